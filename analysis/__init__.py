@@ -1,0 +1,1 @@
+"""What the results mean: fronts, statistics, plots and reports."""

@@ -1,0 +1,1 @@
+"""What is learnt: scenarios, models, distillation methods and the tasks made of them."""

@@ -1,0 +1,1 @@
+"""Published architectures, one per file; no training code."""

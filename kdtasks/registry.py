@@ -1,0 +1,34 @@
+"""Names to tasks; a task's module is imported only when it is asked for."""
+
+from importlib import import_module
+
+from kdtasks.errors import ConfigError
+from kdtasks.task import KDTask
+
+TASKS = {
+    "csi-feedback": "kdtasks.tasks.csi_feedback:CsiFeedback",
+}
+
+
+def load_task(name: str) -> KDTask:
+    """Return the task of that name.
+
+    A name of the form ``package.module:Class`` loads a task of the user's own.
+
+    Raises:
+        ConfigError: If there is no such task, or what is named is not a task.
+    """
+    target = TASKS.get(name, name)
+    module_name, _, class_name = target.partition(":")
+    if not class_name:
+        raise ConfigError(
+            f"no task {name!r}; there are {', '.join(sorted(TASKS))}, "
+            "or name your own as 'package.module:Class'"
+        )
+    try:
+        task_class = getattr(import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"task {name!r} cannot be imported: {error}") from error
+    if not (isinstance(task_class, type) and issubclass(task_class, KDTask)):
+        raise ConfigError(f"task {name!r} is not a subclass of kdtasks.task.KDTask")
+    return task_class()

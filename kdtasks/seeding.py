@@ -1,0 +1,22 @@
+"""Randomness is passed, never taken: every purpose of a trial gets its own generator."""
+
+import zlib
+
+import numpy as np
+import torch
+
+
+def seed_for(seed: int, purpose: str) -> int:
+    """Return a 63-bit seed for one purpose; different purposes give independent streams."""
+    sequence = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])
+    return int(sequence.generate_state(1, np.uint64)[0] >> 1)
+
+
+def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
+    """Return a NumPy generator for one purpose of a trial."""
+    return np.random.default_rng(seed_for(seed, purpose))
+
+
+def torch_generator(seed: int, purpose: str) -> torch.Generator:
+    """Return a CPU torch generator for one purpose of a trial."""
+    return torch.Generator().manual_seed(seed_for(seed, purpose))

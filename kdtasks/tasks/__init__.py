@@ -1,0 +1,1 @@
+"""Tasks: a scenario, its models, methods and metrics put together."""

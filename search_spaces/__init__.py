@@ -1,0 +1,1 @@
+"""What may vary and what is wanted: domains, spaces, objectives and the study file."""

@@ -1,0 +1,1 @@
+"""How a study is run: Ray Tune, Optuna, MLflow and the ledger."""

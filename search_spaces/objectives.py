@@ -1,0 +1,76 @@
+"""What is wanted: objectives with direction, unit and reference point, and constraints."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from search_spaces.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number to optimise.
+
+    Attributes:
+        metric: Name of a metric that the task reports.
+        direction: Which way is better.
+        unit: Unit of the metric as printed; empty for a pure number.
+        reference: Its coordinate of the reference point of the hypervolume, in ``unit``: the
+            worst value that still counts.
+        label: Name on axes and in tables.
+        scale: Scale of its axis; ``log`` also measures the hypervolume in decades.
+    """
+
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    unit: str
+    reference: float
+    label: str
+    scale: Literal["linear", "log"] = "linear"
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.reference):
+            raise StudyError(
+                f"must be a finite number, got {self.reference}; take the worst value that "
+                "still counts",
+                place="reference",
+            )
+        if self.scale == "log" and self.reference <= 0:
+            raise StudyError(
+                f"must be above 0 when scale is log, got {self.reference}", place="reference"
+            )
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound that a configuration must keep to be on the front.
+
+    Attributes:
+        metric: Name of a metric that the task reports.
+        max: Largest feasible value, in the unit of the metric.
+        min: Smallest feasible value.
+    """
+
+    metric: str
+    max: float | None = None
+    min: float | None = None
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.min, self.max) if bound is not None]
+        if not bounds:
+            raise StudyError("has neither max nor min; give one of them")
+        if not all(math.isfinite(bound) for bound in bounds):
+            raise StudyError(f"needs finite bounds, got min = {self.min}, max = {self.max}")
+        if bounds != sorted(bounds):
+            raise StudyError(f"must not be above max = {self.max}, got {self.min}", place="min")
+
+    def violation(self, value: float) -> float:
+        """Return by how much ``value`` breaks the bound, in its unit; feasible if at most 0.
+
+        NaN is infinitely infeasible.
+        """
+        if math.isnan(value):
+            return math.inf
+        over = -math.inf if self.max is None else value - self.max
+        under = -math.inf if self.min is None else self.min - value
+        return max(over, under)

@@ -1,0 +1,255 @@
+"""The search space: parameters, each with its domain and the condition under which it exists."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from search_spaces.domains import Domain, Value, same
+from search_spaces.errors import StudyError, choose_from
+
+Assignment = Mapping[str, Value]
+"""Values of some parameters, by name."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One dimension of the space.
+
+    Attributes:
+        domain: What it may be.
+        when: It exists only if every parameter named here exists and has one of these values;
+            empty if it always exists.
+    """
+
+    domain: Domain
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters by name, some of them conditional; checked when made.
+
+    Attributes:
+        parameters: In the order of the study file; may be empty.
+
+    Raises:
+        StudyError: If a condition names an unknown or infinite parameter or an impossible value,
+            if conditions form a cycle, or if a parameter could never exist.
+    """
+
+    parameters: Mapping[str, Parameter]
+
+    def __post_init__(self) -> None:
+        for name, parameter in self.parameters.items():
+            for parent, allowed in parameter.when.items():
+                _check_condition(self.parameters, f"{name}.when.{parent}", parent, allowed)
+        for name in self.names:
+            self._check_can_exist(name)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every parameter in the order of the study file, conditions before what needs them."""
+        placed: dict[str, None] = {}
+        while len(placed) < len(self.parameters):
+            ready = (
+                name
+                for name, parameter in self.parameters.items()
+                if name not in placed and placed.keys() >= parameter.when.keys()
+            )
+            following = next(ready, None)
+            if following is None:
+                stuck = [name for name in self.parameters if name not in placed]
+                raise StudyError(
+                    f"the conditions of {', '.join(stuck)} wait for one another; drop one 'when'",
+                    place=f"{stuck[0]}.when",
+                )
+            placed[following] = None
+        return tuple(placed)
+
+    def active(self, name: str, assignment: Assignment) -> bool:
+        """Return whether parameter ``name`` exists, given the values of those before it.
+
+        Raises:
+            StudyError: If the space has no such parameter.
+        """
+        return all(
+            parent in assignment
+            and any(same(assignment[parent], value) for value in allowed)
+            and self.active(parent, assignment)
+            for parent, allowed in self._parameter(name).when.items()
+        )
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
+        """Draw every parameter that exists, each independently of the others."""
+        drawn: dict[str, Value] = {}
+        for name in self.names:
+            if self.active(name, drawn):
+                drawn[name] = self.parameters[name].domain.sample(rng)
+        return drawn
+
+    def check(self, params: Assignment) -> None:
+        """Check that ``params`` is one whole configuration of this space.
+
+        Raises:
+            StudyError: If a name is unknown or missing, a value lies outside its domain, or a
+                parameter is set that does not exist beside the others.
+        """
+        for name in params:
+            self._parameter(name)
+        self.check_point(params)
+        for name in self.names:
+            if name not in params and self.active(name, params):
+                raise StudyError(
+                    f"is missing; set it to {self.parameters[name].domain}", place=name
+                )
+
+    def check_point(self, point: Assignment) -> None:
+        """Check a partial configuration; names that are not of this space are not looked at.
+
+        Raises:
+            StudyError: If a value lies outside its domain, or a parameter is set whose condition
+                the other values do not fulfil.
+        """
+        for name in self.names:
+            if name not in point:
+                continue
+            parameter = self.parameters[name]
+            if not parameter.domain.contains(point[name]):
+                raise StudyError(f"must be {parameter.domain}, got {point[name]!r}", place=name)
+            if not self.active(name, point):
+                needs = " and ".join(
+                    f"{parent} is one of {list(allowed)}"
+                    for parent, allowed in parameter.when.items()
+                )
+                raise StudyError(
+                    f"is set to {point[name]!r}, but exists only when {needs}; "
+                    "drop it or set those too",
+                    place=name,
+                )
+
+    def assignments(self, names: Iterable[str]) -> list[dict[str, Value]]:
+        """Return every combination of the named parameters that some configuration has.
+
+        A parameter that does not exist in a configuration is absent from its combination.
+
+        Raises:
+            StudyError: If a name is unknown or its parameter has no end of values.
+        """
+        wanted = set(names)
+        found: dict[tuple[tuple[str, type, Value], ...], dict[str, Value]] = {}
+        for whole in self._combinations(self._with_ancestors(wanted)):
+            part = {name: value for name, value in whole.items() if name in wanted}
+            key = tuple((name, type(value), value) for name, value in part.items())
+            found.setdefault(key, part)
+        return list(found.values())
+
+    def size(self) -> int | None:
+        """Return the number of configurations, or None if there is no end of them."""
+        sizes = {name: parameter.domain.size() for name, parameter in self.parameters.items()}
+        if None in sizes.values():
+            return None
+        parents = {name for parameter in self.parameters.values() for name in parameter.when}
+        branching = self._with_ancestors(parents)
+        # Only parameters with conditions on them need to be tried; the others just multiply.
+        return sum(
+            math.prod(
+                sizes[name] or 0
+                for name in self.names
+                if name not in branching and self.active(name, whole)
+            )
+            for whole in self._combinations(branching)
+        )
+
+    def enumerate(self) -> Iterator[dict[str, Value]]:
+        """Yield every configuration once; the last parameter varies fastest.
+
+        Raises:
+            StudyError: If a parameter has no end of values.
+        """
+        return self._combinations(self.names)
+
+    def _parameter(self, name: str) -> Parameter:
+        if name not in self.parameters:
+            raise StudyError(
+                f"is not a parameter of the space; {choose_from(name, self.parameters)}",
+                place=name,
+            )
+        return self.parameters[name]
+
+    def _with_ancestors(self, wanted: Iterable[str]) -> list[str]:
+        needed: set[str] = set()
+        waiting = list(wanted)
+        while waiting:
+            name = waiting.pop()
+            if name not in needed:
+                needed.add(name)
+                waiting.extend(self._parameter(name).when)
+        return [name for name in self.names if name in needed]
+
+    def _combinations(self, names: Iterable[str]) -> Iterator[dict[str, Value]]:
+        # `names` is closed under conditions and in the order of `self.names`.
+        tables: list[tuple[str, tuple[Value, ...]]] = []
+        for name in names:
+            values = self.parameters[name].domain.values()
+            if values is None:
+                raise StudyError(
+                    "has no end of values, so its values cannot be listed; use type choice or int",
+                    place=name,
+                )
+            tables.append((name, values))
+        return _expand({}, tables, self.active)
+
+    def _check_can_exist(self, name: str) -> None:
+        # A parameter exists only if all its ancestors do, and conditions are conjunctions; so it
+        # can exist exactly if the conditions on each ancestor leave that ancestor some value.
+        left: dict[str, tuple[Value, ...]] = {}
+        for child in self._with_ancestors([name]):
+            for parent, allowed in self.parameters[child].when.items():
+                before = left.get(parent, allowed)
+                left[parent] = tuple(v for v in before if any(same(v, a) for a in allowed))
+                if not left[parent]:
+                    raise StudyError(
+                        f"can never exist: no value of {parent!r} fulfils all conditions, its own "
+                        "and those of the parameters it depends on; widen one 'when'",
+                        place=name,
+                    )
+
+
+def _expand(
+    chosen: dict[str, Value],
+    tables: list[tuple[str, tuple[Value, ...]]],
+    active: Callable[[str, Assignment], bool],
+) -> Iterator[dict[str, Value]]:
+    if not tables:
+        yield dict(chosen)
+        return
+    (name, values), rest = tables[0], tables[1:]
+    if not active(name, chosen):
+        yield from _expand(chosen, rest, active)
+        return
+    for value in values:
+        yield from _expand({**chosen, name: value}, rest, active)
+
+
+def _check_condition(
+    parameters: Mapping[str, Parameter], place: str, parent: str, allowed: tuple[Value, ...]
+) -> None:
+    if parent not in parameters:
+        raise StudyError(
+            f"{parent!r} is not a parameter of the space; {choose_from(parent, parameters)}",
+            place=place,
+        )
+    domain = parameters[parent].domain
+    if domain.size() is None:
+        raise StudyError(
+            f"{parent!r} has no end of values; conditions need a parameter of type choice or int",
+            place=place,
+        )
+    if not allowed:
+        raise StudyError("is empty; list at least one value or drop the condition", place=place)
+    for value in allowed:
+        if not domain.contains(value):
+            raise StudyError(f"{value!r} is no value of {parent!r}, which is {domain}", place=place)

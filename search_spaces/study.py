@@ -1,0 +1,300 @@
+"""A study: one YAML file that says what is swept, what is wanted and at what expense."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from search_spaces import study_schema
+from search_spaces.domains import Value
+from search_spaces.errors import StudyError, choose_from
+from search_spaces.from_schema import (
+    each,
+    expand_points,
+    make_constraint,
+    make_objective,
+    make_report,
+    make_space,
+)
+from search_spaces.objectives import Constraint, Objective
+from search_spaces.report_spec import ReportSpec
+from search_spaces.space import Space
+from search_spaces.study_yaml import apply_overrides, dump_yaml, load_yaml
+
+Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How configurations are proposed.
+
+    Attributes:
+        sampler: Name of the strategy; ``points`` tries the given points and nothing else.
+        points: Tried first, in this order; lists are already multiplied out. A point may leave
+            out searched parameters (they are sampled, except with sampler ``points``) and may
+            set parameters of the task that are not searched.
+    """
+
+    sampler: Sampler
+    points: tuple[dict[str, Value], ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When the search ends.
+
+    Attributes:
+        trials: Number of trials, points included.
+        epochs: Passed on as the task's parameter ``epochs``; None leaves the task's default.
+        time_s: Wall time of the search [s]; None for no limit.
+    """
+
+    trials: int
+    epochs: int | None = None
+    time_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Where randomness starts.
+
+    Attributes:
+        search: Of the sampler.
+        trial: The task's parameter ``seed``, unless a trial sets it.
+        confirm: The task's parameter ``seed`` in each repetition of a confirmed trial.
+    """
+
+    search: int = 0
+    trial: int = 0
+    confirm: tuple[int, ...] = (101, 102, 103)
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Which trials are judged on the test split.
+
+    Attributes:
+        select: The members of the front, all finished trials, or none.
+        retrain: Train anew with each seed of ``Seeds.confirm``; otherwise the trial's own weights
+            are evaluated.
+        limit: At most so many trials; None for no limit.
+    """
+
+    select: Literal["front", "all", "none"] = "front"
+    retrain: bool = True
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A sweep as it was asked for; checked when made.
+
+    Attributes:
+        name: Lower-case words joined by hyphens.
+        title: One line.
+        description: What the study is for.
+        task: Name of a task, or ``package.module:Class``.
+        parameters: Parameters of the task that stay fixed.
+        space: Parameters that are searched.
+        objectives: What is optimised, at least one.
+        constraints: Bounds that members of the front keep.
+        search: How configurations are proposed.
+        budget: When the search ends.
+        seeds: Where randomness starts.
+        confirm: Which trials are judged on the test split.
+        report: Published tables and claims to compare with.
+        text: The YAML as resolved, overrides applied; ``parse_study`` of it gives this study.
+
+    Raises:
+        StudyError: If parts contradict one another.
+    """
+
+    name: str
+    title: str
+    description: str
+    task: str
+    parameters: Mapping[str, Value]
+    space: Space
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    search: Search
+    budget: Budget
+    seeds: Seeds
+    confirm: Confirm
+    report: ReportSpec = field(default_factory=ReportSpec)
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        _check_wanted(self.objectives, self.constraints)
+        _check_set_once(self)
+        _check_search(self.search, self.space)
+        _check_seeds(self.seeds, self.confirm)
+
+
+def available() -> dict[str, str]:
+    """Return name and title of every study that comes with the package, by name."""
+    folder = resources.files("search_spaces") / "studies"
+    studies = [
+        parse_study(entry.read_text(encoding="utf-8"), f"studies/{entry.name}")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    ]
+    return {study.name: study.title for study in sorted(studies, key=lambda study: study.name)}
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Return a study that comes with the package, by name, or one from a file, by path.
+
+    Args:
+        name_or_path: A path if it ends in ``.yaml`` or ``.yml``, otherwise a name.
+        overrides: Settings such as ``budget.trials=4`` or ``space.width.high=8``: a dotted path
+            into the file (numbers count list elements from 0), ``=``, a value in YAML.
+
+    Raises:
+        StudyError: If there is no such study, or it cannot be right.
+    """
+    text, source = _read(str(name_or_path))
+    if overrides:
+        raw = load_yaml(text, source)
+        apply_overrides(raw, overrides, tuple(study_schema.StudyDoor.model_fields))
+        text, source = dump_yaml(raw), f"{source} with --set {' '.join(overrides)}"
+    return parse_study(text, source)
+
+
+def parse_study(text: str, source: str) -> Study:
+    """Return the study that ``text`` describes.
+
+    Args:
+        text: YAML.
+        source: What to call it in errors, usually the file's path.
+
+    Raises:
+        StudyError: If it cannot be right; the message names ``source``, field, value and fix.
+    """
+    raw = load_yaml(text, source)
+    try:
+        return _build(study_schema.validate(raw), text)
+    except StudyError as error:
+        raise error.of(source) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of study files; it is shipped as ``study.schema.json``."""
+    return study_schema.json_schema()
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    """Return the text of a study and what to call it in errors."""
+    if name_or_path.endswith((".yaml", ".yml")):
+        try:
+            return Path(name_or_path).read_text(encoding="utf-8"), name_or_path
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudyError(f"cannot be read: {error}", source=name_or_path) from error
+    known = available()
+    if name_or_path not in known:
+        raise StudyError(
+            f"there is no study {name_or_path!r}; {choose_from(name_or_path, known)}; "
+            "a file of your own must end in .yaml"
+        )
+    file = f"studies/{name_or_path}.yaml"
+    return (resources.files("search_spaces") / file).read_text(encoding="utf-8"), file
+
+
+def _build(door: study_schema.StudyDoor, text: str) -> Study:
+    space = make_space(door.space)
+    points = expand_points(door.search.points, space, whole=door.search.sampler == "points")
+    return Study(
+        name=door.name,
+        title=door.title,
+        description=door.description,
+        task=door.task,
+        parameters=door.parameters,
+        space=space,
+        objectives=each("objectives", make_objective, door.objectives),
+        constraints=each("constraints", make_constraint, door.constraints),
+        search=Search(door.search.sampler, points),
+        budget=Budget(_trials(door, space, len(points)), door.budget.epochs, door.budget.time),
+        seeds=Seeds(door.seeds.search, door.seeds.trial, tuple(door.seeds.confirm)),
+        confirm=Confirm(door.confirm.select, door.confirm.retrain, door.confirm.limit),
+        report=make_report(door.report),
+        text=text,
+    )
+
+
+def _trials(door: study_schema.StudyDoor, space: Space, num_points: int) -> int:
+    """Return the number of trials; for ``points`` and ``grid`` the default is all of them."""
+    everything = {"points": num_points, "grid": space.size()}.get(door.search.sampler)
+    trials = door.budget.trials or everything
+    if not trials:
+        raise StudyError("is missing; give a number of trials above 0", place="budget.trials")
+    return trials
+
+
+def _check_wanted(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> None:
+    if not objectives:
+        raise StudyError("is empty; name at least one objective", place="objectives")
+    for place, metrics in (
+        ("objectives", Counter(objective.metric for objective in objectives)),
+        ("constraints", Counter(constraint.metric for constraint in constraints)),
+    ):
+        metric, times = metrics.most_common(1)[0] if metrics else ("", 0)
+        if times > 1:
+            raise StudyError(f"{metric!r} is declared {times} times; keep one", place=place)
+
+
+def _check_set_once(study: Study) -> None:
+    """Check that no parameter of the task gets its value from two places."""
+    for name in study.parameters:
+        if name in study.space.parameters:
+            raise StudyError(
+                f"is both fixed (to {study.parameters[name]!r}) and searched under 'space'; "
+                "drop one",
+                place=f"parameters.{name}",
+            )
+    if "seed" in study.parameters:
+        raise StudyError(
+            f"is set by seeds.trial; move the value ({study.parameters['seed']!r}) there",
+            place="parameters.seed",
+        )
+    if study.budget.epochs is None:
+        return
+    for place, names in (("parameters", study.parameters), ("space", study.space.parameters)):
+        if "epochs" in names:
+            raise StudyError(
+                f"epochs are also set by budget.epochs = {study.budget.epochs}; drop one",
+                place=f"{place}.epochs",
+            )
+
+
+def _check_search(search: Search, space: Space) -> None:
+    if search.sampler == "points":
+        if not search.points:
+            raise StudyError("is empty, but sampler is 'points'; add some", place="search.points")
+        return
+    if not space.parameters:
+        raise StudyError(
+            f"is empty, but sampler is {search.sampler!r}; add parameters or use sampler: points",
+            place="space",
+        )
+    if search.sampler == "grid":
+        for name, parameter in space.parameters.items():
+            if parameter.domain.size() is None:
+                raise StudyError(
+                    "has no end of values, so sampler 'grid' cannot try them all; "
+                    "use type choice or int, or another sampler",
+                    place=f"space.{name}",
+                )
+
+
+def _check_seeds(seeds: Seeds, confirm: Confirm) -> None:
+    if len(set(seeds.confirm)) < len(seeds.confirm):
+        raise StudyError(
+            f"repeats a seed, got {list(seeds.confirm)}; drop it", place="seeds.confirm"
+        )
+    if not seeds.confirm and confirm.retrain and confirm.select != "none":
+        raise StudyError(
+            "is empty, so nothing could be confirmed; list seeds or set confirm.select: none",
+            place="seeds.confirm",
+        )

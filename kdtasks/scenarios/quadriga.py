@@ -1,0 +1,61 @@
+"""Reader of channel matrices exported from QuaDRiGa, or from any other program, by MATLAB."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.errors import DataError
+from kdtasks.scenarios.matlab import check_finite, check_power, find_variable, read_array
+
+AXES = ("user", "antenna", "subcarrier")
+"""The axes of the result, in its order."""
+
+SINGLE = "single"
+"""Name of an axis of length 1, which is dropped: the one antenna of a user."""
+
+
+def read_quadriga(
+    path: Path, *, key: str | None = None, axes: str = "user antenna subcarrier"
+) -> NDArray[np.complex64]:
+    """Read complex spatial-frequency channels from a MATLAB file.
+
+    Example: ``channel.fr(bandwidth, num_subcarriers)`` of QuaDRiGa gives an array of size
+    [1, antennas, subcarriers, snapshots] for users with one antenna; saved as ``H`` it is read by
+    ``read_quadriga(path, key="H", axes="single antenna subcarrier user")``.
+
+    Args:
+        path: A MATLAB file, v5 or v7.3.
+        key: Name of its variable; None takes the only one that has so many axes.
+        axes: What each axis counts, in MATLAB's order: user, antenna and subcarrier once each, and
+            ``single`` for axes of length 1.
+
+    Returns:
+        Channels, shape [num_users, num_antennas, num_subcarriers], in the file's own unit.
+
+    Raises:
+        DataError: If the file is missing, damaged or no MATLAB file; if ``axes`` names other axes;
+            if the variable is missing, is not complex floating point, does not have these axes,
+            or holds NaN, infinity or users without power.
+    """
+    names = axes.split()
+    if sorted(name for name in names if name != SINGLE) != sorted(AXES):
+        raise DataError(
+            f"{path}: axes {axes!r} must name {', '.join(AXES)} once each, "
+            f"and {SINGLE!r} for each axis of length 1"
+        )
+    variable = find_variable(path, key, num_axes=len(names))
+    wide = [i for i, name in enumerate(names) if name == SINGLE and variable.shape[i] != 1]
+    if wide:
+        raise DataError(
+            f"{path}: axis {wide[0] + 1} of {variable} is called {SINGLE!r} in axes {axes!r} "
+            "but is longer than 1; name the axes in MATLAB's order"
+        )
+    singles = [i for i, name in enumerate(names) if name == SINGLE]
+    order = [names.index(name) for name in AXES] + singles
+    channels = read_array(path, variable, np.complex64, order=order)
+    channels = channels.reshape(channels.shape[: len(AXES)])
+    where = f"{path}: {variable.name}"
+    check_finite(channels, where=where, axes=AXES)
+    check_power(channels, where=where)
+    return channels

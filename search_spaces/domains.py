@@ -14,6 +14,9 @@ Value: TypeAlias = bool | int | float | str
 MAX_INT = 2**53
 """Beyond it not every integer is a float, and samplers compute in floats."""
 
+MAX_LISTED = 100_000
+"""An integer range with more values than this counts as one without end."""
+
 
 def same(left: object, right: object) -> bool:
     """Return whether two values are equal and of one type."""
@@ -105,9 +108,10 @@ class Int:
     step: int = 1
 
     def __post_init__(self) -> None:
-        _check_bounds(self.low, self.high, log=self.log)
+        # First, because larger integers cannot even be asked whether they are finite.
         if max(abs(self.low), abs(self.high)) > MAX_INT:
             raise StudyError(f"must lie within +-2^53, got {self.low} to {self.high}")
+        _check_bounds(self.low, self.high, log=self.log)
         if self.step < 1:
             raise StudyError(f"must be at least 1, got {self.step}", place="step")
         if self.log and self.step != 1:
@@ -133,17 +137,23 @@ class Int:
     def sample(self, rng: np.random.Generator) -> int:
         """Draw one value."""
         if not self.log:
-            return self.low + self.step * int(rng.integers(self.size()))
+            return self.low + self.step * int(rng.integers(self._count))
         # Half a step beyond the ends, so that the end values get their full share.
         drawn = math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
         return min(max(round(drawn), self.low), self.high)
 
-    def values(self) -> tuple[Value, ...]:
-        """Return every value in rising order."""
+    def values(self) -> tuple[Value, ...] | None:
+        """Return every value in rising order, or None if they are more than `MAX_LISTED`."""
+        if self.size() is None:
+            return None
         return tuple(range(self.low, self.high + 1, self.step))
 
-    def size(self) -> int:
-        """Return how many values there are."""
+    def size(self) -> int | None:
+        """Return how many values there are, or None if they are more than `MAX_LISTED`."""
+        return self._count if self._count <= MAX_LISTED else None
+
+    @property
+    def _count(self) -> int:
         return (self.high - self.low) // self.step + 1
 
     def __str__(self) -> str:

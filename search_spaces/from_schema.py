@@ -14,10 +14,10 @@ from search_spaces.study_schema import (
     ChoiceDoor,
     ClaimDoor,
     ConstraintDoor,
+    DomainDoor,
     FloatDoor,
     IntDoor,
     ObjectiveDoor,
-    ParameterDoor,
     ReportDoor,
     TableDoor,
 )
@@ -47,7 +47,7 @@ def _domain(door: FloatDoor | IntDoor | ChoiceDoor) -> Domain:
     return Choice(tuple(door.values))
 
 
-def make_space(doors: Mapping[str, ParameterDoor]) -> Space:
+def make_space(doors: Mapping[str, DomainDoor]) -> Space:
     """Return the search space; its places start with ``space``."""
     parameters = {
         name: Parameter(

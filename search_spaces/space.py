@@ -196,7 +196,7 @@ class Space:
             values = self.parameters[name].domain.values()
             if values is None:
                 raise StudyError(
-                    "has no end of values, so its values cannot be listed; use type choice or int",
+                    "has too many values to list them; use type choice, or int with fewer values",
                     place=name,
                 )
             tables.append((name, values))
@@ -245,7 +245,7 @@ def _check_condition(
     domain = parameters[parent].domain
     if domain.size() is None:
         raise StudyError(
-            f"{parent!r} has no end of values; conditions need a parameter of type choice or int",
+            f"{parent!r} has too many values to depend on; make it a choice, or an int with fewer",
             place=place,
         )
     if not allowed:

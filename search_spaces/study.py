@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
 from search_spaces import study_schema
 from search_spaces.domains import Value
+from search_spaces.door import enter
 from search_spaces.errors import StudyError, choose_from
 from search_spaces.from_schema import (
     each,
@@ -135,13 +137,10 @@ class Study:
 
 def available() -> dict[str, str]:
     """Return name and title of every study that comes with the package, by name."""
-    folder = resources.files("search_spaces") / "studies"
-    studies = [
-        parse_study(entry.read_text(encoding="utf-8"), f"studies/{entry.name}")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    ]
-    return {study.name: study.title for study in sorted(studies, key=lambda study: study.name)}
+    return {
+        name: parse_study(file.read_text(encoding="utf-8"), f"studies/{file.name}").title
+        for name, file in _shipped().items()
+    }
 
 
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -175,7 +174,7 @@ def parse_study(text: str, source: str) -> Study:
     """
     raw = load_yaml(text, source)
     try:
-        return _build(study_schema.validate(raw), text)
+        return _build(enter(study_schema.StudyDoor, raw), text)
     except StudyError as error:
         raise error.of(source) from error
 
@@ -192,14 +191,21 @@ def _read(name_or_path: str) -> tuple[str, str]:
             return Path(name_or_path).read_text(encoding="utf-8"), name_or_path
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError(f"cannot be read: {error}", source=name_or_path) from error
-    known = available()
-    if name_or_path not in known:
+    shipped = _shipped()
+    if name_or_path not in shipped:
         raise StudyError(
-            f"there is no study {name_or_path!r}; {choose_from(name_or_path, known)}; "
-            "a file of your own must end in .yaml"
+            f"there is no study {name_or_path!r}; {choose_from(name_or_path, shipped)}; "
+            "the name of a file of your own ends in .yaml"
         )
-    file = f"studies/{name_or_path}.yaml"
-    return (resources.files("search_spaces") / file).read_text(encoding="utf-8"), file
+    file = shipped[name_or_path]
+    return file.read_text(encoding="utf-8"), f"studies/{file.name}"
+
+
+def _shipped() -> dict[str, Traversable]:
+    """Return the study files of the package; each is called after the study in it."""
+    folder = resources.files("search_spaces") / "studies"
+    files = sorted(folder.iterdir(), key=lambda file: file.name) if folder.is_dir() else []
+    return {file.name.removesuffix(".yaml"): file for file in files if file.name.endswith(".yaml")}
 
 
 def _build(door: study_schema.StudyDoor, text: str) -> Study:
@@ -282,8 +288,8 @@ def _check_search(search: Search, space: Space) -> None:
         for name, parameter in space.parameters.items():
             if parameter.domain.size() is None:
                 raise StudyError(
-                    "has no end of values, so sampler 'grid' cannot try them all; "
-                    "use type choice or int, or another sampler",
+                    "has too many values for sampler 'grid'; make it a choice, "
+                    "or an int with fewer, or take another sampler",
                     place=f"space.{name}",
                 )
 

@@ -16,13 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
-from kdtasks.scenarios.matlab import (
-    check_finite,
-    check_power,
-    file_sha256,
-    find_variable,
-    read_array,
-)
+from kdtasks.scenarios.checks import check_finite, check_power
+from kdtasks.scenarios.matlab import file_sha256, find_variable, read_array
 
 Environment = Literal["indoor", "outdoor"]
 

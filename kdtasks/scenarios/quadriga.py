@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
-from kdtasks.scenarios.matlab import check_finite, check_power, find_variable, read_array
+from kdtasks.scenarios.checks import check_finite, check_power
+from kdtasks.scenarios.matlab import find_variable, read_array
 
 AXES = ("user", "antenna", "subcarrier")
 """The axes of the result, in its order."""

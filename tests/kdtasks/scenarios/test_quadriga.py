@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matlab_files import WRITERS, write_v5, write_v73
 
 from kdtasks.errors import DataError
-from kdtasks.scenarios import matlab
+from kdtasks.scenarios import checks, matlab
 from kdtasks.scenarios.quadriga import read_quadriga
 
 ANY_FORMAT = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
@@ -76,7 +76,7 @@ def test_blocks_of_any_size_give_the_same(tmp_path, monkeypatch, chunks, block_b
 @pytest.mark.parametrize("chunks", [None, (100, 16, 16)])
 def test_a_large_file_is_read_in_blocks(tmp_path, monkeypatch, chunks):
     monkeypatch.setattr(matlab, "BLOCK_BYTES", 2**18)
-    monkeypatch.setattr(matlab, "_CHECK_ENTRIES", 2**14)
+    monkeypatch.setattr(checks, "BLOCK_ENTRIES", 2**14)
     path = write_v73(tmp_path / "a.mat", chunks=chunks, H=channels((4000, 16, 16)))
     tracemalloc.start()
     result = read_quadriga(path)
@@ -117,7 +117,7 @@ def test_each_wrong_file_is_refused_by_name(tmp_path, write, stored, message):
 
 
 def test_a_wrong_entry_far_down_keeps_its_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(matlab, "_CHECK_ENTRIES", 1)
+    monkeypatch.setattr(checks, "BLOCK_ENTRIES", 1)
     path = write_v5(tmp_path / "a.mat", H=changed((3, 1, 0), np.nan))
     with pytest.raises(DataError, match="user 3, antenna 1, subcarrier 0"):
         read_quadriga(path, key="H")

@@ -59,8 +59,9 @@ class Tr38901Config:
     """All that decides the channels.
 
     The base station stands at the origin with a uniform linear array of omnidirectional, vertically
-    polarised antennas half a wavelength apart along the y axis; the x axis is its broadside. A user
-    has one such antenna and stands still, uniformly distributed over a sector of an annulus.
+    polarised antennas half a wavelength apart along the y axis; the x axis is its broadside, and
+    antenna n hears azimuth phi at a phase of +pi n sin(phi). A user has one such antenna and stands
+    still, uniformly distributed over a sector of an annulus.
 
     Attributes:
         model: Urban micro, urban macro, rural macro cell, or indoor open office.

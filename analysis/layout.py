@@ -1,4 +1,4 @@
-"""Names in MLflow and in a sweep's folder: the writer (`sweeps.tracking`) and the reader agree here."""
+"""Names in MLflow and in a sweep's folder: writer (`sweeps.tracking`) and reader agree here."""
 
 ROLE = "kdsweep.role"
 """Tag: what a run is. One of the values below."""
@@ -11,8 +11,8 @@ ROLE_CONFIRMATION = "confirmation"
 TRIAL_NUMBER = "kdsweep.trial"
 """Tag: the trial's number in the ledger; a confirmation carries that of the trial it repeats."""
 CHILD_KEY = "kdsweep.key"
-"""Tag: unique name of a child run within its sweep (``trial/7``, ``teacher/0123abcd``, ``baseline/PCA 1/16``,
-``confirmation/7/101``); makes writing idempotent."""
+"""Tag: unique name of a child run within its sweep (``trial/7``, ``teacher/0123abcd``,
+``baseline/PCA 1/16``, ``confirmation/7/101``); makes writing idempotent."""
 STATE = "kdsweep.state"
 """Tag: the trial's state in the ledger: COMPLETE, PRUNED or FAIL."""
 REASON = "kdsweep.reason"

@@ -1,0 +1,88 @@
+"""The front as files for other programs: JSON and Parquet."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.frames import SweepFrames
+from analysis.fronts import front_rows, split_label, test_metric
+
+METADATA_KEY = b"kdsweep"
+"""Key of the Parquet file's metadata: JSON with sweep, study and objectives."""
+
+
+def describe(frames: SweepFrames) -> dict[str, Any]:
+    """Return what the numbers of the front mean: sweep, study, objectives with units."""
+    study = frames.study
+    return {
+        "sweep": frames.name,
+        "study": study.name,
+        "title": study.title,
+        "task": study.task,
+        "parameters": dict(study.parameters),
+        "objectives": [
+            {
+                "metric": objective.metric,
+                "label": objective.label,
+                "unit": objective.unit,
+                "direction": objective.direction,
+                "scale": objective.scale,
+                "reference": objective.reference,
+                "split": split_label(objective) or None,
+                "test_metric": test_metric(objective),
+            }
+            for objective in study.objectives
+        ],
+    }
+
+
+def write_json(frames: SweepFrames, path: Path) -> None:
+    """Write the front as JSON: the description and one object per trial under ``front``."""
+    text = json.dumps({**describe(frames), "front": front_rows(frames)}, indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_parquet(frames: SweepFrames, path: Path) -> None:
+    """Write the front as Parquet, one row per trial.
+
+    Columns: ``trial``, ``method``, ``param.<name>``, objectives and costs under their metric's
+    name, ``<test metric>.mean``, ``.half_width`` and ``.seeds``. The unit of an objective is in its
+    column's metadata, the description of the sweep in the file's.
+    """
+    rows = [_flat(row) for row in front_rows(frames)]
+    required = ["trial", "method", *(o.metric for o in frames.study.objectives)]
+    names = list(dict.fromkeys([*required, *(name for row in rows for name in row)]))
+    units = {o.metric: o.unit for o in frames.study.objectives}
+    arrays = [_array(name, [row.get(name) for row in rows]) for name in names]
+    fields = [
+        pa.field(name, array.type, metadata={"unit": units[name]} if name in units else None)
+        for name, array in zip(names, arrays, strict=True)
+    ]
+    schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(describe(frames)).encode()})
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {name: value for name, value in row.items() if name not in ("params", "test")}
+    flat |= {f"param.{name}": value for name, value in row["params"].items()}
+    for metric, found in row["test"].items():
+        flat |= {f"{metric}.{fact}": value for fact, value in found.items()}
+    return flat
+
+
+def _array(name: str, values: list[Any]) -> pa.Array:
+    if name == "trial" or name.endswith(".seeds"):
+        return pa.array(values, type=pa.int64())
+    if name == "method":
+        return pa.array(values, type=pa.string())
+    if not name.startswith("param."):
+        return pa.array(values, type=pa.float64())
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and len(kinds) == 2:
+        return pa.array(values, type=pa.float64())
+    # a parameter may be a number in one trial and a word in the next; a column has one type
+    return pa.array(values if len(kinds) <= 1 else [None if v is None else str(v) for v in values])

@@ -1,0 +1,93 @@
+"""Numbers, durations and parameters as people read them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.stats import Interval
+
+MISSING = "–"
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Return a number with at most ``digits`` decimals, thousands grouped; ``–`` if missing.
+
+    Whole numbers stay whole, large ones lose their decimals and very small or very large ones are
+    written as powers of ten.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return _signed(float(value), digits)
+
+
+def _signed(value: float, digits: int) -> str:
+    size = abs(value)
+    if math.isinf(size):
+        text = "∞"
+    elif size == round(size) and size < 1e15:
+        text = f"{size:,.0f}"
+    elif size >= 1e9 or size < 10.0**-digits:
+        text = f"{size:.{digits - 1}e}"
+    else:
+        text = f"{size:,.{0 if size >= 1e4 else digits}f}"
+    return (MINUS if value < 0 else "") + text.replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    """Return a number with exactly ``digits`` decimals, as needed below one another in a table."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if abs(value) >= 1e4:
+        return _signed(float(round(value)), digits)
+    text = f"{abs(value):.{digits}f}"
+    return text if float(text) == 0.0 or value >= 0.0 else MINUS + text
+
+
+def short(value: float) -> str:
+    """Return a number for an axis tick or label: three digits and a prefix k, M or G."""
+    for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g}{prefix}".replace("-", MINUS)
+    return f"{value:.3g}".replace("-", MINUS)
+
+
+def interval(value: Interval | None, digits: int = 2) -> str:
+    """Return ``mean ± half-width``; the mean alone for one seed; ``–`` for none."""
+    if value is None:
+        return MISSING
+    mean = fixed(value.mean, digits)
+    return mean if value.half_width is None else f"{mean} ± {fixed(value.half_width, digits)}"
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Return the text and its unit, if it has one."""
+    return f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time such as ``1 h 05 min``, ``12 min 30 s`` or ``8.2 s``; ``–`` if unknown."""
+    if seconds is None or math.isnan(seconds):
+        return MISSING
+    if seconds < 60.0:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def params(values: Mapping[str, Any], separator: str = ", ") -> str:
+    """Return parameters as ``name=value`` in their order."""
+    return separator.join(f"{name}={param(value)}" for name, value in values.items())
+
+
+def param(value: Any) -> str:
+    """Return one parameter: floats with four significant digits, everything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 trial`` or ``3 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,280 @@
+"""The only reader of MLflow: one sweep as plain tables."""
+
+import json
+import math
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis import layout
+from analysis.errors import ResultsError
+from analysis.ranking import rank_trials
+from search_spaces.domains import Choice, Value
+from search_spaces.study import Study, parse_study
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PARAM = "param."
+"""Prefix of the columns that hold parameters."""
+
+FACTS = ("number", "state", "reason", "front", "rank", "key", "name", "method")
+"""Columns that every table has, also an empty one."""
+
+_PAGE = 1000
+_SQLITE = "sqlite:///"
+# MLflow stores an infinite metric as the largest double.
+_HUGE = 1e308
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFrames:
+    """One sweep as it was recorded.
+
+    The tables have the columns of ``FACTS``, one ``param.<name>`` per parameter (object; None where
+    a run does not have it) and one column per metric (float; NaN where a run does not have it).
+
+    Attributes:
+        name: Name of the sweep.
+        study: The study as it was run, overrides applied.
+        tags: Tags of the sweep's run.
+        metrics: Last metrics of the sweep's run.
+        hypervolume: Pairs (finished trials, hypervolume), ascending.
+        trials: One row per trial, by number.
+        teachers: One row per teacher.
+        baselines: One row per baseline.
+        confirmations: One row per (trial, seed); ``number`` is that of the trial it repeats.
+        provenance: Facts about the data.
+        environment: Versions and machine.
+        wall_time_s: From the sweep's start to its end [s]; None while it runs.
+    """
+
+    name: str
+    study: Study
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    hypervolume: Sequence[tuple[int, float]]
+    trials: pd.DataFrame
+    teachers: pd.DataFrame
+    baselines: pd.DataFrame
+    confirmations: pd.DataFrame
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    wall_time_s: float | None = None
+
+
+def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
+    """Read one sweep from MLflow.
+
+    Args:
+        tracking_uri: Where the runs are: ``sqlite:///path/mlflow.db`` or a server.
+        sweep_name: Name of the sweep's run.
+
+    Raises:
+        ResultsError: If the database or the sweep is missing, or several sweeps share the name.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = _client(tracking_uri)
+    try:
+        parent = _find_sweep(client, tracking_uri, sweep_name)
+        return _read(client, parent, sweep_name)
+    except MlflowException as error:
+        raise ResultsError(
+            f"cannot read sweep {sweep_name!r} from {tracking_uri}: {error}"
+        ) from None
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows as a table that has every column of ``FACTS`` and keeps parameters as they are.
+
+    Args:
+        rows: Facts, ``param.<name>`` entries and metrics; entries may be missing.
+    """
+    records = list(rows)
+    names = dict.fromkeys([*FACTS, *(name for record in records for name in record)])
+    columns = {name: [record.get(name) for record in records] for name in names}
+    frame = pd.DataFrame(index=range(len(records)))
+    series = {name: _column(name, values) for name, values in columns.items()}
+    return frame.assign(**series)
+
+
+def _column(name: str, values: list[Any]) -> pd.Series:
+    """Return one column; parameters and texts stay objects, so that 8 does not become 8.0."""
+    is_text = name.startswith(PARAM) or name in FACTS
+    return pd.Series(values, dtype=object if is_text else float)
+
+
+def _client(tracking_uri: str) -> "MlflowClient":
+    # MLflow would create an empty database where there is none and then find nothing in it.
+    if tracking_uri.startswith(_SQLITE):
+        _check_database(Path(tracking_uri.removeprefix(_SQLITE).split("?")[0]))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _check_database(path: Path) -> None:
+    if not path.is_file():
+        raise ResultsError(
+            f"no MLflow database at {path}; check the sweep's name and --home, or run the sweep"
+        )
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ResultsError(f"{path} cannot be read as an MLflow database: {error}") from None
+    if found is None:
+        raise ResultsError(f"{path} is not an MLflow database: it has no table 'runs'")
+
+
+def _find_sweep(client: "MlflowClient", tracking_uri: str, name: str) -> "Run":
+    experiments = [str(experiment.experiment_id) for experiment in _experiments(client)]
+    sweeps = list(_search(client, experiments, f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"))
+    found = [run for run in sweeps if run.info.run_name == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(sorted(run.info.run_id for run in found))
+        raise ResultsError(
+            f"{len(found)} sweeps are called {name!r} in {tracking_uri}; rename or delete all but "
+            f"one of the runs {ids}"
+        )
+    known = ", ".join(sorted({str(run.info.run_name) for run in sweeps})) or "none"
+    raise ResultsError(f"no sweep {name!r} in {tracking_uri}; sweeps there: {known}")
+
+
+def _experiments(client: "MlflowClient") -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _search(client: "MlflowClient", experiments: list[str], query: str) -> Iterator["Run"]:
+    token: str | None = None
+    while True:
+        page = client.search_runs(experiments, query, max_results=_PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _read(client: "MlflowClient", parent: "Run", name: str) -> SweepFrames:
+    run_id = parent.info.run_id
+    study_text, provenance, environment = _artifacts(client, run_id, name)
+    study = parse_study(study_text, f"{layout.STUDY_FILE} of sweep {name!r}")
+    query = f"tags.`mlflow.parentRunId` = '{run_id}'"
+    rows = [_row(run, study) for run in _search(client, [parent.info.experiment_id], query)]
+    history = sorted(
+        client.get_metric_history(run_id, layout.HYPERVOLUME), key=lambda m: (m.step, m.timestamp)
+    )
+    started, ended = parent.info.start_time, parent.info.end_time
+    return SweepFrames(
+        name=name,
+        study=study,
+        tags=dict(parent.data.tags),
+        metrics=dict(parent.data.metrics),
+        # a resumed sweep may log a step again: the last value counts
+        hypervolume=sorted({point.step: point.value for point in history}.items()),
+        trials=_with_ranks(_of_role(rows, layout.ROLE_TRIAL), study),
+        teachers=_of_role(rows, layout.ROLE_TEACHER),
+        baselines=_of_role(rows, layout.ROLE_BASELINE),
+        confirmations=_of_role(rows, layout.ROLE_CONFIRMATION),
+        provenance=provenance,
+        environment=environment,
+        wall_time_s=(ended - started) / 1000.0 if started and ended else None,
+    )
+
+
+def _artifacts(
+    client: "MlflowClient", run_id: str, name: str
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    present = {entry.path for entry in client.list_artifacts(run_id)}
+    if layout.STUDY_FILE not in present:
+        raise ResultsError(
+            f"sweep {name!r} has no artifact {layout.STUDY_FILE}; it was not started by kdsweep, "
+            "or stopped before its first trial"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+
+        def text(path: str) -> str:
+            return Path(client.download_artifacts(run_id, path, folder)).read_text("utf-8")
+
+        files = ("provenance.json", "environment.json")
+        facts = [json.loads(text(path)) if path in present else {} for path in files]
+        return text(layout.STUDY_FILE), facts[0], facts[1]
+
+
+def _row(run: "Run", study: Study) -> dict[str, Any]:
+    tags = run.data.tags
+    number, rank = tags.get(layout.TRIAL_NUMBER), tags.get(layout.RANK)
+    facts: dict[str, Any] = {
+        "role": tags.get(layout.ROLE),
+        "number": None if number is None else int(number),
+        "state": tags.get(layout.STATE),
+        "reason": tags.get(layout.REASON, ""),
+        "front": {"true": True, "false": False}.get(tags.get(layout.ON_FRONT, "")),
+        "rank": int(rank) if rank and rank.lstrip("-").isdigit() else None,
+        "key": tags.get(layout.CHILD_KEY),
+        "name": run.info.run_name,
+        "method": tags.get(layout.METHOD),
+    }
+    metrics = {name: _finite(value) for name, value in run.data.metrics.items()}
+    params = {PARAM + name: _value(name, text, study) for name, text in run.data.params.items()}
+    return {**metrics, **params, **facts}
+
+
+def _finite(value: float) -> float:
+    return math.copysign(math.inf, value) if abs(value) > _HUGE else value
+
+
+def _value(name: str, text: str, study: Study) -> Value | None:
+    """Return the parameter that MLflow stored as text."""
+    domain = study.space.parameters[name].domain if name in study.space.names else None
+    if isinstance(domain, Choice):
+        for option in domain.values():
+            if str(option) == text:
+                return option
+    words = {"True": True, "False": False, "None": None}
+    return words[text] if text in words else _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        return value if math.isfinite(value) else text
+    return text
+
+
+def _of_role(rows: list[dict[str, Any]], role: str) -> pd.DataFrame:
+    chosen = [row for row in rows if row["role"] == role]
+    chosen.sort(key=lambda row: (row["number"] is None, row["number"] or 0, str(row["key"])))
+    return table({k: v for k, v in row.items() if k != "role"} for row in chosen)
+
+
+def _with_ranks(trials: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return the trials; while a sweep runs its tags lag behind, so ranks are computed then."""
+    finished = trials["state"] == "COMPLETE"
+    if not finished.any() or bool(trials.loc[finished, "front"].notna().all()):
+        return trials
+    found = rank_trials(trials, study)
+    return trials.assign(
+        rank=pd.Series(found, dtype=object), front=pd.Series([r == 0 for r in found], dtype=object)
+    )

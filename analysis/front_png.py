@@ -1,0 +1,122 @@
+"""The front as a picture, drawn by matplotlib: needs no browser."""
+
+import html
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.frames import SweepFrames
+from analysis.fronts import feasible_trials, method_of
+from analysis.plots.front import Pair, pairs, staircase, test_points
+from analysis.plots.references import labelled
+from analysis.plots.theme import BASELINE, NEUTRAL, TEACHER, axis_title, method_colours
+from analysis.ranking import column, records
+
+MOST_PAIRS = 6
+_DPI = 150
+_TITLE_NOTE = " (open diamonds: test)"
+
+
+def write_png(frames: SweepFrames, path: Path) -> None:
+    """Draw the front for every pair of objectives, at most ``MOST_PAIRS``, or say what lacks."""
+    shown = pairs(frames.study.objectives)[:MOST_PAIRS]
+    columns = max(1, min(len(shown), 3))
+    lines = max(1, -(-len(shown) // columns))
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        size = (7.6 if columns == 1 else 5.4 * columns, 4.9 * lines)
+        figure = Figure(figsize=size, layout="constrained", dpi=_DPI)
+        figure.suptitle(f"{frames.study.title}: {frames.name}", fontsize=11)
+        if shown and len(feasible_trials(frames)):
+            for index, pair in enumerate(shown, start=1):
+                _draw(figure.add_subplot(lines, columns, index), frames, pair)
+            _add_legend(figure)
+        else:
+            text = "no finished trial" if shown else "one objective: see report.html"
+            figure.text(0.5, 0.5, text, ha="center", color="#555555", fontsize=13)
+        figure.savefig(path)
+
+
+def _draw(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+    _draw_trials(axes, frames, pair)
+    _draw_tests(axes, frames, pair)
+    for rows, kind, marker, colour in (
+        (frames.baselines, "baseline", "s", BASELINE),
+        (frames.teachers, "teacher", "*", TEACHER),
+    ):
+        names = labelled(rows, kind)
+        xs, ys = column(rows, pair.x.metric), column(rows, pair.y.metric)
+        size = 110 if kind == "teacher" else 42
+        axes.scatter(xs, ys, s=size, marker=marker, color=colour, label=kind, zorder=4)
+        for x, y, name in zip(xs, ys, names, strict=True):
+            if np.isfinite(x) and np.isfinite(y):
+                axes.annotate(
+                    name, (x, y), xytext=(-6, 6), textcoords="offset points", ha="right", fontsize=8
+                )
+    axes.set_xlabel(_plain(axis_title(pair.x)))
+    axes.set_ylabel(_plain(axis_title(pair.y)))
+    axes.set_xscale(pair.x.scale)
+    axes.set_yscale(pair.y.scale)
+    axes.grid(color="#e4e7eb", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+    trials = feasible_trials(frames)
+    methods = np.array([method_of(row) for row in records(trials)], dtype=object)
+    front = np.array([flag is True for flag in trials["front"]], dtype=bool)
+    for name, colour in method_colours(frames).items():
+        for on, style in (
+            (False, {"s": 16, "alpha": 0.4, "linewidths": 0}),
+            (True, {"s": 52, "edgecolors": "white", "linewidths": 1.0, "zorder": 3}),
+        ):
+            rows = trials[(methods == name) & (front == on)]
+            label = name if on or not (front & (methods == name)).any() else None
+            if len(rows):
+                x, y = column(rows, pair.x.metric), column(rows, pair.y.metric)
+                options: dict[str, Any] = {"color": colour, "label": label, **style}
+                axes.scatter(x, y, **options)
+    xs, ys = staircase(trials, pair)
+    axes.plot(xs, ys, color=NEUTRAL, linewidth=1.4, label="front (validation)", zorder=2)
+
+
+def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+    colours = method_colours(frames)
+    for point in test_points(frames, pair):
+        axes.errorbar(
+            [point.x.mean],
+            [point.y.mean],
+            xerr=point.x.half_width,
+            yerr=point.y.half_width,
+            fmt="D",
+            markerfacecolor="none",
+            markersize=6,
+            color=colours[point.method],
+            ecolor=NEUTRAL,
+            capsize=2.5,
+            label="front on test, mean and 95 % interval",
+        )
+
+
+def _add_legend(figure: Figure) -> None:
+    entries: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    columns = 4 if len(figure.axes) > 1 else 3
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=8.5,
+    )
+
+
+def _plain(title: str) -> str:
+    # matplotlib reads $...$ as mathematics and knows no HTML entities
+    return html.unescape(title).removesuffix(_TITLE_NOTE).replace("$", r"\$")

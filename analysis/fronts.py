@@ -1,0 +1,123 @@
+"""The front of a sweep: its trials, their test results and its rows as plain data."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frames import SweepFrames
+from analysis.ranking import column, feasible_mask, records
+from analysis.stats import Interval, mean_interval
+from search_spaces.objectives import Objective
+from search_spaces.study import Study
+
+VALIDATION = "val_"
+TEST = "test_"
+
+COSTS = ("ue_params", "ue_flops", "ue_macs", "latency_ms", "payload_bits", "train_core_seconds")
+"""Complexity and cost columns of the front table, in this order, where they were measured."""
+
+
+def feasible_trials(frames: SweepFrames) -> pd.DataFrame:
+    """Return the trials that may be on the front, in the order of their numbers."""
+    return frames.trials[feasible_mask(frames.trials, frames.study)]
+
+
+def front_trials(frames: SweepFrames) -> pd.DataFrame:
+    """Return the trials on the front, the best in the first objective first."""
+    trials = feasible_trials(frames)
+    front = trials[[flag is True for flag in trials["front"]]]
+    best_first = frames.study.objectives[0]
+    ascending = best_first.direction == "minimize"
+    return front.sort_values([best_first.metric, "number"], ascending=[ascending, True])
+
+
+def method_of(row: Mapping[str, Any]) -> str:
+    """Return how a trial was trained; ``trial`` where the study has no methods."""
+    named = row.get("param.method") or row.get("method")
+    return str(named) if named else "trial"
+
+
+def searched_params(row: Mapping[str, Any], study: Study) -> dict[str, Any]:
+    """Return the parameters that the study varies and this trial has, without the method."""
+    names = dict.fromkeys([*study.space.names, *(k for p in study.search.points for k in p)])
+    values = {name: row.get(f"param.{name}") for name in names if name != "method"}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and _active(study, name, row)
+    }
+
+
+def _active(study: Study, name: str, row: Mapping[str, Any]) -> bool:
+    """Tell whether a parameter had an effect: defaults fill in those that did not."""
+    if name not in study.space.names:
+        return True
+    assignment = {key.removeprefix("param."): value for key, value in row.items()}
+    return study.space.active(name, assignment)
+
+
+def test_metric(objective: Objective) -> str | None:
+    """Return the test metric that confirms an objective; None if it does not depend on data."""
+    if not objective.metric.startswith(VALIDATION):
+        return None
+    return TEST + objective.metric.removeprefix(VALIDATION)
+
+
+def split_label(objective: Objective) -> str:
+    """Return ``"validation"`` or ``"test"`` as the metric's name says; empty for a cost."""
+    if objective.metric.startswith(VALIDATION):
+        return "validation"
+    return "test" if objective.metric.startswith(TEST) else ""
+
+
+def confirmed(frames: SweepFrames, number: int, metric: str) -> Interval | None:
+    """Return mean and interval of a test metric over the seeds of a trial; None without any."""
+    rows = frames.confirmations[frames.confirmations["number"] == number]
+    values = column(rows, metric)
+    values = values[np.isfinite(values)]
+    return mean_interval(values.tolist()) if len(values) else None
+
+
+def cost_metrics(frames: SweepFrames) -> list[str]:
+    """Return the cost columns that were measured and are not objectives themselves."""
+    taken = {objective.metric for objective in frames.study.objectives}
+    trials = feasible_trials(frames)
+    return [n for n in COSTS if n not in taken and np.isfinite(column(trials, n)).any()]
+
+
+def front_rows(frames: SweepFrames) -> list[dict[str, Any]]:
+    """Return the front as plain rows, the best in the first objective first.
+
+    Returns:
+        Per trial: ``trial``, ``method``, ``params`` (those varied and active), one entry per
+        objective under its metric's name (``val_`` is validation), for each validation objective
+        ``test`` by metric with ``mean``, ``half_width`` (None for one seed) and ``seeds``, and the
+        measured entries of ``COSTS``. JSON scalars, dicts and None only.
+    """
+    costs = cost_metrics(frames)
+    return [_front_row(frames, row, costs) for row in records(front_trials(frames))]
+
+
+def _front_row(frames: SweepFrames, row: dict[str, Any], costs: list[str]) -> dict[str, Any]:
+    number = int(row["number"])
+    tests: dict[str, Any] = {}
+    for objective in frames.study.objectives:
+        metric = test_metric(objective)
+        interval = None if metric is None else confirmed(frames, number, metric)
+        if metric is not None and interval is not None:
+            tests[metric] = {
+                "mean": interval.mean,
+                "half_width": interval.half_width,
+                "seeds": interval.count,
+            }
+    return {
+        "trial": number,
+        "method": method_of(row),
+        "params": searched_params(row, frames.study),
+        **{o.metric: float(row[o.metric]) for o in frames.study.objectives},
+        "test": tests,
+        **{name: None if math.isnan(row[name]) else float(row[name]) for name in costs},
+    }

@@ -1,0 +1,1 @@
+"""Interactive figures of a sweep, one figure per file."""

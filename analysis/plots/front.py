@@ -1,0 +1,208 @@
+"""The front for two objectives: trials, attainment staircase, baselines, teachers, test results."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.format import interval as interval_text
+from analysis.format import number, with_unit
+from analysis.frames import SweepFrames
+from analysis.fronts import confirmed, feasible_trials, front_trials, method_of, test_metric
+from analysis.pareto import front_mask
+from analysis.plots.references import add_references
+from analysis.plots.theme import (
+    NEUTRAL,
+    VANILLA,
+    axis,
+    axis_title,
+    hover,
+    method_colours,
+    styled,
+)
+from analysis.ranking import column, records
+from analysis.stats import Interval
+from search_spaces.objectives import Objective
+
+HEIGHT_PX = 520
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two objectives to draw against each other: cost to the right, quality upwards."""
+
+    x: Objective
+    y: Objective
+
+
+def pairs(objectives: Sequence[Objective]) -> list[Pair]:
+    """Return every pair of objectives, the earlier one on the y axis.
+
+    A single objective has no pair; the report draws its history instead.
+    """
+    return [Pair(x=second, y=first) for first, second in combinations(objectives, 2)]
+
+
+def staircase(rows: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]]:
+    """Return the corners of the attainment surface of two objectives.
+
+    It separates what some trial reaches from what none does, so its steps turn on the side of the
+    worse values.
+
+    Returns:
+        x and y of the corners, sorted by x; empty for no rows.
+    """
+    points = np.stack([column(rows, pair.x.metric), column(rows, pair.y.metric)], axis=1)
+    points = points[np.isfinite(points).all(1)]
+    front = points[front_mask(points, [pair.x.direction, pair.y.direction])]
+    front = np.unique(front, axis=0)
+    if not len(front):
+        return [], []
+    xs, ys = [float(front[0, 0])], [float(front[0, 1])]
+    for (x0, y0), (x1, y1) in pairwise(front.tolist()):
+        corner = (x1, y0) if pair.x.direction == "minimize" else (x0, y1)
+        xs += [corner[0], x1]
+        ys += [corner[1], y1]
+    return xs, ys
+
+
+@dataclass(frozen=True, slots=True)
+class TestPoint:
+    """A front trial on the test split; an objective without a test metric keeps its value."""
+
+    __test__ = False
+
+    number: int
+    method: str
+    x: Interval
+    y: Interval
+    text: str
+
+
+def test_points(frames: SweepFrames, pair: Pair) -> list[TestPoint]:
+    """Return the confirmed trials of the front with mean and interval over seeds."""
+    found = []
+    for row in records(front_trials(frames)):
+        x, y = (_on_test(frames, row, objective) for objective in (pair.x, pair.y))
+        if x is None or y is None or max(x.count, y.count) == 0:
+            continue
+        lines = [f"<b>trial {int(row['number'])}</b> · {html.escape(method_of(row))}"]
+        for objective, value in ((pair.y, y), (pair.x, x)):
+            seeds = f" ({value.count} seeds)" if value.count else ""
+            split = "test " if value.count else ""
+            text = interval_text(value) if value.count else number(value.mean)
+            shown = with_unit(text, objective.unit)
+            lines.append(html.escape(f"{split}{objective.label}: {shown}{seeds}"))
+        found.append(TestPoint(int(row["number"]), method_of(row), x, y, "<br>".join(lines)))
+    return found
+
+
+def _on_test(frames: SweepFrames, row: dict[str, Any], objective: Objective) -> Interval | None:
+    metric = test_metric(objective)
+    if metric is None:
+        # costs do not depend on the split: count 0 marks a value that was not repeated
+        return Interval(float(row[objective.metric]), None, 0)
+    return confirmed(frames, int(row["number"]), metric)
+
+
+def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
+    """Return the scatter of two objectives; everything on it is validation unless it says test."""
+    figure = go.Figure()
+    _add_trials(figure, frames, pair)
+    _add_stairs(figure, frames, pair)
+    _add_front(figure, frames, pair)
+    _add_tests(figure, frames, pair)
+    add_references(figure, frames, pair.x, pair.y)
+    figure.update_layout(
+        xaxis=axis(axis_title(pair.x), log=pair.x.scale == "log"),
+        yaxis=axis(axis_title(pair.y), log=pair.y.scale == "log"),
+    )
+    return styled(figure, height=HEIGHT_PX)
+
+
+def _by_method(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    methods = np.array([method_of(row) for row in records(rows)], dtype=object)
+    colours = method_colours(frames)
+    return [(name, c, rows[methods == name]) for name, c in colours.items() if name in methods]
+
+
+def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
+    trials = feasible_trials(frames)
+    dominated = trials[[flag is not True for flag in trials["front"]]]
+    for name, colour, rows in _by_method(frames, dominated):
+        figure.add_scatter(
+            x=column(rows, pair.x.metric),
+            y=column(rows, pair.y.metric),
+            mode="markers",
+            name=f"{html.escape(name)}, dominated",
+            legendgroup=name,
+            showlegend=False,
+            marker={"color": colour, "size": 7, "opacity": 0.38},
+            hovertext=[hover(row, frames) for row in records(rows)],
+            hoverinfo="text",
+        )
+
+
+def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
+    front = front_trials(frames)
+    shown = {name for name, _, _ in _by_method(frames, front)}
+    for name, colour, rows in _by_method(frames, feasible_trials(frames)):
+        rows = rows[[flag is True for flag in rows["front"]]] if name in shown else rows[:0]
+        figure.add_scatter(
+            # an empty trace keeps the method in the legend, beside its faded trials
+            x=column(rows, pair.x.metric) if len(rows) else [None],
+            y=column(rows, pair.y.metric) if len(rows) else [None],
+            mode="markers",
+            name=html.escape(name),
+            legendgroup=name,
+            marker={"color": colour, "size": 12, "line": {"width": 1.5, "color": "white"}},
+            hovertext=[hover(row, frames) for row in records(rows)],
+            hoverinfo="text",
+        )
+
+
+def _add_stairs(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
+    trials = feasible_trials(frames)
+    methods = np.array([method_of(row) for row in records(trials)], dtype=object)
+    lines = [("front (validation)", trials, {"color": NEUTRAL, "width": 2})]
+    vanilla = trials[methods == VANILLA]
+    if len(vanilla) and len(vanilla) < len(trials):
+        line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}
+        lines.append(("front of vanilla students alone", vanilla, line))
+    for name, rows, line in lines:
+        xs, ys = staircase(rows, pair)
+        if xs:
+            figure.add_scatter(x=xs, y=ys, mode="lines", name=name, line=line, hoverinfo="skip")
+
+
+def _add_tests(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
+    points = test_points(frames, pair)
+    if not points:
+        return
+    colours = method_colours(frames)
+    figure.add_scatter(
+        x=[point.x.mean for point in points],
+        y=[point.y.mean for point in points],
+        error_x=_bars([point.x for point in points]),
+        error_y=_bars([point.y for point in points]),
+        mode="markers",
+        name="front on test, mean and 95 % interval",
+        marker={
+            "symbol": "diamond-open",
+            "size": 11,
+            "color": [colours[point.method] for point in points],
+            "line": {"width": 2},
+        },
+        hovertext=[point.text for point in points],
+        hoverinfo="text",
+    )
+
+
+def _bars(values: list[Interval]) -> dict[str, Any]:
+    widths = [value.half_width or 0.0 for value in values]
+    return {"type": "data", "array": widths, "visible": any(widths), "color": NEUTRAL, "width": 5}

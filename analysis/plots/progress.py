@@ -1,0 +1,91 @@
+"""How the sweep got on: hypervolume, or the best value, over finished trials."""
+
+import html
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.format import number
+from analysis.frames import SweepFrames
+from analysis.fronts import feasible_trials
+from analysis.pareto import sweep_hypervolume_series
+from analysis.plots.theme import PALETTE, axis, axis_title, hover, method_colours, styled
+from analysis.ranking import column, objective_values, records
+
+HEIGHT_PX = 340
+
+
+def progress_series(frames: SweepFrames) -> list[tuple[int, float]]:
+    """Return pairs (finished trials, hypervolume): as recorded, else computed in trial order."""
+    if frames.hypervolume:
+        return [(int(step), float(value)) for step, value in frames.hypervolume]
+    values = objective_values(feasible_trials(frames), frames.study)
+    return list(enumerate(sweep_hypervolume_series(values, frames.study.objectives), start=1))
+
+
+def volume_unit(frames: SweepFrames) -> str:
+    """Return the unit of the hypervolume, for example ``dB x decades of FLOPs``."""
+    parts = []
+    for objective in frames.study.objectives:
+        unit = objective.unit or objective.label
+        parts.append(f"decades of {unit}" if objective.scale == "log" else unit)
+    return " × ".join(parts)
+
+
+def hypervolume_figure(frames: SweepFrames) -> go.Figure:
+    """Return the hypervolume over finished trials, as steps."""
+    series = [(step, value) for step, value in progress_series(frames) if math.isfinite(value)]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[step for step, _ in series],
+        y=[value for _, value in series],
+        mode="lines+markers" if len(series) < 80 else "lines",
+        line={"shape": "hv", "color": PALETTE[0], "width": 2},
+        marker={"size": 5},
+        hovertext=[f"{step} finished: {number(value)}" for step, value in series],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    figure.update_layout(
+        xaxis=axis("finished trials"),
+        yaxis=axis(f"hypervolume, validation<br>[{html.escape(volume_unit(frames))}]"),
+    )
+    return styled(figure, height=HEIGHT_PX)
+
+
+def history_figure(frames: SweepFrames) -> go.Figure:
+    """Return the only objective over the trial numbers, with the best so far."""
+    objective = frames.study.objectives[0]
+    trials = feasible_trials(frames)
+    values = column(trials, objective.metric)
+    numbers = [int(row["number"]) for row in records(trials)]
+    colours = method_colours(frames)
+    best = np.minimum if objective.direction == "minimize" else np.maximum
+    figure = go.Figure()
+    for name, colour in colours.items():
+        rows = [row for row in records(trials) if str(row.get("param.method") or "trial") == name]
+        if rows:
+            figure.add_scatter(
+                x=[row["number"] for row in rows],
+                y=[row[objective.metric] for row in rows],
+                mode="markers",
+                name=html.escape(name),
+                marker={"color": colour, "size": 9},
+                hovertext=[hover(row, frames) for row in rows],
+                hoverinfo="text",
+            )
+    if len(values):
+        line = {"shape": "hv", "color": "#7f8794", "width": 2}
+        running = best.accumulate(values)
+        figure.add_scatter(
+            x=numbers, y=running, mode="lines", line=line, name="best so far", hoverinfo="skip"
+        )
+    figure.update_layout(
+        xaxis=axis("trial"),
+        yaxis=axis(
+            axis_title(objective).removesuffix(" (open diamonds: test)"),
+            log=objective.scale == "log",
+        ),
+    )
+    return styled(figure, height=HEIGHT_PX)

@@ -1,0 +1,117 @@
+"""What all figures share: colours by method, fonts, margins, the text of a hover box."""
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import plotly.graph_objects as go
+
+from analysis.format import fixed, number, param, with_unit
+from analysis.frames import SweepFrames
+from analysis.fronts import method_of, searched_params, split_label, test_metric
+from analysis.ranking import records
+from search_spaces.objectives import Objective
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
+"""Colour-blind safe: Okabe and Ito (2008) without black and yellow, which vanish on dark and light
+ground, and two more that stay apart from them in lightness."""
+
+VANILLA = "vanilla"
+NEUTRAL = "#7f8794"
+BASELINE = "#7f8794"
+TEACHER = "#B8860B"
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "hexagon", "star-triangle-up")
+
+
+def method_colours(frames: SweepFrames) -> dict[str, str]:
+    """Return one colour per method, the same in every figure; training without a teacher is grey.
+
+    The order of the study file decides, not that of the results, so that two reports of a study
+    agree in their colours.
+    """
+    methods = [m for m in _methods(frames) if m != VANILLA]
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(methods)}
+    return {VANILLA: "#6B7280", **colours}
+
+
+def _methods(frames: SweepFrames) -> list[str]:
+    study = frames.study
+    named: list[str] = []
+    if "method" in study.space.names:
+        named = [str(value) for value in study.space.parameters["method"].domain.values() or ()]
+    named += [str(point["method"]) for point in study.search.points if "method" in point]
+    named += [method_of(row) for row in records(frames.trials)]
+    return list(dict.fromkeys(named))
+
+
+def axis_title(objective: Objective) -> str:
+    """Return label, unit and split, for example ``NMSE [dB], validation``; escaped."""
+    unit = f" [{objective.unit}]" if objective.unit and objective.unit != objective.label else ""
+    split = split_label(objective)
+    title = html.escape(objective.label + unit) + (f", {split}" if split else "")
+    return f"{title} (open diamonds: test)" if test_metric(objective) else title
+
+
+def hover(row: Mapping[str, Any], frames: SweepFrames) -> str:
+    """Return the hover text of a trial: number, method, objectives with split, parameters."""
+    head = f"<b>trial {int(row['number'])}</b> · {html.escape(method_of(row))}"
+    if row.get("front") is True:
+        head += " · on the front"
+    lines = [head]
+    for objective in frames.study.objectives:
+        split = split_label(objective)
+        value = with_unit(number(row.get(objective.metric)), objective.unit)
+        name = f"{split} {objective.label}" if split else objective.label
+        lines.append(f"{html.escape(name)}: <b>{html.escape(value)}</b>")
+    for name, value in searched_params(row, frames.study).items():
+        lines.append(f"{html.escape(name)} = {html.escape(param(value))}")
+    return "<br>".join(lines)
+
+
+def styled(figure: go.Figure, *, height: int) -> go.Figure:
+    """Return the figure with the report's fonts and margins and the legend above the plot.
+
+    Grounds are transparent; the page adds the colours of its light or dark scheme.
+    """
+    figure.update_layout(
+        template="none",
+        height=height,
+        font={"family": FONT, "size": 13},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 70, "r": 24, "t": 16, "b": 60},
+        hoverlabel={"align": "left", "font": {"family": FONT, "size": 12}},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
+        hovermode="closest",
+    )
+    return figure
+
+
+def axis(title: str, *, log: bool = False) -> dict[str, Any]:
+    """Return the layout of one axis.
+
+    Args:
+        title: Escaped title.
+        log: Use a logarithmic axis, labelled at 1, 2 and 5 of each decade.
+    """
+    layout: dict[str, Any] = {
+        "title": {"text": title, "standoff": 12},
+        "automargin": True,
+        "showline": True,
+        "linewidth": 1,
+        "ticks": "outside",
+        "ticklen": 4,
+        "zeroline": False,
+        "showgrid": True,
+    }
+    if log:
+        layout |= {"type": "log", "dtick": "D2", "exponentformat": "SI"}
+    return layout
+
+
+def measured(value: float, objective: Objective) -> str:
+    """Return a value of an objective with its unit."""
+    return with_unit(fixed(value), objective.unit)

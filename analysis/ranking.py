@@ -1,0 +1,52 @@
+"""Trials against the study's objectives: who is feasible and which rank each has."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.pareto import directions_of, ranks
+from search_spaces.study import Study
+
+
+def feasible_mask(trials: pd.DataFrame, study: Study) -> NDArray[np.bool_]:
+    """Return which trials may be on the front, shape [n].
+
+    They are finished, have every objective as a finite number and keep every constraint.
+    """
+    mask = np.array(trials["state"] == "COMPLETE", dtype=np.bool_)
+    for objective in study.objectives:
+        mask &= np.isfinite(column(trials, objective.metric))
+    for constraint in study.constraints:
+        values = column(trials, constraint.metric)
+        kept = [not math.isnan(v) and constraint.violation(v) <= 0.0 for v in values]
+        mask &= np.asarray(kept, dtype=np.bool_)
+    return mask
+
+
+def rank_trials(trials: pd.DataFrame, study: Study) -> list[int | None]:
+    """Return the rank of every trial, 0 on the front; None for a trial that is not feasible."""
+    mask = feasible_mask(trials, study)
+    values = objective_values(trials[mask], study)
+    found = iter(ranks(values, directions_of(study.objectives)).tolist())
+    return [int(next(found)) if feasible else None for feasible in mask]
+
+
+def objective_values(rows: pd.DataFrame, study: Study) -> NDArray[np.float64]:
+    """Return the objectives of the rows in their own units, shape [n, m]; NaN where missing."""
+    columns = [column(rows, objective.metric) for objective in study.objectives]
+    return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
+
+
+def column(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return one metric as floats, shape [n]; all NaN if no run reported it."""
+    if name not in rows:
+        return np.full(len(rows), np.nan)
+    return np.asarray(rows[name], dtype=np.float64)
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dicts with text keys; integers stay integers in object columns."""
+    return [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]

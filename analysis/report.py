@@ -1,0 +1,200 @@
+"""One self-contained page per sweep, and the front as picture and data files."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from analysis import format as text
+from analysis import layout
+from analysis.claims import judged_claims
+from analysis.export import write_json, write_parquet
+from analysis.frames import SweepFrames
+from analysis.front_png import write_png
+from analysis.fronts import feasible_trials
+from analysis.importance import FEWEST_TRIALS, importances
+from analysis.plots.front import front_figure, pairs
+from analysis.plots.importance import importance_figure
+from analysis.plots.parallel import MOST_LINES, parallel_figure
+from analysis.plots.progress import history_figure, hypervolume_figure, volume_unit
+from analysis.plots.theme import method_colours
+from analysis.report_tables import (
+    failures_table,
+    front_table,
+    paper_html_table,
+    references_table,
+    trials_table,
+)
+from analysis.summary import counts, summary
+from analysis.tables import paper_tables
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where the parts of a report were written."""
+
+    html: Path
+    png: Path
+    parquet: Path
+    json: Path
+
+
+def build_report(frames: SweepFrames, out_dir: Path) -> ReportFiles:
+    """Write the report of a sweep; works for a sweep without finished trials, too.
+
+    Args:
+        frames: The sweep.
+        out_dir: Folder of the files named in ``analysis.layout``; made if it is missing.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    files = ReportFiles(
+        html=out_dir / layout.REPORT_FILE,
+        png=out_dir / layout.FRONT_PNG,
+        parquet=out_dir / layout.FRONT_PARQUET,
+        json=out_dir / layout.FRONT_JSON,
+    )
+    write_json(frames, files.json)
+    write_parquet(frames, files.parquet)
+    write_png(frames, files.png)
+    files.html.write_text(render(frames), encoding="utf-8")
+    return files
+
+
+def render(frames: SweepFrames) -> str:
+    """Return the report as one HTML page that needs no network."""
+    figures = _figures(frames)
+    names = [*figures["front"], *figures["other"]]
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            sweep=frames.name,
+            study=frames.study,
+            facts=_facts(frames),
+            summary=summary(frames),
+            colours=method_colours(frames),
+            front=front_table(frames),
+            trials=trials_table(frames),
+            references=references_table(frames),
+            papers=[(found.table, paper_html_table(found)) for found in paper_tables(frames)],
+            claims=judged_claims(frames),
+            failures=failures_table(frames),
+            figures=figures,
+            figure_data={figure["id"]: figure["data"] for figure in names if figure["data"]},
+            provenance=_pretty(frames.provenance),
+            environment=_pretty(frames.environment),
+            style=_template("report.css"),
+            script=_template("report.js"),
+            plotly=get_plotlyjs(),
+        )
+    )
+
+
+def _template(name: str) -> str:
+    return (resources.files("analysis") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    # Everything from the data is escaped; the page's own style and scripts are marked safe there.
+    return Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _facts(frames: SweepFrames) -> list[tuple[str, str]]:
+    """Return what was swept, as name and value."""
+    study, number = frames.study, counts(frames)
+    seeds = study.seeds
+    confirm = ", ".join(map(str, seeds.confirm)) or text.MISSING
+    trials = f"{number['COMPLETE']} finished, {number['FAIL']} failed, {number['PRUNED']} pruned"
+    facts = [("task", study.task)]
+    facts += [(name.replace("_", " "), text.param(v)) for name, v in study.parameters.items()]
+    facts += [
+        ("trials", trials),
+        ("wall time", text.duration(frames.wall_time_s)),
+        ("sampler", study.search.sampler),
+        ("seeds", f"search {seeds.search}, trial {seeds.trial}, confirmation {confirm}"),
+    ]
+    if study.constraints:
+        facts.append(("constraints", "; ".join(map(_constraint, study.constraints))))
+    return facts
+
+
+def _constraint(constraint: Any) -> str:
+    low = "" if constraint.min is None else f"{text.number(constraint.min)} ≤ "
+    high = "" if constraint.max is None else f" ≤ {text.number(constraint.max)}"
+    return f"{low}{constraint.metric}{high}"
+
+
+def _figures(frames: SweepFrames) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of the two chapters, each with id, title, explanation and data."""
+    objectives = frames.study.objectives
+    if not len(feasible_trials(frames)):
+        return {"front": [], "other": []}
+    front = [
+        _figure(f"front-{i}", f"{p.y.label} against {p.x.label}", front_figure(frames, p), "")
+        for i, p in enumerate(pairs(objectives))
+    ]
+    if not front:
+        title = f"{objectives[0].label} over the trials"
+        front = [_figure("history", title, history_figure(frames), "")]
+    return {"front": front, "other": [_progress(frames), _parallel(frames), _importance(frames)]}
+
+
+def _progress(frames: SweepFrames) -> dict[str, Any]:
+    corner = ", ".join(
+        text.with_unit(f"{o.label} {text.number(o.reference)}", o.unit)
+        for o in frames.study.objectives
+    )
+    note = (
+        f"What the front dominates up to the reference point ({corner}), on validation values, in "
+        f"{volume_unit(frames)}. A flat end means that further trials found nothing new."
+    )
+    return _figure("hypervolume", "Hypervolume over trials", hypervolume_figure(frames), note)
+
+
+def _parallel(frames: SweepFrames) -> dict[str, Any]:
+    note = (
+        "One line per trial; strong lines are on the front. Click a method in the legend to hide "
+        "it. A line dips to “not used” at a parameter that its method does not have. Objectives "
+        "are validation values."
+    )
+    if len(feasible_trials(frames)) > MOST_LINES:
+        note += f" Only the {MOST_LINES} best-ranked trials are drawn."
+    return _figure("parallel", "Parameters and objectives", parallel_figure(frames), note)
+
+
+def _importance(frames: SweepFrames) -> dict[str, Any]:
+    found = importances(frames)
+    note = (
+        "Permutation importance of a random forest (scikit-learn), measured on held-out trials in "
+        f"5 folds; needs {FEWEST_TRIALS} finished trials. "
+    )
+    for importance in found:
+        label = importance.objective.label
+        if importance.note:
+            note += f"{label}: {importance.note}. "
+        else:
+            note += f"{label}: the model explains {importance.explained:.0%} of the variance. "
+    return _figure("importance", "Which parameters matter", importance_figure(found), note)
+
+
+def _figure(name: str, title: str, figure: go.Figure | None, note: str) -> dict[str, Any]:
+    # "<" would end the page's script element
+    data = "" if figure is None else str(figure.to_json()).replace("<", "\\u003c")
+    height = 0 if figure is None else int(figure.layout.height)
+    return {"id": name, "title": title, "note": note.strip(), "data": data, "height": height}
+
+
+def _pretty(facts: Mapping[str, Any]) -> str:
+    return json.dumps(facts, indent=2, ensure_ascii=False, default=str) if facts else ""

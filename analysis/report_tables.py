@@ -1,0 +1,244 @@
+"""The report's tables as headings and texts; the template only lays them out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import format as text
+from analysis.frames import SweepFrames
+from analysis.fronts import (
+    COSTS,
+    TEST,
+    VALIDATION,
+    cost_metrics,
+    feasible_trials,
+    front_rows,
+    method_of,
+    searched_params,
+    split_label,
+    test_metric,
+)
+from analysis.plots.references import labelled
+from analysis.ranking import column, records
+from analysis.stats import Interval
+from analysis.tables import PaperTable
+from search_spaces.objectives import Objective
+
+COST_LABELS = {
+    "ue_params": ("UE parameters", ""),
+    "ue_flops": ("UE FLOPs", ""),
+    "ue_macs": ("UE MACs", ""),
+    "latency_ms": ("latency", "ms"),
+    "payload_bits": ("payload", "bit"),
+    "train_core_seconds": ("training", "core s"),
+}
+"""Heading and unit of the cost columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Head of a column: title, a second line (unit, split) and whether it holds numbers."""
+
+    title: str
+    note: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its text, what it sorts by, and the method whose colour it carries."""
+
+    text: str
+    sort: float | str
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlTable:
+    """A table ready for the template."""
+
+    headings: tuple[Heading, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def front_table(frames: SweepFrames) -> HtmlTable:
+    """Return the front: trial, method, parameters, validation, test with interval, costs."""
+    rows, costs = front_rows(frames), cost_metrics(frames)
+    names = list(dict.fromkeys(name for row in rows for name in row["params"]))
+    headings = [Heading("trial"), Heading("method", numeric=False)]
+    headings += [Heading(name.replace("_", " "), "parameter", numeric=False) for name in names]
+    for objective in frames.study.objectives:
+        headings += _objective_headings(objective)
+    headings += [_cost_heading(name) for name in costs]
+    return HtmlTable(
+        tuple(headings),
+        tuple(
+            (
+                _number(row["trial"]),
+                Cell(row["method"], row["method"], row["method"]),
+                *(_param(row["params"].get(name)) for name in names),
+                *(cell for o in frames.study.objectives for cell in _objective_cells(o, row)),
+                *(_number(row[name]) for name in costs),
+            )
+            for row in rows
+        ),
+    )
+
+
+def trials_table(frames: SweepFrames) -> HtmlTable:
+    """Return every feasible finished trial with its rank, in the order of the trials."""
+    rows = records(feasible_trials(frames))
+    names = list(dict.fromkeys(n for row in rows for n in searched_params(row, frames.study)))
+    headings = [Heading("trial"), Heading("rank"), Heading("method", numeric=False)]
+    headings += [Heading(name.replace("_", " "), "parameter", numeric=False) for name in names]
+    headings += [_objective_headings(objective)[0] for objective in frames.study.objectives]
+    return HtmlTable(tuple(headings), tuple(_trial_cells(frames, row, names) for row in rows))
+
+
+def _trial_cells(
+    frames: SweepFrames, row: dict[str, Any], names: Sequence[str]
+) -> tuple[Cell, ...]:
+    params = searched_params(row, frames.study)
+    method = method_of(row)
+    return (
+        _number(int(row["number"])),
+        _number(row["rank"]),
+        Cell(method, method, method),
+        *(_param(params.get(name)) for name in names),
+        *(_fixed(row[objective.metric]) for objective in frames.study.objectives),
+    )
+
+
+def references_table(frames: SweepFrames) -> HtmlTable | None:
+    """Return baselines and teachers with validation, test and costs; None if there are none."""
+    kinds = ((frames.baselines, "baseline"), (frames.teachers, "teacher"))
+    tables = [rows for rows, _ in kinds if len(rows)]
+    if not tables:
+        return None
+    metrics = _reference_metrics(frames, tables)
+    rows = [
+        (
+            Cell(name, name),
+            Cell(kind, kind),
+            *(
+                _fixed(row.get(m)) if m.startswith((VALIDATION, TEST)) else _number(row.get(m))
+                for m in metrics
+            ),
+        )
+        for table, kind in kinds
+        for name, row in zip(labelled(table, kind), records(table), strict=True)
+    ]
+    headings = [Heading("name", numeric=False), Heading("kind", numeric=False)]
+    return HtmlTable((*headings, *(_metric_heading(frames, m) for m in metrics)), tuple(rows))
+
+
+def _reference_metrics(frames: SweepFrames, tables: Sequence[pd.DataFrame]) -> list[str]:
+    wanted: list[str] = []
+    for objective in frames.study.objectives:
+        tested = test_metric(objective)
+        wanted += [objective.metric] if tested is None else [objective.metric, tested]
+    wanted = list(dict.fromkeys([*wanted, *COSTS]))
+    return [m for m in wanted if any(np.isfinite(column(rows, m)).any() for rows in tables)]
+
+
+def failures_table(frames: SweepFrames) -> HtmlTable | None:
+    """Return failed trials with their reasons and parameters, None if none failed."""
+    failed = records(frames.trials[frames.trials["state"] == "FAIL"])
+    if not failed:
+        return None
+    headings = (
+        Heading("trial"),
+        Heading("reason", numeric=False),
+        Heading("parameters", numeric=False),
+    )
+    rows = []
+    for row in failed:
+        reason = str(row["reason"] or "no reason was recorded")
+        values = {"method": method_of(row), **searched_params(row, frames.study)}
+        params = text.params(values)
+        cells = (_number(int(row["number"])), Cell(reason, reason), Cell(params, params))
+        rows.append(cells)
+    return HtmlTable(headings, tuple(rows))
+
+
+def paper_html_table(table: PaperTable) -> HtmlTable:
+    """Return one of the paper's tables: ours with interval and seeds, the paper's, difference."""
+    headings = [Heading("", numeric=False)]
+    for wanted in table.columns:
+        headings += [
+            Heading(wanted.label, "here, mean ± 95 %"),
+            Heading("seeds"),
+            Heading("paper", wanted.label),
+            Heading("difference", "here − paper"),
+        ]
+    headings.append(Heading("note", numeric=False))
+    rows = []
+    for found in table.rows:
+        cells = [Cell(found.row.label, found.row.label)]
+        for cell in found.cells:
+            seeds = 0 if cell.ours is None else cell.ours.count
+            cells += [_interval(cell.ours), _number(seeds), _fixed(cell.paper)]
+            cells.append(_fixed(cell.difference))
+        rows.append((*cells, Cell(found.note, found.note)))
+    if not any(found.note for found in table.rows):
+        return HtmlTable(tuple(headings[:-1]), tuple(row[:-1] for row in rows))
+    return HtmlTable(tuple(headings), tuple(rows))
+
+
+def _objective_headings(objective: Objective) -> list[Heading]:
+    unit = f"[{objective.unit}]" if objective.unit else ""
+    headings = [Heading(objective.label, f"{unit} {split_label(objective)}".strip())]
+    if test_metric(objective) is not None:
+        headings.append(Heading(objective.label, f"{unit} test, mean ± 95 %".strip()))
+        headings.append(Heading("seeds", "test"))
+    return headings
+
+
+def _objective_cells(objective: Objective, row: dict[str, Any]) -> list[Cell]:
+    metric = test_metric(objective)
+    cells = [_fixed(row[objective.metric])]
+    if metric is not None:
+        found = row["test"].get(metric)
+        seeds = 0 if found is None else found["seeds"]
+        value = None if found is None else Interval(found["mean"], found["half_width"], seeds)
+        cells += [_interval(value), _number(seeds)]
+    return cells
+
+
+def _metric_heading(frames: SweepFrames, metric: str) -> Heading:
+    for objective in frames.study.objectives:
+        unit = f"[{objective.unit}]" if objective.unit else ""
+        if metric == objective.metric:
+            return Heading(objective.label, f"{unit} {split_label(objective)}".strip())
+        if metric == test_metric(objective):
+            return Heading(objective.label, f"{unit} test".strip())
+    return _cost_heading(metric)
+
+
+def _cost_heading(metric: str) -> Heading:
+    label, unit = COST_LABELS.get(metric, (metric, ""))
+    return Heading(label, f"[{unit}]" if unit else "")
+
+
+def _number(value: Any) -> Cell:
+    known = isinstance(value, int | float) and not math.isnan(value)
+    return Cell(text.number(value, 2), float(value) if known else math.inf)
+
+
+def _fixed(value: Any) -> Cell:
+    known = isinstance(value, int | float) and not math.isnan(value)
+    return Cell(text.fixed(float(value) if known else None), float(value) if known else math.inf)
+
+
+def _interval(value: Interval | None) -> Cell:
+    return Cell(text.interval(value), math.inf if value is None else value.mean)
+
+
+def _param(value: Any) -> Cell:
+    if value is None:
+        return Cell(text.MISSING, "")
+    return Cell(text.param(value), value if isinstance(value, int | float) else str(value))

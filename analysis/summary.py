@@ -1,0 +1,238 @@
+"""What the sweep says in plain words, computed; also when distillation does not help."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.format import fixed, plural, with_unit
+from analysis.format import interval as interval_text
+from analysis.frames import PARAM, SweepFrames
+from analysis.fronts import feasible_trials, front_trials, method_of, test_metric
+from analysis.pareto import sweep_hypervolume
+from analysis.plots.references import labelled
+from analysis.plots.theme import VANILLA
+from analysis.ranking import column, objective_values, records
+from analysis.stats import Interval, mean_interval, paired_difference
+from search_spaces.objectives import Objective
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A run's value of the first objective, on the split that was available.
+
+    Attributes:
+        split: ``test`` or ``validation``.
+        by_seed: Value by seed; one entry where it was not repeated.
+    """
+
+    split: str
+    by_seed: Mapping[int, float]
+
+    @property
+    def interval(self) -> Interval:
+        """Mean over the seeds with its interval."""
+        return mean_interval(list(self.by_seed.values()))
+
+
+def counts(frames: SweepFrames) -> dict[str, int]:
+    """Return how many trials finished, failed and were pruned, under the ledger's names."""
+    states = list(frames.trials["state"])
+    return {state: states.count(state) for state in ("COMPLETE", "FAIL", "PRUNED")}
+
+
+def summary(frames: SweepFrames) -> list[str]:
+    """Return the findings as sentences, the most important first."""
+    number = counts(frames)
+    if not number["COMPLETE"]:
+        failed = plural(number["FAIL"], "trial")
+        return [f"No trial has finished yet; {failed} failed. There is nothing to compare."]
+    if not len(front_trials(frames)):
+        done = plural(number["COMPLETE"], "trial")
+        return [f"{done} finished, but none is feasible: check constraints and objectives."]
+    best = records(front_trials(frames))[0]
+    found = [
+        _overview(frames, number),
+        _best(frames, best),
+        *_references(frames, best),
+        *_distillation(frames),
+        _volume_share(frames),
+    ]
+    return [sentence for sentence in found if sentence]
+
+
+def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
+    size = len(front_trials(frames))
+    goals = " and ".join(objective.label for objective in frames.study.objectives)
+    are = "is" if size == 1 else "are"
+    done = plural(number["COMPLETE"], "finished trial")
+    return f"Of {done}, {size} {are} on the front of {goals}: no other trial is better in all."
+
+
+def _best(frames: SweepFrames, best: Row) -> str:
+    objective = frames.study.objectives[0]
+    text = f"Best {objective.label}: {_name(best)} with {_value(best, objective)} on validation"
+    if test_metric(objective) is None:
+        return f"Best {objective.label}: {_name(best)} with {_value(best, objective)}."
+    tested = score(frames, best, "test")
+    if tested is None:
+        return f"{text}; it was not repeated on the test split."
+    shown = with_unit(interval_text(tested.interval), objective.unit)
+    seeds = plural(tested.interval.count, "seed")
+    return f"{text} and {shown} on test ({seeds}, 95 % interval)."
+
+
+def _references(frames: SweepFrames, best: Row) -> list[str]:
+    """Compare the best trial with the baselines and teachers of its own scenario."""
+    objective = frames.study.objectives[0]
+    found = []
+    for rows, kind in ((frames.baselines, "baseline"), (frames.teachers, "teacher")):
+        names = labelled(rows, kind)
+        for name, row in zip(names, records(rows), strict=True):
+            if not _shares(rows, row, best):
+                continue
+            ours, theirs = _comparable(frames, best, row)
+            if ours is None or theirs is None:
+                continue
+            gain = _gain(objective, ours.interval.mean - theirs.interval.mean)
+            shown = with_unit(fixed(theirs.interval.mean), objective.unit)
+            words = _amount(gain, objective)
+            subject = name if kind == "baseline" else f"its {name.split(',')[0]}"
+            found.append(f"On {ours.split} that is {words} than {subject} ({shown}).")
+    return found
+
+
+def _comparable(frames: SweepFrames, first: Row, second: Row) -> tuple[Score | None, Score | None]:
+    """Return both on the test split if both have it, else both on validation."""
+    tested = score(frames, first, "test"), score(frames, second, "test")
+    if None not in tested:
+        return tested
+    return score(frames, first, "validation"), score(frames, second, "validation")
+
+
+def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
+    """Return the first objective of a trial, baseline or teacher on one split, None if unknown.
+
+    Args:
+        frames: The sweep.
+        row: A row of one of its tables.
+        split: ``test`` or ``validation``.
+    """
+    objective = frames.study.objectives[0]
+    metric = objective.metric if split == "validation" else test_metric(objective)
+    if metric is None:
+        return None
+    if split == "test" and row["number"] is not None:
+        runs = frames.confirmations[frames.confirmations["number"] == row["number"]]
+        pairs = zip(records(runs), column(runs, metric), strict=True)
+        by_seed = {int(r.get(f"{PARAM}seed") or 0): float(v) for r, v in pairs if np.isfinite(v)}
+        return Score(split, by_seed) if by_seed else None
+    value = row.get(metric)
+    known = isinstance(value, float) and np.isfinite(value)
+    return Score(split, {0: float(value or 0.0)}) if known else None
+
+
+def _distillation(frames: SweepFrames) -> list[str]:
+    """Say what distillation adds to a vanilla student that costs no more, if it does."""
+    rows = records(feasible_trials(frames))
+    methods = {method_of(row) for row in rows}
+    if methods == {"trial"}:
+        return []
+    if VANILLA not in methods:
+        return ["No vanilla student finished, so what distillation adds cannot be told."]
+    distilled = [row for row in rows if method_of(row) != VANILLA]
+    if not distilled:
+        return ["All finished trials are vanilla students: distillation was not tried."]
+    objective = frames.study.objectives[0]
+    best = _best_of(distilled, objective)
+    rivals = [r for r in rows if method_of(r) == VANILLA and _costs_no_more(frames, r, best)]
+    if not rivals:
+        rivals = [row for row in rows if method_of(row) == VANILLA]
+        rival = _best_of(rivals, objective)
+        return [_against(frames, best, rival, "the best vanilla student, which costs more")]
+    rival = _best_of(rivals, objective)
+    return [_against(frames, best, rival, "the best vanilla student that costs no more")]
+
+
+def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
+    objective = frames.study.objectives[0]
+    ours, theirs = _comparable(frames, best, rival)
+    assert ours is not None
+    assert theirs is not None
+    difference = paired_difference(ours.by_seed, theirs.by_seed)
+    mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
+    gain = _gain(objective, mean)
+    place = f"{who} ({_name(rival)}), on {ours.split}"
+    subject = f"The best distilled student, {_name(best)},"
+    if gain <= 0.0:
+        return (
+            f"Distillation did not help here: the best distilled student, {_name(best)}, is "
+            f"{_amount(gain, objective)} than {place}."
+        )
+    text = f"{subject} is {_amount(gain, objective)} than {place}"
+    if difference is None or difference.half_width is None:
+        return f"{text}; that is one seed, without an interval."
+    if abs(difference.mean) <= difference.half_width:
+        width = with_unit(f"± {fixed(difference.half_width)}", objective.unit)
+        return f"{text}, but the paired 95 % interval ({width}) includes 0: it may be chance."
+    width = with_unit(f"± {fixed(difference.half_width)}", objective.unit)
+    return f"{text} (paired 95 % interval {width})."
+
+
+def _volume_share(frames: SweepFrames) -> str:
+    trials = feasible_trials(frames)
+    vanilla = trials[[method_of(row) == VANILLA for row in records(trials)]]
+    if not len(vanilla) or len(vanilla) == len(trials):
+        return ""
+    parts = [
+        sweep_hypervolume(objective_values(rows, frames.study), frames.study.objectives)
+        for rows in (vanilla, trials)
+    ]
+    if parts[1] <= 0.0:
+        return ""
+    share = parts[0] / parts[1]
+    return f"Vanilla students alone reach {share:.0%} of the hypervolume of the whole sweep."
+
+
+def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:
+    """Tell whether a reference belongs to a trial: they agree where the references differ."""
+    for name in map(str, rows.columns):
+        if name.startswith(PARAM) and rows[name].astype(str).nunique() > 1:
+            ours = best.get(name)
+            if ours is not None and row[name] is not None and row[name] != ours:
+                return False
+    return True
+
+
+def _costs_no_more(frames: SweepFrames, row: Row, other: Row) -> bool:
+    return all(
+        _gain(objective, row[objective.metric] - other[objective.metric]) >= 0.0
+        for objective in frames.study.objectives[1:]
+    )
+
+
+def _best_of(rows: list[dict[str, Any]], objective: Objective) -> Row:
+    return max(rows, key=lambda row: _gain(objective, row[objective.metric]))
+
+
+def _gain(objective: Objective, difference: float) -> float:
+    return -difference if objective.direction == "minimize" else difference
+
+
+def _amount(gain: float, objective: Objective) -> str:
+    word = "better" if gain >= 0.0 else "worse"
+    return f"{with_unit(fixed(abs(gain)), objective.unit)} {word}"
+
+
+def _value(row: Row, objective: Objective) -> str:
+    return with_unit(fixed(row[objective.metric]), objective.unit)
+
+
+def _name(row: Row) -> str:
+    method = method_of(row)
+    number = f"trial {int(row['number'])}"
+    return number if method == "trial" else f"{number} ({method})"

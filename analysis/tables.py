@@ -1,0 +1,142 @@
+"""A paper's tables beside ours: which runs make a row, and how far apart the numbers are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import ResultsError
+from analysis.frames import PARAM, SweepFrames
+from analysis.ranking import column, records
+from analysis.stats import Interval, mean_interval
+from search_spaces.report_spec import Column, Row, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number of ours beside one of the paper's.
+
+    Attributes:
+        ours: Mean over seeds and its interval; None if it was not measured.
+        paper: The published number; None if the paper has none.
+    """
+
+    ours: Interval | None
+    paper: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the paper's, in the unit of the column."""
+        if self.ours is None or self.paper is None:
+            return None
+        return self.ours.mean - self.paper
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One row of a table.
+
+    Attributes:
+        row: What the study asks for.
+        cells: One per column.
+        note: Why a row is empty or what to know about it; empty if nothing.
+    """
+
+    row: Row
+    cells: tuple[Cell, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTable:
+    """One table of the paper with our numbers in it."""
+
+    table: Table
+    rows: tuple[PaperRow, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The metrics shown."""
+        return self.table.columns
+
+
+def paper_tables(frames: SweepFrames) -> list[PaperTable]:
+    """Return every table of the study's report, filled in with what was measured."""
+    return [
+        PaperTable(table, tuple(_paper_row(frames, table, row) for row in table.rows))
+        for table in frames.study.report.tables
+    ]
+
+
+def row_values(frames: SweepFrames, row: Row, metric: str) -> dict[int, float]:
+    """Return a row's metric by seed.
+
+    A teacher's seed is its ``teacher_seed``; a run without a seed counts as seed 0.
+
+    Args:
+        frames: The sweep.
+        row: Role and parameters that a run must have.
+        metric: Name of the metric.
+
+    Raises:
+        ResultsError: If two runs of one seed match, that is, ``match`` is too loose.
+    """
+    runs = matching_runs(frames, row)
+    values: dict[int, float] = {}
+    for run, value in zip(records(runs), column(runs, metric), strict=True):
+        if not np.isfinite(value):
+            continue
+        seed = _seed(run, row.role)
+        if seed in values and values[seed] != value:
+            raise ResultsError(
+                f"row {row.id!r}: several {row.role} runs with seed {seed} match "
+                f"{dict(row.match)}; they differ in {_varying(runs)}, so add that to `match`"
+            )
+        values[seed] = float(value)
+    return values
+
+
+def matching_runs(frames: SweepFrames, row: Row) -> pd.DataFrame:
+    """Return the finished runs of the row's role that have all its parameters."""
+    runs = {
+        "teacher": frames.teachers,
+        "baseline": frames.baselines,
+        "trial": frames.trials[frames.trials["state"] == "COMPLETE"],
+        "confirmation": frames.confirmations,
+    }[row.role]
+    mask = np.array([_matches(run, row.match) for run in records(runs)], dtype=bool)
+    return runs[mask]
+
+
+def _matches(run: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
+    return all(run.get(PARAM + name) == value for name, value in match.items())
+
+
+def _seed(run: Mapping[str, Any], role: str) -> int:
+    seed = run.get(f"{PARAM}teacher_seed" if role == "teacher" else f"{PARAM}seed")
+    return 0 if seed is None else int(seed)
+
+
+def _varying(runs: pd.DataFrame) -> str:
+    names = [
+        str(name).removeprefix(PARAM)
+        for name in runs.columns
+        if str(name).startswith(PARAM) and runs[name].astype(str).nunique() > 1
+    ]
+    return ", ".join(name for name in names if name != "seed") or "nothing"
+
+
+def _paper_row(frames: SweepFrames, table: Table, row: Row) -> PaperRow:
+    cells, note = [], ""
+    for wanted in table.columns:
+        try:
+            values = row_values(frames, row, wanted.metric)
+        except ResultsError as error:
+            values, note = {}, str(error)
+        ours = mean_interval(list(values.values())) if values else None
+        cells.append(Cell(ours, row.paper.get(wanted.metric)))
+    if not note and all(cell.ours is None for cell in cells):
+        note = "not measured"
+    return PaperRow(row, tuple(cells), note)

@@ -1,0 +1,76 @@
+"use strict";
+(function () {
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const narrow = window.matchMedia("(max-width: 640px)");
+
+  function colour(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  }
+
+  // Figures have transparent grounds; text and grid follow the page's light or dark scheme.
+  function scheme(layout) {
+    const change = {
+      "font.color": colour("--ink"),
+      "hoverlabel.bgcolor": colour("--panel"),
+      "hoverlabel.bordercolor": colour("--line"),
+      "hoverlabel.font.color": colour("--ink"),
+    };
+    for (const key of Object.keys(layout)) {
+      if (/^[xy]axis\d*$/.test(key)) {
+        change[key + ".gridcolor"] = colour("--grid");
+        change[key + ".linecolor"] = colour("--soft");
+        change[key + ".tickcolor"] = colour("--soft");
+      }
+    }
+    return change;
+  }
+
+  const charts = [];
+  if (window.Plotly) {
+    for (const source of document.querySelectorAll("script.figure-data")) {
+      const chart = document.getElementById(source.dataset.target);
+      const figure = JSON.parse(source.textContent);
+      const config = {
+        responsive: true, displaylogo: false, scrollZoom: false,
+        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        toImageButtonOptions: { filename: chart.id, scale: 2 },
+        displayModeBar: narrow.matches ? false : "hover",
+      };
+      figure.layout.autosize = true;
+      if (narrow.matches) figure.layout.font.size = 11;
+      Plotly.newPlot(chart, figure.data, figure.layout, config)
+        .then(() => Plotly.relayout(chart, scheme(figure.layout)));
+      charts.push([chart, figure.layout]);
+    }
+    const repaint = () => charts.forEach(([chart, layout]) => Plotly.relayout(chart, scheme(layout)));
+    dark.addEventListener("change", repaint);
+    window.addEventListener("beforeprint", () => charts.forEach(([chart, layout]) =>
+      Plotly.relayout(chart, { ...scheme(layout), "font.color": "#111", width: 680, autosize: false })));
+    window.addEventListener("afterprint", () => charts.forEach(([chart, layout]) =>
+      Plotly.relayout(chart, { ...scheme(layout), width: null, autosize: true })));
+  }
+
+  function compare(a, b) {
+    const x = Number(a), y = Number(b);
+    if (a !== "" && b !== "" && !Number.isNaN(x) && !Number.isNaN(y)) return x - y;
+    if (a === "inf" || b === "inf") return (a === "inf") - (b === "inf");
+    return a.localeCompare(b, undefined, { numeric: true });
+  }
+
+  function sort(head) {
+    const table = head.closest("table"), place = head.cellIndex;
+    const down = head.getAttribute("aria-sort") === "ascending";
+    for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const rows = [...table.tBodies[0].rows];
+    rows.sort((a, b) => compare(a.cells[place].dataset.sort, b.cells[place].dataset.sort) * (down ? -1 : 1));
+    table.tBodies[0].append(...rows);
+  }
+
+  for (const head of document.querySelectorAll("table.sortable th")) {
+    head.addEventListener("click", () => sort(head));
+    head.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") sort(head);
+    });
+  }
+})();

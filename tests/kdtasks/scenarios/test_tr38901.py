@@ -139,7 +139,7 @@ def test_energy_is_as_concentrated_as_measured_for_umi_los():
 
 @draws
 def test_without_line_of_sight_energy_spreads_and_power_is_one():
-    # Reference: 10,000 drops. Single drops differ by 0.12 and 0.08, a mean of 200 by at most 0.0085.
+    # Reference: 10,000 drops. Drops differ by 0.12 and 0.08, means of 200 by 0.0085 or less.
     channels, _ = draw(replace(UMI, los=False))
     assert captured(channels, 16) == pytest.approx(0.502, abs=0.0425)
     assert captured(channels, 64) == pytest.approx(0.806, abs=0.0425)

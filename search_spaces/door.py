@@ -112,6 +112,7 @@ Duration: TypeAlias = Annotated[
 _PROBLEMS = {
     "missing": "is missing; add it",
     "model_type": "must be a mapping with fields",
+    "model_attributes_type": "must be a mapping with fields",
     "dict_type": "must be a mapping",
     "list_type": "must be a list",
     "bool_type": "must be true or false",

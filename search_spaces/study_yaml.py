@@ -26,15 +26,20 @@ _RESOLVERS = (
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader by YAML 1.2 that refuses duplicate keys and references."""
+    """Safe loader by YAML 1.2 that refuses duplicate keys, references and tags."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
                 problem="references (*name) are not supported; write the value out",
+                problem_mark=event.start_mark,
+            )
+        if event.tag is not None:
+            raise yaml.MarkedYAMLError(
+                problem=f"tags ({event.tag}) are not supported; write the plain value",
                 problem_mark=event.start_mark,
             )
         return super().compose_node(parent, index)
@@ -43,7 +48,12 @@ class _Loader(yaml.SafeLoader):
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if not isinstance(key, Hashable):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a plain word, not a list or a mapping",
+                    problem_mark=key_node.start_mark,
+                )
+            if key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key!r} appears twice; keep one", problem_mark=key_node.start_mark
                 )
@@ -54,23 +64,32 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """Writes text in quotes if YAML 1.1 or 1.2 would read it as something else."""
 
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
 
-def _integer(loader: yaml.SafeLoader, node: yaml.Node) -> int:
-    assert isinstance(node, yaml.ScalarNode)
+
+def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return int(loader.construct_scalar(node), 10)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Line breaks of Unicode survive only as escapes; PyYAML folds them in its other styles.
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 for _tag, _pattern, _first in _RESOLVERS:
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), _first)
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Dumper.add_representer(str, _text)
 
 
 def load_yaml(text: str, source: str) -> Any:
     """Return the plain data of one YAML document.
 
     Raises:
-        StudyError: If the text is not YAML, repeats a key, or holds references or foreign types.
+        StudyError: If the text is not YAML, repeats a key, or holds references or tags.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader

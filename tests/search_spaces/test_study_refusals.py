@@ -1,0 +1,126 @@
+"""Studies that cannot be right: each is refused with one line that names file, field and value."""
+
+import pytest
+from study_example import EXAMPLE, dump_with
+
+from search_spaces.errors import StudyError
+from search_spaces.study import parse_study
+from search_spaces.study_yaml import dump_yaml, load_yaml
+
+TABLE = "report.tables.0"
+REFUSED = [
+    # unknown keys
+    ("bugdet", "{}", "bugdet", "did you mean 'budget'"),
+    ("space.temperature.hgih", "20", "space.temperature.hgih", "did you mean 'high'"),
+    ("objectives.1.metrc", "x", "objectives.1.metrc", "did you mean 'metric'"),
+    (f"{TABLE}.rows.1.papr", "{}", f"{TABLE}.rows.1.papr", "did you mean 'paper'"),
+    # missing fields and wrong types
+    ("task", None, "task", "is missing"),
+    ("space.width.high", None, "space.width.high", "is missing"),
+    ("space.width.type", None, "space.width.type", "is missing"),
+    ("space.width.type", "itn", "space.width.type", "'itn'"),
+    ("space.width.low", "'2'", "space.width.low", "must be a whole number, got '2'"),
+    ("space.width.low", "2.0", "space.width.low", "got 2.0"),
+    ("space.width.low", "true", "space.width.low", "got True"),
+    ("space.width.log", "yes", "space.width.log", "must be true or false, got 'yes'"),
+    ("space.width", "8", "space.width", "must be a mapping"),
+    ("space", "[1]", "space", "must be a mapping, got [1]"),
+    ("objectives", "{}", "objectives", "must be a list"),
+    ("name", "CSI Feedback", "name", "'CSI Feedback'"),
+    ("task", "some.module", "task", "'some.module'"),
+    ("parameters.x", "[1]", "parameters.x", "got [1]"),
+    ("parameters.x", "null", "parameters.x", "got None"),
+    ("parameters.x", ".nan", "parameters.x", "got nan"),
+    ("parameters", "{two words: 1}", "parameters.two words", "'two words'"),
+    # impossible domains
+    ("space.width.low", "16", "space.width.low", "got 16"),
+    ("space.width.step", "4", "space.width.step", "got 4"),
+    ("space.temperature.low", "0", "space.temperature.low", "got 0"),
+    ("space.method.values", "[]", "space.method.values", "is empty"),
+    ("space.method.values", "[a, a]", "space.method.values.1", "'a' repeats"),
+    ("space.method.values", "[true, vanilla]", "space.method.values", "quotes"),
+    ("space.method.values", "[[a], b]", "space.method.values.0", "got ['a']"),
+    # impossible conditions
+    ("space.width.when", "{methd: kd}", "space.width.when.methd", "did you mean 'method'"),
+    ("space.width.when", "{preset: quick}", "space.width.when.preset", "there are method"),
+    ("space.width.when", "{temperature: 1.5}", "space.width.when.temperature", "too many values"),
+    ("space.width.when", "{method: kd}", "space.width.when.method", "'kd' is no value"),
+    ("space.method.when", "{width: [3]}", "space.method.when.width", "3 is no value"),
+    ("space.width.when", "{width: 2}", "space.width.when", "wait for one another"),
+    # objectives and constraints
+    ("objectives", "[]", "objectives", "at least one"),
+    ("objectives.1.metric", "val_nmse_db", "objectives", "'val_nmse_db' is declared 2 times"),
+    ("objectives.0.reference", ".inf", "objectives.0.reference", "got inf"),
+    ("objectives.0.reference", None, "objectives.0.reference", "is missing"),
+    ("objectives.1.reference", "-1", "objectives.1.reference", "got -1.0"),
+    ("objectives.0.direction", "min", "objectives.0.direction", "'minimize' or 'maximize'"),
+    ("constraints.0", "{metric: x}", "constraints.0", "neither max nor min"),
+    ("constraints.0.min", "4096", "constraints.0.min", "got 4096"),
+    ("constraints", "[{metric: a, max: 1}, {metric: a, min: 0}]", "constraints", "declared 2"),
+    # one value from two places
+    ("parameters.width", "4", "parameters.width", "both fixed (to 4) and searched"),
+    ("parameters.seed", "4", "parameters.seed", "seeds.trial"),
+    # search
+    ("search.sampler", "tpee", "search.sampler", "got 'tpee'"),
+    ("search.sampler", "grid", "space.temperature", "too many values for sampler 'grid'"),
+    ("search", "{sampler: points}", "search.points", "is empty"),
+    ("search.sampler", "points", "search.points.1", "width: is missing"),
+    ("space", "{}", "space", "is empty, but sampler is 'tpe'"),
+    ("search.points.0.method", "vanila", "search.points.0.method", "got 'vanila'"),
+    ("search.points.0.width", "[2, 3]", "search.points.0.width", "got 3"),
+    ("search.points.0.width", "[]", "search.points.0.width", "must not be empty"),
+    ("search.points.0.temperature", "4", "search.points.0.temperature", "exists only when"),
+    # budget and seeds
+    ("budget.trials", "0", "budget.trials", "at least 1, got 0"),
+    ("budget.trials", None, "budget.trials", "is missing"),
+    ("budget.epochs", "-3", "budget.epochs", "got -3"),
+    ("budget.time", "0", "budget.time", "got 0"),
+    ("budget.time", "10 days", "budget.time", "'10 days'"),
+    ("budget.time", "true", "budget.time", "got True"),
+    ("seeds.confirm", "[1, 1]", "seeds.confirm", "repeats"),
+    ("seeds.confirm", "[]", "seeds.confirm", "is empty"),
+    ("seeds.trial", "-1", "seeds.trial", "got -1"),
+    ("confirm.limit", "0", "confirm.limit", "got 0"),
+    # report
+    (f"{TABLE}.rows.1.id", "t16", f"{TABLE}.rows.1.id", "'t16' is the id of an earlier row"),
+    (f"{TABLE}.rows.1.role", "student", f"{TABLE}.rows.1.role", "got 'student'"),
+    (f"{TABLE}.rows.0.paper", "{nmse: 1.0}", f"{TABLE}.rows.0.paper", "'nmse' is no column"),
+    (f"{TABLE}.columns", "[]", f"{TABLE}.columns", "must not be empty"),
+    ("report.claims.0.order", "[t16, a61]", "report.claims.0.order", "did you mean 'a16'"),
+    ("report.claims.0.order", "[t16]", "report.claims.0.order", "at least 2 rows"),
+    ("report.claims.0.order", "[t16, t16]", "report.claims.0.order.1", "'t16' is used twice"),
+    ("report.claims.0.interior", "[t16, a16, v16]", "report.claims.0", "got order, interior"),
+    ("report.claims.0.order", None, "report.claims.0", "got none"),
+    ("report.claims.1.not_worse", "[t16, a16, v16]", "report.claims.1.not_worse", "exactly 2"),
+    ("report.claims.2.interior", "[t16, a16]", "report.claims.2.interior", "at least 3"),
+    ("report.claims.1.id", "order", "report.claims.1.id", "'order' is used twice"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "named", "words"), REFUSED)
+def test_impossible_studies_are_refused_in_one_line(place, value, named, words):
+    with pytest.raises(StudyError) as caught:
+        parse_study(dump_with(place, value), "my.yaml")
+    message = str(caught.value)
+    assert message.startswith(f"my.yaml: {named}")
+    assert words in message
+    assert "\n" not in message
+
+
+def test_epochs_come_from_one_place():
+    for place in ("parameters.epochs", "space.epochs"):
+        raw = load_yaml(
+            dump_with(place, "{type: int, low: 1, high: 9}" if "space" in place else "9"), ""
+        )
+        raw["budget"]["epochs"] = 4
+        with pytest.raises(StudyError, match=f"{place}: epochs are also set by budget.epochs = 4"):
+            parse_study(dump_yaml(raw), "my.yaml")
+
+
+def test_all_wrong_fields_are_named_at_once():
+    with pytest.raises(
+        StudyError, match=r"reference: is missing.*\(wrong as well: budget.trials\)"
+    ):
+        parse_study(
+            EXAMPLE.replace("reference: 0.0,", "").replace("trials: 32", "trials: x"), "my.yaml"
+        )

@@ -1,0 +1,149 @@
+"""Reading and writing plain data: YAML 1.2 scalars, no surprises, exact round trips."""
+
+import math
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces.domains import same
+from search_spaces.errors import StudyError
+from search_spaces.study_yaml import apply_overrides, dump_yaml, load_yaml
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
+    [
+        "no",
+        "on",
+        "~",
+        "null",
+        "1e-3",
+        "010",
+        "12:30",
+        "1_000",
+        "0x10",
+        "2026-01-01",
+        "<<",
+        "=",
+        "a\x85b",
+        "\u2028",
+    ]
+)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts
+plain = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def identical(left, right):
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = list(left) == list(right)
+        return keys and all(identical(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(identical, left, right))
+    return same(left, right)
+
+
+@given(plain)
+def test_what_is_written_is_read_back(raw):
+    assert identical(load_yaml(dump_yaml(raw), "test"), raw)
+
+
+def test_a_value_used_twice_is_written_twice():
+    shared = [1, 2]
+    assert load_yaml(dump_yaml({"a": shared, "b": shared}), "test") == {"a": [1, 2], "b": [1, 2]}
+
+
+@given(texts)
+def test_readers_of_yaml_1_1_see_the_same_text(text):
+    assert yaml.safe_load(dump_yaml({"text": text})) == {"text": text}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("true", True),
+        ("False", False),
+        ("1e-3", 1e-3),
+        ("2.0e6", 2.0e6),
+        ("-.5", -0.5),
+        ("1.", 1.0),
+        (".inf", math.inf),
+        ("010", 10),
+        ("-7", -7),
+        ("12:30", "12:30"),
+        ("1_000", "1_000"),
+        ("2026-01-01", "2026-01-01"),
+        ("10m", "10m"),
+        ("~", None),
+        ("", None),
+        ("'16'", "16"),
+    ],
+)
+def test_plain_words_mean_what_yaml_1_2_says(text, value):
+    assert same(load_yaml(text, "test"), value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3", r"s\.yaml: line 3, column 1: key 'a' appears twice"),
+        ("x: {a: 1, a: 1}", "line 1, column 11: key 'a' appears twice"),
+        ("a: &x 1\nb: *x", "line 2, column 4: references"),
+        ("a: &x [*x]", "references"),
+        ("a: !!python/object/apply:os.getcwd []", "tags .* are not supported"),
+        ("a: !!bool maybe", "line 1, column 4: tags"),
+        ("a: !!int [1]", "tags"),
+        ("a: [1", r"line 1, column 6: expected ',' or '\]'"),
+        ("a: 1\n---\nb: 2", "but found another document"),
+        ("? [a]\n: 1", "line 1, column 3: a key must be a plain word"),
+        ("a: \x07", "not readable YAML"),
+        ("1" * 5000, "not readable YAML"),
+        ("[" * 5000, "not readable YAML"),
+    ],
+)
+def test_unreadable_text_gives_one_line(text, message):
+    with pytest.raises(StudyError, match=message) as caught:
+        load_yaml(text, "s.yaml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("budget.trials=4", {"budget": {"trials": 4}, "rows": [{"a": 1}, 2]}),
+        ("budget.time=10m", {"budget": {"trials": 9, "time": "10m"}, "rows": [{"a": 1}, 2]}),
+        ("rows.0.a=[x, 1.5]", {"budget": {"trials": 9}, "rows": [{"a": ["x", 1.5]}, 2]}),
+        ("rows.1=", {"budget": {"trials": 9}, "rows": [{"a": 1}, None]}),
+        ("seeds.trial=3", {"budget": {"trials": 9}, "rows": [{"a": 1}, 2], "seeds": {"trial": 3}}),
+        ("task=a:B=c", {"budget": {"trials": 9}, "rows": [{"a": 1}, 2], "task": "a:B=c"}),
+    ],
+)
+def test_overrides_change_one_place(override, expected):
+    raw = {"budget": {"trials": 9}, "rows": [{"a": 1}, 2]}
+    apply_overrides(raw, [override], sections=("budget", "seeds"))
+    assert identical(raw, expected)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("budget.trials", "--set budget.trials: must look like budget.trials=4"),
+        ("=4", "must look like"),
+        ("bugdet.trials=4", "there is no 'bugdet' in the study; did you mean 'budget'"),
+        ("rows.2.a=4", "there is no '2' in rows; it is a list of 2, counted from 0"),
+        ("rows.2=4", "there is no '2' in rows"),
+        ("rows.-1=4", "there is no '-1' in rows"),
+        ("rows.1.a=4", r"there is no 'a' in rows\.1; it is a single value \(2\)"),
+        ("budget.trials.x.y=4", r"there is no 'x' in budget\.trials"),
+        ("budget.trials=[1", "--set budget.trials=.*expected ',' or"),
+    ],
+)
+def test_overrides_that_lead_nowhere_are_refused(override, message):
+    with pytest.raises(StudyError, match=message):
+        apply_overrides({"budget": {"trials": 9}, "rows": [{"a": 1}, 2]}, [override], sections=())

@@ -25,23 +25,22 @@ _RESOLVERS = (
 )
 
 
+def _refusal(problem: str, where: Any) -> yaml.MarkedYAMLError:
+    """Return an error about an event or a node of PyYAML."""
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
     """Safe loader by YAML 1.2 that refuses duplicate keys, references and tags."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="references (*name) are not supported; write the value out",
-                problem_mark=event.start_mark,
-            )
+            raise _refusal("references (*name) are not supported; write the value out", event)
         if event.tag is not None:
-            raise yaml.MarkedYAMLError(
-                problem=f"tags ({event.tag}) are not supported; write the plain value",
-                problem_mark=event.start_mark,
-            )
+            raise _refusal(f"tags ({event.tag}) are not supported; write the plain value", event)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -49,14 +48,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.MarkedYAMLError(
-                    problem="a key must be a plain word, not a list or a mapping",
-                    problem_mark=key_node.start_mark,
-                )
+                raise _refusal("a key must be a plain word, not a list or a mapping", key_node)
             if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} appears twice; keep one", problem_mark=key_node.start_mark
-                )
+                raise _refusal(f"key {key!r} appears twice; keep one", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 

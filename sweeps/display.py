@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from kdtasks.config import Value
+from sweeps.records import JobKind
 
 Phase = Literal["data", "teachers", "search", "confirm", "report"]
 """The parts of a sweep, in their order."""
-
-JobKind = Literal["teacher", "baseline", "confirmation"]
-"""Work beside the search that a slot is busy with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

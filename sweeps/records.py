@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from kdtasks.config import Value
 
@@ -28,6 +29,11 @@ class TrialRecord:
         metrics: Final numbers; empty until it is complete.
         reason: Why it failed; empty otherwise.
         duplicate: True if the suggestion repeated a known configuration and was never run.
+        config: All parameters that the task was given, completed.
+        violations: By how much each constraint is missed, by metric; positive is infeasible.
+        interrupted: True if it failed only because the user stopped the sweep.
+        started_ms: When it got its slot, milliseconds since 1970; None if it never ran.
+        ended_ms: When it ended, milliseconds since 1970.
     """
 
     number: int
@@ -36,3 +42,42 @@ class TrialRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     duplicate: bool = False
+    config: Mapping[str, Value] = field(default_factory=dict)
+    violations: Mapping[str, float] = field(default_factory=dict)
+    interrupted: bool = False
+    started_ms: int | None = None
+    ended_ms: int | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is missed."""
+        return all(violation <= 0.0 for violation in self.violations.values())
+
+
+JobKind = Literal["teacher", "baseline", "confirmation"]
+"""Work beside the search; the values are the roles of the runs in MLflow."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRecord:
+    """A teacher, a baseline or a confirmation as the ledger knows it.
+
+    Attributes:
+        kind: What it is.
+        key: Unique within the sweep, as ``analysis.layout.CHILD_KEY`` says.
+        params: All parameters that it was given.
+        metrics: Its numbers; those of the test split start with ``test_``.
+        reason: Why it failed; empty otherwise.
+        trial: The trial that a confirmation repeats.
+        started_ms: When it began, milliseconds since 1970.
+        ended_ms: When it ended, milliseconds since 1970.
+    """
+
+    kind: JobKind
+    key: str
+    params: Mapping[str, Value]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    trial: int | None = None
+    started_ms: int
+    ended_ms: int

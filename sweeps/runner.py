@@ -1,54 +1,240 @@
-"""Run a study from its file to its report."""
+"""Run a study from its file to its report: Ray, its pool of workers, and the Tuner."""
 
-from collections.abc import Sequence
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sweeps.display import Display, FrontRow
+import ray
+from ray import tune
 
-if TYPE_CHECKING:
-    from search_spaces.study import Study
+from analysis.frames import read_sweep
+from analysis.report import build_report
+from search_spaces.study import Study
+from sweeps.books import Books, counts
+from sweeps.clock import Clock, SystemClock
+from sweeps.confirm import Confirmation
+from sweeps.display import Display
+from sweeps.environment import describe_environment, engine_environment
+from sweeps.folder import SweepFolder, check_new, create
+from sweeps.front import standings
+from sweeps.interrupts import Interrupts
+from sweeps.ledger import Ledger
+from sweeps.pool import Handle, Job
+from sweeps.preflight import Plan, check_slots, check_study
+from sweeps.proposals import Proposals
+from sweeps.resources import Resources, load_scenarios
+from sweeps.search import SessionCallback, SessionSearcher, make_sampler
+from sweeps.session import SearchSession
+from sweeps.summary import SweepSummary
+from sweeps.teacher_store import TeacherStore
+from sweeps.teachers import prepare_teachers
+from sweeps.tracking import Tracker
+from sweeps.trial import Shared, StudentTrial, carry_out
+from sweeps.utilisation import Utilisation
+from sweeps.worker import Event
+
+__all__ = ["SweepSummary", "run_study"]
+
+WAIT_S = 1.0
+"""How long the driver waits for workers before it looks around."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepSummary:
-    """What a sweep came to.
+@contextmanager
+def local_ray(slots: int) -> Iterator[None]:
+    """Run a Ray of our own inside, on loopback, with as many cores as there are slots.
 
-    Attributes:
-        name: Name of the sweep.
-        folder: Its folder.
-        tracking_uri: Where MLflow keeps its runs.
-        complete: Trials with all objectives.
-        pruned: Trials that were stopped early.
-        failed: Trials that failed, without repeated suggestions.
-        confirmations: Confirmations that succeeded.
-        front: The front, best first objective first.
-        hypervolume: Its hypervolume, log10 of the objectives that are so scaled.
-        report: The HTML report, or None if there is none.
-        interrupted: True if the user stopped the sweep.
-        seconds: Wall time.
-        utilisation: Share of the slots' time that trials kept busy, from the moment all slots
-            were warm to the last start of a trial; NaN if there were too few trials.
+    An address is always given: without one Ray would join any cluster that it finds. Its token
+    authentication stays as it is by default: on.
+    """
+    # Tune misses the files of the loggers that we switched off, once per trial.
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    with engine_environment():
+        ray.init(
+            address="local",
+            num_cpus=slots,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _node_ip_address="127.0.0.1",
+        )
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+class RayPool:
+    """Workers of the local Ray, each with one core.
+
+    Args:
+        slots: Jobs that run at once.
     """
 
-    name: str
-    folder: Path
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+
+    def put(self, value: object) -> Handle:
+        """Place a value in the object store."""
+        return ray.put(value)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
+        """Carry out ``jobs`` and yield their events as they come."""
+        waiting = list(reversed(jobs))
+        streams: dict[ray.ObjectRefGenerator, Job] = {}
+        while waiting or streams:
+            while waiting and len(streams) < self._slots:
+                job = waiting.pop()
+                streams[carry_out.remote(job.function, *job.args)] = job
+            ready, _ = ray.wait(list(streams), num_returns=1, timeout=WAIT_S)
+            for stream in ready:
+                event = _next_event(stream)
+                yield streams[stream], event
+                if event.done:
+                    del streams[stream]
+
+
+def _next_event(stream: ray.ObjectRefGenerator) -> Event:
+    try:
+        event: Event = ray.get(next(stream))
+    except (StopIteration, ray.exceptions.RayError) as error:
+        return Event(done=True, reason=f"its process died ({type(error).__name__})")
+    return event
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What the phases of one sweep share."""
+
+    study: Study
+    plan: Plan
+    folder: SweepFolder
     tracking_uri: str
-    complete: int
-    pruned: int
-    failed: int
-    confirmations: int
-    front: Sequence[FrontRow]
-    hypervolume: float
-    report: Path | None
-    interrupted: bool
-    seconds: float
-    utilisation: float
+    slots: int
+    books: Books
+    display: Display
+    interrupts: Interrupts
+    pool: RayPool
+    utilisation: Utilisation
+
+    def prepare(self) -> Resources:
+        """Load data and make teachers available."""
+        self.display.phase("data")
+        resources = load_scenarios(
+            self.plan.needs,
+            self.plan.task,
+            cache=self.folder.scenarios,
+            pool=self.pool,
+            display=self.display,
+        )
+        provenance = {key: s.provenance for key, s in resources.scenarios.items()}
+        self.books.attach("provenance.json", provenance)
+        self.display.phase("teachers")
+        prepare_teachers(
+            resources,
+            self.study.task,
+            store=TeacherStore(self.folder.teachers),
+            pool=self.pool,
+            books=self.books,
+            display=self.display,
+        )
+        return resources
+
+    def search(self, resources: Resources) -> str:
+        """Run the trials; return why the search ended.
+
+        Raises:
+            KeyboardInterrupt: If the user stopped it; open trials are closed by then.
+        """
+        self.display.phase("search")
+        budget = self.study.budget
+        self.display.search_started(budget.trials, budget.time_s, self.slots)
+        ledger = self.books.ledger
+        ledger.use(make_sampler(self.study, len(ledger.trials())))
+        session = SearchSession(
+            study=self.study,
+            task=self.plan.task,
+            resources=resources,
+            proposals=Proposals(self.study, self.plan.task, ledger, self.books.clock),
+            books=self.books,
+            display=self.display,
+            utilisation=self.utilisation,
+        )
+        try:
+            with self.interrupts.deferred():
+                _tuner(self, session, resources).fit()
+        finally:
+            session.abandon()
+            shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        if session.fault is not None:
+            raise session.fault
+        return session.proposals.ended
+
+    def confirm(self, resources: Resources) -> None:
+        """Look at the test split."""
+        self.display.phase("confirm")
+        failures = Confirmation(
+            study=self.study,
+            task=self.plan.task,
+            resources=resources,
+            folder=self.folder,
+            pool=self.pool,
+            books=self.books,
+            display=self.display,
+        ).run()
+        if failures:
+            self.display.note(f"{failures} jobs of the confirmation failed; see the report")
+
+    def report(self) -> Path:
+        """Write the report and attach it."""
+        self.display.phase("report")
+        frames = read_sweep(self.tracking_uri, self.folder.name)
+        files = build_report(frames, self.folder.report)
+        paths = [files.html, files.png, files.parquet, files.json]
+        self.books.tracker.files(paths, "report")
+        return files.html
+
+
+def _trial_id(trial: Any) -> str:
+    # Tune would put the whole configuration into the name
+    return str(trial.trial_id)
+
+
+def _tuner(run: _Run, session: SearchSession, resources: Resources) -> tune.Tuner:
+    shared = Shared(
+        task=run.study.task,
+        weights=run.folder.weights,
+        splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
+        teachers=resources.teachers,
+    )
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), {"CPU": 1}),
+        tune_config=tune.TuneConfig(
+            search_alg=SessionSearcher(session),
+            num_samples=-1,  # the session owns the budget
+            max_concurrent_trials=run.slots,  # without it trials run one by one
+            reuse_actors=True,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(run.folder.scratch),
+            callbacks=[SessionCallback(session, run.interrupts.requested)],
+            failure_config=tune.FailureConfig(max_failures=1),  # a process that died, once
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+            verbose=0,
+        ),
+    )
 
 
 def run_study(
-    study: "Study",
+    study: Study,
     *,
     name: str,
     home: Path,
@@ -67,6 +253,70 @@ def run_study(
         display: Watches.
 
     Raises:
-        UserError: Before anything is started, if the study cannot run as it is.
+        UserError: If the study cannot run as it is, before anything is started; or if data or a
+            teacher cannot be had, or MLflow does not answer.
+        StudyError: If a parameter that decides on data or teacher has no end of values.
     """
-    raise NotImplementedError
+    plan = check_study(study)
+    cores = len(os.sched_getaffinity(0))
+    wanted = check_slots(slots, cores)
+    folder = check_new(home, name)
+    clock = SystemClock()
+    create(folder, study.text)
+    ledger = Ledger.create(folder.journal, study)
+    tracker = Tracker.start(folder, tracking_uri, study, clock.epoch_ms())
+    books = Books(study, ledger, tracker, clock, display)
+    run = _Run(
+        study=study,
+        plan=plan,
+        folder=folder,
+        tracking_uri=tracking_uri or folder.tracking_uri,
+        slots=wanted,
+        books=books,
+        display=display,
+        interrupts=Interrupts(),
+        pool=RayPool(wanted),
+        utilisation=Utilisation(wanted, clock),
+    )
+    books.attach("environment.json", describe_environment(wanted))
+    tracker.files([folder.study], "")
+    return _run(run, clock)
+
+
+def _run(run: _Run, clock: Clock) -> SweepSummary:
+    started_s = clock.elapsed_s()
+    ended, interrupted = "", False
+    try:
+        with run.interrupts.installed():
+            try:
+                with local_ray(run.slots):
+                    resources = run.prepare()
+                    ended = run.search(resources)
+                    run.confirm(resources)
+            except KeyboardInterrupt:
+                interrupted, ended = True, "the user stopped the sweep"
+            run.books.settle(run.utilisation.share())
+            run.books.tracker.end("KILLED" if interrupted else "FINISHED", clock.epoch_ms())
+    except BaseException:
+        run.books.give_up()
+        raise
+    report = None if interrupted else run.report()
+    trials = run.books.ledger.trials()
+    order = standings(trials, run.study)
+    tally = counts(trials)
+    return SweepSummary(
+        name=run.folder.name,
+        folder=run.folder.path,
+        tracking_uri=run.tracking_uri,
+        complete=tally["trials_complete"],
+        pruned=tally["trials_pruned"],
+        failed=tally["trials_failed"],
+        confirmations=run.books.confirmed(),
+        front=order.rows,
+        hypervolume=order.hypervolume,
+        report=report,
+        interrupted=interrupted,
+        ended=ended,
+        seconds=clock.elapsed_s() - started_s,
+        utilisation=run.utilisation.share(),
+    )

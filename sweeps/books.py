@@ -1,0 +1,108 @@
+"""Double entry: what has happened goes to the ledger first, then to MLflow.
+
+MLflow may be out of reach for a while: nothing is lost, for `settle` writes what is missing.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from kdtasks.errors import UserError
+from search_spaces.study import Study
+from sweeps.children import child_of_job, child_of_trial, ended_children, standing_tags
+from sweeps.clock import Clock
+from sweeps.display import Display
+from sweeps.ledger import Ledger
+from sweeps.records import JobRecord, TrialRecord, TrialState
+from sweeps.tracking import Tracker, TrackingError
+
+
+class Books:
+    """The ledger and MLflow of one sweep.
+
+    Args:
+        study: The study.
+        ledger: Its journal.
+        tracker: Its runs in MLflow.
+        clock: Dates entries.
+        display: Told when MLflow does not answer.
+    """
+
+    def __init__(
+        self, study: Study, ledger: Ledger, tracker: Tracker, clock: Clock, display: Display
+    ) -> None:
+        self.study = study
+        self.ledger = ledger
+        self.tracker = tracker
+        self.clock = clock
+        self._display = display
+        self._warned = False
+
+    def trial(self, number: int) -> TrialRecord:
+        """Copy a trial that has ended to MLflow and return it."""
+        record = self.ledger.trial(number)
+        self._try(lambda: self.tracker.write(child_of_trial(record)))
+        return record
+
+    def job(self, job: JobRecord) -> None:
+        """Enter a teacher, a baseline or a confirmation, or more numbers of it."""
+        self.ledger.put_job(job)
+        self._try(lambda: self.tracker.write(child_of_job(job)))
+
+    def hypervolume(self, finished: int, value: float) -> None:
+        """Enter the hypervolume after so many finished trials."""
+        now_ms = self.clock.epoch_ms()
+        self._try(lambda: self.tracker.hypervolume(finished, value, now_ms))
+
+    def attach(self, name: str, facts: Mapping[str, object]) -> None:
+        """Attach JSON facts to the sweep's run."""
+        self._try(lambda: self.tracker.json(name, facts))
+
+    def confirmed(self) -> int:
+        """Return how many confirmations succeeded."""
+        return sum(job.kind == "confirmation" and not job.reason for job in self.ledger.jobs())
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except TrackingError as error:
+            if not self._warned:
+                self._display.note(f"MLflow: {error}; what is missing is written at the end")
+            self._warned = True
+
+    def give_up(self) -> None:
+        """Close the sweep's run after an error of the engine or of its user."""
+        with suppress(TrackingError):
+            self.tracker.end("FAILED", self.clock.epoch_ms())
+
+    def settle(self, utilisation: float) -> None:
+        """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
+
+        Args:
+            utilisation: Share of the slots' time that trials kept busy.
+
+        Raises:
+            UserError: If MLflow still does not answer.
+        """
+        trials = self.ledger.trials()
+        try:
+            for child in ended_children(trials, self.ledger.jobs()):
+                self.tracker.write_missing(child)
+            for key, tags in standing_tags(trials, self.study).items():
+                self.tracker.tag(key, tags)
+            facts = {**counts(trials), "utilisation": utilisation}
+            self.tracker.facts(facts, self.clock.epoch_ms())
+        except TrackingError as error:
+            raise UserError(
+                f"MLflow cannot be written to: {error}; the sweep itself is complete in its folder"
+            ) from error
+
+
+def counts(trials: list[TrialRecord]) -> dict[str, int]:
+    """Return how many trials came to which end, by the name of a metric."""
+    real = [trial for trial in trials if not trial.duplicate]
+    return {
+        "trials_complete": sum(trial.state is TrialState.COMPLETE for trial in real),
+        "trials_pruned": sum(trial.state is TrialState.PRUNED for trial in real),
+        "trials_failed": sum(trial.state is TrialState.FAIL for trial in real),
+        "suggestions_repeated": len(trials) - len(real),
+    }

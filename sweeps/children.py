@@ -1,0 +1,131 @@
+"""What MLflow should show of a sweep according to its ledger, for the writer and for the check."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from analysis import layout
+from kdtasks.config import Value
+from search_spaces.study import Study
+from sweeps.front import standings
+from sweeps.records import JobRecord, TrialRecord, TrialState
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+"""How a run ended, in MLflow's words."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildRun:
+    """One run below that of the sweep.
+
+    Attributes:
+        key: Unique within the sweep.
+        name: Shown in MLflow's tables.
+        status: How it ended.
+        params: All parameters.
+        metrics: All numbers.
+        tags: Role, state, standing.
+        started_ms: Milliseconds since 1970.
+        ended_ms: Milliseconds since 1970.
+    """
+
+    key: str
+    name: str
+    status: Status
+    params: Mapping[str, Value]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    started_ms: int
+    ended_ms: int
+
+
+def trial_key(number: int) -> str:
+    """Return the key of a trial's run."""
+    return f"trial/{number}"
+
+
+def _status(trial: TrialRecord) -> Status:
+    if trial.interrupted:
+        return "KILLED"
+    return "FAILED" if trial.state is TrialState.FAIL else "FINISHED"
+
+
+def _with_method(tags: dict[str, str], params: Mapping[str, Value]) -> dict[str, str]:
+    if "method" in params:
+        tags[layout.METHOD] = str(params["method"])
+    return tags
+
+
+def child_of_trial(trial: TrialRecord) -> ChildRun:
+    """Return the run of a trial that has ended; its standing is tagged at the sweep's end."""
+    params = trial.config or trial.params
+    tags = {
+        layout.ROLE: layout.ROLE_TRIAL,
+        layout.CHILD_KEY: trial_key(trial.number),
+        layout.TRIAL_NUMBER: str(trial.number),
+        layout.STATE: trial.state.value,
+    }
+    if trial.reason:
+        tags[layout.REASON] = trial.reason
+    if trial.state is TrialState.COMPLETE:
+        tags[layout.FIDELITY] = "full"
+    ended_ms = trial.ended_ms or trial.started_ms or 0
+    return ChildRun(
+        key=trial_key(trial.number),
+        name=f"trial {trial.number}",
+        status=_status(trial),
+        params=params,
+        metrics=trial.metrics,
+        tags=_with_method(tags, params),
+        started_ms=trial.started_ms or ended_ms,
+        ended_ms=ended_ms,
+    )
+
+
+def child_of_job(job: JobRecord) -> ChildRun:
+    """Return the run of a teacher, a baseline or a confirmation."""
+    tags = {
+        layout.ROLE: job.kind,
+        layout.CHILD_KEY: job.key,
+        layout.STATE: (TrialState.FAIL if job.reason else TrialState.COMPLETE).value,
+    }
+    if job.reason:
+        tags[layout.REASON] = job.reason
+    if job.trial is not None:
+        tags[layout.TRIAL_NUMBER] = str(job.trial)
+    params = job.params
+    return ChildRun(
+        key=job.key,
+        name=job.key.removeprefix("baseline/").replace("/", " "),
+        status="FAILED" if job.reason else "FINISHED",
+        params=params,
+        metrics=job.metrics,
+        tags=_with_method(tags, params) if job.kind == layout.ROLE_CONFIRMATION else tags,
+        started_ms=job.started_ms,
+        ended_ms=job.ended_ms,
+    )
+
+
+def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict[str, str]]:
+    """Return the tags of every complete trial's standing, by key; infeasible ones have no rank."""
+    ranks = standings(trials, study).ranks
+    tags = {}
+    for trial in trials:
+        if trial.state is not TrialState.COMPLETE:
+            continue
+        rank = ranks.get(trial.number)
+        entry = {layout.ON_FRONT: "true" if rank == 0 else "false"}
+        if rank is not None:
+            entry[layout.RANK] = str(rank)
+        tags[trial_key(trial.number)] = entry
+    return tags
+
+
+def ended_children(trials: Sequence[TrialRecord], jobs: Sequence[JobRecord]) -> Iterator[ChildRun]:
+    """Yield the run of everything that has ended, rejected duplicates excepted."""
+    open_states = (TrialState.RUNNING, TrialState.WAITING)
+    for trial in trials:
+        if trial.state not in open_states and not trial.duplicate:
+            yield child_of_trial(trial)
+    for job in jobs:
+        yield child_of_job(job)

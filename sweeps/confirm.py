@@ -1,0 +1,195 @@
+"""After the search: the test split is opened, candidates are repeated, references are measured."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kdtasks.config import Params
+from kdtasks.task import Baseline, KDTask
+from search_spaces.study import Study
+from sweeps.books import Books
+from sweeps.display import Display
+from sweeps.folder import SweepFolder
+from sweeps.front import ranked, standings
+from sweeps.pool import Handle, Job, Pool
+from sweeps.records import JobRecord, TrialRecord, TrialState
+from sweeps.resources import Resources, by_teacher, need_of
+from sweeps.teachers import teacher_key
+from sweeps.worker import (
+    Event,
+    Training,
+    assess_baselines,
+    assess_teacher,
+    confirm_by_training,
+    confirm_by_weights,
+)
+
+
+def weights_file(folder: SweepFolder, number: int) -> str:
+    """Return where the weights of a trial are."""
+    return str(folder.weights / f"trial-{number}.safetensors")
+
+
+def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that the study wants judged on the test split, the most wanted first."""
+    order = standings(trials, study)
+    by_number = {trial.number: trial for trial in trials}
+    front = [by_number[row.number] for row in order.rows]
+    if study.confirm.select == "none":
+        return []
+    limit = study.confirm.limit
+    if study.confirm.select == "front":
+        return front if limit is None else _spread(front, limit)
+    last = len(ranked(trials))
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    complete.sort(key=lambda trial: (order.ranks.get(trial.number, last), trial.number))
+    return complete[:limit]
+
+
+def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
+    """Return ``limit`` members along the front, both of its ends among them."""
+    if limit >= len(front):
+        return front
+    if limit == 1:
+        return front[:1]
+    step = (len(front) - 1) / (limit - 1)
+    return [front[round(index * step)] for index in range(limit)]
+
+
+@dataclass(kw_only=True)
+class Confirmation:
+    """The phase that looks at the test split.
+
+    Attributes:
+        study: The study.
+        task: Its task.
+        resources: Scenarios and teachers.
+        folder: Where the trials' weights are.
+        pool: Does the work.
+        books: Where results go.
+        display: Watches.
+    """
+
+    study: Study
+    task: KDTask
+    resources: Resources
+    folder: SweepFolder
+    pool: Pool
+    books: Books
+    display: Display
+
+    def run(self) -> int:
+        """Measure references and candidates on the test split; return how many jobs failed.
+
+        A job that fails is noted and the others go on.
+        """
+        # Only now are the test splits placed where a worker can read them.
+        tests = {key: self.pool.put(s.test) for key, s in self.resources.scenarios.items()}
+        drafts = [*self._references(tests), *self._repetitions(tests)]
+        for kind in ("teacher", "baseline", "confirmation"):
+            self.display.jobs_planned(kind, sum(job.kind == kind for job, _ in drafts))
+        entries = {(job.kind, job.key): record for job, record in drafts}
+        failures = 0
+        for job, event in self.pool.run([job for job, _ in drafts]):
+            if not event.done:
+                self.display.job_reported(job.kind, job.key, event.epoch, event.epochs)
+                continue
+            failures += bool(event.reason)
+            self.display.job_finished(job.kind, job.key, event.reason)
+            for record in _results(entries[job.kind, job.key], event):
+                self._enter(record)
+        return failures
+
+    def _enter(self, record: JobRecord) -> None:
+        known = {job.key: job for job in self.books.ledger.jobs()}.get(record.key)
+        if known is None:
+            ended_ms = self.books.clock.epoch_ms()
+            wall_ms = int(1000 * record.metrics.get("trial_wall_s", 0.0))
+            self.books.job(replace(record, started_ms=ended_ms - wall_ms, ended_ms=ended_ms))
+        elif record.kind == "teacher":
+            metrics = {**known.metrics, **record.metrics}
+            self.books.job(replace(known, metrics=metrics, reason=record.reason))
+
+    def _references(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
+        for key, need in by_teacher(self.resources.needs).items():
+            teacher, test = self.resources.teachers[key], tests[need.scenario]
+            job = Job(
+                kind="teacher",
+                key=key,
+                function=assess_teacher,
+                args=(self.study.task, dict(need.params), teacher, test),
+            )
+            yield job, _draft(job, teacher_key(key), need.params)
+        for index, need in enumerate(self.resources.needs):
+            scenario = self.resources.scenarios[need.scenario]
+            args = (scenario.train, scenario.val, tests[need.scenario], dict(scenario.provenance))
+            job = Job(
+                kind="baseline",
+                key=f"{need.scenario}-{index}",
+                function=assess_baselines,
+                args=(self.study.task, dict(need.params), *args),
+            )
+            yield job, _draft(job, f"baseline/{job.key}", need.params)
+
+    def _repetitions(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
+        chosen = candidates(self.study, self.books.ledger.trials())
+        if not self.study.confirm.retrain:
+            for trial in chosen:
+                yield self._by_weights(trial, tests)
+            return
+        # seed by seed, so that a sweep that is stopped has judged as many trials as it could
+        for seed in self.study.seeds.confirm:
+            for trial in chosen:
+                yield self._by_training(trial, seed, tests)
+
+    def _by_weights(self, trial: TrialRecord, tests: dict[str, Handle]) -> tuple[Job, JobRecord]:
+        params = dict(trial.config)
+        path = weights_file(self.folder, trial.number)
+        test = tests[self.task.scenario_fingerprint(params)]
+        return self._job(trial, params, confirm_by_weights, (path, test))
+
+    def _by_training(
+        self, trial: TrialRecord, seed: int, tests: dict[str, Handle]
+    ) -> tuple[Job, JobRecord]:
+        params = self.task.complete({**trial.config, "seed": seed})
+        need = need_of(self.task, params)
+        scenario = self.resources.scenarios[need.scenario]
+        teacher = None if need.teacher is None else self.resources.teachers[need.teacher]
+        args = (scenario.train, scenario.val, teacher, tests[need.scenario])
+        return self._job(trial, params, confirm_by_training, args)
+
+    def _job(
+        self,
+        trial: TrialRecord,
+        params: Params,
+        function: Callable[..., Training[dict[str, float]]],
+        args: tuple[Any, ...],
+    ) -> tuple[Job, JobRecord]:
+        job = Job(
+            kind="confirmation",
+            key=f"{trial.number}/{params['seed']}",
+            function=function,
+            args=(self.study.task, dict(params), *args),
+        )
+        return job, replace(_draft(job, f"confirmation/{job.key}", params), trial=trial.number)
+
+
+def _draft(job: Job, key: str, params: Params) -> JobRecord:
+    return JobRecord(kind=job.kind, key=key, params=dict(params), started_ms=0, ended_ms=0)
+
+
+def _results(draft: JobRecord, event: Event) -> Iterator[JobRecord]:
+    """Yield what a job came to; several baselines come from one job."""
+    if event.reason:
+        yield replace(draft, reason=event.reason)
+    elif draft.kind == "baseline":
+        found: list[Baseline] = event.result
+        for baseline in found:
+            yield replace(
+                draft,
+                key=f"baseline/{baseline.name}",
+                params=dict(baseline.params),
+                metrics={name: float(value) for name, value in baseline.metrics.items()},
+            )
+    else:
+        yield replace(draft, metrics=event.result)

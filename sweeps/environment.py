@@ -1,0 +1,86 @@
+"""The process environment that the engine needs, and a description of it for the record."""
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+}
+"""A trial owns one core. Read by the numeric libraries when a worker imports them."""
+
+RAY_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # 5 files per trial, and nobody reads them
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own takes up to 15 s to give up running trials
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns about what it will do one day
+}
+
+PACKAGES = ("kdtasks", "search_spaces", "sweeps", "analysis")
+RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "sionna-no-rt")
+
+
+@contextmanager
+def engine_environment() -> Iterator[None]:
+    """Set what Ray and its workers read from the environment, and restore it afterwards.
+
+    Workers inherit it from the cluster, which is started inside; a runtime environment would do the
+    same but costs a fresh worker process for every one that Ray has already started.
+    """
+    path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
+    wanted = {**ONE_THREAD, **RAY_SETTINGS, "PYTHONPATH": path}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def source_digest() -> str:
+    """Return 16 hexadecimal digits that identify the source of our packages as it runs."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def describe_environment(slots: int) -> Mapping[str, Any]:
+    """Return JSON facts about software and machine: versions, cores, memory [byte]."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_bytes": pages,
+        "slots": slots,
+        "source": source_digest(),
+        "packages": {name: _version(name) for name in RECORDED},
+    }

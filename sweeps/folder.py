@@ -1,0 +1,130 @@
+"""A sweep's folder: where each file is, and what must hold before one is made."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis import layout
+from kdtasks.errors import ConfigError, UserError
+
+MIN_FREE_BYTES = 1 << 30
+"""A sweep of the default study writes tens of megabytes; Ray's object store may spill more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFolder:
+    """Paths of one sweep.
+
+    Attributes:
+        path: The sweep's folder; its name is the sweep's name.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        """The Optuna journal."""
+        return self.path / layout.JOURNAL_FILE
+
+    @property
+    def study(self) -> Path:
+        """The study as it was resolved."""
+        return self.path / layout.STUDY_FILE
+
+    @property
+    def weights(self) -> Path:
+        """Folder of the trials' weights."""
+        return self.path / layout.WEIGHTS_DIR
+
+    @property
+    def report(self) -> Path:
+        """Folder of the report."""
+        return self.path / layout.REPORT_DIR
+
+    @property
+    def artifacts(self) -> Path:
+        """Root of MLflow's artifacts when it keeps its runs in this folder."""
+        return self.path / "artifacts"
+
+    @property
+    def scratch(self) -> Path:
+        """What Ray Tune writes while it runs; removed afterwards."""
+        return self.path / ".tune"
+
+    @property
+    def scenarios(self) -> Path:
+        """Cache of scenarios, shared by all sweeps of this home."""
+        return self.path.parent / "cache" / "scenarios"
+
+    @property
+    def teachers(self) -> Path:
+        """Cache of teachers, shared by all sweeps of this home."""
+        return self.path.parent / "cache" / "teachers"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's database in this folder."""
+        return f"sqlite:///{(self.path / layout.MLFLOW_FILE).resolve()}"
+
+
+def check_new(home: Path, name: str) -> SweepFolder:
+    """Return the folder of a sweep that does not exist yet, after checking that it can be made.
+
+    Raises:
+        UserError: If the name is taken or no folder name, or home is not writable or nearly full.
+    """
+    if not name or Path(name).name != name or name.startswith(".") or name == "cache":
+        raise ConfigError(f"{name!r} cannot name a sweep; use letters, digits and dashes")
+    folder = SweepFolder(home.resolve() / name)
+    if folder.path.exists():
+        raise ConfigError(f"{folder.path} exists already; choose another --name or remove it")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{home} cannot be made: {error.strerror}; choose another --home"
+        ) from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise UserError(f"{home} is not writable; choose another --home")
+    free = shutil.disk_usage(home).free
+    if free < MIN_FREE_BYTES:
+        raise UserError(
+            f"{home} has {free >> 20} MiB free, a sweep wants {MIN_FREE_BYTES >> 20} MiB; "
+            "free some or choose another --home"
+        )
+    return folder
+
+
+def create(folder: SweepFolder, study_text: str) -> None:
+    """Make the folder and write the study into it.
+
+    Raises:
+        UserError: If another process made the folder meanwhile.
+    """
+    try:
+        folder.path.mkdir()
+    except FileExistsError as error:
+        raise ConfigError(f"{folder.path} exists already; choose another --name") from error
+    folder.weights.mkdir()
+    folder.scenarios.mkdir(parents=True, exist_ok=True)
+    folder.teachers.mkdir(parents=True, exist_ok=True)
+    folder.study.write_text(study_text, encoding="utf-8")
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to; it takes its place only if all goes well."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,38 @@
+"""Work for worker processes, seen from the driver; who carries it out is not said here."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sweeps.records import JobKind
+from sweeps.worker import Event, Training
+
+Handle = Any
+"""A value that every worker can read without copying; workers receive the value itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        kind: What it makes.
+        key: Unique among the jobs of a run.
+        function: Importable generator function of ``sweeps.worker``.
+        args: Its arguments; handles stand for their values.
+    """
+
+    kind: JobKind
+    key: str
+    function: Callable[..., Training[Any]]
+    args: tuple[Any, ...]
+
+
+class Pool(Protocol):
+    """Carries out jobs, each on one core."""
+
+    def put(self, value: object) -> Handle:
+        """Place a value where every worker reads it."""
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
+        """Carry out ``jobs`` and yield their events as they come; each job has a last event."""

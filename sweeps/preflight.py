@@ -1,0 +1,125 @@
+"""What is checked before anything is started: a study that cannot run fails in seconds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdtasks.config import Params, Value
+from kdtasks.errors import ConfigError
+from kdtasks.registry import load_task
+from kdtasks.task import KDTask
+from search_spaces.study import Study
+from sweeps.proposals import task_params
+from sweeps.resources import Need, find_needs, need_of
+
+DRAWS = 64
+"""Random configurations that are shown to the task before the first trial."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A study that can run.
+
+    Attributes:
+        task: Its task.
+        needs: The data and teachers of its trials.
+    """
+
+    task: KDTask
+    needs: tuple[Need, ...]
+
+
+def check_study(study: Study) -> Plan:
+    """Return what the study needs, after checking it against its task.
+
+    Raises:
+        UserError: Naming the field of the study, the value and the fix.
+        StudyError: If a parameter that decides on data or teacher has no end of values.
+    """
+    task = load_task(study.task)
+    _check_metrics(study, task)
+    needs = find_needs(study, task)
+    known = {(need.scenario, need.teacher) for need in needs}
+    for place, searched in _shown(study):
+        config = _complete(study, task, place, searched)
+        need = need_of(task, config)
+        if (need.scenario, need.teacher) not in known:
+            raise ConfigError(
+                f"study {study.name}: {place}: data or teacher of {dict(searched)} cannot be told "
+                f"from the parameters {sorted(task.resource_parameters)}, which task {task.name} "
+                "names as those that decide on them; extend its resource_parameters"
+            )
+        _check_repetitions(study, task, need)
+    return Plan(task=task, needs=needs)
+
+
+def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:
+    for seed in study.seeds.confirm:
+        repeated = need_of(task, task.complete({**need.params, "seed": seed}))
+        if (repeated.scenario, repeated.teacher) != (need.scenario, need.teacher):
+            raise ConfigError(
+                f"task {task.name}: data or teacher change with the parameter seed, so no trial "
+                "can be repeated on the same data; let them depend on teacher_seed instead"
+            )
+
+
+def check_slots(slots: int | None, cores: int) -> int:
+    """Return how many trials run at once.
+
+    Args:
+        slots: As asked for; None for one per core.
+        cores: What the machine has.
+
+    Raises:
+        ConfigError: If not even one trial fits, or trials would share cores.
+    """
+    wanted = cores if slots is None else slots
+    if not 1 <= wanted <= cores:
+        raise ConfigError(
+            f"slots must lie in [1, {cores}], one core per trial on this machine, got {wanted}"
+        )
+    return wanted
+
+
+def _shown(study: Study) -> Iterator[tuple[str, Params]]:
+    for index, point in enumerate(study.search.points):
+        yield f"search.points[{index}]", point
+    if study.search.sampler == "points":
+        return
+    rng = np.random.default_rng(study.seeds.search)
+    for _ in range(DRAWS):
+        yield "space", study.space.sample(rng)
+
+
+def _complete(study: Study, task: KDTask, place: str, searched: Params) -> dict[str, Value]:
+    try:
+        return task.complete(task_params(study, searched))
+    except ConfigError as error:
+        raise ConfigError(f"study {study.name}: {place} {dict(searched)}: {error}") from error
+
+
+def _check_metrics(study: Study, task: KDTask) -> None:
+    for constraint in study.constraints:
+        _check_known(study, task, "constraints", constraint.metric)
+    for objective in study.objectives:
+        _check_known(study, task, "objectives", objective.metric)
+        info = task.metrics[objective.metric]
+        facts = {
+            "direction": (objective.direction, info.direction),
+            "unit": (objective.unit, info.unit),
+        }
+        for field, (asked, real) in facts.items():
+            if asked != real:
+                raise ConfigError(
+                    f"study {study.name}: objectives: {objective.metric}: {field} is {asked!r}, "
+                    f"task {task.name} reports it as {real!r}"
+                )
+
+
+def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:
+    if metric not in task.metrics:
+        raise ConfigError(
+            f"study {study.name}: {field}: task {task.name} reports no metric {metric!r}; "
+            f"there are {', '.join(sorted(task.metrics))}"
+        )

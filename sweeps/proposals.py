@@ -1,0 +1,176 @@
+"""What runs next: the study's points first, then suggestions; no configuration twice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdtasks.config import Params, Value, fingerprint
+from kdtasks.errors import ConfigError
+from kdtasks.task import KDTask
+from search_spaces.space import Space
+from search_spaces.study import Study
+from sweeps.clock import Clock
+from sweeps.ledger import Ledger
+from sweeps.records import TrialState
+
+MAX_REPEATS = 30
+"""Suggestions in a row that may repeat known configurations before the space counts as searched."""
+
+MAX_LISTED = 20_000
+"""Configurations up to which the unseen ones of a finite space are listed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A trial that is to run.
+
+    Attributes:
+        number: Its number in the ledger.
+        params: The parameters that were searched.
+        config: All parameters of the task, completed.
+    """
+
+    number: int
+    params: Params
+    config: Params
+
+
+def task_params(study: Study, searched: Params) -> dict[str, Value]:
+    """Return what the task is given for one configuration, before it is completed."""
+    params: dict[str, Value] = dict(study.parameters)
+    if study.budget.epochs is not None:
+        params["epochs"] = study.budget.epochs
+    params["seed"] = study.seeds.trial
+    return {**params, **searched}
+
+
+class Proposals:
+    """Proposes configurations until the budget is spent or nothing new is left.
+
+    Args:
+        study: The study.
+        task: Completes and checks parameters.
+        ledger: Keeps the trials; its sampler makes the suggestions.
+        clock: Tells when the time is up.
+    """
+
+    def __init__(self, study: Study, task: KDTask, ledger: Ledger, clock: Clock) -> None:
+        self._study = study
+        self._task = task
+        self._ledger = ledger
+        self._clock = clock
+        self._started_s = clock.elapsed_s()
+        trials = [trial for trial in ledger.trials() if not trial.duplicate]
+        self._spent = sum(trial.state is not TrialState.WAITING for trial in trials)
+        self._seen = {fingerprint(trial.config) for trial in trials if trial.config}
+        self._refused: set[str] = set()
+        self.refused: list[tuple[int, str]] = []
+        """Trials that the task refused since this list was last emptied: number and reason."""
+        self._points = iter(study.search.points)
+        # Points alone leave nothing to a sampler: what they do not set has the task's default.
+        alone = study.search.sampler == "points"
+        self._space = Space({}) if alone else study.space
+        self._grid: Iterator[Params] = iter(())
+        if study.search.sampler == "grid":
+            self._grid = study.space.enumerate()
+        seed = [study.seeds.search, self._spent]
+        self._rng = np.random.default_rng(np.random.SeedSequence(seed))
+        self.ended = ""
+        """Why there are no more proposals; empty as long as there may be."""
+
+    def next(self) -> Proposal | None:
+        """Return what to run now, or None for good."""
+        while not self._over():
+            proposal = self._propose()
+            if proposal is None:
+                self.ended = self.ended or "every configuration has been tried"
+            elif self._spend(proposal):
+                return proposal
+        return None
+
+    def _over(self) -> bool:
+        limit = self._study.budget.time_s
+        if self._spent >= self._study.budget.trials:
+            self.ended = self.ended or "the budget of trials is spent"
+        elif limit is not None and self._clock.elapsed_s() - self._started_s >= limit:
+            self.ended = self.ended or "the time is up"
+        return bool(self.ended)
+
+    def _spend(self, proposal: Proposal) -> bool:
+        """Count a proposal; return whether it can run."""
+        self._spent += 1
+        if proposal.config:
+            self._ledger.start(proposal.number, proposal.config, self._clock.epoch_ms())
+        return bool(proposal.config)
+
+    def _propose(self) -> Proposal | None:
+        """Return a new configuration, or None if there is none; without config it failed."""
+        for point in self._points:
+            if (proposal := self._ask(point)) is not None:
+                return proposal
+        if self._study.search.sampler == "points":
+            return None
+        if self._study.search.sampler == "grid":
+            return self._first_new(self._grid)
+        for _ in range(MAX_REPEATS):
+            if (proposal := self._ask(None)) is not None:
+                return proposal
+            if self._listable():
+                return self._first_new(self._unseen())
+        self.ended = f"the last {MAX_REPEATS} suggestions repeated known configurations"
+        return None
+
+    def _first_new(self, candidates: Iterator[Params]) -> Proposal | None:
+        for candidate in candidates:
+            if self._known(candidate):
+                continue
+            if (proposal := self._ask(candidate)) is not None:
+                return proposal
+        return None
+
+    def _listable(self) -> bool:
+        size = self._study.space.size()
+        return size is not None and size <= MAX_LISTED
+
+    def _unseen(self) -> Iterator[Params]:
+        whole = list(self._study.space.enumerate())
+        return (whole[index] for index in self._rng.permutation(len(whole)))
+
+    def _known(self, searched: Params) -> bool:
+        try:
+            config = self._task.complete(task_params(self._study, searched))
+        except ConfigError:
+            return fingerprint(searched) in self._refused
+        return fingerprint(config) in self._seen
+
+    def _ask(self, fixed: Params | None) -> Proposal | None:
+        """Open a trial; close it again and return None if its configuration is known."""
+        number, params = self._ledger.ask(self._space, fixed)
+        try:
+            config = self._task.complete(task_params(self._study, params))
+        except ConfigError as error:
+            return self._refuse(number, params, f"refused by the task: {error}")
+        key = fingerprint(config)
+        if key in self._seen:
+            self._ledger.reject_duplicate(number, config)
+            return None
+        self._seen.add(key)
+        return Proposal(number=number, params=params, config=config)
+
+    def _refuse(self, number: int, params: Params, reason: str) -> Proposal | None:
+        key = fingerprint(params)
+        if key in self._refused:
+            self._ledger.reject_duplicate(number, {})
+            return None
+        self._refused.add(key)
+        self._ledger.fail(number, reason)
+        self.refused.append((number, reason))
+        return Proposal(number=number, params=params, config={})
+
+    def seconds_left(self) -> float | None:
+        """Return how long new trials may still start [s]; None if there is no limit."""
+        limit = self._study.budget.time_s
+        if limit is None:
+            return None
+        return max(0.0, limit - (self._clock.elapsed_s() - self._started_s))

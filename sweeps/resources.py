@@ -1,0 +1,150 @@
+"""What trials need before they can start: scenarios and teachers, found out and loaded once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdtasks.config import Params, Value, fingerprint
+from kdtasks.errors import ConfigError
+from kdtasks.task import Arrays, KDTask
+from search_spaces.study import Study
+from sweeps.display import Display
+from sweeps.pool import Handle, Pool
+from sweeps.proposals import task_params
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Scenario and teacher that some trial of the sweep needs.
+
+    Attributes:
+        scenario: Fingerprint of the scenario.
+        teacher: Fingerprint of the teacher; None if the trial needs none.
+        params: The completed parameters of one such trial.
+    """
+
+    scenario: str
+    teacher: str | None
+    params: Params
+
+
+def need_of(task: KDTask, config: Params) -> Need:
+    """Return what a trial with these completed parameters needs."""
+    return Need(
+        scenario=task.scenario_fingerprint(config),
+        teacher=task.teacher_fingerprint(config),
+        params=config,
+    )
+
+
+def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
+    """Yield searched parameters that, completed, show every need of the study at least once."""
+    names = task.resource_parameters.intersection(study.space.names)
+    combinations = study.space.assignments(names)
+    if study.search.sampler == "points":
+        combinations = [{}]
+    else:
+        yield from combinations
+    for point in study.search.points:
+        for combination in combinations:
+            yield {**combination, **point}
+
+
+def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
+    """Return the needs of the study in the order in which they are first met.
+
+    They differ in scenario, teacher or a parameter that decides on these, for baselines may depend
+    on such a parameter even where the scenario and the teacher do not.
+
+    Raises:
+        StudyError: If a parameter that decides on data or teacher has no end of values.
+    """
+    found: dict[str, Need] = {}
+    for searched in _candidates(study, task):
+        try:
+            config = task.complete(task_params(study, searched))
+        except ConfigError:
+            continue  # no trial can have this combination
+        need = need_of(task, config)
+        deciding = {name: config[name] for name in task.resource_parameters if name in config}
+        key = {"scenario": need.scenario, "teacher": need.teacher, "params": deciding}
+        found.setdefault(fingerprint(key), need)
+    return tuple(found.values())
+
+
+def by_scenario(needs: Iterable[Need]) -> dict[str, Need]:
+    """Return the first need of each scenario, by the scenario's fingerprint."""
+    found: dict[str, Need] = {}
+    for need in needs:
+        found.setdefault(need.scenario, need)
+    return found
+
+
+def by_teacher(needs: Iterable[Need]) -> dict[str, Need]:
+    """Return the first need of each teacher, by the teacher's fingerprint."""
+    found: dict[str, Need] = {}
+    for need in needs:
+        if need.teacher is not None:
+            found.setdefault(need.teacher, need)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """A loaded scenario.
+
+    Attributes:
+        train: Handle of the training split.
+        val: Handle of the validation split.
+        test: The test split itself: no worker can reach it before the search is over.
+        provenance: JSON facts about the data.
+    """
+
+    train: Handle
+    val: Handle
+    test: Arrays
+    provenance: Mapping[str, Any]
+
+
+@dataclass(kw_only=True, slots=True)
+class Resources:
+    """Everything that trials share.
+
+    Attributes:
+        needs: What was asked for.
+        scenarios: Scenarios by fingerprint.
+        teachers: Handles of teachers, without their training, by fingerprint.
+    """
+
+    needs: tuple[Need, ...]
+    scenarios: dict[str, Scenario]
+    teachers: dict[str, Handle] = field(default_factory=dict)
+
+    def lack(self, need: Need) -> str:
+        """Return what is missing for a trial; empty if nothing is."""
+        if need.scenario not in self.scenarios:
+            return f"scenario {need.scenario}"
+        if need.teacher is not None and need.teacher not in self.teachers:
+            return f"teacher {need.teacher}"
+        return ""
+
+
+def load_scenarios(
+    needs: tuple[Need, ...], task: KDTask, *, cache: Path, pool: Pool, display: Display
+) -> Resources:
+    """Load every scenario and place its training and validation split where workers read them.
+
+    Raises:
+        DataError: If data are missing or damaged.
+    """
+    scenarios = {}
+    for key, need in by_scenario(needs).items():
+        data = task.load_scenario(need.params, cache_dir=cache, progress=display.data_progress)
+        scenarios[key] = Scenario(
+            train=pool.put(dict(data.train)),
+            val=pool.put(dict(data.val)),
+            test=dict(data.test),
+            provenance=data.provenance,
+        )
+    return Resources(needs=needs, scenarios=scenarios)

@@ -1,0 +1,119 @@
+"""Ray Tune's extension points over our session, and the samplers of Optuna.
+
+The session is shared between searcher and callback in the driver. Tune pickles and copies both when
+a Tuner is made; neither makes sense here, for the ledger is what a sweep is resumed from.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from ray.tune import Callback
+from ray.tune.search import Searcher
+
+from search_spaces.study import Study
+from sweeps.session import SearchSession
+from sweeps.trial import ASSIGNMENT, EVENT
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
+    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    # These two are listed by `sweeps.proposals`; what a partial point leaves open is drawn.
+    "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "points": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+
+def make_sampler(study: Study, known: int) -> BaseSampler:
+    """Return the study's sampler.
+
+    Args:
+        study: The study.
+        known: Trials in the ledger. The seed follows from it too, for with the same seed after a
+            resume the same points would be suggested again.
+    """
+    seed = np.random.SeedSequence([study.seeds.search, known]).generate_state(1)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[study.search.sampler](int(seed))
+
+
+class _DriverOnly:
+    """Stays in the driver: a copy is the object itself, a pickle of it is nothing."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_DriverOnly":
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _nothing, ()
+
+
+def _nothing() -> None:
+    return None
+
+
+class SessionSearcher(_DriverOnly, Searcher):
+    """Tells Tune what the session wants to run. Argument names are part of Tune's interface."""
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__(metric=None, mode=None)
+        self._session = session
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
+        assignment = self._session.assign(trial_id)
+        if assignment is None:
+            return str(Searcher.FINISHED)
+        return {ASSIGNMENT: assignment}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        # Tune would take an error raised here for one of the trial.
+        try:
+            event = None if error or result is None else result[EVENT]
+            self._session.finished(trial_id, event)
+        except Exception as fault:  # noqa: BLE001 - raised again by the callback, where it ends the fit
+            self._session.fault = fault
+
+    def save(self, checkpoint_path: str) -> None:
+        """Do nothing: the ledger has everything."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Do nothing: the ledger has everything."""
+
+
+class SessionCallback(_DriverOnly, Callback):
+    """Tells the session what Tune sees.
+
+    Args:
+        session: The search.
+        interrupted: Whether the user wants to stop.
+    """
+
+    def __init__(self, session: SearchSession, interrupted: Callable[[], bool]) -> None:
+        self._session = session
+        self._interrupted = interrupted
+
+    # Tune calls by keyword, and nothing else of what it passes is of use.
+    def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # type: ignore[override]
+        self._session.started(trial.trial_id)
+
+    def on_trial_result(  # type: ignore[override]
+        self, *, trial: Any, result: dict[str, Any], **_: Any
+    ) -> None:
+        self._session.reported(trial.trial_id, result[EVENT])
+
+    def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
+        # Between two turns of Tune's loop nothing is half done, so this is where a sweep stops.
+        if self._session.fault is not None:
+            raise self._session.fault
+        if self._interrupted():
+            raise KeyboardInterrupt

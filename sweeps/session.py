@@ -1,0 +1,133 @@
+"""The search as it runs: hands out trials, judges what comes back, keeps the books.
+
+Ray Tune drives it through the shims of `sweeps.search`; it knows nothing of Ray.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kdtasks.task import KDTask
+from search_spaces.study import Study
+from sweeps.books import Books
+from sweeps.display import Display
+from sweeps.front import Standings, standings
+from sweeps.ledger import INTERRUPTED, METRICS, TRACEBACK
+from sweeps.proposals import Proposal, Proposals
+from sweeps.records import TrialRecord, TrialState
+from sweeps.resources import Resources, need_of
+from sweeps.utilisation import Utilisation
+from sweeps.verdict import judge
+from sweeps.worker import Assignment, Event
+
+
+@dataclass(kw_only=True)
+class SearchSession:
+    """One search.
+
+    Attributes:
+        study: The study.
+        task: Its task.
+        resources: Scenarios and teachers that are ready.
+        proposals: What to run next.
+        books: Where results go.
+        display: Watches.
+        utilisation: Keeps account of the slots.
+        complete: Complete trials so far.
+        standings: Where they stand.
+        fault: An error of the engine itself, to be raised where it is safe.
+    """
+
+    study: Study
+    task: KDTask
+    resources: Resources
+    proposals: Proposals
+    books: Books
+    display: Display
+    utilisation: Utilisation
+    complete: list[TrialRecord] = field(default_factory=list)
+    standings: Standings = field(
+        default_factory=lambda: Standings(rows=(), ranks={}, hypervolume=0.0)
+    )
+    fault: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def assign(self, trial_id: str) -> Assignment | None:
+        """Return what the trial process ``trial_id`` is to run; None if there is nothing left."""
+        while (proposal := self.proposals.next()) is not None:
+            self._book_refused()
+            need = need_of(self.task, proposal.config)
+            if lack := self.resources.lack(need):
+                self._fail(proposal.number, f"{lack} was not prepared", {})
+                continue
+            self._numbers[trial_id] = proposal.number
+            return _assignment(proposal, need.scenario, need.teacher)
+        self._book_refused()
+        return None
+
+    def _book_refused(self) -> None:
+        for number, reason in self.proposals.refused:
+            self.books.trial(number)
+            self.display.trial_failed(number, reason)
+        self.proposals.refused.clear()
+
+    def started(self, trial_id: str) -> None:
+        """Note that the process of a trial runs."""
+        number = self._numbers[trial_id]
+        self.utilisation.started(number)
+        self.display.trial_started(number, self.books.ledger.trial(number).params)
+
+    def reported(self, trial_id: str, event: Event) -> None:
+        """Pass on what a running trial says."""
+        if not event.done:
+            number = self._numbers[trial_id]
+            self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
+
+    def finished(self, trial_id: str, event: Event | None) -> None:
+        """Close a trial.
+
+        Args:
+            trial_id: Its process.
+            event: The last event; None if the process died.
+        """
+        number = self._numbers.pop(trial_id)
+        if event is None:
+            event = Event(done=True, reason="its process died, and died again when tried anew")
+        metrics = event.result or {}
+        self.utilisation.ended(number, metrics.get("trial_wall_s", math.nan))
+        if event.reason:
+            self._fail(number, event.reason, {TRACEBACK: event.traceback})
+            return
+        verdict = judge(self.study, metrics)
+        if verdict.reason:
+            self._fail(number, verdict.reason, {METRICS: metrics})
+            return
+        self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
+        self._rank(self.books.trial(number))
+        self.display.trial_finished(number, metrics)
+        self.display.front(self.standings.rows, self.standings.hypervolume)
+
+    def _rank(self, record: TrialRecord) -> None:
+        assert record.state is TrialState.COMPLETE
+        self.complete.append(record)
+        self.standings = standings(self.complete, self.study)
+        self.books.hypervolume(len(self.complete), self.standings.hypervolume)
+
+    def _fail(self, number: int, reason: str, attrs: Mapping[str, object]) -> None:
+        self.books.ledger.fail(number, reason, attrs)
+        self.books.trial(number)
+        self.display.trial_failed(number, reason)
+
+    def abandon(self) -> None:
+        """Close every trial that is still open, because the user stopped the sweep."""
+        for number in self.books.ledger.running:
+            self._fail(number, "interrupted by the user", {INTERRUPTED: True})
+        self._numbers.clear()
+
+
+def _assignment(proposal: Proposal, scenario: str, teacher: str | None) -> Assignment:
+    return Assignment(
+        number=proposal.number, config=proposal.config, scenario=scenario, teacher=teacher
+    )

@@ -1,0 +1,115 @@
+"""A content-addressed cache of trained teachers and their outputs, verified on every read."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from kdtasks.config import Params
+from kdtasks.errors import DataError
+from kdtasks.task import Arrays, TeacherArtifact
+
+WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
+FORMAT = 1
+"""Layout of an entry; another one is not read."""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(arrays: Arrays, path: Path) -> str:
+    # safetensors writes the memory as it lies, so a transposed view would be scrambled
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    return _sha256(path)
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherStore:
+    """Teachers by fingerprint.
+
+    Attributes:
+        path: Folder with one folder per teacher.
+    """
+
+    path: Path
+
+    def put(self, key: str, params: Params, teacher: TeacherArtifact) -> None:
+        """Keep a teacher; one that is there already stays, for equal keys are equal teachers."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.path))
+        try:
+            card = {
+                "format": FORMAT,
+                "fingerprint": key,
+                "params": dict(params),
+                "metrics": dict(teacher.metrics),
+                "sha256": {
+                    WEIGHTS: _write(teacher.weights, partial / WEIGHTS),
+                    OUTPUTS: _write(teacher.outputs, partial / OUTPUTS),
+                },
+                "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
+            }
+            (partial / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+            # the card is the last to be written and the rename is atomic: no half entry is seen
+            if not (self.path / key).exists():
+                os.rename(partial, self.path / key)  # noqa: PTH104 - Path.rename returns a new path
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def get(self, key: str) -> TeacherArtifact | None:
+        """Return a teacher, or None if it is not in the cache.
+
+        Raises:
+            DataError: If its files are not what was written.
+        """
+        folder = self.path / key
+        if not folder.is_dir():
+            return None
+        card = _read_card(folder, key)
+        return TeacherArtifact(
+            metrics=card["metrics"],
+            weights=_load(folder / WEIGHTS, card),
+            outputs=_load(folder / OUTPUTS, card),
+        )
+
+
+def _read_card(folder: Path, key: str) -> dict[str, Any]:
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        known = card["format"] == FORMAT and card["fingerprint"] == key
+        known = known and set(card["sha256"]) == {WEIGHTS, OUTPUTS}
+        metrics = {name: float(value) for name, value in card["metrics"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
+    if not known:
+        raise _damaged(path, "it describes another entry or layout")
+    return {**card, "metrics": metrics}
+
+
+def _load(path: Path, card: dict[str, Any]) -> Arrays:
+    try:
+        if _sha256(path) != card["sha256"][path.name]:
+            raise _damaged(path, "its content is not what was written")
+        arrays: Arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, f"it cannot be read ({error})") from error
+    return arrays
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"cached teacher {path} is damaged: {problem}; "
+        f"remove the folder {path.parent} and it is trained again"
+    )

@@ -1,0 +1,85 @@
+"""Teachers of a sweep: found in the cache or trained in parallel, then shared with every trial."""
+
+from kdtasks.errors import UserError
+from kdtasks.task import TeacherArtifact
+from sweeps.books import Books
+from sweeps.display import Display
+from sweeps.pool import Job, Pool
+from sweeps.records import JobRecord
+from sweeps.resources import Need, Resources, by_teacher
+from sweeps.teacher_store import TeacherStore
+from sweeps.worker import train_teacher
+
+
+def teacher_key(fingerprint: str) -> str:
+    """Return the key of a teacher's run."""
+    return f"teacher/{fingerprint}"
+
+
+def prepare_teachers(
+    resources: Resources,
+    task_name: str,
+    *,
+    store: TeacherStore,
+    pool: Pool,
+    books: Books,
+    display: Display,
+) -> None:
+    """Make every teacher that is needed available to workers, and note it in the books.
+
+    Args:
+        resources: Loaded scenarios; receives the handles of the teachers.
+        task_name: Name of the task, for workers.
+        store: The cache.
+        pool: Trains those that are missing.
+        books: Where teachers are noted.
+        display: Watches.
+
+    Raises:
+        UserError: If a teacher cannot be trained, or one in the cache is damaged. Those that were
+            trained stay in the cache.
+    """
+    wanted = by_teacher(resources.needs)
+    begun = {key: books.clock.epoch_ms() for key in wanted}
+    found = {key: store.get(key) for key in wanted}
+    missing = [key for key, teacher in found.items() if teacher is None]
+    jobs = [_training(key, wanted[key], resources, task_name, store) for key in missing]
+    display.jobs_planned("teacher", len(jobs))
+    failed = []
+    for job, event in pool.run(jobs):
+        if not event.done:
+            display.job_reported("teacher", job.key, event.epoch, event.epochs)
+            continue
+        display.job_finished("teacher", job.key, event.reason)
+        if event.reason:
+            failed.append(f"teacher {job.key}: {event.reason}")
+    if failed:
+        raise UserError(f"without its teachers the sweep cannot run: {'; '.join(failed)}")
+    for key, need in wanted.items():
+        teacher = found.pop(key) or store.get(key)
+        assert teacher is not None
+        resources.teachers[key] = pool.put(teacher)
+        books.job(_record(key, need, teacher, (begun[key], books.clock.epoch_ms())))
+
+
+def _training(
+    key: str, need: Need, resources: Resources, task_name: str, store: TeacherStore
+) -> Job:
+    scenario = resources.scenarios[need.scenario]
+    return Job(
+        kind="teacher",
+        key=key,
+        function=train_teacher,
+        args=(task_name, dict(need.params), store.path, scenario.train, scenario.val),
+    )
+
+
+def _record(key: str, need: Need, teacher: TeacherArtifact, span_ms: tuple[int, int]) -> JobRecord:
+    return JobRecord(
+        kind="teacher",
+        key=teacher_key(key),
+        params=dict(need.params),
+        metrics=dict(teacher.metrics),
+        started_ms=span_ms[0],
+        ended_ms=span_ms[1],
+    )

@@ -1,0 +1,254 @@
+"""The only writer to MLflow: one run per sweep, below it one per trial, teacher and the like."""
+
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+# Must be set before MLflow is imported: it starts its reporting thread then.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# A bar per downloaded file would tear the live display.
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from analysis import layout
+from kdtasks.config import Value
+from kdtasks.errors import ConfigError, UserError
+from search_spaces.study import Study
+from sweeps.children import ChildRun, Status
+from sweeps.folder import SweepFolder
+
+TrackingError = MlflowException
+"""MLflow does not answer or refuses."""
+
+PARENT = "mlflow.parentRunId"
+MAX_ENTRIES = 100
+"""Parameters, tags or metrics per request; servers refuse more than 100 parameters."""
+PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """A run as MLflow has it.
+
+    Attributes:
+        run_id: MLflow's identifier.
+        status: RUNNING or how it ended.
+        params: Parameters as text.
+        metrics: Last values.
+        tags: All tags.
+    """
+
+    run_id: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def _client(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=tracking_uri or folder.tracking_uri)
+
+
+def _pages(search: Any) -> Iterator[Any]:
+    token: str | None = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _facts(run: Any) -> RunFacts:
+    return RunFacts(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+    )
+
+
+def _find_parents(client: MlflowClient, name: str) -> list[Any]:
+    found = _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    experiments = [experiment.experiment_id for experiment in found]
+    query = f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"
+    runs = _pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
+    return [run for run in runs if run.info.run_name == name]
+
+
+def _children(client: MlflowClient, parent: Any) -> list[RunFacts]:
+    query = f"tags.`{PARENT}` = '{parent.info.run_id}'"
+    experiments = [parent.info.experiment_id]
+    runs = _pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
+    return [_facts(run) for run in runs]
+
+
+def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, list[RunFacts]]:
+    """Return the run of a sweep and those below it.
+
+    Raises:
+        UserError: If MLflow does not answer or does not have exactly one such sweep.
+    """
+    database = folder.path / layout.MLFLOW_FILE
+    if tracking_uri is None and not database.is_file():
+        raise ConfigError(f"{database} does not exist; name the server with --tracking-uri")
+    client = _client(folder, tracking_uri)
+    try:
+        parents = _find_parents(client, folder.name)
+        if len(parents) != 1:
+            raise ConfigError(f"MLflow has {len(parents)} sweeps called {folder.name}, not one")
+        return _facts(parents[0]), _children(client, parents[0])
+    except MlflowException as error:
+        raise UserError(f"MLflow cannot be read: {error}") from error
+
+
+class Tracker:
+    """Writes one sweep to MLflow. Writing a run twice changes nothing.
+
+    Args:
+        client: Connected client.
+        experiment_id: Where the runs go.
+        run_id: The sweep's run.
+    """
+
+    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self._run_id = run_id
+        self._runs: dict[str, str] = {}
+        # Names of the metrics of every run that was written to its end.
+        self._closed: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def start(
+        cls, folder: SweepFolder, tracking_uri: str | None, study: Study, started_ms: int
+    ) -> "Tracker":
+        """Create the database if there is none, and the sweep's run in it.
+
+        Raises:
+            UserError: If MLflow does not answer, or has a sweep of this name already.
+        """
+        if tracking_uri is None:
+            # WAL halves the time of a write and persists in the file; it must be set before MLflow
+            # opens its pool of connections.
+            with closing(sqlite3.connect(folder.path / layout.MLFLOW_FILE)) as database:
+                database.execute("PRAGMA journal_mode=WAL")
+        try:
+            client = _client(folder, tracking_uri)
+            if _find_parents(client, folder.name):
+                raise ConfigError(
+                    f"MLflow has a sweep {folder.name} already; choose another --name"
+                )
+            experiment_id = _experiment(client, folder, study.name, local=tracking_uri is None)
+            run = client.create_run(
+                experiment_id,
+                start_time=started_ms,
+                run_name=folder.name,
+                tags={
+                    layout.ROLE: layout.ROLE_SWEEP,
+                    "mlflow.source.name": f"kdsweep run {study.name}",
+                    "mlflow.note.content": f"{study.title}\n\n{study.description}".strip(),
+                },
+            )
+        except MlflowException as error:
+            raise UserError(f"MLflow cannot be written to: {error}") from error
+        return cls(client, experiment_id, run.info.run_id)
+
+    def write(self, child: ChildRun) -> None:
+        """Write a run that has ended; what is there already is left as it is."""
+        new = child.key not in self._runs
+        run_id = self._create(child) if new else self._runs[child.key]
+        if not new:
+            self.tag(child.key, child.tags)
+        known = self._closed.pop(child.key, frozenset())
+        fresh = {name: value for name, value in child.metrics.items() if name not in known}
+        self._log(run_id, fresh, child.ended_ms, {} if known else child.params)
+        self._client.set_terminated(run_id, status=child.status, end_time=child.ended_ms)
+        self._closed[child.key] = known | set(fresh)
+
+    def _create(self, child: ChildRun) -> str:
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=child.started_ms,
+            run_name=child.name,
+            tags={PARENT: self._run_id, **child.tags},
+        )
+        self._runs[child.key] = str(run.info.run_id)
+        return self._runs[child.key]
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        time_ms: int,
+        params: Mapping[str, Value] = MappingProxyType({}),
+    ) -> None:
+        # a fixed time and step 0: writing the same number again adds no point to its history
+        numbers = [Metric(name, value, time_ms, 0) for name, value in metrics.items()]
+        texts = [Param(name, str(value)) for name, value in params.items()]
+        for start in range(0, max(len(numbers), len(texts)), MAX_ENTRIES):
+            part = slice(start, start + MAX_ENTRIES)
+            self._client.log_batch(run_id, metrics=numbers[part], params=texts[part])
+
+    def write_missing(self, child: ChildRun) -> None:
+        """Write a run unless it is there with all its numbers."""
+        known = self._closed.get(child.key)
+        if known is None or not known.issuperset(child.metrics):
+            self.write(child)
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run that was written."""
+        entries = [RunTag(name, value) for name, value in tags.items()]
+        self._client.log_batch(self._runs[key], tags=entries)
+
+    def hypervolume(self, finished: int, value: float, time_ms: int) -> None:
+        """Add a point to the sweep's series of hypervolumes."""
+        metric = Metric(layout.HYPERVOLUME, value, time_ms, finished)
+        self._client.log_batch(self._run_id, metrics=[metric])
+
+    def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
+        """Write numbers of the sweep as a whole."""
+        self._log(self._run_id, metrics, time_ms)
+
+    def text(self, name: str, text: str) -> None:
+        """Attach a text file to the sweep."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            self._client.log_artifact(self._run_id, str(path))
+
+    def json(self, name: str, value: object) -> None:
+        """Attach a JSON file to the sweep."""
+        self.text(name, json.dumps(value, indent=1, default=str))
+
+    def files(self, paths: Sequence[Path], folder: str) -> None:
+        """Attach files to the sweep, below ``folder``."""
+        for path in paths:
+            self._client.log_artifact(self._run_id, str(path), folder)
+
+    def end(self, status: Status, time_ms: int) -> None:
+        """Close the sweep's run."""
+        self._client.set_terminated(self._run_id, status=status, end_time=time_ms)
+
+
+def _experiment(client: MlflowClient, folder: SweepFolder, name: str, *, local: bool) -> str:
+    """Return the experiment of a study: its sweeps can then be compared in one table."""
+    known = client.get_experiment_by_name(name)
+    if known is not None:
+        return str(known.experiment_id)
+    root = folder.artifacts.as_uri() if local else None
+    return str(client.create_experiment(name, artifact_location=root))

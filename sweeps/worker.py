@@ -1,0 +1,194 @@
+"""What runs in a worker process, as plain generators; importable without Ray, Optuna and MLflow."""
+
+import sys
+import time
+import traceback as tracebacks
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from kdtasks.config import Params
+from kdtasks.registry import load_task
+from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, TeacherArtifact, prefixed
+from sweeps.folder import atomic_file
+from sweeps.teacher_store import TeacherStore
+
+T = TypeVar("T")
+Training = Generator[Report, None, T]
+"""Reports while it works and returns its result."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What a worker says to the driver.
+
+    Attributes:
+        epoch: Epochs done, from 1; 0 if it does not train.
+        epochs: Epochs planned.
+        metrics: Numbers known so far.
+        done: True for the last event.
+        result: What the work came to; only in the last event.
+        reason: Why it failed, in one line; only in the last event, empty if it did not fail.
+        traceback: Where it failed.
+    """
+
+    epoch: int = 0
+    epochs: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    done: bool = False
+    result: Any = None
+    reason: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """What a trial process is told.
+
+    Attributes:
+        number: The trial's number in the ledger.
+        config: All parameters of the task, completed.
+        scenario: Fingerprint of its scenario.
+        teacher: Fingerprint of its teacher, if it has one.
+    """
+
+    number: int
+    config: Params
+    scenario: str
+    teacher: str | None
+
+
+def one_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of its message."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def events(work: Training[Any]) -> Iterator[Event]:
+    """Yield an event per report of ``work`` and one for its end, however it ends."""
+    try:
+        while True:
+            report = next(work)
+            metrics = {name: float(value) for name, value in report.metrics.items()}
+            yield Event(epoch=report.epoch, epochs=report.epochs, metrics=metrics)
+    except StopIteration as stop:
+        yield Event(done=True, result=stop.value)
+    except Exception as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
+        yield Event(done=True, reason=one_line(error), traceback=tracebacks.format_exc())
+
+
+def open_task(name: str) -> KDTask:
+    """Return a task in a process that owns one core."""
+    task = load_task(name)
+    # The numeric libraries read OMP_NUM_THREADS; torch may have been imported before it was set.
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
+    return task
+
+
+def _save_weights(weights: Arrays, path: Path) -> None:
+    with atomic_file(path) as partial:
+        # safetensors writes the memory as it lies, so a transposed view would be scrambled
+        save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, partial)
+
+
+def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def train_student(
+    task: KDTask,
+    params: Params,
+    data: tuple[Arrays, Arrays],
+    teacher: TeacherArtifact | None,
+    weights_path: Path | None,
+) -> Training[tuple[dict[str, float], Arrays]]:
+    """Train a student; its weights are written to ``weights_path`` unless that is None.
+
+    Args:
+        task: The task.
+        params: The completed parameters.
+        data: Training and validation split.
+        teacher: The teacher, if the method has one.
+        weights_path: A safetensors file.
+
+    Returns:
+        Its metrics, with wall time ``trial_wall_s`` and processor time ``trial_cpu_s`` [s], and its
+        weights.
+    """
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    outcome = yield from task.train_student(params, *data, teacher)
+    if weights_path is not None:
+        _save_weights(outcome.weights, weights_path)
+    metrics = {**task.cost(params), **outcome.metrics}
+    metrics["trial_wall_s"] = time.perf_counter() - wall_s
+    metrics["trial_cpu_s"] = time.process_time() - cpu_s
+    return _floats(metrics), outcome.weights
+
+
+def train_teacher(
+    task_name: str, params: Params, cache: Path, train: Arrays, val: Arrays
+) -> Training[None]:
+    """Train the teacher of ``params`` and keep it in the cache."""
+    task = open_task(task_name)
+    key = task.teacher_fingerprint(params)
+    assert key is not None
+    wall_s = time.perf_counter()
+    artifact = yield from task.train_teacher(params, train, val)
+    metrics = {**_floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
+    TeacherStore(cache).put(
+        key,
+        params,
+        TeacherArtifact(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs),
+    )
+
+
+def confirm_by_training(
+    task_name: str,
+    params: Params,
+    train: Arrays,
+    val: Arrays,
+    teacher: TeacherArtifact | None,
+    test: Arrays,
+) -> Training[dict[str, float]]:
+    """Train a student anew; returns its metrics with those of the test split."""
+    task = open_task(task_name)
+    metrics, weights = yield from train_student(task, params, (train, val), teacher, None)
+    return {**metrics, **_floats(prefixed("test", task.evaluate(params, weights, test)))}
+
+
+def confirm_by_weights(
+    task_name: str, params: Params, weights_path: Path, test: Arrays
+) -> Training[dict[str, float]]:
+    """Return the metrics of a trial's own student on the test split."""
+    yield Report(epoch=0, epochs=0, metrics={})
+    task = open_task(task_name)
+    return _floats(prefixed("test", task.evaluate(params, load_file(weights_path), test)))
+
+
+def assess_teacher(
+    task_name: str, params: Params, teacher: TeacherArtifact, test: Arrays
+) -> Training[dict[str, float]]:
+    """Return the metrics of a teacher on the test split."""
+    yield Report(epoch=0, epochs=0, metrics={})
+    task = open_task(task_name)
+    return _floats(prefixed("test", task.evaluate_teacher(params, teacher.weights, test)))
+
+
+def assess_baselines(
+    task_name: str,
+    params: Params,
+    train: Arrays,
+    val: Arrays,
+    test: Arrays,
+    provenance: Mapping[str, Any],
+) -> Training[list[Baseline]]:
+    """Return the references of a scenario."""
+    yield Report(epoch=0, epochs=0, metrics={})
+    data = ScenarioData(train=train, val=val, test=test, provenance=provenance)
+    return open_task(task_name).baselines(params, data)

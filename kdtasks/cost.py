@@ -1,0 +1,71 @@
+"""Complexity of a network, each convention named."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """Complexity of one forward pass of one sample.
+
+    Attributes:
+        params: Trainable parameters, batch norm included.
+        macs: Multiply-accumulate operations of convolutions and dense layers.
+        flops: Floating-point operations by Cui et al., eq. (13) and (14): a convolution counts
+            ``2 H W (C_in K_h K_w + 1) C_out``, a dense layer ``(2 L_in - 1) L_out``; batch norm
+            and activations are ignored.
+    """
+
+    params: int
+    macs: int
+    flops: int
+
+
+def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Count the cost of ``model`` for one input of the given shape (without batch)."""
+    totals = {"macs": 0, "flops": 0}
+
+    def visit(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            height, width = output.shape[-2:]
+            kernel = module.weight[0].numel()  # C_in * K_h * K_w
+            totals["macs"] += height * width * kernel * module.out_channels
+            totals["flops"] += 2 * height * width * (kernel + 1) * module.out_channels
+        elif isinstance(module, nn.Linear):
+            totals["macs"] += module.in_features * module.out_features
+            totals["flops"] += (2 * module.in_features - 1) * module.out_features
+
+    handles = [module.register_forward_hook(visit) for module in model.modules()]
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *input_shape))
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Cost(params=params, **totals)
+
+
+def batch1_latency_ms(model: nn.Module, input_shape: Sequence[int], *, repeats: int = 200) -> float:
+    """Median wall time of one forward pass of one sample on this CPU, one thread [ms]."""
+    threads = torch.get_num_threads()
+    sample = torch.zeros(1, *input_shape)
+    times = []
+    try:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            model.eval()
+            for _ in range(repeats):
+                start = time.perf_counter()
+                model(sample)
+                times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return 1e3 * statistics.median(times)

@@ -1,0 +1,140 @@
+"""What an antenna array observes of paths, and the angular-delay picture that networks compress.
+
+Shape suffixes in this file: N = users, P = paths, A = antennas, C = subcarriers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.errors import ConfigError, DataError
+from kdtasks.scenarios.site import Paths
+
+Complex = NDArray[Any]
+"""A complex array of either precision."""
+
+SYNC_RANGE = 1e-2
+"""Amplitude, relative to the strongest path, from which a path can set the user's timing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """How a channel is sampled.
+
+    Attributes:
+        carrier_hz: Carrier frequency [Hz].
+        bandwidth_hz: Bandwidth [Hz]; subcarrier spacing is ``bandwidth_hz / num_subcarriers``.
+        num_antennas: Elements of the half-wavelength uniform linear array along y.
+        num_subcarriers: Subcarriers.
+    """
+
+    carrier_hz: float = 2.655e9
+    bandwidth_hz: float = 70e6
+    num_antennas: int = 32
+    num_subcarriers: int = 32
+
+    def __post_init__(self) -> None:
+        if self.carrier_hz <= 0.0 or self.bandwidth_hz <= 0.0:
+            raise ConfigError(
+                f"carrier and bandwidth must be > 0, {self.carrier_hz=}, {self.bandwidth_hz=}"
+            )
+        if self.num_antennas < 1 or self.num_subcarriers < 1:
+            raise ConfigError(
+                "num_antennas and num_subcarriers must be >= 1, "
+                f"got {self.num_antennas=}, {self.num_subcarriers=}"
+            )
+
+
+def channel(paths: Paths, observation: Observation) -> NDArray[np.complex64]:
+    r"""Return the channel over antennas and subcarriers, shape [N, A, C].
+
+    .. math:: H[a, c] = \sum_p g_p e^{-j \pi a \sin\theta_p}
+              e^{-j 2\pi c \Delta f (\tau_p - \tau_0)}
+
+    Delays count from each user's first path that is within 40 dB of the strongest, as after
+    timing synchronisation.
+
+    Raises:
+        DataError: If a user receives no path at all.
+    """
+    strength_NP = np.abs(paths.gain_NP)
+    strongest_N1 = strength_NP.max(axis=1, keepdims=True)
+    if not (strongest_N1 > 0.0).all():
+        lost = int((strongest_N1 == 0.0).sum())
+        raise DataError(f"{lost} users receive no path; add scatterers or allow line of sight")
+    carries_NP = strength_NP >= SYNC_RANGE * strongest_N1
+    first_N1 = np.where(carries_NP, paths.delay_NP, np.inf).min(axis=1, keepdims=True)
+    spacing_hz = observation.bandwidth_hz / observation.num_subcarriers
+    step_NP = np.exp(-1j * np.pi * np.sin(paths.angle_NP))
+    tone_NP = np.exp(-2j * np.pi * spacing_hz * (paths.delay_NP - first_N1))
+    steering_NPA = step_NP[..., None] ** np.arange(observation.num_antennas)
+    tones_NPC = tone_NP[..., None] ** np.arange(observation.num_subcarriers)
+    weighted_NAP = np.swapaxes(paths.gain_NP[..., None] * steering_NPA, 1, 2)
+    channel_NAC: NDArray[np.complex64] = (weighted_NAP @ tones_NPC).astype(np.complex64)
+    return channel_NAC
+
+
+def to_angular_delay(channel_NAC: Complex) -> Complex:
+    """Transform to the angular-delay domain by two unitary DFTs: Cui et al., eq. (4).
+
+    The antenna axis takes the DFT and the subcarrier axis its inverse, so that delays are
+    positive bins. Both are unitary, hence power is kept and `from_angular_delay` is exact.
+    """
+    angular = np.fft.fft(channel_NAC, axis=-2, norm="ortho")
+    return np.fft.ifft(angular, axis=-1, norm="ortho")
+
+
+def from_angular_delay(angular_delay_NAC: Complex) -> Complex:
+    """Undo `to_angular_delay`."""
+    tones = np.fft.fft(angular_delay_NAC, axis=-1, norm="ortho")
+    return np.fft.ifft(tones, axis=-2, norm="ortho")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scaling:
+    """Maps angular-delay matrices to pictures in [0, 1] with zero at 0.5, and back.
+
+    Attributes:
+        span: Real or imaginary part that reaches the edge of the picture, for unit-power matrices.
+    """
+
+    span: float
+
+    @classmethod
+    def fit(cls, angular_delay_NAC: Complex) -> "Scaling":
+        """Fit on the training split: the 0.99999 quantile of the parts' magnitude.
+
+        The rare entries beyond it lie a little outside [0, 1]; nothing is clipped.
+        """
+        unit = unit_power(angular_delay_NAC)
+        parts = np.abs(np.stack([unit.real, unit.imag]))
+        return cls(span=float(np.quantile(parts, 0.99999)))
+
+    def to_picture(self, angular_delay_NAC: Complex) -> NDArray[np.float32]:
+        """Return network inputs, shape [N, 2, A, C]: real part, imaginary part."""
+        unit = unit_power(angular_delay_NAC)
+        parts = np.stack([unit.real, unit.imag], axis=1)
+        return (0.5 + parts / (2.0 * self.span)).astype(np.float32)
+
+    def from_picture(self, picture_N2AC: NDArray[np.floating]) -> NDArray[np.complex64]:
+        """Return unit-power angular-delay matrices from pictures."""
+        parts = (picture_N2AC - 0.5) * (2.0 * self.span)
+        return (parts[:, 0] + 1j * parts[:, 1]).astype(np.complex64)
+
+
+def unit_power(matrix_NAC: Complex) -> Complex:
+    """Divide each matrix by its Frobenius norm.
+
+    Raises:
+        DataError: If a sample has no power or is not finite.
+    """
+    norm_N11 = np.linalg.norm(matrix_NAC, axis=(1, 2), keepdims=True)
+    bad = np.flatnonzero(~(np.isfinite(norm_N11) & (norm_N11 > 0.0)))
+    if bad.size:
+        raise DataError(
+            f"{bad.size} channel samples are zero or not finite, the first at index {bad[0]}; "
+            "remove them from the data"
+        )
+    return np.asarray(matrix_NAC / norm_N11)

@@ -1,0 +1,259 @@
+"""From a scenario's name to the pictures that CSI autoencoders train, validate and test on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.config import fingerprint
+from kdtasks.errors import ConfigError, DataError
+from kdtasks.scenarios import cost2100, quadriga, tr38901
+from kdtasks.scenarios.cache import ArrayCache
+from kdtasks.scenarios.csi import Scaling, to_angular_delay
+from kdtasks.scenarios.csi_sites import CSI_SITES, observe
+from kdtasks.scenarios.matlab import file_sha256
+from kdtasks.scenarios.splits import SPLITS, SplitPlan, manifest, split_by_position
+from kdtasks.task import Arrays, Progress, ScenarioData
+
+LAYOUT = 1
+"""Raised when the same settings would give other data, so that old caches are not used."""
+
+SPARE = 1.25
+"""Positions drawn per position needed: whole squares never fill the splits exactly."""
+
+TR38901 = {f"tr38901-{name}": preset for name, preset in tr38901.PRESETS.items()}
+COST2100: dict[str, cost2100.Environment] = {
+    "cost2100-indoor": "indoor",
+    "cost2100-outdoor": "outdoor",
+}
+QUADRIGA = "quadriga"
+
+SCENARIOS = (*CSI_SITES, *TR38901, *COST2100, QUADRIGA)
+"""Every scenario by name."""
+
+FROM_FILES = (*COST2100, QUADRIGA)
+"""Scenarios that read files of the user's own."""
+
+Splits = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CsiData:
+    """Which data, how many and how observed.
+
+    Attributes:
+        scenario: One of `SCENARIOS`.
+        num_antennas: Antennas of the base station.
+        num_subcarriers: Subcarriers.
+        counts: Samples of train, val and test.
+        seed: Seed of user positions and of the split; the geometry has its own.
+        data_path: Folder (COST2100) or file (QuaDRiGa); empty for synthetic scenarios.
+        data_key: Variable in the QuaDRiGa file; empty takes the only one.
+        data_axes: What the file's axes count, see `quadriga.read_quadriga`.
+    """
+
+    scenario: str
+    num_antennas: int
+    num_subcarriers: int
+    counts: tuple[int, int, int]
+    seed: int = 0
+    data_path: str = ""
+    data_key: str = ""
+    data_axes: str = "user antenna subcarrier"
+
+    def __post_init__(self) -> None:
+        if self.scenario not in SCENARIOS:
+            raise ConfigError(f"no scenario {self.scenario!r}; there are {', '.join(SCENARIOS)}")
+        if (self.scenario in FROM_FILES) != bool(self.data_path):
+            raise ConfigError(
+                f"scenario {self.scenario!r} reads your own files: set data_path"
+                if self.scenario in FROM_FILES
+                else f"data_path={self.data_path!r} has no effect with {self.scenario!r}: remove it"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the data. Files of the user's own count with their content."""
+        geometry: Mapping[str, Any] = {}
+        if self.scenario in CSI_SITES:
+            geometry = asdict(CSI_SITES[self.scenario])
+        files = {path.name: file_sha256(path) for path in self._files()}
+        return fingerprint({"layout": LAYOUT, **asdict(self), "site": geometry, "files": files})
+
+    def _files(self) -> list[Path]:
+        path = Path(self.data_path)
+        if self.scenario == QUADRIGA and path.is_file():
+            return [path]
+        if self.scenario in COST2100 and path.is_dir():
+            return sorted(path.glob("DATA_H*.mat"))
+        return []
+
+
+def load_pictures(
+    data: CsiData, *, cache_dir: Path, progress: Progress, scaling: Scaling | None = None
+) -> ScenarioData:
+    """Return the pictures of a scenario, each split as ``{"pictures": [N, 2, A, C] float32}``.
+
+    Args:
+        data: What to load.
+        cache_dir: Where slow data are kept.
+        progress: Told about users done.
+        scaling: Scaling to use; fitted on the training split if None.
+
+    Raises:
+        DataError: If a file is missing or wrong, or holds too few samples.
+    """
+    if data.scenario in COST2100:
+        return _from_cost2100(data)
+    made = {
+        **dict.fromkeys(CSI_SITES, _from_site),
+        **dict.fromkeys(TR38901, _from_tr38901),
+        QUADRIGA: _from_quadriga,
+    }[data.scenario]
+
+    def make() -> tuple[Splits, dict[str, Any]]:
+        return made(data, cache_dir, progress)
+
+    matrices, facts = make() if data.scenario == QUADRIGA else _cached(data, cache_dir, make)
+    scaling = scaling or Scaling.fit(matrices["train"])
+    pictures = {name: {"pictures": scaling.to_picture(matrices[name])} for name in SPLITS}
+    provenance = {
+        **facts,
+        "fingerprint": data.fingerprint,
+        "settings": asdict(data),
+        "scaling_span": scaling.span,
+    }
+    return ScenarioData(**pictures, provenance=provenance)
+
+
+def _cached(
+    data: CsiData, cache_dir: Path, make: Callable[[], tuple[Splits, dict[str, Any]]]
+) -> tuple[Splits, dict[str, Any]]:
+    cache = ArrayCache(cache_dir, f"csi-{data.fingerprint}", SPLITS)
+    arrays = cache.read()
+    if arrays is None:
+        matrices, facts = make()
+
+        def fill(paths: Mapping[str, Path]) -> None:
+            for name, path in paths.items():
+                np.save(path, matrices[name], allow_pickle=False)
+
+        arrays = cache.write(fill, {"facts": facts})
+    facts = cache.card()["facts"]
+    return dict(arrays), facts
+
+
+def _by_position(
+    data: CsiData, matrices: NDArray[Any], positions: NDArray[np.float64], cell_m: float
+) -> tuple[Splits, dict[str, Any]]:
+    plan = SplitPlan(cell_m=cell_m, counts=data.counts, seed=data.seed)
+    chosen = split_by_position(positions, plan)
+    return (
+        {name: matrices[index] for name, index in chosen.items()},
+        {"split": manifest(positions, plan, chosen)},
+    )
+
+
+def _from_site(
+    data: CsiData, _cache_dir: Path, progress: Progress
+) -> tuple[Splits, dict[str, Any]]:
+    cell = CSI_SITES[data.scenario]
+    observation = cell.observation(data.num_antennas, data.num_subcarriers)
+    count = int(SPARE * sum(data.counts))
+    matrices, positions = observe(
+        cell,
+        observation,
+        count,
+        seed=data.seed,
+        progress=lambda done: progress(done, count, "users"),
+    )
+    splits, facts = _by_position(data, matrices, positions, cell.split_cell_m)
+    facts |= {
+        "source": "geometric site twin (synthetic)",
+        "site": asdict(cell),
+        "observation": asdict(observation),
+    }
+    return splits, facts
+
+
+def _from_tr38901(
+    data: CsiData, cache_dir: Path, progress: Progress
+) -> tuple[Splits, dict[str, Any]]:
+    preset = TR38901[data.scenario]
+    config = replace(
+        preset,
+        num_antennas=data.num_antennas,
+        num_subcarriers=data.num_subcarriers,
+        bandwidth_hz=preset.bandwidth_hz * data.num_subcarriers / 32,
+        num_samples=int(SPARE * sum(data.counts)),
+        seed=data.seed,
+    )
+    channels, positions = tr38901.load(config, cache_dir=cache_dir, progress=progress)
+    splits, facts = _by_position(data, to_angular_delay(channels), positions, cell_m=10.0)
+    facts |= {
+        "source": "3GPP TR 38.901 drops by Sionna; independent of each other, so that nothing "
+        "beyond PCA can be learnt",
+        "card": tr38901.read_card(config, cache_dir=cache_dir),
+    }
+    return splits, facts
+
+
+def _from_quadriga(
+    data: CsiData, _cache_dir: Path, _progress: Progress
+) -> tuple[Splits, dict[str, Any]]:
+    path = Path(data.data_path)
+    channels = quadriga.read_quadriga(path, key=data.data_key or None, axes=data.data_axes)
+    shape = (data.num_antennas, data.num_subcarriers)
+    if channels.shape[1:] != shape:
+        raise DataError(
+            f"{path}: channels of {channels.shape[1:]} antennas and subcarriers, but the study "
+            f"wants {shape}: set num_antennas and num_subcarriers"
+        )
+    if len(channels) < sum(data.counts):
+        raise DataError(
+            f"{path}: {len(channels)} samples, but the study wants {sum(data.counts)}: "
+            "lower num_train, num_val or num_test"
+        )
+    # Without positions, blocks of the file keep neighbours on a track together.
+    edges = np.cumsum((0, *data.counts))
+    matrices = to_angular_delay(channels).astype(np.complex64)
+    splits = {name: matrices[edges[i] : edges[i + 1]] for i, name in enumerate(SPLITS)}
+    facts = {
+        "source": f"QuaDRiGa file {path.name}",
+        "sha256": file_sha256(path),
+        "split": {
+            "by": "order in the file",
+            "samples": dict(zip(SPLITS, data.counts, strict=True)),
+        },
+    }
+    return splits, facts
+
+
+def _from_cost2100(data: CsiData) -> ScenarioData:
+    folder = Path(data.data_path)
+    if (data.num_antennas, data.num_subcarriers) != cost2100.SHAPE[1:]:
+        raise ConfigError(
+            f"COST2100 files hold {cost2100.SHAPE[1]} x {cost2100.SHAPE[2]} matrices: set "
+            f"num_antennas and num_subcarriers to these, got {data.num_antennas=}, "
+            f"{data.num_subcarriers=}"
+        )
+    read = cost2100.read_cost2100_folder(folder, environment=COST2100[data.scenario])
+    arrays = {"train": read.train, "val": read.val, "test": read.test}
+    short = {n: c for n, c in zip(SPLITS, data.counts, strict=True) if len(arrays[n]) < c}
+    if short:
+        held = ", ".join(f"{len(arrays[n])} of {c} {n} samples" for n, c in short.items())
+        raise DataError(f"{folder}: only {held}: lower num_train, num_val or num_test")
+    cut: dict[str, Arrays] = {
+        name: {"pictures": arrays[name][:count]}
+        for name, count in zip(SPLITS, data.counts, strict=True)
+    }
+    provenance = {
+        **read.provenance,
+        "split": {"by": "published files"},
+        "fingerprint": data.fingerprint,
+        "settings": asdict(data),
+    }
+    return ScenarioData(**cut, provenance=provenance)

@@ -1,0 +1,45 @@
+"""Between arrays, which processes share, and tensors, which networks take."""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdtasks.errors import DataError
+from kdtasks.task import Arrays
+
+
+def as_tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> Tensor:
+    """Return a tensor on the array's own memory; it must not be written to.
+
+    Shared and memory-mapped arrays are read-only. torch has no read-only tensors and warns of
+    that; a copy per trial would cost what sharing saves.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def state_arrays(
+    module: nn.Module, prefix: str = ""
+) -> dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"]:
+    """Return a module's state as arrays by name."""
+    return {prefix + name: t.detach().numpy().copy() for name, t in module.state_dict().items()}
+
+
+def load_state(module: nn.Module, arrays: Arrays, prefix: str = "") -> None:
+    """Load arrays into a module.
+
+    Raises:
+        DataError: If a tensor is missing, left over or of the wrong shape.
+    """
+    chosen = {
+        name.removeprefix(prefix): torch.tensor(array)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+    try:
+        module.load_state_dict(chosen)
+    except RuntimeError as error:
+        raise DataError(f"weights do not fit {type(module).__name__}: {error}") from error

@@ -1,9 +1,14 @@
 """Randomness is passed, never taken: every purpose of a trial gets its own generator."""
 
 import zlib
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def seed_for(seed: int, purpose: str) -> int:
@@ -20,3 +25,13 @@ def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
 def torch_generator(seed: int, purpose: str) -> torch.Generator:
     """Return a CPU torch generator for one purpose of a trial."""
     return torch.Generator().manual_seed(seed_for(seed, purpose))
+
+
+def initialised(seed: int, purpose: str, make: Callable[[], M]) -> M:
+    """Build a network whose initial weights follow from the seed alone.
+
+    torch's layers draw their weights from the global generator only; it is put back afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(seed, purpose))
+        return make()

@@ -1,0 +1,50 @@
+"""Autoencoder KD, Cui et al., section III: the whole student learns the teacher's soft outputs."""
+
+from collections.abc import Generator
+
+from torch import Tensor
+
+from kdtasks.methods.csi_job import (
+    Job,
+    Trained,
+    reconstruction_terms,
+    report_end_to_end,
+    soft_picture_loss,
+)
+from kdtasks.metrics import relative_errors
+from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.task import Report
+from kdtasks.training import Schedule, Terms, fit
+
+
+def train(job: Job) -> Generator[Report, None, Trained]:
+    """Train from scratch on ``(1 - alpha) task + alpha distill``, eq. (10) with alpha = 1 - a."""
+    model = Autoencoder(job.encoder, job.decoder)
+    plan = job.plan
+    teacher = job.the_teacher()
+
+    def objective(index: Tensor) -> Terms:
+        pictures = job.train_N2AC[index]
+        if plan.alpha == 0.0:
+            return reconstruction_terms(model, pictures)
+        output = model(pictures)
+        task = relative_errors(pictures, output).mean()
+        target = teacher.outputs(job.train_N2AC, index)
+        distill = soft_picture_loss(output, target, pictures, plan)
+        # At alpha = 1 the labels must not matter, not even as 0 * infinity.
+        total = distill if plan.alpha == 1.0 else (1.0 - plan.alpha) * task + plan.alpha * distill
+        return {"total": total, "task": task, "distill": distill}
+
+    spent = 0.0
+    for epoch in fit(
+        [model],
+        objective,
+        num_samples=len(job.train_N2AC),
+        schedule=Schedule(
+            epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
+        ),
+        generator=job.generator,
+    ):
+        spent = epoch.core_seconds
+        yield report_end_to_end(job, epoch, model, done=0, of=plan.epochs)
+    return Trained(autoencoder=model, metrics={"distill_core_seconds": spent})

@@ -40,7 +40,8 @@ def quantise(values: Tensor, bits: int) -> Tensor:
     step = (high - low) / (2**bits - 1)
     if float(step) == 0.0:
         return values.clone()
-    return low + torch.round((values - low) / step) * step
+    quantised: Tensor = low + torch.round((values - low) / step) * step
+    return quantised
 
 
 def send(pictures_N2AC: Tensor, codewords_NM: Tensor, *, bits: int) -> Pairs:

@@ -1,0 +1,363 @@
+"""CSI feedback with knowledge distillation.
+
+Source: Cui, Guo, Cao, Tang, Wen, Jin, Wang, Hou, "Lightweight Neural Network with Knowledge
+Distillation for CSI Feedback". The user equipment encodes its downlink channel, the base station decodes it. The teacher is CRNet;
+students keep its decoder's shape and take a lighter encoder.
+"""
+
+from collections.abc import Generator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdtasks.config import Params, Value, fingerprint
+from kdtasks.cost import batch1_latency_ms, count
+from kdtasks.methods import autoencoder_kd, encoder_kd, vanilla
+from kdtasks.methods.csi_job import Job, Method, Plan, Teacher
+from kdtasks.methods.ip_encoder_kd import method as ip_encoder_kd
+from kdtasks.metrics import Ratio, nmse
+from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.models.crnet_decoder import CRNetDecoder
+from kdtasks.models.crnet_encoder import CRNetEncoder
+from kdtasks.models.light_encoder import LightEncoder, LightShape
+from kdtasks.models.pca import pca_reconstruction
+from kdtasks.scenarios.csi import Scaling
+from kdtasks.scenarios.csi_data import CsiData, load_pictures
+from kdtasks.seeding import initialised, torch_generator
+from kdtasks.task import (
+    Arrays,
+    Baseline,
+    KDTask,
+    MetricInfo,
+    Outcome,
+    Progress,
+    Report,
+    ScenarioData,
+    TeacherArtifact,
+    as_float32,
+    prefixed,
+)
+from kdtasks.tasks.csi_settings import CsiSettings, completed, resolve
+from kdtasks.tensors import as_tensor, load_state, state_arrays
+from kdtasks.training import batches, run_frozen
+
+METHODS: dict[str, Method] = {
+    "vanilla": vanilla.train,
+    "autoencoder-kd": autoencoder_kd.train,
+    "encoder-kd": encoder_kd.train,
+    "ip-encoder-kd": ip_encoder_kd.train,
+    "sequential": ip_encoder_kd.train_sequential,
+}
+
+TEACHER_RECIPE = 1
+"""Raised when the same settings would train another teacher, so that old ones are not reused."""
+
+FLOAT_BITS = 32
+"""Bits per number of a codeword on the air; the paper does not quantise codewords."""
+
+
+def _down(unit: str, description: str) -> MetricInfo:
+    return MetricInfo(unit=unit, direction="minimize", description=description)
+
+
+class CsiFeedback(KDTask):
+    """Autoencoder KD, encoder KD, the IP-protecting variant and sequential training."""
+
+    name = "csi-feedback"
+    metrics: ClassVar[dict[str, MetricInfo]] = {
+        "val_nmse_db": _down("dB", "NMSE on the validation split, Cui et al., eq. (12)"),
+        "val_nmse_second_db": _down("dB", "NMSE on the second scenario's validation split"),
+        "ue_flops": _down("FLOPs", "UE encoder, by Cui et al., eq. (13) and (14)"),
+        "ue_macs": _down("MACs", "UE encoder, multiply-accumulate operations"),
+        "ue_params": _down("", "UE encoder, trainable parameters"),
+        "ue_latency_ms": _down("ms", "UE encoder, batch 1, this CPU, one thread, median"),
+        "payload_bits": _down("bit", "one report: codeword length times 32 bits"),
+        "train_core_seconds": _down("s", "CPU time of the student's training"),
+        "distill_core_seconds": _down("s", "of which distillation or training from scratch"),
+        "finetune_core_seconds": _down("s", "of which fine-tuning"),
+        "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
+        "teacher_forward_samples": _down("", "training samples that a trial ran the teacher on"),
+    }
+    resource_parameters = frozenset(CsiSettings.model_fields) - {
+        "alpha",
+        "temperature",
+        "soft_scale",
+        "learning_rate",
+        "encoder_epochs",
+        "finetune_epochs",
+        "finetune_rate",
+        "pair_bits",
+        "seed",
+    }
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        settings = resolve(params)
+        _data(settings)
+        if settings.second_scenario:
+            _second(settings)
+        return completed(settings)
+
+    def scenario_fingerprint(self, params: Params) -> str:
+        settings = resolve(params)
+        parts = {"first": _data(settings).fingerprint}
+        if settings.second_scenario:
+            parts["second"] = _second(settings).fingerprint
+        return fingerprint(parts)
+
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        settings = resolve(params)
+        if settings.method == "vanilla":
+            return None
+        kept = {
+            "recipe": TEACHER_RECIPE,
+            "scenario": self.scenario_fingerprint(params),
+            "light": asdict(settings.light_shape) if settings.light_teacher else {},
+            "epochs": settings.epochs if settings.light_teacher else settings.teacher_epochs,
+            "rate": settings.learning_rate if settings.light_teacher else settings.teacher_rate,
+            "batch_size": settings.batch_size,
+            "compression": settings.compression,
+            "decoder_width": settings.decoder_width,
+            "seed": settings.teacher_seed,
+        }
+        return fingerprint(kept)
+
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        settings = resolve(params)
+        first = load_pictures(_data(settings), cache_dir=cache_dir, progress=progress)
+        if not settings.second_scenario:
+            return first
+        second = load_pictures(
+            _second(settings),
+            cache_dir=cache_dir,
+            progress=progress,
+            scaling=Scaling(span=first.provenance["scaling_span"]),
+        )
+
+        def both(one: Arrays, other: Arrays) -> Arrays:
+            return {**one, "second_pictures": other["pictures"]}
+
+        return ScenarioData(
+            train=both(first.train, second.train),
+            val=both(first.val, second.val),
+            test=both(first.test, second.test),
+            provenance={"first": first.provenance, "second": second.provenance},
+        )
+
+    def cost(self, params: Params) -> dict[str, float]:
+        settings = resolve(params)
+        cost = count(_encoder(settings, light=settings.encoder == "light"), _shape(settings))
+        return {
+            "ue_flops": float(cost.flops),
+            "ue_macs": float(cost.macs),
+            "ue_params": float(cost.params),
+            "payload_bits": float(settings.codeword_length * FLOAT_BITS),
+        }
+
+    def train_teacher(
+        self, params: Params, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
+        settings = resolve(params)
+        light = settings.light_teacher
+        plan = replace(
+            _plan(settings),
+            epochs=settings.epochs if light else settings.teacher_epochs,
+            learning_rate=settings.learning_rate if light else settings.teacher_rate,
+        )
+        seed = settings.teacher_seed
+        pictures = torch.cat([as_tensor(part) for part in train.values()])
+        job = Job(
+            train_N2AC=pictures,
+            val_N2AC=as_tensor(val["pictures"]),
+            encoder=initialised(seed, "teacher encoder", partial(_encoder, settings, light=light)),
+            decoder=initialised(seed, "teacher decoder", partial(_decoder, settings)),
+            teacher=None,
+            plan=plan,
+            generator=torch_generator(seed, "teacher order"),
+        )
+        trained = yield from vanilla.train(job)
+        model = trained.autoencoder
+        shown = as_tensor(train["pictures"])
+        codewords = run_frozen(model.encoder, shown)
+        outputs = run_frozen(model.decoder, codewords)
+        cost = count(model.encoder, _shape(settings))
+        metrics = {
+            **prefixed("val", _scores(model, val)),
+            "ue_flops": float(cost.flops),
+            "ue_params": float(cost.params),
+            "payload_bits": float(settings.codeword_length * FLOAT_BITS),
+            "train_core_seconds": trained.metrics["distill_core_seconds"],
+        }
+        return TeacherArtifact(
+            metrics=metrics,
+            weights=state_arrays(model),
+            outputs={"codewords": codewords.numpy(), "pictures": outputs.numpy()},
+        )
+
+    def train_student(
+        self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
+    ) -> Generator[Report, None, Outcome]:
+        settings = resolve(params)
+        frozen = _frozen_teacher(settings, teacher) if teacher is not None else None
+        light = settings.encoder == "light"
+        job = Job(
+            train_N2AC=as_tensor(train["pictures"]),
+            val_N2AC=as_tensor(val["pictures"]),
+            encoder=initialised(settings.seed, "encoder", partial(_encoder, settings, light=light)),
+            decoder=initialised(settings.seed, "decoder", partial(_decoder, settings)),
+            teacher=frozen,
+            plan=_plan(settings),
+            generator=torch_generator(settings.seed, "order"),
+        )
+        trained = yield from METHODS[settings.method](job)
+        stages = trained.metrics
+        latency = batch1_latency_ms(trained.autoencoder.encoder, _shape(settings))
+        metrics = {
+            **prefixed("val", _scores(trained.autoencoder, val)),
+            **self.cost(params),
+            **stages,
+            "ue_latency_ms": latency,
+            "train_core_seconds": stages["distill_core_seconds"]
+            + stages.get("finetune_core_seconds", 0.0),
+            "teacher_forward_samples": float(frozen.forward_samples) if frozen else 0.0,
+        }
+        return Outcome(metrics=metrics, weights=state_arrays(trained.autoencoder))
+
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        settings = resolve(params)
+        return _scores(_restored(settings, weights, light=settings.encoder == "light"), split)
+
+    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        settings = resolve(params)
+        return _scores(_restored(settings, weights, light=settings.light_teacher), split)
+
+    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        settings = resolve(params)
+        length = settings.codeword_length
+        linear = LightEncoder(
+            settings.num_antennas, settings.num_subcarriers, length, LightShape(depth=0)
+        )
+        cost = count(linear, _shape(settings))
+        metrics = {
+            "ue_flops": float(cost.flops),
+            "ue_params": float(cost.params),
+            "payload_bits": float(length * FLOAT_BITS),
+        }
+        splits = {"val": data.val, "test": data.test}
+        for name, suffix in (("pictures", "nmse_db"), ("second_pictures", "nmse_second_db")):
+            if name not in data.train:
+                continue
+            targets = [as_float32(split[name]) for split in splits.values()]
+            done = pca_reconstruction(as_float32(data.train["pictures"]), length, *targets)
+            for split_name, target, output in zip(splits, targets, done, strict=True):
+                score = nmse(as_tensor(target), as_tensor(output))
+                metrics[f"{split_name}_{suffix}"] = score.decibel
+        name = f"PCA 1/{settings.compression}"
+        if settings.scenario != "site-umi-los":
+            name += f" {settings.scenario}"
+        return [Baseline(name=name, params={"compression": settings.compression}, metrics=metrics)]
+
+    def models(self) -> list[dict[str, Any]]:
+        rows = []
+        for compression in (16, 32):
+            settings = resolve({"preset": "paper", "compression": compression})
+            for label, light in (("CRNet", False), ("CRNet-SE", True)):
+                encoder = _encoder(settings, light=light)
+                cost = count(encoder, _shape(settings))
+                decoder = count(_decoder(settings), (settings.codeword_length,))
+                rows.append(
+                    {
+                        "model": label,
+                        "compression": f"1/{compression}",
+                        "ue_flops": cost.flops,
+                        "ue_params": cost.params,
+                        "ue_macs": cost.macs,
+                        "ue_latency_ms": round(batch1_latency_ms(encoder, _shape(settings)), 4),
+                        "bs_flops": decoder.flops,
+                        "bs_params": decoder.params,
+                    }
+                )
+        return rows
+
+
+def _data(settings: CsiSettings) -> CsiData:
+    return CsiData(
+        scenario=settings.scenario,
+        num_antennas=settings.num_antennas,
+        num_subcarriers=settings.num_subcarriers,
+        counts=(settings.num_train, settings.num_val, settings.num_test),
+        seed=settings.data_seed,
+        data_path=settings.data_path,
+        data_key=settings.data_key,
+        data_axes=settings.data_axes,
+    )
+
+
+def _second(settings: CsiSettings) -> CsiData:
+    return replace(_data(settings), scenario=settings.second_scenario)
+
+
+def _shape(settings: CsiSettings) -> tuple[int, int, int]:
+    return (2, settings.num_antennas, settings.num_subcarriers)
+
+
+def _encoder(settings: CsiSettings, *, light: bool) -> nn.Module:
+    size = (settings.num_antennas, settings.num_subcarriers, settings.codeword_length)
+    return LightEncoder(*size, settings.light_shape) if light else CRNetEncoder(*size)
+
+
+def _decoder(settings: CsiSettings) -> CRNetDecoder:
+    return CRNetDecoder(
+        settings.num_antennas,
+        settings.num_subcarriers,
+        settings.codeword_length,
+        width=settings.decoder_width,
+    )
+
+
+def _plan(settings: CsiSettings) -> Plan:
+    return Plan(
+        epochs=settings.epochs,
+        encoder_epochs=settings.encoder_epochs,
+        finetune_epochs=settings.finetune_epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        finetune_rate=settings.finetune_rate,
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        paper_scale=settings.soft_scale == "paper",
+        pair_bits=settings.pair_bits,
+    )
+
+
+def _restored(settings: CsiSettings, weights: Arrays, *, light: bool) -> Autoencoder:
+    model = Autoencoder(_encoder(settings, light=light), _decoder(settings))
+    load_state(model, weights)
+    return model
+
+
+def _frozen_teacher(settings: CsiSettings, artifact: TeacherArtifact) -> Teacher:
+    return Teacher(
+        _restored(settings, artifact.weights, light=settings.light_teacher),
+        as_tensor(artifact.outputs["codewords"]) if "codewords" in artifact.outputs else None,
+        as_tensor(artifact.outputs["pictures"]) if "pictures" in artifact.outputs else None,
+    )
+
+
+def _scores(model: Autoencoder, split: Arrays) -> dict[str, float]:
+    names = {"pictures": "nmse_db", "second_pictures": "nmse_second_db"}
+    return {
+        metric: _score(model, as_tensor(split[name])).decibel
+        for name, metric in names.items()
+        if name in split
+    }
+
+
+def _score(model: Autoencoder, pictures_N2AC: Tensor) -> Ratio:
+    total = Ratio()
+    for part in batches(len(pictures_N2AC)):
+        total = total + nmse(pictures_N2AC[part], run_frozen(model, pictures_N2AC[part]))
+    return total

@@ -1,0 +1,225 @@
+"""The parameters of the CSI feedback task: names, ranges, presets, and whom they concern."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdtasks.config import Params, Value
+from kdtasks.errors import ConfigError
+from kdtasks.models.light_encoder import LightShape
+
+MethodName = Literal["vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential"]
+
+
+class CsiSettings(BaseModel):
+    """Everything that decides one trial. Fields of other methods hold their defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    preset: Literal["quick", "small", "paper"] = "quick"
+    scenario: str = "site-umi-los"
+    second_scenario: str = ""
+    data_path: str = ""
+    data_key: str = ""
+    data_axes: str = "user antenna subcarrier"
+    data_seed: int = Field(0, ge=0)
+    num_antennas: int = Field(ge=2, le=1024)
+    num_subcarriers: int = Field(ge=2, le=4096)
+    num_train: int = Field(ge=1)
+    num_val: int = Field(ge=1)
+    num_test: int = Field(ge=1)
+    compression: int = Field(16, ge=1, description="denominator of the compression ratio, eq. (6)")
+    method: MethodName = "vanilla"
+    encoder: Literal["light", "crnet"] = "light"
+    encoder_depth: int = Field(1, ge=0, le=6)
+    encoder_width: int = Field(2, ge=1, le=128)
+    encoder_kernel: Literal[3, 5, 7, 9] = 3
+    encoder_factorised: bool = False
+    decoder_width: int = Field(8, ge=1, le=128)
+    alpha: float = Field(0.7, ge=0, le=1)
+    temperature: float = Field(5.0, gt=0)
+    soft_scale: Literal["t-squared", "paper"] = "t-squared"
+    learning_rate: float = Field(gt=0, le=1)
+    batch_size: int = Field(ge=2)
+    epochs: int = Field(ge=1)
+    encoder_epochs: int = Field(ge=1)
+    finetune_epochs: int = Field(ge=1)
+    finetune_rate: float = Field(gt=0, le=1)
+    pair_bits: int = Field(0, ge=0, le=16, description="0 exchanges 32-bit floats")
+    teacher_epochs: int = Field(ge=1)
+    teacher_rate: float = Field(gt=0, le=1)
+    teacher_seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+
+    @property
+    def codeword_length(self) -> int:
+        """Numbers per report, N_s of eq. (6)."""
+        return 2 * self.num_antennas * self.num_subcarriers // self.compression
+
+    @property
+    def light_shape(self) -> LightShape:
+        """Shape of the student's encoder."""
+        return LightShape(
+            depth=self.encoder_depth,
+            width=self.encoder_width,
+            kernel=self.encoder_kernel,
+            factorised=self.encoder_factorised,
+        )
+
+    @property
+    def light_teacher(self) -> bool:
+        """Sequential training has the student's own encoder on both sides."""
+        return self.method == "sequential" and self.encoder == "light"
+
+
+PRESETS: dict[str, dict[str, Value]] = {
+    # Cui et al., section V-A, except for the end: they stop after 50 epochs without progress.
+    "paper": {
+        "num_antennas": 32,
+        "num_subcarriers": 32,
+        "num_train": 100_000,
+        "num_val": 30_000,
+        "num_test": 20_000,
+        "learning_rate": 1e-3,
+        "batch_size": 200,
+        "epochs": 200,
+        "encoder_epochs": 200,
+        "finetune_epochs": 20,
+        "finetune_rate": 2.5e-4,
+        "teacher_epochs": 200,
+        "teacher_rate": 1e-3,
+    },
+    "small": {
+        "num_antennas": 32,
+        "num_subcarriers": 32,
+        "num_train": 20_000,
+        "num_val": 3_000,
+        "num_test": 3_000,
+        "learning_rate": 4e-3,
+        "batch_size": 50,
+        "epochs": 12,
+        "encoder_epochs": 24,
+        "finetune_epochs": 3,
+        "finetune_rate": 2e-3,
+        "teacher_epochs": 24,
+        "teacher_rate": 4e-3,
+    },
+    "quick": {
+        "num_antennas": 16,
+        "num_subcarriers": 16,
+        "num_train": 12_000,
+        "num_val": 2_000,
+        "num_test": 2_000,
+        "learning_rate": 8e-3,
+        "batch_size": 50,
+        "epochs": 4,
+        "encoder_epochs": 10,
+        "finetune_epochs": 1,
+        "finetune_rate": 2e-3,
+        "teacher_epochs": 12,
+        "teacher_rate": 8e-3,
+    },
+}
+
+_DISTILS_CODEWORDS = ("encoder-kd", "ip-encoder-kd", "sequential")
+_END_TO_END = ("vanilla", "autoencoder-kd")
+
+
+def _inactive(settings: CsiSettings) -> dict[str, str]:
+    """Return the parameters without effect on this trial, each with what it belongs to."""
+    owners: dict[str, tuple[bool, str]] = {
+        "alpha": (settings.method == "autoencoder-kd", "method autoencoder-kd"),
+        "pair_bits": (settings.method in ("ip-encoder-kd", "sequential"), "methods with pairs"),
+        "epochs": (settings.method in _END_TO_END or settings.light_teacher, "other methods"),
+        "encoder_epochs": (settings.method in _DISTILS_CODEWORDS, "other methods"),
+        "finetune_epochs": (settings.method in _DISTILS_CODEWORDS[:2], "other methods"),
+        "teacher_epochs": (
+            settings.method != "vanilla" and not settings.light_teacher,
+            "methods with a CRNet teacher",
+        ),
+        "teacher_seed": (settings.method != "vanilla", "methods with a teacher"),
+        "encoder_depth": (settings.encoder == "light", "encoder light"),
+        "encoder_width": (
+            settings.encoder == "light" and settings.encoder_depth >= 2,
+            "encoder_depth of 2 or more",
+        ),
+        "encoder_kernel": (
+            settings.encoder == "light" and settings.encoder_depth >= 1,
+            "encoder_depth of 1 or more",
+        ),
+    }
+    same = {
+        "temperature": "alpha",
+        "soft_scale": "alpha",
+        "finetune_rate": "finetune_epochs",
+        "teacher_rate": "teacher_epochs",
+        "encoder_factorised": "encoder_kernel",
+    }
+    owners |= {name: owners[other] for name, other in same.items()}
+    return {name: owner for name, (active, owner) in owners.items() if not active}
+
+
+MUST_FIT = frozenset(
+    {
+        "alpha",
+        "temperature",
+        "soft_scale",
+        "pair_bits",
+        "encoder_depth",
+        "encoder_width",
+        "encoder_kernel",
+        "encoder_factorised",
+    }
+)
+"""Parameters that are refused where they have no effect. The others (epochs, rates, seeds of other
+methods) are dropped, so that a study can fix them for all methods at once."""
+
+
+def resolve(params: Params) -> CsiSettings:
+    """Check parameters and fill in the preset.
+
+    Raises:
+        ConfigError: Naming the parameter, its value and what would be accepted.
+    """
+    _known(params)
+    preset = params.get("preset", "quick")
+    if preset not in PRESETS:
+        raise ConfigError(f"preset={preset!r} must be one of {', '.join(PRESETS)}")
+    merged: dict[str, Any] = {**PRESETS[str(preset)], **params}
+    try:
+        settings = CsiSettings(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
+    entries = 2 * settings.num_antennas * settings.num_subcarriers
+    if entries % settings.compression or settings.codeword_length < 1:
+        raise ConfigError(
+            f"compression={settings.compression} must divide the {entries} entries of a picture"
+        )
+    inactive = _inactive(settings)
+    for name in sorted(MUST_FIT & inactive.keys() & params.keys()):
+        raise ConfigError(
+            f"{name}={params[name]!r} has no effect here: it belongs to {inactive[name]}; remove "
+            "it, or make it conditional in the search space with 'when'"
+        )
+    defaults = CsiSettings.model_validate(PRESETS[str(preset)])
+    return settings.model_copy(update={name: getattr(defaults, name) for name in inactive})
+
+
+def completed(settings: CsiSettings) -> dict[str, Value]:
+    """Return what decides this trial: every parameter that has an effect on it."""
+    dumped: Mapping[str, Value] = settings.model_dump()
+    inactive = _inactive(settings)
+    return {name: value for name, value in dumped.items() if name not in inactive}
+
+
+def _known(params: Params) -> None:
+    for name in params:
+        if name not in CsiSettings.model_fields:
+            near = difflib.get_close_matches(name, CsiSettings.model_fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(sorted(CsiSettings.model_fields))
+            raise ConfigError(f"csi-feedback has no parameter {name!r}{hint} It knows {known}")

@@ -3,6 +3,7 @@
 MLflow may be out of reach for a while: nothing is lost, for `settle` writes what is missing.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -78,7 +79,7 @@ class Books:
         """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
 
         Args:
-            utilisation: Share of the slots' time that trials kept busy.
+            utilisation: Share of the slots' time that trials kept busy; NaN if unknown.
 
         Raises:
             UserError: If MLflow still does not answer.
@@ -89,7 +90,9 @@ class Books:
                 self.tracker.write_missing(child)
             for key, tags in standing_tags(trials, self.study).items():
                 self.tracker.tag(key, tags)
-            facts = {**counts(trials), "utilisation": utilisation}
+            facts: dict[str, float] = {**counts(trials)}
+            if not math.isnan(utilisation):
+                facts["utilisation"] = utilisation
             self.tracker.facts(facts, self.clock.epoch_ms())
         except TrackingError as error:
             raise UserError(

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +46,13 @@ WAIT_S = 1.0
 
 @contextmanager
 def local_ray(slots: int) -> Iterator[None]:
-    """Run a Ray of our own inside, on loopback, with as many cores as there are slots.
+    """Run a Ray of our own inside, with as many cores as there are slots, on loopback.
 
     An address is always given: without one Ray would join any cluster that it finds. Its token
     authentication stays as it is by default: on.
     """
-    # Tune misses the files of the loggers that we switched off, once per trial.
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # Tune misses the files of loggers that we switched off, and prints what we record anyway.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with engine_environment():
         ray.init(
             address="local",
@@ -60,7 +60,6 @@ def local_ray(slots: int) -> Iterator[None]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
         )
         try:
             yield
@@ -73,10 +72,12 @@ class RayPool:
 
     Args:
         slots: Jobs that run at once.
+        interrupted: Whether the user wants to stop.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, interrupted: Callable[[], bool]) -> None:
         self._slots = slots
+        self._interrupted = interrupted
 
     def put(self, value: object) -> Handle:
         """Place a value in the object store."""
@@ -96,6 +97,8 @@ class RayPool:
                 yield streams[stream], event
                 if event.done:
                     del streams[stream]
+            if self._interrupted():
+                raise KeyboardInterrupt
 
 
 def _next_event(stream: ray.ObjectRefGenerator) -> Event:
@@ -134,14 +137,15 @@ class _Run:
         provenance = {key: s.provenance for key, s in resources.scenarios.items()}
         self.books.attach("provenance.json", provenance)
         self.display.phase("teachers")
-        prepare_teachers(
-            resources,
-            self.study.task,
-            store=TeacherStore(self.folder.teachers),
-            pool=self.pool,
-            books=self.books,
-            display=self.display,
-        )
+        with self.interrupts.deferred():
+            prepare_teachers(
+                resources,
+                self.study.task,
+                store=TeacherStore(self.folder.teachers),
+                pool=self.pool,
+                books=self.books,
+                display=self.display,
+            )
         return resources
 
     def search(self, resources: Resources) -> str:
@@ -177,7 +181,7 @@ class _Run:
     def confirm(self, resources: Resources) -> None:
         """Look at the test split."""
         self.display.phase("confirm")
-        failures = Confirmation(
+        confirmation = Confirmation(
             study=self.study,
             task=self.plan.task,
             resources=resources,
@@ -185,7 +189,9 @@ class _Run:
             pool=self.pool,
             books=self.books,
             display=self.display,
-        ).run()
+        )
+        with self.interrupts.deferred():
+            failures = confirmation.run()
         if failures:
             self.display.note(f"{failures} jobs of the confirmation failed; see the report")
 
@@ -266,6 +272,7 @@ def run_study(
     ledger = Ledger.create(folder.journal, study)
     tracker = Tracker.start(folder, tracking_uri, study, clock.epoch_ms())
     books = Books(study, ledger, tracker, clock, display)
+    interrupts = Interrupts()
     run = _Run(
         study=study,
         plan=plan,
@@ -274,8 +281,8 @@ def run_study(
         slots=wanted,
         books=books,
         display=display,
-        interrupts=Interrupts(),
-        pool=RayPool(wanted),
+        interrupts=interrupts,
+        pool=RayPool(wanted, interrupts.requested),
         utilisation=Utilisation(wanted, clock),
     )
     books.attach("environment.json", describe_environment(wanted))

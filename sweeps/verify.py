@@ -1,6 +1,27 @@
 """Check that ledger, MLflow and front say the same."""
 
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from analysis import layout
+from kdtasks.errors import ConfigError
+from search_spaces.study import Study
+from sweeps.books import counts
+from sweeps.children import ChildRun, ended_children, standing_tags
+from sweeps.folder import SweepFolder
+from sweeps.front import standings
+from sweeps.ledger import Ledger
+from sweeps.records import TrialRecord, TrialState
+from sweeps.tracking import RunFacts, read_runs
+
+TOLERANCE = 1e-12
+"""Relative difference of two numbers that still counts as rounding by a database."""
+
+STANDING = (layout.ON_FRONT, layout.RANK)
 
 
 def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
@@ -14,6 +35,128 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
         The differences; empty if everything agrees.
 
     Raises:
-        UserError: If the folder is not that of a sweep.
+        UserError: If the folder is not that of a sweep, or MLflow does not have it.
     """
-    raise NotImplementedError
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} does not exist; check the sweep's name and --home")
+    sweep = SweepFolder(folder.resolve())
+    ledger = Ledger.open(sweep.journal)
+    study, trials = ledger.study, ledger.trials()
+    parent, runs = read_runs(sweep, tracking_uri)
+    expected = {child.key: child for child in ended_children(trials, ledger.jobs())}
+    standing = standing_tags(trials, study)
+    return [
+        *_trials_that_never_ended(trials),
+        *_runs_against_ledger(runs, expected, standing),
+        *_parent(parent, trials, study),
+        *_front_file(sweep, parent, trials, study),
+    ]
+
+
+def _trials_that_never_ended(trials: Sequence[TrialRecord]) -> Iterator[str]:
+    for trial in trials:
+        if trial.state in (TrialState.RUNNING, TrialState.WAITING):
+            yield f"trial {trial.number}: still {trial.state.value} in the ledger"
+
+
+def _runs_against_ledger(
+    runs: Sequence[RunFacts],
+    expected: Mapping[str, ChildRun],
+    standing: Mapping[str, Mapping[str, str]],
+) -> Iterator[str]:
+    keys = Counter(run.tags.get(layout.CHILD_KEY, "") for run in runs)
+    for key, count in keys.items():
+        if key not in expected:
+            yield f"{key or 'a run without key'}: {count} in MLflow, none in the ledger"
+        elif count > 1:
+            yield f"{key}: {count} runs in MLflow, one in the ledger"
+    for key in expected:
+        if key not in keys:
+            yield f"{key}: in the ledger, missing in MLflow"
+    for run in runs:
+        child = expected.get(run.tags.get(layout.CHILD_KEY, ""))
+        if child is not None:
+            yield from _run(run, child, standing.get(child.key, {}))
+
+
+def _run(run: RunFacts, child: ChildRun, standing: Mapping[str, str]) -> Iterator[str]:
+    if run.status != child.status:
+        yield f"{child.key}: status {run.status} in MLflow, {child.status} by the ledger"
+    params = {name: str(value) for name, value in child.params.items()}
+    yield from _texts(child.key, "parameter", run.params, params)
+    ours = {name for name in run.tags if name in child.tags or name in STANDING}
+    tags = {name: run.tags[name] for name in ours}
+    yield from _texts(child.key, "tag", tags, {**child.tags, **standing})
+    yield from _numbers(child.key, run.metrics, child.metrics)
+
+
+def _texts(
+    key: str, kind: str, found: Mapping[str, str], wanted: Mapping[str, str]
+) -> Iterator[str]:
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            there, here = found.get(name, "missing"), wanted.get(name, "missing")
+            yield f"{key}: {kind} {name}: {there} in MLflow, {here} by the ledger"
+
+
+def _numbers(key: str, found: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[str]:
+    for name in sorted(found.keys() | wanted.keys()):
+        if name not in found or name not in wanted or not _equal(found[name], wanted[name]):
+            there, here = found.get(name, "missing"), wanted.get(name, "missing")
+            yield f"{key}: metric {name}: {there} in MLflow, {here} by the ledger"
+
+
+def _equal(found: float, wanted: float) -> bool:
+    if math.isnan(found) or math.isnan(wanted):
+        return math.isnan(found) and math.isnan(wanted)
+    if math.isinf(wanted):
+        return abs(found) > 1e308 and (found > 0) == (wanted > 0)  # as MLflow stores it
+    return math.isclose(found, wanted, rel_tol=TOLERANCE)
+
+
+def _parent(parent: RunFacts, trials: list[TrialRecord], study: Study) -> Iterator[str]:
+    if parent.status == "RUNNING":
+        yield "the sweep: still RUNNING in MLflow"
+    tally = counts(trials)
+    yield from _numbers(
+        "the sweep",
+        {name: value for name, value in parent.metrics.items() if name in tally},
+        tally,
+    )
+    volume = standings(trials, study).hypervolume
+    found = parent.metrics.get(layout.HYPERVOLUME)
+    if tally["trials_complete"] and (found is None or not _equal(found, volume)):
+        yield f"the sweep: hypervolume: {found} in MLflow, {volume} by the ledger"
+
+
+def _front_file(
+    sweep: SweepFolder, parent: RunFacts, trials: Sequence[TrialRecord], study: Study
+) -> Iterator[str]:
+    path = sweep.report / layout.FRONT_JSON
+    if not path.is_file():
+        if parent.status == "FINISHED":
+            yield f"{path.name}: missing, though the sweep is finished"
+        return
+    try:
+        rows = {int(row["trial"]): row for row in json.loads(path.read_text("utf-8"))["front"]}
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"{path.name}: cannot be read: {type(error).__name__}: {error}"
+        return
+    wanted = {row.number: row.objectives for row in standings(trials, study).rows}
+    yield from _front_rows(path.name, rows, wanted)
+
+
+def _front_rows(
+    file: str,
+    rows: Mapping[int, Mapping[str, Any]],
+    wanted: Mapping[int, Mapping[str, float]],
+) -> Iterator[str]:
+    for number in sorted(rows.keys() - wanted.keys()):
+        yield f"{file}: trial {number} is listed, but not on the front by the ledger"
+    for number in sorted(wanted.keys() - rows.keys()):
+        yield f"{file}: trial {number} is on the front by the ledger, but not listed"
+    for number in sorted(wanted.keys() & rows.keys()):
+        for metric, value in wanted[number].items():
+            found = rows[number].get(metric)
+            if not isinstance(found, int | float) or not _equal(found, value):
+                yield f"{file}: trial {number}: {metric}: {found} there, {value} by the ledger"

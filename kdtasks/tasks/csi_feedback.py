@@ -1,8 +1,8 @@
 """CSI feedback with knowledge distillation.
 
 Source: Cui, Guo, Cao, Tang, Wen, Jin, Wang, Hou, "Lightweight Neural Network with Knowledge
-Distillation for CSI Feedback". The user equipment encodes its downlink channel, the base station decodes it. The teacher is CRNet;
-students keep its decoder's shape and take a lighter encoder.
+Distillation for CSI Feedback". The user equipment encodes its downlink channel, the base station
+decodes it. The teacher is CRNet; students keep its decoder's shape and take a lighter encoder.
 """
 
 from collections.abc import Generator
@@ -255,10 +255,9 @@ class CsiFeedback(KDTask):
             for split_name, target, output in zip(splits, targets, done, strict=True):
                 score = nmse(as_tensor(target), as_tensor(output))
                 metrics[f"{split_name}_{suffix}"] = score.decibel
-        name = f"PCA 1/{settings.compression}"
-        if settings.scenario != "site-umi-los":
-            name += f" {settings.scenario}"
-        return [Baseline(name=name, params={"compression": settings.compression}, metrics=metrics)]
+        name = f"PCA 1/{settings.compression} {settings.scenario}"
+        params = {"compression": settings.compression, "scenario": settings.scenario}
+        return [Baseline(name=name, params=params, metrics=metrics)]
 
     def models(self) -> list[dict[str, Any]]:
         rows = []

@@ -84,8 +84,8 @@ def params(values: Mapping[str, Any], separator: str = ", ") -> str:
 
 
 def param(value: Any) -> str:
-    """Return one parameter: floats with four significant digits, everything else as it is."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Return one parameter: floats with three significant digits, everything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def plural(count: int, noun: str) -> str:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, method_of
 from analysis.plots.front import Pair, pairs, staircase, test_points
-from analysis.plots.references import labelled
+from analysis.plots.references import labelled, middle_of
 from analysis.plots.theme import BASELINE, NEUTRAL, TEACHER, axis_title, method_colours
 from analysis.ranking import column, records
 
@@ -53,8 +53,14 @@ def _draw(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
         axes.scatter(xs, ys, s=size, marker=marker, color=colour, label=kind, zorder=4)
         for x, y, name in zip(xs, ys, names, strict=True):
             if np.isfinite(x) and np.isfinite(y):
+                left = x >= middle_of(frames, pair.x)
                 axes.annotate(
-                    name, (x, y), xytext=(-6, 6), textcoords="offset points", ha="right", fontsize=8
+                    name,
+                    (x, y),
+                    xytext=(-6 if left else 6, 5),
+                    textcoords="offset points",
+                    ha="right" if left else "left",
+                    fontsize=8,
                 )
     axes.set_xlabel(_plain(axis_title(pair.x)))
     axes.set_ylabel(_plain(axis_title(pair.y)))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames import SweepFrames
-from analysis.ranking import column, feasible_mask, records
+from analysis.ranking import column, feasible_mask, records, where
 from analysis.stats import Interval, mean_interval
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
@@ -28,10 +28,11 @@ def feasible_trials(frames: SweepFrames) -> pd.DataFrame:
 def front_trials(frames: SweepFrames) -> pd.DataFrame:
     """Return the trials on the front, the best in the first objective first."""
     trials = feasible_trials(frames)
-    front = trials[[flag is True for flag in trials["front"]]]
-    best_first = frames.study.objectives[0]
-    ascending = best_first.direction == "minimize"
-    return front.sort_values([best_first.metric, "number"], ascending=[ascending, True])
+    front = where(trials, (flag is True for flag in trials["front"]))
+    objective = frames.study.objectives[0]
+    values = column(front, objective.metric)
+    best_first = np.argsort(values if objective.direction == "minimize" else -values, kind="stable")
+    return front.iloc[best_first]
 
 
 def method_of(row: Mapping[str, Any]) -> str:

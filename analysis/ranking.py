@@ -1,6 +1,7 @@
 """Trials against the study's objectives: who is feasible and which rank each has."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,11 @@ def column(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
     if name not in rows:
         return np.full(len(rows), np.nan)
     return np.asarray(rows[name], dtype=np.float64)
+
+
+def where(rows: pd.DataFrame, keep: Iterable[bool]) -> pd.DataFrame:
+    """Return the rows that are kept; unlike plain indexing also right for a table without rows."""
+    return rows[np.fromiter(keep, dtype=np.bool_, count=len(rows))]
 
 
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:

@@ -185,7 +185,8 @@ def _importance(frames: SweepFrames) -> dict[str, Any]:
         if importance.note:
             note += f"{label}: {importance.note}. "
         else:
-            note += f"{label}: the model explains {importance.explained:.0%} of the variance. "
+            explained = f"{100.0 * importance.explained:.0f} %"
+            note += f"{label}: the model explains {explained} of the variance. "
     return _figure("importance", "Which parameters matter", importance_figure(found), note)
 
 

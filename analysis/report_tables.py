@@ -70,7 +70,7 @@ def front_table(frames: SweepFrames) -> HtmlTable:
     rows, costs = front_rows(frames), cost_metrics(frames)
     names = list(dict.fromkeys(name for row in rows for name in row["params"]))
     headings = [Heading("trial"), Heading("method", numeric=False)]
-    headings += [Heading(name.replace("_", " "), "parameter", numeric=False) for name in names]
+    headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     for objective in frames.study.objectives:
         headings += _objective_headings(objective)
     headings += [_cost_heading(name) for name in costs]
@@ -94,7 +94,7 @@ def trials_table(frames: SweepFrames) -> HtmlTable:
     rows = records(feasible_trials(frames))
     names = list(dict.fromkeys(n for row in rows for n in searched_params(row, frames.study)))
     headings = [Heading("trial"), Heading("rank"), Heading("method", numeric=False)]
-    headings += [Heading(name.replace("_", " "), "parameter", numeric=False) for name in names]
+    headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     headings += [_objective_headings(objective)[0] for objective in frames.study.objectives]
     return HtmlTable(tuple(headings), tuple(_trial_cells(frames, row, names) for row in rows))
 

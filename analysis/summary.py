@@ -14,7 +14,7 @@ from analysis.fronts import feasible_trials, front_trials, method_of, test_metri
 from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import labelled
 from analysis.plots.theme import VANILLA
-from analysis.ranking import column, objective_values, records
+from analysis.ranking import column, objective_values, records, where
 from analysis.stats import Interval, mean_interval, paired_difference
 from search_spaces.objectives import Objective
 
@@ -66,6 +66,8 @@ def summary(frames: SweepFrames) -> list[str]:
 
 
 def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
+    if len(frames.study.objectives) == 1:
+        return f"{plural(number['COMPLETE'], 'trial')} finished."
     size = len(front_trials(frames))
     goals = " and ".join(objective.label for objective in frames.study.objectives)
     are = "is" if size == 1 else "are"
@@ -166,7 +168,7 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
     gain = _gain(objective, mean)
-    place = f"{who} ({_name(rival)}), on {ours.split}"
+    place = f"{who}, trial {int(rival['number'])}, on {ours.split}"
     subject = f"The best distilled student, {_name(best)},"
     if gain <= 0.0:
         return (
@@ -185,7 +187,7 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
 
 def _volume_share(frames: SweepFrames) -> str:
     trials = feasible_trials(frames)
-    vanilla = trials[[method_of(row) == VANILLA for row in records(trials)]]
+    vanilla = where(trials, (method_of(row) == VANILLA for row in records(trials)))
     if not len(vanilla) or len(vanilla) == len(trials):
         return ""
     parts = [
@@ -195,7 +197,9 @@ def _volume_share(frames: SweepFrames) -> str:
     if parts[1] <= 0.0:
         return ""
     share = parts[0] / parts[1]
-    return f"Vanilla students alone reach {share:.0%} of the hypervolume of the whole sweep."
+    return (
+        f"Vanilla students alone reach {100.0 * share:.0f} % of the hypervolume of the whole sweep."
+    )
 
 
 def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:

@@ -13,7 +13,14 @@ import plotly.graph_objects as go
 from analysis.format import interval as interval_text
 from analysis.format import number, with_unit
 from analysis.frames import SweepFrames
-from analysis.fronts import confirmed, feasible_trials, front_trials, method_of, test_metric
+from analysis.fronts import (
+    confirmed,
+    feasible_trials,
+    front_trials,
+    method_of,
+    split_label,
+    test_metric,
+)
 from analysis.pareto import front_mask
 from analysis.plots.references import add_references
 from analysis.plots.theme import (
@@ -25,7 +32,7 @@ from analysis.plots.theme import (
     method_colours,
     styled,
 )
-from analysis.ranking import column, records
+from analysis.ranking import column, records, where
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
@@ -133,7 +140,7 @@ def _by_method(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, 
 
 def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
-    dominated = trials[[flag is not True for flag in trials["front"]]]
+    dominated = where(trials, (flag is not True for flag in trials["front"]))
     for name, colour, rows in _by_method(frames, dominated):
         figure.add_scatter(
             x=column(rows, pair.x.metric),
@@ -149,10 +156,8 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
 
 
 def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    front = front_trials(frames)
-    shown = {name for name, _, _ in _by_method(frames, front)}
     for name, colour, rows in _by_method(frames, feasible_trials(frames)):
-        rows = rows[[flag is True for flag in rows["front"]]] if name in shown else rows[:0]
+        rows = where(rows, (flag is True for flag in rows["front"]))
         figure.add_scatter(
             # an empty trace keeps the method in the legend, beside its faded trials
             x=column(rows, pair.x.metric) if len(rows) else [None],
@@ -169,7 +174,11 @@ def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
 def _add_stairs(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
     methods = np.array([method_of(row) for row in records(trials)], dtype=object)
-    lines = [("front (validation)", trials, {"color": NEUTRAL, "width": 2})]
+    split = split_label(pair.y) or split_label(pair.x)
+    # with more objectives the staircase is the front of the two that are drawn
+    name = "front" if len(frames.study.objectives) == 2 else "front of these two"
+    name += f" ({split})" if split else ""
+    lines = [(name, trials, {"color": NEUTRAL, "width": 2})]
     vanilla = trials[methods == VANILLA]
     if len(vanilla) and len(vanilla) < len(trials):
         line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}

@@ -25,7 +25,7 @@ def importance_figure(found: Sequence[Importance]) -> go.Figure | None:
         label = html.escape(importance.objective.label)
         figure.add_bar(
             x=shares,
-            y=[html.escape(name) for name in names],
+            y=[html.escape(name.replace("_", " ")) for name in names],
             orientation="h",
             name=label,
             marker={"color": PALETTE[index % len(PALETTE)]},

@@ -120,7 +120,9 @@ def parallel_figure(frames: SweepFrames) -> go.Figure:
                     line={"color": colour, "width": width},
                     opacity=opacity,
                     marker={"color": colour, "size": 6 if front else 3},
-                    name=f"{html.escape(name)}{'' if front else ', dominated'}",
+                    name=html.escape(name),
+                    # one entry per method switches both its traces
+                    showlegend=front or not any(rows[i].get("front") is True for i in mine),
                 )
     _add_axes(figure, axes)
     return styled(figure, height=HEIGHT_PX)
@@ -168,7 +170,6 @@ def _add_axes(figure: go.Figure, axes: Sequence[Coordinate]) -> None:
                 xanchor="right" if last else "left",
                 xshift=-5 if last else 5,
                 font={"size": 10.5},
-                bgcolor="rgba(127,135,148,0.16)",
                 borderpad=1,
             )
     if absent:

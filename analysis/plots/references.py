@@ -68,7 +68,7 @@ def add_references(figure: go.Figure, frames: SweepFrames, x: Objective, y: Obje
         found = [Reference(name, float(a), float(b)) for name, a, b in data if np.isfinite(b)]
         points = [reference for reference in found if np.isfinite(reference.x)]
         if points:
-            _add_markers(figure, kind, points, (x, y))
+            _add_markers(figure, kind, points, (x, y), middle_of(frames, x))
         for reference in found:
             if not np.isfinite(reference.x):
                 figure.add_hline(
@@ -84,6 +84,7 @@ def _add_markers(
     kind: Kind,
     points: Sequence[Reference],
     objectives: tuple[Objective, Objective],
+    middle: float,
 ) -> None:
     x, y = objectives
     figure.add_scatter(
@@ -92,7 +93,7 @@ def _add_markers(
         mode="markers+text",
         name=f"{kind.name}s" if len(points) > 1 else kind.name,
         text=[html.escape(point.label) for point in points],
-        textposition=_positions(points, x),
+        textposition=["top left" if p.x >= middle else "top right" for p in points],
         textfont={"size": 11},
         marker={
             "symbol": kind.symbol,
@@ -113,9 +114,11 @@ def _hover(point: Reference, values: Sequence[tuple[Objective, float]]) -> str:
     return "<br>".join(lines)
 
 
-def _positions(points: Sequence[Reference], objective: Objective) -> list[str]:
-    """Return where each label goes: always towards the inside of the plot."""
-    values = np.array([point.x for point in points])
-    values = np.log10(values) if objective.scale == "log" else values
-    middle = (values.min() + values.max()) / 2.0
-    return ["top left" if value >= middle else "top right" for value in values]
+def middle_of(frames: SweepFrames, objective: Objective) -> float:
+    """Return the middle of the axis of an objective: labels of points beyond it go to the left."""
+    tables = (frames.trials, frames.baselines, frames.teachers)
+    values = np.concatenate([column(rows, objective.metric) for rows in tables])
+    values = values[np.isfinite(values)]
+    if objective.scale == "log":
+        return float(np.sqrt(values.min() * values.max()))
+    return float((values.min() + values.max()) / 2.0)

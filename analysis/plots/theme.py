@@ -6,35 +6,35 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from analysis.format import fixed, number, param, with_unit
+from analysis.format import number, param, with_unit
 from analysis.frames import SweepFrames
 from analysis.fronts import method_of, searched_params, split_label, test_metric
 from analysis.ranking import records
 from search_spaces.objectives import Objective
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
+PALETTE = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
 """Colour-blind safe: Okabe and Ito (2008) without black and yellow, which vanish on dark and light
-ground, and two more that stay apart from them in lightness."""
+ground, and two more that stay apart from them in lightness; green is kept for vanilla."""
 
 VANILLA = "vanilla"
+_VANILLA_COLOUR = "#009E73"
 NEUTRAL = "#7f8794"
 BASELINE = "#7f8794"
 TEACHER = "#B8860B"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-SYMBOLS = ("circle", "square", "triangle-up", "diamond", "pentagon", "hexagon", "star-triangle-up")
-
 
 def method_colours(frames: SweepFrames) -> dict[str, str]:
-    """Return one colour per method, the same in every figure; training without a teacher is grey.
+    """Return one colour per method, the same in every figure.
 
     The order of the study file decides, not that of the results, so that two reports of a study
     agree in their colours.
     """
-    methods = [m for m in _methods(frames) if m != VANILLA]
-    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(methods)}
-    return {VANILLA: "#6B7280", **colours}
+    methods = _methods(frames)
+    others = [name for name in methods if name != VANILLA]
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(others)}
+    return {name: colours.get(name, _VANILLA_COLOUR) for name in methods}
 
 
 def _methods(frames: SweepFrames) -> list[str]:
@@ -82,7 +82,9 @@ def styled(figure: go.Figure, *, height: int) -> go.Figure:
         font={"family": FONT, "size": 13},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 70, "r": 24, "t": 16, "b": 60},
+        # tools stand in the right margin, clear of legends
+        margin={"l": 70, "r": 44, "t": 16, "b": 60},
+        modebar={"orientation": "v"},
         hoverlabel={"align": "left", "font": {"family": FONT, "size": 12}},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         hovermode="closest",
@@ -108,10 +110,5 @@ def axis(title: str, *, log: bool = False) -> dict[str, Any]:
         "showgrid": True,
     }
     if log:
-        layout |= {"type": "log", "dtick": "D2", "exponentformat": "SI"}
+        layout |= {"type": "log", "dtick": "D2", "tickformat": "~s"}
     return layout
-
-
-def measured(value: float, objective: Objective) -> str:
-    """Return a value of an objective with its unit."""
-    return with_unit(fixed(value), objective.unit)

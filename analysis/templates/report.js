@@ -14,7 +14,13 @@
       "hoverlabel.bgcolor": colour("--panel"),
       "hoverlabel.bordercolor": colour("--line"),
       "hoverlabel.font.color": colour("--ink"),
+      "modebar.bgcolor": "rgba(0,0,0,0)",
+      "modebar.color": colour("--soft"),
+      "modebar.activecolor": colour("--ink"),
     };
+    (layout.annotations || []).forEach((note, index) => {
+      change["annotations[" + index + "].bgcolor"] = colour("--veil");
+    });
     for (const key of Object.keys(layout)) {
       if (/^[xy]axis\d*$/.test(key)) {
         change[key + ".gridcolor"] = colour("--grid");
@@ -25,6 +31,15 @@
     return change;
   }
 
+  function paint(chart, layout) {
+    Plotly.relayout(chart, scheme(layout));
+    const outlined = [...chart.data.keys()].filter((index) => {
+      const line = (chart.data[index].marker || {}).line;
+      return line && typeof line.color === "string";
+    });
+    if (outlined.length) Plotly.restyle(chart, { "marker.line.color": colour("--ground") }, outlined);
+  }
+
   const charts = [];
   if (window.Plotly) {
     for (const source of document.querySelectorAll("script.figure-data")) {
@@ -32,17 +47,19 @@
       const figure = JSON.parse(source.textContent);
       const config = {
         responsive: true, displaylogo: false, scrollZoom: false,
-        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        // nothing may leave the page: no upload button, no server to upload to
+        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"],
+        plotlyServerURL: "",
         toImageButtonOptions: { filename: chart.id, scale: 2 },
         displayModeBar: narrow.matches ? false : "hover",
       };
       figure.layout.autosize = true;
       if (narrow.matches) figure.layout.font.size = 11;
       Plotly.newPlot(chart, figure.data, figure.layout, config)
-        .then(() => Plotly.relayout(chart, scheme(figure.layout)));
+        .then(() => paint(chart, figure.layout));
       charts.push([chart, figure.layout]);
     }
-    const repaint = () => charts.forEach(([chart, layout]) => Plotly.relayout(chart, scheme(layout)));
+    const repaint = () => charts.forEach(([chart, layout]) => paint(chart, layout));
     dark.addEventListener("change", repaint);
     window.addEventListener("beforeprint", () => charts.forEach(([chart, layout]) =>
       Plotly.relayout(chart, { ...scheme(layout), "font.color": "#111", width: 680, autosize: false })));

@@ -1,0 +1,140 @@
+"""Geometry of the staircase and the axes, and what importance can tell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_frames import make_frames, study, without_references
+
+from analysis.frames import table
+from analysis.fronts import feasible_trials
+from analysis.importance import importances
+from analysis.plots.front import Pair, front_figure, pairs, staircase
+from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
+from analysis.plots.progress import progress_series
+from analysis.plots.theme import method_colours
+from analysis.ranking import records
+from search_spaces.objectives import Objective
+
+DIRECTIONS = ("minimize", "maximize")
+grid = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=10)
+
+
+def pair(x, y):
+    return Pair(
+        *(
+            Objective(metric=name, direction=way, unit="", reference=9.0, label=name)
+            for name, way in (("x", x), ("y", y))
+        )
+    )
+
+
+@given(grid, st.sampled_from(DIRECTIONS), st.sampled_from(DIRECTIONS))
+def test_no_point_lies_beyond_the_staircase(points, x_way, y_way):
+    """On the line x = const every point is on the worse side of the stairs or on them."""
+    rows = table({"x": float(x), "y": float(y)} for x, y in points)
+    drawn = pair(x_way, y_way)
+    xs, ys = staircase(rows, drawn)
+    assert set(points) >= {(int(xs[0]), int(ys[0])), (int(xs[-1]), int(ys[-1]))}
+    sign = {"minimize": 1.0, "maximize": -1.0}
+    for x, y in points:
+        reached = [sign[y_way] * b for a, b in points if sign[x_way] * (a - x) <= 0]
+        assert min(reached) <= sign[y_way] * y
+        on_line = [sign[y_way] * b for a, b in zip(xs, ys, strict=True) if a == x]
+        assert all(value >= min(reached) for value in on_line)
+
+
+@given(grid, st.sampled_from(DIRECTIONS), st.sampled_from(DIRECTIONS))
+def test_stairs_have_right_angles_and_are_monotone(points, x_way, y_way):
+    rows = table({"x": float(x), "y": float(y)} for x, y in points)
+    xs, ys = (np.array(v) for v in staircase(rows, pair(x_way, y_way)))
+    dx, dy = np.diff(xs), np.diff(ys)
+    assert ((dx == 0) | (dy == 0)).all()
+    assert (dx >= 0).all()
+    falling = x_way == y_way
+    assert (dy <= 0).all() if falling else (dy >= 0).all()
+
+
+def test_every_pair_once():
+    names = [(p.y.metric, p.x.metric) for p in pairs(study(3).objectives)]
+    assert names == [
+        ("val_nmse_db", "ue_flops"),
+        ("val_nmse_db", "payload_bits"),
+        ("ue_flops", "payload_bits"),
+    ]
+    assert pairs(study(1).objectives) == []
+
+
+def test_colours_follow_the_study_not_the_results():
+    few, many = make_frames(trials=3), make_frames(trials=60)
+    assert method_colours(few) == method_colours(many)
+    assert len(set(method_colours(many).values())) == 3
+
+
+def test_every_feasible_trial_is_drawn_once():
+    frames = without_references(make_frames(trials=60))
+    figure = front_figure(frames, pairs(frames.study.objectives)[0])
+    numbers = [
+        text.split("trial ")[1].split("<")[0]
+        for trace in figure.data
+        if trace.mode == "markers"
+        for text in trace.hovertext or ()
+    ]
+    assert sorted(map(int, numbers)) == sorted(feasible_trials(frames)["number"])
+
+
+def test_hypervolume_is_computed_where_it_was_not_recorded():
+    frames = make_frames(trials=15)
+    found = progress_series(replace(frames, hypervolume=()))
+    recorded = progress_series(frames)
+    assert [value for _, value in found] == pytest.approx([value for _, value in recorded])
+
+
+def test_axes_place_numbers_categories_and_gaps():
+    log = coordinate("rate", [1e-3, 1e-1, None, 1e-2], log=True)
+    assert log.heights == (pytest.approx(0.0), pytest.approx(1.0), None, pytest.approx(0.5))
+    words = coordinate("method", ["b", "a", None], log=False)
+    assert words.heights == (0.75, 0.25, None)
+    assert coordinate("constant", [4, 4], log=False).heights == (0.0, 0.0)
+    assert coordinate("absent", [None, None], log=False).heights == (None, None)
+
+
+def test_long_sweeps_draw_the_best_lines_with_the_front_on_top():
+    frames = make_frames(trials=360, failures=0)
+    rows = shown_trials(frames)
+    assert len(rows) == 300
+    ranks = [row["rank"] for row in rows]
+    assert ranks == sorted(ranks, reverse=True)
+    assert {r["number"] for r in records(frames.trials) if r["front"]} <= {
+        r["number"] for r in rows
+    }
+    widths = [trace.line.width for trace in parallel_figure(frames).data]
+    assert {1.0, 2.4} == set(widths)
+
+
+def test_importance_finds_the_parameter_that_decides():
+    flops = importances(make_frames(trials=80, gain=0.0))[1]
+    assert flops.explained > 0.8
+    assert list(flops.shares)[:2] == ["width", "compression"]
+    assert sum(flops.shares.values()) == pytest.approx(1.0)
+
+
+def test_importance_is_seeded_and_blind_to_what_methods_do_not_have():
+    frames = make_frames(trials=40)
+    first, second = importances(frames, seed=3), importances(frames, seed=3)
+    assert [found.shares for found in first] == [found.shares for found in second]
+    assert all(0.0 <= share <= 1.0 for found in first for share in found.shares.values())
+    assert first[1].shares["temperature"] < 0.02
+
+
+def test_importance_says_when_it_cannot_tell():
+    assert "too few trials: 9" in importances(make_frames(trials=9, failures=0))[0].note
+    frames = make_frames(trials=30)
+    noise = frames.trials.assign(
+        val_nmse_db=np.random.default_rng(0).normal(size=len(frames.trials)), ue_flops=100.0
+    )
+    notes = [found.note for found in importances(replace(frames, trials=noise))]
+    assert "no better than its mean" in notes[0]
+    assert "same in every trial" in notes[1]

@@ -1,0 +1,176 @@
+"""The report: what it says, and that it can be written whatever came of the sweep."""
+
+import html
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pyarrow.parquet as pq
+import pytest
+from synthetic_frames import make_frames, without_references
+
+from analysis.export import METADATA_KEY
+from analysis.frames import table
+from analysis.fronts import front_rows
+from analysis.report import build_report, render
+from analysis.summary import summary
+
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+class Balance(HTMLParser):
+    """Checks that every element is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.links = []
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def checked(frames):
+    """The page without the plotly library, after checking that it is well formed."""
+    page = render(frames)
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    assert parser.links == []  # nothing is fetched from anywhere
+    return re.sub(r"<script>/\*\*\n\* plotly\.js.*?</script>", "", page, flags=re.DOTALL)
+
+
+def figures(page):
+    found = re.findall(
+        r'<script type="application/json".*?data-target="(.*?)">(.*?)</script>', page
+    )
+    return {name: json.loads(data) for name, data in found}
+
+
+@pytest.mark.parametrize(("objectives", "fronts"), [(1, 0), (2, 1), (3, 3), (5, 10)])
+def test_every_pair_of_objectives_is_drawn(objectives, fronts):
+    page = checked(make_frames(trials=9, objectives=objectives))
+    names = figures(page)
+    assert sum(name.startswith("front-") for name in names) == fronts
+    assert {"hypervolume", "parallel"} <= names.keys()
+    assert ("history" in names) == (objectives == 1)
+
+
+def test_importance_is_drawn_for_every_objective():
+    data = figures(checked(make_frames(trials=24)))["importance"]["data"]
+    assert [trace["name"] for trace in data] == ["NMSE", "UE encoder FLOPs"]
+
+
+def test_axes_name_unit_and_split():
+    layout = figures(checked(make_frames(trials=9)))["front-0"]["layout"]
+    assert layout["yaxis"]["title"]["text"] == "NMSE [dB], validation (open diamonds: test)"
+    assert layout["xaxis"]["title"]["text"] == "UE encoder FLOPs [FLOPs]"
+    assert layout["xaxis"]["type"] == "log"
+
+
+@pytest.mark.parametrize("trials", [0, 1, 2, 9])
+def test_few_trials(trials, tmp_path):
+    frames = make_frames(trials=trials, failures=1)
+    files = build_report(frames, tmp_path / "new" / "folder")
+    assert all(path.stat().st_size > 0 for path in (files.html, files.png))
+    page = checked(frames)
+    assert ("No trial has finished yet" in page) == (trials == 0)
+    assert ("too few trials" in page) == (trials > 0)
+    assert len(json.loads(files.json.read_text())["front"]) == len(front_rows(frames))
+    assert pq.read_table(files.parquet).num_rows == len(front_rows(frames))
+
+
+def test_a_sweep_without_anything_beside_its_trials():
+    frames = replace(without_references(make_frames(trials=9)), hypervolume=(), wall_time_s=None)
+    frames = replace(frames, provenance={}, environment={})
+    page = checked(frames)
+    assert "Baselines and teachers" not in page
+    assert "was not repeated on the test split" in page
+
+
+def test_a_baseline_without_complexity_becomes_a_line():
+    frames = make_frames(trials=9)
+    run = {"key": "baseline/majority", "val_nmse_db": -1.0}
+    layout = figures(checked(replace(frames, baselines=table([run]))))["front-0"]["layout"]
+    assert layout["annotations"][0]["text"] == "majority"
+    assert layout["shapes"][0]["y0"] == -1.0
+
+
+def test_infeasible_trials_only():
+    frames = make_frames(trials=6)
+    none = frames.trials.assign(payload_bits=1e6, front=False, rank=None)
+    page = checked(replace(frames, trials=none))
+    assert "none is feasible" in page
+
+
+def test_nothing_from_the_data_becomes_markup():
+    evil = "</script><script>alert(1)</script><b>"
+    frames = make_frames(trials=9, failures=2, report=True)
+    study = replace(frames.study, title=evil, description=evil, parameters={"preset": evil})
+    label = replace(study.objectives[0], label=evil)
+    study = replace(study, objectives=(label, *study.objectives[1:]), text=evil)
+    named = frames.baselines.assign(key=f"baseline/{evil}")
+    trials = frames.trials.assign(reason=evil)
+    page = checked(
+        replace(
+            frames,
+            name=evil,
+            study=study,
+            baselines=named,
+            trials=trials,
+            provenance={evil: evil},
+        )
+    )
+    assert "<script>alert(1)" not in page
+    assert html.escape(evil)[:20] in page
+    for figure in figures(page).values():
+        texts = json.dumps(figure)
+        assert "<script>" not in texts
+
+
+def test_paper_tables_and_claims_are_shown():
+    page = checked(make_frames(trials=9, report=True))
+    assert "Table II: NMSE of the methods" in page
+    assert "holds in one seed, no interval" in page
+    assert "not measured" in page
+
+
+def test_parquet_says_what_its_columns_are(tmp_path):
+    frames = make_frames(trials=9)
+    found = pq.read_table(build_report(frames, tmp_path).parquet)
+    facts = json.loads(found.schema.metadata[METADATA_KEY])
+    assert (facts["sweep"], facts["study"]) == ("made-up-1", "made-up")
+    assert facts["objectives"][0]["test_metric"] == "test_nmse_db"
+    assert found.schema.field("val_nmse_db").metadata == {b"unit": b"dB"}
+    rows = front_rows(frames)
+    assert found["trial"].to_pylist() == [row["trial"] for row in rows]
+    means = [row["test"]["test_nmse_db"]["mean"] for row in rows]
+    assert found["test_nmse_db.mean"].to_pylist() == pytest.approx(means)
+
+
+def test_the_summary_says_whether_distillation_helped():
+    helped, harmed = (" ".join(summary(make_frames(gain=gain))) for gain in (2.0, -2.0))
+    assert "better than the best vanilla student" in helped
+    assert "did not help" not in helped
+    assert "Distillation did not help here" in harmed
+
+
+def test_the_summary_compares_within_one_scenario():
+    frames = make_frames()
+    text = " ".join(summary(frames))
+    best = front_rows(frames)[0]["params"]["compression"]
+    assert f"PCA 1/{best}" in text
+    assert len(re.findall("PCA", text)) == 1
+    assert "better than its teacher" in text or "worse than its teacher" in text
+
+
+def test_the_summary_misses_the_vanilla_student():
+    frames = make_frames()
+    kept = frames.trials[frames.trials["param.method"] != "vanilla"].reset_index(drop=True)
+    assert "cannot be told" in " ".join(summary(replace(frames, trials=kept)))

@@ -1,0 +1,145 @@
+"""The paper's tables beside ours and the verdicts on its claims."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_frames import make_frames
+
+from analysis.claims import judged_claims, objective_of
+from analysis.errors import ResultsError
+from analysis.frames import table
+from analysis.stats import Verdict
+from analysis.tables import paper_tables, row_values
+from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
+
+BASE = make_frames(trials=3, failures=0)
+METRIC = "test_nmse_db"
+
+
+def confirmations(values):
+    """One run per (row, seed) from ``{row: {seed: value}}``."""
+    return table(
+        {
+            "key": f"confirmation/{row}/{seed}",
+            "number": number,
+            "param.row": row,
+            "param.seed": seed,
+            METRIC: value,
+        }
+        for number, (row, found) in enumerate(values.items())
+        for seed, value in found.items()
+    )
+
+
+def row(name, role, match, paper=None):
+    return Row(id=name, label=f"row {name}", role=role, match=match, paper=paper or {})
+
+
+def sweep(values, claims=(), *, paper=None):
+    """A sweep whose study asks for one row per entry of ``values``."""
+    rows = tuple(row(name, "confirmation", {"row": name}, paper) for name in values)
+    columns = (Column(metric=METRIC, label="NMSE [dB]"),)
+    spec = Table(id="II", title="title", source="somewhere", columns=columns, rows=rows)
+    study = replace(BASE.study, report=ReportSpec(tables=(spec,), claims=tuple(claims)))
+    return replace(BASE, study=study, confirmations=confirmations(values))
+
+
+def claim(kind, *rows):
+    return Claim(id="c", text="text", metric=METRIC, kind=kind, rows=rows)
+
+
+def verdict(values, kind, *rows):
+    return judged_claims(sweep(values, [claim(kind, *rows)]))[0]
+
+
+GOOD = {1: -9.0, 2: -9.1, 3: -8.9}
+CLOSE = {1: -8.9, 2: -9.2, 3: -8.8}
+POOR = {1: -6.0, 2: -6.1, 3: -5.9}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "expected"),
+    [
+        ("order", ("good", "poor"), Verdict.HOLDS),
+        ("order", ("poor", "good"), Verdict.DOES_NOT_HOLD),
+        ("order", ("good", "close"), Verdict.ON_AVERAGE),
+        ("order", ("good", "close", "poor"), Verdict.ON_AVERAGE),
+        ("order", ("good", "poor", "close"), Verdict.DOES_NOT_HOLD),
+        ("order", ("good", "one"), Verdict.ONE_SEED),
+        ("order", ("good", "gone"), Verdict.NOT_MEASURED),
+        ("not_worse", ("good", "same"), Verdict.HOLDS),
+        ("order", ("good", "same"), Verdict.DOES_NOT_HOLD),
+        ("not_worse", ("close", "good"), Verdict.DOES_NOT_HOLD),
+        ("not_worse", ("good", "apart"), Verdict.NOT_MEASURED),
+        ("interior", ("poor", "good", "one"), Verdict.ONE_SEED),
+        ("interior", ("poor", "good", "poor2"), Verdict.HOLDS),
+        ("interior", ("good", "close", "poor"), Verdict.DOES_NOT_HOLD),
+        ("interior", ("poor", "good", "close"), Verdict.ON_AVERAGE),
+    ],
+)
+def test_verdicts_on_made_up_rows(kind, rows, expected):
+    values = {
+        "good": GOOD,
+        "close": CLOSE,
+        "same": GOOD,
+        "poor": POOR,
+        "poor2": POOR,
+        "one": {1: -5.0},
+        "gone": {},
+        "apart": {7: -5.0},
+    }
+    judged = verdict(values, kind, *rows)
+    assert judged.verdict is expected, judged.detail
+    assert judged.detail
+
+
+def test_the_numbers_are_said_also_when_a_claim_fails():
+    detail = verdict({"good": GOOD, "poor": POOR}, "order", "poor", "good").detail
+    assert "3.00 ± 0.00\N{NO-BREAK SPACE}dB worse" in detail
+    assert "3 paired seeds" in detail
+
+
+@given(st.floats(-50.0, 50.0))
+def test_verdicts_do_not_depend_on_the_zero_of_the_scale(shift):
+    moved = {
+        name: {seed: value + shift for seed, value in values.items()}
+        for name, values in (("good", GOOD), ("poor", POOR))
+    }
+    assert verdict(moved, "order", "good", "poor").verdict is Verdict.HOLDS
+
+
+def test_one_teacher_stands_beside_every_seed():
+    frames = sweep({"good": GOOD})
+    teacher = row("t", "teacher", {"compression": 16})
+    spec = frames.study.report.tables[0]
+    spec = replace(spec, rows=(*spec.rows, teacher))
+    report = ReportSpec(tables=(spec,), claims=(claim("order", "good", "t"),))
+    run = {"key": "teacher/a", "param.compression": 16, "param.teacher_seed": 0, METRIC: -7.0}
+    frames = replace(frames, study=replace(frames.study, report=report), teachers=table([run]))
+    judged = judged_claims(frames)[0]
+    assert judged.verdict is Verdict.HOLDS
+    assert "3 paired seeds" in judged.detail
+
+
+def test_tables_show_ours_the_papers_and_the_difference():
+    found = paper_tables(sweep({"good": GOOD, "gone": {}}, paper={METRIC: -10.0}))[0].rows
+    cell = found[0].cells[0]
+    assert cell.ours is not None
+    assert (cell.ours.mean, cell.ours.count) == (pytest.approx(-9.0), 3)
+    assert cell.difference == pytest.approx(1.0)
+    assert (found[1].cells[0].ours, found[1].cells[0].difference) == (None, None)
+    assert found[1].note == "not measured"
+
+
+def test_a_loose_match_is_refused_and_names_what_differs():
+    frames = sweep({"good": GOOD, "poor": POOR})
+    loose = row("x", "confirmation", {})
+    with pytest.raises(ResultsError, match=r"row 'x'.*differ in row"):
+        row_values(frames, loose, METRIC)
+
+
+def test_a_metric_belongs_to_its_objective_on_either_split():
+    assert objective_of(BASE, "test_nmse_db") is BASE.study.objectives[0]
+    assert objective_of(BASE, "train_core_seconds") is None

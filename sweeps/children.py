@@ -82,6 +82,13 @@ def child_of_trial(trial: TrialRecord) -> ChildRun:
     )
 
 
+def _job_name(job: JobRecord) -> str:
+    kind, _, name = job.key.partition("/")
+    if job.kind == "confirmation":
+        return f"trial {job.trial}, seed {name.rpartition('/')[2]}"
+    return name if job.kind == "baseline" else f"{kind} {name}"
+
+
 def child_of_job(job: JobRecord) -> ChildRun:
     """Return the run of a teacher, a baseline or a confirmation."""
     tags = {
@@ -96,7 +103,7 @@ def child_of_job(job: JobRecord) -> ChildRun:
     params = job.params
     return ChildRun(
         key=job.key,
-        name=job.key.removeprefix("baseline/").replace("/", " "),
+        name=_job_name(job),
         status="FAILED" if job.reason else "FINISHED",
         params=params,
         metrics=job.metrics,

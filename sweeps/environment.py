@@ -60,6 +60,13 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use, which a container may have fewer of."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def source_digest() -> str:
     """Return 16 hexadecimal digits that identify the source of our packages as it runs."""
     root = Path(__file__).resolve().parents[1]
@@ -78,7 +85,7 @@ def describe_environment(slots: int) -> Mapping[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "memory_bytes": pages,
         "slots": slots,
         "source": source_digest(),

@@ -92,8 +92,10 @@ class Ledger:
         try:
             storage = JournalStorage(JournalFileBackend(str(path)))
             return cls(optuna.load_study(study_name=None, storage=storage))
-        except (KeyError, ValueError) as error:
-            raise DataError(f"{path} is damaged or no journal of a sweep: {error}") from error
+        except (KeyError, ValueError, TypeError, AssertionError) as error:
+            # what Optuna raises depends on where the damage is
+            problem = f"{type(error).__name__}: {error}"
+            raise DataError(f"{path} is damaged or no journal of a sweep: {problem}") from error
 
     def use(self, sampler: BaseSampler) -> None:
         """Let ``sampler`` make the suggestions; the journal does not remember it."""

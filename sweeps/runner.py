@@ -1,7 +1,6 @@
 """Run a study from its file to its report: Ray, its pool of workers, and the Tuner."""
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from sweeps.books import Books, counts
 from sweeps.clock import Clock, SystemClock
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
-from sweeps.environment import describe_environment, engine_environment
+from sweeps.environment import describe_environment, engine_environment, usable_cores
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
@@ -264,8 +263,7 @@ def run_study(
         StudyError: If a parameter that decides on data or teacher has no end of values.
     """
     plan = check_study(study)
-    cores = len(os.sched_getaffinity(0))
-    wanted = check_slots(slots, cores)
+    wanted = check_slots(slots, usable_cores())
     folder = check_new(home, name)
     clock = SystemClock()
     create(folder, study.text)

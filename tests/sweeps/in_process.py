@@ -1,0 +1,171 @@
+"""The engine's surroundings without Ray and MLflow: one process, one trial after another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from toy_study import ManualClock
+from toy_task import ToyTask
+
+from kdtasks.task import TeacherArtifact
+from search_spaces.study import Study
+from sweeps.books import Books
+from sweeps.children import ChildRun, Status
+from sweeps.confirm import Confirmation
+from sweeps.display import Display, SilentDisplay
+from sweeps.folder import SweepFolder, check_new, create
+from sweeps.ledger import Ledger
+from sweeps.pool import Handle, Job
+from sweeps.preflight import check_study
+from sweeps.proposals import Proposals
+from sweeps.resources import Resources, load_scenarios
+from sweeps.search import make_sampler
+from sweeps.session import SearchSession
+from sweeps.teacher_store import TeacherStore
+from sweeps.teachers import prepare_teachers
+from sweeps.tracking import Tracker, TrackingError
+from sweeps.utilisation import Utilisation
+from sweeps.worker import Assignment, Event, events, train_student
+
+
+class MemoryTracker(Tracker):
+    """Keeps runs in a dict; is out of reach while ``broken``."""
+
+    def __init__(self) -> None:
+        self.children: dict[str, ChildRun] = {}
+        self.tags: dict[str, dict[str, str]] = {}
+        self.series: list[tuple[int, float]] = []
+        self.metrics: dict[str, float] = {}
+        self.broken = False
+
+    def _check(self) -> None:
+        if self.broken:
+            raise TrackingError("no answer")
+
+    def write(self, child: ChildRun) -> None:
+        self._check()
+        self.children[child.key] = child
+
+    def write_missing(self, child: ChildRun) -> None:
+        self.write(child)
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        self._check()
+        self.tags[key] = dict(tags)
+
+    def hypervolume(self, finished: int, value: float, time_ms: int) -> None:
+        self._check()
+        self.series.append((finished, value))
+
+    def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
+        self._check()
+        self.metrics.update(metrics)
+
+    def text(self, name: str, text: str) -> None:
+        self._check()
+
+    def files(self, paths: Sequence[Path], folder: str) -> None:
+        self._check()
+
+    def end(self, status: Status, time_ms: int) -> None:
+        self._check()
+
+
+class LocalPool:
+    """Carries out jobs here and now."""
+
+    def put(self, value: object) -> Handle:
+        return value
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
+        for job in jobs:
+            for event in events(job.function(*job.args)):
+                yield job, event
+
+
+@dataclass
+class Engine:
+    """A sweep in this process."""
+
+    study: Study
+    home: Path
+    display: Display = field(default_factory=SilentDisplay)
+
+    def __post_init__(self) -> None:
+        plan = check_study(self.study)
+        self.folder: SweepFolder = check_new(self.home, "sweep")
+        create(self.folder, self.study.text)
+        self.clock = ManualClock()
+        self.tracker = MemoryTracker()
+        self.ledger = Ledger.create(self.folder.journal, self.study)
+        self.ledger.use(make_sampler(self.study, 0))
+        self.books = Books(self.study, self.ledger, self.tracker, self.clock, self.display)
+        self.pool = LocalPool()
+        self.resources: Resources = load_scenarios(
+            plan.needs,
+            plan.task,
+            cache=self.folder.scenarios,
+            pool=self.pool,
+            display=self.display,
+        )
+        self.task = plan.task
+
+    def teach(self) -> None:
+        prepare_teachers(
+            self.resources,
+            self.study.task,
+            store=TeacherStore(self.folder.teachers),
+            pool=self.pool,
+            books=self.books,
+            display=self.display,
+        )
+
+    def session(self) -> SearchSession:
+        return SearchSession(
+            study=self.study,
+            task=self.task,
+            resources=self.resources,
+            proposals=Proposals(self.study, self.task, self.ledger, self.clock),
+            books=self.books,
+            display=self.display,
+            utilisation=Utilisation(1, self.clock),
+        )
+
+    def train(self, assignment: Assignment) -> Iterator[Event]:
+        scenario = self.resources.scenarios[assignment.scenario]
+        teacher: TeacherArtifact | None = None
+        if assignment.teacher is not None:
+            teacher = self.resources.teachers[assignment.teacher]
+        path = self.folder.weights / f"trial-{assignment.number}.safetensors"
+        data = (scenario.train, scenario.val)
+
+        def work():  # type: ignore[no-untyped-def]
+            metrics, _ = yield from train_student(ToyTask(), assignment.config, data, teacher, path)
+            return metrics
+
+        return events(work())
+
+    def search(self) -> SearchSession:
+        session = self.session()
+        for index in range(1000):
+            name = f"process-{index}"
+            assignment = session.assign(name)
+            if assignment is None:
+                return session
+            session.started(name)
+            for event in self.train(assignment):
+                session.reported(name, event)
+                if event.done:
+                    session.finished(name, event)
+        raise AssertionError("the search does not end")
+
+    def confirm(self) -> int:
+        return Confirmation(
+            study=self.study,
+            task=self.task,
+            resources=self.resources,
+            folder=self.folder,
+            pool=self.pool,
+            books=self.books,
+            display=self.display,
+        ).run()

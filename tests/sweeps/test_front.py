@@ -1,0 +1,91 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_study import toy_study
+
+from analysis import layout
+from sweeps.children import standing_tags
+from sweeps.confirm import candidates
+from sweeps.front import standings
+from sweeps.records import TrialRecord, TrialState
+
+
+def trial(number: int, error: float, flops: float, *, violation: float = -1.0) -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        state=TrialState.COMPLETE,
+        params={},
+        metrics={"val_nmse_db": error, "ue_flops": flops},
+        violations={"payload_bits": violation},
+    )
+
+
+steps = st.integers(-4, -1).map(float)
+powers = st.integers(1, 4).map(lambda exponent: 10.0**exponent)
+sweeps = st.lists(st.tuples(steps, powers, st.sampled_from([-1.0, 0.0, 1.0])), max_size=12).map(
+    lambda rows: [trial(i, *row[:2], violation=row[2]) for i, row in enumerate(rows)]
+)
+
+
+def dominates(left: TrialRecord, right: TrialRecord) -> bool:
+    a = np.array([*left.metrics.values()])
+    b = np.array([*right.metrics.values()])
+    return bool((a <= b).all() and (a < b).any())
+
+
+@given(sweeps)
+def test_tags_agree_with_the_definition_of_dominance(trials: list[TrialRecord]) -> None:
+    tags = standing_tags(trials, toy_study())
+    assert len(tags) == len(trials)
+    for one in trials:
+        feasible = [other for other in trials if other.violations["payload_bits"] <= 0.0]
+        on_front = one in feasible and not any(dominates(other, one) for other in feasible)
+        assert tags[f"trial/{one.number}"][layout.ON_FRONT] == str(on_front).lower()
+        assert (layout.RANK in tags[f"trial/{one.number}"]) == (one in feasible)
+
+
+@given(sweeps)
+def test_the_front_is_sorted_by_its_first_objective(trials: list[TrialRecord]) -> None:
+    errors = [row.objectives["val_nmse_db"] for row in standings(trials, toy_study()).rows]
+    assert errors == sorted(errors)
+
+
+def test_failed_trials_have_no_standing() -> None:
+    failed = TrialRecord(number=0, state=TrialState.FAIL, params={})
+    study = toy_study()
+    assert standing_tags([failed], study) == {}
+    assert standings([failed], study).rows == []
+    assert standings([], study).hypervolume == 0.0
+
+
+def test_hypervolume_of_one_point_is_its_box() -> None:
+    # reference (0 dB, 1e4 FLOPs): 5 dB wide and one decade high
+    assert standings([trial(0, -5.0, 1e3)], toy_study()).hypervolume == 5.0
+
+
+STAIRCASE = [trial(i, -float(i), 10.0**i) for i in range(7)]
+DOMINATED = [trial(7, -0.5, 1e3), trial(8, -9.0, 1.0, violation=1.0)]
+
+
+def numbers(confirm: dict[str, object]) -> list[int]:
+    study = toy_study(confirm=confirm)
+    return [found.number for found in candidates(study, STAIRCASE + DOMINATED)]
+
+
+def test_the_front_is_confirmed_from_end_to_end() -> None:
+    assert numbers({"select": "front"}) == [6, 5, 4, 3, 2, 1, 0]
+    assert numbers({"select": "front", "limit": 3}) == [6, 3, 0]
+    assert numbers({"select": "front", "limit": 1}) == [6]
+    assert numbers({"select": "front", "limit": 99}) == [6, 5, 4, 3, 2, 1, 0]
+
+
+@given(st.integers(1, 9))
+def test_a_limit_is_kept_without_repeats(limit: int) -> None:
+    chosen = numbers({"select": "front", "limit": limit})
+    assert len(chosen) == len(set(chosen)) == min(limit, 7)
+
+
+def test_all_or_none_are_confirmed() -> None:
+    assert numbers({"select": "all"}) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert numbers({"select": "all", "limit": 2}) == [0, 1]
+    assert numbers({"select": "none"}) == []

@@ -1,0 +1,130 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy_study import toy_study
+from toy_task import ToyTask
+
+from kdtasks.errors import ConfigError, UserError
+from search_spaces.errors import StudyError
+from sweeps.folder import check_new, create
+from sweeps.preflight import check_slots, check_study
+from sweeps.resources import find_needs
+
+ERROR, FLOPS = toy_study().objectives
+
+
+def objective(**changes: Any) -> dict[str, Any]:
+    return {
+        "metric": "val_nmse_db",
+        "direction": "minimize",
+        "unit": "dB",
+        "reference": 0.0,
+        "label": "NMSE",
+        **changes,
+    }
+
+
+def test_a_sound_study_passes() -> None:
+    plan = check_study(toy_study())
+    assert isinstance(plan.task, ToyTask)
+    assert {need.teacher is None for need in plan.needs} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task": "no-such-task"}, "no task 'no-such-task'"),
+        ({"objectives": [objective(metric="accuracy")]}, "reports no metric 'accuracy'"),
+        ({"objectives": [objective(direction="maximize")]}, "direction is 'maximize'"),
+        ({"objectives": [objective(unit="%")]}, "unit is '%'"),
+        ({"constraints": [{"metric": "latency_ms", "max": 1}]}, "reports no metric 'latency_ms'"),
+        ({"parameters": {"epoch": 2}}, "unknown parameter 'epoch'"),
+        ({"search": {"sampler": "tpe", "points": [{"flaw": "odd"}]}}, r"points\[0\].*flaw"),
+        ({"space": {"wdith": {"type": "int", "low": 1, "high": 2}}}, "unknown parameter 'wdith'"),
+    ],
+)
+def test_a_study_that_cannot_run_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        check_study(toy_study(**changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_decides_on_the_teacher_must_be_finite() -> None:
+    space = {"compression": {"type": "float", "low": 4.0, "high": 16.0}}
+    with pytest.raises(StudyError, match="compression"):
+        check_study(toy_study(space=space))
+
+
+def test_a_task_that_hides_what_decides_on_its_teacher_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ToyTask, "resource_parameters", frozenset({"method"}))
+    space = {
+        "method": {"type": "choice", "values": ["vanilla", "kd"]},
+        "compression": {"type": "choice", "values": [4, 16]},
+    }
+    with pytest.raises(ConfigError, match="extend its resource_parameters"):
+        check_study(toy_study(space=space))
+
+
+def test_every_teacher_is_found_and_only_once() -> None:
+    space = {
+        "method": {"type": "choice", "values": ["vanilla", "kd"]},
+        "compression": {"type": "choice", "values": [4, 16], "when": {"method": ["kd"]}},
+        "width": {"type": "int", "low": 1, "high": 8},
+    }
+    search = {"sampler": "tpe", "points": [{"method": "kd", "compression": 16, "teacher_seed": 5}]}
+    task = ToyTask()
+    needs = find_needs(toy_study(space=space, search=search), task)
+    teachers = [need.teacher for need in needs if need.teacher is not None]
+    wanted = [(4, 0), (16, 0), (16, 5)]
+    assert teachers == [
+        task.teacher_fingerprint({"method": "kd", "compression": c, "teacher_seed": s})
+        for c, s in wanted
+    ]
+
+
+def test_baselines_are_asked_for_where_no_teacher_tells_trials_apart() -> None:
+    points = [{"method": "vanilla", "compression": [4, 16], "width": [2, 4]}]
+    study = toy_study(space={}, search={"sampler": "points", "points": points})
+    assert [need.params["compression"] for need in find_needs(study, ToyTask())] == [4, 16]
+
+
+@pytest.mark.parametrize("slots", [0, -1, 5])
+def test_slots_must_fit_the_machine(slots: int) -> None:
+    with pytest.raises(ConfigError, match=rf"\[1, 4\].*{slots}"):
+        check_slots(slots, cores=4)
+
+
+def test_slots_default_to_the_cores() -> None:
+    assert check_slots(None, cores=4) == 4
+    assert check_slots(3, cores=4) == 3
+
+
+def test_a_taken_name_is_refused(tmp_path: Path) -> None:
+    folder = check_new(tmp_path / "home", "one")
+    create(folder, "text")
+    assert folder.study.read_text() == "text"
+    with pytest.raises(ConfigError, match=r"one exists already; choose another --name"):
+        check_new(tmp_path / "home", "one")
+    with pytest.raises(ConfigError, match="exists already"):
+        create(folder, "text")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", ".hidden", "cache"])
+def test_a_name_must_be_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot name a sweep"):
+        check_new(tmp_path, name)
+
+
+def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="choose another --home"):
+        check_new(tmp_path / "file" / "home", "one")
+
+
+def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.folder.MIN_FREE_BYTES", 1 << 62)
+    with pytest.raises(UserError, match="MiB free"):
+        check_new(tmp_path, "one")

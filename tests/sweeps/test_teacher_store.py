@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from kdtasks.errors import DataError
+from kdtasks.task import TeacherArtifact
+from sweeps.teacher_store import CARD, OUTPUTS, WEIGHTS, TeacherStore
+
+KEY = "0123456789abcdef"
+TEACHER = TeacherArtifact(
+    metrics={"val_nmse_db": -20.5},
+    weights={"w": np.arange(6, dtype=np.float32).reshape(2, 3).T},
+    outputs={"codes": np.linspace(0.0, 1.0, 2000, dtype=np.float32)},
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TeacherStore:
+    store = TeacherStore(tmp_path / "teachers")
+    store.put(KEY, {"compression": 4}, TEACHER)
+    return store
+
+
+def test_what_is_put_comes_back(store: TeacherStore) -> None:
+    found = store.get(KEY)
+    assert found is not None
+    assert found.metrics == TEACHER.metrics
+    np.testing.assert_array_equal(found.weights["w"], TEACHER.weights["w"])
+    np.testing.assert_array_equal(found.outputs["codes"], TEACHER.outputs["codes"])
+    assert [path.name for path in store.path.iterdir()] == [KEY]
+
+
+@given(arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))))
+def test_memory_order_does_not_matter(array: np.ndarray) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = TeacherStore(Path(folder))
+        views = {"t": array.T, "f": np.asfortranarray(array), "s": array[:, ::-1]}
+        store.put(KEY, {}, TeacherArtifact(metrics={}, weights=views, outputs={}))
+        found = store.get(KEY)
+        assert found is not None
+        for name, view in views.items():
+            np.testing.assert_array_equal(found.weights[name], view)
+
+
+def test_the_first_entry_stays(store: TeacherStore) -> None:
+    other = TeacherArtifact(metrics={"val_nmse_db": 0.0}, weights={}, outputs={})
+    store.put(KEY, {}, other)
+    found = store.get(KEY)
+    assert found is not None
+    assert found.metrics == TEACHER.metrics
+
+
+def test_an_unknown_key_is_not_an_error(store: TeacherStore) -> None:
+    assert store.get("f" * 16) is None
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, OUTPUTS])
+@pytest.mark.parametrize("damage", ["tampered", "truncated", "removed"])
+def test_a_damaged_file_is_named_with_the_fix(store: TeacherStore, name: str, damage: str) -> None:
+    path = store.path / KEY / name
+    content = bytearray(path.read_bytes())
+    if damage == "removed":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[:-1])
+    else:
+        content[-1] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=f"(?s){name}.*remove the folder") as caught:
+        store.get(KEY)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}'])
+def test_a_damaged_card_is_named(store: TeacherStore, text: str) -> None:
+    (store.path / KEY / CARD).write_text(text)
+    with pytest.raises(DataError, match=CARD):
+        store.get(KEY)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format": 2}, {"fingerprint": "f" * 16}, {"sha256": {}}, {"metrics": {"a": "b"}}]
+)
+def test_a_card_of_something_else_is_refused(
+    store: TeacherStore, change: dict[str, object]
+) -> None:
+    path = store.path / KEY / CARD
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(DataError, match=CARD):
+        store.get(KEY)

@@ -16,14 +16,23 @@ Params = Mapping[str, Value]
 """The parameters of one trial, by name."""
 
 
+def _number(value: int | float) -> int | float:
+    # Whole numbers beyond 2**53 are not all floats, and two of them must not become one.
+    try:
+        as_float = float(value)
+    except OverflowError:
+        return value
+    return as_float + 0.0 if as_float == value else value  # -0.0 becomes 0.0, which it equals
+
+
 def _canonical(value: Any) -> Any:
     # 4 and 4.0 are one setting, so whole numbers are written as floats; True is not 1.0.
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
     if isinstance(value, int | float):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
+        return _number(value)
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
     raise TypeError(f"{type(value).__name__} has no fingerprint")
@@ -36,7 +45,7 @@ def fingerprint(value: "Mapping[str, Any] | DataclassInstance") -> str:
         value: A dataclass instance or a mapping of JSON values.
 
     Raises:
-        TypeError: If a value is not JSON.
+        TypeError: If a value or the name of one is not JSON.
         ValueError: If a number is NaN or infinite.
     """
     plain = value if isinstance(value, Mapping) else asdict(value)

@@ -1,5 +1,6 @@
 """Names to tasks; a task's module is imported only when it is asked for."""
 
+import inspect
 from importlib import import_module
 
 from kdtasks.errors import ConfigError
@@ -20,7 +21,7 @@ def load_task(name: str) -> KDTask:
     """
     target = TASKS.get(name, name)
     module_name, _, class_name = target.partition(":")
-    if not class_name:
+    if not (module_name and class_name) or module_name.startswith("."):
         raise ConfigError(
             f"no task {name!r}; there are {', '.join(sorted(TASKS))}, "
             "or name your own as 'package.module:Class'"
@@ -31,4 +32,7 @@ def load_task(name: str) -> KDTask:
         raise ConfigError(f"task {name!r} cannot be imported: {error}") from error
     if not (isinstance(task_class, type) and issubclass(task_class, KDTask)):
         raise ConfigError(f"task {name!r} is not a subclass of kdtasks.task.KDTask")
+    if inspect.isabstract(task_class):
+        missing = ", ".join(sorted(task_class.__abstractmethods__))
+        raise ConfigError(f"task {name!r} lacks {missing}")
     return task_class()

@@ -1,0 +1,39 @@
+import pytest
+
+from kdtasks.errors import ConfigError
+from kdtasks.registry import TASKS, load_task
+from kdtasks.task import KDTask
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_shipped_task_is_found_under_its_own_name(name):
+    task = load_task(name)
+    assert isinstance(task, KDTask)
+    assert task.name == name
+
+
+def test_a_task_of_the_users_own_is_found_by_module_and_class():
+    assert load_task("kdtasks.tasks.csi_feedback:CsiFeedback").name == "csi-feedback"
+
+
+@pytest.mark.parametrize("name", ["csi", "", "os.path", ":CsiFeedback", "os:", ".csi:Task"])
+def test_an_unknown_name_lists_what_there_is(name):
+    with pytest.raises(ConfigError, match="csi-feedback") as error:
+        load_task(name)
+    assert repr(name) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no_such_module:Task", "No module named 'no_such_module'"),
+        ("kdtasks.task:Nothing", "no attribute 'Nothing'"),
+        ("os:sep", "not a subclass"),
+        ("collections:OrderedDict", "not a subclass"),
+        ("kdtasks.task:KDTask", "lacks baselines, complete, cost"),
+    ],
+)
+def test_what_is_no_task_is_refused_with_the_reason(name, reason):
+    with pytest.raises(ConfigError, match=reason) as error:
+        load_task(name)
+    assert name in str(error.value)

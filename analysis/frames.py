@@ -81,6 +81,9 @@ def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
     Raises:
         ResultsError: If the database or the sweep is missing, or several sweeps share the name.
     """
+    # Set before MLflow is imported: it starts its reporting thread then.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.exceptions import MlflowException
 
     client = _client(tracking_uri)
@@ -117,7 +120,6 @@ def _client(tracking_uri: str) -> "MlflowClient":
     # MLflow would create an empty database where there is none and then find nothing in it.
     if tracking_uri.startswith(_SQLITE):
         _check_database(Path(tracking_uri.removeprefix(_SQLITE).split("?")[0]))
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri)

@@ -109,7 +109,7 @@ def _trial_cells(
         _number(row["rank"]),
         Cell(method, method, method),
         *(_param(params.get(name)) for name in names),
-        *(_fixed(row[objective.metric]) for objective in frames.study.objectives),
+        *(_measured(o.metric, row[o.metric]) for o in frames.study.objectives),
     )
 
 
@@ -124,10 +124,7 @@ def references_table(frames: SweepFrames) -> HtmlTable | None:
         (
             Cell(name, name),
             Cell(kind, kind),
-            *(
-                _fixed(row.get(m)) if m.startswith((VALIDATION, TEST)) else _number(row.get(m))
-                for m in metrics
-            ),
+            *(_measured(m, row.get(m)) for m in metrics),
         )
         for table, kind in kinds
         for name, row in zip(labelled(table, kind), records(table), strict=True)
@@ -146,22 +143,20 @@ def _reference_metrics(frames: SweepFrames, tables: Sequence[pd.DataFrame]) -> l
 
 
 def failures_table(frames: SweepFrames) -> HtmlTable | None:
-    """Return failed trials with their reasons and parameters, None if none failed."""
-    failed = records(frames.trials[frames.trials["state"] == "FAIL"])
+    """Return what failed (trials, teachers, confirmations) with reasons, None if nothing did."""
+    tables = (frames.trials, frames.teachers, frames.baselines, frames.confirmations)
+    failed = [row for rows in tables for row in records(rows) if row["state"] == "FAIL"]
     if not failed:
         return None
-    headings = (
-        Heading("trial"),
-        Heading("reason", numeric=False),
-        Heading("parameters", numeric=False),
-    )
+    titles = ("run", "reason", "parameters")
+    headings = tuple(Heading(title, numeric=False) for title in titles)
     rows = []
     for row in failed:
         reason = str(row["reason"] or "no reason was recorded")
-        values = {"method": method_of(row), **searched_params(row, frames.study)}
-        params = text.params(values)
-        cells = (_number(int(row["number"])), Cell(reason, reason), Cell(params, params))
-        rows.append(cells)
+        method = {} if row.get("param.method") is None else {"method": row["param.method"]}
+        params = text.params(method | searched_params(row, frames.study))
+        name = str(row["key"] or row["name"]).replace("/", " ", 1)
+        rows.append((Cell(name, name), Cell(reason, reason), Cell(params, params)))
     return HtmlTable(headings, tuple(rows))
 
 
@@ -200,7 +195,7 @@ def _objective_headings(objective: Objective) -> list[Heading]:
 
 def _objective_cells(objective: Objective, row: dict[str, Any]) -> list[Cell]:
     metric = test_metric(objective)
-    cells = [_fixed(row[objective.metric])]
+    cells = [_measured(objective.metric, row[objective.metric])]
     if metric is not None:
         found = row["test"].get(metric)
         seeds = 0 if found is None else found["seeds"]
@@ -227,6 +222,11 @@ def _cost_heading(metric: str) -> Heading:
 def _number(value: Any) -> Cell:
     known = isinstance(value, int | float) and not math.isnan(value)
     return Cell(text.number(value, 2), float(value) if known else math.inf)
+
+
+def _measured(metric: str, value: Any) -> Cell:
+    """Return a quality with two decimals below one another, a cost as short as it is."""
+    return _fixed(value) if metric.startswith((VALIDATION, TEST)) else _number(value)
 
 
 def _fixed(value: Any) -> Cell:

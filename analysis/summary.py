@@ -12,7 +12,7 @@ from analysis.format import interval as interval_text
 from analysis.frames import PARAM, SweepFrames
 from analysis.fronts import feasible_trials, front_trials, method_of, test_metric
 from analysis.pareto import sweep_hypervolume
-from analysis.plots.references import labelled
+from analysis.plots.references import identifying, labelled
 from analysis.plots.theme import VANILLA
 from analysis.ranking import column, objective_values, records, where
 from analysis.stats import Interval, mean_interval, paired_difference
@@ -49,8 +49,8 @@ def summary(frames: SweepFrames) -> list[str]:
     """Return the findings as sentences, the most important first."""
     number = counts(frames)
     if not number["COMPLETE"]:
-        failed = plural(number["FAIL"], "trial")
-        return [f"No trial has finished yet; {failed} failed. There is nothing to compare."]
+        failed = f"; {plural(number['FAIL'], 'trial')} failed" if number["FAIL"] else ""
+        return [f"No trial has finished yet{failed}. There is nothing to compare."]
     if not len(front_trials(frames)):
         done = plural(number["COMPLETE"], "trial")
         return [f"{done} finished, but none is feasible: check constraints and objectives."]
@@ -102,9 +102,9 @@ def _references(frames: SweepFrames, best: Row) -> list[str]:
                 continue
             gain = _gain(objective, ours.interval.mean - theirs.interval.mean)
             shown = with_unit(fixed(theirs.interval.mean), objective.unit)
-            words = _amount(gain, objective)
-            subject = name if kind == "baseline" else f"its {name.split(',')[0]}"
-            found.append(f"On {ours.split} that is {words} than {subject} ({shown}).")
+            words = _compared(gain, objective)
+            subject = name if kind == "baseline" else "the teacher"
+            found.append(f"On {ours.split} that is {words} {subject} ({shown}).")
     return found
 
 
@@ -173,9 +173,9 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
     if gain <= 0.0:
         return (
             f"Distillation did not help here: the best distilled student, {_name(best)}, is "
-            f"{_amount(gain, objective)} than {place}."
+            f"{_compared(gain, objective)} {place}."
         )
-    text = f"{subject} is {_amount(gain, objective)} than {place}"
+    text = f"{subject} is {_compared(gain, objective)} {place}"
     if difference is None or difference.half_width is None:
         return f"{text}; that is one seed, without an interval."
     if abs(difference.mean) <= difference.half_width:
@@ -203,13 +203,9 @@ def _volume_share(frames: SweepFrames) -> str:
 
 
 def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:
-    """Tell whether a reference belongs to a trial: they agree where the references differ."""
-    for name in map(str, rows.columns):
-        if name.startswith(PARAM) and rows[name].astype(str).nunique() > 1:
-            ours = best.get(name)
-            if ours is not None and row[name] is not None and row[name] != ours:
-                return False
-    return True
+    """Tell whether a reference belongs to a trial: they agree in what sets references apart."""
+    names = [name for name in identifying(rows) if None not in (best.get(name), row[name])]
+    return all(row[name] == best[name] for name in names)
 
 
 def _costs_no_more(frames: SweepFrames, row: Row, other: Row) -> bool:
@@ -227,9 +223,12 @@ def _gain(objective: Objective, difference: float) -> float:
     return -difference if objective.direction == "minimize" else difference
 
 
-def _amount(gain: float, objective: Objective) -> str:
-    word = "better" if gain >= 0.0 else "worse"
-    return f"{with_unit(fixed(abs(gain)), objective.unit)} {word}"
+def _compared(gain: float, objective: Objective) -> str:
+    """Return ``1.10 dB better than``, or that there is no difference to be seen."""
+    amount = fixed(abs(gain))
+    if float(amount.replace("\N{NARROW NO-BREAK SPACE}", "")) == 0.0:
+        return "no different from"
+    return f"{with_unit(amount, objective.unit)} {'better' if gain > 0.0 else 'worse'} than"
 
 
 def _value(row: Row, objective: Objective) -> str:

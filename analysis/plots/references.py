@@ -29,6 +29,9 @@ class Kind:
 KINDS = (Kind("baseline", "square", 10, BASELINE), Kind("teacher", "star", 14, TEACHER))
 
 
+_OF_THE_STUDENT = (f"{PARAM}method", f"{PARAM}seed")
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One baseline or teacher; a coordinate that was not measured is NaN."""
@@ -47,14 +50,31 @@ def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
     """
     if kind == "baseline":
         return [str(row["key"] or row["name"]).removeprefix("baseline/") for row in records(rows)]
-    params = [str(name) for name in rows.columns if str(name).startswith(PARAM)]
-    seeds = {f"{PARAM}seed", f"{PARAM}teacher_seed"}
-    varying = [n for n in params if n not in seeds and rows[n].astype(str).nunique() > 1]
-    parts = [
-        ", ".join(f"{name.removeprefix(PARAM)} {row[name]}" for name in varying)
+    columns = identifying(rows)
+    words = [
+        name.removeprefix(PARAM).removeprefix("teacher_").replace("_", " ") for name in columns
+    ]
+    return [
+        ", ".join(["teacher", *(f"{w} {row[c]}" for w, c in zip(words, columns, strict=True))])
         for row in records(rows)
     ]
-    return [f"teacher, {part}" if part else "teacher" for part in parts]
+
+
+def identifying(rows: pd.DataFrame) -> list[str]:
+    """Return columns of parameters that together tell the rows apart, as few as one pass finds.
+
+    A teacher carries all parameters of the first trial that needed it, its student's among them;
+    those that tell nothing new are left out, and how the student learns comes last.
+    """
+    names = [str(name) for name in rows.columns if str(name).startswith(PARAM)]
+    names.sort(key=lambda name: name in _OF_THE_STUDENT)
+    found: list[str] = []
+    groups = 1
+    for name in names:
+        distinct = len(rows[[*found, name]].astype(str).drop_duplicates())
+        if distinct > groups:
+            found, groups = [*found, name], distinct
+    return found
 
 
 def add_references(figure: go.Figure, frames: SweepFrames, x: Objective, y: Objective) -> None:

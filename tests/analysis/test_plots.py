@@ -14,6 +14,7 @@ from analysis.importance import importances
 from analysis.plots.front import Pair, front_figure, pairs, staircase
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
 from analysis.plots.progress import progress_series
+from analysis.plots.references import labelled
 from analysis.plots.theme import method_colours
 from analysis.ranking import records
 from search_spaces.objectives import Objective
@@ -138,3 +139,16 @@ def test_importance_says_when_it_cannot_tell():
     notes = [found.note for found in importances(replace(frames, trials=noise))]
     assert "no better than its mean" in notes[0]
     assert "same in every trial" in notes[1]
+
+
+def test_teachers_are_told_apart_by_what_differs_not_by_the_students():
+    runs = [
+        {"param.method": method, "param.compression": compression, "param.teacher_seed": seed}
+        for compression, method in ((8, "autoencoder-kd"), (16, "encoder-kd"))
+        for seed in (0, 1)
+    ]
+    names = labelled(table(runs), "teacher")
+    assert names[0] == "teacher, compression 8, seed 0"
+    assert len(set(names)) == 4
+    assert labelled(table(runs[:1]), "teacher") == ["teacher"]
+    assert labelled(table([]), "teacher") == []

@@ -55,7 +55,7 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
 
 def batch1_latency_ms(model: nn.Module, input_shape: Sequence[int], *, repeats: int = 200) -> float:
     """Median wall time of one forward pass of one sample on this CPU, one thread [ms]."""
-    threads = torch.get_num_threads()
+    threads, was_training = torch.get_num_threads(), model.training
     sample = torch.zeros(1, *input_shape)
     times = []
     try:
@@ -68,4 +68,5 @@ def batch1_latency_ms(model: nn.Module, input_shape: Sequence[int], *, repeats: 
                 times.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)
+        model.train(was_training)
     return 1e3 * statistics.median(times)

@@ -1,0 +1,175 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from kdtasks.errors import UserError
+from kdtasks.seeding import initialised
+from kdtasks.training import DivergedError, Schedule, batches, fit, run_frozen
+
+SCHEDULE = Schedule(epochs=3, batch_size=4, learning_rate=0.1)
+
+
+def line(seed=0):
+    return initialised(seed, "line", lambda: nn.Linear(3, 1))
+
+
+INPUTS = torch.randn(18, 3, generator=torch.Generator().manual_seed(0))
+TARGETS = INPUTS.sum(-1, keepdim=True)
+
+
+def squares(model):
+    def objective(index):
+        loss = (model(INPUTS[index]) - TARGETS[index]).square().mean()
+        return {"total": loss, "half": 0.5 * loss}
+
+    return objective
+
+
+def trained(model, seed=0, schedule=SCHEDULE):
+    return list(
+        fit(
+            [model],
+            squares(model),
+            num_samples=len(INPUTS),
+            schedule=schedule,
+            generator=torch.Generator().manual_seed(seed),
+        )
+    )
+
+
+def test_epochs_are_numbered_and_their_time_adds_up():
+    epochs = trained(line())
+    assert [epoch.number for epoch in epochs] == [1, 2, 3]
+    spent = [epoch.core_seconds for epoch in epochs]
+    assert 0.0 < spent[0] < spent[1] < spent[2]
+
+
+def test_terms_are_means_over_the_steps():
+    for epoch in trained(line()):
+        assert epoch.terms["half"] == pytest.approx(0.5 * epoch.terms["total"])
+
+
+def test_it_learns():
+    epochs = trained(line(), schedule=Schedule(epochs=40, batch_size=4, learning_rate=0.1))
+    assert epochs[-1].terms["total"] < 1e-2 * epochs[0].terms["total"]
+
+
+def test_each_epoch_visits_samples_once_and_leaves_the_incomplete_batch_out():
+    seen = []
+    model = line()
+
+    def objective(index):
+        seen.append(index)
+        return {"total": model(INPUTS[index]).square().mean()}
+
+    generator = torch.Generator().manual_seed(0)
+    list(fit([model], objective, num_samples=18, schedule=SCHEDULE, generator=generator))
+    assert [len(index) for index in seen] == [4] * 12
+    for epoch in range(3):
+        visited = torch.cat(seen[4 * epoch : 4 * epoch + 4])
+        assert len(visited.unique()) == 16
+
+
+def test_it_is_adam_written_out():
+    ours, theirs = line(), line()
+    trained(ours)
+    generator = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(theirs.parameters())
+    step = 0
+    for _ in range(3):
+        order = torch.randperm(18, generator=generator)
+        for start in range(0, 16, 4):
+            for group in optimiser.param_groups:
+                group["lr"] = 0.1 * SCHEDULE.rate_share(step, 12)
+            optimiser.zero_grad()
+            squares(theirs)(order[start : start + 4])["total"].backward()
+            optimiser.step()
+            step += 1
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.0, atol=1e-7)
+
+
+def test_order_follows_from_the_generator_alone():
+    one, same, other = line(), line(), line()
+    for model, seed in ((one, 1), (same, 1), (other, 2)):
+        torch.manual_seed(seed)
+        trained(model, seed)
+    assert torch.equal(one.weight, same.weight)
+    assert not torch.equal(one.weight, other.weight)
+
+
+@given(st.integers(1, 400), st.integers(0, 200))
+def test_the_rate_rises_then_falls_to_its_final_share(total, warmup):
+    schedule = Schedule(epochs=1, batch_size=1, learning_rate=1.0, warmup_steps=warmup)
+    shares = [schedule.rate_share(step, total) for step in range(total + 1)]
+    assert all(0.0 < share <= 1.0 for share in shares)
+    assert shares[-1] == pytest.approx(schedule.final_share)
+    top = shares.index(max(shares))
+    assert shares[: top + 1] == sorted(shares[: top + 1])
+    assert shares[top:] == sorted(shares[top:], reverse=True)
+
+
+def test_a_loss_that_is_not_finite_stops_and_says_which_epoch_and_rate():
+    model = line()
+    generator = torch.Generator()
+    calls = iter(range(100))
+
+    def objective(index):
+        loss = model(INPUTS[index]).square().mean()
+        return {"total": loss * (math.nan if next(calls) >= 4 else 1.0)}
+
+    training = fit([model], objective, num_samples=18, schedule=SCHEDULE, generator=generator)
+    assert next(training).number == 1
+    with pytest.raises(DivergedError, match=r"nan in epoch 2; lower learning_rate=0\.1"):
+        next(training)
+
+
+def test_a_batch_larger_than_the_split_is_refused():
+    schedule = Schedule(epochs=1, batch_size=19, learning_rate=0.1)
+    with pytest.raises(UserError, match=r"batch_size=19 .* 18 training samples"):
+        trained(line(), schedule=schedule)
+
+
+def test_only_what_is_named_is_trained():
+    encoder, decoder = line(0), line(1).requires_grad_(False)
+    before = decoder.weight.clone()
+    model = nn.ModuleList([encoder, decoder])
+
+    def objective(index):
+        return {"total": (model[0](INPUTS[index]) - model[1](INPUTS[index])).square().mean()}
+
+    list(
+        fit(
+            [encoder],
+            objective,
+            num_samples=18,
+            schedule=SCHEDULE,
+            generator=torch.Generator().manual_seed(0),
+        )
+    )
+    assert torch.equal(decoder.weight, before)
+
+
+@given(st.integers(0, 60), st.integers(1, 20))
+def test_batches_cover_a_split_once(count, size):
+    parts = [list(range(count))[part] for part in batches(count, size)]
+    assert [index for part in parts for index in part] == list(range(count))
+    assert all(0 < len(part) <= size for part in parts)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_frozen_run_changes_nothing_and_its_outputs_can_be_trained_on(training):
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    outputs = run_frozen(model, INPUTS)
+    assert model.training is training
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+    assert not outputs.requires_grad
+    torch.testing.assert_close(outputs, model.eval()(INPUTS), rtol=0.0, atol=1e-6)
+    weight = torch.ones(4, requires_grad=True)
+    (outputs * weight).sum().backward()  # an inference tensor would refuse this
+    assert weight.grad is not None

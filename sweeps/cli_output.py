@@ -1,0 +1,102 @@
+"""What commands print: tables that stay readable in a terminal and in a log."""
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+LOG_WIDTH = 200
+"""Width of tables where there is no terminal [characters]; a log is not folded."""
+
+
+def show(table: Table) -> None:
+    """Print a table; elsewhere than on a terminal wide and without control codes."""
+    if sys.stdout.isatty():
+        Console().print(table)
+    else:
+        Console(width=LOG_WIDTH, color_system=None, force_terminal=False).print(table)
+
+
+def line(text: str = "") -> None:
+    """Print one line as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of text; columns of numbers are aligned to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = all(_is_number(row[index]) for row in rows)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _is_number(cell: str) -> bool:
+    return not cell.strip("–") or cell.lstrip("\N{MINUS SIGN}-")[:1].isdigit()
+
+
+def front_table(frames: Any) -> Table:
+    """Return the front of a sweep with its test results, best first objective first.
+
+    Args:
+        frames: The sweep, an ``analysis.frames.SweepFrames``.
+    """
+    from analysis import format as text
+    from analysis.fronts import front_rows, split_label, test_metric
+
+    goals = frames.study.objectives
+    columns = ["trial", "method"]
+    for goal in goals:
+        label = " ".join(part for part in (goal.label, split_label(goal)) if part)
+        columns.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
+        if test_metric(goal):
+            columns.append(f"{goal.label} test, mean ± 95 % [{goal.unit}]")
+    columns.append("parameters")
+    rows = []
+    for row in front_rows(frames):
+        cells = [str(row["trial"]), row["method"]]
+        for goal in goals:
+            cells.append(text.number(row[goal.metric]))
+            if metric := test_metric(goal):
+                cells.append(_interval(row["test"].get(metric)))
+        rows.append([*cells, text.params(row["params"], " ")])
+    return plain_table(columns, rows)
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    from analysis import format as text
+
+    if found is None:
+        return text.MISSING
+    mean = text.fixed(found["mean"])
+    if found["half_width"] is None:
+        return mean
+    return f"{mean} ± {text.fixed(found['half_width'])}"
+
+
+def dict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return rows of plain data as a table, one column per key."""
+    from analysis import format as text
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return plain_table(columns, [[text.number(row.get(name)) for name in columns] for row in rows])
+
+
+def shown_path(path: Path) -> str:
+    """Return a path below the current folder relative to it, any other one in full."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def program() -> str:
+    """Return how this program can be called again from here."""
+    return "kdsweep" if shutil.which("kdsweep") else shown_path(Path(sys.argv[0]))

@@ -1,0 +1,101 @@
+"""`kdsweep run`: from a study to a finished sweep, on the screen."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from search_spaces.study import Study, load_study
+from sweeps.cli_output import front_table, line, program, show, shown_path
+from sweeps.cli_sweeps import free_name
+
+INTERRUPTED = 130
+"""Exit code of a sweep that the user stopped, as shells have it for Ctrl-C."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """What was asked for beside the study; None is the default.
+
+    Attributes:
+        name: Name of the sweep.
+        home: Folder of all sweeps.
+        tracking_uri: MLflow server.
+        slots: Trials at once.
+    """
+
+    name: str | None
+    home: Path
+    tracking_uri: str | None
+    slots: int | None
+
+
+def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
+    """Return all settings of a study; the shorthands come last and win."""
+    found = list(settings)
+    if trials is not None:
+        found.append(f"budget.trials={trials}")
+    if time is not None:
+        found.append(f"budget.time={time}")
+    return found
+
+
+def make_importable(study: str) -> None:
+    """Let Python find a task of the user's own in the current folder and beside the study's file.
+
+    They come last on the path, so that no file there can take the place of a library.
+    """
+    folders = [Path.cwd()]
+    if study.endswith((".yaml", ".yml")):
+        folders.append(Path(study).resolve().parent)
+    sys.path.extend(str(folder) for folder in folders if str(folder) not in sys.path)
+
+
+def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> int:
+    """Run a sweep, show it, say what came of it; return the exit code."""
+    make_importable(study_name)
+    study = load_study(study_name, settings)
+    name = options.name or free_name(options.home, study.name)
+    line(f"{study.title}\nsweep {name} in {shown_path(options.home / name)}")
+    sys.stdout.flush()
+    return _run(study, name, options)
+
+
+def _run(study: Study, name: str, options: RunOptions) -> int:
+    # Ray takes a second to import, and says nothing then: the user has read the lines above
+    from sweeps.console import console_display
+    from sweeps.runner import run_study
+
+    with console_display(study, name, sys.stdout) as display:
+        summary = run_study(
+            study,
+            name=name,
+            home=options.home,
+            tracking_uri=options.tracking_uri,
+            slots=options.slots,
+            display=display,
+        )
+    from analysis import format as text
+    from analysis.frames import read_sweep
+
+    tally = [f"{text.plural(summary.complete, 'trial')} finished", f"{summary.failed} failed"]
+    line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
+    if summary.front:
+        line("")
+        show(front_table(read_sweep(summary.tracking_uri, name)))
+    line("")
+    if summary.report is not None:
+        line(f"report:    {shown_path(summary.report)}")
+    line(f"MLflow UI: {_ui_hint(name, options)}")
+    if summary.interrupted:
+        return INTERRUPTED
+    return 0 if summary.complete else 1
+
+
+def _ui_hint(name: str, options: RunOptions) -> str:
+    if options.tracking_uri is not None:
+        return f"{options.tracking_uri}, run {name}"
+    default = Path(os.environ.get("KDSWEEP_HOME", "runs"))
+    home = "" if options.home.resolve() == default.resolve() else f" --home {options.home}"
+    return f"{program()} ui {name}{home}"

@@ -1,0 +1,158 @@
+"""The sweeps of a home, as commands see them; without Ray and torch."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from analysis import layout
+from kdtasks.errors import ConfigError, UserError
+
+UI_PORTS = range(5000, 5020)
+"""Ports that `kdsweep ui` tries unless one is given."""
+
+CACHE = "cache"
+"""Folder beside the sweeps that holds scenarios and teachers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepLine:
+    """One sweep of a home.
+
+    Attributes:
+        name: Its name.
+        study: Its study.
+        complete: Trials that finished.
+        failed: Trials that failed.
+        state: ``finished``, ``without report`` (it runs, or was stopped), or what is wrong with it.
+    """
+
+    name: str
+    study: str
+    complete: int
+    failed: int
+    state: str
+
+
+def sweep_names(home: Path) -> list[str]:
+    """Return the names of the sweeps in a home, sorted; none if there is no such folder."""
+    if not home.is_dir():
+        return []
+    folders = [folder for folder in home.iterdir() if folder.is_dir() and folder.name != CACHE]
+    return sorted(folder.name for folder in folders if (folder / layout.STUDY_FILE).is_file())
+
+
+def free_name(home: Path, study: str) -> str:
+    """Return the study's name, or with -2, -3 and so on behind it if a sweep has it already."""
+    name, number = study, 1
+    while (home / name).exists():
+        number += 1
+        name = f"{study}-{number}"
+    return name
+
+
+def find_sweep(home: Path, name: str) -> Path:
+    """Return the folder of a sweep.
+
+    Raises:
+        ConfigError: If there is none; the message lists what there is.
+    """
+    names = sweep_names(home)
+    if name in names:
+        return (home / name).resolve()
+    there = f"there are {', '.join(names)}" if names else "it has no sweeps; check --home"
+    raise ConfigError(f"no sweep {name!r} in {home}; {there}")
+
+
+def database_uri(folder: Path, tracking_uri: str | None) -> str:
+    """Return where MLflow keeps the runs of a sweep.
+
+    Raises:
+        ConfigError: If they are not in its folder and no server is named.
+    """
+    if tracking_uri is not None:
+        return tracking_uri
+    database = folder / layout.MLFLOW_FILE
+    if not database.is_file():
+        raise ConfigError(
+            f"{database} does not exist: the sweep's runs are on the server that it was run with; "
+            "name it with --tracking-uri"
+        )
+    return f"sqlite:///{database}"
+
+
+def sweep_lines(home: Path) -> Iterator[SweepLine]:
+    """Yield what is known about every sweep of a home; a damaged one hides no other."""
+    for name in sweep_names(home):
+        yield _sweep_line(home / name)
+
+
+def _sweep_line(folder: Path) -> SweepLine:
+    from search_spaces.errors import StudyError
+    from sweeps.books import counts
+    from sweeps.ledger import Ledger
+
+    try:
+        ledger = Ledger.open(folder / layout.JOURNAL_FILE)
+        study, tally = ledger.study.name, counts(ledger.trials())
+    except (UserError, StudyError) as error:
+        return SweepLine(name=folder.name, study="", complete=0, failed=0, state=str(error))
+    reported = (folder / layout.REPORT_DIR / layout.REPORT_FILE).is_file()
+    return SweepLine(
+        name=folder.name,
+        study=study,
+        complete=tally["trials_complete"],
+        failed=tally["trials_failed"],
+        state="finished" if reported else "without report",
+    )
+
+
+def free_port(port: int | None) -> int:
+    """Return a port of the loopback interface that nothing listens on.
+
+    Args:
+        port: The one that is wanted; None for the first free one of ``UI_PORTS``.
+
+    Raises:
+        ConfigError: If it is taken.
+    """
+    for candidate in UI_PORTS if port is None else [port]:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # as servers do: a port whose last connections are just fading is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return candidate
+    taken = f"port {port} is taken" if port else f"ports {UI_PORTS[0]} to {UI_PORTS[-1]} are taken"
+    raise ConfigError(f"{taken}; choose another --port")
+
+
+def ui_command(folder: Path, port: int) -> list[str]:
+    """Return the command that serves MLflow's UI for a sweep, on loopback alone.
+
+    The artifacts' addresses in the database are paths of this machine, which the server reads
+    itself; so it needs no artifact proxy, and offers none.
+    """
+    return [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", database_uri(folder, None)),
+        *("--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly
+        *("--uvicorn-opts", "--log-level warning --lifespan off"),
+    ]
+
+
+def serve_ui(folder: Path, port: int) -> NoReturn:
+    """Become MLflow's server for a sweep; ends with Ctrl-C."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # no background jobs: they start a dozen processes that a viewer has no use for
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # deprecations inside MLflow
+    command = ui_command(folder, port)
+    os.execv(command[0], command)  # noqa: S606 - no shell, and no argument of it is a user's

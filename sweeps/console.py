@@ -1,0 +1,299 @@
+"""The displays of the command line: a live picture on a terminal, plain lines elsewhere."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis import format as text
+from kdtasks.config import Value
+from search_spaces.study import Study
+from sweeps.clock import Clock, SystemClock
+from sweeps.display import Display, FrontRow, Phase
+from sweeps.progress import Progress, Running
+from sweeps.records import JobKind
+
+LINE_EVERY_S = 5.0
+"""Least time between two status lines where there is no terminal [s]."""
+
+MOST_ROWS = 8
+"""Rows of the front on the screen; the report has all."""
+
+BAR_WIDTH = 30
+"""Of the bar that shows how much of a phase is done [characters]."""
+
+PHASES: Mapping[Phase, str] = {
+    "data": "loading data",
+    "teachers": "training teachers",
+    "search": "searching",
+    "confirm": "confirming on the test split",
+    "report": "writing the report",
+}
+
+
+class SweepDisplay(ABC):
+    """Keeps account of a sweep; what becomes visible, and when, is left to the two below.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.progress = Progress(clock=clock)
+        # The live picture is drawn by a thread of its own.
+        self._lock = threading.RLock()
+
+    @abstractmethod
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    @abstractmethod
+    def changed(self) -> None:
+        """Show the progress, if it is time to."""
+
+    def phase(self, name: Phase) -> None:
+        with self._lock:
+            self.progress.enter(name)
+        self.changed()
+
+    def note(self, text: str) -> None:
+        self.say(text)
+
+    def data_progress(self, done: int, total: int, unit: str) -> None:
+        with self._lock:
+            self.progress.data = (done, total, unit)
+        self.changed()
+
+    def jobs_planned(self, kind: JobKind, count: int) -> None:
+        with self._lock:
+            self.progress.planned[kind] = count
+        self.changed()
+
+    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
+        with self._lock:
+            now_s = self.progress.clock.elapsed_s()
+            fresh = Running(label=f"{kind} {key}", started_s=now_s)
+            job = self.progress.jobs.setdefault((kind, key), fresh)
+            job.epoch, job.epochs = epoch, epochs
+        self.changed()
+
+    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
+        with self._lock:
+            self.progress.jobs.pop((kind, key), None)
+            self.progress.ended += 1
+        if reason:
+            self.say(f"{kind} {key} failed: {reason}")
+        self.changed()
+
+    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
+        with self._lock:
+            self.progress.budget = (trials, time_s, slots)
+        self.changed()
+
+    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
+        label = f"trial {number}: {text.params(params, ' ')}"
+        with self._lock:
+            now_s = self.progress.clock.elapsed_s()
+            self.progress.trials[number] = Running(label=label, started_s=now_s)
+        self.changed()
+
+    def trial_reported(
+        self,
+        number: int,
+        epoch: int,
+        epochs: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        with self._lock:
+            trial = self.progress.trials.get(number)
+            if trial is not None:
+                trial.epoch, trial.epochs = epoch, epochs
+        self.changed()
+
+    def trial_finished(
+        self,
+        number: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        with self._lock:
+            self.progress.end_trial(number, failed=False)
+        self.changed()
+
+    def trial_failed(self, number: int, reason: str) -> None:
+        with self._lock:
+            self.progress.end_trial(number, failed=True)
+        self.say(f"trial {number} failed: {reason}")
+        self.changed()
+
+    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
+        with self._lock:
+            self.progress.front, self.progress.hypervolume = rows, hypervolume
+        self.changed()
+
+
+def status(progress: Progress) -> str:
+    """Return what there is to say in one line, without the phase and its time."""
+    parts: list[str] = []
+    if progress.phase == "search":
+        parts = _search_status(progress)
+    elif progress.phase == "data":
+        done, total, unit = progress.data
+        parts = [f"{done} of {total} {unit}"] if total else []
+    else:
+        total = sum(progress.planned.values())
+        parts = [f"{progress.ended} of {total} done"] if total else []
+    left_s = progress.left_s()
+    if left_s is not None:
+        parts.append(f"about {_time(left_s)} left")
+    return ", ".join(parts)
+
+
+def _search_status(progress: Progress) -> list[str]:
+    total = progress.budget[0]
+    if not total:
+        return []
+    parts = [
+        f"{progress.finished} of {total} finished",
+        f"{len(progress.trials)} running",
+        f"{progress.failed} failed",
+    ]
+    if progress.front:
+        parts.append(f"{len(progress.front)} on the front")
+        parts.append(f"hypervolume {text.number(progress.hypervolume)}")
+    return parts
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 59.5 else text.duration(seconds)
+
+
+class LineDisplay(SweepDisplay):
+    """Writes whole lines, for logs: at every new phase, and in between at most so often.
+
+    Args:
+        stream: Where to write.
+        clock: Tells the time.
+    """
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        super().__init__(clock)
+        self._stream = stream
+        self._begun_s = clock.elapsed_s()
+        self._last: tuple[Phase | None, float] = (None, 0.0)
+
+    def say(self, line: str) -> None:
+        elapsed_s = round(self.progress.clock.elapsed_s() - self._begun_s)
+        stamp = f"{elapsed_s // 60:3d}:{elapsed_s % 60:02d}"
+        self._stream.write(f"[{stamp}] {' '.join(line.split())}\n")
+        self._stream.flush()
+
+    def changed(self) -> None:
+        phase, now_s = self.progress.phase, self.progress.clock.elapsed_s()
+        before, last_s = self._last
+        if phase is None or (phase == before and now_s - last_s < LINE_EVERY_S):
+            return
+        self._last = (phase, now_s)
+        busy = [f"{job.label} {_epochs(job)}" for job in self.progress.jobs.values()]
+        parts = [part for part in (status(self.progress), *busy) if part]
+        self.say(f"{PHASES[phase]}: {', '.join(parts)}" if parts else PHASES[phase])
+
+
+class LiveDisplay(SweepDisplay):
+    """Redraws a few lines in place: phase, time left, what trains now, and the front.
+
+    Args:
+        study: Names the objectives.
+        name: Name of the sweep.
+        console: The terminal.
+        clock: Tells the time.
+    """
+
+    def __init__(self, study: Study, name: str, console: Console, clock: Clock) -> None:
+        super().__init__(clock)
+        self._study = study
+        self._name = name
+        self._console = console
+        self.live = Live(
+            get_renderable=self.render, console=console, refresh_per_second=4, transient=True
+        )
+
+    def say(self, line: str) -> None:
+        self._console.print(Text(" ".join(line.split())))
+
+    def changed(self) -> None:
+        """Do nothing: the picture is redrawn by the clock."""
+
+    def render(self) -> RenderableType:
+        """Return the picture of this moment."""
+        with self._lock:
+            progress = self.progress
+            if progress.phase is None:
+                return Text(f"{self._name}: starting")
+            head = Text.assemble(
+                (self._name, "bold"),
+                f"  {PHASES[progress.phase]}  {_time(progress.phase_s)}",
+            )
+            busy = [*progress.jobs.values(), *progress.trials.values()]
+            lines = [Text(f"  {_epochs(job)}  {job.label}", style="dim") for job in busy]
+            done = Table.grid(padding=(0, 1))
+            done.add_row(
+                ProgressBar(total=1.0, completed=progress.share, width=BAR_WIDTH),
+                Text(status(progress)),
+            )
+            parts: list[RenderableType] = [head, done, *(_one_line(line) for line in lines)]
+            if progress.front:
+                parts += [live_front(self._study, progress.front)]
+            return Group(*parts)
+
+
+def _one_line(line: Text) -> Text:
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def _epochs(job: Running) -> str:
+    return f"epoch {job.epoch}/{job.epochs}" if job.epochs else "starting"
+
+
+def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:
+    """Return the best rows of the front as it stands during the search, on validation."""
+    table = Table(box=None, padding=(0, 1), title_justify="left", caption_justify="left")
+    table.title = "front on the validation split"
+    table.add_column("trial", justify="right")
+    for goal in study.objectives:
+        # as Text: rich would take a unit in brackets for markup
+        label = text.with_unit(goal.label, f"[{goal.unit}]") if goal.unit else goal.label
+        table.add_column(Text(label), justify="right")
+    table.add_column("parameters", no_wrap=True, overflow="ellipsis")
+    for row in rows[:MOST_ROWS]:
+        values = [text.number(row.objectives[goal.metric]) for goal in study.objectives]
+        table.add_row(str(row.number), *values, Text(text.params(row.params, " ")))
+    if len(rows) > MOST_ROWS:
+        table.caption = f"and {len(rows) - MOST_ROWS} more on the front"
+    return table
+
+
+@contextmanager
+def console_display(study: Study, name: str, stream: TextIO) -> Iterator[Display]:
+    """Yield the display that fits ``stream``: live on a terminal, else plain lines without codes.
+
+    Args:
+        study: What runs.
+        name: Name of the sweep.
+        stream: Usually standard output.
+    """
+    console = Console(file=stream)
+    # asked of the stream itself: FORCE_COLOR makes rich take a log for a terminal
+    if not stream.isatty() or console.is_dumb_terminal:
+        yield LineDisplay(stream, SystemClock())
+        return
+    display = LiveDisplay(study, name, console, SystemClock())
+    with display.live:
+        yield display

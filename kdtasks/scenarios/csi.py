@@ -130,7 +130,8 @@ def unit_power(matrix_NAC: Complex) -> Complex:
     Raises:
         DataError: If a sample has no power or is not finite.
     """
-    norm_N11 = np.linalg.norm(matrix_NAC, axis=(1, 2), keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):  # what these warn of is refused below
+        norm_N11 = np.linalg.norm(matrix_NAC, axis=(1, 2), keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(norm_N11) & (norm_N11 > 0.0)))
     if bad.size:
         raise DataError(

@@ -76,12 +76,15 @@ class CsiData:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the data. Files of the user's own count with their content."""
+        """Identity of the data. Files of the user's own count by content, not by place."""
         geometry: Mapping[str, Any] = {}
         if self.scenario in CSI_SITES:
             geometry = asdict(CSI_SITES[self.scenario])
+        elif self.scenario in TR38901:
+            geometry = {"preset": TR38901[self.scenario].fingerprint}
         files = {path.name: file_sha256(path) for path in self._files()}
-        return fingerprint({"layout": LAYOUT, **asdict(self), "site": geometry, "files": files})
+        settings = {**asdict(self), "data_path": ""}
+        return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
 
     def _files(self) -> list[Path]:
         path = Path(self.data_path)

@@ -1,0 +1,62 @@
+# kdsweep: `make` explains the targets.
+#
+# pip and not uv, on purpose. Without a GPU, torch should come as its CPU build, 2.13.0+cpu; the build
+# without a suffix brings gigabytes of CUDA packages. pip takes the CPU build wherever its own
+# configuration (pip.conf, PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL) offers one, because 2.13.0+cpu sorts
+# above 2.13.0. uv does not read that configuration. The pin in constraints.txt keeps a later 2.13.x
+# without CPU build from winning.
+
+PYTHON ?= python3
+STUDY ?= csi-feedback
+ARGS ?=
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install sweep test fast format clean
+
+help:
+	@echo 'make sweep    set up .venv if need be, run the study csi-feedback, write its report'
+	@echo '              other studies: make sweep STUDY=csi-tables-short ARGS="--time 5m"'
+	@echo 'make test     set up .venv if need be, then the whole gate: ruff, mypy, all tests'
+	@echo 'make fast     the gate without the slow tests'
+	@echo 'make format   let ruff format the code'
+	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'
+	@echo 'make clean    remove .venv'
+	@echo
+	@echo 'Once installed, everything works offline. The command is $(BIN)/kdsweep; try --help.'
+
+# Made anew only when what is to be installed has changed.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and \
+	  sys.exit("kdsweep needs Python 3.11 or newer; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED)
+
+sweep: $(INSTALLED)
+	$(BIN)/kdsweep run $(STUDY) $(ARGS)
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+fast: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m 'not slow'
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv

@@ -18,7 +18,6 @@ from analysis.ranking import column, records
 
 MOST_PAIRS = 6
 _DPI = 150
-_TITLE_NOTE = " (open diamonds: test)"
 
 
 def write_png(frames: SweepFrames, path: Path) -> None:
@@ -125,4 +124,4 @@ def _add_legend(figure: Figure) -> None:
 
 def _plain(title: str) -> str:
     # matplotlib reads $...$ as mathematics and knows no HTML entities
-    return html.unescape(title).removesuffix(_TITLE_NOTE).replace("$", r"\$")
+    return html.unescape(title).replace("$", r"\$")

@@ -68,11 +68,13 @@ class HtmlTable:
 def front_table(frames: SweepFrames) -> HtmlTable:
     """Return the front: trial, method, parameters, validation, test with interval, costs."""
     rows, costs = front_rows(frames), cost_metrics(frames)
+    goals = frames.study.objectives
     names = list(dict.fromkeys(name for row in rows for name in row["params"]))
     headings = [Heading("trial"), Heading("method", numeric=False)]
     headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
-    for objective in frames.study.objectives:
-        headings += _objective_headings(objective)
+    tested = any(row["test"] for row in rows)
+    for goal in goals:
+        headings += _objective_headings(goal) if tested else _objective_headings(goal)[:1]
     headings += [_cost_heading(name) for name in costs]
     return HtmlTable(
         tuple(headings),
@@ -81,7 +83,11 @@ def front_table(frames: SweepFrames) -> HtmlTable:
                 _number(row["trial"]),
                 Cell(row["method"], row["method"], row["method"]),
                 *(_param(row["params"].get(name)) for name in names),
-                *(cell for o in frames.study.objectives for cell in _objective_cells(o, row)),
+                *(
+                    cell
+                    for o in frames.study.objectives
+                    for cell in _objective_cells(o, row, tested=tested)
+                ),
                 *(_number(row[name]) for name in costs),
             )
             for row in rows
@@ -165,7 +171,7 @@ def paper_html_table(table: PaperTable) -> HtmlTable:
     headings = [Heading("", numeric=False)]
     for wanted in table.columns:
         headings += [
-            Heading(wanted.label, "here, mean ± 95 %"),
+            Heading(wanted.label, "here ± 95 %"),
             Heading("seeds"),
             Heading("paper", wanted.label),
             Heading("difference", "here − paper"),
@@ -188,15 +194,15 @@ def _objective_headings(objective: Objective) -> list[Heading]:
     unit = f"[{objective.unit}]" if objective.unit else ""
     headings = [Heading(objective.label, f"{unit} {split_label(objective)}".strip())]
     if test_metric(objective) is not None:
-        headings.append(Heading(objective.label, f"{unit} test, mean ± 95 %".strip()))
+        headings.append(Heading(objective.label, f"{unit} test ± 95 %".strip()))
         headings.append(Heading("seeds", "test"))
     return headings
 
 
-def _objective_cells(objective: Objective, row: dict[str, Any]) -> list[Cell]:
+def _objective_cells(objective: Objective, row: dict[str, Any], *, tested: bool) -> list[Cell]:
     metric = test_metric(objective)
     cells = [_measured(objective.metric, row[objective.metric])]
-    if metric is not None:
+    if tested and metric is not None:
         found = row["test"].get(metric)
         seeds = 0 if found is None else found["seeds"]
         value = None if found is None else Interval(found["mean"], found["half_width"], seeds)

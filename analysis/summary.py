@@ -71,8 +71,9 @@ def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
     size = len(front_trials(frames))
     goals = " and ".join(objective.label for objective in frames.study.objectives)
     are = "is" if size == 1 else "are"
+    why = "no other trial is as good in all of them and better in one"
     done = plural(number["COMPLETE"], "finished trial")
-    return f"Of {done}, {size} {are} on the front of {goals}: no other trial is better in all."
+    return f"Of {done}, {size} {are} on the front of {goals}: {why}."
 
 
 def _best(frames: SweepFrames, best: Row) -> str:

@@ -125,9 +125,10 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     _add_front(figure, frames, pair)
     _add_tests(figure, frames, pair)
     add_references(figure, frames, pair.x, pair.y)
+    tested = bool(test_points(frames, pair))
     figure.update_layout(
-        xaxis=axis(axis_title(pair.x), log=pair.x.scale == "log"),
-        yaxis=axis(axis_title(pair.y), log=pair.y.scale == "log"),
+        xaxis=axis(axis_title(pair.x, with_test=tested), log=pair.x.scale == "log"),
+        yaxis=axis(axis_title(pair.y, with_test=tested), log=pair.y.scale == "log"),
     )
     return styled(figure, height=HEIGHT_PX)
 

@@ -84,7 +84,7 @@ def history_figure(frames: SweepFrames) -> go.Figure:
     figure.update_layout(
         xaxis=axis("trial"),
         yaxis=axis(
-            axis_title(objective).removesuffix(" (open diamonds: test)"),
+            axis_title(objective),
             log=objective.scale == "log",
         ),
     )

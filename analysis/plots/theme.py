@@ -47,12 +47,18 @@ def _methods(frames: SweepFrames) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def axis_title(objective: Objective) -> str:
-    """Return label, unit and split, for example ``NMSE [dB], validation``; escaped."""
+def axis_title(objective: Objective, *, with_test: bool = False) -> str:
+    """Return label, unit and split, for example ``NMSE [dB], validation``; escaped.
+
+    Args:
+        objective: What the axis shows.
+        with_test: Whether test results stand on the same axis.
+    """
     unit = f" [{objective.unit}]" if objective.unit and objective.unit != objective.label else ""
     split = split_label(objective)
     title = html.escape(objective.label + unit) + (f", {split}" if split else "")
-    return f"{title} (open diamonds: test)" if test_metric(objective) else title
+    on_test = with_test and test_metric(objective) is not None
+    return f"{title} (open diamonds: test)" if on_test else title
 
 
 def hover(row: Mapping[str, Any], frames: SweepFrames) -> str:

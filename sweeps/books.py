@@ -71,7 +71,7 @@ class Books:
             self._warned = True
 
     def give_up(self) -> None:
-        """Close the sweep's run after an error of the engine or of its user."""
+        """Close the sweep's run after an error."""
         with suppress(TrackingError):
             self.tracker.end("FAILED", self.clock.epoch_ms())
 

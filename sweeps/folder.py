@@ -13,6 +13,9 @@ from kdtasks.errors import ConfigError, UserError
 MIN_FREE_BYTES = 1 << 30
 """A sweep of the default study writes tens of megabytes; Ray's object store may spill more."""
 
+RESERVED = ("cache", "artifacts")
+"""Folders of a home that are no sweeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class SweepFolder:
@@ -55,6 +58,11 @@ class SweepFolder:
         return self.path / "artifacts"
 
     @property
+    def shared_artifacts(self) -> Path:
+        """Root of MLflow's artifacts when several sweeps share a database of the user's own."""
+        return self.path.parent / "artifacts"
+
+    @property
     def scratch(self) -> Path:
         """What Ray Tune writes while it runs; removed afterwards."""
         return self.path / ".tune"
@@ -81,7 +89,7 @@ def check_new(home: Path, name: str) -> SweepFolder:
     Raises:
         UserError: If the name is taken or no folder name, or home is not writable or nearly full.
     """
-    if not name or Path(name).name != name or name.startswith(".") or name == "cache":
+    if not name or Path(name).name != name or name.startswith(".") or name in RESERVED:
         raise ConfigError(f"{name!r} cannot name a sweep; use letters, digits and dashes")
     folder = SweepFolder(home.resolve() / name)
     if folder.path.exists():

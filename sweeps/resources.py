@@ -7,7 +7,7 @@ from typing import Any
 
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.errors import ConfigError
-from kdtasks.task import Arrays, KDTask
+from kdtasks.task import Arrays, KDTask, ScenarioData
 from search_spaces.study import Study
 from sweeps.display import Display
 from sweeps.pool import Handle, Pool
@@ -130,21 +130,31 @@ class Resources:
         return ""
 
 
-def load_scenarios(
-    needs: tuple[Need, ...], task: KDTask, *, cache: Path, pool: Pool, display: Display
-) -> Resources:
-    """Load every scenario and place its training and validation split where workers read them.
+def load_data(
+    needs: tuple[Need, ...], task: KDTask, *, cache: Path, display: Display
+) -> dict[str, ScenarioData]:
+    """Load every scenario, by fingerprint.
 
     Raises:
         DataError: If data are missing or damaged.
     """
-    scenarios = {}
-    for key, need in by_scenario(needs).items():
-        data = task.load_scenario(need.params, cache_dir=cache, progress=display.data_progress)
-        scenarios[key] = Scenario(
+    return {
+        key: task.load_scenario(need.params, cache_dir=cache, progress=display.data_progress)
+        for key, need in by_scenario(needs).items()
+    }
+
+
+def share_data(
+    needs: tuple[Need, ...], loaded: Mapping[str, ScenarioData], pool: Pool
+) -> Resources:
+    """Place the training and validation splits where workers read them; keep the test splits."""
+    scenarios = {
+        key: Scenario(
             train=pool.put(dict(data.train)),
             val=pool.put(dict(data.val)),
             test=dict(data.test),
             provenance=data.provenance,
         )
+        for key, data in loaded.items()
+    }
     return Resources(needs=needs, scenarios=scenarios)

@@ -13,9 +13,10 @@ from ray import tune
 
 from analysis.frames import read_sweep
 from analysis.report import build_report
+from kdtasks.task import ScenarioData
 from search_spaces.study import Study
 from sweeps.books import Books, counts
-from sweeps.clock import Clock, SystemClock
+from sweeps.clock import SystemClock
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
 from sweeps.environment import describe_environment, engine_environment, usable_cores
@@ -26,7 +27,7 @@ from sweeps.ledger import Ledger
 from sweeps.pool import Handle, Job
 from sweeps.preflight import Plan, check_slots, check_study
 from sweeps.proposals import Proposals
-from sweeps.resources import Resources, load_scenarios
+from sweeps.resources import Resources, load_data, share_data
 from sweeps.search import SessionCallback, SessionSearcher, make_sampler
 from sweeps.session import SearchSession
 from sweeps.summary import SweepSummary
@@ -117,6 +118,7 @@ class _Run:
     folder: SweepFolder
     tracking_uri: str
     slots: int
+    data: dict[str, ScenarioData]
     books: Books
     display: Display
     interrupts: Interrupts
@@ -124,17 +126,9 @@ class _Run:
     utilisation: Utilisation
 
     def prepare(self) -> Resources:
-        """Load data and make teachers available."""
-        self.display.phase("data")
-        resources = load_scenarios(
-            self.plan.needs,
-            self.plan.task,
-            cache=self.folder.scenarios,
-            pool=self.pool,
-            display=self.display,
-        )
-        provenance = {key: s.provenance for key, s in resources.scenarios.items()}
-        self.books.attach("provenance.json", provenance)
+        """Share the data and make teachers available."""
+        resources = share_data(self.plan.needs, self.data, self.pool)
+        self.data.clear()  # workers read the copy in the object store; one copy is enough
         self.display.phase("teachers")
         with self.interrupts.deferred():
             prepare_teachers(
@@ -258,37 +252,57 @@ def run_study(
         display: Watches.
 
     Raises:
-        UserError: If the study cannot run as it is, before anything is started; or if data or a
-            teacher cannot be had, or MLflow does not answer.
+        UserError: If the study cannot run as it is, its data cannot be had or MLflow does not
+            answer, before anything is started; or if a teacher cannot be trained.
         StudyError: If a parameter that decides on data or teacher has no end of values.
     """
     plan = check_study(study)
     wanted = check_slots(slots, usable_cores())
     folder = check_new(home, name)
-    clock = SystemClock()
     create(folder, study.text)
+    try:
+        run = _open(study, plan, folder, tracking_uri, wanted, display)
+    except BaseException:
+        shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
+        raise
+    return _run(run)
+
+
+def _open(
+    study: Study,
+    plan: Plan,
+    folder: SweepFolder,
+    tracking_uri: str | None,
+    slots: int,
+    display: Display,
+) -> _Run:
+    """Load the data, then open the books: a sweep without its data leaves nothing behind."""
+    clock, interrupts = SystemClock(), Interrupts()
+    display.phase("data")
+    data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
     ledger = Ledger.create(folder.journal, study)
     tracker = Tracker.start(folder, tracking_uri, study, clock.epoch_ms())
     books = Books(study, ledger, tracker, clock, display)
-    interrupts = Interrupts()
-    run = _Run(
+    books.attach("environment.json", describe_environment(slots))
+    books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
+    tracker.files([folder.study], "")
+    return _Run(
         study=study,
         plan=plan,
         folder=folder,
         tracking_uri=tracking_uri or folder.tracking_uri,
-        slots=wanted,
+        slots=slots,
+        data=data,
         books=books,
         display=display,
         interrupts=interrupts,
-        pool=RayPool(wanted, interrupts.requested),
-        utilisation=Utilisation(wanted, clock),
+        pool=RayPool(slots, interrupts.requested),
+        utilisation=Utilisation(slots, clock),
     )
-    books.attach("environment.json", describe_environment(wanted))
-    tracker.files([folder.study], "")
-    return _run(run, clock)
 
 
-def _run(run: _Run, clock: Clock) -> SweepSummary:
+def _run(run: _Run) -> SweepSummary:
+    clock = run.books.clock
     started_s = clock.elapsed_s()
     ended, interrupted = "", False
     try:

@@ -16,6 +16,8 @@ from typing import Any
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # A bar per downloaded file would tear the live display.
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+# By default a server that does not answer is asked again for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -112,7 +114,7 @@ def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, 
         if len(parents) != 1:
             raise ConfigError(f"MLflow has {len(parents)} sweeps called {folder.name}, not one")
         return _facts(parents[0]), _children(client, parents[0])
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
         raise UserError(f"MLflow cannot be read: {error}") from error
 
 
@@ -153,7 +155,8 @@ class Tracker:
                 raise ConfigError(
                     f"MLflow has a sweep {folder.name} already; choose another --name"
                 )
-            experiment_id = _experiment(client, folder, study.name, local=tracking_uri is None)
+            root = _artifact_root(folder, tracking_uri)
+            experiment_id = _experiment(client, study.name, root)
             run = client.create_run(
                 experiment_id,
                 start_time=started_ms,
@@ -164,8 +167,8 @@ class Tracker:
                     "mlflow.note.content": f"{study.title}\n\n{study.description}".strip(),
                 },
             )
-        except MlflowException as error:
-            raise UserError(f"MLflow cannot be written to: {error}") from error
+        except (MlflowException, OSError) as error:
+            raise UserError(f"MLflow cannot be written to at {tracking_uri}: {error}") from error
         return cls(client, experiment_id, run.info.run_id)
 
     def write(self, child: ChildRun) -> None:
@@ -245,10 +248,20 @@ class Tracker:
         self._client.set_terminated(self._run_id, status=status, end_time=time_ms)
 
 
-def _experiment(client: MlflowClient, folder: SweepFolder, name: str, *, local: bool) -> str:
+def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:
+    """Return where artifacts go; None leaves it to the server."""
+    if tracking_uri is None:
+        return folder.artifacts.as_uri()
+    if tracking_uri.startswith(("http://", "https://", "databricks")):
+        return None
+    # MLflow would put those of a database into the current directory. One database may hold several
+    # sweeps, so they are kept beside the sweeps' folders and outlive each of them.
+    return folder.shared_artifacts.as_uri()
+
+
+def _experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
     """Return the experiment of a study: its sweeps can then be compared in one table."""
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    root = folder.artifacts.as_uri() if local else None
-    return str(client.create_experiment(name, artifact_location=root))
+    return str(client.create_experiment(name, artifact_location=artifact_root))

@@ -18,7 +18,7 @@ from sweeps.ledger import Ledger
 from sweeps.pool import Handle, Job
 from sweeps.preflight import check_study
 from sweeps.proposals import Proposals
-from sweeps.resources import Resources, load_scenarios
+from sweeps.resources import Resources, load_data, share_data
 from sweeps.search import make_sampler
 from sweeps.session import SearchSession
 from sweeps.teacher_store import TeacherStore
@@ -101,13 +101,9 @@ class Engine:
         self.ledger.use(make_sampler(self.study, 0))
         self.books = Books(self.study, self.ledger, self.tracker, self.clock, self.display)
         self.pool = LocalPool()
-        self.resources: Resources = load_scenarios(
-            plan.needs,
-            plan.task,
-            cache=self.folder.scenarios,
-            pool=self.pool,
-            display=self.display,
-        )
+        cache = self.folder.scenarios
+        data = load_data(plan.needs, plan.task, cache=cache, display=self.display)
+        self.resources: Resources = share_data(plan.needs, data, self.pool)
         self.task = plan.task
 
     def teach(self) -> None:

@@ -112,7 +112,7 @@ def test_a_taken_name_is_refused(tmp_path: Path) -> None:
         create(folder, "text")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", ".hidden", "cache"])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", ".hidden", "cache", "artifacts"])
 def test_a_name_must_be_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="cannot name a sweep"):
         check_new(tmp_path, name)

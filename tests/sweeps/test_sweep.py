@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from toy_study import toy_study
+from toy_task import ToyTask
 
 from analysis import layout
 from analysis.frames import read_sweep
 from kdtasks.config import Value
-from kdtasks.errors import ConfigError
+from kdtasks.errors import ConfigError, DataError
 from sweeps.display import SilentDisplay
 from sweeps.ledger import Ledger
 from sweeps.records import TrialState
@@ -204,6 +205,25 @@ def test_verify_finds_a_lost_report_and_an_open_sweep(sweep: SweepSummary, tmp_p
 def test_verify_wants_a_sweep(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         verify_sweep(tmp_path / "nothing")
+
+
+def test_a_sweep_without_its_data_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_scenario(self, params, *, cache_dir, progress):  # type: ignore[no-untyped-def]
+        raise DataError("site.mat is truncated")
+
+    monkeypatch.setattr(ToyTask, "load_scenario", load_scenario)
+    with pytest.raises(DataError, match="truncated"):
+        run_study(
+            sweep_study(),
+            name="toy",
+            home=tmp_path,
+            tracking_uri=None,
+            slots=1,
+            display=SilentDisplay(),
+        )
+    assert not (tmp_path / "toy").exists()
 
 
 class StopsAtThird(SilentDisplay):

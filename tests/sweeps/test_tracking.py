@@ -1,0 +1,87 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toy_study import toy_study
+
+from analysis import layout
+from kdtasks.errors import ConfigError, UserError
+from sweeps.children import ChildRun
+from sweeps.folder import SweepFolder, check_new, create
+from sweeps.tracking import Tracker, read_runs
+
+pytestmark = [
+    pytest.mark.slow,  # MLflow makes 65 tables
+    pytest.mark.timeout(60),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
+]
+
+CHILD = ChildRun(
+    key="trial/0",
+    name="trial 0",
+    status="FINISHED",
+    params={"width": 2, "x": 0.1, "log": True, **{f"p{i}": i for i in range(120)}},
+    metrics={"val_nmse_db": -5.25, **{f"m{i}": float(i) for i in range(230)}},
+    tags={layout.ROLE: layout.ROLE_TRIAL, layout.CHILD_KEY: "trial/0"},
+    started_ms=1000,
+    ended_ms=2000,
+)
+
+
+def make(home: Path, name: str = "one") -> SweepFolder:
+    folder = check_new(home, name)
+    create(folder, toy_study().text)
+    return folder
+
+
+def test_a_run_comes_back_whole_and_writing_it_again_changes_nothing(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
+    tracker.write(CHILD)
+    tracker.write(CHILD)
+    tracker.write_missing(CHILD)
+    tracker.write(replace(CHILD, metrics={**CHILD.metrics, "test_nmse_db": -5.0}))
+    tracker.end("FINISHED", 3000)
+    parent, [run] = read_runs(folder, None)
+    assert (parent.status, run.status) == ("FINISHED", "FINISHED")
+    assert run.params == {name: str(value) for name, value in CHILD.params.items()}
+    assert run.metrics == {**CHILD.metrics, "test_nmse_db": -5.0}
+    assert run.tags["mlflow.parentRunId"] == parent.run_id
+    assert tracker._client.get_metric_history(run.run_id, "val_nmse_db")[0].timestamp == 2000
+
+
+def test_a_database_of_the_users_own_holds_several_sweeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'shared.db'}"
+    home = tmp_path / "home"
+    for name in ("one", "two"):
+        tracker = Tracker.start(make(home, name), uri, toy_study(), started_ms=0)
+        tracker.write(CHILD)
+        tracker.text("note.txt", name)
+    for name in ("one", "two"):
+        _, runs = read_runs(SweepFolder(home / name), uri)
+        assert len(runs) == 1
+    with pytest.raises(ConfigError, match="has a sweep one already; choose another --name"):
+        Tracker.start(SweepFolder(home / "one"), uri, toy_study(), started_ms=0)
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mlflow\.db does not exist"):
+        read_runs(SweepFolder(tmp_path / "nothing"), None)
+    folder = make(tmp_path)
+    Tracker.start(folder, None, toy_study(), started_ms=0)
+    renamed = SweepFolder(folder.path.rename(tmp_path / "renamed"))
+    with pytest.raises(ConfigError, match="MLflow has 0 sweeps called renamed"):
+        read_runs(renamed, None)
+
+
+def test_a_uri_that_leads_nowhere_is_the_users_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    uri = f"sqlite:///{tmp_path / 'file' / 'runs.db'}"
+    with pytest.raises(UserError, match="MLflow"):
+        Tracker.start(make(tmp_path), uri, toy_study(), started_ms=0)
+    with pytest.raises(UserError, match="MLflow"):
+        Tracker.start(make(tmp_path, "two"), "gopher://server", toy_study(), started_ms=0)

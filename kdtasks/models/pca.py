@@ -18,9 +18,10 @@ def pca_reconstruction(train: Float, code_length: int, *targets: Float) -> list[
     Returns:
         Reconstructions, one per target, of the same shape.
     """
-    # Exact, and fast where there are more samples than entries.
-    code = PCA(n_components=code_length, svd_solver="covariance_eigh")
-    code.fit(train.reshape(len(train), -1))
+    flat_NK = train.reshape(len(train), -1)
+    # Exact, and fast where there are more samples than entries. N samples span no more than N.
+    code = PCA(n_components=min(code_length, *flat_NK.shape), svd_solver="covariance_eigh")
+    code.fit(flat_NK)
     return [
         code.inverse_transform(code.transform(target.reshape(len(target), -1)))
         .reshape(target.shape)

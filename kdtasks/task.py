@@ -133,6 +133,9 @@ class KDTask(ABC):
     """Parameters that decide which data and which teacher a trial needs. In a search space they
     must be finite choices, because data and teachers are made before the first trial."""
 
+    baseline_parameters: ClassVar[frozenset[str]]
+    """Parameters that decide the baselines of a scenario; a subset of the above."""
+
     @abstractmethod
     def complete(self, params: Params) -> dict[str, Value]:
         """Return ``params`` checked and with defaults filled in, in a fixed order.

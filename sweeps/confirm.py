@@ -13,7 +13,7 @@ from sweeps.folder import SweepFolder
 from sweeps.front import ranked, standings
 from sweeps.pool import Handle, Job, Pool
 from sweeps.records import JobRecord, TrialRecord, TrialState
-from sweeps.resources import Resources, by_teacher, need_of
+from sweeps.resources import Resources, by_baselines, by_teacher, need_of
 from sweeps.teachers import teacher_key
 from sweeps.worker import (
     Event,
@@ -120,12 +120,12 @@ class Confirmation:
                 args=(self.study.task, dict(need.params), teacher, test),
             )
             yield job, _draft(job, teacher_key(key), need.params)
-        for index, need in enumerate(self.resources.needs):
+        for key, need in by_baselines(self.resources.needs, self.task).items():
             scenario = self.resources.scenarios[need.scenario]
             args = (scenario.train, scenario.val, tests[need.scenario], dict(scenario.provenance))
             job = Job(
                 kind="baseline",
-                key=f"{need.scenario}-{index}",
+                key=key,
                 function=assess_baselines,
                 args=(self.study.task, dict(need.params), *args),
             )

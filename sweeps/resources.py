@@ -90,6 +90,15 @@ def by_teacher(needs: Iterable[Need]) -> dict[str, Need]:
     return found
 
 
+def by_baselines(needs: Iterable[Need], task: KDTask) -> dict[str, Need]:
+    """Return the first need of each set of baselines: scenario and what the task says decides."""
+    found: dict[str, Need] = {}
+    for need in needs:
+        deciding = {n: need.params[n] for n in task.baseline_parameters if n in need.params}
+        found.setdefault(fingerprint({"scenario": need.scenario, "params": deciding}), need)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenario:
     """A loaded scenario.

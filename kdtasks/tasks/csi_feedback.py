@@ -94,6 +94,8 @@ class CsiFeedback(KDTask):
         "seed",
     }
 
+    baseline_parameters = frozenset({"compression"})
+
     def complete(self, params: Params) -> dict[str, Value]:
         settings = resolve(params)
         _data(settings)

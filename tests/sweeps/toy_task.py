@@ -50,6 +50,7 @@ class ToyTask(KDTask):
         "payload_bits": MetricInfo(unit="bit", direction="minimize", description="feedback"),
     }
     resource_parameters = frozenset({"method", "compression", "teacher_seed"})
+    baseline_parameters = frozenset({"compression"})
 
     def complete(self, params: Params) -> dict[str, Value]:
         for name in params:

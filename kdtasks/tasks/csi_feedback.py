@@ -119,7 +119,7 @@ class CsiFeedback(KDTask):
             "scenario": self.scenario_fingerprint(params),
             "light": asdict(settings.light_shape) if settings.light_teacher else {},
             "epochs": settings.epochs if settings.light_teacher else settings.teacher_epochs,
-            "rate": settings.learning_rate if settings.light_teacher else settings.teacher_rate,
+            "rate": settings.teacher_rate,
             "batch_size": settings.batch_size,
             "compression": settings.compression,
             "decoder_width": settings.decoder_width,
@@ -167,7 +167,7 @@ class CsiFeedback(KDTask):
         plan = replace(
             _plan(settings),
             epochs=settings.epochs if light else settings.teacher_epochs,
-            learning_rate=settings.learning_rate if light else settings.teacher_rate,
+            learning_rate=settings.teacher_rate,
         )
         seed = settings.teacher_seed
         pictures = torch.cat([as_tensor(part) for part in train.values()])

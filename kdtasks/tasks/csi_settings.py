@@ -16,7 +16,7 @@ MethodName = Literal["vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd",
 class CsiSettings(BaseModel):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     preset: Literal["quick", "small", "paper"] = "quick"
     scenario: str = "site-umi-los"
@@ -139,6 +139,7 @@ def _inactive(settings: CsiSettings) -> dict[str, str]:
             settings.method != "vanilla" and not settings.light_teacher,
             "methods with a CRNet teacher",
         ),
+        "teacher_rate": (settings.method != "vanilla", "methods with a teacher"),
         "teacher_seed": (settings.method != "vanilla", "methods with a teacher"),
         "encoder_depth": (settings.encoder == "light", "encoder light"),
         "encoder_width": (
@@ -154,7 +155,6 @@ def _inactive(settings: CsiSettings) -> dict[str, str]:
         "temperature": "alpha",
         "soft_scale": "alpha",
         "finetune_rate": "finetune_epochs",
-        "teacher_rate": "teacher_epochs",
         "encoder_factorised": "encoder_kernel",
     }
     owners |= {name: owners[other] for name, other in same.items()}
@@ -194,11 +194,7 @@ def resolve(params: Params) -> CsiSettings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
-    entries = 2 * settings.num_antennas * settings.num_subcarriers
-    if entries % settings.compression or settings.codeword_length < 1:
-        raise ConfigError(
-            f"compression={settings.compression} must divide the {entries} entries of a picture"
-        )
+    _sizes(settings)
     inactive = _inactive(settings)
     for name in sorted(MUST_FIT & inactive.keys() & params.keys()):
         raise ConfigError(
@@ -207,6 +203,18 @@ def resolve(params: Params) -> CsiSettings:
         )
     defaults = CsiSettings.model_validate(PRESETS[str(preset)])
     return settings.model_copy(update={name: getattr(defaults, name) for name in inactive})
+
+
+def _sizes(settings: CsiSettings) -> None:
+    entries = 2 * settings.num_antennas * settings.num_subcarriers
+    if entries % settings.compression or settings.codeword_length < 1:
+        raise ConfigError(
+            f"compression={settings.compression} must divide the {entries} entries of a picture"
+        )
+    if settings.batch_size > settings.num_train:
+        raise ConfigError(
+            f"batch_size={settings.batch_size} must be at most num_train={settings.num_train}"
+        )
 
 
 def completed(settings: CsiSettings) -> dict[str, Value]:

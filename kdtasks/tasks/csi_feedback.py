@@ -132,11 +132,12 @@ class CsiFeedback(KDTask):
         first = load_pictures(_data(settings), cache_dir=cache_dir, progress=progress)
         if not settings.second_scenario:
             return first
+        span = first.provenance.get("scaling_span")  # published pictures come scaled
         second = load_pictures(
             _second(settings),
             cache_dir=cache_dir,
             progress=progress,
-            scaling=Scaling(span=first.provenance["scaling_span"]),
+            scaling=None if span is None else Scaling(span=span),
         )
 
         def both(one: Arrays, other: Arrays) -> Arrays:

@@ -160,7 +160,7 @@ def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> N
 def ui(
     name: Name,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Default: the first free of 5000 to 5019.")
+        int | None, typer.Option(help="Default: the first free of 5000 to 5019.")
     ] = None,
     home: Home = RUNS,
 ) -> None:
@@ -247,7 +247,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]
-    sys.exit(_guarded(lambda: app(words, standalone_mode=False), debug=len(words) < len(given)))
+    sys.exit(
+        _guarded(
+            lambda: app(words, prog_name="kdsweep", standalone_mode=False),
+            debug=len(words) < len(given),
+        )
+    )
 
 
 def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:

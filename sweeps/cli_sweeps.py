@@ -117,8 +117,10 @@ def free_port(port: int | None) -> int:
         port: The one that is wanted; None for the first free one of ``UI_PORTS``.
 
     Raises:
-        ConfigError: If it is taken.
+        ConfigError: If it is taken, or there is no such port.
     """
+    if port is not None and not 1 <= port <= 65535:
+        raise ConfigError(f"--port must lie in [1, 65535], got {port}")
     for candidate in UI_PORTS if port is None else [port]:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             # as servers do: a port whose last connections are just fading is free

@@ -1,0 +1,205 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy_study import toy_study
+
+from kdtasks.errors import ConfigError
+from search_spaces.study import available, load_study, parse_study
+from sweeps.cli import app, main
+from sweeps.cli_run import make_importable, overrides
+from sweeps.cli_sweeps import UI_PORTS, free_name, free_port, sweep_lines
+from sweeps.folder import check_new, create
+from sweeps.ledger import Ledger
+
+ROOT = Path(__file__).resolve().parents[2]
+CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+COMMANDS = ["run", "front", "report", "verify", "ui", "list", "models", "studies", "studies show"]
+
+
+def kdsweep(capsys, *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    shown = capsys.readouterr()
+    return int(stop.value.code or 0), shown.out, shown.err
+
+
+def modules_after(*arguments: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED + CALL, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.split())
+
+
+def make_sweep(home: Path, name: str) -> None:
+    study = toy_study()
+    folder = check_new(home, name)
+    create(folder, study.text)
+    Ledger.create(folder.journal, study)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example(command, capsys):
+    code, out, _ = kdsweep(capsys, *command.split(), "--help")
+    assert code == 0
+    assert f"Example: kdsweep {command}" in out
+
+
+def test_no_command_is_without_test_of_its_help():
+    named = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert named | {"studies", "studies show"} == set(COMMANDS)
+
+
+def test_help_loads_nothing_slow():
+    heavy = {"numpy", "pandas", "pydantic", "mlflow", "optuna", "plotly", "torch", "ray"}
+    assert not heavy & modules_after("--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["run", "csi-feedbac"], "did you mean 'csi-feedback'"),
+        (["run", "missing.yaml"], "missing.yaml: cannot be read"),
+        (["run", "csi-feedback", "--trials", "0"], "must be at least 1, got 0"),
+        (["run", "csi-feedback", "--time", "soon"], "budget.time"),
+        (["run", "csi-feedback", "--set", "budget.trails=3"], "did you mean 'trials'?"),
+        (["run", "csi-feedback", "--set", "budget"], "budget"),
+        (["run", "csi-feedback", "--slots", "x"], "see kdsweep run --help"),
+        (["run"], "Missing argument 'STUDY'"),
+        (["front", "nothing"], "no sweep 'nothing'"),
+        (["report", "nothing"], "no sweep 'nothing'"),
+        (["verify", "nothing"], "no sweep 'nothing'"),
+        (["ui", "nothing"], "no sweep 'nothing'"),
+        (["studies", "show", "nothing"], "there is no study 'nothing'"),
+        (["models", "nothing"], "no task 'nothing'"),
+        (["models", "no.such.module:Task"], "cannot be imported"),
+        (["frunt"], "Did you mean 'front'"),
+    ],
+)
+def test_what_is_the_users_to_mend_is_told_in_one_line(
+    arguments, hint, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = kdsweep(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("kdsweep: ")
+    assert err.count("\n") == 1
+    assert hint in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_debug_works_anywhere(place):
+    arguments = ["studies", "show", "nothing"]
+    arguments.insert(place, "--debug")
+    with pytest.raises(ValueError, match="there is no study 'nothing'"):
+        main(arguments)
+
+
+def test_studies_are_listed_with_their_titles(capsys):
+    code, out, _ = kdsweep(capsys, "studies")
+    assert code == 0
+    assert all(name in out and title in out for name, title in available().items())
+
+
+@pytest.mark.parametrize("name", sorted(available()))
+def test_a_shown_study_can_be_saved_and_run(name, capsys):
+    _, out, _ = kdsweep(capsys, "studies", "show", name)
+    shown, shipped = parse_study(out, "saved.yaml"), load_study(name)
+    assert shown.space == shipped.space
+    assert shown.objectives == shipped.objectives
+    assert shown.search == shipped.search
+
+
+def test_an_empty_home_says_how_to_begin(capsys, tmp_path):
+    code, out, _ = kdsweep(capsys, "list", "--home", str(tmp_path / "none"))
+    assert code == 0
+    assert "kdsweep run" in out
+
+
+def test_a_damaged_sweep_hides_no_other(tmp_path, capsys):
+    for name in ("bad", "good"):
+        make_sweep(tmp_path, name)
+    (tmp_path / "bad" / "journal.log").unlink()
+    states = {sweep.name: sweep.state for sweep in sweep_lines(tmp_path)}
+    assert states["good"] == "without report"
+    assert "does not exist" in states["bad"]
+    code, out, _ = kdsweep(capsys, "list", "--home", str(tmp_path))
+    assert code == 0
+    assert "\x1b" not in out
+
+
+def test_without_its_own_database_a_sweep_asks_for_the_server(tmp_path, capsys):
+    make_sweep(tmp_path, "remote")
+    for command in ("front", "report", "ui"):
+        code, _, err = kdsweep(capsys, command, "remote", "--home", str(tmp_path))
+        assert code == 2
+        assert "--tracking-uri" in err
+
+
+def test_the_home_may_come_from_the_environment(tmp_path, capsys, monkeypatch):
+    make_sweep(tmp_path, "mine")
+    monkeypatch.setenv("KDSWEEP_HOME", str(tmp_path))
+    _, out, _ = kdsweep(capsys, "list")
+    assert "mine" in out
+
+
+def test_a_sweep_is_called_after_its_study_and_numbered(tmp_path):
+    assert free_name(tmp_path, "toy") == "toy"
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy-2").mkdir()
+    assert free_name(tmp_path, "toy") == "toy-3"
+
+
+def test_shorthands_win_over_settings():
+    settings = overrides(["budget.trials=5", "parameters.preset=small"], 7, "90s")
+    study = load_study("csi-feedback", settings)
+    assert (study.budget.trials, study.budget.time_s) == (7, 90.0)
+    assert study.parameters["preset"] == "small"
+
+
+def test_tasks_are_found_beside_their_study_but_shadow_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    first = list(sys.path)
+    make_importable(str(tmp_path / "study.yaml"))
+    assert sys.path[: len(first)] == first
+    assert str(tmp_path) in sys.path[len(first) :]
+
+
+def test_the_ui_takes_a_free_port_and_refuses_a_taken_one(tmp_path, capsys):
+    make_sweep(tmp_path, "mine")
+    (tmp_path / "mine" / "mlflow.db").touch()
+    assert free_port(None) in UI_PORTS
+    with pytest.raises(ConfigError, match=r"\[1, 65535\], got 70000"):
+        free_port(70000)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = str(server.getsockname()[1])
+        code, _, err = kdsweep(capsys, "ui", "mine", "--home", str(tmp_path), "--port", port)
+    assert code == 2
+    assert f"port {port} is taken" in err
+
+
+def test_models_prints_the_paper_s_counts(capsys):
+    code, out, _ = kdsweep(capsys, "models", "csi-feedback", "--json")
+    counts = {(row["model"], row["compression"]): row["ue_flops"] for row in json.loads(out)}
+    assert code == 0
+    # as published by Cui et al., to the unit
+    assert counts == {
+        ("CRNet", "1/16"): 11_407_232,
+        ("CRNet-SE", "1/16"): 601_984,
+        ("CRNet", "1/32"): 11_145_152,
+        ("CRNet-SE", "1/32"): 339_904,
+    }

@@ -1,0 +1,155 @@
+"""The commands as a person types them, on one real sweep of the toy task."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from toy_study import toy_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[2]
+CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+
+
+def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the sweep ``toy`` was run by `kdsweep run`; the task lies beside the study's file."""
+    folder = tmp_path_factory.mktemp("cli")
+    shutil.copy(Path(__file__).with_name("toy_task.py"), folder / "my_task.py")
+    study = yaml.safe_load(toy_study().text)
+    study["task"] = "my_task:ToyTask"
+    study["search"]["points"] = [{"flaw": "raise"}]
+    (folder / "toy.yaml").write_text(yaml.safe_dump(study))
+    done = call(folder, "run", "toy.yaml", "--trials", "4", "--slots", "1")
+    (folder / "shown.txt").write_text(done.stdout)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_run_says_where_everything_is(folder):
+    shown = (folder / "shown.txt").read_text()
+    assert "\x1b" not in shown
+    assert "toy: 3 trials finished, 1 failed" in shown
+    assert "the budget of trials is spent" in shown
+    assert "trial 0 failed: RuntimeError: the loss is not a number" in shown
+    assert f"report:    {Path('runs/toy/report/report.html')}" in shown
+    assert (folder / "runs" / "toy" / "report" / "report.html").is_file()
+    assert "ui toy" in shown.splitlines()[-1]
+
+
+def test_front_is_the_one_of_the_report(folder):
+    filed = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())
+    assert json.loads(call(folder, "front", "toy", "--json").stdout) == filed
+    table = call(folder, "front", "toy").stdout
+    assert table in (folder / "shown.txt").read_text()
+    assert all(f" {row['trial']} " in table for row in filed["front"])
+
+
+def test_report_is_written_anew(folder):
+    page = folder / "runs" / "toy" / "report" / "report.html"
+    page.unlink()
+    assert call(folder, "report", "toy").stdout.strip() == str(page.relative_to(folder))
+    assert page.stat().st_size > 0
+
+
+def test_verify_lists_every_difference(folder):
+    assert call(folder, "verify", "toy").returncode == 0
+    damaged = folder / "damaged" / "toy"
+    shutil.copytree(folder / "runs" / "toy", damaged)
+    with sqlite3.connect(damaged / "mlflow.db") as database:
+        database.execute("UPDATE latest_metrics SET value = value + 1 WHERE key = 'ue_flops'")
+    database.close()
+    done = call(folder, "verify", "toy", "--home", "damaged")
+    assert done.returncode == 1
+    assert done.stdout.count("metric ue_flops") >= 3
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["front", "report", "verify"])
+def test_reading_loads_neither_torch_nor_ray(command, folder):
+    done = call(folder, command, "toy", code=LOADED + CALL)
+    assert done.returncode == 0
+    loaded = set(done.stderr.split())
+    assert "analysis" in loaded
+    assert not {"torch", "ray"} & loaded
+
+
+def test_list_counts_the_trials(folder):
+    shown = call(folder, "list", code=LOADED + CALL)
+    assert shown.stdout.splitlines()[-1].split() == ["toy", "toy", "3", "1", "finished"]
+    assert not {"torch", "ray"} & set(shown.stderr.split())
+
+
+def ask(url: str, body: dict[str, object] | None = None) -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        url, data=data, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        return bytes(answer.read())
+
+
+def wait_for(url: str, server: subprocess.Popen[str]) -> None:
+    for _ in range(240):
+        assert server.poll() is None, "the server ended"
+        try:
+            ask(url)
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError("the server does not answer")
+
+
+def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-c", CALL, "ui", "toy", "--port", str(port)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_for(f"{address}/health", server)
+        api = f"{address}/api/2.0/mlflow"
+        found = json.loads(ask(f"{api}/experiments/search", {"max_results": 10}))
+        ids = [experiment["experiment_id"] for experiment in found["experiments"]]
+        runs = json.loads(ask(f"{api}/runs/search", {"experiment_ids": ids}))["runs"]
+        parent = next(run["info"] for run in runs if run["info"]["run_name"] == "toy")
+        assert len(runs) > 4
+        page = ask(f"{address}/get-artifact?path=report/report.html&run_uuid={parent['run_id']}")
+        assert page.lstrip().lower().startswith(b"<!doctype html")
+    finally:
+        os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
+        out, err = server.communicate(timeout=30)
+    assert out.startswith(f"MLflow UI of toy: {address}")
+    assert "Traceback" not in err

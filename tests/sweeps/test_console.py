@@ -1,0 +1,111 @@
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+from toy_study import ManualClock, toy_study
+
+from sweeps.console import LINE_EVERY_S, LineDisplay, LiveDisplay, SweepDisplay, console_display
+from sweeps.display import FrontRow
+
+ESCAPE = "\x1b"
+
+
+def front_row(number: int) -> FrontRow:
+    objectives = {"val_nmse_db": -12.5 + number, "ue_flops": 3000.0 - number}
+    return FrontRow(number=number, params={"method": "kd", "x": 0.25}, objectives=objectives)
+
+
+def play(display: SweepDisplay, clock: ManualClock) -> Iterator[None]:
+    """Show a sweep of two trials, and stop after each step."""
+    display.phase("data")
+    display.data_progress(5, 10, "samples")
+    yield
+    display.phase("teachers")
+    display.jobs_planned("teacher", 1)
+    clock.now_s += 10.0
+    display.job_reported("teacher", "0123abcd", 3, 12)
+    yield
+    display.job_finished("teacher", "0123abcd", "")
+    display.phase("search")
+    display.search_started(4, None, 1)
+    display.trial_started(0, {"method": "kd"})
+    clock.now_s += 10.0
+    display.trial_reported(0, 1, 2, {})
+    yield
+    display.trial_finished(0, {})
+    display.front([front_row(number) for number in range(11)], 7.125)
+    display.trial_failed(1, "its loss is nan\nsecond line")
+    clock.now_s += 10.0
+    display.trial_started(2, {"method": "vanilla"})
+    yield
+
+
+def test_lines_tell_the_whole_sweep_without_control_codes():
+    stream, clock = io.StringIO(), ManualClock()
+    for _ in play(LineDisplay(stream, clock), clock):
+        pass
+    shown = stream.getvalue()
+    assert ESCAPE not in shown
+    assert "\r" not in shown
+    assert "teacher 0123abcd epoch 3/12" in shown
+    assert "trial 1 failed: its loss is nan second line" in shown
+    assert "1 of 4 finished, 1 running, 1 failed, 11 on the front, hypervolume 7.125" in shown
+    assert all(line.startswith("[") for line in shown.splitlines())
+
+
+def test_lines_come_only_every_few_seconds():
+    stream, clock = io.StringIO(), ManualClock()
+    display = LineDisplay(stream, clock)
+    display.phase("search")
+    display.search_started(100, None, 1)
+    steps = 200
+    for step in range(steps):
+        clock.now_s = step * 0.1
+        display.trial_reported(0, 1, 2, {})
+    assert 2 <= len(stream.getvalue().splitlines()) <= 1 + steps * 0.1 / LINE_EVERY_S
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_picture_shows_what_there_is_at_any_width(width):
+    clock = ManualClock()
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    display = LiveDisplay(toy_study(), "toy-2", console, clock)
+    pictures = []
+    for _ in play(display, clock):
+        with console.capture() as capture:
+            console.print(display.render())
+        pictures.append(capture.get())
+    assert all("toy-2" in picture for picture in pictures)
+    assert all(len(line) <= width for picture in pictures for line in picture.splitlines())
+    assert "epoch 3/12  teacher 0123abcd" in pictures[1]
+    if width >= 80:
+        assert "NMSE\N{NO-BREAK SPACE}[dB]" in pictures[3]
+        assert "and 3 more on the front" in pictures[3]
+        assert "validation" in pictures[3]
+
+
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_a_log_is_no_terminal_whatever_the_environment_says(variable, monkeypatch):
+    monkeypatch.setenv(variable, "1")
+    stream = io.StringIO()
+    with console_display(toy_study(), "toy", stream) as display:
+        display.phase("report")
+    assert "writing the report" in stream.getvalue()
+    assert ESCAPE not in stream.getvalue()
+
+
+def test_a_terminal_gets_the_picture_and_is_left_clean(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    with console_display(toy_study(), "toy", stream) as display:
+        display.phase("search")
+        display.note("MLflow: no answer")
+    shown = stream.getvalue()
+    assert "searching" in shown
+    assert "MLflow: no answer" in shown
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor is back

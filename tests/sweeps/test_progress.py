@@ -1,0 +1,93 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_study import ManualClock
+
+from sweeps.progress import Progress, Running
+
+
+def searching(*, trials: int, limit_s: float | None = None, slots: int = 1) -> Progress:
+    progress = Progress(clock=ManualClock())
+    progress.enter("search")
+    progress.budget = (trials, limit_s, slots)
+    return progress
+
+
+def start(progress: Progress, number: int) -> None:
+    now_s = progress.clock.elapsed_s()
+    progress.trials[number] = Running(label="", started_s=now_s)
+
+
+def test_nothing_is_known_before_anything_was_reported():
+    progress = searching(trials=4)
+    start(progress, 0)
+    assert progress.left_s() is None
+    assert progress.share == 0.0
+
+
+def test_running_trials_promise_their_own_time_until_one_has_ended():
+    progress = searching(trials=3)
+    start(progress, 0)
+    progress.clock.now_s = 10.0
+    progress.trials[0].epoch, progress.trials[0].epochs = 1, 4
+    # 40 s a trial: 30 s are left of this one, two come
+    assert progress.left_s() == pytest.approx(30.0 + 2 * 40.0)
+
+
+def test_slots_share_what_is_left():
+    progress = searching(trials=10, slots=2)
+    for number in (0, 1):
+        start(progress, number)
+    progress.clock.now_s = 20.0
+    for number in (0, 1):
+        progress.end_trial(number, failed=False)
+        start(progress, number + 2)
+    assert progress.left_s() == pytest.approx((2 * 20.0 + 6 * 20.0) / 2)
+
+
+def test_the_limit_of_time_lets_running_trials_finish():
+    progress = searching(trials=1000, limit_s=60.0)
+    start(progress, 0)
+    progress.clock.now_s = 50.0
+    progress.end_trial(0, failed=False)
+    assert progress.left_s() == pytest.approx(10.0 + 50.0)
+    assert progress.share == pytest.approx(50.0 / 60.0)
+
+
+def test_a_trial_that_failed_is_spent_but_tells_no_time():
+    progress = searching(trials=2)
+    start(progress, 0)
+    progress.end_trial(0, failed=True)
+    progress.end_trial(1, failed=True)  # refused by its task: it never began
+    assert (progress.finished, progress.failed) == (0, 2)
+    assert progress.share == 1.0
+
+
+def test_jobs_go_on_as_fast_as_until_now():
+    progress = Progress(clock=ManualClock())
+    progress.enter("teachers")
+    progress.planned["teacher"] = 2
+    progress.jobs["teacher", "a"] = Running(label="", started_s=0.0, epoch=5, epochs=10)
+    progress.clock.now_s = 30.0
+    assert progress.share == pytest.approx(0.25)
+    assert progress.left_s() == pytest.approx(90.0)
+    progress.enter("confirm")
+    assert progress.share == 0.0
+
+
+@given(
+    st.lists(st.floats(0.1, 1e4), min_size=1, max_size=8),
+    st.integers(1, 40),
+    st.integers(1, 8),
+    st.one_of(st.none(), st.floats(1.0, 1e5)),
+)
+def test_more_slots_never_take_longer(durations_s, trials, slots, limit_s):
+    def left_s(slots: int) -> float:
+        progress = searching(trials=trials, limit_s=limit_s, slots=slots)
+        progress.durations_s = list(durations_s)
+        start(progress, 99)
+        found = progress.left_s()
+        assert found is not None
+        return found
+
+    assert 0.0 <= left_s(slots + 1) <= left_s(slots)

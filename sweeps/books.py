@@ -75,6 +75,12 @@ class Books:
         with suppress(TrackingError):
             self.tracker.end("FAILED", self.clock.epoch_ms())
 
+    def offer_views(self) -> list[tuple[str, str]]:
+        """Store ready-made views of the sweep in MLflow; return title and address of each."""
+        offered: list[tuple[str, str]] = []
+        self._try(lambda: offered.extend(self.tracker.offer_views(self.study)))
+        return offered
+
     def settle(self, utilisation: float) -> None:
         """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
 

@@ -48,6 +48,11 @@ class SweepFolder:
         return self.path / layout.WEIGHTS_DIR
 
     @property
+    def views(self) -> Path:
+        """Addresses of the ready-made views in MLflow's UI."""
+        return self.path / layout.VIEWS_FILE
+
+    @property
     def report(self) -> Path:
         """Folder of the report."""
         return self.path / layout.REPORT_DIR

@@ -29,11 +29,11 @@ from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import Study
 from sweeps.children import ChildRun, Status
 from sweeps.folder import SweepFolder
+from sweeps.mlflow_views import PARENT, views
 
 TrackingError = MlflowException
 """MLflow does not answer or refuses."""
 
-PARENT = "mlflow.parentRunId"
 MAX_ENTRIES = 100
 """Parameters, tags or metrics per request; servers refuse more than 100 parameters."""
 PAGE = 1000
@@ -242,6 +242,14 @@ class Tracker:
         """Attach files to the sweep, below ``folder``."""
         for path in paths:
             self._client.log_artifact(self._run_id, str(path), folder)
+
+    def offer_views(self, study: Study) -> list[tuple[str, str]]:
+        """Store ready-made views of the sweep; return the title and address of each."""
+        offered = []
+        for view in views(study, experiment_id=self._experiment_id, run_id=self._run_id):
+            self._client.set_experiment_tag(self._experiment_id, view.tag, view.state)
+            offered.append((view.title, view.fragment))
+        return offered
 
     def end(self, status: Status, time_ms: int) -> None:
         """Close the sweep's run."""

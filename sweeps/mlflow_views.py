@@ -40,7 +40,7 @@ class View:
 
 
 def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
-    """Yield the views of the sweep with this run: its front, its trials, its repetitions on test."""
+    """Yield the views of a sweep: its front, its trials, and its repetitions on the test split."""
     trial = _is(layout.ROLE, layout.ROLE_TRIAL)
     here = _is(PARENT, run_id)
     wanted = {

@@ -1,5 +1,6 @@
 """Run a study from its file to its report: Ray, its pool of workers, and the Tuner."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -283,6 +284,7 @@ def _open(
     ledger = Ledger.create(folder.journal, study)
     tracker = Tracker.start(folder, tracking_uri, study, clock.epoch_ms())
     books = Books(study, ledger, tracker, clock, display)
+    folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
     books.attach("environment.json", describe_environment(slots))
     books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
     tracker.files([folder.study], "")

@@ -1,0 +1,97 @@
+"""What the README shows is what works: its files are taken from it and run."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kdtasks.registry import load_task
+from search_spaces.study import Study, load_study
+from sweeps.cli import app
+from sweeps.preflight import check_study
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(?:python|yaml)\n# (?P<name>\S+)\n(?P<text>.*?)^```$", re.M | re.S)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The files of the README, where a reader would have saved them."""
+    for block in BLOCK.finditer(README):
+        (tmp_path / block["name"]).write_text(block["text"], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("beam_task", None)
+
+
+def drain(training):
+    """Return the reports of a training and what it came to."""
+    reports = []
+    while True:
+        try:
+            reports.append(next(training))
+        except StopIteration as stop:
+            return reports, stop.value
+
+
+def first_results(study: Study, cache: Path) -> list[dict[str, float]]:
+    """Train the first trial of every need of a study, as the engine does; return their metrics."""
+    task, found = load_task(study.task), []
+    for need in check_study(study).needs:
+        data = task.load_scenario(need.params, cache_dir=cache, progress=lambda *_: None)
+        assert data.provenance
+        teacher = None
+        if need.teacher is not None:
+            reports, teacher = drain(task.train_teacher(need.params, data.train, data.val))
+            assert reports
+            assert task.evaluate_teacher(need.params, teacher.weights, data.test)
+        reports, outcome = drain(task.train_student(need.params, data.train, data.val, teacher))
+        assert reports[-1].epoch == reports[-1].epochs == len(reports)
+        assert task.evaluate(need.params, outcome.weights, data.test)
+        found.append({**task.cost(need.params), **outcome.metrics})
+    return found
+
+
+def test_the_examples_are_complete(folder):
+    names = {"make_channels.py", "my-channels.yaml", "beam_task.py", "beams.yaml"}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+@pytest.mark.slow
+def test_own_data(folder):
+    exec(compile((folder / "make_channels.py").read_text(), "make_channels.py", "exec"), {})  # noqa: S102 - our own README
+    study = load_study("my-channels.yaml", ["parameters.encoder_epochs=1", "parameters.epochs=1"])
+    wanted = {objective.metric for objective in study.objectives}
+    assert all(wanted <= metrics.keys() for metrics in first_results(study, folder / "cache"))
+
+
+@pytest.mark.slow
+def test_own_task_and_study(folder):
+    study = load_study("beams.yaml", ["space.width.high=32"])
+    results = first_results(study, folder / "cache")
+    assert len(results) == 2
+    for metrics in results:
+        assert metrics.keys() >= {objective.metric for objective in study.objectives}
+        assert metrics["val_error"] < 90.0  # far below the 94 % of guessing
+
+
+def test_every_command_is_listed():
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    for command in [*commands, "studies", "studies show"]:
+        assert f"`kdsweep {command} " in README or f"`kdsweep {command}`" in README
+    shown = CliRunner().invoke(app, ["run", "--help"]).output
+    listed = README[README.index("| `kdsweep run STUDY`") :].splitlines()[0]
+    for option in re.findall(r"`(--[a-z-]+)", listed):
+        assert option in shown
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md"])
+def test_every_file_that_is_named_exists(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    text = BLOCK.sub("", text)
+    for path in re.findall(r"`((?:kdtasks|search_spaces|sweeps|analysis|tests)/[\w/.*-]+)`", text):
+        assert list(ROOT.glob(path.rstrip("/"))), f"{document} names {path}, which is not there"

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kdtasks.registry import load_task
+from kdtasks.task import KDTask
 from search_spaces.study import Study, load_study
 from sweeps.cli import app
 from sweeps.preflight import check_study
@@ -41,9 +42,11 @@ def drain(training):
 def first_results(study: Study, cache: Path) -> list[dict[str, float]]:
     """Train the first trial of every need of a study, as the engine does; return their metrics."""
     task, found = load_task(study.task), []
+    assert all(hasattr(task, name) for name in KDTask.__annotations__)
     for need in check_study(study).needs:
         data = task.load_scenario(need.params, cache_dir=cache, progress=lambda *_: None)
         assert data.provenance
+        assert isinstance(task.baselines(need.params, data), list)
         teacher = None
         if need.teacher is not None:
             reports, teacher = drain(task.train_teacher(need.params, data.train, data.val))

@@ -169,12 +169,15 @@ def ui(
     Only this machine can reach it; Ctrl-C ends it.
     """
     from sweeps.cli_output import line
-    from sweeps.cli_sweeps import database_uri, find_sweep, free_port, serve_ui
+    from sweeps.cli_sweeps import database_uri, find_sweep, free_port, serve_ui, view_lines
 
     folder = find_sweep(home, name)
     database_uri(folder, None)
     chosen = free_port(port)
-    line(f"MLflow UI of {name}: http://127.0.0.1:{chosen}  (ready in some 10 seconds; Ctrl-C ends)")
+    address = f"http://127.0.0.1:{chosen}"
+    line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")
+    for view in view_lines(folder, address):
+        line(view)
     sys.stdout.flush()
     serve_ui(folder, chosen)
 

@@ -1,5 +1,6 @@
 """The sweeps of a home, as commands see them; without Ray and torch."""
 
+import json
 import os
 import socket
 import sys
@@ -148,6 +149,14 @@ def ui_command(folder: Path, port: int) -> list[str]:
         # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly
         *("--uvicorn-opts", "--log-level warning --lifespan off"),
     ]
+
+
+def view_lines(folder: Path, address: str) -> Iterator[str]:
+    """Yield a line per ready-made view of a sweep in MLflow's UI; none if it has none."""
+    path = folder / layout.VIEWS_FILE
+    if path.is_file():
+        for title, fragment in json.loads(path.read_text(encoding="utf-8")):
+            yield f"  {title}: {address}/{fragment}"
 
 
 def serve_ui(folder: Path, port: int) -> NoReturn:

@@ -152,4 +152,5 @@ def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
         os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
         out, err = server.communicate(timeout=30)
     assert out.startswith(f"MLflow UI of toy: {address}")
+    assert f"the front: {address}/#/experiments/" in out
     assert "Traceback" not in err

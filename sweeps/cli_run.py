@@ -87,6 +87,8 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
     line("")
     if summary.report is not None:
         line(f"report:    {shown_path(summary.report)}")
+    elif summary.front:
+        line(f"report:    {_call('report', name, options)} writes one of what there is")
     line(f"MLflow UI: {_ui_hint(name, options)}")
     if summary.interrupted:
         return INTERRUPTED
@@ -96,6 +98,12 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
 def _ui_hint(name: str, options: RunOptions) -> str:
     if options.tracking_uri is not None:
         return f"{options.tracking_uri}, run {name}"
+    return _call("ui", name, options)
+
+
+def _call(command: str, name: str, options: RunOptions) -> str:
+    """Return how to call a command for this sweep."""
     default = Path(os.environ.get("KDSWEEP_HOME", "runs"))
     home = "" if options.home.resolve() == default.resolve() else f" --home {options.home}"
-    return f"{program()} ui {name}{home}"
+    server = "" if options.tracking_uri is None else f" --tracking-uri {options.tracking_uri}"
+    return f"{program()} {command} {name}{home}{server}"

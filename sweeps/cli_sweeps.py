@@ -28,7 +28,7 @@ class SweepLine:
         study: Its study.
         complete: Trials that finished.
         failed: Trials that failed.
-        state: ``finished``, ``without report`` (it runs, or was stopped), or what is wrong with it.
+        state: ``reported``, ``no report yet`` (it runs, or was stopped), or what is wrong with it.
     """
 
     name: str
@@ -107,7 +107,7 @@ def _sweep_line(folder: Path) -> SweepLine:
         study=study,
         complete=tally["trials_complete"],
         failed=tally["trials_failed"],
-        state="finished" if reported else "without report",
+        state="reported" if reported else "no report yet",
     )
 
 

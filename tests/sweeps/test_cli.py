@@ -133,7 +133,7 @@ def test_a_damaged_sweep_hides_no_other(tmp_path, capsys):
         make_sweep(tmp_path, name)
     (tmp_path / "bad" / "journal.log").unlink()
     states = {sweep.name: sweep.state for sweep in sweep_lines(tmp_path)}
-    assert states["good"] == "without report"
+    assert states["good"] == "no report yet"
     assert "does not exist" in states["bad"]
     code, out, _ = kdsweep(capsys, "list", "--home", str(tmp_path))
     assert code == 0

@@ -99,7 +99,7 @@ def test_reading_loads_neither_torch_nor_ray(command, folder):
 
 def test_list_counts_the_trials(folder):
     shown = call(folder, "list", code=LOADED + CALL)
-    assert shown.stdout.splitlines()[-1].split() == ["toy", "toy", "3", "1", "finished"]
+    assert shown.stdout.splitlines()[-1].split() == ["toy", "toy", "3", "1", "reported"]
     assert not {"torch", "ray"} & set(shown.stderr.split())
 
 

@@ -68,7 +68,8 @@ def test_the_examples_are_complete(folder):
 def test_own_data(folder):
     exec(compile((folder / "make_channels.py").read_text(), "make_channels.py", "exec"), {})  # noqa: S102 - our own README
     short = [f"parameters.{name}=1" for name in ("epochs", "encoder_epochs", "teacher_epochs")]
-    study = load_study("my-channels.yaml", short)
+    few = [f"parameters.num_{split}=200" for split in ("train", "val", "test")]
+    study = load_study("my-channels.yaml", [*short, *few])
     wanted = {objective.metric for objective in study.objectives}
     assert all(wanted <= metrics.keys() for metrics in first_results(study, folder / "cache"))
 

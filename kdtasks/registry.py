@@ -10,6 +10,9 @@ TASKS = {
     "csi-feedback": "kdtasks.tasks.csi_feedback:CsiFeedback",
 }
 
+FIELDS = ("name", "metrics", "resource_parameters", "baseline_parameters")
+"""Class attributes that every task sets; `kdtasks.task.KDTask` says what they mean."""
+
 
 def load_task(name: str) -> KDTask:
     """Return the task of that name.
@@ -35,4 +38,7 @@ def load_task(name: str) -> KDTask:
     if inspect.isabstract(task_class):
         missing = ", ".join(sorted(task_class.__abstractmethods__))
         raise ConfigError(f"task {name!r} lacks {missing}")
+    unset = [field for field in FIELDS if not hasattr(task_class, field)]
+    if unset:
+        raise ConfigError(f"task {name!r} does not set {', '.join(unset)}")
     return task_class()

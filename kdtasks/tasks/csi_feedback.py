@@ -12,21 +12,19 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count
 from kdtasks.methods import autoencoder_kd, encoder_kd, vanilla
-from kdtasks.methods.csi_job import Job, Method, Plan, Teacher
+from kdtasks.methods.csi_job import Job, Method, Teacher
 from kdtasks.methods.ip_encoder_kd import method as ip_encoder_kd
 from kdtasks.metrics import Ratio, nmse
 from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.models.crnet_encoder import CRNetEncoder
 from kdtasks.models.light_encoder import LightEncoder, LightShape
 from kdtasks.models.pca import pca_reconstruction
 from kdtasks.scenarios.csi import Scaling
-from kdtasks.scenarios.csi_data import CsiData, load_pictures
+from kdtasks.scenarios.csi_data import load_pictures
 from kdtasks.seeding import initialised, torch_generator
 from kdtasks.task import (
     Arrays,
@@ -41,8 +39,17 @@ from kdtasks.task import (
     as_float32,
     prefixed,
 )
+from kdtasks.tasks.csi_parts import (
+    first_data,
+    make_decoder,
+    make_encoder,
+    picture_shape,
+    plan_of,
+    restored,
+    second_data,
+)
 from kdtasks.tasks.csi_settings import CsiSettings, completed, resolve
-from kdtasks.tensors import as_tensor, load_state, state_arrays
+from kdtasks.tensors import as_tensor, state_arrays
 from kdtasks.training import batches, run_frozen
 
 METHODS: dict[str, Method] = {
@@ -98,16 +105,16 @@ class CsiFeedback(KDTask):
 
     def complete(self, params: Params) -> dict[str, Value]:
         settings = resolve(params)
-        _data(settings)
+        first_data(settings)
         if settings.second_scenario:
-            _second(settings)
+            second_data(settings)
         return completed(settings)
 
     def scenario_fingerprint(self, params: Params) -> str:
         settings = resolve(params)
-        parts = {"first": _data(settings).fingerprint}
+        parts = {"first": first_data(settings).fingerprint}
         if settings.second_scenario:
-            parts["second"] = _second(settings).fingerprint
+            parts["second"] = second_data(settings).fingerprint
         return fingerprint(parts)
 
     def teacher_fingerprint(self, params: Params) -> str | None:
@@ -129,12 +136,12 @@ class CsiFeedback(KDTask):
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         settings = resolve(params)
-        first = load_pictures(_data(settings), cache_dir=cache_dir, progress=progress)
+        first = load_pictures(first_data(settings), cache_dir=cache_dir, progress=progress)
         if not settings.second_scenario:
             return first
         span = first.provenance.get("scaling_span")  # published pictures come scaled
         second = load_pictures(
-            _second(settings),
+            second_data(settings),
             cache_dir=cache_dir,
             progress=progress,
             scaling=None if span is None else Scaling(span=span),
@@ -152,7 +159,9 @@ class CsiFeedback(KDTask):
 
     def cost(self, params: Params) -> dict[str, float]:
         settings = resolve(params)
-        cost = count(_encoder(settings, light=settings.encoder == "light"), _shape(settings))
+        cost = count(
+            make_encoder(settings, light=settings.encoder == "light"), picture_shape(settings)
+        )
         return {
             "ue_flops": float(cost.flops),
             "ue_macs": float(cost.macs),
@@ -166,7 +175,7 @@ class CsiFeedback(KDTask):
         settings = resolve(params)
         light = settings.light_teacher
         plan = replace(
-            _plan(settings),
+            plan_of(settings),
             epochs=settings.epochs if light else settings.teacher_epochs,
             learning_rate=settings.teacher_rate,
         )
@@ -175,8 +184,10 @@ class CsiFeedback(KDTask):
         job = Job(
             train_N2AC=pictures,
             val_N2AC=as_tensor(val["pictures"]),
-            encoder=initialised(seed, "teacher encoder", partial(_encoder, settings, light=light)),
-            decoder=initialised(seed, "teacher decoder", partial(_decoder, settings)),
+            encoder=initialised(
+                seed, "teacher encoder", partial(make_encoder, settings, light=light)
+            ),
+            decoder=initialised(seed, "teacher decoder", partial(make_decoder, settings)),
             teacher=None,
             plan=plan,
             generator=torch_generator(seed, "teacher order"),
@@ -186,7 +197,7 @@ class CsiFeedback(KDTask):
         shown = as_tensor(train["pictures"])
         codewords = run_frozen(model.encoder, shown)
         outputs = run_frozen(model.decoder, codewords)
-        cost = count(model.encoder, _shape(settings))
+        cost = count(model.encoder, picture_shape(settings))
         metrics = {
             **prefixed("val", _scores(model, val)),
             "ue_flops": float(cost.flops),
@@ -209,15 +220,17 @@ class CsiFeedback(KDTask):
         job = Job(
             train_N2AC=as_tensor(train["pictures"]),
             val_N2AC=as_tensor(val["pictures"]),
-            encoder=initialised(settings.seed, "encoder", partial(_encoder, settings, light=light)),
-            decoder=initialised(settings.seed, "decoder", partial(_decoder, settings)),
+            encoder=initialised(
+                settings.seed, "encoder", partial(make_encoder, settings, light=light)
+            ),
+            decoder=initialised(settings.seed, "decoder", partial(make_decoder, settings)),
             teacher=frozen,
-            plan=_plan(settings),
+            plan=plan_of(settings),
             generator=torch_generator(settings.seed, "order"),
         )
         trained = yield from METHODS[settings.method](job)
         stages = trained.metrics
-        latency = batch1_latency_ms(trained.autoencoder.encoder, _shape(settings))
+        latency = batch1_latency_ms(trained.autoencoder.encoder, picture_shape(settings))
         metrics = {
             **prefixed("val", _scores(trained.autoencoder, val)),
             **self.cost(params),
@@ -231,11 +244,11 @@ class CsiFeedback(KDTask):
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        return _scores(_restored(settings, weights, light=settings.encoder == "light"), split)
+        return _scores(restored(settings, weights, light=settings.encoder == "light"), split)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        return _scores(_restored(settings, weights, light=settings.light_teacher), split)
+        return _scores(restored(settings, weights, light=settings.light_teacher), split)
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         settings = resolve(params)
@@ -243,7 +256,7 @@ class CsiFeedback(KDTask):
         linear = LightEncoder(
             settings.num_antennas, settings.num_subcarriers, length, LightShape(depth=0)
         )
-        cost = count(linear, _shape(settings))
+        cost = count(linear, picture_shape(settings))
         metrics = {
             "ue_flops": float(cost.flops),
             "ue_params": float(cost.params),
@@ -267,9 +280,9 @@ class CsiFeedback(KDTask):
         for compression in (16, 32):
             settings = resolve({"preset": "paper", "compression": compression})
             for label, light in (("CRNet", False), ("CRNet-SE", True)):
-                encoder = _encoder(settings, light=light)
-                cost = count(encoder, _shape(settings))
-                decoder = count(_decoder(settings), (settings.codeword_length,))
+                encoder = make_encoder(settings, light=light)
+                cost = count(encoder, picture_shape(settings))
+                decoder = count(make_decoder(settings), (settings.codeword_length,))
                 rows.append(
                     {
                         "model": label,
@@ -277,7 +290,9 @@ class CsiFeedback(KDTask):
                         "ue_flops": cost.flops,
                         "ue_params": cost.params,
                         "ue_macs": cost.macs,
-                        "ue_latency_ms": round(batch1_latency_ms(encoder, _shape(settings)), 4),
+                        "ue_latency_ms": round(
+                            batch1_latency_ms(encoder, picture_shape(settings)), 4
+                        ),
                         "bs_flops": decoder.flops,
                         "bs_params": decoder.params,
                     }
@@ -285,65 +300,9 @@ class CsiFeedback(KDTask):
         return rows
 
 
-def _data(settings: CsiSettings) -> CsiData:
-    return CsiData(
-        scenario=settings.scenario,
-        num_antennas=settings.num_antennas,
-        num_subcarriers=settings.num_subcarriers,
-        counts=(settings.num_train, settings.num_val, settings.num_test),
-        seed=settings.data_seed,
-        data_path=settings.data_path,
-        data_key=settings.data_key,
-        data_axes=settings.data_axes,
-    )
-
-
-def _second(settings: CsiSettings) -> CsiData:
-    return replace(_data(settings), scenario=settings.second_scenario)
-
-
-def _shape(settings: CsiSettings) -> tuple[int, int, int]:
-    return (2, settings.num_antennas, settings.num_subcarriers)
-
-
-def _encoder(settings: CsiSettings, *, light: bool) -> nn.Module:
-    size = (settings.num_antennas, settings.num_subcarriers, settings.codeword_length)
-    return LightEncoder(*size, settings.light_shape) if light else CRNetEncoder(*size)
-
-
-def _decoder(settings: CsiSettings) -> CRNetDecoder:
-    return CRNetDecoder(
-        settings.num_antennas,
-        settings.num_subcarriers,
-        settings.codeword_length,
-        width=settings.decoder_width,
-    )
-
-
-def _plan(settings: CsiSettings) -> Plan:
-    return Plan(
-        epochs=settings.epochs,
-        encoder_epochs=settings.encoder_epochs,
-        finetune_epochs=settings.finetune_epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        finetune_rate=settings.finetune_rate,
-        alpha=settings.alpha,
-        temperature=settings.temperature,
-        paper_scale=settings.soft_scale == "paper",
-        pair_bits=settings.pair_bits,
-    )
-
-
-def _restored(settings: CsiSettings, weights: Arrays, *, light: bool) -> Autoencoder:
-    model = Autoencoder(_encoder(settings, light=light), _decoder(settings))
-    load_state(model, weights)
-    return model
-
-
 def _frozen_teacher(settings: CsiSettings, artifact: TeacherArtifact) -> Teacher:
     return Teacher(
-        _restored(settings, artifact.weights, light=settings.light_teacher),
+        restored(settings, artifact.weights, light=settings.light_teacher),
         as_tensor(artifact.outputs["codewords"]) if "codewords" in artifact.outputs else None,
         as_tensor(artifact.outputs["pictures"]) if "pictures" in artifact.outputs else None,
     )

@@ -37,3 +37,15 @@ def test_what_is_no_task_is_refused_with_the_reason(name, reason):
     with pytest.raises(ConfigError, match=reason) as error:
         load_task(name)
     assert name in str(error.value)
+
+
+def test_a_task_that_leaves_a_field_unset_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "half_a_task.py").write_text(
+        "from kdtasks.tasks.csi_feedback import CsiFeedback\n"
+        "from kdtasks.task import KDTask\n"
+        "methods = {n: getattr(CsiFeedback, n) for n in KDTask.__abstractmethods__}\n"
+        "Half = type('Half', (KDTask,), {**methods, 'name': 'half', 'metrics': {}})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="does not set resource_parameters, baseline_parameters"):
+        load_task("half_a_task:Half")

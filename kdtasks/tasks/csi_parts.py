@@ -1,0 +1,78 @@
+"""From the settings of the CSI feedback task to its data, networks and plan of training."""
+
+from dataclasses import replace
+
+from torch import nn
+
+from kdtasks.methods.csi_job import Plan
+from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.models.crnet_decoder import CRNetDecoder
+from kdtasks.models.crnet_encoder import CRNetEncoder
+from kdtasks.models.light_encoder import LightEncoder
+from kdtasks.scenarios.csi_data import CsiData
+from kdtasks.task import Arrays
+from kdtasks.tasks.csi_settings import CsiSettings
+from kdtasks.tensors import load_state
+
+
+def first_data(settings: CsiSettings) -> CsiData:
+    """Return which data the trial trains on."""
+    return CsiData(
+        scenario=settings.scenario,
+        num_antennas=settings.num_antennas,
+        num_subcarriers=settings.num_subcarriers,
+        counts=(settings.num_train, settings.num_val, settings.num_test),
+        seed=settings.data_seed,
+        data_path=settings.data_path,
+        data_key=settings.data_key,
+        data_axes=settings.data_axes,
+    )
+
+
+def second_data(settings: CsiSettings) -> CsiData:
+    """Return the second data set of a generalisation trial."""
+    return replace(first_data(settings), scenario=settings.second_scenario)
+
+
+def picture_shape(settings: CsiSettings) -> tuple[int, int, int]:
+    """Return the shape of one picture: parts, antennas, subcarriers."""
+    return (2, settings.num_antennas, settings.num_subcarriers)
+
+
+def make_encoder(settings: CsiSettings, *, light: bool) -> nn.Module:
+    """Build a student's encoder of the light family, or the teacher's."""
+    size = (settings.num_antennas, settings.num_subcarriers, settings.codeword_length)
+    return LightEncoder(*size, settings.light_shape) if light else CRNetEncoder(*size)
+
+
+def make_decoder(settings: CsiSettings) -> CRNetDecoder:
+    """Build a decoder."""
+    return CRNetDecoder(
+        settings.num_antennas,
+        settings.num_subcarriers,
+        settings.codeword_length,
+        width=settings.decoder_width,
+    )
+
+
+def plan_of(settings: CsiSettings) -> Plan:
+    """Return epochs, rates and weights as methods take them."""
+    return Plan(
+        epochs=settings.epochs,
+        encoder_epochs=settings.encoder_epochs,
+        finetune_epochs=settings.finetune_epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        finetune_rate=settings.finetune_rate,
+        alpha=settings.alpha,
+        temperature=settings.temperature,
+        paper_scale=settings.soft_scale == "paper",
+        pair_bits=settings.pair_bits,
+    )
+
+
+def restored(settings: CsiSettings, weights: Arrays, *, light: bool) -> Autoencoder:
+    """Build an autoencoder and load its weights."""
+    model = Autoencoder(make_encoder(settings, light=light), make_decoder(settings))
+    load_state(model, weights)
+    return model

@@ -1,6 +1,11 @@
 import pytest
 import torch
 from csi_examples import TASK, silent, tiny, trained_teacher
+from hypothesis import settings
+
+# torch and SciPy prepare themselves in their first call, which is then no measure of anything.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

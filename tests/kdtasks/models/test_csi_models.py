@@ -29,7 +29,7 @@ def flops(width=2, depth=1, kernel=3, *, factorised=False):
     return count(LightEncoder(16, 16, 32, shape), (2, 16, 16)).flops
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIDES, SIDES, st.integers(1, 20), SHAPES, st.booleans(), st.integers(1, 5))
 def test_any_picture_any_compression_any_member(antennas, tones, length, shape, crnet, width):
     encoder = (
@@ -95,7 +95,7 @@ def test_a_shorter_codeword_is_cheaper():
     assert costs == sorted(costs)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from([8, 32]), st.integers(1, 16))
 def test_the_decoder_starts_near_the_zero_of_the_picture(seed, side, width):
     decoder = initialised(seed, "decoder", lambda: CRNetDecoder(side, side, 16, width=width))

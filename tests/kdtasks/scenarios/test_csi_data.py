@@ -120,9 +120,13 @@ def test_another_seed_gives_other_users_of_the_same_site(tmp_path):
 def test_scaling_is_fitted_on_training_alone_or_given(tmp_path):
     data = load(SITE, tmp_path)
     span = data.provenance["scaling_span"]
-    parts = np.abs(data.train["pictures"] - 0.5) * 2.0 * span
-    # the quantile 0.99999 of 3,600 entries is all but their largest
-    assert span == pytest.approx(parts.max(), rel=0.05)
+    spans = {
+        name: csi_data.Scaling.fit(csi_data.Scaling(span=span).from_picture(pictures)).span
+        for name, pictures in split_arrays(data).items()
+    }
+    assert span == pytest.approx(spans["train"], rel=1e-5)
+    assert span != pytest.approx(spans["val"], rel=1e-5)
+    assert span != pytest.approx(spans["test"], rel=1e-5)
     given = csi_data.Scaling(span=2.0 * span)
     scaled = load(SITE, tmp_path, scaling=given)
     assert scaled.provenance["scaling_span"] == 2.0 * span

@@ -91,7 +91,7 @@ def test_position_of_users_and_band_do_not_change_the_cell():
     np.testing.assert_allclose(np.abs(first.gain_NP), np.abs(both.gain_NP), rtol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CONFIGS, st.integers(0, 1000))
 def test_paths_are_those_of_a_slow_scalar_implementation(config, seed):
     positions = users(config, 5, seed)
@@ -203,6 +203,7 @@ def large_scale_correlation(correlation_distance_m, distances_m):
     return [np.corrcoef(first, amplitudes(here + d * step))[0, 1] for d in distances_m]
 
 
+@pytest.mark.slow
 def test_large_scale_correlation_falls_on_the_scale_of_the_configuration():
     # Regions exp(-(d / rho)^2) have a rho of 1.7 to 5 scales and count by their area: half of the
     # correlation is lost at about 4 scales. Distances are in units of the scale.

@@ -87,6 +87,14 @@ def read_cost2100(path: Path, *, key: str = "HT") -> NDArray[np.float32]:
     return values.reshape(-1, *SHAPE)
 
 
+def split_files(folder: Path, environment: Environment) -> dict[str, Path]:
+    """Return where the three files of a data set are, under their public names."""
+    return {
+        split: folder / f"DATA_H{split}{_SUFFIX[environment]}.mat"
+        for split in ("train", "val", "test")
+    }
+
+
 def read_cost2100_folder(folder: Path, *, environment: Environment) -> Cost2100:
     """Read the training, validation and test file of one public data set.
 
@@ -98,10 +106,7 @@ def read_cost2100_folder(folder: Path, *, environment: Environment) -> Cost2100:
         DataError: If a file is missing or wrong (see :func:`read_cost2100`), or if two splits are
             one and the same file.
     """
-    paths = {
-        split: folder / f"DATA_H{split}{_SUFFIX[environment]}.mat"
-        for split in ("train", "val", "test")
-    }
+    paths = split_files(folder, environment)
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
         raise DataError(

@@ -74,6 +74,11 @@ class CsiData:
                 else f"data_path={self.data_path!r} has no effect with {self.scenario!r}: remove it"
             )
 
+        if self.data_key and self.scenario != QUADRIGA:
+            raise ConfigError(
+                f"data_key={self.data_key!r} has no effect with {self.scenario!r}: remove it"
+            )
+
     @property
     def fingerprint(self) -> str:
         """Identity of the data. Files of the user's own count by content, not by place."""
@@ -91,7 +96,8 @@ class CsiData:
         if self.scenario == QUADRIGA and path.is_file():
             return [path]
         if self.scenario in COST2100 and path.is_dir():
-            return sorted(path.glob("DATA_H*.mat"))
+            files = cost2100.split_files(path, COST2100[self.scenario]).values()
+            return [file for file in files if file.is_file()]
         return []
 
 

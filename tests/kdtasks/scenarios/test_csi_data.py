@@ -307,6 +307,11 @@ def test_a_path_without_effect_is_refused(scenario):
         replace(SITE, scenario=scenario, data_path="x.mat")
 
 
+def test_a_key_without_effect_is_refused():
+    with pytest.raises(ConfigError, match="data_key='H' has no effect"):
+        replace(SITE, data_key="H")
+
+
 def test_neighbours_of_a_file_stay_together(tmp_path):
     # Without positions a file is cut in blocks, so that a track is not on both sides.
     data = load(quadriga_file(tmp_path), tmp_path)

@@ -86,7 +86,8 @@ def _best(frames: SweepFrames, best: Row) -> str:
         return f"{text}; it was not repeated on the test split."
     shown = with_unit(interval_text(tested.interval), objective.unit)
     seeds = plural(tested.interval.count, "seed")
-    return f"{text} and {shown} on test ({seeds}, 95 % interval)."
+    spread = "no interval" if tested.interval.half_width is None else "95 % interval"
+    return f"{text} and {shown} on test ({seeds}, {spread})."
 
 
 def _references(frames: SweepFrames, best: Row) -> list[str]:

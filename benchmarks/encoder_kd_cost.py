@@ -29,13 +29,12 @@ from torch import Tensor, nn
 
 from kdtasks.config import Value
 from kdtasks.losses import codeword_mse
-from kdtasks.methods.csi_job import Plan, soft_picture_loss
+from kdtasks.methods.csi_job import soft_picture_loss
 from kdtasks.metrics import relative_errors
 from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.models.light_encoder import LightEncoder, LightShape
 from kdtasks.task import Outcome, ScenarioData, TeacherArtifact
 from kdtasks.tasks.csi_feedback import CsiFeedback
+from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
 from kdtasks.tensors import as_tensor
 
@@ -155,13 +154,10 @@ def score_on_test(bench: Bench, method: str, outcome: Outcome) -> float:
 
 def bare_autoencoder(bench: Bench, settings: CsiSettings) -> None:
     """Do the arithmetic of autoencoder KD in a loop that does nothing else."""
-    model = Autoencoder(
-        light_encoder(settings),
-        CRNetDecoder(*size(settings), settings.codeword_length, width=settings.decoder_width),
-    )
+    model = Autoencoder(make_encoder(settings, light=True), make_decoder(settings))
     pictures = as_tensor(bench.data.train["pictures"])
     targets = as_tensor(bench.teacher.outputs["pictures"])
-    alpha, plan = settings.alpha, soft_plan(settings)
+    alpha, plan = settings.alpha, plan_of(settings)
 
     def loss(index: Tensor) -> Tensor:
         truth = pictures[index]
@@ -174,7 +170,7 @@ def bare_autoencoder(bench: Bench, settings: CsiSettings) -> None:
 
 def bare_encoder(bench: Bench, settings: CsiSettings) -> None:
     """Do the arithmetic of the first stage of encoder KD in a loop that does nothing else."""
-    encoder = light_encoder(settings)
+    encoder = make_encoder(settings, light=True)
     pictures = as_tensor(bench.data.train["pictures"])
     codewords = as_tensor(bench.teacher.outputs["codewords"])
     bare_loop(
@@ -193,32 +189,6 @@ def bare_loop(model: nn.Module, loss: Callable[[Tensor], Tensor], settings: CsiS
             optimiser.zero_grad(set_to_none=True)
             loss(index).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimiser.step()
-
-
-def size(settings: CsiSettings) -> tuple[int, int]:
-    """Return antennas and subcarriers."""
-    return settings.num_antennas, settings.num_subcarriers
-
-
-def light_encoder(settings: CsiSettings) -> LightEncoder:
-    """Return CRNet-SE, the default student's encoder."""
-    return LightEncoder(*size(settings), settings.codeword_length, LightShape())
-
-
-def soft_plan(settings: CsiSettings) -> Plan:
-    """Return the part of the plan that the distillation loss reads."""
-    return Plan(
-        epochs=settings.epochs,
-        encoder_epochs=settings.encoder_epochs,
-        finetune_epochs=settings.finetune_epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        finetune_rate=settings.finetune_rate,
-        alpha=settings.alpha,
-        temperature=settings.temperature,
-        paper_scale=False,
-        pair_bits=0,
-    )
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -8,13 +8,13 @@ from kdtasks.methods.csi_job import (
     Job,
     Trained,
     reconstruction_terms,
-    report_end_to_end,
     soft_picture_loss,
+    train_end_to_end,
 )
 from kdtasks.metrics import relative_errors
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Report
-from kdtasks.training import Schedule, Terms, fit
+from kdtasks.training import Terms
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -35,16 +35,4 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         total = distill if plan.alpha == 1.0 else (1.0 - plan.alpha) * task + plan.alpha * distill
         return {"total": total, "task": task, "distill": distill}
 
-    spent = 0.0
-    for epoch in fit(
-        [model],
-        objective,
-        num_samples=len(job.train_N2AC),
-        schedule=Schedule(
-            epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
-        ),
-        generator=job.generator,
-    ):
-        spent = epoch.core_seconds
-        yield report_end_to_end(job, epoch, model, done=0, of=plan.epochs)
-    return Trained(autoencoder=model, metrics={"distill_core_seconds": spent})
+    return train_end_to_end(job, model, objective)

@@ -13,7 +13,7 @@ from kdtasks.losses import soft_target_kl
 from kdtasks.metrics import PICTURE_ZERO, nmse, relative_errors
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Report
-from kdtasks.training import Epoch, Terms, run_frozen
+from kdtasks.training import Epoch, Objective, Schedule, Terms, fit, run_frozen
 
 
 class Teacher:
@@ -135,6 +135,26 @@ def report_end_to_end(job: Job, epoch: Epoch, model: Autoencoder, *, done: int, 
         epochs=of,
         metrics={"val_nmse_db": score.decibel, "train_loss": epoch.terms["total"]},
     )
+
+
+def train_end_to_end(
+    job: Job, model: Autoencoder, objective: Objective
+) -> Generator[Report, None, Trained]:
+    """Train a whole autoencoder from scratch for ``plan.epochs`` epochs."""
+    plan = job.plan
+    spent = 0.0
+    for epoch in fit(
+        [model],
+        objective,
+        num_samples=len(job.train_N2AC),
+        schedule=Schedule(
+            epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
+        ),
+        generator=job.generator,
+    ):
+        spent = epoch.core_seconds
+        yield report_end_to_end(job, epoch, model, done=0, of=plan.epochs)
+    return Trained(autoencoder=model, metrics={"distill_core_seconds": spent})
 
 
 def report_encoder(epoch: Epoch, *, done: int, of: int) -> Report:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from csi_examples import DISTILLING, METHODS, TASK, drained, tiny, trained_student, trained_teacher
 
-from kdtasks.methods import autoencoder_kd, encoder_kd, vanilla
+from kdtasks.methods import autoencoder_kd, csi_job, encoder_kd, vanilla
 from kdtasks.methods.csi_job import Job, Plan, Teacher
 from kdtasks.methods.ip_encoder_kd import method as ip
 from kdtasks.models.autoencoder import Autoencoder
@@ -119,14 +119,14 @@ def test_at_alpha_one_the_labels_term_has_no_influence(tiny_data, monkeypatch):
 @pytest.mark.parametrize("alpha", [0.3, 1.0])
 def test_alpha_weighs_the_distillation(tiny_data, alpha, monkeypatch):
     seen = []
-    fit = autoencoder_kd.fit
+    fit = csi_job.fit
 
     def listening(*args, **options):
         for epoch in fit(*args, **options):
             seen.append(epoch.terms)
             yield epoch
 
-    monkeypatch.setattr(autoencoder_kd, "fit", listening)
+    monkeypatch.setattr(csi_job, "fit", listening)
     frozen = teacher(pictures=as_tensor(tiny_data.train["pictures"]))
     drained(autoencoder_kd.train(job_for(tiny_data, frozen, alpha=alpha)))
     for terms in seen:

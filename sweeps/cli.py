@@ -121,6 +121,21 @@ def front(
     show(front_table(frames))
 
 
+@app.command(epilog="Example: kdsweep tables csi-tables")
+def tables(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
+    """Print a paper's tables beside the sweep's own numbers, and judge its claims."""
+    from sweeps.cli_output import line, show_paper
+    from sweeps.cli_sweeps import database_uri, find_sweep
+
+    folder = find_sweep(home, name)
+    from analysis.frames import read_sweep
+
+    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    if not (frames.study.report.tables or frames.study.report.claims):
+        line(f"study {frames.study.name} has no tables of a paper; see kdsweep front {name}")
+    show_paper(frames)
+
+
 @app.command(epilog="Example: kdsweep report csi-feedback")
 def report(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
     """Write the report anew and print its path."""

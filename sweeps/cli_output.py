@@ -81,6 +81,41 @@ def _interval(found: Mapping[str, Any] | None) -> str:
     return f"{mean} ± {text.fixed(found['half_width'])}"
 
 
+def paper_table(table: Any) -> Table:
+    """Return one table of a paper with our numbers in it.
+
+    Args:
+        table: An ``analysis.tables.PaperTable``.
+    """
+    from analysis import format as text
+
+    columns = [f"Table {table.table.id}"]
+    for wanted in table.columns:
+        columns += [wanted.label, "seeds", "paper"]
+    rows = []
+    for row in table.rows:
+        cells = [row.row.label]
+        for cell in row.cells:
+            seeds = text.MISSING if cell.ours is None else str(cell.ours.count)
+            cells += [text.interval(cell.ours), seeds, text.fixed(cell.paper)]
+        rows.append(cells)
+    return plain_table(columns, rows)
+
+
+def show_paper(frames: Any) -> None:
+    """Print the tables and claims of a study that has them; nothing otherwise."""
+    from analysis.claims import judged_claims
+    from analysis.tables import paper_tables
+
+    for table in paper_tables(frames):
+        line(f"{table.table.title} ({table.table.source})")
+        show(paper_table(table))
+        line()
+    for judged in judged_claims(frames):
+        line(f"{judged.verdict.value}: {judged.claim.text}")
+        line(f"    {judged.detail}")
+
+
 def dict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return rows of plain data as a table, one column per key."""
     from analysis import format as text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces.study import Study, load_study
-from sweeps.cli_output import front_table, line, program, show, shown_path
+from sweeps.cli_output import front_table, line, program, show, show_paper, shown_path
 from sweeps.cli_sweeps import free_name
 
 INTERRUPTED = 130
@@ -82,8 +82,11 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
     tally = [f"{text.plural(summary.complete, 'trial')} finished", f"{summary.failed} failed"]
     line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
     if summary.front:
+        frames = read_sweep(summary.tracking_uri, name)
         line("")
-        show(front_table(read_sweep(summary.tracking_uri, name)))
+        show(front_table(frames))
+        line("")
+        show_paper(frames)
     line("")
     if summary.report is not None:
         line(f"report:    {shown_path(summary.report)}")

@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from synthetic_frames import make_frames, study
 from toy_study import toy_study
 
 from kdtasks.errors import ConfigError
 from search_spaces.study import available, load_study, parse_study
 from sweeps.cli import app, main
+from sweeps.cli_output import show_paper
 from sweeps.cli_run import make_importable, overrides
 from sweeps.cli_sweeps import UI_PORTS, free_name, free_port, sweep_lines
 from sweeps.folder import check_new, create
@@ -203,3 +205,20 @@ def test_models_prints_the_paper_s_counts(capsys):
         ("CRNet", "1/32"): 11_145_152,
         ("CRNet-SE", "1/32"): 339_904,
     }
+
+
+def test_paper_tables_and_claims_are_printed(capsys):
+    show_paper(make_frames(report=True))
+    shown = capsys.readouterr().out
+    for table in study(report=True).report.tables:
+        assert f"Table {table.id}" in shown
+        assert all(row.label in shown for row in table.rows)
+    for claim in study(report=True).report.claims:
+        assert claim.text in shown
+    assert "−10.39" in shown  # the paper's number
+    assert "not measured: vanilla beats PCA" in shown
+
+
+def test_a_study_without_tables_prints_none(capsys):
+    show_paper(make_frames())
+    assert capsys.readouterr().out == ""

@@ -21,7 +21,18 @@ from sweeps.ledger import Ledger
 ROOT = Path(__file__).resolve().parents[2]
 CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
 LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
-COMMANDS = ["run", "front", "report", "verify", "ui", "list", "models", "studies", "studies show"]
+COMMANDS = [
+    "run",
+    "front",
+    "report",
+    "tables",
+    "verify",
+    "ui",
+    "list",
+    "models",
+    "studies",
+    "studies show",
+]
 
 
 def kdsweep(capsys, *arguments: str) -> tuple[int, str, str]:

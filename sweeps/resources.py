@@ -22,11 +22,13 @@ class Need:
         scenario: Fingerprint of the scenario.
         teacher: Fingerprint of the teacher; None if the trial needs none.
         params: The completed parameters of one such trial.
+        deciding: Those of them that decide on scenario and teacher.
     """
 
     scenario: str
     teacher: str | None
     params: Params
+    deciding: Params
 
 
 def need_of(task: KDTask, config: Params) -> Need:
@@ -35,6 +37,7 @@ def need_of(task: KDTask, config: Params) -> Need:
         scenario=task.scenario_fingerprint(config),
         teacher=task.teacher_fingerprint(config),
         params=config,
+        deciding={name: config[name] for name in config if name in task.resource_parameters},
     )
 
 
@@ -67,8 +70,7 @@ def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
         except ConfigError:
             continue  # no trial can have this combination
         need = need_of(task, config)
-        deciding = {name: config[name] for name in task.resource_parameters if name in config}
-        key = {"scenario": need.scenario, "teacher": need.teacher, "params": deciding}
+        key = {"scenario": need.scenario, "teacher": need.teacher, "params": need.deciding}
         found.setdefault(fingerprint(key), need)
     return tuple(found.values())
 

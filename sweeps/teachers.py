@@ -78,7 +78,7 @@ def _record(key: str, need: Need, teacher: TeacherArtifact, span_ms: tuple[int, 
     return JobRecord(
         kind="teacher",
         key=teacher_key(key),
-        params=dict(need.params),
+        params=dict(need.deciding),
         metrics=dict(teacher.metrics),
         started_ms=span_ms[0],
         ended_ms=span_ms[1],

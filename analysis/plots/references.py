@@ -63,11 +63,12 @@ def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
 def identifying(rows: pd.DataFrame) -> list[str]:
     """Return columns of parameters that together tell the rows apart, as few as one pass finds.
 
-    A teacher carries all parameters of the first trial that needed it, its student's among them;
-    those that tell nothing new are left out, and how the student learns comes last.
+    A teacher carries the parameters of the first trial that needed it, as far as they may decide
+    on a teacher. Those that tell nothing new are left out; how the student learns comes late, and
+    last what some teachers do not have.
     """
     names = [str(name) for name in rows.columns if str(name).startswith(PARAM)]
-    names.sort(key=lambda name: name in _OF_THE_STUDENT)
+    names.sort(key=lambda name: (bool(rows[name].isna().any()), name in _OF_THE_STUDENT))
     found: list[str] = []
     groups = 1
     for name in names:

@@ -228,6 +228,6 @@ def _known(params: Params) -> None:
     for name in params:
         if name not in CsiSettings.model_fields:
             near = difflib.get_close_matches(name, CsiSettings.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             known = ", ".join(sorted(CsiSettings.model_fields))
             raise ConfigError(f"csi-feedback has no parameter {name!r}{hint} It knows {known}")

@@ -167,10 +167,3 @@ class Proposals:
         self._ledger.fail(number, reason)
         self.refused.append((number, reason))
         return Proposal(number=number, params=params, config={})
-
-    def seconds_left(self) -> float | None:
-        """Return how long new trials may still start [s]; None if there is no limit."""
-        limit = self._study.budget.time_s
-        if limit is None:
-            return None
-        return max(0.0, limit - (self._clock.elapsed_s() - self._started_s))

@@ -9,7 +9,7 @@ from space_strategies import spaces
 
 from search_spaces.domains import Choice, Float, Int, same
 from search_spaces.space import Parameter, Space
-from search_spaces.to_optuna import distributions, suggest
+from search_spaces.to_optuna import suggest
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -52,9 +52,9 @@ def test_enqueued_configurations_come_back_with_their_types(space, seed):
 
 @given(spaces())
 def test_distributions_are_as_wide_as_domains(space):
-    drawn = distributions(space)
-    assert tuple(drawn) == space.names
-    for name, distribution in drawn.items():
+    trial = optuna.create_study().ask()
+    assert tuple(suggest(trial, space)) == tuple(trial.distributions)
+    for name, distribution in trial.distributions.items():
         domain = space.parameters[name].domain
         if isinstance(domain, Choice):
             assert distribution.choices == domain.options
@@ -73,7 +73,8 @@ def test_absent_parameters_are_not_asked_for():
             "width": Parameter(Int(2, 8, step=2)),
         }
     )
-    trial = optuna.create_study().ask({"method": distributions(space)["method"]})
+    known = optuna.distributions.CategoricalDistribution(("vanilla", "kd"))
+    trial = optuna.create_study().ask({"method": known})
     fixed = {"method": "vanilla", "width": 4, "temperature": 3.0}
     suggested = suggest(optuna.trial.FixedTrial(fixed), space)
     assert suggested == {"method": "vanilla", "width": 4}

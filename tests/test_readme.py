@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from csi_examples import drained
 from typer.testing import CliRunner
 
 from kdtasks.registry import load_task
@@ -29,16 +30,6 @@ def folder(tmp_path, monkeypatch):
     sys.modules.pop("beam_task", None)
 
 
-def drain(training):
-    """Return the reports of a training and what it came to."""
-    reports = []
-    while True:
-        try:
-            reports.append(next(training))
-        except StopIteration as stop:
-            return reports, stop.value
-
-
 def first_results(study: Study, cache: Path) -> list[dict[str, float]]:
     """Train the first trial of every need of a study, as the engine does; return their metrics."""
     task, found = load_task(study.task), []
@@ -49,10 +40,10 @@ def first_results(study: Study, cache: Path) -> list[dict[str, float]]:
         assert isinstance(task.baselines(need.params, data), list)
         teacher = None
         if need.teacher is not None:
-            reports, teacher = drain(task.train_teacher(need.params, data.train, data.val))
+            reports, teacher = drained(task.train_teacher(need.params, data.train, data.val))
             assert reports
             assert task.evaluate_teacher(need.params, teacher.weights, data.test)
-        reports, outcome = drain(task.train_student(need.params, data.train, data.val, teacher))
+        reports, outcome = drained(task.train_student(need.params, data.train, data.val, teacher))
         assert reports[-1].epoch == reports[-1].epochs == len(reports)
         assert task.evaluate(need.params, outcome.weights, data.test)
         found.append({**task.cost(need.params), **outcome.metrics})

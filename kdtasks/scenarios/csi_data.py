@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ class CsiData:
             geometry = asdict(CSI_SITES[self.scenario])
         elif self.scenario in TR38901:
             geometry = {"preset": TR38901[self.scenario].fingerprint}
-        files = {path.name: file_sha256(path) for path in self._files()}
+        files = {path.name: _content(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
         return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
 
@@ -99,6 +100,20 @@ class CsiData:
             files = cost2100.split_files(path, COST2100[self.scenario]).values()
             return [file for file in files if file.is_file()]
         return []
+
+
+def _content(path: Path) -> str:
+    """Return the SHA-256 of a file; a file that did not change is not read again.
+
+    Every trial asks for the fingerprint of its data, and published files have gigabytes.
+    """
+    facts = path.stat()
+    return _digest(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
+    return file_sha256(path)
 
 
 def load_pictures(
@@ -232,7 +247,7 @@ def _from_quadriga(
     splits = {name: matrices[edges[i] : edges[i + 1]] for i, name in enumerate(SPLITS)}
     facts = {
         "source": f"QuaDRiGa file {path.name}",
-        "sha256": file_sha256(path),
+        "sha256": _content(path),
         "split": {
             "by": "order in the file",
             "samples": dict(zip(SPLITS, data.counts, strict=True)),

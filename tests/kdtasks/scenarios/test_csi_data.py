@@ -312,6 +312,20 @@ def test_a_key_without_effect_is_refused():
         replace(SITE, data_key="H")
 
 
+def test_a_file_is_read_for_its_fingerprint_only_when_it_changed(tmp_path, monkeypatch):
+    data = quadriga_file(tmp_path)
+    path = tmp_path / "h.mat"
+    read = []
+    digest = csi_data.file_sha256
+    monkeypatch.setattr(csi_data, "file_sha256", lambda file: read.append(file) or digest(file))
+    first = data.fingerprint
+    assert data.fingerprint == first
+    assert len(read) == 1
+    path.write_bytes(path.read_bytes() + b" ")
+    assert data.fingerprint != first
+    assert len(read) == 2
+
+
 def test_neighbours_of_a_file_stay_together(tmp_path):
     # Without positions a file is cut in blocks, so that a track is not on both sides.
     data = load(quadriga_file(tmp_path), tmp_path)

@@ -150,7 +150,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "energy_j": _less("J", "simulated energy of all links"),
     "edge_train_core_seconds": _less("s", "measured CPU time of training per edge"),
     "edge_train_gflop": _less(
-        "GFLOP", "operations of training per edge, backward pass = 2 forward"
+        "GFLOP", "operations of training per edge; backward = 2 x forward"
     ),
     "edge_peak_bytes": _less("B", "memory that training takes at the neediest edge"),
     "server_train_core_seconds": _less("s", "measured CPU time of training at the server"),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.config import Params, Value
-from kdtasks.task import Arrays, KDTask, Report, TeacherArtifact
+from kdtasks.task import Arrays, KDTask, Report, SplitName, TeacherArtifact
 
 Place = Literal["edge", "server"]
 """Where a part of a student is at inference. A two-sided model, such as a CSI autoencoder, has its
@@ -144,8 +144,10 @@ class CollaborativeTask(KDTask):
     """
 
     @abstractmethod
-    def share_out(self, params: Params, split: Arrays) -> Shares:
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
         """Divide a split among server and edges; the same rule for every split.
+
+        Only the training split is limited to ``edge_samples``: the others train nothing.
 
         Raises:
             ConfigError: If some node would be left without samples, naming what to change.
@@ -178,6 +180,14 @@ class CollaborativeTask(KDTask):
     @abstractmethod
     def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
         """Return the arrays of `outputs`."""
+
+    @abstractmethod
+    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the arrays of `pair_knowledge` and of `answer_pairs`."""
+
+    @abstractmethod
+    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the arrays of `synthesis`."""
 
     @abstractmethod
     def learn(

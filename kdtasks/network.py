@@ -113,7 +113,10 @@ def inactive_in_network(settings: NetworkSettings, *, pairs: bool) -> dict[str, 
         "rehearsal_share": (semi, "topology semi-centralized"),
         "rehearsal_source": (rehearses, "a rehearsal_share above 0"),
         "anchor_weight": (semi or rounds, "topologies semi-centralized, mutual and self"),
-        "anchor": (semi and settings.anchor_weight > 0, "semi-centralized with an anchor_weight"),
+        "anchor": (
+            rehearses and settings.rehearsal_source == "global" and settings.anchor_weight > 0,
+            "semi-centralized with an anchor_weight and global rehearsal",
+        ),
         "proxy_samples": (mutual, "topology mutual"),
         "exchange_bits": (sends_data, "deployments that exchange samples or outputs"),
         **dict.fromkeys(ALWAYS, (settings.networked, "a network")),
@@ -149,9 +152,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "deployment_s": _less("s", "simulated time until the last edge can infer: links and compute"),
     "energy_j": _less("J", "simulated energy of all links"),
     "edge_train_core_seconds": _less("s", "measured CPU time of training per edge"),
-    "edge_train_gflop": _less(
-        "GFLOP", "operations of training per edge; backward = 2 x forward"
-    ),
+    "edge_train_gflop": _less("GFLOP", "operations of training per edge; backward = 2 x forward"),
     "edge_peak_bytes": _less("B", "memory that training takes at the neediest edge"),
     "server_train_core_seconds": _less("s", "measured CPU time of training at the server"),
     "server_train_gflop": _less("GFLOP", "operations of training at the server"),

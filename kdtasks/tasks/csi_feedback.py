@@ -63,6 +63,9 @@ METHODS: dict[str, Method] = {
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
 
+PICTURES = ("pictures", "second_pictures")
+"""Arrays of a split that a teacher trains on; there may be others, such as positions."""
+
 FLOAT_BITS = 32
 """Bits per number of a codeword on the air; the paper does not quantise codewords."""
 
@@ -180,7 +183,8 @@ class CsiFeedback(KDTask):
             learning_rate=settings.teacher_rate,
         )
         seed = settings.teacher_seed
-        pictures = torch.cat([as_tensor(part) for part in train.values()])
+        parts = [as_tensor(train[name]) for name in PICTURES if name in train]
+        pictures = torch.cat(parts)
         job = Job(
             train_N2AC=pictures,
             val_N2AC=as_tensor(val["pictures"]),

@@ -9,6 +9,7 @@ from kdtasks.task import Baseline, KDTask
 from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.display import Display
+from sweeps.events import Event, Training
 from sweeps.folder import SweepFolder
 from sweeps.front import ranked, standings
 from sweeps.pool import Handle, Job, Pool
@@ -16,8 +17,6 @@ from sweeps.records import JobRecord, TrialRecord, TrialState
 from sweeps.resources import Resources, by_baselines, by_teacher, need_of
 from sweeps.teachers import teacher_key
 from sweeps.worker import (
-    Event,
-    Training,
     assess_baselines,
     assess_teacher,
     confirm_by_training,

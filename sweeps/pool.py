@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sweeps.events import Event, Training
 from sweeps.records import JobKind
-from sweeps.worker import Event, Training
 
 Handle = Any
 """A value that every worker can read without copying; workers receive the value itself."""

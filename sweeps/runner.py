@@ -21,6 +21,7 @@ from sweeps.clock import SystemClock
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
 from sweeps.environment import describe_environment, engine_environment, usable_cores
+from sweeps.events import Event
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
@@ -37,7 +38,6 @@ from sweeps.teachers import prepare_teachers
 from sweeps.tracking import Tracker
 from sweeps.trial import Shared, StudentTrial, carry_out
 from sweeps.utilisation import Utilisation
-from sweeps.worker import Event
 
 __all__ = ["SweepSummary", "run_study"]
 

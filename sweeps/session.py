@@ -11,6 +11,7 @@ from kdtasks.task import KDTask
 from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.display import Display
+from sweeps.events import Event
 from sweeps.front import Standings, standings
 from sweeps.ledger import INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
@@ -18,7 +19,7 @@ from sweeps.records import TrialRecord, TrialState
 from sweeps.resources import Resources, need_of
 from sweeps.utilisation import Utilisation
 from sweeps.verdict import judge
-from sweeps.worker import Assignment, Event
+from sweeps.worker import Assignment
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,8 @@ import ray
 from ray.tune import Trainable
 
 from kdtasks.task import KDTask
-from sweeps.worker import Assignment, Event, Training, events, open_task, train_student
+from sweeps.events import Event, Training, events
+from sweeps.worker import Assignment, open_task, train_student
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 

@@ -13,6 +13,7 @@ from sweeps.books import Books
 from sweeps.children import ChildRun, Status
 from sweeps.confirm import Confirmation
 from sweeps.display import Display, SilentDisplay
+from sweeps.events import Event, events
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.ledger import Ledger
 from sweeps.pool import Handle, Job
@@ -25,7 +26,7 @@ from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
 from sweeps.tracking import Tracker, TrackingError
 from sweeps.utilisation import Utilisation
-from sweeps.worker import Assignment, Event, events, train_student
+from sweeps.worker import Assignment, train_student
 
 
 class MemoryTracker(Tracker):

@@ -1,0 +1,54 @@
+"""What work in another process says, and how a generator of reports becomes a stream of events."""
+
+import traceback as tracebacks
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from kdtasks.task import Report
+
+T = TypeVar("T")
+Training = Generator[Report, None, T]
+"""Reports while it works and returns its result."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """What a worker says to the driver.
+
+    Attributes:
+        epoch: Epochs done, from 1; 0 if it does not train.
+        epochs: Epochs planned.
+        metrics: Numbers known so far.
+        done: True for the last event.
+        result: What the work came to; only in the last event.
+        reason: Why it failed, in one line; only in the last event, empty if it did not fail.
+        traceback: Where it failed.
+    """
+
+    epoch: int = 0
+    epochs: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    done: bool = False
+    result: Any = None
+    reason: str = ""
+    traceback: str = ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the kind of an error and the first line of its message."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+def events(work: Training[Any]) -> Iterator[Event]:
+    """Yield an event per report of ``work`` and one for its end, however it ends."""
+    try:
+        while True:
+            report = next(work)
+            metrics = {name: float(value) for name, value in report.metrics.items()}
+            yield Event(epoch=report.epoch, epochs=report.epochs, metrics=metrics)
+    except StopIteration as stop:
+        yield Event(done=True, result=stop.value)
+    except Exception as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
+        yield Event(done=True, reason=one_line(error), traceback=tracebacks.format_exc())

@@ -139,3 +139,16 @@ def unit_power(matrix_NAC: Complex) -> Complex:
             "remove them from the data"
         )
     return np.asarray(matrix_NAC / norm_N11)
+
+
+def strongest_beam(picture_N2AC: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return the angular bin with the most power over all delays, shape [N], in [0, A).
+
+    It is the beam of a DFT codebook that would serve the user best, and so a label of the user's
+    direction. The scaling of pictures does not matter; of equal bins the first is taken.
+
+    Args:
+        picture_N2AC: Pictures, zero at 0.5.
+    """
+    power_NA = np.square(np.asarray(picture_N2AC, np.float64) - 0.5).sum(axis=(1, 3))
+    return np.asarray(power_NA.argmax(axis=1), np.int64)

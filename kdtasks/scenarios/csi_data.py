@@ -14,12 +14,12 @@ from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios import cost2100, quadriga, tr38901
 from kdtasks.scenarios.cache import ArrayCache
 from kdtasks.scenarios.csi import Scaling, to_angular_delay
-from kdtasks.scenarios.csi_sites import CSI_SITES, observe
+from kdtasks.scenarios.csi_sites import CSI_SITES, observe, place_users
 from kdtasks.scenarios.matlab import file_sha256
 from kdtasks.scenarios.splits import SPLITS, SplitPlan, manifest, split_by_position
 from kdtasks.task import Arrays, Progress, ScenarioData
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the same settings would give other data, so that old caches are not used."""
 
 SPARE = 1.25
@@ -38,7 +38,12 @@ SCENARIOS = (*CSI_SITES, *TR38901, *COST2100, QUADRIGA)
 FROM_FILES = (*COST2100, QUADRIGA)
 """Scenarios that read files of the user's own."""
 
-Splits = dict[str, NDArray[Any]]
+Samples = dict[str, NDArray[Any]]
+"""Angular-delay ``matrices``, shape [N, A, C]; where the source knows them ``positions`` of users
+[m], shape [N, 2]; and if asked for ``stale``, the matrices of the same users in the aged site."""
+
+Splits = dict[str, Samples]
+"""Samples of train, val and test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +59,8 @@ class CsiData:
         data_path: Folder (COST2100) or file (QuaDRiGa); empty for synthetic scenarios.
         data_key: Variable in the QuaDRiGa file; empty takes the only one.
         data_axes: What the file's axes count, see `quadriga.read_quadriga`.
+        server_age: Age of the server's data, see `SiteConfig.age`; above 0, and with site twins
+            only, every split also holds the users' pictures of that age.
     """
 
     scenario: str
@@ -64,6 +71,7 @@ class CsiData:
     data_path: str = ""
     data_key: str = ""
     data_axes: str = "user antenna subcarrier"
+    server_age: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
@@ -74,10 +82,16 @@ class CsiData:
                 if self.scenario in FROM_FILES
                 else f"data_path={self.data_path!r} has no effect with {self.scenario!r}: remove it"
             )
-
         if self.data_key and self.scenario != QUADRIGA:
             raise ConfigError(
                 f"data_key={self.data_key!r} has no effect with {self.scenario!r}: remove it"
+            )
+        if not 0.0 <= self.server_age <= 1.0:
+            raise ConfigError(f"server_age={self.server_age!r} is not in [0, 1]")
+        if self.server_age > 0.0 and self.scenario not in CSI_SITES:
+            raise ConfigError(
+                f"server_age={self.server_age!r}: {self.scenario!r} has no past; set it to 0 or "
+                f"take one of {', '.join(CSI_SITES)}"
             )
 
     @property
@@ -119,13 +133,18 @@ def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
 def load_pictures(
     data: CsiData, *, cache_dir: Path, progress: Progress, scaling: Scaling | None = None
 ) -> ScenarioData:
-    """Return the pictures of a scenario, each split as ``{"pictures": [N, 2, A, C] float32}``.
+    """Return the pictures of a scenario.
+
+    Each split holds ``pictures``, float32 [N, 2, A, C]. Where the source knows them it also holds
+    ``positions``, float32 [N, 2], of the users relative to the base station [m]; and with a
+    ``server_age`` above 0 ``stale_pictures``, what the same users would have measured at that age.
+    Both kinds of pictures are scaled alike, so that they can be compared.
 
     Args:
         data: What to load.
         cache_dir: Where slow data are kept.
         progress: Told about users done.
-        scaling: Scaling to use; fitted on the training split if None.
+        scaling: Scaling to use; fitted on the present training split if None.
 
     Raises:
         DataError: If a file is missing or wrong, or holds too few samples.
@@ -141,44 +160,57 @@ def load_pictures(
     def make() -> tuple[Splits, dict[str, Any]]:
         return made(data, cache_dir, progress)
 
-    matrices, facts = make() if data.scenario == QUADRIGA else _cached(data, cache_dir, make)
-    scaling = scaling or Scaling.fit(matrices["train"])
-    pictures = {name: {"pictures": scaling.to_picture(matrices[name])} for name in SPLITS}
+    splits, facts = make() if data.scenario == QUADRIGA else _cached(data, cache_dir, make)
+    scaling = scaling or Scaling.fit(splits["train"]["matrices"])
+    arrays = {name: _scaled(splits[name], scaling) for name in SPLITS}
     provenance = {
         **facts,
         "fingerprint": data.fingerprint,
         "settings": asdict(data),
         "scaling_span": scaling.span,
     }
-    return ScenarioData(**pictures, provenance=provenance)
+    return ScenarioData(**arrays, provenance=provenance)
+
+
+def _scaled(samples: Samples, scaling: Scaling) -> Arrays:
+    arrays = {"pictures": scaling.to_picture(samples["matrices"])}
+    if "stale" in samples:
+        arrays["stale_pictures"] = scaling.to_picture(samples["stale"])
+    if "positions" in samples:
+        arrays["positions"] = np.array(samples["positions"], np.float32)
+    return arrays
 
 
 def _cached(
     data: CsiData, cache_dir: Path, make: Callable[[], tuple[Splits, dict[str, Any]]]
 ) -> tuple[Splits, dict[str, Any]]:
-    cache = ArrayCache(cache_dir, f"csi-{data.fingerprint}", SPLITS)
+    kinds = ("matrices", "positions", "stale") if data.server_age else ("matrices", "positions")
+    files = {f"{split}.{kind}": (split, kind) for split in SPLITS for kind in kinds}
+    cache = ArrayCache(cache_dir, f"csi-{data.fingerprint}", tuple(files))
     arrays = cache.read()
     if arrays is None:
-        matrices, facts = make()
+        made, facts = make()
 
         def fill(paths: Mapping[str, Path]) -> None:
-            for name, path in paths.items():
-                np.save(path, matrices[name], allow_pickle=False)
+            for name, (split, kind) in files.items():
+                np.save(paths[name], made[split][kind], allow_pickle=False)
 
         arrays = cache.write(fill, {"facts": facts})
     facts = cache.card()["facts"]
-    return dict(arrays), facts
+    return {split: {kind: arrays[f"{split}.{kind}"] for kind in kinds} for split in SPLITS}, facts
 
 
 def _by_position(
-    data: CsiData, matrices: NDArray[Any], positions: NDArray[np.float64], cell_m: float
+    data: CsiData, samples: Samples, positions: NDArray[np.float64], cell_m: float
 ) -> tuple[Splits, dict[str, Any]]:
     plan = SplitPlan(cell_m=cell_m, counts=data.counts, seed=data.seed)
     chosen = split_by_position(positions, plan)
-    return (
-        {name: matrices[index] for name, index in chosen.items()},
-        {"split": manifest(positions, plan, chosen)},
-    )
+    samples = {**samples, "positions": positions.astype(np.float32)}
+    splits = {
+        name: {kind: array[index] for kind, array in samples.items()}
+        for name, index in chosen.items()
+    }
+    return splits, {"split": manifest(positions, plan, chosen)}
 
 
 def _from_site(
@@ -187,14 +219,17 @@ def _from_site(
     cell = CSI_SITES[data.scenario]
     observation = cell.observation(data.num_antennas, data.num_subcarriers)
     count = int(SPARE * sum(data.counts))
-    matrices, positions = observe(
-        cell,
-        observation,
-        count,
-        seed=data.seed,
-        progress=lambda done: progress(done, count, "users"),
-    )
-    splits, facts = _by_position(data, matrices, positions, cell.split_cell_m)
+    positions = place_users(cell, count, seed=data.seed)
+    ages = {"matrices": 0.0, "stale": data.server_age} if data.server_age else {"matrices": 0.0}
+
+    def progress_of(turn: int) -> Callable[[int], None]:
+        return lambda done: progress(turn * count + done, len(ages) * count, "users")
+
+    samples: Samples = {
+        kind: observe(cell.aged(age), observation, positions, progress=progress_of(turn))
+        for turn, (kind, age) in enumerate(ages.items())
+    }
+    splits, facts = _by_position(data, samples, positions, cell.split_cell_m)
     facts |= {
         "source": "geometric site twin (synthetic)",
         "site": asdict(cell),
@@ -216,7 +251,9 @@ def _from_tr38901(
         seed=data.seed,
     )
     channels, positions = tr38901.load(config, cache_dir=cache_dir, progress=progress)
-    splits, facts = _by_position(data, to_angular_delay(channels), positions, cell_m=10.0)
+    splits, facts = _by_position(
+        data, {"matrices": to_angular_delay(channels)}, positions, cell_m=10.0
+    )
     facts |= {
         "source": "3GPP TR 38.901 drops by Sionna; independent of each other, so that nothing "
         "beyond PCA can be learnt",
@@ -244,7 +281,9 @@ def _from_quadriga(
     # Without positions, blocks of the file keep neighbours on a track together.
     edges = np.cumsum((0, *data.counts))
     matrices = to_angular_delay(channels).astype(np.complex64)
-    splits = {name: matrices[edges[i] : edges[i + 1]] for i, name in enumerate(SPLITS)}
+    splits = {
+        name: {"matrices": matrices[edges[i] : edges[i + 1]]} for i, name in enumerate(SPLITS)
+    }
     facts = {
         "source": f"QuaDRiGa file {path.name}",
         "sha256": _content(path),

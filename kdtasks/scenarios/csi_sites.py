@@ -36,6 +36,10 @@ class CsiSite:
     area: tuple[float, float, float] | None = None
     split_cell_m: float = 10.0
 
+    def aged(self, age: float) -> "CsiSite":
+        """Return this cell as it was, see `SiteConfig.age`."""
+        return replace(self, site=replace(self.site, age=age))
+
     def observation(self, num_antennas: int, num_subcarriers: int) -> Observation:
         """Return how this cell is sampled with the given array and subcarriers."""
         return Observation(
@@ -63,26 +67,29 @@ CSI_SITES: dict[str, CsiSite] = {
 """Cells by scenario name. The two areas and the two indoor bandwidths each share one geometry."""
 
 
+def place_users(cell: CsiSite, count: int, *, seed: int) -> NDArray[np.float64]:
+    """Return positions of users [m], shape [N, 2]; the age of the cell has no part in them."""
+    return draw_positions(cell.site, count, numpy_generator(seed, "users"), area=cell.area)
+
+
 def observe(
     cell: CsiSite,
     observation: Observation,
-    count: int,
+    positions_ND: NDArray[np.float64],
     *,
-    seed: int,
     progress: Callable[[int], None],
-) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    """Place users and observe their channels.
+) -> NDArray[np.complex64]:
+    """Observe the channels of users at the given positions [m], shape [N, 2].
 
     Returns:
-        Angular-delay matrices, shape [N, antennas, subcarriers], and positions [m], shape [N, 2].
+        Angular-delay matrices, shape [N, antennas, subcarriers].
     """
-    rng = numpy_generator(seed, "users")
-    positions = draw_positions(cell.site, count, rng, area=cell.area)
+    count = len(positions_ND)
     shape = (count, observation.num_antennas, observation.num_subcarriers)
     matrices = np.empty(shape, np.complex64)
     for start in range(0, count, CHUNK):
         part = slice(start, start + CHUNK)
-        paths = trace(cell.site, positions[part], carrier_hz=observation.carrier_hz)
+        paths = trace(cell.site, positions_ND[part], carrier_hz=observation.carrier_hz)
         matrices[part] = to_angular_delay(channel(paths, observation))
         progress(min(start + CHUNK, count))
-    return matrices, positions
+    return matrices

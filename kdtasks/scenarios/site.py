@@ -41,6 +41,10 @@ class SiteConfig:
         los_gain: Amplitude of the direct path relative to free space.
         wall_gain: Reflection coefficient of walls.
         scatter_gain: Standard deviation of the complex reflection coefficient of a scatterer.
+        age: How far back the cell is seen, in [0, 1]: that share of the scatterers, with their
+            visibility regions and reflections, and of the walls, each rounded to a whole number,
+            were others then. What differs at some age differs in the same way at every greater
+            one. 0 is the present; users' positions do not depend on it.
     """
 
     seed: int = 1
@@ -53,6 +57,7 @@ class SiteConfig:
     los_gain: float = 1.0
     wall_gain: float = 0.5
     scatter_gain: float = 2.0
+    age: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 < self.min_distance_m < self.radius_m:
@@ -67,6 +72,8 @@ class SiteConfig:
             )
         if self.correlation_distance_m <= 0.0:
             raise ConfigError(f"correlation_distance_m must be > 0, {self.correlation_distance_m=}")
+        if not 0.0 <= self.age <= 1.0:
+            raise ConfigError(f"age must be in [0, 1], {self.age=}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +112,23 @@ class Paths:
 
 def build_site(config: SiteConfig) -> Site:
     """Place scatterers, visibility regions and walls; the same configuration, the same cell."""
-    rng = numpy_generator(config.seed, "site")
+    present = _place(config, numpy_generator(config.seed, "site"))
+    if config.age == 0.0:
+        return present
+    rng = numpy_generator(config.seed, "site in the past")
+    gone_S = rng.permutation(config.num_scatterers) < round(config.age * config.num_scatterers)
+    gone_W = rng.permutation(config.num_walls) < round(config.age * config.num_walls)
+    past = _place(config, rng)
+    return Site(
+        scatterers_SD=np.where(gone_S[:, None], past.scatterers_SD, present.scatterers_SD),
+        reflection_S=np.where(gone_S, past.reflection_S, present.reflection_S),
+        centres_SD=np.where(gone_S[:, None], past.centres_SD, present.centres_SD),
+        radii_S=np.where(gone_S, past.radii_S, present.radii_S),
+        walls_W2D=np.where(gone_W[:, None, None], past.walls_W2D, present.walls_W2D),
+    )
+
+
+def _place(config: SiteConfig, rng: np.random.Generator) -> Site:
     count = config.num_scatterers
     scatterers_SD = np.stack(
         [

@@ -35,6 +35,20 @@ class Event:
     traceback: str = ""
 
 
+class WorkFailedError(Exception):
+    """Work in another process has failed; says why and where, as that process said it.
+
+    Args:
+        reason: Kind and first line of the error.
+        traceback: Where it was raised.
+    """
+
+    def __init__(self, reason: str, traceback: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.traceback = traceback
+
+
 def one_line(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message."""
     text = str(error).strip().splitlines()
@@ -50,5 +64,7 @@ def events(work: Training[Any]) -> Iterator[Event]:
             yield Event(epoch=report.epoch, epochs=report.epochs, metrics=metrics)
     except StopIteration as stop:
         yield Event(done=True, result=stop.value)
+    except WorkFailedError as error:
+        yield Event(done=True, reason=error.reason, traceback=error.traceback)
     except Exception as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
         yield Event(done=True, reason=one_line(error), traceback=tracebacks.format_exc())

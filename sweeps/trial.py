@@ -1,6 +1,6 @@
-"""What Ray runs in worker processes: the Tune trainable, and jobs beside the search."""
+"""What Ray runs in worker processes: the Tune trainable."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,7 +10,8 @@ from ray.tune import Trainable
 
 from kdtasks.task import KDTask
 from sweeps.events import Event, Training, events
-from sweeps.worker import Assignment, open_task, train_student
+from sweeps.open_task import open_task
+from sweeps.worker import Assignment, train_student
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 
@@ -78,11 +79,3 @@ class StudentTrial(Trainable):
         path = self._shared.weights / f"trial-{assignment.number}.safetensors"
         metrics, _ = yield from train_student(self._task, assignment.config, data, teacher, path)
         return metrics
-
-
-@ray.remote(num_cpus=1, num_returns="streaming", max_retries=0)
-def carry_out(
-    function: Callable[..., Training[Any]], *args: object
-) -> Generator[Event, None, None]:
-    """Carry out a job in a worker process and stream its events."""
-    yield from events(function(*args))

@@ -1,6 +1,5 @@
 """What runs in a worker process, as plain generators; importable without Ray, Optuna and MLflow."""
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from kdtasks.config import Params
-from kdtasks.registry import load_task
 from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, TeacherArtifact, prefixed
 from sweeps.events import Training
 from sweeps.folder import atomic_file
+from sweeps.open_task import open_task
 from sweeps.teacher_store import TeacherStore
 
 
@@ -33,16 +32,6 @@ class Assignment:
     config: Params
     scenario: str
     teacher: str | None
-
-
-def open_task(name: str) -> KDTask:
-    """Return a task in a process that owns one core."""
-    task = load_task(name)
-    # The numeric libraries read OMP_NUM_THREADS; torch may have been imported before it was set.
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.set_num_threads(1)
-    return task
 
 
 def _save_weights(weights: Arrays, path: Path) -> None:

@@ -1,0 +1,120 @@
+"""Conducts a trial: drives its topology, carries parcels, adds up what it has cost."""
+
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kdtasks.collaboration import CollaborativeTask, joined
+from kdtasks.config import Params
+from kdtasks.network import NetworkSettings
+from kdtasks.task import KDTask, Outcome, Report, prefixed
+from sweeps.events import Training, WorkFailedError
+from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+from sweeps.nodes.node import REJECTED
+from sweeps.nodes.topologies.catalog import topology_of
+from sweeps.nodes.transport import Accounts, Transport
+
+
+def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outcome]:
+    """Train and deploy the students of a trial.
+
+    Args:
+        task: The task.
+        params: The trial's completed parameters.
+        transport: Reaches its nodes, which must be ready.
+
+    Returns:
+        The trial's metrics, and the students of all edges under ``edge-0/tensor``, also as they
+        were received, under ``received-0/tensor``, if they were trained on at the edge. Without a
+        network just what the task's training returns.
+
+    Raises:
+        WorkFailedError: If a node fails or refuses a message.
+    """
+    settings = NetworkSettings.of(params)
+    if not settings.networked:
+        return (yield from transport.alone())
+    assert isinstance(task, CollaborativeTask), "the task offered a topology"
+    topology = topology_of(task, params)
+    steps, planned = topology.steps(), topology.epochs()
+    counter = _Counter(planned)
+    parcels = next(steps)
+    while True:
+        answers = yield from counter.count(transport.exchange(parcels))
+        _check(answers, topology.scene.key)
+        try:
+            parcels = steps.send(answers)
+        except StopIteration:
+            break
+    costs = _costs(transport.accounts, settings)
+    weights, rejected = yield from counter.count(_collect(transport, topology.scene.key, settings))
+    quality = yield from transport.judge(weights)
+    metrics = {**prefixed("val", quality), **costs, "rejected_messages": float(rejected)}
+    return Outcome(metrics=metrics, weights=weights)
+
+
+class _Counter:
+    """Numbers the epochs of all nodes through."""
+
+    def __init__(self, planned: int) -> None:
+        self._planned = planned
+        self._done = 0
+
+    def count(self, work: Training[Any]) -> Training[Any]:
+        try:
+            while True:
+                report = next(work)
+                self._done += 1
+                yield Report(
+                    epoch=self._done,
+                    epochs=max(self._planned, self._done),
+                    # what one node sees of itself is not what the deployment will be judged by
+                    metrics={n: v for n, v in report.metrics.items() if not n.startswith("val_")},
+                )
+        except StopIteration as stop:
+            return stop.value
+
+
+def _check(parcels: Iterable[Parcel], key: str) -> None:
+    notes = [p for p in parcels if p.receiver == CONDUCTOR and p.kind is Kind.CONTROL]
+    for message in _messages(notes, key):
+        if message.subject == REJECTED:
+            raise WorkFailedError(f"MessageError: {message.facts['reason']}")
+
+
+def _collect(
+    transport: Transport, key: str, settings: NetworkSettings
+) -> Generator[Report, None, tuple[dict[str, NDArray[Any]], int]]:
+    """Put every edge's student together from what lies at the edge and at the server."""
+    order = Message(kind=Kind.CONTROL, subject="collect", deployment=key)
+    told = yield from transport.exchange(Parcel.pack(CONDUCTOR, [SERVER, *settings.edges], order))
+    _check(told, key)
+    parts: dict[str, dict[str, NDArray[Any]]] = {}
+    rejected = 0
+    for message in _messages(told, key):
+        if message.subject == "count":
+            rejected += int(message.facts["rejected"])
+            continue
+        edge = str(message.facts["edge"])
+        node = edge.replace("edge-", "received-") if message.subject == "received" else edge
+        parts.setdefault(node, {}).update(message.arrays)
+    return joined(parts), rejected
+
+
+def _messages(parcels: Sequence[Parcel], key: str) -> list[Message]:
+    return [Message.from_bytes(parcel.payload, deployment=key) for parcel in parcels]
+
+
+def _costs(accounts: Accounts, settings: NetworkSettings) -> dict[str, float]:
+    edges = [accounts.work[edge] for edge in settings.edges]
+    server = accounts.work[SERVER]
+    return {
+        **accounts.traffic.metrics(),
+        "deployment_s": accounts.now_s,
+        "edge_train_core_seconds": sum(work.core_seconds for work in edges) / len(edges),
+        "edge_train_gflop": sum(work.flops for work in edges) / len(edges) / 1e9,
+        "edge_peak_bytes": max(work.peak_bytes for work in edges),
+        "server_train_core_seconds": server.core_seconds,
+        "server_train_gflop": server.flops / 1e9,
+    }

@@ -1,0 +1,244 @@
+"""An edge node: local data that stay with it, its own student, and what it received."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kdtasks.collaboration import Guidance, Learnt, Stage
+from kdtasks.config import Params
+from kdtasks.task import Arrays, TeacherArtifact
+from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
+from sweeps.nodes.node import Deployment, Handler, Handling, Node, answer, nothing, take
+
+
+class EdgeNode(Node):
+    """Trains, trains on or only stores its student, and answers the server.
+
+    Args:
+        index: Its number among the edges.
+        deployment: What it takes part in.
+        data: Its local samples.
+    """
+
+    owns_raw_data = True
+
+    def __init__(self, index: int, deployment: Deployment, data: Arrays) -> None:
+        super().__init__(deployment.settings.edges[index], deployment)
+        self._params: Params = self.task.edge_params(deployment.params, index)
+        self._data = data
+        self._student: Arrays = {}
+        self._received: Arrays = {}
+        self._moved = False
+        self._teacher: TeacherArtifact | None = None
+        self._pairs: Arrays = {}
+        self._knowledge: Arrays = {}
+        self._rehearsal: Arrays = {}
+        self._rehearsal_said: Arrays = {}
+        self._proxy: Arrays = {}
+        self._guidance: Guidance | None = None
+
+    def handlers(self) -> Mapping[tuple[Kind, str], Handler]:
+        control = {
+            "train": self._train,
+            "train-on-pairs": self._train_on_pairs,
+            "ask-rehearsal": self._ask_rehearsal,
+            "fine-tune": self._fine_tune,
+            "mutual-round": self._mutual_round,
+            "self-round": self._self_round,
+            "hand-in": self._hand_in,
+            "samples-wanted": self._upload,
+            "collect": self._collect,
+        }
+        return {
+            **{(Kind.CONTROL, subject): handler for subject, handler in control.items()},
+            (Kind.MODEL, "student"): self._store_student,
+            (Kind.TEACHER, "teacher"): self._store_teacher,
+            (Kind.SAMPLES, "pairs"): self._store_pairs,
+            (Kind.OUTPUTS, "pairs"): self._store_knowledge,
+            (Kind.SAMPLES, "rehearsal"): self._store_rehearsal,
+            (Kind.OUTPUTS, "rehearsal"): self._store_rehearsal_said,
+            (Kind.FEATURES, "rehearsal"): self._store_statistics,
+            (Kind.SAMPLES, "proxy"): self._store_proxy,
+            (Kind.OUTPUTS, "blend"): self._store_blend,
+        }
+
+    # --- training -------------------------------------------------------------------------------
+
+    def _train(self, _sender: str, _message: Message) -> Handling:
+        learnt = yield from self.task.learn(
+            self._params,
+            self._data,
+            self._teacher,
+            server_part=not self.settings.edge_part_only,
+            who=self.name,
+        )
+        self._keep(learnt)
+        return []
+
+    def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
+        if not (self._pairs and self._knowledge):
+            raise MessageError("no pairs have arrived to train on")
+        learnt = yield from self.task.learn_pairs(
+            self._params, self._pairs, self._knowledge, who=self.name
+        )
+        self._keep(learnt)
+        said, work = self.task.answer_pairs(self._params, learnt.weights, self._data)
+        self.charge(work)
+        if not said:
+            return []
+        return [
+            *self.send([SERVER], Kind.SAMPLES, "answer", self._data),
+            *self.send([SERVER], Kind.OUTPUTS, "answer", said),
+        ]
+
+    def _fine_tune(self, _sender: str, _message: Message) -> Handling:
+        data = _together(self._data, self._rehearsal)
+        guidance = None
+        if self.settings.anchor_weight > 0:
+            guidance = self._anchor(data)
+        yield from self._train_further(data, guidance, f"{self.name} fine-tune")
+        return []
+
+    def _anchor(self, data: Arrays) -> Guidance:
+        """Return what the student is held to: the server's stored word, or its own as received."""
+        if self._rehearsal_said:
+            return Guidance(samples=self._rehearsal, outputs=self._rehearsal_said)
+        said, work = self.task.outputs(self._params, self._received, data)
+        self.charge(work)
+        return Guidance(samples=data, outputs=said)
+
+    def _mutual_round(self, _sender: str, message: Message) -> Handling:
+        stream = f"{self.name} round {message.facts['round']}"
+        yield from self._train_further(self._data, self._guidance, stream)
+        if not message.facts["speak"]:
+            return []
+        said, work = self.task.outputs(self._params, self._student, self._proxy)
+        self.charge(work)
+        return self.send([SERVER], Kind.OUTPUTS, "proxy", said)
+
+    def _self_round(self, _sender: str, message: Message) -> Handling:
+        guidance = None
+        if self._student and self.settings.anchor_weight > 0:
+            said, work = self.task.outputs(self._params, self._student, self._data)
+            self.charge(work)
+            guidance = Guidance(samples=self._data, outputs=said)
+        stream = f"{self.name} round {message.facts['round']}"
+        yield from self._train_further(self._data, guidance, stream)
+        return []
+
+    def _train_further(self, data: Arrays, guidance: Guidance | None, who: str) -> Handling:
+        settings = self.settings
+        stage = Stage(
+            epochs=settings.edge_epochs,
+            rate=settings.edge_rate,
+            guidance_weight=settings.anchor_weight if guidance is not None else 0.0,
+            # a student that was never at the server has no other place to train that part
+            server_part=not (self._received and settings.edge_part_only),
+            who=who,
+        )
+        learnt = yield from self.task.train_on(self._params, self._student, data, guidance, stage)
+        self._keep(learnt)
+        return []
+
+    def _keep(self, learnt: Learnt) -> None:
+        self.charge(learnt.work)
+        self._student = learnt.weights
+        self._moved = self._moved or learnt.server_part_moved
+
+    # --- what it sends --------------------------------------------------------------------------
+
+    def _hand_in(self, _sender: str, _message: Message) -> Handling:
+        """Send the server its part of the student, if that was trained here."""
+        names = self.task.tensors(self._params, "server")
+        if not (self._moved and names):
+            return nothing()
+        part = {name: self._student[name] for name in names}
+        return answer(self.send([SERVER], Kind.MODEL, "server-part", part))
+
+    def _upload(self, _sender: str, message: Message) -> Handling:
+        """Send the next slice of the local samples."""
+        total = len(next(iter(self._data.values())))
+        size = max(1, round(self.settings.upload_share * total))
+        start = min(int(message.facts["upload"]) * size, total)
+        samples = {name: array[start : start + size] for name, array in self._data.items()}
+        if start == total:
+            return nothing()
+        return answer(self.send([SERVER], Kind.SAMPLES, "upload", samples))
+
+    def _ask_rehearsal(self, _sender: str, _message: Message) -> Handling:
+        return answer(self.tell(SERVER, "rehearsal-wanted", {"count": self._rehearsal_count()}))
+
+    def _collect(self, _sender: str, _message: Message) -> Handling:
+        """Say what is here of the student; the simulation asks, no link is used."""
+        names = self.task.tensors(self._params, "edge")
+        part = {name: self._student[name] for name in names}
+        parcels: list[Parcel] = [
+            *self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts={"edge": self.name}),
+            *self.tell(CONDUCTOR, "count", {"rejected": self.rejected}),
+        ]
+        if self._received.keys() >= self.task.tensors(self._params, None).keys():
+            parcels += self.send(
+                [CONDUCTOR], Kind.MODEL, "received", self._received, facts={"edge": self.name}
+            )
+        return answer(parcels)
+
+    # --- what it stores -------------------------------------------------------------------------
+
+    def _store_student(self, _sender: str, message: Message) -> Handling:
+        whole = self.task.tensors(self._params, None)
+        specs = whole if message.arrays.keys() == whole.keys() else None
+        self._student = take(message, specs or self.task.tensors(self._params, "edge"))
+        self._received, self._moved = self._student, False
+        return nothing()
+
+    def _store_teacher(self, _sender: str, message: Message) -> Handling:
+        weights = take(message, self.task.teacher_tensors(self.deployment.params))
+        self._teacher = TeacherArtifact(metrics={}, weights=weights, outputs={})
+        return nothing()
+
+    def _store_pairs(self, _sender: str, message: Message) -> Handling:
+        self._pairs = take(message, self.task.sample_tensors(self.deployment.params))
+        return nothing()
+
+    def _store_knowledge(self, _sender: str, message: Message) -> Handling:
+        self._knowledge = take(message, self.task.knowledge_tensors(self.deployment.params))
+        return nothing()
+
+    def _store_rehearsal(self, _sender: str, message: Message) -> Handling:
+        self._rehearsal = take(message, self.task.sample_tensors(self.deployment.params))
+        return nothing()
+
+    def _store_rehearsal_said(self, _sender: str, message: Message) -> Handling:
+        self._rehearsal_said = take(message, self.task.output_tensors(self.deployment.params))
+        return nothing()
+
+    def _store_statistics(self, _sender: str, message: Message) -> Handling:
+        statistics = take(message, self.task.statistics_tensors(self._params))
+        self._rehearsal, work = self.task.synthesise(
+            self._params,
+            self._received,
+            statistics,
+            self._rehearsal_count(),
+            who=f"{self.name} synthesis",
+        )
+        self.charge(work)
+        return nothing()
+
+    def _rehearsal_count(self) -> int:
+        local = len(next(iter(self._data.values())))
+        return max(1, round(self.settings.rehearsal_share * local))
+
+    def _store_proxy(self, _sender: str, message: Message) -> Handling:
+        self._proxy = take(message, self.task.sample_tensors(self.deployment.params))
+        return nothing()
+
+    def _store_blend(self, _sender: str, message: Message) -> Handling:
+        said = take(message, self.task.output_tensors(self.deployment.params))
+        self._guidance = Guidance(samples=self._proxy, outputs=said)
+        return nothing()
+
+
+def _together(own: Arrays, added: Arrays) -> Arrays:
+    if not added:
+        return own
+    return {name: np.concatenate([array, added[name]]) for name, array in own.items()}

@@ -1,0 +1,149 @@
+"""Several nodes in one process: what is delivered to them, and what they answer.
+
+A plain object. Over Ray it is an actor, which adds nothing.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+from kdtasks.collaboration import CollaborativeTask, Work
+from kdtasks.config import Params, fingerprint
+from kdtasks.network import NetworkSettings
+from kdtasks.task import Arrays, KDTask, Report, TeacherArtifact
+from sweeps.events import Event, events
+from sweeps.nodes.edge import EdgeNode
+from sweeps.nodes.messages import SERVER, Parcel
+from sweeps.nodes.node import Deployment, Node
+from sweeps.nodes.server import ServerNode
+from sweeps.open_task import open_task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """A parcel as a host receives it.
+
+    Attributes:
+        number: Its place in the order of emission.
+        sender: Who sent it.
+        receiver: For whom it is.
+        payload: Which of the batch's payloads it carries.
+    """
+
+    number: int
+    sender: str
+    receiver: str
+    payload: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Parcels for the nodes of one host; a payload for several nodes is in it once."""
+
+    payloads: tuple[bytes, ...]
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a node answered to one parcel.
+
+    Attributes:
+        number: The parcel's place in the order of emission.
+        receiver: The node.
+        parcels: What it sends.
+        work: What handling the parcel has cost.
+    """
+
+    number: int
+    receiver: str
+    parcels: tuple[Parcel, ...]
+    work: Work
+
+
+class NodeHost:
+    """Holds the nodes of one trial that were given to it, and keeps its process warm for the next.
+
+    Args:
+        task: Name of the task; opened once.
+    """
+
+    def __init__(self, task: str) -> None:
+        self._task: KDTask = open_task(task)
+        self._trial: _Trial | None = None
+        self._nodes: dict[str, Node] = {}
+
+    def begin(
+        self,
+        params: Params,
+        names: tuple[str, ...],
+        train: Arrays,
+        val: Arrays,
+        teacher: TeacherArtifact | None,
+    ) -> None:
+        """Make the nodes of a trial; those of the last one are gone.
+
+        Args:
+            params: The trial's completed parameters.
+            names: Nodes that live here.
+            train: The whole training split; every node gets its share and no more.
+            val: The whole validation split, with which the trial is judged.
+            teacher: The trial's teacher, for the server.
+        """
+        self._trial = _Trial(params=params, train=train, val=val, teacher=teacher)
+        self._nodes = {}
+        settings = NetworkSettings.of(params)
+        if not settings.networked:
+            return
+        assert isinstance(self._task, CollaborativeTask), "the task offered a topology"
+        deployment = Deployment(
+            task=self._task, params=params, settings=settings, key=fingerprint(params)
+        )
+        shares = self._task.share_out(params, train, "train")
+        for name in names:
+            if name == SERVER:
+                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher)
+            else:
+                index = settings.edges.index(name)
+                self._nodes[name] = EdgeNode(index, deployment, shares.edges[index])
+
+    def handle(self, batch: Batch) -> Iterator[Event]:
+        """Deliver a batch in order; the last event has the answers."""
+        return events(self._handle(batch))
+
+    def train_alone(self) -> Iterator[Event]:
+        """Train a student on all data, without a network; the last event has the outcome."""
+        trial = self._the_trial()
+        return events(self._task.train_student(trial.params, trial.train, trial.val, trial.teacher))
+
+    def judge(self, weights: Arrays) -> Iterator[Event]:
+        """Evaluate a deployment's students on the validation split."""
+        return events(self._judge(weights))
+
+    def _handle(self, batch: Batch) -> Generator[Report, None, list[Answer]]:
+        answers = []
+        for item in batch.deliveries:
+            node = self._nodes[item.receiver]
+            parcels, work = yield from node.handle(item.sender, batch.payloads[item.payload])
+            answers.append(
+                Answer(
+                    number=item.number, receiver=item.receiver, parcels=tuple(parcels), work=work
+                )
+            )
+        return answers
+
+    def _judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
+        yield from ()
+        trial = self._the_trial()
+        return self._task.evaluate(trial.params, weights, trial.val)
+
+    def _the_trial(self) -> "_Trial":
+        assert self._trial is not None, "begin comes first"
+        return self._trial
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Trial:
+    params: Params
+    train: Arrays
+    val: Arrays
+    teacher: TeacherArtifact | None

@@ -1,0 +1,71 @@
+"""What a topology is: a strategy that emits parcels and digests what nodes answer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kdtasks.collaboration import Transfer
+from kdtasks.network import NetworkSettings
+from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+
+Steps = Generator[list[Parcel], list[Parcel], None]
+"""Yields parcels to be delivered; is sent the parcels that their receivers want to send."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """What a strategy knows of a trial.
+
+    Attributes:
+        settings: The deployment.
+        key: Its fingerprint, which is on every message.
+        transfer: How knowledge reaches an edge.
+        teacher: Whether there is a teacher.
+        families: Number of different student architectures.
+        learn_epochs: Epochs of training one student from scratch.
+    """
+
+    settings: NetworkSettings
+    key: str
+    transfer: Transfer
+    teacher: bool
+    families: int
+    learn_epochs: int
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """Names of the edge nodes."""
+        return self.settings.edges
+
+    def order(
+        self, nodes: Sequence[str], subject: str, facts: Mapping[str, Any] | None = None
+    ) -> list[Parcel]:
+        """Return the conductor's word to some nodes; it crosses no link."""
+        message = Message(
+            kind=Kind.CONTROL, subject=subject, deployment=self.key, facts=facts or {}
+        )
+        return Parcel.pack(CONDUCTOR, nodes, message)
+
+    def order_server(self, subject: str, facts: Mapping[str, Any] | None = None) -> list[Parcel]:
+        """Return the conductor's word to the server."""
+        return self.order([SERVER], subject, facts)
+
+    def order_edges(self, subject: str, facts: Mapping[str, Any] | None = None) -> list[Parcel]:
+        """Return the conductor's word to every edge."""
+        return self.order(self.edges, subject, facts)
+
+
+@dataclass(frozen=True)
+class Topology(ABC):
+    """Who trains what, where; who sends what to whom."""
+
+    scene: Scene = field()
+
+    @abstractmethod
+    def epochs(self) -> int:
+        """Return the epochs that all nodes together will report."""
+
+    @abstractmethod
+    def steps(self) -> Steps:
+        """Deploy a student at every edge."""

@@ -1,0 +1,38 @@
+"""From a trial's parameters to the strategy of its topology."""
+
+from kdtasks.collaboration import CollaborativeTask
+from kdtasks.config import Params, fingerprint
+from kdtasks.network import NetworkSettings
+from sweeps.nodes.server import families
+from sweeps.nodes.topologies.base import Scene, Topology
+from sweeps.nodes.topologies.centralized import Centralized
+from sweeps.nodes.topologies.decentralized import Decentralized
+from sweeps.nodes.topologies.mutual import Mutual
+from sweeps.nodes.topologies.pair_exchange import PairExchange
+from sweeps.nodes.topologies.self_distillation import SelfDistillation
+from sweeps.nodes.topologies.semi_centralized import SemiCentralized
+
+TOPOLOGIES: dict[str, type[Topology]] = {
+    "centralized": Centralized,
+    "decentralized": Decentralized,
+    "semi-centralized": SemiCentralized,
+    "mutual": Mutual,
+    "self": SelfDistillation,
+}
+
+
+def topology_of(task: CollaborativeTask, params: Params) -> Topology:
+    """Return the strategy of a trial with these completed parameters."""
+    settings = NetworkSettings.of(params)
+    transfer = task.transfer(params)
+    scene = Scene(
+        settings=settings,
+        key=fingerprint(params),
+        transfer=transfer,
+        teacher=task.teacher_fingerprint(params) is not None,
+        families=len(set(families(task, params, settings.num_edges))),
+        learn_epochs=task.planned_epochs(params),
+    )
+    if settings.topology == "decentralized" and transfer == "pairs":
+        return PairExchange(scene)
+    return TOPOLOGIES[settings.topology](scene)

@@ -1,0 +1,188 @@
+"""How parcels reach nodes: counted once, in simulated time, carried in-process or over Ray."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from kdtasks.collaboration import Work
+from kdtasks.config import Params
+from kdtasks.network import NetworkSettings
+from kdtasks.seeding import numpy_generator
+from kdtasks.task import Arrays, Outcome, Report, TeacherArtifact
+from sweeps.events import Event, WorkFailedError
+from sweeps.nodes.host import Answer, Batch, Delivery, NodeHost
+from sweeps.nodes.links import Link
+from sweeps.nodes.messages import CONDUCTOR, SERVER, Parcel
+from sweeps.nodes.traffic import Traffic
+
+HostMethod = Literal["handle", "train_alone", "judge"]
+"""What a host is asked to do; each yields events."""
+
+Reports = Generator[Report, None, Any]
+
+
+def link_of(settings: NetworkSettings) -> Link:
+    """Return the link between the server and an edge; every edge has one of its own."""
+    return Link(
+        rate_bps=settings.link_rate_mbps * 1e6,
+        delay_s=settings.link_delay_ms * 1e-3,
+        loss=settings.link_loss,
+        energy_j_per_bit=settings.link_nj_per_bit * 1e-9,
+    )
+
+
+class Accounts:
+    """What a deployment has cost so far: bytes on links, work and simulated time of nodes.
+
+    A node works on one thing at a time. A parcel leaves when its sender has made it and is handled
+    when it has arrived and the receiver is free.
+
+    Args:
+        settings: The deployment.
+        seed: Seed of the packet losses.
+    """
+
+    def __init__(self, settings: NetworkSettings, seed: int) -> None:
+        self.traffic = Traffic(settings.edges)
+        self.work = dict.fromkeys((SERVER, *settings.edges), Work())
+        self._speed = dict.fromkeys(settings.edges, settings.edge_gflops * 1e9)
+        self._speed[SERVER] = settings.server_gflops * 1e9
+        self._link = link_of(settings)
+        self._clock = dict.fromkeys(self.work, 0.0)
+        self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
+
+    @property
+    def now_s(self) -> float:
+        """When the last node has finished [s], simulated."""
+        return max(self._clock.values())
+
+    def send(self, parcel: Parcel) -> float:
+        """Book a parcel; return when it arrives [s]. The conductor's orders cross no link."""
+        if CONDUCTOR in (parcel.sender, parcel.receiver):
+            return 0.0
+        transmission = self._link.transmit(len(parcel.payload), self._losses)
+        self.traffic.sent(parcel, transmission)
+        return self._clock[parcel.sender] + transmission.seconds
+
+    def worked(self, node: str, arrival_s: float, work: Work) -> None:
+        """Book the handling of a parcel that arrived at ``arrival_s``."""
+        start_s = max(self._clock[node], arrival_s)
+        self._clock[node] = start_s + work.flops / self._speed[node]
+        self.work[node] = self.work[node] + work
+
+
+class Transport(ABC):
+    """Reaches the hosts of one trial, on which its nodes live.
+
+    Args:
+        settings: The deployment.
+        seed: Seed of the packet losses.
+        hosts: Number of hosts.
+    """
+
+    def __init__(self, settings: NetworkSettings, seed: int, hosts: int) -> None:
+        self.accounts = Accounts(settings, seed)
+        self._place = {SERVER: 0}
+        self._place |= {edge: index % hosts for index, edge in enumerate(settings.edges)}
+
+    @abstractmethod
+    def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
+        """Ask several hosts at once; yields their reports and returns their results by host.
+
+        Raises:
+            WorkFailedError: If one of them fails.
+        """
+
+    def nodes_of(self, host: int) -> tuple[str, ...]:
+        """Return the nodes that live on a host."""
+        return tuple(node for node, place in self._place.items() if place == host)
+
+    def exchange(self, parcels: Sequence[Parcel]) -> Generator[Report, None, list[Parcel]]:
+        """Deliver parcels and return what their receivers send in answer.
+
+        Bytes are counted here, before anything is carried and in the order of emission, so that
+        they are the same however hosts are reached. Answers come in that order too.
+        """
+        arrivals = [self.accounts.send(parcel) for parcel in parcels]
+        results = yield from self.call("handle", self._batches(parcels))
+        answers: list[Answer] = [answer for part in results.values() for answer in part]
+        answers.sort(key=lambda answer: answer.number)
+        for answer in answers:
+            self.accounts.worked(answer.receiver, arrivals[answer.number], answer.work)
+        return [parcel for answer in answers for parcel in answer.parcels]
+
+    def alone(self) -> Generator[Report, None, Outcome]:
+        """Train a student without a network."""
+        results = yield from self.call("train_alone", {0: ()})
+        outcome: Outcome = results[0]
+        return outcome
+
+    def judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
+        """Evaluate a deployment's students on the validation split."""
+        results = yield from self.call("judge", {0: (weights,)})
+        metrics: dict[str, float] = results[0]
+        return metrics
+
+    def _batches(self, parcels: Sequence[Parcel]) -> dict[int, tuple[Batch]]:
+        deliveries: dict[int, list[Delivery]] = {}
+        payloads: dict[int, dict[bytes, int]] = {}
+        for number, parcel in enumerate(parcels):
+            place = self._place[parcel.receiver]
+            known = payloads.setdefault(place, {})
+            deliveries.setdefault(place, []).append(
+                Delivery(
+                    number=number,
+                    sender=parcel.sender,
+                    receiver=parcel.receiver,
+                    payload=known.setdefault(parcel.payload, len(known)),
+                )
+            )
+        return {
+            place: (Batch(payloads=tuple(payloads[place]), deliveries=tuple(items)),)
+            for place, items in deliveries.items()
+        }
+
+
+class InProcessTransport(Transport):
+    """All nodes in this process, on one host."""
+
+    def __init__(self, settings: NetworkSettings, seed: int, host: NodeHost) -> None:
+        super().__init__(settings, seed, hosts=1)
+        self._host = host
+
+    def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
+        results = {}
+        for host, given in arguments.items():
+            results[host] = yield from result_of(getattr(self._host, method)(*given))
+        return results
+
+
+def result_of(stream: Iterator[Event]) -> Reports:
+    """Pass on a host's reports and return its result.
+
+    Raises:
+        WorkFailedError: If it failed.
+    """
+    for event in stream:
+        if event.done:
+            if event.reason:
+                raise WorkFailedError(event.reason, event.traceback)
+            return event.result
+        yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
+    raise WorkFailedError("a host fell silent before its last word")
+
+
+def in_process(
+    task: str,
+    params: Params,
+    data: tuple[Arrays, Arrays],
+    teacher: TeacherArtifact | None,
+) -> InProcessTransport:
+    """Return a transport with a host of its own, ready to conduct a trial."""
+    settings = NetworkSettings.of(params)
+    host = NodeHost(task)
+    transport = InProcessTransport(settings, int(params.get("seed", 0)), host)
+    host.begin(params, transport.nodes_of(0), *data, teacher)
+    return transport

@@ -8,9 +8,10 @@ from typing import TypeVar
 from search_spaces.domains import Choice, Domain, Float, Int, Value
 from search_spaces.errors import StudyError
 from search_spaces.objectives import Constraint, Objective
-from search_spaces.report_spec import FEWEST_ROWS, Claim, Column, ReportSpec, Row, Table
+from search_spaces.report_spec import FEWEST_ROWS, Aspect, Claim, Column, ReportSpec, Row, Table
 from search_spaces.space import Parameter, Space
 from search_spaces.study_schema import (
+    AspectDoor,
     ChoiceDoor,
     ClaimDoor,
     ConstraintDoor,
@@ -123,7 +124,7 @@ def _as_sampled(name: str, value: Value, space: Space) -> Value:
 
 def make_report(door: ReportDoor) -> ReportSpec:
     """Return the tables and claims; their places start with ``report``."""
-    tables = tuple(_table(table) for table in door.tables)
+    tables = each("report.tables", _table, door.tables)
     claims = each("report.claims", _claim, door.claims)
     return at("report", lambda: ReportSpec(tables, claims))
 
@@ -133,9 +134,20 @@ def _table(door: TableDoor) -> Table:
         id=door.id,
         title=door.title,
         source=door.source,
-        columns=tuple(Column(c.metric, c.label or c.metric) for c in door.columns),
-        rows=tuple(Row(r.id, r.label or r.id, r.role, r.match, r.paper) for r in door.rows),
+        columns=tuple(
+            Column(c.metric, c.label or c.metric, c.unit, c.aspect) for c in door.columns
+        ),
+        rows=tuple(
+            Row(r.id, r.label or r.id, r.role, r.match, r.paper, r.words, r.facts)
+            for r in door.rows
+        ),
+        layout=door.layout,
+        aspects=each("aspects", _aspect, door.aspects),
     )
+
+
+def _aspect(door: AspectDoor) -> Aspect:
+    return Aspect(door.name, tuple(door.words), tuple(door.metrics), door.factor)
 
 
 def _claim(door: ClaimDoor) -> Claim:

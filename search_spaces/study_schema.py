@@ -119,6 +119,22 @@ class ColumnDoor(Door):
 
     metric: Text
     label: Text | None = None
+    unit: str = ""
+    """Printed with every number; B, bit, FLOP, s and J get prefixes."""
+    aspect: str = ""
+    """The aspect that it measures, in layout `aspects`."""
+
+
+class AspectDoor(Door):
+    """A group of lines in layout `aspects`: words of the paper and the metrics they speak about."""
+
+    name: Text
+    words: list[Text] = Field(default=[])
+    """From that for the least of the metrics to that for the most, whatever is better."""
+    metrics: list[Text] = Field(default=[])
+    """Columns that the words are compared with; needed if there are words."""
+    factor: Annotated[float, Field(ge=1)] = 2.0
+    """Rows with the same word agree if they are at most so many times apart."""
 
 
 class RowDoor(Door):
@@ -132,6 +148,10 @@ class RowDoor(Door):
     """Parameters that a run must have to belong to this row."""
     paper: dict[Text, float] = Field(default={})
     """Published numbers by metric."""
+    words: dict[Text, Text] = Field(default={})
+    """Published words by aspect, compared with the numbers."""
+    facts: dict[Text, Text] = Field(default={})
+    """Published texts by aspect, printed only."""
 
 
 class TableDoor(Door):
@@ -140,6 +160,10 @@ class TableDoor(Door):
     id: Text
     title: str = ""
     source: str = ""
+    layout: Literal["rows", "aspects"] = "rows"
+    """`aspects` prints a column per row and a line per metric, grouped by aspect."""
+    aspects: list[AspectDoor] = Field(default=[])
+    """In the order of printing; only for layout `aspects`."""
     columns: Annotated[list[ColumnDoor], Field(min_length=1)]
     rows: Annotated[list[RowDoor], Field(min_length=1)]
 

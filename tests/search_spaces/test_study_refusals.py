@@ -86,6 +86,10 @@ REFUSED = [
     (f"{TABLE}.rows.1.role", "student", f"{TABLE}.rows.1.role", "got 'student'"),
     (f"{TABLE}.rows.0.paper", "{nmse: 1.0}", f"{TABLE}.rows.0.paper", "'nmse' is no column"),
     (f"{TABLE}.columns", "[]", f"{TABLE}.columns", "must not be empty"),
+    (f"{TABLE}.layout", "columns", f"{TABLE}.layout", "got 'columns'"),
+    (f"{TABLE}.aspects", "[{name: load}]", f"{TABLE}.aspects", "layout: aspects only"),
+    (f"{TABLE}.columns.0.aspect", "load", f"{TABLE}.columns.0.aspect", "is not listed"),
+    (f"{TABLE}.rows.0.words", "{load: Low}", f"{TABLE}.rows.0.words", "is not listed"),
     ("report.claims.0.order", "[t16, a61]", "report.claims.0.order", "did you mean 'a16'"),
     ("report.claims.0.order", "[t16]", "report.claims.0.order", "at least 2 rows"),
     ("report.claims.0.order", "[t16, t16]", "report.claims.0.order.1", "'t16' is used twice"),
@@ -124,3 +128,51 @@ def test_all_wrong_fields_are_named_at_once():
         parse_study(
             EXAMPLE.replace("reference: 0.0,", "").replace("trials: 32", "trials: x"), "my.yaml"
         )
+
+
+WORDS = """
+  tables:
+    - id: I
+      layout: aspects
+      aspects:
+        - {name: load, words: [Low, High], metrics: [gflop]}
+        - {name: quality, words: [High, Limited], metrics: [nmse_db]}
+        - {name: use}
+      columns: [{metric: gflop}, {metric: nmse_db, unit: dB, aspect: quality}]
+      rows:
+        - {id: a, role: confirmation, words: {load: Low}, facts: {use: always}}
+        - {id: b, role: confirmation, words: {load: High, quality: Limited}}
+"""
+
+
+def with_words(old="", new=""):
+    assert old in WORDS
+    head, _, _ = EXAMPLE.partition("report:")
+    return parse_study(f"{head}report:{WORDS.replace(old, new)}", "my.yaml")
+
+
+def test_words_and_facts_belong_to_aspects():
+    [table] = with_words().report.tables
+    assert [aspect.factor for aspect in table.aspects] == [2.0] * 3
+    assert table.rows[1].words == {"load": "High", "quality": "Limited"}
+    assert table.rows[0].facts == {"use": "always"}
+    assert (table.columns[1].unit, table.columns[1].aspect) == ("dB", "quality")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("load: High", "load: Hihg", r"rows\.1\.words: 'Hihg' is none of.*did you mean 'High'"),
+        ("use: always", "usage: x", r"rows\.0\.facts: 'usage' is not listed.*'use'"),
+        ("metrics: [gflop]", "metrics: [flop]", r"aspects\.0\.metrics: 'flop' is no column"),
+        (", metrics: [gflop]", "", r"aspects\.0\.metrics: are missing, but there are words"),
+        ("words: [Low, High], ", "", r"aspects\.0\.words: are missing, but there are metrics"),
+        ("[Low, High]", "[Low, Low]", r"aspects\.0\.words\.1: 'Low' is used twice"),
+        ("name: use", "name: load", r"aspects\.2\.name: 'load' is used twice"),
+        ("name: use", "name: use, factor: 0.5", r"aspects\.2\.factor: .*at least 1.*got 0\.5"),
+        ("unit: dB", "unit: ''", r"aspects\.1\.metrics: 'nmse_db' is in decibels.*unit: dB"),
+    ],
+)
+def test_words_that_cannot_be_compared_are_refused(old, new, message):
+    with pytest.raises(StudyError, match=r"my\.yaml: report\.tables\.0\." + message):
+        with_words(old, new)

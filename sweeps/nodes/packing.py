@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BITS = 16
+
+MAX_MAGNITUDE = float(np.finfo(np.float32).max) / 4
+"""Of numbers that can be quantised: neither their range nor its rounding may overflow."""
+
 _CHUNK = 1 << 16
 """Numbers packed at once: bounds the memory for unpacked bits. A multiple of 8, so that every chunk
 but the last fills its bytes."""
@@ -45,12 +49,12 @@ def pack(values: NDArray[np.float32], bits: int) -> Packed:
     The error of a number is at most half a step, up to rounding of 32-bit floats.
 
     Raises:
-        ValueError: If values are NaN or infinite, or so far apart that their difference is.
+        ValueError: If values are NaN, infinite or beyond `MAX_MAGNITUDE`.
     """
     if values.size == 0:
         return Packed(shape=values.shape, low=0.0, high=0.0, data=np.zeros(0, np.uint8))
     low, high = values.min(), values.max()
-    if not float(high) - float(low) <= np.finfo(np.float32).max:  # also if one of them is NaN
+    if not max(-float(low), float(high)) <= MAX_MAGNITUDE:  # false for NaN, too
         raise ValueError(f"values from {low} to {high} cannot be quantised")
     step = _step(low, high, bits)
     # A constant array has no step; all its codes are 0.

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -84,7 +84,17 @@ def run(  # noqa: PLR0913 - one argument per option
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
     slots: Annotated[
-        int | None, typer.Option(help="Trials at once, a core each; default: all cores.")
+        int | None, typer.Option(help="Trials at once; default: as many as the cores carry.")
+    ] = None,
+    transport: Annotated[
+        Literal["ray", "inprocess"],
+        typer.Option(
+            help="Nodes of a trial: in Ray actors, or all in the trial's process. Same numbers."
+        ),
+    ] = "ray",
+    actors: Annotated[
+        int | None,
+        typer.Option(help="Ray actors per trial, a core each, that share its nodes; default: 1."),
     ] = None,
 ) -> None:
     """Run a study, from its data to its report.
@@ -92,8 +102,10 @@ def run(  # noqa: PLR0913 - one argument per option
     Loads the data, trains the teachers, searches, repeats the front on the test split, reports.
     """
     from sweeps.cli_run import RunOptions, overrides, run_sweep
+    from sweeps.seats import SeatWishes
 
-    options = RunOptions(name=name, home=home, tracking_uri=tracking_uri, slots=slots)
+    seats = SeatWishes(slots=slots, transport=transport, actors=actors)
+    options = RunOptions(name=name, home=home, tracking_uri=tracking_uri, seats=seats)
     raise typer.Exit(run_sweep(study, overrides(settings or [], trials, time), options))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from search_spaces.study import Study, load_study
 from sweeps.cli_output import front_table, line, program, show, show_paper, shown_path
 from sweeps.cli_sweeps import free_name
+from sweeps.seats import SeatWishes
 
 INTERRUPTED = 130
 """Exit code of a sweep that the user stopped, as shells have it for Ctrl-C."""
@@ -22,13 +23,13 @@ class RunOptions:
         name: Name of the sweep.
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
-        slots: Trials at once.
+        seats: Trials at once, and how their nodes are connected.
     """
 
     name: str | None
     home: Path
     tracking_uri: str | None
-    slots: int | None
+    seats: SeatWishes
 
 
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
@@ -73,7 +74,7 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
             name=name,
             home=options.home,
             tracking_uri=options.tracking_uri,
-            slots=options.slots,
+            seats=options.seats,
             display=display,
         )
     from analysis import format as text

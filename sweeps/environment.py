@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sweeps.seats import Seats
+
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -78,7 +80,7 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def describe_environment(slots: int) -> Mapping[str, Any]:
+def describe_environment(seats: Seats) -> Mapping[str, Any]:
     """Return JSON facts about software and machine: versions, cores, memory [byte]."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
@@ -87,7 +89,9 @@ def describe_environment(slots: int) -> Mapping[str, Any]:
         "machine": platform.machine(),
         "cores": usable_cores(),
         "memory_bytes": pages,
-        "slots": slots,
+        "slots": seats.slots,
+        "transport": "ray" if seats.actors else "inprocess",
+        "actors": seats.actors,
         "source": source_digest(),
         "packages": {name: _version(name) for name in RECORDED},
     }

@@ -64,24 +64,6 @@ def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:
             )
 
 
-def check_slots(slots: int | None, cores: int) -> int:
-    """Return how many trials run at once.
-
-    Args:
-        slots: As asked for; None for one per core.
-        cores: What the machine has.
-
-    Raises:
-        ConfigError: If not even one trial fits, or trials would share cores.
-    """
-    wanted = cores if slots is None else slots
-    if not 1 <= wanted <= cores:
-        raise ConfigError(
-            f"slots must lie in [1, {cores}], one core per trial on this machine, got {wanted}"
-        )
-    return wanted
-
-
 def _shown(study: Study) -> Iterator[tuple[str, Params]]:
     for index, point in enumerate(study.search.points):
         yield f"search.points[{index}]", point

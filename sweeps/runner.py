@@ -1,15 +1,11 @@
 """Run a study from its file to its report: Ray, its pool of workers, and the Tuner."""
 
 import json
-import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from analysis.frames import read_sweep
@@ -20,94 +16,26 @@ from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
-from sweeps.environment import describe_environment, engine_environment, usable_cores
-from sweeps.events import Event
+from sweeps.environment import describe_environment, usable_cores
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.ledger import Ledger
-from sweeps.pool import Handle, Job
-from sweeps.preflight import Plan, check_slots, check_study
+from sweeps.preflight import Plan, check_study
 from sweeps.proposals import Proposals
+from sweeps.ray_pool import RayPool, local_ray
 from sweeps.resources import Resources, load_data, share_data
 from sweeps.search import SessionCallback, SessionSearcher, make_sampler
+from sweeps.seats import Seats, SeatWishes, share_cores
 from sweeps.session import SearchSession
 from sweeps.summary import SweepSummary
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
 from sweeps.tracking import Tracker
-from sweeps.trial import Shared, StudentTrial, carry_out
+from sweeps.trial import Shared, StudentTrial
 from sweeps.utilisation import Utilisation
 
 __all__ = ["SweepSummary", "run_study"]
-
-WAIT_S = 1.0
-"""How long the driver waits for workers before it looks around."""
-
-
-@contextmanager
-def local_ray(slots: int) -> Iterator[None]:
-    """Run a Ray of our own inside, with as many cores as there are slots, on loopback.
-
-    An address is always given: without one Ray would join any cluster that it finds. Its token
-    authentication stays as it is by default: on.
-    """
-    # Tune misses the files of loggers that we switched off, and prints what we record anyway.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    with engine_environment():
-        ray.init(
-            address="local",
-            num_cpus=slots,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-        try:
-            yield
-        finally:
-            ray.shutdown()
-
-
-class RayPool:
-    """Workers of the local Ray, each with one core.
-
-    Args:
-        slots: Jobs that run at once.
-        interrupted: Whether the user wants to stop.
-    """
-
-    def __init__(self, slots: int, interrupted: Callable[[], bool]) -> None:
-        self._slots = slots
-        self._interrupted = interrupted
-
-    def put(self, value: object) -> Handle:
-        """Place a value in the object store."""
-        return ray.put(value)
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
-        """Carry out ``jobs`` and yield their events as they come."""
-        waiting = list(reversed(jobs))
-        streams: dict[ray.ObjectRefGenerator, Job] = {}
-        while waiting or streams:
-            while waiting and len(streams) < self._slots:
-                job = waiting.pop()
-                streams[carry_out.remote(job.function, *job.args)] = job
-            ready, _ = ray.wait(list(streams), num_returns=1, timeout=WAIT_S)
-            for stream in ready:
-                event = _next_event(stream)
-                yield streams[stream], event
-                if event.done:
-                    del streams[stream]
-            if self._interrupted():
-                raise KeyboardInterrupt
-
-
-def _next_event(stream: ray.ObjectRefGenerator) -> Event:
-    try:
-        event: Event = ray.get(next(stream))
-    except (StopIteration, ray.exceptions.RayError) as error:
-        return Event(done=True, reason=f"its process died ({type(error).__name__})")
-    return event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +46,7 @@ class _Run:
     plan: Plan
     folder: SweepFolder
     tracking_uri: str
-    slots: int
+    seats: Seats
     data: dict[str, ScenarioData]
     books: Books
     display: Display
@@ -150,7 +78,7 @@ class _Run:
         """
         self.display.phase("search")
         budget = self.study.budget
-        self.display.search_started(budget.trials, budget.time_s, self.slots)
+        self.display.search_started(budget.trials, budget.time_s, self.seats.slots)
         ledger = self.books.ledger
         ledger.use(make_sampler(self.study, len(ledger.trials())))
         session = SearchSession(
@@ -216,7 +144,7 @@ def _tuner(run: _Run, session: SearchSession, resources: Resources) -> tune.Tune
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
             num_samples=-1,  # the session owns the budget
-            max_concurrent_trials=run.slots,  # without it trials run one by one
+            max_concurrent_trials=run.seats.slots,  # without it trials run one by one
             reuse_actors=True,
             trial_dirname_creator=_trial_id,
         ),
@@ -239,7 +167,7 @@ def run_study(
     name: str,
     home: Path,
     tracking_uri: str | None,
-    slots: int | None,
+    seats: SeatWishes,
     display: Display,
 ) -> SweepSummary:
     """Run ``study`` as the sweep ``name`` and return what came of it.
@@ -249,7 +177,8 @@ def run_study(
         name: Name of the sweep; its folder ``home/name`` must not exist yet.
         home: Folder of all sweeps and of the cache.
         tracking_uri: Where MLflow keeps the runs; None for a database in the sweep's folder.
-        slots: Trials that run at once, one core each; None for one per core.
+        seats: How many trials are to run at once, on how many cores, and how their nodes are
+            to be connected.
         display: Watches.
 
     Raises:
@@ -258,11 +187,11 @@ def run_study(
         StudyError: If a parameter that decides on data or teacher has no end of values.
     """
     plan = check_study(study)
-    wanted = check_slots(slots, usable_cores())
+    shared_out = share_cores(seats, usable_cores())
     folder = check_new(home, name)
     create(folder, study.text)
     try:
-        run = _open(study, plan, folder, tracking_uri, wanted, display)
+        run = _open(study, plan, folder, tracking_uri, shared_out, display)
     except BaseException:
         shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
         raise
@@ -274,7 +203,7 @@ def _open(
     plan: Plan,
     folder: SweepFolder,
     tracking_uri: str | None,
-    slots: int,
+    seats: Seats,
     display: Display,
 ) -> _Run:
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
@@ -285,7 +214,7 @@ def _open(
     tracker = Tracker.start(folder, tracking_uri, study, clock.epoch_ms())
     books = Books(study, ledger, tracker, clock, display)
     folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
-    books.attach("environment.json", describe_environment(slots))
+    books.attach("environment.json", describe_environment(seats))
     books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
     tracker.files([folder.study], "")
     return _Run(
@@ -293,13 +222,13 @@ def _open(
         plan=plan,
         folder=folder,
         tracking_uri=tracking_uri or folder.tracking_uri,
-        slots=slots,
+        seats=seats,
         data=data,
         books=books,
         display=display,
         interrupts=interrupts,
-        pool=RayPool(slots, interrupts.requested),
-        utilisation=Utilisation(slots, clock),
+        pool=RayPool(seats.cores, interrupts.requested),
+        utilisation=Utilisation(seats.slots, clock),
     )
 
 
@@ -310,7 +239,7 @@ def _run(run: _Run) -> SweepSummary:
     try:
         with run.interrupts.installed():
             try:
-                with local_ray(run.slots):
+                with local_ray(run.seats.cores):
                     resources = run.prepare()
                     ended = run.search(resources)
                     run.confirm(resources)

@@ -32,6 +32,7 @@ DOORS = {
         "sweeps.schedule",
         "sweeps.tracking",
         "sweeps.runner",
+        "sweeps.ray_pool",
         "sweeps.nodes.ray_actors",
     ),
     "optuna": ("sweeps.search", "sweeps.ledger", "search_spaces.to_optuna"),

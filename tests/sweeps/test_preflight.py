@@ -8,7 +8,7 @@ from toy_task import ToyTask
 from kdtasks.errors import ConfigError, UserError
 from search_spaces.errors import StudyError
 from sweeps.folder import check_new, create
-from sweeps.preflight import check_slots, check_study
+from sweeps.preflight import check_study
 from sweeps.resources import find_needs
 
 ERROR, FLOPS = toy_study().objectives
@@ -89,17 +89,6 @@ def test_baselines_are_asked_for_where_no_teacher_tells_trials_apart() -> None:
     points = [{"method": "vanilla", "compression": [4, 16], "width": [2, 4]}]
     study = toy_study(space={}, search={"sampler": "points", "points": points})
     assert [need.params["compression"] for need in find_needs(study, ToyTask())] == [4, 16]
-
-
-@pytest.mark.parametrize("slots", [0, -1, 5])
-def test_slots_must_fit_the_machine(slots: int) -> None:
-    with pytest.raises(ConfigError, match=rf"\[1, 4\].*{slots}"):
-        check_slots(slots, cores=4)
-
-
-def test_slots_default_to_the_cores() -> None:
-    assert check_slots(None, cores=4) == 4
-    assert check_slots(3, cores=4) == 3
 
 
 def test_a_taken_name_is_refused(tmp_path: Path) -> None:

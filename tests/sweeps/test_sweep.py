@@ -22,6 +22,7 @@ from sweeps.display import SilentDisplay
 from sweeps.ledger import Ledger
 from sweeps.records import TrialState
 from sweeps.runner import SweepSummary, run_study
+from sweeps.seats import SeatWishes
 from sweeps.verify import verify_sweep
 
 # Importing Ray and starting it takes most of these tests' time, and more on a busy machine.
@@ -32,6 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
+TWO = SeatWishes(slots=2)
 FLAWS = ["raise", "nan", "die"]
 
 
@@ -54,7 +56,12 @@ def sweep_study(**changes: object) -> object:
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
     home = tmp_path_factory.mktemp("home")
     return run_study(
-        sweep_study(), name="toy", home=home, tracking_uri=None, slots=2, display=SilentDisplay()
+        sweep_study(),
+        name="toy",
+        home=home,
+        tracking_uri=None,
+        seats=TWO,
+        display=SilentDisplay(),
     )
 
 
@@ -106,7 +113,7 @@ def test_a_taken_name_is_refused_before_anything_starts(sweep: SweepSummary) -> 
             name="toy",
             home=sweep.folder.parent,
             tracking_uri=None,
-            slots=1,
+            seats=SeatWishes(slots=1),
             display=SilentDisplay(),
         )
 
@@ -220,7 +227,7 @@ def test_a_sweep_without_its_data_leaves_nothing_behind(
             name="toy",
             home=tmp_path,
             tracking_uri=None,
-            slots=1,
+            seats=SeatWishes(slots=1),
             display=SilentDisplay(),
         )
     assert not (tmp_path / "toy").exists()
@@ -246,7 +253,12 @@ def test_ctrl_c_ends_a_sweep_soon_and_leaves_it_whole(tmp_path: Path) -> None:
         search={"sampler": "points", "points": points},
     )
     summary = run_study(
-        study, name="toy", home=tmp_path, tracking_uri=None, slots=2, display=display
+        study,
+        name="toy",
+        home=tmp_path,
+        tracking_uri=None,
+        seats=TWO,
+        display=display,
     )
     assert time.monotonic() - display.pressed_s < 20.0  # measured 3 s on a quiet machine
     assert summary.interrupted

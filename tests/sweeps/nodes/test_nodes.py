@@ -1,0 +1,154 @@
+"""Nodes act on what they can check; everything else is refused, counted and changes nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_network import ToyNetworkTask
+
+from kdtasks.config import fingerprint
+from kdtasks.network import NetworkSettings
+from kdtasks.task import Arrays
+from sweeps.nodes.edge import EdgeNode
+from sweeps.nodes.messages import Kind, Message, Parcel
+from sweeps.nodes.node import REJECTED, Deployment, Node
+from sweeps.nodes.server import ServerNode
+
+TASK = ToyNetworkTask()
+DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
+
+
+def deployment(**changes: Any) -> Deployment:
+    params = TASK.complete({"num_edges": 2, "proxy_samples": 10, **changes})
+    settings = NetworkSettings.of(params)
+    return Deployment(task=TASK, params=params, settings=settings, key=fingerprint(params))
+
+
+def edge(**changes: Any) -> EdgeNode:
+    scene = deployment(**changes)
+    return EdgeNode(0, scene, TASK.share_out(scene.params, DATA.train, "train").edges[0])
+
+
+def server(**changes: Any) -> ServerNode:
+    scene = deployment(**changes)
+    shares = TASK.share_out(scene.params, DATA.train, "train")
+    return ServerNode("server", scene, shares.server, None)
+
+
+def say(
+    node: Node, kind: Kind, subject: str, arrays: Arrays | None = None, **facts: Any
+) -> list[Parcel]:
+    message = Message(
+        kind=kind,
+        subject=subject,
+        deployment=node.deployment.key,
+        arrays=arrays or {},
+        facts=facts,
+    )
+    return handle(node, "server" if isinstance(node, EdgeNode) else "edge-0", message.to_bytes())
+
+
+def handle(node: Node, sender: str, payload: bytes) -> list[Parcel]:
+    work = node.handle(sender, payload)
+    try:
+        while True:
+            next(work)
+    except StopIteration as stop:
+        parcels: list[Parcel] = stop.value[0]
+        return parcels
+
+
+def refusal(node: Node, parcels: list[Parcel]) -> str:
+    """Return why a message was refused, which must be all that the node says."""
+    (parcel,) = parcels
+    message = Message.from_bytes(parcel.payload, deployment=node.deployment.key)
+    assert (parcel.receiver, message.subject) == ("conductor", REJECTED)
+    assert node.rejected == 1
+    return str(message.facts["reason"])
+
+
+def student(node: Node, **changes: Any) -> dict[str, Any]:
+    weights = {"a": np.ones(3, dtype=np.float32), "b": np.zeros(1, dtype=np.float32)}
+    return {**weights, **changes}
+
+
+def test_an_edge_takes_a_student_whole_or_only_its_own_part() -> None:
+    for arrays in (student(edge()), {"a": student(edge())["a"]}):
+        node = edge()
+        assert say(node, Kind.MODEL, "student", arrays) == []
+        assert node.rejected == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"a": np.ones(4, dtype=np.float32)}, "shape"),
+        ({"a": np.ones(3, dtype=np.float64)}, "dtype"),
+        ({"a": np.array([1, np.nan, 1], dtype=np.float32)}, "NaN"),
+        ({"c": np.ones(3, dtype=np.float32)}, "c"),
+    ],
+)
+def test_a_student_that_does_not_fit_is_refused(changes: Any, reason: str) -> None:
+    node = edge()
+    say(node, Kind.MODEL, "student", student(node))
+    before = {name: array.copy() for name, array in node._student.items()}
+    answer = say(node, Kind.MODEL, "student", student(node, **changes))
+    assert reason in refusal(node, answer)
+    assert all(np.array_equal(before[name], array) for name, array in node._student.items())
+
+
+def test_a_foreign_deployment_is_refused() -> None:
+    node = edge()
+    message = Message(kind=Kind.MODEL, subject="student", deployment="other", arrays=student(node))
+    assert "deployment" in refusal(node, handle(node, "server", message.to_bytes()))
+
+
+def test_what_a_node_does_not_know_is_refused() -> None:
+    node = edge()
+    assert "'sing'" in refusal(node, say(node, Kind.CONTROL, "sing"))
+
+
+def test_a_server_serves_the_edges_of_its_deployment_only() -> None:
+    node = server()
+    message = Message(
+        kind=Kind.SAMPLES,
+        subject="upload",
+        deployment=node.deployment.key,
+        arrays={"x": np.zeros((2, 3), dtype=np.float32)},
+    )
+    assert "edge-7" in refusal(node, handle(node, "edge-7", message.to_bytes()))
+
+
+def test_outputs_must_be_those_of_the_proxy_set() -> None:
+    node = server(topology="mutual")
+    say(node, Kind.CONTROL, "send-proxy")
+    answer = say(node, Kind.OUTPUTS, "proxy", {"y": np.zeros(9, dtype=np.float32)})
+    assert "number differs" in refusal(node, answer)
+
+
+def test_an_edge_without_pairs_says_so() -> None:
+    node = edge(topology="decentralized", method="pairs")
+    assert "no pairs" in refusal(node, say(node, Kind.CONTROL, "train-on-pairs"))
+
+
+def test_a_server_without_a_teacher_says_so() -> None:
+    node = server(topology="decentralized")
+    assert "no teacher" in refusal(node, say(node, Kind.CONTROL, "send-teacher"))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_message_that_was_changed_on_the_way_is_refused(place: int, change: int) -> None:
+    node = edge()
+    message = Message(
+        kind=Kind.MODEL,
+        subject="student",
+        deployment=node.deployment.key,
+        arrays=student(node),
+    )
+    payload = bytearray(message.to_bytes())
+    payload[place % len(payload)] ^= change
+    assert "server" in refusal(node, handle(node, "server", bytes(payload)))
+    assert not node._student

@@ -1,0 +1,277 @@
+"""A collaborative task without networks: students are means, so that a deployment takes no time."""
+
+import os
+import signal
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kdtasks.collaboration import (
+    CollaborativeTask,
+    Guidance,
+    Learnt,
+    Place,
+    Shares,
+    Stage,
+    TensorSpec,
+    Transfer,
+    Work,
+    parted,
+)
+from kdtasks.config import Params, Value, fingerprint
+from kdtasks.errors import ConfigError
+from kdtasks.network import NETWORK_METRICS, NetworkSettings, network_values
+from kdtasks.task import (
+    Arrays,
+    Baseline,
+    MetricInfo,
+    Outcome,
+    Progress,
+    Report,
+    ScenarioData,
+    SplitName,
+    TeacherArtifact,
+)
+
+DIM = 3
+OWN: dict[str, Value] = {
+    "method": "kd",
+    "two_sided": True,
+    "epochs": 2,
+    "epoch_s": 0.0,
+    "die_once": "",
+    "fail": "",
+    "seed": 0,
+    "teacher_seed": 0,
+}
+
+
+def _rows(array: Any) -> int:
+    return len(array)
+
+
+class ToyNetworkTask(CollaborativeTask):
+    name = "toy-network"
+    metrics: ClassVar[dict[str, MetricInfo]] = {
+        "val_error": MetricInfo(unit="", direction="minimize", description="error"),
+        **NETWORK_METRICS,
+    }
+    resource_parameters = frozenset({"method", "teacher_seed"})
+    baseline_parameters: ClassVar[frozenset[str]] = frozenset()
+
+    # --- as any task ------------------------------------------------------------------------------
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        known = {**OWN, **network_values(NetworkSettings()), "topology": "centralized"}
+        for name in params:
+            if name not in known:
+                raise ConfigError(f"unknown parameter {name!r}; there are {sorted(known)}")
+        full = {**known, **params}
+        NetworkSettings.of(full)
+        return full
+
+    def scenario_fingerprint(self, params: Params) -> str:
+        return fingerprint({"scenario": "toy network"})
+
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        if params["method"] == "vanilla" or params["topology"] in ("mutual", "self"):
+            return None
+        return fingerprint({"teacher": params["teacher_seed"]})
+
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        rng = np.random.default_rng(0)
+        splits = {
+            name: {"x": rng.normal(size=(count, DIM)).astype(np.float32)}
+            for name, count in (("train", 600), ("val", 64), ("test", 64))
+        }
+        progress(1, 1, "samples")
+        return ScenarioData(**splits, provenance={"source": "formula"})
+
+    def cost(self, params: Params) -> dict[str, float]:
+        return {"ue_flops": 3.0}
+
+    def train_teacher(
+        self, params: Params, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
+        yield Report(epoch=1, epochs=1, metrics={"val_error": 0.0})
+        weights = {
+            "a": np.arange(DIM, dtype=np.float32),
+            "b": np.ones(1, dtype=np.float32),
+            "bulk": np.zeros(2000, dtype=np.float32),
+        }
+        server = self.share_out(params, train, "train").server["x"]
+        outputs = {"y": server @ weights["a"], "code": server[:, :1].copy()}
+        return TeacherArtifact(metrics={"val_error": 0.0}, weights=weights, outputs=outputs)
+
+    def train_student(
+        self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
+    ) -> Generator[Report, None, Outcome]:
+        learnt = yield from self.learn(params, train, teacher, server_part=True, who="")
+        return Outcome(metrics={"val_error": 1.0}, weights=learnt.weights)
+
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        if params["topology"] == "none":
+            return {"error": 1.0}
+        shares = self.share_out(params, split, "val").edges
+        nodes = parted(weights)
+        errors = [
+            float(np.abs(nodes[f"edge-{i}"]["a"] - share["x"].mean(0)).sum())
+            + float(np.abs(nodes[f"edge-{i}"].get("b", np.zeros(1))).sum())
+            for i, share in enumerate(shares)
+        ]
+        return {"error": sum(errors) / len(errors)}
+
+    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        return {"error": 0.0}
+
+    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        return []
+
+    def models(self) -> list[dict[str, Any]]:
+        return []
+
+    # --- in a network -----------------------------------------------------------------------------
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        count = int(params["num_edges"])
+        parts = np.array_split(split["x"], count + 1)
+        return Shares(server={"x": parts[0]}, edges=tuple({"x": part} for part in parts[1:]))
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
+        mixed = params["edge_families"] == "mixed"
+        return {**params, "epochs": int(params["epochs"]) + (edge % 2 if mixed else 0)}
+
+    def transfer(self, params: Params) -> Transfer:
+        return "pairs" if params["method"] == "pairs" else "model"
+
+    def planned_epochs(self, params: Params) -> int:
+        return int(params["epochs"])
+
+    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
+        a, b = TensorSpec(shape=(DIM,), dtype="float32"), TensorSpec(shape=(1,), dtype="float32")
+        server = {"b": b} if params["two_sided"] else {}
+        return {"edge": {"a": a}, "server": server, None: {"a": a, **server}}[place]
+
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        bulk = TensorSpec(shape=(2000,), dtype="float32")
+        return {
+            "a": TensorSpec(shape=(DIM,), dtype="float32"),
+            "b": TensorSpec(shape=(1,), dtype="float32"),
+            "bulk": bulk,
+        }
+
+    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return {"x": TensorSpec(shape=(None, DIM), dtype="float32")}
+
+    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return {"y": TensorSpec(shape=(None,), dtype="float32")}
+
+    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return {"code": TensorSpec(shape=(None, 1), dtype="float32")}
+
+    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return {"mean": TensorSpec(shape=(DIM,), dtype="float32")}
+
+    def _weights(self, params: Params, a: Any) -> dict[str, Any]:
+        weights = {"a": np.asarray(a, dtype=np.float32)}
+        if params["two_sided"]:
+            weights["b"] = weights["a"][:1] ** 2
+        return weights
+
+    def _epochs(self, params: Params, count: int, who: str) -> Generator[Report, None, None]:
+        if params["fail"] and who == params["fail"]:
+            raise RuntimeError(f"{who} cannot learn\nsecond line")
+        flag = str(params["die_once"])
+        if flag and who == "edge-0" and not Path(flag).exists():
+            Path(flag).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        for epoch in range(count):
+            time.sleep(float(params["epoch_s"]))
+            yield Report(epoch=epoch + 1, epochs=count, metrics={"train_loss": 1.0})
+
+    def learn(
+        self,
+        params: Params,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        *,
+        server_part: bool,
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        yield from self._epochs(params, int(params["epochs"]), who)
+        mean = data["x"].mean(0)
+        weights = self._weights(params, mean if teacher is None else mean + teacher.weights["a"])
+        moved = teacher is None or server_part
+        if not moved and teacher is not None and params["two_sided"]:
+            weights["b"] = teacher.weights["b"]
+        work = Work(flops=10.0 * _rows(data["x"]), peak_bytes=100.0)
+        return Learnt(weights=weights, work=work, server_part_moved=moved)
+
+    def train_on(
+        self,
+        params: Params,
+        weights: Arrays,
+        data: Arrays,
+        guidance: Guidance | None,
+        stage: Stage,
+    ) -> Generator[Report, None, Learnt]:
+        yield from self._epochs(params, stage.epochs, stage.who)
+        a = data["x"].mean(0)
+        if weights:
+            a = (a + weights["a"]) / 2
+        if guidance is not None:
+            a = a + stage.guidance_weight * float(np.mean(guidance.outputs["y"]))
+        trained = self._weights(params, a)
+        if weights and not stage.server_part:
+            trained |= {name: weights[name] for name in self.tensors(params, "server")}
+        work = Work(flops=float(_rows(data["x"])), peak_bytes=50.0)
+        moved = stage.server_part or not weights
+        return Learnt(weights=trained, work=work, server_part_moved=moved)
+
+    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        return {"y": samples["x"] @ weights["a"]}, Work(flops=1.0 * _rows(samples["x"]))
+
+    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:
+        return {"y": np.mean([said["y"] for said in outputs], axis=0, dtype=np.float32)}
+
+    def pair_knowledge(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        return {"code": samples["x"][:, :1].copy()}, Work()
+
+    def learn_pairs(
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+    ) -> Generator[Report, None, Learnt]:
+        yield from self._epochs(params, int(params["epochs"]), who)
+        a = samples["x"].mean(0) + knowledge["code"].mean()
+        work = Work(flops=1.0, peak_bytes=10.0)
+        return Learnt(weights={"a": a.astype(np.float32)}, work=work, server_part_moved=False)
+
+    def answer_pairs(
+        self, params: Params, edge_part: Arrays, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        return {"code": (samples["x"] @ edge_part["a"])[:, None]}, Work()
+
+    def adopt(
+        self,
+        params: Params,
+        teacher: TeacherArtifact,
+        samples: Arrays,
+        knowledge: Arrays,
+        *,
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        yield from self._epochs(params, 1, who)
+        b = np.atleast_1d(knowledge["code"].mean()).astype(np.float32)
+        return Learnt(weights={"b": b}, work=Work(), server_part_moved=True)
+
+    def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        return {"mean": samples["x"].mean(0)}, Work()
+
+    def synthesise(
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+    ) -> tuple[Arrays, Work]:
+        return {"x": np.tile(statistics["mean"], (count, 1))}, Work()

@@ -179,6 +179,8 @@ def test_the_settings_of_tr38901_are_in_the_fingerprint(monkeypatch):
 def test_drops_of_tr38901_become_pictures(tmp_path):
     data = load(replace(SITE, scenario="tr38901-umi-los", counts=(40, 10, 10)), tmp_path)
     assert data.train["pictures"].shape == (40, 2, 6, 5)
+    squares = {tuple(s) for s in data.provenance["split"]["squares"]["val"]}
+    assert {tuple(s) for s in np.floor(data.val["positions"] / 10.0).astype(int)} == squares
     assert "nothing beyond PCA" in data.provenance["source"]
     assert data.provenance["card"]["sha256"]
 

@@ -227,6 +227,6 @@ def _restored(header: Header, tensors: dict[str, NDArray[Any]]) -> dict[str, NDA
         packed = Packed(shape=said.shape, low=said.low, high=said.high, data=tensors[name])
         try:
             tensors[name] = unpack(packed, header.bits)
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             raise MessageError(f"array {name!r} does not match the header: {error}") from error
     return tensors

@@ -156,6 +156,13 @@ def test_the_error_of_quantisation_is_at_most_half_a_step(
     assert np.abs(received.astype(float) - table.astype(float)).max() <= step / 2 + rounding
 
 
+def test_numbers_that_are_barely_floats_keep_their_order_of_magnitude() -> None:
+    # The step, 1.45 times the smallest float, is rounded down: the last code would be 67813.
+    table = np.float32([0, 65535 * 1.45 * 1e-45])
+    received = read(message(arrays={"t": table}, bits=16).to_bytes()).arrays["t"]
+    np.testing.assert_allclose(received, table, atol=1e-40)
+
+
 @pytest.mark.parametrize("bits", range(1, 17))
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 65536, 65537, 200_003])
 def test_as_many_bits_are_sent_as_were_asked_for(bits: int, count: int) -> None:

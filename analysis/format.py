@@ -62,6 +62,59 @@ def interval(value: Interval | None, digits: int = 2) -> str:
     return mean if value.half_width is None else f"{mean} ± {fixed(value.half_width, digits)}"
 
 
+_PREFIXES = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 1e-6}
+_SCALED = {"B": "TGMk", "bit": "TGMk", "FLOP": "TGMk", "FLOPs": "TGMk", "J": "TGMkmµ", "s": "mµ"}
+"""Units that take prefixes, each with those that are usual."""
+
+_MOST_DECIMALS = 4
+
+
+def scaled(unit: str) -> bool:
+    """Tell whether a unit changes its prefix with the size of the number."""
+    return _base(unit) is not None
+
+
+def quantity(value: Interval | None, unit: str) -> str:
+    """Return mean, half-width and unit with three significant digits: ``8.24 ± 0.10 kB``.
+
+    Bytes, bits, operations, joules and seconds get the prefix that suits the mean. Decibels and
+    pure numbers have two decimals, as `interval` writes them.
+    """
+    if value is None or unit in ("", "dB"):
+        return MISSING if value is None else with_unit(interval(value), unit)
+    size = abs(value.mean) or value.half_width or 0.0
+    base = _base(unit)
+    if base is not None:
+        scale, unit = _prefixed(size * base[0], base[1])
+        scale /= base[0]
+        half = None if value.half_width is None else value.half_width / scale
+        value, size = Interval(value.mean / scale, half, value.count), size / scale
+    # rounded first: 0.9996 is written as 1.00
+    digits = 0 if size == 0.0 else 2 - math.floor(math.log10(float(f"{size:.2e}")))
+    digits = max(0, min(_MOST_DECIMALS, digits))
+    text = fixed(value.mean, digits)
+    if value.half_width is not None and size > 0.0:
+        text += f" ± {fixed(value.half_width, digits) if value.half_width else 0}"
+    return with_unit(text, unit)
+
+
+def _base(unit: str) -> tuple[float, str] | None:
+    """Return prefix and base of a unit that takes prefixes: 1e9 and FLOP of GFLOP."""
+    for base in _SCALED:
+        if unit.endswith(base) and unit.removesuffix(base) in _PREFIXES:
+            return _PREFIXES[unit.removesuffix(base)], base
+    return None
+
+
+def _prefixed(size: float, base: str) -> tuple[float, str]:
+    """Return the divisor and the unit for a size in base units."""
+    usual = [prefix for prefix in _PREFIXES if prefix in _SCALED[base] or not prefix]
+    # 999.6 would be printed as 1000
+    fits = [prefix for prefix in usual if size >= 0.9995 * _PREFIXES[prefix]]
+    prefix = fits[0] if fits else usual[-1] if size > 0.0 else ""
+    return _PREFIXES[prefix], prefix + base
+
+
 def with_unit(text: str, unit: str) -> str:
     """Return the text and its unit, if it has one."""
     return f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text

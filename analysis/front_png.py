@@ -10,13 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, method_of
+from analysis.fronts import feasible_trials, group_of, method_of
 from analysis.plots.front import Pair, pairs, staircase, test_points
 from analysis.plots.references import labelled, middle_of
-from analysis.plots.theme import BASELINE, NEUTRAL, TEACHER, axis_title, method_colours
+from analysis.plots.theme import (
+    BASELINE,
+    NEUTRAL,
+    SYMBOLS,
+    TEACHER,
+    axis_title,
+    group_colours,
+    method_symbols,
+)
 from analysis.ranking import column, records
 
 MOST_PAIRS = 6
+_MARKERS = dict(zip(SYMBOLS, ("o", "^", "P", "p", "v", "X", "h"), strict=True))
 _DPI = 150
 
 
@@ -72,24 +81,31 @@ def _draw(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
 def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
     methods = np.array([method_of(row) for row in records(trials)], dtype=object)
+    groups = np.array([*map(group_of(frames), records(trials))], dtype=object)
+    symbols = method_symbols(frames)
     front = np.array([flag is True for flag in trials["front"]], dtype=bool)
-    for name, colour in method_colours(frames).items():
+    for name, colour in group_colours(frames).items():
         for on, style in (
             (False, {"s": 16, "alpha": 0.4, "linewidths": 0}),
             (True, {"s": 52, "edgecolors": "white", "linewidths": 1.0, "zorder": 3}),
         ):
-            rows = trials[(methods == name) & (front == on)]
-            label = name if on or not (front & (methods == name)).any() else None
-            if len(rows):
-                x, y = column(rows, pair.x.metric), column(rows, pair.y.metric)
-                options: dict[str, Any] = {"color": colour, "label": label, **style}
-                axes.scatter(x, y, **options)
+            chosen = (groups == name) & (front == on)
+            label = name if on or not (front & (groups == name)).any() else None
+            for method, symbol in symbols.items():
+                rows = trials[chosen & (methods == method)]
+                if len(rows):
+                    x, y = column(rows, pair.x.metric), column(rows, pair.y.metric)
+                    options: dict[str, Any] = {"color": colour, "label": label, **style}
+                    axes.scatter(x, y, marker=_MARKERS[symbol], **options)
+    if len(set(symbols.values())) > 1:
+        for method, symbol in symbols.items():
+            axes.scatter([], [], marker=_MARKERS[symbol], color=NEUTRAL, label=method)
     xs, ys = staircase(trials, pair)
     axes.plot(xs, ys, color=NEUTRAL, linewidth=1.4, label="front (validation)", zorder=2)
 
 
 def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
-    colours = method_colours(frames)
+    colours = group_colours(frames)
     for point in test_points(frames, pair):
         axes.errorbar(
             [point.x.mean],
@@ -99,7 +115,7 @@ def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
             fmt="D",
             markerfacecolor="none",
             markersize=6,
-            color=colours[point.method],
+            color=colours[point.group],
             ecolor=NEUTRAL,
             capsize=2.5,
             label="front on test, mean and 95 % interval",

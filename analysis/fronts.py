@@ -1,22 +1,36 @@
 """The front of a sweep: its trials, their test results and its rows as plain data."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.frames import SweepFrames
+from analysis import layout
+from analysis.frames import PARAM, SweepFrames
 from analysis.ranking import column, feasible_mask, records, where
 from analysis.stats import Interval, mean_interval
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
 
+_TOPOLOGY = PARAM + layout.TOPOLOGY
+
 VALIDATION = "val_"
 TEST = "test_"
 
-COSTS = ("ue_params", "ue_flops", "ue_macs", "latency_ms", "payload_bits", "train_core_seconds")
+COSTS = (
+    "ue_params",
+    "ue_flops",
+    "ue_macs",
+    "latency_ms",
+    "payload_bits",
+    "train_core_seconds",
+    "edge_bytes",
+    "edge_train_gflop",
+    "deployment_s",
+    "raw_samples_up",
+)
 """Complexity and cost columns of the front table, in this order, where they were measured."""
 
 
@@ -39,6 +53,32 @@ def method_of(row: Mapping[str, Any]) -> str:
     """Return how a trial was trained; ``trial`` where the study has no methods."""
     named = row.get("param.method") or row.get("method")
     return str(named) if named else "trial"
+
+
+def topology_of(row: Mapping[str, Any]) -> str:
+    """Return who trained what in a trial; ``none`` where the task knows no topologies."""
+    return str(row.get(_TOPOLOGY) or "none")
+
+
+def by_topology(frames: SweepFrames) -> bool:
+    """Tell whether trials are told apart by their topology: there is more than one."""
+    rows = frames.trials
+    return _TOPOLOGY in rows and int(rows[_TOPOLOGY].fillna("none").nunique()) > 1
+
+
+def group_of(frames: SweepFrames) -> Callable[[Mapping[str, Any]], str]:
+    """Return what decides on a trial's colour: its topology if there are several, else its method.
+
+    Args:
+        frames: The sweep.
+    """
+    return topology_of if by_topology(frames) else method_of
+
+
+def kind_of(row: Mapping[str, Any]) -> str:
+    """Return a trial's topology, if it has a network, and method in words."""
+    names = [topology_of(row), method_of(row)]
+    return ", ".join(names[names[0] == "none" :])
 
 
 def searched_params(row: Mapping[str, Any], study: Study) -> dict[str, Any]:

@@ -22,6 +22,8 @@ ON_FRONT = "pareto.front"
 RANK = "pareto.rank"
 """Tag: 0 on the front, 1 on the front of the rest, and so on."""
 METHOD = "method"
+TOPOLOGY = "topology"
+"""Tag: who trains what, of runs that have this parameter."""
 FIDELITY = "fidelity"
 """Tag: ``full`` for a complete training, else the share that was trained."""
 

@@ -17,22 +17,21 @@ from analysis.claims import judged_claims
 from analysis.export import write_json, write_parquet
 from analysis.frames import SweepFrames
 from analysis.front_png import write_png
-from analysis.fronts import feasible_trials
+from analysis.fronts import by_topology, feasible_trials
 from analysis.importance import FEWEST_TRIALS, importances
+from analysis.paper_view import paper_views
 from analysis.plots.front import front_figure, pairs
 from analysis.plots.importance import importance_figure
 from analysis.plots.parallel import MOST_LINES, parallel_figure
 from analysis.plots.progress import history_figure, hypervolume_figure, volume_unit
-from analysis.plots.theme import method_colours
+from analysis.plots.theme import group_colours
 from analysis.report_tables import (
     failures_table,
     front_table,
-    paper_html_table,
     references_table,
     trials_table,
 )
 from analysis.summary import counts, summary
-from analysis.tables import paper_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +77,12 @@ def render(frames: SweepFrames) -> str:
             study=frames.study,
             facts=_facts(frames),
             summary=summary(frames),
-            colours=method_colours(frames),
+            colours=group_colours(frames),
+            by_topology=by_topology(frames),
             front=front_table(frames),
             trials=trials_table(frames),
             references=references_table(frames),
-            papers=[(found.table, paper_html_table(found)) for found in paper_tables(frames)],
+            papers=paper_views(frames),
             claims=judged_claims(frames),
             failures=failures_table(frames),
             figures=figures,
@@ -165,9 +165,9 @@ def _progress(frames: SweepFrames) -> dict[str, Any]:
 
 def _parallel(frames: SweepFrames) -> dict[str, Any]:
     note = (
-        "One line per trial; strong lines are on the front. Click a method in the legend to hide "
-        "it. A line dips to “not used” at a parameter that its method does not have. Objectives "
-        "are validation values."
+        "One line per trial; strong lines are on the front. Click a name in the legend to hide "
+        "it. A line dips to “not used” at a parameter that a trial does not have. Objectives are "
+        "validation values."
     )
     if len(feasible_trials(frames)) > MOST_LINES:
         note += f" Only the {MOST_LINES} best-ranked trials are drawn."

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from analysis import format as text
+from analysis import layout
 from analysis.frames import SweepFrames
 from analysis.fronts import (
     COSTS,
     TEST,
     VALIDATION,
+    by_topology,
     cost_metrics,
     feasible_trials,
     front_rows,
@@ -21,11 +23,11 @@ from analysis.fronts import (
     searched_params,
     split_label,
     test_metric,
+    topology_of,
 )
 from analysis.plots.references import labelled
 from analysis.ranking import column, records
 from analysis.stats import Interval
-from analysis.tables import PaperTable
 from search_spaces.objectives import Objective
 
 COST_LABELS = {
@@ -35,6 +37,10 @@ COST_LABELS = {
     "latency_ms": ("latency", "ms"),
     "payload_bits": ("payload", "bit"),
     "train_core_seconds": ("training", "core s"),
+    "edge_bytes": ("over the air per edge", "B"),
+    "edge_train_gflop": ("training per edge", "GFLOP"),
+    "deployment_s": ("deployment", "s"),
+    "raw_samples_up": ("raw samples that left edges", ""),
 }
 """Heading and unit of the cost columns."""
 
@@ -50,11 +56,11 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its text, what it sorts by, and the method whose colour it carries."""
+    """One cell: its text, what it sorts by, and the group whose colour it carries."""
 
     text: str
     sort: float | str
-    method: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,9 @@ def front_table(frames: SweepFrames) -> HtmlTable:
     """Return the front: trial, method, parameters, validation, test with interval, costs."""
     rows, costs = front_rows(frames), cost_metrics(frames)
     goals = frames.study.objectives
-    names = list(dict.fromkeys(name for row in rows for name in row["params"]))
-    headings = [Heading("trial"), Heading("method", numeric=False)]
+    kinds = _kind_names(frames)
+    names = list(dict.fromkeys(name for row in rows for name in row["params"] if name not in kinds))
+    headings = [Heading("trial"), *(Heading(name, numeric=False) for name in kinds)]
     headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     tested = any(row["test"] for row in rows)
     for goal in goals:
@@ -81,7 +88,7 @@ def front_table(frames: SweepFrames) -> HtmlTable:
         tuple(
             (
                 _number(row["trial"]),
-                Cell(row["method"], row["method"], row["method"]),
+                *_kind_cells(kinds, {"method": row["method"], **row["params"]}),
                 *(_param(row["params"].get(name)) for name in names),
                 *(
                     cell
@@ -98,8 +105,11 @@ def front_table(frames: SweepFrames) -> HtmlTable:
 def trials_table(frames: SweepFrames) -> HtmlTable:
     """Return every feasible finished trial with its rank, in the order of the trials."""
     rows = records(feasible_trials(frames))
-    names = list(dict.fromkeys(n for row in rows for n in searched_params(row, frames.study)))
-    headings = [Heading("trial"), Heading("rank"), Heading("method", numeric=False)]
+    varied = dict.fromkeys(n for row in rows for n in searched_params(row, frames.study))
+    kinds = _kind_names(frames)
+    names = [name for name in varied if name not in kinds]
+    headings = [Heading("trial"), Heading("rank")]
+    headings += [Heading(name, numeric=False) for name in kinds]
     headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     headings += [_objective_headings(objective)[0] for objective in frames.study.objectives]
     return HtmlTable(tuple(headings), tuple(_trial_cells(frames, row, names) for row in rows))
@@ -109,14 +119,24 @@ def _trial_cells(
     frames: SweepFrames, row: dict[str, Any], names: Sequence[str]
 ) -> tuple[Cell, ...]:
     params = searched_params(row, frames.study)
-    method = method_of(row)
+    kinds = {"method": method_of(row), layout.TOPOLOGY: topology_of(row)}
     return (
         _number(int(row["number"])),
         _number(row["rank"]),
-        Cell(method, method, method),
+        *_kind_cells(_kind_names(frames), kinds),
         *(_param(params.get(name)) for name in names),
         *(_measured(o.metric, row[o.metric]) for o in frames.study.objectives),
     )
+
+
+def _kind_names(frames: SweepFrames) -> tuple[str, ...]:
+    """Return what tells trials apart at first sight; the first has the colour."""
+    return (layout.TOPOLOGY, layout.METHOD) if by_topology(frames) else (layout.METHOD,)
+
+
+def _kind_cells(names: Sequence[str], values: dict[str, Any]) -> list[Cell]:
+    texts = [str(values.get(name, "none")) for name in names]
+    return [Cell(text, text, "" if index else text) for index, text in enumerate(texts)]
 
 
 def references_table(frames: SweepFrames) -> HtmlTable | None:
@@ -166,30 +186,6 @@ def failures_table(frames: SweepFrames) -> HtmlTable | None:
     return HtmlTable(headings, tuple(rows))
 
 
-def paper_html_table(table: PaperTable) -> HtmlTable:
-    """Return one of the paper's tables: ours with interval and seeds, the paper's, difference."""
-    headings = [Heading("", numeric=False)]
-    for wanted in table.columns:
-        headings += [
-            Heading(wanted.label, "here ± 95 %"),
-            Heading("seeds"),
-            Heading("paper", wanted.label),
-            Heading("difference", "here − paper"),
-        ]
-    headings.append(Heading("note", numeric=False))
-    rows = []
-    for found in table.rows:
-        cells = [Cell(found.row.label, found.row.label)]
-        for cell in found.cells:
-            seeds = 0 if cell.ours is None else cell.ours.count
-            cells += [_interval(cell.ours), _number(seeds), _fixed(cell.paper)]
-            cells.append(_fixed(cell.difference))
-        rows.append((*cells, Cell(found.note, found.note)))
-    if not any(found.note for found in table.rows):
-        return HtmlTable(tuple(headings[:-1]), tuple(row[:-1] for row in rows))
-    return HtmlTable(tuple(headings), tuple(rows))
-
-
 def _objective_headings(objective: Objective) -> list[Heading]:
     unit = f"[{objective.unit}]" if objective.unit else ""
     headings = [Heading(objective.label, f"{unit} {split_label(objective)}".strip())]
@@ -232,10 +228,11 @@ def _number(value: Any) -> Cell:
 
 def _measured(metric: str, value: Any) -> Cell:
     """Return a quality with two decimals below one another, a cost as short as it is."""
-    return _fixed(value) if metric.startswith((VALIDATION, TEST)) else _number(value)
+    return fixed_cell(value) if metric.startswith((VALIDATION, TEST)) else _number(value)
 
 
-def _fixed(value: Any) -> Cell:
+def fixed_cell(value: Any) -> Cell:
+    """Return a number with two decimals, or that it is missing; missing ones sort last."""
     known = isinstance(value, int | float) and not math.isnan(value)
     return Cell(text.fixed(float(value) if known else None), float(value) if known else math.inf)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.format import fixed, plural, with_unit
 from analysis.format import interval as interval_text
 from analysis.frames import PARAM, SweepFrames
-from analysis.fronts import feasible_trials, front_trials, method_of, test_metric
+from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric
 from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import identifying, labelled
 from analysis.plots.theme import VANILLA
@@ -238,6 +238,6 @@ def _value(row: Row, objective: Objective) -> str:
 
 
 def _name(row: Row) -> str:
-    method = method_of(row)
+    kind = kind_of(row)
     number = f"trial {int(row['number'])}"
-    return number if method == "trial" else f"{number} ({method})"
+    return number if kind == "trial" else f"{number} ({kind})"

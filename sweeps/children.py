@@ -50,10 +50,9 @@ def _status(trial: TrialRecord) -> Status:
     return "FAILED" if trial.state is TrialState.FAIL else "FINISHED"
 
 
-def _with_method(tags: dict[str, str], params: Mapping[str, Value]) -> dict[str, str]:
-    if "method" in params:
-        tags[layout.METHOD] = str(params["method"])
-    return tags
+def _with_kind(tags: dict[str, str], params: Mapping[str, Value], *names: str) -> dict[str, str]:
+    """Tag a run with some of its parameters: MLflow's UI groups and colours by tags."""
+    return tags | {name: str(params[name]) for name in names if name in params}
 
 
 def child_of_trial(trial: TrialRecord) -> ChildRun:
@@ -76,7 +75,7 @@ def child_of_trial(trial: TrialRecord) -> ChildRun:
         status=_status(trial),
         params=params,
         metrics=trial.metrics,
-        tags=_with_method(tags, params),
+        tags=_with_kind(tags, params, layout.TOPOLOGY, layout.METHOD),
         started_ms=trial.started_ms or ended_ms,
         ended_ms=ended_ms,
     )
@@ -101,13 +100,15 @@ def child_of_job(job: JobRecord) -> ChildRun:
     if job.trial is not None:
         tags[layout.TRIAL_NUMBER] = str(job.trial)
     params = job.params
+    # a baseline or teacher carries the method of the first trial that needed it
+    own_method = [layout.METHOD] if job.kind == layout.ROLE_CONFIRMATION else []
     return ChildRun(
         key=job.key,
         name=_job_name(job),
         status="FAILED" if job.reason else "FINISHED",
         params=params,
         metrics=job.metrics,
-        tags=_with_method(tags, params) if job.kind == layout.ROLE_CONFIRMATION else tags,
+        tags=_with_kind(tags, params, layout.TOPOLOGY, *own_method),
         started_ms=job.started_ms,
         ended_ms=job.ended_ms,
     )

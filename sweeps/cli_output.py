@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -81,36 +82,56 @@ def _interval(found: Mapping[str, Any] | None) -> str:
     return f"{mean} ± {text.fixed(found['half_width'])}"
 
 
-def paper_table(table: Any) -> Table:
+def paper_table(view: Any) -> Table:
     """Return one table of a paper with our numbers in it.
 
     Args:
-        table: An ``analysis.tables.PaperTable``.
+        view: An ``analysis.paper_view.PaperView``.
     """
-    from analysis import format as text
+    if view.grid is None:
+        return _aspect_table(view)
+    head, *others = view.grid.headings
+    columns = [head.title or f"Table {view.spec.id}", *(heading.title for heading in others)]
+    return plain_table(columns, [[cell.text for cell in row] for row in view.grid.rows])
 
-    columns = [f"Table {table.table.id}"]
-    for wanted in table.columns:
-        columns += [wanted.label, "seeds", "paper"]
-    rows = []
-    for row in table.rows:
-        cells = [row.row.label]
-        for cell in row.cells:
-            seeds = text.MISSING if cell.ours is None else str(cell.ours.count)
-            cells += [text.interval(cell.ours), seeds, text.fixed(cell.paper)]
-        rows.append(cells)
-    return plain_table(columns, rows)
+
+def _aspect_table(view: Any) -> Table:
+    """Return a transposed table: under each aspect what the paper says, then what was measured."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="bold")
+    table.add_column(Text(f"Table {view.spec.id}"), overflow="fold", min_width=12)
+    for name in view.aspects.headings:
+        table.add_column(Text(name), overflow="fold")
+    for group in view.aspects.groups:
+        if group.name:
+            said = (_said(one.word, one.fact) for one in group.said)
+            table.add_row(Text(group.name, style="bold"), *said)
+        for line in group.lines:
+            shown = zip(line.cells, line.notes, strict=True)
+            cells = (Text("\n".join(filter(None, pair))) for pair in shown)
+            table.add_row(Text(f"  {line.label}" if group.name else line.label), *cells)
+        table.add_section()
+    return table
+
+
+def _said(word: str, fact: str) -> Text:
+    return Text.assemble((word, "bold"), " " if word and fact else "", fact)
 
 
 def show_paper(frames: Any) -> None:
     """Print the tables and claims of a study that has them; nothing otherwise."""
     from analysis.claims import judged_claims
-    from analysis.tables import paper_tables
+    from analysis.paper_view import paper_views
 
-    for table in paper_tables(frames):
-        line(f"{table.table.title} ({table.table.source})")
-        show(paper_table(table))
+    for view in paper_views(frames):
+        line(f"{view.spec.title} ({view.spec.source})" if view.spec.source else view.spec.title)
+        show(paper_table(view))
         line()
+        if view.statements:
+            line(f"Words against numbers: {view.agreement}")
+            for said in view.statements:
+                line(f"{said.agreement}: {said.aspect.name}: {said.says}")
+                line(f"    {said.detail}")
+            line()
     for judged in judged_claims(frames):
         line(f"{judged.verdict.value}: {judged.claim.text}")
         line(f"    {judged.detail}")

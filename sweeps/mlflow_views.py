@@ -68,16 +68,19 @@ def _state(study: Study, query: str, *, test: bool) -> dict[str, object]:
     metrics = [objective.metric for objective in study.objectives]
     if test:
         metrics = [metric.replace("val_", "test_", 1) for metric in metrics]
-    params = list(study.space.names) or _point_names(study)
-    tags = [layout.METHOD, layout.RANK]
+    varied = list(study.space.names) or _point_names(study)
+    kinds = [layout.METHOD]
+    if layout.TOPOLOGY in {*varied, *_point_names(study), *study.parameters}:
+        kinds.insert(0, layout.TOPOLOGY)
+    params = [name for name in varied if name not in kinds]
     return {
         "searchFilter": query,
         "orderByKey": f"metrics.`{metrics[0]}`",
         "orderByAsc": study.objectives[0].direction == "minimize",
         "selectedColumns": [
             *(f"metrics.`{metric}`" for metric in metrics),
-            *(f"params.`{name}`" for name in params[:MAX_PARAMS] if name != layout.METHOD),
-            *(f"tags.`{tag}`" for tag in tags),
+            *(f"params.`{name}`" for name in params[:MAX_PARAMS]),
+            *(f"tags.`{tag}`" for tag in (*kinds, layout.RANK)),
         ],
     }
 

@@ -17,6 +17,8 @@ from analysis.fronts import (
     confirmed,
     feasible_trials,
     front_trials,
+    group_of,
+    kind_of,
     method_of,
     split_label,
     test_metric,
@@ -28,8 +30,9 @@ from analysis.plots.theme import (
     VANILLA,
     axis,
     axis_title,
+    group_colours,
     hover,
-    method_colours,
+    method_symbols,
     styled,
 )
 from analysis.ranking import column, records, where
@@ -85,7 +88,7 @@ class TestPoint:
     __test__ = False
 
     number: int
-    method: str
+    group: str
     x: Interval
     y: Interval
     text: str
@@ -93,19 +96,19 @@ class TestPoint:
 
 def test_points(frames: SweepFrames, pair: Pair) -> list[TestPoint]:
     """Return the confirmed trials of the front with mean and interval over seeds."""
-    found = []
+    found, group = [], group_of(frames)
     for row in records(front_trials(frames)):
         x, y = (_on_test(frames, row, objective) for objective in (pair.x, pair.y))
         if x is None or y is None or max(x.count, y.count) == 0:
             continue
-        lines = [f"<b>trial {int(row['number'])}</b> · {html.escape(method_of(row))}"]
+        lines = [f"<b>trial {int(row['number'])}</b> · {html.escape(kind_of(row))}"]
         for objective, value in ((pair.y, y), (pair.x, x)):
             seeds = f" ({value.count} seeds)" if value.count else ""
             split = "test " if value.count else ""
             text = interval_text(value) if value.count else number(value.mean)
             shown = with_unit(text, objective.unit)
             lines.append(html.escape(f"{split}{objective.label}: {shown}{seeds}"))
-        found.append(TestPoint(int(row["number"]), method_of(row), x, y, "<br>".join(lines)))
+        found.append(TestPoint(int(row["number"]), group(row), x, y, "<br>".join(lines)))
     return found
 
 
@@ -124,6 +127,7 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     _add_stairs(figure, frames, pair)
     _add_front(figure, frames, pair)
     _add_tests(figure, frames, pair)
+    _add_symbols(figure, frames)
     add_references(figure, frames, pair.x, pair.y)
     tested = bool(test_points(frames, pair))
     figure.update_layout(
@@ -133,16 +137,37 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     return styled(figure, height=HEIGHT_PX)
 
 
-def _by_method(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
-    methods = np.array([method_of(row) for row in records(rows)], dtype=object)
-    colours = method_colours(frames)
-    return [(name, c, rows[methods == name]) for name, c in colours.items() if name in methods]
+def _by_group(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    groups = np.array([*map(group_of(frames), records(rows))], dtype=object)
+    colours = group_colours(frames)
+    return [(name, c, rows[groups == name]) for name, c in colours.items() if name in groups]
+
+
+def _symbols(frames: SweepFrames, rows: pd.DataFrame) -> list[str]:
+    symbols = method_symbols(frames)
+    return [symbols[method_of(row)] for row in records(rows)]
+
+
+def _add_symbols(figure: go.Figure, frames: SweepFrames) -> None:
+    """Add what the markers mean to the legend, unless all are the same."""
+    symbols = method_symbols(frames)
+    if len(set(symbols.values())) == 1:
+        return
+    for method, symbol in symbols.items():
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=html.escape(method),
+            marker={"color": NEUTRAL, "size": 10, "symbol": symbol},
+            hoverinfo="skip",
+        )
 
 
 def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
     dominated = where(trials, (flag is not True for flag in trials["front"]))
-    for name, colour, rows in _by_method(frames, dominated):
+    for name, colour, rows in _by_group(frames, dominated):
         figure.add_scatter(
             x=column(rows, pair.x.metric),
             y=column(rows, pair.y.metric),
@@ -150,23 +175,34 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
             name=f"{html.escape(name)}, dominated",
             legendgroup=name,
             showlegend=False,
-            marker={"color": colour, "size": 7, "opacity": 0.38},
+            marker={
+                "color": colour,
+                "size": 7,
+                "opacity": 0.38,
+                "symbol": _symbols(frames, rows),
+            },
             hovertext=[hover(row, frames) for row in records(rows)],
             hoverinfo="text",
         )
 
 
 def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    for name, colour, rows in _by_method(frames, feasible_trials(frames)):
+    for name, colour, rows in _by_group(frames, feasible_trials(frames)):
         rows = where(rows, (flag is True for flag in rows["front"]))
         figure.add_scatter(
-            # an empty trace keeps the method in the legend, beside its faded trials
+            # an empty trace keeps the group in the legend, beside its faded trials
             x=column(rows, pair.x.metric) if len(rows) else [None],
             y=column(rows, pair.y.metric) if len(rows) else [None],
             mode="markers",
             name=html.escape(name),
             legendgroup=name,
-            marker={"color": colour, "size": 12, "line": {"width": 1.5, "color": "white"}},
+            marker={
+                "color": colour,
+                "size": 12,
+                "line": {"width": 1.5, "color": "white"},
+                # of the legend's entry, too: it shows the colour only
+                "symbol": _symbols(frames, rows) if len(rows) else "circle",
+            },
             hovertext=[hover(row, frames) for row in records(rows)],
             hoverinfo="text",
         )
@@ -194,7 +230,7 @@ def _add_tests(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     points = test_points(frames, pair)
     if not points:
         return
-    colours = method_colours(frames)
+    colours = group_colours(frames)
     figure.add_scatter(
         x=[point.x.mean for point in points],
         y=[point.y.mean for point in points],
@@ -205,7 +241,7 @@ def _add_tests(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
         marker={
             "symbol": "diamond-open",
             "size": 11,
-            "color": [colours[point.method] for point in points],
+            "color": [colours[point.group] for point in points],
             "line": {"width": 2},
         },
         hovertext=[point.text for point in points],

@@ -14,8 +14,8 @@ import plotly.graph_objects as go
 
 from analysis.format import short
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, method_of, searched_params
-from analysis.plots.theme import hover, method_colours, styled
+from analysis.fronts import feasible_trials, group_of, method_of, searched_params
+from analysis.plots.theme import group_colours, hover, styled
 from analysis.ranking import records
 
 HEIGHT_PX = 460
@@ -108,9 +108,9 @@ def parallel_figure(frames: SweepFrames) -> go.Figure:
     """Return the figure; lines dip below an axis whose parameter they do not have."""
     rows = shown_trials(frames)
     axes = coordinates(rows, frames)
-    figure = go.Figure()
-    for name, colour in method_colours(frames).items():
-        mine = [i for i, row in enumerate(rows) if method_of(row) == name]
+    figure, group = go.Figure(), group_of(frames)
+    for name, colour in group_colours(frames).items():
+        mine = [i for i, row in enumerate(rows) if group(row) == name]
         for front in (False, True):
             chosen = [i for i in mine if (rows[i].get("front") is True) == front]
             _add_lines(figure, axes, [(i, hover(rows[i], frames)) for i in chosen], (name, colour))
@@ -121,7 +121,7 @@ def parallel_figure(frames: SweepFrames) -> go.Figure:
                     opacity=opacity,
                     marker={"color": colour, "size": 6 if front else 3},
                     name=html.escape(name),
-                    # one entry per method switches both its traces
+                    # one entry per group switches both its traces
                     showlegend=front or not any(rows[i].get("front") is True for i in mine),
                 )
     _add_axes(figure, axes)

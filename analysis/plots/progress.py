@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 
 from analysis.format import number
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials
+from analysis.fronts import feasible_trials, group_of
 from analysis.pareto import sweep_hypervolume_series
-from analysis.plots.theme import PALETTE, axis, axis_title, hover, method_colours, styled
+from analysis.plots.theme import PALETTE, axis, axis_title, group_colours, hover, styled
 from analysis.ranking import column, objective_values, records
 
 HEIGHT_PX = 340
@@ -60,11 +60,11 @@ def history_figure(frames: SweepFrames) -> go.Figure:
     trials = feasible_trials(frames)
     values = column(trials, objective.metric)
     numbers = [int(row["number"]) for row in records(trials)]
-    colours = method_colours(frames)
+    colours = group_colours(frames)
     best = np.minimum if objective.direction == "minimize" else np.maximum
-    figure = go.Figure()
+    figure, group = go.Figure(), group_of(frames)
     for name, colour in colours.items():
-        rows = [row for row in records(trials) if str(row.get("param.method") or "trial") == name]
+        rows = [row for row in records(trials) if group(row) == name]
         if rows:
             figure.add_scatter(
                 x=[row["number"] for row in rows],

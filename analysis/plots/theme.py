@@ -1,20 +1,32 @@
-"""What all figures share: colours by method, fonts, margins, the text of a hover box."""
+"""What all figures share: colours and markers, fonts, margins, the text of a hover box."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 
+from analysis import layout
 from analysis.format import number, param, with_unit
 from analysis.frames import SweepFrames
-from analysis.fronts import method_of, searched_params, split_label, test_metric
+from analysis.fronts import (
+    by_topology,
+    group_of,
+    kind_of,
+    method_of,
+    searched_params,
+    split_label,
+    test_metric,
+)
 from analysis.ranking import records
 from search_spaces.objectives import Objective
 
 PALETTE = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
 """Colour-blind safe: Okabe and Ito (2008) without black and yellow, which vanish on dark and light
 ground, and two more that stay apart from them in lightness; green is kept for vanilla."""
+
+SYMBOLS = ("circle", "triangle-up", "cross", "pentagon", "triangle-down", "x", "hexagon")
+"""Markers of methods; squares, stars and diamonds are baselines, teachers and test results."""
 
 VANILLA = "vanilla"
 _VANILLA_COLOUR = "#009E73"
@@ -25,25 +37,37 @@ TEACHER = "#B8860B"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
-def method_colours(frames: SweepFrames) -> dict[str, str]:
-    """Return one colour per method, the same in every figure.
+def group_colours(frames: SweepFrames) -> dict[str, str]:
+    """Return one colour per topology, or per method if all trials share one; equal in all figures.
 
     The order of the study file decides, not that of the results, so that two reports of a study
     agree in their colours.
     """
-    methods = _methods(frames)
-    others = [name for name in methods if name != VANILLA]
+    parameter = layout.TOPOLOGY if by_topology(frames) else layout.METHOD
+    groups = _values(frames, parameter, group_of(frames))
+    others = [name for name in groups if name != VANILLA]
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(others)}
-    return {name: colours.get(name, _VANILLA_COLOUR) for name in methods}
+    return {name: colours.get(name, _VANILLA_COLOUR) for name in groups}
 
 
-def _methods(frames: SweepFrames) -> list[str]:
+def method_symbols(frames: SweepFrames) -> dict[str, str]:
+    """Return one marker per method where the colour is the topology's, else circles for all."""
+    methods = _values(frames, layout.METHOD, method_of)
+    if not by_topology(frames):
+        return dict.fromkeys(methods, SYMBOLS[0])
+    return {name: SYMBOLS[i % len(SYMBOLS)] for i, name in enumerate(methods)}
+
+
+def _values(
+    frames: SweepFrames, parameter: str, of: Callable[[Mapping[str, Any]], str]
+) -> list[str]:
+    """Return the values of a categorical parameter, in the order of the study."""
     study = frames.study
     named: list[str] = []
-    if "method" in study.space.names:
-        named = [str(value) for value in study.space.parameters["method"].domain.values() or ()]
-    named += [str(point["method"]) for point in study.search.points if "method" in point]
-    named += [method_of(row) for row in records(frames.trials)]
+    if parameter in study.space.names:
+        named = [str(value) for value in study.space.parameters[parameter].domain.values() or ()]
+    named += [str(point[parameter]) for point in study.search.points if parameter in point]
+    named += [of(row) for row in records(frames.trials)]
     return list(dict.fromkeys(named))
 
 
@@ -62,8 +86,8 @@ def axis_title(objective: Objective, *, with_test: bool = False) -> str:
 
 
 def hover(row: Mapping[str, Any], frames: SweepFrames) -> str:
-    """Return the hover text of a trial: number, method, objectives with split, parameters."""
-    head = f"<b>trial {int(row['number'])}</b> · {html.escape(method_of(row))}"
+    """Return the hover text of a trial: number, kind, objectives with split, parameters."""
+    head = f"<b>trial {int(row['number'])}</b> · {html.escape(kind_of(row))}"
     if row.get("front") is True:
         head += " · on the front"
     lines = [head]
@@ -105,7 +129,7 @@ def axis(title: str, *, log: bool = False) -> dict[str, Any]:
         title: Escaped title.
         log: Use a logarithmic axis, labelled at 1, 2 and 5 of each decade.
     """
-    layout: dict[str, Any] = {
+    found: dict[str, Any] = {
         "title": {"text": title, "standoff": 12},
         "automargin": True,
         "showline": True,
@@ -116,5 +140,5 @@ def axis(title: str, *, log: bool = False) -> dict[str, Any]:
         "showgrid": True,
     }
     if log:
-        layout |= {"type": "log", "dtick": "D2", "tickformat": "~s"}
-    return layout
+        found |= {"type": "log", "dtick": "D2", "tickformat": "~s"}
+    return found

@@ -15,7 +15,7 @@ from analysis.plots.front import Pair, front_figure, pairs, staircase
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
 from analysis.plots.progress import progress_series
 from analysis.plots.references import labelled
-from analysis.plots.theme import method_colours
+from analysis.plots.theme import group_colours
 from analysis.ranking import records
 from search_spaces.objectives import Objective
 
@@ -70,8 +70,8 @@ def test_every_pair_once():
 
 def test_colours_follow_the_study_not_the_results():
     few, many = make_frames(trials=3), make_frames(trials=60)
-    assert method_colours(few) == method_colours(many)
-    assert len(set(method_colours(many).values())) == 3
+    assert group_colours(few) == group_colours(many)
+    assert len(set(group_colours(many).values())) == 3
 
 
 def test_every_feasible_trial_is_drawn_once():

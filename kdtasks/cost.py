@@ -41,16 +41,56 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
             totals["flops"] += (2 * module.in_features - 1) * module.out_features
 
     handles = [module.register_forward_hook(visit) for module in model.modules()]
+    device = next((p.device for p in model.parameters()), None)
     was_training = model.training
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *input_shape))
+            model.eval()(torch.zeros(1, *input_shape, device=device))
     finally:
         model.train(was_training)
         for handle in handles:
             handle.remove()
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Cost(params=params, **totals)
+
+
+def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int) -> int:
+    """Estimate the memory that one step of training by Adam takes at its peak [B].
+
+    Weights and buffers; for every trained parameter its gradient and Adam's two moments; and what
+    is kept for the backward pass, taken to be the outputs of all layers for one batch. Parameters
+    that are frozen need no gradient and no moments, but what flows through them is kept. A model on
+    torch's meta device is not run.
+
+    Args:
+        model: The model; parameters without ``requires_grad`` count as frozen.
+        input_shape: Shape of one input, without batch.
+        batch_size: Samples per step.
+    """
+    kept = 0
+
+    def visit(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal kept
+        kept += output.numel() * output.element_size()
+
+    leaves = [module for module in model.modules() if not list(module.children())]
+    handles = [module.register_forward_hook(visit) for module in leaves]
+    device = next(model.parameters()).device
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(batch_size, *input_shape, device=device))
+    finally:
+        model.train(was_training)
+        for handle in handles:
+            handle.remove()
+    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return state_bytes(model) + 3 * trained + kept
+
+
+def state_bytes(model: nn.Module) -> int:
+    """Return the memory of a model's parameters and buffers [B]."""
+    return sum(t.numel() * t.element_size() for t in model.state_dict().values())
 
 
 def batch1_latency_ms(model: nn.Module, input_shape: Sequence[int], *, repeats: int = 200) -> float:

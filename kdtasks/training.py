@@ -56,11 +56,13 @@ class Epoch:
         number: From 1.
         terms: Mean of every term of the loss.
         core_seconds: CPU time of all epochs so far [s].
+        samples: Samples trained on in all epochs so far.
     """
 
     number: int
     terms: dict[str, float]
     core_seconds: float
+    samples: int
 
 
 def fit(
@@ -116,7 +118,8 @@ def fit(
                 f"lower learning_rate={schedule.learning_rate:g}"
             )
         spent += time.process_time() - start
-        yield Epoch(number=number, terms=dict(means), core_seconds=spent)
+        samples = number * steps * schedule.batch_size
+        yield Epoch(number=number, terms=dict(means), core_seconds=spent, samples=samples)
 
 
 def batches(num_samples: int, size: int = 500) -> Iterator[slice]:

@@ -3,6 +3,7 @@
 Shape suffixes in this file: B = samples, A = antennas, C = subcarriers, M = codeword length.
 """
 
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -17,14 +18,15 @@ from kdtasks.training import Epoch, Objective, Schedule, Terms, fit, run_frozen
 
 
 class Teacher:
-    """A frozen autoencoder and its outputs on the training split, which were computed once.
+    """A frozen autoencoder and its outputs on the training split.
 
-    It counts the samples that it is run on, so that a result can show that there were none.
+    What it has not been asked before it computes once for the whole split, and keeps; it counts
+    the samples that it is run on, so that a result can show that there were none.
 
     Args:
         autoencoder: The trained network; copied by whoever wants to train on.
-        codewords_NM: Its codewords of the training split.
-        outputs_N2AC: Its reconstructions of the training split.
+        codewords_NM: Its codewords of the training split, or of the first samples of it.
+        outputs_N2AC: Its reconstructions of the training split, or of the first samples of it.
     """
 
     def __init__(
@@ -37,20 +39,34 @@ class Teacher:
         self._codewords_NM = codewords_NM
         self._outputs_N2AC = outputs_N2AC
         self.forward_samples = 0
+        """Samples that the encoder was run on."""
+        self.decoded_samples = 0
+        """Of these, samples that went through the decoder too."""
+        self.core_seconds = 0.0
+        """CPU time that this took [s]."""
 
     def codewords(self, pictures_N2AC: Tensor, index_B: Tensor) -> Tensor:
         """Return the codewords of some training samples, shape [B, M]."""
-        if self._codewords_NM is not None:
-            return self._codewords_NM[index_B]
-        self.forward_samples += len(index_B)
-        return run_frozen(self.autoencoder.encoder, pictures_N2AC[index_B])
+        encoder = self.autoencoder.encoder
+        self._codewords_NM = self._completed(self._codewords_NM, encoder, pictures_N2AC)
+        return self._codewords_NM[index_B]
 
     def outputs(self, pictures_N2AC: Tensor, index_B: Tensor) -> Tensor:
         """Return the reconstructions of some training samples, shape [B, 2, A, C]."""
-        if self._outputs_N2AC is not None:
-            return self._outputs_N2AC[index_B]
-        self.forward_samples += len(index_B)
-        return run_frozen(self.autoencoder, pictures_N2AC[index_B])
+        self._outputs_N2AC = self._completed(self._outputs_N2AC, self.autoencoder, pictures_N2AC)
+        return self._outputs_N2AC[index_B]
+
+    def _completed(self, known: Tensor | None, network: nn.Module, pictures_N2AC: Tensor) -> Tensor:
+        start = 0 if known is None else len(known)
+        missing = len(pictures_N2AC) - start
+        if known is not None and missing <= 0:
+            return known
+        self.forward_samples += missing
+        self.decoded_samples += missing if network is self.autoencoder else 0
+        begin = time.process_time()
+        rest = run_frozen(network, pictures_N2AC[start:])
+        self.core_seconds += time.process_time() - begin
+        return rest if known is None else torch.cat([known, rest])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,26 +104,49 @@ class Job:
 
     Attributes:
         train_N2AC: Training pictures.
-        val_N2AC: Validation pictures.
+        val_N2AC: Validation pictures, scored after each epoch; None if the node has none.
         encoder: The student's encoder, freshly initialised.
         decoder: A freshly initialised decoder.
         teacher: The teacher, for methods that have one.
         plan: Epochs, rates, weights.
         generator: Source of the order of samples.
+        server_part: Whether a decoder that is taken from the teacher may be trained on.
     """
 
     train_N2AC: Tensor
-    val_N2AC: Tensor
+    val_N2AC: Tensor | None
     encoder: nn.Module
     decoder: nn.Module
     teacher: Teacher | None
     plan: Plan
     generator: torch.Generator
+    server_part: bool = True
 
     def the_teacher(self) -> Teacher:
         """Return the teacher of a method that cannot do without."""
         assert self.teacher is not None, "the task gives a teacher to every method that needs one"
         return self.teacher
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stint:
+    """One stage of a training, as far as its cost goes.
+
+    Passes are counted in forward passes per sample: 3 for a network that is trained (forward,
+    backward to the inputs, backward to the weights), 2 for a frozen one that gradients flow
+    through, 1 for one that is only run, 0 for one that takes no part.
+
+    Attributes:
+        samples: Samples that went through, over all epochs.
+        encoder: Passes through the encoder.
+        decoder: Passes through the decoder.
+        together: Batches that are held at once.
+    """
+
+    samples: int
+    encoder: int
+    decoder: int
+    together: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,10 +156,12 @@ class Trained:
     Attributes:
         autoencoder: The student's encoder and the decoder that reads it.
         metrics: Costs of the training, by name.
+        stints: What was computed, stage by stage.
     """
 
     autoencoder: Autoencoder
     metrics: dict[str, float]
+    stints: tuple[Stint, ...]
 
 
 Method = Callable[[Job], Generator[Report, None, Trained]]
@@ -129,12 +170,10 @@ Method = Callable[[Job], Generator[Report, None, Trained]]
 
 def report_end_to_end(job: Job, epoch: Epoch, model: Autoencoder, *, done: int, of: int) -> Report:
     """Report an epoch in which the whole autoencoder can be judged."""
-    score = nmse(job.val_N2AC, run_frozen(model, job.val_N2AC))
-    return Report(
-        epoch=done + epoch.number,
-        epochs=of,
-        metrics={"val_nmse_db": score.decibel, "train_loss": epoch.terms["total"]},
-    )
+    metrics = {"train_loss": epoch.terms["total"]}
+    if job.val_N2AC is not None:
+        metrics["val_nmse_db"] = nmse(job.val_N2AC, run_frozen(model, job.val_N2AC)).decibel
+    return Report(epoch=done + epoch.number, epochs=of, metrics=metrics)
 
 
 def train_end_to_end(
@@ -142,7 +181,7 @@ def train_end_to_end(
 ) -> Generator[Report, None, Trained]:
     """Train a whole autoencoder from scratch for ``plan.epochs`` epochs."""
     plan = job.plan
-    spent = 0.0
+    spent, samples = 0.0, 0
     for epoch in fit(
         [model],
         objective,
@@ -152,9 +191,13 @@ def train_end_to_end(
         ),
         generator=job.generator,
     ):
-        spent = epoch.core_seconds
+        spent, samples = epoch.core_seconds, epoch.samples
         yield report_end_to_end(job, epoch, model, done=0, of=plan.epochs)
-    return Trained(autoencoder=model, metrics={"distill_core_seconds": spent})
+    return Trained(
+        autoencoder=model,
+        metrics={"distill_core_seconds": spent},
+        stints=(Stint(samples=samples, encoder=3, decoder=3),),
+    )
 
 
 def report_encoder(epoch: Epoch, *, done: int, of: int) -> Report:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from kdtasks.methods.codeword_training import fit_encoder
 from kdtasks.methods.csi_job import (
     Job,
+    Stint,
     Trained,
     reconstruction_terms,
     report_encoder,
@@ -17,11 +18,16 @@ from kdtasks.training import Schedule, fit
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
-    """Train the encoder on the teacher's codewords; then the encoder and a copy of its decoder."""
+    """Train the encoder on the teacher's codewords; then the encoder and a copy of its decoder.
+
+    Without ``server_part`` that copy is frozen, its batch-norm statistics included, and the second
+    stage fits the encoder to it.
+    """
     plan = job.plan
     teacher = job.the_teacher()
     of = plan.encoder_epochs + plan.finetune_epochs
     distilling = finetuning = 0.0
+    distilled = finetuned = 0
     for epoch in fit_encoder(
         job.encoder,
         job.train_N2AC,
@@ -33,12 +39,12 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         ),
         generator=job.generator,
     ):
-        distilling = epoch.core_seconds
+        distilling, distilled = epoch.core_seconds, epoch.samples
         yield report_encoder(epoch, done=0, of=of)
-    decoder = copy.deepcopy(teacher.autoencoder.decoder).requires_grad_(True)
-    model = Autoencoder(job.encoder, decoder)
+    decoder = copy.deepcopy(teacher.autoencoder.decoder)
+    model = Autoencoder(job.encoder, decoder.requires_grad_(job.server_part))
     for epoch in fit(
-        [model],
+        [model if job.server_part else job.encoder],
         lambda index: reconstruction_terms(model, job.train_N2AC[index]),
         num_samples=len(job.train_N2AC),
         schedule=Schedule(
@@ -48,9 +54,13 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         ),
         generator=job.generator,
     ):
-        finetuning = epoch.core_seconds
+        finetuning, finetuned = epoch.core_seconds, epoch.samples
         yield report_end_to_end(job, epoch, model, done=plan.encoder_epochs, of=of)
     return Trained(
         autoencoder=model,
         metrics={"distill_core_seconds": distilling, "finetune_core_seconds": finetuning},
+        stints=(
+            Stint(samples=distilled, encoder=3, decoder=0),
+            Stint(samples=finetuned, encoder=3, decoder=3 if job.server_part else 2),
+        ),
     )

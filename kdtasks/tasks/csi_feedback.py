@@ -12,24 +12,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
 
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count
-from kdtasks.methods import autoencoder_kd, encoder_kd, vanilla
-from kdtasks.methods.csi_job import Job, Method, Teacher
-from kdtasks.methods.ip_encoder_kd import method as ip_encoder_kd
-from kdtasks.metrics import Ratio, nmse
-from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.methods import vanilla
+from kdtasks.methods.csi_job import Job
+from kdtasks.metrics import nmse
 from kdtasks.models.light_encoder import LightEncoder, LightShape
 from kdtasks.models.pca import pca_reconstruction
+from kdtasks.network import NETWORK_METRICS, SERVER_DATA, NetworkSettings
 from kdtasks.scenarios.csi import Scaling
 from kdtasks.scenarios.csi_data import load_pictures
 from kdtasks.seeding import initialised, torch_generator
 from kdtasks.task import (
     Arrays,
     Baseline,
-    KDTask,
     MetricInfo,
     Outcome,
     Progress,
@@ -39,6 +36,8 @@ from kdtasks.task import (
     as_float32,
     prefixed,
 )
+from kdtasks.tasks.csi_collaboration import CsiCollaboration
+from kdtasks.tasks.csi_families import families
 from kdtasks.tasks.csi_parts import (
     first_data,
     make_decoder,
@@ -49,16 +48,17 @@ from kdtasks.tasks.csi_parts import (
     second_data,
 )
 from kdtasks.tasks.csi_settings import CsiSettings, completed, resolve
+from kdtasks.tasks.csi_shares import server_share
+from kdtasks.tasks.csi_students import (
+    METHODS,
+    frozen_teacher,
+    restored_student,
+    scores,
+    student_job,
+)
+from kdtasks.tasks.csi_work import check_memory
 from kdtasks.tensors import as_tensor, state_arrays
-from kdtasks.training import batches, run_frozen
-
-METHODS: dict[str, Method] = {
-    "vanilla": vanilla.train,
-    "autoencoder-kd": autoencoder_kd.train,
-    "encoder-kd": encoder_kd.train,
-    "ip-encoder-kd": ip_encoder_kd.train,
-    "sequential": ip_encoder_kd.train_sequential,
-}
+from kdtasks.training import run_frozen
 
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
@@ -74,12 +74,18 @@ def _down(unit: str, description: str) -> MetricInfo:
     return MetricInfo(unit=unit, direction="minimize", description=description)
 
 
-class CsiFeedback(KDTask):
+class CsiFeedback(CsiCollaboration):
     """Autoencoder KD, encoder KD, the IP-protecting variant and sequential training."""
 
     name = "csi-feedback"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_nmse_db": _down("dB", "NMSE on the validation split, Cui et al., eq. (12)"),
+        "val_worst_edge_nmse_db": _down("dB", "NMSE at the worst edge, on its own distribution"),
+        "val_server_nmse_db": _down("dB", "NMSE of edges' students on the server's distribution"),
+        "val_received_nmse_db": _down("dB", "NMSE of students as edges received them"),
+        "val_forgetting_db": _down(
+            "dB", "what training at edges lost on the server's distribution"
+        ),
         "val_nmse_second_db": _down("dB", "NMSE on the second scenario's validation split"),
         "ue_flops": _down("FLOPs", "UE encoder, by Cui et al., eq. (13) and (14)"),
         "ue_macs": _down("MACs", "UE encoder, multiply-accumulate operations"),
@@ -91,8 +97,9 @@ class CsiFeedback(KDTask):
         "finetune_core_seconds": _down("s", "of which fine-tuning"),
         "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
         "teacher_forward_samples": _down("", "training samples that a trial ran the teacher on"),
+        **NETWORK_METRICS,
     }
-    resource_parameters = frozenset(CsiSettings.model_fields) - {
+    resource_parameters = SERVER_DATA | frozenset(CsiSettings.model_fields) - {
         "alpha",
         "temperature",
         "soft_scale",
@@ -102,16 +109,21 @@ class CsiFeedback(KDTask):
         "finetune_rate",
         "pair_bits",
         "seed",
+        *NetworkSettings.model_fields,
     }
-
-    baseline_parameters = frozenset({"compression"})
+    # Without a network the server's data are no parameters; that the topology is not among these
+    # keeps one baseline from being computed once per topology.
+    baseline_parameters = frozenset({"compression"}) | SERVER_DATA - {"topology"}
 
     def complete(self, params: Params) -> dict[str, Value]:
         settings = resolve(params)
         first_data(settings)
         if settings.second_scenario:
             second_data(settings)
-        return completed(settings)
+        done = completed(settings)
+        if settings.edge_memory_mb > 0.0:
+            check_memory(settings, families(settings, done))
+        return done
 
     def scenario_fingerprint(self, params: Params) -> str:
         settings = resolve(params)
@@ -124,7 +136,7 @@ class CsiFeedback(KDTask):
         settings = resolve(params)
         if settings.method == "vanilla":
             return None
-        kept = {
+        kept: dict[str, Any] = {
             "recipe": TEACHER_RECIPE,
             "scenario": self.scenario_fingerprint(params),
             "light": asdict(settings.light_shape) if settings.light_teacher else {},
@@ -135,6 +147,8 @@ class CsiFeedback(KDTask):
             "decoder_width": settings.decoder_width,
             "seed": settings.teacher_seed,
         }
+        if settings.networked:
+            kept["server"] = _server_data(settings)
         return fingerprint(kept)
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
@@ -161,30 +175,36 @@ class CsiFeedback(KDTask):
         )
 
     def cost(self, params: Params) -> dict[str, float]:
+        """Return the complexity of the student; the mean over edges that have different ones."""
         settings = resolve(params)
-        cost = count(
-            make_encoder(settings, light=settings.encoder == "light"), picture_shape(settings)
-        )
+        kinds = [
+            count(make_encoder(one, light=one.encoder == "light"), picture_shape(one))
+            for one in families(settings, params)
+        ]
+        edges = settings.num_edges if len(kinds) > 1 else 1
+        costs = [kinds[edge % len(kinds)] for edge in range(edges)]
         return {
-            "ue_flops": float(cost.flops),
-            "ue_macs": float(cost.macs),
-            "ue_params": float(cost.params),
+            "ue_flops": sum(cost.flops for cost in costs) / edges,
+            "ue_macs": sum(cost.macs for cost in costs) / edges,
+            "ue_params": sum(cost.params for cost in costs) / edges,
             "payload_bits": float(settings.codeword_length * FLOAT_BITS),
         }
 
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
+        """Train the teacher; in a network on the server's share alone, and it speaks of that."""
         settings = resolve(params)
         light = settings.light_teacher
+        train = server_share(settings, train, "train") if settings.networked else train
+        pictures = torch.cat([as_tensor(train[name]) for name in PICTURES if name in train])
         plan = replace(
             plan_of(settings),
             epochs=settings.epochs if light else settings.teacher_epochs,
             learning_rate=settings.teacher_rate,
+            batch_size=min(settings.batch_size, len(pictures)),
         )
         seed = settings.teacher_seed
-        parts = [as_tensor(train[name]) for name in PICTURES if name in train]
-        pictures = torch.cat(parts)
         job = Job(
             train_N2AC=pictures,
             val_N2AC=as_tensor(val["pictures"]),
@@ -203,7 +223,7 @@ class CsiFeedback(KDTask):
         outputs = run_frozen(model.decoder, codewords)
         cost = count(model.encoder, picture_shape(settings))
         metrics = {
-            **prefixed("val", _scores(model, val)),
+            **prefixed("val", scores(model, val)),
             "ue_flops": float(cost.flops),
             "ue_params": float(cost.params),
             "payload_bits": float(settings.codeword_length * FLOAT_BITS),
@@ -219,24 +239,15 @@ class CsiFeedback(KDTask):
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
     ) -> Generator[Report, None, Outcome]:
         settings = resolve(params)
-        frozen = _frozen_teacher(settings, teacher) if teacher is not None else None
-        light = settings.encoder == "light"
-        job = Job(
-            train_N2AC=as_tensor(train["pictures"]),
-            val_N2AC=as_tensor(val["pictures"]),
-            encoder=initialised(
-                settings.seed, "encoder", partial(make_encoder, settings, light=light)
-            ),
-            decoder=initialised(settings.seed, "decoder", partial(make_decoder, settings)),
-            teacher=frozen,
-            plan=plan_of(settings),
-            generator=torch_generator(settings.seed, "order"),
-        )
+        assert not settings.networked, "the nodes of a network train their students"
+        frozen = frozen_teacher(settings, teacher) if teacher is not None else None
+        pictures, judged = as_tensor(train["pictures"]), as_tensor(val["pictures"])
+        job = student_job(settings, pictures, judged, frozen)
         trained = yield from METHODS[settings.method](job)
         stages = trained.metrics
         latency = batch1_latency_ms(trained.autoencoder.encoder, picture_shape(settings))
         metrics = {
-            **prefixed("val", _scores(trained.autoencoder, val)),
+            **prefixed("val", scores(trained.autoencoder, val)),
             **self.cost(params),
             **stages,
             "ue_latency_ms": latency,
@@ -248,15 +259,20 @@ class CsiFeedback(KDTask):
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        return _scores(restored(settings, weights, light=settings.encoder == "light"), split)
+        if settings.networked:
+            return self.evaluate_deployment(params, weights, split)
+        return scores(restored_student(settings, weights), split)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        return _scores(restored(settings, weights, light=settings.light_teacher), split)
+        return scores(restored(settings, weights, light=settings.light_teacher), split)
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        """Return PCA; in a network it knows the server's share, and is judged on everything."""
         settings = resolve(params)
-        length = settings.codeword_length
+        length, fitted = settings.codeword_length, data.train["pictures"]
+        if settings.networked:
+            fitted = server_share(settings, data.train, "train")["pictures"]
         linear = LightEncoder(
             settings.num_antennas, settings.num_subcarriers, length, LightShape(depth=0)
         )
@@ -271,13 +287,20 @@ class CsiFeedback(KDTask):
             if name not in data.train:
                 continue
             targets = [as_float32(split[name]) for split in splits.values()]
-            done = pca_reconstruction(as_float32(data.train["pictures"]), length, *targets)
+            done = pca_reconstruction(as_float32(fitted), length, *targets)
             for split_name, target, output in zip(splits, targets, done, strict=True):
                 score = nmse(as_tensor(target), as_tensor(output))
                 metrics[f"{split_name}_{suffix}"] = score.decibel
         name = f"PCA 1/{settings.compression} {settings.scenario}"
-        params = {"compression": settings.compression, "scenario": settings.scenario}
-        return [Baseline(name=name, params=params, metrics=metrics)]
+        facts: dict[str, Value] = {
+            "compression": settings.compression,
+            "scenario": settings.scenario,
+        }
+        if settings.networked:
+            seen = _server_data(settings)
+            name += " of the server, " + ", ".join(f"{key} {seen[key]:g}" for key in seen)
+            facts |= {f"server_{key}": value for key, value in seen.items()}
+        return [Baseline(name=name, params=facts, metrics=metrics)]
 
     def models(self) -> list[dict[str, Any]]:
         rows = []
@@ -304,25 +327,10 @@ class CsiFeedback(KDTask):
         return rows
 
 
-def _frozen_teacher(settings: CsiSettings, artifact: TeacherArtifact) -> Teacher:
-    return Teacher(
-        restored(settings, artifact.weights, light=settings.light_teacher),
-        as_tensor(artifact.outputs["codewords"]) if "codewords" in artifact.outputs else None,
-        as_tensor(artifact.outputs["pictures"]) if "pictures" in artifact.outputs else None,
-    )
-
-
-def _scores(model: Autoencoder, split: Arrays) -> dict[str, float]:
-    names = {"pictures": "nmse_db", "second_pictures": "nmse_second_db"}
+def _server_data(settings: CsiSettings) -> dict[str, float]:
+    """Return what decides which data a server and its teacher have seen."""
     return {
-        metric: _score(model, as_tensor(split[name])).decibel
-        for name, metric in names.items()
-        if name in split
+        "share": settings.server_share,
+        "coverage": settings.server_coverage,
+        "age": settings.server_age,
     }
-
-
-def _score(model: Autoencoder, pictures_N2AC: Tensor) -> Ratio:
-    total = Ratio()
-    for part in batches(len(pictures_N2AC)):
-        total = total + nmse(pictures_N2AC[part], run_frozen(model, pictures_N2AC[part]))
-    return total

@@ -26,6 +26,7 @@ def first_data(settings: CsiSettings) -> CsiData:
         data_path=settings.data_path,
         data_key=settings.data_key,
         data_axes=settings.data_axes,
+        server_age=settings.server_age,
     )
 
 

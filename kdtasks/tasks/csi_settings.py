@@ -4,19 +4,21 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
 from kdtasks.models.light_encoder import LightShape
+from kdtasks.network import NetworkSettings, inactive_in_network
 
 MethodName = Literal["vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential"]
 
+PAIR_METHODS = ("ip-encoder-kd", "sequential")
+"""Methods that exchange CSI-codeword pairs, 3GPP TR 38.843 training Type 3."""
 
-class CsiSettings(BaseModel):
+
+class CsiSettings(NetworkSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     preset: Literal["quick", "small", "paper"] = "quick"
     scenario: str = "site-umi-los"
@@ -73,6 +75,26 @@ class CsiSettings(BaseModel):
         """Sequential training has the student's own encoder on both sides."""
         return self.method == "sequential" and self.encoder == "light"
 
+    @property
+    def sends_pairs(self) -> bool:
+        """Whether base station and user equipment exchange pairs and no models."""
+        return self.method in PAIR_METHODS
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the method distils from a teacher."""
+        return self.method != "vanilla"
+
+    @property
+    def in_rounds(self) -> bool:
+        """Whether students are trained at the edges alone, round by round."""
+        return self.topology in ("mutual", "self")
+
+    @property
+    def anchored(self) -> bool:
+        """Whether edges train with a distillation term of their own."""
+        return self.anchor_weight > 0 and (self.in_rounds or self.topology == "semi-centralized")
+
 
 PRESETS: dict[str, dict[str, Value]] = {
     # Cui et al., section V-A, except for the end: they stop after 50 epochs without progress.
@@ -88,6 +110,8 @@ PRESETS: dict[str, dict[str, Value]] = {
         "encoder_epochs": 200,
         "finetune_epochs": 20,
         "finetune_rate": 2.5e-4,
+        "edge_epochs": 20,
+        "edge_rate": 2.5e-4,
         "teacher_epochs": 200,
         "teacher_rate": 1e-3,
     },
@@ -103,6 +127,8 @@ PRESETS: dict[str, dict[str, Value]] = {
         "encoder_epochs": 24,
         "finetune_epochs": 3,
         "finetune_rate": 2e-3,
+        "edge_epochs": 3,
+        "edge_rate": 2e-3,
         "teacher_epochs": 24,
         "teacher_rate": 4e-3,
     },
@@ -118,29 +144,39 @@ PRESETS: dict[str, dict[str, Value]] = {
         "encoder_epochs": 10,
         "finetune_epochs": 1,
         "finetune_rate": 2e-3,
+        # An edge has about an eighth of the samples, hence of the steps of an epoch.
+        "edge_epochs": 4,
+        "edge_rate": 2e-3,
         "teacher_epochs": 12,
         "teacher_rate": 8e-3,
     },
 }
 
-_DISTILS_CODEWORDS = ("encoder-kd", "ip-encoder-kd", "sequential")
+_DISTILS_CODEWORDS = ("encoder-kd", *PAIR_METHODS)
 _END_TO_END = ("vanilla", "autoencoder-kd")
 
 
 def _inactive(settings: CsiSettings) -> dict[str, str]:
     """Return the parameters without effect on this trial, each with what it belongs to."""
+    softens = settings.method == "autoencoder-kd" or settings.anchored
+    end_to_end = settings.method in _END_TO_END and not settings.in_rounds
     owners: dict[str, tuple[bool, str]] = {
         "alpha": (settings.method == "autoencoder-kd", "method autoencoder-kd"),
-        "pair_bits": (settings.method in ("ip-encoder-kd", "sequential"), "methods with pairs"),
-        "epochs": (settings.method in _END_TO_END or settings.light_teacher, "other methods"),
+        "temperature": (softens, "method autoencoder-kd, or to an anchor_weight above 0"),
+        "pair_bits": (
+            settings.sends_pairs and not settings.networked,
+            "methods with pairs and topology none; in a network there is exchange_bits",
+        ),
+        "epochs": (end_to_end or settings.light_teacher, "other methods"),
+        "learning_rate": (not settings.in_rounds, "other topologies; here there is edge_rate"),
         "encoder_epochs": (settings.method in _DISTILS_CODEWORDS, "other methods"),
         "finetune_epochs": (settings.method in _DISTILS_CODEWORDS[:2], "other methods"),
         "teacher_epochs": (
-            settings.method != "vanilla" and not settings.light_teacher,
+            settings.has_teacher and not settings.light_teacher,
             "methods with a CRNet teacher",
         ),
-        "teacher_rate": (settings.method != "vanilla", "methods with a teacher"),
-        "teacher_seed": (settings.method != "vanilla", "methods with a teacher"),
+        "teacher_rate": (settings.has_teacher, "methods with a teacher"),
+        "teacher_seed": (settings.has_teacher, "methods with a teacher"),
         "encoder_depth": (settings.encoder == "light", "encoder light"),
         "encoder_width": (
             settings.encoder == "light" and settings.encoder_depth >= 2,
@@ -152,13 +188,13 @@ def _inactive(settings: CsiSettings) -> dict[str, str]:
         ),
     }
     same = {
-        "temperature": "alpha",
-        "soft_scale": "alpha",
+        "soft_scale": "temperature",
         "finetune_rate": "finetune_epochs",
         "encoder_factorised": "encoder_kernel",
     }
     owners |= {name: owners[other] for name, other in same.items()}
-    return {name: owner for name, (active, owner) in owners.items() if not active}
+    without = {name: owner for name, (active, owner) in owners.items() if not active}
+    return without | inactive_in_network(settings, pairs=settings.sends_pairs)
 
 
 MUST_FIT = frozenset(
@@ -171,6 +207,15 @@ MUST_FIT = frozenset(
         "encoder_width",
         "encoder_kernel",
         "encoder_factorised",
+        "partition_skew",
+        "uploads",
+        "upload_share",
+        "rounds",
+        "rehearsal_share",
+        "rehearsal_source",
+        "anchor",
+        "anchor_weight",
+        "exchange_bits",
     }
 )
 """Parameters that are refused where they have no effect. The others (epochs, rates, seeds of other
@@ -195,6 +240,7 @@ def resolve(params: Params) -> CsiSettings:
         name = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
     _sizes(settings)
+    _fits_network(settings)
     inactive = _inactive(settings)
     for name in sorted(MUST_FIT & inactive.keys() & params.keys()):
         raise ConfigError(
@@ -217,11 +263,35 @@ def _sizes(settings: CsiSettings) -> None:
         )
 
 
+def _fits_network(settings: CsiSettings) -> None:
+    topology, method = settings.topology, settings.method
+    if settings.sends_pairs and topology not in ("none", "decentralized"):
+        raise ConfigError(
+            f"method={method!r} trains at the edges, on pairs that the server sends: it needs "
+            f"topology decentralized or none, not {topology}"
+        )
+    if settings.in_rounds and settings.has_teacher:
+        raise ConfigError(
+            f"method={method!r} needs a teacher, and topology {topology} has none: set method to "
+            "vanilla; distillation among students is weighed by anchor_weight"
+        )
+    if settings.networked and settings.second_scenario:
+        raise ConfigError(
+            f"second_scenario={settings.second_scenario!r} needs topology none, not {topology}"
+        )
+    if method == "sequential" and settings.networked and settings.edge_families == "mixed":
+        raise ConfigError(
+            "method='sequential' has one and the same encoder on both sides: set edge_families "
+            "to same, or take method ip-encoder-kd"
+        )
+
+
 def completed(settings: CsiSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it."""
+    """Return what decides this trial: every parameter that has an effect on it, own ones first."""
     dumped: Mapping[str, Value] = settings.model_dump()
     inactive = _inactive(settings)
-    return {name: value for name, value in dumped.items() if name not in inactive}
+    order = sorted(dumped, key=lambda name: name in NetworkSettings.model_fields)
+    return {name: dumped[name] for name in order if name not in inactive}
 
 
 def _known(params: Params) -> None:

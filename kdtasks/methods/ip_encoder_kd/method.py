@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kdtasks.methods.csi_job import Job, Trained, report_encoder, report_end_to_end
+from kdtasks.methods.csi_job import Job, Stint, Trained, report_encoder, report_end_to_end
 from kdtasks.methods.ip_encoder_kd import bs, ue
 from kdtasks.methods.ip_encoder_kd.pairs import Pairs
 from kdtasks.models.autoencoder import Autoencoder
@@ -18,6 +18,7 @@ from kdtasks.training import Schedule
 class _Learnt:
     received: Pairs
     core_seconds: float
+    stint: Stint
 
 
 def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
@@ -29,11 +30,11 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
     schedule = Schedule(
         epochs=plan.encoder_epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
     )
-    spent = 0.0
+    spent, samples = 0.0, 0
     for epoch in ue.learn(job.encoder, received, schedule=schedule, generator=job.generator):
-        spent = epoch.core_seconds
+        spent, samples = epoch.core_seconds, epoch.samples
         yield report_encoder(epoch, done=0, of=of)
-    return _Learnt(received, spent)
+    return _Learnt(received, spent, Stint(samples=samples, encoder=3, decoder=0))
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -47,9 +48,9 @@ def train(job: Job) -> Generator[Report, None, Trained]:
     schedule = Schedule(
         epochs=plan.finetune_epochs, batch_size=plan.batch_size, learning_rate=plan.finetune_rate
     )
-    spent = 0.0
+    spent, samples = 0.0, 0
     for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=job.generator):
-        spent = epoch.core_seconds
+        spent, samples = epoch.core_seconds, epoch.samples
         yield report_end_to_end(job, epoch, model, done=plan.encoder_epochs, of=of)
     return Trained(
         autoencoder=model,
@@ -58,6 +59,11 @@ def train(job: Job) -> Generator[Report, None, Trained]:
             "finetune_core_seconds": spent,
             "exchange_bytes": float(learnt.received.payload_bytes + returned.payload_bytes),
         },
+        stints=(
+            learnt.stint,
+            Stint(samples=len(job.train_N2AC), encoder=1, decoder=0),
+            Stint(samples=samples, encoder=0, decoder=3),
+        ),
     )
 
 
@@ -71,4 +77,5 @@ def train_sequential(job: Job) -> Generator[Report, None, Trained]:
             "distill_core_seconds": learnt.core_seconds,
             "exchange_bytes": float(learnt.received.payload_bytes),
         },
+        stints=(learnt.stint,),
     )

@@ -273,24 +273,13 @@ def test_global_random_numbers_do_not_reach_a_trial(tiny_data):
     assert_equal_weights(outcomes[0].weights, outcomes[1].weights)
 
 
-STEPS = 240 // 40
-SAMPLES = {
-    # the epochs' batches; encoder KD also takes a sample for the scale of its loss
-    "autoencoder-kd": 2 * STEPS * 40,
-    "encoder-kd": 2 * STEPS * 40 + 240,
-    # pairs are made once
-    "ip-encoder-kd": 240,
-    "sequential": 240,
-}
-
-
 @pytest.mark.parametrize("method", DISTILLING)
 def test_cached_outputs_spare_the_teacher_and_change_nothing(tiny_data, tiny_teacher, method):
     without = replace(tiny_teacher, outputs={})
     _, spared = trained_student(tiny_data, tiny_teacher, **settings_for(method))
     _, asked = trained_student(tiny_data, without, **settings_for(method))
     assert spared.metrics["teacher_forward_samples"] == 0.0
-    assert asked.metrics["teacher_forward_samples"] == SAMPLES[method]
+    assert asked.metrics["teacher_forward_samples"] == 240.0  # once each, whatever the epochs
     assert spared.metrics["val_nmse_db"] == pytest.approx(asked.metrics["val_nmse_db"], abs=1e-4)
 
 

@@ -1,0 +1,306 @@
+"""CSI feedback in a network: what its nodes do when a topology tells them to.
+
+The server is the base station, an edge is a user equipment. The student is an autoencoder: its
+tensors ``encoder.*`` belong at the edge and ``decoder.*`` at the server. Knowledge travels as
+models (3GPP TR 38.843 training Type 1) or as CSI-codeword pairs (Type 3).
+"""
+
+import time
+from collections.abc import Generator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdtasks.collaboration import (
+    CollaborativeTask,
+    Guidance,
+    Learnt,
+    Place,
+    Shares,
+    Stage,
+    TensorSpec,
+    Transfer,
+    Work,
+    parted,
+)
+from kdtasks.config import Params, Value
+from kdtasks.methods.csi_job import Stint, report_encoder
+from kdtasks.methods.csi_refine import Course, Guide, train_on
+from kdtasks.methods.csi_synthesis import describe, draw
+from kdtasks.methods.ip_encoder_kd import bs, ue
+from kdtasks.methods.ip_encoder_kd.pairs import send
+from kdtasks.seeding import numpy_generator, torch_generator
+from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
+from kdtasks.tasks.csi_deployed import deployment_scores
+from kdtasks.tasks.csi_families import family_params
+from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape, plan_of
+from kdtasks.tasks.csi_settings import CsiSettings, resolve
+from kdtasks.tasks.csi_shares import shares
+from kdtasks.tasks.csi_students import (
+    METHODS,
+    frozen_teacher,
+    new_student,
+    restored_student,
+    stream,
+    student_job,
+)
+from kdtasks.tasks.csi_work import forward_flops, tensor_specs, work_of
+from kdtasks.tensors import as_tensor, load_state, state_arrays
+from kdtasks.training import Schedule, run_frozen
+
+_PREFIX: dict[Place, str] = {"edge": "encoder.", "server": "decoder."}
+
+
+class CsiCollaboration(CollaborativeTask):
+    """The half of the CSI feedback task that nodes of a network call.
+
+    Nodes with fewer samples than a batch train on batches of all they have.
+    """
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        return shares(resolve(params), split, name)
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
+        return self.complete(family_params(resolve(params), params, edge))
+
+    def transfer(self, params: Params) -> Transfer:
+        return "pairs" if resolve(params).sends_pairs else "model"
+
+    def planned_epochs(self, params: Params) -> int:
+        return _planned(resolve(params))
+
+    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
+        specs = tensor_specs(resolve(params))
+        prefix = "" if place is None else _PREFIX[place]
+        return {name: spec for name, spec in specs.items() if name.startswith(prefix)}
+
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return tensor_specs(resolve(params), teacher=True)
+
+    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        shape = (None, *picture_shape(resolve(params)))
+        return {"pictures": TensorSpec(shape=shape, dtype="float32")}
+
+    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return self.sample_tensors(params)
+
+    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        shape = (None, resolve(params).codeword_length)
+        return {"codewords": TensorSpec(shape=shape, dtype="float32")}
+
+    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        length = resolve(params).codeword_length
+        return {
+            "mean": TensorSpec(shape=(length,), dtype="float32"),
+            "covariance": TensorSpec(shape=(length, length), dtype="float32"),
+        }
+
+    def learn(
+        self,
+        params: Params,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        *,
+        server_part: bool,
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        pictures = as_tensor(data["pictures"])
+        settings = _fitted(resolve(params), len(pictures))
+        distils = settings.has_teacher and teacher is not None
+        frozen = frozen_teacher(settings, teacher) if distils and teacher is not None else None
+        job = student_job(settings, pictures, None, frozen, server_part=server_part, who=who)
+        trained = yield from METHODS[settings.method](job)
+        spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
+        ran = {"teacher_forward_samples": float(frozen.forward_samples)} if frozen else {}
+        return Learnt(
+            weights=state_arrays(trained.autoencoder),
+            work=work_of(settings, trained.stints, spent, settings.batch_size, frozen),
+            server_part_moved=any(stint.decoder == 3 for stint in trained.stints),
+            metrics={**trained.metrics, **ran},
+        )
+
+    def train_on(
+        self,
+        params: Params,
+        weights: Arrays,
+        data: Arrays,
+        guidance: Guidance | None,
+        stage: Stage,
+    ) -> Generator[Report, None, Learnt]:
+        pictures = as_tensor(data["pictures"])
+        settings = _fitted(resolve(params), len(pictures))
+        model = restored_student(settings, weights) if weights else None
+        course = Course(
+            model=model or new_student(settings, stage.who),
+            pictures_N2AC=pictures,
+            guide=_guide(settings, guidance, stage),
+            plan=plan_of(settings),
+            schedule=Schedule(
+                epochs=stage.epochs, batch_size=settings.batch_size, learning_rate=stage.rate
+            ),
+            generator=torch_generator(settings.seed, stream(stage.who, "order")),
+            server_part=stage.server_part,
+        )
+        trained = yield from train_on(course)
+        spent = trained.metrics["finetune_core_seconds"]
+        return Learnt(
+            weights=state_arrays(trained.autoencoder),
+            work=work_of(settings, trained.stints, spent, settings.batch_size),
+            server_part_moved=stage.server_part,
+            metrics=trained.metrics,
+        )
+
+    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        settings, begin = resolve(params), time.process_time()
+        model = restored_student(settings, weights)
+        outputs = run_frozen(model, as_tensor(samples["pictures"]))
+        # The decoder works in another memory layout, and what is sent is written as it lies.
+        arrays = {"pictures": np.ascontiguousarray(outputs.numpy())}
+        stint = Stint(samples=len(outputs), encoder=1, decoder=1)
+        return arrays, _ran(settings, stint, begin)
+
+    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
+        mean = np.mean([said["pictures"] for said in outputs], axis=0, dtype=np.float64)
+        return {"pictures": as_float32(np.asarray(mean))}
+
+    def pair_knowledge(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        settings = resolve(params)
+        frozen, pictures = frozen_teacher(settings, teacher), as_tensor(samples["pictures"])
+        codewords = frozen.codewords(pictures, torch.arange(len(pictures))).numpy()
+        flops = frozen.forward_samples * forward_flops(settings, "teacher encoder")
+        work = Work(flops=float(flops), core_seconds=frozen.core_seconds)
+        return {"codewords": codewords}, work
+
+    def learn_pairs(
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+    ) -> Generator[Report, None, Learnt]:
+        settings = _fitted(resolve(params), len(samples["pictures"]))
+        encoder = new_student(settings, who).encoder
+        received = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
+        schedule = Schedule(
+            epochs=settings.encoder_epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+        )
+        generator = torch_generator(settings.seed, stream(who, "order"))
+        spent, count = 0.0, 0
+        for epoch in ue.learn(encoder, received, schedule=schedule, generator=generator):
+            spent, count = epoch.core_seconds, epoch.samples
+            yield report_encoder(epoch, done=0, of=_planned(settings))
+        stints = [Stint(samples=count, encoder=3, decoder=0)]
+        return Learnt(
+            weights=state_arrays(encoder, "encoder."),
+            work=work_of(settings, stints, spent, settings.batch_size),
+            server_part_moved=False,
+            metrics={"distill_core_seconds": spent},
+        )
+
+    def answer_pairs(
+        self, params: Params, edge_part: Arrays, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        settings = resolve(params)
+        if settings.method == "sequential":
+            return {}, Work()
+        codewords, work = _codewords(settings, edge_part, samples)
+        return {"codewords": codewords.numpy()}, work
+
+    def adopt(
+        self,
+        params: Params,
+        teacher: TeacherArtifact,
+        samples: Arrays,
+        knowledge: Arrays,
+        *,
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        settings = _fitted(resolve(params), len(samples["pictures"]))
+        decoder = make_decoder(settings)
+        load_state(decoder, teacher.weights, "decoder.")
+        returned = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
+        schedule = Schedule(
+            epochs=settings.finetune_epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.finetune_rate,
+        )
+        generator = torch_generator(settings.seed, stream(who, "order"))
+        spent, count = 0.0, 0
+        for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=generator):
+            spent, count = epoch.core_seconds, epoch.samples
+            yield Report(
+                epoch=settings.encoder_epochs + epoch.number,
+                epochs=_planned(settings),
+                metrics={"train_loss": epoch.terms["total"]},
+            )
+        stints = [Stint(samples=count, encoder=0, decoder=3)]
+        return Learnt(
+            weights=state_arrays(decoder, "decoder."),
+            work=work_of(settings, stints, spent, settings.batch_size),
+            server_part_moved=True,
+            metrics={"finetune_core_seconds": spent},
+        )
+
+    def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        codewords, work = _codewords(resolve(params), weights, samples)
+        return describe(codewords.numpy()), work
+
+    def synthesise(
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+    ) -> tuple[Arrays, Work]:
+        settings, begin = resolve(params), time.process_time()
+        decoder = make_decoder(settings)
+        load_state(decoder, weights, "decoder.")
+        rng = numpy_generator(settings.seed, stream(who, "synthesis"))
+        pictures = run_frozen(decoder, as_tensor(draw(statistics, count, rng)))
+        stint = Stint(samples=count, encoder=0, decoder=1)
+        made = {"pictures": np.ascontiguousarray(pictures.numpy())}
+        return made, _ran(settings, stint, begin)
+
+    def evaluate_deployment(
+        self, params: Params, weights: Arrays, split: Arrays
+    ) -> dict[str, float]:
+        """Return the quality metrics of a deployment's students, without prefix."""
+        count = resolve(params).num_edges
+        edges = [resolve(self.edge_params(params, edge)) for edge in range(count)]
+        # Not the training split, so no edge's share is cut.
+        return deployment_scores(edges, parted(weights), self.share_out(params, split, "val"))
+
+
+def _planned(settings: CsiSettings) -> int:
+    if settings.method in ("vanilla", "autoencoder-kd"):
+        return settings.epochs
+    if settings.method == "sequential":
+        return settings.encoder_epochs
+    return settings.encoder_epochs + settings.finetune_epochs
+
+
+def _fitted(settings: CsiSettings, count: int) -> CsiSettings:
+    """Return settings whose batch is no larger than the samples at hand."""
+    return settings.model_copy(update={"batch_size": min(settings.batch_size, count)})
+
+
+def _guide(settings: CsiSettings, guidance: Guidance | None, stage: Stage) -> Guide | None:
+    if guidance is None or stage.guidance_weight == 0.0:
+        return None
+    return Guide(
+        pictures_N2AC=as_tensor(guidance.samples["pictures"]),
+        outputs_N2AC=as_tensor(guidance.outputs["pictures"]),
+        weight=stage.guidance_weight,
+        generator=torch_generator(settings.seed, stream(stage.who, "guidance order")),
+    )
+
+
+def _codewords(settings: CsiSettings, weights: Arrays, samples: Arrays) -> tuple[Tensor, Work]:
+    begin = time.process_time()
+    encoder = make_encoder(settings, light=settings.encoder == "light")
+    load_state(encoder, weights, "encoder.")
+    codewords = run_frozen(encoder, as_tensor(samples["pictures"]))
+    stint = Stint(samples=len(codewords), encoder=1, decoder=0)
+    return codewords, _ran(settings, stint, begin)
+
+
+def _ran(settings: CsiSettings, stint: Stint, begin: float) -> Work:
+    """Return what it has cost to run a network since ``begin`` of the process's CPU time [s]."""
+    return work_of(settings, [stint], time.process_time() - begin, settings.batch_size)

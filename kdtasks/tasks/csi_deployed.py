@@ -1,0 +1,87 @@
+"""Judge the students of a deployment on local data, on the server's, and on what they forgot.
+
+All means over edges are taken of linear NMSE and turned to dB last. Every edge counts the same,
+however many samples it has.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+
+from kdtasks.collaboration import Shares
+from kdtasks.task import Arrays
+from kdtasks.tasks.csi_settings import CsiSettings
+from kdtasks.tasks.csi_students import restored_student, score
+from kdtasks.tensors import as_tensor
+
+
+def deployment_scores(
+    edges: Sequence[CsiSettings], nodes: Mapping[str, Arrays], shares: Shares
+) -> dict[str, float]:
+    """Return the metrics of a deployment [dB].
+
+    ``forgetting_db`` is what the server's distribution has lost by training at the edges: positive
+    if students are now worse on it than when they were received.
+
+    Args:
+        edges: The settings of each edge's student.
+        nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
+        shares: Who owns which samples of the split.
+    """
+    judge = _Judge(edges)
+    students = [nodes[f"edge-{edge}"] for edge in range(len(edges))]
+    own = judge.each(students, shares.edges)
+    found = {"nmse_db": _mean_db(own), "worst_edge_nmse_db": _decibel(max(own))}
+    names = [f"received-{edge}" for edge in range(len(edges))]
+    received = [nodes[name] for name in names if name in nodes]
+    complete = len(received) == len(edges)
+    if complete:
+        found["received_nmse_db"] = _mean_db(judge.each(received, shares.edges))
+    if len(shares.server["pictures"]):
+        everywhere = [shares.server] * len(edges)
+        found["server_nmse_db"] = _mean_db(judge.each(students, everywhere))
+        if complete:
+            before = _mean_db(judge.each(received, everywhere))
+            found["forgetting_db"] = found["server_nmse_db"] - before
+    return found
+
+
+class _Judge:
+    """Scores students on shares; the same student on the same share is not run again.
+
+    All edges of a family receive one student, and 32 of them would cost 32 times as much.
+    """
+
+    def __init__(self, edges: Sequence[CsiSettings]) -> None:
+        self._edges = edges
+        self._known: dict[tuple[str, int], float] = {}
+
+    def each(self, students: Sequence[Arrays], shares: Sequence[Arrays]) -> list[float]:
+        """Return the linear NMSE of each edge's student on the share of the same place."""
+        return [
+            self._one(edge, weights, share)
+            for edge, (weights, share) in enumerate(zip(students, shares, strict=True))
+        ]
+
+    def _one(self, edge: int, weights: Arrays, share: Arrays) -> float:
+        key = (_digest(weights), id(share))
+        if key not in self._known:
+            model = restored_student(self._edges[edge], weights)
+            self._known[key] = score(model, as_tensor(share["pictures"])).value
+        return self._known[key]
+
+
+def _digest(weights: Arrays) -> str:
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode())
+        found.update(weights[name].tobytes())
+    return found.hexdigest()
+
+
+def _mean_db(linear: Sequence[float]) -> float:
+    return _decibel(sum(linear) / len(linear))
+
+
+def _decibel(linear: float) -> float:
+    return 10.0 * math.log10(linear) if linear > 0.0 else -math.inf

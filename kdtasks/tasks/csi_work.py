@@ -1,0 +1,184 @@
+"""What training of a CSI student costs a node: operations and memory."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import nn
+
+from kdtasks.collaboration import TensorSpec, Work
+from kdtasks.cost import count, state_bytes, training_bytes
+from kdtasks.errors import ConfigError
+from kdtasks.methods.csi_job import Stint, Teacher
+from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape
+from kdtasks.tasks.csi_settings import CsiSettings, resolve
+
+Part = Literal["encoder", "decoder", "teacher encoder"]
+
+_DECIDING = (
+    "num_antennas",
+    "num_subcarriers",
+    "compression",
+    "encoder",
+    "encoder_depth",
+    "encoder_width",
+    "encoder_kernel",
+    "encoder_factorised",
+    "decoder_width",
+    "method",
+)
+_PLAIN = resolve({})
+
+
+def _architecture(settings: CsiSettings) -> CsiSettings:
+    """Return settings that differ only where networks do, so that results can be kept by them."""
+    return _PLAIN.model_copy(update={name: getattr(settings, name) for name in _DECIDING})
+
+
+def _shell(settings: CsiSettings, part: Part) -> nn.Module:
+    """Build a network without memory for its weights."""
+    with torch.device("meta"):
+        if part == "decoder":
+            return make_decoder(settings)
+        light = settings.encoder == "light" if part == "encoder" else settings.light_teacher
+        return make_encoder(settings, light=light)
+
+
+@lru_cache(maxsize=512)
+def _flops(architecture: CsiSettings, part: Part) -> int:
+    shape = (architecture.codeword_length,) if part == "decoder" else picture_shape(architecture)
+    return count(_shell(architecture, part), shape).flops
+
+
+def forward_flops(settings: CsiSettings, part: Part) -> int:
+    """Return the operations of one forward pass of one sample, see `kdtasks.cost.Cost`."""
+    return _flops(_architecture(settings), part)
+
+
+@lru_cache(maxsize=512)
+def _specs(architecture: CsiSettings, *, teacher: bool) -> dict[str, TensorSpec]:
+    encoder = _shell(architecture, "teacher encoder" if teacher else "encoder")
+    model = Autoencoder(encoder, _shell(architecture, "decoder"))
+    return {
+        name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
+        for name, t in model.state_dict().items()
+    }
+
+
+def tensor_specs(settings: CsiSettings, *, teacher: bool = False) -> dict[str, TensorSpec]:
+    """Return the tensors of a student, or of the teacher."""
+    return dict(_specs(_architecture(settings), teacher=teacher))
+
+
+@lru_cache(maxsize=512)
+def _stint_bytes(architecture: CsiSettings, stint: Stint, batch_size: int) -> int:
+    encoder, decoder = _shell(architecture, "encoder"), _shell(architecture, "decoder")
+    decoder.requires_grad_(stint.decoder == 3)
+    batch = batch_size * stint.together
+    if stint.decoder == 0:
+        return training_bytes(encoder, picture_shape(architecture), batch)
+    if stint.encoder == 0:
+        return training_bytes(decoder, (architecture.codeword_length,), batch)
+    return training_bytes(Autoencoder(encoder, decoder), picture_shape(architecture), batch)
+
+
+@lru_cache(maxsize=512)
+def _teacher_bytes(architecture: CsiSettings) -> int:
+    parts: tuple[Part, ...] = ("teacher encoder", "decoder")
+    return sum(state_bytes(_shell(architecture, part)) for part in parts)
+
+
+def peak_bytes(
+    settings: CsiSettings, stints: Iterable[Stint], batch_size: int, *, teacher: bool
+) -> int:
+    """Return the memory of the neediest stage, with the teacher's weights if one is held [B].
+
+    Samples, and what a teacher says of them, are data and not counted.
+    """
+    architecture = _architecture(settings)
+    training = [replace(stint, samples=0) for stint in stints if stint.encoder + stint.decoder > 1]
+    peak = max((_stint_bytes(architecture, stint, batch_size) for stint in training), default=0)
+    return peak + (_teacher_bytes(architecture) if teacher and training else 0)
+
+
+def work_of(
+    settings: CsiSettings,
+    stints: Iterable[Stint],
+    core_seconds: float,
+    batch_size: int,
+    teacher: Teacher | None = None,
+) -> Work:
+    """Return what a training has cost.
+
+    Args:
+        settings: The student.
+        stints: The stages of the training.
+        core_seconds: CPU time of its epochs [s]; that of the teacher is added.
+        batch_size: Samples per step.
+        teacher: A teacher that was held in memory, and perhaps run.
+    """
+    stints = tuple(stints)
+    encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
+    flops = sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in stints)
+    if teacher is not None:
+        flops += teacher.forward_samples * forward_flops(settings, "teacher encoder")
+        flops += teacher.decoded_samples * decoder
+        core_seconds += teacher.core_seconds
+    return Work(
+        flops=float(flops),
+        core_seconds=core_seconds,
+        peak_bytes=float(peak_bytes(settings, stints, batch_size, teacher=teacher is not None)),
+    )
+
+
+_ENCODER = Stint(samples=0, encoder=3, decoder=0)
+_THROUGH = Stint(samples=0, encoder=3, decoder=2)
+_BOTH = Stint(samples=0, encoder=3, decoder=3)
+
+
+def edge_bytes(settings: CsiSettings) -> int:
+    """Return the memory that an edge's training will take at its peak [B].
+
+    Args:
+        settings: The edge's own: its family may differ from the others'.
+    """
+    batch = min(settings.batch_size, settings.edge_samples or settings.batch_size)
+    whole = _THROUGH if settings.edge_part_only else _BOTH
+    if settings.topology == "centralized":
+        return 0
+    if settings.topology == "decentralized":
+        if settings.sends_pairs:
+            return peak_bytes(settings, [_ENCODER], batch, teacher=False)
+        stints = [_ENCODER, whole] if settings.method == "encoder-kd" else [_BOTH]
+        return peak_bytes(settings, stints, batch, teacher=settings.has_teacher)
+    last = _BOTH if settings.in_rounds else whole
+    # With both terms, a batch of labelled samples and one of guiding samples are held at once.
+    together = 2 if settings.anchored and settings.anchor_weight < 1.0 else 1
+    return peak_bytes(settings, [replace(last, together=together)], batch, teacher=False)
+
+
+def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
+    """Refuse a deployment whose training does not fit into ``edge_memory_mb``.
+
+    Args:
+        settings: The deployment.
+        edges: The settings of every family of edges.
+
+    Raises:
+        ConfigError: Naming what training takes and what to lower.
+    """
+    if settings.edge_memory_mb <= 0.0:
+        return
+    need_mb = max(edge_bytes(edge) for edge in edges) / 1e6
+    if need_mb > settings.edge_memory_mb:
+        held = settings.topology == "decentralized" and settings.has_teacher
+        raise ConfigError(
+            f"edge_memory_mb={settings.edge_memory_mb:g}: training at the edge takes "
+            f"{need_mb:.3g} MB with topology {settings.topology} and method {settings.method}"
+            f"{', the teacher included' if held and not settings.sends_pairs else ''}: lower "
+            f"batch_size={settings.batch_size}, decoder_width or encoder_width, or take topology "
+            "centralized"
+        )

@@ -1,5 +1,6 @@
 """What work in another process says, and how a generator of reports becomes a stream of events."""
 
+import time
 import traceback as tracebacks
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Event:
         result: What the work came to; only in the last event.
         reason: Why it failed, in one line; only in the last event, empty if it did not fail.
         traceback: Where it failed.
+        cpu_s: CPU time of its process while it worked [s]; only in the last event.
     """
 
     epoch: int = 0
@@ -33,6 +35,7 @@ class Event:
     result: Any = None
     reason: str = ""
     traceback: str = ""
+    cpu_s: float = 0.0
 
 
 class WorkFailedError(Exception):
@@ -57,13 +60,14 @@ def one_line(error: BaseException) -> str:
 
 def events(work: Training[Any]) -> Iterator[Event]:
     """Yield an event per report of ``work`` and one for its end, however it ends."""
+    cpu_s = time.process_time()
     try:
         while True:
             report = next(work)
             metrics = {name: float(value) for name, value in report.metrics.items()}
             yield Event(epoch=report.epoch, epochs=report.epochs, metrics=metrics)
     except StopIteration as stop:
-        yield Event(done=True, result=stop.value)
+        yield Event(done=True, result=stop.value, cpu_s=time.process_time() - cpu_s)
     except WorkFailedError as error:
         yield Event(done=True, reason=error.reason, traceback=error.traceback)
     except Exception as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded

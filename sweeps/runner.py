@@ -21,6 +21,7 @@ from sweeps.folder import SweepFolder, check_new, create
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.ledger import Ledger
+from sweeps.nodes.ray_actors import bundles
 from sweeps.preflight import Plan, check_study
 from sweeps.proposals import Proposals
 from sweeps.ray_pool import RayPool, local_ray
@@ -138,9 +139,11 @@ def _tuner(run: _Run, session: SearchSession, resources: Resources) -> tune.Tune
         weights=run.folder.weights,
         splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
         teachers=resources.teachers,
+        actors=run.seats.actors,
     )
+    place = tune.PlacementGroupFactory(bundles(run.seats.actors))
     return tune.Tuner(
-        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), {"CPU": 1}),
+        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
             num_samples=-1,  # the session owns the budget

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,7 +10,9 @@ import ray
 from ray.tune import Trainable
 
 from kdtasks.task import KDTask
-from sweeps.events import Event, Training, events
+from sweeps.events import Event, Training, WorkFailedError, events
+from sweeps.nodes.ray_actors import ActorLostError, NodeActors
+from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task
 from sweeps.worker import Assignment, train_student
 
@@ -19,6 +22,8 @@ ASSIGNMENT = "assignment"
 """The one entry of a trial's Tune configuration."""
 EVENT = "event"
 """The one entry of a trial's results that is ours; not a dict, so that Tune does not flatten it."""
+ATTEMPTS = 2
+"""How often a trial is tried whose node actors die."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,19 +35,25 @@ class Shared:
         weights: Folder for the students' weights.
         splits: References to training and validation split, by the scenario's fingerprint.
         teachers: References to teachers by fingerprint.
+        actors: Node actors of a trial; 0 if its nodes are in its own process.
     """
 
     task: str
     weights: Path
     splits: Mapping[str, tuple[Ref, Ref]]
     teachers: Mapping[str, Ref]
+    actors: int
 
 
 class StudentTrial(Trainable):
-    """Trains one student per assignment; one result per epoch; its process is used again."""
+    """Conducts one assignment after the other; one result per epoch.
+
+    The nodes are in actors of its own, which stay warm with it, or in its own process.
+    """
 
     _task: KDTask
     _shared: Shared
+    _actors: NodeActors
     _events: Iterator[Event]
 
     def setup(self, config: dict[str, Any], shared: Shared | None = None) -> None:
@@ -54,28 +65,51 @@ class StudentTrial(Trainable):
         """
         assert shared is not None
         self._shared = shared
+        self._actors = NodeActors(shared.task, shared.actors)
+        self._actors.start()  # they come up while this process imports the task
         self._task = open_task(shared.task)
+        self._actors.warm_up()
         self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take over the next assignment."""
+        """Take over the next assignment; the node actors stay."""
         self._begin(new_config[ASSIGNMENT])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train an epoch; return what is to be said about it."""
+        """Wait for the next report; return what is to be said about it."""
         event = next(self._events)
         return {EVENT: event, "done": event.done}
+
+    def cleanup(self) -> None:
+        """End the node actors."""
+        self._actors.stop()
 
     def _begin(self, assignment: Assignment) -> None:
         self._events = events(self._train(assignment))
 
     def _train(self, assignment: Assignment) -> Training[dict[str, float]]:
-        # in a generator, so that a failing read of the data counts as a failure of the trial
-        data = tuple(ray.get(list(self._shared.splits[assignment.scenario])))
-        teacher = None
-        if assignment.teacher is not None:
-            teacher = ray.get(self._shared.teachers[assignment.teacher])
+        """Try an assignment, and try it anew on fresh actors if one of them dies."""
         path = self._shared.weights / f"trial-{assignment.number}.safetensors"
-        metrics, _ = yield from train_student(self._task, assignment.config, data, teacher, path)
-        return metrics
+        deploy = partial(self._deploy, assignment)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                metrics, _ = yield from train_student(self._task, assignment.config, deploy, path)
+            except ActorLostError as error:
+                if attempt == ATTEMPTS:
+                    reason = f"{error}, and again when the trial was tried anew"
+                    raise WorkFailedError(reason, str(error.__cause__ or "")) from error
+            else:
+                return metrics
+        raise AssertionError("the last attempt returns or raises")
+
+    def _deploy(self, assignment: Assignment) -> Transport:
+        # called in a generator, so that a failing read of the data is a failure of the trial
+        data, teacher = self._shared.splits[assignment.scenario], None
+        if assignment.teacher is not None:
+            teacher = self._shared.teachers[assignment.teacher]
+        if self._shared.actors:
+            return self._actors.deploy(assignment.config, data, teacher)
+        read = (ray.get(data[0]), ray.get(data[1]))
+        taught = None if teacher is None else ray.get(teacher)
+        return in_process(self._shared.task, assignment.config, read, taught)

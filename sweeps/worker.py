@@ -1,8 +1,9 @@
 """What runs in a worker process, as plain generators; importable without Ray, Optuna and MLflow."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from kdtasks.config import Params
 from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, TeacherArtifact, prefixed
 from sweeps.events import Training
 from sweeps.folder import atomic_file
+from sweeps.nodes.conductor import conduct
+from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task
 from sweeps.teacher_store import TeacherStore
 
@@ -45,32 +48,28 @@ def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def train_student(
-    task: KDTask,
-    params: Params,
-    data: tuple[Arrays, Arrays],
-    teacher: TeacherArtifact | None,
-    weights_path: Path | None,
+    task: KDTask, params: Params, deploy: Callable[[], Transport], weights_path: Path | None
 ) -> Training[tuple[dict[str, float], Arrays]]:
-    """Train a student; its weights are written to ``weights_path`` unless that is None.
+    """Train a student, or those of a network; returns its metrics and its weights.
 
     Args:
         task: The task.
         params: The completed parameters.
-        data: Training and validation split.
-        teacher: The teacher, if the method has one.
-        weights_path: A safetensors file.
+        deploy: Makes the nodes and returns what reaches them.
+        weights_path: A safetensors file for the weights; None to write none.
 
     Returns:
-        Its metrics, with wall time ``trial_wall_s`` and processor time ``trial_cpu_s`` [s], and its
-        weights.
+        The metrics, with wall time ``trial_wall_s`` and processor time of all nodes ``trial_cpu_s``
+        [s], and the weights.
     """
-    wall_s, cpu_s = time.perf_counter(), time.process_time()
-    outcome = yield from task.train_student(params, *data, teacher)
+    wall_s = time.perf_counter()
+    transport = deploy()
+    outcome = yield from conduct(task, params, transport)
     if weights_path is not None:
         _save_weights(outcome.weights, weights_path)
     metrics = {**task.cost(params), **outcome.metrics}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
-    metrics["trial_cpu_s"] = time.process_time() - cpu_s
+    metrics["trial_cpu_s"] = transport.cpu_s
     return _floats(metrics), outcome.weights
 
 
@@ -99,9 +98,10 @@ def confirm_by_training(
     teacher: TeacherArtifact | None,
     test: Arrays,
 ) -> Training[dict[str, float]]:
-    """Train a student anew; returns its metrics with those of the test split."""
+    """Train a student anew, or those of a network; returns metrics with those of the test split."""
     task = open_task(task_name)
-    metrics, weights = yield from train_student(task, params, (train, val), teacher, None)
+    deploy = partial(in_process, task_name, params, (train, val), teacher)
+    metrics, weights = yield from train_student(task, params, deploy, None)
     return {**metrics, **_floats(prefixed("test", task.evaluate(params, weights, test)))}
 
 

@@ -1,6 +1,7 @@
 """Several nodes in one process: what is delivered to them, and what they answer.
 
-A plain object. Over Ray it is an actor, which adds nothing.
+A plain object. Over Ray it is an actor, which adds nothing; Ray can stream what its methods yield
+because they are generator functions themselves.
 """
 
 from collections.abc import Generator, Iterator
@@ -108,16 +109,18 @@ class NodeHost:
 
     def handle(self, batch: Batch) -> Iterator[Event]:
         """Deliver a batch in order; the last event has the answers."""
-        return events(self._handle(batch))
+        yield from events(self._handle(batch))
 
     def train_alone(self) -> Iterator[Event]:
         """Train a student on all data, without a network; the last event has the outcome."""
         trial = self._the_trial()
-        return events(self._task.train_student(trial.params, trial.train, trial.val, trial.teacher))
+        yield from events(
+            self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
+        )
 
     def judge(self, weights: Arrays) -> Iterator[Event]:
         """Evaluate a deployment's students on the validation split."""
-        return events(self._judge(weights))
+        yield from events(self._judge(weights))
 
     def _handle(self, batch: Batch) -> Generator[Report, None, list[Answer]]:
         answers = []

@@ -80,9 +80,14 @@ class Transport(ABC):
         settings: The deployment.
         seed: Seed of the packet losses.
         hosts: Number of hosts.
+
+    Attributes:
+        accounts: What the deployment has cost so far.
+        cpu_s: CPU time of the hosts' processes while they worked [s].
     """
 
     def __init__(self, settings: NetworkSettings, seed: int, hosts: int) -> None:
+        self.cpu_s = 0.0
         self.accounts = Accounts(settings, seed)
         self._place = {SERVER: 0}
         self._place |= {edge: index % hosts for index, edge in enumerate(settings.edges)}
@@ -155,12 +160,14 @@ class InProcessTransport(Transport):
     def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
         results = {}
         for host, given in arguments.items():
-            results[host] = yield from result_of(getattr(self._host, method)(*given))
+            last = yield from last_event(getattr(self._host, method)(*given))
+            self.cpu_s += last.cpu_s
+            results[host] = last.result
         return results
 
 
-def result_of(stream: Iterator[Event]) -> Reports:
-    """Pass on a host's reports and return its result.
+def last_event(stream: Iterator[Event]) -> Generator[Report, None, Event]:
+    """Pass on a host's reports and return its last event.
 
     Raises:
         WorkFailedError: If it failed.
@@ -169,7 +176,7 @@ def result_of(stream: Iterator[Event]) -> Reports:
         if event.done:
             if event.reason:
                 raise WorkFailedError(event.reason, event.traceback)
-            return event.result
+            return event
         yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
     raise WorkFailedError("a host fell silent before its last word")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from toy_study import ManualClock
@@ -16,6 +17,7 @@ from sweeps.display import Display, SilentDisplay
 from sweeps.events import Event, events
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.ledger import Ledger
+from sweeps.nodes.transport import in_process
 from sweeps.pool import Handle, Job
 from sweeps.preflight import check_study
 from sweeps.proposals import Proposals
@@ -134,10 +136,11 @@ class Engine:
         if assignment.teacher is not None:
             teacher = self.resources.teachers[assignment.teacher]
         path = self.folder.weights / f"trial-{assignment.number}.safetensors"
-        data = (scenario.train, scenario.val)
+        data, config = (scenario.train, scenario.val), assignment.config
+        deploy = partial(in_process, self.study.task, config, data, teacher)
 
         def work():  # type: ignore[no-untyped-def]
-            metrics, _ = yield from train_student(ToyTask(), assignment.config, data, teacher, path)
+            metrics, _ = yield from train_student(ToyTask(), config, deploy, path)
             return metrics
 
         return events(work())

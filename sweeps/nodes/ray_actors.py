@@ -1,0 +1,183 @@
+"""Hosts of nodes as Ray actors: one trial process keeps a few of them warm.
+
+The actor is `sweeps.nodes.host.NodeHost` and adds nothing. What a trial process says to it, and how
+it notices that it has died, is here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.util import get_current_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from kdtasks.config import Params
+from kdtasks.network import NetworkSettings
+from kdtasks.task import Report
+from sweeps.events import Event, WorkFailedError
+from sweeps.nodes.host import NodeHost
+from sweeps.nodes.transport import HostMethod, Reports, Transport
+
+Ref: TypeAlias = ray.ObjectRef[Any]
+
+SILENCE_S = 1800.0
+"""A node actor that says nothing for so long counts as dead; they speak once per epoch at least."""
+
+START_S = 300.0
+"""How long a process may take to come up; measured 3 to 10 s, most of it the import of torch."""
+
+Actor: TypeAlias = Any
+"""Ray's handle of an actor, which has no type of its own."""
+
+RemoteHost = ray.remote(NodeHost)
+
+
+class ActorLostError(Exception):
+    """A node actor has died, or says nothing any more; its trial may be tried anew."""
+
+
+def bundles(actors: int) -> list[dict[str, float]]:
+    """Return what a trial with so many node actors takes: one core each, and none to conduct.
+
+    Without actors the trial's own process does the work. Every topology takes the same, because
+    Tune uses a process again only for trials that take the same.
+    """
+    return [{}, *({"CPU": 1.0} for _ in range(actors))] if actors else [{"CPU": 1.0}]
+
+
+class NodeActors:
+    """The node actors of one trial process, in the bundles of its placement group.
+
+    Args:
+        task: Name of the task.
+        count: Number of actors.
+        silence_s: A node actor that says nothing for so long counts as dead [s].
+    """
+
+    def __init__(self, task: str, count: int, silence_s: float = SILENCE_S) -> None:
+        self._task = task
+        self._count = count
+        self._actors: list[Actor] = []
+        self.silence_s = silence_s
+
+    def start(self) -> None:
+        """Start the processes unless they run; does not wait for them."""
+        if self._actors:
+            return
+        group = get_current_placement_group()
+        for index in range(self._count):
+            # Tune drops the empty bundle of the trial process, so the actors' bundles start at 0
+            place = (
+                "DEFAULT"
+                if group is None
+                else PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
+            )
+            options = RemoteHost.options(num_cpus=1, scheduling_strategy=place)
+            self._actors.append(options.remote(self._task))
+
+    def warm_up(self) -> None:
+        """Wait until the processes are up; one that does not come up is noticed at `deploy`."""
+        ready = [actor.__ray_ready__.remote() for actor in self._actors]
+        ray.wait(ready, num_returns=len(ready), timeout=START_S)
+
+    def stop(self) -> None:
+        """End the processes, whatever they are doing."""
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+
+    def deploy(self, params: Params, data: tuple[Ref, Ref], teacher: Ref | None) -> "RayTransport":
+        """Give every actor its nodes; the data are read by the actors and not by this process.
+
+        Args:
+            params: The trial's completed parameters.
+            data: Training and validation split.
+            teacher: The trial's teacher, if it has one.
+
+        Raises:
+            ActorLostError: If an actor is dead; none runs any more then.
+        """
+        self.start()
+        transport = RayTransport(NetworkSettings.of(params), int(params.get("seed", 0)), self)
+        begun = [
+            actor.begin.remote(params, transport.nodes_of(index), *data, teacher)
+            for index, actor in enumerate(self._actors)
+        ]
+        try:
+            ray.get(begun, timeout=max(START_S, self.silence_s))
+        except RayTaskError as error:
+            raise error.cause from error  # as if the nodes were here
+        except (RayActorError, GetTimeoutError) as error:
+            self.stop()
+            raise ActorLostError(_how(error)) from error
+        return transport
+
+    def ask(
+        self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]
+    ) -> dict[ray.ObjectRefGenerator, int]:
+        """Call a method of several actors at once; return their streams of events."""
+        return {
+            getattr(self._actors[index], method).options(num_returns="streaming").remote(*given): (
+                index
+            )
+            for index, given in arguments.items()
+        }
+
+    @property
+    def count(self) -> int:
+        """Number of actors."""
+        return self._count
+
+
+class RayTransport(Transport):
+    """Calls node actors, several at once.
+
+    Args:
+        settings: The deployment.
+        seed: Seed of the packet losses.
+        actors: The hosts.
+    """
+
+    def __init__(self, settings: NetworkSettings, seed: int, actors: NodeActors) -> None:
+        super().__init__(settings, seed, hosts=actors.count)
+        self._actors = actors
+
+    def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
+        results: dict[int, Any] = {}
+        streams = self._actors.ask(method, arguments)
+        try:
+            while streams:
+                for stream in self._ready(list(streams)):
+                    event = _next_event(stream)
+                    if event.reason:
+                        raise WorkFailedError(event.reason, event.traceback)
+                    if event.done:
+                        self.cpu_s += event.cpu_s
+                        results[streams.pop(stream)] = event.result
+                    else:
+                        yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
+        finally:
+            if streams:  # left early: what still works, or is dead, must not keep the next trial
+                self._actors.stop()
+        return {host: results[host] for host in arguments}
+
+    def _ready(self, streams: list[ray.ObjectRefGenerator]) -> list[ray.ObjectRefGenerator]:
+        silence_s = self._actors.silence_s
+        ready: list[ray.ObjectRefGenerator]
+        ready, _ = ray.wait(streams, num_returns=1, timeout=silence_s)
+        if not ready:
+            raise ActorLostError(f"no node actor said anything for {silence_s:g} s")
+        return ready
+
+
+def _next_event(stream: ray.ObjectRefGenerator) -> Event:
+    try:
+        event: Event = ray.get(next(stream), timeout=START_S)
+    except (StopIteration, RayError) as error:
+        raise ActorLostError(_how(error)) from error
+    return event
+
+
+def _how(error: Exception) -> str:
+    return f"a node actor's process died ({type(error).__name__})"

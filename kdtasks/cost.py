@@ -59,8 +59,10 @@ def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int
 
     Weights and buffers; for every trained parameter its gradient and Adam's two moments; and what
     is kept for the backward pass, taken to be the outputs of all layers for one batch. Parameters
-    that are frozen need no gradient and no moments, but what flows through them is kept. A model on
-    torch's meta device is not run.
+    that are frozen need no gradient and no moments, but what flows through them is kept. Buffers
+    that kernels take for themselves are not in it. Beside the allocations of a real step that is
+    5 % too little for a CSI autoencoder, and up to 60 % for one of its light encoders alone, which
+    take little. A model on torch's meta device is not run.
 
     Args:
         model: The model; parameters without ``requires_grad`` count as frozen.

@@ -99,7 +99,9 @@ def peak_bytes(
     Samples, and what a teacher says of them, are data and not counted.
     """
     architecture = _architecture(settings)
-    training = [replace(stint, samples=0) for stint in stints if stint.encoder + stint.decoder > 1]
+    training = [
+        replace(stint, samples=0) for stint in stints if 3 in (stint.encoder, stint.decoder)
+    ]
     peak = max((_stint_bytes(architecture, stint, batch_size) for stint in training), default=0)
     return peak + (_teacher_bytes(architecture) if teacher and training else 0)
 

@@ -1,8 +1,10 @@
 import pytest
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
-from kdtasks.cost import batch1_latency_ms, count
+from kdtasks.cost import batch1_latency_ms, count, state_bytes, training_bytes
+from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.models.crnet_decoder import CRNetDecoder
 from kdtasks.models.crnet_encoder import CRNetEncoder
 from kdtasks.models.light_encoder import LightEncoder, LightShape
@@ -90,3 +92,74 @@ def test_latency_is_positive_and_leaves_no_trace():
     assert torch.get_num_threads() == threads
     assert model.training
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
+
+
+def allocated(model, shape, batch):
+    """Return the peak of what one step of Adam really allocates, by torch's profiler [B]."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    inputs = torch.rand(batch, *shape)
+    optimiser = torch.optim.Adam(trained)
+
+    def step():
+        optimiser.zero_grad(set_to_none=True)
+        model(inputs).square().mean().backward()
+        optimiser.step()
+
+    step()  # Adam makes its moments in the first
+    optimiser.zero_grad(set_to_none=True)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        step()
+    events = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    moments = 2 * sum(p.numel() * p.element_size() for p in trained)
+    return peak + state_bytes(model) + moments
+
+
+def autoencoder(encoder=None, *, freeze=False):
+    model = Autoencoder(encoder or LightEncoder(16, 16, 32, LightShape()), CRNetDecoder(16, 16, 32))
+    if freeze:
+        model.decoder.eval().requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "factor"),
+    [
+        (autoencoder(), 1.15),
+        (autoencoder(freeze=True), 1.15),
+        (autoencoder(CRNetEncoder(16, 16, 32)), 1.15),
+        (LightEncoder(16, 16, 32, LightShape(depth=0)), 1.6),
+        (LightEncoder(16, 16, 32, LightShape()), 3.0),
+    ],
+    ids=["student", "frozen decoder", "teacher", "linear encoder", "light encoder"],
+)
+def test_memory_of_training_is_about_what_the_profiler_sees(model, factor):
+    estimate = training_bytes(model, (2, 16, 16), 50)
+    real = allocated(model, (2, 16, 16), 50)
+    assert real / factor < estimate < 1.1 * real
+
+
+def test_memory_of_training_by_hand():
+    model = nn.Sequential(nn.Linear(7, 3), nn.ReLU())
+    # 24 parameters with gradient and two moments; 3 + 3 outputs for each of 5 samples
+    assert training_bytes(model, (7,), 5) == 4 * (4 * 24 + 5 * 6)
+    model.requires_grad_(False)
+    assert training_bytes(model, (7,), 5) == 4 * (24 + 5 * 6)
+
+
+def test_memory_grows_by_the_activations_of_a_sample():
+    model = autoencoder()
+    sizes = [training_bytes(model, (2, 16, 16), batch) for batch in (10, 20, 30)]
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] > 0
+    assert not any(module._forward_hooks for module in model.modules())
+    assert model.training
+
+
+def test_a_model_without_memory_has_the_same_costs():
+    with torch.device("meta"):
+        shell = autoencoder()
+    assert count(shell, (2, 16, 16)) == count(autoencoder(), (2, 16, 16))
+    assert training_bytes(shell, (2, 16, 16), 50) == training_bytes(autoencoder(), (2, 16, 16), 50)

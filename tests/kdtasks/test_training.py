@@ -48,6 +48,10 @@ def test_epochs_are_numbered_and_their_time_adds_up():
     assert 0.0 < spent[0] < spent[1] < spent[2]
 
 
+def test_samples_of_the_incomplete_last_batch_are_not_counted():
+    assert [epoch.samples for epoch in trained(line())] == [16, 32, 48]
+
+
 def test_terms_are_means_over_the_steps():
     for epoch in trained(line()):
         assert epoch.terms["half"] == pytest.approx(0.5 * epoch.terms["total"])

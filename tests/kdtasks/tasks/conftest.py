@@ -1,0 +1,26 @@
+import pytest
+from csi_examples import TASK, drained, silent
+from csi_network_examples import learnt, networked
+
+
+@pytest.fixture(scope="session")
+def network_data(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("network")
+    return TASK.load_scenario(networked(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def server_teacher(network_data):
+    params = networked(method="encoder-kd")
+    return drained(TASK.train_teacher(params, network_data.train, network_data.val))[1]
+
+
+@pytest.fixture(scope="session")
+def shares(network_data):
+    return TASK.share_out(networked(), network_data.train, "train")
+
+
+@pytest.fixture(scope="session")
+def student(shares):
+    """A student that has been trained at the server."""
+    return learnt(networked(), shares.server)

@@ -1,0 +1,236 @@
+"""Parameters of deployments: which belong together, which are dropped, what complete() promises."""
+
+import pytest
+from csi_examples import METHODS, TASK, tiny
+from csi_network_examples import NETWORK, TOPOLOGIES, networked
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtasks.errors import ConfigError
+from kdtasks.network import SERVER_DATA, NetworkSettings
+from kdtasks.tasks.csi_settings import PRESETS, resolve
+
+SHARED = {
+    "num_edges": st.integers(1, 256),
+    "edge_families": st.sampled_from(["same", "mixed"]),
+    "partition": st.sampled_from(["area", "dirichlet"]),
+    "partition_skew": st.floats(0.0, 1.0),
+    "edge_samples": st.integers(0, 10**4),
+    "server_share": st.floats(0.01, 0.99),
+    "server_coverage": st.floats(0.01, 1.0),
+    "server_age": st.floats(0.0, 1.0),
+    "proxy_samples": st.integers(1, 10**4),
+    "edge_epochs": st.integers(1, 50),
+    "edge_rate": st.floats(1e-5, 1.0),
+    "edge_part_only": st.booleans(),
+    "link_loss": st.floats(0.0, 0.95),
+    "edge_gflops": st.floats(0.1, 100.0),
+    "learning_rate": st.floats(1e-5, 1.0),
+    "epochs": st.integers(1, 300),
+    "seed": st.integers(0, 2**63 - 1),
+}
+OF_TOPOLOGY = {
+    "none": {"method": st.sampled_from(METHODS)},
+    "centralized": {"method": st.sampled_from(METHODS[:3]), "uploads": st.integers(0, 9)},
+    "decentralized": {"method": st.sampled_from(METHODS[:3])},
+    "semi-centralized": {
+        "method": st.sampled_from(METHODS[:3]),
+        "rehearsal_share": st.floats(0.0, 4.0),
+        "anchor_weight": st.floats(0.0, 1.0),
+    },
+    "mutual": {
+        "rounds": st.integers(1, 9),
+        "anchor_weight": st.floats(0.0, 1.0),
+        "exchange_bits": st.integers(0, 16),
+    },
+    "self": {"rounds": st.integers(1, 9), "anchor_weight": st.floats(0.0, 1.0)},
+}
+PARAMS = st.one_of(
+    *(
+        st.builds(
+            lambda topology, shared, own: {**shared, **own, "topology": topology},
+            st.just(topology),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    name: values
+                    for name, values in SHARED.items()
+                    if topology != "none" or name != "partition_skew"
+                },
+            ),
+            st.fixed_dictionaries({}, optional=own),
+        )
+        for topology, own in OF_TOPOLOGY.items()
+    )
+)
+"""Any valid parameters of a deployment."""
+
+
+@given(PARAMS)
+def test_completing_twice_is_completing_once(params):
+    completed = TASK.complete(params)
+    assert TASK.complete(completed) == completed
+    assert list(TASK.complete(completed)) == list(completed)
+    assert resolve(completed) == resolve(params)
+    assert {n: completed[n] for n in params if n in completed} == {
+        n: value for n, value in params.items() if n in completed
+    }
+
+
+@given(PARAMS)
+def test_what_complete_leaves_out_makes_no_difference(params):
+    completed = TASK.complete(params)
+    defaults = resolve({"preset": completed["preset"]})
+    for name in params.keys() - completed.keys():
+        assert getattr(resolve(params), name) == getattr(defaults, name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_a_network_the_topology_is_the_only_network_parameter(method):
+    dropped = {"num_edges": 7, "server_share": 0.3, "edge_epochs": 9, "proxy_samples": 3}
+    completed = TASK.complete({"method": method, **dropped})
+    assert completed.keys() & NetworkSettings.model_fields.keys() == {"topology"}
+    assert completed == TASK.complete({"method": method})
+    assert completed["topology"] == "none"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_presets_say_how_edges_train(preset, topology):
+    completed = TASK.complete({"preset": preset, "topology": topology})
+    for name in ("edge_epochs", "edge_rate"):
+        trains_on = topology in ("semi-centralized", "mutual", "self")
+        assert (name in completed) == trains_on
+        assert not trains_on or completed[name] == PRESETS[preset][name]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"topology": "centralized", "rehearsal_share": 0.5},
+        {"topology": "semi-centralized", "rehearsal_source": "global"},
+        {"topology": "semi-centralized", "anchor": "server"},
+        {"topology": "centralized", "anchor_weight": 0.5},
+        {"topology": "decentralized", "uploads": 1},
+        {"topology": "centralized", "upload_share": 0.5},
+        {"topology": "semi-centralized", "rounds": 3},
+        {"topology": "centralized", "exchange_bits": 8},
+        {"topology": "decentralized", "exchange_bits": 8, "method": "encoder-kd"},
+        {"topology": "decentralized", "pair_bits": 8, "method": "ip-encoder-kd"},
+        {"partition_skew": 0.5},
+        {"exchange_bits": 8, "method": "ip-encoder-kd"},
+        {"topology": "semi-centralized", "temperature": 2.0},
+        {"topology": "self", "anchor_weight": 0.0, "soft_scale": "paper"},
+        {"topology": "mutual", "anchor_weight": 0.5, "alpha": 0.5},
+    ],
+)
+def test_swept_parameters_without_effect_are_refused(params):
+    with pytest.raises(ConfigError, match="has no effect here: it belongs to"):
+        TASK.complete(params)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"topology": "semi-centralized", "anchor_weight": 0.5},
+        {"topology": "mutual", "anchor_weight": 0.5},
+        {"topology": "self", "anchor_weight": 0.5},
+        {"topology": "semi-centralized", "anchor_weight": 0.5, "method": "encoder-kd"},
+    ],
+)
+def test_a_distillation_term_at_edges_has_a_temperature(params):
+    completed = TASK.complete({**params, "temperature": 2.0, "soft_scale": "paper"})
+    assert (completed["temperature"], completed["soft_scale"]) == (2.0, "paper")
+    assert "alpha" not in completed
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        *(
+            (
+                {"topology": topology, "method": "sequential"},
+                f"method='sequential'.*topology decentralized or none, not {topology}",
+            )
+            for topology in ("centralized", "semi-centralized", "mutual", "self")
+        ),
+        (
+            {"topology": "mutual", "method": "encoder-kd"},
+            "method='encoder-kd' needs a teacher, and topology mutual has none: set method to",
+        ),
+        (
+            {"topology": "centralized", "second_scenario": "site-umi-nlos"},
+            "second_scenario='site-umi-nlos' needs topology none, not centralized",
+        ),
+        (
+            {"topology": "decentralized", "method": "sequential", "edge_families": "mixed"},
+            "same encoder on both sides: set edge_families",
+        ),
+        ({"topology": "star"}, "topology='star'.*'centralized'"),
+        ({"num_edges": 0}, "num_edges=0"),
+        (
+            {"topology": "centralized", "server_age": 0.5, "scenario": "tr38901-umi-los"},
+            "server_age=0.5.*has no past",
+        ),
+    ],
+)
+def test_errors_name_the_parameter_the_value_and_the_way_out(params, message):
+    with pytest.raises(ConfigError, match=message):
+        TASK.complete(params)
+
+
+@pytest.mark.parametrize("topology", ["mutual", "self"])
+def test_rounds_have_their_own_epochs_and_rate(topology):
+    plain = TASK.complete({"topology": topology})
+    assert TASK.complete({"topology": topology, "epochs": 9, "learning_rate": 0.5}) == plain
+    assert not plain.keys() & {"epochs", "learning_rate"}
+
+
+CHANGES = [
+    ("topology", "decentralized", False),
+    ("num_edges", 4, False),
+    ("edge_families", "mixed", False),
+    ("partition", "dirichlet", False),
+    ("partition_skew", 0.5, False),
+    ("edge_samples", 20, False),
+    ("server_share", 0.4, True),
+    ("server_coverage", 0.5, True),
+    ("server_age", 0.5, True),
+    ("link_rate_mbps", 1.0, False),
+    ("uploads", 2, False),
+    ("seed", 3, False),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "another"), CHANGES, ids=[row[0] for row in CHANGES])
+def test_a_teacher_depends_on_what_the_server_has_seen(name, value, another):
+    before = networked(method="encoder-kd")
+    after = networked(**{"method": "encoder-kd", name: value})
+    prints = TASK.teacher_fingerprint(before), TASK.teacher_fingerprint(after)
+    assert (prints[0] != prints[1]) is another
+    if another:
+        assert name in TASK.resource_parameters
+
+
+def test_a_network_has_another_teacher_than_a_lone_node():
+    alone = TASK.teacher_fingerprint(tiny(method="encoder-kd", **NETWORK))
+    assert TASK.teacher_fingerprint(networked(method="encoder-kd")) != alone
+    assert "topology" in TASK.resource_parameters
+    for topology in ("mutual", "self"):
+        assert TASK.teacher_fingerprint(networked(topology)) is None
+
+
+def test_resources_and_baselines_name_no_other_network_parameter():
+    network = NetworkSettings.model_fields.keys()
+    assert TASK.resource_parameters & network == SERVER_DATA
+    assert TASK.baseline_parameters & network == SERVER_DATA - {"topology"}
+    assert TASK.baseline_parameters <= TASK.resource_parameters
+
+
+def test_only_the_age_of_the_servers_data_makes_other_data():
+    before = TASK.scenario_fingerprint(networked())
+    for name in ("server_share", "server_coverage", "partition_skew", "num_edges"):
+        changed = networked(**{name: 4 if name == "num_edges" else 0.5})
+        assert TASK.scenario_fingerprint(changed) == before
+    assert TASK.scenario_fingerprint(networked(server_age=0.5)) != before
+    assert TASK.scenario_fingerprint(tiny(**NETWORK)) == before

@@ -66,19 +66,18 @@ _PREFIXES = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "": 1.0, "m": 1e-3, "µ": 
 _SCALED = {"B": "TGMk", "bit": "TGMk", "FLOP": "TGMk", "FLOPs": "TGMk", "J": "TGMkmµ", "s": "mµ"}
 """Units that take prefixes, each with those that are usual."""
 
+_WHOLE = ("B", "bit")
+"""Units without fractions."""
+
 _MOST_DECIMALS = 4
-
-
-def scaled(unit: str) -> bool:
-    """Tell whether a unit changes its prefix with the size of the number."""
-    return _base(unit) is not None
 
 
 def quantity(value: Interval | None, unit: str) -> str:
     """Return mean, half-width and unit with three significant digits: ``8.24 ± 0.10 kB``.
 
-    Bytes, bits, operations, joules and seconds get the prefix that suits the mean. Decibels and
-    pure numbers have two decimals, as `interval` writes them.
+    Bytes, bits, operations, joules and seconds get the prefix that suits the mean; a count that is
+    the same with every seed has no half-width. Decibels and pure numbers have two decimals, as
+    `interval` writes them.
     """
     if value is None or unit in ("", "dB"):
         return MISSING if value is None else with_unit(interval(value), unit)
@@ -92,9 +91,12 @@ def quantity(value: Interval | None, unit: str) -> str:
     # rounded first: 0.9996 is written as 1.00
     digits = 0 if size == 0.0 else 2 - math.floor(math.log10(float(f"{size:.2e}")))
     digits = max(0, min(_MOST_DECIMALS, digits))
+    if unit in _WHOLE and size == round(size):
+        digits = 0
     text = fixed(value.mean, digits)
-    if value.half_width is not None and size > 0.0:
-        text += f" ± {fixed(value.half_width, digits) if value.half_width else 0}"
+    # less than that is rounding in the mean
+    if value.half_width is not None and value.half_width > 1e-9 * size:
+        text += f" ± {fixed(value.half_width, digits)}"
     return with_unit(text, unit)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.errors import ResultsError
-from analysis.format import fixed, plural, quantity, scaled
+from analysis.format import fixed, plural, quantity
 from analysis.frames import SweepFrames
 from analysis.stats import Interval, Verdict, judge, mean_interval, paired_difference
 from analysis.tables import row_values
-from search_spaces.report_spec import Row
+from search_spaces.report_spec import DECIBEL, Row
 
 Values = Mapping[int, float]
 """One metric of one row, by seed."""
@@ -35,9 +35,9 @@ class Scale:
         return quantity(value, self.unit)
 
     def mean(self, values: Values) -> str:
-        """Return the mean alone; with its unit only where that depends on the size."""
+        """Return the mean alone, in decibels without the unit, which the difference has."""
         found = mean_interval(list(values.values()))
-        if not scaled(self.unit):
+        if self.unit in ("", DECIBEL):
             return fixed(found.mean)
         return quantity(Interval(found.mean, None, found.count), self.unit)
 

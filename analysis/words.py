@@ -66,9 +66,9 @@ def judged_words(frames: SweepFrames, table: Table) -> list[JudgedWords]:
 
 
 def agreement_summary(judged: Sequence[JudgedWords]) -> str:
-    """Return how many statements agree, for example ``9 of 12 agree, 1 disagrees``."""
+    """Return how many agree, for example ``9 of 12 statements agree, 3 disagree``."""
     number = Counter(found.verdict for found in judged)
-    parts = [f"{number[Verdict.HOLDS]} of {plural(len(judged), 'statement')} agree"]
+    parts = [f"{number[Verdict.HOLDS]} of {len(judged)} statements agree"]
     for verdict, words in (
         (Verdict.ON_AVERAGE, "only on average"),
         (Verdict.ONE_SEED, "in one seed, without an interval"),
@@ -96,7 +96,7 @@ def _judged(
     if first == second:
         says = f"{first} for {labels[0]} and {labels[1]} alike"
     else:
-        says = f"{first} for {labels[0]}, {second} for {labels[1]}"
+        says = f"{first} for {labels[0]}; {second} for {labels[1]}"
     try:
         values = measured(frames, rows, column.metric)
     except ResultsError as error:

@@ -15,6 +15,14 @@ LOG_WIDTH = 200
 """Width of tables where there is no terminal [characters]; a log is not folded."""
 
 
+LABEL_WIDTH, CELL_WIDTH = 28, 16
+"""Room of a transposed table's first column and of every other one [characters]."""
+
+
+def _width() -> int:
+    return Console().width if sys.stdout.isatty() else LOG_WIDTH
+
+
 def show(table: Table) -> None:
     """Print a table; elsewhere than on a terminal wide and without control codes."""
     if sys.stdout.isatty():
@@ -82,31 +90,35 @@ def _interval(found: Mapping[str, Any] | None) -> str:
     return f"{mean} ± {text.fixed(found['half_width'])}"
 
 
-def paper_table(view: Any) -> Table:
-    """Return one table of a paper with our numbers in it.
+def paper_tables(view: Any, width: int) -> list[Table]:
+    """Return one table of a paper with our numbers in it, in parts if it is transposed and wide.
 
     Args:
         view: An ``analysis.paper_view.PaperView``.
+        width: Of the terminal [characters].
     """
     if view.grid is None:
-        return _aspect_table(view)
+        number = len(view.aspects.headings)
+        parts = -(-number // max(1, (width - LABEL_WIDTH) // CELL_WIDTH))
+        size = -(-number // parts)
+        return [_aspect_table(view, slice(start, start + size)) for start in range(0, number, size)]
     head, *others = view.grid.headings
     columns = [head.title or f"Table {view.spec.id}", *(heading.title for heading in others)]
-    return plain_table(columns, [[cell.text for cell in row] for row in view.grid.rows])
+    return [plain_table(columns, [[cell.text for cell in row] for row in view.grid.rows])]
 
 
-def _aspect_table(view: Any) -> Table:
-    """Return a transposed table: under each aspect what the paper says, then what was measured."""
+def _aspect_table(view: Any, part: slice) -> Table:
+    """Return configurations of a transposed table: what the paper says, then what was measured."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="bold")
     table.add_column(Text(f"Table {view.spec.id}"), overflow="fold", min_width=12)
-    for name in view.aspects.headings:
+    for name in view.aspects.headings[part]:
         table.add_column(Text(name), overflow="fold")
     for group in view.aspects.groups:
         if group.name:
-            said = (_said(one.word, one.fact) for one in group.said)
+            said = (_said(one.word, one.fact) for one in group.said[part])
             table.add_row(Text(group.name, style="bold"), *said)
         for line in group.lines:
-            shown = zip(line.cells, line.notes, strict=True)
+            shown = zip(line.cells[part], line.notes[part], strict=True)
             cells = (Text("\n".join(filter(None, pair))) for pair in shown)
             table.add_row(Text(f"  {line.label}" if group.name else line.label), *cells)
         table.add_section()
@@ -124,7 +136,8 @@ def show_paper(frames: Any) -> None:
 
     for view in paper_views(frames):
         line(f"{view.spec.title} ({view.spec.source})" if view.spec.source else view.spec.title)
-        show(paper_table(view))
+        for table in paper_tables(view, _width()):
+            show(table)
         line()
         if view.statements:
             line(f"Words against numbers: {view.agreement}")

@@ -88,7 +88,8 @@ def _metrics(params: dict[str, Any], rng: np.random.Generator, gain: float) -> d
     }
 
 
-def _facts(kind: str, number: int | None, key: str) -> dict[str, Any]:
+def facts(kind: str, number: int | None, key: str) -> dict[str, Any]:
+    """Return what every run of a kind has, whatever it measured."""
     return {
         "number": number,
         "state": "COMPLETE",
@@ -109,7 +110,7 @@ def _trial_rows(spec: Study, count: int, gain: float, failures: int) -> list[dic
     ]
     for number in range(count + failures):
         params = spec.space.sample(rng)
-        row = _facts("trial", number, str(number)) | {"method": params["method"]}
+        row = facts("trial", number, str(number)) | {"method": params["method"]}
         row |= {PARAM + name: value for name, value in params.items()}
         row |= {PARAM + "seed": 0, PARAM + "preset": "quick"}
         if number in failed:
@@ -133,7 +134,7 @@ def _references() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         ):
             key = f"PCA 1/{compression}" if kind == "baseline" else f"0123abc{compression}"
             rows.append(
-                _facts(kind, None, key)
+                facts(kind, None, key)
                 | {PARAM + "compression": compression, PARAM + "seed": 0}
                 | {"val_nmse_db": value, "test_nmse_db": value + 0.1, "ue_flops": flops}
                 | {"payload_bits": 512 // compression * 32.0}
@@ -149,7 +150,7 @@ def _confirmations(trials: list[dict[str, Any]], spec: Study) -> list[dict[str, 
             value = trial["val_nmse_db"] + 0.2 + 0.12 * rng.normal()
             params = {name: v for name, v in trial.items() if name.startswith(PARAM)}
             rows.append(
-                _facts("confirmation", trial["number"], f"{trial['number']}/{seed}")
+                facts("confirmation", trial["number"], f"{trial['number']}/{seed}")
                 | params
                 | {PARAM + "seed": seed, "method": trial["method"]}
                 | {"test_nmse_db": float(value), "test_cosine": 0.8 + 0.01 * rng.random()}
@@ -256,6 +257,8 @@ def _tags(row: dict[str, Any], role: str) -> dict[str, str]:
         tags[layout.TRIAL_NUMBER] = str(row["number"])
     if row["method"] is not None:
         tags[layout.METHOD] = row["method"]
+    if row.get(PARAM + layout.TOPOLOGY) is not None:
+        tags[layout.TOPOLOGY] = row[PARAM + layout.TOPOLOGY]
     if row["rank"] is not None:
         tags[layout.RANK] = str(row["rank"])
         tags[layout.ON_FRONT] = str(row["front"]).lower()

@@ -14,6 +14,7 @@ from analysis.format import interval as interval_text
 from analysis.format import number, with_unit
 from analysis.frames import SweepFrames
 from analysis.fronts import (
+    by_topology,
     confirmed,
     feasible_trials,
     front_trials,
@@ -27,6 +28,7 @@ from analysis.pareto import front_mask
 from analysis.plots.references import add_references
 from analysis.plots.theme import (
     NEUTRAL,
+    SYMBOLS,
     VANILLA,
     axis,
     axis_title,
@@ -40,6 +42,8 @@ from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
 HEIGHT_PX = 520
+MOST_LABELLED = 1e3
+"""Ratio of the ends of a logarithmic axis above which only decades are labelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +129,22 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     figure = go.Figure()
     _add_trials(figure, frames, pair)
     _add_stairs(figure, frames, pair)
+    _add_legend(figure, frames)
     _add_front(figure, frames, pair)
     _add_tests(figure, frames, pair)
-    _add_symbols(figure, frames)
     add_references(figure, frames, pair.x, pair.y)
     tested = bool(test_points(frames, pair))
     figure.update_layout(
-        xaxis=axis(axis_title(pair.x, with_test=tested), log=pair.x.scale == "log"),
-        yaxis=axis(axis_title(pair.y, with_test=tested), log=pair.y.scale == "log"),
+        xaxis=_axis(frames, pair.x, tested=tested), yaxis=_axis(frames, pair.y, tested=tested)
     )
     return styled(figure, height=HEIGHT_PX)
+
+
+def _axis(frames: SweepFrames, objective: Objective, *, tested: bool) -> dict[str, Any]:
+    log = objective.scale == "log"
+    values = column(feasible_trials(frames), objective.metric)
+    wide = log and bool(values.max(initial=0.0) > MOST_LABELLED * values.min(initial=np.inf))
+    return axis(axis_title(objective, with_test=tested), log=log, wide=wide)
 
 
 def _by_group(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -148,24 +158,37 @@ def _symbols(frames: SweepFrames, rows: pd.DataFrame) -> list[str]:
     return [symbols[method_of(row)] for row in records(rows)]
 
 
-def _add_symbols(figure: go.Figure, frames: SweepFrames) -> None:
-    """Add what the markers mean to the legend, unless all are the same."""
+def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
+    """Add what colours and markers mean, each apart from the other.
+
+    The traces themselves cannot: their entries would show the marker of their first trial.
+    """
+    entries: list[tuple[str, str | None, dict[str, Any]]] = [
+        (name, name, {"color": colour, "size": 12, "symbol": SYMBOLS[0]})
+        for name, colour, _ in _by_group(frames, feasible_trials(frames))
+    ]
     symbols = method_symbols(frames)
-    if len(set(symbols.values())) == 1:
-        return
-    for method, symbol in symbols.items():
+    if len(set(symbols.values())) > 1:
+        entries += [
+            (name, None, {"color": NEUTRAL, "size": 10, "symbol": symbol})
+            for name, symbol in symbols.items()
+        ]
+    for name, group, marker in entries:
         figure.add_scatter(
             x=[None],
             y=[None],
             mode="markers",
-            name=html.escape(method),
-            marker={"color": NEUTRAL, "size": 10, "symbol": symbol},
+            name=html.escape(name),
+            legendgroup=group,
+            marker=marker,
             hoverinfo="skip",
         )
 
 
 def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
+    # with several markers, small or faint ones cannot be told apart
+    size, opacity = (9, 0.5) if by_topology(frames) else (7, 0.38)
     dominated = where(trials, (flag is not True for flag in trials["front"]))
     for name, colour, rows in _by_group(frames, dominated):
         figure.add_scatter(
@@ -177,8 +200,8 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
             showlegend=False,
             marker={
                 "color": colour,
-                "size": 7,
-                "opacity": 0.38,
+                "size": size,
+                "opacity": opacity,
                 "symbol": _symbols(frames, rows),
             },
             hovertext=[hover(row, frames) for row in records(rows)],
@@ -190,18 +213,17 @@ def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     for name, colour, rows in _by_group(frames, feasible_trials(frames)):
         rows = where(rows, (flag is True for flag in rows["front"]))
         figure.add_scatter(
-            # an empty trace keeps the group in the legend, beside its faded trials
-            x=column(rows, pair.x.metric) if len(rows) else [None],
-            y=column(rows, pair.y.metric) if len(rows) else [None],
+            x=column(rows, pair.x.metric),
+            y=column(rows, pair.y.metric),
             mode="markers",
             name=html.escape(name),
             legendgroup=name,
+            showlegend=False,
             marker={
                 "color": colour,
                 "size": 12,
                 "line": {"width": 1.5, "color": "white"},
-                # of the legend's entry, too: it shows the colour only
-                "symbol": _symbols(frames, rows) if len(rows) else "circle",
+                "symbol": _symbols(frames, rows),
             },
             hovertext=[hover(row, frames) for row in records(rows)],
             hoverinfo="text",

@@ -122,12 +122,13 @@ def styled(figure: go.Figure, *, height: int) -> go.Figure:
     return figure
 
 
-def axis(title: str, *, log: bool = False) -> dict[str, Any]:
+def axis(title: str, *, log: bool = False, wide: bool = False) -> dict[str, Any]:
     """Return the layout of one axis.
 
     Args:
         title: Escaped title.
         log: Use a logarithmic axis, labelled at 1, 2 and 5 of each decade.
+        wide: Label the decades only; there are too many of them.
     """
     found: dict[str, Any] = {
         "title": {"text": title, "standoff": 12},
@@ -140,5 +141,5 @@ def axis(title: str, *, log: bool = False) -> dict[str, Any]:
         "showgrid": True,
     }
     if log:
-        found |= {"type": "log", "dtick": "D2", "tickformat": "~s"}
+        found |= {"type": "log", "dtick": 1 if wide else "D2", "tickformat": "~s"}
     return found

@@ -1,6 +1,8 @@
 """Numbers as people read them."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis import format as text
 from analysis.stats import Interval
@@ -42,6 +44,46 @@ def test_intervals():
     assert text.interval(Interval(-7.046, 0.124, 3)) == "\N{MINUS SIGN}7.05 ± 0.12"
     assert text.interval(Interval(-7.0, None, 1)) == "\N{MINUS SIGN}7.00"
     assert text.interval(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "unit", "expected"),
+    [
+        (8240.0, 96.0, "B", "8.24 ± 0.10 kB"),
+        (8240.0, 0.0, "B", "8.24 kB"),
+        (96.0, None, "B", "96 B"),
+        (999_600.0, None, "B", "1.00 MB"),
+        (-8240.0, None, "B", "−8.24 kB"),
+        (0.0, 0.0, "B", "0 B"),
+        (0.0123, 0.001, "GFLOP", "12.3 ± 1.0 MFLOP"),
+        (0.0052, None, "s", "5.20 ms"),
+        (5200.0, None, "s", "5200 s"),
+        (0.25, None, "ms", "250 µs"),
+        (0.0321, 0.001, "core s", "0.0321 ± 0.0010 core s"),
+        (1500.0, 0.0, "samples", "1500 samples"),
+        (49.85, 2e-14, "s", "49.9 s"),
+        (-7.123, 0.1, "dB", "−7.12 ± 0.10 dB"),
+        (-7.123, 0.0, "dB", "−7.12 ± 0.00 dB"),
+        (1.5, None, "", "1.50"),
+    ],
+)
+def test_quantities_have_the_prefix_that_suits_them(mean, half, unit, expected):
+    shown = text.quantity(Interval(mean, half, 3), unit)
+    assert shown.replace("\N{NO-BREAK SPACE}", " ") == expected
+
+
+@given(st.floats(1e-3, 1e14), st.sampled_from(["B", "FLOP", "J", "bit"]))
+def test_prefixes_keep_the_size(value, unit):
+    """Read back, the number is within half a unit of its third digit."""
+    number, shown = text.quantity(Interval(value, None, 1), unit).split("\N{NO-BREAK SPACE}")
+    scale = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3, "µ": 1e-6}
+    size = float(number) * scale.get(shown.removesuffix(unit), 1.0)
+    assert size == pytest.approx(value, rel=5.1e-3, abs=5.1e-5)
+    assert float(number) < 1000.0 or value >= 999.5e12
+
+
+def test_missing_quantities():
+    assert text.quantity(None, "B") == "–"
 
 
 def test_parameters_and_plurals():

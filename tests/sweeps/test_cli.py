@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 from synthetic_frames import make_frames, study
+from synthetic_topologies import make_topology_frames
 from toy_study import toy_study
 
+from analysis.paper_view import paper_views
 from kdtasks.errors import ConfigError
 from search_spaces.study import available, load_study, parse_study
 from sweeps.cli import app, main
-from sweeps.cli_output import show_paper
+from sweeps.cli_output import paper_tables, show_paper
 from sweeps.cli_run import make_importable, overrides
 from sweeps.cli_sweeps import UI_PORTS, free_name, free_port, sweep_lines
 from sweeps.folder import check_new, create
@@ -233,3 +235,18 @@ def test_paper_tables_and_claims_are_printed(capsys):
 def test_a_study_without_tables_prints_none(capsys):
     show_paper(make_frames())
     assert capsys.readouterr().out == ""
+
+
+def test_tables_by_aspect_are_split_where_the_terminal_is_narrow(capsys):
+    frames = make_topology_frames()
+    view = paper_views(frames)[0]
+    assert [len(paper_tables(view, width)) for width in (200, 80, 30)] == [1, 2, 6]
+    for width in (200, 80):
+        tables = paper_tables(view, width)
+        shown = [column.header.plain for table in tables for column in table.columns[1:]]
+        assert shown == [row.label for row in view.spec.rows]
+    show_paper(frames)
+    out = capsys.readouterr().out
+    assert f"Words against numbers: {view.agreement}" in out
+    for said in view.statements:
+        assert f"{said.agreement}: {said.aspect.name}: {said.says}" in out

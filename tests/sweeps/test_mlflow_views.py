@@ -26,3 +26,11 @@ def test_studies_of_points_show_the_parameters_of_their_points() -> None:
     study = load_study("csi-tables")
     state = json.loads(next(iter(views(study, experiment_id="1", run_id="abc"))).state)
     assert "params.`alpha`" in state["selectedColumns"]
+
+
+def test_topologies_are_a_column_where_a_study_has_them() -> None:
+    for name, shown in (("topology-table", True), ("csi-feedback", False)):
+        for view in views(load_study(name), experiment_id="1", run_id="abc"):
+            columns = json.loads(view.state)["selectedColumns"]
+            assert ("tags.`topology`" in columns) is shown
+            assert "params.`topology`" not in columns

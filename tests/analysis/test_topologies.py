@@ -1,0 +1,97 @@
+"""Sweeps over topologies: what has which colour and marker, and what the report says of it."""
+
+from dataclasses import replace
+
+import pytest
+from synthetic_frames import make_frames, write_mlflow
+from synthetic_topologies import TOPOLOGIES, make_topology_frames
+
+from analysis.frames import read_sweep
+from analysis.fronts import by_topology, group_of, kind_of, method_of
+from analysis.plots.front import front_figure, pairs
+from analysis.plots.theme import group_colours, method_symbols
+from analysis.ranking import records
+from analysis.report import build_report
+from analysis.report_tables import front_table, trials_table
+from analysis.summary import summary
+
+FRAMES = make_topology_frames()
+
+
+def legend(frames):
+    figure = front_figure(frames, pairs(frames.study.objectives)[0])
+    return {trace.name: trace for trace in figure.data if trace.showlegend is not False}
+
+
+def test_colours_go_by_topology_and_markers_by_method():
+    assert list(group_colours(FRAMES)) == list(TOPOLOGIES)
+    assert len(set(group_colours(FRAMES).values())) == len(TOPOLOGIES)
+    symbols = method_symbols(FRAMES)
+    assert set(symbols) == {"encoder-kd", "vanilla", "ip-encoder-kd"}
+    assert len(set(symbols.values())) == 3
+    shown = legend(FRAMES)
+    assert shown.keys() >= {*TOPOLOGIES, *symbols}
+    for name, colour in group_colours(FRAMES).items():
+        assert shown[name].marker.color == colour
+    for name, symbol in symbols.items():
+        assert shown[name].marker.symbol == symbol
+
+
+def test_every_trial_is_drawn_in_its_colour_with_its_marker():
+    figure = front_figure(FRAMES, pairs(FRAMES.study.objectives)[0])
+    drawn = {
+        int(text.split("trial ")[1].split("<")[0]): (trace.marker.color, symbol)
+        for trace in figure.data
+        if trace.mode == "markers" and isinstance(trace.marker.symbol, tuple)
+        for text, symbol in zip(trace.hovertext, trace.marker.symbol, strict=True)
+    }
+    colours, symbols = group_colours(FRAMES), method_symbols(FRAMES)
+    assert drawn == {
+        row["number"]: (colours[row["param.topology"]], symbols[row["param.method"]])
+        for row in records(FRAMES.trials)
+    }
+
+
+@pytest.mark.parametrize("topology", [None, "none", "centralized"])
+def test_one_topology_for_all_changes_nothing(topology):
+    plain = make_frames(trials=9)
+    frames = plain
+    if topology is not None:
+        frames = replace(plain, trials=plain.trials.assign(**{"param.topology": topology}))
+    assert not by_topology(frames)
+    assert group_of(frames) is method_of
+    assert group_colours(frames) == group_colours(plain)
+    assert set(method_symbols(frames).values()) == {"circle"}
+    assert legend(frames).keys() == legend(plain).keys()
+    assert front_table(frames) == front_table(plain)
+
+
+def test_tables_and_sentences_name_the_topology():
+    for found in (front_table(FRAMES), trials_table(FRAMES)):
+        titles = [heading.title for heading in found.headings]
+        place = titles.index("topology")
+        assert titles[place + 1] == "method"
+        assert titles.count("topology") == 1
+        for row in found.rows:
+            assert row[place].group == row[place].text
+            assert row[place].text in TOPOLOGIES
+            assert row[place + 1].group == ""
+    assert kind_of({"param.topology": "none", "param.method": "vanilla"}) == "vanilla"
+    assert "(semi-centralized, encoder-kd)" in " ".join(summary(FRAMES))
+
+
+def test_the_report_shows_the_tables_with_words_and_statements(tmp_path):
+    page = build_report(FRAMES, tmp_path).html.read_text(encoding="utf-8")
+    for aspect in FRAMES.study.report.tables[0].aspects:
+        assert aspect.name in page
+    assert "Words against numbers:" in page
+    assert "colour: topology" in page
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_topologies_survive_mlflow(tmp_path):
+    frames = read_sweep(write_mlflow(FRAMES, tmp_path), FRAMES.name)
+    assert group_colours(frames) == group_colours(FRAMES)
+    assert front_table(frames) == front_table(FRAMES)

@@ -1,6 +1,7 @@
 """The front as a picture, drawn by matplotlib: needs no browser."""
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,24 +85,30 @@ def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
     groups = np.array([*map(group_of(frames), records(trials))], dtype=object)
     symbols = method_symbols(frames)
     front = np.array([flag is True for flag in trials["front"]], dtype=bool)
+    _add_kinds(axes, {name: c for name, c in group_colours(frames).items() if name in groups})
+    if len(set(symbols.values())) > 1:
+        _add_kinds(axes, symbols)
     for name, colour in group_colours(frames).items():
         for on, style in (
             (False, {"s": 16, "alpha": 0.4, "linewidths": 0}),
             (True, {"s": 52, "edgecolors": "white", "linewidths": 1.0, "zorder": 3}),
         ):
             chosen = (groups == name) & (front == on)
-            label = name if on or not (front & (groups == name)).any() else None
             for method, symbol in symbols.items():
                 rows = trials[chosen & (methods == method)]
                 if len(rows):
                     x, y = column(rows, pair.x.metric), column(rows, pair.y.metric)
-                    options: dict[str, Any] = {"color": colour, "label": label, **style}
+                    options: dict[str, Any] = {"color": colour, **style}
                     axes.scatter(x, y, marker=_MARKERS[symbol], **options)
-    if len(set(symbols.values())) > 1:
-        for method, symbol in symbols.items():
-            axes.scatter([], [], marker=_MARKERS[symbol], color=NEUTRAL, label=method)
     xs, ys = staircase(trials, pair)
     axes.plot(xs, ys, color=NEUTRAL, linewidth=1.4, label="front (validation)", zorder=2)
+
+
+def _add_kinds(axes: Axes, kinds: Mapping[str, str]) -> None:
+    """Add entries to the legend: a colour or a marker for each name."""
+    for name, look in kinds.items():
+        marker, colour = (_MARKERS[look], NEUTRAL) if look in _MARKERS else ("o", look)
+        axes.scatter([], [], s=52, marker=marker, color=colour, label=name)
 
 
 def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:

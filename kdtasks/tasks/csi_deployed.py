@@ -1,7 +1,7 @@
 """Judge the students of a deployment on local data, on the server's, and on what they forgot.
 
 All means over edges are taken of linear NMSE and turned to dB last. Every edge counts the same,
-however many samples it has.
+however many samples it has; one that has none is left out where its own samples are asked for.
 """
 
 import hashlib
@@ -57,10 +57,11 @@ class _Judge:
         self._known: dict[tuple[str, int], float] = {}
 
     def each(self, students: Sequence[Arrays], shares: Sequence[Arrays]) -> list[float]:
-        """Return the linear NMSE of each edge's student on the share of the same place."""
+        """Return the linear NMSE of each edge's student on the share of the same place, if any."""
         return [
             self._one(edge, weights, share)
             for edge, (weights, share) in enumerate(zip(students, shares, strict=True))
+            if len(share["pictures"])
         ]
 
     def _one(self, edge: int, weights: Arrays, share: Arrays) -> float:

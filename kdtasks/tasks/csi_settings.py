@@ -194,7 +194,10 @@ def _inactive(settings: CsiSettings) -> dict[str, str]:
     }
     owners |= {name: owners[other] for name, other in same.items()}
     without = {name: owner for name, (active, owner) in owners.items() if not active}
-    return without | inactive_in_network(settings, pairs=settings.sends_pairs)
+    without |= inactive_in_network(settings, pairs=settings.sends_pairs)
+    if settings.topology == "decentralized" and settings.method != "encoder-kd":
+        without["edge_part_only"] = "methods that take over the teacher's decoder"
+    return without
 
 
 MUST_FIT = frozenset(

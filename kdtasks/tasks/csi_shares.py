@@ -21,11 +21,12 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
 
     The server has a random part of all samples, of which it keeps those of the region that it has
     covered; edges have the rest. Only the training split is cut to ``edge_samples``, for more
-    samples to judge by cost an edge nothing. Without any validation or test samples of its own a
-    server is simply not judged on them.
+    samples to judge by cost an edge nothing. Splits go by squares of the site, so that a narrow
+    sector may have no square of the validation or test split: such a node is not judged on them.
 
     Raises:
-        ConfigError: If a node has too few samples, or the data have no positions to go by.
+        ConfigError: If a node has too few samples to train on, no edge has samples to be judged on,
+            or the data have no positions to go by.
     """
     server = server_share(settings, split, name)
     owners, mine = _owners(settings, split), ~_at_server(settings, split)
@@ -33,13 +34,18 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
     edges = []
     for edge in range(settings.num_edges):
         chosen = np.flatnonzero(mine & (owners == edge))[:limit]
-        if len(chosen) < (LEAST_TO_TRAIN if name == "train" else 1):
+        if name == "train" and len(chosen) < LEAST_TO_TRAIN:
             raise ConfigError(
-                f"edge {edge} has {len(chosen)} {name} samples: lower num_edges="
+                f"edge {edge} has {len(chosen)} training samples: lower num_edges="
                 f"{settings.num_edges}, server_share={settings.server_share:g} or partition_skew="
-                f"{settings.partition_skew:g}, or raise num_{name}={len(owners)} or edge_samples"
+                f"{settings.partition_skew:g}, or raise num_train={len(owners)} or edge_samples"
             )
         edges.append({"pictures": as_float32(split["pictures"][chosen])})
+    if not any(len(edge["pictures"]) for edge in edges):
+        raise ConfigError(
+            f"no edge has {name} samples to be judged on: lower server_share="
+            f"{settings.server_share:g} or raise num_{name}={len(owners)}"
+        )
     return Shares(server=server, edges=tuple(edges))
 
 

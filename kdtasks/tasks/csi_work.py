@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
-import torch
 from torch import nn
 
 from kdtasks.collaboration import TensorSpec, Work
@@ -13,6 +12,7 @@ from kdtasks.cost import count, state_bytes, training_bytes
 from kdtasks.errors import ConfigError
 from kdtasks.methods.csi_job import Stint, Teacher
 from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.seeding import initialised
 from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
 
@@ -38,19 +38,18 @@ def _architecture(settings: CsiSettings) -> CsiSettings:
     return _PLAIN.model_copy(update={name: getattr(settings, name) for name in _DECIDING})
 
 
-def _shell(settings: CsiSettings, part: Part) -> nn.Module:
-    """Build a network without memory for its weights."""
-    with torch.device("meta"):
-        if part == "decoder":
-            return make_decoder(settings)
-        light = settings.encoder == "light" if part == "encoder" else settings.light_teacher
-        return make_encoder(settings, light=light)
+def _sample(settings: CsiSettings, part: Part) -> nn.Module:
+    """Build a network to be measured; whatever its weights are."""
+    if part == "decoder":
+        return initialised(0, part, partial(make_decoder, settings))
+    light = settings.encoder == "light" if part == "encoder" else settings.light_teacher
+    return initialised(0, part, partial(make_encoder, settings, light=light))
 
 
 @lru_cache(maxsize=512)
 def _flops(architecture: CsiSettings, part: Part) -> int:
     shape = (architecture.codeword_length,) if part == "decoder" else picture_shape(architecture)
-    return count(_shell(architecture, part), shape).flops
+    return count(_sample(architecture, part), shape).flops
 
 
 def forward_flops(settings: CsiSettings, part: Part) -> int:
@@ -60,8 +59,8 @@ def forward_flops(settings: CsiSettings, part: Part) -> int:
 
 @lru_cache(maxsize=512)
 def _specs(architecture: CsiSettings, *, teacher: bool) -> dict[str, TensorSpec]:
-    encoder = _shell(architecture, "teacher encoder" if teacher else "encoder")
-    model = Autoencoder(encoder, _shell(architecture, "decoder"))
+    encoder = _sample(architecture, "teacher encoder" if teacher else "encoder")
+    model = Autoencoder(encoder, _sample(architecture, "decoder"))
     return {
         name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
         for name, t in model.state_dict().items()
@@ -75,7 +74,7 @@ def tensor_specs(settings: CsiSettings, *, teacher: bool = False) -> dict[str, T
 
 @lru_cache(maxsize=512)
 def _stint_bytes(architecture: CsiSettings, stint: Stint, batch_size: int) -> int:
-    encoder, decoder = _shell(architecture, "encoder"), _shell(architecture, "decoder")
+    encoder, decoder = _sample(architecture, "encoder"), _sample(architecture, "decoder")
     decoder.requires_grad_(stint.decoder == 3)
     batch = batch_size * stint.together
     if stint.decoder == 0:
@@ -88,7 +87,7 @@ def _stint_bytes(architecture: CsiSettings, stint: Stint, batch_size: int) -> in
 @lru_cache(maxsize=512)
 def _teacher_bytes(architecture: CsiSettings) -> int:
     parts: tuple[Part, ...] = ("teacher encoder", "decoder")
-    return sum(state_bytes(_shell(architecture, part)) for part in parts)
+    return sum(state_bytes(_sample(architecture, part)) for part in parts)
 
 
 def peak_bytes(

@@ -6,7 +6,6 @@ from csi_examples import TASK, drained, tiny
 from csi_network_examples import STAGE, assert_same, networked, trained_on
 
 from kdtasks.collaboration import joined, parted
-from kdtasks.errors import ConfigError
 from kdtasks.models.pca import pca_reconstruction
 
 
@@ -137,6 +136,21 @@ def test_without_server_samples_the_server_is_not_judged(network_data, deploymen
     assert "forgetting_db" not in found
 
 
-def test_an_edge_without_samples_is_named(network_data):
-    with pytest.raises(ConfigError, match=r"edge \d+ has 0 val samples"):
-        TASK.share_out(networked(num_edges=200), network_data.val, "val")
+def test_an_edge_without_samples_of_its_own_is_judged_on_the_servers_alone(
+    network_data, deployment
+):
+    params = networked("semi-centralized")
+    val = TASK.share_out(params, network_data.val, "val")
+    gone = (network_data.val["pictures"][:, None] == val.edges[2]["pictures"][None]).all((2, 3, 4))
+    moved = {name: array.copy() for name, array in network_data.val.items()}
+    moved["positions"][gone.any(1)] = (1.0, -50.0)  # to the sector of the first edge
+    found = TASK.evaluate(params, joined(deployment), moved)
+    own = TASK.share_out(params, moved, "val").edges
+    assert len(own[2]["pictures"]) == 0
+    linear = [
+        10 ** (TASK.evaluate(tiny(), deployment[f"edge-{edge}"], own[edge])["nmse_db"] / 10)
+        for edge in (0, 1)
+    ]
+    assert found["nmse_db"] == pytest.approx(10 * np.log10(np.mean(linear)), abs=1e-9)
+    before = TASK.evaluate(params, joined(deployment), network_data.val)
+    assert found["server_nmse_db"] == before["server_nmse_db"]

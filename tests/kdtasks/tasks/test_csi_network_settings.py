@@ -234,3 +234,10 @@ def test_only_the_age_of_the_servers_data_makes_other_data():
         assert TASK.scenario_fingerprint(changed) == before
     assert TASK.scenario_fingerprint(networked(server_age=0.5)) != before
     assert TASK.scenario_fingerprint(tiny(**NETWORK)) == before
+
+
+def test_who_trains_a_decoder_from_scratch_has_no_part_to_leave_alone():
+    for method, kept in (("vanilla", False), ("autoencoder-kd", False), ("encoder-kd", True)):
+        params = {"topology": "decentralized", "method": method}
+        whole, part = (TASK.complete({**params, "edge_part_only": v}) for v in (False, True))
+        assert (whole != part) is kept

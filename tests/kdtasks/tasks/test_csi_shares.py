@@ -119,15 +119,20 @@ def test_a_server_without_samples_to_be_judged_on_is_no_error():
         owned("train", few, **changes)
 
 
-@pytest.mark.parametrize(("name", "count"), [("train", 1), ("val", 0)])
-def test_an_edge_with_too_few_samples_is_refused(name, count):
-    _, edges = owned(num_edges=2, server_share=0.5)
-    keep = edges[0] + edges[1][:count]
-    few = {key: array[: max(keep) + 1].copy() for key, array in SPLIT.items()}
-    gone = [index for index in edges[1][count:] if index <= max(keep)]
-    few["positions"][gone] = (1.0, -50.0)  # they move to the other edge
-    with pytest.raises(ConfigError, match=rf"edge 1 has {count} {name} samples: lower num_edges=2"):
-        owned(name, few, num_edges=2, server_share=0.5)
+def test_an_edge_with_too_few_samples_to_train_on_is_refused():
+    changes = {"num_edges": 2, "server_share": 0.5}
+    _, edges = owned(**changes)
+    lonely = {key: array.copy() for key, array in SPLIT.items()}
+    lonely["positions"][edges[1][1:]] = (1.0, -50.0)  # they move to the other edge
+    with pytest.raises(ConfigError, match=r"edge 1 has 1 training samples: lower num_edges=2"):
+        owned("train", lonely, **changes)
+    assert owned("val", lonely, **changes)[1][1] == edges[1][:1]
+
+
+def test_somebody_must_be_judged():
+    few = {name: array[:3] for name, array in SPLIT.items()}
+    with pytest.raises(ConfigError, match=r"no edge has val samples.*lower server_share=0.999"):
+        owned("val", few, server_share=0.999)
 
 
 @pytest.mark.parametrize(

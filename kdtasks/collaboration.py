@@ -162,6 +162,10 @@ class CollaborativeTask(KDTask):
         """Return how knowledge reaches an edge that trains its student."""
 
     @abstractmethod
+    def latency(self, params: Params) -> dict[str, float]:
+        """Return how long inference takes at an edge, measured on this machine, mean of edges."""
+
+    @abstractmethod
     def planned_epochs(self, params: Params) -> int:
         """Return the epochs that `learn` (or `learn_pairs` and `adopt` together) will report."""
 
@@ -204,8 +208,8 @@ class CollaborativeTask(KDTask):
         Args:
             params: The completed parameters of this student.
             data: The node's samples.
-            teacher: The teacher; its ``outputs`` on the node's data may be empty, then they are
-                computed once and counted. None for a method without a teacher.
+            teacher: The teacher; its ``outputs`` are those of the first samples of ``data``, or of
+                none: the rest is computed once and counted. None for a method without a teacher.
             server_part: Whether the part that belongs at the server may be trained; a student
                 without a teacher to take it from trains it all the same.
             who: Name of the random streams; empty at the server.

@@ -25,6 +25,7 @@ from kdtasks.collaboration import (
     parted,
 )
 from kdtasks.config import Params, Value
+from kdtasks.cost import batch1_latency_ms
 from kdtasks.methods.csi_job import Stint, report_encoder
 from kdtasks.methods.csi_refine import Course, Guide, train_on
 from kdtasks.methods.csi_synthesis import describe, draw
@@ -33,7 +34,7 @@ from kdtasks.methods.ip_encoder_kd.pairs import send
 from kdtasks.seeding import numpy_generator, torch_generator
 from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
 from kdtasks.tasks.csi_deployed import deployment_scores
-from kdtasks.tasks.csi_families import family_params
+from kdtasks.tasks.csi_families import families, family_params
 from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape, plan_of
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
 from kdtasks.tasks.csi_shares import shares
@@ -66,6 +67,18 @@ class CsiCollaboration(CollaborativeTask):
 
     def transfer(self, params: Params) -> Transfer:
         return "pairs" if resolve(params).sends_pairs else "model"
+
+    def latency(self, params: Params) -> dict[str, float]:
+        settings = resolve(params)
+        families_ms = [
+            batch1_latency_ms(
+                make_encoder(own, light=own.encoder == "light"), picture_shape(settings)
+            )
+            for own in families(settings, params)
+        ]
+        # edge k is of family k modulo their number
+        edges_ms = [families_ms[k % len(families_ms)] for k in range(settings.num_edges)]
+        return {"ue_latency_ms": sum(edges_ms) / len(edges_ms)}
 
     def planned_epochs(self, params: Params) -> int:
         return _planned(resolve(params))

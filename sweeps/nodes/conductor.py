@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kdtasks.collaboration import CollaborativeTask, joined
 from kdtasks.config import Params
 from kdtasks.network import NetworkSettings
-from kdtasks.task import KDTask, Outcome, Report, prefixed
+from kdtasks.task import KDTask, Outcome, Report
 from sweeps.events import Training, WorkFailedError
 from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 from sweeps.nodes.node import REJECTED
@@ -49,8 +49,8 @@ def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outc
             break
     costs = _costs(transport.accounts, settings)
     weights, rejected = yield from counter.count(_collect(transport, topology.scene.key, settings))
-    quality = yield from transport.judge(weights)
-    metrics = {**prefixed("val", quality), **costs, "rejected_messages": float(rejected)}
+    judged = yield from transport.judge(weights)
+    metrics = {**judged, **costs, "rejected_messages": float(rejected)}
     return Outcome(metrics=metrics, weights=weights)
 
 

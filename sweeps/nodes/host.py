@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kdtasks.collaboration import CollaborativeTask, Work
 from kdtasks.config import Params, fingerprint
 from kdtasks.network import NetworkSettings
-from kdtasks.task import Arrays, KDTask, Report, TeacherArtifact
+from kdtasks.task import Arrays, KDTask, Report, TeacherArtifact, prefixed
 from sweeps.events import Event, events
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.messages import SERVER, Parcel
@@ -119,7 +119,7 @@ class NodeHost:
         )
 
     def judge(self, weights: Arrays) -> Iterator[Event]:
-        """Evaluate a deployment's students on the validation split."""
+        """Evaluate a deployment's students on the validation split, and time their inference."""
         yield from events(self._judge(weights))
 
     def _handle(self, batch: Batch) -> Generator[Report, None, list[Answer]]:
@@ -137,7 +137,9 @@ class NodeHost:
     def _judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
         yield from ()
         trial = self._the_trial()
-        return self._task.evaluate(trial.params, weights, trial.val)
+        assert isinstance(self._task, CollaborativeTask), "the task offered a topology"
+        quality = self._task.evaluate(trial.params, weights, trial.val)
+        return {**prefixed("val", quality), **self._task.latency(trial.params)}
 
     def _the_trial(self) -> "_Trial":
         assert self._trial is not None, "begin comes first"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -108,7 +108,7 @@ class NodeActors:
             ray.get(begun, timeout=max(START_S, self.silence_s))
         except RayTaskError as error:
             raise error.cause from error  # as if the nodes were here
-        except (RayActorError, GetTimeoutError) as error:
+        except RayError as error:
             self.stop()
             raise ActorLostError(_how(error)) from error
         return transport
@@ -150,13 +150,14 @@ class RayTransport(Transport):
             while streams:
                 for stream in self._ready(list(streams)):
                     event = _next_event(stream)
+                    if not event.done:
+                        yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
+                        continue
+                    host = streams.pop(stream)
                     if event.reason:
                         raise WorkFailedError(event.reason, event.traceback)
-                    if event.done:
-                        self.cpu_s += event.cpu_s
-                        results[streams.pop(stream)] = event.result
-                    else:
-                        yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
+                    self.cpu_s += event.cpu_s
+                    results[host] = event.result
         finally:
             if streams:  # left early: what still works, or is dead, must not keep the next trial
                 self._actors.stop()
@@ -180,4 +181,5 @@ def _next_event(stream: ray.ObjectRefGenerator) -> Event:
 
 
 def _how(error: Exception) -> str:
-    return f"a node actor's process died ({type(error).__name__})"
+    what = "process died" if isinstance(error, RayActorError) else "answer cannot be had"
+    return f"a node actor's {what} ({type(error).__name__})"

@@ -198,10 +198,6 @@ class ServerNode(Node):
         self._data = {
             name: np.concatenate([array, samples[name]]) for name, array in self._data.items()
         }
-        if self._teacher is not None:  # what it said covers the old samples only
-            self._teacher = TeacherArtifact(
-                metrics=self._teacher.metrics, weights=self._teacher.weights, outputs={}
-            )
         return nothing()
 
     def _store_answer_samples(self, sender: str, message: Message) -> Handling:

@@ -125,7 +125,7 @@ class Transport(ABC):
         return outcome
 
     def judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
-        """Evaluate a deployment's students on the validation split."""
+        """Evaluate a deployment's students on the validation split, and time their inference."""
         results = yield from self.call("judge", {0: (weights,)})
         metrics: dict[str, float] = results[0]
         return metrics

@@ -1,7 +1,6 @@
 """A collaborative task without networks: students are means, so that a deployment takes no time."""
 
 import os
-import signal
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -42,7 +41,6 @@ OWN: dict[str, Value] = {
     "two_sided": True,
     "epochs": 2,
     "epoch_s": 0.0,
-    "die_once": "",
     "fail": "",
     "seed": 0,
     "teacher_seed": 0,
@@ -57,6 +55,7 @@ class ToyNetworkTask(CollaborativeTask):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
+        "ue_latency_ms": MetricInfo(unit="ms", direction="minimize", description="latency"),
         **NETWORK_METRICS,
     }
     resource_parameters = frozenset({"method", "teacher_seed"})
@@ -147,6 +146,9 @@ class ToyNetworkTask(CollaborativeTask):
     def transfer(self, params: Params) -> Transfer:
         return "pairs" if params["method"] == "pairs" else "model"
 
+    def latency(self, params: Params) -> dict[str, float]:
+        return {"ue_latency_ms": 1.0}
+
     def planned_epochs(self, params: Params) -> int:
         return int(params["epochs"])
 
@@ -184,13 +186,9 @@ class ToyNetworkTask(CollaborativeTask):
     def _epochs(self, params: Params, count: int, who: str) -> Generator[Report, None, None]:
         if params["fail"] and who == params["fail"]:
             raise RuntimeError(f"{who} cannot learn\nsecond line")
-        flag = str(params["die_once"])
-        if flag and who == "edge-0" and not Path(flag).exists():
-            Path(flag).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
         for epoch in range(count):
             time.sleep(float(params["epoch_s"]))
-            yield Report(epoch=epoch + 1, epochs=count, metrics={"train_loss": 1.0})
+            yield Report(epoch=epoch + 1, epochs=count, metrics={"pid": float(os.getpid())})
 
     def learn(
         self,

@@ -84,6 +84,7 @@ def _complete(study: Study, task: KDTask, place: str, searched: Params) -> dict[
 def _check_metrics(study: Study, task: KDTask) -> None:
     for constraint in study.constraints:
         _check_known(study, task, "constraints", constraint.metric)
+    _check_report(study, task)
     for objective in study.objectives:
         _check_known(study, task, "objectives", objective.metric)
         info = task.metrics[objective.metric]
@@ -97,6 +98,19 @@ def _check_metrics(study: Study, task: KDTask) -> None:
                     f"study {study.name}: objectives: {objective.metric}: {field} is {asked!r}, "
                     f"task {task.name} reports it as {real!r}"
                 )
+
+
+def _check_report(study: Study, task: KDTask) -> None:
+    asked = [
+        (f"report.tables {table.id}", column.metric)
+        for table in study.report.tables
+        for column in table.columns
+    ]
+    asked += [(f"report.claims {claim.id}", claim.metric) for claim in study.report.claims]
+    for field, metric in asked:
+        if not metric.startswith("trial_"):  # the engine's own
+            # what the task reports on the validation split is measured on the test split too
+            _check_known(study, task, field, metric.replace("test_", "val_", 1))
 
 
 def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:

@@ -25,8 +25,14 @@ def objective(**changes: Any) -> dict[str, Any]:
     }
 
 
+def table(metric: str) -> dict[str, Any]:
+    rows = [{"id": "row", "role": "trial", "match": {"method": "kd"}}]
+    columns = [{"metric": metric, "label": "NMSE"}]
+    return {"id": "II", "title": "text", "source": "", "columns": columns, "rows": rows}
+
+
 def test_a_sound_study_passes() -> None:
-    plan = check_study(toy_study())
+    plan = check_study(toy_study(report={"tables": [table("test_nmse_db")]}))
     assert isinstance(plan.task, ToyTask)
     assert {need.teacher is None for need in plan.needs} == {True, False}
 
@@ -40,6 +46,7 @@ def test_a_sound_study_passes() -> None:
         ({"objectives": [objective(unit="%")]}, "unit is '%'"),
         ({"constraints": [{"metric": "latency_ms", "max": 1}]}, "reports no metric 'latency_ms'"),
         ({"parameters": {"epoch": 2}}, "unknown parameter 'epoch'"),
+        ({"report": {"tables": [table("test_nsme_db")]}}, "tables II: .*no metric 'val_nsme_db'"),
         ({"search": {"sampler": "tpe", "points": [{"flaw": "odd"}]}}, r"points\[0\].*flaw"),
         ({"space": {"wdith": {"type": "int", "low": 1, "high": 2}}}, "unknown parameter 'wdith'"),
     ],

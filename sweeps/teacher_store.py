@@ -30,7 +30,7 @@ def _sha256(path: Path) -> str:
 
 def _write(arrays: Arrays, path: Path) -> str:
     # safetensors writes the memory as it lies, so a transposed view would be scrambled
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
     return _sha256(path)
 
 

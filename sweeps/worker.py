@@ -40,7 +40,7 @@ class Assignment:
 def _save_weights(weights: Arrays, path: Path) -> None:
     with atomic_file(path) as partial:
         # safetensors writes the memory as it lies, so a transposed view would be scrambled
-        save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, partial)
+        save_file({name: np.asarray(array, order="C") for name, array in weights.items()}, partial)
 
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -14,7 +14,8 @@ from sweeps.teacher_store import CARD, OUTPUTS, WEIGHTS, TeacherStore
 KEY = "0123456789abcdef"
 TEACHER = TeacherArtifact(
     metrics={"val_nmse_db": -20.5},
-    weights={"w": np.arange(6, dtype=np.float32).reshape(2, 3).T},
+    # the second is a number without axes, as batch norm counts its batches
+    weights={"w": np.arange(6, dtype=np.float32).reshape(2, 3).T, "n": np.array(7)},
     outputs={"codes": np.linspace(0.0, 1.0, 2000, dtype=np.float32)},
 )
 
@@ -30,7 +31,8 @@ def test_what_is_put_comes_back(store: TeacherStore) -> None:
     found = store.get(KEY)
     assert found is not None
     assert found.metrics == TEACHER.metrics
-    np.testing.assert_array_equal(found.weights["w"], TEACHER.weights["w"])
+    np.testing.assert_array_equal(found.weights["w"], TEACHER.weights["w"], strict=True)
+    np.testing.assert_array_equal(found.weights["n"], TEACHER.weights["n"], strict=True)
     np.testing.assert_array_equal(found.outputs["codes"], TEACHER.outputs["codes"])
     assert [path.name for path in store.path.iterdir()] == [KEY]
 

@@ -100,6 +100,7 @@ class ToyNetworkTask(CollaborativeTask):
             "a": np.arange(DIM, dtype=np.float32),
             "b": np.ones(1, dtype=np.float32),
             "bulk": np.zeros(2000, dtype=np.float32),
+            "batches": np.array(7),
         }
         server = self.share_out(params, train, "train").server["x"]
         outputs = {"y": server @ weights["a"], "code": server[:, :1].copy()}
@@ -163,6 +164,7 @@ class ToyNetworkTask(CollaborativeTask):
             "a": TensorSpec(shape=(DIM,), dtype="float32"),
             "b": TensorSpec(shape=(1,), dtype="float32"),
             "bulk": bulk,
+            "batches": TensorSpec(shape=(), dtype="int64"),
         }
 
     def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:

@@ -10,6 +10,7 @@ from search_spaces.errors import StudyError
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import FEWEST_ROWS, Aspect, Claim, Column, ReportSpec, Row, Table
 from search_spaces.space import Parameter, Space
+from search_spaces.stopping import Stopping
 from search_spaces.study_schema import (
     AspectDoor,
     ChoiceDoor,
@@ -20,6 +21,7 @@ from search_spaces.study_schema import (
     IntDoor,
     ObjectiveDoor,
     ReportDoor,
+    StoppingDoor,
     TableDoor,
 )
 
@@ -75,6 +77,13 @@ def make_objective(door: ObjectiveDoor) -> Objective:
 def make_constraint(door: ConstraintDoor) -> Constraint:
     """Return one constraint."""
     return Constraint(door.metric, max=door.max, min=door.min)
+
+
+def make_stopping(door: StoppingDoor | None) -> Stopping | None:
+    """Return which trials are stopped early; None if none are."""
+    if door is None:
+        return None
+    return at("stopping", lambda: Stopping(**door.model_dump()))
 
 
 def expand_points(

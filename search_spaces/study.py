@@ -19,10 +19,12 @@ from search_spaces.from_schema import (
     make_objective,
     make_report,
     make_space,
+    make_stopping,
 )
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import ReportSpec
 from search_spaces.space import Space
+from search_spaces.stopping import Stopping
 from search_spaces.study_yaml import apply_overrides, dump_yaml, load_yaml
 
 Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"]
@@ -48,7 +50,7 @@ class Budget:
     """When the search ends.
 
     Attributes:
-        trials: Number of trials, points included.
+        trials: Number of trials, points included; those that are stopped early count in full.
         epochs: Passed on as the task's parameter ``epochs``; None leaves the task's default.
         time_s: Wall time of the search [s]; None for no limit.
     """
@@ -106,6 +108,7 @@ class Study:
         budget: When the search ends.
         seeds: Where randomness starts.
         confirm: Which trials are judged on the test split.
+        stopping: Which trials are stopped early; None trains all of them to their end.
         report: Published tables and claims to compare with.
         text: The YAML as resolved, overrides applied; ``parse_study`` of it gives this study.
 
@@ -125,6 +128,7 @@ class Study:
     budget: Budget
     seeds: Seeds
     confirm: Confirm
+    stopping: Stopping | None = None
     report: ReportSpec = field(default_factory=ReportSpec)
     text: str = ""
 
@@ -133,6 +137,8 @@ class Study:
         _check_set_once(self)
         _check_search(self.search, self.space)
         _check_seeds(self.seeds, self.confirm)
+        if self.stopping is not None:
+            _check_stopping(self)
 
 
 def available() -> dict[str, str]:
@@ -224,6 +230,7 @@ def _build(door: study_schema.StudyDoor, text: str) -> Study:
         budget=Budget(_trials(door, space, len(points)), door.budget.epochs, door.budget.time),
         seeds=Seeds(door.seeds.search, door.seeds.trial, tuple(door.seeds.confirm)),
         confirm=Confirm(door.confirm.select, door.confirm.retrain, door.confirm.limit),
+        stopping=make_stopping(door.stopping),
         report=make_report(door.report),
         text=text,
     )
@@ -303,4 +310,18 @@ def _check_seeds(seeds: Seeds, confirm: Confirm) -> None:
         raise StudyError(
             "is empty, so nothing could be confirmed; list seeds or set confirm.select: none",
             place="seeds.confirm",
+        )
+
+
+def _check_stopping(study: Study) -> None:
+    if study.search.sampler == "points":
+        raise StudyError(
+            "would leave listed points without result, but sampler is 'points', which wants all "
+            "of them; drop it or take another sampler",
+            place="stopping",
+        )
+    if study.budget.epochs == 1:
+        raise StudyError(
+            "has nothing to save, because budget.epochs is 1; drop it or train longer",
+            place="stopping",
         )

@@ -114,6 +114,19 @@ class ConfirmDoor(Door):
     limit: Count | None = None
 
 
+class StoppingDoor(Door):
+    """Trials that fall behind are stopped early; left out, every trial is trained to its end."""
+
+    kind: Literal["asha"] = "asha"
+    """Multi-objective asynchronous successive halving."""
+    min_share: float = 0.125
+    """Share of its training before a trial is compared with others for the first time."""
+    eta: int = 3
+    """Of so many trials at a rung one goes on; the next rung is so many times later."""
+    min_trials: int = 4
+    """A rung stops nobody before so many trials have reached it."""
+
+
 class ColumnDoor(Door):
     """A metric shown in a table."""
 
@@ -211,6 +224,8 @@ class StudyDoor(Door):
     constraints: list[ConstraintDoor] = Field(default=[])
     search: SearchDoor = SearchDoor()
     budget: BudgetDoor = BudgetDoor()
+    stopping: StoppingDoor | None = None
+    """Which trials are stopped early; null trains all of them to their end."""
     seeds: SeedsDoor = SeedsDoor()
     confirm: ConfirmDoor = ConfirmDoor()
     report: ReportDoor = ReportDoor()

@@ -19,6 +19,23 @@ class TrialState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RungEntry:
+    """What a trial had come to when it was compared with others.
+
+    Attributes:
+        rung: Share of the training at which it was compared.
+        epoch: Epochs done.
+        epochs: Epochs planned.
+        metrics: Objectives, and numbers under a constraint as far as they were known.
+    """
+
+    rung: float
+    epoch: int
+    epochs: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
     """One trial as the ledger knows it.
 
@@ -26,12 +43,16 @@ class TrialRecord:
         number: Its number in the ledger, from 0.
         state: Where it stands.
         params: The parameters that were searched.
-        metrics: Final numbers; empty until it is complete.
-        reason: Why it failed; empty otherwise.
+        metrics: Final numbers; of a trial that was stopped early those of its last report; empty
+            until it has ended.
+        reason: Why it failed or was stopped early; empty otherwise.
         duplicate: True if the suggestion repeated a known configuration and was never run.
         config: All parameters that the task was given, completed.
         violations: By how much each constraint is missed, by metric; positive is infeasible.
         interrupted: True if it failed only because the user stopped the sweep.
+        rungs: What it had come to where it was compared with others, in order.
+        trained: Epochs done and planned when it was stopped early; None otherwise. Planned are 0
+            if it was stopped before its first report.
         started_ms: When it got its slot, milliseconds since 1970; None if it never ran.
         ended_ms: When it ended, milliseconds since 1970.
     """
@@ -45,6 +66,8 @@ class TrialRecord:
     config: Mapping[str, Value] = field(default_factory=dict)
     violations: Mapping[str, float] = field(default_factory=dict)
     interrupted: bool = False
+    rungs: tuple[RungEntry, ...] = ()
+    trained: tuple[int, int] | None = None
     started_ms: int | None = None
     ended_ms: int | None = None
 

@@ -1,5 +1,6 @@
 """The study file: what is read, what survives a round trip, what is refused in which words."""
 
+import itertools
 import json
 import pickle
 from importlib import resources
@@ -15,6 +16,7 @@ from search_spaces.errors import StudyError
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import Claim, Column, Row
 from search_spaces.space import Parameter, Space
+from search_spaces.stopping import Stopping
 from search_spaces.study import (
     Budget,
     Confirm,
@@ -54,6 +56,7 @@ def test_every_field_arrives():
     )
     assert study.constraints == (Constraint("payload_bits", max=2048.0),)
     assert study.budget == Budget(trials=32, epochs=None, time_s=600.0)
+    assert study.stopping == Stopping(kind="asha", min_share=0.1, eta=4, min_trials=8)
     assert study.seeds == Seeds(search=0, trial=1, confirm=(101, 102))
     assert study.confirm == Confirm("front", retrain=True, limit=None)
 
@@ -95,6 +98,25 @@ def test_left_out_parts_have_defaults():
     assert study.budget == Budget(trials=3)
     assert (study.seeds, study.confirm) == (Seeds(), Confirm())
     assert study.space == Space({})
+    assert study.stopping is None
+
+
+def test_stopping_can_be_switched_on_from_the_command_line(path):
+    overrides = ["stopping=null", "stopping.eta=2"]
+    with pytest.raises(StudyError, match="single value"):  # null has no fields
+        load_study(path, overrides)
+    path.write_text(dump_with("stopping", None), encoding="utf-8")
+    assert load_study(path, ["stopping.eta=2"]).stopping == Stopping(eta=2)
+    assert load_study(path, ["stopping={}"]).stopping == Stopping()
+
+
+@given(st.floats(0.001, 0.999), st.integers(2, 9))
+def test_rungs_lie_eta_apart_and_below_the_whole_training(min_share, eta):
+    rungs = Stopping(min_share=min_share, eta=eta).rungs
+    assert rungs[0] == min_share
+    assert rungs[-1] < 1.0 <= rungs[-1] * eta
+    for lower, upper in itertools.pairwise(rungs):
+        assert upper == pytest.approx(eta * lower)
 
 
 def test_a_grid_has_as_many_trials_as_configurations():
@@ -140,6 +162,7 @@ def test_every_space_can_be_written(space, parameters):
     raw["space"] = {name: raw_parameter(space.parameters[name]) for name in space.parameters}
     raw["parameters"] = parameters
     raw["search"] = {"sampler": "random" if space.parameters else "points"}
+    del raw["stopping"]  # no points are stopped early
     raw["search"]["points"] = [] if space.parameters else [{}]
     study = parse_study(dump_yaml(raw), "written")
     assert repr(study.space) == repr(space)

@@ -77,6 +77,17 @@ REFUSED = [
     ("budget.time", "0", "budget.time", "got 0"),
     ("budget.time", "10 days", "budget.time", "'10 days'"),
     ("budget.time", "true", "budget.time", "got True"),
+    # stopping
+    ("stopping.min_share", "0", "stopping.min_share", "got 0.0"),
+    ("stopping.min_share", "1", "stopping.min_share", "between 0 and 1"),
+    ("stopping.eta", "1", "stopping.eta", "at least 2, got 1"),
+    ("stopping.eta", "2.5", "stopping.eta", "got 2.5"),
+    ("stopping.min_trials", "0", "stopping.min_trials", "got 0"),
+    ("stopping.kind", "hyperband", "stopping.kind", "got 'hyperband'"),
+    ("stopping.grace", "1", "stopping.grace", "is not known"),
+    ("stopping", "true", "stopping", "must be a mapping"),
+    ("budget.epochs", "1", "stopping", "nothing to save"),
+    # seeds
     ("seeds.confirm", "[1, 1]", "seeds.confirm", "repeats"),
     ("seeds.confirm", "[]", "seeds.confirm", "is empty"),
     ("seeds.trial", "-1", "seeds.trial", "got -1"),
@@ -119,6 +130,13 @@ def test_epochs_come_from_one_place():
         raw["budget"]["epochs"] = 4
         with pytest.raises(StudyError, match=f"{place}: epochs are also set by budget.epochs = 4"):
             parse_study(dump_yaml(raw), "my.yaml")
+
+
+def test_listed_points_are_not_stopped_early():
+    raw = load_yaml(EXAMPLE, "example.yaml")
+    raw["search"] = {"sampler": "points", "points": [{"method": "vanilla", "width": 2}]}
+    with pytest.raises(StudyError, match="stopping: would leave listed points without result"):
+        parse_study(dump_yaml(raw), "my.yaml")
 
 
 def test_all_wrong_fields_are_named_at_once():

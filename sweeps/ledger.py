@@ -22,13 +22,14 @@ from kdtasks.errors import DataError
 from search_spaces.space import Space
 from search_spaces.study import Study, parse_study
 from search_spaces.to_optuna import suggest
-from sweeps.records import JobRecord, TrialRecord, TrialState
+from sweeps.records import JobRecord, RungEntry, Stop, TrialRecord, TrialState
 
 # Attributes of trials and of the study in the journal.
 PARAMS, CONFIG, METRICS = "params", "config", "metrics"
 REASON, TRACEBACK = "reason", "traceback"
 DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
 STARTED_MS = "started_ms"
+RUNGS, TRAINED = "rungs", "trained"
 STUDY_TEXT, JOB = "study", "job:"
 
 
@@ -48,6 +49,8 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         config=attrs.get(CONFIG, {}),
         violations=dict(trial.constraints),
         interrupted=attrs.get(INTERRUPTED, False),
+        rungs=tuple(RungEntry(**entry) for entry in attrs.get(RUNGS, ())),
+        trained=tuple(attrs[TRAINED]) if TRAINED in attrs else None,
         started_ms=attrs.get(STARTED_MS),
         ended_ms=_epoch_ms(trial.datetime_complete),
     )
@@ -151,6 +154,20 @@ class Ledger:
             trial.set_constraint(name, violation)
         trial.set_user_attr(METRICS, dict(metrics))
         self._study.tell(trial, list(values))
+
+    def at_rungs(self, number: int, entries: Sequence[RungEntry]) -> None:
+        """Note what an open trial had come to at all its rungs, in place of what was noted."""
+        self._asked[number].set_user_attr(RUNGS, [asdict(entry) for entry in entries])
+
+    def prune(self, number: int, stop: Stop) -> None:
+        """Close a trial that was stopped early; its numbers are never told as results."""
+        trial = self._asked.pop(number)
+        for name, violation in stop.violations.items():
+            trial.set_constraint(name, violation)
+        trial.set_user_attr(REASON, stop.reason)
+        trial.set_user_attr(METRICS, dict(stop.metrics))
+        trial.set_user_attr(TRAINED, [stop.epoch, stop.epochs])
+        self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
         """Close a trial that failed, for ``reason``, with further attributes."""

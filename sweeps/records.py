@@ -36,6 +36,25 @@ class RungEntry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """Why and where a trial is stopped early.
+
+    Attributes:
+        reason: In one line.
+        epoch: Epochs done; 0 if it never began.
+        epochs: Epochs planned; 0 if it never began.
+        metrics: Numbers known by now.
+        violations: By how much each constraint is missed whose metric training cannot change.
+    """
+
+    reason: str
+    epoch: int = 0
+    epochs: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    violations: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
     """One trial as the ledger knows it.
 

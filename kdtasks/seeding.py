@@ -1,14 +1,20 @@
-"""Randomness is passed, never taken: every purpose of a trial gets its own generator."""
+"""Randomness is passed, never taken: every purpose of a trial gets its own generator.
+
+torch, which takes seconds to import, comes in only with those who ask for something of torch: the
+process that conducts a trial must be up before it can start those that train.
+"""
 
 import zlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch import nn
 
-M = TypeVar("M", bound=nn.Module)
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+M = TypeVar("M", bound="nn.Module")
 
 
 def seed_for(seed: int, purpose: str) -> int:
@@ -22,8 +28,10 @@ def numpy_generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng(seed_for(seed, purpose))
 
 
-def torch_generator(seed: int, purpose: str) -> torch.Generator:
+def torch_generator(seed: int, purpose: str) -> "torch.Generator":
     """Return a CPU torch generator for one purpose of a trial."""
+    import torch
+
     return torch.Generator().manual_seed(seed_for(seed, purpose))
 
 
@@ -32,6 +40,8 @@ def initialised(seed: int, purpose: str, make: Callable[[], M]) -> M:
 
     torch's layers draw their weights from the global generator only; it is put back afterwards.
     """
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, purpose))
         return make()

@@ -4,7 +4,7 @@ Everything that MLflow shows can be written again from here.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from kdtasks.config import Params, Value
@@ -22,6 +21,8 @@ from kdtasks.errors import DataError
 from search_spaces.space import Space
 from search_spaces.study import Study, parse_study
 from search_spaces.to_optuna import suggest
+from sweeps.journal import Journal, damage
+from sweeps.milestones import Milestones
 from sweeps.records import JobRecord, RungEntry, Stop, TrialRecord, TrialState
 
 # Attributes of trials and of the study in the journal.
@@ -30,11 +31,28 @@ REASON, TRACEBACK = "reason", "traceback"
 DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
 STARTED_MS = "started_ms"
 RUNGS, TRAINED = "rungs", "trained"
+POINT, RETRY_OF = "point", "retry_of"
 STUDY_TEXT, JOB = "study", "job:"
+
+FIXED = "fixed_params"
+"""Optuna's own attribute of a trial that waits: the parameters that are given."""
+GENERATION = "generation"
+"""End of the names under which genetic samplers keep the generation of a trial."""
 
 
 def _epoch_ms(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def _is_interrupted(trial: FrozenTrial) -> bool:
+    return bool(trial.user_attrs.get(INTERRUPTED, False))
+
+
+def _all_params(trial: FrozenTrial) -> Params | None:
+    """Return the searched parameters; None if the driver died before they were all drawn."""
+    given = trial.system_attrs.get(FIXED) if RETRY_OF in trial.user_attrs else None
+    params: Params | None = trial.user_attrs.get(PARAMS, given)
+    return params
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:
@@ -65,14 +83,19 @@ class Ledger:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
+        self.milestones = Milestones(study)
+        """How far the sweep has come beside its trials."""
         self._asked: dict[int, optuna.Trial] = {}
+        self._sampler_of: Callable[[int], BaseSampler] = lambda seed: RandomSampler(seed)
 
     @classmethod
     def create(cls, path: Path, study: Study) -> "Ledger":
-        """Start the journal of a new sweep."""
+        """Start the journal of a new sweep; it is there whole or not at all."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        partial = path.with_name(f".{path.name}.part")
+        partial.unlink(missing_ok=True)
         created = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
+            storage=JournalStorage(Journal(partial)),
             study_name=study.name,
             directions=[objective.direction for objective in study.objectives],
         )
@@ -80,7 +103,8 @@ class Ledger:
             warnings.simplefilter("ignore", ExperimentalWarning)
             created.set_metric_names([objective.metric for objective in study.objectives])
         created.set_user_attr(STUDY_TEXT, study.text)
-        return cls(created)
+        partial.replace(path)
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> "Ledger":
@@ -93,41 +117,134 @@ class Ledger:
             raise DataError(f"{path} does not exist; is its folder that of a sweep?")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            storage = JournalStorage(JournalFileBackend(str(path)))
-            return cls(optuna.load_study(study_name=None, storage=storage))
-        except (KeyError, ValueError, TypeError, AssertionError) as error:
+            study = optuna.load_study(study_name=None, storage=JournalStorage(Journal(path)))
+            parse_study(study.user_attrs[STUDY_TEXT], source=path.name)
+        except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             # what Optuna raises depends on where the damage is
-            problem = f"{type(error).__name__}: {error}"
-            raise DataError(f"{path} is damaged or no journal of a sweep: {problem}") from error
+            raise damage(path, error) from error
+        return cls(study)
 
-    def use(self, sampler: BaseSampler) -> None:
-        """Let ``sampler`` make the suggestions; the journal does not remember it."""
-        self._study.sampler = sampler
+    def use(self, sampler_of: Callable[[int], BaseSampler]) -> None:
+        """Let a sampler make the suggestions; the journal does not remember it.
+
+        Args:
+            sampler_of: Makes a sampler for one suggestion from how many came before it. A
+                suggestion then depends on nothing that ends with this process.
+        """
+        self._sampler_of = sampler_of
 
     @property
     def study(self) -> Study:
         """The study as it was resolved when the sweep began."""
         return parse_study(self._study.user_attrs[STUDY_TEXT], source="journal")
 
-    def ask(self, space: Space, fixed: Params | None = None) -> tuple[int, dict[str, Value]]:
+    def extend(self, study: Study) -> None:
+        """Go on with ``study``, which differs in its budget."""
+        self._study.set_user_attr(STUDY_TEXT, study.text)
+
+    def ask(
+        self, space: Space, fixed: Params | None = None, point: int | None = None
+    ) -> tuple[int, dict[str, Value]]:
         """Open a trial and return its number and the searched parameters.
+
+        Trials that wait, for their driver was killed, come first and with what was given then.
 
         Args:
             space: What the sampler may choose.
             fixed: Parameters that are given; the sampler chooses the rest of the active ones.
+            point: Which of the study's points these are.
         """
         if fixed is not None:
-            self._study.enqueue_trial(dict(fixed))
+            attrs = {} if point is None else {POINT: point}
+            self._study.enqueue_trial(dict(fixed), user_attrs=attrs)
+        fixed = self._prepare()
         with warnings.catch_warnings():
             # A sampler that meets a conditional parameter for the first time draws it at random and
             # says so each time; so it is meant.
             warnings.simplefilter("ignore", UserWarning)
             trial = self._study.ask()
             params = suggest(trial, space)
-        params = {**(fixed or {}), **params}
+        params = {**fixed, **params}
         trial.set_user_attr(PARAMS, params)
         self._asked[trial.number] = trial
         return trial.number, params
+
+    def _prepare(self) -> dict[str, Value]:
+        """Make the sampler of the next trial; return the parameters that are given to it."""
+        waiting = next(self._waiting(), None)
+        trials = self._study.get_trials(deepcopy=False)
+        before = trials if waiting is None else trials[: waiting.number]
+        if waiting is not None and RETRY_OF in waiting.user_attrs:
+            # its parameters are all given: a sampler that counts its suggestions must not be asked
+            self._study.sampler = RandomSampler(seed=0)
+        else:
+            self._study.sampler = self._sampler_of(sum(not _is_interrupted(t) for t in before))
+        return {} if waiting is None else dict(waiting.system_attrs.get(FIXED, {}))
+
+    def _waiting(self) -> Iterator[FrozenTrial]:
+        states = (optuna.trial.TrialState.WAITING,)
+        return iter(self._study.get_trials(deepcopy=False, states=states))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the next trial is one that was interrupted, or left by a killed driver."""
+        return next(self._waiting(), None) is not None
+
+    def recover(self) -> int:
+        """Close trials whose driver is gone, and let all that were interrupted wait to run again.
+
+        Returns:
+            How many wait.
+        """
+        trials = self._study.get_trials(deepcopy=False)
+        retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
+        done = [trial.user_attrs.get(PARAMS) for trial in trials if trial.values is not None]
+        running = optuna.trial.TrialState.RUNNING
+        for trial in trials:
+            params = _all_params(trial)
+            left = trial.state is running and trial.number not in self._asked
+            again = left or _is_interrupted(trial)
+            # First the new trial, then the old one's end: a crash in between loses neither. One
+            # without parameters never was; the sampler will suggest the same once more.
+            if again and params is not None and trial.number not in retried and params not in done:
+                self._retry(trial, params)
+            if left:
+                self._asked[trial.number] = optuna.trial.Trial(self._study, trial._trial_id)
+                self.fail(trial.number, "its driver was killed while it ran", {INTERRUPTED: True})
+        return sum(1 for _ in self._waiting())
+
+    def _retry(self, trial: FrozenTrial, params: Params) -> None:
+        attrs: dict[str, Any] = {RETRY_OF: trial.number}
+        if POINT in trial.user_attrs:
+            attrs[POINT] = trial.user_attrs[POINT]
+        kept = {key: value for key, value in trial.system_attrs.items() if key.endswith(GENERATION)}
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.WAITING,
+                system_attrs={**kept, FIXED: dict(params)},
+                user_attrs=attrs,
+            )
+        )
+
+    def points_taken(self) -> set[int]:
+        """Return which of the study's points were asked for."""
+        trials = self._study.get_trials(deepcopy=False)
+        return {
+            trial.user_attrs[POINT]
+            for trial in trials
+            if POINT in trial.user_attrs and not _is_interrupted(trial)
+        }
+
+    def repeats(self) -> int:
+        """Return how many of the sampler's last suggestions in a row repeated configurations."""
+        count = 0
+        for trial in reversed(self._study.get_trials(deepcopy=False)):
+            attrs = trial.user_attrs
+            if not _is_interrupted(trial):
+                if not attrs.get(DUPLICATE, False) or POINT in attrs:
+                    break
+                count += 1
+        return count
 
     def start(self, number: int, config: Params, started_ms: int) -> None:
         """Note that a trial got its slot, and all that its task is given."""
@@ -149,11 +266,12 @@ class Ledger:
             metrics: All its numbers.
             violations: By how much each constraint is missed; at most 0 is feasible.
         """
-        trial = self._asked.pop(number)
+        trial = self._asked[number]
         for name, violation in violations.items():
             trial.set_constraint(name, violation)
         trial.set_user_attr(METRICS, dict(metrics))
         self._study.tell(trial, list(values))
+        del self._asked[number]  # not before: it is open if it could not be written
 
     def at_rungs(self, number: int, entries: Sequence[RungEntry]) -> None:
         """Note what an open trial had come to at all its rungs, in place of what was noted."""
@@ -161,7 +279,7 @@ class Ledger:
 
     def prune(self, number: int, stop: Stop) -> None:
         """Close a trial that was stopped early; its numbers are never told as results."""
-        trial = self._asked.pop(number)
+        trial = self._asked[number]
         for name, violation in stop.violations.items():
             trial.set_constraint(name, violation)
         trial.set_user_attr(REASON, stop.reason)
@@ -171,10 +289,11 @@ class Ledger:
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
         """Close a trial that failed, for ``reason``, with further attributes."""
-        trial = self._asked.pop(number)
+        trial = self._asked[number]
         for name, value in {REASON: reason, **(attrs or {})}.items():
             trial.set_user_attr(name, value)
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        del self._asked[number]
 
     def reject_duplicate(self, number: int, config: Params) -> None:
         """Close a trial whose configuration is known; it is never run and costs no budget."""

@@ -60,22 +60,25 @@ class Proposals:
         self._task = task
         self._ledger = ledger
         self._clock = clock
-        self._started_s = clock.elapsed_s()
-        trials = [trial for trial in ledger.trials() if not trial.duplicate]
+        everything = ledger.trials()
+        self._started_s = clock.elapsed_s() - ledger.milestones.searched_s(everything)
+        trials = [trial for trial in everything if not trial.duplicate and not trial.interrupted]
         self._spent = sum(trial.state is not TrialState.WAITING for trial in trials)
         self._seen = {fingerprint(trial.config) for trial in trials if trial.config}
-        self._refused: set[str] = set()
+        failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+        self._refused = {fingerprint(trial.params) for trial in failed if not trial.config}
         self.refused: list[tuple[int, str]] = []
         """Trials that the task refused since this list was last emptied: number and reason."""
-        self._points = iter(study.search.points)
+        taken = ledger.points_taken()
+        points = enumerate(study.search.points)
+        self._points = iter([entry for entry in points if entry[0] not in taken])
+        self._repeats = ledger.repeats()
         # Points alone leave nothing to a sampler: what they do not set has the task's default.
         alone = study.search.sampler == "points"
         self._space = Space({}) if alone else study.space
         self._grid: Iterator[Params] = iter(())
         if study.search.sampler == "grid":
             self._grid = study.space.enumerate()
-        seed = [study.seeds.search, self._spent]
-        self._rng = np.random.default_rng(np.random.SeedSequence(seed))
         self.ended = ""
         """Why there are no more proposals; empty as long as there may be."""
 
@@ -106,19 +109,30 @@ class Proposals:
 
     def _propose(self) -> Proposal | None:
         """Return a new configuration, or None if there is none; without config it failed."""
-        for point in self._points:
-            if (proposal := self._ask(point)) is not None:
-                return proposal
+        if (proposal := self._given()) is not None:
+            return proposal
         if self._study.search.sampler == "points":
             return None
         if self._study.search.sampler == "grid":
             return self._first_new(self._grid)
-        for _ in range(MAX_REPEATS):
+        # a resumed search goes on where repeats had led the one before
+        for repeats in range(self._repeats, MAX_REPEATS):
+            self._repeats = 0
+            if repeats and self._listable():
+                return self._first_new(self._unseen())
             if (proposal := self._ask(None)) is not None:
                 return proposal
-            if self._listable():
-                return self._first_new(self._unseen())
         self.ended = f"the last {MAX_REPEATS} suggestions repeated known configurations"
+        return None
+
+    def _given(self) -> Proposal | None:
+        """Return a configuration that was left by an earlier driver, or a point of the study."""
+        while self._ledger.waiting:
+            if (proposal := self._ask(None)) is not None:
+                return proposal
+        for index, point in self._points:
+            if (proposal := self._ask(point, index)) is not None:
+                return proposal
         return None
 
     def _first_new(self, candidates: Iterator[Params]) -> Proposal | None:
@@ -135,7 +149,8 @@ class Proposals:
 
     def _unseen(self) -> Iterator[Params]:
         whole = list(self._study.space.enumerate())
-        return (whole[index] for index in self._rng.permutation(len(whole)))
+        rng = np.random.default_rng([self._study.seeds.search, self._spent])
+        return (whole[index] for index in rng.permutation(len(whole)))
 
     def _known(self, searched: Params) -> bool:
         try:
@@ -144,9 +159,9 @@ class Proposals:
             return fingerprint(searched) in self._refused
         return fingerprint(config) in self._seen
 
-    def _ask(self, fixed: Params | None) -> Proposal | None:
+    def _ask(self, fixed: Params | None, point: int | None = None) -> Proposal | None:
         """Open a trial; close it again and return None if its configuration is known."""
-        number, params = self._ledger.ask(self._space, fixed)
+        number, params = self._ledger.ask(self._space, fixed, point)
         try:
             config = self._task.complete(task_params(self._study, params))
         except ConfigError as error:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class _Run:
         budget = self.study.budget
         self.display.search_started(budget.trials, budget.time_s, self.seats.slots)
         ledger = self.books.ledger
-        ledger.use(make_sampler(self.study, len(ledger.trials())))
+        ledger.use(partial(make_sampler, self.study))
         session = SearchSession(
             study=self.study,
             task=self.plan.task,

@@ -31,15 +31,20 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "points": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 
+COUNTING = ("qmc",)
+"""Samplers of one sequence, in which the ledger counts: all their suggestions need one seed."""
+
 
 def make_sampler(study: Study, known: int) -> BaseSampler:
-    """Return the study's sampler.
+    """Return the study's sampler for one suggestion.
 
     Args:
         study: The study.
-        known: Trials in the ledger. The seed follows from it too, for with the same seed after a
-            resume the same points would be suggested again.
+        known: Suggestions before this one. The seed follows from it, so that a resumed search
+            neither repeats points nor suggests others than one that was never interrupted.
     """
+    if study.search.sampler in COUNTING:
+        known = 0
     seed = np.random.SeedSequence([study.seeds.search, known]).generate_state(1)[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -67,8 +72,12 @@ class SessionSearcher(_DriverOnly, Searcher):
         super().__init__(metric=None, mode=None)
         self._session = session
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        assignment = self._session.assign(trial_id)
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        try:
+            assignment = self._session.assign(trial_id)
+        except Exception as fault:  # noqa: BLE001 - raised again by the callback, between two steps
+            self._session.fault = fault
+            return None
         if assignment is None:
             return str(Searcher.FINISHED)
         return {ASSIGNMENT: assignment}

@@ -35,7 +35,7 @@ DOORS = {
         "sweeps.ray_pool",
         "sweeps.nodes.ray_actors",
     ),
-    "optuna": ("sweeps.search", "sweeps.ledger", "search_spaces.to_optuna"),
+    "optuna": ("sweeps.search", "sweeps.ledger", "sweeps.journal", "search_spaces.to_optuna"),
     "mlflow": ("sweeps.tracking", "analysis.frames"),
     "sionna": ("kdtasks.scenarios.",),
     "h5py": ("kdtasks.scenarios.",),

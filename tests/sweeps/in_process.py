@@ -101,7 +101,7 @@ class Engine:
         self.clock = ManualClock()
         self.tracker = MemoryTracker()
         self.ledger = Ledger.create(self.folder.journal, self.study)
-        self.ledger.use(make_sampler(self.study, 0))
+        self.ledger.use(partial(make_sampler, self.study))
         self.books = Books(self.study, self.ledger, self.tracker, self.clock, self.display)
         self.pool = LocalPool()
         cache = self.folder.scenarios

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sweeps.search import make_sampler
 def open_proposals(study: Study, folder: Path, clock: ManualClock | None = None) -> Proposals:
     folder.mkdir(exist_ok=True)
     ledger = Ledger.create(folder / "journal.log", study)
-    ledger.use(make_sampler(study, len(ledger.trials())))
+    ledger.use(partial(make_sampler, study))
     return Proposals(study, ToyTask(), ledger, clock or ManualClock())
 
 

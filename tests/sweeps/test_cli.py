@@ -90,6 +90,7 @@ def test_help_loads_nothing_slow():
         (["run", "csi-feedback", "--set", "budget.trails=3"], "did you mean 'trials'?"),
         (["run", "csi-feedback", "--set", "budget"], "budget"),
         (["run", "csi-feedback", "--slots", "x"], "see kdsweep run --help"),
+        (["run", "csi-feedback", "--transport", "pigeon"], "'ray', 'inprocess'"),
         (["run"], "Missing argument 'STUDY'"),
         (["front", "nothing"], "no sweep 'nothing'"),
         (["report", "nothing"], "no sweep 'nothing'"),
@@ -112,6 +113,25 @@ def test_what_is_the_users_to_mend_is_told_in_one_line(
     assert err.count("\n") == 1
     assert hint in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--actors", "4096"], "actors must lie in"),
+        (["--slots", "4096"], "lower slots to"),
+        (["--transport", "inprocess", "--actors", "1"], "leave actors out"),
+    ],
+)
+def test_a_trial_that_cannot_fit_is_refused_before_anything_starts(
+    arguments, hint, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.yaml").write_text(toy_study().text)
+    code, _, err = kdsweep(capsys, "run", "toy.yaml", *arguments)
+    assert code == 2
+    assert hint in err
+    assert [path.name for path in tmp_path.iterdir()] == ["toy.yaml"]
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -142,9 +142,10 @@ def _log_ratio(ours: Values, theirs: Values, unit: str) -> Interval | None:
         return None
     if all(ours[seed] == theirs[seed] for seed in shared):
         return Interval(0.0, 0.0 if len(shared) > 1 else None, len(shared))
-    if any(ours[seed] * theirs[seed] <= 0.0 for seed in shared):
+    differing = [seed for seed in shared if ours[seed] != theirs[seed]]
+    if any(ours[seed] * theirs[seed] <= 0.0 for seed in differing):
         return Interval(math.inf, None, len(shared))
+    logs = {seed: math.log(abs(ours[seed]) / abs(theirs[seed])) for seed in differing}
     return paired_difference(
-        {seed: math.log(abs(ours[seed])) for seed in shared},
-        {seed: math.log(abs(theirs[seed])) for seed in shared},
+        {seed: logs.get(seed, 0.0) for seed in shared}, dict.fromkeys(shared, 0.0)
     )

@@ -27,7 +27,10 @@ TR 38.843 training Type 1), or samples with what the teacher says of them (train
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shares:
-    """Which samples of a split belong to whom; no sample belongs to two nodes.
+    """Which samples of a split belong to whom.
+
+    No training sample belongs to two nodes. The other splits show the distributions on which nodes
+    are judged: what the server could have seen, and what each edge does see.
 
     Attributes:
         server: The global data, as old and as incomplete as the parameters say.
@@ -48,11 +51,13 @@ class Work:
         core_seconds: Measured CPU time [s].
         peak_bytes: Memory of training: weights, gradients, Adam's two moments, activations of one
             batch, and whatever else has to be held (a teacher) [B]. 0 if nothing was trained.
+        teacher_samples: Samples that a teacher was run on.
     """
 
     flops: float = 0.0
     core_seconds: float = 0.0
     peak_bytes: float = 0.0
+    teacher_samples: int = 0
 
     def __add__(self, other: "Work") -> "Work":
         """Do one after the other: costs add up, memory is used again."""
@@ -60,6 +65,7 @@ class Work:
             flops=self.flops + other.flops,
             core_seconds=self.core_seconds + other.core_seconds,
             peak_bytes=max(self.peak_bytes, other.peak_bytes),
+            teacher_samples=self.teacher_samples + other.teacher_samples,
         )
 
 
@@ -72,13 +78,14 @@ class Learnt:
         work: Its cost.
         server_part_moved: Whether the part that belongs at the server was trained here, so that it
             must be sent there before the student can be used.
-        metrics: What the method reports about its own training.
+        teacher_outputs: What the teacher says of all samples, as far as it was asked, so that it
+            need not be asked again.
     """
 
     weights: Arrays
     work: Work
     server_part_moved: bool
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    teacher_outputs: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -277,7 +284,8 @@ class CollaborativeTask(KDTask):
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         """Return statistics of ``samples``, from which `synthesise` makes others to rehearse with.
 
-        No sample can be read from them.
+        They are moments over all samples; that no single one can be told from them is true only of
+        many more samples than moments.
         """
 
     @abstractmethod

@@ -13,6 +13,10 @@ from kdtasks.task import MetricInfo
 TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
 
 
+MIXED_RESOURCES = (1.0, 0.5, 0.25)
+"""Shares of speed and memory that edges of mixed resources have in turn."""
+
+
 class NetworkSettings(BaseModel):
     """A deployment. Fields without effect on the chosen topology hold their defaults."""
 
@@ -50,6 +54,10 @@ class NetworkSettings(BaseModel):
     edge_gflops: float = Field(5.0, gt=0, description="speed of an edge node [GFLOP/s]")
     server_gflops: float = Field(500.0, gt=0)
     edge_memory_mb: float = Field(0.0, ge=0, description="for training; 0: no limit")
+    edge_resources: Literal["same", "mixed"] = Field(
+        "same",
+        description="mixed: edges have 1, 1/2, 1/4 of edge_gflops and edge_memory_mb in turn",
+    )
 
     @property
     def networked(self) -> bool:
@@ -60,6 +68,12 @@ class NetworkSettings(BaseModel):
     def edges(self) -> tuple[str, ...]:
         """Names of the edge nodes."""
         return tuple(f"edge-{index}" for index in range(self.num_edges))
+
+    def resource_share(self, edge: int) -> float:
+        """Return what an edge has of ``edge_gflops`` and ``edge_memory_mb``."""
+        return (
+            MIXED_RESOURCES[edge % len(MIXED_RESOURCES)] if self.edge_resources == "mixed" else 1.0
+        )
 
     @classmethod
     def of(cls, params: Params) -> Self:
@@ -83,6 +97,7 @@ ALWAYS = (
     "edge_gflops",
     "server_gflops",
     "edge_memory_mb",
+    "edge_resources",
 )
 """Parameters of every network."""
 
@@ -158,6 +173,6 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "server_train_gflop": _less("GFLOP", "operations of training at the server"),
     "raw_samples_up": _less("", "local samples that have left an edge"),
     "raw_bytes_up": _less("B", "their bytes, as they are measured by the edge, 32-bit floats"),
-    "rejected_messages": _less("", "messages that a node refused"),
+    "teacher_forward_samples": _less("", "samples that a teacher was run on in the trial"),
 }
 """What a deployment costs; reported by `sweeps.nodes.conductor` for every topology but ``none``."""

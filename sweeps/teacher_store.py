@@ -19,7 +19,7 @@ from kdtasks.errors import DataError
 from kdtasks.task import Arrays, TeacherArtifact
 
 WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
-FORMAT = 1
+FORMAT = 2
 """Layout of an entry; another one is not read."""
 
 

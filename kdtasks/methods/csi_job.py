@@ -56,6 +56,11 @@ class Teacher:
         self._outputs_N2AC = self._completed(self._outputs_N2AC, self.autoencoder, pictures_N2AC)
         return self._outputs_N2AC[index_B]
 
+    def said(self) -> dict[str, Tensor]:
+        """Return all outputs that are known by now: ``codewords``, ``pictures``."""
+        known = {"codewords": self._codewords_NM, "pictures": self._outputs_N2AC}
+        return {name: tensor for name, tensor in known.items() if tensor is not None}
+
     def _completed(self, known: Tensor | None, network: nn.Module, pictures_N2AC: Tensor) -> Tensor:
         start = 0 if known is None else len(known)
         missing = len(pictures_N2AC) - start

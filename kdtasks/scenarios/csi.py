@@ -150,5 +150,9 @@ def strongest_beam(picture_N2AC: NDArray[np.floating]) -> NDArray[np.int64]:
     Args:
         picture_N2AC: Pictures, zero at 0.5.
     """
-    power_NA = np.square(np.asarray(picture_N2AC, np.float64) - 0.5).sum(axis=(1, 3))
-    return np.asarray(power_NA.argmax(axis=1), np.int64)
+    beams_N = np.empty(len(picture_N2AC), np.int64)
+    for start in range(0, len(beams_N), 1000):  # bounds the memory of a large data set
+        part = slice(start, start + 1000)
+        power_NA = np.square(np.asarray(picture_N2AC[part], np.float64) - 0.5).sum(axis=(1, 3))
+        beams_N[part] = power_NA.argmax(axis=1)
+    return beams_N

@@ -125,12 +125,12 @@ class CsiCollaboration(CollaborativeTask):
         job = student_job(settings, pictures, None, frozen, server_part=server_part, who=who)
         trained = yield from METHODS[settings.method](job)
         spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
-        ran = {"teacher_forward_samples": float(frozen.forward_samples)} if frozen else {}
+        said = {} if frozen is None else frozen.said()
         return Learnt(
             weights=state_arrays(trained.autoencoder),
             work=work_of(settings, trained.stints, spent, settings.batch_size, frozen),
             server_part_moved=any(stint.decoder == 3 for stint in trained.stints),
-            metrics={**trained.metrics, **ran},
+            teacher_outputs={name: tensor.numpy() for name, tensor in said.items()},
         )
 
     def train_on(
@@ -161,7 +161,6 @@ class CsiCollaboration(CollaborativeTask):
             weights=state_arrays(trained.autoencoder),
             work=work_of(settings, trained.stints, spent, settings.batch_size),
             server_part_moved=stage.server_part,
-            metrics=trained.metrics,
         )
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
@@ -184,7 +183,11 @@ class CsiCollaboration(CollaborativeTask):
         frozen, pictures = frozen_teacher(settings, teacher), as_tensor(samples["pictures"])
         codewords = frozen.codewords(pictures, torch.arange(len(pictures))).numpy()
         flops = frozen.forward_samples * forward_flops(settings, "teacher encoder")
-        work = Work(flops=float(flops), core_seconds=frozen.core_seconds)
+        work = Work(
+            flops=float(flops),
+            core_seconds=frozen.core_seconds,
+            teacher_samples=frozen.forward_samples,
+        )
         return {"codewords": codewords}, work
 
     def learn_pairs(
@@ -208,7 +211,6 @@ class CsiCollaboration(CollaborativeTask):
             weights=state_arrays(encoder, "encoder."),
             work=work_of(settings, stints, spent, settings.batch_size),
             server_part_moved=False,
-            metrics={"distill_core_seconds": spent},
         )
 
     def answer_pairs(
@@ -252,7 +254,6 @@ class CsiCollaboration(CollaborativeTask):
             weights=state_arrays(decoder, "decoder."),
             work=work_of(settings, stints, spent, settings.batch_size),
             server_part_moved=True,
-            metrics={"finetune_core_seconds": spent},
         )
 
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:

@@ -23,6 +23,8 @@ def deployment_scores(
     ``forgetting_db`` is what the server's distribution has lost by training at the edges: positive
     if students are now worse on it than when they were received.
 
+    ``judged_edges`` counts the edges that have samples to be judged on; means are over these.
+
     Args:
         edges: The settings of each edge's student.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
@@ -31,7 +33,11 @@ def deployment_scores(
     judge = _Judge(edges)
     students = [nodes[f"edge-{edge}"] for edge in range(len(edges))]
     own = judge.each(students, shares.edges)
-    found = {"nmse_db": _mean_db(own), "worst_edge_nmse_db": _decibel(max(own))}
+    found = {
+        "nmse_db": _mean_db(own),
+        "worst_edge_nmse_db": _decibel(max(own)),
+        "judged_edges": float(len(own)),
+    }
     names = [f"received-{edge}" for edge in range(len(edges))]
     received = [nodes[name] for name in names if name in nodes]
     complete = len(received) == len(edges)

@@ -39,6 +39,7 @@ from kdtasks.task import (
 from kdtasks.tasks.csi_collaboration import CsiCollaboration
 from kdtasks.tasks.csi_families import families
 from kdtasks.tasks.csi_parts import (
+    check_place,
     first_data,
     make_decoder,
     make_encoder,
@@ -60,7 +61,7 @@ from kdtasks.tasks.csi_work import check_memory
 from kdtasks.tensors import as_tensor, state_arrays
 from kdtasks.training import run_frozen
 
-TEACHER_RECIPE = 1
+TEACHER_RECIPE = 2
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
 
 PICTURES = ("pictures", "second_pictures")
@@ -81,6 +82,11 @@ class CsiFeedback(CsiCollaboration):
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_nmse_db": _down("dB", "NMSE on the validation split, Cui et al., eq. (12)"),
         "val_worst_edge_nmse_db": _down("dB", "NMSE at the worst edge, on its own distribution"),
+        "val_judged_edges": MetricInfo(
+            unit="",
+            direction="maximize",
+            description="edges that have validation samples of their own; means are over these",
+        ),
         "val_server_nmse_db": _down("dB", "NMSE of edges' students on the server's distribution"),
         "val_received_nmse_db": _down("dB", "NMSE of students as edges received them"),
         "val_forgetting_db": _down(
@@ -96,7 +102,6 @@ class CsiFeedback(CsiCollaboration):
         "distill_core_seconds": _down("s", "of which distillation or training from scratch"),
         "finetune_core_seconds": _down("s", "of which fine-tuning"),
         "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
-        "teacher_forward_samples": _down("", "training samples that a trial ran the teacher on"),
         **NETWORK_METRICS,
     }
     resource_parameters = SERVER_DATA | frozenset(CsiSettings.model_fields) - {
@@ -121,6 +126,7 @@ class CsiFeedback(CsiCollaboration):
         if settings.second_scenario:
             second_data(settings)
         done = completed(settings)
+        check_place(settings)
         if settings.edge_memory_mb > 0.0:
             check_memory(settings, families(settings, done))
         return done

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 from torch import nn
 
+from kdtasks.errors import ConfigError
 from kdtasks.methods.csi_job import Plan
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.models.crnet_decoder import CRNetDecoder
 from kdtasks.models.crnet_encoder import CRNetEncoder
 from kdtasks.models.light_encoder import LightEncoder
 from kdtasks.scenarios.csi_data import CsiData
+from kdtasks.scenarios.csi_sites import CSI_SITES
 from kdtasks.task import Arrays
 from kdtasks.tasks.csi_settings import CsiSettings
 from kdtasks.tensors import load_state
@@ -77,3 +79,25 @@ def restored(settings: CsiSettings, weights: Arrays, *, light: bool) -> Autoenco
     model = Autoencoder(make_encoder(settings, light=light), make_decoder(settings))
     load_state(model, weights)
     return model
+
+
+def check_place(settings: CsiSettings) -> None:
+    """Refuse to divide by angle what lies in one small area.
+
+    Raises:
+        ConfigError: Naming the parameter to change.
+    """
+    site = CSI_SITES.get(settings.scenario)
+    if not settings.networked or site is None or site.area is None:
+        return
+    if settings.partition == "area" and settings.partition_skew > 0.0 and settings.num_edges > 1:
+        raise ConfigError(
+            f"partition='area' deals out sectors of the whole cell, but the users of scenario "
+            f"{settings.scenario!r} are in one small area: take partition dirichlet"
+        )
+    if settings.server_coverage < 1.0:
+        raise ConfigError(
+            f"server_coverage={settings.server_coverage:g} is a share of the whole cell, but the "
+            f"users of scenario {settings.scenario!r} are in one small area: leave it at 1, or "
+            "take server_age"
+        )

@@ -9,6 +9,7 @@ from kdtasks.collaboration import Shares
 from kdtasks.errors import ConfigError
 from kdtasks.scenarios.csi import strongest_beam
 from kdtasks.scenarios.partition import by_area, by_dirichlet, covered, server_mask
+from kdtasks.seeding import numpy_generator
 from kdtasks.task import Arrays, SplitName, as_float32
 from kdtasks.tasks.csi_settings import CsiSettings
 
@@ -19,21 +20,23 @@ LEAST_TO_TRAIN = 2
 def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
     """Divide a split among server and edges by the same rule for every split.
 
-    The server has a random part of all samples, of which it keeps those of the region that it has
-    covered; edges have the rest. Only the training split is cut to ``edge_samples``, for more
-    samples to judge by cost an edge nothing. Splits go by squares of the site, so that a narrow
-    sector may have no square of the validation or test split: such a node is not judged on them.
+    The server has a random part of the training samples, of which it keeps those of the region that
+    it has covered; edges have the rest, at most ``edge_samples`` each. The other splits train
+    nothing: there the server is judged on all samples of its region, an edge on all of its own.
+    Splits go by squares of the site, so that a narrow sector may have no square of the validation
+    or test split: such an edge is not judged, and ``judged_edges`` says how many are.
 
     Raises:
-        ConfigError: If a node has too few samples to train on, no edge has samples to be judged on,
-            or the data have no positions to go by.
+        ConfigError: If a node has too few samples to train on, or the data have no positions to go
+            by.
     """
     server = server_share(settings, split, name)
-    owners, mine = _owners(settings, split), ~_at_server(settings, split)
+    owners = _owners(settings, split)
+    mine = ~_at_server(settings, split, name) if name == "train" else np.full(len(owners), True)
     limit = settings.edge_samples if name == "train" and settings.edge_samples else None
     edges = []
     for edge in range(settings.num_edges):
-        chosen = np.flatnonzero(mine & (owners == edge))[:limit]
+        chosen = _shuffled(settings, mine & (owners == edge))[:limit]
         if name == "train" and len(chosen) < LEAST_TO_TRAIN:
             raise ConfigError(
                 f"edge {edge} has {len(chosen)} training samples: lower num_edges="
@@ -41,11 +44,6 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
                 f"{settings.partition_skew:g}, or raise num_train={len(owners)} or edge_samples"
             )
         edges.append({"pictures": as_float32(split["pictures"][chosen])})
-    if not any(len(edge["pictures"]) for edge in edges):
-        raise ConfigError(
-            f"no edge has {name} samples to be judged on: lower server_share="
-            f"{settings.server_share:g} or raise num_{name}={len(owners)}"
-        )
     return Shares(server=server, edges=tuple(edges))
 
 
@@ -56,7 +54,7 @@ def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Array
         ConfigError: If there are too few to train on, or a coverage needs positions that the data
             do not have.
     """
-    mask = _at_server(settings, split)
+    mask = _at_server(settings, split, name)
     if settings.server_coverage < 1.0:
         mask &= covered(_positions(settings, split, "server_coverage"), settings.server_coverage)
     if name == "train" and mask.sum() < LEAST_TO_TRAIN:
@@ -65,11 +63,20 @@ def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Array
             f"{settings.server_share:g} or server_coverage={settings.server_coverage:g}"
         )
     source = "stale_pictures" if settings.server_age > 0.0 else "pictures"
-    return {"pictures": as_float32(split[source][mask])}
+    return {"pictures": as_float32(split[source][_shuffled(settings, mask)])}
 
 
-def _at_server(settings: CsiSettings, split: Arrays) -> NDArray[np.bool_]:
-    return server_mask(len(split["pictures"]), settings.server_share, seed=settings.data_seed)
+def _at_server(settings: CsiSettings, split: Arrays, name: SplitName) -> NDArray[np.bool_]:
+    count = len(split["pictures"])
+    if name != "train":
+        return np.full(count, True)
+    return server_mask(count, settings.server_share, seed=settings.data_seed)
+
+
+def _shuffled(settings: CsiSettings, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where a mask is true, in random order: neighbours of a file lie on one track."""
+    rng = numpy_generator(settings.data_seed, "order of a node's samples")
+    return rng.permutation(np.flatnonzero(mask))
 
 
 def _owners(settings: CsiSettings, split: Arrays) -> NDArray[np.int64]:

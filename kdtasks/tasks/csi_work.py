@@ -132,6 +132,7 @@ def work_of(
         flops=float(flops),
         core_seconds=core_seconds,
         peak_bytes=float(peak_bytes(settings, stints, batch_size, teacher=teacher is not None)),
+        teacher_samples=0 if teacher is None else teacher.forward_samples,
     )
 
 
@@ -173,12 +174,21 @@ def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
     """
     if settings.edge_memory_mb <= 0.0:
         return
-    need_mb = max(edge_bytes(edge) for edge in edges) / 1e6
-    if need_mb > settings.edge_memory_mb:
+    family_mb = [edge_bytes(edge) / 1e6 for edge in edges]
+    # edge k is of family k modulo their number; what it lacks most is named
+    lack = {
+        edge: family_mb[edge % len(family_mb)] / settings.resource_share(edge)
+        for edge in range(settings.num_edges)
+    }
+    edge = max(lack, key=lambda index: lack[index])
+    if lack[edge] > settings.edge_memory_mb:
+        has_mb = settings.edge_memory_mb * settings.resource_share(edge)
+        needs_mb = family_mb[edge % len(family_mb)]
         held = settings.topology == "decentralized" and settings.has_teacher
         raise ConfigError(
-            f"edge_memory_mb={settings.edge_memory_mb:g}: training at the edge takes "
-            f"{need_mb:.3g} MB with topology {settings.topology} and method {settings.method}"
+            f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and "
+            f"training there takes {needs_mb:.3g} MB with topology {settings.topology} and method "
+            f"{settings.method}"
             f"{', the teacher included' if held and not settings.sends_pairs else ''}: lower "
             f"batch_size={settings.batch_size}, decoder_width or encoder_width, or take topology "
             "centralized"

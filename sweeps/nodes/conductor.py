@@ -48,10 +48,9 @@ def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outc
         except StopIteration:
             break
     costs = _costs(transport.accounts, settings)
-    weights, rejected = yield from counter.count(_collect(transport, topology.scene.key, settings))
+    weights = yield from counter.count(_collect(transport, topology.scene.key, settings))
     judged = yield from transport.judge(weights)
-    metrics = {**judged, **costs, "rejected_messages": float(rejected)}
-    return Outcome(metrics=metrics, weights=weights)
+    return Outcome(metrics={**judged, **costs}, weights=weights)
 
 
 class _Counter:
@@ -85,21 +84,17 @@ def _check(parcels: Iterable[Parcel], key: str) -> None:
 
 def _collect(
     transport: Transport, key: str, settings: NetworkSettings
-) -> Generator[Report, None, tuple[dict[str, NDArray[Any]], int]]:
+) -> Generator[Report, None, dict[str, NDArray[Any]]]:
     """Put every edge's student together from what lies at the edge and at the server."""
     order = Message(kind=Kind.CONTROL, subject="collect", deployment=key)
     told = yield from transport.exchange(Parcel.pack(CONDUCTOR, [SERVER, *settings.edges], order))
     _check(told, key)
     parts: dict[str, dict[str, NDArray[Any]]] = {}
-    rejected = 0
     for message in _messages(told, key):
-        if message.subject == "count":
-            rejected += int(message.facts["rejected"])
-            continue
         edge = str(message.facts["edge"])
         node = edge.replace("edge-", "received-") if message.subject == "received" else edge
         parts.setdefault(node, {}).update(message.arrays)
-    return joined(parts), rejected
+    return joined(parts)
 
 
 def _messages(parcels: Sequence[Parcel], key: str) -> list[Message]:
@@ -117,4 +112,5 @@ def _costs(accounts: Accounts, settings: NetworkSettings) -> dict[str, float]:
         "edge_peak_bytes": max(work.peak_bytes for work in edges),
         "server_train_core_seconds": server.core_seconds,
         "server_train_gflop": server.flops / 1e9,
+        "teacher_forward_samples": float(sum(w.teacher_samples for w in accounts.work.values())),
     }

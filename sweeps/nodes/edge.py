@@ -1,14 +1,26 @@
 """An edge node: local data that stay with it, its own student, and what it received."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from kdtasks.collaboration import Guidance, Learnt, Stage
 from kdtasks.config import Params
 from kdtasks.task import Arrays, TeacherArtifact
 from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
-from sweeps.nodes.node import Deployment, Handler, Handling, Node, answer, nothing, take
+from sweeps.nodes.node import (
+    Deployment,
+    Handler,
+    Handlers,
+    Handling,
+    Node,
+    answer,
+    count_of,
+    nothing,
+    take,
+    take_about,
+    take_samples,
+    whole_number,
+    yes_or_no,
+)
 
 
 class EdgeNode(Node):
@@ -37,8 +49,8 @@ class EdgeNode(Node):
         self._proxy: Arrays = {}
         self._guidance: Guidance | None = None
 
-    def handlers(self) -> Mapping[tuple[Kind, str], Handler]:
-        control = {
+    def handlers(self) -> Handlers:
+        orders: dict[str, Handler] = {
             "train": self._train,
             "train-on-pairs": self._train_on_pairs,
             "ask-rehearsal": self._ask_rehearsal,
@@ -46,20 +58,20 @@ class EdgeNode(Node):
             "mutual-round": self._mutual_round,
             "self-round": self._self_round,
             "hand-in": self._hand_in,
-            "samples-wanted": self._upload,
             "collect": self._collect,
         }
         return {
-            **{(Kind.CONTROL, subject): handler for subject, handler in control.items()},
-            (Kind.MODEL, "student"): self._store_student,
-            (Kind.TEACHER, "teacher"): self._store_teacher,
-            (Kind.SAMPLES, "pairs"): self._store_pairs,
-            (Kind.OUTPUTS, "pairs"): self._store_knowledge,
-            (Kind.SAMPLES, "rehearsal"): self._store_rehearsal,
-            (Kind.OUTPUTS, "rehearsal"): self._store_rehearsal_said,
-            (Kind.FEATURES, "rehearsal"): self._store_statistics,
-            (Kind.SAMPLES, "proxy"): self._store_proxy,
-            (Kind.OUTPUTS, "blend"): self._store_blend,
+            **{("conductor", Kind.CONTROL, name): handler for name, handler in orders.items()},
+            ("server", Kind.CONTROL, "samples-wanted"): self._upload,
+            ("server", Kind.MODEL, "student"): self._store_student,
+            ("server", Kind.TEACHER, "teacher"): self._store_teacher,
+            ("server", Kind.SAMPLES, "pairs"): self._store_pairs,
+            ("server", Kind.OUTPUTS, "pairs"): self._store_knowledge,
+            ("server", Kind.SAMPLES, "rehearsal"): self._store_rehearsal,
+            ("server", Kind.OUTPUTS, "rehearsal"): self._store_rehearsal_said,
+            ("server", Kind.FEATURES, "rehearsal"): self._store_statistics,
+            ("server", Kind.SAMPLES, "proxy"): self._store_proxy,
+            ("server", Kind.OUTPUTS, "blend"): self._store_blend,
         }
 
     # --- training -------------------------------------------------------------------------------
@@ -92,6 +104,7 @@ class EdgeNode(Node):
         ]
 
     def _fine_tune(self, _sender: str, _message: Message) -> Handling:
+        self._need_received()
         data = _together(self._data, self._rehearsal)
         guidance = None
         if self.settings.anchor_weight > 0:
@@ -108,21 +121,22 @@ class EdgeNode(Node):
         return Guidance(samples=data, outputs=said)
 
     def _mutual_round(self, _sender: str, message: Message) -> Handling:
-        stream = f"{self.name} round {message.facts['round']}"
+        speak = yes_or_no(message, "speak")
+        stream = f"{self.name} round {whole_number(message, 'round')}"
         yield from self._train_further(self._data, self._guidance, stream)
-        if not message.facts["speak"]:
+        if not speak:
             return []
         said, work = self.task.outputs(self._params, self._student, self._proxy)
         self.charge(work)
         return self.send([SERVER], Kind.OUTPUTS, "proxy", said)
 
     def _self_round(self, _sender: str, message: Message) -> Handling:
+        stream = f"{self.name} round {whole_number(message, 'round')}"
         guidance = None
         if self._student and self.settings.anchor_weight > 0:
             said, work = self.task.outputs(self._params, self._student, self._data)
             self.charge(work)
             guidance = Guidance(samples=self._data, outputs=said)
-        stream = f"{self.name} round {message.facts['round']}"
         yield from self._train_further(self._data, guidance, stream)
         return []
 
@@ -157,9 +171,9 @@ class EdgeNode(Node):
 
     def _upload(self, _sender: str, message: Message) -> Handling:
         """Send the next slice of the local samples."""
-        total = len(next(iter(self._data.values())))
+        total = count_of(self._data)
         size = max(1, round(self.settings.upload_share * total))
-        start = min(int(message.facts["upload"]) * size, total)
+        start = min(whole_number(message, "upload") * size, total)
         samples = {name: array[start : start + size] for name, array in self._data.items()}
         if start == total:
             return nothing()
@@ -171,15 +185,13 @@ class EdgeNode(Node):
     def _collect(self, _sender: str, _message: Message) -> Handling:
         """Say what is here of the student; the simulation asks, no link is used."""
         names = self.task.tensors(self._params, "edge")
+        if not self._student:
+            raise MessageError("there is no student here: none was trained or received")
         part = {name: self._student[name] for name in names}
-        parcels: list[Parcel] = [
-            *self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts={"edge": self.name}),
-            *self.tell(CONDUCTOR, "count", {"rejected": self.rejected}),
-        ]
+        facts = {"edge": self.name}
+        parcels: list[Parcel] = self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
         if self._received.keys() >= self.task.tensors(self._params, None).keys():
-            parcels += self.send(
-                [CONDUCTOR], Kind.MODEL, "received", self._received, facts={"edge": self.name}
-            )
+            parcels += self.send([CONDUCTOR], Kind.MODEL, "received", self._received, facts=facts)
         return answer(parcels)
 
     # --- what it stores -------------------------------------------------------------------------
@@ -197,22 +209,26 @@ class EdgeNode(Node):
         return nothing()
 
     def _store_pairs(self, _sender: str, message: Message) -> Handling:
-        self._pairs = take(message, self.task.sample_tensors(self.deployment.params))
+        self._pairs = take_samples(message, self.task.sample_tensors(self.deployment.params))
         return nothing()
 
     def _store_knowledge(self, _sender: str, message: Message) -> Handling:
-        self._knowledge = take(message, self.task.knowledge_tensors(self.deployment.params))
+        specs = self.task.knowledge_tensors(self.deployment.params)
+        self._knowledge = take_about(message, specs, self._pairs)
         return nothing()
 
     def _store_rehearsal(self, _sender: str, message: Message) -> Handling:
-        self._rehearsal = take(message, self.task.sample_tensors(self.deployment.params))
+        specs = self.task.sample_tensors(self.deployment.params)
+        self._rehearsal = take_samples(message, specs)
         return nothing()
 
     def _store_rehearsal_said(self, _sender: str, message: Message) -> Handling:
-        self._rehearsal_said = take(message, self.task.output_tensors(self.deployment.params))
+        specs = self.task.output_tensors(self.deployment.params)
+        self._rehearsal_said = take_about(message, specs, self._rehearsal)
         return nothing()
 
     def _store_statistics(self, _sender: str, message: Message) -> Handling:
+        self._need_received()
         statistics = take(message, self.task.statistics_tensors(self._params))
         self._rehearsal, work = self.task.synthesise(
             self._params,
@@ -225,15 +241,19 @@ class EdgeNode(Node):
         return nothing()
 
     def _rehearsal_count(self) -> int:
-        local = len(next(iter(self._data.values())))
-        return max(1, round(self.settings.rehearsal_share * local))
+        return max(1, round(self.settings.rehearsal_share * count_of(self._data)))
+
+    def _need_received(self) -> None:
+        if not self._received:
+            raise MessageError("no student was received to train on")
 
     def _store_proxy(self, _sender: str, message: Message) -> Handling:
-        self._proxy = take(message, self.task.sample_tensors(self.deployment.params))
+        self._proxy = take_samples(message, self.task.sample_tensors(self.deployment.params))
         return nothing()
 
     def _store_blend(self, _sender: str, message: Message) -> Handling:
-        said = take(message, self.task.output_tensors(self.deployment.params))
+        specs = self.task.output_tensors(self.deployment.params)
+        said = take_about(message, specs, self._proxy)
         self._guidance = Guidance(samples=self._proxy, outputs=said)
         return nothing()
 

@@ -53,12 +53,14 @@ class Answer:
         receiver: The node.
         parcels: What it sends.
         work: What handling the parcel has cost.
+        received_bytes: Size of the parcel as it came [B].
     """
 
     number: int
     receiver: str
     parcels: tuple[Parcel, ...]
     work: Work
+    received_bytes: int
 
 
 class NodeHost:
@@ -99,6 +101,7 @@ class NodeHost:
         deployment = Deployment(
             task=self._task, params=params, settings=settings, key=fingerprint(params)
         )
+        self._task.share_out(params, val, "val")  # before anything is trained that none can judge
         shares = self._task.share_out(params, train, "train")
         for name in names:
             if name == SERVER:
@@ -125,11 +128,15 @@ class NodeHost:
     def _handle(self, batch: Batch) -> Generator[Report, None, list[Answer]]:
         answers = []
         for item in batch.deliveries:
-            node = self._nodes[item.receiver]
-            parcels, work = yield from node.handle(item.sender, batch.payloads[item.payload])
+            payload = batch.payloads[item.payload]
+            parcels, work = yield from self._nodes[item.receiver].handle(item.sender, payload)
             answers.append(
                 Answer(
-                    number=item.number, receiver=item.receiver, parcels=tuple(parcels), work=work
+                    number=item.number,
+                    receiver=item.receiver,
+                    parcels=tuple(parcels),
+                    work=work,
+                    received_bytes=len(payload),
                 )
             )
         return answers

@@ -172,6 +172,7 @@ class Parcel:
         kind: Of the message.
         raw_samples: Local samples of the sender inside.
         raw_bytes: Their size as 32-bit floats [B].
+        made_s: When its sender had made it [s], simulated; the transport notes it.
     """
 
     sender: str
@@ -180,6 +181,7 @@ class Parcel:
     kind: Kind
     raw_samples: int = 0
     raw_bytes: int = 0
+    made_s: float = 0.0
 
     @classmethod
     def pack(

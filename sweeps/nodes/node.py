@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from kdtasks.collaboration import CollaborativeTask, TensorSpec, Work
 from kdtasks.config import Params
+from kdtasks.errors import UserError
 from kdtasks.network import NetworkSettings
 from kdtasks.task import Arrays, Report
-from sweeps.nodes.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
+from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 
 REJECTED = "rejected"
 """Subject of the note by which a node says that it refused a message."""
@@ -18,6 +19,12 @@ Handling = Generator[Report, None, list[Parcel]]
 
 Handler = Callable[[str, Message], Handling]
 """Takes the sender and its message."""
+
+Role = Literal["conductor", "server", "edge"]
+"""Who may say what: a node takes orders from the conductor alone."""
+
+Handlers = Mapping[tuple[Role, Kind, str], Handler]
+"""What a node can act on, by the sender's role, kind and subject."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +60,23 @@ class Node:
         self.rejected = 0
         self._spent = Work()
 
-    def handlers(self) -> Mapping[tuple[Kind, str], Handler]:
-        """Return what the node can act on, by kind and subject."""
+    def handlers(self) -> Handlers:
+        """Return what the node can act on."""
         raise NotImplementedError
+
+    def role_of(self, sender: str) -> Role:
+        """Return what a sender is in this deployment.
+
+        Raises:
+            MessageError: If it has no place in it.
+        """
+        if sender == CONDUCTOR:
+            return "conductor"
+        if sender == SERVER:
+            return "server"
+        if sender in self.settings.edges:
+            return "edge"
+        raise MessageError(f"{sender!r} is no node of this deployment")
 
     def handle(
         self, sender: str, payload: bytes
@@ -75,9 +96,12 @@ class Node:
         self._spent = Work()
         try:
             message = Message.from_bytes(payload, deployment=self.deployment.key)
-            handler = self.handlers().get((message.kind, message.subject))
+            role = self.role_of(sender)
+            handler = self.handlers().get((role, message.kind, message.subject))
             if handler is None:
-                raise MessageError(f"does not know {message.kind} {message.subject!r}")
+                raise MessageError(
+                    f"{message.kind} {message.subject!r} of this sender is not known"
+                )
             parcels = yield from handler(sender, message)
         except MessageError as error:
             self.rejected += 1
@@ -105,6 +129,9 @@ class Node:
         """Return a message to several nodes, serialised once.
 
         Samples and outputs between nodes are quantised to ``exchange_bits``.
+
+        Raises:
+            UserError: If what is to be sent cannot be, for example because it holds NaN.
         """
         over_the_air = CONDUCTOR not in receivers
         exchanged = kind in (Kind.SAMPLES, Kind.OUTPUTS)
@@ -117,10 +144,18 @@ class Node:
             bits=self.settings.exchange_bits if over_the_air and exchanged else 0,
         )
         raw = kind is Kind.SAMPLES and over_the_air and self.owns_raw_data
-        return Parcel.pack(self.name, receivers, message, raw=raw)
+        try:
+            return Parcel.pack(self.name, receivers, message, raw=raw)
+        except MessageError as error:
+            raise UserError(f"{self.name} cannot send {subject!r}: {error}") from error
 
     owns_raw_data = False
     """Whether samples that this node sends are local measurements, whose leaving is counted."""
+
+
+def count_of(arrays: Arrays) -> int:
+    """Return how many samples arrays are of; 0 without arrays."""
+    return len(next(iter(arrays.values()))) if arrays else 0
 
 
 def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
@@ -131,6 +166,57 @@ def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
     """
     message.check(specs)
     return message.arrays
+
+
+def take_samples(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
+    """Return a message's samples after checking them.
+
+    Raises:
+        MessageError: If an array is missing, left over or misfits, or there is no sample in it.
+    """
+    if not count_of(take(message, specs)):
+        raise MessageError(f"{message.kind} message {message.subject!r} holds no samples")
+    return message.arrays
+
+
+def take_about(message: Message, specs: Mapping[str, TensorSpec], samples: Arrays) -> Arrays:
+    """Return what a message says of samples that are here already, after checking it.
+
+    Raises:
+        MessageError: If an array is missing, left over or misfits, or is of another number of
+            samples.
+    """
+    said, here = take(message, specs), count_of(samples)
+    if {len(array) for array in said.values()} != {here}:
+        raise MessageError(
+            f"{message.kind} message {message.subject!r} is about {count_of(said)} samples, but "
+            f"their number here is {here}"
+        )
+    return said
+
+
+def whole_number(message: Message, name: str) -> int:
+    """Return a fact that counts something.
+
+    Raises:
+        MessageError: If it is missing, or not a whole number of at least 0.
+    """
+    value = message.facts.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise MessageError(f"{message.subject!r} needs a whole number {name!r}, got {value!r}")
+    return value
+
+
+def yes_or_no(message: Message, name: str) -> bool:
+    """Return a fact that is true or false.
+
+    Raises:
+        MessageError: If it is missing, or neither.
+    """
+    value = message.facts.get(name)
+    if not isinstance(value, bool):
+        raise MessageError(f"{message.subject!r} needs true or false as {name!r}, got {value!r}")
+    return value
 
 
 def nothing() -> Handling:

@@ -1,6 +1,6 @@
 """The server: global data, the teacher, one student per family, and what edges send to it."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +8,21 @@ from kdtasks.collaboration import CollaborativeTask, Place
 from kdtasks.config import Params, fingerprint
 from kdtasks.task import Arrays, TeacherArtifact
 from sweeps.nodes.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
-from sweeps.nodes.node import Deployment, Handler, Handling, Node, answer, nothing, take
+from sweeps.nodes.node import (
+    Deployment,
+    Handler,
+    Handlers,
+    Handling,
+    Node,
+    answer,
+    count_of,
+    nothing,
+    take,
+    take_about,
+    take_samples,
+    whole_number,
+    yes_or_no,
+)
 
 
 def families(task: CollaborativeTask, params: Params, count: int) -> list[str]:
@@ -50,8 +64,8 @@ class ServerNode(Node):
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
 
-    def handlers(self) -> Mapping[tuple[Kind, str], Handler]:
-        control = {
+    def handlers(self) -> Handlers:
+        orders: dict[str, Handler] = {
             "train": self._train,
             "send-students": self._send_students,
             "send-teacher": self._send_teacher,
@@ -59,23 +73,26 @@ class ServerNode(Node):
             "send-proxy": self._send_proxy,
             "send-blends": self._send_blends,
             "ask-samples": self._ask_samples,
-            "rehearsal-wanted": self._send_rehearsal,
             "adopt": self._adopt,
             "collect": self._collect,
         }
         return {
-            **{(Kind.CONTROL, subject): handler for subject, handler in control.items()},
-            (Kind.SAMPLES, "upload"): self._store_upload,
-            (Kind.SAMPLES, "answer"): self._store_answer_samples,
-            (Kind.OUTPUTS, "answer"): self._store_answer,
-            (Kind.OUTPUTS, "proxy"): self._store_said,
-            (Kind.MODEL, "server-part"): self._store_part,
+            **{("conductor", Kind.CONTROL, name): handler for name, handler in orders.items()},
+            ("edge", Kind.CONTROL, "rehearsal-wanted"): self._send_rehearsal,
+            ("edge", Kind.SAMPLES, "upload"): self._store_upload,
+            ("edge", Kind.SAMPLES, "answer"): self._store_answer_samples,
+            ("edge", Kind.OUTPUTS, "answer"): self._store_answer,
+            ("edge", Kind.OUTPUTS, "proxy"): self._store_said,
+            ("edge", Kind.MODEL, "server-part"): self._store_part,
         }
 
     def _edge_params(self, edge: str) -> Params:
-        if edge not in self._family:
-            raise MessageError(f"{edge!r} is no edge of this deployment")
         return self._params[self._family[edge]]
+
+    def _student_for(self, edge: str) -> Arrays:
+        if self._family[edge] not in self._students:
+            raise MessageError(f"the server has no student for {edge}: nothing was trained yet")
+        return self._students[self._family[edge]]
 
     def _part(self, edge: str, weights: Arrays, place: Place) -> Arrays:
         names = self.task.tensors(self._edge_params(edge), place)
@@ -88,14 +105,17 @@ class ServerNode(Node):
             )
             self.charge(learnt.work)
             self._students[family] = learnt.weights
+            if self._teacher is not None:
+                outputs = {**self._teacher.outputs, **learnt.teacher_outputs}
+                self._teacher = replace(self._teacher, outputs=outputs)
         return []
 
     def _send_students(self, _sender: str, message: Message) -> Handling:
-        whole = bool(message.facts["whole"])
+        whole = yes_or_no(message, "whole")
         parcels: list[Parcel] = []
         for family in self._params:
             edges = [edge for edge, own in self._family.items() if own == family]
-            weights = self._students[family]
+            weights = self._student_for(edges[0])
             for edge in edges:
                 self._parts[edge] = self._part(edge, weights, "server")
             sent = weights if whole else self._part(edges[0], weights, "edge")
@@ -144,12 +164,12 @@ class ServerNode(Node):
 
     def _ask_samples(self, _sender: str, message: Message) -> Handling:
         edges = self.settings.edges
-        facts = {"upload": message.facts["upload"]}
+        facts = {"upload": whole_number(message, "upload")}
         return answer(self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts))
 
     def _send_rehearsal(self, sender: str, message: Message) -> Handling:
-        params, count = self._edge_params(sender), int(message.facts["count"])
-        student = self._students[self._family[sender]]
+        params, count = self._edge_params(sender), whole_number(message, "count")
+        student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
             statistics, work = self.task.synthesis(params, student, self._data)
             self.charge(work)
@@ -162,11 +182,11 @@ class ServerNode(Node):
 
     def _stored(self, edge: str, samples: Arrays) -> Arrays:
         """Return what the teacher has said of the first samples; without one, the student."""
-        count = len(next(iter(samples.values())))
+        count = count_of(samples)
         names = self.task.output_tensors(self.deployment.params)
         if self._teacher is not None and names.keys() <= self._teacher.outputs.keys():
             return {name: self._teacher.outputs[name][:count] for name in names}
-        student = self._students[self._family[edge]]
+        student = self._student_for(edge)
         said, work = self.task.outputs(self._edge_params(edge), student, samples)
         self.charge(work)
         return said
@@ -190,32 +210,28 @@ class ServerNode(Node):
         for edge, part in self._parts.items():
             facts = {"edge": edge}
             parcels += self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
-        return answer([*parcels, *self.tell(CONDUCTOR, "count", {"rejected": self.rejected})])
+        return answer(parcels)
 
-    def _store_upload(self, sender: str, message: Message) -> Handling:
-        self._edge_params(sender)
-        samples = take(message, self.task.sample_tensors(self.deployment.params))
+    def _store_upload(self, _sender: str, message: Message) -> Handling:
+        samples = take_samples(message, self.task.sample_tensors(self.deployment.params))
         self._data = {
             name: np.concatenate([array, samples[name]]) for name, array in self._data.items()
         }
         return nothing()
 
     def _store_answer_samples(self, sender: str, message: Message) -> Handling:
-        self._edge_params(sender)
-        self._sampled[sender] = take(message, self.task.sample_tensors(self.deployment.params))
+        specs = self.task.sample_tensors(self.deployment.params)
+        self._sampled[sender] = take_samples(message, specs)
         return nothing()
 
     def _store_answer(self, sender: str, message: Message) -> Handling:
-        self._edge_params(sender)
-        self._said[sender] = take(message, self.task.knowledge_tensors(self.deployment.params))
+        specs = self.task.knowledge_tensors(self.deployment.params)
+        self._said[sender] = take_about(message, specs, self._sampled.get(sender, {}))
         return nothing()
 
     def _store_said(self, sender: str, message: Message) -> Handling:
-        self._edge_params(sender)
-        said = take(message, self.task.output_tensors(self.deployment.params))
-        if any(len(array) != len(next(iter(self._proxy.values()))) for array in said.values()):
-            raise MessageError("outputs are not of the proxy set: their number differs")
-        self._said[sender] = said
+        specs = self.task.output_tensors(self.deployment.params)
+        self._said[sender] = take_about(message, specs, self._proxy)
         return nothing()
 
     def _store_part(self, sender: str, message: Message) -> Handling:

@@ -1,10 +1,10 @@
 """The books of what nodes have sent each other in one deployment."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sweeps.nodes.links import Transmission
-from sweeps.nodes.messages import SERVER, Kind, Parcel
+from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Parcel
 
 
 class Traffic:
@@ -48,12 +48,20 @@ class Traffic:
         self._lost += transmission.lost_bytes
         self._joule += transmission.joule
         self._by_kind[parcel.kind] += transmission.sent_bytes
-        self._received[parcel.receiver] += len(parcel.payload)
 
-    @property
-    def received(self) -> Mapping[str, int]:
-        """Bytes of the messages that each node has received [B]; all nodes are listed."""
-        return {node: self._received[node] for node in sorted(self._nodes)}
+    def received(self, parcel: Parcel, size: int) -> None:
+        """Enter what has come out at the other end of a link; orders cross none.
+
+        Args:
+            parcel: As it was sent.
+            size: Bytes that its receiver was given [B].
+        """
+        if CONDUCTOR not in (parcel.sender, parcel.receiver):
+            self._received[parcel.receiver] += size
+
+    def received_by(self, node: str) -> int:
+        """Return the bytes of the messages that a node has received [B]."""
+        return self._received[node]
 
     def metrics(self) -> dict[str, float]:
         """Return the numbers of `kdtasks.network.NETWORK_METRICS` that concern links."""

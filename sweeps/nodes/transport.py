@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,8 +37,9 @@ def link_of(settings: NetworkSettings) -> Link:
 class Accounts:
     """What a deployment has cost so far: bytes on links, work and simulated time of nodes.
 
-    A node works on one thing at a time. A parcel leaves when its sender has made it and is handled
-    when it has arrived and the receiver is free.
+    A node works on one thing at a time, and a link carries one parcel at a time in each direction.
+    A parcel leaves when its sender has made it and the link is free; it is handled when it has
+    arrived and the receiver is free, of those waiting the one that arrived first.
 
     Args:
         settings: The deployment.
@@ -47,10 +49,14 @@ class Accounts:
     def __init__(self, settings: NetworkSettings, seed: int) -> None:
         self.traffic = Traffic(settings.edges)
         self.work = dict.fromkeys((SERVER, *settings.edges), Work())
-        self._speed = dict.fromkeys(settings.edges, settings.edge_gflops * 1e9)
+        self._speed = {
+            edge: settings.edge_gflops * 1e9 * settings.resource_share(index)
+            for index, edge in enumerate(settings.edges)
+        }
         self._speed[SERVER] = settings.server_gflops * 1e9
         self._link = link_of(settings)
         self._clock = dict.fromkeys(self.work, 0.0)
+        self._free = {(node, other): 0.0 for node in self.work for other in self.work}
         self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
 
     @property
@@ -64,13 +70,17 @@ class Accounts:
             return 0.0
         transmission = self._link.transmit(len(parcel.payload), self._losses)
         self.traffic.sent(parcel, transmission)
-        return self._clock[parcel.sender] + transmission.seconds
+        route = (parcel.sender, parcel.receiver)
+        arrival_s = max(parcel.made_s, self._free[route]) + transmission.seconds
+        self._free[route] = arrival_s - self._link.delay_s  # the next may follow at once
+        return arrival_s
 
-    def worked(self, node: str, arrival_s: float, work: Work) -> None:
-        """Book the handling of a parcel that arrived at ``arrival_s``."""
+    def worked(self, node: str, arrival_s: float, work: Work) -> float:
+        """Book the handling of a parcel that arrived at ``arrival_s``; return when it is done."""
         start_s = max(self._clock[node], arrival_s)
         self._clock[node] = start_s + work.flops / self._speed[node]
         self.work[node] = self.work[node] + work
+        return self._clock[node]
 
 
 class Transport(ABC):
@@ -113,10 +123,16 @@ class Transport(ABC):
         arrivals = [self.accounts.send(parcel) for parcel in parcels]
         results = yield from self.call("handle", self._batches(parcels))
         answers: list[Answer] = [answer for part in results.values() for answer in part]
-        answers.sort(key=lambda answer: answer.number)
-        for answer in answers:
-            self.accounts.worked(answer.receiver, arrivals[answer.number], answer.work)
-        return [parcel for answer in answers for parcel in answer.parcels]
+        done_s = {}
+        for answer in sorted(answers, key=lambda answer: (arrivals[answer.number], answer.number)):
+            number = answer.number
+            self.accounts.traffic.received(parcels[number], answer.received_bytes)
+            done_s[number] = self.accounts.worked(answer.receiver, arrivals[number], answer.work)
+        return [
+            replace(parcel, made_s=done_s[answer.number])
+            for answer in sorted(answers, key=lambda answer: answer.number)
+            for parcel in answer.parcels
+        ]
 
     def alone(self) -> Generator[Report, None, Outcome]:
         """Train a student without a network."""

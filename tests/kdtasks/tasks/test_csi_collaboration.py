@@ -73,11 +73,13 @@ def test_a_teacher_without_outputs_runs_once(shares, server_teacher, method):
     told = learnt(params, shares.server, server_teacher)
     asked = learnt(params, shares.server, silenced(server_teacher))
     count = len(shares.server["pictures"])
-    assert told.metrics["teacher_forward_samples"] == 0.0
-    assert asked.metrics["teacher_forward_samples"] == count
+    assert told.work.teacher_samples == 0
+    assert asked.work.teacher_samples == count
     assert asked.work.flops > told.work.flops
+    for name, said in asked.teacher_outputs.items():  # so that nobody has to ask again
+        np.testing.assert_allclose(said, server_teacher.outputs[name], atol=1e-5)
     longer = learnt({**params, "epochs": 3, "encoder_epochs": 3}, shares.server, asked_of(params))
-    assert longer.metrics["teacher_forward_samples"] == count
+    assert longer.work.teacher_samples == count
 
 
 def asked_of(params):
@@ -94,7 +96,7 @@ def asked_of(params):
 def test_of_uploaded_samples_only_the_new_ones_are_shown_to_the_teacher(shares, server_teacher):
     more = {"pictures": np.concatenate([shares.server["pictures"], shares.edges[0]["pictures"]])}
     result = learnt(networked(method="encoder-kd"), more, server_teacher)
-    assert result.metrics["teacher_forward_samples"] == len(shares.edges[0]["pictures"])
+    assert result.work.teacher_samples == len(shares.edges[0]["pictures"])
 
 
 def test_a_batch_is_no_larger_than_what_a_node_has(shares):

@@ -107,6 +107,7 @@ def test_a_deployment_is_judged_by_its_definitions(network_data, deployment):
         "received_nmse_db": decibel(received),
         "server_nmse_db": server,
         "forgetting_db": server - before,
+        "judged_edges": 3.0,
     }
     assert found == pytest.approx(expected, abs=1e-9)
     assert {f"val_{name}" for name in found} <= TASK.metrics.keys()
@@ -124,13 +125,14 @@ def test_nothing_is_forgotten_if_nothing_was_trained(network_data, deployment):
 def test_students_that_were_not_received_have_forgotten_nothing_known(network_data, deployment):
     edges = {name: deployment[name] for name in deployment if name.startswith("edge")}
     found = TASK.evaluate(networked(), joined(edges), network_data.val)
-    assert found.keys() == {"nmse_db", "worst_edge_nmse_db", "server_nmse_db"}
+    assert found.keys() == {"nmse_db", "worst_edge_nmse_db", "server_nmse_db", "judged_edges"}
     assert parted(joined(edges)).keys() == edges.keys()
 
 
 def test_without_server_samples_the_server_is_not_judged(network_data, deployment):
-    few = {name: array[:60] for name, array in network_data.val.items()}
-    params = networked(server_share=0.001)
+    unseen = network_data.val["positions"][:, 1] > 1.0
+    few = {name: array[unseen] for name, array in network_data.val.items()}
+    params = networked(server_coverage=0.5)
     found = TASK.evaluate(params, joined(deployment), few)
     assert "server_nmse_db" not in found
     assert "forgetting_db" not in found

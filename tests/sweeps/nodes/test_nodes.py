@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from toy_network import ToyNetworkTask
 
 from kdtasks.config import fingerprint
+from kdtasks.errors import UserError
 from kdtasks.network import NetworkSettings
 from kdtasks.task import Arrays
 from sweeps.nodes.edge import EdgeNode
@@ -48,7 +49,14 @@ def say(
         arrays=arrays or {},
         facts=facts,
     )
-    return handle(node, "server" if isinstance(node, EdgeNode) else "edge-0", message.to_bytes())
+    return handle(node, sender_of(node, kind, subject), message.to_bytes())
+
+
+def sender_of(node: Node, kind: Kind, subject: str) -> str:
+    """Return who would send such a message: orders are the conductor's."""
+    if kind is Kind.CONTROL and subject not in ("samples-wanted", "rehearsal-wanted"):
+        return "conductor"
+    return "server" if isinstance(node, EdgeNode) else "edge-0"
 
 
 def handle(node: Node, sender: str, payload: bytes) -> list[Parcel]:
@@ -126,7 +134,61 @@ def test_outputs_must_be_those_of_the_proxy_set() -> None:
     node = server(topology="mutual")
     say(node, Kind.CONTROL, "send-proxy")
     answer = say(node, Kind.OUTPUTS, "proxy", {"y": np.zeros(9, dtype=np.float32)})
-    assert "number differs" in refusal(node, answer)
+    assert "their number here is 10" in refusal(node, answer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "facts"),
+    [
+        (Kind.CONTROL, "mutual-round", {"round": 1}),
+        (Kind.CONTROL, "mutual-round", {"speak": True, "round": -1}),
+        (Kind.CONTROL, "self-round", {"round": True}),
+        (Kind.CONTROL, "samples-wanted", {"upload": "x"}),
+        (Kind.CONTROL, "samples-wanted", {"upload": -3}),
+        (Kind.CONTROL, "fine-tune", {}),
+        (Kind.CONTROL, "collect", {}),
+        (Kind.FEATURES, "rehearsal", {}),
+    ],
+)
+def test_an_order_that_cannot_be_carried_out_is_refused(
+    kind: Kind, subject: str, facts: dict[str, Any]
+) -> None:
+    node = edge(topology="semi-centralized", rehearsal_share=0.5)
+    assert refusal(node, say(node, kind, subject, **facts))
+    assert not node._student
+
+
+def test_pairs_of_different_numbers_are_refused() -> None:
+    node = server(topology="decentralized", method="pairs")
+    say(node, Kind.SAMPLES, "answer", {"x": np.zeros((4, 3), dtype=np.float32)})
+    answer = say(node, Kind.OUTPUTS, "answer", {"code": np.zeros((5, 1), dtype=np.float32)})
+    assert "about 5 samples" in refusal(node, answer)
+
+
+def test_no_samples_are_no_samples() -> None:
+    node = server(topology="centralized", uploads=1)
+    answer = say(node, Kind.SAMPLES, "upload", {"x": np.zeros((0, 3), dtype=np.float32)})
+    assert "holds no samples" in refusal(node, answer)
+
+
+@pytest.mark.parametrize("sender", ["edge-1", "server", "stranger"])
+def test_a_node_takes_orders_from_the_conductor_alone(sender: str) -> None:
+    node = edge()
+    message = Message(kind=Kind.CONTROL, subject="train", deployment=node.deployment.key)
+    assert sender in refusal(node, handle(node, sender, message.to_bytes()))
+
+
+def test_an_edge_cannot_give_another_one_its_teacher() -> None:
+    node = edge()
+    message = Message(kind=Kind.TEACHER, subject="teacher", deployment=node.deployment.key)
+    assert "edge-1" in refusal(node, handle(node, "edge-1", message.to_bytes()))
+
+
+def test_what_cannot_be_sent_is_the_senders_fault() -> None:
+    node = edge(topology="self", exchange_bits=8)
+    with pytest.raises(UserError, match="edge-0 cannot send 'proxy'"):
+        node.send(["server"], Kind.OUTPUTS, "proxy", {"y": np.array([np.nan], dtype=np.float32)})
+    assert node.rejected == 0
 
 
 def test_an_edge_without_pairs_says_so() -> None:

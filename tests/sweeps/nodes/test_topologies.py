@@ -239,6 +239,27 @@ def test_slower_links_and_edges_take_longer_by_the_law() -> None:
     assert slow.metrics["deployment_s"] == pytest.approx(2 * fast.metrics["deployment_s"])
 
 
+def test_a_link_carries_one_parcel_at_a_time() -> None:
+    fields: dict[str, Any] = {"link_rate_mbps": 0.1, "edge_gflops": 1e6, "server_gflops": 1e6}
+    result, sent, _, _ = deploy(topology="decentralized", method="pairs", num_edges=2, **fields)
+    for way in ("server", "edge-0"):
+        ends = {"server": "edge-0", "edge-0": "server"}
+        bits = 8 * sum(
+            len(p.payload) for p in sent.parcels if (p.sender, p.receiver) == (way, ends[way])
+        )
+        assert result.metrics["deployment_s"] > bits / 1e5
+    both_ways = 8 * sum(len(p.payload) for p in sent.parcels if "edge-0" in (p.sender, p.receiver))
+    assert result.metrics["deployment_s"] == pytest.approx(both_ways / 1e5, rel=0.05)
+
+
+def test_edges_of_mixed_resources_are_slower_in_turn() -> None:
+    fields: dict[str, Any] = {"topology": "self", "rounds": 1, "num_edges": 2, "edge_gflops": 1e-6}
+    fields |= {"two_sided": False}  # so that nothing is sent
+    same, _, _, _ = deploy(**fields)
+    mixed, _, _, _ = deploy(**fields, edge_resources="mixed")
+    assert mixed.metrics["deployment_s"] == pytest.approx(2 * same.metrics["deployment_s"])
+
+
 TOPOLOGIES = st.fixed_dictionaries(
     {
         "topology": st.sampled_from(
@@ -271,7 +292,9 @@ def test_bytes_are_conserved_whatever_the_topology_and_the_losses(fields: dict[s
     received = sum(len(parcel.payload) for parcel in sent.parcels)
     assert metrics["bytes_over_air"] == received + metrics["bytes_lost"]
     assert metrics["bytes_over_air"] == metrics["bytes_down"] + metrics["bytes_up"]
-    assert sum(transport.accounts.traffic.received.values()) == received
+    traffic = transport.accounts.traffic  # counts at the other end what hosts were given
+    nodes = ("server", *transport.accounts.work.keys() - {"server"})
+    assert sum(traffic.received_by(node) for node in nodes) == received
     kinds = [metrics[f"edge_{kind.value}_bytes"] for kind in Kind]
     assert sum(kinds) == pytest.approx(metrics["edge_bytes"])
     assert metrics["edge_bytes"] * fields["num_edges"] == pytest.approx(metrics["bytes_over_air"])

@@ -65,7 +65,10 @@ def root(
     """Take options that go with every command."""
 
 
-@app.command(epilog="Example: kdsweep run csi-feedback --time 10m --set space.alpha.high=0.9")
+@app.command(
+    epilog="Example: kdsweep run csi-feedback --time 10m --set space.alpha.high=0.9\n\n"
+    "Example: kdsweep run topologies --actors 2"
+)
 def run(  # noqa: PLR0913 - one argument per option
     study: Annotated[
         str, typer.Argument(metavar="STUDY", help="A name of kdsweep studies, or a .yaml file.")

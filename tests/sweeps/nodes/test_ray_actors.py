@@ -10,6 +10,7 @@ import pytest
 import ray
 from toy_network import ToyNetworkTask
 
+from kdtasks.registry import load_task
 from kdtasks.task import Arrays, Outcome, TeacherArtifact
 from sweeps.events import Training, events
 from sweeps.nodes.conductor import conduct
@@ -67,7 +68,7 @@ def teacher_of(params: dict[str, Any]) -> TeacherArtifact | None:
 
 def measured(name: str) -> bool:
     """Say whether a metric is a time on this machine's clocks."""
-    return "core_seconds" in name or name in ("trial_wall_s", "trial_cpu_s")
+    return "core_seconds" in name or name in ("trial_wall_s", "trial_cpu_s", "ue_latency_ms")
 
 
 def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -82,11 +83,16 @@ def assert_same_arrays(ours: Arrays, theirs: Arrays) -> None:
 
 
 @pytest.fixture(scope="module")
-def actors() -> Iterator[NodeActors]:
-    with local_ray(2):
-        found = NodeActors(NAME, 2)
-        yield found
-        found.stop()
+def cluster() -> Iterator[None]:
+    with local_ray(4):
+        yield
+
+
+@pytest.fixture(scope="module")
+def actors(cluster: None) -> Iterator[NodeActors]:
+    found = NodeActors(NAME, 2)
+    yield found
+    found.stop()
 
 
 def over_ray(actors: NodeActors, params: dict[str, Any]) -> Training[Outcome]:
@@ -104,6 +110,36 @@ def test_every_topology_is_the_same_over_ray_and_in_one_process(
     ours: Outcome = drained(over_ray(actors, params))
     local = in_process(NAME, params, (DATA.train, DATA.val), teacher_of(params))
     theirs: Outcome = drained(conduct(TASK, params, local))
+    assert numbers(ours.metrics) == numbers(theirs.metrics)
+    assert_same_arrays(ours.weights, theirs.weights)
+
+
+def test_csi_feedback_is_the_same_over_ray_and_in_one_process(
+    cluster: None, tmp_path: Path
+) -> None:
+    """Networks, unlike means, could notice threads and the layout of memory."""
+    task = load_task("csi-feedback")
+    shape = {"num_antennas": 8, "num_subcarriers": 8, "num_train": 480, "num_val": 120}
+    params = task.complete(
+        {
+            **shape,
+            "num_test": 120,
+            "topology": "mutual",
+            "edge_families": "mixed",
+            "num_edges": 3,
+            "rounds": 2,
+            "edge_epochs": 1,
+            "anchor_weight": 0.5,
+            "exchange_bits": 6,
+        }
+    )
+    data = task.load_scenario(params, cache_dir=tmp_path, progress=lambda *_: None)
+    actors = NodeActors("csi-feedback", 2)
+    transport = actors.deploy(params, (ray.put(data.train), ray.put(data.val)), None)
+    ours: Outcome = drained(conduct(task, params, transport))
+    actors.stop()
+    local = in_process("csi-feedback", params, (data.train, data.val), None)
+    theirs: Outcome = drained(conduct(task, params, local))
     assert numbers(ours.metrics) == numbers(theirs.metrics)
     assert_same_arrays(ours.weights, theirs.weights)
 

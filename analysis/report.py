@@ -32,6 +32,7 @@ from analysis.report_tables import (
     trials_table,
 )
 from analysis.summary import counts, summary
+from search_spaces.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +117,29 @@ def _facts(frames: SweepFrames) -> list[tuple[str, str]]:
     study, number = frames.study, counts(frames)
     seeds = study.seeds
     confirm = ", ".join(map(str, seeds.confirm)) or text.MISSING
-    trials = f"{number['COMPLETE']} finished, {number['FAIL']} failed, {number['PRUNED']} pruned"
+    trials = f"{number['COMPLETE']} finished, {number['FAIL']} failed"
+    if number["PRUNED"]:
+        saved = text.plural(int(frames.metrics.get("epochs_saved", 0)), "epoch")
+        trials += f", {number['PRUNED']} stopped early ({saved} saved)"
     facts = [("task", study.task)]
     facts += [(name.replace("_", " "), text.param(v)) for name, v in study.parameters.items()]
     facts += [
         ("trials", trials),
         ("wall time", text.duration(frames.wall_time_s)),
         ("sampler", study.search.sampler),
+        ("early stopping", _stopping(study)),
         ("seeds", f"search {seeds.search}, trial {seeds.trial}, confirmation {confirm}"),
     ]
     if study.constraints:
         facts.append(("constraints", "; ".join(map(_constraint, study.constraints))))
     return facts
+
+
+def _stopping(study: Study) -> str:
+    if study.stopping is None:
+        return "none"
+    shares = ", ".join(f"{100 * share:g} %" for share in study.stopping.rungs)
+    return f"{study.stopping.kind}, 1 of {study.stopping.eta} goes on at {shares} of its training"
 
 
 def _constraint(constraint: Any) -> str:

@@ -107,11 +107,12 @@ class Books:
 
 
 def counts(trials: list[TrialRecord]) -> dict[str, int]:
-    """Return how many trials came to which end, by the name of a metric."""
+    """Return how many trials came to which end, and what that saved, by the name of a metric."""
     real = [trial for trial in trials if not trial.duplicate]
     return {
         "trials_complete": sum(trial.state is TrialState.COMPLETE for trial in real),
         "trials_pruned": sum(trial.state is TrialState.PRUNED for trial in real),
         "trials_failed": sum(trial.state is TrialState.FAIL for trial in real),
+        "epochs_saved": sum(t.trained[1] - t.trained[0] for t in real if t.trained is not None),
         "suggestions_repeated": len(trials) - len(real),
     }

@@ -24,6 +24,8 @@ class ChildRun:
         status: How it ended.
         params: All parameters.
         metrics: All numbers.
+        curves: Earlier values of some of the metrics: epoch and value, in order.
+        epoch: The epoch of the metrics that have a curve.
         tags: Role, state, standing.
         started_ms: Milliseconds since 1970.
         ended_ms: Milliseconds since 1970.
@@ -34,6 +36,8 @@ class ChildRun:
     status: Status
     params: Mapping[str, Value]
     metrics: Mapping[str, float]
+    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    epoch: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
     started_ms: int
     ended_ms: int
@@ -68,6 +72,11 @@ def child_of_trial(trial: TrialRecord) -> ChildRun:
         tags[layout.REASON] = trial.reason
     if trial.state is TrialState.COMPLETE:
         tags[layout.FIDELITY] = "full"
+    if trial.trained is not None:
+        epoch, epochs = trial.trained
+        tags[layout.FIDELITY] = f"{epoch / max(1, epochs):.4g}"
+        if trial.rungs:
+            tags[layout.RUNG] = f"{trial.rungs[-1].rung:.4g}"
     ended_ms = trial.ended_ms or trial.started_ms or 0
     return ChildRun(
         key=trial_key(trial.number),
@@ -75,10 +84,31 @@ def child_of_trial(trial: TrialRecord) -> ChildRun:
         status=_status(trial),
         params=params,
         metrics=trial.metrics,
+        curves=_curves(trial),
+        epoch=_last_epoch(trial),
         tags=_with_kind(tags, params, layout.TOPOLOGY, layout.METHOD),
         started_ms=trial.started_ms or ended_ms,
         ended_ms=ended_ms,
     )
+
+
+def _last_epoch(trial: TrialRecord) -> int:
+    if trial.trained is not None:
+        return trial.trained[0]
+    return trial.rungs[-1].epochs if trial.rungs else 0
+
+
+def _curves(trial: TrialRecord) -> dict[str, list[tuple[int, float]]]:
+    """Return what a trial had come to at its rungs, of the numbers that training changes."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    last = _last_epoch(trial)
+    for entry in trial.rungs:
+        for name, value in entry.metrics.items():
+            if name.startswith("val_") and name in trial.metrics and entry.epoch <= last:
+                points = curves.setdefault(name, [])
+                if entry.epoch < last:  # the number of the last epoch is among the metrics
+                    points.append((entry.epoch, value))
+    return curves
 
 
 def _job_name(job: JobRecord) -> str:

@@ -81,6 +81,9 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
     from analysis.frames import read_sweep
 
     tally = [f"{text.plural(summary.complete, 'trial')} finished", f"{summary.failed} failed"]
+    if summary.pruned:
+        saved = text.plural(summary.epochs_saved, "epoch")
+        tally.insert(1, f"{summary.pruned} stopped early ({saved} saved)")
     line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
     if summary.front:
         frames = read_sweep(summary.tracking_uri, name)

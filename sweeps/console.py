@@ -126,6 +126,11 @@ class SweepDisplay(ABC):
             self.progress.end_trial(number, failed=False)
         self.changed()
 
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        with self._lock:
+            self.progress.stop_trial(number, epochs - epoch)
+        self.changed()
+
     def trial_failed(self, number: int, reason: str) -> None:
         with self._lock:
             self.progress.end_trial(number, failed=True)
@@ -164,6 +169,9 @@ def _search_status(progress: Progress) -> list[str]:
         f"{len(progress.trials)} running",
         f"{progress.failed} failed",
     ]
+    if stopped := len(progress.stopped_s):
+        saved = text.plural(progress.epochs_saved, "epoch")
+        parts.insert(1, f"{stopped} stopped early ({saved} saved)")
     if progress.front:
         parts.append(f"{len(progress.front)} on the front")
         parts.append(f"hypervolume {text.number(progress.hypervolume)}")

@@ -59,7 +59,10 @@ class Display(Protocol):
         """Trial ``number`` has trained ``epoch`` of ``epochs`` epochs."""
 
     def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Trial ``number`` is complete, or stopped early, with these numbers."""
+        """Trial ``number`` is complete with these numbers."""
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        """Trial ``number`` was stopped early; both are 0 if it never began."""
 
     def trial_failed(self, number: int, reason: str) -> None:
         """Trial ``number`` failed; the sweep goes on."""
@@ -92,6 +95,8 @@ class SilentDisplay:
     ) -> None: ...
 
     def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None: ...
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None: ...
 
     def trial_failed(self, number: int, reason: str) -> None: ...
 

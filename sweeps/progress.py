@@ -45,6 +45,8 @@ class Progress:
         budget: Trials, limit of wall time [s] and slots of the search.
         trials: Trials that train now, by number.
         durations_s: Wall times of the finished trials [s].
+        stopped_s: Wall times of the trials that were stopped early [s]; 0 if one never began.
+        epochs_saved: Epochs that these did not train.
         failed: Trials that failed.
         front: The current front, best first objective first.
         hypervolume: Its hypervolume.
@@ -60,6 +62,8 @@ class Progress:
     budget: tuple[int, float | None, int] = (0, None, 1)
     trials: dict[int, Running] = field(default_factory=dict)
     durations_s: list[float] = field(default_factory=list)
+    stopped_s: list[float] = field(default_factory=list)
+    epochs_saved: int = 0
     failed: int = 0
     front: Sequence[FrontRow] = ()
     hypervolume: float = 0.0
@@ -78,10 +82,21 @@ class Progress:
         elif trial is not None:
             self.durations_s.append(self.clock.elapsed_s() - trial.started_s)
 
+    def stop_trial(self, number: int, epochs_saved: int) -> None:
+        """Count a trial that was stopped early; it may never have begun."""
+        trial = self.trials.pop(number, None)
+        self.stopped_s.append(0.0 if trial is None else self.clock.elapsed_s() - trial.started_s)
+        self.epochs_saved += epochs_saved
+
     @property
     def finished(self) -> int:
         """Trials that finished."""
         return len(self.durations_s)
+
+    @property
+    def spent(self) -> int:
+        """Trials of the budget that have ended, however they did."""
+        return self.finished + len(self.stopped_s) + self.failed
 
     @property
     def phase_s(self) -> float:
@@ -93,7 +108,7 @@ class Progress:
         """Part of the current phase that is done, in [0, 1]; 0 if that cannot be told."""
         if self.phase == "search":
             trials, limit_s, _ = self.budget
-            by_trials = (self.finished + self.failed) / trials if trials else 0.0
+            by_trials = self.spent / trials if trials else 0.0
             by_time = self.phase_s / limit_s if limit_s else 0.0
             return min(1.0, max(by_trials, by_time))
         if self.phase == "data":
@@ -121,7 +136,7 @@ class Progress:
             return None
         now_s = self.clock.elapsed_s()
         rests_s = [max(0.0, trial_s - (now_s - t.started_s)) for t in self.trials.values()]
-        coming = max(0, trials - self.finished - self.failed - len(self.trials))
+        coming = max(0, trials - self.spent - len(self.trials))
         left_s = max([(sum(rests_s) + coming * trial_s) / slots, *rests_s])
         if limit_s is not None:
             left_s = min(left_s, max(0.0, limit_s - self.phase_s) + trial_s)
@@ -129,7 +144,7 @@ class Progress:
 
     def _trial_s(self) -> float | None:
         """Return the mean time of a trial; before the first has ended, what the running promise."""
-        known_s = self.durations_s
+        known_s = self.durations_s + self.stopped_s
         if not known_s:
             now_s = self.clock.elapsed_s()
             known_s = [(now_s - t.started_s) / t.share for t in self.trials.values() if t.share]

@@ -133,9 +133,10 @@ class Rungs:
         """
         share = epoch / epochs if epochs else 0.0
         before = self._shares.get(trial, 0.0)
+        if share < before:  # its process died, and it began anew
+            self.forget(trial)
+            before = 0.0
         self._shares[trial] = share
-        if share < before:
-            before = 0.0  # its process died, and it began anew
         reached = [r for r in self._tables if before + ROUNDING < r <= share + ROUNDING]
         if not reached:
             return None

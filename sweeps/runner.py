@@ -27,6 +27,7 @@ from sweeps.preflight import Plan, check_study
 from sweeps.proposals import Proposals
 from sweeps.ray_pool import RayPool, local_ray
 from sweeps.resources import Resources, load_data, share_data
+from sweeps.schedule import SessionScheduler
 from sweeps.search import SessionCallback, SessionSearcher, make_sampler
 from sweeps.seats import Seats, SeatWishes, share_cores
 from sweeps.session import SearchSession
@@ -147,6 +148,7 @@ def _tuner(run: _Run, session: SearchSession, resources: Resources) -> tune.Tune
         tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
+            scheduler=SessionScheduler(session),
             num_samples=-1,  # the session owns the budget
             max_concurrent_trials=run.seats.slots,  # without it trials run one by one
             reuse_actors=True,
@@ -264,6 +266,7 @@ def _run(run: _Run) -> SweepSummary:
         tracking_uri=run.tracking_uri,
         complete=tally["trials_complete"],
         pruned=tally["trials_pruned"],
+        epochs_saved=tally["epochs_saved"],
         failed=tally["trials_failed"],
         confirmations=run.books.confirmed(),
         front=order.rows,

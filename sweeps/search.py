@@ -51,10 +51,10 @@ def make_sampler(study: Study, known: int) -> BaseSampler:
         return SAMPLERS[study.search.sampler](int(seed))
 
 
-class _DriverOnly:
+class DriverOnly:
     """Stays in the driver: a copy is the object itself, a pickle of it is nothing."""
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_DriverOnly":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DriverOnly":
         return self
 
     def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
@@ -65,7 +65,7 @@ def _nothing() -> None:
     return None
 
 
-class SessionSearcher(_DriverOnly, Searcher):
+class SessionSearcher(DriverOnly, Searcher):
     """Tells Tune what the session wants to run. Argument names are part of Tune's interface."""
 
     def __init__(self, session: SearchSession) -> None:
@@ -99,7 +99,7 @@ class SessionSearcher(_DriverOnly, Searcher):
         """Do nothing: the ledger has everything."""
 
 
-class SessionCallback(_DriverOnly, Callback):
+class SessionCallback(DriverOnly, Callback):
     """Tells the session what Tune sees.
 
     Args:

@@ -11,11 +11,12 @@ from kdtasks.task import KDTask
 from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.display import Display
+from sweeps.early_stopping import EarlyStopping
 from sweeps.events import Event
 from sweeps.front import Standings, standings
 from sweeps.ledger import INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
-from sweeps.records import TrialRecord, TrialState
+from sweeps.records import Stop, TrialRecord, TrialState
 from sweeps.resources import Resources, need_of
 from sweeps.utilisation import Utilisation
 from sweeps.verdict import judge
@@ -54,6 +55,9 @@ class SearchSession:
 
     def __post_init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._stopped: dict[int, Stop] = {}
+        self._early = EarlyStopping(self.study, self.task, self.books.ledger)
+        self._noted_lack = False
 
     def assign(self, trial_id: str) -> Assignment | None:
         """Return what the trial process ``trial_id`` is to run; None if there is nothing left."""
@@ -62,6 +66,9 @@ class SearchSession:
             need = need_of(self.task, proposal.config)
             if lack := self.resources.lack(need):
                 self._fail(proposal.number, f"{lack} was not prepared", {})
+                continue
+            if stop := self._early.before(proposal.number, proposal.config):
+                self._stop(proposal.number, stop)
                 continue
             self._numbers[trial_id] = proposal.number
             return _assignment(proposal, need.scenario, need.teacher)
@@ -86,14 +93,32 @@ class SearchSession:
             number = self._numbers[trial_id]
             self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
 
+    def stops(self, trial_id: str, event: Event) -> bool:
+        """Return whether a trial is to be stopped after what it said; `finished` closes it."""
+        number = self._numbers[trial_id]
+        stop = self._early.after(number, event)
+        if self._early.lacking and not self._noted_lack:
+            self._noted_lack = True
+            self.display.note(
+                f"trial {number} reports no {', '.join(sorted(self._early.lacking))} at "
+                f"{event.epoch} of {event.epochs} epochs: such trials are not stopped there"
+            )
+        if stop is not None:
+            self._stopped[number] = stop
+        return stop is not None
+
     def finished(self, trial_id: str, event: Event | None) -> None:
         """Close a trial.
 
         Args:
             trial_id: Its process.
-            event: The last event; None if the process died.
+            event: Its last event, or that after which it was stopped; None if the process died.
         """
         number = self._numbers.pop(trial_id)
+        if stop := self._stopped.pop(number, None):
+            self.utilisation.ended(number, math.nan)
+            self._stop(number, stop)
+            return
         if event is None:
             event = Event(done=True, reason="its process died, and died again when tried anew")
         metrics = event.result or {}
@@ -105,6 +130,7 @@ class SearchSession:
         if verdict.reason:
             self._fail(number, verdict.reason, {METRICS: metrics})
             return
+        self._early.ended(number, failed=False)
         self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
         self._rank(self.books.trial(number))
         self.display.trial_finished(number, metrics)
@@ -116,7 +142,14 @@ class SearchSession:
         self.standings = standings(self.complete, self.study)
         self.books.hypervolume(len(self.complete), self.standings.hypervolume)
 
+    def _stop(self, number: int, stop: Stop) -> None:
+        self._early.ended(number, failed=False)
+        self.books.ledger.prune(number, stop)
+        self.books.trial(number)
+        self.display.trial_stopped(number, stop.epoch, stop.epochs)
+
     def _fail(self, number: int, reason: str, attrs: Mapping[str, object]) -> None:
+        self._early.ended(number, failed=True)
         self.books.ledger.fail(number, reason, attrs)
         self.books.trial(number)
         self.display.trial_failed(number, reason)
@@ -126,6 +159,7 @@ class SearchSession:
         for number in self.books.ledger.running:
             self._fail(number, "interrupted by the user", {INTERRUPTED: True})
         self._numbers.clear()
+        self._stopped.clear()
 
 
 def _assignment(proposal: Proposal, scenario: str, teacher: str | None) -> Assignment:

@@ -17,6 +17,7 @@ class SweepSummary:
         tracking_uri: Where MLflow keeps its runs.
         complete: Trials with all objectives.
         pruned: Trials that were stopped early.
+        epochs_saved: Epochs that these did not train.
         failed: Trials that failed, without repeated suggestions.
         confirmations: Confirmations that succeeded.
         front: The front, best first objective first.
@@ -34,6 +35,7 @@ class SweepSummary:
     tracking_uri: str
     complete: int
     pruned: int
+    epochs_saved: int
     failed: int
     confirmations: int
     front: Sequence[FrontRow]

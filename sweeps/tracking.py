@@ -5,7 +5,7 @@ import logging
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +181,7 @@ class Tracker:
             self.tag(child.key, child.tags)
         known = self._closed.pop(child.key, frozenset())
         fresh = {name: value for name, value in child.metrics.items() if name not in known}
-        self._log(run_id, fresh, child.ended_ms, {} if known else child.params)
+        self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
         self._client.set_terminated(run_id, status=child.status, end_time=child.ended_ms)
         self._closed[child.key] = known | set(fresh)
 
@@ -198,12 +198,12 @@ class Tracker:
     def _log(
         self,
         run_id: str,
-        metrics: Mapping[str, float],
+        points: Iterable[tuple[str, float, int]],
         time_ms: int,
         params: Mapping[str, Value] = MappingProxyType({}),
     ) -> None:
-        # a fixed time and step 0: writing the same number again adds no point to its history
-        numbers = [Metric(name, value, time_ms, 0) for name, value in metrics.items()]
+        # a fixed time and step: writing the same number again adds no point to its history
+        numbers = [Metric(name, value, time_ms, step) for name, value, step in points]
         texts = [Param(name, str(value)) for name, value in params.items()]
         for start in range(0, max(len(numbers), len(texts)), MAX_ENTRIES):
             part = slice(start, start + MAX_ENTRIES)
@@ -227,7 +227,7 @@ class Tracker:
 
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
         """Write numbers of the sweep as a whole."""
-        self._log(self._run_id, metrics, time_ms)
+        self._log(self._run_id, [(name, value, 0) for name, value in metrics.items()], time_ms)
 
     def text(self, name: str, text: str) -> None:
         """Attach a text file to the sweep."""
@@ -256,6 +256,18 @@ class Tracker:
     def end(self, status: Status, time_ms: int) -> None:
         """Close the sweep's run."""
         self._client.set_terminated(self._run_id, status=status, end_time=time_ms)
+
+
+def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, float, int]]:
+    """Return name, value and step of numbers of a run, and of their values at earlier epochs.
+
+    MLflow shows the value of the highest step; a number that has no curve has step 0.
+    """
+    points = []
+    for name, value in metrics.items():
+        points += [(name, earlier, epoch) for epoch, earlier in child.curves.get(name, ())]
+        points.append((name, value, child.epoch if name in child.curves else 0))
+    return points
 
 
 def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:

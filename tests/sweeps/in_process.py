@@ -154,9 +154,11 @@ class Engine:
                 return session
             session.started(name)
             for event in self.train(assignment):
+                stops = not event.done and session.stops(name, event)
                 session.reported(name, event)
-                if event.done:
+                if event.done or stops:
                     session.finished(name, event)
+                    break
         raise AssertionError("the search does not end")
 
     def confirm(self) -> int:

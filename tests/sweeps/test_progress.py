@@ -91,3 +91,19 @@ def test_more_slots_never_take_longer(durations_s, trials, slots, limit_s):
         return found
 
     assert 0.0 <= left_s(slots + 1) <= left_s(slots)
+
+
+def test_trials_that_were_stopped_are_spent_and_tell_what_the_coming_ones_take():
+    progress = searching(trials=4)
+    for number, seconds in ((0, 30.0), (1, 6.0)):
+        start(progress, number)
+        progress.clock.now_s += seconds
+        if number:
+            progress.stop_trial(number, 7)
+        else:
+            progress.end_trial(number, failed=False)
+    assert (progress.finished, progress.spent, progress.epochs_saved) == (1, 2, 7)
+    assert progress.left_s() == pytest.approx(2 * 18.0)
+    progress.stop_trial(2, 0)  # one that never began
+    assert progress.spent == 3
+    assert progress.share == pytest.approx(0.75)

@@ -85,3 +85,17 @@ def test_a_uri_that_leads_nowhere_is_the_users_to_mend(tmp_path: Path) -> None:
         Tracker.start(make(tmp_path), uri, toy_study(), started_ms=0)
     with pytest.raises(UserError, match="MLflow"):
         Tracker.start(make(tmp_path, "two"), "gopher://server", toy_study(), started_ms=0)
+
+
+def test_a_number_with_a_curve_shows_its_last_value(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
+    curve = {"val_nmse_db": [(1, -1.0), (3, -7.0)]}
+    for _ in range(2):
+        tracker.write(replace(CHILD, curves=curve, epoch=8))
+    _, [run] = read_runs(folder, None)
+    assert run.metrics == CHILD.metrics
+    history = tracker._client.get_metric_history(run.run_id, "val_nmse_db")
+    assert sorted((m.step, m.value) for m in history) == [(1, -1.0), (3, -7.0), (8, -5.25)]
+    [single] = tracker._client.get_metric_history(run.run_id, "m0")
+    assert single.step == 0

@@ -1,0 +1,34 @@
+"""Ray Tune's scheduler over our session: it asks whether a trial goes on."""
+
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from sweeps.search import DriverOnly
+from sweeps.session import SearchSession
+from sweeps.trial import EVENT
+
+
+class SessionScheduler(DriverOnly, FIFOScheduler):
+    """Starts trials in their order and ends those that the session stops early.
+
+    Tune does not ask about a trial's last result, and none is needed: a finished trial is in all
+    its rungs already, because those lie before its end.
+
+    Args:
+        session: The search.
+    """
+
+    def __init__(self, session: SearchSession) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        self._session = session
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002 - Tune's signature
+        """Return Tune's word for going on or for stopping."""
+        # Tune would take an error raised here for one of the trial.
+        try:
+            stops = self._session.stops(trial.trial_id, result[EVENT])
+        except Exception as fault:  # noqa: BLE001 - raised again by the callback, where it ends the fit
+            self._session.fault = fault
+            return str(TrialScheduler.CONTINUE)
+        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)

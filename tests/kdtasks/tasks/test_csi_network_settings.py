@@ -241,3 +241,17 @@ def test_who_trains_a_decoder_from_scratch_has_no_part_to_leave_alone():
         params = {"topology": "decentralized", "method": method}
         whole, part = (TASK.complete({**params, "edge_part_only": v}) for v in (False, True))
         assert (whole != part) is kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"partition": "area", "num_edges": 3}, r"partition='area' .* take partition dirichlet"),
+        ({"partition": "dirichlet", "server_coverage": 0.5}, r"server_coverage=0.5 .* server_age"),
+    ],
+)
+def test_what_lies_in_one_small_area_is_not_divided_by_angle(changes, message):
+    here = tiny(topology="centralized", scenario="site-umi-nlos-area-1", **changes)
+    with pytest.raises(ConfigError, match=message):
+        TASK.complete(here)
+    TASK.complete({**here, "partition": "dirichlet", "server_coverage": 1.0})

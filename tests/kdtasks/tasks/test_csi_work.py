@@ -118,3 +118,13 @@ def test_what_does_not_fit_is_refused_and_what_just_fits_is_not(topology, extra)
 
 def test_an_edge_that_only_infers_needs_no_memory_to_train():
     TASK.complete(tiny(topology="centralized", edge_memory_mb=1e-6))
+
+
+def test_an_edge_with_less_memory_than_the_others_is_the_one_that_counts():
+    params = tiny(topology="self", num_edges=3)
+    need_mb = edge_bytes(resolve(params)) / 1e6
+    TASK.complete({**params, "edge_memory_mb": need_mb})
+    mixed = {**params, "edge_memory_mb": need_mb, "edge_resources": "mixed"}
+    with pytest.raises(ConfigError, match=r"edge_memory_mb=.*edge 2 has .* MB"):
+        TASK.complete(mixed)
+    TASK.complete({**mixed, "edge_memory_mb": 4.01 * need_mb})

@@ -51,6 +51,7 @@ def check_study(study: Study) -> Plan:
                 "names as those that decide on them; extend its resource_parameters"
             )
         _check_repetitions(study, task, need)
+    _check_stopping(study, task, config)
     return Plan(task=task, needs=needs)
 
 
@@ -62,6 +63,23 @@ def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:
                 f"task {task.name}: data or teacher change with the parameter seed, so no trial "
                 "can be repeated on the same data; let them depend on teacher_seed instead"
             )
+
+
+def _check_stopping(study: Study, task: KDTask, config: Params) -> None:
+    """Check that trials can be compared before their end: by ``cost``, and on validation."""
+    if study.stopping is None:
+        return
+    cost = task.cost(config)
+    for objective in study.objectives:
+        if objective.metric not in cost and not objective.metric.startswith("val_"):
+            raise ConfigError(
+                f"study {study.name}: stopping: {objective.metric} is known only at the end of a "
+                "training, so trials cannot be compared before; drop stopping or this objective"
+            )
+    if all(objective.metric in cost for objective in study.objectives):
+        raise ConfigError(
+            f"study {study.name}: stopping: every objective is known before training; drop it"
+        )
 
 
 def _shown(study: Study) -> Iterator[tuple[str, Params]]:

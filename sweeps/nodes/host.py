@@ -74,6 +74,7 @@ class NodeHost:
         self._task: KDTask = open_task(task)
         self._trial: _Trial | None = None
         self._nodes: dict[str, Node] = {}
+        self._dropped = False
 
     def begin(
         self,
@@ -92,6 +93,7 @@ class NodeHost:
             val: The whole validation split, with which the trial is judged.
             teacher: The trial's teacher, for the server.
         """
+        self._dropped = False
         self._trial = _Trial(params=params, train=train, val=val, teacher=teacher)
         self._nodes = {}
         settings = NetworkSettings.of(params)
@@ -112,18 +114,27 @@ class NodeHost:
 
     def handle(self, batch: Batch) -> Iterator[Event]:
         """Deliver a batch in order; the last event has the answers."""
-        yield from events(self._handle(batch))
+        yield from self._unless_dropped(events(self._handle(batch)))
 
     def train_alone(self) -> Iterator[Event]:
         """Train a student on all data, without a network; the last event has the outcome."""
         trial = self._the_trial()
-        yield from events(
-            self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
-        )
+        work = self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
+        yield from self._unless_dropped(events(work))
 
     def judge(self, weights: Arrays) -> Iterator[Event]:
         """Evaluate a deployment's students on the validation split, and time their inference."""
         yield from events(self._judge(weights))
+
+    def drop(self) -> None:
+        """Give up at the next report: the trial was stopped early. Called from another thread."""
+        self._dropped = True
+
+    def _unless_dropped(self, stream: Iterator[Event]) -> Iterator[Event]:
+        for event in stream:
+            yield event
+            if self._dropped:
+                return
 
     def _handle(self, batch: Batch) -> Generator[Report, None, list[Answer]]:
         answers = []

@@ -4,7 +4,8 @@ The actor is `sweeps.nodes.host.NodeHost` and adds nothing. What a trial process
 it notices that it has died, is here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import ray
@@ -27,10 +28,16 @@ SILENCE_S = 1800.0
 START_S = 300.0
 """How long a process may take to come up; measured 3 to 10 s, most of it the import of torch."""
 
+DROP_S = 30.0
+"""How long a node actor may take to hear that its trial was stopped early."""
+
+CONTROL = "control"
+"""Ray's group of calls that are answered while an actor trains."""
+
 Actor: TypeAlias = Any
 """Ray's handle of an actor, which has no type of its own."""
 
-RemoteHost = ray.remote(NodeHost)
+RemoteHost = ray.remote(concurrency_groups={CONTROL: 1})(NodeHost)  # type: ignore[call-overload]
 
 
 class ActorLostError(Exception):
@@ -81,6 +88,17 @@ class NodeActors:
         ready = [actor.__ray_ready__.remote() for actor in self._actors]
         ray.wait(ready, num_returns=len(ready), timeout=START_S)
 
+    def drop(self) -> None:
+        """Let the processes give up what they are doing, and stay.
+
+        Waits until they have heard it, so that it is not the next trial that they give up.
+        """
+        heard = [actor.drop.options(concurrency_group=CONTROL).remote() for actor in self._actors]
+        try:
+            ray.get(heard, timeout=DROP_S)
+        except RayError:
+            self.stop()
+
     def stop(self) -> None:
         """End the processes, whatever they are doing."""
         for actor in self._actors:
@@ -124,6 +142,24 @@ class NodeActors:
             for index, given in arguments.items()
         }
 
+    @contextmanager
+    def freed_from(self, streams: Mapping[Any, int]) -> Iterator[None]:
+        """See to it that streams that are left before their end do not keep the next trial.
+
+        Args:
+            streams: Those that have not ended yet.
+        """
+        try:
+            yield
+        except GeneratorExit:  # the trial was stopped early
+            if streams:
+                self.drop()
+            raise
+        except BaseException:  # what still works may be stuck, or dead
+            if streams:
+                self.stop()
+            raise
+
     @property
     def count(self) -> int:
         """Number of actors."""
@@ -146,7 +182,7 @@ class RayTransport(Transport):
     def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
         results: dict[int, Any] = {}
         streams = self._actors.ask(method, arguments)
-        try:
+        with self._actors.freed_from(streams):
             while streams:
                 for stream in self._ready(list(streams)):
                     event = _next_event(stream)
@@ -158,9 +194,6 @@ class RayTransport(Transport):
                         raise WorkFailedError(event.reason, event.traceback)
                     self.cpu_s += event.cpu_s
                     results[host] = event.result
-        finally:
-            if streams:  # left early: what still works, or is dead, must not keep the next trial
-                self._actors.stop()
         return {host: results[host] for host in arguments}
 
     def _ready(self, streams: list[ray.ObjectRefGenerator]) -> list[ray.ObjectRefGenerator]:

@@ -1,11 +1,12 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from toy_study import toy_study
 from toy_task import ToyTask
 
 from kdtasks.errors import ConfigError, UserError
+from kdtasks.task import MetricInfo
 from search_spaces.errors import StudyError
 from sweeps.folder import check_new, create
 from sweeps.preflight import check_study
@@ -55,6 +56,40 @@ def test_a_study_that_cannot_run_is_refused(changes: dict[str, Any], words: str)
     with pytest.raises(ConfigError, match=words) as caught:
         check_study(toy_study(**changes))
     assert "\n" not in str(caught.value)
+
+
+class TimedTask(ToyTask):
+    metrics: ClassVar[dict[str, MetricInfo]] = {
+        **ToyTask.metrics,
+        "train_s": MetricInfo(unit="s", direction="minimize", description="known at the end"),
+    }
+
+
+FLOPS_ONLY = {
+    "metric": "ue_flops",
+    "direction": "minimize",
+    "unit": "FLOPs",
+    "reference": 1e4,
+}
+
+
+@pytest.mark.parametrize(
+    ("objectives", "words"),
+    [
+        (
+            [objective(), objective(metric="train_s", unit="s")],
+            "train_s is known only at the end of a training",
+        ),
+        ([FLOPS_ONLY], "every objective is known before training"),
+    ],
+)
+def test_stopping_is_refused_where_it_could_not_compare(
+    objectives: list[dict[str, Any]], words: str
+) -> None:
+    fields = {"task": "test_preflight:TimedTask", "objectives": objectives}
+    check_study(toy_study(**fields))
+    with pytest.raises(ConfigError, match=f"stopping: {words}"):
+        check_study(toy_study(**fields, stopping={"kind": "asha"}))
 
 
 def test_what_decides_on_the_teacher_must_be_finite() -> None:

@@ -104,10 +104,8 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     records = list(rows)
     names = dict.fromkeys([*FACTS, *(name for record in records for name in record)])
-    columns = {name: [record.get(name) for record in records] for name in names}
-    frame = pd.DataFrame(index=range(len(records)))
-    series = {name: _column(name, values) for name, values in columns.items()}
-    return frame.assign(**series)
+    series = {name: _column(name, [record.get(name) for record in records]) for name in names}
+    return pd.DataFrame(series, index=range(len(records)))
 
 
 def _column(name: str, values: list[Any]) -> pd.Series:

@@ -107,3 +107,11 @@ def test_tables_keep_parameters_as_they_are():
     assert frame[PARAM + "width"].tolist() == [8, None]
     assert frame["loss"].isna().tolist() == [False, True]
     assert set(table([]).columns) == set(FACTS)
+
+
+def test_a_table_with_hundreds_of_metrics_is_made_in_one_go():
+    rows = [{f"metric_{index}": float(index) for index in range(300)}] * 2
+    made = table(rows)  # pandas warns where columns are added one by one
+    assert made.shape == (2, 300 + len(FACTS))
+    assert made["metric_299"].tolist() == [299.0, 299.0]
+    assert list(table([]).columns) == list(FACTS)

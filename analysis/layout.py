@@ -8,6 +8,8 @@ ROLE_BASELINE = "baseline"
 ROLE_TEACHER = "teacher"
 ROLE_CONFIRMATION = "confirmation"
 
+SWEEP_ID = "kdsweep.id"
+"""Tag of a sweep's run: tells it from that of another sweep of the same name."""
 TRIAL_NUMBER = "kdsweep.trial"
 """Tag: the trial's number in the ledger; a confirmation carries that of the trial it repeats."""
 CHILD_KEY = "kdsweep.key"

@@ -4,7 +4,7 @@ MLflow may be out of reach for a while: nothing is lost, for `settle` writes wha
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from kdtasks.errors import UserError
@@ -12,6 +12,7 @@ from search_spaces.study import Study
 from sweeps.children import child_of_job, child_of_trial, ended_children, standing_tags
 from sweeps.clock import Clock
 from sweeps.display import Display
+from sweeps.front import standings
 from sweeps.ledger import Ledger
 from sweeps.records import JobRecord, TrialRecord, TrialState
 from sweeps.tracking import Tracker, TrackingError
@@ -65,14 +66,14 @@ class Books:
     def _try(self, write: Callable[[], None]) -> None:
         try:
             write()
-        except TrackingError as error:
+        except (TrackingError, OSError) as error:
             if not self._warned:
                 self._display.note(f"MLflow: {error}; what is missing is written at the end")
             self._warned = True
 
     def give_up(self) -> None:
         """Close the sweep's run after an error."""
-        with suppress(TrackingError):
+        with suppress(TrackingError, OSError):
             self.tracker.end("FAILED", self.clock.epoch_ms())
 
     def offer_views(self) -> list[tuple[str, str]]:
@@ -80,6 +81,20 @@ class Books:
         offered: list[tuple[str, str]] = []
         self._try(lambda: offered.extend(self.tracker.offer_views(self.study)))
         return offered
+
+    def catch_up(self) -> None:
+        """Write to MLflow what the ledger has and MLflow lacks, as far as it answers."""
+        self._try(self._write_missing)
+
+    def _write_missing(self) -> None:
+        trials = self.ledger.trials()
+        for child in ended_children(trials, self.ledger.jobs()):
+            self.tracker.write_missing(child)
+        done = finished_in_order(trials)
+        for finished in range(1, len(done) + 1):
+            if not self.tracker.has_hypervolume(finished):
+                volume = standings(done[:finished], self.study).hypervolume
+                self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
 
     def settle(self, utilisation: float) -> None:
         """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
@@ -92,27 +107,35 @@ class Books:
         """
         trials = self.ledger.trials()
         try:
-            for child in ended_children(trials, self.ledger.jobs()):
-                self.tracker.write_missing(child)
+            self._write_missing()
             for key, tags in standing_tags(trials, self.study).items():
                 self.tracker.tag(key, tags)
             facts: dict[str, float] = {**counts(trials)}
             if not math.isnan(utilisation):
                 facts["utilisation"] = utilisation
             self.tracker.facts(facts, self.clock.epoch_ms())
-        except TrackingError as error:
+        except (TrackingError, OSError) as error:
             raise UserError(
-                f"MLflow cannot be written to: {error}; the sweep itself is complete in its folder"
+                f"MLflow cannot be written to: {error}; the sweep itself is complete in its "
+                "folder, and kdsweep resume writes what is missing"
             ) from error
 
 
-def counts(trials: list[TrialRecord]) -> dict[str, int]:
+def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the complete trials in the order in which they ended."""
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (trial.ended_ms or 0, trial.number))
+
+
+def counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
     """Return how many trials came to which end, and what that saved, by the name of a metric."""
-    real = [trial for trial in trials if not trial.duplicate]
+    suggested = [trial for trial in trials if not trial.duplicate]
+    real = [trial for trial in suggested if not trial.interrupted]
     return {
         "trials_complete": sum(trial.state is TrialState.COMPLETE for trial in real),
         "trials_pruned": sum(trial.state is TrialState.PRUNED for trial in real),
         "trials_failed": sum(trial.state is TrialState.FAIL for trial in real),
         "epochs_saved": sum(t.trained[1] - t.trained[0] for t in real if t.trained is not None),
-        "suggestions_repeated": len(trials) - len(real),
+        "trials_interrupted": len(suggested) - len(real),
+        "suggestions_repeated": len(trials) - len(suggested),
     }

@@ -48,7 +48,7 @@ Home = Annotated[
 TrackingUri = Annotated[
     str | None,
     typer.Option(
-        "--tracking-uri", help="MLflow server with the runs; default: a file in the sweep's folder."
+        "--tracking-uri", help="MLflow server with the runs; default: where the sweep has them."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
@@ -103,6 +103,7 @@ def run(  # noqa: PLR0913 - one argument per option
     """Run a study, from its data to its report.
 
     Loads the data, trains the teachers, searches, repeats the front on the test split, reports.
+    With the name of a finished sweep of the same study, and more trials, it extends that.
     """
     from sweeps.cli_run import RunOptions, overrides, run_sweep
     from sweeps.seats import SeatWishes
@@ -110,6 +111,25 @@ def run(  # noqa: PLR0913 - one argument per option
     seats = SeatWishes(slots=slots, transport=transport, actors=actors)
     options = RunOptions(name=name, home=home, tracking_uri=tracking_uri, seats=seats)
     raise typer.Exit(run_sweep(study, overrides(settings or [], trials, time), options))
+
+
+@app.command(epilog="Example: kdsweep resume csi-feedback")
+def resume(
+    name: Name,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+    slots: Annotated[
+        int | None, typer.Option(help="Trials at once; default: as when it was started.")
+    ] = None,
+) -> None:
+    """Go on with a sweep that was stopped.
+
+    What is finished stays, what was interrupted runs again, what is left of the budget is spent.
+    """
+    from sweeps.cli_run import ResumeOptions, resume_sweep
+
+    options = ResumeOptions(home=home, tracking_uri=tracking_uri, slots=slots)
+    raise typer.Exit(resume_sweep(name, options))
 
 
 @app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")
@@ -173,12 +193,12 @@ def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> N
     If they do not, every difference is a line and the exit code is 1.
     """
     from sweeps.cli_output import line
-    from sweeps.cli_sweeps import find_sweep
+    from sweeps.cli_sweeps import find_sweep, known_uri
 
     folder = find_sweep(home, name)
     from sweeps.verify import verify_sweep
 
-    differences = verify_sweep(folder, tracking_uri)
+    differences = verify_sweep(folder, known_uri(folder, tracking_uri))
     for difference in differences:
         line(difference)
     if differences:
@@ -199,10 +219,10 @@ def ui(
     Only this machine can reach it; Ctrl-C ends it.
     """
     from sweeps.cli_output import line
-    from sweeps.cli_sweeps import database_uri, find_sweep, free_port, serve_ui, view_lines
+    from sweeps.cli_sweeps import find_sweep, free_port, serve_ui, ui_command, view_lines
 
     folder = find_sweep(home, name)
-    database_uri(folder, None)
+    ui_command(folder, 0)  # what is wrong is told before the address is
     chosen = free_port(port)
     address = f"http://127.0.0.1:{chosen}"
     line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")

@@ -1,15 +1,20 @@
-"""`kdsweep run`: from a study to a finished sweep, on the screen."""
+"""`kdsweep run` and `kdsweep resume`: from a study to a finished sweep, on the screen."""
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from analysis import layout
+from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.cli_output import front_table, line, program, show, show_paper, shown_path
-from sweeps.cli_sweeps import free_name
+from sweeps.cli_sweeps import find_sweep, free_name
+from sweeps.display import Display
 from sweeps.seats import SeatWishes
+from sweeps.settings import read_settings
+from sweeps.summary import SweepSummary
 
 INTERRUPTED = 130
 """Exit code of a sweep that the user stopped, as shells have it for Ctrl-C."""
@@ -30,6 +35,21 @@ class RunOptions:
     home: Path
     tracking_uri: str | None
     seats: SeatWishes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResumeOptions:
+    """What was asked for beside the sweep; None is what was asked for when it was started.
+
+    Attributes:
+        home: Folder of all sweeps.
+        tracking_uri: MLflow server.
+        slots: Trials at once.
+    """
+
+    home: Path
+    tracking_uri: str | None
+    slots: int | None
 
 
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
@@ -60,16 +80,11 @@ def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> 
     name = options.name or free_name(options.home, study.name)
     line(f"{study.title}\nsweep {name} in {shown_path(options.home / name)}")
     sys.stdout.flush()
-    return _run(study, name, options)
 
+    def start(display: Display) -> SweepSummary:
+        from sweeps.runner import run_study
 
-def _run(study: Study, name: str, options: RunOptions) -> int:
-    # Ray takes a second to import, and says nothing then: the user has read the lines above
-    from sweeps.console import console_display
-    from sweeps.runner import run_study
-
-    with console_display(study, name, sys.stdout) as display:
-        summary = run_study(
+        return run_study(
             study,
             name=name,
             home=options.home,
@@ -77,6 +92,54 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
             seats=options.seats,
             display=display,
         )
+
+    return _show(study, name, options, start)
+
+
+def resume_sweep(name: str, options: ResumeOptions) -> int:
+    """Go on with a sweep, show it, say what came of it; return the exit code."""
+    folder = find_sweep(options.home, name)
+    make_importable(name)
+    study, seats = _study_of(folder), None
+    if options.slots is not None:
+        seats = replace(read_settings(folder).seats, slots=options.slots)
+    line(f"{study.title}\nsweep {name} in {shown_path(folder)} goes on")
+    sys.stdout.flush()
+
+    def start(display: Display) -> SweepSummary:
+        from sweeps import runner
+
+        return runner.resume_sweep(
+            name,
+            home=options.home,
+            tracking_uri=options.tracking_uri,
+            seats=seats,
+            display=display,
+        )
+
+    return _show(study, name, options, start)
+
+
+def _study_of(folder: Path) -> Study:
+    try:
+        return load_study(folder / layout.STUDY_FILE)
+    except StudyError:
+        from sweeps.ledger import Ledger
+
+        return Ledger.open(folder / layout.JOURNAL_FILE).study
+
+
+def _show(
+    study: Study,
+    name: str,
+    options: RunOptions | ResumeOptions,
+    start: Callable[[Display], SweepSummary],
+) -> int:
+    # Ray takes a second to import, and says nothing then: the user has read the lines above
+    from sweeps.console import console_display
+
+    with console_display(study, name, sys.stdout) as display:
+        summary = start(display)
     from analysis import format as text
     from analysis.frames import read_sweep
 
@@ -92,6 +155,8 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
         line("")
         show_paper(frames)
     line("")
+    if summary.interrupted:
+        line(f"resume:    {_call('resume', name, options)}")
     if summary.report is not None:
         line(f"report:    {shown_path(summary.report)}")
     elif summary.front:
@@ -102,15 +167,14 @@ def _run(study: Study, name: str, options: RunOptions) -> int:
     return 0 if summary.complete else 1
 
 
-def _ui_hint(name: str, options: RunOptions) -> str:
+def _ui_hint(name: str, options: RunOptions | ResumeOptions) -> str:
     if options.tracking_uri is not None:
         return f"{options.tracking_uri}, run {name}"
     return _call("ui", name, options)
 
 
-def _call(command: str, name: str, options: RunOptions) -> str:
+def _call(command: str, name: str, options: RunOptions | ResumeOptions) -> str:
     """Return how to call a command for this sweep."""
     default = Path(os.environ.get("KDSWEEP_HOME", "runs"))
     home = "" if options.home.resolve() == default.resolve() else f" --home {options.home}"
-    server = "" if options.tracking_uri is None else f" --tracking-uri {options.tracking_uri}"
-    return f"{program()} {command} {name}{home}{server}"
+    return f"{program()} {command} {name}{home}"

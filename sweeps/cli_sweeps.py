@@ -42,7 +42,8 @@ def sweep_names(home: Path) -> list[str]:
     """Return the names of the sweeps in a home, sorted; none if there is no such folder."""
     if not home.is_dir():
         return []
-    folders = [folder for folder in home.iterdir() if folder.is_dir() and folder.name != CACHE]
+    names = [path.name for path in home.iterdir()]
+    folders = [home / name for name in names if name != CACHE and not name.startswith(".")]
     return sorted(folder.name for folder in folders if (folder / layout.STUDY_FILE).is_file())
 
 
@@ -71,9 +72,14 @@ def find_sweep(home: Path, name: str) -> Path:
 def database_uri(folder: Path, tracking_uri: str | None) -> str:
     """Return where MLflow keeps the runs of a sweep.
 
+    Args:
+        folder: The sweep's folder.
+        tracking_uri: What the user said; None for what was said when the sweep was started.
+
     Raises:
         ConfigError: If they are not in its folder and no server is named.
     """
+    tracking_uri = known_uri(folder, tracking_uri)
     if tracking_uri is not None:
         return tracking_uri
     database = folder / layout.MLFLOW_FILE
@@ -83,6 +89,13 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
             "name it with --tracking-uri"
         )
     return f"sqlite:///{database}"
+
+
+def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
+    """Return the address of the server with a sweep's runs; None for a file in its folder."""
+    from sweeps.settings import read_settings
+
+    return tracking_uri or read_settings(folder).tracking_uri
 
 
 def sweep_lines(home: Path) -> Iterator[SweepLine]:
@@ -140,10 +153,16 @@ def ui_command(folder: Path, port: int) -> list[str]:
 
     The artifacts' addresses in the database are paths of this machine, which the server reads
     itself; so it needs no artifact proxy, and offers none.
+
+    Raises:
+        ConfigError: If the runs are on a server, which has a UI of its own.
     """
+    uri = database_uri(folder, None)
+    if uri.startswith(("http://", "https://", "databricks")):
+        raise ConfigError(f"the runs of {folder.name} are on a server of their own: {uri}")
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", database_uri(folder, None)),
+        *("--backend-store-uri", uri),
         *("--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly

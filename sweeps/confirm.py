@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdtasks.config import Params
+from kdtasks.config import Params, Value
 from kdtasks.task import Baseline, KDTask
 from search_spaces.study import Study
 from sweeps.books import Books
@@ -12,9 +12,10 @@ from sweeps.display import Display
 from sweeps.events import Event, Training
 from sweeps.folder import SweepFolder
 from sweeps.front import ranked, standings
+from sweeps.ledger import Ledger
 from sweeps.pool import Handle, Job, Pool
-from sweeps.records import JobRecord, TrialRecord, TrialState
-from sweeps.resources import Resources, by_baselines, by_teacher, need_of
+from sweeps.records import JobKind, JobRecord, TrialRecord, TrialState
+from sweeps.resources import Need, Resources, by_baselines, by_teacher, need_of
 from sweeps.teachers import teacher_key
 from sweeps.worker import (
     assess_baselines,
@@ -55,6 +56,26 @@ def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
     return [front[round(index * step)] for index in range(limit)]
 
 
+def open_jobs(
+    study: Study, task: KDTask, needs: Sequence[Need], ledger: Ledger
+) -> list[tuple[JobKind, str]]:
+    """Return kind and key of the jobs of this phase that no driver has done so far."""
+    wanted: list[tuple[JobKind, str]] = [("teacher", key) for key in by_teacher(needs)]
+    wanted += [("baseline", key) for key in by_baselines(needs, task)]
+    for trial in candidates(study, ledger.trials()):
+        own = (trial.config["seed"],)
+        seeds = study.seeds.confirm if study.confirm.retrain else own
+        wanted += [("confirmation", _repetition(trial, seed)) for seed in seeds]
+    done = ledger.milestones.closed_jobs() | {
+        job.key for job in ledger.jobs() if job.trial is not None
+    }
+    return [entry for entry in wanted if "/".join(entry) not in done]
+
+
+def _repetition(trial: TrialRecord, seed: Value) -> str:
+    return f"{trial.number}/{seed}"
+
+
 @dataclass(kw_only=True)
 class Confirmation:
     """The phase that looks at the test split.
@@ -84,7 +105,9 @@ class Confirmation:
         """
         # Only now are the test splits placed where a worker can read them.
         tests = {key: self.pool.put(s.test) for key, s in self.resources.scenarios.items()}
+        left = set(open_jobs(self.study, self.task, self.resources.needs, self.books.ledger))
         drafts = [*self._references(tests), *self._repetitions(tests)]
+        drafts = [entry for entry in drafts if (entry[0].kind, entry[0].key) in left]
         for kind in ("teacher", "baseline", "confirmation"):
             self.display.jobs_planned(kind, sum(job.kind == kind for job, _ in drafts))
         entries = {(job.kind, job.key): record for job, record in drafts}
@@ -97,6 +120,7 @@ class Confirmation:
             self.display.job_finished(job.kind, job.key, event.reason)
             for record in _results(entries[job.kind, job.key], event):
                 self._enter(record)
+            self.books.ledger.milestones.close_job(job.kind, job.key)
         return failures
 
     def _enter(self, record: JobRecord) -> None:
@@ -166,7 +190,7 @@ class Confirmation:
     ) -> tuple[Job, JobRecord]:
         job = Job(
             kind="confirmation",
-            key=f"{trial.number}/{params['seed']}",
+            key=_repetition(trial, params["seed"]),
             function=function,
             args=(self.study.task, dict(params), *args),
         )

@@ -2,16 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from analysis import layout
 from kdtasks.errors import ConfigError, UserError
 
 MIN_FREE_BYTES = 1 << 30
 """A sweep of the default study writes tens of megabytes; Ray's object store may spill more."""
+
+SETTINGS_FILE = "sweep.json"
+"""How a sweep was started, beside its study."""
 
 RESERVED = ("cache", "artifacts")
 """Folders of a home that are no sweeps."""
@@ -105,6 +109,16 @@ def check_new(home: Path, name: str) -> SweepFolder:
         raise UserError(
             f"{home} cannot be made: {error.strerror}; choose another --home"
         ) from error
+    check_room(home)
+    return folder
+
+
+def check_room(home: Path) -> None:
+    """Check that a sweep can write to a home.
+
+    Raises:
+        UserError: If it is not writable or nearly full.
+    """
     if not os.access(home, os.W_OK | os.X_OK):
         raise UserError(f"{home} is not writable; choose another --home")
     free = shutil.disk_usage(home).free
@@ -113,23 +127,42 @@ def check_new(home: Path, name: str) -> SweepFolder:
             f"{home} has {free >> 20} MiB free, a sweep wants {MIN_FREE_BYTES >> 20} MiB; "
             "free some or choose another --home"
         )
-    return folder
 
 
-def create(folder: SweepFolder, study_text: str) -> None:
-    """Make the folder and write the study into it.
+def create(
+    folder: SweepFolder, study_text: str, private: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Make the folder with the study in it; it is there whole or not at all.
+
+    Args:
+        folder: Where.
+        study_text: The study.
+        private: Texts that only the owner can read, by file name.
 
     Raises:
         UserError: If another process made the folder meanwhile.
     """
+    partial = SweepFolder(folder.path.with_name(f".{folder.name}.{os.getpid()}.part"))
     try:
-        folder.path.mkdir()
-    except FileExistsError as error:
-        raise ConfigError(f"{folder.path} exists already; choose another --name") from error
-    folder.weights.mkdir()
-    folder.scenarios.mkdir(parents=True, exist_ok=True)
-    folder.teachers.mkdir(parents=True, exist_ok=True)
-    folder.study.write_text(study_text, encoding="utf-8")
+        partial.path.mkdir()
+        partial.weights.mkdir()
+        for name, text in private.items():
+            (partial.path / name).touch(mode=0o600)
+            (partial.path / name).write_text(text, encoding="utf-8")
+        partial.study.write_text(study_text, encoding="utf-8")
+        create_missing(partial)
+        partial.path.rename(folder.path)
+    except OSError as error:
+        shutil.rmtree(partial.path, ignore_errors=True)
+        if folder.path.exists():
+            raise ConfigError(f"{folder.path} exists already; choose another --name") from error
+        raise
+
+
+def create_missing(folder: SweepFolder) -> None:
+    """Make the folders in which a sweep's workers write."""
+    for path in (folder.weights, folder.scenarios, folder.teachers):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

@@ -286,6 +286,7 @@ class Ledger:
         trial.set_user_attr(METRICS, dict(stop.metrics))
         trial.set_user_attr(TRAINED, [stop.epoch, stop.epochs])
         self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        del self._asked[number]
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
         """Close a trial that failed, for ``reason``, with further attributes."""

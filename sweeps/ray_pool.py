@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import ray
@@ -16,8 +16,14 @@ WAIT_S = 1.0
 
 
 @contextmanager
-def local_ray(cores: int) -> Iterator[None]:
+def local_ray(
+    cores: int, starting: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
     """Run a Ray of our own inside, on loopback.
+
+    Args:
+        cores: What Ray is to have.
+        starting: Entered while its processes are started.
 
     An address is always given: without one Ray would join any cluster that it finds. Its token
     authentication stays as it is by default: on.
@@ -25,14 +31,15 @@ def local_ray(cores: int) -> Iterator[None]:
     # Tune misses the files of loggers that we switched off, and prints what we record anyway.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with engine_environment():
-        ray.init(
-            address="local",
-            num_cpus=cores,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
         try:
+            with starting():
+                ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
             yield
         finally:
             ray.shutdown()

@@ -1,170 +1,32 @@
-"""Run a study from its file to its report: Ray, its pool of workers, and the Tuner."""
+"""Run a study from its file to its report, or go on with a sweep that was stopped."""
 
 import json
 import shutil
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from ray import tune
-
-from analysis.frames import read_sweep
-from analysis.report import build_report
-from kdtasks.task import ScenarioData
+from kdtasks.errors import ConfigError
 from search_spaces.study import Study
 from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
-from sweeps.confirm import Confirmation
 from sweeps.display import Display
 from sweeps.environment import describe_environment, usable_cores
-from sweeps.folder import SweepFolder, check_new, create
+from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
+from sweeps.lease import Lease, driving
 from sweeps.ledger import Ledger
-from sweeps.nodes.ray_actors import bundles
+from sweeps.opening import Left, find_left, task_path
+from sweeps.phases import Sweep
 from sweeps.preflight import Plan, check_study
-from sweeps.proposals import Proposals
 from sweeps.ray_pool import RayPool, local_ray
-from sweeps.resources import Resources, load_data, share_data
-from sweeps.schedule import SessionScheduler
-from sweeps.search import SessionCallback, SessionSearcher, make_sampler
-from sweeps.seats import Seats, SeatWishes, share_cores
-from sweeps.session import SearchSession
+from sweeps.resources import load_data
+from sweeps.seats import SeatWishes, share_cores
+from sweeps.settings import SweepSettings, new_id, settled_uri, write_settings
 from sweeps.summary import SweepSummary
-from sweeps.teacher_store import TeacherStore
-from sweeps.teachers import prepare_teachers
 from sweeps.tracking import Tracker
-from sweeps.trial import Shared, StudentTrial
 from sweeps.utilisation import Utilisation
 
-__all__ = ["SweepSummary", "run_study"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What the phases of one sweep share."""
-
-    study: Study
-    plan: Plan
-    folder: SweepFolder
-    tracking_uri: str
-    seats: Seats
-    data: dict[str, ScenarioData]
-    books: Books
-    display: Display
-    interrupts: Interrupts
-    pool: RayPool
-    utilisation: Utilisation
-
-    def prepare(self) -> Resources:
-        """Share the data and make teachers available."""
-        resources = share_data(self.plan.needs, self.data, self.pool)
-        self.data.clear()  # workers read the copy in the object store; one copy is enough
-        self.display.phase("teachers")
-        with self.interrupts.deferred():
-            prepare_teachers(
-                resources,
-                self.study.task,
-                store=TeacherStore(self.folder.teachers),
-                pool=self.pool,
-                books=self.books,
-                display=self.display,
-            )
-        return resources
-
-    def search(self, resources: Resources) -> str:
-        """Run the trials; return why the search ended.
-
-        Raises:
-            KeyboardInterrupt: If the user stopped it; open trials are closed by then.
-        """
-        self.display.phase("search")
-        budget = self.study.budget
-        self.display.search_started(budget.trials, budget.time_s, self.seats.slots)
-        ledger = self.books.ledger
-        ledger.use(partial(make_sampler, self.study))
-        session = SearchSession(
-            study=self.study,
-            task=self.plan.task,
-            resources=resources,
-            proposals=Proposals(self.study, self.plan.task, ledger, self.books.clock),
-            books=self.books,
-            display=self.display,
-            utilisation=self.utilisation,
-        )
-        try:
-            with self.interrupts.deferred():
-                _tuner(self, session, resources).fit()
-        finally:
-            session.abandon()
-            shutil.rmtree(self.folder.scratch, ignore_errors=True)
-        if session.fault is not None:
-            raise session.fault
-        return session.proposals.ended
-
-    def confirm(self, resources: Resources) -> None:
-        """Look at the test split."""
-        self.display.phase("confirm")
-        confirmation = Confirmation(
-            study=self.study,
-            task=self.plan.task,
-            resources=resources,
-            folder=self.folder,
-            pool=self.pool,
-            books=self.books,
-            display=self.display,
-        )
-        with self.interrupts.deferred():
-            failures = confirmation.run()
-        if failures:
-            self.display.note(f"{failures} jobs of the confirmation failed; see the report")
-
-    def report(self) -> Path:
-        """Write the report and attach it."""
-        self.display.phase("report")
-        frames = read_sweep(self.tracking_uri, self.folder.name)
-        files = build_report(frames, self.folder.report)
-        paths = [files.html, files.png, files.parquet, files.json]
-        self.books.tracker.files(paths, "report")
-        return files.html
-
-
-def _trial_id(trial: Any) -> str:
-    # Tune would put the whole configuration into the name
-    return str(trial.trial_id)
-
-
-def _tuner(run: _Run, session: SearchSession, resources: Resources) -> tune.Tuner:
-    shared = Shared(
-        task=run.study.task,
-        weights=run.folder.weights,
-        splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
-        teachers=resources.teachers,
-        actors=run.seats.actors,
-    )
-    place = tune.PlacementGroupFactory(bundles(run.seats.actors))
-    return tune.Tuner(
-        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
-        tune_config=tune.TuneConfig(
-            search_alg=SessionSearcher(session),
-            scheduler=SessionScheduler(session),
-            num_samples=-1,  # the session owns the budget
-            max_concurrent_trials=run.seats.slots,  # without it trials run one by one
-            reuse_actors=True,
-            trial_dirname_creator=_trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name="trials",
-            storage_path=str(run.folder.scratch),
-            callbacks=[SessionCallback(session, run.interrupts.requested)],
-            failure_config=tune.FailureConfig(max_failures=1),  # a process that died, once
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=0, checkpoint_at_end=False
-            ),
-            verbose=0,
-        ),
-    )
+__all__ = ["SweepSummary", "resume_sweep", "run_study"]
 
 
 def run_study(
@@ -180,7 +42,8 @@ def run_study(
 
     Args:
         study: What to run.
-        name: Name of the sweep; its folder ``home/name`` must not exist yet.
+        name: Name of the sweep. If there is one of this name, ``study`` may differ in trials and
+            time of the budget, and the sweep goes on with those.
         home: Folder of all sweeps and of the cache.
         tracking_uri: Where MLflow keeps the runs; None for a database in the sweep's folder.
         seats: How many trials are to run at once, on how many cores, and how their nodes are
@@ -188,46 +51,104 @@ def run_study(
         display: Watches.
 
     Raises:
-        UserError: If the study cannot run as it is, its data cannot be had or MLflow does not
-            answer, before anything is started; or if a teacher cannot be trained.
+        UserError: If the study cannot run as it is, its data cannot be had, MLflow does not answer
+            or another process drives the sweep, before anything is started; or if a teacher cannot
+            be trained.
         StudyError: If a parameter that decides on data or teacher has no end of values.
     """
+    old = SweepFolder(home.resolve() / name)
+    if old.study.is_file():
+        return _go_on(old, study, tracking_uri, seats, display)
     plan = check_study(study)
-    shared_out = share_cores(seats, usable_cores())
+    share_cores(seats, usable_cores())
     folder = check_new(home, name)
-    create(folder, study.text)
+    settings = SweepSettings(
+        id=new_id(),
+        tracking_uri=settled_uri(tracking_uri),
+        seats=seats,
+        task_path=task_path(plan.task, study.task),
+    )
+    create(folder, study.text, {SETTINGS_FILE: settings.text})
     try:
-        run = _open(study, plan, folder, tracking_uri, shared_out, display)
+        with driving(folder.path) as lease:
+            left = Left(study=study, settings=settings, ledger=None)
+            run = _open(folder, left, plan, lease, display)
+            return _run(run)
     except BaseException:
-        shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
+        if not folder.journal.is_file():
+            shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
         raise
-    return _run(run)
 
 
-def _open(
-    study: Study,
-    plan: Plan,
-    folder: SweepFolder,
+def resume_sweep(
+    name: str,
+    *,
+    home: Path,
     tracking_uri: str | None,
-    seats: Seats,
+    seats: SeatWishes | None,
     display: Display,
-) -> _Run:
+) -> SweepSummary:
+    """Go on with a sweep that was stopped, wherever that was, and return what came of it.
+
+    Args:
+        name: Name of the sweep.
+        home: Folder of all sweeps and of the cache.
+        tracking_uri: Where MLflow has the runs now; None for where it had them.
+        seats: As in `run_study`; None for what was asked for then.
+        display: Watches.
+
+    Raises:
+        UserError: As in `run_study`, or if the sweep's files are damaged.
+    """
+    folder = SweepFolder(home.resolve() / name)
+    if not folder.study.is_file():
+        raise ConfigError(f"{folder.path} is not the folder of a sweep; see kdsweep list")
+    return _go_on(folder, None, tracking_uri, seats, display)
+
+
+def _go_on(
+    folder: SweepFolder,
+    wanted: Study | None,
+    tracking_uri: str | None,
+    seats: SeatWishes | None,
+    display: Display,
+) -> SweepSummary:
+    with driving(folder.path) as lease:
+        left = find_left(folder, wanted, tracking_uri=tracking_uri, seats=seats, display=display)
+        plan = check_study(left.study)
+        write_settings(folder.path, left.settings)
+        create_missing(folder)
+        return _run(_open(folder, left, plan, lease, display))
+
+
+def _open(folder: SweepFolder, left: Left, plan: Plan, lease: Lease, display: Display) -> Sweep:
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
+    study, settings, ledger = left.study, left.settings, left.ledger
     clock, interrupts = SystemClock(), Interrupts()
+    seats = share_cores(settings.seats, usable_cores())
+    tracker = None
+    if ledger is not None:
+        ledger.recover()
+        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
     display.phase("data")
     data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
-    ledger = Ledger.create(folder.journal, study)
-    tracker = Tracker.start(folder, tracking_uri, study, clock.epoch_ms())
+    if ledger is None:
+        ledger = Ledger.create(folder.journal, study)
+    if tracker is None:
+        begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
+        started_ms = min(begun, default=clock.epoch_ms())
+        tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
     books = Books(study, ledger, tracker, clock, display)
+    books.catch_up()
     folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
     books.attach("environment.json", describe_environment(seats))
     books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
     tracker.files([folder.study], "")
-    return _Run(
+    return Sweep(
         study=study,
         plan=plan,
         folder=folder,
-        tracking_uri=tracking_uri or folder.tracking_uri,
+        tracking_uri=settings.tracking_uri or folder.tracking_uri,
         seats=seats,
         data=data,
         books=books,
@@ -235,20 +156,22 @@ def _open(
         interrupts=interrupts,
         pool=RayPool(seats.cores, interrupts.requested),
         utilisation=Utilisation(seats.slots, clock),
+        lease=lease,
     )
 
 
-def _run(run: _Run) -> SweepSummary:
+def _run(run: Sweep) -> SweepSummary:
     clock = run.books.clock
     started_s = clock.elapsed_s()
-    ended, interrupted = "", False
+    ended, interrupted = run.searched(), False
     try:
         with run.interrupts.installed():
             try:
-                with local_ray(run.seats.cores):
-                    resources = run.prepare()
-                    ended = run.search(resources)
-                    run.confirm(resources)
+                if run.work_left():
+                    with local_ray(run.seats.cores, run.lease.starting):
+                        resources = run.prepare()
+                        ended = run.search(resources)
+                        run.confirm(resources)
             except KeyboardInterrupt:
                 interrupted, ended = True, "the user stopped the sweep"
             run.books.settle(run.utilisation.share())

@@ -3,10 +3,8 @@
 import json
 import logging
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +29,7 @@ from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import Study
 from sweeps.children import ChildRun, Status
 from sweeps.folder import SweepFolder
+from sweeps.mlflow_file import is_whole, make
 from sweeps.mlflow_views import PARENT, views
 
 TrackingError = MlflowException
@@ -134,12 +133,19 @@ class Tracker:
         self._experiment_id = experiment_id
         self._run_id = run_id
         self._runs: dict[str, str] = {}
-        # Names of the metrics of every run that was written to its end.
+        # Names of the metrics of every run that was written to its end, and its tags.
         self._closed: dict[str, frozenset[str]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
+        self._series: set[int] = set()
 
     @classmethod
     def start(
-        cls, folder: SweepFolder, tracking_uri: str | None, study: Study, started_ms: int
+        cls,
+        folder: SweepFolder,
+        tracking_uri: str | None,
+        study: Study,
+        started_ms: int,
+        sweep_id: str = "",
     ) -> "Tracker":
         """Create the database if there is none, and the sweep's run in it.
 
@@ -147,10 +153,7 @@ class Tracker:
             UserError: If MLflow does not answer, or has a sweep of this name already.
         """
         if tracking_uri is None:
-            # WAL halves the time of a write and persists in the file; it must be set before MLflow
-            # opens its pool of connections.
-            with closing(sqlite3.connect(folder.path / layout.MLFLOW_FILE)) as database:
-                database.execute("PRAGMA journal_mode=WAL")
+            make(folder.path / layout.MLFLOW_FILE)
         try:
             client = _client(folder, tracking_uri)
             if _find_parents(client, folder.name):
@@ -165,6 +168,7 @@ class Tracker:
                 run_name=folder.name,
                 tags={
                     layout.ROLE: layout.ROLE_SWEEP,
+                    layout.SWEEP_ID: sweep_id,
                     "mlflow.source.name": f"kdsweep run {study.name}",
                     "mlflow.note.content": f"{study.title}\n\n{study.description}".strip(),
                 },
@@ -172,6 +176,49 @@ class Tracker:
         except (MlflowException, OSError) as error:
             raise UserError(f"MLflow cannot be written to at {tracking_uri}: {error}") from error
         return cls(client, experiment_id, run.info.run_id)
+
+    @classmethod
+    def resume(
+        cls, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+    ) -> "Tracker | None":
+        """Go on writing a sweep that MLflow has; None if it has none, or no more.
+
+        Raises:
+            UserError: If MLflow does not answer, or the sweep of this name is another one.
+        """
+        if tracking_uri is None and not is_whole(folder.path / layout.MLFLOW_FILE):
+            return None
+        try:
+            client = _client(folder, tracking_uri)
+            parents = _find_parents(client, folder.name)
+            if not parents:
+                return None
+            known = {parent.data.tags.get(layout.SWEEP_ID, "") for parent in parents}
+            if len(parents) > 1 or known - {sweep_id, ""}:
+                raise ConfigError(
+                    f"MLflow has another sweep {folder.name}; delete its run there, or rename the "
+                    f"folder {folder.path}"
+                )
+            tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
+            tracker._adopt(parents[0])
+        except (MlflowException, OSError) as error:
+            raise UserError(f"MLflow cannot be written to: {error}") from error
+        return tracker
+
+    def _adopt(self, parent: Any) -> None:
+        """Learn what MLflow has of the sweep."""
+        for run in _children(self._client, parent):
+            key = run.tags.get(layout.CHILD_KEY, "")
+            if key in self._runs:  # written twice, for the answer to the first time was lost
+                self._client.delete_run(run.run_id)
+                continue
+            self._runs[key] = run.run_id
+            self._tags[key] = dict(run.tags)
+            if run.status != "RUNNING":
+                self._closed[key] = frozenset(run.metrics)
+        history = self._client.get_metric_history(self._run_id, layout.HYPERVOLUME)
+        self._series = {metric.step for metric in history}
+        self._client.update_run(self._run_id, status="RUNNING")
 
     def write(self, child: ChildRun) -> None:
         """Write a run that has ended; what is there already is left as it is."""
@@ -193,6 +240,7 @@ class Tracker:
             tags={PARENT: self._run_id, **child.tags},
         )
         self._runs[child.key] = str(run.info.run_id)
+        self._tags[child.key] = dict(child.tags)
         return self._runs[child.key]
 
     def _log(
@@ -210,20 +258,29 @@ class Tracker:
             self._client.log_batch(run_id, metrics=numbers[part], params=texts[part])
 
     def write_missing(self, child: ChildRun) -> None:
-        """Write a run unless it is there with all its numbers."""
+        """Write a run unless it is there with all its numbers and tags."""
         known = self._closed.get(child.key)
-        if known is None or not known.issuperset(child.metrics):
+        tagged = child.tags.items() <= self._tags.get(child.key, {}).items()
+        if known is None or not known.issuperset(child.metrics) or not tagged:
             self.write(child)
 
     def tag(self, key: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run that was written."""
-        entries = [RunTag(name, value) for name, value in tags.items()]
-        self._client.log_batch(self._runs[key], tags=entries)
+        known = self._tags[key]
+        entries = [RunTag(name, tags[name]) for name in tags if known.get(name) != tags[name]]
+        if entries:
+            self._client.log_batch(self._runs[key], tags=entries)
+            known.update(tags)
 
     def hypervolume(self, finished: int, value: float, time_ms: int) -> None:
         """Add a point to the sweep's series of hypervolumes."""
         metric = Metric(layout.HYPERVOLUME, value, time_ms, finished)
         self._client.log_batch(self._run_id, metrics=[metric])
+        self._series.add(finished)
+
+    def has_hypervolume(self, finished: int) -> bool:
+        """Return whether the series has the point after so many finished trials."""
+        return finished in self._series
 
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
         """Write numbers of the sweep as a whole."""

@@ -31,7 +31,7 @@ DOORS = {
         "sweeps.search",
         "sweeps.schedule",
         "sweeps.tracking",
-        "sweeps.runner",
+        "sweeps.phases",
         "sweeps.ray_pool",
         "sweeps.nodes.ray_actors",
     ),

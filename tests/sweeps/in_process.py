@@ -60,6 +60,9 @@ class MemoryTracker(Tracker):
         self._check()
         self.series.append((finished, value))
 
+    def has_hypervolume(self, finished: int) -> bool:
+        return finished in dict(self.series)
+
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
         self._check()
         self.metrics.update(metrics)

@@ -25,6 +25,7 @@ CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
 LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
 COMMANDS = [
     "run",
+    "resume",
     "front",
     "report",
     "tables",
@@ -92,6 +93,7 @@ def test_help_loads_nothing_slow():
         (["run", "csi-feedback", "--slots", "x"], "see kdsweep run --help"),
         (["run", "csi-feedback", "--transport", "pigeon"], "'ray', 'inprocess'"),
         (["run"], "Missing argument 'STUDY'"),
+        (["resume", "nothing"], "no sweep 'nothing'"),
         (["front", "nothing"], "no sweep 'nothing'"),
         (["report", "nothing"], "no sweep 'nothing'"),
         (["verify", "nothing"], "no sweep 'nothing'"),

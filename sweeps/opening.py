@@ -1,0 +1,151 @@
+"""Before a sweep runs: may it, is it a new one, and if not, how far has it come?"""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kdtasks.errors import ConfigError
+from kdtasks.task import KDTask
+from search_spaces.errors import StudyError
+from search_spaces.study import Study, load_study
+from sweeps.changes import differences
+from sweeps.display import Display
+from sweeps.folder import SweepFolder, atomic_file, check_room
+from sweeps.journal import mend_tail
+from sweeps.ledger import Ledger
+from sweeps.records import TrialState
+from sweeps.seats import SeatWishes
+from sweeps.settings import SweepSettings, read_settings, settled_uri
+
+NAMED = 3
+"""Differences that are named; there may be as many as a study has fields."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """A sweep that was begun and can go on.
+
+    Attributes:
+        study: What to go on with.
+        settings: How it was started.
+        ledger: Its ledger; None if it was stopped before it had one.
+    """
+
+    study: Study
+    settings: SweepSettings
+    ledger: Ledger | None
+
+
+def find_left(
+    folder: SweepFolder,
+    wanted: Study | None,
+    *,
+    tracking_uri: str | None,
+    seats: SeatWishes | None,
+    display: Display,
+) -> Left:
+    """Return how far a sweep has come, after mending what a killed driver left.
+
+    Args:
+        folder: The sweep's folder, of which this process is the driver.
+        wanted: What to go on with; None for the study in the folder.
+        tracking_uri: Where MLflow has the runs now; None for where it had them.
+        seats: Trials at once; None for what was asked for when the sweep was started.
+        display: Told what was mended.
+
+    Raises:
+        UserError: If it cannot go on; the message names file or field and the fix.
+    """
+    check_room(folder.path.parent)
+    settings = read_settings(folder.path)
+    if tracking_uri is not None:
+        settings = replace(settings, tracking_uri=settled_uri(tracking_uri))
+    if seats is not None:
+        settings = replace(settings, seats=seats)
+    if settings.task_path not in ("", *sys.path):
+        sys.path.append(settings.task_path)
+    for partial in folder.weights.glob(".*.part"):
+        partial.unlink(missing_ok=True)
+    ledger = _open_ledger(folder, display)
+    study = _agree(folder, ledger, wanted)
+    if ledger is not None and study.text != ledger.study.text:
+        with atomic_file(folder.study) as partial:
+            partial.write_text(study.text, encoding="utf-8")
+        ledger.extend(study)
+    return Left(study=study, settings=settings, ledger=ledger)
+
+
+def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:
+    if not folder.journal.is_file():
+        if folder.weights.is_dir() and any(folder.weights.iterdir()):
+            raise ConfigError(
+                f"{folder.journal} is gone, though the sweep had trials; put it back, or remove "
+                f"{folder.path} and run the study again"
+            )
+        return None
+    if mended := mend_tail(folder.journal):
+        display.note(mended)
+    return Ledger.open(folder.journal)
+
+
+def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> Study:
+    """Return the study to go on with, after comparing it with what was run."""
+    known = None if ledger is None else ledger.study
+    study = wanted or _study_in(folder, known)
+    if known is None or ledger is None:
+        known = _study_in(folder, None)
+    if differ := differences(study, known):
+        named = "; ".join(differ[:NAMED]) + ("; ..." if len(differ) > NAMED else "")
+        fix = "undo that" if wanted is None else "choose another --name"
+        raise ConfigError(
+            f"sweep {folder.name} was run with another study, only trials and time of its budget "
+            f"may change: {named}; {fix}"
+        )
+    if wanted is not None and wanted.budget == known.budget:
+        raise ConfigError(
+            f"{folder.path} exists already, with this study; kdsweep resume {folder.name} goes on "
+            f"with it, more than {known.budget.trials} trials extend it, another --name starts anew"
+        )
+    if ledger is not None:
+        _check_budget(study, ledger)
+    return study
+
+
+def _study_in(folder: SweepFolder, known: Study | None) -> Study:
+    try:
+        return load_study(folder.study)
+    except StudyError:
+        if known is None:
+            raise
+        return known  # the ledger has it too
+
+
+def _check_budget(study: Study, ledger: Ledger) -> None:
+    spent = num_spent(ledger)
+    if study.budget.trials < spent:
+        raise ConfigError(
+            f"study {study.name}: budget.trials is {study.budget.trials}, but the sweep has "
+            f"{spent} trials already; give more"
+        )
+
+
+def num_spent(ledger: Ledger) -> int:
+    """Return how many trials of the budget were run to their end."""
+    open_states = (TrialState.WAITING, TrialState.RUNNING)
+    return sum(
+        trial.state not in open_states and not trial.duplicate and not trial.interrupted
+        for trial in ledger.trials()
+    )
+
+
+def task_path(task: KDTask, name: str) -> str:
+    """Return the folder in which Python finds a user's own task; empty for the project's own.
+
+    Args:
+        task: The task.
+        name: As the study names it.
+    """
+    module = sys.modules[type(task).__module__]
+    if ":" not in name or module.__file__ is None:
+        return ""
+    return str(Path(module.__file__).resolve().parents[module.__name__.count(".")])

@@ -1,0 +1,198 @@
+"""The phases of a sweep: teachers, search, confirmation, report; Ray's Tuner is made here."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from analysis.frames import read_sweep
+from analysis.report import build_report
+from kdtasks.errors import UserError
+from kdtasks.task import ScenarioData
+from search_spaces.study import Study
+from sweeps.books import Books, finished_in_order
+from sweeps.confirm import Confirmation, open_jobs
+from sweeps.display import Display
+from sweeps.folder import SweepFolder
+from sweeps.front import standings
+from sweeps.interrupts import Interrupts
+from sweeps.lease import Lease
+from sweeps.nodes.ray_actors import bundles
+from sweeps.opening import num_spent
+from sweeps.preflight import Plan
+from sweeps.proposals import Proposals
+from sweeps.ray_pool import RayPool
+from sweeps.records import TrialRecord
+from sweeps.resources import Resources, share_data
+from sweeps.schedule import SessionScheduler
+from sweeps.search import SessionCallback, SessionSearcher, make_sampler
+from sweeps.seats import Seats
+from sweeps.session import SearchSession
+from sweeps.teacher_store import TeacherStore
+from sweeps.teachers import prepare_teachers
+from sweeps.trial import Shared, StudentTrial
+from sweeps.utilisation import Utilisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The phases of one sweep, and what they share."""
+
+    study: Study
+    plan: Plan
+    folder: SweepFolder
+    tracking_uri: str
+    seats: Seats
+    data: dict[str, ScenarioData]
+    books: Books
+    display: Display
+    interrupts: Interrupts
+    pool: RayPool
+    utilisation: Utilisation
+    lease: Lease
+
+    def work_left(self) -> bool:
+        """Return whether anything must be trained or measured."""
+        return not self.searched() or bool(
+            open_jobs(self.study, self.plan.task, self.plan.needs, self.books.ledger)
+        )
+
+    def searched(self) -> str:
+        """Return why the search has ended; empty if it has not."""
+        return self.books.ledger.milestones.ended(self.study.budget)
+
+    def prepare(self) -> Resources:
+        """Share the data and make teachers available."""
+        resources = share_data(self.plan.needs, self.data, self.pool)
+        self.data.clear()  # workers read the copy in the object store; one copy is enough
+        self.display.phase("teachers")
+        with self.interrupts.deferred():
+            prepare_teachers(
+                resources,
+                self.study.task,
+                store=TeacherStore(self.folder.teachers),
+                pool=self.pool,
+                books=self.books,
+                display=self.display,
+            )
+        return resources
+
+    def search(self, resources: Resources) -> str:
+        """Run the trials; return why the search ended.
+
+        Raises:
+            KeyboardInterrupt: If the user stopped it; open trials are closed by then.
+        """
+        if ended := self.searched():
+            return ended
+        self.display.phase("search")
+        ledger, trials = self.books.ledger, self.books.ledger.trials()
+        ledger.use(partial(make_sampler, self.study))
+        self._announce(trials)
+        ledger.milestones.begin_session(self.books.clock.epoch_ms())
+        shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        complete = finished_in_order(trials)
+        session = SearchSession(
+            study=self.study,
+            task=self.plan.task,
+            resources=resources,
+            proposals=Proposals(self.study, self.plan.task, ledger, self.books.clock),
+            books=self.books,
+            display=self.display,
+            utilisation=self.utilisation,
+            complete=complete,
+            standings=standings(complete, self.study),
+        )
+        try:
+            with self.interrupts.deferred():
+                _tuner(self, session, resources).fit()
+        finally:
+            _abandon(session)
+            shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        if session.fault is not None:
+            raise session.fault
+        ledger.milestones.end_search(self.study.budget, session.proposals.ended)
+        return session.proposals.ended
+
+    def _announce(self, trials: Sequence[TrialRecord]) -> None:
+        budget, spent = self.study.budget, num_spent(self.books.ledger)
+        time_s = budget.time_s
+        if time_s is not None:
+            time_s = max(0.0, time_s - self.books.ledger.milestones.searched_s(trials))
+        self.display.search_started(budget.trials - spent, time_s, self.seats.slots)
+        if spent:
+            self.display.note(f"{spent} of {budget.trials} trials were run before")
+
+    def confirm(self, resources: Resources) -> None:
+        """Look at the test split."""
+        self.display.phase("confirm")
+        confirmation = Confirmation(
+            study=self.study,
+            task=self.plan.task,
+            resources=resources,
+            folder=self.folder,
+            pool=self.pool,
+            books=self.books,
+            display=self.display,
+        )
+        with self.interrupts.deferred():
+            failures = confirmation.run()
+        if failures:
+            self.display.note(f"{failures} jobs of the confirmation failed; see the report")
+
+    def report(self) -> Path:
+        """Write the report and attach it."""
+        self.display.phase("report")
+        frames = read_sweep(self.tracking_uri, self.folder.name)
+        files = build_report(frames, self.folder.report)
+        paths = [files.html, files.png, files.parquet, files.json]
+        self.books.tracker.files(paths, "report")
+        return files.html
+
+
+def _abandon(session: SearchSession) -> None:
+    try:
+        session.abandon()
+    except UserError as fault:  # a full disk; the trials stay open until the sweep is resumed
+        session.fault = session.fault or fault
+
+
+def _trial_id(trial: Any) -> str:
+    # Tune would put the whole configuration into the name
+    return str(trial.trial_id)
+
+
+def _tuner(run: Sweep, session: SearchSession, resources: Resources) -> tune.Tuner:
+    shared = Shared(
+        task=run.study.task,
+        weights=run.folder.weights,
+        splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
+        teachers=resources.teachers,
+        actors=run.seats.actors,
+    )
+    place = tune.PlacementGroupFactory(bundles(run.seats.actors))
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
+        tune_config=tune.TuneConfig(
+            search_alg=SessionSearcher(session),
+            scheduler=SessionScheduler(session),
+            num_samples=-1,  # the session owns the budget
+            max_concurrent_trials=run.seats.slots,  # without it trials run one by one
+            reuse_actors=True,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(run.folder.scratch),
+            callbacks=[SessionCallback(session, run.interrupts.requested)],
+            failure_config=tune.FailureConfig(max_failures=1),  # a process that died, once
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+            verbose=0,
+        ),
+    )

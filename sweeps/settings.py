@@ -1,0 +1,74 @@
+"""How a sweep was started, beside its study: kept in its folder for whoever goes on or reads."""
+
+import json
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from kdtasks.errors import DataError
+from sweeps.folder import SETTINGS_FILE, atomic_file
+from sweeps.seats import SeatWishes
+
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepSettings:
+    """How a sweep was started.
+
+    Attributes:
+        id: Tells its run in MLflow from that of another sweep of the same name; empty for sweeps
+            of versions that had none.
+        tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
+        seats: What was asked for.
+        task_path: Folder in which Python finds the task if it is a user's own; else empty.
+    """
+
+    id: str = ""
+    tracking_uri: str | None = None
+    seats: SeatWishes = field(default_factory=SeatWishes)
+    task_path: str = ""
+
+    @property
+    def text(self) -> str:
+        """The settings as they are kept."""
+        return json.dumps(asdict(self), indent=1)
+
+
+def new_id() -> str:
+    """Return an identifier that no other sweep has."""
+    return uuid.uuid4().hex
+
+
+def settled_uri(tracking_uri: str | None) -> str | None:
+    """Return an address that means the same wherever a later command is called."""
+    if tracking_uri is None or not tracking_uri.startswith(SQLITE):
+        return tracking_uri
+    path, mark, options = tracking_uri.removeprefix(SQLITE).partition("?")
+    return f"{SQLITE}{Path(path).resolve()}{mark}{options}"
+
+
+def write_settings(folder: Path, settings: SweepSettings) -> None:
+    """Keep the settings of a sweep; only its owner can read them, for an address may hold a key."""
+    with atomic_file(folder / SETTINGS_FILE) as partial:
+        partial.touch(mode=0o600)
+        partial.write_text(settings.text, encoding="utf-8")
+
+
+def read_settings(folder: Path) -> SweepSettings:
+    """Return the settings of a sweep; the defaults if it has none.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return SweepSettings()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return SweepSettings(**{**found, "seats": SeatWishes(**found["seats"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(
+            f"{path} is damaged ({type(error).__name__}); remove it, and name the server with "
+            "--tracking-uri if the sweep's runs are not in its folder"
+        ) from error

@@ -106,9 +106,8 @@ class Rungs:
         self._stopping = stopping
         self._objectives = objectives
         self._constraints = constraints
-        self._tables: dict[float, dict[int, Mapping[str, float]]] = {
-            rung: {} for rung in stopping.rungs
-        }
+        # by rung and trial: the objectives, and by how much each constraint is missed
+        self._tables: dict[float, dict[int, tuple[float, ...]]] = {r: {} for r in stopping.rungs}
         self._shares: dict[int, float] = {}
         self.lacking: set[str] = set()
         """Objectives that some report at a rung did not have, or not as a usable number."""
@@ -151,7 +150,9 @@ class Rungs:
     def restore(self, trial: int, entry: RungEntry) -> None:
         """Put an entry in its rung, in place of an earlier one; rungs of other studies are none."""
         if entry.rung in self._tables:
-            self._tables[entry.rung][trial] = entry.metrics
+            values = [entry.metrics[goal.metric] for goal in self._objectives]
+            missed = [self._missed(entry.metrics, bound) for bound in self._constraints]
+            self._tables[entry.rung][trial] = (*values, *missed)
 
     def forget(self, trial: int) -> None:
         """Take a trial out of all rungs: it failed, so it says nothing about the others."""
@@ -169,12 +170,10 @@ class Rungs:
         trials = sorted(self._tables[rung])
         if len(trials) < self._stopping.min_trials:
             return set(trials)
-        rows = [self._tables[rung][trial] for trial in trials]
-        values = [[row[goal.metric] for goal in self._objectives] for row in rows]
-        missed = [[self._missed(row, bound) for bound in self._constraints] for row in rows]
+        rows = np.array([self._tables[rung][trial] for trial in trials])
+        values_NM, violations_NC = np.split(rows, [len(self._objectives)], axis=1)
         count = math.ceil(len(trials) / self._stopping.eta)
-        shape = (len(trials), len(self._constraints))
-        best = best_of(np.array(values), np.array(missed).reshape(shape), self._objectives, count)
+        best = best_of(values_NM, violations_NC, self._objectives, count)
         return {trials[index] for index in best}
 
     def _of(self, metrics: Mapping[str, float]) -> dict[str, float]:

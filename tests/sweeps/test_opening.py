@@ -1,0 +1,183 @@
+"""What a sweep that was begun goes on with, and why it does not."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from in_process import Engine
+from toy_study import FINITE, toy_study
+from toy_task import ToyTask
+
+from kdtasks.errors import ConfigError, DataError
+from search_spaces.study import Study, parse_study
+from sweeps.changes import differences
+from sweeps.display import SilentDisplay
+from sweeps.folder import SETTINGS_FILE, SweepFolder, create
+from sweeps.ledger import Ledger
+from sweeps.opening import Left, find_left, num_spent, task_path
+from sweeps.seats import SeatWishes
+from sweeps.settings import (
+    SweepSettings,
+    new_id,
+    read_settings,
+    settled_uri,
+    write_settings,
+)
+
+
+class Notes(SilentDisplay):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def left_of(folder: SweepFolder, wanted: Study | None = None, display: Notes | None = None) -> Left:
+    return find_left(folder, wanted, tracking_uri=None, seats=None, display=display or Notes())
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    """A finished search of 8 trials."""
+    engine = Engine(toy_study(), tmp_path)
+    engine.teach()
+    engine.search()
+    return engine
+
+
+def test_a_larger_budget_is_taken_over_and_remembered(engine: Engine) -> None:
+    larger = toy_study(budget={"trials": 20, "time": "90s"})
+    left = left_of(engine.folder, larger)
+    assert left.study == larger
+    for again in (left_of(engine.folder), left_of(engine.folder)):
+        assert again.study == larger
+        assert again.ledger is not None
+        assert again.ledger.study == larger
+        assert num_spent(again.ledger) == 8
+
+
+def test_what_differs_is_named(engine: Engine) -> None:
+    space = {**FINITE, "x": {"type": "float", "low": 0.0, "high": 2.0}}
+    wanted = toy_study(space=space, seeds={"search": 5}, budget={"trials": 20})
+    with pytest.raises(ConfigError) as error:
+        left_of(engine.folder, wanted)
+    said = str(error.value)
+    assert "space.parameters.x.domain.high is 2.0, was 1.0" in said
+    assert "choose another --name" in said
+    assert "budget" not in said.partition(":")[2]
+    assert "\n" not in said
+
+
+def test_epochs_are_no_budget_for_the_whole_sweep(engine: Engine) -> None:
+    wanted = parse_study(
+        toy_study(parameters={}, budget={"trials": 20, "epochs": 2}).text, "toy.yaml"
+    )
+    with pytest.raises(ConfigError, match=r"budget\.epochs is 2, was None"):
+        left_of(engine.folder, wanted)
+
+
+def test_the_same_study_again_is_no_extension(engine: Engine) -> None:
+    with pytest.raises(ConfigError, match=r"exists already.*kdsweep resume sweep.*more than 8"):
+        left_of(engine.folder, toy_study())
+
+
+def test_a_smaller_budget_is_refused(engine: Engine) -> None:
+    with pytest.raises(ConfigError, match=r"budget\.trials is 3, but the sweep has 8 trials"):
+        left_of(engine.folder, toy_study(budget={"trials": 3}))
+
+
+def test_a_study_file_that_was_edited_is_refused(engine: Engine) -> None:
+    path = engine.folder.study
+    path.write_text(path.read_text().replace("high: 8", "high: 9"))
+    with pytest.raises(ConfigError, match=r"high is 9, was 8; undo that"):
+        left_of(engine.folder)
+
+
+@pytest.mark.parametrize("content", ["", "name: [", None])
+def test_a_study_file_that_is_damaged_is_written_anew(engine: Engine, content: str | None) -> None:
+    if content is None:
+        engine.folder.study.unlink()
+    else:
+        engine.folder.study.write_text(content)
+    assert left_of(engine.folder).study == toy_study()
+
+
+def test_a_half_line_is_dropped_with_a_notice(engine: Engine) -> None:
+    with engine.folder.journal.open("ab") as file:
+        file.write(b'{"op_code": 8, "wor')
+    display = Notes()
+    left = left_of(engine.folder, display=display)
+    [note] = display.notes
+    assert note.startswith("journal.log: its last line was dropped, of which only 19 B")
+    assert left.ledger is not None
+    assert left.ledger.trials() == engine.ledger.trials()
+
+
+def test_a_sweep_that_was_killed_before_its_ledger_begins_anew(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "toy")
+    create(folder, toy_study().text)
+    assert left_of(folder).ledger is None
+    (folder.weights / "trial-0.safetensors").touch()
+    with pytest.raises(ConfigError, match=r"journal\.log is gone, though the sweep had trials"):
+        left_of(folder)
+
+
+def test_what_dead_workers_left_half_written_is_removed(engine: Engine) -> None:
+    kept = sorted(engine.folder.weights.iterdir())
+    (engine.folder.weights / ".trial-9.safetensors.123.part").touch()
+    left_of(engine.folder)
+    assert sorted(engine.folder.weights.iterdir()) == kept
+
+
+def test_settings_come_back_and_are_the_owners_alone(tmp_path: Path) -> None:
+    assert read_settings(tmp_path) == SweepSettings()
+    settings = SweepSettings(
+        id=new_id(),
+        tracking_uri="postgresql://me:secret@host/runs",
+        seats=SeatWishes(slots=3, actors=2),
+        task_path="/somewhere",
+    )
+    write_settings(tmp_path, settings)
+    assert read_settings(tmp_path) == settings
+    assert stat.S_IMODE((tmp_path / SETTINGS_FILE).stat().st_mode) == 0o600
+    (tmp_path / SETTINGS_FILE).write_text(json.dumps({"seats": 3}))
+    with pytest.raises(DataError, match=r"sweep\.json is damaged.*--tracking-uri"):
+        read_settings(tmp_path)
+
+
+def test_an_address_means_the_same_from_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settled_uri(None) is None
+    assert settled_uri("http://host:5000") == "http://host:5000"
+    assert settled_uri("sqlite:///runs.db") == f"sqlite:///{tmp_path / 'runs.db'}"
+    absolute = f"sqlite:///{tmp_path / 'runs.db'}?timeout=3"
+    assert settled_uri(absolute) == absolute
+
+
+def test_a_task_of_the_users_own_is_found_again() -> None:
+    assert task_path(ToyTask(), "toy_task:ToyTask") == str(Path(__file__).resolve().parent)
+    assert task_path(ToyTask(), "toy") == ""  # one of the project's own
+
+
+def test_equal_studies_may_be_written_differently() -> None:
+    study = toy_study()
+    spelled = parse_study("# a comment\n" + study.text + "\nconfirm: {select: front}\n", "b.yaml")
+    assert differences(spelled, study) == []
+    assert differences(toy_study(budget={"trials": 9}), study) == []
+    [named] = differences(toy_study(title="other"), study)
+    assert named == "title is 'other', was 'toy'"
+
+
+def test_confirmations_and_teachers_are_not_done_again(engine: Engine) -> None:
+    assert engine.confirm() == 0
+    jobs = engine.ledger.jobs()
+    lines = len(engine.folder.journal.read_bytes().splitlines())
+    engine.teach()
+    assert engine.confirm() == 0
+    assert len(engine.folder.journal.read_bytes().splitlines()) == lines
+    assert engine.ledger.jobs() == jobs
+    assert isinstance(engine.ledger, Ledger)

@@ -122,7 +122,8 @@ class Output:
 
     def _read(self) -> None:
         assert self._driver.stdout is not None
-        self._lines.extend(iter(self._driver.stdout.readline, ""))
+        with self._driver.stdout as lines:
+            self._lines.extend(iter(lines.readline, ""))
 
     @property
     def text(self) -> str:

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from kdtasks.errors import DataError
 from kdtasks.task import TeacherArtifact
-from sweeps.teacher_store import CARD, OUTPUTS, WEIGHTS, TeacherStore
+from sweeps.teacher_store import CARD, FORMAT, OUTPUTS, WEIGHTS, TeacherStore
 
 KEY = "0123456789abcdef"
 TEACHER = TeacherArtifact(
@@ -88,7 +88,8 @@ def test_a_damaged_card_is_named(store: TeacherStore, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"format": 2}, {"fingerprint": "f" * 16}, {"sha256": {}}, {"metrics": {"a": "b"}}]
+    "change",
+    [{"format": FORMAT - 1}, {"fingerprint": "f" * 16}, {"sha256": {}}, {"metrics": {"a": "b"}}],
 )
 def test_a_card_of_something_else_is_refused(
     store: TeacherStore, change: dict[str, object]

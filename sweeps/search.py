@@ -72,12 +72,13 @@ class SessionSearcher(DriverOnly, Searcher):
         super().__init__(metric=None, mode=None)
         self._session = session
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         try:
             assignment = self._session.assign(trial_id)
-        except Exception as fault:  # noqa: BLE001 - raised again by the callback, between two steps
+        except Exception as fault:  # noqa: BLE001 - raised again once Tune is out of the way
+            # Tune would ask again and again for ten minutes if it were told to wait.
             self._session.fault = fault
-            return None
+            return str(Searcher.FINISHED)
         if assignment is None:
             return str(Searcher.FINISHED)
         return {ASSIGNMENT: assignment}

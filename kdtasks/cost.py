@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +40,19 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
             totals["macs"] += module.in_features * module.out_features
             totals["flops"] += (2 * module.in_features - 1) * module.out_features
 
-    handles = [module.register_forward_hook(visit) for module in model.modules()]
+    _watched(model, input_shape, list(model.modules()), visit)
+    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Cost(params=params, **totals)
+
+
+Visit = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
+
+
+def _watched(
+    model: nn.Module, input_shape: Sequence[int], watched: Sequence[nn.Module], visit: Visit
+) -> None:
+    """Run one sample through ``model`` and show ``visit`` what the watched modules make of it."""
+    handles = [module.register_forward_hook(visit) for module in watched]
     was_training = model.training
     try:
         with torch.no_grad():
@@ -49,8 +61,6 @@ def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         model.train(was_training)
         for handle in handles:
             handle.remove()
-    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Cost(params=params, **totals)
 
 
 def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int) -> int:
@@ -75,15 +85,7 @@ def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int
         kept += output.numel() * output.element_size()
 
     leaves = [module for module in model.modules() if not list(module.children())]
-    handles = [module.register_forward_hook(visit) for module in leaves]
-    was_training = model.training
-    try:
-        with torch.no_grad():
-            model.eval()(torch.zeros(1, *input_shape))
-    finally:
-        model.train(was_training)
-        for handle in handles:
-            handle.remove()
+    _watched(model, input_shape, leaves, visit)
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     return state_bytes(model) + 3 * trained + batch_size * kept
 

@@ -14,6 +14,8 @@ from sweeps.clock import Clock
 from sweeps.ledger import Ledger
 from sweeps.records import TrialState
 
+PATIENCE = 5
+"""Repeated suggestions in a row from which on configurations are drawn at random."""
 MAX_REPEATS = 30
 """Suggestions in a row that may repeat known configurations before the space counts as searched."""
 
@@ -120,10 +122,21 @@ class Proposals:
             self._repeats = 0
             if repeats and self._listable():
                 return self._first_new(self._unseen())
-            if (proposal := self._ask(None)) is not None:
+            if (proposal := self._ask(self._drawn(repeats))) is not None:
                 return proposal
         self.ended = f"the last {MAX_REPEATS} suggestions repeated known configurations"
         return None
+
+    def _drawn(self, repeats: int) -> Params | None:
+        """Return a random configuration instead of one more of a sampler that repeats itself.
+
+        A good configuration whose parameters are all discrete attracts a sampler again and again,
+        while other branches of the space still hold new ones.
+        """
+        if repeats < PATIENCE:
+            return None
+        seed = [self._study.seeds.search, self._spent, repeats]
+        return self._study.space.sample(np.random.default_rng(seed))
 
     def _given(self) -> Proposal | None:
         """Return a configuration that was left by an earlier driver, or a point of the study."""

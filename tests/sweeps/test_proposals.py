@@ -2,6 +2,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from toy_study import FINITE, ManualClock, toy_study
 from toy_task import ToyTask
@@ -179,6 +180,30 @@ def test_a_space_that_cannot_be_listed_ends_after_repeats(tmp_path: Path) -> Non
     proposals = open_proposals(study, tmp_path)
     assert len(drain(proposals)) == 1
     assert str(MAX_REPEATS) in proposals.ended
+
+
+class Stubborn(optuna.samplers.RandomSampler):
+    """Always wants the one configuration that has no continuous parameter."""
+
+    def sample_independent(self, study: Any, trial: Any, name: str, domain: Any) -> Any:
+        if name == "method":
+            return "vanilla"
+        return super().sample_independent(study, trial, name, domain)
+
+
+def test_a_sampler_that_repeats_itself_does_not_end_a_search_with_more_to_find(
+    tmp_path: Path,
+) -> None:
+    space = {
+        "method": {"type": "choice", "values": ["vanilla", "kd"]},
+        "x": {"type": "float", "low": 0.0, "high": 1.0, "when": {"method": ["kd"]}},
+    }
+    study = toy_study(space=space, search={"sampler": "random"}, budget={"trials": 6})
+    proposals = open_proposals(study, tmp_path)
+    proposals._ledger.use(lambda _known: Stubborn(seed=0))
+    taken = drain(proposals)
+    assert len({key(proposal) for proposal in taken}) == 6
+    assert "budget" in proposals.ended
 
 
 def test_seed_follows_from_the_trials_so_far() -> None:

@@ -1,5 +1,6 @@
 """What server and edges have in common: bytes in, parcels out, and a count of what was refused."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -44,13 +45,16 @@ class Deployment:
     key: str
 
 
-class Node:
+class Node(ABC):
     """A node of the network: it acts on messages and on nothing else.
 
     Args:
         name: Its address.
         deployment: What it takes part in.
     """
+
+    owns_raw_data = False
+    """Whether samples that this node sends are local measurements, whose leaving is counted."""
 
     def __init__(self, name: str, deployment: Deployment) -> None:
         self.name = name
@@ -60,9 +64,9 @@ class Node:
         self.rejected = 0
         self._spent = Work()
 
+    @abstractmethod
     def handlers(self) -> Handlers:
         """Return what the node can act on."""
-        raise NotImplementedError
 
     def role_of(self, sender: str) -> Role:
         """Return what a sender is in this deployment.
@@ -148,9 +152,6 @@ class Node:
             return Parcel.pack(self.name, receivers, message, raw=raw)
         except MessageError as error:
             raise UserError(f"{self.name} cannot send {subject!r}: {error}") from error
-
-    owns_raw_data = False
-    """Whether samples that this node sends are local measurements, whose leaving is counted."""
 
 
 def count_of(arrays: Arrays) -> int:

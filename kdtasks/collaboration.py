@@ -169,6 +169,10 @@ class CollaborativeTask(KDTask):
         """Return how knowledge reaches an edge that trains its student."""
 
     @abstractmethod
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        """Return one of the server's teachers, from the artefact that holds all of them."""
+
+    @abstractmethod
     def latency(self, params: Params) -> dict[str, float]:
         """Return how long inference takes at an edge, measured on this machine, mean of edges."""
 

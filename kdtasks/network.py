@@ -31,6 +31,9 @@ class NetworkSettings(BaseModel):
     partition_skew: float = Field(1.0, ge=0, le=1, description="0: all edges see the same")
     edge_samples: int = Field(0, ge=0, description="at most so many per edge; 0: no limit")
     server_share: float = Field(0.5, gt=0, lt=1, description="training samples at the server")
+    num_teachers: int = Field(
+        1, ge=1, le=16, description="at the server, from seeds of their own; dealt to edges in turn"
+    )
     server_coverage: float = Field(1.0, gt=0, le=1, description="share of the site it has seen")
     server_age: float = Field(0.0, ge=0, le=1, description="share of the site changed since")
     uploads: int = Field(0, ge=0, le=100, description="times that edges send data to the server")
@@ -68,6 +71,10 @@ class NetworkSettings(BaseModel):
     def edges(self) -> tuple[str, ...]:
         """Names of the edge nodes."""
         return tuple(f"edge-{index}" for index in range(self.num_edges))
+
+    def teacher_of(self, edge: int) -> int:
+        """Return which of the server's teachers an edge is taught by."""
+        return edge % self.num_teachers
 
     def resource_share(self, edge: int) -> float:
         """Return what an edge has of ``edge_gflops`` and ``edge_memory_mb``."""
@@ -119,6 +126,10 @@ def inactive_in_network(settings: NetworkSettings, *, pairs: bool) -> dict[str, 
         or (kind == "decentralized" and pairs)
     )
     owners: dict[str, tuple[bool, str]] = {
+        "num_teachers": (
+            kind in ("centralized", "decentralized", "semi-centralized"),
+            "topologies with a teacher",
+        ),
         "uploads": (kind == "centralized", "topology centralized"),
         "upload_share": (kind == "centralized" and settings.uploads > 0, "uploads of 1 or more"),
         "rounds": (rounds, "topologies mutual and self"),
@@ -138,6 +149,9 @@ def inactive_in_network(settings: NetworkSettings, *, pairs: bool) -> dict[str, 
     }
     return {name: owner for name, (active, owner) in owners.items() if not active}
 
+
+TEACHERS = "num_teachers"
+"""The parameter that says how many teachers a deployment has."""
 
 SERVER_DATA = frozenset({"topology", "server_share", "server_coverage", "server_age"})
 """Parameters that decide what the server, and with it the teacher, has seen."""

@@ -46,6 +46,7 @@ from kdtasks.tasks.csi_students import (
     stream,
     student_job,
 )
+from kdtasks.tasks.csi_teachers import one_of
 from kdtasks.tasks.csi_work import forward_flops, tensor_specs, work_of
 from kdtasks.tensors import as_tensor, load_state, state_arrays
 from kdtasks.training import Schedule, run_frozen
@@ -67,6 +68,9 @@ class CsiCollaboration(CollaborativeTask):
 
     def transfer(self, params: Params) -> Transfer:
         return "pairs" if resolve(params).sends_pairs else "model"
+
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        return artifact if resolve(params).num_teachers == 1 else one_of(artifact, number)
 
     def latency(self, params: Params) -> dict[str, float]:
         settings = resolve(params)

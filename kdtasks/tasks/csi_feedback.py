@@ -13,17 +13,15 @@ from typing import Any, ClassVar
 
 import torch
 
+from kdtasks.collaboration import parted
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count
 from kdtasks.methods import vanilla
 from kdtasks.methods.csi_job import Job
-from kdtasks.metrics import nmse
-from kdtasks.models.light_encoder import LightEncoder, LightShape
-from kdtasks.models.pca import pca_reconstruction
-from kdtasks.network import NETWORK_METRICS, SERVER_DATA, NetworkSettings
+from kdtasks.network import NETWORK_METRICS, SERVER_DATA, TEACHERS, NetworkSettings
 from kdtasks.scenarios.csi import Scaling
 from kdtasks.scenarios.csi_data import load_pictures
-from kdtasks.seeding import initialised, torch_generator
+from kdtasks.seeding import initialised, seed_for, torch_generator
 from kdtasks.task import (
     Arrays,
     Baseline,
@@ -33,9 +31,9 @@ from kdtasks.task import (
     Report,
     ScenarioData,
     TeacherArtifact,
-    as_float32,
     prefixed,
 )
+from kdtasks.tasks.csi_baselines import FLOAT_BITS, pca_baseline, server_data
 from kdtasks.tasks.csi_collaboration import CsiCollaboration
 from kdtasks.tasks.csi_families import families
 from kdtasks.tasks.csi_parts import (
@@ -57,6 +55,7 @@ from kdtasks.tasks.csi_students import (
     scores,
     student_job,
 )
+from kdtasks.tasks.csi_teachers import mean_metrics, name_of, train_all
 from kdtasks.tasks.csi_work import check_memory
 from kdtasks.tensors import as_tensor, state_arrays
 from kdtasks.training import run_frozen
@@ -66,9 +65,6 @@ TEACHER_RECIPE = 2
 
 PICTURES = ("pictures", "second_pictures")
 """Arrays of a split that a teacher trains on; there may be others, such as positions."""
-
-FLOAT_BITS = 32
-"""Bits per number of a codeword on the air; the paper does not quantise codewords."""
 
 
 def _down(unit: str, description: str) -> MetricInfo:
@@ -104,18 +100,23 @@ class CsiFeedback(CsiCollaboration):
         "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
         **NETWORK_METRICS,
     }
-    resource_parameters = SERVER_DATA | frozenset(CsiSettings.model_fields) - {
-        "alpha",
-        "temperature",
-        "soft_scale",
-        "learning_rate",
-        "encoder_epochs",
-        "finetune_epochs",
-        "finetune_rate",
-        "pair_bits",
-        "seed",
-        *NetworkSettings.model_fields,
-    }
+    resource_parameters = (
+        SERVER_DATA
+        | {TEACHERS}
+        | frozenset(CsiSettings.model_fields)
+        - {
+            "alpha",
+            "temperature",
+            "soft_scale",
+            "learning_rate",
+            "encoder_epochs",
+            "finetune_epochs",
+            "finetune_rate",
+            "pair_bits",
+            "seed",
+            *NetworkSettings.model_fields,
+        }
+    )
     # Without a network the server's data are no parameters; that the topology is not among these
     # keeps one baseline from being computed once per topology.
     baseline_parameters = frozenset({"compression"}) | SERVER_DATA - {"topology"}
@@ -154,7 +155,9 @@ class CsiFeedback(CsiCollaboration):
             "seed": settings.teacher_seed,
         }
         if settings.networked:
-            kept["server"] = _server_data(settings)
+            kept["server"] = server_data(settings)
+        if settings.num_teachers > 1:
+            kept["teachers"] = settings.num_teachers
         return fingerprint(kept)
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
@@ -199,8 +202,20 @@ class CsiFeedback(CsiCollaboration):
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        """Train the teacher; in a network on the server's share alone, and it speaks of that."""
+        """Train the teachers; in a network on the server's share alone, and they speak of that."""
         settings = resolve(params)
+        if settings.num_teachers == 1:
+            return self._train_one(settings, settings.teacher_seed, train, val)
+
+        def train_one(number: int) -> Generator[Report, None, TeacherArtifact]:
+            seed = seed_for(settings.teacher_seed, name_of(number))
+            return self._train_one(settings, seed, train, val)
+
+        return train_all(train_one, settings.num_teachers)
+
+    def _train_one(
+        self, settings: CsiSettings, seed: int, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
         light = settings.light_teacher
         train = server_share(settings, train, "train") if settings.networked else train
         pictures = torch.cat([as_tensor(train[name]) for name in PICTURES if name in train])
@@ -210,7 +225,6 @@ class CsiFeedback(CsiCollaboration):
             learning_rate=settings.teacher_rate,
             batch_size=min(settings.batch_size, len(pictures)),
         )
-        seed = settings.teacher_seed
         job = Job(
             train_N2AC=pictures,
             val_N2AC=as_tensor(val["pictures"]),
@@ -271,42 +285,13 @@ class CsiFeedback(CsiCollaboration):
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        return scores(restored(settings, weights, light=settings.light_teacher), split)
+        many = parted(weights).values() if settings.num_teachers > 1 else [weights]
+        light = settings.light_teacher
+        return mean_metrics([scores(restored(settings, one, light=light), split) for one in many])
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return PCA; in a network it knows the server's share, and is judged on everything."""
-        settings = resolve(params)
-        length, fitted = settings.codeword_length, data.train["pictures"]
-        if settings.networked:
-            fitted = server_share(settings, data.train, "train")["pictures"]
-        linear = LightEncoder(
-            settings.num_antennas, settings.num_subcarriers, length, LightShape(depth=0)
-        )
-        cost = count(linear, picture_shape(settings))
-        metrics = {
-            "ue_flops": float(cost.flops),
-            "ue_params": float(cost.params),
-            "payload_bits": float(length * FLOAT_BITS),
-        }
-        splits = {"val": data.val, "test": data.test}
-        for name, suffix in (("pictures", "nmse_db"), ("second_pictures", "nmse_second_db")):
-            if name not in data.train:
-                continue
-            targets = [as_float32(split[name]) for split in splits.values()]
-            done = pca_reconstruction(as_float32(fitted), length, *targets)
-            for split_name, target, output in zip(splits, targets, done, strict=True):
-                score = nmse(as_tensor(target), as_tensor(output))
-                metrics[f"{split_name}_{suffix}"] = score.decibel
-        name = f"PCA 1/{settings.compression} {settings.scenario}"
-        facts: dict[str, Value] = {
-            "compression": settings.compression,
-            "scenario": settings.scenario,
-        }
-        if settings.networked:
-            seen = _server_data(settings)
-            name += " of the server, " + ", ".join(f"{key} {seen[key]:g}" for key in seen)
-            facts |= {f"server_{key}": value for key, value in seen.items()}
-        return [Baseline(name=name, params=facts, metrics=metrics)]
+        return [pca_baseline(resolve(params), data)]
 
     def models(self) -> list[dict[str, Any]]:
         rows = []
@@ -331,12 +316,3 @@ class CsiFeedback(CsiCollaboration):
                     }
                 )
         return rows
-
-
-def _server_data(settings: CsiSettings) -> dict[str, float]:
-    """Return what decides which data a server and its teacher have seen."""
-    return {
-        "share": settings.server_share,
-        "coverage": settings.server_coverage,
-        "age": settings.server_age,
-    }

@@ -177,6 +177,7 @@ def _inactive(settings: CsiSettings) -> dict[str, str]:
         ),
         "teacher_rate": (settings.has_teacher, "methods with a teacher"),
         "teacher_seed": (settings.has_teacher, "methods with a teacher"),
+        "num_teachers": (settings.has_teacher, "methods with a teacher"),
         "encoder_depth": (settings.encoder == "light", "encoder light"),
         "encoder_width": (
             settings.encoder == "light" and settings.encoder_depth >= 2,
@@ -211,6 +212,7 @@ MUST_FIT = frozenset(
         "encoder_kernel",
         "encoder_factorised",
         "partition_skew",
+        "num_teachers",
         "uploads",
         "upload_share",
         "rounds",

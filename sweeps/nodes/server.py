@@ -1,4 +1,4 @@
-"""The server: global data, the teacher, one student per family, and what edges send to it."""
+"""The server: global data, teachers, one student per family, and what edges send to it."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from kdtasks.collaboration import CollaborativeTask, Place
 from kdtasks.config import Params, fingerprint
+from kdtasks.network import NetworkSettings
 from kdtasks.task import Arrays, TeacherArtifact
 from sweeps.nodes.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
 from sweeps.nodes.node import (
@@ -24,10 +25,17 @@ from sweeps.nodes.node import (
     yes_or_no,
 )
 
+Group = tuple[str, int]
+"""Edges whose students the server need not tell apart: their family and their teacher."""
 
-def families(task: CollaborativeTask, params: Params, count: int) -> list[str]:
-    """Return the family of each edge: edges of one family have students of one architecture."""
-    return [fingerprint(task.edge_params(params, edge)) for edge in range(count)]
+
+def groups(task: CollaborativeTask, params: Params) -> list[Group]:
+    """Return the group of each edge: in it students have one architecture and one teacher."""
+    settings = NetworkSettings.of(params)
+    return [
+        (fingerprint(task.edge_params(params, edge)), settings.teacher_of(edge))
+        for edge in range(settings.num_edges)
+    ]
 
 
 class ServerNode(Node):
@@ -37,7 +45,7 @@ class ServerNode(Node):
         name: Its address.
         deployment: What it takes part in.
         data: Its global data.
-        teacher: The teacher with its outputs on these data, if the method has one.
+        teacher: The teachers with their outputs on these data, if the method has any.
     """
 
     def __init__(
@@ -45,20 +53,20 @@ class ServerNode(Node):
     ) -> None:
         super().__init__(name, deployment)
         self._data = dict(data)
-        self._teacher = teacher
-        count = self.settings.num_edges
-        self._family = dict(
-            zip(
-                self.settings.edges,
-                families(self.task, deployment.params, count),
-                strict=True,
-            )
+        self._teachers: list[TeacherArtifact] = []
+        if teacher is not None:
+            self._teachers = [
+                self.task.teacher_of(deployment.params, teacher, number)
+                for number in range(self.settings.num_teachers)
+            ]
+        self._group = dict(
+            zip(self.settings.edges, groups(self.task, deployment.params), strict=True)
         )
         self._params = {
-            self._family[edge]: self.task.edge_params(deployment.params, index)
+            self._group[edge]: self.task.edge_params(deployment.params, index)
             for index, edge in enumerate(self.settings.edges)
         }
-        self._students: dict[str, Arrays] = {}
+        self._students: dict[Group, Arrays] = {}
         self._parts: dict[str, Arrays] = {}
         self._said: dict[str, Arrays] = {}
         self._sampled: dict[str, Arrays] = {}
@@ -87,34 +95,36 @@ class ServerNode(Node):
         }
 
     def _edge_params(self, edge: str) -> Params:
-        return self._params[self._family[edge]]
+        return self._params[self._group[edge]]
 
     def _student_for(self, edge: str) -> Arrays:
-        if self._family[edge] not in self._students:
+        if self._group[edge] not in self._students:
             raise MessageError(f"the server has no student for {edge}: nothing was trained yet")
-        return self._students[self._family[edge]]
+        return self._students[self._group[edge]]
 
     def _part(self, edge: str, weights: Arrays, place: Place) -> Arrays:
         names = self.task.tensors(self._edge_params(edge), place)
         return {name: weights[name] for name in names}
 
     def _train(self, _sender: str, _message: Message) -> Handling:
-        for family, params in self._params.items():
+        for group, params in self._params.items():
+            number = group[1]
+            teacher = self._teachers[number] if self._teachers else None
             learnt = yield from self.task.learn(
-                params, self._data, self._teacher, server_part=True, who=""
+                params, self._data, teacher, server_part=True, who=""
             )
             self.charge(learnt.work)
-            self._students[family] = learnt.weights
-            if self._teacher is not None:
-                outputs = {**self._teacher.outputs, **learnt.teacher_outputs}
-                self._teacher = replace(self._teacher, outputs=outputs)
+            self._students[group] = learnt.weights
+            if teacher is not None:
+                outputs = {**teacher.outputs, **learnt.teacher_outputs}
+                self._teachers[number] = replace(teacher, outputs=outputs)
         return []
 
     def _send_students(self, _sender: str, message: Message) -> Handling:
         whole = yes_or_no(message, "whole")
         parcels: list[Parcel] = []
-        for family in self._params:
-            edges = [edge for edge, own in self._family.items() if own == family]
+        for group in self._params:
+            edges = [edge for edge, own in self._group.items() if own == group]
             weights = self._student_for(edges[0])
             for edge in edges:
                 self._parts[edge] = self._part(edge, weights, "server")
@@ -122,30 +132,33 @@ class ServerNode(Node):
             parcels += self.send(edges, Kind.MODEL, "student", sent)
         return answer(parcels)
 
-    def _the_teacher(self) -> TeacherArtifact:
-        if self._teacher is None:
+    def _teacher_for(self, edge: str) -> TeacherArtifact:
+        if not self._teachers:
             raise MessageError("the server has no teacher")
-        return self._teacher
+        return self._teachers[self._group[edge][1]]
+
+    def _taught(self) -> list[tuple[TeacherArtifact, list[str]]]:
+        """Return every teacher with the edges that it teaches, and note what these have of it."""
+        found: dict[int, list[str]] = {}
+        for edge, (_, number) in self._group.items():
+            self._parts[edge] = self._part(edge, self._teacher_for(edge).weights, "server")
+            found.setdefault(number, []).append(edge)
+        return [(self._teachers[number], edges) for number, edges in found.items()]
 
     def _send_teacher(self, _sender: str, _message: Message) -> Handling:
-        weights = self._the_teacher().weights
-        for edge in self._family:
-            self._parts[edge] = self._part(edge, weights, "server")
-        return answer(self.send(self.settings.edges, Kind.TEACHER, "teacher", weights))
+        parcels: list[Parcel] = []
+        for teacher, edges in self._taught():
+            parcels += self.send(edges, Kind.TEACHER, "teacher", teacher.weights)
+        return answer(parcels)
 
     def _send_pairs(self, _sender: str, _message: Message) -> Handling:
-        teacher, params = self._the_teacher(), self.deployment.params
-        knowledge, work = self.task.pair_knowledge(params, teacher, self._data)
-        self.charge(work)
-        for edge in self._family:
-            self._parts[edge] = self._part(edge, teacher.weights, "server")
-        edges = self.settings.edges
-        return answer(
-            [
-                *self.send(edges, Kind.SAMPLES, "pairs", self._data),
-                *self.send(edges, Kind.OUTPUTS, "pairs", knowledge),
-            ]
-        )
+        parcels: list[Parcel] = []
+        for teacher, edges in self._taught():
+            knowledge, work = self.task.pair_knowledge(self.deployment.params, teacher, self._data)
+            self.charge(work)
+            parcels += self.send(edges, Kind.SAMPLES, "pairs", self._data)
+            parcels += self.send(edges, Kind.OUTPUTS, "pairs", knowledge)
+        return answer(parcels)
 
     def _send_proxy(self, _sender: str, _message: Message) -> Handling:
         self._proxy = self._first(self.settings.proxy_samples)
@@ -184,8 +197,9 @@ class ServerNode(Node):
         """Return what the teacher has said of the first samples; without one, the student."""
         count = count_of(samples)
         names = self.task.output_tensors(self.deployment.params)
-        if self._teacher is not None and names.keys() <= self._teacher.outputs.keys():
-            return {name: self._teacher.outputs[name][:count] for name in names}
+        teacher = self._teacher_for(edge) if self._teachers else None
+        if teacher is not None and names.keys() <= teacher.outputs.keys():
+            return {name: teacher.outputs[name][:count] for name in names}
         student = self._student_for(edge)
         said, work = self.task.outputs(self._edge_params(edge), student, samples)
         self.charge(work)
@@ -195,7 +209,7 @@ class ServerNode(Node):
         for edge, knowledge in self._said.items():
             learnt = yield from self.task.adopt(
                 self._edge_params(edge),
-                self._the_teacher(),
+                self._teacher_for(edge),
                 self._sampled[edge],
                 knowledge,
                 who=f"adopt {edge}",

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -146,6 +147,9 @@ class ToyNetworkTask(CollaborativeTask):
 
     def transfer(self, params: Params) -> Transfer:
         return "pairs" if params["method"] == "pairs" else "model"
+
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        return replace(artifact, weights={**artifact.weights, "a": artifact.weights["a"] + number})
 
     def latency(self, params: Params) -> dict[str, float]:
         return {"ue_latency_ms": 1.0}

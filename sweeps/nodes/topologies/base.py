@@ -22,7 +22,7 @@ class Scene:
         key: Its fingerprint, which is on every message.
         transfer: How knowledge reaches an edge.
         teacher: Whether there is a teacher.
-        families: Number of different student architectures.
+        families: Number of different students that the server trains: by architecture and teacher.
         learn_epochs: Epochs of training one student from scratch.
     """
 

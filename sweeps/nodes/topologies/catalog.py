@@ -3,7 +3,7 @@
 from kdtasks.collaboration import CollaborativeTask
 from kdtasks.config import Params, fingerprint
 from kdtasks.network import NetworkSettings
-from sweeps.nodes.server import families
+from sweeps.nodes.server import groups
 from sweeps.nodes.topologies.base import Scene, Topology
 from sweeps.nodes.topologies.centralized import Centralized
 from sweeps.nodes.topologies.decentralized import Decentralized
@@ -30,7 +30,7 @@ def topology_of(task: CollaborativeTask, params: Params) -> Topology:
         key=fingerprint(params),
         transfer=transfer,
         teacher=task.teacher_fingerprint(params) is not None,
-        families=len(set(families(task, params, settings.num_edges))),
+        families=len(set(groups(task, params))),
         learn_epochs=task.planned_epochs(params),
     )
     if settings.topology == "decentralized" and transfer == "pairs":

@@ -156,3 +156,27 @@ def test_an_edge_without_samples_of_its_own_is_judged_on_the_servers_alone(
     assert found["nmse_db"] == pytest.approx(10 * np.log10(np.mean(linear)), abs=1e-9)
     before = TASK.evaluate(params, joined(deployment), network_data.val)
     assert found["server_nmse_db"] == before["server_nmse_db"]
+
+
+def test_several_teachers_are_trained_from_seeds_of_their_own(network_data):
+    params = networked("decentralized", method="encoder-kd", num_teachers=2, teacher_epochs=1)
+    reports, both = drained(TASK.train_teacher(params, network_data.train, network_data.val))
+    assert [(report.epoch, report.epochs) for report in reports] == [(1, 2), (2, 2)]
+    first, second = (TASK.teacher_of(params, both, number) for number in range(2))
+    assert first.weights.keys() == TASK.teacher_tensors(params).keys()
+    assert not np.array_equal(first.outputs["codewords"], second.outputs["codewords"])
+    alone = networked("decentralized", method="encoder-kd", teacher_epochs=1)
+    found = TASK.evaluate_teacher(params, both.weights, network_data.val)["nmse_db"]
+    each = [
+        TASK.evaluate_teacher(alone, one.weights, network_data.val)["nmse_db"]
+        for one in (first, second)
+    ]
+    assert found == pytest.approx(np.mean(each))
+    assert TASK.teacher_fingerprint(params) != TASK.teacher_fingerprint(alone)
+
+
+def test_one_teacher_is_kept_as_it_always_was(network_data):
+    params = networked("decentralized", method="encoder-kd", teacher_epochs=1)
+    _, artifact = drained(TASK.train_teacher(params, network_data.train, network_data.val))
+    assert artifact.weights.keys() == TASK.teacher_tensors(params).keys()
+    assert TASK.teacher_of(params, artifact, 0) is artifact

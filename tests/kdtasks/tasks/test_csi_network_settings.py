@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.errors import ConfigError
-from kdtasks.network import SERVER_DATA, NetworkSettings
+from kdtasks.network import SERVER_DATA, TEACHERS, NetworkSettings
 from kdtasks.tasks.csi_settings import PRESETS, resolve
 
 SHARED = {
@@ -222,7 +222,7 @@ def test_a_network_has_another_teacher_than_a_lone_node():
 
 def test_resources_and_baselines_name_no_other_network_parameter():
     network = NetworkSettings.model_fields.keys()
-    assert TASK.resource_parameters & network == SERVER_DATA
+    assert TASK.resource_parameters & network == SERVER_DATA | {TEACHERS}
     assert TASK.baseline_parameters & network == SERVER_DATA - {"topology"}
     assert TASK.baseline_parameters <= TASK.resource_parameters
 

@@ -33,7 +33,12 @@ DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 DEPLOYMENTS: dict[str, dict[str, Any]] = {
     "none": {"topology": "none"},
     "centralized": {"topology": "centralized", "uploads": 2, "link_loss": 0.3},
-    "decentralized": {"topology": "decentralized", "edge_families": "mixed", "num_edges": 5},
+    "decentralized": {
+        "topology": "decentralized",
+        "edge_families": "mixed",
+        "num_edges": 5,
+        "num_teachers": 2,
+    },
     "pairs": {"topology": "decentralized", "method": "pairs", "exchange_bits": 4},
     "semi-centralized": {
         "topology": "semi-centralized",

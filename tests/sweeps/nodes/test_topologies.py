@@ -208,6 +208,24 @@ def test_fewer_bits_make_smaller_exchanges() -> None:
     assert sizes[0] < 0.35 * sizes[-1]  # headers do not shrink
 
 
+def test_teachers_are_dealt_to_edges_in_turn() -> None:
+    one, _, _, _ = deploy(topology="decentralized", num_edges=4)
+    two, sent, _, _ = deploy(topology="decentralized", num_edges=4, num_teachers=2)
+    assert len(sent.sizes(Kind.TEACHER)) == 4
+    assert len({parcel.payload for parcel in sent.parcels}) == 2
+    for edge, added in ((0, 0.0), (1, 1.0), (2, 0.0), (3, 1.0)):
+        name = f"edge-{edge}/a"
+        np.testing.assert_allclose(two.weights[name], one.weights[name] + added, rtol=1e-6)
+
+
+def test_the_server_trains_a_student_per_teacher() -> None:
+    one, _, _, trained_once = deploy(topology="centralized", num_edges=4)
+    two, sent, _, trained_twice = deploy(topology="centralized", num_edges=4, num_teachers=2)
+    assert (trained_once, trained_twice) == (EPOCHS, 2 * EPOCHS)
+    assert one.metrics["bytes_over_air"] == two.metrics["bytes_over_air"]
+    assert len({parcel.payload for parcel in sent.parcels}) == 2
+
+
 def test_edges_of_one_family_get_one_student() -> None:
     _, _, _, same = deploy(topology="centralized", num_edges=4)
     _, _, _, mixed = deploy(topology="centralized", num_edges=4, edge_families="mixed")
@@ -269,6 +287,7 @@ TOPOLOGIES = st.fixed_dictionaries(
         "num_edges": st.integers(1, 6),
         "edge_families": st.sampled_from(["same", "mixed"]),
         "two_sided": st.booleans(),
+        "num_teachers": st.integers(1, 3),
         "uploads": st.integers(0, 2),
         "rounds": st.integers(1, 3),
         "rehearsal_share": st.sampled_from([0.0, 0.5]),

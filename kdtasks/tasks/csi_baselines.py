@@ -11,9 +11,6 @@ from kdtasks.tasks.csi_settings import CsiSettings
 from kdtasks.tasks.csi_shares import server_share
 from kdtasks.tensors import as_tensor
 
-FLOAT_BITS = 32
-"""Bits per number of a codeword on the air; the paper does not quantise codewords."""
-
 
 def pca_baseline(settings: CsiSettings, data: ScenarioData) -> Baseline:
     """Return PCA; in a network it knows the server's share, and is judged on everything."""
@@ -27,7 +24,7 @@ def pca_baseline(settings: CsiSettings, data: ScenarioData) -> Baseline:
     metrics = {
         "ue_flops": float(cost.flops),
         "ue_params": float(cost.params),
-        "payload_bits": float(length * FLOAT_BITS),
+        "payload_bits": float(settings.payload_bits),
     }
     splits = {"val": data.val, "test": data.test}
     for name, suffix in (("pictures", "nmse_db"), ("second_pictures", "nmse_second_db")):

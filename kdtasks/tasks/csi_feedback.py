@@ -33,7 +33,7 @@ from kdtasks.task import (
     TeacherArtifact,
     prefixed,
 )
-from kdtasks.tasks.csi_baselines import FLOAT_BITS, pca_baseline, server_data
+from kdtasks.tasks.csi_baselines import pca_baseline, server_data
 from kdtasks.tasks.csi_collaboration import CsiCollaboration
 from kdtasks.tasks.csi_families import families
 from kdtasks.tasks.csi_parts import (
@@ -196,7 +196,7 @@ class CsiFeedback(CsiCollaboration):
             "ue_flops": sum(cost.flops for cost in costs) / edges,
             "ue_macs": sum(cost.macs for cost in costs) / edges,
             "ue_params": sum(cost.params for cost in costs) / edges,
-            "payload_bits": float(settings.codeword_length * FLOAT_BITS),
+            "payload_bits": float(settings.payload_bits),
         }
 
     def train_teacher(
@@ -246,7 +246,7 @@ class CsiFeedback(CsiCollaboration):
             **prefixed("val", scores(model, val)),
             "ue_flops": float(cost.flops),
             "ue_params": float(cost.params),
-            "payload_bits": float(settings.codeword_length * FLOAT_BITS),
+            "payload_bits": float(settings.payload_bits),
             "train_core_seconds": trained.metrics["distill_core_seconds"],
         }
         return TeacherArtifact(

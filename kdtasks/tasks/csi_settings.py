@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
+from kdtasks.methods.ip_encoder_kd.pairs import FLOAT_BITS
 from kdtasks.models.light_encoder import LightShape
 from kdtasks.network import NetworkSettings, inactive_in_network
 
@@ -59,6 +60,11 @@ class CsiSettings(NetworkSettings):
     def codeword_length(self) -> int:
         """Numbers per report, N_s of eq. (6)."""
         return 2 * self.num_antennas * self.num_subcarriers // self.compression
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits of one report; the paper does not quantise codewords."""
+        return self.codeword_length * FLOAT_BITS
 
     @property
     def light_shape(self) -> LightShape:

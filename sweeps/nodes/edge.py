@@ -197,9 +197,8 @@ class EdgeNode(Node):
     # --- what it stores -------------------------------------------------------------------------
 
     def _store_student(self, _sender: str, message: Message) -> Handling:
-        whole = self.task.tensors(self._params, None)
-        specs = whole if message.arrays.keys() == whole.keys() else None
-        self._student = take(message, specs or self.task.tensors(self._params, "edge"))
+        whole, part = (self.task.tensors(self._params, place) for place in (None, "edge"))
+        self._student = take(message, whole if message.arrays.keys() == whole.keys() else part)
         self._received, self._moved = self._student, False
         return nothing()
 

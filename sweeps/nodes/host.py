@@ -103,7 +103,8 @@ class NodeHost:
         deployment = Deployment(
             task=self._task, params=params, settings=settings, key=fingerprint(params)
         )
-        self._task.share_out(params, val, "val")  # before anything is trained that none can judge
+        if SERVER in names:  # this host will judge: before anything is trained that none can
+            self._task.share_out(params, val, "val")
         shares = self._task.share_out(params, train, "train")
         for name in names:
             if name == SERVER:

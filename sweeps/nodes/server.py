@@ -62,10 +62,10 @@ class ServerNode(Node):
         self._group = dict(
             zip(self.settings.edges, groups(self.task, deployment.params), strict=True)
         )
-        self._params = {
-            self._group[edge]: self.task.edge_params(deployment.params, index)
-            for index, edge in enumerate(self.settings.edges)
-        }
+        self._params: dict[Group, Params] = {}
+        for index, group in enumerate(self._group.values()):
+            if group not in self._params:
+                self._params[group] = self.task.edge_params(deployment.params, index)
         self._students: dict[Group, Arrays] = {}
         self._parts: dict[str, Arrays] = {}
         self._said: dict[str, Arrays] = {}

@@ -56,7 +56,7 @@ class Accounts:
         self._speed[SERVER] = settings.server_gflops * 1e9
         self._link = link_of(settings)
         self._clock = dict.fromkeys(self.work, 0.0)
-        self._free = {(node, other): 0.0 for node in self.work for other in self.work}
+        self._free: dict[tuple[str, str], float] = {}
         self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
 
     @property
@@ -71,7 +71,7 @@ class Accounts:
         transmission = self._link.transmit(len(parcel.payload), self._losses)
         self.traffic.sent(parcel, transmission)
         route = (parcel.sender, parcel.receiver)
-        arrival_s = max(parcel.made_s, self._free[route]) + transmission.seconds
+        arrival_s = max(parcel.made_s, self._free.get(route, 0.0)) + transmission.seconds
         self._free[route] = arrival_s - self._link.delay_s  # the next may follow at once
         return arrival_s
 

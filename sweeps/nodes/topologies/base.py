@@ -2,10 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from kdtasks.collaboration import Transfer
 from kdtasks.network import NetworkSettings
 from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 
@@ -20,7 +19,6 @@ class Scene:
     Attributes:
         settings: The deployment.
         key: Its fingerprint, which is on every message.
-        transfer: How knowledge reaches an edge.
         teacher: Whether there is a teacher.
         families: Number of different students that the server trains: by architecture and teacher.
         learn_epochs: Epochs of training one student from scratch.
@@ -28,7 +26,6 @@ class Scene:
 
     settings: NetworkSettings
     key: str
-    transfer: Transfer
     teacher: bool
     families: int
     learn_epochs: int
@@ -60,7 +57,7 @@ class Scene:
 class Topology(ABC):
     """Who trains what, where; who sends what to whom."""
 
-    scene: Scene = field()
+    scene: Scene
 
     @abstractmethod
     def epochs(self) -> int:

@@ -24,15 +24,13 @@ TOPOLOGIES: dict[str, type[Topology]] = {
 def topology_of(task: CollaborativeTask, params: Params) -> Topology:
     """Return the strategy of a trial with these completed parameters."""
     settings = NetworkSettings.of(params)
-    transfer = task.transfer(params)
     scene = Scene(
         settings=settings,
         key=fingerprint(params),
-        transfer=transfer,
         teacher=task.teacher_fingerprint(params) is not None,
         families=len(set(groups(task, params))),
         learn_epochs=task.planned_epochs(params),
     )
-    if settings.topology == "decentralized" and transfer == "pairs":
+    if settings.topology == "decentralized" and task.transfer(params) == "pairs":
         return PairExchange(scene)
     return TOPOLOGIES[settings.topology](scene)

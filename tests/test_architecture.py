@@ -42,7 +42,7 @@ DOORS = {
     "scipy": ("kdtasks.scenarios.", "analysis."),
     "torch": ("kdtasks.",),
     "moocore": ("analysis.pareto",),
-    "typer": ("sweeps.cli",),
+    "typer": ("sweeps.cli", "sweeps.cli_options", "sweeps.cli_results"),
     "importlib.import_module": ("kdtasks.registry",),
 }
 

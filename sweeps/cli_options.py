@@ -1,0 +1,21 @@
+"""Arguments and options that several commands of ``kdsweep`` share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep; see kdsweep list.")]
+Home = Annotated[
+    Path,
+    typer.Option("--home", envvar="KDSWEEP_HOME", help="Folder of all sweeps and of the cache."),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri", help="MLflow server with the runs; default: where the sweep has them."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+RUNS = Path("runs")

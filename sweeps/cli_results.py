@@ -1,0 +1,135 @@
+"""Commands of ``kdsweep`` that look at sweeps that are there.
+
+Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
+"""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri
+
+DIFFERENT = 1
+"""Exit code of ``verify`` when ledger, MLflow and front do not agree."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give ``kdsweep`` these commands, in the order in which its help lists them."""
+    app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
+    app.command(epilog="Example: kdsweep tables csi-tables")(tables)
+    app.command(epilog="Example: kdsweep report csi-feedback")(report)
+    app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
+    app.command(epilog="Example: kdsweep ui csi-feedback --port 5050")(ui)
+    app.command("list", epilog="Example: kdsweep list --home runs")(list_sweeps)
+
+
+def front(
+    name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
+) -> None:
+    """Print the Pareto front of a sweep.
+
+    Validation values are what was searched on; test values are means over seeds.
+    """
+    from sweeps.cli_output import front_table, line, show
+    from sweeps.cli_sweeps import database_uri, find_sweep
+
+    folder = find_sweep(home, name)
+    from analysis.frames import read_sweep
+
+    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    if as_json:
+        from analysis.export import describe
+        from analysis.fronts import front_rows
+
+        line(json.dumps({**describe(frames), "front": front_rows(frames)}, indent=2))
+        return
+    show(front_table(frames))
+
+
+def tables(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
+    """Print a paper's tables beside the sweep's own numbers, and judge its claims."""
+    from sweeps.cli_output import line, show_paper
+    from sweeps.cli_sweeps import database_uri, find_sweep
+
+    folder = find_sweep(home, name)
+    from analysis.frames import read_sweep
+
+    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    if not (frames.study.report.tables or frames.study.report.claims):
+        line(f"study {frames.study.name} has no tables of a paper; see kdsweep front {name}")
+    show_paper(frames)
+
+
+def report(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
+    """Write the report anew and print its path."""
+    from sweeps.cli_output import line, shown_path
+    from sweeps.cli_sweeps import database_uri, find_sweep
+
+    folder = find_sweep(home, name)
+    from analysis import layout
+    from analysis.frames import read_sweep
+    from analysis.report import build_report
+
+    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    line(shown_path(build_report(frames, folder / layout.REPORT_DIR).html))
+
+
+def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
+    """Check that ledger, MLflow and front agree.
+
+    If they do not, every difference is a line and the exit code is 1.
+    """
+    from sweeps.cli_output import line
+    from sweeps.cli_sweeps import find_sweep, known_uri
+
+    folder = find_sweep(home, name)
+    from sweeps.verify import verify_sweep
+
+    differences = verify_sweep(folder, known_uri(folder, tracking_uri))
+    for difference in differences:
+        line(difference)
+    if differences:
+        raise typer.Exit(DIFFERENT)
+    line(f"{name}: ledger, MLflow and front agree")
+
+
+def ui(
+    name: Name,
+    port: Annotated[
+        int | None, typer.Option(help="Default: the first free of 5000 to 5019.")
+    ] = None,
+    home: Home = RUNS,
+) -> None:
+    """Serve MLflow's UI for a sweep.
+
+    Only this machine can reach it; Ctrl-C ends it.
+    """
+    from sweeps.cli_output import line
+    from sweeps.cli_sweeps import find_sweep, free_port, serve_ui, ui_command, view_lines
+
+    folder = find_sweep(home, name)
+    ui_command(folder, 0)  # what is wrong is told before the address is
+    chosen = free_port(port)
+    address = f"http://127.0.0.1:{chosen}"
+    line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")
+    for view in view_lines(folder, address):
+        line(view)
+    sys.stdout.flush()
+    serve_ui(folder, chosen)
+
+
+def list_sweeps(home: Home = RUNS) -> None:
+    """List the sweeps of a home."""
+    from sweeps.cli_output import line, plain_table, show
+    from sweeps.cli_sweeps import sweep_lines
+
+    rows = [
+        (sweep.name, sweep.study, str(sweep.complete), str(sweep.failed), sweep.state)
+        for sweep in sweep_lines(home)
+    ]
+    if not rows:
+        line(f"no sweeps in {home}; start one with: kdsweep run csi-feedback")
+        return
+    show(plain_table(("sweep", "study", "finished", "failed", "state"), rows))

@@ -1,0 +1,16 @@
+"""Sizes and marks that beam data, networks, losses and metrics share; no torch in here."""
+
+NUM_BEAMS = 64
+"""Entries of a power vector, and of the codebook."""
+
+NUM_PAST = 8
+"""Frames that a window looks back on."""
+
+NUM_SLOTS = 4
+"""Predicted slots: the newest frame's, t0, and three after it."""
+
+NUM_STEPS = 10
+"""Positions that a network sees of a window; the last `NUM_SLOTS` of them are the predictions."""
+
+IGNORED = -100
+"""Label of a slot whose best beam is not known; in no loss and in no denominator."""

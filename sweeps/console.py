@@ -17,7 +17,7 @@ from kdtasks.config import Value
 from search_spaces.study import Study
 from sweeps.clock import Clock, SystemClock
 from sweeps.display import Display, FrontRow, Phase
-from sweeps.progress import Progress, Running
+from sweeps.progress import Account, Progress, Running
 from sweeps.records import JobKind
 
 LINE_EVERY_S = 5.0
@@ -46,7 +46,8 @@ class SweepDisplay(ABC):
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.progress = Progress(clock=clock)
+        self._account = Account(clock)
+        self.progress = self._account.progress
         # The live picture is drawn by a thread of its own.
         self._lock = threading.RLock()
 
@@ -58,89 +59,67 @@ class SweepDisplay(ABC):
     def changed(self) -> None:
         """Show the progress, if it is time to."""
 
-    def phase(self, name: Phase) -> None:
+    @contextmanager
+    def _change(self) -> Iterator[Account]:
         with self._lock:
-            self.progress.enter(name)
+            yield self._account
         self.changed()
+
+    def phase(self, name: Phase) -> None:
+        with self._change() as account:
+            account.phase(name)
 
     def note(self, text: str) -> None:
         self.say(text)
 
     def data_progress(self, done: int, total: int, unit: str) -> None:
-        with self._lock:
-            self.progress.data = (done, total, unit)
-        self.changed()
+        with self._change() as account:
+            account.data_progress(done, total, unit)
 
     def jobs_planned(self, kind: JobKind, count: int) -> None:
-        with self._lock:
-            self.progress.planned[kind] = count
-        self.changed()
+        with self._change() as account:
+            account.jobs_planned(kind, count)
 
     def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
-        with self._lock:
-            now_s = self.progress.clock.elapsed_s()
-            fresh = Running(label=f"{kind} {key}", started_s=now_s)
-            job = self.progress.jobs.setdefault((kind, key), fresh)
-            job.epoch, job.epochs = epoch, epochs
-        self.changed()
+        with self._change() as account:
+            account.job_reported(kind, key, epoch, epochs)
 
     def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
-        with self._lock:
-            self.progress.jobs.pop((kind, key), None)
-            self.progress.ended += 1
         if reason:
             self.say(f"{kind} {key} failed: {reason}")
-        self.changed()
+        with self._change() as account:
+            account.job_finished(kind, key, reason)
 
     def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
-        with self._lock:
-            self.progress.budget = (trials, time_s, slots)
-        self.changed()
+        with self._change() as account:
+            account.search_started(trials, time_s, slots)
 
     def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
-        label = f"trial {number}: {text.params(params, ' ')}"
-        with self._lock:
-            now_s = self.progress.clock.elapsed_s()
-            self.progress.trials[number] = Running(label=label, started_s=now_s)
-        self.changed()
+        with self._change() as account:
+            account.trial_started(number, params)
 
     def trial_reported(
-        self,
-        number: int,
-        epoch: int,
-        epochs: int,
-        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+        self, number: int, epoch: int, epochs: int, metrics: Mapping[str, float]
     ) -> None:
-        with self._lock:
-            trial = self.progress.trials.get(number)
-            if trial is not None:
-                trial.epoch, trial.epochs = epoch, epochs
-        self.changed()
+        with self._change() as account:
+            account.trial_reported(number, epoch, epochs, metrics)
 
-    def trial_finished(
-        self,
-        number: int,
-        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
-    ) -> None:
-        with self._lock:
-            self.progress.end_trial(number, failed=False)
-        self.changed()
+    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
+        with self._change() as account:
+            account.trial_finished(number, metrics)
 
     def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
-        with self._lock:
-            self.progress.stop_trial(number, epochs - epoch)
-        self.changed()
+        with self._change() as account:
+            account.trial_stopped(number, epoch, epochs)
 
     def trial_failed(self, number: int, reason: str) -> None:
-        with self._lock:
-            self.progress.end_trial(number, failed=True)
         self.say(f"trial {number} failed: {reason}")
-        self.changed()
+        with self._change() as account:
+            account.trial_failed(number, reason)
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
-        with self._lock:
-            self.progress.front, self.progress.hypervolume = rows, hypervolume
-        self.changed()
+        with self._change() as account:
+            account.front(rows, hypervolume)
 
 
 def status(progress: Progress) -> str:
@@ -156,7 +135,7 @@ def status(progress: Progress) -> str:
         parts = [f"{progress.ended} of {total} done"] if total else []
     left_s = progress.left_s()
     if left_s is not None:
-        parts.append(f"about {_time(left_s)} left")
+        parts.append(f"about {time_text(left_s)} left")
     return ", ".join(parts)
 
 
@@ -178,7 +157,8 @@ def _search_status(progress: Progress) -> list[str]:
     return parts
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Return a time without fractions of a second."""
     return f"{seconds:.0f} s" if seconds < 59.5 else text.duration(seconds)
 
 
@@ -208,7 +188,7 @@ class LineDisplay(SweepDisplay):
         if phase is None or (phase == before and now_s - last_s < LINE_EVERY_S):
             return
         self._last = (phase, now_s)
-        busy = [f"{job.label} {_epochs(job)}" for job in self.progress.jobs.values()]
+        busy = [f"{kind} {key} {epochs(job)}" for (kind, key), job in self.progress.jobs.items()]
         parts = [part for part in (status(self.progress), *busy) if part]
         self.say(f"{PHASES[phase]}: {', '.join(parts)}" if parts else PHASES[phase])
 
@@ -246,10 +226,9 @@ class LiveDisplay(SweepDisplay):
                 return Text(f"{self._name}: starting")
             head = Text.assemble(
                 (self._name, "bold"),
-                f"  {PHASES[progress.phase]}  {_time(progress.phase_s)}",
+                f"  {PHASES[progress.phase]}  {time_text(progress.phase_s)}",
             )
-            busy = [*progress.jobs.values(), *progress.trials.values()]
-            lines = [Text(f"  {_epochs(job)}  {job.label}", style="dim") for job in busy]
+            lines = [Text(f"  {line}", style="dim") for line in busy_lines(progress)]
             done = Table.grid(padding=(0, 1))
             done.add_row(
                 ProgressBar(total=1.0, completed=progress.share, width=BAR_WIDTH),
@@ -266,8 +245,17 @@ def _one_line(line: Text) -> Text:
     return line
 
 
-def _epochs(job: Running) -> str:
+def epochs(job: Running) -> str:
+    """Return how far something has come."""
     return f"epoch {job.epoch}/{job.epochs}" if job.epochs else "starting"
+
+
+def busy_lines(progress: Progress) -> Iterator[str]:
+    """Yield what trains now."""
+    for (kind, key), job in progress.jobs.items():
+        yield f"{epochs(job)}  {kind} {key}"
+    for number, trial in progress.trials.items():
+        yield f"{epochs(trial)}  trial {number}: {text.params(trial.params, ' ')}"
 
 
 def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:

@@ -1,8 +1,9 @@
 """What a running sweep has come to so far, and how long it will still take; nothing is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kdtasks.config import Value
 from sweeps.clock import Clock
 from sweeps.display import FrontRow, Phase
 from sweeps.records import JobKind
@@ -13,14 +14,14 @@ class Running:
     """Something that trains at this moment.
 
     Attributes:
-        label: What it is called on the screen.
         started_s: When it began [s].
+        params: What was searched, of a trial.
         epoch: Epochs done.
         epochs: Epochs planned; 0 until its first report.
     """
 
-    label: str
     started_s: float
+    params: Mapping[str, Value] = field(default_factory=dict)
     epoch: int = 0
     epochs: int = 0
 
@@ -149,3 +150,68 @@ class Progress:
             now_s = self.clock.elapsed_s()
             known_s = [(now_s - t.started_s) / t.share for t in self.trials.values() if t.share]
         return sum(known_s) / len(known_s) if known_s else None
+
+
+class Account:
+    """A display that keeps account and shows nothing.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.progress = Progress(clock=clock)
+
+    def phase(self, name: Phase) -> None:
+        self.progress.enter(name)
+
+    def note(self, text: str) -> None: ...
+
+    def data_progress(self, done: int, total: int, unit: str) -> None:
+        self.progress.data = (done, total, unit)
+
+    def jobs_planned(self, kind: JobKind, count: int) -> None:
+        self.progress.planned[kind] = count
+
+    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
+        fresh = Running(started_s=self.progress.clock.elapsed_s())
+        job = self.progress.jobs.setdefault((kind, key), fresh)
+        job.epoch, job.epochs = epoch, epochs
+
+    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:  # noqa: ARG002 - part of Display
+        self.progress.jobs.pop((kind, key), None)
+        self.progress.ended += 1
+
+    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
+        self.progress.budget = (trials, time_s, slots)
+
+    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
+        now_s = self.progress.clock.elapsed_s()
+        self.progress.trials[number] = Running(params=params, started_s=now_s)
+
+    def trial_reported(
+        self,
+        number: int,
+        epoch: int,
+        epochs: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        trial = self.progress.trials.get(number)
+        if trial is not None:
+            trial.epoch, trial.epochs = epoch, epochs
+
+    def trial_finished(
+        self,
+        number: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        self.progress.end_trial(number, failed=False)
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        self.progress.stop_trial(number, epochs - epoch)
+
+    def trial_failed(self, number: int, reason: str) -> None:  # noqa: ARG002 - part of Display
+        self.progress.end_trial(number, failed=True)
+
+    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
+        self.progress.front, self.progress.hypervolume = rows, hypervolume

@@ -15,7 +15,7 @@ def searching(*, trials: int, limit_s: float | None = None, slots: int = 1) -> P
 
 def start(progress: Progress, number: int) -> None:
     now_s = progress.clock.elapsed_s()
-    progress.trials[number] = Running(label="", started_s=now_s)
+    progress.trials[number] = Running(started_s=now_s)
 
 
 def test_nothing_is_known_before_anything_was_reported():
@@ -67,7 +67,7 @@ def test_jobs_go_on_as_fast_as_until_now():
     progress = Progress(clock=ManualClock())
     progress.enter("teachers")
     progress.planned["teacher"] = 2
-    progress.jobs["teacher", "a"] = Running(label="", started_s=0.0, epoch=5, epochs=10)
+    progress.jobs["teacher", "a"] = Running(started_s=0.0, epoch=5, epochs=10)
     progress.clock.now_s = 30.0
     assert progress.share == pytest.approx(0.25)
     assert progress.left_s() == pytest.approx(90.0)

@@ -32,3 +32,11 @@ class SessionScheduler(DriverOnly, FIFOScheduler):
             self._session.fault = fault
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Prefer no trial: Tune then gives a process that is free to the trial that has none.
+
+        The first trial that waits, which Tune would take, mostly waits for a process that is just
+        coming up. That one would be ended and started anew for another trial: as long as trials
+        end faster than processes start, some slots would never come up.
+        """

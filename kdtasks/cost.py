@@ -15,10 +15,14 @@ class Cost:
 
     Attributes:
         params: Trainable parameters, batch norm included.
-        macs: Multiply-accumulate operations of convolutions and dense layers.
+        macs: Multiply-accumulate operations of convolutions, dense layers, GRUs and multi-head
+            attention. Of a GRU the two matrix products of each step and layer count, of attention
+            its four projections and the products of queries, keys and values. What is no layer,
+            such as the product of a gate, is free.
         flops: Floating-point operations by Cui et al., eq. (13) and (14): a convolution counts
             ``2 H W (C_in K_h K_w + 1) C_out``, a dense layer ``(2 L_in - 1) L_out``; batch norm
-            and activations are ignored.
+            and activations are ignored. The formulas know no recurrent layers and no attention:
+            these are not in it.
     """
 
     params: int
@@ -26,37 +30,74 @@ class Cost:
     flops: int
 
 
-def count(model: nn.Module, input_shape: Sequence[int]) -> Cost:
-    """Count the cost of ``model`` for one input of the given shape (without batch)."""
+def count(model: nn.Module, *input_shapes: Sequence[int]) -> Cost:
+    """Count the cost of ``model`` for one input of each given shape (without batch)."""
     totals = {"macs": 0, "flops": 0}
 
-    def visit(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, nn.Conv2d):
-            height, width = output.shape[-2:]
+    def visit(module: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> None:
+        if isinstance(module, nn.GRU):
+            totals["macs"] += _gru_macs(module, inputs[0])
+        elif isinstance(module, nn.MultiheadAttention):
+            totals["macs"] += _attention_macs(module, inputs[0], inputs[1])
+        elif isinstance(module, nn.Conv2d):
             kernel = module.weight[0].numel()  # C_in * K_h * K_w
-            totals["macs"] += height * width * kernel * module.out_channels
-            totals["flops"] += 2 * height * width * (kernel + 1) * module.out_channels
+            totals["macs"] += first(output).numel() * kernel
+            totals["flops"] += 2 * first(output).numel() * (kernel + 1)
         elif isinstance(module, nn.Linear):
-            totals["macs"] += module.in_features * module.out_features
-            totals["flops"] += (2 * module.in_features - 1) * module.out_features
+            totals["macs"] += first(output).numel() * module.in_features
+            totals["flops"] += first(output).numel() * (2 * module.in_features - 1)
 
-    _watched(model, input_shape, list(model.modules()), visit)
+    watch(model, input_shapes, list(model.modules()), visit)
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Cost(params=params, **totals)
 
 
-Visit = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
+def _gru_macs(gru: nn.GRU, sequence: Tensor) -> int:
+    """Return the products of three gates with inputs and state, over all steps and layers."""
+    steps = sequence.numel() // gru.input_size
+    rows = (gru.input_size, *[gru.hidden_size] * (gru.num_layers - 1))
+    return sum(steps * 3 * gru.hidden_size * (row + gru.hidden_size) for row in rows)
 
 
-def _watched(
-    model: nn.Module, input_shape: Sequence[int], watched: Sequence[nn.Module], visit: Visit
+def _attention_macs(attention: nn.MultiheadAttention, query: Tensor, key: Tensor) -> int:
+    """Return four projections, and twice queries times keys; [.., T, E] for one sample."""
+    width: int = attention.embed_dim
+    queries, keys = query.numel() // width, key.numel() // width
+    return 2 * (queries + keys) * width**2 + 2 * queries * keys * width
+
+
+Output = Tensor | tuple[Tensor | None, ...]
+"""What a layer returns; recurrent and attention layers return tuples."""
+
+Visit = Callable[[nn.Module, tuple[Tensor, ...], Output], None]
+
+
+def first(output: Output) -> Tensor:
+    """Return the sequence that a recurrent or attention layer made, or what another layer made."""
+    made = output if isinstance(output, Tensor) else output[0]
+    assert made is not None
+    return made
+
+
+def watch(
+    model: nn.Module,
+    input_shapes: Sequence[Sequence[int]],
+    watched: Sequence[nn.Module],
+    visit: Visit,
 ) -> None:
-    """Run one sample through ``model`` and show ``visit`` what the watched modules make of it."""
+    """Run one sample through ``model`` and show ``visit`` what the watched modules make of it.
+
+    Args:
+        model: Evaluated without gradient; its mode is restored.
+        input_shapes: Shape of each input, without batch.
+        watched: Modules within the model.
+        visit: Called with a module, its positional inputs and its output, for a batch of one.
+    """
     handles = [module.register_forward_hook(visit) for module in watched]
     was_training = model.training
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *input_shape))
+            model.eval()(*(torch.zeros(1, *shape) for shape in input_shapes))
     finally:
         model.train(was_training)
         for handle in handles:
@@ -80,12 +121,12 @@ def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int
     """
     kept = 0
 
-    def visit(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def visit(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Output) -> None:
         nonlocal kept
-        kept += output.numel() * output.element_size()
+        kept += first(output).numel() * first(output).element_size()
 
     leaves = [module for module in model.modules() if not list(module.children())]
-    _watched(model, input_shape, leaves, visit)
+    watch(model, [input_shape], leaves, visit)
     trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     return state_bytes(model) + 3 * trained + batch_size * kept
 
@@ -95,10 +136,10 @@ def state_bytes(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in model.state_dict().values())
 
 
-def batch1_latency_ms(model: nn.Module, input_shape: Sequence[int], *, repeats: int = 200) -> float:
+def batch1_latency_ms(model: nn.Module, *input_shapes: Sequence[int], repeats: int = 200) -> float:
     """Median wall time of one forward pass of one sample on this CPU, one thread [ms]."""
     threads, was_training = torch.get_num_threads(), model.training
-    sample = torch.zeros(1, *input_shape)
+    sample = [torch.zeros(1, *shape) for shape in input_shapes]
     times = []
     try:
         torch.set_num_threads(1)
@@ -106,7 +147,7 @@ def batch1_latency_ms(model: nn.Module, input_shape: Sequence[int], *, repeats: 
             model.eval()
             for _ in range(repeats):
                 start = time.perf_counter()
-                model(sample)
+                model(*sample)
                 times.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(threads)

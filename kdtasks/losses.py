@@ -1,11 +1,19 @@
 """Distillation losses: pure functions of tensors, one per published definition.
 
-Shape suffixes in this file: B = samples, K = entries that a softmax runs over.
+Shape suffixes in this file: B = samples, K = entries that a softmax runs over, T = predicted slots,
+F and G = features of student and teacher. "Table II" is of "Knowledge Distillation for
+Collaborative Learning in Distributed Communications and Sensing", whose code defines the losses
+that its text does not.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from kdtasks.beam_format import IGNORED
 
 
 def _check(student: Tensor, teacher: Tensor) -> None:
@@ -41,11 +49,131 @@ def soft_target_kl(student_BK: Tensor, teacher_BK: Tensor, *, temperature: float
     return temperature**2 * kl_BK.sum(-1)
 
 
+def slot_kl(
+    student_BTK: Tensor,
+    teacher_BTK: Tensor,
+    *,
+    temperature: float,
+    slot_weights: Sequence[float] | None = None,
+) -> Tensor:
+    r"""Response distillation over slots: a scalar [nats].
+
+    .. math:: \frac{\tau^2}{B T} \sum_{b,t} w_t \,
+              \mathrm{KL}\left(p^{\mathrm{teacher}}_{bt} \,\|\, p^{\mathrm{student}}_{bt}\right)
+
+    with probabilities softened by :math:`\tau`: a sum over classes, a mean over samples and slots,
+    as in Table II, where all weights are one. An older release of its code also takes the mean
+    over classes, which makes the term 64 times smaller.
+
+    Args:
+        student_BTK: Student logits.
+        teacher_BTK: Teacher logits, same shape; no gradient reaches them.
+        temperature: Softening temperature, > 0.
+        slot_weights: One per slot, as they are (`leaning_weights` have mean one); None for ones.
+
+    Raises:
+        ValueError: If the temperature is not positive, or the shapes or lengths differ.
+    """
+    kl_BT = soft_target_kl(student_BTK, teacher_BTK, temperature=temperature)
+    if slot_weights is None:
+        return kl_BT.mean()
+    if len(slot_weights) != kl_BT.shape[1]:
+        raise ValueError(f"{len(slot_weights)} weights for {kl_BT.shape[1]} slots")
+    return (kl_BT * kl_BT.new_tensor(slot_weights)).mean()
+
+
+def leaning_weights(num_slots: int, lean: float) -> list[float]:
+    r"""Weights of slots with mean one, whose ratio from the last to the first is ``exp(lean)``.
+
+    .. math:: w_t \propto \exp\left(\lambda \frac{t}{T - 1}\right)
+
+    Section V.A of the paper of Table II proposes that a student depend on its teacher more for
+    slots far ahead, and leaves open how; this form is ours.
+
+    Args:
+        num_slots: Slots, at least 1.
+        lean: 0 gives ones; positive numbers lean on the teacher for far slots.
+    """
+    powers = [math.exp(lean * slot / max(1, num_slots - 1)) for slot in range(num_slots)]
+    return [num_slots * power / sum(powers) for power in powers]
+
+
+def focal_loss(logits_BTK: Tensor, labels_BT: Tensor, *, gamma: float) -> Tensor:
+    r"""Cross-entropy that looks away from what is already known: a scalar [nats].
+
+    .. math:: \mathrm{mean} \left[ (1 - p_y)^\gamma \, (-\log p_y) \right]
+
+    over all slots with a label: Lin et al., "Focal Loss for Dense Object Detection" (2017),
+    eq. (4). Table II has :math:`\gamma = 2`; 0 is cross-entropy.
+
+    Args:
+        logits_BTK: Student logits; any number of axes before the last.
+        labels_BT: Classes, or `IGNORED`, which is in no sum and no count.
+        gamma: Exponent, >= 0.
+
+    Returns:
+        The mean; 0, with zero gradient, where no slot has a label.
+
+    Raises:
+        ValueError: If gamma is negative.
+    """
+    if gamma < 0.0:
+        raise ValueError(f"gamma must be >= 0, got {gamma=}")
+    known_BT = labels_BT != IGNORED
+    picked_BT1 = labels_BT.clamp_min(0).unsqueeze(-1)
+    log_p_BT = F.log_softmax(logits_BTK, dim=-1).gather(-1, picked_BT1).squeeze(-1)
+    # A power below one has no slope at zero, and 0 times infinity would spoil the whole batch.
+    miss_BT = (-torch.expm1(log_p_BT)).clamp_min(torch.finfo(log_p_BT.dtype).tiny)
+    terms_BT = torch.where(known_BT, -(miss_BT**gamma) * log_p_BT, 0.0)
+    return terms_BT.sum() / known_BT.sum().clamp_min(1)
+
+
+def slot_cross_entropy(logits_BTK: Tensor, labels_BT: Tensor) -> Tensor:
+    """Cross-entropy, its mean over all slots with a label: a scalar [nats].
+
+    Args:
+        logits_BTK: Student logits; any number of axes before the last.
+        labels_BT: Classes, or `IGNORED`, which is in no sum and no count.
+
+    Returns:
+        The mean; 0, with zero gradient, where no slot has a label.
+    """
+    logits, labels = logits_BTK.flatten(0, -2), labels_BT.flatten()
+    total = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+    return total / (labels != IGNORED).sum().clamp_min(1)
+
+
+def _mean_square(student: Tensor, teacher: Tensor) -> Tensor:
+    _check(student, teacher)
+    return torch.mean((student - teacher.detach()).square())
+
+
+def feature_mse(
+    student_BTF: Tensor, teacher_BTG: Tensor, *, projection: nn.Module | None = None
+) -> Tensor:
+    r"""Mean square distance of features: a scalar.
+
+    .. math:: \mathrm{mean} \left( P(f_s) - f_t \right)^2
+
+    over samples, slots and features; "FitNets: Hints for Thin Deep Nets" (Romero et al., 2015),
+    eq. (3).
+
+    Args:
+        student_BTF: Features of the student.
+        teacher_BTG: Features of the teacher; no gradient reaches them.
+        projection: Maps the student's features to the teacher's, and is trained with the student;
+            None where they have the same size.
+
+    Raises:
+        ValueError: If the shapes differ after projection.
+    """
+    return _mean_square(student_BTF if projection is None else projection(student_BTF), teacher_BTG)
+
+
 def codeword_mse(student_BM: Tensor, teacher_BM: Tensor) -> Tensor:
     """Mean square distance of codewords, Cui et al., eq. (11): a scalar.
 
     Raises:
         ValueError: If the shapes differ.
     """
-    _check(student_BM, teacher_BM)
-    return torch.mean((student_BM - teacher_BM.detach()).square())
+    return _mean_square(student_BM, teacher_BM)

@@ -1,6 +1,6 @@
 """A student that knows positions only. It is ours.
 
-Shape suffixes in this file: N = frames.
+Shape suffixes in this file: N = frames, F = features of a frame.
 """
 
 from torch import Tensor, nn
@@ -13,12 +13,17 @@ POSITION_SCALE_M = 50.0
 """Positions are divided by this [m]: about how far a street is seen from its base station."""
 
 
-class ScaledPosition(nn.Module):
-    """Positions [m] to numbers of about one."""
+class PositionBranch(nn.Module):
+    """Two dense layers on positions that are scaled to about one."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.dense = dense([2, features, features], (0.0,))
 
     def forward(self, position_N2: Tensor) -> Tensor:
-        """Return scaled positions, same shape."""
-        return position_N2 / POSITION_SCALE_M
+        """Return features of positions [m], [N, F]."""
+        features_NF: Tensor = self.dense(position_N2 / POSITION_SCALE_M)
+        return features_NF
 
 
 class GpsStudent(BeamNetwork):
@@ -30,5 +35,4 @@ class GpsStudent(BeamNetwork):
 
     def __init__(self, *, width: float = 1.0) -> None:
         features = scaled(FEATURES, width)
-        branch = nn.Sequential(ScaledPosition(), dense([2, features, features], (0.0,)))
-        super().__init__({"gps": branch}, None, small_temporal(features))
+        super().__init__({"gps": PositionBranch(features)}, None, small_temporal(features))

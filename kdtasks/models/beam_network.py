@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kdtasks.beam_format import NUM_SLOTS
+
 Sensor = Literal["image", "radar", "gps"]
 
 
@@ -29,6 +31,10 @@ class BeamOutputs(NamedTuple):
     logits: Tensor
     frame_features: Tensor
     output_features: Tensor
+
+    def predicted(self) -> "BeamOutputs":
+        """Return the same of the predicted slots only, T = 4."""
+        return BeamOutputs(*(part[:, -NUM_SLOTS:] for part in self))
 
 
 class Temporal(nn.Module):

@@ -2,8 +2,9 @@
 
 import json
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kdtasks.errors import DataError
 from sweeps.folder import SETTINGS_FILE, atomic_file
@@ -22,12 +23,14 @@ class SweepSettings:
         tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
         seats: What was asked for.
         task_path: Folder in which Python finds the task if it is a user's own; else empty.
+        storage: Where a copy of the sweep is kept; None if there is none.
     """
 
     id: str = ""
     tracking_uri: str | None = None
     seats: SeatWishes = field(default_factory=SeatWishes)
     task_path: str = ""
+    storage: str | None = None
 
     @property
     def text(self) -> str:
@@ -46,6 +49,18 @@ def settled_uri(tracking_uri: str | None) -> str | None:
         return tracking_uri
     path, mark, options = tracking_uri.removeprefix(SQLITE).partition("?")
     return f"{SQLITE}{Path(path).resolve()}{mark}{options}"
+
+
+def without_password(settings: SweepSettings) -> SweepSettings:
+    """Return the settings as others may read them: without the password in an address."""
+    if settings.tracking_uri is None:
+        return settings
+    parts = urlsplit(settings.tracking_uri)
+    user, mark, host = parts.netloc.rpartition("@")
+    if ":" not in user:
+        return settings
+    cleaned = parts._replace(netloc=f"{user.partition(':')[0]}{mark}{host}")
+    return replace(settings, tracking_uri=cleaned.geturl())
 
 
 def write_settings(folder: Path, settings: SweepSettings) -> None:

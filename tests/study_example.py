@@ -24,6 +24,7 @@ search:
     - {method: autoencoder-kd, temperature: 4, batch_size: 200}
 budget: {trials: 32, epochs: null, time: 10m}
 stopping: {kind: asha, min_share: 0.1, eta: 4, min_trials: 8}
+resources: {cpus: 2, gpus: 0.5, slots: 3}
 seeds: {search: 0, trial: 1, confirm: [101, 102]}
 confirm: {select: front, retrain: true, limit: null}
 report:

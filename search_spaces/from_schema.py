@@ -9,6 +9,7 @@ from search_spaces.domains import Choice, Domain, Float, Int, Value
 from search_spaces.errors import StudyError
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import FEWEST_ROWS, Aspect, Claim, Column, ReportSpec, Row, Table
+from search_spaces.search import Search
 from search_spaces.space import Parameter, Space
 from search_spaces.stopping import Stopping
 from search_spaces.study_schema import (
@@ -21,6 +22,7 @@ from search_spaces.study_schema import (
     IntDoor,
     ObjectiveDoor,
     ReportDoor,
+    SearchDoor,
     StoppingDoor,
     TableDoor,
 )
@@ -77,6 +79,16 @@ def make_objective(door: ObjectiveDoor) -> Objective:
 def make_constraint(door: ConstraintDoor) -> Constraint:
     """Return one constraint."""
     return Constraint(door.metric, max=door.max, min=door.min)
+
+
+def make_search(door: SearchDoor, points: tuple[dict[str, Value], ...]) -> Search:
+    """Return how configurations are proposed.
+
+    Args:
+        door: As written in the study file.
+        points: Its points, multiplied out.
+    """
+    return at("search", lambda: Search(door.sampler, points, tuple(door.warm_start)))
 
 
 def make_stopping(door: StoppingDoor | None) -> Stopping | None:

@@ -18,31 +18,16 @@ from search_spaces.from_schema import (
     make_constraint,
     make_objective,
     make_report,
+    make_search,
     make_space,
     make_stopping,
 )
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import ReportSpec
+from search_spaces.search import Search, check_search
 from search_spaces.space import Space
 from search_spaces.stopping import Stopping
 from search_spaces.study_yaml import apply_overrides, dump_yaml, load_yaml
-
-Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"]
-
-
-@dataclass(frozen=True)
-class Search:
-    """How configurations are proposed.
-
-    Attributes:
-        sampler: Name of the strategy; ``points`` tries the given points and nothing else.
-        points: Tried first, in this order; lists are already multiplied out. A point may leave
-            out searched parameters (they are sampled, except with sampler ``points``) and may
-            set parameters of the task that are not searched.
-    """
-
-    sampler: Sampler
-    points: tuple[dict[str, Value], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +120,7 @@ class Study:
     def __post_init__(self) -> None:
         _check_wanted(self.objectives, self.constraints)
         _check_set_once(self)
-        _check_search(self.search, self.space)
+        check_search(self.search, self.space)
         _check_seeds(self.seeds, self.confirm)
         if self.stopping is not None:
             _check_stopping(self)
@@ -226,7 +211,7 @@ def _build(door: study_schema.StudyDoor, text: str) -> Study:
         space=space,
         objectives=each("objectives", make_objective, door.objectives),
         constraints=each("constraints", make_constraint, door.constraints),
-        search=Search(door.search.sampler, points),
+        search=make_search(door.search, points),
         budget=Budget(_trials(door, space, len(points)), door.budget.epochs, door.budget.time),
         seeds=Seeds(door.seeds.search, door.seeds.trial, tuple(door.seeds.confirm)),
         confirm=Confirm(door.confirm.select, door.confirm.retrain, door.confirm.limit),
@@ -279,26 +264,6 @@ def _check_set_once(study: Study) -> None:
                 f"epochs are also set by budget.epochs = {study.budget.epochs}; drop one",
                 place=f"{place}.epochs",
             )
-
-
-def _check_search(search: Search, space: Space) -> None:
-    if search.sampler == "points":
-        if not search.points:
-            raise StudyError("is empty, but sampler is 'points'; add some", place="search.points")
-        return
-    if not space.parameters:
-        raise StudyError(
-            f"is empty, but sampler is {search.sampler!r}; add parameters or use sampler: points",
-            place="space",
-        )
-    if search.sampler == "grid":
-        for name, parameter in space.parameters.items():
-            if parameter.domain.size() is None:
-                raise StudyError(
-                    "has too many values for sampler 'grid'; make it a choice, "
-                    "or an int with fewer, or take another sampler",
-                    place=f"space.{name}",
-                )
 
 
 def _check_seeds(seeds: Seeds, confirm: Confirm) -> None:

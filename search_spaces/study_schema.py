@@ -82,6 +82,8 @@ class SearchDoor(Door):
     sampler: Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"] = "tpe"
     points: list[dict[Name, OneOrMore]] = Field(default=[])
     """Tried first (sampler `points`: tried only); lists are multiplied out."""
+    warm_start: list[Text] = Field(default=[])
+    """Earlier sweeps whose finished trials the sampler learns from: names, or paths of folders."""
 
 
 class BudgetDoor(Door):

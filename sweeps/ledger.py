@@ -6,7 +6,6 @@ Everything that MLflow shows can be written again from here.
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import DataError
@@ -23,59 +22,38 @@ from search_spaces.study import Study, parse_study
 from search_spaces.to_optuna import suggest
 from sweeps.journal import Journal, damage
 from sweeps.milestones import Milestones
-from sweeps.records import JobRecord, RungEntry, Stop, TrialRecord, TrialState
+from sweeps.optuna_trials import (
+    CONFIG,
+    DUPLICATE,
+    FIXED,
+    INTERRUPTED,
+    METRICS,
+    PARAMS,
+    POINT,
+    REASON,
+    RETRY_OF,
+    RUNGS,
+    STARTED_MS,
+    TRACEBACK,
+    TRAINED,
+    all_params,
+    earlier_trial,
+    is_earlier,
+    is_interrupted,
+    record_of,
+    retry_of,
+)
+from sweeps.records import EarlierTrial, JobRecord, RungEntry, Stop, TrialRecord
 
-# Attributes of trials and of the study in the journal.
-PARAMS, CONFIG, METRICS = "params", "config", "metrics"
-REASON, TRACEBACK = "reason", "traceback"
-DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
-STARTED_MS = "started_ms"
-RUNGS, TRAINED = "rungs", "trained"
-POINT, RETRY_OF = "point", "retry_of"
+# Attributes of the study in the journal.
 STUDY_TEXT, JOB = "study", "job:"
-
-FIXED = "fixed_params"
-"""Optuna's own attribute of a trial that waits: the parameters that are given."""
-GENERATION = "generation"
-"""End of the names under which genetic samplers keep the generation of a trial."""
-
-
-def _epoch_ms(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
-
-
-def _is_interrupted(trial: FrozenTrial) -> bool:
-    return bool(trial.user_attrs.get(INTERRUPTED, False))
-
-
-def _all_params(trial: FrozenTrial) -> Params | None:
-    """Return the searched parameters; None if the driver died before they were all drawn."""
-    given = trial.system_attrs.get(FIXED) if RETRY_OF in trial.user_attrs else None
-    params: Params | None = trial.user_attrs.get(PARAMS, given)
-    return params
-
-
-def _record(trial: FrozenTrial) -> TrialRecord:
-    attrs = trial.user_attrs
-    return TrialRecord(
-        number=trial.number,
-        state=TrialState(trial.state.name),
-        params=attrs.get(PARAMS, trial.params),
-        metrics=attrs.get(METRICS, {}),
-        reason=attrs.get(REASON, ""),
-        duplicate=attrs.get(DUPLICATE, False),
-        config=attrs.get(CONFIG, {}),
-        violations=dict(trial.constraints),
-        interrupted=attrs.get(INTERRUPTED, False),
-        rungs=tuple(RungEntry(**entry) for entry in attrs.get(RUNGS, ())),
-        trained=tuple(attrs[TRAINED]) if TRAINED in attrs else None,
-        started_ms=attrs.get(STARTED_MS),
-        ended_ms=_epoch_ms(trial.datetime_complete),
-    )
 
 
 class Ledger:
     """One sweep's journal, open for reading and writing by one process.
+
+    Trials of earlier sweeps may stand at its beginning. Samplers learn from them; nothing else
+    sees them, and trials are counted from the first of the sweep's own.
 
     Args:
         study: The Optuna study in the journal.
@@ -83,14 +61,21 @@ class Ledger:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
+        self._earlier = sum(is_earlier(trial) for trial in study.get_trials(deepcopy=False))
         self.milestones = Milestones(study)
         """How far the sweep has come beside its trials."""
         self._asked: dict[int, optuna.Trial] = {}
         self._sampler_of: Callable[[int], BaseSampler] = lambda seed: RandomSampler(seed)
 
     @classmethod
-    def create(cls, path: Path, study: Study) -> "Ledger":
-        """Start the journal of a new sweep; it is there whole or not at all."""
+    def create(cls, path: Path, study: Study, earlier: Sequence[EarlierTrial] = ()) -> "Ledger":
+        """Start the journal of a new sweep; it is there whole or not at all.
+
+        Args:
+            path: The file.
+            study: The study.
+            earlier: What samplers are to know from the beginning.
+        """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         partial = path.with_name(f".{path.name}.part")
         partial.unlink(missing_ok=True)
@@ -103,6 +88,7 @@ class Ledger:
             warnings.simplefilter("ignore", ExperimentalWarning)
             created.set_metric_names([objective.metric for objective in study.objectives])
         created.set_user_attr(STUDY_TEXT, study.text)
+        created.add_trials([earlier_trial(trial, study.space) for trial in earlier])
         partial.replace(path)
         return cls.open(path)
 
@@ -142,6 +128,10 @@ class Ledger:
         """Go on with ``study``, which differs in its budget."""
         self._study.set_user_attr(STUDY_TEXT, study.text)
 
+    def _own(self) -> list[FrozenTrial]:
+        """Return the sweep's own trials; their place is their number."""
+        return self._study.get_trials(deepcopy=False)[self._earlier :]
+
     def ask(
         self, space: Space, fixed: Params | None = None, point: int | None = None
     ) -> tuple[int, dict[str, Value]]:
@@ -166,24 +156,25 @@ class Ledger:
             params = suggest(trial, space)
         params = {**fixed, **params}
         trial.set_user_attr(PARAMS, params)
-        self._asked[trial.number] = trial
-        return trial.number, params
+        number = trial.number - self._earlier
+        self._asked[number] = trial
+        return number, params
 
     def _prepare(self) -> dict[str, Value]:
         """Make the sampler of the next trial; return the parameters that are given to it."""
         waiting = next(self._waiting(), None)
-        trials = self._study.get_trials(deepcopy=False)
-        before = trials if waiting is None else trials[: waiting.number]
+        before = self._own()
+        if waiting is not None:
+            before = before[: waiting.number - self._earlier]
         if waiting is not None and RETRY_OF in waiting.user_attrs:
             # its parameters are all given: a sampler that counts its suggestions must not be asked
             self._study.sampler = RandomSampler(seed=0)
         else:
-            self._study.sampler = self._sampler_of(sum(not _is_interrupted(t) for t in before))
+            self._study.sampler = self._sampler_of(sum(not is_interrupted(t) for t in before))
         return {} if waiting is None else dict(waiting.system_attrs.get(FIXED, {}))
 
     def _waiting(self) -> Iterator[FrozenTrial]:
-        states = (optuna.trial.TrialState.WAITING,)
-        return iter(self._study.get_trials(deepcopy=False, states=states))
+        return iter(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     @property
     def waiting(self) -> bool:
@@ -196,51 +187,36 @@ class Ledger:
         Returns:
             How many wait.
         """
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._own()
         retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
         done = [trial.user_attrs.get(PARAMS) for trial in trials if trial.values is not None]
-        running = optuna.trial.TrialState.RUNNING
-        for trial in trials:
-            params = _all_params(trial)
-            left = trial.state is running and trial.number not in self._asked
-            again = left or _is_interrupted(trial)
+        for number, trial in enumerate(trials):
+            params = all_params(trial)
+            left = trial.state is TrialState.RUNNING and number not in self._asked
+            again = left or is_interrupted(trial)
             # First the new trial, then the old one's end: a crash in between loses neither. One
             # without parameters never was; the sampler will suggest the same once more.
             if again and params is not None and trial.number not in retried and params not in done:
-                self._retry(trial, params)
+                self._study.add_trial(retry_of(trial, params))
             if left:
-                self._asked[trial.number] = optuna.trial.Trial(self._study, trial._trial_id)
-                self.fail(trial.number, "its driver was killed while it ran", {INTERRUPTED: True})
+                self._asked[number] = optuna.trial.Trial(self._study, trial._trial_id)
+                self.fail(number, "its driver was killed while it ran", {INTERRUPTED: True})
         return sum(1 for _ in self._waiting())
-
-    def _retry(self, trial: FrozenTrial, params: Params) -> None:
-        attrs: dict[str, Any] = {RETRY_OF: trial.number}
-        if POINT in trial.user_attrs:
-            attrs[POINT] = trial.user_attrs[POINT]
-        kept = {key: value for key, value in trial.system_attrs.items() if key.endswith(GENERATION)}
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState.WAITING,
-                system_attrs={**kept, FIXED: dict(params)},
-                user_attrs=attrs,
-            )
-        )
 
     def points_taken(self) -> set[int]:
         """Return which of the study's points were asked for."""
-        trials = self._study.get_trials(deepcopy=False)
         return {
             trial.user_attrs[POINT]
-            for trial in trials
-            if POINT in trial.user_attrs and not _is_interrupted(trial)
+            for trial in self._own()
+            if POINT in trial.user_attrs and not is_interrupted(trial)
         }
 
     def repeats(self) -> int:
         """Return how many of the sampler's last suggestions in a row repeated configurations."""
         count = 0
-        for trial in reversed(self._study.get_trials(deepcopy=False)):
+        for trial in reversed(self._own()):
             attrs = trial.user_attrs
-            if not _is_interrupted(trial):
+            if not is_interrupted(trial):
                 if not attrs.get(DUPLICATE, False) or POINT in attrs:
                     break
                 count += 1
@@ -285,7 +261,7 @@ class Ledger:
         trial.set_user_attr(REASON, stop.reason)
         trial.set_user_attr(METRICS, dict(stop.metrics))
         trial.set_user_attr(TRAINED, [stop.epoch, stop.epochs])
-        self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        self._study.tell(trial, state=TrialState.PRUNED)
         del self._asked[number]
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
@@ -293,7 +269,7 @@ class Ledger:
         trial = self._asked[number]
         for name, value in {REASON: reason, **(attrs or {})}.items():
             trial.set_user_attr(name, value)
-        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._study.tell(trial, state=TrialState.FAIL)
         del self._asked[number]
 
     def reject_duplicate(self, number: int, config: Params) -> None:
@@ -308,16 +284,18 @@ class Ledger:
 
     def trials(self) -> list[TrialRecord]:
         """Return every trial by number, rejected duplicates too."""
-        return [_record(trial) for trial in self._study.get_trials(deepcopy=False)]
+        return [record_of(trial, number) for number, trial in enumerate(self._own())]
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial."""
-        return _record(self._study.get_trials(deepcopy=False)[number])
+        return record_of(self._frozen(number), number)
 
     def traceback(self, number: int) -> str:
         """Return where a failed trial raised; empty if it did not raise."""
-        text = self._study.get_trials(deepcopy=False)[number].user_attrs.get(TRACEBACK, "")
-        return str(text)
+        return str(self._frozen(number).user_attrs.get(TRACEBACK, ""))
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[self._earlier + number]
 
     def put_job(self, job: JobRecord) -> None:
         """Write a teacher, baseline or confirmation, in place of an earlier one of its key."""

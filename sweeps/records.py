@@ -123,3 +123,22 @@ class JobRecord:
     trial: int | None = None
     started_ms: int
     ended_ms: int
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierTrial:
+    """A finished trial of an earlier sweep, from which a sampler may learn.
+
+    Attributes:
+        sweep: Name of that sweep.
+        number: Its number there.
+        params: The parameters that the present study searches, with the values that it had.
+        values: The present study's objectives, in their order; finite.
+        violations: By how much the present study's constraints are missed, by metric.
+    """
+
+    sweep: str
+    number: int
+    params: Mapping[str, Value]
+    values: tuple[float, ...]
+    violations: Mapping[str, float]
+
+

@@ -19,12 +19,14 @@ from sweeps.opening import Left, find_left, task_path
 from sweeps.phases import Sweep
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_pool import RayPool, local_ray
+from sweeps.records import EarlierTrial
 from sweeps.resources import load_data
 from sweeps.seats import SeatWishes, share_cores
 from sweeps.settings import SweepSettings, new_id, settled_uri, write_settings
 from sweeps.summary import SweepSummary
 from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
+from sweeps.warm_start import find_earlier
 
 __all__ = ["SweepSummary", "resume_sweep", "run_study"]
 
@@ -127,13 +129,16 @@ def _open(folder: SweepFolder, left: Left, plan: Plan, lease: Lease, display: Di
     clock, interrupts = SystemClock(), Interrupts()
     seats = share_cores(settings.seats, usable_cores())
     tracker = None
-    if ledger is not None:
+    earlier: tuple[EarlierTrial, ...] = ()
+    if ledger is None:
+        earlier = find_earlier(study, plan.task, folder.path.parent, display)
+    else:
         ledger.recover()
         tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
     display.phase("data")
     data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
     if ledger is None:
-        ledger = Ledger.create(folder.journal, study)
+        ledger = Ledger.create(folder.journal, study, earlier)
     if tracker is None:
         begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
         started_ms = min(begun, default=clock.epoch_ms())

@@ -14,7 +14,7 @@ from sweeps.display import Display
 from sweeps.early_stopping import EarlyStopping
 from sweeps.events import Event
 from sweeps.front import Standings, standings
-from sweeps.ledger import INTERRUPTED, METRICS, TRACEBACK
+from sweeps.optuna_trials import INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
 from sweeps.records import Stop, TrialRecord, TrialState
 from sweeps.resources import Resources, need_of

@@ -70,6 +70,11 @@ REFUSED = [
     ("search.points.0.width", "[2, 3]", "search.points.0.width", "got 3"),
     ("search.points.0.width", "[]", "search.points.0.width", "must not be empty"),
     ("search.points.0.temperature", "4", "search.points.0.temperature", "exists only when"),
+    ("search.warm_start", "old", "search.warm_start", "must be a list"),
+    ("search.warm_start", "[1]", "search.warm_start.0", "must be text"),
+    ("search.warm_start", "['']", "search.warm_start.0", "must not be empty"),
+    ("search.warm_start", "[old, old]", "search.warm_start.1", "lists 'old' twice"),
+    ("search", "{sampler: random, warm_start: [old]}", "search.warm_start", "learns from no trial"),
     # budget and seeds
     ("budget.trials", "0", "budget.trials", "at least 1, got 0"),
     ("budget.trials", None, "budget.trials", "is missing"),

@@ -103,14 +103,17 @@ class Engine:
         create(self.folder, self.study.text)
         self.clock = ManualClock()
         self.tracker = MemoryTracker()
-        self.ledger = Ledger.create(self.folder.journal, self.study)
+        self.task = plan.task
+        self.ledger = self.start_ledger()
         self.ledger.use(partial(make_sampler, self.study))
         self.books = Books(self.study, self.ledger, self.tracker, self.clock, self.display)
         self.pool = LocalPool()
         cache = self.folder.scenarios
         data = load_data(plan.needs, plan.task, cache=cache, display=self.display)
         self.resources: Resources = share_data(plan.needs, data, self.pool)
-        self.task = plan.task
+
+    def start_ledger(self) -> Ledger:
+        return Ledger.create(self.folder.journal, self.study)
 
     def teach(self) -> None:
         prepare_teachers(

@@ -32,8 +32,8 @@ def draw_pairs(
         num_samples: Samples in the batch, B.
         partners: Wanted for each anchor, >= 1; it gets as many as there are.
         generator: Source of the draw.
-        passage_B: Passage of each sample, on the CPU; if given, partners are of other passages, so that no
-            two overlapping windows make a pair.
+        passage_B: Passage of each sample, on the CPU. If given, partners are of other passages,
+            so that no two overlapping windows make a pair.
 
     Raises:
         ValueError: If no partner is wanted.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 
@@ -65,7 +65,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if count == 1:
         return Interval(mean, None, 1)
     error = float(sample.std(ddof=1)) / np.sqrt(count)
-    quantile = float(stats.t.ppf(0.5 + CONFIDENCE / 2.0, count - 1))
+    quantile = float(special.stdtrit(count - 1, 0.5 + CONFIDENCE / 2.0))
     return Interval(mean, float(quantile * error), count)
 
 

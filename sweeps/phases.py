@@ -9,8 +9,6 @@ from typing import Any
 
 from ray import tune
 
-from analysis.frames import read_sweep
-from analysis.report import build_report
 from kdtasks.errors import UserError
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study
@@ -146,6 +144,10 @@ class Sweep:
 
     def report(self) -> Path:
         """Write the report and attach it."""
+        # figures take seconds to import: the first trial need not wait for them
+        from analysis.frames import read_sweep
+        from analysis.report import build_report
+
         self.display.phase("report")
         frames = read_sweep(self.tracking_uri, self.folder.name)
         files = build_report(frames, self.folder.report)

@@ -159,5 +159,6 @@ def _check(beams_BTK: Tensor, labels_BT: Tensor, k: int) -> None:
         raise ValueError(f"beams and labels do not fit: {beams_BTK.shape=}, {labels_BT.shape=}")
     if not 1 <= k <= beams_BTK.shape[-1]:
         raise ValueError(f"{k=} of {beams_BTK.shape[-1]} beams")
-    if bool(((labels_BT < 0) & (labels_BT != IGNORED)).any()):
-        raise ValueError(f"labels are beams from 0, or {IGNORED}: got {int(labels_BT.min())}")
+    wrong = labels_BT[(labels_BT < 0) & (labels_BT != IGNORED)]
+    if len(wrong):
+        raise ValueError(f"labels are beams from 0, or {IGNORED}: got {int(wrong[0])}")

@@ -9,6 +9,7 @@ from search_spaces.domains import Choice, Domain, Float, Int, Value
 from search_spaces.errors import StudyError
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import FEWEST_ROWS, Aspect, Claim, Column, ReportSpec, Row, Table
+from search_spaces.resources import TrialResources
 from search_spaces.search import Search
 from search_spaces.space import Parameter, Space
 from search_spaces.stopping import Stopping
@@ -22,6 +23,7 @@ from search_spaces.study_schema import (
     IntDoor,
     ObjectiveDoor,
     ReportDoor,
+    ResourcesDoor,
     SearchDoor,
     StoppingDoor,
     TableDoor,
@@ -89,6 +91,11 @@ def make_search(door: SearchDoor, points: tuple[dict[str, Value], ...]) -> Searc
         points: Its points, multiplied out.
     """
     return at("search", lambda: Search(door.sampler, points, tuple(door.warm_start)))
+
+
+def make_resources(door: ResourcesDoor) -> TrialResources:
+    """Return what a trial takes of the machines."""
+    return at("resources", lambda: TrialResources(**door.model_dump()))
 
 
 def make_stopping(door: StoppingDoor | None) -> Stopping | None:

@@ -18,12 +18,14 @@ from search_spaces.from_schema import (
     make_constraint,
     make_objective,
     make_report,
+    make_resources,
     make_search,
     make_space,
     make_stopping,
 )
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import ReportSpec
+from search_spaces.resources import TrialResources
 from search_spaces.search import Search, check_search
 from search_spaces.space import Space
 from search_spaces.stopping import Stopping
@@ -94,6 +96,7 @@ class Study:
         seeds: Where randomness starts.
         confirm: Which trials are judged on the test split.
         stopping: Which trials are stopped early; None trains all of them to their end.
+        resources: What a trial takes of the machines, and how many run at once.
         report: Published tables and claims to compare with.
         text: The YAML as resolved, overrides applied; ``parse_study`` of it gives this study.
 
@@ -114,6 +117,7 @@ class Study:
     seeds: Seeds
     confirm: Confirm
     stopping: Stopping | None = None
+    resources: TrialResources = field(default_factory=TrialResources)
     report: ReportSpec = field(default_factory=ReportSpec)
     text: str = ""
 
@@ -216,6 +220,7 @@ def _build(door: study_schema.StudyDoor, text: str) -> Study:
         seeds=Seeds(door.seeds.search, door.seeds.trial, tuple(door.seeds.confirm)),
         confirm=Confirm(door.confirm.select, door.confirm.retrain, door.confirm.limit),
         stopping=make_stopping(door.stopping),
+        resources=make_resources(door.resources),
         report=make_report(door.report),
         text=text,
     )

@@ -5,7 +5,8 @@ What depends on several fields at once is checked where the parts are put togeth
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from search_spaces.door import Door, Duration, OneOrMore, Scalar
 
@@ -17,6 +18,19 @@ TaskName: TypeAlias = Annotated[
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _slots(value: object) -> int | Literal["max"]:
+    if value == "max" or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise PydanticCustomError("slots", "must be 'max' or a whole number")
+
+
+Slots: TypeAlias = Annotated[
+    Any,
+    PlainValidator(_slots),
+    WithJsonSchema({"anyOf": [{"const": "max"}, {"type": "integer", "minimum": 1}]}),
+]
 
 
 class ParameterDoor(Door):
@@ -114,6 +128,17 @@ class ConfirmDoor(Door):
     retrain: bool = True
     """Train anew with each seed; false evaluates the trial's own weights."""
     limit: Count | None = None
+
+
+class ResourcesDoor(Door):
+    """What a trial takes of the machines, and how many run at once."""
+
+    cpus: float = 1.0
+    """Cores per node actor of a trial: whole, or a fraction below 1 of which several share one."""
+    gpus: float = 0.0
+    """GPUs per node actor of a trial, likewise; 0 for none."""
+    slots: Slots = "max"
+    """Trials at once: max for as many as fit, or a number."""
 
 
 class StoppingDoor(Door):
@@ -228,6 +253,7 @@ class StudyDoor(Door):
     budget: BudgetDoor = BudgetDoor()
     stopping: StoppingDoor | None = None
     """Which trials are stopped early; null trains all of them to their end."""
+    resources: ResourcesDoor = ResourcesDoor()
     seeds: SeedsDoor = SeedsDoor()
     confirm: ConfirmDoor = ConfirmDoor()
     report: ReportDoor = ReportDoor()

@@ -15,6 +15,7 @@ from search_spaces.domains import Choice, Float, Int
 from search_spaces.errors import StudyError
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import Claim, Column, Row
+from search_spaces.resources import TrialResources
 from search_spaces.space import Parameter, Space
 from search_spaces.stopping import Stopping
 from search_spaces.study import (
@@ -57,6 +58,7 @@ def test_every_field_arrives():
     assert study.constraints == (Constraint("payload_bits", max=2048.0),)
     assert study.budget == Budget(trials=32, epochs=None, time_s=600.0)
     assert study.stopping == Stopping(kind="asha", min_share=0.1, eta=4, min_trials=8)
+    assert study.resources == TrialResources(cpus=2.0, gpus=0.5, slots=3)
     assert study.seeds == Seeds(search=0, trial=1, confirm=(101, 102))
     assert study.confirm == Confirm("front", retrain=True, limit=None)
 

@@ -28,6 +28,7 @@ import yaml
 
 from search_spaces.study import Study, parse_study
 from sweeps.display import Phase, SilentDisplay
+from sweeps.records import FailureKind
 from sweeps.runner import run_study
 from sweeps.seats import SeatWishes
 
@@ -142,8 +143,8 @@ class Watch(SilentDisplay):
     def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
         self.trials[number] = metrics
 
-    def trial_failed(self, number: int, reason: str) -> None:
-        raise SystemExit(f"trial {number} failed: {reason}")
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
+        raise SystemExit(f"trial {number} failed ({kind}): {reason}")
 
     def _look(self) -> None:
         while not self._over.wait(SAMPLING_S):

@@ -4,9 +4,13 @@ MLflow may be out of reach for a while: nothing is lost, for `settle` writes wha
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 
+from analysis import layout
+from analysis.failures import UNKNOWN, group_failures
 from kdtasks.errors import UserError
 from search_spaces.study import Study
 from sweeps.children import child_of_job, child_of_trial, ended_children, standing_tags
@@ -16,6 +20,7 @@ from sweeps.front import standings
 from sweeps.ledger import Ledger
 from sweeps.records import JobRecord, TrialRecord, TrialState
 from sweeps.tracking import Tracker, TrackingError
+from sweeps.utilisation import Utilisation
 
 
 class Books:
@@ -96,11 +101,11 @@ class Books:
                 volume = standings(done[:finished], self.study).hypervolume
                 self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
 
-    def settle(self, utilisation: float) -> None:
+    def settle(self, utilisation: Utilisation) -> None:
         """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
 
         Args:
-            utilisation: Share of the slots' time that trials kept busy; NaN if unknown.
+            utilisation: How busy the slots were; if it does not know, what was noted stays.
 
         Raises:
             UserError: If MLflow still does not answer.
@@ -110,10 +115,14 @@ class Books:
             self._write_missing()
             for key, tags in standing_tags(trials, self.study).items():
                 self.tracker.tag(key, tags)
-            facts: dict[str, float] = {**counts(trials)}
-            if not math.isnan(utilisation):
-                facts["utilisation"] = utilisation
-            self.tracker.facts(facts, self.clock.epoch_ms())
+            shares = {
+                layout.UTILISATION: utilisation.share(),
+                layout.UTILISATION_WHOLE: utilisation.whole(),
+            }
+            known = {name: share for name, share in shares.items() if not math.isnan(share)}
+            self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
+            failures = [asdict(group) for group in group_failures(failed(trials))]
+            self.tracker.json(layout.FAILURES_FILE, failures)
         except (TrackingError, OSError) as error:
             raise UserError(
                 f"MLflow cannot be written to: {error}; the sweep itself is complete in its "
@@ -127,8 +136,30 @@ def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted(complete, key=lambda trial: (trial.ended_ms or 0, trial.number))
 
 
+def failed(trials: Sequence[TrialRecord]) -> Iterator[tuple[str, str, int]]:
+    """Yield kind, reason and number of every trial that failed."""
+    for trial in trials:
+        if trial.state is TrialState.FAIL and not (trial.duplicate or trial.interrupted):
+            yield trial.failure.value if trial.failure else "", trial.reason, trial.number
+
+
+def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:
+    """Return what trials cost, by the name of a metric."""
+    spans_ms = [
+        max(0, trial.ended_ms - trial.started_ms)
+        for trial in trials
+        # an interrupted trial is closed when the sweep is resumed, maybe days later
+        if trial.started_ms and trial.ended_ms and not trial.interrupted
+    ]
+    return {
+        layout.TRIALS_CPU_S: sum(trial.metrics.get("trial_cpu_s", 0.0) for trial in trials),
+        layout.TRIALS_WALL_S: sum(spans_ms) / 1000.0,
+    }
+
+
 def counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
     """Return how many trials came to which end, and what that saved, by the name of a metric."""
+    kinds = Counter(kind or UNKNOWN for kind, _, _ in failed(trials))
     suggested = [trial for trial in trials if not trial.duplicate]
     real = [trial for trial in suggested if not trial.interrupted]
     return {
@@ -138,4 +169,5 @@ def counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
         "epochs_saved": sum(t.trained[1] - t.trained[0] for t in real if t.trained is not None),
         "trials_interrupted": len(suggested) - len(real),
         "suggestions_repeated": len(trials) - len(suggested),
+        **{layout.FAILED_KIND + kind: count for kind, count in sorted(kinds.items())},
     }

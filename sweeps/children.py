@@ -70,6 +70,8 @@ def child_of_trial(trial: TrialRecord) -> ChildRun:
     }
     if trial.reason:
         tags[layout.REASON] = trial.reason
+    if trial.failure is not None:
+        tags[layout.FAILURE] = trial.failure.value
     if trial.state is TrialState.COMPLETE:
         tags[layout.FIDELITY] = "full"
     if trial.trained is not None:

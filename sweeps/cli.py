@@ -4,10 +4,12 @@ Thin: every command imports what it needs itself, so that reading results loads 
 Ray, and help comes at once.
 """
 
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Literal
 
 import typer
@@ -16,10 +18,13 @@ from analysis.errors import ResultsError
 from kdtasks.errors import UserError
 from search_spaces.errors import StudyError
 from sweeps import cli_results
-from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri
+from sweeps.cli_options import INTERRUPTED, RUNS, Home, Json, Name, TrackingUri
 
 USER_ERROR = 2
 """Exit code when something is the user's to mend."""
+
+GONE = (errno.EPIPE, errno.EIO)
+"""Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
 
 app = typer.Typer(
     name="kdsweep",
@@ -182,20 +187,28 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
     try:
         code = invoke()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # the reader, `head` for instance, has seen enough; nothing may be flushed to it any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return _told("interrupted", INTERRUPTED)
     except typer.TyperException as error:
+        _raise_if(error, debug=debug)
         command = getattr(getattr(error, "ctx", None), "command_path", "kdsweep")
-        return _told(f"{error.format_message()} (see {command} --help)", error, debug=debug)
+        return _told(f"{error.format_message()} (see {command} --help)", USER_ERROR)
     except (UserError, StudyError, ResultsError, OSError) as error:
-        return _told(str(error), error, debug=debug)
+        if isinstance(error, OSError) and error.errno in GONE:
+            # nothing may be flushed to it any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        _raise_if(error, debug=debug)
+        return _told(str(error), USER_ERROR)
     return code if isinstance(code, int) else 0
 
 
-def _told(message: str, error: Exception, *, debug: bool) -> int:
+def _raise_if(error: Exception, *, debug: bool) -> None:
     if debug:
         raise error
-    sys.stderr.write(f"kdsweep: {' '.join(message.split())}\n")
-    return USER_ERROR
+
+
+def _told(message: str, code: int) -> int:
+    with suppress(OSError):  # of a terminal that was closed
+        sys.stderr.write(f"kdsweep: {' '.join(message.split())}\n")
+    return code

@@ -19,3 +19,6 @@ TrackingUri = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 RUNS = Path("runs")
+
+INTERRUPTED = 130
+"""Exit code when the user stopped something, as shells have it for Ctrl-C."""

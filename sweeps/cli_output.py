@@ -1,5 +1,6 @@
 """What commands print: tables that stay readable in a terminal and in a log."""
 
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -169,3 +170,16 @@ def shown_path(path: Path) -> str:
 def program() -> str:
     """Return how this program can be called again from here."""
     return "kdsweep" if shutil.which("kdsweep") else shown_path(Path(sys.argv[0]))
+
+
+def command_line(command: str, name: str, home: Path) -> str:
+    """Return how to call a command for a sweep.
+
+    Args:
+        command: The command with ``{}`` for the sweep's name.
+        name: Name of the sweep.
+        home: Folder of all sweeps; it is named if the command would look elsewhere.
+    """
+    default = Path(os.environ.get("KDSWEEP_HOME", "runs"))
+    place = "" if home.resolve() == default.resolve() else f" --home {home}"
+    return f"{program()} {command.format(name)}{place}"

@@ -1,6 +1,5 @@
 """`kdsweep run` and `kdsweep resume`: from a study to a finished sweep, on the screen."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +8,13 @@ from pathlib import Path
 from analysis import layout
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
-from sweeps.cli_output import front_table, line, program, show, show_paper, shown_path
+from sweeps.cli_options import INTERRUPTED
+from sweeps.cli_output import command_line, front_table, line, show, show_paper, shown_path
 from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
 from sweeps.seats import SeatWishes
 from sweeps.settings import read_settings
 from sweeps.summary import SweepSummary
-
-INTERRUPTED = 130
-"""Exit code of a sweep that the user stopped, as shells have it for Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,11 +153,12 @@ def _show(
         show_paper(frames)
     line("")
     if summary.interrupted:
-        line(f"resume:    {_call('resume', name, options)}")
+        line(f"resume:    {command_line('resume {}', name, options.home)}")
     if summary.report is not None:
         line(f"report:    {shown_path(summary.report)}")
     elif summary.front:
-        line(f"report:    {_call('report', name, options)} writes one of what there is")
+        command = command_line("report {}", name, options.home)
+        line(f"report:    {command} writes one of what there is")
     line(f"MLflow UI: {_ui_hint(name, options)}")
     if summary.interrupted:
         return INTERRUPTED
@@ -170,11 +168,4 @@ def _show(
 def _ui_hint(name: str, options: RunOptions | ResumeOptions) -> str:
     if options.tracking_uri is not None:
         return f"{options.tracking_uri}, run {name}"
-    return _call("ui", name, options)
-
-
-def _call(command: str, name: str, options: RunOptions | ResumeOptions) -> str:
-    """Return how to call a command for this sweep."""
-    default = Path(os.environ.get("KDSWEEP_HOME", "runs"))
-    home = "" if options.home.resolve() == default.resolve() else f" --home {options.home}"
-    return f"{program()} {command} {name}{home}"
+    return command_line("ui {}", name, options.home)

@@ -18,7 +18,7 @@ from search_spaces.study import Study
 from sweeps.clock import Clock, SystemClock
 from sweeps.display import Display, FrontRow, Phase
 from sweeps.progress import Account, Progress, Running
-from sweeps.records import JobKind
+from sweeps.records import FailureKind, JobKind
 
 LINE_EVERY_S = 5.0
 """Least time between two status lines where there is no terminal [s]."""
@@ -112,10 +112,11 @@ class SweepDisplay(ABC):
         with self._change() as account:
             account.trial_stopped(number, epoch, epochs)
 
-    def trial_failed(self, number: int, reason: str) -> None:
-        self.say(f"trial {number} failed: {reason}")
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
+        failed = "" if kind is FailureKind.INTERRUPTED else " failed"
+        self.say(f"trial {number}{failed}: {reason}")
         with self._change() as account:
-            account.trial_failed(number, reason)
+            account.trial_failed(number, kind, reason)
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         with self._change() as account:

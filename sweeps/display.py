@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from kdtasks.config import Value
-from sweeps.records import JobKind
+from sweeps.records import FailureKind, JobKind
 
 Phase = Literal["data", "teachers", "search", "confirm", "report"]
 """The parts of a sweep, in their order."""
@@ -64,8 +64,8 @@ class Display(Protocol):
     def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
         """Trial ``number`` was stopped early; both are 0 if it never began."""
 
-    def trial_failed(self, number: int, reason: str) -> None:
-        """Trial ``number`` failed; the sweep goes on."""
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
+        """Trial ``number`` failed, or was interrupted; the sweep goes on."""
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         """The front after the latest finished trial, and its hypervolume."""
@@ -98,6 +98,6 @@ class SilentDisplay:
 
     def trial_stopped(self, number: int, epoch: int, epochs: int) -> None: ...
 
-    def trial_failed(self, number: int, reason: str) -> None: ...
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None: ...
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None: ...

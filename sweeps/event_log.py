@@ -18,7 +18,7 @@ from search_spaces.study import Study
 from sweeps.clock import Clock
 from sweeps.display import Display, FrontRow, Phase
 from sweeps.events import one_line
-from sweeps.records import JobKind
+from sweeps.records import FailureKind, JobKind
 
 SCHEMA: Mapping[str, Mapping[str, str]] = {
     "opened": {
@@ -28,7 +28,6 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
         "host": "machine of that process",
         "trials": "trials of the whole budget",
         "time_s": "limit of the search's wall time [s]; null for none",
-        "slots": "trials at once",
         "objectives": "metric, label, unit and direction of each",
         "before": "how many trials came to which end before, as in the metrics of the sweep's run",
     },
@@ -52,7 +51,11 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
         "cpu_s": "processor time of its nodes [s]; null if unknown",
     },
     "trial_stopped": {"trial": "", "epoch": "epochs done", "epochs": "epochs planned"},
-    "trial_failed": {"trial": "", "reason": "why, in one line"},
+    "trial_failed": {
+        "trial": "",
+        "kind": "what sort of failure, as `sweeps.records.FailureKind` has them",
+        "reason": "why, in one line",
+    },
     "front": {
         "size": "trials on the front",
         "hypervolume": "of the front",
@@ -83,6 +86,10 @@ def _number(value: float | None) -> float | None:
 
 def _text(text: str) -> str:
     return " ".join(text.split())[:LONGEST]
+
+
+def _first_line(text: str) -> str:
+    return _text((text.strip().splitlines() or [""])[0])
 
 
 class EventLog:
@@ -149,13 +156,12 @@ class EventLog:
         else:
             self._torn = False
 
-    def opened(self, name: str, host: str, slots: int, before: Mapping[str, int]) -> None:
+    def opened(self, name: str, host: str, before: Mapping[str, int]) -> None:
         """A driver, which is this process, begins or goes on.
 
         Args:
             name: Name of the sweep.
             host: This machine.
-            slots: Trials at once.
             before: How many trials came to which end before.
         """
         self._open = True
@@ -168,7 +174,6 @@ class EventLog:
             "host": host,
             "trials": self._study.budget.trials,
             "time_s": _number(self._study.budget.time_s),
-            "slots": slots,
             "objectives": [{name: getattr(goal, name) for name in names} for goal in goals],
             "before": dict(before),
         }
@@ -237,9 +242,10 @@ class EventLog:
         self._said.pop(number, None)
         self._write("trial_stopped", {"trial": number, "epoch": epoch, "epochs": epochs})
 
-    def trial_failed(self, number: int, reason: str) -> None:
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
         self._said.pop(number, None)
-        self._write("trial_failed", {"trial": number, "reason": _text(reason)})
+        facts = {"trial": number, "kind": kind.value, "reason": _first_line(reason)}
+        self._write("trial_failed", facts)
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         now = (hypervolume, *(row.number for row in rows))

@@ -1,5 +1,6 @@
 """What work in another process says, and how a generator of reports becomes a stream of events."""
 
+import errno
 import time
 import traceback as tracebacks
 from collections.abc import Generator, Iterator, Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from kdtasks.task import Report
+from sweeps.records import FailureKind
 
 T = TypeVar("T")
 Training = Generator[Report, None, T]
@@ -24,6 +26,7 @@ class Event:
         done: True for the last event.
         result: What the work came to; only in the last event.
         reason: Why it failed, in one line; only in the last event, empty if it did not fail.
+        kind: What sort of failure that is.
         traceback: Where it failed.
         cpu_s: CPU time of its process while it worked [s]; only in the last event.
     """
@@ -34,6 +37,7 @@ class Event:
     done: bool = False
     result: Any = None
     reason: str = ""
+    kind: FailureKind = FailureKind.RAISED
     traceback: str = ""
     cpu_s: float = 0.0
 
@@ -42,20 +46,36 @@ class WorkFailedError(Exception):
     """Work in another process has failed; says why and where, as that process said it.
 
     Args:
-        reason: Kind and first line of the error.
+        reason: Type and first line of the error.
         traceback: Where it was raised.
+        kind: What sort of failure it is.
     """
 
-    def __init__(self, reason: str, traceback: str = "") -> None:
+    def __init__(
+        self, reason: str, traceback: str = "", kind: FailureKind = FailureKind.RAISED
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.traceback = traceback
+        self.kind = kind
 
 
 def one_line(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that takes nothing more."""
+
+
+def kind_of(error: BaseException) -> FailureKind:
+    """Return what sort of failure an error in a worker is."""
+    if isinstance(error, WorkFailedError):
+        return error.kind
+    full = isinstance(error, OSError) and error.errno in FULL
+    return FailureKind.DISK if full else FailureKind.RAISED
 
 
 def events(work: Training[Any]) -> Iterator[Event]:
@@ -69,6 +89,8 @@ def events(work: Training[Any]) -> Iterator[Event]:
     except StopIteration as stop:
         yield Event(done=True, result=stop.value, cpu_s=time.process_time() - cpu_s)
     except WorkFailedError as error:
-        yield Event(done=True, reason=error.reason, traceback=error.traceback)
+        failed = Event(done=True, reason=error.reason, kind=error.kind, traceback=error.traceback)
+        yield failed
     except Exception as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
-        yield Event(done=True, reason=one_line(error), traceback=tracebacks.format_exc())
+        trace = tracebacks.format_exc()
+        yield Event(done=True, reason=one_line(error), kind=kind_of(error), traceback=trace)

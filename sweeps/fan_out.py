@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kdtasks.config import Value
 from sweeps.display import Display, FrontRow, Phase
-from sweeps.records import JobKind
+from sweeps.records import FailureKind, JobKind
 
 
 class FanOut:
@@ -62,8 +62,8 @@ class FanOut:
     def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
         self._tell(lambda display: display.trial_stopped(number, epoch, epochs))
 
-    def trial_failed(self, number: int, reason: str) -> None:
-        self._tell(lambda display: display.trial_failed(number, reason))
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
+        self._tell(lambda display: display.trial_failed(number, kind, reason))
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         self._tell(lambda display: display.front(rows, hypervolume))

@@ -42,6 +42,11 @@ class SweepFolder:
         return self.path / layout.JOURNAL_FILE
 
     @property
+    def log(self) -> Path:
+        """What happened and when."""
+        return self.path / layout.LOG_FILE
+
+    @property
     def study(self) -> Path:
         """The study as it was resolved."""
         return self.path / layout.STUDY_FILE

@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM: at once where that is safe, at the next safe point during the search."""
+"""Ctrl-C, SIGTERM, a closed terminal: at once where that is safe, else at the next safe point."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
@@ -41,8 +43,9 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._receive) for number in numbers}
+        # what is ignored stays so: nohup lets a sweep outlive its terminal
+        wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._receive) for number in wanted}
         try:
             yield
         finally:

@@ -28,6 +28,8 @@ STARTING_PERIOD_S = 0.2
 """How often while new ones are started."""
 PATIENCE_S = 1.0
 """How long a process may take to end when it is asked to."""
+LOST_S = 60.0
+"""Without a sign of life for so long, a driver on another machine counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +144,56 @@ class Lease:
             self._path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> tuple[str, list[ProcessRow]]:
-    """Return the last driver in words, and the processes that it had started on this machine."""
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The process that drives a sweep, or the last one that did and could not say goodbye.
+
+    Attributes:
+        process: What identifies it on its machine.
+        host: Its machine.
+        renewed: When it last gave a sign of life, seconds since 1970 by the folder's clock.
+    """
+
+    process: ProcessRow
+    host: str
+    renewed: float
+
+    def __str__(self) -> str:
+        begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.process.created))
+        return f"process {self.process.pid} on {self.host}, started {begun}"
+
+    def runs(self) -> bool:
+        """Return whether it still runs; of one on another machine, whether it gave signs lately."""
+        if self.host != socket.gethostname():
+            return time.time() - self.renewed < LOST_S
+        try:
+            process = psutil.Process(self.process.pid)
+            ours = row_of(process) == self.process
+            return ours and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+def read_driver(folder: Path) -> Driver | None:
+    """Return the driver of a sweep without touching anything; None if it has none that is known.
+
+    Args:
+        folder: The sweep's folder.
+    """
+    return _read(folder / LEASE_FILE)[0]
+
+
+def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
+    """Return the last driver, and the processes that it had started on this machine."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        driver = content["driver"]
+        found = content["driver"]
+        process = ProcessRow(int(found["pid"]), float(found["created"]))
+        driver = Driver(process, str(found["host"]), path.stat().st_mtime)
         rows = [ProcessRow(int(row["pid"]), float(row["created"])) for row in content["processes"]]
-        begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(driver["created"])))
-        said = f"process {driver['pid']} on {driver['host']}, started {begun}"
-        return said, rows if driver["host"] == socket.gethostname() else []
     except (OSError, ValueError, TypeError, KeyError):
-        return "another process", []
+        return None, []
+    return driver, rows if driver.host == socket.gethostname() else []
 
 
 @contextmanager
@@ -176,7 +217,7 @@ def driving(folder: Path) -> Iterator[Lease]:
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            driver, _ = _read(folder / LEASE_FILE)
+            driver = read_driver(folder) or "another process"
             raise ConfigError(
                 f"sweep {folder.name} is being run by {driver}; wait until it ends, or stop it "
                 "there with Ctrl-C"

@@ -1,5 +1,6 @@
 """Trials as Optuna keeps them in a journal, and what their attributes mean to us."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,11 @@ from kdtasks.config import Params
 from search_spaces.space import Space
 from search_spaces.to_optuna import suggest
 from sweeps import records
-from sweeps.records import EarlierTrial, RungEntry, TrialRecord
+from sweeps.records import EarlierTrial, FailureKind, RungEntry, TrialRecord
 
 # Attributes of trials.
 PARAMS, CONFIG, METRICS = "params", "config", "metrics"
-REASON, TRACEBACK = "reason", "traceback"
+REASON, FAILURE, TRACEBACK = "reason", "failure", "traceback"
 DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
 STARTED_MS = "started_ms"
 RUNGS, TRAINED = "rungs", "trained"
@@ -56,6 +57,7 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         params=attrs.get(PARAMS, trial.params),
         metrics=attrs.get(METRICS, {}),
         reason=attrs.get(REASON, ""),
+        failure=_failure(attrs),
         duplicate=attrs.get(DUPLICATE, False),
         config=attrs.get(CONFIG, {}),
         violations=dict(trial.constraints),
@@ -65,6 +67,12 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         started_ms=attrs.get(STARTED_MS),
         ended_ms=_epoch_ms(trial.datetime_complete),
     )
+
+
+def _failure(attrs: Mapping[str, Any]) -> FailureKind | None:
+    if attrs.get(INTERRUPTED, False):
+        return FailureKind.INTERRUPTED
+    return FailureKind(attrs[FAILURE]) if FAILURE in attrs else None
 
 
 def _epoch_ms(moment: datetime | None) -> int | None:

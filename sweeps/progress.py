@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from kdtasks.config import Value
 from sweeps.clock import Clock
 from sweeps.display import FrontRow, Phase
-from sweeps.records import JobKind
+from sweeps.records import FailureKind, JobKind
 
 
 @dataclass(kw_only=True, slots=True)
@@ -210,8 +210,16 @@ class Account:
     def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
         self.progress.stop_trial(number, epochs - epoch)
 
-    def trial_failed(self, number: int, reason: str) -> None:  # noqa: ARG002 - part of Display
-        self.progress.end_trial(number, failed=True)
+    def trial_failed(
+        self,
+        number: int,
+        kind: FailureKind,
+        reason: str,  # noqa: ARG002 - part of Display
+    ) -> None:
+        if kind is FailureKind.INTERRUPTED:
+            self.progress.trials.pop(number, None)
+        else:
+            self.progress.end_trial(number, failed=True)
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         self.progress.front, self.progress.hypervolume = rows, hypervolume

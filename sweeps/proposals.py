@@ -12,7 +12,8 @@ from search_spaces.space import Space
 from search_spaces.study import Study
 from sweeps.clock import Clock
 from sweeps.ledger import Ledger
-from sweeps.records import TrialState
+from sweeps.optuna_trials import FAILURE
+from sweeps.records import FailureKind, TrialState
 
 PATIENCE = 5
 """Repeated suggestions in a row from which on configurations are drawn at random."""
@@ -192,6 +193,6 @@ class Proposals:
             self._ledger.reject_duplicate(number, {})
             return None
         self._refused.add(key)
-        self._ledger.fail(number, reason)
+        self._ledger.fail(number, reason, {FAILURE: FailureKind.REFUSED.value})
         self.refused.append((number, reason))
         return Proposal(number=number, params=params, config={})

@@ -18,6 +18,33 @@ class TrialState(StrEnum):
     FAIL = "FAIL"
 
 
+class FailureKind(StrEnum):
+    """What sort of failure a trial's is, decided where it arises; what matters most comes first."""
+
+    RAISED = "raised"
+    """The task raised an error."""
+    MISSING = "missing"
+    """A number that is an objective or under a constraint is not among its metrics."""
+    NOT_FINITE = "not_finite"
+    """Such a number is infinite or not a number."""
+    OFF_SCALE = "off_scale"
+    """An objective with a logarithmic scale is not positive."""
+    REFUSED = "refused"
+    """The task does not accept the configuration; it never ran."""
+    NOT_PREPARED = "not_prepared"
+    """Its data or teacher are not there; it never ran."""
+    MESSAGE = "message"
+    """A node refused a message."""
+    NODE_LOST = "node_lost"
+    """A node actor died or fell silent, also when the trial was tried anew."""
+    PROCESS_DIED = "process_died"
+    """Its process died, also when it was tried anew."""
+    DISK = "disk"
+    """The disk is full, or takes nothing."""
+    INTERRUPTED = "interrupted"
+    """The user stopped the sweep, or its driver was killed: no failure, it runs again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RungEntry:
     """What a trial had come to when it was compared with others.
@@ -65,6 +92,8 @@ class TrialRecord:
         metrics: Final numbers; of a trial that was stopped early those of its last report; empty
             until it has ended.
         reason: Why it failed or was stopped early; empty otherwise.
+        failure: What sort of failure that is; None if it did not fail, if it was a repetition that
+            never ran, or if an earlier version noted none.
         duplicate: True if the suggestion repeated a known configuration and was never run.
         config: All parameters that the task was given, completed.
         violations: By how much each constraint is missed, by metric; positive is infeasible.
@@ -81,6 +110,7 @@ class TrialRecord:
     params: Mapping[str, Value]
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    failure: FailureKind | None = None
     duplicate: bool = False
     config: Mapping[str, Value] = field(default_factory=dict)
     violations: Mapping[str, float] = field(default_factory=dict)
@@ -94,6 +124,25 @@ class TrialRecord:
     def feasible(self) -> bool:
         """Whether no constraint is missed."""
         return all(violation <= 0.0 for violation in self.violations.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierTrial:
+    """A finished trial of an earlier sweep, from which a sampler may learn.
+
+    Attributes:
+        sweep: Name of that sweep.
+        number: Its number there.
+        params: The parameters that the present study searches, with the values that it had.
+        values: The present study's objectives, in their order; finite.
+        violations: By how much the present study's constraints are missed, by metric.
+    """
+
+    sweep: str
+    number: int
+    params: Mapping[str, Value]
+    values: tuple[float, ...]
+    violations: Mapping[str, float]
 
 
 JobKind = Literal["teacher", "baseline", "confirmation"]
@@ -123,22 +172,3 @@ class JobRecord:
     trial: int | None = None
     started_ms: int
     ended_ms: int
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EarlierTrial:
-    """A finished trial of an earlier sweep, from which a sampler may learn.
-
-    Attributes:
-        sweep: Name of that sweep.
-        number: Its number there.
-        params: The parameters that the present study searches, with the values that it had.
-        values: The present study's objectives, in their order; finite.
-        violations: By how much the present study's constraints are missed, by metric.
-    """
-
-    sweep: str
-    number: int
-    params: Mapping[str, Value]
-    values: tuple[float, ...]
-    violations: Mapping[str, float]
-
-

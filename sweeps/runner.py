@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
@@ -10,6 +11,8 @@ from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
 from sweeps.display import Display
 from sweeps.environment import describe_environment, usable_cores
+from sweeps.event_log import EventLog
+from sweeps.fan_out import FanOut
 from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
@@ -74,8 +77,7 @@ def run_study(
     try:
         with driving(folder.path) as lease:
             left = Left(study=study, settings=settings, ledger=None)
-            run = _open(folder, left, plan, lease, display)
-            return _run(run)
+            return _drive(folder, left, plan, lease, display)
     except BaseException:
         if not folder.journal.is_file():
             shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
@@ -120,13 +122,37 @@ def _go_on(
         plan = check_study(left.study)
         write_settings(folder.path, left.settings)
         create_missing(folder)
-        return _run(_open(folder, left, plan, lease, display))
+        return _drive(folder, left, plan, lease, display)
 
 
-def _open(folder: SweepFolder, left: Left, plan: Plan, lease: Lease, display: Display) -> Sweep:
+def _drive(
+    folder: SweepFolder, left: Left, plan: Plan, lease: Lease, display: Display
+) -> SweepSummary:
+    """Do what is left of a sweep, and keep its log."""
+    trials = [] if left.ledger is None else left.ledger.trials()
+    order = standings(trials, left.study)
+    log = EventLog(folder.log, left.study, SystemClock(), display)
+    watching, interrupts = FanOut(display, log), Interrupts()
+    with log.kept(), interrupts.installed():
+        log.opened(folder.name, socket.gethostname(), counts(trials))
+        if order.rows:
+            watching.front(order.rows, order.hypervolume)
+        summary = _run(_open(folder, left, plan, lease, watching, interrupts))
+        log.closed("interrupted" if summary.interrupted else "finished", summary.ended)
+    return summary
+
+
+def _open(
+    folder: SweepFolder,
+    left: Left,
+    plan: Plan,
+    lease: Lease,
+    display: Display,
+    interrupts: Interrupts,
+) -> Sweep:
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
     study, settings, ledger = left.study, left.settings, left.ledger
-    clock, interrupts = SystemClock(), Interrupts()
+    clock = SystemClock()
     seats = share_cores(settings.seats, usable_cores())
     tracker = None
     earlier: tuple[EarlierTrial, ...] = ()
@@ -170,17 +196,16 @@ def _run(run: Sweep) -> SweepSummary:
     started_s = clock.elapsed_s()
     ended, interrupted = run.searched(), False
     try:
-        with run.interrupts.installed():
-            try:
-                if run.work_left():
-                    with local_ray(run.seats.cores, run.lease.starting):
-                        resources = run.prepare()
-                        ended = run.search(resources)
-                        run.confirm(resources)
-            except KeyboardInterrupt:
-                interrupted, ended = True, "the user stopped the sweep"
-            run.books.settle(run.utilisation.share())
-            run.books.tracker.end("KILLED" if interrupted else "FINISHED", clock.epoch_ms())
+        try:
+            if run.work_left():
+                with local_ray(run.seats.cores, run.lease.starting):
+                    resources = run.prepare()
+                    ended = run.search(resources)
+                    run.confirm(resources)
+        except KeyboardInterrupt:
+            interrupted, ended = True, "the user stopped the sweep"
+        run.books.settle(run.utilisation)
+        run.books.tracker.end("KILLED" if interrupted else "FINISHED", clock.epoch_ms())
     except BaseException:
         run.books.give_up()
         raise

@@ -6,6 +6,7 @@ Ray Tune drives it through the shims of `sweeps.search`; it knows nothing of Ray
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from kdtasks.task import KDTask
 from search_spaces.study import Study
@@ -14,9 +15,9 @@ from sweeps.display import Display
 from sweeps.early_stopping import EarlyStopping
 from sweeps.events import Event
 from sweeps.front import Standings, standings
-from sweeps.optuna_trials import INTERRUPTED, METRICS, TRACEBACK
+from sweeps.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
-from sweeps.records import Stop, TrialRecord, TrialState
+from sweeps.records import FailureKind, Stop, TrialRecord, TrialState
 from sweeps.resources import Resources, need_of
 from sweeps.utilisation import Utilisation
 from sweeps.verdict import judge
@@ -58,6 +59,7 @@ class SearchSession:
         self._stopped: dict[int, Stop] = {}
         self._early = EarlyStopping(self.study, self.task, self.books.ledger)
         self._noted_lack = False
+        self.utilisation.begin()
 
     def assign(self, trial_id: str) -> Assignment | None:
         """Return what the trial process ``trial_id`` is to run; None if there is nothing left."""
@@ -65,7 +67,7 @@ class SearchSession:
             self._book_refused()
             need = need_of(self.task, proposal.config)
             if lack := self.resources.lack(need):
-                self._fail(proposal.number, f"{lack} was not prepared", {})
+                self._fail(proposal.number, FailureKind.NOT_PREPARED, f"{lack} was not prepared")
                 continue
             if stop := self._early.before(proposal.number, proposal.config):
                 self._stop(proposal.number, stop)
@@ -78,7 +80,7 @@ class SearchSession:
     def _book_refused(self) -> None:
         for number, reason in self.proposals.refused:
             self.books.trial(number)
-            self.display.trial_failed(number, reason)
+            self.display.trial_failed(number, FailureKind.REFUSED, reason)
         self.proposals.refused.clear()
 
     def started(self, trial_id: str) -> None:
@@ -120,15 +122,16 @@ class SearchSession:
             self._stop(number, stop)
             return
         if event is None:
-            event = Event(done=True, reason="its process died, and died again when tried anew")
+            reason = "its process died, and died again when tried anew"
+            event = Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
         metrics = event.result or {}
         self.utilisation.ended(number, metrics.get("trial_wall_s", math.nan))
         if event.reason:
-            self._fail(number, event.reason, {TRACEBACK: event.traceback})
+            self._fail(number, event.kind, event.reason, {TRACEBACK: event.traceback})
             return
         verdict = judge(self.study, metrics)
         if verdict.reason:
-            self._fail(number, verdict.reason, {METRICS: metrics})
+            self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
             return
         self._early.ended(number, failed=False)
         self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
@@ -148,16 +151,23 @@ class SearchSession:
         self.books.trial(number)
         self.display.trial_stopped(number, stop.epoch, stop.epochs)
 
-    def _fail(self, number: int, reason: str, attrs: Mapping[str, object]) -> None:
+    def _fail(
+        self,
+        number: int,
+        kind: FailureKind,
+        reason: str,
+        attrs: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         self._early.ended(number, failed=True)
-        self.books.ledger.fail(number, reason, attrs)
+        self.books.ledger.fail(number, reason, {FAILURE: kind.value, **attrs})
         self.books.trial(number)
-        self.display.trial_failed(number, reason)
+        self.display.trial_failed(number, kind, reason)
 
     def abandon(self) -> None:
         """Close every trial that is still open, because the user stopped the sweep."""
         for number in self.books.ledger.running:
-            self._fail(number, "interrupted by the user", {INTERRUPTED: True})
+            reason = "interrupted by the user"
+            self._fail(number, FailureKind.INTERRUPTED, reason, {INTERRUPTED: True})
         self._numbers.clear()
         self._stopped.clear()
 

@@ -14,6 +14,7 @@ from sweeps.events import Event, Training, WorkFailedError, events
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task
+from sweeps.records import FailureKind
 from sweeps.worker import Assignment, train_student
 
 Ref: TypeAlias = ray.ObjectRef[Any]
@@ -98,7 +99,8 @@ class StudentTrial(Trainable):
             except ActorLostError as error:
                 if attempt == ATTEMPTS:
                     reason = f"{error}, and again when the trial was tried anew"
-                    raise WorkFailedError(reason, str(error.__cause__ or "")) from error
+                    cause = str(error.__cause__ or "")
+                    raise WorkFailedError(reason, cause, FailureKind.NODE_LOST) from error
             else:
                 return metrics
         raise AssertionError("the last attempt returns or raises")

@@ -14,6 +14,7 @@ from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 from sweeps.nodes.node import REJECTED
 from sweeps.nodes.topologies.catalog import topology_of
 from sweeps.nodes.transport import Accounts, Transport
+from sweeps.records import FailureKind
 
 
 def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outcome]:
@@ -79,7 +80,8 @@ def _check(parcels: Iterable[Parcel], key: str) -> None:
     notes = [p for p in parcels if p.receiver == CONDUCTOR and p.kind is Kind.CONTROL]
     for message in _messages(notes, key):
         if message.subject == REJECTED:
-            raise WorkFailedError(f"MessageError: {message.facts['reason']}")
+            reason = f"MessageError: {message.facts['reason']}"
+            raise WorkFailedError(reason, kind=FailureKind.MESSAGE)
 
 
 def _collect(

@@ -191,7 +191,7 @@ class RayTransport(Transport):
                         continue
                     host = streams.pop(stream)
                     if event.reason:
-                        raise WorkFailedError(event.reason, event.traceback)
+                        raise WorkFailedError(event.reason, event.traceback, event.kind)
                     self.cpu_s += event.cpu_s
                     results[host] = event.result
         return {host: results[host] for host in arguments}

@@ -191,7 +191,7 @@ def last_event(stream: Iterator[Event]) -> Generator[Report, None, Event]:
     for event in stream:
         if event.done:
             if event.reason:
-                raise WorkFailedError(event.reason, event.traceback)
+                raise WorkFailedError(event.reason, event.traceback, event.kind)
             return event
         yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
     raise WorkFailedError("a host fell silent before its last word")

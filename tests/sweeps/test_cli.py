@@ -26,6 +26,7 @@ LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=s
 COMMANDS = [
     "run",
     "resume",
+    "status",
     "front",
     "report",
     "tables",

@@ -7,6 +7,7 @@ from toy_study import ManualClock, toy_study
 
 from sweeps.console import LINE_EVERY_S, LineDisplay, LiveDisplay, SweepDisplay, console_display
 from sweeps.display import FrontRow
+from sweeps.records import FailureKind
 
 ESCAPE = "\x1b"
 
@@ -35,7 +36,7 @@ def play(display: SweepDisplay, clock: ManualClock) -> Iterator[None]:
     yield
     display.trial_finished(0, {})
     display.front([front_row(number) for number in range(11)], 7.125)
-    display.trial_failed(1, "its loss is nan\nsecond line")
+    display.trial_failed(1, FailureKind.RAISED, "its loss is nan\nsecond line")
     clock.now_s += 10.0
     display.trial_started(2, {"method": "vanilla"})
     yield

@@ -15,6 +15,7 @@ from sweeps.early_stopping import EarlyStopping
 from sweeps.ledger import Ledger
 from sweeps.records import TrialState
 from sweeps.session import SearchSession
+from sweeps.utilisation import Utilisation
 
 
 class Watching(SilentDisplay):
@@ -46,7 +47,7 @@ def make(home: Path, **changes: Any) -> Engine:
 def searched(tmp_path: Path) -> tuple[Engine, SearchSession]:
     engine = make(tmp_path)
     session = engine.search()
-    engine.books.settle(1.0)
+    engine.books.settle(Utilisation(1, engine.clock))
     return engine, session
 
 

@@ -15,6 +15,7 @@ from toy_study import ManualClock, toy_study
 from sweeps.display import Display, FrontRow, SilentDisplay
 from sweeps.event_log import EVERY_SHARE, SCHEMA, EventLog, LogReader
 from sweeps.fan_out import FanOut
+from sweeps.records import FailureKind
 
 
 class Notes(SilentDisplay):
@@ -29,7 +30,7 @@ class Notes(SilentDisplay):
 def opened(path: Path, clock: ManualClock, told: Display | None = None) -> Iterator[EventLog]:
     log = EventLog(path, toy_study(), clock, told or SilentDisplay())
     with log.kept():
-        log.opened("toy", "here", 2, {"trials_complete": 0})
+        log.opened("toy", "here", {"trials_complete": 0})
         yield log
 
 
@@ -63,7 +64,7 @@ def play(display: Display, clock: ManualClock) -> None:
     display.trial_started(1, {})
     display.trial_stopped(1, 1, 2)
     display.trial_started(2, {})
-    display.trial_failed(2, "RuntimeError: no\nsecond line")
+    display.trial_failed(2, FailureKind.RAISED, "RuntimeError: no\nsecond line")
     display.note("look")
 
 

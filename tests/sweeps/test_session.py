@@ -10,6 +10,7 @@ from kdtasks.errors import DataError, UserError
 from sweeps.ledger import Ledger
 from sweeps.records import TrialState
 from sweeps.teacher_store import OUTPUTS
+from sweeps.utilisation import Utilisation
 
 FLAWS = {
     "raise": "RuntimeError: the loss is not a number",
@@ -101,9 +102,9 @@ def test_mlflow_out_of_reach_loses_nothing(engine: Engine) -> None:
     engine.tracker.broken = True
     engine.search()
     with pytest.raises(UserError, match="complete in its folder"):
-        engine.books.settle(1.0)
+        engine.books.settle(Utilisation(1, engine.clock))
     engine.tracker.broken = False
-    engine.books.settle(1.0)
+    engine.books.settle(Utilisation(1, engine.clock))
     trials = [key for key in engine.tracker.children if key.startswith("trial/")]
     assert len(trials) == 12
     assert engine.tracker.metrics["trials_failed"] == 5

@@ -24,6 +24,7 @@ from sweeps.optuna_trials import is_earlier
 from sweeps.proposals import Proposals
 from sweeps.records import Stop, TrialState
 from sweeps.search import make_sampler
+from sweeps.utilisation import Utilisation
 from sweeps.warm_start import find_earlier
 
 
@@ -164,7 +165,7 @@ def test_the_whole_engine_keeps_earlier_trials_apart(tmp_path: Path) -> None:
         "trial/1",
         "trial/2",
     }
-    new.books.settle(1.0)
+    new.books.settle(Utilisation(1, new.clock))
     assert new.tracker.metrics["trials_complete"] == 3
     assert [count for count, _ in new.tracker.series] == [1, 2, 3]
     assert new.confirm() == 0

@@ -18,7 +18,7 @@ from analysis.errors import ResultsError
 from kdtasks.errors import UserError
 from search_spaces.errors import StudyError
 from sweeps import cli_results
-from sweeps.cli_options import INTERRUPTED, RUNS, Home, Json, Name, TrackingUri
+from sweeps.cli_options import INTERRUPTED, RUNS, Home, Json, Name, Storage, TrackingUri
 
 USER_ERROR = 2
 """Exit code when something is the user's to mend."""
@@ -87,6 +87,7 @@ def run(  # noqa: PLR0913 - one argument per option
         int | None,
         typer.Option(help="Ray actors per trial, a core each, that share its nodes; default: 1."),
     ] = None,
+    storage: Storage = None,
 ) -> None:
     """Run a study, from its data to its report.
 
@@ -97,7 +98,9 @@ def run(  # noqa: PLR0913 - one argument per option
     from sweeps.seats import SeatWishes
 
     seats = SeatWishes(slots=slots, transport=transport, actors=actors)
-    options = RunOptions(name=name, home=home, tracking_uri=tracking_uri, seats=seats)
+    options = RunOptions(
+        name=name, home=home, tracking_uri=tracking_uri, seats=seats, storage=storage
+    )
     raise typer.Exit(run_sweep(study, overrides(settings or [], trials, time), options))
 
 
@@ -109,14 +112,16 @@ def resume(
     slots: Annotated[
         int | None, typer.Option(help="Trials at once; default: as when it was started.")
     ] = None,
+    storage: Storage = None,
 ) -> None:
     """Go on with a sweep that was stopped.
 
     What is finished stays, what was interrupted runs again, what is left of the budget is spent.
+    A sweep that the home does not have is fetched from its storage.
     """
     from sweeps.cli_run import ResumeOptions, resume_sweep
 
-    options = ResumeOptions(home=home, tracking_uri=tracking_uri, slots=slots)
+    options = ResumeOptions(home=home, tracking_uri=tracking_uri, slots=slots, storage=storage)
     raise typer.Exit(resume_sweep(name, options))
 
 

@@ -16,6 +16,15 @@ TrackingUri = Annotated[
         "--tracking-uri", help="MLflow server with the runs; default: where the sweep has them."
     ),
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        envvar="KDSWEEP_STORAGE",
+        help="URI where a copy is kept while it runs: file:///..., s3://..., gs://... . "
+        "Credentials come from the environment.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 RUNS = Path("runs")

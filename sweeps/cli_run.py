@@ -26,12 +26,14 @@ class RunOptions:
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
         seats: Trials at once, and how their nodes are connected.
+        storage: Where a copy is kept.
     """
 
     name: str | None
     home: Path
     tracking_uri: str | None
     seats: SeatWishes
+    storage: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +44,13 @@ class ResumeOptions:
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
         slots: Trials at once.
+        storage: Where a copy is kept, and fetched from if the home has none.
     """
 
     home: Path
     tracking_uri: str | None
     slots: int | None
+    storage: str | None
 
 
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
@@ -88,6 +92,7 @@ def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> 
             tracking_uri=options.tracking_uri,
             seats=options.seats,
             display=display,
+            storage=options.storage,
         )
 
     return _show(study, name, options, start)
@@ -95,6 +100,10 @@ def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> 
 
 def resume_sweep(name: str, options: ResumeOptions) -> int:
     """Go on with a sweep, show it, say what came of it; return the exit code."""
+    if options.storage is not None:
+        from sweeps.fetching import fetch_missing
+
+        fetch_missing(options.home, name, options.storage)
     folder = find_sweep(options.home, name)
     make_importable(name)
     study, seats = _study_of(folder), None
@@ -112,6 +121,7 @@ def resume_sweep(name: str, options: ResumeOptions) -> int:
             tracking_uri=options.tracking_uri,
             seats=seats,
             display=display,
+            storage=options.storage,
         )
 
     return _show(study, name, options, start)
@@ -160,6 +170,8 @@ def _show(
         command = command_line("report {}", name, options.home)
         line(f"report:    {command} writes one of what there is")
     line(f"MLflow UI: {_ui_hint(name, options)}")
+    if summary.unstored:
+        line(f"storage:   {summary.unstored}")
     if summary.interrupted:
         return INTERRUPTED
     return 0 if summary.complete else 1

@@ -27,13 +27,13 @@ class FrontRow:
 
 
 class Display(Protocol):
-    """Watches a sweep. All calls come from one thread; none may block or raise."""
+    """Watches a sweep. No call may block or raise; all but `note` come from one thread."""
 
     def phase(self, name: Phase) -> None:
         """A part of the sweep begins; it ends when the next begins."""
 
     def note(self, text: str) -> None:
-        """Something the user should read once: a warning, where things are."""
+        """Something the user should read once: a warning, where things are. From any thread."""
 
     def data_progress(self, done: int, total: int, unit: str) -> None:
         """The scenario being loaded has ``done`` of ``total`` parts."""

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
@@ -13,19 +14,21 @@ from sweeps.display import Display
 from sweeps.environment import describe_environment, usable_cores
 from sweeps.event_log import EventLog
 from sweeps.fan_out import FanOut
+from sweeps.fetching import check_unknown, fetch_missing, kept
 from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import Lease, driving
 from sweeps.ledger import Ledger
+from sweeps.mirror import Mirror
 from sweeps.opening import Left, find_left, task_path
 from sweeps.phases import Sweep
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_pool import RayPool, local_ray
 from sweeps.records import EarlierTrial
-from sweeps.resources import load_data
+from sweeps.resources import by_teacher, load_data
 from sweeps.seats import SeatWishes, share_cores
-from sweeps.settings import SweepSettings, new_id, settled_uri, write_settings
+from sweeps.settings import SweepSettings, new_id, read_settings, settled_uri, write_settings
 from sweeps.summary import SweepSummary
 from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
@@ -34,7 +37,7 @@ from sweeps.warm_start import find_earlier
 __all__ = ["SweepSummary", "resume_sweep", "run_study"]
 
 
-def run_study(
+def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each has its own word
     study: Study,
     *,
     name: str,
@@ -42,6 +45,7 @@ def run_study(
     tracking_uri: str | None,
     seats: SeatWishes,
     display: Display,
+    storage: str | None = None,
 ) -> SweepSummary:
     """Run ``study`` as the sweep ``name`` and return what came of it.
 
@@ -54,30 +58,36 @@ def run_study(
         seats: How many trials are to run at once, on how many cores, and how their nodes are
             to be connected.
         display: Watches.
+        storage: URI of a durable file system in which a copy of the sweep is kept, for a machine
+            whose own disk does not last; None for no copy.
 
     Raises:
-        UserError: If the study cannot run as it is, its data cannot be had, MLflow does not answer
-            or another process drives the sweep, before anything is started; or if a teacher cannot
-            be trained.
+        UserError: If the study cannot run as it is, its data cannot be had, MLflow or the storage
+            do not answer or another process drives the sweep, before anything is started; or if a
+            teacher cannot be trained.
         StudyError: If a parameter that decides on data or teacher has no end of values.
     """
     old = SweepFolder(home.resolve() / name)
     if old.study.is_file():
-        return _go_on(old, study, tracking_uri, seats, display)
+        return _go_on(old, study, tracking_uri, seats, display, storage)
     plan = check_study(study)
     share_cores(seats, usable_cores())
+    if storage is not None:
+        check_unknown(storage, name)
     folder = check_new(home, name)
     settings = SweepSettings(
         id=new_id(),
         tracking_uri=settled_uri(tracking_uri),
         seats=seats,
         task_path=task_path(plan.task, study.task),
+        storage=storage,
     )
     create(folder, study.text, {SETTINGS_FILE: settings.text})
     try:
-        with driving(folder.path) as lease:
+        with driving(folder.path) as lease, kept(storage, folder, display.note) as mirror:
             left = Left(study=study, settings=settings, ledger=None)
-            return _drive(folder, left, plan, lease, display)
+            summary = _drive(folder, left, plan, lease, display, mirror)
+        return _stored(summary, mirror)
     except BaseException:
         if not folder.journal.is_file():
             shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
@@ -91,6 +101,7 @@ def resume_sweep(
     tracking_uri: str | None,
     seats: SeatWishes | None,
     display: Display,
+    storage: str | None = None,
 ) -> SweepSummary:
     """Go on with a sweep that was stopped, wherever that was, and return what came of it.
 
@@ -100,14 +111,18 @@ def resume_sweep(
         tracking_uri: Where MLflow has the runs now; None for where it had them.
         seats: As in `run_study`; None for what was asked for then.
         display: Watches.
+        storage: Where a copy of the sweep is kept now; None for where it was. A sweep that the
+            home does not have is fetched from there.
 
     Raises:
         UserError: As in `run_study`, or if the sweep's files are damaged.
     """
+    if storage is not None:
+        fetch_missing(home, name, storage)
     folder = SweepFolder(home.resolve() / name)
     if not folder.study.is_file():
         raise ConfigError(f"{folder.path} is not the folder of a sweep; see kdsweep list")
-    return _go_on(folder, None, tracking_uri, seats, display)
+    return _go_on(folder, None, tracking_uri, seats, display, storage)
 
 
 def _go_on(
@@ -116,19 +131,37 @@ def _go_on(
     tracking_uri: str | None,
     seats: SeatWishes | None,
     display: Display,
+    storage: str | None,
 ) -> SweepSummary:
     with driving(folder.path) as lease:
-        left = find_left(folder, wanted, tracking_uri=tracking_uri, seats=seats, display=display)
-        plan = check_study(left.study)
-        write_settings(folder.path, left.settings)
-        create_missing(folder)
-        return _drive(folder, left, plan, lease, display)
+        storage = storage or read_settings(folder.path).storage
+        with kept(storage, folder, display.note) as mirror:  # what was done elsewhere comes first
+            left = find_left(
+                folder, wanted, tracking_uri=tracking_uri, seats=seats, display=display
+            )
+            left = replace(left, settings=replace(left.settings, storage=storage))
+            plan = check_study(left.study)
+            write_settings(folder.path, left.settings)
+            create_missing(folder)
+            summary = _drive(folder, left, plan, lease, display, mirror)
+    return _stored(summary, mirror)
+
+
+def _stored(summary: SweepSummary, mirror: Mirror | None) -> SweepSummary:
+    return summary if mirror is None else replace(summary, unstored=mirror.lacking)
 
 
 def _drive(
-    folder: SweepFolder, left: Left, plan: Plan, lease: Lease, display: Display
+    folder: SweepFolder,
+    left: Left,
+    plan: Plan,
+    lease: Lease,
+    display: Display,
+    mirror: Mirror | None,
 ) -> SweepSummary:
     """Do what is left of a sweep, and keep its log."""
+    if mirror is not None:
+        mirror.teachers = tuple(by_teacher(plan.needs))
     trials = [] if left.ledger is None else left.ledger.trials()
     order = standings(trials, left.study)
     log = EventLog(folder.log, left.study, SystemClock(), display)

@@ -28,6 +28,7 @@ class SweepSummary:
         seconds: Wall time.
         utilisation: Share of the slots' time that trials kept busy, from the moment all slots
             were warm to the last start of a trial; NaN if there were too few trials.
+        unstored: What did not get into storage; empty if everything did, or there is none.
     """
 
     name: str
@@ -45,3 +46,4 @@ class SweepSummary:
     ended: str
     seconds: float
     utilisation: float
+    unstored: str = ""

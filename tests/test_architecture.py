@@ -48,6 +48,7 @@ DOORS = {
     "scipy": ("kdtasks.scenarios.", "analysis."),
     "torch": ("kdtasks.",),
     "moocore": ("analysis.pareto",),
+    "pyarrow.fs": ("sweeps.storage",),
     "typer": ("sweeps.cli", "sweeps.cli_options", "sweeps.cli_results"),
     "importlib.import_module": ("kdtasks.registry",),
 }

@@ -16,6 +16,7 @@ from kdtasks.models.beam_layers import (
     SelfAttention,
     SpatialGate,
 )
+from kdtasks.tensors import load_state, state_arrays
 
 MODELS = list(BEAM_MODELS.values())
 STUDENTS = [model for model in MODELS if model.role == "student"]
@@ -257,6 +258,16 @@ def test_images_that_cannot_be_halved_five_times_are_refused(name, image_size):
 def test_the_family_says_what_it_builds(model):
     assert BEAM_MODELS[model.name] is model
     assert model.build(image_size=SIDE).sensors == model.sensors
+
+
+@by_name
+def test_weights_travel_as_plain_arrays(model):
+    one, other = built(model, seed=1).eval(), built(model, seed=2).eval()
+    arrays = state_arrays(one)
+    assert all(array.flags.c_contiguous for array in arrays.values())
+    load_state(other, arrays)
+    windows = whole_windows(one, 1)
+    assert torch.equal(other(*windows).logits, one(*windows).logits)
 
 
 def test_gates_by_hand():

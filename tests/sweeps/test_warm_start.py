@@ -22,7 +22,7 @@ from sweeps.front import values_of
 from sweeps.ledger import Ledger
 from sweeps.optuna_trials import is_earlier
 from sweeps.proposals import Proposals
-from sweeps.records import Stop, TrialState
+from sweeps.records import Stop
 from sweeps.search import make_sampler
 from sweeps.utilisation import Utilisation
 from sweeps.warm_start import find_earlier
@@ -126,12 +126,15 @@ def test_it_helps(sampler: str, tmp_path: Path) -> None:
 def test_earlier_trials_are_known_to_the_sampler_and_to_nobody_else(tmp_path: Path) -> None:
     old = run(tmp_path, "old", study_of("random"))
     known = old.trials()[3].params
-    study = study_of(
-        "tpe", ("old",), search={"sampler": "tpe", "warm_start": ["old"], "points": [dict(known)]}
-    )
-    ledger = run(tmp_path, "new", study)
+    search = {"warm_start": ["old"], "points": [dict(known)]}
+    bound = [{"metric": "ue_flops", "max": 0.5}]
+    ledger = run(tmp_path, "new", study_of(search=search, constraints=bound))
     inside = ledger._study.get_trials(deepcopy=False)
     assert [is_earlier(trial) for trial in inside] == [True] * 20 + [False] * 20
+    violations = [trial.metrics["ue_flops"] - 0.5 for trial in old.trials()]
+    assert [dict(trial.constraints) for trial in inside[:20]] == [
+        {"ue_flops": v} for v in violations
+    ]
     trials = ledger.trials()
     # numbered from 0, and run although an earlier sweep has run it
     assert [trial.number for trial in trials] == list(range(20))
@@ -153,18 +156,14 @@ def test_the_whole_engine_keeps_earlier_trials_apart(tmp_path: Path) -> None:
     old.teach()
     old.search()
     old.folder.path.rename(tmp_path / "old")
-    # bounded so that the earlier trials would be on the front, were they looked at
     warm = toy_study(search={"sampler": "tpe", "warm_start": ["old"]}, budget={"trials": 3})
     new = WarmEngine(warm, tmp_path)
     new.teach()
     session = new.search()
     assert len(session.complete) == 3
     assert {row.number for row in session.standings.rows} <= {0, 1, 2}
-    assert {key for key in new.tracker.children if key.startswith("trial/")} == {
-        "trial/0",
-        "trial/1",
-        "trial/2",
-    }
+    written = {key for key in new.tracker.children if key.startswith("trial/")}
+    assert written == {"trial/0", "trial/1", "trial/2"}
     new.books.settle(Utilisation(1, new.clock))
     assert new.tracker.metrics["trials_complete"] == 3
     assert [count for count, _ in new.tracker.series] == [1, 2, 3]
@@ -349,15 +348,3 @@ def test_without_warm_start_nothing_is_looked_at(tmp_path: Path) -> None:
     notes = Notes()
     assert find_earlier(study_of(), ToyTask(), tmp_path / "no" / "home", notes) == ()
     assert notes.lines == []
-
-
-def test_constraints_of_earlier_trials_steer_too(tmp_path: Path) -> None:
-    run(tmp_path, "old", study_of("random"))
-    bound = [{"metric": "ue_flops", "max": 0.5}]
-    study = study_of("tpe", ("old",), constraints=bound)
-    earlier = find_earlier(study, ToyTask(), tmp_path, Notes())
-    assert {trial.violations["ue_flops"] <= 0.0 for trial in earlier} == {True, False}
-    ledger = Ledger.create(tmp_path / "journal.log", study, earlier)
-    told = ledger._study.get_trials(deepcopy=False)
-    assert [dict(trial.constraints) for trial in told] == [dict(t.violations) for t in earlier]
-    assert all(trial.state.name == TrialState.COMPLETE for trial in told)

@@ -1,0 +1,125 @@
+"""A sweep whose machine is lost, and one whose storage is: real drivers, as people start them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kill_resume import ROOT, Output, finished, trials_of, write_study
+from sweeps.records import TrialRecord
+from sweeps.storage_lease import DRIVER_FILE
+from sweeps.verify import verify_sweep
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    # MLflow's models, with the SQLAlchemy that it allows
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
+]
+
+TRIALS = 6
+OFTEN = (
+    "import sys; import sweeps.mirror; sweeps.mirror.PERIOD_S = 0.1\n"
+    "from sweeps.cli import main; main(sys.argv[1:])"
+)
+"""The command, with what has changed copied ten times a second."""
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", OFTEN, *arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "KDSWEEP_STORAGE": f"file://{folder}/stored",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_trials(sweep: Path, count: int) -> None:
+    until = time.monotonic() + 60
+    while len(finished(trials_of(sweep))) < count:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def copied(folder: Path, sweep: Path) -> bool:
+    stored = folder / "stored" / "toy"
+    names = ("journal.log", "study.yaml", "report/report.html", "report/front.json")
+    pairs = [(stored / name, sweep / name) for name in names]
+    weights = sorted(path.name for path in (sweep / "weights").iterdir())
+    assert weights == sorted(path.name for path in (stored / "weights").iterdir())
+    return all(there.read_bytes() == here.read_bytes() for there, here in pairs)
+
+
+def lose_machine(folder: Path) -> dict[int, TrialRecord]:
+    """Run a sweep until its driver and its home are lost; return what is finished in storage."""
+    driver = start(folder, "run", "toy.yaml", "--slots", "1")
+    Output(driver)
+    wait_for_trials(folder / "stored" / "toy", 2)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    shutil.rmtree(folder / "runs")
+    return finished(trials_of(folder / "stored" / "toy"))
+
+
+def resume(folder: Path, *, lose_storage: bool) -> str:
+    """Go on in another home; return what was shown."""
+    driver = start(folder, "resume", "toy", "--home", "elsewhere")
+    shown, stored = Output(driver), folder / "stored" / "toy"
+    if lose_storage:
+        assert shown.wait_for("searching"), shown.text
+        stored.rename(folder / "aside")
+        stored.write_text("in the way")
+    assert driver.wait(120) == 0, shown.text
+    shown.wait_for("nothing more")  # returns at the end of what is shown
+    return shown.text
+
+
+def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(tmp_path: Path) -> None:
+    write_study(tmp_path, TRIALS)
+    known = lose_machine(tmp_path)
+    sweep, stored = tmp_path / "elsewhere" / "toy", tmp_path / "stored" / "toy"
+
+    shown = resume(tmp_path, lose_storage=True)
+    done = finished(trials_of(sweep))
+    assert len(done) == TRIALS
+    assert all(done[number] == trial for number, trial in known.items())
+    assert verify_sweep(sweep) == []
+    assert shown.count("the sweep goes on, and it is tried again") == 1
+    last = shown.splitlines()[-1]
+    assert last.startswith("storage:")
+    assert "did not get to" in last
+    assert "kdsweep resume toy" in last
+
+    stored.unlink()
+    (tmp_path / "aside").rename(stored)
+    assert "storage:" not in resume(tmp_path, lose_storage=False)
+    assert copied(tmp_path, sweep)
+    assert not (stored / DRIVER_FILE).exists()
+    assert finished(trials_of(sweep)) == done
+
+
+def test_a_storage_that_cannot_be_reached_is_told_before_anything_is_started(
+    tmp_path: Path,
+) -> None:
+    write_study(tmp_path, TRIALS)
+    (tmp_path / "stored").write_text("a file where the folder should be")
+    for command in (("run", "toy.yaml"), ("resume", "toy")):
+        driver = start(tmp_path, *command)
+        said, _ = driver.communicate(timeout=60)
+        assert driver.returncode == 2
+        assert "kdsweep: file://" in said.splitlines()[-1]
+        assert "Traceback" not in said
+        assert not (tmp_path / "runs" / "toy").exists()

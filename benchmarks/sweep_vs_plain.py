@@ -133,6 +133,8 @@ def run_kdsweep(
     file.write_text(study.text, encoding="utf-8")
     command = [sys.executable, "-c", KDSWEEP, "run", str(file), "--name", name]
     command += ["--home", str(places.home), "--slots", str(case.slots)]
+    # one student on all data: node actors would only be twice as many processes to start
+    command += ["--transport", "inprocess"]
     log = folder.with_suffix(".txt")
     spending = measured(command, env=surroundings(), log=log, limit_s=limit_s)
     trials = Ledger.open(places.home / name / "journal.log").trials()

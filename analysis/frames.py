@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PARAM = "param."
 """Prefix of the columns that hold parameters."""
 
-FACTS = ("number", "state", "reason", "front", "rank", "key", "name", "method")
+FACTS = ("number", "state", "reason", "failure", "front", "rank", "key", "name", "method")
 """Columns that every table has, also an empty one."""
 
 _PAGE = 1000
@@ -227,6 +227,7 @@ def _row(run: "Run", study: Study) -> dict[str, Any]:
         "number": None if number is None else int(number),
         "state": tags.get(layout.STATE),
         "reason": tags.get(layout.REASON, ""),
+        "failure": tags.get(layout.FAILURE),
         "front": {"true": True, "false": False}.get(tags.get(layout.ON_FRONT, "")),
         "rank": int(rank) if rank and rank.lstrip("-").isdigit() else None,
         "key": tags.get(layout.CHILD_KEY),

@@ -18,6 +18,7 @@ from analysis.export import write_json, write_parquet
 from analysis.frames import SweepFrames
 from analysis.front_png import write_png
 from analysis.fronts import by_topology, feasible_trials
+from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.paper_view import paper_views
 from analysis.plots.front import front_figure, pairs
@@ -85,6 +86,8 @@ def render(frames: SweepFrames) -> str:
             references=references_table(frames),
             papers=paper_views(frames),
             claims=judged_claims(frames),
+            ran=run_facts(frames),
+            reasons=reasons_table(frames.trials),
             failures=failures_table(frames),
             figures=figures,
             figure_data={figure["id"]: figure["data"] for figure in names if figure["data"]},

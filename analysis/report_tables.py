@@ -168,10 +168,19 @@ def _reference_metrics(frames: SweepFrames, tables: Sequence[pd.DataFrame]) -> l
     return [m for m in wanted if any(np.isfinite(column(rows, m)).any() for rows in tables)]
 
 
+def failed_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the runs of a table that failed; one that was interrupted did not."""
+    return [
+        row
+        for row in records(table)
+        if row["state"] == "FAIL" and row["failure"] != layout.FAILURE_INTERRUPTED
+    ]
+
+
 def failures_table(frames: SweepFrames) -> HtmlTable | None:
     """Return what failed (trials, teachers, confirmations) with reasons, None if nothing did."""
     tables = (frames.trials, frames.teachers, frames.baselines, frames.confirmations)
-    failed = [row for rows in tables for row in records(rows) if row["state"] == "FAIL"]
+    failed = [row for rows in tables for row in failed_rows(rows)]
     if not failed:
         return None
     titles = ("run", "reason", "parameters")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import layout
 from analysis.format import fixed, plural, with_unit
 from analysis.format import interval as interval_text
 from analysis.frames import PARAM, SweepFrames
@@ -41,7 +42,8 @@ class Score:
 
 def counts(frames: SweepFrames) -> dict[str, int]:
     """Return how many trials finished, failed and were pruned, under the ledger's names."""
-    states = list(frames.trials["state"])
+    trials = frames.trials
+    states = list(trials.loc[trials["failure"] != layout.FAILURE_INTERRUPTED, "state"])
     return {state: states.count(state) for state in ("COMPLETE", "FAIL", "PRUNED")}
 
 

@@ -115,7 +115,7 @@ def _trial_rows(spec: Study, count: int, gain: float, failures: int) -> list[dic
         row |= {PARAM + "seed": 0, PARAM + "preset": "quick"}
         if number in failed:
             reason = "training diverged: loss is NaN at epoch 3 <b>&</b> lr=0.0098"
-            row |= {"state": "FAIL", "reason": reason}
+            row |= {"state": "FAIL", "reason": reason, "failure": "not_finite"}
         else:
             row |= _metrics(params, rng, gain)
         rows.append(row)
@@ -253,6 +253,8 @@ def _is_metric(name: str, value: Any) -> bool:
 def _tags(row: dict[str, Any], role: str) -> dict[str, str]:
     tags = {layout.ROLE: role, layout.CHILD_KEY: row["key"], layout.STATE: row["state"]}
     tags[layout.REASON] = row["reason"]
+    if row.get("failure"):
+        tags[layout.FAILURE] = row["failure"]
     if row["number"] is not None:
         tags[layout.TRIAL_NUMBER] = str(row["number"])
     if row["method"] is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_study import ManualClock, toy_study
 
@@ -178,6 +178,7 @@ def test_a_resumed_sweep_appends_also_behind_half_a_line(tmp_path):
     assert events == ["opened", "phase", "opened", "phase"]
 
 
+@settings(deadline=None, max_examples=30)
 @given(cuts=st.lists(st.integers(0, 4000), max_size=8))
 def test_a_log_read_in_pieces_is_the_log_read_at_once(tmp_path_factory, cuts):
     folder = tmp_path_factory.mktemp("log")

@@ -47,18 +47,15 @@ def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None
         as_json: Print an object, or a line with one every few seconds.
         watch: Go on until no process drives the sweep.
     """
-    reader = StatusReader(folder)
-    if not watch:
-        status = reader.read(time.time())
-        if as_json:
-            line(json.dumps(status.facts(), indent=2))
-        else:
-            show(picture(status, home, bar=sys.stdout.isatty()))
-        return
-    if as_json or not sys.stdout.isatty():
-        _watch_lines(reader, home, as_json=as_json)
-    else:
+    reader, terminal = StatusReader(folder), sys.stdout.isatty()
+    if watch and terminal and not as_json:
         _watch(reader, home)
+    elif watch:
+        _watch_lines(reader, home, as_json=as_json)
+    elif as_json:
+        line(json.dumps(reader.read(time.time()).facts(), indent=2))
+    else:
+        show(picture(reader.read(time.time()), home, bar=terminal))
 
 
 def _watch(reader: StatusReader, home: Path) -> None:
@@ -159,8 +156,8 @@ def _trials(status: SweepStatus) -> str:
     if status.stopped:
         parts.append(f"{status.stopped} stopped early")
     parts.append(f"{status.failed} failed")
-    if status.pid is not None:
-        parts.append(f"{sum(bool(r.params) for r in status.running)} running")
+    if running := sum(one.name.startswith("trial ") for one in status.running):
+        parts.append(f"{running} running")
     return f"{ended} of {status.budget}: {', '.join(parts)}"
 
 

@@ -63,7 +63,13 @@ class Story:
         return self.account.progress
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take in one line; one that this version cannot make sense of changes nothing."""
+        """Take in one line; one that this version cannot make sense of is left out."""
+        try:
+            self._add(event)
+        except (TypeError, ValueError, KeyError, IndexError):
+            return
+
+    def _add(self, event: dict[str, Any]) -> None:
         if self.opened and not self.closed and event["event"] != "opened":
             self.worked_s += max(0.0, event["time"] - self.clock.now_s)
         self.clock.now_s = event["time"]
@@ -72,9 +78,9 @@ class Story:
             tell(self, event)
 
     def open(self, event: dict[str, Any]) -> None:
+        self.counts = {name: int(count) for name, count in dict(event["before"]).items()}
         self.opened, self.closed = event, {}
         self.drivers += 1
-        self.counts = dict(event["before"])
         self._begin()
 
     def search(self, event: dict[str, Any]) -> None:

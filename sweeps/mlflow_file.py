@@ -1,22 +1,52 @@
-"""MLflow's database in a sweep's folder, as a file."""
+"""MLflow's database as a file: in a sweep's folder, or of the user's own for several sweeps."""
 
+import fcntl
+import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from analysis import layout
+from sweeps.settings import SQLITE
 
 QUERY = "SELECT 1 FROM tags WHERE key = ? AND value = ?"
 
 
-def make(database: Path) -> None:
-    """Make an empty database that keeps a log of its writes beside it (WAL).
+@contextmanager
+def made_by_one(tracking_uri: str) -> Iterator[None]:
+    """Let one process at a time open a database that may have to be made.
 
-    It halves the time of a write and stays so in the file; it must be set before MLflow opens its
-    pool of connections.
+    MLflow makes its tables when it opens a database, and fails if two processes do. Ours keeps a
+    log of its writes beside it (WAL), which halves the time of a write; that stays so in the file,
+    and must be set before MLflow opens its pool of connections.
+
+    Args:
+        tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
+
+    Raises:
+        OSError: If the file cannot be made.
     """
-    with closing(sqlite3.connect(database)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
+    database = Path(tracking_uri.removeprefix(SQLITE).partition("?")[0])
+    if not tracking_uri.startswith(SQLITE):
+        yield
+        return
+    folder = os.open(database.parent, os.O_RDONLY)  # a lock of the folder leaves no file behind
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not database.exists():
+            _make(database)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _make(database: Path) -> None:
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.Error as error:
+        raise OSError(f"{database}: {error}") from error
 
 
 def is_whole(database: Path) -> bool:

@@ -29,7 +29,7 @@ from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import Study
 from sweeps.children import ChildRun, Status
 from sweeps.folder import SweepFolder
-from sweeps.mlflow_file import is_whole, make
+from sweeps.mlflow_file import is_whole, made_by_one
 from sweeps.mlflow_views import PARENT, views
 
 TrackingError = MlflowException
@@ -62,7 +62,9 @@ class RunFacts:
 def _client(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
     for noisy in ("alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=tracking_uri or folder.tracking_uri)
+    address = tracking_uri or folder.tracking_uri
+    with made_by_one(address):
+        return MlflowClient(tracking_uri=address)
 
 
 def _pages(search: Any) -> Iterator[Any]:
@@ -152,8 +154,6 @@ class Tracker:
         Raises:
             UserError: If MLflow does not answer, or has a sweep of this name already.
         """
-        if tracking_uri is None:
-            make(folder.path / layout.MLFLOW_FILE)
         try:
             client = _client(folder, tracking_uri)
             if _find_parents(client, folder.name):
@@ -340,7 +340,10 @@ def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:
 
 def _experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
     """Return the experiment of a study: its sweeps can then be compared in one table."""
-    known = client.get_experiment_by_name(name)
-    if known is not None:
-        return str(known.experiment_id)
-    return str(client.create_experiment(name, artifact_location=artifact_root))
+    if (known := client.get_experiment_by_name(name)) is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifact_root))
+        except MlflowException:  # another sweep of the study has made it meanwhile, or it cannot be
+            if (known := client.get_experiment_by_name(name)) is None:
+                raise
+    return str(known.experiment_id)

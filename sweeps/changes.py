@@ -1,4 +1,4 @@
-"""What differs between two studies; a sweep may go on with another budget and nothing else."""
+"""What differs between two studies; a sweep goes on with another budget or on other machines."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -6,12 +6,19 @@ from typing import Any
 
 from search_spaces.study import Study
 
-MAY_DIFFER = ("text", "budget.trials", "budget.time_s")
+MAY_DIFFER = (
+    "text",
+    "budget.trials",
+    "budget.time_s",
+    "resources.cpus",
+    "resources.gpus",
+    "resources.slots",
+)
 MISSING = "nothing"
 
 
 def differences(new: Study, old: Study) -> list[str]:
-    """Return what is new in a study, one entry per field, but for trials and time of the budget."""
+    """Return what is new in a study, one entry per field, but for `MAY_DIFFER`."""
     if new.text == old.text:
         return []
     before, after = dict(_leaves("", old)), dict(_leaves("", new))

@@ -10,12 +10,12 @@ from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.display import Display
 from sweeps.events import Event, Training
-from sweeps.folder import SweepFolder
 from sweeps.front import ranked, standings
 from sweeps.ledger import Ledger
 from sweeps.pool import Handle, Job, Pool
 from sweeps.records import JobKind, JobRecord, TrialRecord, TrialState
 from sweeps.resources import Need, Resources, by_baselines, by_teacher, need_of
+from sweeps.students import StudentStore
 from sweeps.teachers import teacher_key
 from sweeps.worker import (
     assess_baselines,
@@ -23,11 +23,6 @@ from sweeps.worker import (
     confirm_by_training,
     confirm_by_weights,
 )
-
-
-def weights_file(folder: SweepFolder, number: int) -> str:
-    """Return where the weights of a trial are."""
-    return str(folder.weights / f"trial-{number}.safetensors")
 
 
 def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -84,7 +79,7 @@ class Confirmation:
         study: The study.
         task: Its task.
         resources: Scenarios and teachers.
-        folder: Where the trials' weights are.
+        students: The trials' weights.
         pool: Does the work.
         books: Where results go.
         display: Watches.
@@ -93,7 +88,7 @@ class Confirmation:
     study: Study
     task: KDTask
     resources: Resources
-    folder: SweepFolder
+    students: StudentStore
     pool: Pool
     books: Books
     display: Display
@@ -167,9 +162,9 @@ class Confirmation:
 
     def _by_weights(self, trial: TrialRecord, tests: dict[str, Handle]) -> tuple[Job, JobRecord]:
         params = dict(trial.config)
-        path = weights_file(self.folder, trial.number)
         test = tests[self.task.scenario_fingerprint(params)]
-        return self._job(trial, params, confirm_by_weights, (path, test))
+        job, draft = self._job(trial, params, confirm_by_weights, (test,))
+        return replace(job, load=lambda: (self.students.get(trial.number),)), draft
 
     def _by_training(
         self, trial: TrialRecord, seed: int, tests: dict[str, Handle]

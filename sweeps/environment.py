@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -18,7 +19,8 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
-"""A trial owns one core. Read by the numeric libraries when a worker imports them."""
+"""A process computes with one thread, whatever share of the machine it has: numbers must not depend
+on that. Read by the numeric libraries when a worker imports them."""
 
 RAY_SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # 5 files per trial, and nobody reads them
@@ -30,6 +32,10 @@ RAY_SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns about what it will do one day
 }
 
+WORKER_SETTINGS = {**ONE_THREAD, **RAY_SETTINGS}
+"""What workers must have in their environment, wherever they run."""
+
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("kdtasks", "search_spaces", "sweeps", "analysis")
 RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "sionna-no-rt")
 
@@ -42,7 +48,7 @@ def engine_environment() -> Iterator[None]:
     same but costs a fresh worker process for every one that Ray has already started.
     """
     path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
-    wanted = {**ONE_THREAD, **RAY_SETTINGS, "PYTHONPATH": path}
+    wanted = {**WORKER_SETTINGS, "PYTHONPATH": path}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:
@@ -69,13 +75,37 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def usable_gpus() -> int:
+    """Return how many GPUs this process may use."""
+    from kdtasks.devices import count_gpus  # torch takes a second to import
+
+    return count_gpus()
+
+
+def modules_to_send(task: str, folder: str) -> list[Path]:
+    """Return what the machines of a cluster are sent, so that they run the code that is here.
+
+    Our packages, and a task of the user's own: the package that it is in, or the modules beside it.
+    A task that was installed into the environment is not sent, and must be installed there as well.
+
+    Args:
+        task: Name of the task.
+        folder: Folder in which Python finds the task if it is a user's own; else empty.
+    """
+    found = [ROOT / package for package in PACKAGES]
+    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    if not folder or folder in installed:
+        return found
+    package = Path(folder) / task.partition(":")[0].partition(".")[0]
+    return found + ([package] if package.is_dir() else sorted(Path(folder).glob("*.py")))
+
+
 def source_digest() -> str:
     """Return 16 hexadecimal digits that identify the source of our packages as it runs."""
-    root = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode())
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -92,6 +122,9 @@ def describe_environment(seats: Seats) -> Mapping[str, Any]:
         "slots": seats.slots,
         "transport": "ray" if seats.actors else "inprocess",
         "actors": seats.actors,
+        "cores_per_process": seats.share.cpus,
+        "gpus_per_process": seats.share.gpus,
+        "machines": seats.machines,
         "source": source_digest(),
         "packages": {name: _version(name) for name in RECORDED},
     }

@@ -98,10 +98,10 @@ def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> 
         named = "; ".join(differ[:NAMED]) + ("; ..." if len(differ) > NAMED else "")
         fix = "undo that" if wanted is None else "choose another --name"
         raise ConfigError(
-            f"sweep {folder.name} was run with another study, only trials and time of its budget "
-            f"may change: {named}; {fix}"
+            f"sweep {folder.name} was run with another study, only trials and time of its budget, "
+            f"and its resources, may change: {named}; {fix}"
         )
-    if wanted is not None and wanted.budget == known.budget:
+    if wanted is not None and (wanted.budget, wanted.resources) == (known.budget, known.resources):
         raise ConfigError(
             f"{folder.path} exists already, with this study; kdsweep resume {folder.name} goes on "
             f"with it, more than {known.budget.trials} trials extend it, another --name starts anew"

@@ -19,21 +19,24 @@ from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import Lease
-from sweeps.nodes.ray_actors import bundles
 from sweeps.opening import num_spent
 from sweeps.preflight import Plan
 from sweeps.proposals import Proposals
+from sweeps.ray_cluster import Site
 from sweeps.ray_pool import RayPool
 from sweeps.records import TrialRecord
 from sweeps.resources import Resources, share_data
 from sweeps.schedule import SessionScheduler
 from sweeps.search import SessionCallback, SessionSearcher, make_sampler
-from sweeps.seats import Seats
 from sweeps.session import SearchSession
+from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
 from sweeps.trial import Shared, StudentTrial
 from sweeps.utilisation import Utilisation
+
+RETRIES = 2
+"""How often a trial is tried anew whose process or machine dies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Sweep:
     plan: Plan
     folder: SweepFolder
     tracking_uri: str
-    seats: Seats
+    site: Site
     data: dict[str, ScenarioData]
     books: Books
     display: Display
@@ -100,6 +103,7 @@ class Sweep:
             resources=resources,
             proposals=Proposals(self.study, self.plan.task, ledger, self.books.clock),
             books=self.books,
+            students=StudentStore(self.folder.weights),
             display=self.display,
             utilisation=self.utilisation,
             complete=complete,
@@ -121,7 +125,7 @@ class Sweep:
         time_s = budget.time_s
         if time_s is not None:
             time_s = max(0.0, time_s - self.books.ledger.milestones.searched_s(trials))
-        self.display.search_started(budget.trials - spent, time_s, self.seats.slots)
+        self.display.search_started(budget.trials - spent, time_s, self.site.seats.slots)
         if spent:
             self.display.note(f"{spent} of {budget.trials} trials were run before")
 
@@ -132,7 +136,7 @@ class Sweep:
             study=self.study,
             task=self.plan.task,
             resources=resources,
-            folder=self.folder,
+            students=StudentStore(self.folder.weights),
             pool=self.pool,
             books=self.books,
             display=self.display,
@@ -171,19 +175,18 @@ def _trial_id(trial: Any) -> str:
 def _tuner(run: Sweep, session: SearchSession, resources: Resources) -> tune.Tuner:
     shared = Shared(
         task=run.study.task,
-        weights=run.folder.weights,
         splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
         teachers=resources.teachers,
-        actors=run.seats.actors,
+        seats=run.site.seats,
     )
-    place = tune.PlacementGroupFactory(bundles(run.seats.actors))
+    place = tune.PlacementGroupFactory(run.site.seats.bundles)
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
             scheduler=SessionScheduler(session),
             num_samples=-1,  # the session owns the budget
-            max_concurrent_trials=run.seats.slots,  # without it trials run one by one
+            max_concurrent_trials=run.site.seats.slots,  # without it trials run one by one
             reuse_actors=True,
             trial_dirname_creator=_trial_id,
         ),
@@ -191,7 +194,7 @@ def _tuner(run: Sweep, session: SearchSession, resources: Resources) -> tune.Tun
             name="trials",
             storage_path=str(run.folder.scratch),
             callbacks=[SessionCallback(session, run.interrupts.requested)],
-            failure_config=tune.FailureConfig(max_failures=1),  # a process that died, once
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False
             ),

@@ -20,16 +20,19 @@ class Job:
         key: Unique among the jobs of a run.
         function: Importable generator function of ``sweeps.worker``.
         args: Its arguments; handles stand for their values.
+        load: Makes further arguments, in the driver, when the job is begun: what lies in a file is
+            not in memory while the job waits. If that is a `UserError`, the job fails.
     """
 
     kind: JobKind
     key: str
     function: Callable[..., Training[Any]]
     args: tuple[Any, ...]
+    load: Callable[[], tuple[Any, ...]] = tuple
 
 
 class Pool(Protocol):
-    """Carries out jobs, each on one core."""
+    """Carries out jobs, several at once."""
 
     def put(self, value: object) -> Handle:
         """Place a value where every worker reads it."""

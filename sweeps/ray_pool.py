@@ -1,51 +1,29 @@
-"""The local Ray, and jobs beside the search in its worker processes."""
+"""Jobs beside the search, in worker processes of Ray."""
 
-import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 
-from sweeps.environment import engine_environment
-from sweeps.events import Event, Training, events
+from kdtasks.errors import UserError
+from sweeps.events import Event, Training, events, one_line
 from sweeps.pool import Handle, Job
+from sweeps.records import FailureKind
+from sweeps.seats import Seats
 
 WAIT_S = 1.0
 """How long the driver waits for workers before it looks around."""
 
 
-@contextmanager
-def local_ray(
-    cores: int, starting: Callable[[], AbstractContextManager[None]] = nullcontext
-) -> Iterator[None]:
-    """Run a Ray of our own inside, on loopback.
-
-    Args:
-        cores: What Ray is to have.
-        starting: Entered while its processes are started.
-
-    An address is always given: without one Ray would join any cluster that it finds. Its token
-    authentication stays as it is by default: on.
-    """
-    # Tune misses the files of loggers that we switched off, and prints what we record anyway.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    with engine_environment():
-        try:
-            with starting():
-                ray.init(
-                    address="local",
-                    num_cpus=cores,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            yield
-        finally:
-            ray.shutdown()
+ATTEMPTS = 2
+"""How often a job is begun whose process or machine dies."""
 
 
-@ray.remote(num_cpus=1, num_returns="streaming", max_retries=0)
+_Running: TypeAlias = dict[ray.ObjectRefGenerator, tuple[Job, int]]
+
+
+@ray.remote(num_returns="streaming", max_retries=0)
 def carry_out(
     function: Callable[..., Training[Any]], *args: object
 ) -> Generator[Event, None, None]:
@@ -54,15 +32,15 @@ def carry_out(
 
 
 class RayPool:
-    """Workers of the local Ray, each with one core.
+    """Workers, each with the share of the machine that a process of a trial has.
 
     Args:
-        cores: Jobs that run at once.
+        seats: The share, and how many run at once.
         interrupted: Whether the user wants to stop.
     """
 
-    def __init__(self, cores: int, interrupted: Callable[[], bool]) -> None:
-        self._cores = cores
+    def __init__(self, seats: Seats, interrupted: Callable[[], bool]) -> None:
+        self._seats = seats
         self._interrupted = interrupted
 
     def put(self, value: object) -> Handle:
@@ -71,25 +49,50 @@ class RayPool:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
         """Carry out ``jobs`` and yield their events as they come."""
-        waiting = list(reversed(jobs))
-        streams: dict[ray.ObjectRefGenerator, Job] = {}
-        while waiting or streams:
-            while waiting and len(streams) < self._cores:
-                job = waiting.pop()
-                streams[carry_out.remote(job.function, *job.args)] = job
-            ready, _ = ray.wait(list(streams), num_returns=1, timeout=WAIT_S)
-            for stream in ready:
-                event = _next_event(stream)
-                yield streams[stream], event
-                if event.done:
-                    del streams[stream]
+        waiting = [(job, 1) for job in reversed(jobs)]
+        running: _Running = {}
+        while waiting or running:
+            if waiting and len(running) < self._seats.processes:
+                job, attempt = waiting.pop()
+                try:
+                    running[self._begin(job)] = job, attempt
+                except UserError as error:
+                    yield job, Event(done=True, reason=str(error))
+                continue
+            for job, attempt, event in _heard(running):
+                if event.done and event.kind is FailureKind.PROCESS_DIED and attempt < ATTEMPTS:
+                    waiting.append((job, attempt + 1))
+                else:
+                    yield job, event
             if self._interrupted():
                 raise KeyboardInterrupt
+
+    def _begin(self, job: Job) -> ray.ObjectRefGenerator:
+        share = self._seats.share
+        options = carry_out.options(num_cpus=share.cpus, num_gpus=share.gpus)
+        stream: ray.ObjectRefGenerator = options.remote(job.function, *job.args, *job.load())
+        return stream
+
+
+def _heard(running: _Running) -> Iterator[tuple[Job, int, Event]]:
+    """Yield what running jobs say, and take those that end off the list."""
+    ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_S)
+    for stream in ready:
+        event = _next_event(stream)
+        job, attempt = running[stream]
+        if event.done:
+            del running[stream]
+        yield job, attempt, event
 
 
 def _next_event(stream: ray.ObjectRefGenerator) -> Event:
     try:
         event: Event = ray.get(next(stream))
-    except (StopIteration, ray.exceptions.RayError) as error:
-        return Event(done=True, reason=f"its process died ({type(error).__name__})")
+    except RayTaskError as error:  # what it was given cannot be read there, or its answer not here
+        return Event(done=True, reason=one_line(error.cause), traceback=str(error))
+    except (StopIteration, RayError) as error:
+        # of a machine that is gone, what it has said and nobody has read yet is gone, too
+        how = type(error).__name__
+        reason = f"its process died, and again when it was begun anew ({how})"
+        return Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
     return event

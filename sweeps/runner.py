@@ -11,7 +11,7 @@ from search_spaces.study import Study
 from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
 from sweeps.display import Display
-from sweeps.environment import describe_environment, usable_cores
+from sweeps.environment import describe_environment
 from sweeps.event_log import EventLog
 from sweeps.fan_out import FanOut
 from sweeps.fetching import check_unknown, fetch_missing, kept
@@ -24,10 +24,11 @@ from sweeps.mirror import Mirror
 from sweeps.opening import Left, find_left, task_path
 from sweeps.phases import Sweep
 from sweeps.preflight import Plan, check_study
-from sweeps.ray_pool import RayPool, local_ray
+from sweeps.ray_cluster import find_site
+from sweeps.ray_pool import RayPool
 from sweeps.records import EarlierTrial
 from sweeps.resources import by_teacher, load_data
-from sweeps.seats import SeatWishes, share_cores
+from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, new_id, read_settings, settled_uri, write_settings
 from sweeps.summary import SweepSummary
 from sweeps.tracking import Tracker
@@ -55,8 +56,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
             time of the budget, and the sweep goes on with those.
         home: Folder of all sweeps and of the cache.
         tracking_uri: Where MLflow keeps the runs; None for a database in the sweep's folder.
-        seats: How many trials are to run at once, on how many cores, and how their nodes are
-            to be connected.
+        seats: Where trials are to run, how many at once, and how their nodes are to be connected.
         display: Watches.
         storage: URI of a durable file system in which a copy of the sweep is kept, for a machine
             whose own disk does not last; None for no copy.
@@ -71,10 +71,8 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     if old.study.is_file():
         return _go_on(old, study, tracking_uri, seats, display, storage)
     plan = check_study(study)
-    share_cores(seats, usable_cores())
     if storage is not None:
         check_unknown(storage, name)
-    folder = check_new(home, name)
     settings = SweepSettings(
         id=new_id(),
         tracking_uri=settled_uri(tracking_uri),
@@ -82,6 +80,8 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
         task_path=task_path(plan.task, study.task),
         storage=storage,
     )
+    find_site(study, settings)
+    folder = check_new(home, name)
     create(folder, study.text, {SETTINGS_FILE: settings.text})
     try:
         with driving(folder.path) as lease, kept(storage, folder, display.note) as mirror:
@@ -186,7 +186,7 @@ def _open(
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
     study, settings, ledger = left.study, left.settings, left.ledger
     clock = SystemClock()
-    seats = share_cores(settings.seats, usable_cores())
+    site = find_site(study, settings)
     tracker = None
     earlier: tuple[EarlierTrial, ...] = ()
     if ledger is None:
@@ -205,7 +205,7 @@ def _open(
     books = Books(study, ledger, tracker, clock, display)
     books.catch_up()
     folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
-    books.attach("environment.json", describe_environment(seats))
+    books.attach("environment.json", describe_environment(site.seats))
     books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
     tracker.files([folder.study], "")
     return Sweep(
@@ -213,13 +213,13 @@ def _open(
         plan=plan,
         folder=folder,
         tracking_uri=settings.tracking_uri or folder.tracking_uri,
-        seats=seats,
+        site=site,
         data=data,
         books=books,
         display=display,
         interrupts=interrupts,
-        pool=RayPool(seats.cores, interrupts.requested),
-        utilisation=Utilisation(seats.slots, clock),
+        pool=RayPool(site.seats, interrupts.requested),
+        utilisation=Utilisation(site.seats.slots, clock),
         lease=lease,
     )
 
@@ -231,7 +231,7 @@ def _run(run: Sweep) -> SweepSummary:
     try:
         try:
             if run.work_left():
-                with local_ray(run.seats.cores, run.lease.starting):
+                with run.site.ray(run.lease.starting):
                     resources = run.prepare()
                     ended = run.search(resources)
                     run.confirm(resources)

@@ -6,6 +6,7 @@ a Tuner is made; neither makes sense here, for the ledger is what a sweep is res
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from search_spaces.study import Study
+from sweeps.events import Event
 from sweeps.session import SearchSession
 from sweeps.trial import ASSIGNMENT, EVENT
+from sweeps.worker import Trained
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
@@ -119,7 +122,12 @@ class SessionCallback(DriverOnly, Callback):
     def on_trial_result(  # type: ignore[override]
         self, *, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
-        self._session.reported(trial.trial_id, result[EVENT])
+        event: Event = result[EVENT]
+        if isinstance(event.result, Trained):
+            # Tune keeps every trial's last result, which the weights do not belong in
+            self._session.received(trial.trial_id, event.result.weights)
+            result[EVENT] = event = replace(event, result=event.result.metrics)
+        self._session.reported(trial.trial_id, event)
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
         # Between two turns of Tune's loop nothing is half done, so this is where a sweep stops.

@@ -1,9 +1,10 @@
-"""How the cores of the machine are shared out among trials and their node actors."""
+"""How cores and GPUs are shared out among trials and their node actors."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from kdtasks.errors import ConfigError
+from search_spaces.resources import SMALLEST, TrialResources
 
 TransportName = Literal["ray", "inprocess"]
 """What carries messages between the nodes of a trial: calls of Ray actors, or of functions in the
@@ -12,66 +13,161 @@ trial's own process."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatWishes:
-    """What was asked for.
+    """What was asked for beside the study.
 
     Attributes:
-        slots: Trials at once; None for as many as the cores carry.
+        slots: Trials at once; None for what the study says.
         transport: What carries messages between a trial's nodes.
         actors: Node actors per trial; None for 1, or for none if the transport needs none.
+        address: The Ray cluster to run on; None for this machine.
     """
 
     slots: int | None = None
     transport: TransportName = "ray"
     actors: int | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """What one process that computes takes.
+
+    Attributes:
+        cpus: Cores.
+        gpus: GPUs.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The share in Ray's words, which takes no zeros."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+    def fits(self, cpus: float, gpus: float) -> int:
+        """Return how many processes fit on a machine with so many cores and GPUs.
+
+        Counted in whole numbers of the smallest share that Ray knows, as Ray does: in floating
+        point ten shares of 0.1 do not fit into 1.
+        """
+        asked = [(self.cpus, cpus), (self.gpus, gpus)]
+        return min(_units(total) // _units(share) for share, total in asked if share)
+
+    def __str__(self) -> str:
+        return _amount(self.cpus, self.gpus)
+
+
+ONE_CORE = Share()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a machine has.
+
+    Attributes:
+        cpus: Cores.
+        gpus: GPUs.
+    """
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """What there is to share out.
+
+    Attributes:
+        machines: At least one.
+        place: What to call them in an error.
+    """
+
+    machines: tuple[Machine, ...]
+    place: str = "this machine"
+
+    def fits(self, share: Share) -> int:
+        """Return how many processes fit; each is on one machine."""
+        return sum(share.fits(machine.cpus, machine.gpus) for machine in self.machines)
+
+    def __str__(self) -> str:
+        each = dict.fromkeys(_amount(machine.cpus, machine.gpus) for machine in self.machines)
+        several = f"{len(self.machines)} machines of " if len(self.machines) > 1 else ""
+        return f"{self.place} has {several}{' or '.join(each)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seats:
-    """Who gets how many cores.
+    """Who gets how much.
 
     Attributes:
         slots: Trials at once.
-        actors: Node actors of each, one core each; 0 if the nodes are in the trial's own process,
-            which then has the core.
+        actors: Node actors of each, with a share each; 0 if the nodes are in the trial's own
+            process, which then has the share.
+        share: What each of these processes takes.
+        machines: Machines over which they are spread.
     """
 
     slots: int
     actors: int
+    share: Share = ONE_CORE
+    machines: int = 1
 
     @property
-    def cores(self) -> int:
-        """Cores that are busy when all slots are."""
+    def processes(self) -> int:
+        """Processes that compute when all slots are busy."""
         return self.slots * max(1, self.actors)
 
+    @property
+    def bundles(self) -> list[dict[str, float]]:
+        """What a trial takes in Ray's words: a bundle per node actor, and nothing to conduct.
 
-def share_cores(wishes: SeatWishes, cores: int) -> Seats:
-    """Return who gets how many cores.
+        Without actors the trial's own process does the work. Every topology takes the same, because
+        Tune uses a process again only for trials that take the same.
+        """
+        if not self.actors:
+            return [self.share.bundle]
+        return [{}, *(dict(self.share.bundle) for _ in range(self.actors))]
+
+
+def share_out(wishes: SeatWishes, resources: TrialResources, capacity: Capacity) -> Seats:
+    """Return who gets how much.
 
     Args:
-        wishes: What was asked for.
-        cores: What the machine has.
+        wishes: What was asked for beside the study.
+        resources: What the study asks for.
+        capacity: What there is.
 
     Raises:
-        ConfigError: If not even one trial fits, or trials would share cores; it names what to
-            lower.
+        ConfigError: If not even one trial fits, or not as many as were asked for; it names the
+            field, its value, what there is and what to change.
     """
-    per_trial = _actors(wishes, cores)
-    slots = cores // per_trial if wishes.slots is None else wishes.slots
+    share = Share(cpus=resources.cpus, gpus=resources.gpus)
+    most = capacity.fits(share)
+    if most < 1:
+        raise ConfigError(_no_room(resources, capacity))
+    per_trial = _processes(wishes, share, capacity)
+    slots, place = resources.slots, "resources.slots"
+    if wishes.slots is not None:
+        slots, place = wishes.slots, "slots"
+    if slots == "max":
+        slots = most // per_trial
     if slots < 1:
-        raise ConfigError(f"slots must be 1 or more, got {slots}")
-    if slots * per_trial > cores:
-        fits = f"lower slots to {cores // per_trial}"
-        if slots <= cores and per_trial > 1:
-            fits = f"{fits} or actors to {cores // slots}"
+        raise ConfigError(f"{place} must be 1 or more, got {slots}")
+    if slots * per_trial > most:
+        fits = f"lower {place} to {most // per_trial}"
+        if slots <= most and per_trial > 1:
+            fits = f"{fits} or actors to {most // slots}"
         raise ConfigError(
-            f"{slots} trials at once with {per_trial} each need {slots * per_trial} cores, this "
-            f"machine has {cores}; {fits}"
+            f"{place} is {slots}: so many trials at once with {per_trial} processes of {share} "
+            f"each do not fit, {capacity}; {fits}"
         )
-    return Seats(slots=slots, actors=per_trial if wishes.transport == "ray" else 0)
+    actors = per_trial if wishes.transport == "ray" else 0
+    return Seats(slots=slots, actors=actors, share=share, machines=len(capacity.machines))
 
 
-def _actors(wishes: SeatWishes, cores: int) -> int:
-    """Return how many cores a trial takes."""
+def _processes(wishes: SeatWishes, share: Share, capacity: Capacity) -> int:
+    """Return how many processes of a trial compute."""
     if wishes.transport == "inprocess":
         if wishes.actors is not None:
             raise ConfigError(
@@ -80,9 +176,36 @@ def _actors(wishes: SeatWishes, cores: int) -> int:
             )
         return 1
     actors = 1 if wishes.actors is None else wishes.actors
-    if not 1 <= actors <= cores:
+    most = capacity.fits(share)
+    if not 1 <= actors <= most:
         raise ConfigError(
-            f"actors must lie in [1, {cores}], for every node actor of a trial takes one of the "
-            f"{cores} cores of this machine, got {actors}"
+            f"actors must lie in [1, {most}], for every node actor of a trial takes {share} and "
+            f"{capacity}, got {actors}"
         )
     return actors
+
+
+def _no_room(resources: TrialResources, capacity: Capacity) -> str:
+    """Return which field of the study asks for more than any machine has, and what to do."""
+    cores = Share(cpus=resources.cpus)
+    able = [machine for machine in capacity.machines if cores.fits(machine.cpus, 0.0)]
+    if able:
+        name, asked, there = "gpus", resources.gpus, max(machine.gpus for machine in able)
+    else:
+        cpus = max(machine.cpus for machine in capacity.machines)
+        name, asked, there = "cpus", resources.cpus, cpus
+    least = f"lower it to {there:g} or less" if there else "set it to 0"
+    beside = f" with {resources.cpus:g} cores" if able and len(capacity.machines) > 1 else ""
+    return (
+        f"resources.{name} is {asked:g}, but {capacity}, so not one trial fits: {least}{beside}, "
+        "or run where there is more"
+    )
+
+
+def _units(amount: float) -> int:
+    return round(amount / SMALLEST)
+
+
+def _amount(cpus: float, gpus: float) -> str:
+    cores = f"{cpus:g} {'core' if cpus == 1 else 'cores'}"
+    return cores + (f" and {gpus:g} {'GPU' if gpus == 1 else 'GPUs'}" if gpus else "")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from kdtasks.task import KDTask
+from kdtasks.task import Arrays, KDTask
 from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.display import Display
@@ -19,6 +19,7 @@ from sweeps.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
 from sweeps.records import FailureKind, Stop, TrialRecord, TrialState
 from sweeps.resources import Resources, need_of
+from sweeps.students import StudentStore
 from sweeps.utilisation import Utilisation
 from sweeps.verdict import judge
 from sweeps.worker import Assignment
@@ -34,6 +35,7 @@ class SearchSession:
         resources: Scenarios and teachers that are ready.
         proposals: What to run next.
         books: Where results go.
+        students: Where the weights of finished trials go.
         display: Watches.
         utilisation: Keeps account of the slots.
         complete: Complete trials so far.
@@ -46,6 +48,7 @@ class SearchSession:
     resources: Resources
     proposals: Proposals
     books: Books
+    students: StudentStore
     display: Display
     utilisation: Utilisation
     complete: list[TrialRecord] = field(default_factory=list)
@@ -57,6 +60,7 @@ class SearchSession:
     def __post_init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._stopped: dict[int, Stop] = {}
+        self._weights: dict[str, Arrays] = {}
         self._early = EarlyStopping(self.study, self.task, self.books.ledger)
         self._noted_lack = False
         self.utilisation.begin()
@@ -95,6 +99,10 @@ class SearchSession:
             number = self._numbers[trial_id]
             self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
 
+    def received(self, trial_id: str, weights: Arrays) -> None:
+        """Take the student of a trial that has ended; `finished` keeps it or lets it go."""
+        self._weights[trial_id] = weights
+
     def stops(self, trial_id: str, event: Event) -> bool:
         """Return whether a trial is to be stopped after what it said; `finished` closes it."""
         number = self._numbers[trial_id]
@@ -117,12 +125,13 @@ class SearchSession:
             event: Its last event, or that after which it was stopped; None if the process died.
         """
         number = self._numbers.pop(trial_id)
+        weights = self._weights.pop(trial_id, {})
         if stop := self._stopped.pop(number, None):
             self.utilisation.ended(number, math.nan)
             self._stop(number, stop)
             return
         if event is None:
-            reason = "its process died, and died again when tried anew"
+            reason = "its process died, and again whenever it was tried anew"
             event = Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
         metrics = event.result or {}
         self.utilisation.ended(number, metrics.get("trial_wall_s", math.nan))
@@ -133,6 +142,7 @@ class SearchSession:
         if verdict.reason:
             self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
             return
+        self.students.put(number, weights)  # a trial is not complete without its student
         self._early.ended(number, failed=False)
         self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
         self._rank(self.books.trial(number))

@@ -43,16 +43,17 @@ def prepare_teachers(
     begun = {key: books.clock.epoch_ms() for key in wanted}
     found = {key: store.get(key) for key in wanted}
     missing = [key for key, teacher in found.items() if teacher is None]
-    jobs = [_training(key, wanted[key], resources, task_name, store) for key in missing]
+    jobs = [_training(key, wanted[key], resources, task_name) for key in missing]
     display.jobs_planned("teacher", len(jobs))
     failed = []
     for job, event in pool.run(jobs):
         if not event.done:
             display.job_reported("teacher", job.key, event.epoch, event.epochs)
             continue
-        display.job_finished("teacher", job.key, event.reason)
-        if event.reason:
-            failed.append(f"teacher {job.key}: {event.reason}")
+        reason = event.reason or _kept(store, job.key, wanted[job.key], event.result)
+        display.job_finished("teacher", job.key, reason)
+        if reason:
+            failed.append(f"teacher {job.key}: {reason}")
     if failed:
         raise UserError(f"without its teachers the sweep cannot run: {'; '.join(failed)}")
     noted = {job.key for job in books.ledger.jobs()}
@@ -64,15 +65,22 @@ def prepare_teachers(
             books.job(_record(key, need, teacher, (begun[key], books.clock.epoch_ms())))
 
 
-def _training(
-    key: str, need: Need, resources: Resources, task_name: str, store: TeacherStore
-) -> Job:
+def _kept(store: TeacherStore, key: str, need: Need, teacher: TeacherArtifact) -> str:
+    """Put a teacher into the cache; return why it cannot be, empty if it is."""
+    try:
+        store.put(key, dict(need.params), teacher)
+    except OSError as error:
+        return f"{store.path} cannot be written to: {error.strerror}"
+    return ""
+
+
+def _training(key: str, need: Need, resources: Resources, task_name: str) -> Job:
     scenario = resources.scenarios[need.scenario]
     return Job(
         kind="teacher",
         key=key,
         function=train_teacher,
-        args=(task_name, dict(need.params), store.path, scenario.train, scenario.val),
+        args=(task_name, dict(need.params), scenario.train, scenario.val),
     )
 
 

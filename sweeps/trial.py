@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import ray
@@ -15,7 +14,8 @@ from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task
 from sweeps.records import FailureKind
-from sweeps.worker import Assignment, train_student
+from sweeps.seats import Seats
+from sweeps.worker import Assignment, Trained, train_student
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 
@@ -33,17 +33,15 @@ class Shared:
 
     Attributes:
         task: Name of the task.
-        weights: Folder for the students' weights.
         splits: References to training and validation split, by the scenario's fingerprint.
         teachers: References to teachers by fingerprint.
-        actors: Node actors of a trial; 0 if its nodes are in its own process.
+        seats: Node actors of a trial and what each takes.
     """
 
     task: str
-    weights: Path
     splits: Mapping[str, tuple[Ref, Ref]]
     teachers: Mapping[str, Ref]
-    actors: int
+    seats: Seats
 
 
 class StudentTrial(Trainable):
@@ -66,7 +64,7 @@ class StudentTrial(Trainable):
         """
         assert shared is not None
         self._shared = shared
-        self._actors = NodeActors(shared.task, shared.actors)
+        self._actors = NodeActors(shared.task, shared.seats.actors, shared.seats.share)
         self._actors.start()  # they come up while this process imports the task
         self._task = open_task(shared.task)
         self._actors.warm_up()
@@ -89,20 +87,19 @@ class StudentTrial(Trainable):
     def _begin(self, assignment: Assignment) -> None:
         self._events = events(self._train(assignment))
 
-    def _train(self, assignment: Assignment) -> Training[dict[str, float]]:
+    def _train(self, assignment: Assignment) -> Training[Trained]:
         """Try an assignment, and try it anew on fresh actors if one of them dies."""
-        path = self._shared.weights / f"trial-{assignment.number}.safetensors"
         deploy = partial(self._deploy, assignment)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                metrics, _ = yield from train_student(self._task, assignment.config, deploy, path)
+                trained = yield from train_student(self._task, assignment.config, deploy)
             except ActorLostError as error:
                 if attempt == ATTEMPTS:
                     reason = f"{error}, and again when the trial was tried anew"
                     cause = str(error.__cause__ or "")
                     raise WorkFailedError(reason, cause, FailureKind.NODE_LOST) from error
             else:
-                return metrics
+                return trained
         raise AssertionError("the last attempt returns or raises")
 
     def _deploy(self, assignment: Assignment) -> Transport:
@@ -110,7 +107,7 @@ class StudentTrial(Trainable):
         data, teacher = self._shared.splits[assignment.scenario], None
         if assignment.teacher is not None:
             teacher = self._shared.teachers[assignment.teacher]
-        if self._shared.actors:
+        if self._shared.seats.actors:
             return self._actors.deploy(assignment.config, data, teacher)
         read = (ray.get(data[0]), ray.get(data[1]))
         taught = None if teacher is None else ray.get(teacher)

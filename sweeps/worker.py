@@ -4,20 +4,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from kdtasks.config import Params
 from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, TeacherArtifact, prefixed
 from sweeps.events import Training
-from sweeps.folder import atomic_file
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task
-from sweeps.teacher_store import TeacherStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +31,17 @@ class Assignment:
     teacher: str | None
 
 
-def _save_weights(weights: Arrays, path: Path) -> None:
-    with atomic_file(path) as partial:
-        # safetensors writes the memory as it lies, so a transposed view would be scrambled
-        save_file({name: np.asarray(array, order="C") for name, array in weights.items()}, partial)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a trial comes to.
+
+    Attributes:
+        metrics: Its numbers.
+        weights: Its student, or those of a network.
+    """
+
+    metrics: dict[str, float]
+    weights: Arrays
 
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -48,15 +49,14 @@ def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def train_student(
-    task: KDTask, params: Params, deploy: Callable[[], Transport], weights_path: Path | None
-) -> Training[tuple[dict[str, float], Arrays]]:
-    """Train a student, or those of a network; returns its metrics and its weights.
+    task: KDTask, params: Params, deploy: Callable[[], Transport]
+) -> Training[Trained]:
+    """Train a student, or those of a network; nothing is written.
 
     Args:
         task: The task.
         params: The completed parameters.
         deploy: Makes the nodes and returns what reaches them.
-        weights_path: A safetensors file for the weights; None to write none.
 
     Returns:
         The metrics, with wall time ``trial_wall_s`` and processor time of all nodes ``trial_cpu_s``
@@ -65,29 +65,21 @@ def train_student(
     wall_s = time.perf_counter()
     transport = deploy()
     outcome = yield from conduct(task, params, transport)
-    if weights_path is not None:
-        _save_weights(outcome.weights, weights_path)
     metrics = {**task.cost(params), **outcome.metrics}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
     metrics["trial_cpu_s"] = transport.cpu_s
-    return _floats(metrics), outcome.weights
+    return Trained(metrics=_floats(metrics), weights=outcome.weights)
 
 
 def train_teacher(
-    task_name: str, params: Params, cache: Path, train: Arrays, val: Arrays
-) -> Training[None]:
-    """Train the teacher of ``params`` and keep it in the cache."""
+    task_name: str, params: Params, train: Arrays, val: Arrays
+) -> Training[TeacherArtifact]:
+    """Train the teacher of ``params``."""
     task = open_task(task_name)
-    key = task.teacher_fingerprint(params)
-    assert key is not None
     wall_s = time.perf_counter()
     artifact = yield from task.train_teacher(params, train, val)
     metrics = {**_floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
-    TeacherStore(cache).put(
-        key,
-        params,
-        TeacherArtifact(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs),
-    )
+    return TeacherArtifact(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs)
 
 
 def confirm_by_training(
@@ -101,17 +93,18 @@ def confirm_by_training(
     """Train a student anew, or those of a network; returns metrics with those of the test split."""
     task = open_task(task_name)
     deploy = partial(in_process, task_name, params, (train, val), teacher)
-    metrics, weights = yield from train_student(task, params, deploy, None)
-    return {**metrics, **_floats(prefixed("test", task.evaluate(params, weights, test)))}
+    student = yield from train_student(task, params, deploy)
+    tested = task.evaluate(params, student.weights, test)
+    return {**student.metrics, **_floats(prefixed("test", tested))}
 
 
 def confirm_by_weights(
-    task_name: str, params: Params, weights_path: Path, test: Arrays
+    task_name: str, params: Params, test: Arrays, weights: Arrays
 ) -> Training[dict[str, float]]:
     """Return the metrics of a trial's own student on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = open_task(task_name)
-    return _floats(prefixed("test", task.evaluate(params, load_file(weights_path), test)))
+    return _floats(prefixed("test", task.evaluate(params, weights, test)))
 
 
 def assess_teacher(

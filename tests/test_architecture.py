@@ -32,7 +32,9 @@ DOORS = {
         "sweeps.schedule",
         "sweeps.tracking",
         "sweeps.phases",
+        "sweeps.ray_cluster",
         "sweeps.ray_pool",
+        "sweeps.ray_probe",
         "sweeps.nodes.ray_actors",
     ),
     "optuna": (

@@ -19,6 +19,7 @@ from kdtasks.task import Report
 from sweeps.events import Event, WorkFailedError
 from sweeps.nodes.host import NodeHost
 from sweeps.nodes.transport import HostMethod, Reports, Transport
+from sweeps.seats import ONE_CORE, Share
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 
@@ -44,27 +45,22 @@ class ActorLostError(Exception):
     """A node actor has died, or says nothing any more; its trial may be tried anew."""
 
 
-def bundles(actors: int) -> list[dict[str, float]]:
-    """Return what a trial with so many node actors takes: one core each, and none to conduct.
-
-    Without actors the trial's own process does the work. Every topology takes the same, because
-    Tune uses a process again only for trials that take the same.
-    """
-    return [{}, *({"CPU": 1.0} for _ in range(actors))] if actors else [{"CPU": 1.0}]
-
-
 class NodeActors:
     """The node actors of one trial process, in the bundles of its placement group.
 
     Args:
         task: Name of the task.
         count: Number of actors.
+        share: What each takes.
         silence_s: A node actor that says nothing for so long counts as dead [s].
     """
 
-    def __init__(self, task: str, count: int, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, task: str, count: int, share: Share = ONE_CORE, silence_s: float = SILENCE_S
+    ) -> None:
         self._task = task
         self._count = count
+        self._share = share
         self._actors: list[Actor] = []
         self.silence_s = silence_s
 
@@ -80,7 +76,9 @@ class NodeActors:
                 if group is None
                 else PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
             )
-            options = RemoteHost.options(num_cpus=1, scheduling_strategy=place)
+            options = RemoteHost.options(
+                num_cpus=self._share.cpus, num_gpus=self._share.gpus, scheduling_strategy=place
+            )
             self._actors.append(options.remote(self._task))
 
     def warm_up(self) -> None:

@@ -1,7 +1,7 @@
 """The engine's surroundings without Ray and MLflow: one process, one trial after another."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +24,12 @@ from sweeps.proposals import Proposals
 from sweeps.resources import Resources, load_data, share_data
 from sweeps.search import make_sampler
 from sweeps.session import SearchSession
+from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
 from sweeps.tracking import Tracker, TrackingError
 from sweeps.utilisation import Utilisation
-from sweeps.worker import Assignment, train_student
+from sweeps.worker import Assignment, Trained, train_student
 
 
 class MemoryTracker(Tracker):
@@ -85,8 +86,16 @@ class LocalPool:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
         for job in jobs:
-            for event in events(job.function(*job.args)):
+            for event in events(job.function(*job.args, *job.load())):
                 yield job, event
+
+
+def taken(session: SearchSession, name: str, event: Event) -> Event:
+    """Hand over the weights that an event carries, as the driver does; return the event without."""
+    if not isinstance(event.result, Trained):
+        return event
+    session.received(name, event.result.weights)
+    return replace(event, result=event.result.metrics)
 
 
 @dataclass
@@ -132,6 +141,7 @@ class Engine:
             resources=self.resources,
             proposals=Proposals(self.study, self.task, self.ledger, self.clock),
             books=self.books,
+            students=StudentStore(self.folder.weights),
             display=self.display,
             utilisation=Utilisation(1, self.clock),
         )
@@ -141,15 +151,9 @@ class Engine:
         teacher: TeacherArtifact | None = None
         if assignment.teacher is not None:
             teacher = self.resources.teachers[assignment.teacher]
-        path = self.folder.weights / f"trial-{assignment.number}.safetensors"
         data, config = (scenario.train, scenario.val), assignment.config
         deploy = partial(in_process, self.study.task, config, data, teacher)
-
-        def work():  # type: ignore[no-untyped-def]
-            metrics, _ = yield from train_student(ToyTask(), config, deploy, path)
-            return metrics
-
-        return events(work())
+        return events(train_student(ToyTask(), config, deploy))
 
     def search(self) -> SearchSession:
         session = self.session()
@@ -159,7 +163,8 @@ class Engine:
             if assignment is None:
                 return session
             session.started(name)
-            for event in self.train(assignment):
+            for said in self.train(assignment):
+                event = taken(session, name, said)
                 stops = not event.done and session.stops(name, event)
                 session.reported(name, event)
                 if event.done or stops:
@@ -172,7 +177,7 @@ class Engine:
             study=self.study,
             task=self.task,
             resources=self.resources,
-            folder=self.folder,
+            students=StudentStore(self.folder.weights),
             pool=self.pool,
             books=self.books,
             display=self.display,

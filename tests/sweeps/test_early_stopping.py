@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import Engine
+from in_process import Engine, taken
 from toy_study import toy_study
 from toy_task import ToyTask
 
@@ -180,7 +180,7 @@ def test_a_trial_that_began_anew_has_each_rung_once(tmp_path: Path) -> None:
     events = list(engine.train(assignment))
     for event in [*events[:5], *events]:  # it died after five epochs
         assert event.done or not session.stops("a", event)
-    session.finished("a", events[-1])
+    session.finished("a", taken(session, "a", events[-1]))
     assert [entry.rung for entry in engine.ledger.trial(0).rungs] == [0.125, 0.25, 0.5]
 
 

@@ -1,39 +1,93 @@
-"""Cores are shared out before anything starts; what cannot fit is refused with what to lower."""
+"""The machines are shared out before anything starts; what cannot fit is refused in words."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.errors import ConfigError
-from sweeps.seats import Seats, SeatWishes, share_cores
+from search_spaces.resources import TrialResources
+from sweeps.seats import Capacity, Machine, Seats, SeatWishes, Share, share_out
+
+ONE = TrialResources()
+
+
+def machines(*cpus, gpus=0):
+    return Capacity(machines=tuple(Machine(cpus=count, gpus=gpus) for count in cpus))
+
+
+def packed(share, capacity):
+    """How many processes fit, found by placing one after the other, in ten-thousandths."""
+    left = [[round(1e4 * machine.cpus), round(1e4 * machine.gpus)] for machine in capacity.machines]
+    takes = [round(1e4 * share.cpus), round(1e4 * share.gpus)]
+    count = 0
+    for machine in left:
+        while all(has >= wants for has, wants in zip(machine, takes, strict=True)):
+            machine[0] -= takes[0]
+            machine[1] -= takes[1]
+            count += 1
+    return count
+
+
+SHARES = st.integers(1, 4).map(float) | st.integers(500, 9999).map(lambda units: units / 1e4)
 
 
 @given(
     slots=st.none() | st.integers(-1, 12),
     actors=st.none() | st.integers(-1, 12),
     transport=st.sampled_from(["ray", "inprocess"]),
-    cores=st.integers(1, 8),
+    asked=st.just("max") | st.integers(1, 12),
+    cpus=SHARES,
+    gpus=st.just(0.0) | SHARES,
+    there=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2)), min_size=1, max_size=3),
 )
-def test_what_is_shared_out_fits_and_what_is_refused_does_not(slots, actors, transport, cores):
+def test_what_is_shared_out_fits_and_what_is_refused_does_not(  # noqa: PLR0913 - one per wish
+    slots, actors, transport, asked, cpus, gpus, there
+):
     wishes = SeatWishes(slots=slots, transport=transport, actors=actors)
+    resources = TrialResources(cpus=cpus, gpus=gpus, slots=asked)
+    capacity = Capacity(machines=tuple(Machine(cpus=c, gpus=g) for c, g in there))
+    most = packed(Share(cpus=cpus, gpus=gpus), capacity)
     lone = transport == "inprocess" and actors is not None
-    wanted = (1 if slots is None else slots) * (1 if actors is None else actors)
-    positive = min(1 if slots is None else slots, 1 if actors is None else actors) >= 1
+    wanted = asked if slots is None else slots
+    least = 1 if wanted == "max" else wanted
+    needed = least * (1 if actors is None else actors)
+    positive = min(least, 1 if actors is None else actors) >= 1
     try:
-        seats = share_cores(wishes, cores)
+        seats = share_out(wishes, resources, capacity)
     except ConfigError:
-        assert lone or not positive or wanted > cores
+        assert lone or not positive or needed > most
     else:
         assert not lone
-        assert 1 <= seats.cores <= cores
-        assert seats.slots == slots or slots is None
+        assert 1 <= seats.processes <= most
+        assert seats.slots == wanted or wanted == "max"
         assert seats.actors == (0 if transport == "inprocess" else actors or 1)
+        if wanted == "max":
+            assert seats.processes + max(1, seats.actors) > most
+        booked = [sum(bundle.get(name, 0.0) for bundle in seats.bundles) for name in ("CPU", "GPU")]
+        per_trial = max(1, seats.actors)
+        assert booked == pytest.approx([per_trial * cpus, per_trial * gpus])
 
 
 def test_by_default_every_core_has_a_trial_with_one_actor():
-    assert share_cores(SeatWishes(), 4) == Seats(slots=4, actors=1)
-    assert share_cores(SeatWishes(actors=2), 5) == Seats(slots=2, actors=2)
-    assert share_cores(SeatWishes(transport="inprocess"), 3) == Seats(slots=3, actors=0)
+    assert share_out(SeatWishes(), ONE, machines(4)) == Seats(slots=4, actors=1)
+    assert share_out(SeatWishes(actors=2), ONE, machines(5)) == Seats(slots=2, actors=2)
+    lone = share_out(SeatWishes(transport="inprocess"), ONE, machines(3))
+    assert lone == Seats(slots=3, actors=0)
+    assert lone.bundles == [{"CPU": 1.0}]
+
+
+def test_fractions_share_a_core_exactly():
+    """Ten shares of 0.1 fit into a core, though their sum in floating point is not 1."""
+    tenth = TrialResources(cpus=0.1, gpus=0.3)
+    seats = share_out(SeatWishes(), tenth, machines(1, gpus=4))
+    assert seats.slots == 10
+    assert seats.bundles == [{}, {"CPU": 0.1, "GPU": 0.3}]
+
+
+def test_a_process_does_not_span_machines_but_a_trial_may():
+    two = TrialResources(cpus=2)
+    assert share_out(SeatWishes(), two, machines(3, 3, 1)).slots == 2
+    assert share_out(SeatWishes(actors=2), two, machines(3, 3, 1)).slots == 1
 
 
 @pytest.mark.parametrize(
@@ -42,12 +96,37 @@ def test_by_default_every_core_has_a_trial_with_one_actor():
         (SeatWishes(actors=5), r"actors must lie in \[1, 4\].*got 5"),
         (SeatWishes(actors=0), r"actors must lie in \[1, 4\].*got 0"),
         (SeatWishes(slots=0), "slots must be 1 or more, got 0"),
-        (SeatWishes(slots=5), "need 5 cores, this machine has 4; lower slots to 4$"),
-        (SeatWishes(slots=3, actors=2), "need 6 cores.*lower slots to 2 or actors to 1"),
-        (SeatWishes(slots=8, actors=4), "need 32 cores.*lower slots to 1$"),
+        (SeatWishes(slots=5), "slots is 5.*this machine has 4 cores; lower slots to 4$"),
+        (SeatWishes(slots=3, actors=2), "slots is 3.*lower slots to 2 or actors to 1"),
+        (SeatWishes(slots=8, actors=4), "slots is 8.*lower slots to 1$"),
         (SeatWishes(transport="inprocess", actors=1), "leave actors out"),
     ],
 )
 def test_what_cannot_fit_is_refused_and_named(wishes, words):
     with pytest.raises(ConfigError, match=words):
-        share_cores(wishes, 4)
+        share_out(wishes, ONE, machines(4))
+
+
+@pytest.mark.parametrize(
+    ("resources", "capacity", "words"),
+    [
+        (
+            {"cpus": 8},
+            machines(4),
+            r"resources\.cpus is 8, but this machine has 4 cores.*4 or less",
+        ),
+        ({"gpus": 1}, machines(4), r"resources\.gpus is 1, .* has 4 cores, so .*: set it to 0"),
+        ({"gpus": 2}, machines(4, gpus=1), r"gpus is 2, .* has 4 cores and 1 GPU, .* to 1 or less"),
+        ({"cpus": 3}, machines(2, 2), r"has 2 machines of 2 cores, .*lower it to 2 or less"),
+        ({"slots": 5}, machines(4), r"resources\.slots is 5: .*lower resources\.slots to 4$"),
+        (
+            {"cpus": 4, "gpus": 1},
+            Capacity(machines=(Machine(cpus=8), Machine(cpus=2, gpus=1)), place="the cluster"),
+            r"gpus is 1, but the cluster has 2 machines of 8 cores or 2 cores and 1 GPU.*set it to "
+            "0 with 4 cores",
+        ),
+    ],
+)
+def test_a_trial_that_fits_on_no_machine_is_refused_with_what_there_is(resources, capacity, words):
+    with pytest.raises(ConfigError, match=words):
+        share_out(SeatWishes(), TrialResources(**resources), capacity)

@@ -191,12 +191,6 @@ def test_without_its_teacher_a_sweep_does_not_start(
 def test_trials_cannot_reach_the_test_split(engine: Engine) -> None:
     from sweeps.trial import Shared
 
-    assert set(Shared.__dataclass_fields__) == {
-        "task",
-        "weights",
-        "splits",
-        "teachers",
-        "actors",
-    }
+    assert set(Shared.__dataclass_fields__) == {"task", "splits", "teachers", "seats"}
     scenario = next(iter(engine.resources.scenarios.values()))
     assert (len(scenario.train["noise"]), len(scenario.val["noise"])) == (64, 8)

@@ -16,7 +16,7 @@ from sweeps.events import Training, events
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.transport import in_process
-from sweeps.ray_pool import local_ray
+from sweeps.ray_cluster import local_ray
 from sweeps.worker import confirm_by_training
 
 # Starting Ray takes most of the time, and more on a busy machine.

@@ -11,7 +11,7 @@ from kdtasks.task import Outcome
 from sweeps.events import Training
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import NodeActors
-from sweeps.ray_pool import local_ray
+from sweeps.ray_cluster import local_ray
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,0 +1,218 @@
+"""The Ray that a sweep runs on: one of our own on this machine, or a cluster that is joined."""
+
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import ray
+
+from kdtasks.errors import UserError
+from search_spaces.study import Study
+from sweeps.environment import (
+    WORKER_SETTINGS,
+    engine_environment,
+    modules_to_send,
+    usable_cores,
+    usable_gpus,
+)
+from sweeps.seats import Capacity, Machine, Seats, share_out
+from sweeps.settings import SweepSettings
+
+PATIENCE_S = 25.0
+"""How long a cluster may take to answer."""
+KNOCK_S = 5.0
+"""How long its machine may take to accept a connection."""
+
+LOCAL = "local"
+"""The address that stands for this machine alone, whatever was asked for earlier."""
+
+Starting = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """Where a sweep runs.
+
+    Attributes:
+        seats: Who gets how much there.
+        address: The cluster; None for this machine.
+        modules: What machines of a cluster are sent.
+    """
+
+    seats: Seats
+    address: str | None
+    modules: tuple[Path, ...] = ()
+
+    def ray(self, starting: Starting) -> AbstractContextManager[None]:
+        """Have Ray inside.
+
+        Args:
+            starting: Entered while processes are started on this machine that must not outlive us.
+        """
+        if self.address is not None:
+            return joined_ray(self.address, self.modules)
+        share, processes = self.seats.share, self.seats.processes
+        return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
+
+
+def find_site(study: Study, settings: SweepSettings) -> Site:
+    """Return where a sweep runs, after looking at what there is.
+
+    Args:
+        study: What is to run.
+        settings: How it was started.
+
+    Raises:
+        UserError: If not even one trial fits there, or a cluster does not answer.
+    """
+    address = settings.seats.address
+    if address in (None, LOCAL):
+        gpus = usable_gpus() if study.resources.gpus else 0
+        here = Capacity(machines=(Machine(cpus=usable_cores(), gpus=gpus),))
+        return Site(seats=share_out(settings.seats, study.resources, here), address=None)
+    return Site(
+        seats=share_out(settings.seats, study.resources, cluster_capacity(address)),
+        address=address,
+        modules=tuple(modules_to_send(study.task, settings.task_path)),
+    )
+
+
+@contextmanager
+def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> Iterator[None]:
+    """Run a Ray of our own inside, on loopback.
+
+    Args:
+        cores: What Ray is to have.
+        gpus: Likewise.
+        starting: Entered while its processes are started.
+
+    An address is always given: without one Ray would join any cluster that it finds. Its token
+    authentication stays as it is by default: on.
+    """
+    _hush()
+    with engine_environment():
+        try:
+            with starting():
+                ray.init(
+                    address=LOCAL,
+                    num_cpus=cores,
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
+    """Be a driver of a running cluster inside; the cluster stays, our processes in it end.
+
+    Args:
+        address: The cluster.
+        modules: Packages and modules that its machines are sent; everything else that workers
+            import must be installed there.
+
+    Workers of a cluster inherit nothing from this process, so they are told what to set.
+
+    Raises:
+        UserError: If the cluster refuses.
+    """
+    _hush()
+    with engine_environment():
+        try:
+            try:
+                ray.init(
+                    address=address,
+                    runtime_env={
+                        "env_vars": WORKER_SETTINGS,
+                        "py_modules": [str(module) for module in modules],
+                    },
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise _refused(address, str(error)) from error
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _hush() -> None:
+    # Tune misses the files of loggers that we switched off, and prints what we record anyway.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
+def cluster_capacity(address: str) -> Capacity:
+    """Return what a cluster has at this moment.
+
+    Args:
+        address: The cluster: ``host:port``, or ``auto`` for that of which this machine is a part.
+
+    Raises:
+        UserError: If it does not answer within half a minute, or the address is of another kind.
+    """
+    _knock(address)
+    try:
+        with engine_environment():
+            asked = subprocess.run(  # noqa: S603 - our own module; the address is one argument
+                [sys.executable, "-m", "sweeps.ray_probe", address],
+                capture_output=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+        found = json.loads(asked.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise _refused(address, f"no Ray answers there within {PATIENCE_S:.0f} s") from error
+    except ValueError as error:
+        raise _refused(address, "Ray gave up asking there") from error
+    if "error" in found:
+        raise _refused(address, found["error"])
+    machines = tuple(Machine(cpus=cpus, gpus=gpus) for cpus, gpus in found["machines"] if cpus)
+    if not machines:
+        raise _refused(address, "none of its machines has a core to give")
+    return Capacity(machines=machines, place="the cluster")
+
+
+def _knock(address: str) -> None:
+    """Refuse what cannot be the address of a cluster, and one where nobody listens, at once."""
+    if address == "auto":
+        return
+    if "://" in address:
+        raise UserError(
+            f"--address {address}: a sweep is driven from a machine of the cluster itself, which "
+            "it names as host:port, or auto; run kdsweep there, by ray job submit for instance"
+        )
+    parts = urlsplit(f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port:
+        raise UserError(
+            f"--address {address} is no address of a Ray cluster; give host:port, auto for the "
+            "cluster of which this machine is a part, or local"
+        )
+    try:
+        socket.create_connection((host, port), timeout=KNOCK_S).close()
+    except OSError as error:
+        raise _refused(address, error.strerror or str(error)) from error
+
+
+def _refused(address: str, why: str) -> UserError:
+    words = " ".join(why.split()).rstrip(".")
+    return UserError(
+        f"--address {address}: the Ray cluster cannot be joined: {words}; see that it runs, that "
+        "this machine is a part of it and has its token (ray status tells), or give --address "
+        "local to run here"
+    )

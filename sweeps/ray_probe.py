@@ -1,0 +1,33 @@
+"""Ask a Ray cluster what machines it has, in a process of its own: ``ray_probe ADDRESS``.
+
+Where nobody answers, Ray tries for two minutes and then ends the process that asked; a process of
+its own can be given up earlier, and may end.
+"""
+
+import contextlib
+import json
+import logging
+import sys
+from typing import Any
+
+import ray
+
+from sweeps.events import one_line
+
+
+def main() -> None:
+    """Print the machines as JSON, or why they cannot be had."""
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+            alive = [node["Resources"] for node in nodes if node["Alive"]]
+            machines = [[node.get("CPU", 0.0), node.get("GPU", 0.0)] for node in alive]
+            found: dict[str, Any] = {"machines": machines}
+        except Exception as error:  # noqa: BLE001 - whatever Ray says is for the user
+            found = {"error": one_line(error)}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

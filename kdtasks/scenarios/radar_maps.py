@@ -43,8 +43,10 @@ def range_doppler(cube_MNC: NDArray[Any]) -> NDArray[np.complex64]:
     """Return what moves, per antenna, range and Doppler bin, shape [M, N, C]; Doppler 0 at C/2."""
     range_MNC = scipy.fft.fft(cube_MNC.astype(np.complex64, copy=False), axis=1)
     range_MNC -= range_MNC.mean(axis=2, keepdims=True)
-    shifted = scipy.fft.fftshift(scipy.fft.fft(range_MNC, axis=2, overwrite_x=True), axes=2)
-    return np.asarray(shifted, np.complex64)
+    doppler_MNC = scipy.fft.fft(range_MNC, axis=2, overwrite_x=True)
+    # The sum over chirps without their mean: zero, but for rounding that strong walls make large.
+    doppler_MNC[..., 0] = 0.0
+    return np.asarray(scipy.fft.fftshift(doppler_MNC, axes=2), np.complex64)
 
 
 def radar_maps(cube_MNC: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -92,5 +94,5 @@ def stacked_maps(cube_MNC: NDArray[Any]) -> NDArray[np.float16]:
     """
     shape = (NUM_ANTENNAS, NUM_SAMPLES, NUM_CHIRPS)
     if cube_MNC.shape != shape:
-        raise DataError(f"radar cube of shape {cube_MNC.shape}: networks need maps of {shape}")
+        raise DataError(f"radar cube of shape {cube_MNC.shape}: networks need one of {shape}")
     return np.stack(radar_maps(cube_MNC)).astype(np.float16)

@@ -39,6 +39,9 @@ KINDS = {
 LEAST_SPEED = 0.7
 """Share of its speed at the base station that no vehicle falls below within the sector."""
 
+TRIES = 5
+"""How often a vehicle is drawn that comes too close to others, before it is left out."""
+
 Mix = tuple[tuple[str, float], ...]
 """Kinds of vehicles, see `KINDS`, with their shares."""
 
@@ -71,7 +74,7 @@ class StreetConfig:
         traffic_mix: Kinds of the other vehicles.
         traffic_albedo: Darkest and brightest other vehicle in [0, 1].
         traffic_window_s: Others pass the base station within this time of the target [s].
-        min_gap_m: Least distance between bumpers in a lane [m]; who comes closer does not come.
+        min_gap_m: Least distance between bumpers in a lane [m].
         antenna_above_roof_m: Height of the target's antenna above its roof [m].
         night_share: Share of passages at night.
         rain_share: Share of passages in rain or fog; the others are by day.
@@ -307,19 +310,22 @@ def _vehicle(street: StreetConfig, rng: np.random.Generator, mix: Mix, window_s:
 def _traffic(
     street: StreetConfig, rng: np.random.Generator, lanes: list[Lane], target: Vehicle
 ) -> list[Vehicle]:
-    """Draw the other vehicles; who would come too close to one of its lane is left out."""
+    """Draw the other vehicles; who would come too close to another of its lane is drawn anew."""
     kept = [target]
     for _ in range(min(int(rng.poisson(street.traffic)), street.max_traffic)):
-        new = _vehicle(street, rng, street.traffic_mix, street.traffic_window_s)
-        least_speed = LEAST_SPEED * abs(lanes[new.lane].speed_m_s)
-        if all(
-            old.lane != new.lane
-            or least_speed * abs(old.time_s - new.time_s)
-            > 0.5 * (old.size_D[0] + new.size_D[0]) + street.min_gap_m
-            for old in kept
-        ):
-            kept.append(new)
+        for _ in range(TRIES):
+            new = _vehicle(street, rng, street.traffic_mix, street.traffic_window_s)
+            if all(_apart(street, lanes[new.lane], new, old) for old in kept):
+                kept.append(new)
+                break
     return kept[1:]
+
+
+def _apart(street: StreetConfig, lane: Lane, new: Vehicle, old: Vehicle) -> bool:
+    """Return whether a vehicle never touches another: all of a lane move alike."""
+    gap_m = LEAST_SPEED * abs(lane.speed_m_s) * abs(old.time_s - new.time_s)
+    bumpers_m = 0.5 * float(old.size_D[0] + new.size_D[0])
+    return old.lane != new.lane or gap_m > bumpers_m + street.min_gap_m
 
 
 def _frames(street: StreetConfig, lane: Lane, target: Vehicle, phase: float) -> Float:

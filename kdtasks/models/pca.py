@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 Float = NDArray[np.float32]
 
@@ -18,6 +17,9 @@ def pca_reconstruction(train: Float, code_length: int, *targets: Float) -> list[
     Returns:
         Reconstructions, one per target, of the same shape.
     """
+    # It takes a second to import, and every process that trains imports this module.
+    from sklearn.decomposition import PCA
+
     flat_NK = train.reshape(len(train), -1)
     # Exact, and fast where there are more samples than entries. N samples span no more than N.
     code = PCA(n_components=min(code_length, *flat_NK.shape), svd_solver="covariance_eigh")

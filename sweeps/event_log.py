@@ -19,6 +19,7 @@ from sweeps.clock import Clock
 from sweeps.display import Display, FrontRow, Phase
 from sweeps.events import one_line
 from sweeps.records import FailureKind, JobKind
+from sweeps.utilisation import Utilisation
 
 SCHEMA: Mapping[str, Mapping[str, str]] = {
     "opened": {
@@ -64,6 +65,9 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
     "closed": {
         "outcome": "finished, interrupted or failed; a driver that was killed writes none",
         "why": "why the search ended, or what went wrong",
+        "utilisation": "share of the slots' time that trials kept busy once all slots were warm; "
+        "null if unknown",
+        "utilisation_whole": "the same of the whole search",
     },
 }
 """Fields of every event, beside ``time`` (UTC, ISO 8601, milliseconds) and ``event``."""
@@ -179,10 +183,22 @@ class EventLog:
         }
         self._write("opened", facts)
 
-    def closed(self, outcome: Outcome, why: str) -> None:
-        """The driver ends; only the first word counts, and none if it never began."""
+    def closed(self, outcome: Outcome, why: str, utilisation: Utilisation | None = None) -> None:
+        """The driver ends; only the first word counts, and none if it never began.
+
+        Args:
+            outcome: How.
+            why: And why.
+            utilisation: How busy the slots were; None if that is not known.
+        """
         if self._open:
-            self._write("closed", {"outcome": outcome, "why": _text(why)})
+            facts = {
+                "outcome": outcome,
+                "why": _text(why),
+                "utilisation": _number(utilisation.share() if utilisation else None),
+                "utilisation_whole": _number(utilisation.whole() if utilisation else None),
+            }
+            self._write("closed", facts)
         self._open = False
 
     def phase(self, name: Phase) -> None:

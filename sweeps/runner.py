@@ -12,7 +12,7 @@ from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
 from sweeps.display import Display
 from sweeps.environment import describe_environment
-from sweeps.event_log import EventLog
+from sweeps.event_log import EventLog, Outcome
 from sweeps.fan_out import FanOut
 from sweeps.fetching import check_unknown, fetch_missing, kept
 from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
@@ -170,8 +170,10 @@ def _drive(
         log.opened(folder.name, socket.gethostname(), counts(trials))
         if order.rows:
             watching.front(order.rows, order.hypervolume)
-        summary = _run(_open(folder, left, plan, lease, watching, interrupts))
-        log.closed("interrupted" if summary.interrupted else "finished", summary.ended)
+        run = _open(folder, left, plan, lease, watching, interrupts)
+        summary = _run(run)
+        outcome: Outcome = "interrupted" if summary.interrupted else "finished"
+        log.closed(outcome, summary.ended, run.utilisation)
     return summary
 
 

@@ -87,7 +87,8 @@ class SweepStatus:
         elapsed_s: How long drivers have worked on it.
         left_s: How long the phase will still take; None if that cannot be told.
         utilisation: Share of the slots' time that trials kept busy once all slots were warm;
-            None if there were too few trials. Of the last driver, as the next.
+            None if there were too few trials. Of the last driver, as the next; while it runs, by
+            the times of the log.
         utilisation_whole: The same of the whole search.
         front: Trials on the front.
         hypervolume: Of the front; None before the first trial finished.
@@ -185,8 +186,9 @@ def _status(folder: Path, story: Story, driver: Driver | None, now_s: float) -> 
         slots=progress.budget[2],
         elapsed_s=story.worked_s + story.clock.now_s - last_s,
         left_s=progress.left_s() if runs else None,
-        utilisation=_known(story.utilisation.share()),
-        utilisation_whole=_known(story.utilisation.whole()),
+        utilisation=story.closed.get("utilisation") or _known(story.utilisation.share()),
+        utilisation_whole=story.closed.get("utilisation_whole")
+        or _known(story.utilisation.whole()),
         front=story.front.get("size", 0),
         hypervolume=story.front.get("hypervolume"),
         best=tuple(_best(story)),

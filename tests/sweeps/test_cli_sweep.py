@@ -88,7 +88,7 @@ def test_verify_lists_every_difference(folder):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["front", "report", "verify"])
+@pytest.mark.parametrize("command", ["status", "front", "report", "verify"])
 def test_reading_loads_neither_torch_nor_ray(command, folder):
     done = call(folder, command, "toy", code=LOADED + CALL)
     assert done.returncode == 0

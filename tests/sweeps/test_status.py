@@ -17,6 +17,7 @@ from sweeps.event_log import EventLog
 from sweeps.lease import LEASE_FILE, LOST_S, read_driver
 from sweeps.records import FailureKind
 from sweeps.status import StatusReader, SweepStatus
+from sweeps.utilisation import Utilisation
 
 START_S = ManualClock().epoch_ms() / 1000
 
@@ -177,6 +178,19 @@ def test_interrupted_trials_have_not_failed(tmp_path):
         log.closed("interrupted", "the user stopped the sweep")
     status = read(folder, clock)
     assert (status.failed, sum(group.count for group in status.failures)) == (2, 2)
+
+
+def test_how_busy_the_slots_were_is_the_drivers_word_once_it_has_ended(tmp_path):
+    folder, clock = tmp_path / "toy", ManualClock()
+    with driver(folder, clock) as log:
+        search(log, clock)
+        account = Utilisation(1, clock)
+        account.begin()
+        account.started(0)
+        clock.now_s += 8.0
+        account.ended(0, 2.0)
+        log.closed("finished", "the budget of trials is spent", account)
+    assert read(folder, clock).utilisation_whole == pytest.approx(0.25)
 
 
 def test_half_a_line_at_the_end_changes_nothing(tmp_path):

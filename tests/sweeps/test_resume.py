@@ -43,7 +43,8 @@ pytestmark = [
 KILLS = 20
 
 
-def test_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+def test_p4_twenty_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+    """Killed after 3 of 16 trials, Tune ran 16 more; three stores kept trials running for ever."""
     result = kill_loop(tmp_path, kills=KILLS, trials=24, seed=4)
     assert sum(result.kills.values()) == KILLS
     assert result.kills["teachers"] >= 1

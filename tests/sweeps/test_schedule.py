@@ -24,6 +24,7 @@ pytestmark = [
 def test_p3_trials_are_stopped_over_several_objectives_and_every_book_says_so(
     tmp_path: Path,
 ) -> None:
+    """Optuna does not prune over several objectives; under Tune half-trained values are results."""
     study = toy_study(
         parameters={"epochs": 8, "epoch_s": 0.05},
         search={"sampler": "tpe"},

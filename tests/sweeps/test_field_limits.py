@@ -1,0 +1,144 @@
+"""P7, P8 and P10: what must fit, what must not grow, and what must come out the same again."""
+
+import gc
+import os
+import tracemalloc
+from functools import partial
+from pathlib import Path
+
+import pytest
+from in_process import Engine
+from toy_study import ManualClock, toy_study
+from toy_task import ToyTask
+
+from kdtasks.errors import ConfigError
+from search_spaces.study import Study
+from sweeps.display import SilentDisplay
+from sweeps.ledger import Ledger
+from sweeps.proposals import Proposals
+from sweeps.records import TrialRecord, TrialState
+from sweeps.runner import SweepSummary, run_study
+from sweeps.search import make_sampler
+from sweeps.seats import SeatWishes
+from sweeps.verify import verify_sweep
+
+MANY = 4096
+
+
+def network_study(**changes: object) -> Study:
+    axes = {"direction": "minimize", "reference": 1e9}
+    points = [
+        {"topology": "decentralized", "num_edges": 32, "method": method}
+        for method in ("kd", "pairs")
+    ]
+    fields = {
+        "task": "toy_network:ToyNetworkTask",
+        "parameters": {},
+        "space": {},
+        "objectives": [
+            {"metric": "val_error", "unit": "", "label": "error", **axes},
+            {"metric": "edge_bytes", "unit": "B", "label": "bytes", **axes},
+        ],
+        "search": {"sampler": "points", "points": points},
+        "budget": {"trials": 2},
+        "confirm": {"select": "none"},
+    }
+    return toy_study(**{**fields, **changes})
+
+
+def run(study: Study, home: Path, seats: SeatWishes) -> SweepSummary:
+    return run_study(
+        study, name="net", home=home, tracking_uri=None, seats=seats, display=SilentDisplay()
+    )
+
+
+@pytest.mark.parametrize(
+    ("seats", "resources", "words"),
+    [
+        (SeatWishes(actors=MANY), {}, f"actors must lie in .* got {MANY}"),
+        (SeatWishes(slots=MANY), {}, "lower slots to"),
+        (SeatWishes(), {"cpus": MANY}, r"resources\.cpus is 4096, but this machine has"),
+        (SeatWishes(), {"gpus": MANY}, r"resources\.gpus is 4096"),
+    ],
+)
+def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
+    seats: SeatWishes, resources: dict[str, float], words: str, tmp_path: Path
+) -> None:
+    """Ray waits without end for resources that no machine has."""
+    with pytest.raises(ConfigError, match=words):
+        run(network_study(resources=resources), tmp_path, seats)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_p7_thirty_two_edges_live_on_one_actor_and_hang_nobody(tmp_path: Path) -> None:
+    """Actors that a trial starts outside its own resources wait for one another for ever."""
+    summary = run(network_study(), tmp_path, SeatWishes(slots=1, actors=1))
+    assert (summary.complete, summary.failed) == (2, 0)
+    for trial in Ledger.open(summary.folder / "journal.log").trials():
+        assert trial.config["num_edges"] == 32
+        assert trial.metrics["edge_bytes"] > 0.0
+    assert verify_sweep(summary.folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_p8_the_driver_s_memory_grows_by_a_few_kilobytes_per_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver of Tune grows with every trial, and swells by megabytes over a few hundred."""
+    monkeypatch.setattr(os, "fsync", lambda _number: None)
+    study = toy_study(search={"sampler": "nsga2"}, budget={"trials": 600})
+    ledger = Ledger.create(tmp_path / "journal.log", study)
+    ledger.use(partial(make_sampler, study))
+    proposals = Proposals(study, ToyTask(), ledger, ManualClock())
+
+    def kilobytes_after(trials: int) -> float:
+        for _ in range(trials):
+            proposal = proposals.next()
+            assert proposal is not None
+            error = float(proposal.config["x"])
+            values = [error, 1000.0 * float(proposal.config["width"])]
+            metrics = {f"m{index}": error + index for index in range(20)}
+            ledger.complete(proposal.number, values, metrics, {})
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0] / 1024
+
+    tracemalloc.start()
+    try:
+        begun, middle, end = (kilobytes_after(count) for count in (100, 100, 100))
+    finally:
+        tracemalloc.stop()
+    first, second = (middle - begun) / 100, (end - middle) / 100
+    assert second < 12.0  # so many kilobytes a trial are 24 MB for 2,000
+    assert second < 1.5 * first  # and it is not more and more
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+def test_p10_the_same_seed_gives_the_same_sweep_and_nothing_is_run_twice(
+    sampler: str, tmp_path: Path
+) -> None:
+    """In 200 trials over a grid of 100, NSGA-II has tried 53 of its cells and TPE 43."""
+
+    def swept(home: str, seed: int) -> list[TrialRecord]:
+        seeds = {"search": seed, "confirm": [101]}
+        study = toy_study(search={"sampler": sampler}, budget={"trials": 14}, seeds=seeds)
+        (tmp_path / home).mkdir()
+        engine = Engine(study, tmp_path / home)
+        engine.teach()
+        engine.search()
+        assert engine.confirm() == 0
+        found = [trial for trial in engine.ledger.trials() if not trial.duplicate]
+        assert all(trial.state is TrialState.COMPLETE for trial in found)
+        return found
+
+    def facts(trials: list[TrialRecord]) -> list[tuple[object, ...]]:
+        numbers = ("val_nmse_db", "ue_flops")
+        return [(dict(t.config), *(t.metrics[name] for name in numbers)) for t in trials]
+
+    first, again, other = swept("first", 0), swept("again", 0), swept("other", 1)
+    assert facts(first) == facts(again)
+    assert facts(first) != facts(other)
+    assert len({tuple(sorted(trial.config.items())) for trial in first}) == 14

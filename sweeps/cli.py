@@ -18,7 +18,7 @@ from analysis.errors import ResultsError
 from kdtasks.errors import UserError
 from search_spaces.errors import StudyError
 from sweeps import cli_results
-from sweeps.cli_options import INTERRUPTED, RUNS, Home, Json, Name, Storage, TrackingUri
+from sweeps.cli_options import INTERRUPTED, RUNS, Address, Home, Json, Name, Storage, TrackingUri
 
 USER_ERROR = 2
 """Exit code when something is the user's to mend."""
@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - one argument per option
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
     slots: Annotated[
-        int | None, typer.Option(help="Trials at once; default: as many as the cores carry.")
+        int | None, typer.Option(help="Trials at once; default: resources.slots of the study.")
     ] = None,
     transport: Annotated[
         Literal["ray", "inprocess"],
@@ -85,8 +85,9 @@ def run(  # noqa: PLR0913 - one argument per option
     ] = "ray",
     actors: Annotated[
         int | None,
-        typer.Option(help="Ray actors per trial, a core each, that share its nodes; default: 1."),
+        typer.Option(help="Ray actors per trial that share its nodes; default: 1."),
     ] = None,
+    address: Address = None,
     storage: Storage = None,
 ) -> None:
     """Run a study, from its data to its report.
@@ -97,7 +98,7 @@ def run(  # noqa: PLR0913 - one argument per option
     from sweeps.cli_run import RunOptions, overrides, run_sweep
     from sweeps.seats import SeatWishes
 
-    seats = SeatWishes(slots=slots, transport=transport, actors=actors)
+    seats = SeatWishes(slots=slots, transport=transport, actors=actors, address=address)
     options = RunOptions(
         name=name, home=home, tracking_uri=tracking_uri, seats=seats, storage=storage
     )
@@ -112,6 +113,7 @@ def resume(
     slots: Annotated[
         int | None, typer.Option(help="Trials at once; default: as when it was started.")
     ] = None,
+    address: Address = None,
     storage: Storage = None,
 ) -> None:
     """Go on with a sweep that was stopped.
@@ -121,7 +123,9 @@ def resume(
     """
     from sweeps.cli_run import ResumeOptions, resume_sweep
 
-    options = ResumeOptions(home=home, tracking_uri=tracking_uri, slots=slots, storage=storage)
+    options = ResumeOptions(
+        home=home, tracking_uri=tracking_uri, slots=slots, address=address, storage=storage
+    )
     raise typer.Exit(resume_sweep(name, options))
 
 

@@ -25,6 +25,15 @@ Storage = Annotated[
         "Credentials come from the environment.",
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        help="Run on the Ray cluster of which this machine is a part: host:port, or auto. "
+        "local stands for this machine alone.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 RUNS = Path("runs")

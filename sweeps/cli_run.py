@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from analysis import layout
 from search_spaces.errors import StudyError
@@ -44,12 +45,14 @@ class ResumeOptions:
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
         slots: Trials at once.
+        address: The Ray cluster to run on.
         storage: Where a copy is kept, and fetched from if the home has none.
     """
 
     home: Path
     tracking_uri: str | None
     slots: int | None
+    address: str | None
     storage: str | None
 
 
@@ -106,9 +109,7 @@ def resume_sweep(name: str, options: ResumeOptions) -> int:
         fetch_missing(options.home, name, options.storage)
     folder = find_sweep(options.home, name)
     make_importable(name)
-    study, seats = _study_of(folder), None
-    if options.slots is not None:
-        seats = replace(read_settings(folder).seats, slots=options.slots)
+    study, seats = _study_of(folder), _seats_of(folder, options)
     line(f"{study.title}\nsweep {name} in {shown_path(folder)} goes on")
     sys.stdout.flush()
 
@@ -125,6 +126,13 @@ def resume_sweep(name: str, options: ResumeOptions) -> int:
         )
 
     return _show(study, name, options, start)
+
+
+def _seats_of(folder: Path, options: ResumeOptions) -> SeatWishes | None:
+    """Return where to go on; None for where the sweep was started."""
+    wishes = {"slots": options.slots, "address": options.address}
+    given: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+    return replace(read_settings(folder).seats, **given) if given else None
 
 
 def _study_of(folder: Path) -> Study:

@@ -190,8 +190,8 @@ def _knock(address: str) -> None:
         return
     if "://" in address:
         raise UserError(
-            f"--address {address}: a sweep is driven from a machine of the cluster itself, which "
-            "it names as host:port, or auto; run kdsweep there, by ray job submit for instance"
+            f"--address (RAY_ADDRESS) {address}: a sweep is driven from a machine of the cluster, "
+            "which it names as host:port or auto; run kdsweep there, by ray job submit for instance"
         )
     parts = urlsplit(f"//{address}")
     try:
@@ -200,8 +200,8 @@ def _knock(address: str) -> None:
         host, port = None, None
     if not host or not port:
         raise UserError(
-            f"--address {address} is no address of a Ray cluster; give host:port, auto for the "
-            "cluster of which this machine is a part, or local"
+            f"--address (RAY_ADDRESS) {address} is no address of a Ray cluster; give host:port, "
+            "auto for the cluster of which this machine is a part, or local"
         )
     try:
         socket.create_connection((host, port), timeout=KNOCK_S).close()
@@ -212,7 +212,7 @@ def _knock(address: str) -> None:
 def _refused(address: str, why: str) -> UserError:
     words = " ".join(why.split()).rstrip(".")
     return UserError(
-        f"--address {address}: the Ray cluster cannot be joined: {words}; see that it runs, that "
-        "this machine is a part of it and has its token (ray status tells), or give --address "
-        "local to run here"
+        f"--address (RAY_ADDRESS) {address}: the Ray cluster cannot be joined: {words}; see that "
+        "it runs and that this machine is a part of it and has its token (ray status tells), or "
+        "give --address local to run here"
     )

@@ -1,0 +1,136 @@
+"""What the files for clusters say must be true of this version: commands, options, versions."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray.autoscaler
+import typer.main
+import yaml
+
+from search_spaces.study import available
+from sweeps.cli import app
+
+ROOT = Path(__file__).resolve().parents[2]
+RAYJOB, CLUSTER, DOCKERFILE, GUIDE = (
+    ROOT / name
+    for name in (
+        "deploy/rayjob.yaml",
+        "deploy/cluster.yaml",
+        "deploy/Dockerfile",
+        "docs/cluster.md",
+    )
+)
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+PINNED = dict(
+    line.split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if "==" in line and not line.startswith("#")
+)
+
+
+def invocations(path: Path) -> Iterator[list[str]]:
+    """Yield the words after ``kdsweep`` wherever a file, or its comments, gives a command."""
+    for line in path.read_text().splitlines():
+        for found in re.finditer(r"(^|[\s`'(/])kdsweep ([a-z]+[^`#&|;)]*)", line):
+            given = found[2].partition("'")[0] if found[1] == "'" else found[2]
+            words = shlex.split(given)
+            if words[0] in COMMANDS or any(word.startswith("--") for word in words):
+                yield words
+
+
+@pytest.mark.parametrize("path", [RAYJOB, CLUSTER, GUIDE], ids=lambda path: path.name)
+def test_commands_and_their_options_exist(path: Path) -> None:
+    found = list(invocations(path))
+    assert len(found) >= 2
+    for command, *words in found:
+        assert command in COMMANDS, f"kdsweep {command}"
+        options = {name for param in COMMANDS[command].params for name in param.opts}
+        for word in words:
+            if word.startswith("--"):
+                assert word.partition("=")[0] in options, f"kdsweep {command} {word}"
+
+
+@pytest.mark.parametrize("path", [RAYJOB, CLUSTER, GUIDE], ids=lambda path: path.name)
+def test_studies_that_are_run_exist(path: Path) -> None:
+    for command, *words in invocations(path):
+        if command == "run" and words and not words[0].endswith(".yaml"):
+            assert words[0] in available()
+
+
+def test_variables_of_ours_are_read_by_the_command() -> None:
+    params = [param for command in COMMANDS.values() for param in command.params]
+    read = {param.envvar for param in params if getattr(param, "envvar", None)}
+    for path in (RAYJOB, DOCKERFILE, GUIDE):
+        assert set(re.findall(r"KDSWEEP_[A-Z_]+", path.read_text())) <= read
+
+
+def test_the_launchers_file_follows_its_schema() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(CLUSTER.read_text()), schema)
+    # and so does the example for a cloud in its comments
+    lines = CLUSTER.read_text().splitlines()
+    cloud = "\n".join(line[4:] for line in lines if line.startswith("#   ") and ":" in line[:26])
+    begin = cloud.index("provider:")
+    example = yaml.safe_load(f"cluster_name: kdsweep\n{cloud[begin:]}")
+    assert example["provider"]["type"] == "aws"
+    jsonschema.validate(example, schema)
+    assert example["head_node_type"] in example["available_node_types"]
+
+
+def test_the_manifest_is_made_of_what_kuberay_has() -> None:
+    settings, job = yaml.safe_load_all(RAYJOB.read_text())
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    cluster = job["spec"]["rayClusterSpec"]
+    assert job["spec"].keys() <= {
+        "entrypoint", "backoffLimit", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished",
+        "rayClusterSpec",
+    }  # fmt: skip
+    assert cluster["rayVersion"] == PINNED["ray"] == ray.__version__
+    assert cluster["authOptions"]["mode"] == "token"
+    script = job["spec"]["entrypoint"].split("/")[-1]
+    assert script in settings["data"]
+    head = cluster["headGroupSpec"]["template"]["spec"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in head["containers"][0]["volumeMounts"]}
+    assert mounted.keys() == {volume["name"] for volume in head["volumes"]}
+    assert job["spec"]["entrypoint"].split()[-1] == f"{mounted['config']}/{script}"
+    assert head["volumes"][0]["configMap"]["name"] == settings["metadata"]["name"]
+    [group] = cluster["workerGroupSpecs"]
+    assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    containers = [*head["containers"], *group["template"]["spec"]["containers"]]
+    assert len({container["image"] for container in containers}) == 1
+
+
+def secrets(node: Any) -> Iterator[str]:
+    """Yield names of variables that have their value in the file itself."""
+    if isinstance(node, dict):
+        if "value" in node and "name" in node:
+            yield node["name"]
+        for child in node.values():
+            yield from secrets(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from secrets(child)
+
+
+def test_no_secret_stands_in_the_manifest() -> None:
+    named = [name for part in yaml.safe_load_all(RAYJOB.read_text()) for name in secrets(part)]
+    assert sorted(set(named)) == ["KDSWEEP_HOME", "KDSWEEP_STORAGE"]
+
+
+def test_the_image_copies_what_there_is() -> None:
+    text = DOCKERFILE.read_text()
+    python = re.search(r"^FROM python:(\d)\.(\d+)", text, re.MULTILINE)
+    assert python is not None
+    header = (ROOT / "constraints.txt").read_text().splitlines()[0]
+    assert f"Python {python[1]}.{python[2]}" in header
+    copied = re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    assert all((ROOT / name).exists() for name in names)
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    assert packages <= set(names)

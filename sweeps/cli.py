@@ -17,7 +17,7 @@ import typer
 from analysis.errors import ResultsError
 from kdtasks.errors import UserError
 from search_spaces.errors import StudyError
-from sweeps import cli_results
+from sweeps import cli_data, cli_results
 from sweeps.cli_options import INTERRUPTED, RUNS, Address, Home, Json, Name, Storage, TrackingUri
 
 USER_ERROR = 2
@@ -42,6 +42,7 @@ studies_app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(studies_app, name="studies")
+app.add_typer(cli_data.app, name="data")
 
 
 @app.callback()

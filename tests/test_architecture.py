@@ -48,10 +48,11 @@ DOORS = {
     "sionna": ("kdtasks.scenarios.",),
     "h5py": ("kdtasks.scenarios.",),
     "scipy": ("kdtasks.scenarios.", "analysis."),
+    "PIL": ("kdtasks.scenarios.",),
     "torch": ("kdtasks.",),
     "moocore": ("analysis.pareto",),
     "pyarrow.fs": ("sweeps.storage",),
-    "typer": ("sweeps.cli", "sweeps.cli_options", "sweeps.cli_results"),
+    "typer": ("sweeps.cli", "sweeps.cli_data", "sweeps.cli_options", "sweeps.cli_results"),
     "importlib.import_module": ("kdtasks.registry",),
 }
 

@@ -36,6 +36,7 @@ COMMANDS = [
     "models",
     "studies",
     "studies show",
+    "data inspect",
 ]
 
 
@@ -74,7 +75,7 @@ def test_help_of_every_command_has_an_example(command, capsys):
 
 def test_no_command_is_without_test_of_its_help():
     named = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert named | {"studies", "studies show"} == set(COMMANDS)
+    assert named | {"studies", "studies show", "data inspect"} == set(COMMANDS)
 
 
 def test_help_loads_nothing_slow():

@@ -1,0 +1,232 @@
+"""What a folder of DeepSense 6G data would be trained on, and what is wrong with it.
+
+Looks at the head of every file and reads the small ones; pictures, radar cubes and scans are not
+unpacked, so damage further inside shows up only when they are read.
+
+Shape suffixes in this file: F = frames, B = beams.
+"""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.beam_format import IGNORED, NUM_BEAMS
+from kdtasks.errors import DataError
+from kdtasks.scenarios.beam_windows import SPAN, best_beams
+from kdtasks.scenarios.deepsense import open_table
+from kdtasks.scenarios.deepsense_arrays import examine, read_powers
+from kdtasks.scenarios.deepsense_data import DeepSenseData, check_sensors, check_windows
+from kdtasks.scenarios.deepsense_files import PROBES
+from kdtasks.scenarios.deepsense_table import Defect, Table
+from kdtasks.scenarios.deepsense_windows import Windows, split_sequences, usable_windows
+from kdtasks.scenarios.splits import SPLITS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitCounts:
+    """What a split would hold.
+
+    Attributes:
+        sequences: Sequences.
+        frames: Frames of them.
+        windows: Windows that can be trained on.
+        labels: Windows per best beam of slot t0; 64 counts.
+        unknown: Slots of these windows whose beam is unknown.
+    """
+
+    sequences: int
+    frames: int
+    windows: int
+    labels: list[int]
+    unknown: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        path: What was looked at.
+        tables: Tables that were used.
+        root: Folder that paths in them start from.
+        layout: ``frames`` or ``windows``: what a row is.
+        columns: Recognised columns by meaning.
+        frames: Frames.
+        sequences: Sequences.
+        files: Frames with a usable file, by kind.
+        label_column: What the column of labels counts from, and how often it is right; empty if
+            there is none.
+        defects: Everything that is wrong.
+        splits: What train, val and test would hold, for the sensors that were asked for.
+        sensors: These sensors.
+        without_sensor: Windows left out because a past frame lacks a sensor's data.
+        without_label: Windows left out because no slot has a known beam.
+        problem: Why nothing can be trained on it; empty if it can.
+    """
+
+    path: str
+    tables: list[str]
+    root: str
+    layout: str
+    columns: dict[str, str]
+    frames: int
+    sequences: int
+    files: dict[str, int]
+    label_column: str
+    defects: list[Defect]
+    splits: dict[str, SplitCounts]
+    sensors: list[str]
+    without_sensor: int
+    without_label: int
+    problem: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+    def defects_by_kind(self) -> dict[str, list[Defect]]:
+        """Return the defects, most frequent kind first."""
+        counts = Counter(defect.kind for defect in self.defects)
+        return {
+            kind: [defect for defect in self.defects if defect.kind == kind]
+            for kind, _ in counts.most_common()
+        }
+
+
+def inspect(
+    path: Path,
+    *,
+    sensors: tuple[str, ...] | None = None,
+    shares: tuple[float, float, float] | None = None,
+    strict: bool = True,
+) -> Inspection:
+    """Look at a folder or a table without making anything of it.
+
+    Args:
+        path: Folder of a scenario, or a CSV table.
+        sensors: Which sensors the windows are to have; None takes all there are.
+        shares: See `deepsense_data.DeepSenseData`.
+        strict: See `beam_windows.window_starts`.
+
+    Raises:
+        DataError: If no table can be used, or it has no such sensor.
+    """
+    table = open_table(path)
+    wanted = table.sensors if sensors is None else sensors
+    data = DeepSenseData(path=str(path), sensors=wanted, shares=shares, strict=strict)
+    check_sensors(table, data)
+    powers = read_powers(table)
+    defects = [*table.defects, *powers.defects]
+    usable = {"power": powers.usable}
+    for kind in table.sensors:
+        usable[kind], found = examine(table, kind, _probe(table, kind))
+        defects += found
+    label_column, wrong = _check_labels(table, powers.values)
+    defects += [*wrong, *_short(table, strict)]
+    usable_F = np.logical_and.reduce([usable[kind] for kind in wanted])
+    windows = usable_windows(table, powers.values, usable_F, strict=strict, stride=1)
+    splits, problem = _splits(table, data, windows, defects)
+    return Inspection(
+        path=str(path),
+        tables=[str(source) for source in table.sources],
+        root=str(table.root),
+        layout=table.layout,
+        columns=dict(table.columns),
+        frames=table.num_frames,
+        sequences=len(set(table.sequence)),
+        files={kind: int(found_F.sum()) for kind, found_F in usable.items()},
+        label_column=label_column,
+        defects=defects,
+        splits=splits,
+        sensors=list(wanted),
+        without_sensor=windows.without_sensor,
+        without_label=windows.without_label,
+        problem=problem,
+    )
+
+
+def _probe(table: Table, kind: str) -> Any:
+    def look(frame: int) -> None:
+        path = table.path(kind, frame)
+        assert path is not None
+        PROBES[kind](path)
+        if kind == "gps":
+            base = table.path("base", frame)
+            if base is None:
+                raise DataError(f"no position of the base station in {table.places[frame]}")
+            PROBES[kind](base)
+
+    return look
+
+
+def _check_labels(table: Table, power_FB: NDArray[Any]) -> tuple[str, list[Defect]]:
+    """Say what the column of labels counts from, and where it is wrong."""
+    best_F = best_beams(power_FB)
+    said = [
+        (frame, label, int(best_F[frame]))
+        for frame, label in enumerate(table.label)
+        if label is not None and best_F[frame] != IGNORED
+    ]
+    if not said:
+        return "", []
+    hits = {first: sum(label - first == best for _, label, best in said) for first in (1, 0)}
+    first = max(hits, key=lambda base: hits[base])
+    defects = [
+        Defect(
+            kind="label column disagrees",
+            where=table.places[frame],
+            detail=f"it says {label}, the strongest beam is {best + first} counted alike"
+            + (" (its power file has NaN)" if np.isnan(power_FB[frame]).any() else ""),
+        )
+        for frame, label, best in said
+        if label - first != best
+    ]
+    column = table.columns["label"]
+    return f"{column} counts from {first}, right in {hits[first]} of {len(said)} frames", defects
+
+
+def _short(table: Table, strict: bool) -> list[Defect]:
+    """Return the sequences of a table of frames that are too short for a window."""
+    if table.layout == "windows":
+        return []
+    need = SPAN + (1 if strict else 0)
+    return [
+        Defect(
+            kind="short sequence",
+            where=f"sequence {sequence}",
+            detail=f"{count} frames, a window needs {need}",
+        )
+        for sequence, count in sorted(Counter(table.sequence).items())
+        if count < need
+    ]
+
+
+def _splits(
+    table: Table, data: DeepSenseData, windows: Windows, defects: list[Defect]
+) -> tuple[dict[str, SplitCounts], str]:
+    try:
+        sequences = split_sequences(table, data.shares)
+        splits = {name: _counts(table, windows, sequences[name]) for name in SPLITS}
+    except DataError as error:
+        return {}, str(error)
+    try:
+        check_windows(data, windows, sequences, defects)
+    except DataError as error:
+        return splits, str(error)
+    return splits, ""
+
+
+def _counts(table: Table, windows: Windows, sequences: NDArray[np.int64]) -> SplitCounts:
+    chosen_W = np.isin(windows.passage, sequences)
+    now_W = windows.label[chosen_W, 0]
+    return SplitCounts(
+        sequences=len(sequences),
+        frames=int(np.isin(table.sequence_of_frames(), sequences).sum()),
+        windows=int(chosen_W.sum()),
+        labels=np.bincount(now_W[now_W != IGNORED], minlength=NUM_BEAMS).tolist(),
+        unknown=int((windows.label[chosen_W] == IGNORED).sum()),
+    )

@@ -1,0 +1,245 @@
+"""From the rows of DeepSense 6G tables to frames and windows.
+
+Paths in a table start from its folder or the one above. Tables that were written on another machine
+hold whole paths, also with backslashes; of these the part from ``unit1`` or ``unit2`` on counts,
+with the scenario's folder before it if that is there.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from kdtasks.beam_format import NUM_PAST, NUM_SLOTS
+from kdtasks.errors import DataError
+from kdtasks.scenarios.deepsense_columns import SENSORS
+from kdtasks.scenarios.deepsense_table import KINDS, Defect, Source, Table
+from kdtasks.scenarios.splits import SPLITS
+
+SCENE_STEP = 100_000_000
+"""Added to the numbers of sequences for each further scenario in a table."""
+
+Frame = Mapping[str, str]
+"""Files of a frame by kind."""
+
+
+def fill_table(sources: Sequence[Source], split_of: Callable[[Path], str] | None) -> Table:
+    """Return the frames and windows of tables that belong together.
+
+    Args:
+        sources: They are of one layout.
+        split_of: The split that a table is, by its file; None if its rows have to say.
+
+    Raises:
+        DataError: If nothing can be made of any row, or a sequence is in two splits.
+    """
+    first = sources[0]
+    root = _root(first)
+    table = Table(
+        root=root,
+        sources=tuple(source.path for source in sources),
+        layout="windows" if first.columns.num_past else "frames",
+        columns=first.columns.names(),
+    )
+    filler = _Filler(table)
+    for source in sources:
+        table.defects += source.defects
+        split = split_of(source.path) if split_of else ""
+        for line, row in source.rows:
+            filler.add(source, line, row, split)
+    filler.finish()
+    if not table.num_frames:
+        names = ", ".join(str(source.path) for source in sources)
+        raise DataError(f"{names}: no row with a sequence and files")
+    return table
+
+
+def resolve_path(root: Path, cell: str) -> str:
+    """Return a path of a table relative to ``root``, in the way that finds a file.
+
+    If none does, it is the one that keeps most of what the table says.
+    """
+    parts = [part for part in re.split(r"[\\/]+", cell.strip()) if part not in ("", ".")]
+    units = [i for i, part in enumerate(parts) if re.fullmatch(r"unit\d+", part.lower())]
+    unit = units[-1] if units else 0
+    absolute = cell.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", cell) is not None
+    starts = [unit, max(unit - 1, 0)] if absolute else [0, unit, max(unit - 1, 0)]
+    tried = ["/".join(parts[start:]) for start in starts]
+    return next((name for name in tried if os.path.isfile(root / name)), tried[0])  # noqa: PTH113
+
+
+def _root(source: Source) -> Path:
+    """Return the folder that paths start from: that of the table, or the one above."""
+    folder = source.path.parent
+    columns = source.columns
+    for _, row in source.rows[:20]:
+        for kind in ("power", *SENSORS):
+            cell = columns.single(row, kind)
+            for root in (folder, folder.parent):
+                if cell and (root / resolve_path(root, cell)).is_file():
+                    return root
+    return folder
+
+
+class _Filler:
+    """Turns rows into frames; in tables of windows, frames that appear again are found again."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._resolved: dict[str, str] = {}
+        self._scenes: dict[str, int] = {}
+        self._frames: dict[tuple[str, ...], int] = {}
+        self._by_power: dict[tuple[int, str], int] = {}
+        self._futures: list[tuple[int, list[str], str]] = []
+        self._unnumbered: list[tuple[int, str, str]] = []
+
+    def add(self, source: Source, line: int, row: Sequence[str], split: str) -> None:
+        """Take one row; a table has sequences in all rows or in none."""
+        place = source.place(line)
+        said = source.columns.single(row, "sequence")
+        number = _whole(said) if source.columns.has("sequence") else 0
+        if number is None or not 0 <= number < SCENE_STEP:
+            self._defect("no sequence", place, f"sequence {said!r} is no number; row left out")
+            return
+        take = self._window if source.columns.num_past else self._frame
+        frame = take(source, place, row, number)
+        split = split or source.columns.single(row, "split").lower()
+        if source.columns.has("sequence"):
+            self._note_split(self._table.sequence[frame], split, place)
+        else:
+            self._unnumbered.append((frame, split, place))
+
+    def finish(self) -> None:
+        """Attach the beams after the windows, and what follows from all rows together."""
+        table = self._table
+        for window, names, place in self._futures:
+            for slot, name in enumerate(names, start=1):
+                table.slots[window][slot] = self._future_frame(window, name, place)
+        for past in table.past:
+            for before, after in pairwise(past):
+                # A window whose later positions are not told keeps the last one it was told.
+                for kind in ("gps", "base"):
+                    files = table.files[kind]
+                    files[after] = files[after] or files[before]
+        if self._unnumbered:
+            self._join_windows()
+
+    def _defect(self, kind: str, where: str, detail: str) -> None:
+        self._table.defects.append(Defect(kind=kind, where=where, detail=detail))
+
+    def _path(self, cell: str) -> str:
+        if cell and cell not in self._resolved:
+            self._resolved[cell] = resolve_path(self._table.root, cell)
+        return self._resolved[cell] if cell else ""
+
+    def _number(self, files: Frame, number: int) -> int:
+        """Return the number of a sequence; scenarios in one table number theirs alike."""
+        name = next((files[kind] for kind in ("power", *SENSORS) if files.get(kind)), "")
+        before = re.split(r"(?:^|/)unit\d+/", name)[0]
+        scene = self._scenes.setdefault(before, len(self._scenes))
+        return number + SCENE_STEP * scene
+
+    def _new(self, files: Frame, sequence: int, place: str) -> int:
+        table = self._table
+        for kind in KINDS:
+            table.files[kind].append(files.get(kind, ""))
+        table.places.append(place)
+        table.sequence.append(sequence)
+        table.label.append(None)
+        table.condition.append(0)
+        return table.num_frames - 1
+
+    def _frame(self, source: Source, place: str, row: Sequence[str], number: int) -> int:
+        """Return the frame of a row."""
+        columns, table = source.columns, self._table
+        files = {kind: self._path(columns.single(row, kind)) for kind in KINDS}
+        frame = self._new(files, self._number(files, number), place)
+        table.label[frame] = _whole(columns.single(row, "label"))
+        condition = _whole(columns.single(row, "condition"))
+        table.condition[frame] = condition if condition is not None else 0
+        return frame
+
+    def _window(self, source: Source, place: str, row: Sequence[str], number: int) -> int:
+        """Return the last past frame of a row."""
+        columns, table = source.columns, self._table
+        count = columns.num_past
+        positions = [
+            {kind: self._path(columns.cell(row, kind, p)) for kind in KINDS}
+            for p in range(1, count + 1)
+        ]
+        for files in positions:
+            files["base"] = files["base"] or self._path(columns.cell(row, "base"))
+        for kind in ("power", "gps"):
+            positions[-1][kind] = positions[-1][kind] or self._path(columns.cell(row, kind))
+        sequence = self._number(positions[-1], number)
+        frames = [self._known(files, sequence, place) for files in positions]
+        table.label[frames[-1]] = _whole(columns.single(row, "label"))
+        table.past.append(([frames[0]] * NUM_PAST + frames)[-NUM_PAST:])
+        table.slots.append([frames[-1]] + [-1] * (NUM_SLOTS - 1))
+        futures = [self._path(columns.cell(row, "future", slot)) for slot in range(1, NUM_SLOTS)]
+        self._futures.append((len(table.past) - 1, futures, place))
+        return frames[-1]
+
+    def _known(self, files: Frame, sequence: int, place: str) -> int:
+        """Return the frame of these files; it is the same one in every window that has it."""
+        own = [files[kind] for kind in SENSORS]
+        identity = (str(sequence), *(own if any(own) else [files["power"], files["gps"]]))
+        if identity not in self._frames:
+            self._frames[identity] = self._new(files, sequence, place)
+        frame = self._frames[identity]
+        for kind in ("gps", "base", "power"):
+            stored = self._table.files[kind]
+            stored[frame] = stored[frame] or files[kind]
+        if files["power"]:
+            self._by_power.setdefault((sequence, files["power"]), frame)
+        return frame
+
+    def _future_frame(self, window: int, name: str, place: str) -> int:
+        """Return the frame with this power file; one that no window looks back on is new."""
+        if not name:
+            return -1
+        sequence = self._table.sequence[self._table.past[window][-1]]
+        if (sequence, name) not in self._by_power:
+            self._by_power[sequence, name] = self._new({"power": name}, sequence, place)
+        return self._by_power[sequence, name]
+
+    def _note_split(self, sequence: int, split: str, place: str) -> None:
+        if not split:
+            return
+        if split not in SPLITS:
+            raise DataError(f"{place}: split {split!r}, expected {', '.join(SPLITS)} or nothing")
+        if self._table.split.setdefault(sequence, split) != split:
+            raise DataError(
+                f"{place}: sequence {sequence} is in {split} and in "
+                f"{self._table.split[sequence]}; a sequence must be in one split"
+            )
+
+    def _join_windows(self) -> None:
+        """Number sequences where no table does: windows that share a frame are of one."""
+        table = self._table
+        group = list(range(table.num_frames))
+
+        def head(frame: int) -> int:
+            while group[frame] != frame:
+                group[frame] = group[group[frame]]
+                frame = group[frame]
+            return frame
+
+        for past, slots in zip(table.past, table.slots, strict=True):
+            for frame in (*past, *(slot for slot in slots if slot >= 0)):
+                group[head(frame)] = head(past[0])
+        numbers: dict[int, int] = {}
+        for frame in range(table.num_frames):
+            table.sequence[frame] = numbers.setdefault(head(frame), len(numbers))
+        for frame, split, place in self._unnumbered:
+            self._note_split(table.sequence[frame], split, place)
+
+
+def _whole(text: str) -> int | None:
+    """Return a whole number, also one that was written as 3.0; None for anything else."""
+    try:
+        number = float(text)
+        return int(number) if number == int(number) else None
+    except (ValueError, OverflowError):
+        return None

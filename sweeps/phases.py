@@ -27,7 +27,7 @@ from sweeps.ray_pool import RayPool
 from sweeps.records import TrialRecord
 from sweeps.resources import Resources, share_data
 from sweeps.schedule import SessionScheduler
-from sweeps.search import SessionCallback, SessionSearcher, make_sampler
+from sweeps.search import NoProgress, SessionCallback, SessionSearcher, make_sampler
 from sweeps.session import SearchSession
 from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
@@ -193,7 +193,7 @@ def _tuner(run: Sweep, session: SearchSession, resources: Resources) -> tune.Tun
         run_config=tune.RunConfig(
             name="trials",
             storage_path=str(run.folder.scratch),
-            callbacks=[SessionCallback(session, run.interrupts.requested)],
+            callbacks=[SessionCallback(session, run.interrupts.requested), NoProgress()],
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False

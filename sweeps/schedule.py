@@ -39,4 +39,32 @@ class SessionScheduler(DriverOnly, FIFOScheduler):
         The first trial that waits, which Tune would take, mostly waits for a process that is just
         coming up. That one would be ended and started anew for another trial: as long as trials
         end faster than processes start, some slots would never come up.
+
+        Tune calls this once per turn of its loop, when no trial is between two states; so this is
+        also where it is made to forget.
         """
+        _forget_ended(tune_controller)
+
+
+def _forget_ended(tune_controller: Any) -> None:
+    """Let Tune drop trials that have ended.
+
+    It keeps every trial, with statistics over each number that it was told, and a copy of it as
+    JSON, for a summary that nobody reads here: 30 KB per trial, and each turn of its loop looks at
+    all of them. Their processes are no longer bound to them by now.
+    """
+    trials = tune_controller.get_trials()
+    ended = [trial for trial in trials if trial.is_finished()]
+    if not ended:
+        return
+    trials[:] = [trial for trial in trials if not trial.is_finished()]
+    controller = tune_controller._tune_controller  # its wrapper admits to a part of it
+    for trial in ended:
+        for kept in (
+            controller._live_trials,
+            controller._stopped_trials,
+            controller._failed_trials,
+            controller._trials_to_cache,
+        ):
+            kept.discard(trial)
+        controller._trial_metadata.pop(trial.trial_id, None)

@@ -14,6 +14,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from ray.tune import Callback
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from search_spaces.study import Study
@@ -135,3 +136,16 @@ class SessionCallback(DriverOnly, Callback):
             raise self._session.fault
         if self._interrupted():
             raise KeyboardInterrupt
+
+
+class NoProgress(DriverOnly, TrialProgressCallback):
+    """Takes the place of the callback that Tune adds otherwise, which keeps every trial."""
+
+    def on_trial_result(self, **_: Any) -> None:  # type: ignore[override]
+        """Print nothing."""
+
+    def on_trial_error(self, **_: Any) -> None:  # type: ignore[override]
+        """Print nothing."""
+
+    def on_trial_complete(self, **_: Any) -> None:  # type: ignore[override]
+        """Print nothing."""

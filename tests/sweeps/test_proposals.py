@@ -1,3 +1,4 @@
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,46 @@ def check_finite_space(sampler: str, folder: Path) -> None:
 @pytest.mark.timeout(90)
 def test_the_gp_sampler_searches_a_finite_space_exactly_once(tmp_path: Path) -> None:
     check_finite_space("gp", tmp_path)  # imports torch; models from the 11th trial on
+
+
+HUNDRED = {
+    "method": {"type": "choice", "values": ["vanilla", "kd"]},
+    "width": {"type": "choice", "values": [1, 2, 4, 8, 16]},
+    "compression": {"type": "choice", "values": [4, 8, 16, 32, 64, 1, 2, 3, 5, 6]},
+}
+
+
+def check_hundred_cells(sampler: str, folder: Path) -> None:
+    """Left alone, NSGA-II visits 53 of such a grid's cells in 200 trials, and TPE 43."""
+    study = toy_study(space=HUNDRED, search={"sampler": sampler}, budget={"trials": 100})
+    proposals = open_proposals(study, folder)
+    taken = drain(proposals)
+    assert len(taken) == len({key(p) for p in taken}) == 100
+    assert proposals.next() is None
+    rejected = [trial for trial in proposals._ledger.trials() if trial.duplicate]
+    # a suggestion that repeats is answered with a new cell, so there is one in front of each
+    assert len(rejected) <= (0 if sampler == "grid" else 100)
+    assert all(trial.state is TrialState.FAIL for trial in rejected)
+    # more trials change nothing: there is nothing left
+    more = toy_study(space=HUNDRED, search={"sampler": sampler}, budget={"trials": 150})
+    rest = Proposals(more, ToyTask(), proposals._ledger, ManualClock())
+    assert rest.next() is None
+    assert "every configuration" in rest.ended
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_gp_sampler_exhausts_a_hundred_cells_in_a_hundred_trials(tmp_path: Path) -> None:
+    check_hundred_cells("gp", tmp_path)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "qmc", "random", "grid"])
+def test_a_hundred_cells_are_exhausted_in_a_hundred_trials(
+    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _number: None)
+    check_hundred_cells(sampler, tmp_path)
 
 
 SAMPLERS = ["tpe", "nsga2", "nsga3", "qmc", "random"]

@@ -119,7 +119,7 @@ def test_it_helps(sampler: str, tmp_path: Path) -> None:
             study = study_of(sampler, warm, seeds=seeds)
             volumes.append(hypervolume(run(tmp_path, f"{len(warm)}-{seed}", study), study))
         gains.append(volumes[1] - volumes[0])
-    # of about 0.9 that there is to gain; cold searches come to 0.75 in the median
+    # of 0.9 that there are; cold searches come to 0.75
     assert statistics.median(gains) > 0.02
 
 
@@ -141,7 +141,6 @@ def test_earlier_trials_are_known_to_the_sampler_and_to_nobody_else(tmp_path: Pa
     assert trials[0].params == known
     assert all(ledger.trial(trial.number) == trial for trial in trials)
     assert not any(trial.duplicate for trial in trials)
-    # a sweep hands on what it has run itself, not what it was told
     assert len(find_earlier(study_of("tpe", ("new",)), ToyTask(), tmp_path, Notes())) == 20
 
 

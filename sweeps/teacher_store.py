@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from kdtasks.config import Params
-from kdtasks.errors import DataError
+from kdtasks.errors import DataError, UserError
 from kdtasks.task import Arrays, TeacherArtifact
 
 WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
@@ -45,7 +45,20 @@ class TeacherStore:
     path: Path
 
     def put(self, key: str, params: Params, teacher: TeacherArtifact) -> None:
-        """Keep a teacher; one that is there already stays, for equal keys are equal teachers."""
+        """Keep a teacher; one that is there already stays, for equal keys are equal teachers.
+
+        Raises:
+            UserError: If it cannot be written; nothing of it stays.
+        """
+        try:
+            self._put(key, params, teacher)
+        except (OSError, SafetensorError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise UserError(
+                f"{self.path} cannot be written to: {why}; kdsweep resume goes on once it can be"
+            ) from error
+
+    def _put(self, key: str, params: Params, teacher: TeacherArtifact) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.path))
         try:

@@ -69,8 +69,8 @@ def _kept(store: TeacherStore, key: str, need: Need, teacher: TeacherArtifact) -
     """Put a teacher into the cache; return why it cannot be, empty if it is."""
     try:
         store.put(key, dict(need.params), teacher)
-    except OSError as error:
-        return f"{store.path} cannot be written to: {error.strerror}"
+    except UserError as error:
+        return str(error)
     return ""
 
 

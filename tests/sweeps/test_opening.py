@@ -83,6 +83,13 @@ def test_the_same_study_again_is_no_extension(engine: Engine) -> None:
         left_of(engine.folder, toy_study())
 
 
+def test_a_sweep_goes_on_with_other_resources(engine: Engine) -> None:
+    elsewhere = toy_study(resources={"cpus": 0.5, "slots": 2})
+    assert left_of(engine.folder, elsewhere).study == elsewhere
+    assert Ledger.open(engine.folder.journal).study == elsewhere
+    assert left_of(engine.folder).study.resources.slots == 2
+
+
 def test_a_smaller_budget_is_refused(engine: Engine) -> None:
     with pytest.raises(ConfigError, match=r"budget\.trials is 3, but the sweep has 8 trials"):
         left_of(engine.folder, toy_study(budget={"trials": 3}))
@@ -136,7 +143,7 @@ def test_settings_come_back_and_are_the_owners_alone(tmp_path: Path) -> None:
     settings = SweepSettings(
         id=new_id(),
         tracking_uri="postgresql://me:secret@host/runs",
-        seats=SeatWishes(slots=3, actors=2),
+        seats=SeatWishes(slots=3, actors=2, address="10.0.0.1:6379"),
         task_path="/somewhere",
     )
     write_settings(tmp_path, settings)
@@ -168,6 +175,8 @@ def test_equal_studies_may_be_written_differently() -> None:
     spelled = parse_study("# a comment\n" + study.text + "\nconfirm: {select: front}\n", "b.yaml")
     assert differences(spelled, study) == []
     assert differences(toy_study(budget={"trials": 9}), study) == []
+    elsewhere = toy_study(resources={"cpus": 2, "gpus": 0.5, "slots": 3})
+    assert differences(elsewhere, study) == []
     [named] = differences(toy_study(title="other"), study)
     assert named == "title is 'other', was 'toy'"
 

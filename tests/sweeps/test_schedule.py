@@ -32,13 +32,14 @@ def test_p3_trials_are_stopped_over_several_objectives_and_every_book_says_so(
         constraints=[{"metric": "ue_flops", "max": 7000}],
         budget={"trials": 20},
         confirm={"select": "front", "limit": 1},
+        resources={"cpus": 0.5, "slots": 2},
     )
     summary = run_study(
         study,
         name="toy",
         home=tmp_path,
         tracking_uri=None,
-        seats=SeatWishes(slots=2),
+        seats=SeatWishes(),
         display=SilentDisplay(),
     )
     trials = [t for t in Ledger.open(summary.folder / "journal.log").trials() if not t.duplicate]
@@ -57,6 +58,7 @@ def test_p3_trials_are_stopped_over_several_objectives_and_every_book_says_so(
     assert not shown.loc[[trial.number for trial in pruned], "front"].any()
     assert len(frames.hypervolume) == summary.complete
     saved = sum(trial.trained[1] - trial.trained[0] for trial in pruned)
+    assert (frames.environment["slots"], frames.environment["cores_per_process"]) == (2, 0.5)
     assert frames.metrics["epochs_saved"] == summary.epochs_saved == saved > 0
     page = (summary.folder / layout.REPORT_DIR / layout.REPORT_FILE).read_text(encoding="utf-8")
     assert f"{len(pruned)} stopped early ({saved} epochs saved)" in page

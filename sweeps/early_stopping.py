@@ -15,8 +15,7 @@ class EarlyStopping:
     """Compares trials at the rungs of a study; one without ``stopping`` stops nobody.
 
     What training cannot change comes from ``KDTask.cost``, the rest from reports. A report that
-    lacks an objective leaves its trial out of that rung: methods that train in stages may have
-    nothing to show in the first, and trials in a network report no validation.
+    lacks an objective leaves its trial out of that rung: trials in a network report no validation.
 
     Args:
         study: The study.

@@ -5,7 +5,7 @@ Shape suffixes in this file: B = samples, A = antennas, C = subcarriers, M = cod
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,11 @@ from kdtasks.metrics import PICTURE_ZERO, nmse, relative_errors
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Report
 from kdtasks.training import Epoch, Objective, Schedule, Terms, fit, run_frozen
+
+MARKS = 8
+"""A training of an encoder alone is judged whenever one of so many equal parts of it is done."""
+JUDGED_SAMPLES = 400
+"""Validation samples that it is judged on then; with 200 to 1000 trials come out in one order."""
 
 
 class Teacher:
@@ -205,13 +210,29 @@ def train_end_to_end(
     )
 
 
-def report_encoder(epoch: Epoch, *, done: int, of: int) -> Report:
-    """Report an epoch of an encoder alone; running the decoder would cost more than the epoch."""
+def report_encoder(epoch: Epoch, *, of: int) -> Report:
+    """Report an epoch of an encoder alone, whose decoder is elsewhere."""
     return Report(
-        epoch=done + epoch.number,
-        epochs=of,
-        metrics={"train_codeword_loss": epoch.terms["total"]},
+        epoch=epoch.number, epochs=of, metrics={"train_codeword_loss": epoch.terms["total"]}
     )
+
+
+def report_distilling(job: Job, epoch: Epoch, *, of: int) -> Report:
+    """Report an epoch of an encoder that learns the teacher's codewords.
+
+    Decoding the validation split would cost more than such an epoch. So the encoder is judged with
+    the teacher's decoder, on a few samples, whenever an eighth of the whole training is done:
+    enough for trials to be compared before their end.
+    """
+    report = report_encoder(epoch, of=of)
+    marks = [MARKS * number // of for number in (epoch.number - 1, epoch.number)]
+    if job.val_N2AC is None or marks[0] == marks[1] or epoch.number == of:
+        return report
+    pictures_N2AC = job.val_N2AC[:JUDGED_SAMPLES]
+    codewords_NM = run_frozen(job.encoder, pictures_N2AC)
+    decoded_N2AC = run_frozen(job.the_teacher().autoencoder.decoder, codewords_NM)
+    judged = {"val_nmse_db": nmse(pictures_N2AC, decoded_N2AC).decibel}
+    return replace(report, metrics={**report.metrics, **judged})
 
 
 def reconstruction_terms(model: nn.Module, pictures_B2AC: Tensor) -> Terms:

@@ -9,7 +9,7 @@ from kdtasks.methods.csi_job import (
     Stint,
     Trained,
     reconstruction_terms,
-    report_encoder,
+    report_distilling,
     report_end_to_end,
 )
 from kdtasks.models.autoencoder import Autoencoder
@@ -40,7 +40,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.generator,
     ):
         distilling, distilled = epoch.core_seconds, epoch.samples
-        yield report_encoder(epoch, done=0, of=of)
+        yield report_distilling(job, epoch, of=of)
     decoder = copy.deepcopy(teacher.autoencoder.decoder)
     model = Autoencoder(job.encoder, decoder.requires_grad_(job.server_part))
     for epoch in fit(

@@ -209,7 +209,7 @@ class CsiCollaboration(CollaborativeTask):
         spent, count = 0.0, 0
         for epoch in ue.learn(encoder, received, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples
-            yield report_encoder(epoch, done=0, of=_planned(settings))
+            yield report_encoder(epoch, of=_planned(settings))
         stints = [Stint(samples=count, encoder=3, decoder=0)]
         return Learnt(
             weights=state_arrays(encoder, "encoder."),

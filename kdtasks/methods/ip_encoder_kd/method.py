@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kdtasks.methods.csi_job import Job, Stint, Trained, report_encoder, report_end_to_end
+from kdtasks.methods.csi_job import Job, Stint, Trained, report_distilling, report_end_to_end
 from kdtasks.methods.ip_encoder_kd import bs, ue
 from kdtasks.methods.ip_encoder_kd.pairs import Pairs
 from kdtasks.models.autoencoder import Autoencoder
@@ -33,7 +33,7 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
     spent, samples = 0.0, 0
     for epoch in ue.learn(job.encoder, received, schedule=schedule, generator=job.generator):
         spent, samples = epoch.core_seconds, epoch.samples
-        yield report_encoder(epoch, done=0, of=of)
+        yield report_distilling(job, epoch, of=of)
     return _Learnt(received, spent, Stint(samples=samples, encoder=3, decoder=0))
 
 

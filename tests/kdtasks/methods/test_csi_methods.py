@@ -316,3 +316,32 @@ def test_sequential_training_of_a_light_pair(tiny_data):
         if name.startswith("decoder."):
             np.testing.assert_array_equal(outcome.weights[name], array)
     assert isinstance(light, TeacherArtifact)
+
+
+@pytest.mark.parametrize("train", [encoder_kd.train, ip.train, ip.train_sequential])
+def test_encoders_that_learn_codewords_are_judged_at_every_eighth(tiny_data, train):
+    pictures = as_tensor(tiny_data.train["pictures"])
+    frozen = teacher(pictures=pictures)
+    before = {name: t.clone() for name, t in frozen.autoencoder.state_dict().items()}
+    job = job_for(tiny_data, frozen, encoder_epochs=20, finetune_epochs=4)
+    reports, seen = drained(train(job))
+    first = [r for r in reports if "train_codeword_loss" in r.metrics]
+    of = reports[0].epochs
+    judged = [r.epoch for r in first if "val_nmse_db" in r.metrics]
+    marks = [math.ceil(of * k / 8) for k in range(1, 8)]
+    assert judged == [mark for mark in marks if mark <= 20]
+    assert all(math.isfinite(r.metrics["val_nmse_db"]) for r in first if r.epoch in judged)
+    # looking changes nothing
+    unseen_job = replace(job_for(tiny_data, teacher(pictures=pictures)), val_N2AC=None)
+    unseen_job = replace(unseen_job, plan=job.plan)
+    _, unseen = drained(train(unseen_job))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            seen.autoencoder.state_dict().values(),
+            unseen.autoencoder.state_dict().values(),
+            strict=True,
+        )
+    )
+    assert all(torch.equal(before[n], t) for n, t in frozen.autoencoder.state_dict().items())
+    assert not frozen.autoencoder.training

@@ -35,7 +35,8 @@ PINNED = dict(
 
 def invocations(path: Path) -> Iterator[list[str]]:
     """Yield the words after ``kdsweep`` wherever a file, or its comments, gives a command."""
-    for line in path.read_text().splitlines():
+    joined = re.sub(r"\\\n#?\s*", "", path.read_text())
+    for line in joined.splitlines():
         for found in re.finditer(r"(^|[\s`'(/])kdsweep ([a-z]+[^`#&|;)]*)", line):
             given = found[2].partition("'")[0] if found[1] == "'" else found[2]
             words = shlex.split(given)

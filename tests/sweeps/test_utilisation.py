@@ -54,3 +54,20 @@ def test_warming_up_is_left_out_and_too_little_is_unknown() -> None:
     account.ended(0, math.nan)
     account.started(2)
     assert account.share() == pytest.approx(1.0)
+
+
+def test_the_whole_search_pays_for_its_start_and_its_end() -> None:
+    clock = ManualClock()
+    account = Utilisation(2, clock)
+    assert math.isnan(account.whole())
+    account.begin()
+    clock.now_s = 10.0  # workers start
+    account.started(0)
+    account.started(1)
+    clock.now_s = 15.0
+    account.ended(0, 5.0)
+    assert account.whole() == pytest.approx((5 + 5) / (2 * 15))  # the other still runs
+    clock.now_s = 20.0
+    account.ended(1, 10.0)
+    clock.now_s = 100.0  # what comes after the last trial is not the search's
+    assert account.whole() == pytest.approx((5 + 10) / (2 * 20))

@@ -12,7 +12,7 @@ from toy_study import toy_study
 from search_spaces.study import Study
 from sweeps.display import SilentDisplay
 from sweeps.ledger import Ledger
-from sweeps.records import TrialRecord, TrialState
+from sweeps.records import FailureKind, TrialRecord, TrialState
 from sweeps.runner import SweepSummary, run_study
 from sweeps.seats import SeatWishes
 from sweeps.verify import verify_sweep
@@ -131,6 +131,8 @@ def test_killed_processes_cost_nothing_but_the_trial_whose_actor_died_twice(
     assert "process died" in failed[TWICE]
     assert "again when the trial was tried anew" in failed[TWICE]
     assert failed[WRONG] == "RuntimeError: edge-1 cannot learn"
+    assert found[WRONG].failure is FailureKind.RAISED
+    assert found[TWICE].failure is FailureKind.NODE_LOST
     assert {trial.state for trial in found} == {TrialState.COMPLETE, TrialState.FAIL}
     assert verify_sweep(disturbed.folder) == []
 

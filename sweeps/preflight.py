@@ -10,6 +10,7 @@ from kdtasks.errors import ConfigError
 from kdtasks.registry import load_task
 from kdtasks.task import KDTask
 from search_spaces.study import Study
+from sweeps.feasibility import check_feasible
 from sweeps.proposals import task_params
 from sweeps.resources import Need, find_needs, need_of
 
@@ -52,6 +53,7 @@ def check_study(study: Study) -> Plan:
             )
         _check_repetitions(study, task, need)
     _check_stopping(study, task, config)
+    check_feasible(study, task)
     return Plan(task=task, needs=needs)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from toy_study import toy_study
+from toy_study import FINITE, toy_study
 from toy_task import ToyTask
 
 from kdtasks.errors import ConfigError, UserError
@@ -32,6 +32,12 @@ def table(metric: str) -> dict[str, Any]:
     return {"id": "II", "title": "text", "source": "", "columns": columns, "rows": rows}
 
 
+CLAIM = {
+    "tables": [{**table("ue_flops"), "rows": [{"id": name, "role": "trial"} for name in "ab"]}],
+    "claims": [{"id": "better", "text": "text", "metric": "val_nsme", "order": ["a", "b"]}],
+}
+
+
 def test_a_sound_study_passes() -> None:
     plan = check_study(toy_study(report={"tables": [table("test_nmse_db")]}))
     assert isinstance(plan.task, ToyTask)
@@ -49,6 +55,14 @@ def test_a_sound_study_passes() -> None:
         ({"parameters": {"epoch": 2}}, "unknown parameter 'epoch'"),
         ({"report": {"tables": [table("test_nsme_db")]}}, "tables II: .*no metric 'val_nsme_db'"),
         ({"search": {"sampler": "tpe", "points": [{"flaw": "odd"}]}}, r"points\[0\].*flaw"),
+        (
+            {"space": {}, "search": {"sampler": "points", "points": [{"flaw": "odd"}]}},
+            r"points\[0\].*flaw",
+        ),
+        ({"space": {"flaw": {"type": "choice", "values": ["odd", "off"]}}}, "space .*flaw must be"),
+        ({"parameters": {"flaw": "odd"}}, "flaw must be one of"),
+        ({"constraints": [{"metric": "ue_flop", "min": 1}]}, "no metric 'ue_flop'; there are"),
+        ({"report": CLAIM}, "report.claims better: .*no metric 'val_nsme'"),
         ({"space": {"wdith": {"type": "int", "low": 1, "high": 2}}}, "unknown parameter 'wdith'"),
     ],
 )
@@ -56,6 +70,54 @@ def test_a_study_that_cannot_run_is_refused(changes: dict[str, Any], words: str)
     with pytest.raises(ConfigError, match=words) as caught:
         check_study(toy_study(**changes))
     assert "\n" not in str(caught.value)
+
+
+def bounded(**bounds: float) -> dict[str, Any]:
+    return {"space": FINITE, "constraints": [{"metric": "ue_flops", **bounds}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        # widths 1 to 6 cost 1000 to 6000
+        (bounded(max=999.0), "ue_flops is 1000 at best, in all 12 .* above max = 999; change"),
+        (bounded(min=6001.0), "ue_flops is 6000 at best, .* below min = 6001"),
+        (bounded(min=2001.0, max=2999.0), "is (2000|3000) at best"),
+        (
+            {**bounded(max=0.5), "search": {"sampler": "tpe", "points": [{"width": 3}]}},
+            "in all 14 configurations",
+        ),
+        (
+            {
+                "constraints": [{"metric": "payload_bits", "max": 100}],
+                "search": {"sampler": "points", "points": [{"compression": [4, 32]}]},
+                "space": {},
+            },
+            "payload_bits is 128 at best, in all 2",
+        ),
+    ],
+)
+def test_a_bound_that_every_configuration_breaks_is_refused(
+    changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"constraints: .*{words}"):
+        check_study(toy_study(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        bounded(max=1000.0),
+        bounded(min=6000.0),
+        # kept by a point that sets what is not searched
+        {**bounded(max=0.0), "search": {"points": [{"width": 3, "flaw": "zero-flops"}]}},
+        # not known before training, or in a space without end
+        {**bounded(), "constraints": [{"metric": "val_nmse_db", "max": -1e9}]},
+        {"constraints": [{"metric": "ue_flops", "max": 999.0}]},
+    ],
+)
+def test_a_bound_that_something_may_keep_passes(changes: dict[str, Any]) -> None:
+    check_study(toy_study(**changes))
 
 
 class TimedTask(ToyTask):

@@ -260,7 +260,7 @@ def planar_scan(cloud_P3: NDArray[np.float64]) -> NDArray[np.float32]:
     x_P, y_P, z_P = cloud_P3.T
     range_P = np.hypot(x_P, y_P)
     kept_P = (np.abs(z_P) <= CLOUD_BAND_M) & (range_P >= CLOUD_NEAREST_M) & (x_P <= 0.0)
-    bearing_P = np.arctan2(-x_P[kept_P], y_P[kept_P])
+    bearing_P = np.arctan2(np.abs(x_P[kept_P]), y_P[kept_P])
     ray_P = np.rint(bearing_P * ((NUM_RAYS - 1) / np.pi)).astype(np.int64)
     range_R = np.full(NUM_RAYS, np.inf)
     np.minimum.at(range_R, ray_P, range_P[kept_P])

@@ -1,0 +1,336 @@
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from deepsense_examples import Scenario, write_mat, write_power, write_table, write_text
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdtasks.beam_format import IGNORED
+from kdtasks.errors import ConfigError, DataError
+from kdtasks.scenarios.beam_windows import best_beams
+from kdtasks.scenarios.deepsense import open_table
+from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
+from kdtasks.scenarios.deepsense_table import Table
+from kdtasks.scenarios.deepsense_windows import SHARES, split_sequences, usable_windows
+from kdtasks.scenarios.splits import SPLITS
+
+
+def settings_of(path, **changes):
+    return DeepSenseData(path=str(path), **{"sensors": ("image",), "image_size": 16, **changes})
+
+
+def load(path, **changes):
+    told = []
+    data = load_deepsense(
+        settings_of(path, **changes),
+        cache_dir=path / "cache",
+        progress=lambda *step: told.append(step),
+    )
+    return data, told
+
+
+def split_of(data):
+    return {name: sorted(set(getattr(data, name)["frame_passage"].tolist())) for name in SPLITS}
+
+
+def all_windows(data):
+    """Windows of every split as frames that their powers name, and their labels."""
+    windows = []
+    for name in SPLITS:
+        split = getattr(data, name)
+        for window, label in zip(split["window"], split["label"], strict=True):
+            powers = tuple(split["power"][f].tobytes() for f in window)
+            windows.append((powers, tuple(label.tolist())))
+    return windows
+
+
+def test_splits_have_the_shapes_and_types_that_were_agreed(tmp_path):
+    Scenario(tmp_path).write()
+    data, told = load(tmp_path, sensors=("image", "lidar", "gps"))
+    for name in SPLITS:
+        split = getattr(data, name)
+        num_frames, num_windows = len(split["power"]), len(split["window"])
+        assert {key: (value.shape, value.dtype.name) for key, value in split.items()} == {
+            "image": ((num_frames, 16, 16), "uint8"),
+            "lidar": ((num_frames, 216), "float32"),
+            "gps": ((num_frames, 2), "float32"),
+            "power": ((num_frames, 64), "float32"),
+            "condition": ((num_frames,), "int8"),
+            "frame_passage": ((num_frames,), "int32"),
+            "window": ((num_windows, 8), "int32"),
+            "label": ((num_windows, 4), "int64"),
+            "passage": ((num_windows,), "int32"),
+        }
+        assert num_windows > 0
+        np.testing.assert_array_equal(
+            split["frame_passage"][split["window"]], split["passage"][:, None].repeat(8, axis=1)
+        )
+        now = best_beams(split["power"])[split["window"][:, -1]]
+        np.testing.assert_array_equal(split["label"][:, 0], now)
+        assert np.linalg.norm(split["gps"], axis=1).max() < 300.0
+    assert told[-1][0] == told[-1][1] == 4 * 61
+    assert data.provenance["split"]["of"]["train"]["sequences"] == [1, 2, 3]
+    assert not data.provenance["synthetic"]
+
+
+def test_frames_and_windows_give_the_same(tmp_path):
+    scenario = Scenario(tmp_path)
+    scenario.write()
+    _, rows = scenario.windows()
+    (tmp_path / "w").mkdir()
+    write_table(tmp_path / "w" / "seqs.csv", rows)
+    one = load_deepsense(
+        settings_of(tmp_path / "scenario9.csv"), cache_dir=tmp_path / "c", progress=lambda *_: None
+    )
+    other = load_deepsense(
+        settings_of(tmp_path / "w", shares=(0.5, 0.25, 0.25)),
+        cache_dir=tmp_path / "c",
+        progress=lambda *_: None,
+    )
+    assert all_windows(one) == all_windows(other)
+
+
+class Defects:
+    """A scenario with one of each defect, and what it does to windows."""
+
+    def __init__(self, folder):
+        self.scenario = Scenario(folder, (14, 16, 5, 16, 16, 14, 16, 14))
+        scenario = self.scenario
+        self.image_gone, self.image_cut, self.power_gone = 18, 44, 60
+        scenario.file("image", self.image_gone).unlink()
+        cut = scenario.file("image", self.image_cut)
+        cut.write_bytes(cut.read_bytes()[:500])
+        scenario.file("power", self.power_gone).unlink()
+        self.some_nan, self.all_nan = 20, 5
+        power = scenario.power_FB
+        power[self.some_nan, [2, int(power[self.some_nan].argmax())]] = np.nan
+        power[self.all_nan] = np.nan
+        for f in (self.some_nan, self.all_nan):
+            write_power(scenario.file("power", f), power[f])
+        power[self.power_gone] = np.nan
+        self.path = scenario.write()
+
+    def windows(self):
+        """Windows by a slow loop over the rule of the fact sheet."""
+        best = best_beams(self.scenario.power_FB)
+        found, sequence = [], self.scenario.sequence_F
+        for number in np.unique(sequence):
+            own = np.flatnonzero(sequence == number)
+            start = 0
+            while start + 8 + 3 < len(own):
+                frames = own[start : start + 11]
+                start += 1
+                if {self.image_gone, self.image_cut} & set(frames[:8].tolist()):
+                    continue
+                label = tuple(best[frames[7:]].tolist())
+                if set(label) != {IGNORED}:
+                    found.append((frames[:8].tolist(), label))
+        return found
+
+
+def test_each_defect_costs_its_frame_only(tmp_path, caplog):
+    made = Defects(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        data, _ = load(tmp_path)
+    labels = [label for _, label in all_windows(data)]
+    wanted = [label for _, label in made.windows()]
+    assert labels == wanted
+    assert any(IGNORED in label for label in labels)
+    assert data.provenance["defects"] == {
+        "missing image file": 1,
+        "damaged image file": 1,
+        "missing power file": 1,
+        "NaN powers": 1,
+        "all powers NaN": 1,
+    }
+    assert data.provenance["windows_left_out"]["without_sensor"] > 0
+    for name in ("image_BS2_3036", "image_BS2_3088", "mmWave_power_65", "mmWave_power_10.txt"):
+        assert name in caplog.text
+
+
+def test_defects_are_remembered_with_the_cache(tmp_path):
+    Defects(tmp_path)
+    first, told = load(tmp_path)
+    assert told
+    again, told = load(tmp_path)
+    assert not told
+    assert first.provenance == again.provenance
+    assert all_windows(first) == all_windows(again)
+
+
+def test_a_mended_file_is_read_and_nothing_else_is(tmp_path):
+    made = Defects(tmp_path)
+    before, _ = load(tmp_path)
+    f = made.power_gone
+    write_power(made.scenario.file("power", f), np.arange(64.0))
+    after, told = load(tmp_path)
+    assert told[-1][1] == made.scenario.num_frames  # powers, not pictures
+    assert after.provenance["fingerprint"] != before.provenance["fingerprint"]
+    assert after.provenance["defects"].get("missing power file") is None
+    assert sum(label.count(IGNORED) for _, label in all_windows(after)) < sum(
+        label.count(IGNORED) for _, label in all_windows(before)
+    )
+
+
+def test_another_split_or_rule_reads_no_picture_again(tmp_path):
+    Scenario(tmp_path).write()
+    load(tmp_path)
+    for changes in ({"shares": (0.2, 0.2, 0.6)}, {"strict": False}, {"stride": 2}):
+        assert load(tmp_path, **changes)[1] == []
+    assert load(tmp_path, image_size=8)[1] != []
+
+
+def test_identity_is_that_of_the_content(tmp_path):
+    for name in ("one", "two"):
+        Scenario(tmp_path / name).write()
+    first = settings_of(tmp_path / "one")
+    assert first.fingerprint == settings_of(tmp_path / "two").fingerprint
+    others = [
+        replace(first, strict=False),
+        replace(first, image_size=32),
+        replace(first, sensors=("lidar",)),
+        replace(first, shares=SHARES),
+    ]
+    Scenario(tmp_path / "three").write()
+    (tmp_path / "three" / "unit1/mmWave_data/mmWave_power_5.txt").write_text("1\n" * 64)
+    others.append(settings_of(tmp_path / "three"))
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 6
+
+
+def test_splits_are_those_of_the_table_of_shares_or_by_default(tmp_path):
+    scenario = Scenario(tmp_path, (13,) * 10)
+    scenario.write()
+    assert split_of(load(tmp_path)[0]) == {"train": [*range(1, 8)], "val": [8], "test": [9, 10]}
+    shares = (0.4, 0.3, 0.3)
+    assert split_of(load(tmp_path, shares=shares)[0])["val"] == [5, 6, 7]
+    for row in scenario.rows:
+        row["split"] = ("train", "test", "val")[row["sequence"] % 3]
+    names = {**dict(zip(scenario.rows[0], scenario.rows[0], strict=True))}
+    scenario.write(names=names)
+    assert split_of(load(tmp_path)[0]) == {
+        "train": [3, 6, 9],
+        "val": [2, 5, 8],
+        "test": [1, 4, 7, 10],
+    }
+    assert split_of(load(tmp_path, shares=shares)[0])["val"] == [5, 6, 7]
+
+
+def test_validation_is_never_on_test(tmp_path):
+    scenario = Scenario(tmp_path, (13,) * 10)
+    _, rows = scenario.windows()
+    write_table(tmp_path / "seqs_train.csv", [row for row in rows if row["seq_index"] <= 8])
+    write_table(tmp_path / "seqs_test.csv", [row for row in rows if row["seq_index"] > 8])
+    assert split_of(load(tmp_path)[0]) == {"train": [*range(1, 8)], "val": [8], "test": [9, 10]}
+
+
+def table_of(sequence):
+    table = Table(root=None, sources=(), layout="frames", columns={})
+    table.sequence = list(sequence)
+    table.places = [str(f) for f in range(len(sequence))]
+    return table
+
+
+def test_scenario_9_is_split_as_published():
+    table = table_of(np.repeat(np.arange(1, 137), 43))
+    for p, first_test in ((0.8, 109), (0.7, 96)):
+        found = split_sequences(table, (p - 0.1, 0.1, 1 - p))
+        assert found["test"].tolist() == list(range(first_test, 137))
+
+
+@given(st.lists(st.integers(0, 25), min_size=1, max_size=6), st.booleans(), st.integers(0, 9))
+def test_windows_left_are_those_of_a_slow_loop(lengths, strict, seed):
+    rng = np.random.default_rng(seed)
+    sequence = np.repeat(np.arange(len(lengths)), lengths)
+    power = rng.random((len(sequence), 64))
+    power[rng.random(len(sequence)) < 0.4] = np.nan
+    usable = rng.random(len(sequence)) < 0.95
+    found = usable_windows(table_of(sequence), power, usable, strict=strict, stride=1)
+    wanted, without_sensor, without_label = [], 0, 0
+    for number, length in enumerate(lengths):
+        own = np.flatnonzero(sequence == number)
+        for start in range(length):
+            frames = own[start : start + 11]
+            if start + 11 > length or (strict and start + 11 == length):
+                break
+            known = ~np.isnan(power[frames[7:], 0])
+            if not usable[frames[:8]].all():
+                without_sensor += 1
+            elif not known.any():
+                without_label += 1
+            else:
+                best = np.nan_to_num(power[frames[7:]], nan=-1.0).argmax(axis=1)
+                wanted.append((frames[:8].tolist(), np.where(known, best, IGNORED).tolist()))
+    assert list(zip(found.window.tolist(), found.label.tolist(), strict=True)) == wanted
+    assert (found.without_sensor, found.without_label) == (without_sensor, without_label)
+
+
+def test_powers_are_not_needed_where_nothing_is_predicted(tmp_path):
+    scenario = Scenario(tmp_path)
+    _, rows = scenario.windows()
+    for row in rows:
+        row |= {f"beam{p}": "" for p in range(1, 8)}
+    write_table(tmp_path / "seqs.csv", rows)
+    data, _ = load(tmp_path, shares=(0.5, 0.25, 0.25))
+    assert data.provenance["defects"] == {}
+    assert all(IGNORED not in label for _, label in all_windows(data))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"sensors": ("radar",)}, DataError, "no files of radar; it has image, lidar, gps"),
+        ({"sensors": ("sonar",)}, ConfigError, "sensors must be"),
+        ({"image_size": 4}, ConfigError, "image_size must be 8 to 1024"),
+        ({"stride": 0}, ConfigError, "stride must be"),
+        ({"shares": (0.5, 0.6, 0.1)}, ConfigError, "add up to 1"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused(tmp_path, changes, error, message):
+    Scenario(tmp_path).write()
+    with pytest.raises(error, match=message):
+        load(tmp_path, **changes)
+
+
+def test_a_scenario_with_nothing_usable_is_refused(tmp_path):
+    scenario = Scenario(tmp_path, (13, 13, 13))
+    for f in range(13):
+        scenario.file("image", f).unlink()
+    scenario.write()
+    with pytest.raises(DataError, match=r"no usable window for train: 2 lack .*missing image file"):
+        load(tmp_path)
+    Scenario(tmp_path / "two", (13, 13)).write()
+    with pytest.raises(DataError, match="at least 3"):
+        load(tmp_path / "two")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6))
+def test_no_table_makes_it_fail_in_another_way(tmp_path_factory, seed):
+    """Cells of a good table, shuffled and damaged: read, or refused by name."""
+    rng = np.random.default_rng(seed)
+    folder = tmp_path_factory.mktemp("table")
+    path = Scenario(folder, (12, 2)).write()
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    for _ in range(rng.integers(1, 6)):
+        i, j = rng.integers(len(lines), size=2)
+        x, y = (int(rng.integers(len(lines[k]))) for k in (i, j))
+        lines[i][x] = rng.choice(['"', "", "nan", "\\\\", "../../x", lines[j][y], "-5", "1e400"])
+    path.write_text("\n".join(",".join(line) for line in lines))
+    try:
+        table = open_table(path)
+    except DataError as error:
+        assert "scenario9.csv" in str(error)  # noqa: PT017
+    else:
+        assert table.num_frames <= 14
+
+
+def test_a_scan_or_position_that_is_wrong_costs_its_windows(tmp_path):
+    scenario = Scenario(tmp_path, (14, 13, 20, 16, 13))
+    write_mat(scenario.file("scan", 3), np.zeros((100, 2)))
+    write_text(scenario.file("loc", 20), "no fix")
+    scenario.write()
+    data, _ = load(tmp_path, sensors=("lidar", "gps"), shares=(0.6, 0.2, 0.2))
+    assert data.provenance["defects"] == {"damaged lidar file": 1, "damaged gps file": 1}
+    assert data.provenance["windows_left_out"]["without_sensor"] == 3 + 2

@@ -1,0 +1,73 @@
+import json
+import subprocess
+import sys
+
+from deepsense_examples import Scenario
+
+from sweeps.cli import main
+
+
+def kdsweep(capsys, *arguments):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        code = end.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_inspect_says_what_is_there_and_what_is_wrong(tmp_path, capsys):
+    scenario = Scenario(tmp_path, (14, 5, 16, 16, 16))
+    for f in range(20, 28):
+        scenario.file("power", f).unlink()
+    scenario.write()
+    code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert "scenario9.csv: 67 frames in 5 sequences" in out
+    assert "missing power file: 8" in out
+    assert "unit1/mmWave_data/mmWave_power_25.txt: not in" in out
+    assert "and 3 more, see --json" in out
+    assert "sequence 2: 5 frames, a window needs 12" in out
+    assert out.splitlines()[-1] == "can be trained on"
+    code, shown, _ = kdsweep(capsys, "data", "inspect", str(tmp_path), "--json")
+    found = json.loads(shown)
+    assert code == 0
+    assert len([d for d in found["defects"] if d["kind"] == "missing power file"]) == 8
+    assert found["splits"]["train"]["sequences"] == 3
+
+
+def test_inspect_asks_for_the_sensors_named(tmp_path, capsys):
+    scenario = Scenario(tmp_path, (14, 14, 14))
+    for f in range(scenario.num_frames):
+        scenario.file("scan", f).unlink()
+    scenario.write()
+    assert kdsweep(capsys, "data", "inspect", str(tmp_path))[0] == 1
+    assert kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", "image, gps")[0] == 0
+    for sensors, said in (("radar", "no files of radar"), ("sonar", "sensors must be some of")):
+        code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", sensors)
+        assert (code, out) == (2, "")
+        assert err.startswith("kdsweep: ")
+        assert said in err
+
+
+def test_what_is_no_data_is_told_in_one_line(tmp_path, capsys):
+    for path in (tmp_path, tmp_path / "nothing"):
+        code, out, err = kdsweep(capsys, "data", "inspect", str(path))
+        assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_inspect_loads_neither_torch_nor_ray(tmp_path):
+    Scenario(tmp_path, (14, 14, 14)).write()
+    script = (
+        "import sys; from sweeps.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print([name for name in ('torch', 'ray', 'mlflow', 'optuna') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "data", "inspect", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -7,6 +7,7 @@ from kdtasks.errors import ConfigError
 from kdtasks.task import KDTask
 
 TASKS = {
+    "beam-tracking": "kdtasks.tasks.beam_tracking:BeamTracking",
     "csi-feedback": "kdtasks.tasks.csi_feedback:CsiFeedback",
 }
 

@@ -5,7 +5,8 @@ process that conducts a trial must be up before it can start those that train.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -45,3 +46,20 @@ def initialised(seed: int, purpose: str, make: Callable[[], M]) -> M:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, purpose))
         return make()
+
+
+@contextmanager
+def drawing_from(generator: "torch.Generator") -> Iterator[None]:
+    """Let what knows no generator, such as dropout on the CPU, draw from one of the caller's.
+
+    torch's global generator is put back afterwards, and the caller's has moved on.
+    """
+    import torch
+
+    before = torch.get_rng_state()
+    torch.set_rng_state(generator.get_state())
+    try:
+        yield
+    finally:
+        generator.set_state(torch.get_rng_state())
+        torch.set_rng_state(before)

@@ -33,6 +33,8 @@ class Schedule:
             cosine to ``final_share`` of the peak.
         warmup_steps: Steps of the rise.
         final_share: Rate at the end, as a share of the peak.
+        weight_decay: Factor on the squares of the weights, half of which Adam adds to the loss.
+        clip_norm: Gradients of a greater norm, over all parameters, are scaled down to this one.
     """
 
     epochs: int
@@ -40,6 +42,8 @@ class Schedule:
     learning_rate: float
     warmup_steps: int = 100
     final_share: float = 0.01
+    weight_decay: float = 0.0
+    clip_norm: float = math.inf
 
     def rate_share(self, step: int, total_steps: int) -> float:
         """Return the rate at a step as a share of the peak."""
@@ -93,7 +97,9 @@ def fit(
         )
     modules = list(trained)
     parameters = [p for module in modules for p in module.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=schedule.learning_rate)
+    optimiser = torch.optim.Adam(
+        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
     total = steps * schedule.epochs
     pace = LambdaLR(optimiser, lambda step: schedule.rate_share(step, total))
     spent = 0.0
@@ -107,6 +113,8 @@ def fit(
             terms = objective(order[step * schedule.batch_size : (step + 1) * schedule.batch_size])
             optimiser.zero_grad(set_to_none=True)
             terms["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if math.isfinite(schedule.clip_norm):
+                nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
             optimiser.step()
             pace.step()
             for name, term in terms.items():

@@ -1,0 +1,239 @@
+"""What every method of beam tracking is given, and the one training that all of them share.
+
+Shape suffixes in this file: W = windows of a split, B = windows of a batch, T = predicted slots,
+C = beams, H = output features.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kdtasks.beam_metrics import BeamScores, beam_scores
+from kdtasks.errors import DataError
+from kdtasks.methods.beam_batches import Chunks, Windows
+from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
+from kdtasks.seeding import drawing_from
+from kdtasks.task import Report, prefixed
+from kdtasks.training import Schedule, Terms, batches, fit
+
+CLIP_NORM = 10.0
+"""Gradients are cut to this norm, as in the code of Table II."""
+
+EVALUATED_TOGETHER = 256
+"""Windows that are run at once where nothing is learnt."""
+
+SELECTED_BY = "top2"
+"""Weights are those of the epoch in which this score, the mean over slots on the validation split,
+is best. One rule for all methods: validation focal loss, as in the code of Table II, favours those
+without distillation."""
+
+TaskLoss = Callable[[Tensor, Tensor], Tensor]
+"""Loss of logits [B, T, C] against labels [B, T]."""
+
+DistilLoss = Callable[[BeamOutputs, Tensor], Tensor]
+"""Loss of what a student says of the predicted slots of some windows [B], against its teacher."""
+
+SlotTerms = Callable[[BeamOutputs, Tensor, Tensor], Terms]
+"""Terms of the loss from what a student says of predicted slots, labels [B, T] and windows [B]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Goal:
+    """What a student is trained for.
+
+    Attributes:
+        terms: Terms of the loss.
+        modules: What is trained beside the student, and dropped afterwards.
+    """
+
+    terms: SlotTerms
+    modules: tuple[nn.Module, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The numbers to train by.
+
+    Attributes:
+        epochs: Passes over the windows.
+        batch_chunks: Chunks of windows per step.
+        learning_rate: Peak rate of Adam.
+        weight_decay: See `Schedule`.
+    """
+
+    epochs: int
+    batch_chunks: int
+    learning_rate: float
+    weight_decay: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Streams:
+    """Where a training draws from.
+
+    Attributes:
+        order: Order of the chunks.
+        cuts: Where chunks begin.
+        dropout: Dropout.
+    """
+
+    order: torch.Generator
+    cuts: torch.Generator
+    dropout: torch.Generator
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One network to train.
+
+    Attributes:
+        network: Freshly initialised.
+        train: Windows to train on.
+        val: Windows that are scored after each epoch.
+        goal: What to train for.
+        plan: Epochs, rates, sizes.
+        streams: Where to draw from.
+    """
+
+    network: BeamNetwork
+    train: Windows
+    val: Windows
+    goal: Goal
+    plan: Plan
+    streams: Streams
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A finished training.
+
+    Attributes:
+        network: The network, with its best weights.
+        scores: Of these weights on the validation split, as `score` gives them.
+        core_seconds: CPU time of the training, without validation [s].
+    """
+
+    network: BeamNetwork
+    scores: dict[str, float]
+    core_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What a teacher says of the predicted slots of all training windows.
+
+    Attributes:
+        logits_WTC: Logits.
+        features_WTH: Output features.
+    """
+
+    logits_WTC: Tensor
+    features_WTH: Tensor
+
+
+def labels_only(task_loss: TaskLoss) -> Goal:
+    """Return the goal of a training without a teacher."""
+
+    def terms(outputs: BeamOutputs, labels_BT: Tensor, _chosen_B: Tensor) -> Terms:
+        task = task_loss(outputs.logits, labels_BT)
+        return {"total": task, "task": task}
+
+    return Goal(terms=terms)
+
+
+def blended(
+    task_loss: TaskLoss,
+    distil_loss: DistilLoss,
+    alpha: float,
+    modules: tuple[nn.Module, ...] = (),
+) -> Goal:
+    """Return the goal ``(1 - alpha) task + alpha distill``; at 0 it is `labels_only`."""
+    if alpha == 0.0:
+        return labels_only(task_loss)
+
+    def terms(outputs: BeamOutputs, labels_BT: Tensor, chosen_B: Tensor) -> Terms:
+        task = task_loss(outputs.logits, labels_BT)
+        distill = distil_loss(outputs, chosen_B)
+        # At alpha = 1 the labels must not matter, not even as 0 * infinity.
+        total = distill if alpha == 1.0 else (1.0 - alpha) * task + alpha * distill
+        return {"total": total, "task": task, "distill": distill}
+
+    return Goal(terms=terms, modules=modules)
+
+
+def train(job: Job) -> Generator[Report, None, Trained]:
+    """Train a network; yields a report after each epoch, with the scores it has by then.
+
+    In the end it has the weights of its best epoch, see `SELECTED_BY`; of equals the first.
+
+    Raises:
+        DataError: If there are too few windows for one batch.
+    """
+    network, plan = job.network, job.plan
+    chunks = Chunks(len(job.train), job.streams.cuts)
+    if plan.batch_chunks > len(chunks):
+        raise DataError(
+            f"batch_chunks={plan.batch_chunks} is more than the {len(chunks)} chunks of "
+            f"{len(job.train)} training windows: take more passages"
+        )
+
+    def objective(chunk_K: Tensor) -> Terms:
+        chosen_B = chunks.windows(chunk_K)
+        with drawing_from(job.streams.dropout):
+            outputs = network.gathered(*job.train.gathered(chosen_B)).predicted()
+        return job.goal.terms(outputs, job.train.label_WT[chosen_B], chosen_B)
+
+    best, weights, spent = -1.0, dict[str, Tensor](), 0.0
+    for epoch in fit(
+        [network, *job.goal.modules],
+        objective,
+        num_samples=len(chunks),
+        schedule=Schedule(
+            epochs=plan.epochs,
+            batch_size=plan.batch_chunks,
+            learning_rate=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            clip_norm=CLIP_NORM,
+        ),
+        generator=job.streams.order,
+    ):
+        spent = epoch.core_seconds
+        scores = score(network, job.val)
+        if scores[SELECTED_BY] > best:
+            best = scores[SELECTED_BY]
+            weights = {name: part.clone() for name, part in network.state_dict().items()}
+        losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
+        metrics = {**losses, **prefixed("val", scores)}
+        yield Report(epoch=epoch.number, epochs=plan.epochs, metrics=metrics)
+    network.load_state_dict(weights)
+    return Trained(network=network, scores=score(network, job.val), core_seconds=spent)
+
+
+def run(network: BeamNetwork, windows: Windows) -> Said:
+    """Return what a network says of windows in evaluation mode; its mode is restored."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            parts = [
+                network.gathered(*windows.gathered(torch.arange(part.start, part.stop))).predicted()
+                for part in batches(len(windows), EVALUATED_TOGETHER)
+            ]
+    finally:
+        network.train(was_training)
+    return Said(
+        logits_WTC=torch.cat([part.logits for part in parts]),
+        features_WTH=torch.cat([part.output_features for part in parts]),
+    )
+
+
+def score(network: BeamNetwork, windows: Windows) -> dict[str, float]:
+    """Return every score of `BeamScores.values` on some windows [%]."""
+    return percent(beam_scores(run(network, windows).logits_WTC, windows.label_WT))
+
+
+def percent(scores: BeamScores) -> dict[str, float]:
+    """Return scores in percent, by name."""
+    return {name: 100.0 * value for name, value in scores.values().items()}

@@ -1,0 +1,287 @@
+"""The parameters of the beam-tracking task: names, ranges, presets, and whom they concern."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdtasks.config import Params, Value
+from kdtasks.errors import ConfigError
+from kdtasks.models.beam_family import BEAM_MODELS, BeamModel
+from kdtasks.models.beam_network import Sensor
+
+MethodName = Literal["vanilla", "response", "feature", "relation", "self"]
+
+ModelName = Literal[
+    "image-student",
+    "image-radar-student",
+    "radar-student",
+    "gps-student",
+    "image-teacher",
+    "image-teacher-gru1",
+    "image-radar-teacher",
+    "radar-teacher",
+]
+
+TeacherName = Literal["image-teacher", "image-teacher-gru1", "image-radar-teacher", "radar-teacher"]
+
+LossName = Literal["focal", "cross-entropy"]
+
+SENSOR_ORDER: tuple[Sensor, ...] = ("image", "radar", "gps")
+
+
+class BeamSettings(BaseModel):
+    """Everything that decides one trial. Fields of other methods hold their defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    preset: Literal["quick", "standard", "paper"] = "quick"
+    scenario: Literal["street", "deepsense"] = "street"
+    data_path: str = ""
+    data_seed: int = Field(0, ge=0)
+    sensors: str = Field(
+        "", description="what the data hold, for trials that share them; empty: what is needed"
+    )
+    image_size: int = Field(ge=32, le=1024, multiple_of=32, description="pixels, either side")
+    night_share: float = Field(0.2, ge=0, le=1, description="passages at night")
+    rain_share: float = Field(0.1, ge=0, le=1, description="passages in rain or fog")
+    distractors: float = Field(0.7, ge=0, le=4, description="other vehicles, on average")
+    train_passages: int = Field(ge=1, le=10**6, description="that a student is trained on")
+    val_passages: int = Field(ge=1, le=10**6)
+    test_passages: int = Field(ge=1, le=10**6)
+    teacher_passages: int = Field(
+        0, ge=0, le=10**6, description="that a teacher is trained on; 0: those of its student"
+    )
+    window_stride: int = Field(ge=1, le=100, description="frames from one window to the next")
+    model: ModelName = "image-student"
+    width: float = Field(1.0, ge=0.1, le=4, description="factor on a student's channels")
+    method: MethodName = "vanilla"
+    teacher: TeacherName = "image-teacher"
+    generations: int = Field(1, ge=1, le=10, description="networks before the student")
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation term")
+    temperature: float = Field(2.0, gt=0)
+    slot_lean: float = Field(0.0, ge=-10, le=10, description="on the teacher for far slots")
+    relation_distance: float = Field(1.0, ge=0)
+    relation_angle: float = Field(1.0, ge=0)
+    relation_partners: int = Field(4, ge=1, le=1000)
+    task_loss: LossName = "focal"
+    focal_gamma: float = Field(2.0, ge=0, le=10)
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    batch_chunks: int = Field(ge=1, description="of 4 windows in a row, per step")
+    teacher_loss: LossName = "focal"
+    teacher_epochs: int = Field(ge=1)
+    teacher_rate: float = Field(gt=0, le=1)
+    teacher_seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+
+    @property
+    def student_model(self) -> BeamModel:
+        """The student's network."""
+        return BEAM_MODELS[self.model]
+
+    @property
+    def teacher_model(self) -> BeamModel:
+        """The teacher's network: of self-distillation the student's own."""
+        return BEAM_MODELS[self.model if self.method == "self" else self.teacher]
+
+    @property
+    def teacher_width(self) -> float:
+        """Width factor of the teacher."""
+        return self.width if self.method == "self" else 1.0
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the method distils."""
+        return self.method != "vanilla"
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Sensors that the data hold."""
+        return tuple(self.sensors.split())
+
+    @property
+    def needed(self) -> tuple[Sensor, ...]:
+        """Sensors of student and teacher."""
+        used = set(self.student_model.sensors)
+        used |= set(self.teacher_model.sensors) if self.has_teacher else set()
+        return tuple(sensor for sensor in SENSOR_ORDER if sensor in used)
+
+
+PRESETS: dict[str, dict[str, Value]] = {
+    # Nguyen et al., section IV: as many sequences as scenario 9 has for training, tests apart.
+    "paper": {
+        "image_size": 224,
+        "train_passages": 95,
+        "val_passages": 20,
+        "test_passages": 100,
+        "window_stride": 1,
+        "epochs": 100,
+        "learning_rate": 1e-3,
+        "batch_chunks": 8,
+        "teacher_epochs": 90,
+        "teacher_rate": 1e-3,
+    },
+    "standard": {
+        "image_size": 64,
+        "train_passages": 200,
+        "val_passages": 100,
+        "test_passages": 200,
+        "window_stride": 2,
+        "epochs": 30,
+        "learning_rate": 2e-3,
+        "batch_chunks": 8,
+        "teacher_epochs": 40,
+        "teacher_rate": 1e-3,
+    },
+    "quick": {
+        "image_size": 64,
+        "train_passages": 100,
+        "val_passages": 60,
+        "test_passages": 100,
+        "window_stride": 2,
+        "epochs": 20,
+        "learning_rate": 2e-3,
+        "batch_chunks": 8,
+        "teacher_epochs": 30,
+        "teacher_rate": 1e-3,
+    },
+}
+
+_OF_STREET = (
+    "data_seed",
+    "night_share",
+    "rain_share",
+    "distractors",
+    "train_passages",
+    "val_passages",
+    "test_passages",
+    "teacher_passages",
+)
+
+
+def _inactive(settings: BeamSettings) -> dict[str, str]:
+    """Return the parameters without effect on this trial, each with what it belongs to."""
+    method, with_teacher = settings.method, (settings.has_teacher, "methods with a teacher")
+    softens = (method in ("response", "self"), "methods response and self")
+    relates = (method == "relation", "method relation")
+    owners: dict[str, tuple[bool, str]] = {
+        "alpha": with_teacher,
+        "temperature": softens,
+        "slot_lean": softens,
+        "relation_distance": relates,
+        "relation_angle": relates,
+        "relation_partners": relates,
+        "generations": (method == "self", "method self"),
+        "teacher": (settings.has_teacher and method != "self", "methods response to relation"),
+        "teacher_loss": with_teacher,
+        "teacher_epochs": with_teacher,
+        "teacher_rate": with_teacher,
+        "teacher_seed": with_teacher,
+        "focal_gamma": (settings.task_loss == "focal", "task_loss focal"),
+        "width": (settings.student_model.role == "student", "students, not to teachers' networks"),
+        "image_size": ("image" in settings.stored, "sensors with a camera"),
+        **dict.fromkeys(_OF_STREET, (settings.scenario == "street", "scenario street")),
+    }
+    return {name: owner for name, (active, owner) in owners.items() if not active}
+
+
+MUST_FIT = frozenset(
+    {
+        "alpha",
+        "temperature",
+        "slot_lean",
+        "relation_distance",
+        "relation_angle",
+        "relation_partners",
+        "generations",
+        "focal_gamma",
+        "width",
+    }
+)
+"""Parameters that are refused where they have no effect. The others (teachers, sizes of the twin)
+are dropped, so that a study can fix them for all methods at once."""
+
+
+def resolve(params: Params) -> BeamSettings:
+    """Check parameters and fill in the preset.
+
+    Raises:
+        ConfigError: Naming the parameter, its value and what would be accepted.
+    """
+    _known(params)
+    preset = params.get("preset", "quick")
+    if preset not in PRESETS:
+        raise ConfigError(f"preset={preset!r} must be one of {', '.join(PRESETS)}")
+    merged: dict[str, Any] = {**PRESETS[str(preset)], **params}
+    try:
+        settings = BeamSettings(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
+    settings = settings.model_copy(update={"sensors": " ".join(_sensors(settings))})
+    _fits(settings)
+    inactive = _inactive(settings)
+    for name in sorted(MUST_FIT & inactive.keys() & params.keys()):
+        raise ConfigError(
+            f"{name}={params[name]!r} has no effect here: it belongs to {inactive[name]}; remove "
+            "it, or make it conditional in the search space with 'when'"
+        )
+    defaults = BeamSettings.model_validate(PRESETS[str(preset)])
+    return settings.model_copy(update={name: getattr(defaults, name) for name in inactive})
+
+
+def _sensors(settings: BeamSettings) -> tuple[str, ...]:
+    """Return the sensors of the data, in one order."""
+    given = set(settings.stored)
+    if given - set(SENSOR_ORDER):
+        raise ConfigError(
+            f"sensors={settings.sensors!r} must be some of {', '.join(SENSOR_ORDER)}, with blanks "
+            "between them"
+        )
+    missing = [sensor for sensor in settings.needed if sensor not in given]
+    if given and missing:
+        raise ConfigError(
+            f"sensors={settings.sensors!r} lacks {', '.join(missing)}, which model "
+            f"{settings.model} or its teacher needs"
+        )
+    return tuple(sensor for sensor in SENSOR_ORDER if sensor in (given or settings.needed))
+
+
+def _fits(settings: BeamSettings) -> None:
+    if (settings.scenario == "deepsense") != bool(settings.data_path):
+        raise ConfigError(
+            "scenario 'deepsense' reads your own files: set data_path"
+            if settings.scenario == "deepsense"
+            else f"data_path={settings.data_path!r} has no effect with scenario "
+            f"{settings.scenario!r}: remove it, or set scenario to deepsense"
+        )
+    if settings.night_share + settings.rain_share > 1.0:
+        raise ConfigError(
+            f"rain_share={settings.rain_share:g} and night_share={settings.night_share:g} must "
+            "not exceed 1 together"
+        )
+    if 0 < settings.teacher_passages < settings.train_passages:
+        raise ConfigError(
+            f"teacher_passages={settings.teacher_passages} must be 0 or at least "
+            f"train_passages={settings.train_passages}: a teacher has seen what its student sees"
+        )
+
+
+def completed(settings: BeamSettings) -> dict[str, Value]:
+    """Return what decides this trial: every parameter that has an effect on it."""
+    dumped: Mapping[str, Value] = settings.model_dump()
+    inactive = _inactive(settings)
+    return {name: value for name, value in dumped.items() if name not in inactive}
+
+
+def _known(params: Params) -> None:
+    for name in params:
+        if name not in BeamSettings.model_fields:
+            near = difflib.get_close_matches(name, BeamSettings.model_fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            known = ", ".join(sorted(BeamSettings.model_fields))
+            raise ConfigError(f"beam-tracking has no parameter {name!r}{hint} It knows {known}")

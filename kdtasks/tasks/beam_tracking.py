@@ -1,0 +1,240 @@
+"""Beam tracking with knowledge distillation.
+
+Source: Nguyen, Ma et al., "Knowledge Distillation for Collaborative Learning in Distributed
+Communications and Sensing", section IV. From 8 frames of a camera, a radar or a satellite receiver
+a network predicts which of 64 beams is best now and in the next three frames. Students learn from
+labels, and from a larger network or one with more sensors.
+"""
+
+from collections.abc import Generator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kdtasks.beam_format import NUM_SLOTS
+from kdtasks.config import Params, Value, fingerprint
+from kdtasks.cost import batch1_latency_ms, count, state_bytes
+from kdtasks.methods import beam_job
+from kdtasks.methods.beam_batches import windows_of
+from kdtasks.methods.beam_self_kd import train_generations
+from kdtasks.models.beam_family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
+from kdtasks.task import (
+    Arrays,
+    Baseline,
+    KDTask,
+    MetricInfo,
+    Outcome,
+    Progress,
+    Report,
+    ScenarioData,
+    TeacherArtifact,
+    prefixed,
+)
+from kdtasks.tasks.beam_baselines import baselines_of
+from kdtasks.tasks.beam_data import data_of, load_data
+from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
+from kdtasks.tasks.beam_students import restored, student_job, teacher_job
+from kdtasks.tensors import state_arrays
+from kdtasks.thop_count import PAPER_STEPS, thop_count
+
+TEACHER_RECIPE = 1
+"""Raised when the same settings would train another teacher, so that old ones are not reused."""
+
+LATENCY_REPEATS = 50
+"""Forward passes whose median is the latency."""
+
+SCORES = {
+    "top1": "best beam is the first answer",
+    "top2": "best beam is among the first 2 answers",
+    "top3": "best beam is among the first 3 answers",
+    "top5": "best beam is among the first 5 answers",
+    "dba_top3": "distance-based accuracy of the nearest of 3 answers, as in the code of Table II",
+    "dba_challenge": "distance-based accuracy of the DeepSense 6G challenge of 2022",
+}
+"""Scores of `kdtasks.beam_metrics`, here in percent."""
+
+
+def _score_infos() -> dict[str, MetricInfo]:
+    infos = {}
+    for name, text in SCORES.items():
+        slots = {f"_t{slot}": f", slot t{slot}" for slot in range(NUM_SLOTS)}
+        for suffix, where in {"": ", mean over slots", **slots}.items():
+            infos[f"val_{name}{suffix}"] = MetricInfo(
+                unit="%", direction="maximize", description=text + where
+            )
+    return infos
+
+
+def _down(unit: str, description: str) -> MetricInfo:
+    return MetricInfo(unit=unit, direction="minimize", description=description)
+
+
+@lru_cache(maxsize=256)
+def _cost(model: BeamModel, width: float, image_size: int) -> dict[str, float]:
+    network = model.build(image_size=image_size, width=width)
+    counted = count(network, *model.window_shapes(image_size=image_size))
+    paper = model.window_shapes(image_size=image_size, steps=PAPER_STEPS)
+    return {
+        "params": float(counted.params),
+        "macs": float(counted.macs),
+        "thop_operations": float(thop_count(network, *paper).operations),
+        "model_bytes": float(state_bytes(network)),
+    }
+
+
+class BeamTracking(KDTask):
+    """Response, feature, relation and self-distillation, also across sensors."""
+
+    name = "beam-tracking"
+    metrics: ClassVar[dict[str, MetricInfo]] = {
+        **_score_infos(),
+        "params": _down("", "trainable parameters"),
+        "macs": _down("MACs", "multiply-accumulates of a window, all 10 steps"),
+        "thop_operations": _down("", "as counted in Table II: 8 steps, called FLOPs there"),
+        "model_bytes": _down("B", "parameters and buffers"),
+        "latency_ms": _down("ms", "a whole window, batch 1, this CPU, one thread, median"),
+        "train_core_seconds": _down("s", "CPU time of the student's training"),
+        "teacher_forward_samples": _down("", "windows that a teacher was run on meanwhile"),
+    }
+    resource_parameters = frozenset(BeamSettings.model_fields) - {
+        "alpha",
+        "temperature",
+        "slot_lean",
+        "relation_distance",
+        "relation_angle",
+        "relation_partners",
+        "task_loss",
+        "focal_gamma",
+        "epochs",
+        "learning_rate",
+        "weight_decay",
+        "seed",
+    }
+    baseline_parameters = frozenset()
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        settings = resolve(params)
+        data_of(settings)
+        return completed(settings)
+
+    def scenario_fingerprint(self, params: Params) -> str:
+        return data_of(resolve(params)).fingerprint
+
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        settings = resolve(params)
+        if not settings.has_teacher:
+            return None
+        kept: dict[str, Any] = {
+            "recipe": TEACHER_RECIPE,
+            "scenario": self.scenario_fingerprint(params),
+            "model": settings.teacher_model.name,
+            "loss": settings.teacher_loss,
+            "epochs": settings.teacher_epochs,
+            "rate": settings.teacher_rate,
+            "batch_chunks": settings.batch_chunks,
+            "seed": settings.teacher_seed,
+        }
+        if settings.method == "self":
+            kept |= {
+                "width": settings.width,
+                "generations": settings.generations,
+                "passages": settings.train_passages,
+            }
+        return fingerprint(kept)
+
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        return load_data(resolve(params), cache_dir=cache_dir, progress=progress)
+
+    def cost(self, params: Params) -> dict[str, float]:
+        settings = resolve(params)
+        return dict(_cost(settings.student_model, settings.width, settings.image_size))
+
+    def train_teacher(
+        self, params: Params, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
+        """Train a teacher on all training windows.
+
+        Of self-distillation it is the last generation, and has seen the student's windows.
+        """
+        settings = resolve(params)
+        model = settings.teacher_model
+        seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
+        if settings.method == "self" and settings.scenario == "street":
+            seen = seen.first(settings.train_passages)
+        trained, said = yield from train_generations(
+            lambda number, before: beam_job.train(
+                teacher_job(settings, number, seen, judged, before)
+            ),
+            lambda generation: beam_job.run(generation.network, seen),
+            settings.generations,
+        )
+        metrics = {
+            **prefixed("val", trained.scores),
+            **_cost(model, settings.teacher_width, settings.image_size),
+            "train_core_seconds": trained.core_seconds,
+        }
+        outputs = {"logits": said.logits_WTC.numpy(), "features": said.features_WTH.numpy()}
+        return TeacherArtifact(
+            metrics=metrics, weights=state_arrays(trained.network), outputs=outputs
+        )
+
+    def train_student(
+        self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
+    ) -> Generator[Report, None, Outcome]:
+        """Train a student on its own passages; the teacher is asked nothing that it has not said.
+
+        Weights and scores are those of the epoch with the best mean top-2 accuracy on the
+        validation split, for every method alike; reports are of the epoch that has just ended.
+        """
+        settings = resolve(params)
+        model = settings.student_model
+        seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
+        trained = yield from beam_job.train(student_job(settings, seen, judged, teacher))
+        shapes = model.window_shapes(image_size=settings.image_size)
+        latency = batch1_latency_ms(trained.network, *shapes, repeats=LATENCY_REPEATS)
+        metrics = {
+            **prefixed("val", trained.scores),
+            **self.cost(params),
+            "latency_ms": latency,
+            "train_core_seconds": trained.core_seconds,
+            "teacher_forward_samples": 0.0,
+        }
+        return Outcome(metrics=metrics, weights=state_arrays(trained.network))
+
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        settings = resolve(params)
+        network = restored(settings, weights, teacher=False)
+        return beam_job.score(network, windows_of(split, settings.student_model.sensors))
+
+    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        settings = resolve(params)
+        network = restored(settings, weights, teacher=True)
+        return beam_job.score(network, windows_of(split, settings.teacher_model.sensors))
+
+    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        """Return the majority beam and extrapolations, see `baselines_of`."""
+        return baselines_of(resolve(params), data)
+
+    def models(self) -> list[dict[str, Any]]:
+        """Describe every network at the paper's image size.
+
+        ``params`` and ``macs`` are true, over all 10 steps; ``thop_params`` and
+        ``thop_operations`` are the counts of Table II, over 8 steps.
+        """
+        return [_described(model) for model in BEAM_MODELS.values()]
+
+
+def _described(model: BeamModel) -> dict[str, Any]:
+    network = model.build(image_size=PAPER_IMAGE_SIZE)
+    counted = count(network, *model.window_shapes(image_size=PAPER_IMAGE_SIZE))
+    shapes = model.window_shapes(image_size=PAPER_IMAGE_SIZE, steps=PAPER_STEPS)
+    paper = thop_count(network, *shapes)
+    return {
+        "model": model.name,
+        "sensors": " ".join(model.sensors),
+        "in_table_ii": model.published,
+        "params": counted.params,
+        "macs": counted.macs,
+        "thop_params": paper.params,
+        "thop_operations": paper.operations,
+    }

@@ -110,7 +110,7 @@ class Sweep:
             standings=standings(complete, self.study),
         )
         try:
-            with self.interrupts.deferred():
+            with self.interrupts.deferred(), self.books.deferring():
                 _tuner(self, session, resources).fit()
         finally:
             _abandon(session)

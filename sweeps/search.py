@@ -131,6 +131,7 @@ class SessionCallback(DriverOnly, Callback):
         self._session.reported(trial.trial_id, event)
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
+        self._session.books.pay()
         # Between two turns of Tune's loop nothing is half done, so this is where a sweep stops.
         if self._session.fault is not None:
             raise self._session.fault

@@ -11,7 +11,7 @@ from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, Teacher
 from sweeps.events import Training
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import Transport, in_process
-from sweeps.open_task import open_task
+from sweeps.open_task import open_task, start_afresh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +76,7 @@ def train_teacher(
 ) -> Training[TeacherArtifact]:
     """Train the teacher of ``params``."""
     task = open_task(task_name)
+    start_afresh(int(params.get("teacher_seed", 0)))
     wall_s = time.perf_counter()
     artifact = yield from task.train_teacher(params, train, val)
     metrics = {**_floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}

@@ -16,7 +16,7 @@ from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.messages import SERVER, Parcel
 from sweeps.nodes.node import Deployment, Node
 from sweeps.nodes.server import ServerNode
-from sweeps.open_task import open_task
+from sweeps.open_task import open_task, start_afresh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +94,7 @@ class NodeHost:
             teacher: The trial's teacher, for the server.
         """
         self._dropped = False
+        start_afresh(int(params.get("seed", 0)))
         self._trial = _Trial(params=params, train=train, val=val, teacher=teacher)
         self._nodes = {}
         settings = NetworkSettings.of(params)

@@ -1,0 +1,72 @@
+"""MLflow may be told of trials a little later: at the end it knows the same."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from in_process import Engine
+from toy_study import toy_study
+
+from sweeps.display import SilentDisplay
+from sweeps.utilisation import Utilisation
+
+TRIALS = 8
+
+
+class Payer(SilentDisplay):
+    """Calls for payment after some of the trials, and loses MLflow after one of them.
+
+    Args:
+        calls: How often to call after each trial.
+        lost_after: After which trial MLflow does not answer any more.
+    """
+
+    def __init__(self, calls: list[int], lost_after: int) -> None:
+        self.engine: Engine | None = None
+        self.calls, self.lost_after = list(calls), lost_after
+        self.notes: list[str] = []
+        self.owed = 0
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
+        engine = self.engine
+        assert engine is not None
+        self.owed += f"trial/{number}" not in engine.tracker.children
+        engine.tracker.broken = number >= self.lost_after
+        for _ in range(self.calls.pop(0)):
+            engine.books.pay()
+
+
+def study():  # type: ignore[no-untyped-def]
+    points = [{"method": "vanilla", "width": width} for width in range(1, TRIALS + 1)]
+    return toy_study(
+        space={}, search={"sampler": "points", "points": points}, budget={"trials": TRIALS}
+    )
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    calls=st.lists(st.integers(0, 3), min_size=TRIALS, max_size=TRIALS),
+    lost_after=st.integers(0, TRIALS),
+)
+def test_mlflow_knows_the_same_however_late_it_is_told(
+    tmp_path_factory: pytest.TempPathFactory, calls: list[int], lost_after: int
+) -> None:
+    plain = Engine(study(), tmp_path_factory.mktemp("plain"))
+    plain.search()
+    payer = Payer(calls, lost_after)
+    home = tmp_path_factory.mktemp("late")
+    late = Engine(study(), home, display=payer)
+    payer.engine = late
+    with late.books.deferring():
+        late.search()
+    assert payer.owed == TRIALS  # nobody was told at once
+    late.tracker.broken = False
+    for engine in (plain, late):
+        engine.books.settle(Utilisation(1, engine.clock))
+    assert late.tracker.children.keys() == plain.tracker.children.keys()
+    assert sorted(late.tracker.series) == sorted(plain.tracker.series)
+    assert len(payer.notes) == (lost_after < TRIALS)

@@ -1,0 +1,72 @@
+"""What one trial leaves behind in its process does not reach the next."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from leaky_task import DRAWN
+from toy_study import toy_study
+
+from sweeps.display import SilentDisplay
+from sweeps.ledger import Ledger
+from sweeps.nodes.transport import in_process
+from sweeps.runner import run_study
+from sweeps.seats import SeatWishes
+
+TASK = "leaky_task:LeakyTask"
+
+
+@pytest.fixture(autouse=True)
+def _tidied() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(True)
+
+
+def numbers(seed: int, width: int) -> tuple[float, ...]:
+    """Return what a trial finds in the generators and defaults of this process."""
+    transport = in_process(TASK, {"seed": seed, "width": width}, ({}, {}), None)
+    stream = transport.alone()
+    while True:
+        try:
+            next(stream)
+        except StopIteration as stop:
+            return tuple(stop.value.metrics[name] for name in DRAWN)
+
+
+FIRST = {seed: numbers(seed, 1) for seed in range(4)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 8)), max_size=6))
+def test_a_trial_finds_what_its_seed_says_whatever_ran_before(
+    before: list[tuple[int, int]],
+) -> None:
+    for seed, width in before:
+        assert numbers(seed, width) == FIRST[seed]
+
+
+def test_seeds_differ_and_defaults_are_torchs_own() -> None:
+    assert len({found[:3] for found in FIRST.values()}) == len(FIRST)
+    assert {found[3:] for found in FIRST.values()} == {(32.0, 1.0, 1.0)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_equal_trials_give_equal_numbers_on_a_fresh_and_on_a_used_worker(tmp_path: Path) -> None:
+    points = [{"width": width} for width in (1, 2, 3, 4)]  # which the numbers do not depend on
+    study = toy_study(
+        task=TASK, space={}, search={"sampler": "points", "points": points}, budget={"trials": 4}
+    )
+    seats = SeatWishes(slots=1, transport="inprocess")
+    summary = run_study(
+        study, name="toy", home=tmp_path, tracking_uri=None, seats=seats, display=SilentDisplay()
+    )
+    trials = Ledger.open(summary.folder / "journal.log").trials()
+    found = [tuple(trial.metrics[name] for name in DRAWN) for trial in trials]
+    assert found == [FIRST[0]] * 4

@@ -70,7 +70,7 @@ def _show(found: "Inspection") -> None:
     line(f"a row is {'one frame' if found.layout == 'frames' else 'a window of frames'}")
     line()
     rows = [
-        (meaning, columns, f"{found.files[meaning]} of {found.frames}")
+        (meaning, columns, f"{found.files[meaning]} of {found.needed[meaning]}")
         if meaning in found.files
         else (meaning, columns, "–")
         for meaning, columns in found.columns.items()

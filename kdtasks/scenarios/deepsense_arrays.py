@@ -6,6 +6,7 @@ Shape suffixes in this file: F = frames.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,7 +117,7 @@ def contents(table: Table, kind: str, *, dates: bool) -> str:
 def _state(path: Path, dates: bool) -> tuple[int, int]:
     try:
         facts = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # missing, or a name that cannot be
         return (-1, 0)
     return (facts.st_size, facts.st_mtime_ns if dates else 0)
 
@@ -155,7 +156,7 @@ def examine(
         problem: tuple[str, str] | None = None
         if path is None:
             problem = (f"no {kind} file", "the table names none")
-        elif not path.is_file():
+        elif not os.path.isfile(path):  # noqa: PTH113 - False for names that cannot be
             problem = (f"missing {kind} file", f"not in {table.root}")
         else:
             try:

@@ -269,7 +269,7 @@ def planar_scan(cloud_P3: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _cloud(path: Path) -> NDArray[np.float64]:
     start, count, names = _cloud_header(path)
-    lines = path.read_bytes()[start:].split(b"\n", count)[:count]
+    lines = _bytes(path)[start:].split(b"\n", count)[:count]
     try:
         table = np.array([line.split() for line in lines], np.float64)
         cloud_P3 = table[:, [names.index(axis) for axis in "xyz"]]
@@ -283,11 +283,8 @@ def _cloud(path: Path) -> NDArray[np.float64]:
 def _cloud_header(path: Path) -> tuple[int, int, list[str]]:
     """Return where the points start [bytes], how many there are and what each consists of."""
     _check_size(path, MAX_CLOUD_BYTES)
-    with path.open("rb") as file:
-        head, end, _ = file.read(MAX_TEXT_BYTES).partition(b"end_header")
-        start = len(head) + len(end)
-        file.seek(start)
-        start += len(file.readline())
+    head, end, rest = _bytes(path, MAX_TEXT_BYTES).partition(b"end_header")
+    start = len(head) + len(end) + rest.find(b"\n") + 1
     words = [line.split() for line in head.decode("ascii", "replace").splitlines()]
     count, names, inside = 0, [], False
     for word in words:
@@ -308,6 +305,14 @@ def _check_size(path: Path, limit: int) -> None:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if size > limit:
         raise DataError(f"{path}: {size} bytes, more than such a file can have ({limit})")
+
+
+def _bytes(path: Path, count: int = -1) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _numbers(path: Path) -> list[float]:

@@ -18,7 +18,7 @@ from kdtasks.beam_format import IGNORED, NUM_BEAMS
 from kdtasks.errors import DataError
 from kdtasks.scenarios.beam_windows import SPAN, best_beams
 from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_arrays import examine, read_powers
+from kdtasks.scenarios.deepsense_arrays import examine, read_powers, wanted_frames
 from kdtasks.scenarios.deepsense_data import DeepSenseData, check_sensors, check_windows
 from kdtasks.scenarios.deepsense_files import PROBES
 from kdtasks.scenarios.deepsense_table import Defect, Table
@@ -57,7 +57,8 @@ class Inspection:
         columns: Recognised columns by meaning.
         frames: Frames.
         sequences: Sequences.
-        files: Frames with a usable file, by kind.
+        files: Frames with a usable file, by kind, of those that need one.
+        needed: Frames that need a file, by kind.
         label_column: What the column of labels counts from, and how often it is right; empty if
             there is none.
         defects: Everything that is wrong.
@@ -76,6 +77,7 @@ class Inspection:
     frames: int
     sequences: int
     files: dict[str, int]
+    needed: dict[str, int]
     label_column: str
     defects: list[Defect]
     splits: dict[str, SplitCounts]
@@ -127,6 +129,7 @@ def inspect(
         defects += found
     label_column, wrong = _check_labels(table, powers.values)
     defects += [*wrong, *_short(table, strict)]
+    needed = {kind: wanted_frames(table, kind) for kind in usable}
     usable_F = np.logical_and.reduce([usable[kind] for kind in wanted])
     windows = usable_windows(table, powers.values, usable_F, strict=strict, stride=1)
     splits, problem = _splits(table, data, windows, defects)
@@ -138,7 +141,8 @@ def inspect(
         columns=dict(table.columns),
         frames=table.num_frames,
         sequences=len(set(table.sequence)),
-        files={kind: int(found_F.sum()) for kind, found_F in usable.items()},
+        files={kind: int((usable[kind] & wanted_F).sum()) for kind, wanted_F in needed.items()},
+        needed={kind: int(wanted_F.sum()) for kind, wanted_F in needed.items()},
         label_column=label_column,
         defects=defects,
         splits=splits,

@@ -77,7 +77,7 @@ def _root(source: Source) -> Path:
         for kind in ("power", *SENSORS):
             cell = columns.single(row, kind)
             for root in (folder, folder.parent):
-                if cell and (root / resolve_path(root, cell)).is_file():
+                if cell and os.path.isfile(root / resolve_path(root, cell)):  # noqa: PTH113
                     return root
     return folder
 

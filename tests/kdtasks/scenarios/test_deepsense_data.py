@@ -12,6 +12,7 @@ from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios.beam_windows import best_beams
 from kdtasks.scenarios.deepsense import open_table
 from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
+from kdtasks.scenarios.deepsense_inspect import inspect
 from kdtasks.scenarios.deepsense_table import Table
 from kdtasks.scenarios.deepsense_windows import SHARES, split_sequences, usable_windows
 from kdtasks.scenarios.splits import SPLITS
@@ -305,7 +306,7 @@ def test_a_scenario_with_nothing_usable_is_refused(tmp_path):
         load(tmp_path / "two")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6))
 def test_no_table_makes_it_fail_in_another_way(tmp_path_factory, seed):
     """Cells of a good table, shuffled and damaged: read, or refused by name."""
@@ -316,7 +317,10 @@ def test_no_table_makes_it_fail_in_another_way(tmp_path_factory, seed):
     for _ in range(rng.integers(1, 6)):
         i, j = rng.integers(len(lines), size=2)
         x, y = (int(rng.integers(len(lines[k]))) for k in (i, j))
-        lines[i][x] = rng.choice(['"', "", "nan", "\\\\", "../../x", lines[j][y], "-5", "1e400"])
+        lines[i][x] = rng.choice(
+            ['"', "", "nan", "\0", "\\\\", "../../x", lines[j][y], "-5", "1e400"]
+        )
+        lines[i][x] *= int(rng.choice([1, 1, 5000]))
     path.write_text("\n".join(",".join(line) for line in lines))
     try:
         table = open_table(path)
@@ -324,6 +328,10 @@ def test_no_table_makes_it_fail_in_another_way(tmp_path_factory, seed):
         assert "scenario9.csv" in str(error)  # noqa: PT017
     else:
         assert table.num_frames <= 14
+        try:
+            assert inspect(path).frames == table.num_frames
+        except DataError as error:
+            assert "scenario9.csv" in str(error)  # noqa: PT017
 
 
 def test_a_scan_or_position_that_is_wrong_costs_its_windows(tmp_path):

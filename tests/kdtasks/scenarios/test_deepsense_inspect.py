@@ -156,6 +156,8 @@ def test_windows_of_published_code(tmp_path):
     found = inspect(tmp_path)
     assert sum(split.windows for split in found.splits.values()) == len(cut["window"])
     assert [d.kind for d in found.defects] == ["missing power file"]
+    assert found.files["image"] == found.needed["image"] == len(np.unique(cut["window"]))
+    assert found.files["power"] == found.needed["power"] - 1
     assert found.splits["train"].unknown == 1
 
 

@@ -268,7 +268,7 @@ def outcome(raw: Any) -> Study | str:
         return str(error)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(place=st.sampled_from(PLACES), value=plain)
 def test_whatever_stands_anywhere_is_read_or_refused_in_one_line(place: Path, value: Any) -> None:
     found = outcome(put(place, value))

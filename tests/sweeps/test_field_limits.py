@@ -112,7 +112,7 @@ def test_p8_the_driver_s_memory_grows_by_a_few_kilobytes_per_trial(
     finally:
         tracemalloc.stop()
     first, second = (middle - begun) / 100, (end - middle) / 100
-    assert second < 12.0  # so many kilobytes a trial are 24 MB for 2,000
+    assert second < 15.0  # so many kilobytes a trial are 30 MB for 2,000; measured 10
     assert second < 1.5 * first  # and it is not more and more
 
 

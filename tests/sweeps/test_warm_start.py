@@ -104,6 +104,7 @@ def test_what_is_known_changes_the_very_next_suggestions(sampler: str, tmp_path:
     assert configs(again) == configs(warm)
 
 
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_it_helps(sampler: str, tmp_path: Path) -> None:
     def hypervolume(ledger: Ledger, study: Study) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import ray
+from ray.exceptions import RayError
 
 from kdtasks.errors import UserError
 from search_spaces.study import Study
@@ -141,7 +142,7 @@ def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (ConnectionError, RuntimeError, ValueError, RayError) as error:
                 raise _refused(address, str(error)) from error
             yield
         finally:
@@ -210,7 +211,7 @@ def _knock(address: str) -> None:
 
 
 def _refused(address: str, why: str) -> UserError:
-    words = " ".join(why.split()).rstrip(".")
+    words = " ".join(why.split()).partition(". ")[0].rstrip(".")
     return UserError(
         f"--address (RAY_ADDRESS) {address}: the Ray cluster cannot be joined: {words}; see that "
         "it runs and that this machine is a part of it and has its token (ray status tells), or "

@@ -4,7 +4,7 @@ MLflow may be out of reach for a while: nothing is lost, for `settle` writes wha
 """
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -47,9 +47,9 @@ class Books:
         self.clock = clock
         self._display = display
         self._warned = False
-        # what MLflow is owed, of this turn of the search and of the one before; None while it is
-        # told at once
-        self._owed: tuple[list[Write], list[Write]] | None = None
+        # what MLflow is owed, with the turn of the search; None while it is told at once
+        self._owed: deque[tuple[int, Write]] | None = None
+        self._turn = 0
 
     @contextmanager
     def deferring(self) -> Iterator[None]:
@@ -57,27 +57,28 @@ class Books:
 
         A slot that has become free is then given its next trial first.
         """
-        self._owed = ([], [])
+        self._owed = deque()
         try:
             yield
         finally:
-            self.pay()
-            self.pay()
-            self._owed = None
+            owed, self._owed = self._owed, None
+            for _, write in owed:
+                self._try(write)
 
     def pay(self) -> None:
-        """Tell MLflow what happened before the last call; called once per turn of the search."""
-        if self._owed is not None:
-            due, fresh = self._owed
-            self._owed = (fresh, [])
-            for write in due:
-                self._try(write)
+        """Tell MLflow one thing that happened before the last call.
+
+        Called once per turn of the search, of which a trial takes more than MLflow has entries.
+        """
+        self._turn += 1
+        if self._owed and self._owed[0][0] < self._turn - 1:
+            self._try(self._owed.popleft()[1])
 
     def _owe(self, write: Write) -> None:
         if self._owed is None:
             self._try(write)
         else:
-            self._owed[1].append(write)
+            self._owed.append((self._turn, write))
 
     def trial(self, number: int) -> TrialRecord:
         """Copy a trial that has ended to MLflow and return it."""

@@ -40,7 +40,7 @@ from kdtasks.thop_count import PAPER_STEPS, thop_count
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
 
-LATENCY_REPEATS = 50
+LATENCY_REPEATS = 30
 """Forward passes whose median is the latency."""
 
 SCORES = {

@@ -1,3 +1,4 @@
+import beam_trials
 import pytest
 from csi_examples import TASK, drained, silent
 from csi_network_examples import learnt, networked
@@ -24,3 +25,14 @@ def shares(network_data):
 def student(shares):
     """A student that has been trained at the server."""
     return learnt(networked(), shares.server)
+
+
+@pytest.fixture(scope="session")
+def beam_data_tiny(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("beams")
+    return beam_trials.TASK.load_scenario(beam_trials.tiny(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def beam_teacher(beam_data_tiny):
+    return beam_trials.trained_teacher(beam_data_tiny, method="response")

@@ -222,7 +222,13 @@ def resolve(params: Params) -> BeamSettings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
-    settings = settings.model_copy(update={"sensors": " ".join(_sensors(settings))})
+    same = settings.teacher_passages == settings.train_passages
+    settings = settings.model_copy(
+        update={
+            "sensors": " ".join(_sensors(settings)),
+            "teacher_passages": 0 if same else settings.teacher_passages,
+        }
+    )
     _fits(settings)
     inactive = _inactive(settings)
     for name in sorted(MUST_FIT & inactive.keys() & params.keys()):

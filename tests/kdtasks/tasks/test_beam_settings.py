@@ -1,0 +1,225 @@
+import pytest
+from beam_trials import METHODS, TASK, tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtasks.config import fingerprint
+from kdtasks.errors import ConfigError
+from kdtasks.models.beam_family import BEAM_MODELS
+from kdtasks.tasks.beam_settings import MUST_FIT, PRESETS, BeamSettings, resolve
+
+ALPHA = {"alpha": st.floats(0.0, 1.0)}
+SOFT = {"temperature": st.floats(0.1, 50.0), "slot_lean": st.floats(-3.0, 3.0)}
+METHOD_PARAMETERS = {
+    "vanilla": {},
+    "response": {**ALPHA, **SOFT},
+    "feature": ALPHA,
+    "relation": {
+        **ALPHA,
+        "relation_distance": st.floats(0.0, 100.0),
+        "relation_angle": st.floats(0.0, 100.0),
+        "relation_partners": st.integers(1, 16),
+    },
+    "self": {**ALPHA, **SOFT, "generations": st.integers(1, 3)},
+}
+TEACHERS = sorted(name for name, model in BEAM_MODELS.items() if model.role == "teacher")
+STUDENTS = sorted(BEAM_MODELS.keys() - TEACHERS)
+SHARED = {
+    "preset": st.sampled_from(sorted(PRESETS)),
+    "image_size": st.sampled_from([32, 64, 224]),
+    "night_share": st.floats(0.0, 0.5),
+    "rain_share": st.floats(0.0, 0.5),
+    "distractors": st.floats(0.0, 4.0),
+    "train_passages": st.integers(1, 500),
+    "teacher_passages": st.sampled_from([0, 500, 900]),
+    "teacher": st.sampled_from(TEACHERS),
+    "sensors": st.sampled_from(["", "image radar", "radar gps image"]),
+    "epochs": st.integers(1, 300),
+    "learning_rate": st.floats(1e-5, 1.0),
+    "weight_decay": st.floats(0.0, 1.0),
+    "batch_chunks": st.integers(1, 64),
+    "teacher_epochs": st.integers(1, 300),
+    "teacher_rate": st.floats(1e-5, 1.0),
+    "teacher_loss": st.sampled_from(["focal", "cross-entropy"]),
+    "seed": st.integers(0, 2**63 - 1),
+    "teacher_seed": st.integers(0, 2**63 - 1),
+    "data_seed": st.integers(0, 2**63 - 1),
+}
+MODELS = st.fixed_dictionaries({"model": st.sampled_from(TEACHERS)}) | st.fixed_dictionaries(
+    {"model": st.sampled_from([name for name in STUDENTS if name != "gps-student"])},
+    optional={"width": st.floats(0.1, 4.0)},
+)
+LOSSES = st.fixed_dictionaries({"task_loss": st.just("cross-entropy")}) | st.fixed_dictionaries(
+    {}, optional={"task_loss": st.just("focal"), "focal_gamma": st.floats(0.0, 10.0)}
+)
+PARAMS = st.builds(
+    lambda shared, method, model, loss: {**shared, **method, **model, **loss},
+    st.fixed_dictionaries({}, optional=SHARED),
+    st.one_of(
+        *(
+            st.fixed_dictionaries({"method": st.just(method)}, optional=extra)
+            for method, extra in METHOD_PARAMETERS.items()
+        )
+    ),
+    MODELS,
+    LOSSES,
+)
+"""Any valid parameters of the twin."""
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_preset_is_complete_for_every_method(preset, method):
+    completed = TASK.complete({"preset": preset, "method": method})
+    assert completed["preset"] == preset
+    assert all(completed[name] == v for name, v in PRESETS[preset].items() if name in completed)
+
+
+def test_presets_set_the_same_parameters_and_test_on_enough_passages():
+    assert len({frozenset(preset) for preset in PRESETS.values()}) == 1
+    assert all(preset["test_passages"] >= 80 for preset in PRESETS.values())
+
+
+def test_names_of_models_are_those_of_the_family():
+    fields = BeamSettings.model_fields
+    assert set(fields["model"].annotation.__args__) == BEAM_MODELS.keys()
+    assert set(fields["teacher"].annotation.__args__) == set(TEACHERS)
+
+
+@given(PARAMS)
+def test_completing_twice_is_completing_once(params):
+    completed = TASK.complete(params)
+    assert TASK.complete(completed) == completed
+    assert list(TASK.complete(completed)) == list(completed)
+    assert resolve(completed) == resolve(params)
+
+
+@given(PARAMS)
+def test_what_complete_leaves_out_makes_no_difference(params):
+    completed = TASK.complete(params)
+    defaults = resolve({"preset": completed["preset"]})
+    for name in params.keys() - completed.keys():
+        assert name not in MUST_FIT
+        assert getattr(resolve(params), name) == getattr(defaults, name)
+
+
+@given(PARAMS)
+def test_order_of_parameters_does_not_matter(params):
+    turned = dict(reversed(params.items()))
+    assert list(TASK.complete(turned).items()) == list(TASK.complete(params).items())
+    assert TASK.teacher_fingerprint(turned) == TASK.teacher_fingerprint(params)
+
+
+@given(PARAMS, st.integers(0, 99), st.floats(1e-5, 1.0), st.integers(1, 50))
+def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, epochs):
+    # Data and teachers are made before the first trial, for every choice of the resources.
+    free = {"seed": seed, "learning_rate": rate, "epochs": epochs, "weight_decay": rate}
+    free |= {"task_loss": "cross-entropy"}
+    if params["method"] != "vanilla":
+        free |= {"alpha": 0.25}
+    if params["method"] in ("response", "self"):
+        free |= {"temperature": rate, "slot_lean": rate}
+    if params["method"] == "relation":
+        free |= {"relation_distance": rate, "relation_angle": rate, "relation_partners": epochs}
+    assert not free.keys() & TASK.resource_parameters
+    changed = {name: v for name, v in params.items() if name != "focal_gamma"} | free
+    assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
+    assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teacher": "image-teacher"},
+        {"teacher_epochs": 3},
+        {"teacher_rate": 1e-2},
+        {"teacher_loss": "cross-entropy"},
+        {"teacher_seed": 1},
+        {"teacher_passages": 9},
+        {"batch_chunks": 2},
+        {"train_passages": 7},
+        {"night_share": 0.5},
+        {"distractors": 2.0},
+        {"image_size": 64},
+        {"data_seed": 1},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_makes_another_teacher_has_another_fingerprint(changes):
+    base = {"teacher": "image-teacher-gru1", "teacher_loss": "focal", "method": "feature"}
+    assert changes.keys() <= TASK.resource_parameters
+    before = TASK.teacher_fingerprint(tiny(**base))
+    assert TASK.teacher_fingerprint(tiny(**{**base, **changes})) != before
+
+
+@pytest.mark.parametrize(
+    "changes", [{"width": 0.5}, {"model": "image-teacher"}, {"generations": 2}], ids=str
+)
+def test_of_self_distillation_the_student_decides_on_the_teacher(changes):
+    before = TASK.teacher_fingerprint(tiny(method="self"))
+    assert TASK.teacher_fingerprint(tiny(method="self", **changes)) != before
+
+
+def test_methods_with_the_same_teacher_share_it():
+    ways = {TASK.teacher_fingerprint(tiny(method=m)) for m in ("response", "feature", "relation")}
+    assert len(ways) == 1
+    assert TASK.teacher_fingerprint(tiny()) is None
+    assert TASK.teacher_fingerprint(tiny(method="self")) not in ways
+    narrow = TASK.teacher_fingerprint(tiny(method="response", width=0.5))
+    assert ways == {narrow}
+
+
+def test_trials_of_other_sensors_share_data_that_hold_all_of_them():
+    both = {"sensors": "radar image"}
+    arms = (
+        tiny(**both),
+        tiny(**both, model="image-radar-student"),
+        tiny(**both, model="radar-student", method="response", teacher="image-radar-teacher"),
+    )
+    assert len({TASK.scenario_fingerprint(arm) for arm in arms}) == 1
+    assert TASK.scenario_fingerprint(tiny()) != TASK.scenario_fingerprint(arms[0])
+    assert TASK.complete(tiny(method="response", teacher="radar-teacher"))["sensors"] == (
+        "image radar"
+    )
+
+
+def test_a_teacher_that_has_seen_as_much_is_the_same_teacher():
+    assert fingerprint(TASK.complete(tiny(teacher_passages=6))) == fingerprint(
+        TASK.complete(tiny())
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"alpha": 0.5}, "alpha=0.5 has no effect here: it belongs to methods with a teacher"),
+        ({"method": "feature", "temperature": 2.0}, "temperature=2.0 .* response and self"),
+        ({"method": "relation", "slot_lean": 1.0}, "slot_lean=1.0 .* response and self"),
+        ({"method": "response", "relation_angle": 1.0}, "relation_angle=1.0 .* method relation"),
+        ({"method": "response", "generations": 2}, "generations=2 .* method self"),
+        ({"task_loss": "cross-entropy", "focal_gamma": 2.0}, "focal_gamma=2.0 .* focal"),
+        ({"model": "image-teacher", "width": 0.5}, "width=0.5 .* students"),
+        ({"methd": "self"}, "no parameter 'methd'; did you mean 'method'"),
+        ({"preset": "tiny"}, "preset='tiny' must be one of"),
+        ({"model": "big"}, "model='big': input should be 'image-student'"),
+        ({"teacher": "image-student"}, "teacher='image-student'"),
+        ({"image_size": 65}, "image_size=65"),
+        ({"alpha": 1.5, "method": "self"}, "alpha=1.5"),
+        ({"epochs": 2.5}, "epochs=2.5"),
+        ({"night_share": 0.7, "rain_share": 0.4}, "rain_share=0.4 and night_share=0.7"),
+        ({"teacher_passages": 5}, "teacher_passages=5 must be 0 or at least train_passages=100"),
+        ({"sensors": "image sonar"}, "sensors='image sonar' must be some of image, radar, gps"),
+        ({"sensors": "radar"}, "sensors='radar' lacks image, which model image-student"),
+        ({"scenario": "deepsense"}, "set data_path"),
+        ({"data_path": "x"}, "data_path='x' has no effect with scenario 'street'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(params, words):
+    with pytest.raises(ConfigError, match=words):
+        TASK.complete(params)
+
+
+def test_on_files_of_ones_own_the_twin_has_no_parameters(tmp_path):
+    params = {"scenario": "deepsense", "data_path": str(tmp_path), "train_passages": 9}
+    completed = TASK.complete(params)
+    assert not {"train_passages", "night_share", "data_seed", "distractors"} & completed.keys()

@@ -124,23 +124,24 @@ class BeamTracking(KDTask):
         settings = resolve(params)
         if not settings.has_teacher:
             return None
-        kept: dict[str, Any] = {
-            "recipe": TEACHER_RECIPE,
-            "scenario": self.scenario_fingerprint(params),
-            "model": settings.teacher_model.name,
-            "loss": settings.teacher_loss,
-            "epochs": settings.teacher_epochs,
-            "rate": settings.teacher_rate,
-            "batch_chunks": settings.batch_chunks,
-            "seed": settings.teacher_seed,
-        }
-        if settings.method == "self":
-            kept |= {
-                "width": settings.width,
+        # The first generation of self-distillation is what other students have as their teacher.
+        generations = settings.method == "self"
+        seen = settings.train_passages if generations else settings.teacher_passages
+        return fingerprint(
+            {
+                "recipe": TEACHER_RECIPE,
+                "scenario": self.scenario_fingerprint(params),
+                "model": settings.teacher_model.name,
+                "width": settings.teacher_width,
                 "generations": settings.generations,
-                "passages": settings.train_passages,
+                "passages": seen or settings.train_passages,
+                "loss": settings.teacher_loss,
+                "epochs": settings.teacher_epochs,
+                "rate": settings.teacher_rate,
+                "batch_chunks": settings.batch_chunks,
+                "seed": settings.teacher_seed,
             }
-        return fingerprint(kept)
+        )
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         return load_data(resolve(params), cache_dir=cache_dir, progress=progress)

@@ -97,6 +97,17 @@ def test_of_self_distillation_the_teacher_is_the_students_network(beam_data_tiny
     assert again["top1"] == teacher.metrics["val_top1"]
 
 
+def test_the_first_generation_is_the_teacher_that_others_have(beam_data_tiny, beam_teacher):
+    own = {"method": "self", "model": "image-teacher"}
+    assert TASK.teacher_fingerprint(tiny(**own)) == TASK.teacher_fingerprint(
+        tiny(method="response", teacher="image-teacher")
+    )
+    again = trained_teacher(beam_data_tiny, **own)
+    assert again.outputs.keys() == beam_teacher.outputs.keys()
+    for name, array in beam_teacher.outputs.items():
+        np.testing.assert_array_equal(again.outputs[name], array)
+
+
 def test_an_image_student_learns_from_a_radar_it_has_not(tmp_path):
     sizes = {"epochs": 1, "teacher_epochs": 1, "train_passages": 2, "val_passages": 1}
     params = {"method": "response", "teacher": "radar-teacher", "test_passages": 1, **sizes}

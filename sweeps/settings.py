@@ -4,11 +4,11 @@ import json
 import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from kdtasks.errors import DataError
 from sweeps.folder import SETTINGS_FILE, atomic_file
 from sweeps.seats import SeatWishes
+from sweeps.secrets import has_secret
 
 SQLITE = "sqlite:///"
 
@@ -52,15 +52,10 @@ def settled_uri(tracking_uri: str | None) -> str | None:
 
 
 def without_password(settings: SweepSettings) -> SweepSettings:
-    """Return the settings as others may read them: without the password in an address."""
-    if settings.tracking_uri is None:
+    """Return the settings as others may read them: without an address that holds a password."""
+    if settings.tracking_uri is None or not has_secret(settings.tracking_uri):
         return settings
-    parts = urlsplit(settings.tracking_uri)
-    user, mark, host = parts.netloc.rpartition("@")
-    if ":" not in user:
-        return settings
-    cleaned = parts._replace(netloc=f"{user.partition(':')[0]}{mark}{host}")
-    return replace(settings, tracking_uri=cleaned.geturl())
+    return replace(settings, tracking_uri=None)
 
 
 def write_settings(folder: Path, settings: SweepSettings) -> None:

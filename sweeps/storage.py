@@ -3,24 +3,20 @@
 A driver's own disk may end with it, as that of a pod does. What it must not lose is kept here.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
 from kdtasks.errors import ConfigError, UserError
+from sweeps.secrets import has_secret
 
 APPEARS_WHOLE = ("s3", "gcs", "abfs")
 """File systems in which a file is seen once it is written to its end, and not before."""
 
 REPLACES_NOTHING = ("hdfs",)
 """File systems that move no file to where another is; for a moment there is none."""
-
-SECRET = re.compile(r"secret|password|token|key|sas|signature", re.IGNORECASE)
-"""Options of a URI that hold one."""
 
 LONGEST = 200
 """Characters of a library's message that are passed on."""
@@ -155,15 +151,9 @@ def open_storage(uri: str, name: str) -> Storage:
 
 def _check_secrets(uri: str) -> None:
     """Refuse a URI with a secret in it, without repeating it: URIs are shown and kept in files."""
-    parts = urlsplit(uri)
-    user, mark, _ = parts.netloc.rpartition("@")
-    port = parts.netloc.rpartition(":")[2]
-    # a slash in a secret ends what counts as the host
-    cut = not mark and "@" in parts.path and ":" in parts.netloc and not port.isdigit()
-    options = [option for option, _ in parse_qsl(parts.query) if SECRET.search(option)]
-    if ":" in user or cut or options:
+    if has_secret(uri):
         raise ConfigError(
-            f"--storage {parts.scheme}://...: the URI holds a password or key; give it without, "
-            "and the credentials in the environment, for S3 AWS_ACCESS_KEY_ID and "
+            f"--storage {uri.partition('://')[0]}://...: the URI holds a password or key; give it "
+            "without, and the credentials in the environment, for S3 AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )

@@ -46,6 +46,7 @@ def test_no_temporary_file_stays(tmp_path):
     [
         "s3://id:hunter2@bucket/sweeps",
         "s3://id:hunter/2@bucket/sweeps",
+        "s3://id:hun hunter 2@bucket/sweeps",
         "abfss://:hunter2@account/sweeps",
         "hdfs://user:hunter2@host:8020/sweeps",
         "s3://bucket/sweeps?secret_key=hunter2",

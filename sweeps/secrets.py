@@ -1,0 +1,58 @@
+"""Addresses that hold a password, token or key: they are neither shown nor kept in files."""
+
+import re
+from urllib.parse import unquote_plus
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S*")
+"""An address in a text, with whatever is glued to it: a secret may hold any character."""
+
+SECRET = re.compile(
+    r"secret|pass(?!file)|pwd|token|(?<!ssl)(?<!ssl_)key|credential|sas|signature", re.IGNORECASE
+)
+"""Names of options that hold one; ``sslkey`` and ``passfile`` name files."""
+
+USERS_ARE_TOKENS = ("http", "https")
+"""Schemes in which a user without a password is a token."""
+
+
+def has_secret(uri: str) -> bool:
+    """Return whether an address holds a password, token or key, or may hold one.
+
+    Characters that should have been escaped in a secret are reckoned with: where it may go on after
+    a slash, a question mark or a hash, it is taken to.
+
+    Args:
+        uri: An address; what has no scheme holds none.
+    """
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        return False
+    if any(SECRET.search(name) for name in re.findall(r"([^?&;#=]+)=", unquote_plus(rest))):
+        return True
+    host, behind = _split(rest)
+    if not host:  # a path
+        return False
+    if scheme.lower() in USERS_ARE_TOKENS:
+        return "@" in rest
+    user, at, _ = host.rpartition("@")
+    return ":" in user or (not at and ":" in host and "@" in behind)
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Return what stands where a host does, and what is behind it."""
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return host, rest[len(host) :]
+
+
+def redacted(text: str) -> str:
+    """Return a text in which of addresses with a secret only the scheme is left.
+
+    Args:
+        text: Any; one address, or a message with several.
+    """
+    return ADDRESS.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    address = found.group()
+    return f"{address.partition('://')[0]}://..." if has_secret(address) else address

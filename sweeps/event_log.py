@@ -138,9 +138,10 @@ class EventLog:
                 os.close(self._file)
             self._file = None
 
-    def _warn(self, error: OSError) -> None:
+    def _warn(self, error: Exception) -> None:
         if not self._warned:
-            self._told.note(f"{self._path} cannot be written to: {error.strerror}; no harm is done")
+            why = error.strerror if isinstance(error, OSError) else one_line(error)
+            self._told.note(f"{self._path} cannot be written to: {why}; no harm is done")
         self._warned = True
 
     def _write(self, event: str, facts: Mapping[str, Any]) -> None:
@@ -148,7 +149,11 @@ class EventLog:
             return
         moment = datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
         stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"time": stamp, "event": event, **facts}, separators=(",", ":"))
+        try:
+            line = json.dumps({"time": stamp, "event": event, **facts}, separators=(",", ":"))
+        except (TypeError, ValueError) as error:  # something of a user's that is no JSON
+            self._warn(error)
+            return
         # what is left of a line that could not be written whole must not spoil this one
         data = b"\n" * self._torn + line.encode() + b"\n"
         self._torn = True

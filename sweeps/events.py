@@ -78,14 +78,37 @@ def kind_of(error: BaseException) -> FailureKind:
     return FailureKind.DISK if full else FailureKind.RAISED
 
 
+def floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return numbers as Python's own, whatever library they are of.
+
+    Raises:
+        TypeError: If one is no number.
+    """
+    found = {}
+    for name, value in metrics.items():
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"the metric {name} is {value!r}, not a number") from error
+    return found
+
+
+def _event(report: Report) -> Event:
+    """Return what a task reports in Python's own numbers, which every file and process can hold."""
+    try:
+        epoch, epochs = int(report.epoch), int(report.epochs)
+    except (TypeError, ValueError, OverflowError) as error:
+        said = f"epoch {report.epoch!r} of {report.epochs!r}"
+        raise TypeError(f"the task reports {said}, which are not both numbers") from error
+    return Event(epoch=epoch, epochs=epochs, metrics=floats(report.metrics))
+
+
 def events(work: Training[Any]) -> Iterator[Event]:
     """Yield an event per report of ``work`` and one for its end, however it ends."""
     cpu_s = time.process_time()
     try:
         while True:
-            report = next(work)
-            metrics = {name: float(value) for name, value in report.metrics.items()}
-            yield Event(epoch=report.epoch, epochs=report.epochs, metrics=metrics)
+            yield _event(next(work))
     except StopIteration as stop:
         yield Event(done=True, result=stop.value, cpu_s=time.process_time() - cpu_s)
     except WorkFailedError as error:

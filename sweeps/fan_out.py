@@ -10,8 +10,8 @@ from sweeps.records import FailureKind, JobKind
 class FanOut:
     """Tells every display the same, in their order.
 
-    One that cannot be written to any more, for its terminal was closed, is told nothing further:
-    it must not end the sweep.
+    One that fails, as when its terminal was closed, is told nothing further: it must not end the
+    sweep.
 
     Args:
         displays: Who watches.
@@ -24,7 +24,7 @@ class FanOut:
         for display in list(self._displays):
             try:
                 call(display)
-            except OSError:
+            except Exception:  # noqa: BLE001 - whatever it is, it is not worth a sweep
                 self._displays.remove(display)
 
     def phase(self, name: Phase) -> None:

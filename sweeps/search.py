@@ -118,17 +118,24 @@ class SessionCallback(DriverOnly, Callback):
 
     # Tune calls by keyword, and nothing else of what it passes is of use.
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # type: ignore[override]
-        self._session.started(trial.trial_id)
+        # An error raised here would be told of as one of Tune's, from deep within it.
+        try:
+            self._session.started(trial.trial_id)
+        except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
+            self._session.fault = fault
 
     def on_trial_result(  # type: ignore[override]
         self, *, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
-        event: Event = result[EVENT]
-        if isinstance(event.result, Trained):
-            # Tune keeps every trial's last result, which the weights do not belong in
-            self._session.received(trial.trial_id, event.result.weights)
-            result[EVENT] = event = replace(event, result=event.result.metrics)
-        self._session.reported(trial.trial_id, event)
+        try:
+            event: Event = result[EVENT]
+            if isinstance(event.result, Trained):
+                # Tune keeps every trial's last result, which the weights do not belong in
+                self._session.received(trial.trial_id, event.result.weights)
+                result[EVENT] = event = replace(event, result=event.result.metrics)
+            self._session.reported(trial.trial_id, event)
+        except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
+            self._session.fault = fault
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
         self._session.books.pay()

@@ -8,7 +8,7 @@ from typing import Any
 
 from kdtasks.config import Params
 from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, TeacherArtifact, prefixed
-from sweeps.events import Training
+from sweeps.events import Training, floats
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task, start_afresh
@@ -44,10 +44,6 @@ class Trained:
     weights: Arrays
 
 
-def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in metrics.items()}
-
-
 def train_student(
     task: KDTask, params: Params, deploy: Callable[[], Transport]
 ) -> Training[Trained]:
@@ -68,7 +64,7 @@ def train_student(
     metrics = {**task.cost(params), **outcome.metrics}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
     metrics["trial_cpu_s"] = transport.cpu_s
-    return Trained(metrics=_floats(metrics), weights=outcome.weights)
+    return Trained(metrics=floats(metrics), weights=outcome.weights)
 
 
 def train_teacher(
@@ -79,7 +75,7 @@ def train_teacher(
     start_afresh(int(params.get("teacher_seed", 0)))
     wall_s = time.perf_counter()
     artifact = yield from task.train_teacher(params, train, val)
-    metrics = {**_floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
+    metrics = {**floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
     return TeacherArtifact(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs)
 
 
@@ -96,7 +92,7 @@ def confirm_by_training(
     deploy = partial(in_process, task_name, params, (train, val), teacher)
     student = yield from train_student(task, params, deploy)
     tested = task.evaluate(params, student.weights, test)
-    return {**student.metrics, **_floats(prefixed("test", tested))}
+    return {**student.metrics, **floats(prefixed("test", tested))}
 
 
 def confirm_by_weights(
@@ -105,7 +101,7 @@ def confirm_by_weights(
     """Return the metrics of a trial's own student on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = open_task(task_name)
-    return _floats(prefixed("test", task.evaluate(params, weights, test)))
+    return floats(prefixed("test", task.evaluate(params, weights, test)))
 
 
 def assess_teacher(
@@ -114,7 +110,7 @@ def assess_teacher(
     """Return the metrics of a teacher on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = open_task(task_name)
-    return _floats(prefixed("test", task.evaluate_teacher(params, teacher.weights, test)))
+    return floats(prefixed("test", task.evaluate_teacher(params, teacher.weights, test)))
 
 
 def assess_baselines(

@@ -1,0 +1,141 @@
+"""Tasks speak in the numbers of their libraries; files and other processes get Python's own."""
+
+import json
+import re
+from dataclasses import asdict, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from in_process import Engine
+from toy_study import ManualClock, toy_study
+from toy_task import ToyTask
+
+from kdtasks.task import Report
+from sweeps.display import SilentDisplay
+from sweeps.event_log import EventLog, LogReader
+from sweeps.events import Event, events
+from sweeps.fan_out import FanOut
+from sweeps.records import FailureKind, TrialState
+from sweeps.search import SessionCallback
+from sweeps.trial import EVENT
+
+
+class Notes(SilentDisplay):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def reports(*said):
+    yield from said
+    return {}
+
+
+@given(
+    epoch=st.integers(0, 2**31 - 1),
+    kind=st.sampled_from([int, np.int32, np.int64, np.uint32, np.float64, np.array]),
+    value=st.floats(width=32),
+    sort=st.sampled_from([float, np.float32, np.float64, np.array]),
+)
+def test_a_report_is_the_same_in_any_library(epoch, kind, value, sort):
+    report = Report(epoch=kind(epoch), epochs=kind(epoch), metrics={"loss": sort(value)})
+    said, _ = events(reports(report))
+    plain, _ = events(reports(Report(epoch=epoch, epochs=epoch, metrics={"loss": value})))
+    assert json.dumps(asdict(said)) == json.dumps(asdict(plain))
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (Report(epoch="one", epochs=2, metrics={}), "reports epoch 'one' of 2, .* numbers"),
+        (Report(epoch=float("nan"), epochs=2, metrics={}), "reports epoch nan of 2"),
+        (Report(epoch=1, epochs=None, metrics={}), "reports epoch 1 of None"),
+        (Report(epoch=1, epochs=2, metrics={"loss": "low"}), "metric loss is 'low', not a number"),
+    ],
+)
+def test_what_is_no_number_fails_the_trial_and_is_named(report, words):
+    [event] = events(reports(report))
+    assert event.done
+    assert event.kind is FailureKind.RAISED
+    assert re.search(words, event.reason)
+
+
+HONEST = ToyTask.train_student
+
+
+def in_numpy(task, params, train, val, teacher):
+    work = HONEST(task, params, train, val, teacher)
+    while True:
+        try:
+            said = next(work)
+        except StopIteration as stop:
+            metrics = {name: np.float32(value) for name, value in stop.value.metrics.items()}
+            return replace(stop.value, metrics=metrics)
+        yield replace(said, epoch=np.int64(said.epoch), epochs=np.int64(said.epochs))
+
+
+def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monkeypatch):
+    monkeypatch.setattr(ToyTask, "train_student", in_numpy)
+    monkeypatch.setattr("sweeps.event_log.EVERY_S", -1.0)
+    study = toy_study(
+        parameters={"epochs": 8},
+        stopping={"kind": "asha", "min_share": 0.125, "eta": 2, "min_trials": 2},
+    )
+    log = EventLog(tmp_path / "log.jsonl", study, ManualClock(), SilentDisplay())
+    with log.kept():
+        engine = Engine(study, tmp_path / "home", log)
+        engine.teach()
+        engine.search()
+    trials = engine.ledger.trials()
+    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert all(trial.rungs for trial in trials)
+    said = [e for e in LogReader(tmp_path / "log.jsonl").new() if e["event"] == "trial_reported"]
+    assert {event["epochs"] for event in said} == {8}
+
+
+def test_what_is_no_json_costs_the_log_a_line_and_the_sweep_nothing(tmp_path):
+    told, path = Notes(), tmp_path / "log.jsonl"
+    log = EventLog(path, toy_study(), ManualClock(), told)
+    with log.kept():
+        log.trial_started(0, {"x": object()})
+        log.trial_started(1, {"x": 0.5})
+    assert [event["trial"] for event in LogReader(path).new()] == [1]
+    [note] = told.notes
+    assert "TypeError" in note
+
+
+class Faulty(SilentDisplay):
+    def trial_started(self, number, params):
+        raise RuntimeError("an engine's own fault")
+
+
+@pytest.mark.parametrize("where", ["start", "result"])
+def test_a_fault_while_tune_calls_ends_the_search_between_two_turns(tmp_path, where):
+    engine = Engine(toy_study(), tmp_path, Faulty())
+    session = engine.session()
+    callback = SessionCallback(session, lambda: False)
+    assert session.assign("a") is not None
+    if where == "start":
+        callback.on_trial_start(trial=SimpleNamespace(trial_id="a"))
+    else:
+        callback.on_trial_result(trial=SimpleNamespace(trial_id="nobody"), result={EVENT: Event()})
+    with pytest.raises((RuntimeError, KeyError)) as raised:
+        callback.on_step_end()
+    assert raised.value is session.fault
+
+
+def test_a_display_with_a_fault_is_told_nothing_more():
+    class Other(Notes):
+        def trial_started(self, number, params):
+            self.notes.append(f"trial {number}")
+
+    other = Other()
+    watching = FanOut(Faulty(), other)
+    watching.trial_started(0, {})
+    watching.trial_started(1, {})
+    assert other.notes == ["trial 0", "trial 1"]

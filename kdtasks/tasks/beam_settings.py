@@ -57,7 +57,7 @@ class BeamSettings(BaseModel):
     model: ModelName = "image-student"
     width: float = Field(1.0, ge=0.1, le=4, description="factor on a student's channels")
     method: MethodName = "vanilla"
-    teacher: TeacherName = "image-teacher"
+    teacher: TeacherName = "image-teacher-gru1"
     generations: int = Field(1, ge=1, le=10, description="networks before the student")
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation term")
     temperature: float = Field(2.0, gt=0)

@@ -98,9 +98,9 @@ def test_of_self_distillation_the_teacher_is_the_students_network(beam_data_tiny
 
 
 def test_the_first_generation_is_the_teacher_that_others_have(beam_data_tiny, beam_teacher):
-    own = {"method": "self", "model": "image-teacher"}
+    own = {"method": "self", "model": "image-teacher-gru1"}
     assert TASK.teacher_fingerprint(tiny(**own)) == TASK.teacher_fingerprint(
-        tiny(method="response", teacher="image-teacher")
+        tiny(method="response", teacher="image-teacher-gru1")
     )
     again = trained_teacher(beam_data_tiny, **own)
     assert again.outputs.keys() == beam_teacher.outputs.keys()

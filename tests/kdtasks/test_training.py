@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -177,3 +178,34 @@ def test_a_frozen_run_changes_nothing_and_its_outputs_can_be_trained_on(training
     weight = torch.ones(4, requires_grad=True)
     (outputs * weight).sum().backward()  # an inference tensor would refuse this
     assert weight.grad is not None
+
+
+def test_weight_decay_pulls_weights_to_zero_where_there_is_nothing_to_learn():
+    model = line()
+    before = [p.detach().abs().sum() for p in model.parameters()]
+    schedule = replace(SCHEDULE, weight_decay=0.5)
+    nothing = fit(
+        [model],
+        lambda index: {"total": 0.0 * model(INPUTS[index]).sum()},
+        num_samples=len(INPUTS),
+        schedule=schedule,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert len(list(nothing)) == 3
+    assert all(p.abs().sum() < b for p, b in zip(model.parameters(), before, strict=True))
+
+
+def test_gradients_are_cut_to_the_norm_and_smaller_ones_left_alone():
+    # Adam does not see a common factor; with a decay it does, so that cutting changes the path.
+    def weights(clip_norm):
+        model = line()
+        trained(model, schedule=replace(SCHEDULE, weight_decay=0.1, clip_norm=clip_norm))
+        norm = torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in model.parameters()]))
+        return torch.cat([p.detach().flatten() for p in model.parameters()]), float(norm)
+
+    free, _ = weights(math.inf)
+    wide, _ = weights(1e6)
+    torch.testing.assert_close(wide, free, rtol=0.0, atol=0.0)
+    cut, norm = weights(0.01)
+    assert norm == pytest.approx(0.01, rel=1e-3)
+    assert not torch.allclose(cut, free)

@@ -6,25 +6,33 @@ MLflow may be out of reach for a while: nothing is lost, for `settle` writes wha
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TypeAlias
 
 from analysis import layout
 from analysis.failures import UNKNOWN, group_failures
 from kdtasks.errors import UserError
 from search_spaces.study import Study
-from sweeps.children import child_of_job, child_of_trial, ended_children, standing_tags
+from sweeps.children import Status, child_of_job, child_of_trial, ended_children, standing_tags
 from sweeps.clock import Clock
 from sweeps.display import Display
 from sweeps.front import standings
 from sweeps.ledger import Ledger
 from sweeps.records import JobRecord, TrialRecord, TrialState
+from sweeps.secrets import redacted
 from sweeps.tracking import Tracker, TrackingError
 from sweeps.utilisation import Utilisation
 
 Write: TypeAlias = Callable[[], None]
 """An entry that is to be made in MLflow."""
+
+PAUSE_S = 600.0
+"""How long MLflow is told nothing after it did not answer [s]: every try keeps the search waiting.
+
+With the ten seconds that `sweeps.tracking` waits for an answer that is less than 2 % of the time.
+"""
 
 
 class Books:
@@ -47,6 +55,9 @@ class Books:
         self.clock = clock
         self._display = display
         self._warned = False
+        self._away_until_s = -math.inf
+        # files that MLflow could not be given
+        self._unattached: list[Write] = []
         # what MLflow is owed, with the turn of the search; None while it is told at once
         self._owed: deque[tuple[int, Write]] | None = None
         self._turn = 0
@@ -97,25 +108,55 @@ class Books:
         self._owe(lambda: self.tracker.hypervolume(finished, value, now_ms))
 
     def attach(self, name: str, facts: Mapping[str, object]) -> None:
-        """Attach JSON facts to the sweep's run."""
-        self._try(lambda: self.tracker.json(name, facts))
+        """Attach JSON facts to the sweep's run, at its end if MLflow does not answer now."""
+        self._attach(lambda: self.tracker.json(name, facts))
+
+    def attach_file(self, path: Path) -> None:
+        """Attach a file to the sweep's run, at its end if MLflow does not answer now."""
+        self._attach(lambda: self.tracker.files([path], ""))
+
+    def _attach(self, write: Write) -> None:
+        if not self._try(write):
+            self._unattached.append(write)
+
+    def attach_report(self, paths: Sequence[Path]) -> None:
+        """Attach the report's files to the sweep's run, after `settle`."""
+        try:
+            self.tracker.files(paths, "report")
+        except (TrackingError, OSError) as error:
+            self._display.note(
+                f"MLflow: {redacted(str(error))}; the report is in the sweep's folder, and kdsweep "
+                "resume puts it there, too"
+            )
 
     def confirmed(self) -> int:
         """Return how many confirmations succeeded."""
         return sum(job.kind == "confirmation" and not job.reason for job in self.ledger.jobs())
 
-    def _try(self, write: Write) -> None:
+    @property
+    def _away(self) -> bool:
+        """Whether MLflow has not answered lately."""
+        return self.clock.elapsed_s() < self._away_until_s
+
+    def _try(self, write: Write) -> bool:
+        """Make an entry, unless MLflow has not answered lately; return whether it was made."""
+        if self._away:
+            return False
         try:
             write()
         except (TrackingError, OSError) as error:
+            self._away_until_s = self.clock.elapsed_s() + PAUSE_S
             if not self._warned:
-                self._display.note(f"MLflow: {error}; what is missing is written at the end")
+                why = redacted(str(error))
+                self._display.note(f"MLflow: {why}; what is missing is written at the end")
             self._warned = True
+            return False
+        return True
 
     def give_up(self) -> None:
-        """Close the sweep's run after an error."""
-        with suppress(TrackingError, OSError):
-            self.tracker.end("FAILED", self.clock.epoch_ms())
+        """Close the sweep's run after an error, if MLflow answers."""
+        self._warned = True  # the error is what there is to say
+        self._try(lambda: self.tracker.end("FAILED", self.clock.epoch_ms()))
 
     def offer_views(self) -> list[tuple[str, str]]:
         """Store ready-made views of the sweep in MLflow; return title and address of each."""
@@ -137,33 +178,53 @@ class Books:
                 volume = standings(done[:finished], self.study).hypervolume
                 self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
 
-    def settle(self, utilisation: Utilisation) -> None:
+    def settle(self, utilisation: Utilisation, status: Status = "FINISHED") -> None:
         """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
+
+        Then its run is closed. A user who has stopped the sweep does not wait for a MLflow that
+        has not answered lately.
 
         Args:
             utilisation: How busy the slots were; if it does not know, what was noted stays.
+            status: How the sweep ends; ``KILLED`` if the user has stopped it.
 
         Raises:
             UserError: If MLflow still does not answer.
         """
-        trials = self.ledger.trials()
+        stopped = status == "KILLED"
+        if stopped and self._away:
+            raise _unsettled("it has not answered lately", stopped=stopped)
         try:
-            self._write_missing()
-            for key, tags in standing_tags(trials, self.study).items():
-                self.tracker.tag(key, tags)
-            shares = {
-                layout.UTILISATION: utilisation.share(),
-                layout.UTILISATION_WHOLE: utilisation.whole(),
-            }
-            known = {name: share for name, share in shares.items() if not math.isnan(share)}
-            self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
-            failures = [asdict(group) for group in group_failures(failed(trials))]
-            self.tracker.json(layout.FAILURES_FILE, failures)
+            self._settle(utilisation)
+            self.tracker.end(status, self.clock.epoch_ms())
         except (TrackingError, OSError) as error:
-            raise UserError(
-                f"MLflow cannot be written to: {error}; the sweep itself is complete in its "
-                "folder, and kdsweep resume writes what is missing"
-            ) from error
+            self._away_until_s = self.clock.elapsed_s() + PAUSE_S
+            raise _unsettled(redacted(str(error)), stopped=stopped) from error
+
+    def _settle(self, utilisation: Utilisation) -> None:
+        while self._unattached:
+            self._unattached[0]()
+            del self._unattached[0]
+        self._write_missing()
+        trials = self.ledger.trials()
+        for key, tags in standing_tags(trials, self.study).items():
+            self.tracker.tag(key, tags)
+        shares = {
+            layout.UTILISATION: utilisation.share(),
+            layout.UTILISATION_WHOLE: utilisation.whole(),
+        }
+        known = {name: share for name, share in shares.items() if not math.isnan(share)}
+        self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
+        failures = [asdict(group) for group in group_failures(failed(trials))]
+        self.tracker.json(layout.FAILURES_FILE, failures)
+
+
+def _unsettled(why: str, *, stopped: bool) -> UserError:
+    """Return what to tell at the end of a sweep of which MLflow does not have everything."""
+    state = "the sweep itself is complete in its folder, and kdsweep resume"
+    if stopped:
+        state = "what the sweep has done is in its folder, and kdsweep resume goes on with it and"
+    return UserError(f"MLflow cannot be written to: {why}; {state} writes what is missing")
 
 
 def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:

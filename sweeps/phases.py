@@ -155,8 +155,7 @@ class Sweep:
         self.display.phase("report")
         frames = read_sweep(self.tracking_uri, self.folder.name)
         files = build_report(frames, self.folder.report)
-        paths = [files.html, files.png, files.parquet, files.json]
-        self.books.tracker.files(paths, "report")
+        self.books.attach_report([files.html, files.png, files.parquet, files.json])
         return files.html
 
 

@@ -209,7 +209,7 @@ def _open(
     folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
     books.attach("environment.json", describe_environment(site.seats))
     books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
-    tracker.files([folder.study], "")
+    books.attach_file(folder.study)
     return Sweep(
         study=study,
         plan=plan,
@@ -239,8 +239,7 @@ def _run(run: Sweep) -> SweepSummary:
                     run.confirm(resources)
         except KeyboardInterrupt:
             interrupted, ended = True, "the user stopped the sweep"
-        run.books.settle(run.utilisation)
-        run.books.tracker.end("KILLED" if interrupted else "FINISHED", clock.epoch_ms())
+        run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
     except BaseException:
         run.books.give_up()
         raise

@@ -16,8 +16,9 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 # A line per closed run would tear it too.
 os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-# By default a server that does not answer is asked again for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+# By default a server that does not answer is waited for and asked again for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
@@ -31,13 +32,14 @@ from sweeps.children import ChildRun, Status
 from sweeps.folder import SweepFolder
 from sweeps.mlflow_file import is_whole, made_by_one
 from sweeps.mlflow_views import PARENT, views
+from sweeps.secrets import redacted
 
 TrackingError = MlflowException
 """MLflow does not answer or refuses."""
 
 MAX_ENTRIES = 100
 """Parameters, tags or metrics per request; servers refuse more than 100 parameters."""
-PAGE = 1000
+PAGE = 200  # runs per answer, which must come in time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +120,7 @@ def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, 
             raise ConfigError(f"MLflow has {len(parents)} sweeps called {folder.name}, not one")
         return _facts(parents[0]), _children(client, parents[0])
     except (MlflowException, OSError) as error:
-        raise UserError(f"MLflow cannot be read: {error}") from error
+        raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
 
 
 class Tracker:
@@ -157,9 +159,8 @@ class Tracker:
         try:
             client = _client(folder, tracking_uri)
             if _find_parents(client, folder.name):
-                raise ConfigError(
-                    f"MLflow has a sweep {folder.name} already; choose another --name"
-                )
+                known = f"MLflow has a sweep {folder.name} already"
+                raise ConfigError(f"{known}; choose another --name")
             root = _artifact_root(folder, tracking_uri)
             experiment_id = _experiment(client, study.name, root)
             run = client.create_run(
@@ -174,7 +175,7 @@ class Tracker:
                 },
             )
         except (MlflowException, OSError) as error:
-            raise UserError(f"MLflow cannot be written to at {tracking_uri}: {error}") from error
+            raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
         return cls(client, experiment_id, run.info.run_id)
 
     @classmethod
@@ -202,7 +203,7 @@ class Tracker:
             tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
             tracker._adopt(parents[0])
         except (MlflowException, OSError) as error:
-            raise UserError(f"MLflow cannot be written to: {error}") from error
+            raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
         return tracker
 
     def _adopt(self, parent: Any) -> None:

@@ -40,6 +40,9 @@ class MemoryTracker(Tracker):
         self.tags: dict[str, dict[str, str]] = {}
         self.series: list[tuple[int, float]] = []
         self.metrics: dict[str, float] = {}
+        self.texts: dict[str, str] = {}
+        self.attached: list[Path] = []
+        self.ended: list[Status] = []
         self.broken = False
 
     def _check(self) -> None:
@@ -70,12 +73,15 @@ class MemoryTracker(Tracker):
 
     def text(self, name: str, text: str) -> None:
         self._check()
+        self.texts[name] = text
 
     def files(self, paths: Sequence[Path], folder: str) -> None:
         self._check()
+        self.attached += paths
 
     def end(self, status: Status, time_ms: int) -> None:
         self._check()
+        self.ended.append(status)
 
 
 class LocalPool:

@@ -1,0 +1,165 @@
+"""A MLflow that does not answer costs a sweep seconds, and its word is never lost or overdone."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+from in_process import Engine
+from mlflow import MlflowClient
+from toy_study import toy_study
+
+from kdtasks.errors import UserError
+from sweeps.books import PAUSE_S
+from sweeps.display import SilentDisplay
+from sweeps.phases import Sweep
+from sweeps.runner import _run
+from sweeps.tracking import Tracker
+from sweeps.utilisation import Utilisation
+
+TRIES = 2
+"""Connections that one request takes which nobody answers."""
+
+
+class Notes(SilentDisplay):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+class SilentServer:
+    """Accepts connections, counts them and says nothing."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._held: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+
+    @contextmanager
+    def serving(self) -> Iterator["SilentServer"]:
+        taker = threading.Thread(target=self._take)
+        taker.start()
+        try:
+            yield self
+        finally:
+            with closing(self._listening):
+                self._listening.shutdown(socket.SHUT_RDWR)
+            taker.join()
+            for connection in self._held:
+                connection.close()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            self._held.append(connection)
+            self.asked += 1
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentServer]:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(TRIES - 1))
+    with SilentServer().serving() as server:
+        yield server
+
+
+def engine_at(server: SilentServer, home: Path, display: Notes) -> Engine:
+    engine = Engine(toy_study(), home, display)
+    client = MlflowClient(tracking_uri=f"http://user:s3cret@127.0.0.1:{server.port}")
+    engine.books.tracker = Tracker(client, "0", "abc")
+    return engine
+
+
+class Stopped:
+    """A sweep that the user stops before anything else happens."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.books, self.utilisation = engine.books, Utilisation(1, engine.clock)
+
+    def searched(self) -> str:
+        return ""
+
+    def work_left(self) -> bool:
+        raise KeyboardInterrupt
+
+
+def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
+    tmp_path: Path, silent: SilentServer
+) -> None:
+    display = Notes()
+    engine = engine_at(silent, tmp_path, display)
+    with engine.books.deferring():
+        engine.teach()
+        engine.search()
+    assert silent.asked == TRIES
+    [note] = display.notes
+    assert "written at the end" in note
+    assert "s3cret" not in note
+    with pytest.raises(UserError, match="goes on with it") as told:  # Ctrl-C
+        _run(cast("Sweep", Stopped(engine)))
+    assert silent.asked == TRIES
+    assert "complete" not in str(told.value)
+    with pytest.raises(UserError, match="complete in its folder") as told:
+        engine.books.settle(Utilisation(1, engine.clock))  # at its own end it asks again
+    assert silent.asked == 2 * TRIES
+    assert "s3cret" not in str(told.value)
+
+
+def test_a_server_that_falls_silent_is_waited_for_once_after_ctrl_c(
+    tmp_path: Path, silent: SilentServer
+) -> None:
+    engine = engine_at(silent, tmp_path, Notes())
+    with pytest.raises(UserError, match="goes on with it"):
+        _run(cast("Sweep", Stopped(engine)))
+    assert silent.asked == TRIES
+
+
+def test_by_default_a_request_takes_ten_seconds_at_most() -> None:
+    timeout_s = int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"])
+    assert timeout_s * (1 + int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])) <= 10
+
+
+def test_after_a_pause_mlflow_is_told_again_and_at_the_end_everything(tmp_path: Path) -> None:
+    display = Notes()
+    engine = Engine(toy_study(), tmp_path, display)
+    engine.tracker.broken = True
+    engine.books.attach("environment.json", {"cores": 2})
+    engine.tracker.broken = False
+    engine.teach()
+    assert not engine.tracker.children
+    engine.clock.now_s += PAUSE_S
+    engine.search()
+    assert len(engine.tracker.children) == 8
+    engine.books.settle(Utilisation(1, engine.clock))
+    assert len(engine.tracker.children) == 8 + 1
+    assert list(engine.tracker.texts) == ["environment.json", "failures.json"]
+    assert engine.tracker.ended == ["FINISHED"]
+    assert len(display.notes) == 1
+
+
+def test_a_report_that_cannot_be_attached_stays_in_the_folder(tmp_path: Path) -> None:
+    display = Notes()
+    engine = Engine(toy_study(), tmp_path, display)
+    engine.tracker.broken = True
+    engine.books.attach_report([tmp_path / "report.html"])
+    [note] = display.notes
+    assert "the report is in the sweep's folder" in note
+
+
+def test_a_study_that_could_not_be_attached_is_at_the_end(tmp_path: Path) -> None:
+    engine = Engine(toy_study(), tmp_path)
+    engine.tracker.broken = True
+    engine.books.attach_file(engine.folder.study)
+    engine.tracker.broken = False
+    engine.books.settle(Utilisation(1, engine.clock))
+    assert engine.tracker.attached == [engine.folder.study]

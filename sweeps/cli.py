@@ -19,6 +19,7 @@ from kdtasks.errors import UserError
 from search_spaces.errors import StudyError
 from sweeps import cli_data, cli_results
 from sweeps.cli_options import INTERRUPTED, RUNS, Address, Home, Json, Name, Storage, TrackingUri
+from sweeps.secrets import redacted
 
 USER_ERROR = 2
 """Exit code when something is the user's to mend."""
@@ -220,5 +221,5 @@ def _raise_if(error: Exception, *, debug: bool) -> None:
 
 def _told(message: str, code: int) -> int:
     with suppress(OSError):  # of a terminal that was closed
-        sys.stderr.write(f"kdsweep: {' '.join(message.split())}\n")
+        sys.stderr.write(f"kdsweep: {redacted(' '.join(message.split()))}\n")
     return code

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from analysis import layout
 from kdtasks.errors import ConfigError, UserError
+from sweeps.secrets import redacted
 
 UI_PORTS = range(5000, 5020)
 """Ports that `kdsweep ui` tries unless one is given."""
@@ -77,7 +78,7 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
         tracking_uri: What the user said; None for what was said when the sweep was started.
 
     Raises:
-        ConfigError: If they are not in its folder and no server is named.
+        ConfigError: If they are not in its folder and no server is named, or with a password.
     """
     tracking_uri = known_uri(folder, tracking_uri)
     if tracking_uri is not None:
@@ -92,10 +93,14 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
 
 
 def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
-    """Return the address of the server with a sweep's runs; None for a file in its folder."""
-    from sweeps.settings import read_settings
+    """Return the address of the server with a sweep's runs; None for a file in its folder.
 
-    return tracking_uri or read_settings(folder).tracking_uri
+    Raises:
+        ConfigError: If what the user said holds a password.
+    """
+    from sweeps.settings import read_settings, settled_uri
+
+    return settled_uri(tracking_uri) or read_settings(folder).tracking_uri
 
 
 def sweep_lines(home: Path) -> Iterator[SweepLine]:
@@ -159,7 +164,9 @@ def ui_command(folder: Path, port: int) -> list[str]:
     """
     uri = database_uri(folder, None)
     if uri.startswith(("http://", "https://", "databricks")):
-        raise ConfigError(f"the runs of {folder.name} are on a server of their own: {uri}")
+        raise ConfigError(
+            f"the runs of {folder.name} are on a server of their own: {redacted(uri)}"
+        )
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", uri),

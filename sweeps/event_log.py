@@ -19,6 +19,7 @@ from sweeps.clock import Clock
 from sweeps.display import Display, FrontRow, Phase
 from sweeps.events import one_line
 from sweeps.records import FailureKind, JobKind
+from sweeps.secrets import redacted
 from sweeps.utilisation import Utilisation
 
 SCHEMA: Mapping[str, Mapping[str, str]] = {
@@ -89,7 +90,7 @@ def _number(value: float | None) -> float | None:
 
 
 def _text(text: str) -> str:
-    return " ".join(text.split())[:LONGEST]
+    return redacted(" ".join(text.split()))[:LONGEST]
 
 
 def _first_line(text: str) -> str:

@@ -5,10 +5,10 @@ import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from kdtasks.errors import DataError
+from kdtasks.errors import ConfigError, DataError
 from sweeps.folder import SETTINGS_FILE, atomic_file
 from sweeps.seats import SeatWishes
-from sweeps.secrets import has_secret
+from sweeps.secrets import has_secret, redacted
 
 SQLITE = "sqlite:///"
 
@@ -44,11 +44,24 @@ def new_id() -> str:
 
 
 def settled_uri(tracking_uri: str | None) -> str | None:
-    """Return an address that means the same wherever a later command is called."""
-    if tracking_uri is None or not tracking_uri.startswith(SQLITE):
-        return tracking_uri
-    path, mark, options = tracking_uri.removeprefix(SQLITE).partition("?")
-    return f"{SQLITE}{Path(path).resolve()}{mark}{options}"
+    """Return an address that means the same wherever a later command is called.
+
+    Raises:
+        ConfigError: If it holds a password or token: it is shown, logged and kept in files.
+    """
+    if tracking_uri is None:
+        return None
+    if tracking_uri.startswith(SQLITE):
+        path, mark, options = tracking_uri.removeprefix(SQLITE).partition("?")
+        return f"{SQLITE}{Path(path).resolve()}{mark}{options}"
+    if has_secret(tracking_uri):
+        raise ConfigError(
+            f"--tracking-uri {redacted(tracking_uri)}: the address holds a password or token; give "
+            "it without, and the password in the environment: MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD for PostgreSQL; MySQL reads a file "
+            "that ?read_default_file= names"
+        )
+    return tracking_uri
 
 
 def without_password(settings: SweepSettings) -> SweepSettings:

@@ -1,0 +1,97 @@
+"""A password in the address of MLflow is refused; one that an older sweep kept is not shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+from toy_study import ManualClock, toy_study
+
+from kdtasks.errors import ConfigError, UserError
+from sweeps.cli import main
+from sweeps.cli_sweeps import known_uri, ui_command
+from sweeps.display import SilentDisplay
+from sweeps.event_log import EventLog
+from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create
+from sweeps.records import FailureKind
+from sweeps.settings import settled_uri
+from sweeps.tracking import Tracker, read_runs
+
+SERVER = "http://user:hunter2@127.0.0.1:1"
+DATABASE = "postgresql://user:hunter2@host/mlflow"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    """That of a sweep which an older version began."""
+    folder = check_new(tmp_path, "old")
+    settings = {"id": "a", "tracking_uri": SERVER, "seats": {}, "task_path": "", "storage": None}
+    create(folder, toy_study().text, {SETTINGS_FILE: json.dumps(settings)})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("uri", "instead"), [(SERVER, "MLFLOW_TRACKING_PASSWORD"), (DATABASE, "PGPASSWORD")]
+)
+def test_an_address_with_a_password_is_refused_and_the_other_way_named(
+    folder: SweepFolder, uri: str, instead: str
+) -> None:
+    for settle in (settled_uri, lambda given: known_uri(folder.path, given)):
+        with pytest.raises(ConfigError, match=instead) as refused:
+            settle(uri)
+        assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://mlflow.example.com",
+        "postgresql://user@host/mlflow",
+        "mysql+pymysql://user@host/mlflow?read_default_file=/etc/my.cnf",
+        "sqlite:////data/tokens/lr=3/runs.db",
+    ],
+)
+def test_addresses_without_a_password_are_not_refused(uri: str) -> None:
+    assert settled_uri(uri) == uri
+
+
+@pytest.mark.parametrize("command", [["run", "csi-feedback"], ["front", "old"], ["resume", "old"]])
+def test_commands_refuse_it_before_anything_is_begun(
+    folder: SweepFolder, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = folder.path.parent
+    there = set(home.iterdir())
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--home", str(home), "--tracking-uri", SERVER])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert "--tracking-uri http://...: the address holds a password" in said.err
+    assert "hunter2" not in said.err + said.out
+    assert set(home.iterdir()) == there
+
+
+def test_what_mlflow_says_about_an_address_is_shown_without(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match="MLflow cannot be written to") as start:
+        Tracker.start(folder, SERVER, toy_study(), started_ms=0)
+    with pytest.raises(UserError, match="MLflow cannot be written to") as resume:
+        Tracker.resume(folder, SERVER, "a")
+    with pytest.raises(UserError, match="MLflow cannot be read") as read:
+        read_runs(folder, SERVER)
+    with pytest.raises(UserError, match="a server of their own") as shown:
+        ui_command(folder.path, 5000)
+    assert not any("hunter2" in str(told.value) for told in (start, resume, read, shown))
+
+
+def test_the_log_keeps_no_password(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "log.jsonl", toy_study(), ManualClock(), SilentDisplay())
+    with log.kept():
+        log.opened("toy", "here", {})
+        log.note(f"MLflow: API request to {SERVER}/api failed")
+        log.job_finished("teacher", "ab", f"OSError: {DATABASE} does not answer")
+        log.trial_failed(0, FailureKind.RAISED, f"OSError: {DATABASE} does not answer")
+        log.closed("failed", f"no {SERVER}")
+    written = (tmp_path / "log.jsonl").read_text()
+    assert written.count("://...") == 4
+    assert "hunter2" not in written

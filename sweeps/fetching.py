@@ -10,23 +10,12 @@ from analysis import layout
 from kdtasks.errors import ConfigError
 from sweeps.clock import SystemClock
 from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room
-from sweeps.mirror import TEACHERS_DIR, Mirror, whole_lines
+from sweeps.interrupts import Interrupts
+from sweeps.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
 from sweeps.storage import Storage, open_storage
 from sweeps.storage_lease import StorageLease, unreachable
+from sweeps.stored_ledger import complete_weights, longer, whole_lines
 from sweeps.teacher_store import CARD
-
-
-def longer(local: bytes, stored: bytes) -> bytes | None:
-    """Return the one of two journals that continues the other; None if neither does.
-
-    Args:
-        local: A journal; a last line that was not written to its end does not count.
-        stored: Another, likewise.
-    """
-    local, stored = whole_lines(local), whole_lines(stored)
-    if local.startswith(stored):
-        return local
-    return stored if stored.startswith(local) else None
 
 
 def check_unknown(uri: str, name: str) -> None:
@@ -110,11 +99,13 @@ def catch_up(storage: Storage, folder: SweepFolder) -> str:
 
 def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     """Fetch a sweep, its ledger last: until that is there, it is fetched again."""
+    local = folder.journal.read_bytes() if folder.journal.is_file() else b""
+    kept = complete_weights(local)  # another trial of the same number has weights of the same size
     for part in (layout.WEIGHTS_DIR, layout.REPORT_DIR):
         (folder.path / part).mkdir(exist_ok=True)
         for path, size in storage.sizes(part).items():
             file = folder.path / path
-            if not file.is_file() or file.stat().st_size != size:
+            if path not in kept or not file.is_file() or file.stat().st_size != size:
                 _place(storage.read(path), file)
     _fetch_teachers(storage, folder)
     if not (folder.path / SETTINGS_FILE).is_file():
@@ -153,7 +144,7 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
 
 @contextmanager
 def kept(
-    uri: str | None, folder: SweepFolder, note: Callable[[str], None]
+    uri: str | None, folder: SweepFolder, note: Callable[[str], None], interrupts: Interrupts
 ) -> Iterator[Mirror | None]:
     """Keep a sweep in storage while it is driven inside.
 
@@ -161,6 +152,8 @@ def kept(
         uri: Where all sweeps are kept; None if this one is only in its folder.
         folder: Its folder, of which this process is the driver.
         note: Tells the user something; is called from a thread.
+        interrupts: Asked to stop the driver if another takes the sweep over. If the user has asked,
+            there is less patience with a storage that does not answer.
 
     Yields:
         What copies; None if nothing does.
@@ -175,20 +168,20 @@ def kept(
     storage = open_storage(uri, folder.name)
     lease = StorageLease(storage, SystemClock())
     lease.check_free()
-    mirror = Mirror(storage, lease, folder, note)
+    mirror = Mirror(storage, lease, folder, note, interrupts)
     try:
         fetched = catch_up(storage, folder)
         lease.take()
-        mirror.start()
     except OSError as error:
         raise unreachable(storage, error) from error
     if fetched:
         note(fetched)
+    mirror.start()
     try:
         yield mirror
-    except BaseException:
-        mirror.finish()
-        if mirror.lacking:
-            note(mirror.lacking)
+    except BaseException as error:
+        hurried = isinstance(error, KeyboardInterrupt) or interrupts.requested()
+        mirror.finish(HURRIED_S if hurried else PATIENCE_S)
+        mirror.say(mirror.lacking)
         raise
-    mirror.finish()
+    mirror.finish(HURRIED_S if interrupts.requested() else PATIENCE_S)

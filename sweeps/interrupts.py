@@ -23,6 +23,10 @@ class Interrupts:
         """Return whether the user asked to stop."""
         return self._requested
 
+    def request(self) -> None:
+        """Ask to stop as the user would where signals wait; may be called from any thread."""
+        self._requested = True
+
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
         again, self._requested = self._requested, True
         if again or not self._deferring:

@@ -4,9 +4,10 @@ The folder on the driver's own disk stays the working copy: the ledger needs app
 which object stores do not have.
 """
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +15,18 @@ from analysis import format as text
 from analysis import layout
 from kdtasks.errors import UserError
 from sweeps.folder import SETTINGS_FILE, SweepFolder
+from sweeps.interrupts import Interrupts
 from sweeps.settings import read_settings, without_password
 from sweeps.storage import Storage, cause
-from sweeps.storage_lease import PERIOD_S, StorageLease
+from sweeps.storage_lease import PERIOD_S, Driver, StorageLease
+from sweeps.stored_ledger import complete_weights, continues, whole_lines
 from sweeps.teacher_store import CARD, OUTPUTS, WEIGHTS
 
 TEACHERS_DIR = "teachers"
 """Folder of a sweep in storage with its teachers, which lie in a common cache on disk."""
 
-GROWING = (layout.JOURNAL_FILE, layout.LOG_FILE)
-"""Files to which lines are appended at any moment."""
+NEEDED = (f"{layout.WEIGHTS_DIR}/", f"{TEACHERS_DIR}/")
+"""Where files lie without which the ledger is not copied: it says that they are there."""
 
 NAMED = 3
 """Files that are named when they did not get there."""
@@ -31,11 +34,8 @@ NAMED = 3
 LAST_TRIES = 3
 PAUSE_S = 2.0
 """Between the last tries [s]."""
-
-
-def whole_lines(content: bytes) -> bytes:
-    """Return what was written to the end of a line."""
-    return content[: content.rfind(b"\n") + 1]
+PATIENCE_S, HURRIED_S = 20.0, 5.0
+"""How long storage may be silent at the end of a sweep, and after Ctrl-C [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Mirror:
         lease: Says who drives the sweep.
         folder: What to copy.
         note: Tells the user something once; is called from a thread.
+        interrupts: Asked to stop this driver when another has taken the sweep over.
     """
 
     def __init__(
@@ -69,99 +70,155 @@ class Mirror:
         lease: StorageLease,
         folder: SweepFolder,
         note: Callable[[str], None],
+        interrupts: Interrupts,
     ) -> None:
         self.teachers: tuple[str, ...] = ()
         """Fingerprints of the teachers that the sweep can need."""
         self.lacking = ""
         """What did not get there in the end, for the user; empty if everything did."""
+        self.lost = False
+        """Whether another driver has taken the sweep over; it owns storage and MLflow then."""
         self._storage = storage
         self._lease = lease
         self._folder = folder
         self._note = note
+        self._interrupts = interrupts
         self._copied: dict[str, Version] = {}
+        self._looked = False
         self._problem = ""
         self._noted = False
-        self._lost = False
+        self._answered_s = 0.0
         self._end = threading.Event()
+        self._given_up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kdsweep-mirror", daemon=True)
 
     def start(self) -> None:
-        """Copy from now on.
-
-        Raises:
-            OSError: If the storage does not answer.
-        """
-        self._skip_what_is_there()
+        """Copy from now on."""
         self._thread.start()
 
-    def finish(self) -> None:
-        """Copy the rest, let others drive the sweep, and say what did not get there."""
+    def finish(self, patience_s: float) -> None:
+        """Copy the rest, let others drive the sweep, and say what did not get there.
+
+        Args:
+            patience_s: How long storage may be silent before it is given up [s]. While it takes one
+                file after the other, it is waited for.
+        """
+        self._answered_s = time.monotonic()
         self._end.set()
-        self._thread.join()
-        pause = threading.Event()
-        for left in range(LAST_TRIES - 1, -1, -1):
-            self.copy()
-            if self._lost or not self._pending() or not left:
+        while self._thread.is_alive():
+            left_s = self._answered_s + patience_s - time.monotonic()
+            if left_s <= 0.0:
+                self._given_up.set()
+                self._problem = self._problem or f"no answer for {patience_s:.0f} s"
                 break
-            pause.wait(PAUSE_S)
-        if self._lost:
-            return
-        self._describe_rest()
-        try:
-            self._lease.release()
-        except OSError as error:
-            self._fail(error)
+            self._thread.join(left_s)
+        if not self.lost:
+            self._describe_rest()
+
+    def say(self, words: str) -> None:
+        """Tell the user something, unless it is empty or there is nobody left to tell."""
+        if words:
+            with suppress(Exception):  # a terminal that was closed must not end the copying
+                self._note(words)
 
     def _run(self) -> None:
         while not self._end.wait(PERIOD_S):
             self.copy()
+        for left in range(LAST_TRIES - 1, -1, -1):
+            self.copy()
+            if not left or not self._pending() or self._over():
+                break
+            self._given_up.wait(PAUSE_S)
+        if not self._over():
+            try:
+                self._lease.release()
+            except OSError as error:
+                self._fail(error)
+
+    def _over(self) -> bool:
+        return self.lost or self._given_up.is_set()
 
     def copy(self) -> None:
         """Copy what has changed; what fails waits for the next time."""
-        if self._lost or not self._still_driver():
-            return
-        versions = self._versions()
-        if layout.JOURNAL_FILE not in versions:
-            return  # nothing was tried yet: the name stays free
         try:
-            # Read before weights and teachers are, written after them: what the ledger in storage
-            # calls finished has its weights there.
-            ledger = self._content(layout.JOURNAL_FILE, versions)
-        except OSError as error:
-            self._fail(error)
-            return
-        try:
-            for path in versions:
-                if path != layout.JOURNAL_FILE:
-                    self._put(path, self._content(path, versions), versions[path])
-        except (OSError, UserError) as error:
-            self._fail(error)  # the next would hardly fare better; the ledger is worth a try
-        try:
-            self._put(layout.JOURNAL_FILE, ledger, versions[layout.JOURNAL_FILE])
-        except OSError as error:
+            if not self._over():
+                self._copy()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next time may be better
             self._fail(error)
 
-    def _still_driver(self) -> bool:
-        try:
-            other = self._lease.renew()
-        except OSError as error:
-            self._fail(error)
+    def _copy(self) -> None:
+        """Copy what has changed.
+
+        The ledger is read before the folder is looked at, and written after everything else: what
+        the ledger in storage calls finished has its weights there.
+
+        Raises:
+            OSError: If the storage does not answer; what is left would hardly fare better.
+        """
+        version = _version(self._folder.journal)
+        ledger = b"" if version is None else whole_lines(self._folder.journal.read_bytes())
+        if not self._still_driver(ledger) or version is None:
+            return  # while nothing was tried, the name stays free
+        if not self._looked:
+            self._skip_what_is_there()
+        whole = self._copy_files(ledger)
+        # Looked at again: this process may have been away for long, at any moment.
+        if (
+            whole
+            and self._copied.get(layout.JOURNAL_FILE) != version
+            and self._still_driver(ledger)
+        ):
+            self._put(layout.JOURNAL_FILE, ledger, version)
+
+    def _copy_files(self, ledger: bytes) -> bool:
+        """Copy everything but the ledger; return whether all is there that it speaks of."""
+        whole = True
+        for path, version in self._versions().items():
+            if self._over() or (self._lease.stale() and not self._still_driver(ledger)):
+                return False
+            try:
+                self._put(path, self._content(path, version), version)
+            except (OSError, UserError) as error:
+                self._fail(error)
+                whole = whole and not path.startswith(NEEDED)
+                if not self._still_driver(ledger):  # raises if the trouble is not with this file
+                    return False
+        return whole
+
+    def _still_driver(self, ledger: bytes) -> bool:
+        """Return whether nobody else has driven the sweep, and say again that we do.
+
+        Args:
+            ledger: Ours. One in storage that says more was written by somebody who came and went.
+
+        Raises:
+            OSError: If the storage does not answer.
+        """
+        other = self._lease.renew()
+        stored = self._storage.read(layout.JOURNAL_FILE) or b""
+        self._answered_s = time.monotonic()
+        if other is None and continues(ledger, stored):
             return True
-        if other is None:
-            return True
-        self._lost = True
-        self.lacking = (
-            f"{self._storage.where} is another driver's now, {other.shown}: nothing of what this "
-            f"one has done since is kept there; it is in {self._folder.path}"
-        )
-        self._note(f"{self.lacking}; this driver stops")
-        if not self._end.is_set():
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        self._lose(other)
         return False
 
-    def _content(self, path: str, versions: Mapping[str, Version]) -> bytes | None:
+    def _lose(self, other: Driver | None) -> None:
+        self.lost = True
+        if other is None:
+            with suppress(OSError):
+                self._lease.release()
+        now = "was gone on with by" if other is None else "is now driven by"
+        who = "another driver" if other is None else f"another driver, {other.shown}"
+        self.lacking = (
+            f"{self._storage.where} {now} {who}: nothing of what this one has done since is kept "
+            f"there; it is in {self._folder.path}"
+        )
+        self._interrupts.request()
+        self.say(f"{self.lacking}; this driver stops")
+
+    def _content(self, path: str, version: Version) -> bytes | None:
         """Return what to copy; None if storage has it, or the sweep has removed it meanwhile."""
-        if self._copied.get(path) == versions[path]:
+        if self._copied.get(path) == version:
             return None
         if path == SETTINGS_FILE:
             return without_password(read_settings(self._folder.path)).text.encode()
@@ -172,24 +229,25 @@ class Mirror:
             content = (folder / path).read_bytes()
         except FileNotFoundError:
             return None
-        return whole_lines(content) if path in GROWING else content
+        return whole_lines(content) if path == layout.LOG_FILE else content
 
     def _put(self, path: str, content: bytes | None, version: Version) -> None:
         if content is not None:
             self._storage.write(path, content)
+            self._answered_s = time.monotonic()
             self._copied[path] = version
 
     def _fail(self, error: Exception) -> None:
         self._problem = cause(error)
         if not self._noted:
             self._noted = True
-            self._note(
+            self.say(
                 f"copying to {self._storage.where} failed: {self._problem}; the sweep goes on, and "
                 f"it is tried again every {PERIOD_S:.0f} s"
             )
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        """Yield what belongs into storage, by its path there; the ledger is not the first."""
+        """Yield what belongs into storage beside the ledger, by its path there."""
         folder = self._folder
         yield layout.STUDY_FILE, folder.study
         yield SETTINGS_FILE, folder.path / SETTINGS_FILE
@@ -200,26 +258,19 @@ class Mirror:
             for file in sorted(path.iterdir()) if path.is_dir() else ():
                 if not file.name.startswith("."):
                     yield f"{path.name}/{file.name}", file
-        for name in GROWING:
-            yield name, folder.path / name
+        yield layout.LOG_FILE, folder.log
 
     def _versions(self) -> dict[str, Version]:
-        found = {}
-        for path, file in self._files():
-            try:
-                state = file.stat()
-            except OSError:
-                continue
-            found[path] = Version(state.st_size, state.st_mtime_ns)
-        return found
+        found = [(path, _version(file)) for path, file in self._files()]
+        return {path: version for path, version in found if version is not None}
 
     def _pending(self) -> list[str]:
-        versions = self._versions()
-        if layout.JOURNAL_FILE not in versions:
+        ledger = _version(self._folder.journal)
+        if ledger is None:
             return []
-        # the log may tell of this very copy
-        wanted = [path for path in versions if path != layout.LOG_FILE]
-        return [path for path in wanted if self._copied.get(path) != versions[path]]
+        wanted = {**self._versions(), layout.JOURNAL_FILE: ledger}
+        wanted.pop(layout.LOG_FILE, None)  # it may tell of this very copy
+        return [path for path in wanted if self._copied.get(path) != wanted[path]]
 
     def _describe_rest(self) -> None:
         if rest := self._pending():
@@ -231,8 +282,33 @@ class Mirror:
             )
 
     def _skip_what_is_there(self) -> None:
-        """Count files that are never changed as copied if they are there with the same size."""
-        there = {**self._storage.sizes(layout.WEIGHTS_DIR), **self._storage.sizes(TEACHERS_DIR)}
+        """Count files as copied that are there and never change: same name, same content.
+
+        Raises:
+            OSError: If the storage does not answer.
+        """
+        stored = self._storage.read(layout.JOURNAL_FILE) or b""
+        there = self._storage.sizes(layout.WEIGHTS_DIR)
+        there = {path: there[path] for path in complete_weights(stored) & there.keys()}
+        same = {name for name in self.teachers if self._same_teacher(name)}
+        for path, size in self._storage.sizes(TEACHERS_DIR).items():
+            if path.split("/")[1] in same:
+                there[path] = size
         for path, version in self._versions().items():
             if there.get(path) == version.size:
                 self._copied[path] = version
+        self._looked = True
+
+    def _same_teacher(self, name: str) -> bool:
+        """Return whether storage has the very teacher that we have: the card holds its hashes."""
+        card = self._folder.teachers / name / CARD
+        stored = self._storage.read(f"{TEACHERS_DIR}/{name}/{CARD}")
+        return card.is_file() and card.read_bytes() == stored
+
+
+def _version(file: Path) -> Version | None:
+    try:
+        state = file.stat()
+    except OSError:
+        return None
+    return Version(state.st_size, state.st_mtime_ns)

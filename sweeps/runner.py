@@ -3,7 +3,7 @@
 import json
 import shutil
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
@@ -83,10 +83,15 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     find_site(study, settings)
     folder = check_new(home, name)
     create(folder, study.text, {SETTINGS_FILE: settings.text})
+    interrupts = Interrupts()
     try:
-        with driving(folder.path) as lease, kept(storage, folder, display.note) as mirror:
+        with (
+            driving(folder.path) as lease,
+            kept(storage, folder, display.note, interrupts) as mirror,
+        ):
             left = Left(study=study, settings=settings, ledger=None)
-            summary = _drive(folder, left, plan, lease, display, mirror)
+            held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
+            summary = _drive(folder, left, plan, display, held)
         return _stored(summary, mirror)
     except BaseException:
         if not folder.journal.is_file():
@@ -133,9 +138,11 @@ def _go_on(
     display: Display,
     storage: str | None,
 ) -> SweepSummary:
+    interrupts = Interrupts()
     with driving(folder.path) as lease:
         storage = storage or read_settings(folder.path).storage
-        with kept(storage, folder, display.note) as mirror:  # what was done elsewhere comes first
+        # what was done elsewhere comes first
+        with kept(storage, folder, display.note, interrupts) as mirror:
             left = find_left(
                 folder, wanted, tracking_uri=tracking_uri, seats=seats, display=display
             )
@@ -143,7 +150,8 @@ def _go_on(
             plan = check_study(left.study)
             write_settings(folder.path, left.settings)
             create_missing(folder)
-            summary = _drive(folder, left, plan, lease, display, mirror)
+            held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
+            summary = _drive(folder, left, plan, display, held)
     return _stored(summary, mirror)
 
 
@@ -151,26 +159,40 @@ def _stored(summary: SweepSummary, mirror: Mirror | None) -> SweepSummary:
     return summary if mirror is None else replace(summary, unstored=mirror.lacking)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a driver holds while it drives.
+
+    Attributes:
+        lease: The sweep's folder.
+        interrupts: The user's wish to stop.
+        mirror: The sweep's place in storage; None if it has none.
+    """
+
+    lease: Lease
+    interrupts: Interrupts
+    mirror: Mirror | None
+
+    def lost(self) -> bool:
+        """Return whether another driver has taken the sweep over: MLflow is left to that one."""
+        return self.mirror is not None and self.mirror.lost
+
+
 def _drive(
-    folder: SweepFolder,
-    left: Left,
-    plan: Plan,
-    lease: Lease,
-    display: Display,
-    mirror: Mirror | None,
+    folder: SweepFolder, left: Left, plan: Plan, display: Display, held: Held
 ) -> SweepSummary:
     """Do what is left of a sweep, and keep its log."""
-    if mirror is not None:
-        mirror.teachers = tuple(by_teacher(plan.needs))
+    if held.mirror is not None:
+        held.mirror.teachers = tuple(by_teacher(plan.needs))
     trials = [] if left.ledger is None else left.ledger.trials()
     order = standings(trials, left.study)
     log = EventLog(folder.log, left.study, SystemClock(), display)
-    watching, interrupts = FanOut(display, log), Interrupts()
-    with log.kept(), interrupts.installed():
+    watching = FanOut(display, log)
+    with log.kept(), held.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
         if order.rows:
             watching.front(order.rows, order.hypervolume)
-        run = _open(folder, left, plan, lease, watching, interrupts)
+        run = _open(folder, left, plan, watching, held)
         summary = _run(run)
         outcome: Outcome = "interrupted" if summary.interrupted else "finished"
         log.closed(outcome, summary.ended, run.utilisation)
@@ -181,9 +203,8 @@ def _open(
     folder: SweepFolder,
     left: Left,
     plan: Plan,
-    lease: Lease,
     display: Display,
-    interrupts: Interrupts,
+    held: Held,
 ) -> Sweep:
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
     study, settings, ledger = left.study, left.settings, left.ledger
@@ -219,10 +240,10 @@ def _open(
         data=data,
         books=books,
         display=display,
-        interrupts=interrupts,
-        pool=RayPool(site.seats, interrupts.requested),
+        interrupts=held.interrupts,
+        pool=RayPool(site.seats, held.interrupts.requested),
         utilisation=Utilisation(site.seats.slots, clock),
-        lease=lease,
+        lease=held.lease,
     )
 
 

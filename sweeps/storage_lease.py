@@ -1,7 +1,8 @@
 """One driver per sweep, also across machines: a note in durable storage says who it is.
 
 There is no lock in an object store. The note is renewed with every copy; while it is young, nobody
-else drives the sweep, and a driver that finds another's note gives up.
+else drives the sweep, and a driver that finds another's note gives up. A note that is missing says
+nothing: whoever was away for long, as a machine that slept, may find another's work and no note.
 """
 
 import json
@@ -102,6 +103,7 @@ class StorageLease:
             created=row.created,
             renewed_ms=0,
         )
+        self._renewed_ms = 0
 
     def check_free(self) -> None:
         """Check that nobody else drives the sweep.
@@ -137,8 +139,12 @@ class StorageLease:
         except OSError as error:
             raise unreachable(self._storage, error) from error
 
+    def stale(self) -> bool:
+        """Return whether the note was not renewed for long; time that the machine slept counts."""
+        return abs(self._clock.epoch_ms() - self._renewed_ms) > PERIOD_S * 1000
+
     def renew(self) -> Driver | None:
-        """Say again who the driver is; return somebody else who has become it meanwhile.
+        """Say again who the driver is; return somebody else whose note there is.
 
         Raises:
             OSError: If the storage does not answer.
@@ -162,6 +168,7 @@ class StorageLease:
     def _write(self) -> None:
         note = replace(self._me, renewed_ms=self._clock.epoch_ms())
         self._storage.write(DRIVER_FILE, json.dumps(asdict(note)).encode())
+        self._renewed_ms = note.renewed_ms
 
 
 def unreachable(storage: Storage, error: OSError) -> UserError:

@@ -4,12 +4,13 @@ from hypothesis import strategies as st
 
 from kdtasks.errors import ConfigError, UserError
 from sweeps.clock import SystemClock
-from sweeps.fetching import catch_up, check_unknown, fetch_missing, kept, longer
+from sweeps.fetching import catch_up, check_unknown, fetch_missing, kept
 from sweeps.folder import SweepFolder
-from sweeps.mirror import whole_lines
+from sweeps.interrupts import Interrupts
 from sweeps.settings import SweepSettings, write_settings
 from sweeps.storage import open_storage
 from sweeps.storage_lease import StorageLease
+from sweeps.stored_ledger import longer, whole_lines
 
 lines = st.lists(st.binary(max_size=3).map(lambda line: line.replace(b"\n", b"") + b"\n"))
 tails = st.sampled_from([b"", b"half a li"])
@@ -58,7 +59,7 @@ def folder(tmp_path):
 
 
 def keep(folder: SweepFolder, uri: str) -> None:
-    with kept(uri, folder, pytest.fail) as mirror:
+    with kept(uri, folder, pytest.fail, Interrupts()) as mirror:
         assert mirror is not None
         mirror.teachers = ("f1",)
 
@@ -134,6 +135,6 @@ def test_a_sweep_that_is_nowhere_is_refused(uri, tmp_path):
 def test_a_storage_that_takes_nothing_is_refused_before_anything_is_started(folder):
     with (
         pytest.raises(UserError, match="can be reached and written to"),
-        kept("file:///dev/null", folder, pytest.fail),
+        kept("file:///dev/null", folder, pytest.fail, Interrupts()),
     ):
         pytest.fail("it was started")

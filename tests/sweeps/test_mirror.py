@@ -1,36 +1,30 @@
+import itertools
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy_study import ManualClock
+from toy_storage import Counting, begun_sweep, mirror_of
+from toy_study import ManualClock, toy_study
 
-from kdtasks.errors import ConfigError
 from sweeps import mirror as mirror_module
 from sweeps.fetching import kept
 from sweeps.folder import SweepFolder
-from sweeps.mirror import Mirror
+from sweeps.interrupts import Interrupts
+from sweeps.ledger import Ledger
+from sweeps.mirror import PATIENCE_S, Mirror
 from sweeps.settings import SweepSettings, read_settings, write_settings
-from sweeps.storage import Storage, open_storage
-from sweeps.storage_lease import DRIVER_FILE, PERIOD_S, StorageLease
+from sweeps.storage import open_storage
+from sweeps.storage_lease import DRIVER_FILE, StorageLease
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = SweepFolder(tmp_path / "runs" / "toy")
-    folder.weights.mkdir(parents=True)
-    folder.study.write_text("study")
-    write_settings(folder.path, SweepSettings(id="toy"))
-    folder.journal.write_bytes(b"one\nhalf a li")
-    return folder
+    return begun_sweep(tmp_path / "runs" / "toy")
 
 
 @pytest.fixture
@@ -48,7 +42,7 @@ def mirror(folder, storage, notes, monkeypatch):
     monkeypatch.setattr(mirror_module, "PAUSE_S", 0.0)
     lease = StorageLease(storage, ManualClock())
     lease.take()
-    return Mirror(storage, lease, folder, notes.append)
+    return Mirror(storage, lease, folder, notes.append, Interrupts())
 
 
 def stored(tmp_path: Path) -> dict[str, bytes]:
@@ -93,32 +87,79 @@ def test_what_has_not_changed_is_not_copied_again(mirror, folder, tmp_path):
     assert found["study.yaml"] == b"changed"
 
 
-def test_weights_that_are_there_are_not_copied_by_the_next_driver(folder, storage, tmp_path):
-    (folder.weights / "trial-0.safetensors").write_bytes(b"0")
-    (folder.weights / "trial-1.safetensors").write_bytes(b"11")
-    storage.write("weights/trial-0.safetensors", b"z")
-    storage.write("weights/trial-1.safetensors", b"z")
-    with kept(f"file://{tmp_path}/stored", folder, pytest.fail):
+def finish_trial(folder: SweepFolder) -> str:
+    """Finish one more trial of a sweep with a real ledger; return where its weights are kept."""
+    study = toy_study()
+    known = folder.journal.is_file() and folder.journal.read_bytes().startswith(b"{")
+    if not known:
+        folder.journal.unlink(missing_ok=True)
+    ledger = Ledger.open(folder.journal) if known else Ledger.create(folder.journal, study)
+    number, _ = ledger.ask(study.space)
+    (folder.weights / f"trial-{number}.safetensors").write_bytes(b"our own")
+    ledger.complete(number, (0.0, 1.0), {"val_nmse_db": 0.0, "ue_flops": 1.0}, {})
+    return f"weights/trial-{number}.safetensors"
+
+
+def test_the_next_driver_copies_weights_only_if_the_stored_ledger_does_not_vouch_for_them(
+    folder, storage, tmp_path
+):
+    known = finish_trial(folder)
+    ledger = folder.journal.read_bytes()
+    new = finish_trial(folder)
+    storage.write("journal.log", ledger)
+    for path in (known, new):  # of the same size
+        storage.write(path, b"another")
+    with kept(f"file://{tmp_path}/stored", folder, pytest.fail, Interrupts()):
         pass
-    assert stored(tmp_path)["weights/trial-0.safetensors"] == b"z"
-    assert stored(tmp_path)["weights/trial-1.safetensors"] == b"11"
+    assert stored(tmp_path)[known] == b"another"
+    assert stored(tmp_path)[new] == b"our own"
+    assert stored(tmp_path)["journal.log"] == folder.journal.read_bytes()
 
 
-def test_a_trial_that_is_finished_in_storage_has_its_weights_there(folder, storage):
-    """Whatever a writer does between two reads of ours."""
+def test_teachers_are_copied_by_the_first_driver_and_again_only_if_they_differ(folder, storage):
+    for part in ("weights.safetensors", "outputs.safetensors", "card.json"):
+        (folder.teachers / "t").mkdir(parents=True, exist_ok=True)
+        (folder.teachers / "t" / part).write_text("one")
+    counts = []
+    for _ in range(3):
+        there = Counting(storage)
+        mirror = mirror_of(there, folder, ManualClock())
+        mirror.teachers = ("t",)
+        mirror.copy()
+        mirror._lease.release()
+        counts.append(sum(path.startswith("teachers/") for path in there.written))
+        if len(counts) == 2:  # trained anew: the sizes are the same, the hashes in the card are not
+            (folder.teachers / "t" / "weights.safetensors").write_text("two")
+            (folder.teachers / "t" / "card.json").write_text("two")
+    assert counts == [3, 0, 3]
+    assert storage.read("teachers/t/weights.safetensors") == b"two"
 
-    class Writing(Storage):
-        def write(self, path, content):
-            number = len(list(folder.weights.iterdir()))
-            (folder.weights / f"trial-{number}").write_bytes(b"w")
-            with folder.journal.open("ab") as journal:
-                journal.write(f"trial-{number} finished\n".encode())
-            storage.write(path, content)
+
+class Busy(type(Path())):
+    """A folder in which something happens while it is looked at."""
+
+    happens: Callable[[], None]
+
+    def iterdir(self):
+        found = list(super().iterdir())
+        Busy.happens()
+        return iter(found)
+
+
+def test_a_trial_that_is_finished_in_storage_has_its_weights_there(folder, storage, monkeypatch):
+    """Whatever the sweep does between two steps of ours: before a write, and while we look."""
+    count = itertools.count()
+
+    def finish(_path: str = "") -> None:
+        number = next(count)
+        (folder.weights / f"trial-{number}").write_bytes(b"w")
+        with folder.journal.open("ab") as journal:
+            journal.write(f"trial-{number} finished\n".encode())
 
     folder.journal.write_bytes(b"")
-    lease = StorageLease(storage, ManualClock())
-    lease.take()
-    busy = Mirror(Writing(storage._files, storage._root, "busy"), lease, folder, pytest.fail)
+    busy = mirror_of(Counting(storage, finish), folder, ManualClock())
+    Busy.happens = staticmethod(finish)
+    monkeypatch.setattr(SweepFolder, "weights", property(lambda self: Busy(self.path / "weights")))
     for _ in range(5):
         busy.copy()
         lines = (storage.read("journal.log") or b"").decode().splitlines()
@@ -127,10 +168,38 @@ def test_a_trial_that_is_finished_in_storage_has_its_weights_there(folder, stora
     assert len(finished) > 5
 
 
+@pytest.mark.parametrize("kind", ["weights", "report"])
+def test_a_file_that_is_not_taken_holds_up_no_other_and_the_ledger_only_if_it_needs_it(
+    folder, storage, kind
+):
+    for name in ("weights", "report"):
+        for number in range(4):
+            (folder.path / name).mkdir(exist_ok=True)
+            (folder.path / name / f"{number}").write_bytes(b"w")
+    bad = {f"{kind}/1"}
+
+    def refuse(path: str) -> None:
+        if path in bad:
+            raise OSError(5, "Input/output error")
+
+    notes = []
+    mirror = mirror_of(Counting(storage, refuse), folder, ManualClock(), note=notes.append)
+    for _ in range(2):
+        mirror.copy()
+        found = set(storage.sizes("weights")) | set(storage.sizes("report"))
+        assert found == {f"{name}/{n}" for name in ("weights", "report") for n in range(4)} - bad
+        assert storage.read("journal.log") == (None if kind == "weights" else b"one\n")
+    assert len(notes) == 1
+    bad.clear()
+    mirror.copy()
+    assert storage.sizes(kind)[f"{kind}/1"] == 1
+    assert storage.read("journal.log") == b"one\n"
+
+
 def test_a_sweep_that_was_never_begun_leaves_its_name_free(mirror, folder, tmp_path):
     folder.journal.unlink()
     mirror.start()
-    mirror.finish()
+    mirror.finish(PATIENCE_S)
     assert stored(tmp_path) == {}
 
 
@@ -152,7 +221,7 @@ def test_a_copy_that_fails_is_noted_once_tried_again_and_made_good(mirror, folde
     assert "\n" not in note
     mend_storage(tmp_path, aside)
     mirror.start()
-    mirror.finish()
+    mirror.finish(PATIENCE_S)
     assert mirror.lacking == ""
     assert stored(tmp_path)["journal.log"] == b"one\n"
     assert DRIVER_FILE not in stored(tmp_path)
@@ -161,7 +230,7 @@ def test_a_copy_that_fails_is_noted_once_tried_again_and_made_good(mirror, folde
 def test_what_did_not_get_there_is_named_at_the_end(mirror, folder, notes, tmp_path):
     mirror.start()
     break_storage(tmp_path)
-    mirror.finish()
+    mirror.finish(PATIENCE_S)
     assert "3 files did not get to" in mirror.lacking
     assert "study.yaml, sweep.json, journal.log" in mirror.lacking
     assert "kdsweep resume toy copies them" in mirror.lacking
@@ -171,14 +240,14 @@ def test_what_did_not_get_there_is_named_at_the_end(mirror, folder, notes, tmp_p
 def test_one_file_that_cannot_be_read_does_not_hold_up_the_ledger(mirror, folder, storage):
     (folder.path / "sweep.json").write_text("damaged")
     mirror.start()
-    mirror.finish()
+    mirror.finish(PATIENCE_S)
     assert storage.read("journal.log") == b"one\n"
     assert "sweep.json" in mirror.lacking
 
 
 def test_copying_goes_on_in_the_background(folder, storage, tmp_path, monkeypatch):
     monkeypatch.setattr(mirror_module, "PERIOD_S", 0.02)
-    with kept(f"file://{tmp_path}/stored", folder, pytest.fail):
+    with kept(f"file://{tmp_path}/stored", folder, pytest.fail, Interrupts()):
         for count in range(1, 4):
             folder.journal.write_bytes(b"line\n" * count)
             until = time.monotonic() + 20
@@ -190,90 +259,61 @@ def test_copying_goes_on_in_the_background(folder, storage, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_what_ended_the_sweep_does_not_matter(folder, storage, tmp_path, error):
-    with pytest.raises(error), kept(f"file://{tmp_path}/stored", folder, pytest.fail):
+    with pytest.raises(error), kept(f"file://{tmp_path}/stored", folder, pytest.fail, Interrupts()):
         raise error
     assert storage.read("journal.log") == b"one\n"
     assert storage.read(DRIVER_FILE) is None
 
 
-def foreign(storage: Storage, **changes: object) -> dict[str, object]:
-    """Note a driver of another machine in storage."""
-    driver = {
-        "id": "other", "host": "far", "place": "far away", "pid": 7, "created": 1.0,
-        "renewed_ms": ManualClock().epoch_ms(),
-    } | changes  # fmt: skip
-    storage.write(DRIVER_FILE, json.dumps(driver).encode())
-    return driver
-
-
-def test_a_second_driver_is_refused_until_the_first_has_been_silent(storage):
-    foreign(storage)
-    clock = ManualClock()
-    with pytest.raises(ConfigError, match=r"run by process 7 on far.*stop it there") as refused:
-        StorageLease(storage, clock).take()
-    assert "try again in 90 s" in str(refused.value)
-    clock.now_s = 3 * PERIOD_S - 1
-    with pytest.raises(ConfigError, match="try again in 1 s"):
-        StorageLease(storage, clock).take()
-    clock.now_s = 3 * PERIOD_S
-    StorageLease(storage, clock).take()
-
-
-def test_a_note_is_renewed_with_every_copy(mirror, storage):
-    clock = ManualClock()
-    mirror._lease._clock = clock
-    for now_s in (PERIOD_S, 2 * PERIOD_S, 5 * PERIOD_S):
-        clock.now_s = now_s
-        mirror.copy()
-        with pytest.raises(ConfigError, match="said so 0 s ago"):
-            StorageLease(storage, clock).check_free()
-
-
-def test_a_damaged_note_is_nobodys(storage):
-    for content in (b"", b"{}", b"[1]", b"\xff"):
-        storage.write(DRIVER_FILE, content)
-        StorageLease(storage, ManualClock()).check_free()
-
-
-HOLD = (
-    "import sys; from sweeps.storage import open_storage; from sweeps.clock import SystemClock\n"
-    "from sweeps.storage_lease import StorageLease\n"
-    "StorageLease(open_storage(sys.argv[1], 'toy'), SystemClock()).take()\n"
-    "print(1, flush=True); sys.stdin.read()\n"
-)
-
-
-def test_a_driver_that_was_killed_on_this_machine_is_not_waited_for(storage, tmp_path):
-    from sweeps.clock import SystemClock
-
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, f"file://{tmp_path}/stored"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with process:
-        assert process.stdout.readline() == b"1\n"
-        with pytest.raises(ConfigError, match=f"{process.pid} on {socket.gethostname()}"):
-            StorageLease(storage, SystemClock()).take()
-        process.kill()
-        process.wait()
-        StorageLease(storage, SystemClock()).take()
-
-
-def test_a_driver_that_was_replaced_stops_and_overwrites_nothing(
-    mirror, folder, storage, notes, tmp_path, monkeypatch
+def test_nothing_ends_the_copying_neither_a_closed_terminal_nor_the_unexpected(
+    folder, storage, monkeypatch
 ):
-    monkeypatch.setattr(mirror_module, "PERIOD_S", 0.3)
-    mirror.copy()
-    driver = foreign(storage)
-    storage.write("journal.log", b"one\nof the other\n")
-    folder.journal.write_bytes(b"one\nof this one\n")
+    monkeypatch.setattr(mirror_module, "PERIOD_S", 0.02)
+    troubles = [OSError(110, "timed out"), RuntimeError("unexpected")]
+
+    def fail(_path: str) -> None:
+        if troubles:
+            raise troubles.pop()
+
+    def closed_terminal(_words: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    there = Counting(storage)
+    mirror = mirror_of(there, folder, ManualClock(), note=closed_terminal)
+    there._on_write = fail
     mirror.start()
-    with pytest.raises(KeyboardInterrupt):
-        signal.pause()
-    mirror.finish()
-    assert storage.read("journal.log") == b"one\nof the other\n"
-    assert json.loads(storage.read(DRIVER_FILE)) == driver
-    assert "another driver's now, process 7 on far" in mirror.lacking
-    assert len(notes) == 1
+    until = time.monotonic() + 20
+    while storage.read("journal.log") is None:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert troubles == []
+    mirror.finish(PATIENCE_S)
+    assert mirror.lacking == ""
+
+
+def test_storage_that_does_not_answer_is_given_up(folder, storage, notes, monkeypatch):
+    there = Counting(storage)
+    mirror = mirror_of(there, folder, ManualClock(), note=notes.append)
+    hangs = threading.Event()
+    there._on_write = lambda _path: hangs.wait(20)
+    mirror.start()
+    begun_s = time.monotonic()
+    mirror.finish(0.3)
+    assert 0.3 <= time.monotonic() - begun_s < 5.0
+    assert "3 files did not get to there (no answer for 0 s)" in mirror.lacking
+    hangs.set()
+    mirror._thread.join()
+    assert storage.read("journal.log") is None  # it has stopped writing
+
+
+def test_storage_that_is_slow_is_waited_for_while_it_takes_files(folder, storage):
+    there = Counting(storage)
+    mirror = mirror_of(there, folder, ManualClock())
+    for number in range(8):
+        (folder.weights / f"trial-{number}.safetensors").write_bytes(b"w")
+    there._on_write = lambda _path: time.sleep(0.1)
+    mirror.start()
+    mirror.finish(0.8)
+    assert mirror.lacking == ""
+    assert storage.read("journal.log") == b"one\n"
+    assert storage.read(DRIVER_FILE) is None

@@ -49,10 +49,15 @@ class Share:
         """Return how many processes fit on a machine with so many cores and GPUs.
 
         Counted in whole numbers of the smallest share that Ray knows, as Ray does: in floating
-        point ten shares of 0.1 do not fit into 1.
+        point ten shares of 0.1 do not fit into 1. Cores are all alike, but a part of a GPU is of
+        one GPU: what two of them have left makes no share together.
         """
-        asked = [(self.cpus, cpus), (self.gpus, gpus)]
-        return min(_units(total) // _units(share) for share, total in asked if share)
+        room = _units(cpus) // _units(self.cpus)
+        if self.gpus >= 1:
+            room = min(room, _units(gpus) // _units(self.gpus))
+        elif self.gpus:
+            room = min(room, int(gpus) * (_units(1.0) // _units(self.gpus)))
+        return room
 
     def __str__(self) -> str:
         return _amount(self.cpus, self.gpus)

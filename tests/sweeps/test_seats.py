@@ -16,15 +16,26 @@ def machines(*cpus, gpus=0):
 
 
 def packed(share, capacity):
-    """How many processes fit, found by placing one after the other, in ten-thousandths."""
-    left = [[round(1e4 * machine.cpus), round(1e4 * machine.gpus)] for machine in capacity.machines]
-    takes = [round(1e4 * share.cpus), round(1e4 * share.gpus)]
+    """How many processes fit, found by placing one after the other, in ten-thousandths.
+
+    A process has whole GPUs or a part of one.
+    """
+    cores, part = round(1e4 * share.cpus), round(1e4 * share.gpus)
     count = 0
-    for machine in left:
-        while all(has >= wants for has, wants in zip(machine, takes, strict=True)):
-            machine[0] -= takes[0]
-            machine[1] -= takes[1]
-            count += 1
+    for machine in capacity.machines:
+        left, devices = round(1e4 * machine.cpus), [10_000] * int(machine.gpus)
+        while left >= cores:
+            takes = [min(part, 10_000)] * max(1, part // 10_000) if part else []
+            for taken in takes:
+                fitting = [index for index, has in enumerate(devices) if has >= taken]
+                if not fitting:
+                    break
+                devices[fitting[0]] -= taken
+            else:
+                left -= cores
+                count += 1
+                continue
+            break
     return count
 
 
@@ -38,7 +49,7 @@ SHARES = st.integers(1, 4).map(float) | st.integers(500, 9999).map(lambda units:
     asked=st.just("max") | st.integers(1, 12),
     cpus=SHARES,
     gpus=st.just(0.0) | SHARES,
-    there=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 2)), min_size=1, max_size=3),
+    there=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 4)), min_size=1, max_size=3),
 )
 def test_what_is_shared_out_fits_and_what_is_refused_does_not(  # noqa: PLR0913 - one per wish
     slots, actors, transport, asked, cpus, gpus, there
@@ -82,6 +93,12 @@ def test_fractions_share_a_core_exactly():
     seats = share_out(SeatWishes(), tenth, machines(1, gpus=4))
     assert seats.slots == 10
     assert seats.bundles == [{}, {"CPU": 0.1, "GPU": 0.3}]
+
+
+def test_what_is_left_of_two_gpus_is_no_seat():
+    assert share_out(SeatWishes(), TrialResources(gpus=0.4), machines(8, gpus=2)).slots == 4
+    assert share_out(SeatWishes(), TrialResources(gpus=0.6), machines(8, gpus=3)).slots == 3
+    assert share_out(SeatWishes(), TrialResources(gpus=2), machines(8, gpus=5)).slots == 2
 
 
 def test_a_process_does_not_span_machines_but_a_trial_may():

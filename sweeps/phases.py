@@ -1,7 +1,8 @@
 """The phases of a sweep: teachers, search, confirmation, report; Ray's Tuner is made here."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from search_spaces.study import Study
 from sweeps.books import Books, finished_in_order
 from sweeps.confirm import Confirmation, open_jobs
 from sweeps.display import Display
+from sweeps.events import one_line
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
@@ -109,14 +111,12 @@ class Sweep:
             complete=complete,
             standings=standings(complete, self.study),
         )
-        try:
-            with self.interrupts.deferred(), self.books.deferring():
-                _tuner(self, session, resources).fit()
-        finally:
-            _abandon(session)
-            shutil.rmtree(self.folder.scratch, ignore_errors=True)
-        if session.fault is not None:
-            raise session.fault
+        with closing_trials(session):
+            try:
+                with self.interrupts.deferred(), self.books.deferring():
+                    _tuner(self, session, resources).fit()
+            finally:
+                shutil.rmtree(self.folder.scratch, ignore_errors=True)
         ledger.milestones.end_search(self.study.budget, session.proposals.ended)
         return session.proposals.ended
 
@@ -159,11 +159,33 @@ class Sweep:
         return files.html
 
 
-def _abandon(session: SearchSession) -> None:
+@contextmanager
+def closing_trials(session: SearchSession) -> Iterator[None]:
+    """Close trials that are open when the search ends, with what ended it.
+
+    Args:
+        session: The search; its fault is raised if nothing else was.
+    """
+    ended_by: BaseException | None = None
     try:
-        session.abandon()
-    except UserError as fault:  # a full disk; the trials stay open until the sweep is resumed
-        session.fault = session.fault or fault
+        yield
+    except BaseException as error:
+        ended_by = error
+        raise
+    finally:
+        try:
+            session.abandon(_ending(session.fault or ended_by))
+        except UserError as fault:  # a full disk; the trials stay open until the sweep is resumed
+            session.fault = session.fault or fault
+    if session.fault is not None:
+        raise session.fault
+
+
+def _ending(error: BaseException | None) -> str:
+    """Return why trials are left open."""
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return "interrupted by the user"
+    return f"interrupted by an error of the sweep itself: {one_line(error)}"
 
 
 def _trial_id(trial: Any) -> str:

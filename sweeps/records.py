@@ -42,7 +42,7 @@ class FailureKind(StrEnum):
     DISK = "disk"
     """The disk is full, or takes nothing."""
     INTERRUPTED = "interrupted"
-    """The user stopped the sweep, or its driver was killed: no failure, it runs again."""
+    """The user, an error of the engine or a kill ended the sweep: no failure, it runs again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +97,7 @@ class TrialRecord:
         duplicate: True if the suggestion repeated a known configuration and was never run.
         config: All parameters that the task was given, completed.
         violations: By how much each constraint is missed, by metric; positive is infeasible.
-        interrupted: True if it failed only because the user stopped the sweep.
+        interrupted: True if it failed only because the sweep was stopped.
         rungs: What it had come to where it was compared with others, in order.
         trained: Epochs done and planned when it was stopped early; None otherwise. Planned are 0
             if it was stopped before its first report.

@@ -173,10 +173,16 @@ class SearchSession:
         self.books.trial(number)
         self.display.trial_failed(number, kind, reason)
 
-    def abandon(self) -> None:
-        """Close every trial that is still open, because the user stopped the sweep."""
-        for number in self.books.ledger.running:
-            reason = "interrupted by the user"
+    def abandon(self, reason: str) -> None:
+        """Close every trial that is still open as interrupted; they run again on resuming.
+
+        Args:
+            reason: What ended the search.
+        """
+        running = self.books.ledger.running
+        for number in running:
+            self.utilisation.ended(number, math.nan)
+        for number in running:
             self._fail(number, FailureKind.INTERRUPTED, reason, {INTERRUPTED: True})
         self._numbers.clear()
         self._stopped.clear()

@@ -98,7 +98,7 @@ def test_an_interrupted_trial_is_no_failure(tmp_path):
     session = engine.session()
     assert session.assign("a") is not None
     session.started("a")
-    session.abandon()
+    session.abandon("interrupted by the user")
     [trial] = engine.ledger.trials()
     assert trial.failure is FailureKind.INTERRUPTED
     assert list(failed([trial])) == []

@@ -8,6 +8,7 @@ from toy_task import ToyTask
 from analysis import layout
 from kdtasks.errors import DataError, UserError
 from sweeps.ledger import Ledger
+from sweeps.phases import closing_trials
 from sweeps.records import TrialState
 from sweeps.teacher_store import OUTPUTS
 from sweeps.utilisation import Utilisation
@@ -60,12 +61,45 @@ def test_abandoned_trials_are_closed_as_interrupted(engine: Engine) -> None:
     assert session.assign("a") is not None
     session.started("a")
     assert session.assign("b") is not None  # still waits for its slot
-    session.abandon()
+    engine.clock.now_s += 10.0
+    session.abandon("interrupted by the user")
     assert [trial.state for trial in engine.ledger.trials()] == [TrialState.FAIL] * 2
     assert {child.status for key, child in engine.tracker.children.items() if "trial" in key} == {
         "KILLED"
     }
     assert engine.ledger.running == ()
+    engine.clock.now_s += 90.0  # nobody works any more
+    assert session.utilisation.whole() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "reason"),
+    [
+        (KeyboardInterrupt(), "interrupted by the user"),
+        (
+            ValueError("no such key"),
+            "interrupted by an error of the sweep itself: ValueError: no such key",
+        ),
+    ],
+)
+@pytest.mark.parametrize("noted", [False, True])
+def test_trials_left_open_say_what_ended_the_search(
+    engine: Engine, ended_by: BaseException, reason: str, noted: bool
+) -> None:
+    session = engine.session()
+    assert session.assign("a") is not None
+    session.started("a")
+
+    def search() -> None:
+        if noted and isinstance(ended_by, Exception):
+            session.fault = ended_by  # which is raised once Tune has ended
+        else:
+            raise ended_by
+
+    with pytest.raises(type(ended_by)), closing_trials(session):
+        search()
+    [trial] = engine.ledger.trials()
+    assert (trial.reason, trial.interrupted) == (reason, True)
 
 
 def test_the_hypervolume_never_falls_and_ends_at_that_of_the_front(engine: Engine) -> None:

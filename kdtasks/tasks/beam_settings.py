@@ -74,6 +74,7 @@ class BeamSettings(BaseModel):
     teacher_loss: LossName = "focal"
     teacher_epochs: int = Field(ge=1)
     teacher_rate: float = Field(gt=0, le=1)
+    teacher_decay: float = Field(ge=0, le=1, description="weight decay of the teacher")
     teacher_seed: int = Field(0, ge=0)
     seed: int = Field(0, ge=0)
 
@@ -123,6 +124,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "batch_chunks": 8,
         "teacher_epochs": 90,
         "teacher_rate": 1e-3,
+        "teacher_decay": 1e-4,
     },
     "standard": {
         "image_size": 64,
@@ -134,7 +136,8 @@ PRESETS: dict[str, dict[str, Value]] = {
         "learning_rate": 2e-3,
         "batch_chunks": 8,
         "teacher_epochs": 40,
-        "teacher_rate": 1e-3,
+        "teacher_rate": 2e-3,
+        "teacher_decay": 0.0,
     },
     "quick": {
         "image_size": 64,
@@ -145,8 +148,9 @@ PRESETS: dict[str, dict[str, Value]] = {
         "epochs": 20,
         "learning_rate": 2e-3,
         "batch_chunks": 8,
-        "teacher_epochs": 30,
-        "teacher_rate": 1e-3,
+        "teacher_epochs": 40,
+        "teacher_rate": 2e-3,
+        "teacher_decay": 0.0,
     },
 }
 
@@ -179,6 +183,7 @@ def _inactive(settings: BeamSettings) -> dict[str, str]:
         "teacher_loss": with_teacher,
         "teacher_epochs": with_teacher,
         "teacher_rate": with_teacher,
+        "teacher_decay": with_teacher,
         "teacher_seed": with_teacher,
         "focal_gamma": (settings.task_loss == "focal", "task_loss focal"),
         "width": (settings.student_model.role == "student", "students, not to teachers' networks"),

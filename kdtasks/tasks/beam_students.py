@@ -30,9 +30,6 @@ from kdtasks.tensors import as_tensor, load_state
 TEACHER_GAMMA = 2.0
 """Exponent of a teacher's focal loss, that of Table II."""
 
-TEACHER_DECAY = 1e-4
-"""Weight decay of teachers, that of Table II."""
-
 
 def student_job(
     settings: BeamSettings, train: Windows, val: Windows, teacher: TeacherArtifact | None
@@ -78,7 +75,7 @@ def teacher_job(
             epochs=settings.teacher_epochs,
             batch_chunks=settings.batch_chunks,
             learning_rate=settings.teacher_rate,
-            weight_decay=TEACHER_DECAY,
+            weight_decay=settings.teacher_decay,
         ),
         streams=_streams(settings.teacher_seed, who),
     )

@@ -138,6 +138,7 @@ class BeamTracking(KDTask):
                 "loss": settings.teacher_loss,
                 "epochs": settings.teacher_epochs,
                 "rate": settings.teacher_rate,
+                "decay": settings.teacher_decay,
                 "batch_chunks": settings.batch_chunks,
                 "seed": settings.teacher_seed,
             }

@@ -53,6 +53,8 @@ class Books:
         self.ledger = ledger
         self.tracker = tracker
         self.clock = clock
+        self.lost: Callable[[], bool] = lambda: False
+        """Whether the sweep is another driver's by now; MLflow is told nothing any more then."""
         self._display = display
         self._warned = False
         self._away_until_s = -math.inf
@@ -121,6 +123,8 @@ class Books:
 
     def attach_report(self, paths: Sequence[Path]) -> None:
         """Attach the report's files to the sweep's run, after `settle`."""
+        if self.lost():
+            return
         try:
             self.tracker.files(paths, "report")
         except (TrackingError, OSError) as error:
@@ -135,11 +139,11 @@ class Books:
 
     @property
     def _away(self) -> bool:
-        """Whether MLflow has not answered lately."""
-        return self.clock.elapsed_s() < self._away_until_s
+        """Whether MLflow has not answered lately, or is another driver's."""
+        return self.lost() or self.clock.elapsed_s() < self._away_until_s
 
     def _try(self, write: Write) -> bool:
-        """Make an entry, unless MLflow has not answered lately; return whether it was made."""
+        """Make an entry, unless MLflow is away; return whether it was made."""
         if self._away:
             return False
         try:
@@ -182,7 +186,7 @@ class Books:
         """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
 
         Then its run is closed. A user who has stopped the sweep does not wait for a MLflow that
-        has not answered lately.
+        has not answered lately. If the sweep is another driver's by now, nothing is done.
 
         Args:
             utilisation: How busy the slots were; if it does not know, what was noted stays.
@@ -191,6 +195,8 @@ class Books:
         Raises:
             UserError: If MLflow still does not answer.
         """
+        if self.lost():
+            return
         stopped = status == "KILLED"
         if stopped and self._away:
             raise _unsettled("it has not answered lately", stopped=stopped)

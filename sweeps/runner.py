@@ -226,6 +226,7 @@ def _open(
         started_ms = min(begun, default=clock.epoch_ms())
         tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
     books = Books(study, ledger, tracker, clock, display)
+    books.lost = held.lost
     books.catch_up()
     folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
     books.attach("environment.json", describe_environment(site.seats))
@@ -260,6 +261,8 @@ def _run(run: Sweep) -> SweepSummary:
                     run.confirm(resources)
         except KeyboardInterrupt:
             interrupted, ended = True, "the user stopped the sweep"
+        if run.books.lost():
+            interrupted, ended = True, "another driver has taken the sweep over"
         run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
     except BaseException:
         run.books.give_up()

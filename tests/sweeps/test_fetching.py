@@ -1,12 +1,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_study import toy_study
 
 from kdtasks.errors import ConfigError, UserError
 from sweeps.clock import SystemClock
 from sweeps.fetching import catch_up, check_unknown, fetch_missing, kept
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
+from sweeps.ledger import Ledger
 from sweeps.settings import SweepSettings, write_settings
 from sweeps.storage import open_storage
 from sweeps.storage_lease import StorageLease
@@ -106,6 +108,28 @@ def test_the_longer_journal_wins(folder, uri):
     folder.journal.write_bytes(b"one\ntwo\nthree\nfo")
     assert catch_up(storage, folder) == ""
     assert folder.journal.read_bytes() == b"one\ntwo\nthree\nfo"
+
+
+def test_weights_of_a_trial_that_ran_elsewhere_take_the_place_of_our_own(folder, uri):
+    """Here the driver was killed between the weights and the ledger; there it ran again."""
+    folder.journal.unlink()
+    ledger, numbers = Ledger.create(folder.journal, toy_study()), []
+    journals = []
+    for _ in range(3):
+        number, _params = ledger.ask(toy_study().space)
+        ledger.complete(number, (0.0, 1.0), {"val_nmse_db": 0.0, "ue_flops": 1.0}, {})
+        numbers.append(f"weights/trial-{number}.safetensors")
+        journals.append(folder.journal.read_bytes())
+    storage = open_storage(uri, "toy")
+    for path in numbers[:2]:
+        (folder.path / path).write_bytes(b"here")
+        storage.write(path, b"away")
+    folder.journal.write_bytes(journals[0])
+    storage.write("journal.log", journals[1])
+    catch_up(storage, folder)
+    assert (folder.path / numbers[0]).read_bytes() == b"here"  # need not be fetched
+    assert (folder.path / numbers[1]).read_bytes() == b"away"
+    assert folder.journal.read_bytes() == journals[1]
 
 
 def test_trials_are_lost_on_neither_side(folder, uri):

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
+from in_process import Engine
 from toy_storage import Counting, begun_sweep, mirror_of
-from toy_study import ManualClock
+from toy_study import ManualClock, toy_study
 
 from kdtasks.errors import ConfigError
 from sweeps import mirror as mirror_module
@@ -19,8 +21,11 @@ from sweeps.clock import SystemClock
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.mirror import PATIENCE_S
+from sweeps.phases import Sweep
+from sweeps.runner import _run
 from sweeps.storage import Storage, open_storage
 from sweeps.storage_lease import DRIVER_FILE, PERIOD_S, StorageLease
+from sweeps.utilisation import Utilisation
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -183,6 +188,40 @@ def test_a_driver_that_slept_while_another_came_and_went_overwrites_nothing(
     assert sleeper.interrupts.requested()
     assert "gone on with by another driver" in sleeper.mirror.lacking
     assert len(sleeper.notes) == 1
+
+
+class Replaced:
+    """A sweep whose driver is told to stop, because another has taken it over."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.books, self.utilisation = engine.books, Utilisation(1, engine.clock)
+        self.study, self.folder, self.tracking_uri = engine.study, engine.folder, ""
+        self._engine = engine
+
+    def searched(self) -> str:
+        return ""
+
+    def work_left(self) -> bool:
+        ledger = self._engine.ledger
+        with self.books.deferring():
+            self.books.lost = lambda: True
+            number, _ = ledger.ask(self.study.space)
+            ledger.fail(number, "interrupted")
+            self.books.trial(number)
+        raise KeyboardInterrupt
+
+
+def test_a_driver_that_was_replaced_tells_mlflow_nothing_more(tmp_path):
+    engine = Engine(toy_study(), tmp_path)
+    engine.teach()
+    before = set(engine.tracker.children)
+    summary = _run(cast("Sweep", Replaced(engine)))
+    assert summary.interrupted
+    assert summary.ended == "another driver has taken the sweep over"
+    engine.books.give_up()
+    assert set(engine.tracker.children) == before
+    assert engine.tracker.ended == []
+    assert engine.tracker.metrics == {}
 
 
 def test_in_a_long_copy_the_note_does_not_grow_old(folder, storage):

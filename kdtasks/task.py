@@ -121,6 +121,10 @@ class KDTask(ABC):
 
     Every method takes the parameters of a trial and completes them itself, so that a worker needs
     nothing but JSON. All randomness follows from the parameters ``seed`` and ``teacher_seed``.
+
+    Generators of one's own are best, see `kdtasks.seeding`. Those of the libraries are seeded
+    before every piece of work, and torch's defaults set back; but torch only where it is imported
+    by then, so a task of torch imports it at the head of its module and not in a method.
     """
 
     name: ClassVar[str]

@@ -25,6 +25,8 @@ def start_afresh(seed: int) -> None:
 
     The project's own tasks use no global state; those of users may. What they draw follows from
     the seed of their trial then, in a process that is new as in one that has been used before.
+    torch is left alone where the task has not imported it, for importing it takes seconds: one that
+    imports it later finds it seeded in used processes only, which `KDTask` warns of.
 
     Args:
         seed: Of the trial or of the teacher.

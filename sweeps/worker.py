@@ -44,6 +44,19 @@ class Trained:
     weights: Arrays
 
 
+def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
+    """Return a task in a process in which nothing is left of earlier work.
+
+    Args:
+        name: The task.
+        params: What it will be given.
+        seed: The parameter from which randomness follows.
+    """
+    task = open_task(name)
+    start_afresh(int(params.get(seed, 0)))
+    return task
+
+
 def train_student(
     task: KDTask, params: Params, deploy: Callable[[], Transport]
 ) -> Training[Trained]:
@@ -71,8 +84,7 @@ def train_teacher(
     task_name: str, params: Params, train: Arrays, val: Arrays
 ) -> Training[TeacherArtifact]:
     """Train the teacher of ``params``."""
-    task = open_task(task_name)
-    start_afresh(int(params.get("teacher_seed", 0)))
+    task = _fresh_task(task_name, params, "teacher_seed")
     wall_s = time.perf_counter()
     artifact = yield from task.train_teacher(params, train, val)
     metrics = {**floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
@@ -100,7 +112,7 @@ def confirm_by_weights(
 ) -> Training[dict[str, float]]:
     """Return the metrics of a trial's own student on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
-    task = open_task(task_name)
+    task = _fresh_task(task_name, params)
     return floats(prefixed("test", task.evaluate(params, weights, test)))
 
 
@@ -109,7 +121,7 @@ def assess_teacher(
 ) -> Training[dict[str, float]]:
     """Return the metrics of a teacher on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
-    task = open_task(task_name)
+    task = _fresh_task(task_name, params, "teacher_seed")
     return floats(prefixed("test", task.evaluate_teacher(params, teacher.weights, test)))
 
 
@@ -124,4 +136,4 @@ def assess_baselines(
     """Return the references of a scenario."""
     yield Report(epoch=0, epochs=0, metrics={})
     data = ScenarioData(train=train, val=val, test=test, provenance=provenance)
-    return open_task(task_name).baselines(params, data)
+    return _fresh_task(task_name, params).baselines(params, data)

@@ -1,20 +1,24 @@
 """What one trial leaves behind in its process does not reach the next."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from leaky_task import DRAWN
+from leaky_task import DRAWN, leak
 from toy_study import toy_study
 
+from kdtasks.task import TeacherArtifact
 from sweeps.display import SilentDisplay
+from sweeps.events import Training
 from sweeps.ledger import Ledger
 from sweeps.nodes.transport import in_process
 from sweeps.runner import run_study
 from sweeps.seats import SeatWishes
+from sweeps.worker import assess_baselines, assess_teacher, confirm_by_weights, train_teacher
 
 TASK = "leaky_task:LeakyTask"
 
@@ -53,6 +57,31 @@ def test_a_trial_finds_what_its_seed_says_whatever_ran_before(
 def test_seeds_differ_and_defaults_are_torchs_own() -> None:
     assert len({found[:3] for found in FIRST.values()}) == len(FIRST)
     assert {found[3:] for found in FIRST.values()} == {(32.0, 1.0, 1.0)}
+
+
+def outcome(work: Training[Any]) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
+
+
+PARAMS = {"seed": 3, "teacher_seed": 3}
+TEACHER = TeacherArtifact(metrics={}, weights={}, outputs={})
+JOBS: dict[str, Callable[[], Mapping[str, float]]] = {
+    "teacher": lambda: outcome(train_teacher(TASK, PARAMS, {}, {})).metrics,
+    "teacher's test": lambda: outcome(assess_teacher(TASK, PARAMS, TEACHER, {})),
+    "baselines": lambda: outcome(assess_baselines(TASK, PARAMS, {}, {}, {}, {}))[0].metrics,
+    "weights": lambda: outcome(confirm_by_weights(TASK, PARAMS, {}, {})),
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_beside_the_search_finds_what_its_seed_says(job: str) -> None:
+    leak()
+    found = {name.removeprefix("test_"): value for name, value in JOBS[job]().items()}
+    assert tuple(found[name] for name in DRAWN) == FIRST[3]
 
 
 @pytest.mark.slow

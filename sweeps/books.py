@@ -247,7 +247,12 @@ def failed(trials: Sequence[TrialRecord]) -> Iterator[tuple[str, str, int]]:
 
 
 def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:
-    """Return what trials cost, by the name of a metric."""
+    """Return what trials cost, by the name of a metric.
+
+    Processor time is that of trials that trained to their end: what those cost that were stopped
+    early or failed on the way, and tries that were lost, no process has told. Wall time is that of
+    all trials' slots.
+    """
     spans_ms = [
         max(0, trial.ended_ms - trial.started_ms)
         for trial in trials

@@ -54,7 +54,8 @@ class MemoryTracker(Tracker):
         self.children[child.key] = child
 
     def write_missing(self, child: ChildRun) -> None:
-        self.write(child)
+        if self.children.get(child.key) != child:
+            self.write(child)
 
     def tag(self, key: str, tags: Mapping[str, str]) -> None:
         self._check()

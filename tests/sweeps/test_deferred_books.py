@@ -1,9 +1,10 @@
 """MLflow may be told of trials a little later: at the end it knows the same."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
@@ -27,6 +28,7 @@ class Payer(SilentDisplay):
         self.calls, self.lost_after = list(calls), lost_after
         self.notes: list[str] = []
         self.owed = 0
+        self.told: list[int] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -38,6 +40,7 @@ class Payer(SilentDisplay):
         engine.tracker.broken = number >= self.lost_after
         for _ in range(self.calls.pop(0)):
             engine.books.pay()
+        self.told.append(len(engine.tracker.children))
 
 
 def study():  # type: ignore[no-untyped-def]
@@ -48,6 +51,8 @@ def study():  # type: ignore[no-untyped-def]
 
 
 @settings(max_examples=8, deadline=None)
+@example(calls=[0] * TRIALS, lost_after=TRIALS)
+@example(calls=[3, 0] * (TRIALS // 2), lost_after=TRIALS)
 @given(
     calls=st.lists(st.integers(0, 3), min_size=TRIALS, max_size=TRIALS),
     lost_after=st.integers(0, TRIALS),
@@ -64,9 +69,24 @@ def test_mlflow_knows_the_same_however_late_it_is_told(
     with late.books.deferring():
         late.search()
     assert payer.owed == TRIALS  # nobody was told at once
+    if lost_after == TRIALS:  # then nothing waits for `settle`, which makes up for all
+        assert late.tracker.children.keys() == plain.tracker.children.keys()
+        assert late.tracker.series == plain.tracker.series
+    else:
+        assert len(late.tracker.children) <= lost_after
     late.tracker.broken = False
     for engine in (plain, late):
         engine.books.settle(Utilisation(1, engine.clock))
     assert late.tracker.children.keys() == plain.tracker.children.keys()
     assert sorted(late.tracker.series) == sorted(plain.tracker.series)
     assert len(payer.notes) == (lost_after < TRIALS)
+
+
+def test_mlflow_is_told_while_the_search_goes_on(tmp_path: Path) -> None:
+    """Two turns after a trial has ended MLflow has it, a turn later its hypervolume, too."""
+    payer = Payer([3] * TRIALS, TRIALS)
+    payer.engine = engine = Engine(study(), tmp_path, display=payer)
+    with engine.books.deferring():
+        engine.search()
+        assert payer.told == list(range(1, TRIALS + 1))
+        assert len(engine.tracker.series) == TRIALS

@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis import layout
 from kdtasks.errors import ConfigError
 from sweeps.clock import SystemClock
-from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room
+from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room, writing
 from sweeps.interrupts import Interrupts
 from sweeps.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
 from sweeps.storage import Storage, open_storage
@@ -118,7 +118,7 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
 def _place(content: bytes | None, file: Path, mode: int = 0o644) -> None:
     if content is None:
         return  # it was removed meanwhile
-    with atomic_file(file) as partial:
+    with writing(file), atomic_file(file) as partial:
         partial.touch(mode=mode)
         partial.write_bytes(content)
 

@@ -145,7 +145,7 @@ def create(
         private: Texts that only the owner can read, by file name.
 
     Raises:
-        UserError: If another process made the folder meanwhile.
+        UserError: If another process made the folder meanwhile, or it cannot be made.
     """
     partial = SweepFolder(folder.path.with_name(f".{folder.name}.{os.getpid()}.part"))
     try:
@@ -161,7 +161,10 @@ def create(
         shutil.rmtree(partial.path, ignore_errors=True)
         if folder.path.exists():
             raise ConfigError(f"{folder.path} exists already; choose another --name") from error
-        raise
+        why = error.strerror or str(error)
+        raise UserError(
+            f"{folder.path} cannot be made: {why}; free some room or choose another --home"
+        ) from error
 
 
 def create_missing(folder: SweepFolder) -> None:
@@ -179,3 +182,35 @@ def atomic_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Write a file of a sweep inside.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UserError(
+            f"{path} cannot be written to: {why}; kdsweep resume goes on once it can be"
+        ) from error
+
+
+def put_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a small file of a sweep, whole or not at all.
+
+    Args:
+        path: The file.
+        text: What is to be in it.
+        mode: Who may read it.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    with writing(path), atomic_file(path) as partial:
+        partial.touch(mode=mode)
+        partial.write_text(text, encoding="utf-8")

@@ -9,10 +9,12 @@ from kdtasks.task import KDTask
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.changes import differences
+from sweeps.confirm import open_jobs
 from sweeps.display import Display
-from sweeps.folder import SweepFolder, atomic_file, check_room
+from sweeps.folder import SweepFolder, check_room, put_text
 from sweeps.journal import mend_tail
 from sweeps.ledger import Ledger
+from sweeps.preflight import Plan
 from sweeps.records import TrialState
 from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, read_settings, settled_uri
@@ -69,8 +71,7 @@ def find_left(
     ledger = _open_ledger(folder, display)
     study = _agree(folder, ledger, wanted)
     if ledger is not None and study.text != ledger.study.text:
-        with atomic_file(folder.study) as partial:
-            partial.write_text(study.text, encoding="utf-8")
+        put_text(folder.study, study.text)
         ledger.extend(study)
     return Left(study=study, settings=settings, ledger=ledger)
 
@@ -136,6 +137,19 @@ def num_spent(ledger: Ledger) -> int:
         trial.state not in open_states and not trial.duplicate and not trial.interrupted
         for trial in ledger.trials()
     )
+
+
+def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
+    """Return whether anything must be trained or measured, for which there must be a place.
+
+    Args:
+        study: What to go on with.
+        plan: What it needs.
+        ledger: How far it has come; None if it has not begun.
+    """
+    if ledger is None or not ledger.milestones.ended(study.budget):
+        return True
+    return bool(open_jobs(study, plan.task, plan.needs, ledger))
 
 
 def task_path(task: KDTask, name: str) -> str:

@@ -14,14 +14,14 @@ from kdtasks.errors import UserError
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study
 from sweeps.books import Books, finished_in_order
-from sweeps.confirm import Confirmation, open_jobs
+from sweeps.confirm import Confirmation
 from sweeps.display import Display
 from sweeps.events import one_line
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import Lease
-from sweeps.opening import num_spent
+from sweeps.opening import num_spent, work_left
 from sweeps.preflight import Plan
 from sweeps.proposals import Proposals
 from sweeps.ray_cluster import Site
@@ -60,9 +60,7 @@ class Sweep:
 
     def work_left(self) -> bool:
         """Return whether anything must be trained or measured."""
-        return not self.searched() or bool(
-            open_jobs(self.study, self.plan.task, self.plan.needs, self.books.ledger)
-        )
+        return work_left(self.study, self.plan, self.books.ledger)
 
     def searched(self) -> str:
         """Return why the search has ended; empty if it has not."""

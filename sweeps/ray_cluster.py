@@ -64,6 +64,10 @@ class Site:
         return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
 
 
+NOWHERE = Site(seats=Seats(slots=1, actors=0), address=None)
+"""Stands for the place of a sweep that has nothing left to run."""
+
+
 def find_site(study: Study, settings: SweepSettings) -> Site:
     """Return where a sweep runs, after looking at what there is.
 

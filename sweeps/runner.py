@@ -15,16 +15,16 @@ from sweeps.environment import describe_environment
 from sweeps.event_log import EventLog, Outcome
 from sweeps.fan_out import FanOut
 from sweeps.fetching import check_unknown, fetch_missing, kept
-from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
+from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing, put_text
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import Lease, driving
 from sweeps.ledger import Ledger
 from sweeps.mirror import Mirror
-from sweeps.opening import Left, find_left, task_path
+from sweeps.opening import Left, find_left, task_path, work_left
 from sweeps.phases import Sweep
 from sweeps.preflight import Plan, check_study
-from sweeps.ray_cluster import find_site
+from sweeps.ray_cluster import NOWHERE, Site, find_site
 from sweeps.ray_pool import RayPool
 from sweeps.records import EarlierTrial
 from sweeps.resources import by_teacher, load_data
@@ -80,7 +80,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
         task_path=task_path(plan.task, study.task),
         storage=storage,
     )
-    find_site(study, settings)
+    site = find_site(study, settings)
     folder = check_new(home, name)
     create(folder, study.text, {SETTINGS_FILE: settings.text})
     interrupts = Interrupts()
@@ -91,7 +91,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
         ):
             left = Left(study=study, settings=settings, ledger=None)
             held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
-            summary = _drive(folder, left, plan, display, held)
+            summary = _drive(folder, left, plan, display, held, site)
         return _stored(summary, mirror)
     except BaseException:
         if not folder.journal.is_file():
@@ -179,9 +179,14 @@ class Held:
 
 
 def _drive(
-    folder: SweepFolder, left: Left, plan: Plan, display: Display, held: Held
+    folder: SweepFolder,
+    left: Left,
+    plan: Plan,
+    display: Display,
+    held: Held,
+    site: Site | None = None,
 ) -> SweepSummary:
-    """Do what is left of a sweep, and keep its log."""
+    """Do what is left of a sweep, and keep its log; without a site, look for one if need be."""
     if held.mirror is not None:
         held.mirror.teachers = tuple(by_teacher(plan.needs))
     trials = [] if left.ledger is None else left.ledger.trials()
@@ -192,7 +197,9 @@ def _drive(
         log.opened(folder.name, socket.gethostname(), counts(trials))
         if order.rows:
             watching.front(order.rows, order.hypervolume)
-        run = _open(folder, left, plan, watching, held)
+        if site is None and work_left(left.study, plan, left.ledger):
+            site = find_site(left.study, left.settings)
+        run = _open(folder, left, plan, watching, held, site)
         summary = _run(run)
         outcome: Outcome = "interrupted" if summary.interrupted else "finished"
         log.closed(outcome, summary.ended, run.utilisation)
@@ -205,11 +212,11 @@ def _open(
     plan: Plan,
     display: Display,
     held: Held,
+    site: Site | None,
 ) -> Sweep:
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
     study, settings, ledger = left.study, left.settings, left.ledger
     clock = SystemClock()
-    site = find_site(study, settings)
     tracker = None
     earlier: tuple[EarlierTrial, ...] = ()
     if ledger is None:
@@ -228,8 +235,11 @@ def _open(
     books = Books(study, ledger, tracker, clock, display)
     books.lost = held.lost
     books.catch_up()
-    folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
-    books.attach("environment.json", describe_environment(site.seats))
+    put_text(folder.views, json.dumps(books.offer_views()))
+    if site is None:  # what ran the trials was described then
+        site = NOWHERE
+    else:
+        books.attach("environment.json", describe_environment(site.seats))
     books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
     books.attach_file(folder.study)
     return Sweep(

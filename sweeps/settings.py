@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from kdtasks.errors import ConfigError, DataError
-from sweeps.folder import SETTINGS_FILE, atomic_file
+from sweeps.folder import SETTINGS_FILE, put_text
 from sweeps.seats import SeatWishes
 from sweeps.secrets import has_secret, redacted
 
@@ -72,10 +72,12 @@ def without_password(settings: SweepSettings) -> SweepSettings:
 
 
 def write_settings(folder: Path, settings: SweepSettings) -> None:
-    """Keep the settings of a sweep; only its owner can read them, for an address may hold a key."""
-    with atomic_file(folder / SETTINGS_FILE) as partial:
-        partial.touch(mode=0o600)
-        partial.write_text(settings.text, encoding="utf-8")
+    """Keep the settings of a sweep; only its owner can read them, for an address may hold a key.
+
+    Raises:
+        UserError: If they cannot be written.
+    """
+    put_text(folder / SETTINGS_FILE, settings.text, mode=0o600)
 
 
 def read_settings(folder: Path) -> SweepSettings:

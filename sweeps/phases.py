@@ -13,6 +13,7 @@ from ray import tune
 from kdtasks.errors import UserError
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study
+from sweeps.ahead import Ahead
 from sweeps.books import Books, finished_in_order
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
@@ -20,7 +21,6 @@ from sweeps.events import one_line
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
-from sweeps.lease import Lease
 from sweeps.opening import num_spent, work_left
 from sweeps.preflight import Plan
 from sweeps.proposals import Proposals
@@ -56,7 +56,7 @@ class Sweep:
     interrupts: Interrupts
     pool: RayPool
     utilisation: Utilisation
-    lease: Lease
+    ray: Ahead
 
     def work_left(self) -> bool:
         """Return whether anything must be trained or measured."""

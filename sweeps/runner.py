@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kdtasks.errors import ConfigError
 from search_spaces.study import Study
+from sweeps.ahead import Ahead
 from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
 from sweeps.display import Display
@@ -200,7 +201,10 @@ def _drive(
         if site is None and work_left(left.study, plan, left.ledger):
             site = find_site(left.study, left.settings)
         run = _open(folder, left, plan, watching, held, site)
-        summary = _run(run)
+        try:
+            summary = _run(run)
+        finally:
+            run.ray.end()
         outcome: Outcome = "interrupted" if summary.interrupted else "finished"
         log.closed(outcome, summary.ended, run.utilisation)
     return summary
@@ -215,19 +219,58 @@ def _open(
     site: Site | None,
 ) -> Sweep:
     """Load the data, then open the books: a sweep without its data leaves nothing behind."""
-    study, settings, ledger = left.study, left.settings, left.ledger
-    clock = SystemClock()
-    tracker = None
+    study, ledger = left.study, left.ledger
     earlier: tuple[EarlierTrial, ...] = ()
     if ledger is None:
         earlier = find_earlier(study, plan.task, folder.path.parent, display)
     else:
         ledger.recover()
-        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
     display.phase("data")
     data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
+    ray = Ahead((site or NOWHERE).ray(held.lease.starting))
+    if site is not None:
+        ray.begin()  # it takes as long to come up as the books to be opened
+    try:
+        books = _open_books(folder, left, earlier, display, held)
+        put_text(folder.views, json.dumps(books.offer_views()))
+        if site is None:  # what ran the trials was described then
+            site = NOWHERE
+        else:
+            books.attach("environment.json", describe_environment(site.seats))
+        books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
+        books.attach_file(folder.study)
+    except BaseException:
+        ray.end()
+        raise
+    return Sweep(
+        study=study,
+        plan=plan,
+        folder=folder,
+        tracking_uri=left.settings.tracking_uri or folder.tracking_uri,
+        site=site,
+        data=data,
+        books=books,
+        display=display,
+        interrupts=held.interrupts,
+        pool=RayPool(site.seats, held.interrupts.requested),
+        utilisation=Utilisation(site.seats.slots, books.clock),
+        ray=ray,
+    )
+
+
+def _open_books(
+    folder: SweepFolder,
+    left: Left,
+    earlier: tuple[EarlierTrial, ...],
+    display: Display,
+    held: Held,
+) -> Books:
+    study, settings, ledger = left.study, left.settings, left.ledger
+    clock, tracker = SystemClock(), None
     if ledger is None:
         ledger = Ledger.create(folder.journal, study, earlier)
+    else:
+        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
     if tracker is None:
         begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
         started_ms = min(begun, default=clock.epoch_ms())
@@ -235,27 +278,7 @@ def _open(
     books = Books(study, ledger, tracker, clock, display)
     books.lost = held.lost
     books.catch_up()
-    put_text(folder.views, json.dumps(books.offer_views()))
-    if site is None:  # what ran the trials was described then
-        site = NOWHERE
-    else:
-        books.attach("environment.json", describe_environment(site.seats))
-    books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
-    books.attach_file(folder.study)
-    return Sweep(
-        study=study,
-        plan=plan,
-        folder=folder,
-        tracking_uri=settings.tracking_uri or folder.tracking_uri,
-        site=site,
-        data=data,
-        books=books,
-        display=display,
-        interrupts=held.interrupts,
-        pool=RayPool(site.seats, held.interrupts.requested),
-        utilisation=Utilisation(site.seats.slots, clock),
-        lease=held.lease,
-    )
+    return books
 
 
 def _run(run: Sweep) -> SweepSummary:
@@ -265,7 +288,7 @@ def _run(run: Sweep) -> SweepSummary:
     try:
         try:
             if run.work_left():
-                with run.site.ray(run.lease.starting):
+                with run.ray:
                     resources = run.prepare()
                     ended = run.search(resources)
                     run.confirm(resources)

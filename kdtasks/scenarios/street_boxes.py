@@ -23,7 +23,7 @@ def blocked(start_D: Float, end_D: Float, low_VD: Float, high_VD: Float) -> Bool
         Shape [...].
     """
     way_D = (end_D - start_D)[..., None, :]
-    way_D = np.where(way_D == 0.0, 1e-12, way_D)
+    way_D = np.where(np.abs(way_D) < 1e-12, 1e-12, way_D)  # what is shorter divides to infinity
     one_VD = (low_VD - start_D[..., None, :]) / way_D
     other_VD = (high_VD - start_D[..., None, :]) / way_D
     enter_V = np.minimum(one_VD, other_VD).max(axis=-1)

@@ -85,7 +85,7 @@ JOBS: dict[str, Callable[[], Mapping[str, float]]] = {
 def test_a_job_beside_the_search_finds_what_its_seed_says(job: str) -> None:
     leak()
     found = {name.removeprefix("test_"): value for name, value in JOBS[job]().items()}
-    assert tuple(found[name] for name in DRAWN) == FIRST[3]
+    assert tuple(found[name] for name in DRAWN) == first()[3]
 
 
 @pytest.mark.slow
@@ -102,4 +102,4 @@ def test_equal_trials_give_equal_numbers_on_a_fresh_and_on_a_used_worker(tmp_pat
     )
     trials = Ledger.open(summary.folder / "journal.log").trials()
     found = [tuple(trial.metrics[name] for name in DRAWN) for trial in trials]
-    assert found == [FIRST[0]] * 4
+    assert found == [first()[0]] * 4

@@ -81,11 +81,17 @@ class Books:
     def pay(self) -> None:
         """Tell MLflow one thing that happened before the last call.
 
-        Called once per turn of the search, of which a trial takes more than MLflow has entries.
+        Called in turns of the search in which no trial has reported; while all report all the time,
+        once MLflow lacks many entries.
         """
         self._turn += 1
         if self._owed and self._owed[0][0] < self._turn - 1:
             self._try(self._owed.popleft()[1])
+
+    @property
+    def owed(self) -> int:
+        """How many entries MLflow lacks."""
+        return len(self._owed or ())
 
     def _owe(self, write: Write) -> None:
         if self._owed is None:

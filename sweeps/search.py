@@ -35,6 +35,9 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "points": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 
+MOST_OWED = 200
+"""Entries that MLflow may lack while trials report all the time; they take some 4 s to write."""
+
 COUNTING = ("qmc",)
 """Samplers of one sequence, in which the ledger counts: all their suggestions need one seed."""
 
@@ -115,6 +118,7 @@ class SessionCallback(DriverOnly, Callback):
     def __init__(self, session: SearchSession, interrupted: Callable[[], bool]) -> None:
         self._session = session
         self._interrupted = interrupted
+        self._busy = False
 
     # Tune calls by keyword, and nothing else of what it passes is of use.
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # type: ignore[override]
@@ -127,6 +131,7 @@ class SessionCallback(DriverOnly, Callback):
     def on_trial_result(  # type: ignore[override]
         self, *, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
+        self._busy = True
         try:
             event: Event = result[EVENT]
             if isinstance(event.result, Trained):
@@ -138,7 +143,10 @@ class SessionCallback(DriverOnly, Callback):
             self._session.fault = fault
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
-        self._session.books.pay()
+        # A write takes as long as it takes to hear several trials, and a slot waits meanwhile.
+        if not self._busy or self._session.books.owed > MOST_OWED:
+            self._session.books.pay()
+        self._busy = False
         # Between two turns of Tune's loop nothing is half done, so this is where a sweep stops.
         if self._session.fault is not None:
             raise self._session.fault

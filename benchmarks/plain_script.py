@@ -132,7 +132,7 @@ class Training:
             order = torch.randperm(samples, generator=self.generator)
             for index in order[: samples // size * size].split(size):
                 optimiser.zero_grad()
-                loss(index).backward()  # type: ignore[no-untyped-call]
+                loss(index).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 optimiser.step()
                 pace.step()
             yield

@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # "benchmarks.sleep_task" is named in the study
 
-import psutil  # noqa: E402
+import psutil  # noqa: E402 - as below: found where the line above says
 import yaml  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 

@@ -1,15 +1,15 @@
 """The parameters of the beam-tracking task: names, ranges, presets, and whom they concern."""
 
-import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
 from kdtasks.models.beam_family import BEAM_MODELS, BeamModel
 from kdtasks.models.beam_network import Sensor
+from kdtasks.tasks.parameters import checked, without_idle
 
 MethodName = Literal["vanilla", "response", "feature", "relation", "self"]
 
@@ -216,17 +216,7 @@ def resolve(params: Params) -> BeamSettings:
     Raises:
         ConfigError: Naming the parameter, its value and what would be accepted.
     """
-    _known(params)
-    preset = params.get("preset", "quick")
-    if preset not in PRESETS:
-        raise ConfigError(f"preset={preset!r} must be one of {', '.join(PRESETS)}")
-    merged: dict[str, Any] = {**PRESETS[str(preset)], **params}
-    try:
-        settings = BeamSettings(**merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
+    settings = checked(params, BeamSettings, PRESETS, task="beam-tracking")
     same = settings.teacher_passages == settings.train_passages
     settings = settings.model_copy(
         update={
@@ -236,13 +226,7 @@ def resolve(params: Params) -> BeamSettings:
     )
     _fits(settings)
     inactive = _inactive(settings)
-    for name in sorted(MUST_FIT & inactive.keys() & params.keys()):
-        raise ConfigError(
-            f"{name}={params[name]!r} has no effect here: it belongs to {inactive[name]}; remove "
-            "it, or make it conditional in the search space with 'when'"
-        )
-    defaults = BeamSettings.model_validate(PRESETS[str(preset)])
-    return settings.model_copy(update={name: getattr(defaults, name) for name in inactive})
+    return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
 
 
 def _sensors(settings: BeamSettings) -> tuple[str, ...]:
@@ -287,12 +271,3 @@ def completed(settings: BeamSettings) -> dict[str, Value]:
     dumped: Mapping[str, Value] = settings.model_dump()
     inactive = _inactive(settings)
     return {name: value for name, value in dumped.items() if name not in inactive}
-
-
-def _known(params: Params) -> None:
-    for name in params:
-        if name not in BeamSettings.model_fields:
-            near = difflib.get_close_matches(name, BeamSettings.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            known = ", ".join(sorted(BeamSettings.model_fields))
-            raise ConfigError(f"beam-tracking has no parameter {name!r}{hint} It knows {known}")

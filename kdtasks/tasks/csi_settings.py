@@ -1,16 +1,16 @@
 """The parameters of the CSI feedback task: names, ranges, presets, and whom they concern."""
 
-import difflib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
 from kdtasks.methods.ip_encoder_kd.pairs import FLOAT_BITS
 from kdtasks.models.light_encoder import LightShape
 from kdtasks.network import NetworkSettings, inactive_in_network
+from kdtasks.tasks.parameters import checked, without_idle
 
 MethodName = Literal["vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential"]
 
@@ -239,27 +239,11 @@ def resolve(params: Params) -> CsiSettings:
     Raises:
         ConfigError: Naming the parameter, its value and what would be accepted.
     """
-    _known(params)
-    preset = params.get("preset", "quick")
-    if preset not in PRESETS:
-        raise ConfigError(f"preset={preset!r} must be one of {', '.join(PRESETS)}")
-    merged: dict[str, Any] = {**PRESETS[str(preset)], **params}
-    try:
-        settings = CsiSettings(**merged)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
+    settings = checked(params, CsiSettings, PRESETS, task="csi-feedback")
     _sizes(settings)
     _fits_network(settings)
     inactive = _inactive(settings)
-    for name in sorted(MUST_FIT & inactive.keys() & params.keys()):
-        raise ConfigError(
-            f"{name}={params[name]!r} has no effect here: it belongs to {inactive[name]}; remove "
-            "it, or make it conditional in the search space with 'when'"
-        )
-    defaults = CsiSettings.model_validate(PRESETS[str(preset)])
-    return settings.model_copy(update={name: getattr(defaults, name) for name in inactive})
+    return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
 
 
 def _sizes(settings: CsiSettings) -> None:
@@ -303,12 +287,3 @@ def completed(settings: CsiSettings) -> dict[str, Value]:
     inactive = _inactive(settings)
     order = sorted(dumped, key=lambda name: name in NetworkSettings.model_fields)
     return {name: dumped[name] for name in order if name not in inactive}
-
-
-def _known(params: Params) -> None:
-    for name in params:
-        if name not in CsiSettings.model_fields:
-            near = difflib.get_close_matches(name, CsiSettings.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            known = ", ".join(sorted(CsiSettings.model_fields))
-            raise ConfigError(f"csi-feedback has no parameter {name!r}{hint} It knows {known}")

@@ -3,6 +3,9 @@
 NUM_BEAMS = 64
 """Entries of a power vector, and of the codebook."""
 
+NUM_RAYS = 216
+"""Rays of a laser scan, evenly from 0 to 180 degrees."""
+
 NUM_PAST = 8
 """Frames that a window looks back on."""
 
@@ -11,6 +14,9 @@ NUM_SLOTS = 4
 
 NUM_STEPS = 10
 """Positions that a network sees of a window; the last `NUM_SLOTS` of them are the predictions."""
+
+SCAN_STEPS = NUM_PAST + NUM_SLOTS - 1
+"""The same of networks for laser scans: a step per scan and one per future slot."""
 
 IGNORED = -100
 """Label of a slot whose best beam is not known; in no loss and in no denominator."""

@@ -39,8 +39,8 @@ def count(model: nn.Module, *input_shapes: Sequence[int]) -> Cost:
             totals["macs"] += _gru_macs(module, inputs[0])
         elif isinstance(module, nn.MultiheadAttention):
             totals["macs"] += _attention_macs(module, inputs[0], inputs[1])
-        elif isinstance(module, nn.Conv2d):
-            kernel = module.weight[0].numel()  # C_in * K_h * K_w
+        elif isinstance(module, nn.Conv1d | nn.Conv2d):
+            kernel = module.weight[0].numel()  # C_in * K_h * K_w, or C_in * K
             totals["macs"] += first(output).numel() * kernel
             totals["flops"] += 2 * first(output).numel() * (kernel + 1)
         elif isinstance(module, nn.Linear):

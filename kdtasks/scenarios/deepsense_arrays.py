@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from kdtasks.beam_format import NUM_BEAMS
+from kdtasks.beam_format import NUM_BEAMS, NUM_RAYS
 from kdtasks.config import fingerprint
 from kdtasks.errors import DataError
 from kdtasks.scenarios.cache import ArrayCache
 from kdtasks.scenarios.deepsense_files import (
-    NUM_RAYS,
     doppler_file,
     read_image,
     read_lidar,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kdtasks.beam_format import NUM_BEAMS
+from kdtasks.beam_format import NUM_BEAMS, NUM_RAYS
 from kdtasks.errors import DataError
 from kdtasks.scenarios.matlab import find_variable, read_array
 from kdtasks.scenarios.radar_maps import (
@@ -35,9 +35,6 @@ from kdtasks.scenarios.radar_maps import (
 
 KEY = "data"
 """Variable in the MATLAB files."""
-
-NUM_RAYS = 216
-"""Rays of a planar scan."""
 
 MAX_PIXELS = 32 * 2**20
 """Largest picture that is unpacked [pixels]; those of the scenarios have 0.5 million."""

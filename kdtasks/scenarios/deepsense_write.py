@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
+from kdtasks.beam_format import NUM_RAYS
 from kdtasks.errors import DataError
 from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.scenarios.deepsense_files import KEY, NUM_RAYS, WGS84_AXIS_M, WGS84_ECCENTRICITY2
+from kdtasks.scenarios.deepsense_files import KEY, WGS84_AXIS_M, WGS84_ECCENTRICITY2
 from kdtasks.scenarios.deepsense_table import SYNTHETIC_TABLE
 from kdtasks.scenarios.splits import SPLITS
 from kdtasks.task import Arrays

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.beam_format import NUM_RAYS
 from kdtasks.scenarios.street import Passage
 from kdtasks.scenarios.street_checks import positive, ranges, refuse, shares
 
 Float = NDArray[np.float64]
-
-NUM_RAYS = 216
-"""Rays of a scan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

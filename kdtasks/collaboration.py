@@ -160,6 +160,30 @@ class CollaborativeTask(KDTask):
             ConfigError: If some node would be left without samples, naming what to change.
         """
 
+    def sample_count(self, samples: Arrays) -> int:
+        """Return how many samples arrays hold; 0 without arrays.
+
+        This and the next four methods are for arrays with a row per sample. A task whose samples
+        share what they are made of, such as windows over frames, says it in its own way.
+        """
+        return len(next(iter(samples.values()))) if samples else 0
+
+    def sample_slice(self, samples: Arrays, start: int, stop: int) -> Arrays:
+        """Return some samples in a row, with nothing of the others."""
+        return {name: array[start:stop] for name, array in samples.items()}
+
+    def samples_together(self, one: Arrays, other: Arrays) -> Arrays:
+        """Return the samples of two nodes, those of ``one`` first."""
+        return {name: np.concatenate([array, other[name]]) for name, array in one.items()}
+
+    def samples_for(self, params: Params, samples: Arrays) -> Arrays:  # noqa: ARG002
+        """Return what is needed of samples by an edge with a student of ``params``."""
+        return samples
+
+    def sample_misfit(self, samples: Arrays) -> str:  # noqa: ARG002
+        """Return what is wrong with samples whose arrays are as they must be; empty if nothing."""
+        return ""
+
     @abstractmethod
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         """Return the parameters of one edge's student, which may be of a family of its own."""

@@ -186,7 +186,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "server_train_core_seconds": _less("s", "measured CPU time of training at the server"),
     "server_train_gflop": _less("GFLOP", "operations of training at the server"),
     "raw_samples_up": _less("", "local samples that have left an edge"),
-    "raw_bytes_up": _less("B", "their bytes, as they are measured by the edge, 32-bit floats"),
+    "raw_bytes_up": _less("B", "their bytes, as they are stored at the edge"),
     "teacher_forward_samples": _less("", "samples that a teacher was run on in the trial"),
 }
 """What a deployment costs; reported by `sweeps.nodes.conductor` for every topology but ``none``."""

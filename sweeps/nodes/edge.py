@@ -1,7 +1,5 @@
 """An edge node: local data that stay with it, its own student, and what it received."""
 
-import numpy as np
-
 from kdtasks.collaboration import Guidance, Learnt, Stage
 from kdtasks.config import Params
 from kdtasks.task import Arrays, TeacherArtifact
@@ -13,7 +11,6 @@ from sweeps.nodes.node import (
     Handling,
     Node,
     answer,
-    count_of,
     nothing,
     take,
     take_about,
@@ -105,7 +102,9 @@ class EdgeNode(Node):
 
     def _fine_tune(self, _sender: str, _message: Message) -> Handling:
         self._need_received()
-        data = _together(self._data, self._rehearsal)
+        data = self._data
+        if self._rehearsal:
+            data = self.task.samples_together(self._data, self._rehearsal)
         guidance = None
         if self.settings.anchor_weight > 0:
             guidance = self._anchor(data)
@@ -171,10 +170,10 @@ class EdgeNode(Node):
 
     def _upload(self, _sender: str, message: Message) -> Handling:
         """Send the next slice of the local samples."""
-        total = count_of(self._data)
+        total = self.task.sample_count(self._data)
         size = max(1, round(self.settings.upload_share * total))
         start = min(whole_number(message, "upload") * size, total)
-        samples = {name: array[start : start + size] for name, array in self._data.items()}
+        samples = self.task.sample_slice(self._data, start, start + size)
         if start == total:
             return nothing()
         return answer(self.send([SERVER], Kind.SAMPLES, "upload", samples))
@@ -208,22 +207,22 @@ class EdgeNode(Node):
         return nothing()
 
     def _store_pairs(self, _sender: str, message: Message) -> Handling:
-        self._pairs = take_samples(message, self.task.sample_tensors(self.deployment.params))
+        self._pairs = take_samples(message, self.task, self._params)
         return nothing()
 
     def _store_knowledge(self, _sender: str, message: Message) -> Handling:
         specs = self.task.knowledge_tensors(self.deployment.params)
-        self._knowledge = take_about(message, specs, self._pairs)
+        self._knowledge = take_about(message, specs, self.task.sample_count(self._pairs))
         return nothing()
 
     def _store_rehearsal(self, _sender: str, message: Message) -> Handling:
-        specs = self.task.sample_tensors(self.deployment.params)
-        self._rehearsal = take_samples(message, specs)
+        self._rehearsal = take_samples(message, self.task, self._params)
         return nothing()
 
     def _store_rehearsal_said(self, _sender: str, message: Message) -> Handling:
         specs = self.task.output_tensors(self.deployment.params)
-        self._rehearsal_said = take_about(message, specs, self._rehearsal)
+        here = self.task.sample_count(self._rehearsal)
+        self._rehearsal_said = take_about(message, specs, here)
         return nothing()
 
     def _store_statistics(self, _sender: str, message: Message) -> Handling:
@@ -240,24 +239,19 @@ class EdgeNode(Node):
         return nothing()
 
     def _rehearsal_count(self) -> int:
-        return max(1, round(self.settings.rehearsal_share * count_of(self._data)))
+        local = self.task.sample_count(self._data)
+        return max(1, round(self.settings.rehearsal_share * local))
 
     def _need_received(self) -> None:
         if not self._received:
             raise MessageError("no student was received to train on")
 
     def _store_proxy(self, _sender: str, message: Message) -> Handling:
-        self._proxy = take_samples(message, self.task.sample_tensors(self.deployment.params))
+        self._proxy = take_samples(message, self.task, self._params)
         return nothing()
 
     def _store_blend(self, _sender: str, message: Message) -> Handling:
         specs = self.task.output_tensors(self.deployment.params)
-        said = take_about(message, specs, self._proxy)
+        said = take_about(message, specs, self.task.sample_count(self._proxy))
         self._guidance = Guidance(samples=self._proxy, outputs=said)
         return nothing()
-
-
-def _together(own: Arrays, added: Arrays) -> Arrays:
-    if not added:
-        return own
-    return {name: np.concatenate([array, added[name]]) for name, array in own.items()}

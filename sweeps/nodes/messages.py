@@ -26,8 +26,6 @@ SERVER = "server"
 CONDUCTOR = "conductor"
 """Sender of orders, which cross no link."""
 
-_FLOAT32_BYTES = 4
-
 
 class Kind(StrEnum):
     """What a message carries; its bytes are reported per kind."""
@@ -171,7 +169,7 @@ class Parcel:
         payload: The serialised message; its length is what a link has to carry [B].
         kind: Of the message.
         raw_samples: Local samples of the sender inside.
-        raw_bytes: Their size as 32-bit floats [B].
+        raw_bytes: Their size as they are stored, before any quantisation [B].
         made_s: When its sender had made it [s], simulated; the transport notes it.
     """
 
@@ -185,7 +183,7 @@ class Parcel:
 
     @classmethod
     def pack(
-        cls, sender: str, receivers: Sequence[str], message: Message, *, raw: bool = False
+        cls, sender: str, receivers: Sequence[str], message: Message, *, raw_samples: int = 0
     ) -> list[Self]:
         """Serialise a message once, for one or more receivers.
 
@@ -193,19 +191,18 @@ class Parcel:
             sender: Name of a node, or the conductor.
             receivers: Names of nodes.
             message: What they are told.
-            raw: Whether the message's arrays are the sender's own samples; the first axis counts
-                them.
+            raw_samples: How many of the sender's own samples the message's arrays are.
         """
         payload = message.to_bytes()
-        arrays = tuple(message.arrays.values()) if raw else ()
+        raw_bytes = sum(array.nbytes for array in message.arrays.values()) if raw_samples else 0
         return [
             cls(
                 sender=sender,
                 receiver=receiver,
                 payload=payload,
                 kind=message.kind,
-                raw_samples=max((len(array) for array in arrays), default=0),
-                raw_bytes=_FLOAT32_BYTES * sum(array.size for array in arrays),
+                raw_samples=raw_samples,
+                raw_bytes=raw_bytes,
             )
             for receiver in receivers
         ]

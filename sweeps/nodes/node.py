@@ -148,15 +148,11 @@ class Node(ABC):
             bits=self.settings.exchange_bits if over_the_air and exchanged else 0,
         )
         raw = kind is Kind.SAMPLES and over_the_air and self.owns_raw_data
+        raw_samples = self.task.sample_count(message.arrays) if raw else 0
         try:
-            return Parcel.pack(self.name, receivers, message, raw=raw)
+            return Parcel.pack(self.name, receivers, message, raw_samples=raw_samples)
         except MessageError as error:
             raise UserError(f"{self.name} cannot send {subject!r}: {error}") from error
-
-
-def count_of(arrays: Arrays) -> int:
-    """Return how many samples arrays are of; 0 without arrays."""
-    return len(next(iter(arrays.values()))) if arrays else 0
 
 
 def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
@@ -169,29 +165,43 @@ def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
     return message.arrays
 
 
-def take_samples(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
+def take_samples(message: Message, task: CollaborativeTask, params: Params) -> Arrays:
     """Return a message's samples after checking them.
+
+    Args:
+        message: The message.
+        task: What they are samples of.
+        params: The parameters of the student that they are for.
 
     Raises:
         MessageError: If an array is missing, left over or misfits, or there is no sample in it.
     """
-    if not count_of(take(message, specs)):
+    samples = take(message, task.sample_tensors(params))
+    if not task.sample_count(samples):
         raise MessageError(f"{message.kind} message {message.subject!r} holds no samples")
-    return message.arrays
+    if misfit := task.sample_misfit(samples):
+        raise MessageError(f"{message.kind} message {message.subject!r} has {misfit}")
+    return samples
 
 
-def take_about(message: Message, specs: Mapping[str, TensorSpec], samples: Arrays) -> Arrays:
+def take_about(message: Message, specs: Mapping[str, TensorSpec], here: int) -> Arrays:
     """Return what a message says of samples that are here already, after checking it.
+
+    Args:
+        message: The message.
+        specs: What its arrays must be, with a row per sample.
+        here: How many samples are here.
 
     Raises:
         MessageError: If an array is missing, left over or misfits, or is of another number of
             samples.
     """
-    said, here = take(message, specs), count_of(samples)
-    if {len(array) for array in said.values()} != {here}:
+    said = take(message, specs)
+    counts = {len(array) for array in said.values()}
+    if counts != {here}:
         raise MessageError(
-            f"{message.kind} message {message.subject!r} is about {count_of(said)} samples, but "
-            f"their number here is {here}"
+            f"{message.kind} message {message.subject!r} is about {max(counts, default=0)} "
+            f"samples, but their number here is {here}"
         )
     return said
 

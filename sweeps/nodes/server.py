@@ -1,8 +1,7 @@
 """The server: global data, teachers, one student per family, and what edges send to it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from kdtasks.collaboration import CollaborativeTask, Place
 from kdtasks.config import Params, fingerprint
@@ -16,7 +15,6 @@ from sweeps.nodes.node import (
     Handling,
     Node,
     answer,
-    count_of,
     nothing,
     take,
     take_about,
@@ -52,7 +50,7 @@ class ServerNode(Node):
         self, name: str, deployment: Deployment, data: Arrays, teacher: TeacherArtifact | None
     ) -> None:
         super().__init__(name, deployment)
-        self._data = dict(data)
+        self._data = data
         self._teachers: list[TeacherArtifact] = []
         if teacher is not None:
             self._teachers = [
@@ -156,13 +154,13 @@ class ServerNode(Node):
         for teacher, edges in self._taught():
             knowledge, work = self.task.pair_knowledge(self.deployment.params, teacher, self._data)
             self.charge(work)
-            parcels += self.send(edges, Kind.SAMPLES, "pairs", self._data)
+            parcels += self._send_samples(edges, "pairs", self._data)
             parcels += self.send(edges, Kind.OUTPUTS, "pairs", knowledge)
         return answer(parcels)
 
     def _send_proxy(self, _sender: str, _message: Message) -> Handling:
         self._proxy = self._first(self.settings.proxy_samples)
-        return answer(self.send(self.settings.edges, Kind.SAMPLES, "proxy", self._proxy))
+        return answer(self._send_samples(self.settings.edges, "proxy", self._proxy))
 
     def _send_blends(self, _sender: str, _message: Message) -> Handling:
         """Send every edge what the others say of the proxy set."""
@@ -188,14 +186,14 @@ class ServerNode(Node):
             self.charge(work)
             return answer(self.send([sender], Kind.FEATURES, "rehearsal", statistics))
         samples = self._first(count)
-        parcels = self.send([sender], Kind.SAMPLES, "rehearsal", samples)
+        parcels = self._send_samples([sender], "rehearsal", samples)
         if self.settings.anchor_weight > 0 and self.settings.anchor == "server":
             parcels += self.send([sender], Kind.OUTPUTS, "rehearsal", self._stored(sender, samples))
         return answer(parcels)
 
     def _stored(self, edge: str, samples: Arrays) -> Arrays:
         """Return what the teacher has said of the first samples; without one, the student."""
-        count = count_of(samples)
+        count = self.task.sample_count(samples)
         names = self.task.output_tensors(self.deployment.params)
         teacher = self._teacher_for(edge) if self._teachers else None
         if teacher is not None and names.keys() <= teacher.outputs.keys():
@@ -227,25 +225,23 @@ class ServerNode(Node):
         return answer(parcels)
 
     def _store_upload(self, _sender: str, message: Message) -> Handling:
-        samples = take_samples(message, self.task.sample_tensors(self.deployment.params))
-        self._data = {
-            name: np.concatenate([array, samples[name]]) for name, array in self._data.items()
-        }
+        samples = take_samples(message, self.task, self.deployment.params)
+        self._data = self.task.samples_together(self._data, samples)
         return nothing()
 
     def _store_answer_samples(self, sender: str, message: Message) -> Handling:
-        specs = self.task.sample_tensors(self.deployment.params)
-        self._sampled[sender] = take_samples(message, specs)
+        self._sampled[sender] = take_samples(message, self.task, self.deployment.params)
         return nothing()
 
     def _store_answer(self, sender: str, message: Message) -> Handling:
         specs = self.task.knowledge_tensors(self.deployment.params)
-        self._said[sender] = take_about(message, specs, self._sampled.get(sender, {}))
+        here = self.task.sample_count(self._sampled.get(sender, {}))
+        self._said[sender] = take_about(message, specs, here)
         return nothing()
 
     def _store_said(self, sender: str, message: Message) -> Handling:
         specs = self.task.output_tensors(self.deployment.params)
-        self._said[sender] = take_about(message, specs, self._proxy)
+        self._said[sender] = take_about(message, specs, self.task.sample_count(self._proxy))
         return nothing()
 
     def _store_part(self, sender: str, message: Message) -> Handling:
@@ -255,4 +251,13 @@ class ServerNode(Node):
 
     def _first(self, count: int) -> Arrays:
         """Return some global samples; they lie in random order, so the first will do."""
-        return {name: array[:count] for name, array in self._data.items()}
+        return self.task.sample_slice(self._data, 0, count)
+
+    def _send_samples(self, edges: Sequence[str], subject: str, samples: Arrays) -> list[Parcel]:
+        """Send samples, to edges of each family what their students need of them."""
+        parcels: list[Parcel] = []
+        for family in dict.fromkeys(self._group[edge][0] for edge in edges):
+            alike = [edge for edge in edges if self._group[edge][0] == family]
+            needed = self.task.samples_for(self._edge_params(alike[0]), samples)
+            parcels += self.send(alike, Kind.SAMPLES, subject, needed)
+        return sorted(parcels, key=lambda parcel: edges.index(parcel.receiver))

@@ -333,7 +333,8 @@ def test_raw_data_are_counted_as_measured_however_few_bits_they_are_sent_with(
     samples: int, bits: int
 ) -> None:
     data = {"x": np.zeros((samples, 2, 5), np.float32), "y": np.zeros((samples, 3), np.float32)}
-    (parcel,) = Parcel.pack("edge-0", ["server"], message(arrays=data, bits=bits), raw=True)
+    said = message(arrays=data, bits=bits)
+    (parcel,) = Parcel.pack("edge-0", ["server"], said, raw_samples=samples)
     assert parcel.raw_samples == samples
     assert parcel.raw_bytes == sum(array.nbytes for array in data.values())
 

@@ -18,5 +18,14 @@ NUM_STEPS = 10
 SCAN_STEPS = NUM_PAST + NUM_SLOTS - 1
 """The same of networks for laser scans: a step per scan and one per future slot."""
 
+DAY, NIGHT, RAIN = 0, 1, 2
+"""Conditions of a frame."""
+
+CONDITIONS = {"day": DAY, "night": NIGHT, "rain": RAIN}
+"""Every condition, by name."""
+
+UNKNOWN_CONDITION = -1
+"""Condition of a frame of which none is known."""
+
 IGNORED = -100
 """Label of a slot whose best beam is not known; in no loss and in no denominator."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kdtasks.beam_format import IGNORED
+from kdtasks.beam_format import CONDITIONS, IGNORED
 from kdtasks.errors import DataError
 from kdtasks.metrics import Ratio
 
@@ -75,6 +75,32 @@ def beam_scores(logits_BTC: Tensor, labels_BT: Tensor) -> BeamScores:
     scores["dba_top3"] = dba_top3(beams_BTK, labels_BT)
     scores["dba_challenge"] = dba_challenge(beams_BTK, labels_BT)
     return BeamScores(scores)
+
+
+def top2_by_condition(
+    logits_BTC: Tensor, labels_BT: Tensor, condition_B: Tensor
+) -> dict[str, float]:
+    """Return the top-2 accuracy of each condition, ``top2_night``, mean over slots.
+
+    A condition is left out if there is no sample of it, or none with a label in some slot.
+
+    Args:
+        logits_BTC: Logits of the predicted slots only.
+        labels_BT: Index of the best beam, or `IGNORED`.
+        condition_B: Condition of each sample; what is not in `CONDITIONS` is in no score.
+
+    Raises:
+        DataError: If a logit is not finite: the network diverged.
+        ValueError: If shapes do not fit, or a label is negative and not `IGNORED`.
+    """
+    beams_BTK = best_beams(logits_BTC, 2)
+    found = {}
+    for name, number in CONDITIONS.items():
+        of_it_B = condition_B == number
+        ratios = top_k(beams_BTK[of_it_B], labels_BT[of_it_B], k=2)
+        if all(ratio.count for ratio in ratios):
+            found[f"top2_{name}"] = sum(ratio.value for ratio in ratios) / len(ratios)
+    return found
 
 
 def best_beams(logits_BTC: Tensor, num_beams: int) -> Tensor:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kdtasks.scenarios.street import DAY, KINDS, Passage, StreetConfig
+from kdtasks.beam_format import DAY
+from kdtasks.scenarios.street import KINDS, Passage, StreetConfig
 
 STREET = StreetConfig()
 

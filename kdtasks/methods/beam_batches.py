@@ -38,12 +38,14 @@ class Windows:
         index: Which of them each window has, [W, P].
         label_WT: Best beams.
         passage_W: Passage of each window; windows of a passage lie in a row, in order of time.
+        condition_W: Condition of the last past frame of each window.
     """
 
     frames: Mapping[Sensor, Tensor]
     index: Mapping[Sensor, Tensor]
     label_WT: Tensor
     passage_W: Tensor
+    condition_W: Tensor
 
     def __len__(self) -> int:
         return len(self.label_WT)
@@ -57,6 +59,7 @@ class Windows:
             index={sensor: index_WP[:count] for sensor, index_WP in self.index.items()},
             label_WT=self.label_WT[:count],
             passage_W=self.passage_W[:count],
+            condition_W=self.condition_W[:count],
         )
 
     def gathered(self, chosen_B: Tensor) -> Gathered:
@@ -82,7 +85,7 @@ def windows_of(split: Arrays, sensors: Sequence[Sensor]) -> Windows:
     Args:
         split: Arrays of a split: ``mask`` [N, S, S] and ``mask_index`` [W, 7] for the camera,
             ``radar`` [F, 2, 128, 64], ``gps`` [F, 2] and ``window`` [W, 8] for the others,
-            ``label`` [W, 4], ``passage`` [W].
+            ``label`` [W, 4], ``passage`` [W], ``condition`` [F].
         sensors: Sensors of the network.
     """
     return Windows(
@@ -90,7 +93,13 @@ def windows_of(split: Arrays, sensors: Sequence[Sensor]) -> Windows:
         index={sensor: as_tensor(split[ARRAYS[sensor][1]]).long() for sensor in sensors},
         label_WT=as_tensor(split["label"]),
         passage_W=as_tensor(split["passage"]),
+        condition_W=conditions_of(split),
     )
+
+
+def conditions_of(split: Arrays) -> Tensor:
+    """Return the condition of each window of a split, that of its last past frame, [W]."""
+    return as_tensor(split["condition"][split["window"][:, -1]])
 
 
 class Chunks:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdtasks.beam_metrics import BeamScores, beam_scores
+from kdtasks.beam_metrics import beam_scores, top2_by_condition
 from kdtasks.errors import DataError
 from kdtasks.methods.beam_batches import Chunks, Windows
 from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
@@ -230,10 +230,12 @@ def run(network: BeamNetwork, windows: Windows) -> Said:
 
 
 def score(network: BeamNetwork, windows: Windows) -> dict[str, float]:
-    """Return every score of `BeamScores.values` on some windows [%]."""
-    return percent(beam_scores(run(network, windows).logits_WTC, windows.label_WT))
+    """Return every score of some windows, see `scores_of`."""
+    return scores_of(run(network, windows).logits_WTC, windows.label_WT, windows.condition_W)
 
 
-def percent(scores: BeamScores) -> dict[str, float]:
-    """Return scores in percent, by name."""
-    return {name: 100.0 * value for name, value in scores.values().items()}
+def scores_of(logits_WTC: Tensor, label_WT: Tensor, condition_W: Tensor) -> dict[str, float]:
+    """Return scores by name [%]: those of `BeamScores.values`, and `top2_by_condition`."""
+    found = beam_scores(logits_WTC, label_WT).values()
+    found |= top2_by_condition(logits_WTC, label_WT, condition_W)
+    return {name: 100.0 * value for name, value in found.items()}

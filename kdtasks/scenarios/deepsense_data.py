@@ -83,10 +83,11 @@ def load_deepsense(data: DeepSenseData, *, cache_dir: Path, progress: Progress) 
     """Return the frames and windows of a DeepSense 6G scenario.
 
     Each split holds, with F frames and W windows: ``power`` float32 [F, 64], linear, NaN where
-    unknown; ``condition`` int8 [F]; ``frame_passage`` int32 [F]; ``window`` int32 [W, 8]; ``label``
-    int64 [W, 4]; ``passage`` int32 [W]; and of the sensors that were asked for ``image`` uint8
-    [F, S, S], ``radar`` float16 [F, 2, 128, 64], ``lidar`` float32 [F, 216] [m] and ``gps`` float32
-    [F, 2] [m]. Frames that could not be read hold zeros; no window looks back on them.
+    unknown; ``condition`` int8 [F], -1 where unknown; ``frame_passage`` int32 [F]; ``window`` int32
+    [W, 8]; ``label`` int64 [W, 4]; ``passage`` int32 [W]; and of the sensors that were asked for
+    ``image`` uint8 [F, S, S], ``radar`` float16 [F, 2, 128, 64], ``lidar`` float32 [F, 216] [m] and
+    ``gps`` float32 [F, 2] [m]. Frames that could not be read hold zeros; no window looks back on
+    them.
 
     Args:
         data: What to read.

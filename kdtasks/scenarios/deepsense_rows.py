@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from kdtasks.beam_format import NUM_PAST, NUM_SLOTS
+from kdtasks.beam_format import CONDITIONS, NUM_PAST, NUM_SLOTS, UNKNOWN_CONDITION
 from kdtasks.errors import DataError
 from kdtasks.scenarios.deepsense_columns import SENSORS
 from kdtasks.scenarios.deepsense_table import KINDS, Defect, Source, Table
@@ -147,7 +147,7 @@ class _Filler:
         table.places.append(place)
         table.sequence.append(sequence)
         table.label.append(None)
-        table.condition.append(0)
+        table.condition.append(UNKNOWN_CONDITION)
         return table.num_frames - 1
 
     def _frame(self, source: Source, place: str, row: Sequence[str], number: int) -> int:
@@ -157,7 +157,8 @@ class _Filler:
         frame = self._new(files, self._number(files, number), place)
         table.label[frame] = _whole(columns.single(row, "label"))
         condition = _whole(columns.single(row, "condition"))
-        table.condition[frame] = condition if condition is not None else 0
+        if condition is not None and condition in CONDITIONS.values():
+            table.condition[frame] = condition
         return frame
 
     def _window(self, source: Source, place: str, row: Sequence[str], number: int) -> int:

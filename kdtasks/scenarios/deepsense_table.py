@@ -71,7 +71,7 @@ class Table:
         places: Table and line of each frame, for messages.
         sequence: Sequence of each frame.
         label: What the table says of each frame's best beam; None if nothing.
-        condition: Condition of each frame, see `street.CONDITIONS`; 0 if the table has none.
+        condition: Condition of each frame, one of `CONDITIONS` or `UNKNOWN_CONDITION`.
         split: Split of each sequence, where the tables say so.
         past: The 8 frames of each window, for windows.
         slots: The 4 frames whose beams each window predicts, -1 where there is none.

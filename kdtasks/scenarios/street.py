@@ -17,15 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.beam_format import DAY, NIGHT, RAIN
 from kdtasks.scenarios.street_checks import not_negative, positive, ranges, refuse, shares
 from kdtasks.seeding import numpy_generator, seed_for
 
 Float = NDArray[np.float64]
-
-DAY, NIGHT, RAIN = 0, 1, 2
-"""Conditions of a passage. They concern the camera alone."""
-
-CONDITIONS = {"day": DAY, "night": NIGHT, "rain": RAIN}
 
 KINDS = {
     "car": (4.3, 1.8, 1.5),
@@ -162,7 +158,7 @@ class Passage:
     Attributes:
         street: The street it happens in.
         index: Its number; with the street's seed it decides everything.
-        condition: One of `CONDITIONS`.
+        condition: One of `CONDITIONS`; it concerns the camera alone.
         low_FVD: Lower corner of every vehicle's box in every frame [m].
         high_FVD: Upper corner [m].
         velocity_FV: Velocity along x [m/s].

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kdtasks.scenarios.street import NIGHT, RAIN, Passage
+from kdtasks.beam_format import NIGHT, RAIN
+from kdtasks.scenarios.street import Passage
 from kdtasks.scenarios.street_backdrop import Backdrop, Float32, Rays, make_backdrop
 from kdtasks.scenarios.street_checks import not_negative, positive, refuse, shares
 

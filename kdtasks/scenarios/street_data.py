@@ -16,13 +16,14 @@ import numpy as np
 import scipy
 from numpy.typing import DTypeLike, NDArray
 
+from kdtasks.beam_format import CONDITIONS
 from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError
 from kdtasks.scenarios.beam_windows import SPAN, make_windows
 from kdtasks.scenarios.cache import ArrayCache
 from kdtasks.scenarios.radar_maps import NUM_ANGLES, NUM_CHIRPS
 from kdtasks.scenarios.splits import SPLITS
-from kdtasks.scenarios.street import CONDITIONS, Passage, StreetConfig, build_passage
+from kdtasks.scenarios.street import Passage, StreetConfig, build_passage
 from kdtasks.scenarios.street_camera import CameraConfig, camera_frames
 from kdtasks.scenarios.street_checks import refuse
 from kdtasks.scenarios.street_gps import GpsConfig, positions
@@ -138,7 +139,7 @@ def load_street(data: StreetData, *, cache_dir: Path, progress: Progress) -> Sce
     """Return the frames and windows of the street twin.
 
     Each split holds, with F frames and W windows: ``power`` float32 [F, 64], linear; ``condition``
-    int8 [F], see `street.CONDITIONS`; ``frame_passage`` int32 [F]; ``window`` int32 [W, 8];
+    int8 [F], see `CONDITIONS`; ``frame_passage`` int32 [F]; ``window`` int32 [W, 8];
     ``label`` int64 [W, 4]; ``passage`` int32 [W]; and of the sensors that were asked for ``image``
     uint8 [F, S, S], ``radar`` float16 [F, 2, 128, 64], ``lidar`` float32 [F, 216] [m] and ``gps``
     float32 [F, 2] [m].

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from kdtasks.beam_format import IGNORED, NUM_BEAMS, NUM_PAST, NUM_SLOTS
-from kdtasks.beam_metrics import beam_scores
 from kdtasks.config import Value
-from kdtasks.methods.beam_job import percent
+from kdtasks.methods.beam_batches import conditions_of
+from kdtasks.methods.beam_job import scores_of
 from kdtasks.scenarios.beam_windows import best_beams
 from kdtasks.task import Arrays, Baseline, ScenarioData, prefixed
 from kdtasks.tasks.beam_settings import BeamSettings
@@ -54,7 +54,7 @@ def baselines_of(settings: BeamSettings, data: ScenarioData) -> list[Baseline]:
 
 def _score(scores_WTC: Scores, split: Arrays) -> dict[str, float]:
     logits = torch.from_numpy(np.ascontiguousarray(scores_WTC))
-    return percent(beam_scores(logits, as_tensor(split["label"])))
+    return scores_of(logits, as_tensor(split["label"]), conditions_of(split))
 
 
 def _frequency(beams: NDArray[Any]) -> Scores:

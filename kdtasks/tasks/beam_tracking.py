@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kdtasks.beam_format import NUM_SLOTS
+from kdtasks.beam_format import CONDITIONS, NUM_SLOTS
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count, state_bytes
 from kdtasks.methods import beam_job
@@ -62,6 +62,11 @@ def _score_infos() -> dict[str, MetricInfo]:
             infos[f"val_{name}{suffix}"] = MetricInfo(
                 unit="%", direction="maximize", description=text + where
             )
+    for condition in CONDITIONS:
+        text = f"{SCORES['top2']}, mean over slots, {condition} alone; only where data have any"
+        infos[f"val_top2_{condition}"] = MetricInfo(
+            unit="%", direction="maximize", description=text
+        )
     return infos
 
 

@@ -4,13 +4,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import IGNORED
+from kdtasks.beam_format import CONDITIONS, DAY, IGNORED, NIGHT, UNKNOWN_CONDITION
 from kdtasks.beam_metrics import (
     TOP_K,
     beam_scores,
     best_beams,
     dba_challenge,
     dba_top3,
+    top2_by_condition,
     top_k,
 )
 from kdtasks.errors import DataError
@@ -102,6 +103,25 @@ def test_slots_weigh_equally_in_a_mean():
     labels = torch.tensor([[3, 9, 9, 9], *[[3, IGNORED, IGNORED, IGNORED]] * 3])
     values = beam_scores(logits, labels).values()
     assert (values["top1_t0"], values["top1_t1"], values["top1"]) == (1.0, 0.0, 0.25)
+
+
+@given(SEEDS, st.integers(1, 12))
+def test_conditions_are_scored_as_if_they_were_alone(seed, samples):
+    logits, labels = drawn(seed, samples, ignored=0.0)
+    condition = torch.from_numpy(np.random.default_rng([seed, 1]).integers(-1, 3, samples))
+    found = top2_by_condition(logits, labels, condition)
+    assert found.keys() == {f"top2_{n}" for n, c in CONDITIONS.items() if (condition == c).any()}
+    for name, number in CONDITIONS.items():
+        if f"top2_{name}" in found:
+            alone = beam_scores(logits[condition == number], labels[condition == number])
+            assert found[f"top2_{name}"] == alone.values()["top2"]
+
+
+def test_a_condition_with_a_slot_that_nobody_knows_has_no_score():
+    logits, labels = drawn(5, 6, ignored=0.0)
+    condition = torch.tensor([DAY, DAY, NIGHT, NIGHT, UNKNOWN_CONDITION, 7])
+    labels[condition == NIGHT, 2] = IGNORED
+    assert top2_by_condition(logits, labels, condition).keys() == {"top2_day"}
 
 
 def test_a_perfect_answer_is_one_and_a_hopeless_one_zero():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.beam_format import NUM_STEPS
-from kdtasks.methods.beam_batches import CHUNK, Chunks, windows_of
+from kdtasks.methods.beam_batches import CHUNK, Chunks, conditions_of, windows_of
 from kdtasks.models.beam_family import BEAM_MODELS
 from kdtasks.scenarios.camera_masks import motion_masks
 from kdtasks.scenarios.splits import SPLITS
@@ -91,7 +91,14 @@ def test_the_first_passages_are_the_first_windows(all_sensors):
     assert 0 < len(first) < len(windows)
     assert set(first.passage_W.tolist()) == {int(data.train["passage"].min())}
     torch.testing.assert_close(first.label_WT, windows.label_WT[: len(first)])
+    torch.testing.assert_close(first.condition_W, windows.condition_W[: len(first)])
     assert len(windows.first(2)) == len(windows.first(99)) == len(windows)
+
+
+def test_a_window_has_the_condition_of_its_last_past_frame():
+    frames = np.array([0, 0, 1, 2, 2, 2, 2, 2, 1, 0], np.int8)
+    split = {"condition": frames, "window": np.array([[0, 1, 2, 3, 4, 5, 6, 7], [*range(1, 9)]])}
+    assert conditions_of(split).tolist() == [2, 1]
 
 
 @given(st.integers(1, 60), st.integers(0, 99), st.data())

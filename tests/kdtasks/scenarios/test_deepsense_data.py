@@ -7,7 +7,7 @@ from deepsense_examples import Scenario, write_mat, write_power, write_table, wr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import IGNORED
+from kdtasks.beam_format import IGNORED, UNKNOWN_CONDITION
 from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios.beam_windows import best_beams
 from kdtasks.scenarios.deepsense import open_table
@@ -65,6 +65,7 @@ def test_splits_have_the_shapes_and_types_that_were_agreed(tmp_path):
             "passage": ((num_windows,), "int32"),
         }
         assert num_windows > 0
+        assert set(split["condition"].tolist()) == {UNKNOWN_CONDITION}
         np.testing.assert_array_equal(
             split["frame_passage"][split["window"]], split["passage"][:, None].repeat(8, axis=1)
         )

@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import placed
 
+from kdtasks.beam_format import CONDITIONS, RAIN
 from kdtasks.errors import ConfigError
 from kdtasks.scenarios.street import (
-    CONDITIONS,
     LEAST_SPEED,
-    RAIN,
     StreetConfig,
     build_passage,
     passage_generator,

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import AWAY, STREET, placed
 
+from kdtasks.beam_format import DAY, NIGHT, RAIN
 from kdtasks.errors import ConfigError
 from kdtasks.scenarios.camera_masks import motion_masks
-from kdtasks.scenarios.street import DAY, KINDS, NIGHT, RAIN, build_passage
+from kdtasks.scenarios.street import KINDS, build_passage
 from kdtasks.scenarios.street_backdrop import make_backdrop
 from kdtasks.scenarios.street_camera import (
     END,

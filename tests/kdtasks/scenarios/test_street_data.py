@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kdtasks.beam_format import IGNORED
+from kdtasks.beam_format import CONDITIONS, IGNORED, NIGHT
 from kdtasks.errors import ConfigError
 from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.scenarios.street import CONDITIONS, NIGHT, StreetConfig, build_passage
+from kdtasks.scenarios.street import StreetConfig, build_passage
 from kdtasks.scenarios.street_data import (
     FIRST,
     LIDAR_TWIN,

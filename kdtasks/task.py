@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.config import Params, Value
+from kdtasks.errors import ConfigError
 
 Arrays = Mapping[str, NDArray[Any]]
 """Named arrays: a split of a data set, the weights of a model, the outputs of a teacher."""
@@ -116,6 +117,19 @@ class Baseline:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnData:
+    """How a task is told to read files of the user's own.
+
+    Attributes:
+        parameters: Parameters that make it read them.
+        idle: Parameters of made data, which change nothing about data that are read.
+    """
+
+    parameters: Mapping[str, Value]
+    idle: frozenset[str]
+
+
 class KDTask(ABC):
     """A distillation problem: data, teacher, students, methods, metrics.
 
@@ -147,6 +161,18 @@ class KDTask(ABC):
         Raises:
             ConfigError: Naming the parameter, the value and what would be accepted.
         """
+
+    def own_data(self, path: Path) -> OwnData:
+        """Return what makes trials read the user's own files, after a look at these.
+
+        Args:
+            path: A folder or a file.
+
+        Raises:
+            ConfigError: If the task reads no files, or cannot tell from these what they are.
+            DataError: If there are none, or none that it can use.
+        """
+        raise ConfigError(f"{path}: task {self.name} reads no files of your own")
 
     @abstractmethod
     def scenario_fingerprint(self, params: Params) -> str:

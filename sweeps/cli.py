@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -57,7 +58,8 @@ def root(
 
 @app.command(
     epilog="Example: kdsweep run csi-feedback --time 10m --set space.alpha.high=0.9\n\n"
-    "Example: kdsweep run topologies --actors 2"
+    "Example: kdsweep run topologies --actors 2\n\n"
+    "Example: kdsweep run beam-tracking --data scenario9 --trials 20"
 )
 def run(  # noqa: PLR0913 - one argument per option
     study: Annotated[
@@ -73,6 +75,14 @@ def run(  # noqa: PLR0913 - one argument per option
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the study; repeatable."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Train on your own files: a DeepSense 6G scenario (beam-tracking), COST2100 or "
+            "MATLAB channels (csi-feedback). Look at the first with kdsweep data inspect.",
+        ),
     ] = None,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
@@ -102,7 +112,12 @@ def run(  # noqa: PLR0913 - one argument per option
 
     seats = SeatWishes(slots=slots, transport=transport, actors=actors, address=address)
     options = RunOptions(
-        name=name, home=home, tracking_uri=tracking_uri, seats=seats, storage=storage
+        name=name,
+        home=home,
+        tracking_uri=tracking_uri,
+        seats=seats,
+        storage=storage,
+        data=data,
     )
     raise typer.Exit(run_sweep(study, overrides(settings or [], trials, time), options))
 

@@ -4,6 +4,8 @@ Thin as ``cli``: every command imports what it needs itself, none loads torch or
 """
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,17 @@ NOT_USABLE = 1
 
 SHOWN = 5
 """Defects of a kind that are listed; ``--json`` has all of them."""
+
+STUDY = "beam-tracking"
+"""The study that `inspect` speaks of."""
+
+ALONE = {
+    "image": ("image-student", "image-teacher-gru1"),
+    "radar": ("radar-student", "radar-teacher"),
+}
+"""Student and teacher of that study for files that have one of its two sensors only."""
+
+NO_STUDY = f"study {STUDY} wants a camera or a radar; write one of your own for model gps-student"
 
 app = typer.Typer(
     help="Look at measured data before a sweep reads them.",
@@ -106,7 +119,34 @@ def _show(found: "Inspection") -> None:
         f"left out: {found.without_sensor} windows without a sensor's data, "
         f"{found.without_label} without any known beam"
     )
-    line(f"cannot be trained on: {found.problem}" if found.problem else "can be trained on")
+    if found.problem:
+        line(f"cannot be trained on: {found.problem}")
+        return
+    command = next_command(found.path, found.sensors)
+    line(f"can be trained on: {command}" if command else f"can be trained on, but {NO_STUDY}")
+
+
+def next_command(path: str, sensors: Sequence[str]) -> str:
+    """Return the command that trains on files; empty if no shipped study fits their sensors.
+
+    Args:
+        path: The files.
+        sensors: What windows of them have.
+    """
+    words = ["kdsweep", "run", STUDY, "--data", path]
+    if {"image", "radar"} <= set(sensors):
+        return shlex.join(words)
+    for sensor, (student, teacher) in ALONE.items():
+        if sensor in sensors:
+            changes = {
+                "parameters.sensors": sensor,
+                "parameters.teacher": teacher,
+                "space.model.values": f"[{student}]",
+                "search.points.0.model": student,
+            }
+            settings = [f"--set={name}={value}" for name, value in changes.items()]
+            return shlex.join([*words, *settings])
+    return ""
 
 
 def _most(labels: list[int]) -> str:

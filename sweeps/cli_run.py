@@ -13,6 +13,7 @@ from sweeps.cli_options import INTERRUPTED
 from sweeps.cli_output import command_line, front_table, line, show, show_paper, shown_path
 from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
+from sweeps.own_data import study_on
 from sweeps.seats import SeatWishes
 from sweeps.settings import read_settings
 from sweeps.summary import SweepSummary
@@ -28,6 +29,7 @@ class RunOptions:
         tracking_uri: MLflow server.
         seats: Trials at once, and how their nodes are connected.
         storage: Where a copy is kept.
+        data: Files of the user's own to train on, instead of the study's data.
     """
 
     name: str | None
@@ -35,6 +37,7 @@ class RunOptions:
     tracking_uri: str | None
     seats: SeatWishes
     storage: str | None
+    data: Path | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +83,10 @@ def make_importable(study: str) -> None:
 def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> int:
     """Run a sweep, show it, say what came of it; return the exit code."""
     make_importable(study_name)
-    study = load_study(study_name, settings)
+    study = study_on(study_name, settings, options.data)
     name = options.name or free_name(options.home, study.name)
-    line(f"{study.title}\nsweep {name} in {shown_path(options.home / name)}")
+    on = "" if options.data is None else f", on the data in {shown_path(options.data)}"
+    line(f"{study.title}\nsweep {name} in {shown_path(options.home / name)}{on}")
     sys.stdout.flush()
 
     def start(display: Display) -> SweepSummary:

@@ -50,6 +50,25 @@ def write_table(path, rows, names=None, newline="\n", encoding="utf-8"):
     return path
 
 
+def bare_table(folder, *sensors):
+    """Write the table of three sequences; the files that it names are not there."""
+    columns = {
+        "image": "unit1_rgb",
+        "radar": "unit1_radar",
+        "lidar": "unit1_lidar_SCR",
+        "gps": "unit2_loc",
+    }
+    names = {"unit1_pwr_60ghz": "power", **{columns[sensor]: sensor for sensor in sensors}}
+    rows = [
+        {name: f"./unit1/{kind}/{frame}.txt" for name, kind in names.items()}
+        | {"unit1_loc": "./unit1/loc.txt", "seq_index": frame // 13}
+        for frame in range(39)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_table(folder / "scenario9.csv", rows)
+    return folder
+
+
 class Scenario:
     """A folder like that of scenario 9: jpg, txt, mat, and one table."""
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.beam_format import IGNORED
-from kdtasks.errors import ConfigError, DataError
+from kdtasks.errors import DataError
 from kdtasks.scenarios.camera_masks import motion_masks
 from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
 from kdtasks.scenarios.splits import SPLITS
 from kdtasks.scenarios.street_data import BEAM_TWIN, StreetData, load_street
 from kdtasks.task import Arrays, Progress, ScenarioData
+from kdtasks.tasks.beam_own_data import deepsense_of, identity_of
 from kdtasks.tasks.beam_settings import BeamSettings
 
 
@@ -28,17 +29,11 @@ def data_of(settings: BeamSettings) -> StreetData | DeepSenseData:
     The training split holds the passages of the teacher, those of the student first.
 
     Raises:
-        ConfigError: If there is no such data.
+        ConfigError: If there are no such data, or they lack a sensor.
+        DataError: If the user's own tables cannot be read.
     """
     if settings.scenario == "deepsense":
-        if not Path(settings.data_path).exists():
-            raise ConfigError(f"data_path={settings.data_path!r}: no such file or folder")
-        return DeepSenseData(
-            path=settings.data_path,
-            sensors=settings.stored,
-            image_size=settings.image_size,
-            stride=settings.window_stride,
-        )
+        return deepsense_of(settings)
     street = replace(
         BEAM_TWIN.street,
         seed=settings.data_seed,
@@ -54,6 +49,12 @@ def data_of(settings: BeamSettings) -> StreetData | DeepSenseData:
         image_size=settings.image_size,
         stride=settings.window_stride,
     )
+
+
+def fingerprint_of(settings: BeamSettings) -> str:
+    """Return the identity of the data that a trial trains on."""
+    data = data_of(settings)
+    return identity_of(data) if isinstance(data, DeepSenseData) else data.fingerprint
 
 
 def load_data(settings: BeamSettings, *, cache_dir: Path, progress: Progress) -> ScenarioData:

@@ -154,7 +154,7 @@ PRESETS: dict[str, dict[str, Value]] = {
     },
 }
 
-_OF_STREET = (
+OF_STREET = (
     "data_seed",
     "night_share",
     "rain_share",
@@ -164,6 +164,7 @@ _OF_STREET = (
     "test_passages",
     "teacher_passages",
 )
+"""Parameters of the synthetic street."""
 
 
 def _inactive(settings: BeamSettings) -> dict[str, str]:
@@ -188,7 +189,7 @@ def _inactive(settings: BeamSettings) -> dict[str, str]:
         "focal_gamma": (settings.task_loss == "focal", "task_loss focal"),
         "width": (settings.student_model.role == "student", "students, not to teachers' networks"),
         "image_size": ("image" in settings.stored, "sensors with a camera"),
-        **dict.fromkeys(_OF_STREET, (settings.scenario == "street", "scenario street")),
+        **dict.fromkeys(OF_STREET, (settings.scenario == "street", "scenario street")),
     }
     return {name: owner for name, (active, owner) in owners.items() if not active}
 

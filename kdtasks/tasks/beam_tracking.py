@@ -24,6 +24,7 @@ from kdtasks.task import (
     KDTask,
     MetricInfo,
     Outcome,
+    OwnData,
     Progress,
     Report,
     ScenarioData,
@@ -31,7 +32,8 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.beam_baselines import baselines_of
-from kdtasks.tasks.beam_data import data_of, load_data
+from kdtasks.tasks.beam_data import data_of, fingerprint_of, load_data
+from kdtasks.tasks.beam_own_data import own_data
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
 from kdtasks.tasks.beam_students import restored, student_job, teacher_job
 from kdtasks.tensors import state_arrays
@@ -122,8 +124,12 @@ class BeamTracking(KDTask):
         data_of(settings)
         return completed(settings)
 
+    def own_data(self, path: Path) -> OwnData:
+        """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
+        return own_data(path)
+
     def scenario_fingerprint(self, params: Params) -> str:
-        return data_of(resolve(params)).fingerprint
+        return fingerprint_of(resolve(params))
 
     def teacher_fingerprint(self, params: Params) -> str | None:
         settings = resolve(params)

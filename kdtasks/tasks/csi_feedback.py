@@ -27,6 +27,7 @@ from kdtasks.task import (
     Baseline,
     MetricInfo,
     Outcome,
+    OwnData,
     Progress,
     Report,
     ScenarioData,
@@ -36,6 +37,7 @@ from kdtasks.task import (
 from kdtasks.tasks.csi_baselines import pca_baseline, server_data
 from kdtasks.tasks.csi_collaboration import CsiCollaboration
 from kdtasks.tasks.csi_families import families
+from kdtasks.tasks.csi_own_data import own_data
 from kdtasks.tasks.csi_parts import (
     check_place,
     first_data,
@@ -131,6 +133,10 @@ class CsiFeedback(CsiCollaboration):
         if settings.edge_memory_mb > 0.0:
             check_memory(settings, families(settings, done))
         return done
+
+    def own_data(self, path: Path) -> OwnData:
+        """Return the parameters for COST2100's published files, or a MATLAB file of channels."""
+        return own_data(path)
 
     def scenario_fingerprint(self, params: Params) -> str:
         settings = resolve(params)

@@ -28,7 +28,9 @@ def test_inspect_says_what_is_there_and_what_is_wrong(tmp_path, capsys):
     assert "unit1/mmWave_data/mmWave_power_25.txt: not in" in out
     assert "and 3 more, see --json" in out
     assert "sequence 2: 5 frames, a window needs 12" in out
-    assert out.splitlines()[-1] == "can be trained on"
+    last = out.splitlines()[-1]
+    assert last.startswith("can be trained on: kdsweep run beam-tracking --data ")
+    assert str(tmp_path) in last
     code, shown, _ = kdsweep(capsys, "data", "inspect", str(tmp_path), "--json")
     found = json.loads(shown)
     assert code == 0

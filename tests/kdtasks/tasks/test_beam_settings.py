@@ -1,5 +1,6 @@
 import pytest
 from beam_trials import METHODS, TASK, tiny
+from deepsense_examples import bare_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,6 +223,7 @@ def test_what_cannot_be_is_refused_in_words(params, words):
 
 
 def test_on_files_of_ones_own_the_twin_has_no_parameters(tmp_path):
-    params = {"scenario": "deepsense", "data_path": str(tmp_path), "train_passages": 9}
+    folder = bare_table(tmp_path, "image")
+    params = {"scenario": "deepsense", "data_path": str(folder), "train_passages": 9}
     completed = TASK.complete(params)
     assert not {"train_passages", "night_share", "data_seed", "distractors"} & completed.keys()

@@ -1,0 +1,164 @@
+"""Studies that were written for made data, on files of the user's own."""
+
+import shlex
+
+import pytest
+from deepsense_examples import bare_table
+from toy_study import toy_study
+
+from kdtasks.errors import ConfigError, DataError, UserError
+from search_spaces.study import load_study, parse_study
+from search_spaces.study_yaml import dump_yaml, load_yaml
+from sweeps.cli_data import next_command
+from sweeps.own_data import study_on
+from sweeps.preflight import check_study
+from sweeps.resources import find_needs
+
+OF_THE_STREET = ("data_seed", "night_share", "train_passages", "val_passages", "distractors")
+
+
+def both(tmp_path, name="scenario9"):
+    return bare_table(tmp_path / name, "image", "radar")
+
+
+@pytest.mark.parametrize("name", ["beam-tracking", "beam-table2", "beam-table2-short"])
+def test_every_trial_reads_the_files_and_the_study_says_so_itself(tmp_path, name):
+    folder = both(tmp_path, 'my "9": #1, straße')
+    study = study_on(name, ["budget.trials=3", "parameters.train_passages=7"], folder)
+    assert study.parameters["data_path"] == str(folder)
+    assert study.budget.trials == 3
+    plan = check_study(study)
+    for need in plan.needs:
+        assert need.params["scenario"] == "deepsense"
+        assert need.params["data_path"] == str(folder)
+        assert not need.params.keys() & set(OF_THE_STREET)
+    assert len({need.scenario for need in plan.needs}) == 1
+    again = parse_study(study.text, "study.yaml")
+    assert again == study
+
+
+def test_where_one_stands_has_no_part_in_it(tmp_path, monkeypatch):
+    folder = both(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for path in (folder / ".." / "scenario9", folder.relative_to(tmp_path)):
+        assert study_on("beam-tracking", [], path) == study_on("beam-tracking", [], folder)
+    by_table = study_on("beam-tracking", [], folder / "scenario9.csv")
+    assert by_table.parameters["data_path"] == str(folder / "scenario9.csv")
+
+
+def test_without_files_nothing_changes():
+    assert study_on("beam-tracking", ["budget.trials=2"], None) == load_study(
+        "beam-tracking", ["budget.trials=2"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            ["space.distractors={type: float, low: 0.0, high: 2.0}"],
+            ["study beam-tracking: space.distractors: changes nothing", "drop it from the space"],
+        ),
+        (
+            ["space.scenario={type: choice, values: [street, deepsense]}"],
+            ["study beam-tracking: space.scenario: settled by --data", "drop it from the space"],
+        ),
+        (
+            ["search.points=[{method: vanilla, data_seed: 1}, {method: vanilla, data_seed: 2}]"],
+            ["search.points: data_seed varies (1, 2)", "drop it from the points"],
+        ),
+        (
+            ["search.points=[{method: vanilla}, {method: vanilla, train_passages: 9}]"],
+            ["search.points: train_passages varies (9)", "drop it from the points"],
+        ),
+        (
+            ["search.points=[{method: vanilla, scenario: street}]"],
+            ["search.points[0]: scenario = 'street', but --data", "drop it from the points"],
+        ),
+    ],
+)
+def test_what_files_settle_cannot_be_varied(tmp_path, settings, said):
+    folder = both(tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        study_on("beam-tracking", settings, folder)
+    for part in [*said, str(folder)]:
+        assert part in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_set_alike_everywhere_does_no_harm(tmp_path):
+    points = "search.points=[{method: vanilla, data_seed: 1}]"
+    one = "space.night_share={type: choice, values: [0.5]}"
+    study = study_on("beam-tracking", [points, one], both(tmp_path))
+    assert not check_study(study).needs[0].params.keys() & set(OF_THE_STREET)
+
+
+def test_a_sensor_that_the_files_lack_is_named_before_anything_starts(tmp_path):
+    folder = bare_table(tmp_path / "scenario8", "image", "lidar", "gps")
+    study = study_on("beam-tracking", [], folder)
+    with pytest.raises(ConfigError) as refused:
+        check_study(study)
+    for part in (
+        "study beam-tracking",
+        f"data_path='{folder}'",
+        "no files of radar",
+        "it has image, lidar, gps",
+        "models for it are image-teacher, image-teacher-gru1, image-student, gps-student",
+    ):
+        assert part in str(refused.value)
+    assert find_needs(study, check_study(load_study("beam-tracking")).task) == ()
+
+
+@pytest.mark.parametrize(
+    ("there", "runs"),
+    [
+        (("image", "radar"), True),
+        (("image", "radar", "lidar", "gps"), True),
+        (("image", "lidar", "gps"), True),
+        (("radar",), True),
+        (("lidar", "gps"), False),
+    ],
+)
+def test_the_command_that_inspect_tells_can_be_run(tmp_path, there, runs):
+    folder = bare_table(tmp_path / "a b", *there)
+    command = shlex.split(next_command(str(folder), there))
+    assert bool(command) == runs
+    if not runs:
+        return
+    assert command[:5] == ["kdsweep", "run", "beam-tracking", "--data", str(folder)]
+    settings = [word.removeprefix("--set=") for word in command[5:]]
+    plan = check_study(study_on("beam-tracking", settings, folder))
+    models = {need.params["model"] for need in plan.needs}
+    assert models == {
+        f"{kind}-student"
+        for kind in ("image", "radar", "image-radar")
+        if set(kind.split("-")) <= set(there)
+    }
+
+
+def test_files_that_are_none_are_refused(tmp_path):
+    lidar = bare_table(tmp_path / "lidar", "lidar")
+    (tmp_path / "empty").mkdir()
+    for path, said in (
+        (tmp_path / "nothing", "no such file or folder"),
+        (tmp_path / "empty", "no .csv table"),
+        (lidar, "no files of image, radar, gps, which beam-tracking learns from; it has lidar"),
+    ):
+        with pytest.raises(DataError, match=said):
+            study_on("beam-tracking", [], path)
+
+
+def test_a_task_that_reads_no_files_says_so(tmp_path):
+    file = tmp_path / "toy.yaml"
+    file.write_text(dump_yaml(load_yaml(toy_study().text, "toy")))
+    with pytest.raises(UserError, match="task toy reads no files of your own"):
+        study_on(str(file), [], tmp_path)
+
+
+def test_another_table_is_another_identity(tmp_path):
+    folder = both(tmp_path)
+    study = study_on("beam-tracking", [], folder)
+    before = check_study(study).needs[0].scenario
+    text = (folder / "scenario9.csv").read_text().splitlines()
+    (folder / "scenario9.csv").write_text("\n".join(text[:-1]) + "\n")
+    assert check_study(study).needs[0].scenario != before

@@ -33,16 +33,17 @@ def train_generations(
     spent = 0.0
     for number in range(count):
         training = train_one(number, said)
-        trained = yield from _numbered(training, number, count)
+        trained = yield from numbered(training, number, count)
         spent += trained.core_seconds
         said = ask(trained)
     assert said is not None, "there is at least one generation"
     return replace(trained, core_seconds=spent), said
 
 
-def _numbered(
+def numbered(
     training: Generator[Report, None, Trained], number: int, count: int
 ) -> Generator[Report, None, Trained]:
+    """Number the epochs of a training through, as that of ``count`` equally long ones in a row."""
     while True:
         try:
             report = next(training)

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kdtasks.config import Params, Value
+from kdtasks.cost import PJ_PER_MAC
 from kdtasks.errors import ConfigError
 from kdtasks.models.beam_family import BEAM_MODELS, BeamModel
 from kdtasks.models.beam_network import Sensor
@@ -24,9 +25,14 @@ ModelName = Literal[
     "radar-teacher",
 ]
 
+SecondName = Literal["", "image-student", "image-radar-student", "radar-student", "gps-student"]
+
 TeacherName = Literal["image-teacher", "image-teacher-gru1", "image-radar-teacher", "radar-teacher"]
 
 LossName = Literal["focal", "cross-entropy"]
+
+LEAST_WIDTH = 0.1
+"""Of a student."""
 
 SENSOR_ORDER: tuple[Sensor, ...] = ("image", "radar", "gps")
 
@@ -55,7 +61,11 @@ class BeamSettings(BaseModel):
     )
     window_stride: int = Field(ge=1, le=100, description="frames from one window to the next")
     model: ModelName = "image-student"
-    width: float = Field(1.0, ge=0.1, le=4, description="factor on a student's channels")
+    width: float = Field(1.0, ge=LEAST_WIDTH, le=4, description="factor on a student's channels")
+    second_model: SecondName = Field(
+        "", description="another student on the node, which runs instead where it is better"
+    )
+    second_width: float = Field(0.0, ge=0, le=4, description="0: that of the first student")
     method: MethodName = "vanilla"
     teacher: TeacherName = "image-teacher-gru1"
     generations: int = Field(1, ge=1, le=10, description="networks before the student")
@@ -76,6 +86,9 @@ class BeamSettings(BaseModel):
     teacher_rate: float = Field(gt=0, le=1)
     teacher_decay: float = Field(ge=0, le=1, description="weight decay of the teacher")
     teacher_seed: int = Field(0, ge=0)
+    pj_per_mac: float = Field(
+        PJ_PER_MAC, gt=0, description="energy of a multiply-accumulate, arithmetic alone [pJ]"
+    )
     seed: int = Field(0, ge=0)
 
     @property
@@ -105,8 +118,9 @@ class BeamSettings(BaseModel):
 
     @property
     def needed(self) -> tuple[Sensor, ...]:
-        """Sensors of student and teacher."""
+        """Sensors of students and teacher."""
         used = set(self.student_model.sensors)
+        used |= set(BEAM_MODELS[self.second_model].sensors) if self.second_model else set()
         used |= set(self.teacher_model.sensors) if self.has_teacher else set()
         return tuple(sensor for sensor in SENSOR_ORDER if sensor in used)
 
@@ -188,6 +202,10 @@ def _inactive(settings: BeamSettings) -> dict[str, str]:
         "teacher_seed": with_teacher,
         "focal_gamma": (settings.task_loss == "focal", "task_loss focal"),
         "width": (settings.student_model.role == "student", "students, not to teachers' networks"),
+        "second_width": (bool(settings.second_model), "a second_model"),
+        # They came later: trials that do without them are what they were before.
+        "second_model": (bool(settings.second_model), "nodes with two students"),
+        "pj_per_mac": (settings.pj_per_mac != PJ_PER_MAC, "another energy than the default"),
         "image_size": ("image" in settings.stored, "sensors with a camera"),
         **dict.fromkeys(OF_STREET, (settings.scenario == "street", "scenario street")),
     }
@@ -205,6 +223,7 @@ MUST_FIT = frozenset(
         "generations",
         "focal_gamma",
         "width",
+        "second_width",
     }
 )
 """Parameters that are refused where they have no effect. The others (teachers, sizes of the twin)
@@ -219,13 +238,16 @@ def resolve(params: Params) -> BeamSettings:
     """
     settings = checked(params, BeamSettings, PRESETS, task="beam-tracking")
     same = settings.teacher_passages == settings.train_passages
+    alike = settings.second_width == settings.width
     settings = settings.model_copy(
         update={
             "sensors": " ".join(_sensors(settings)),
             "teacher_passages": 0 if same else settings.teacher_passages,
+            "second_width": 0.0 if alike else settings.second_width,
         }
     )
     _fits(settings)
+    _pair_fits(settings)
     inactive = _inactive(settings)
     return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
 
@@ -242,7 +264,7 @@ def _sensors(settings: BeamSettings) -> tuple[str, ...]:
     if given and missing:
         raise ConfigError(
             f"sensors={settings.sensors!r} lacks {', '.join(missing)}, which model "
-            f"{settings.model} or its teacher needs"
+            f"{settings.model}, its second_model or its teacher needs"
         )
     return tuple(sensor for sensor in SENSOR_ORDER if sensor in (given or settings.needed))
 
@@ -264,6 +286,32 @@ def _fits(settings: BeamSettings) -> None:
         raise ConfigError(
             f"teacher_passages={settings.teacher_passages} must be 0 or at least "
             f"train_passages={settings.train_passages}: a teacher has seen what its student sees"
+        )
+
+
+def _pair_fits(settings: BeamSettings) -> None:
+    second = settings.second_model
+    if not second:
+        return
+    if settings.student_model.role != "student":
+        raise ConfigError(
+            f"model={settings.model!r} is a teacher's network; with second_model {second} on the "
+            "same node take a student"
+        )
+    if settings.student_model.sensors == BEAM_MODELS[second].sensors:
+        raise ConfigError(
+            f"second_model={second!r} has the sensors of model {settings.model}: a node switches "
+            "between students with different ones"
+        )
+    if settings.method == "self":
+        raise ConfigError(
+            f"method='self' with second_model {second}: each student would be its own teacher; "
+            "take response, feature, relation or vanilla"
+        )
+    if 0.0 < settings.second_width < LEAST_WIDTH:
+        raise ConfigError(
+            f"second_width={settings.second_width:g} must be 0, for that of model "
+            f"{settings.model}, or at least {LEAST_WIDTH:g}"
         )
 
 

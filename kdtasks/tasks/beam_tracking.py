@@ -7,13 +7,12 @@ labels, and from a larger network or one with more sensors.
 """
 
 from collections.abc import Generator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from kdtasks.beam_format import CONDITIONS, NUM_SLOTS
 from kdtasks.config import Params, Value, fingerprint
-from kdtasks.cost import batch1_latency_ms, count, state_bytes
+from kdtasks.cost import count
 from kdtasks.methods import beam_job
 from kdtasks.methods.beam_batches import windows_of
 from kdtasks.methods.beam_self_kd import train_generations
@@ -32,18 +31,17 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.beam_baselines import baselines_of
+from kdtasks.tasks.beam_costs import model_cost, student_cost, student_latency_ms
 from kdtasks.tasks.beam_data import data_of, fingerprint_of, load_data
 from kdtasks.tasks.beam_own_data import own_data
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
 from kdtasks.tasks.beam_students import restored, student_job, teacher_job
+from kdtasks.tasks.beam_switching import evaluate_pair, memory_cost, train_pair
 from kdtasks.tensors import state_arrays
 from kdtasks.thop_count import PAPER_STEPS, thop_count
 
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
-
-LATENCY_REPEATS = 30
-"""Forward passes whose median is the latency."""
 
 SCORES = {
     "top1": "best beam is the first answer",
@@ -69,24 +67,15 @@ def _score_infos() -> dict[str, MetricInfo]:
         infos[f"val_top2_{condition}"] = MetricInfo(
             unit="%", direction="maximize", description=text
         )
+        text = f"with second_model: 1 if that one runs in condition {condition}, 0 if model does"
+        infos[f"val_second_{condition}"] = _down("", text)
+    text = "with second_model: top-2, mean over slots, of the student that is better alone"
+    infos["val_top2_single"] = MetricInfo(unit="%", direction="maximize", description=text)
     return infos
 
 
 def _down(unit: str, description: str) -> MetricInfo:
     return MetricInfo(unit=unit, direction="minimize", description=description)
-
-
-@lru_cache(maxsize=256)
-def _cost(model: BeamModel, width: float, image_size: int) -> dict[str, float]:
-    network = model.build(image_size=image_size, width=width)
-    counted = count(network, *model.window_shapes(image_size=image_size))
-    paper = model.window_shapes(image_size=image_size, steps=PAPER_STEPS)
-    return {
-        "params": float(counted.params),
-        "macs": float(counted.macs),
-        "thop_operations": float(thop_count(network, *paper).operations),
-        "model_bytes": float(state_bytes(network)),
-    }
 
 
 class BeamTracking(KDTask):
@@ -96,9 +85,10 @@ class BeamTracking(KDTask):
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **_score_infos(),
         "params": _down("", "trainable parameters"),
-        "macs": _down("MACs", "multiply-accumulates of a window, all 10 steps"),
+        "macs": _down("MACs", "multiply-accumulates of a window, all 10 steps; of two the mean"),
         "thop_operations": _down("", "as counted in Table II: 8 steps, called FLOPs there"),
         "model_bytes": _down("B", "parameters and buffers"),
+        "energy_uj": _down("uJ", "pj_per_mac x macs: arithmetic alone, no memory, no sensor"),
         "latency_ms": _down("ms", "a whole window, batch 1, this CPU, one thread, median"),
         "train_core_seconds": _down("s", "CPU time of the student's training"),
         "teacher_forward_samples": _down("", "windows that a teacher was run on meanwhile"),
@@ -115,6 +105,8 @@ class BeamTracking(KDTask):
         "epochs",
         "learning_rate",
         "weight_decay",
+        "second_width",
+        "pj_per_mac",
         "seed",
     }
     baseline_parameters = frozenset()
@@ -159,8 +151,12 @@ class BeamTracking(KDTask):
         return load_data(resolve(params), cache_dir=cache_dir, progress=progress)
 
     def cost(self, params: Params) -> dict[str, float]:
+        """Return the complexity of the student; of two on one node the memory of both.
+
+        What two compute depends on which of them runs when, and that on their training.
+        """
         settings = resolve(params)
-        return dict(_cost(settings.student_model, settings.width, settings.image_size))
+        return memory_cost(settings) if settings.second_model else student_cost(settings)
 
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
@@ -183,7 +179,7 @@ class BeamTracking(KDTask):
         )
         metrics = {
             **prefixed("val", trained.scores),
-            **_cost(model, settings.teacher_width, settings.image_size),
+            **model_cost(model, settings.teacher_width, settings.image_size),
             "train_core_seconds": trained.core_seconds,
         }
         outputs = {"logits": said.logits_WTC.numpy(), "features": said.features_WTH.numpy()}
@@ -198,17 +194,18 @@ class BeamTracking(KDTask):
 
         Weights and scores are those of the epoch with the best mean top-2 accuracy on the
         validation split, for every method alike; reports are of the epoch that has just ended.
+        With a ``second_model`` there are two students, see `train_pair`.
         """
         settings = resolve(params)
+        if settings.second_model:
+            return (yield from train_pair(settings, train, val, teacher))
         model = settings.student_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
         trained = yield from beam_job.train(student_job(settings, seen, judged, teacher))
-        shapes = model.window_shapes(image_size=settings.image_size)
-        latency = batch1_latency_ms(trained.network, *shapes, repeats=LATENCY_REPEATS)
         metrics = {
             **prefixed("val", trained.scores),
             **self.cost(params),
-            "latency_ms": latency,
+            "latency_ms": student_latency_ms(settings, trained.network),
             "train_core_seconds": trained.core_seconds,
             "teacher_forward_samples": 0.0,
         }
@@ -216,6 +213,8 @@ class BeamTracking(KDTask):
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
+        if settings.second_model:
+            return evaluate_pair(settings, weights, split)
         network = restored(settings, weights, teacher=False)
         return beam_job.score(network, windows_of(split, settings.student_model.sensors))
 

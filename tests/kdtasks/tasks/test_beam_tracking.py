@@ -12,10 +12,11 @@ from kdtasks.models.beam_family import BEAM_MODELS
 from kdtasks.registry import load_task
 
 
-def without_condition(data):
-    """Return the validation metrics of conditions that the split has not seen."""
+def without(data):
+    """Return the metrics of conditions that the split has not seen, and of a second student."""
     seen = set(data.val["condition"][data.val["window"][:, -1]].tolist())
-    return {f"val_top2_{name}" for name, number in CONDITIONS.items() if number not in seen}
+    absent = {f"val_top2_{name}" for name, number in CONDITIONS.items() if number not in seen}
+    return absent | {f"val_second_{name}" for name in CONDITIONS} | {"val_top2_single"}
 
 
 def taught(method, teacher):
@@ -44,7 +45,7 @@ def test_weights_alone_reproduce_the_validation_metrics(beam_data_tiny, outcomes
 @pytest.mark.parametrize("method", METHODS)
 def test_all_metrics_are_declared_and_finite(beam_data_tiny, outcomes, method):
     reports, outcome = outcomes[method]
-    assert outcome.metrics.keys() == TASK.metrics.keys() - without_condition(beam_data_tiny)
+    assert outcome.metrics.keys() == TASK.metrics.keys() - without(beam_data_tiny)
     assert all(isinstance(v, float) and math.isfinite(v) for v in outcome.metrics.values())
     for name, value in TASK.cost(tiny(method=method)).items():
         assert outcome.metrics[name] == value

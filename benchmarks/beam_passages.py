@@ -1,0 +1,246 @@
+"""Which distillation beats none in a finished beam-tracking sweep, by a bootstrap over passages.
+
+Windows of a passage are much alike, so intervals over windows would be far too narrow, and those
+over a few training seeds alone say nothing about other traffic. Here the students that a sweep has
+kept are run once more on its test split. Trials that differ in nothing but their seed are one arm.
+An arm and the arm without distillation (same network, width and sensors) are compared on the same
+passages: each resample draws passages with replacement, and seeds of either arm likewise, and
+takes the difference of their mean top-2 accuracies. Teachers are compared in the same way.
+
+The test split decides nothing here: what stands in the arms was chosen before, on validation.
+
+Example::
+
+    python benchmarks/beam_passages.py ~/.kdsweep/beam-table2
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+
+from kdtasks.beam_format import IGNORED  # noqa: E402 - found where the line above says
+from kdtasks.beam_metrics import best_beams  # noqa: E402
+from kdtasks.config import Value  # noqa: E402
+from kdtasks.methods import beam_job  # noqa: E402
+from kdtasks.methods.beam_batches import windows_of  # noqa: E402
+from kdtasks.task import Arrays  # noqa: E402
+from kdtasks.tasks.beam_settings import BeamSettings, resolve  # noqa: E402
+from kdtasks.tasks.beam_students import restored  # noqa: E402
+from kdtasks.tasks.beam_tracking import BeamTracking  # noqa: E402
+from sweeps.folder import SweepFolder  # noqa: E402
+from sweeps.ledger import Ledger  # noqa: E402
+from sweeps.records import TrialRecord, TrialState  # noqa: E402
+from sweeps.students import StudentStore  # noqa: E402
+from sweeps.teacher_store import TeacherStore  # noqa: E402
+
+TASK = BeamTracking()
+TEACHER_SEEDS = ("seed", "teacher_seed")
+NETWORK = ("model", "width", "sensors")
+"""What an arm and the arm that it is compared with have in common."""
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """Answers of one network on the test split, by passage and slot.
+
+    Attributes:
+        hits_PT: Windows whose best beam was among the first two.
+        count_PT: Windows with a label.
+    """
+
+    hits_PT: Float
+    count_PT: Float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """Networks that differ in nothing but their seeds.
+
+    Attributes:
+        name: For the table.
+        network: What the arm without distillation has in common with it.
+        distils: Whether it is compared with that one.
+        tallies: One per seed.
+    """
+
+    name: str
+    network: tuple[Value | None, ...]
+    distils: bool
+    tallies: tuple[Tally, ...]
+
+
+def tally(settings: BeamSettings, weights: Arrays, split: Arrays, *, teacher: bool) -> Tally:
+    """Run a network on the test split and count by passage."""
+    model = settings.teacher_model if teacher else settings.student_model
+    windows = windows_of(split, model.sensors)
+    logits = beam_job.run(restored(settings, weights, teacher=teacher), windows).logits_WTC
+    beams_WTK, label_WT = best_beams(logits, 2), windows.label_WT
+    known_WT = (label_WT != IGNORED).double()
+    hits_WT = (beams_WTK == label_WT[..., None]).any(-1).double() * known_WT
+    _, place_W = torch.unique(windows.passage_W, return_inverse=True)
+    shape = (int(place_W.max()) + 1, label_WT.shape[1])
+    return Tally(
+        hits_PT=torch.zeros(shape, dtype=torch.float64).index_add_(0, place_W, hits_WT).numpy(),
+        count_PT=torch.zeros(shape, dtype=torch.float64).index_add_(0, place_W, known_WT).numpy(),
+    )
+
+
+def accuracies(arm: Arm, weight_RP: Float) -> Float:
+    """Return the mean top-2 accuracy [%] by resample and seed, [R, S]."""
+    shares = [(weight_RP @ one.hits_PT) / (weight_RP @ one.count_PT) for one in arm.tallies]
+    accuracy_RS: Float = 100.0 * np.stack(shares, axis=1).mean(axis=2)
+    return accuracy_RS
+
+
+def drawn(accuracy_RS: Float, rng: np.random.Generator) -> Float:
+    """Return the mean over seeds drawn with replacement, of each resample."""
+    seed_RS = rng.integers(accuracy_RS.shape[1], size=accuracy_RS.shape)
+    mean_R: Float = np.take_along_axis(accuracy_RS, seed_RS, axis=1).mean(axis=1)
+    return mean_R
+
+
+def arms_of(folder: SweepFolder, cache: Path | None) -> Iterator[Arm]:
+    """Yield the arms of a sweep, students first; one scenario at a time is in memory."""
+    finished = [
+        trial
+        for trial in Ledger.open(folder.journal).trials()
+        if trial.state is TrialState.COMPLETE and trial.config.get("topology", "none") == "none"
+    ]
+    by_data: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in finished:
+        by_data[TASK.scenario_fingerprint(trial.config)].append(trial)
+    for trials in by_data.values():
+        data = TASK.load_scenario(
+            trials[0].config, cache_dir=cache or folder.scenarios, progress=lambda *_: None
+        )
+        yield from _students(trials, folder, data.test)
+        yield from _teachers(trials, folder, data.test)
+
+
+def _students(trials: list[TrialRecord], folder: SweepFolder, split: Arrays) -> Iterator[Arm]:
+    store, groups = StudentStore(folder.weights), _grouped(trials)
+    for members in groups.values():
+        config = members[0].config
+        yield Arm(
+            name=_name(config),
+            network=tuple(config.get(name) for name in NETWORK),
+            distils=config["method"] != "vanilla",
+            tallies=tuple(
+                tally(resolve(t.config), store.get(t.number), split, teacher=False) for t in members
+            ),
+        )
+
+
+def _grouped(trials: list[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    groups: dict[str, list[TrialRecord]] = defaultdict(list)
+    for trial in trials:
+        kept = {name: v for name, v in trial.config.items() if name not in TEACHER_SEEDS}
+        groups[json.dumps(kept, sort_keys=True)].append(trial)
+    return groups
+
+
+def _teachers(trials: list[TrialRecord], folder: SweepFolder, split: Arrays) -> Iterator[Arm]:
+    store = TeacherStore(folder.teachers)
+    teachers = {TASK.teacher_fingerprint(trial.config): trial.config for trial in trials}
+    found: dict[str, list[Tally]] = defaultdict(list)
+    for key, config in teachers.items():
+        artifact = None if key is None or config["method"] == "self" else store.get(key)
+        if artifact is not None:
+            settings = resolve(config)
+            seen = settings.teacher_passages or settings.train_passages
+            name = f"teacher {settings.teacher}, {seen} passages"
+            found[name].append(tally(settings, artifact.weights, split, teacher=True))
+    for name, tallies in found.items():
+        yield Arm(name=name, network=(), distils=False, tallies=tuple(tallies))
+
+
+SHOWN = (
+    "alpha",
+    "temperature",
+    "slot_lean",
+    "relation_distance",
+    "relation_angle",
+    "learning_rate",
+    "task_loss",
+    "teacher",
+    "teacher_passages",
+)
+
+
+def _name(config: Mapping[str, Value]) -> str:
+    said = [
+        f"{name}={config[name]:.3g}" if isinstance(config[name], float) else str(config[name])
+        for name in SHOWN
+        if name in config and config["method"] != "vanilla"
+    ]
+    return " ".join([f"{config['model']} x{config.get('width', 1)} {config['method']}", *said])
+
+
+def main() -> int:
+    """Print the table; return the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sweep", type=Path, help="folder of a finished beam-tracking sweep")
+    parser.add_argument("--cache", type=Path, help="of scenarios; default: the sweep's own")
+    parser.add_argument("--resamples", type=int, default=4000)
+    parser.add_argument("--json", type=Path, help="where to write the numbers too")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = table(list(arms_of(SweepFolder(options.sweep.resolve()), options.cache)), options)
+    for row in rows:
+        gain = row["gain"] and "{:+5.1f} [{:+.1f}, {:+.1f}]".format(*row["gain"])
+        accuracy = "{:4.1f} [{:.1f}, {:.1f}]".format(*row["top2"])
+        print(f"{accuracy}  {gain or '':22} seeds {row['seeds']}  {row['arm']}")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    return 0
+
+
+def table(arms: list[Arm], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return one row per arm: accuracy and gain [%], each with its 95 % interval."""
+    rng = np.random.default_rng(0)
+    passages = {len(one.hits_PT) for arm in arms for one in arm.tallies}
+    if len(passages) != 1:
+        raise SystemExit(f"{options.sweep}: trials are judged on different test splits")
+    number = passages.pop()
+    weight_RP = rng.multinomial(number, np.full(number, 1 / number), options.resamples).astype(
+        float
+    )
+    whole_1P = np.ones((1, number))
+    plain = {arm.network: arm for arm in arms if arm.network and not arm.distils}
+    rows = []
+    for arm in arms:
+        mean, spread_R = accuracies(arm, whole_1P).mean(), drawn(accuracies(arm, weight_RP), rng)
+        row: dict[str, Any] = {"arm": arm.name, "seeds": len(arm.tallies), "gain": None}
+        row["top2"] = [float(mean), *_interval(spread_R)]
+        base = plain.get(arm.network) if arm.distils else None
+        if base is not None:
+            gain_R = spread_R - drawn(accuracies(base, weight_RP), rng)
+            gain = mean - accuracies(base, whole_1P).mean()
+            row["gain"] = [float(gain), *_interval(gain_R)]
+        rows.append(row)
+    return sorted(rows, key=lambda row: -row["top2"][0])
+
+
+def _interval(values_R: Float) -> list[float]:
+    low, high = np.percentile(values_R, [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

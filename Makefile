@@ -10,6 +10,9 @@ PYTHON ?= python3
 STUDY ?= csi-feedback
 ARGS ?=
 
+# Tests that start Ray or train want the machine for themselves; the others share it.
+QUICK_TESTS := -m 'not slow' --numprocesses logical --maxprocesses 8 --dist loadfile
+
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
@@ -46,13 +49,14 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest $(QUICK_TESTS)
+	$(BIN)/pytest -m slow
 
 fast: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest $(QUICK_TESTS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

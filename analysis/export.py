@@ -67,8 +67,8 @@ def write_parquet(frames: SweepFrames, path: Path) -> None:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {name: value for name, value in row.items() if name not in ("params", "test")}
-    flat |= {f"param.{name}": value for name, value in row["params"].items()}
+    flat = {name: value for name, value in row.items() if name not in ("searched", "test")}
+    flat |= {f"param.{name}": value for name, value in row["searched"].items()}
     for metric, found in row["test"].items():
         flat |= {f"{metric}.{fact}": value for fact, value in found.items()}
     return flat

@@ -23,6 +23,10 @@ COSTS = (
     "ue_params",
     "ue_flops",
     "ue_macs",
+    "params",
+    "macs",
+    "model_bytes",
+    "energy_uj",
     "latency_ms",
     "payload_bits",
     "train_core_seconds",
@@ -133,10 +137,10 @@ def front_rows(frames: SweepFrames) -> list[dict[str, Any]]:
     """Return the front as plain rows, the best in the first objective first.
 
     Returns:
-        Per trial: ``trial``, ``method``, ``params`` (those varied and active), one entry per
-        objective under its metric's name (``val_`` is validation), for each validation objective
-        ``test`` by metric with ``mean``, ``half_width`` (None for one seed) and ``seeds``, and the
-        measured entries of ``COSTS``. JSON scalars, dicts and None only.
+        Per trial: ``trial``, ``method``, ``searched`` (parameters varied and active), one entry per
+        objective under its metric's name (``val_`` is validation; ``params`` is one), for each
+        validation objective ``test`` by metric with ``mean``, ``half_width`` (None for one seed)
+        and ``seeds``, and the measured entries of ``COSTS``. JSON scalars, dicts and None only.
     """
     costs = cost_metrics(frames)
     return [_front_row(frames, row, costs) for row in records(front_trials(frames))]
@@ -157,7 +161,7 @@ def _front_row(frames: SweepFrames, row: dict[str, Any], costs: list[str]) -> di
     return {
         "trial": number,
         "method": method_of(row),
-        "params": searched_params(row, frames.study),
+        "searched": searched_params(row, frames.study),
         **{o.metric: float(row[o.metric]) for o in frames.study.objectives},
         "test": tests,
         **{name: None if math.isnan(row[name]) else float(row[name]) for name in costs},

@@ -34,6 +34,10 @@ COST_LABELS = {
     "ue_params": ("UE parameters", ""),
     "ue_flops": ("UE FLOPs", ""),
     "ue_macs": ("UE MACs", ""),
+    "params": ("parameters", ""),
+    "macs": ("MACs", ""),
+    "model_bytes": ("model", "B"),
+    "energy_uj": ("arithmetic", "uJ"),
     "latency_ms": ("latency", "ms"),
     "payload_bits": ("payload", "bit"),
     "train_core_seconds": ("training", "core s"),
@@ -76,7 +80,9 @@ def front_table(frames: SweepFrames) -> HtmlTable:
     rows, costs = front_rows(frames), cost_metrics(frames)
     goals = frames.study.objectives
     kinds = _kind_names(frames)
-    names = list(dict.fromkeys(name for row in rows for name in row["params"] if name not in kinds))
+    names = list(
+        dict.fromkeys(name for row in rows for name in row["searched"] if name not in kinds)
+    )
     headings = [Heading("trial"), *(Heading(name, numeric=False) for name in kinds)]
     headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     tested = any(row["test"] for row in rows)
@@ -88,8 +94,8 @@ def front_table(frames: SweepFrames) -> HtmlTable:
         tuple(
             (
                 _number(row["trial"]),
-                *_kind_cells(kinds, {"method": row["method"], **row["params"]}),
-                *(_param(row["params"].get(name)) for name in names),
+                *_kind_cells(kinds, {"method": row["method"], **row["searched"]}),
+                *(_param(row["searched"].get(name)) for name in names),
                 *(
                     cell
                     for o in frames.study.objectives

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
@@ -73,7 +74,9 @@ def paper_tables(frames: SweepFrames) -> list[PaperTable]:
 def row_values(frames: SweepFrames, row: Row, metric: str) -> dict[int, float]:
     """Return a row's metric by seed.
 
-    A teacher's seed is its ``teacher_seed``; a run without a seed counts as seed 0.
+    A teacher's seed is its ``teacher_seed``; a run without a seed counts as seed 0. A confirmation
+    by the weights of its trial was measured on the test split alone; what else is asked for is
+    that trial's.
 
     Args:
         frames: The sweep.
@@ -85,7 +88,7 @@ def row_values(frames: SweepFrames, row: Row, metric: str) -> dict[int, float]:
     """
     runs = matching_runs(frames, row)
     values: dict[int, float] = {}
-    for run, value in zip(records(runs), column(runs, metric), strict=True):
+    for run, value in zip(records(runs), _column(frames, runs, row, metric), strict=True):
         if not np.isfinite(value):
             continue
         seed = _seed(run, row.role)
@@ -111,7 +114,21 @@ def matching_runs(frames: SweepFrames, row: Row) -> pd.DataFrame:
 
 
 def _matches(run: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
-    return all(run.get(PARAM + name) == value for name, value in match.items())
+    def given(name: str) -> Any:
+        value = run.get(PARAM + name)
+        return "" if value is None else value
+
+    return all(given(name) == value for name, value in match.items())
+
+
+def _column(frames: SweepFrames, runs: pd.DataFrame, row: Row, metric: str) -> NDArray[np.float64]:
+    own = column(runs, metric)
+    if row.role != "confirmation":
+        return own
+    trained = zip(records(frames.trials), column(frames.trials, metric), strict=True)
+    known = {(run["number"], _seed(run, "trial")): value for run, value in trained}
+    trials = [known.get((run["number"], _seed(run, row.role)), np.nan) for run in records(runs)]
+    return np.where(np.isnan(own), trials, own)
 
 
 def _seed(run: Mapping[str, Any], role: str) -> int:

@@ -81,7 +81,7 @@ class Row:
         id: Unique over all tables of the study.
         label: Text at the left.
         role: What kind of run gives our numbers.
-        match: Parameters that such a run must have.
+        match: Parameters that such a run must have; an empty text: that it must not have.
         paper: The published numbers by metric, in the unit of the column.
         words: The published words by aspect, each of the aspect's words.
         facts: What else is published, by aspect; printed after the word.

@@ -185,7 +185,7 @@ class RowDoor(Door):
     label: Text | None = None
     role: Literal["teacher", "baseline", "trial", "confirmation"]
     match: dict[Name, Scalar] = Field(default={})
-    """Parameters that a run must have to belong to this row."""
+    """Parameters that a run must have to belong to this row; "" for one that it must not have."""
     paper: dict[Text, float] = Field(default={})
     """Published numbers by metric."""
     words: dict[Text, Text] = Field(default={})

@@ -76,7 +76,7 @@ def front_table(frames: Any) -> Table:
             cells.append(text.number(row[goal.metric]))
             if metric := test_metric(goal):
                 cells.append(_interval(row["test"].get(metric)))
-        rows.append([*cells, text.params(row["params"], " ")])
+        rows.append([*cells, text.params(row["searched"], " ")])
     return plain_table(columns, rows)
 
 

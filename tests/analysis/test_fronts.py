@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from synthetic_frames import make_frames, study, without_references
 
+from analysis.export import write_parquet
 from analysis.frames import table
 from analysis.fronts import confirmed, feasible_trials, front_rows, front_trials
 from analysis.fronts import test_metric as metric_on_test
@@ -82,9 +84,25 @@ def test_rows_hold_only_parameters_that_had_an_effect():
     found = front_rows(make_frames(trials=80))
     assert {row["method"] for row in found} >= {"autoencoder-kd", "encoder-kd"}
     for row in found:
-        assert ("temperature" in row["params"]) == (row["method"] == "autoencoder-kd")
-        assert "method" not in row["params"]
-        assert "preset" not in row["params"]
+        assert ("temperature" in row["searched"]) == (row["method"] == "autoencoder-kd")
+        assert "method" not in row["searched"]
+        assert "preset" not in row["searched"]
+
+
+def test_a_metric_may_be_called_like_the_parameters(tmp_path):
+    frames = make_frames()
+    goal = replace(frames.study.objectives[1], metric="params")
+    study = replace(frames.study, objectives=(frames.study.objectives[0], goal))
+    trials = frames.trials.assign(params=frames.trials["ue_params"])
+    found = replace(frames, study=study, trials=trials)
+    by_trial = {int(row["number"]): row["ue_params"] for _, row in trials.iterrows()}
+    for row in front_rows(found):
+        assert row["params"] == by_trial[row["trial"]]
+        assert "compression" in row["searched"]
+    write_parquet(found, tmp_path / "front.parquet")
+    assert pq.read_table(tmp_path / "front.parquet")["params"].to_pylist() == [
+        row["params"] for row in front_rows(found)
+    ]
 
 
 def test_inactive_defaults_are_left_out():
@@ -92,7 +110,7 @@ def test_inactive_defaults_are_left_out():
     filled = frames.trials["param.temperature"].map(lambda value: value or 4.0)
     frames = replace(frames, trials=frames.trials.assign(**{"param.temperature": filled}))
     for row in front_rows(frames):
-        assert ("temperature" in row["params"]) == (row["method"] == "autoencoder-kd")
+        assert ("temperature" in row["searched"]) == (row["method"] == "autoencoder-kd")
 
 
 def test_confirmation_is_the_mean_over_its_seeds():

@@ -164,7 +164,7 @@ def test_the_summary_says_whether_distillation_helped():
 def test_the_summary_compares_within_one_scenario():
     frames = make_frames()
     text = " ".join(summary(frames))
-    best = front_rows(frames)[0]["params"]["compression"]
+    best = front_rows(frames)[0]["searched"]["compression"]
     assert f"PCA 1/{best}" in text
     assert len(re.findall("PCA", text)) == 1
     assert "than the teacher" in text

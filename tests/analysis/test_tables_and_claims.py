@@ -140,6 +140,32 @@ def test_a_loose_match_is_refused_and_names_what_differs():
         row_values(frames, loose, METRIC)
 
 
+def test_a_parameter_that_a_run_must_not_have_is_matched_by_an_empty_text():
+    runs = [{"param.model": "camera", METRIC: -1.0}]
+    runs += [{"param.model": "camera", "param.second": "radar", METRIC: -2.0}]
+    frames = replace(BASE, confirmations=table({"key": "k", "number": 0, **run} for run in runs))
+    alone = row("alone", "confirmation", {"model": "camera", "second": ""})
+    both = row("both", "confirmation", {"model": "camera", "second": "radar"})
+    assert (row_values(frames, alone, METRIC), row_values(frames, both, METRIC)) == (
+        {0: -1.0},
+        {0: -2.0},
+    )
+
+
+def test_a_confirmation_by_weights_costs_what_its_trial_costs():
+    trials = [
+        {"key": f"trial/{n}", "number": n, "state": "COMPLETE", "param.seed": 5, "params": 10.0 + n}
+        for n in (0, 1)
+    ]
+    runs = [{"key": "confirmation/1/5", "number": 1, "param.seed": 5, METRIC: -2.0}]
+    runs += [{"key": "confirmation/1/6", "number": 1, "param.seed": 6, METRIC: -3.0}]
+    frames = replace(BASE, trials=table(trials), confirmations=table(runs))
+    every = row("every", "confirmation", {})
+    assert row_values(frames, every, "params") == {5: 11.0}
+    retrained = replace(frames, confirmations=table({**run, "params": 7.0} for run in runs))
+    assert row_values(retrained, every, "params") == {5: 7.0, 6: 7.0}
+
+
 def test_a_metric_belongs_to_its_objective_on_either_split():
     assert objective_of(BASE, "test_nmse_db") is BASE.study.objectives[0]
     assert objective_of(BASE, "train_core_seconds") is None

@@ -177,3 +177,50 @@ def codeword_mse(student_BM: Tensor, teacher_BM: Tensor) -> Tensor:
         ValueError: If the shapes differ.
     """
     return _mean_square(student_BM, teacher_BM)
+
+
+def logit_mse(student_BTK: Tensor, teacher_BTK: Tensor) -> Tensor:
+    r"""Mean square distance of logits: a scalar.
+
+    .. math:: \mathrm{mean} \left( z_s - z_t \right)^2
+
+    over samples, slots and classes. Zakeri et al., "Data-Free Knowledge Distillation for
+    LiDAR-Aided Beam Tracking in MmWave Systems" (2025), propose it in place of KL: it has no
+    temperature. Unlike KL it sees a constant that is added to all logits of a slot.
+
+    Args:
+        student_BTK: Student logits.
+        teacher_BTK: Teacher logits, same shape; no gradient reaches them.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    return _mean_square(student_BTK, teacher_BTK)
+
+
+def activation_loss(features_BF: Tensor) -> Tensor:
+    r"""Minus the mean size of a teacher's features: a scalar, the lower the stronger they are.
+
+    .. math:: -\frac{1}{B F} \sum_{b,f} |f_{bf}|
+
+    Inputs like those that a teacher has learnt from excite it more than others do: Chen et al.,
+    "Data-Free Learning of Student Networks" (2019), eq. (5).
+    """
+    return -features_BF.abs().mean()
+
+
+def entropy_loss(logits_BTK: Tensor) -> Tensor:
+    r"""Minus the entropy of a batch's mean answer, its mean over slots: a scalar [nats].
+
+    .. math:: \frac{1}{T} \sum_{t,k} \bar p_{tk} \ln \bar p_{tk}, \quad
+              \bar p_t = \frac{1}{B} \sum_b \mathrm{softmax}(z_{bt})
+
+    It is least, :math:`-\ln K`, where all classes occur equally often: Chen et al., "Data-Free
+    Learning of Student Networks" (2019), eq. (6), whose code takes the logarithm to base 10.
+
+    Args:
+        logits_BTK: A teacher's logits.
+    """
+    mean_TK = torch.softmax(logits_BTK, dim=-1).mean(0)
+    entropy: Tensor = -torch.special.xlogy(mean_TK, mean_TK).sum(-1)
+    return -entropy.mean()

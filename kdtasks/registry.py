@@ -9,6 +9,7 @@ from kdtasks.task import KDTask
 TASKS = {
     "beam-tracking": "kdtasks.tasks.beam_tracking:BeamTracking",
     "csi-feedback": "kdtasks.tasks.csi_feedback:CsiFeedback",
+    "lidar-beam": "kdtasks.tasks.lidar_beam:LidarBeam",
 }
 
 FIELDS = ("name", "metrics", "resource_parameters", "baseline_parameters")

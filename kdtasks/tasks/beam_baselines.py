@@ -3,6 +3,7 @@
 Shape suffixes in this file: F = frames, W = windows, T = frames of a window or slots, C = beams.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,22 @@ from kdtasks.methods.beam_batches import conditions_of
 from kdtasks.methods.beam_job import scores_of
 from kdtasks.scenarios.beam_windows import best_beams
 from kdtasks.task import Arrays, Baseline, ScenarioData, prefixed
-from kdtasks.tasks.beam_settings import BeamSettings
 from kdtasks.tensors import as_tensor
 
 Scores = NDArray[np.float64]
 
 
-def baselines_of(settings: BeamSettings, data: ScenarioData) -> list[Baseline]:
+def baselines_of(facts: Mapping[str, Value], data: ScenarioData) -> list[Baseline]:
     """Return references on validation and test split.
 
     ``majority beam`` ranks beams by how often they are best in the training split. ``last sweep``
     ranks them by their powers in the frame before the newest: it measures all beams, which no
     network here may. ``GPS line``, where the data have positions, extrapolates them along a line
     and looks up the beam of the bearing.
+
+    Args:
+        facts: Parameters that they depend on; ``scenario`` is in their names.
+        data: The splits.
     """
     often = np.array([_frequency(data.train["label"][:, slot]) for slot in range(NUM_SLOTS)])
 
@@ -38,10 +42,9 @@ def baselines_of(settings: BeamSettings, data: ScenarioData) -> list[Baseline]:
     if "gps" in data.train:
         bearings = _bearing_of_beams(data.train)
         ways["GPS line"] = lambda split: _gps_line(split, bearings)
-    facts: dict[str, Value] = {"scenario": settings.scenario, "sensors": settings.sensors}
     return [
         Baseline(
-            name=f"{name} {settings.scenario}",
+            name=f"{name} {facts['scenario']}",
             params=facts,
             metrics={
                 **prefixed("val", _score(way(data.val), data.val)),

@@ -68,15 +68,24 @@ def load_data(settings: BeamSettings, *, cache_dir: Path, progress: Progress) ->
         loaded = load_deepsense(data, cache_dir=cache_dir, progress=progress)
     else:
         loaded = load_street(data, cache_dir=cache_dir, progress=progress)
+    check_labels(loaded)
     splits = {name: _masked(getattr(loaded, name)) for name in SPLITS}
-    for name, split in splits.items():
-        unknown = (split["label"] == IGNORED).all(axis=0)
+    return ScenarioData(**splits, provenance=loaded.provenance)
+
+
+def check_labels(data: ScenarioData) -> None:
+    """Refuse data of which a slot could not be judged.
+
+    Raises:
+        DataError: If a slot has no label in a whole split.
+    """
+    for name in SPLITS:
+        unknown = (getattr(data, name)["label"] == IGNORED).all(axis=0)
         if unknown.any():
             raise DataError(
                 f"the {name} split has no label for slot t{int(unknown.argmax())}: its tables know "
                 "the beams of fewer slots; take tables with three future beams"
             )
-    return ScenarioData(**splits, provenance=loaded.provenance)
 
 
 def _masked(split: Arrays) -> Arrays:

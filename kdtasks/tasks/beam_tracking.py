@@ -10,7 +10,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kdtasks.beam_format import CONDITIONS, NUM_SLOTS
+from kdtasks.beam_format import CONDITIONS
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import count
 from kdtasks.methods import beam_job
@@ -34,6 +34,7 @@ from kdtasks.tasks.beam_baselines import baselines_of
 from kdtasks.tasks.beam_costs import model_cost, student_cost, student_latency_ms
 from kdtasks.tasks.beam_data import data_of, fingerprint_of, load_data
 from kdtasks.tasks.beam_own_data import own_data
+from kdtasks.tasks.beam_scores import SCORES, down, score_infos
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
 from kdtasks.tasks.beam_students import restored, student_job, teacher_job
 from kdtasks.tasks.beam_switching import evaluate_pair, memory_cost, train_pair
@@ -43,39 +44,19 @@ from kdtasks.thop_count import PAPER_STEPS, thop_count
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
 
-SCORES = {
-    "top1": "best beam is the first answer",
-    "top2": "best beam is among the first 2 answers",
-    "top3": "best beam is among the first 3 answers",
-    "top5": "best beam is among the first 5 answers",
-    "dba_top3": "distance-based accuracy of the nearest of 3 answers, as in the code of Table II",
-    "dba_challenge": "distance-based accuracy of the DeepSense 6G challenge of 2022",
-}
-"""Scores of `kdtasks.beam_metrics`, here in percent."""
-
 
 def _score_infos() -> dict[str, MetricInfo]:
-    infos = {}
-    for name, text in SCORES.items():
-        slots = {f"_t{slot}": f", slot t{slot}" for slot in range(NUM_SLOTS)}
-        for suffix, where in {"": ", mean over slots", **slots}.items():
-            infos[f"val_{name}{suffix}"] = MetricInfo(
-                unit="%", direction="maximize", description=text + where
-            )
+    infos = score_infos()
     for condition in CONDITIONS:
         text = f"{SCORES['top2']}, mean over slots, {condition} alone; only where data have any"
         infos[f"val_top2_{condition}"] = MetricInfo(
             unit="%", direction="maximize", description=text
         )
         text = f"with second_model: 1 if that one runs in condition {condition}, 0 if model does"
-        infos[f"val_second_{condition}"] = _down("", text)
+        infos[f"val_second_{condition}"] = down("", text)
     text = "with second_model: top-2, mean over slots, of the student that is better alone"
     infos["val_top2_single"] = MetricInfo(unit="%", direction="maximize", description=text)
     return infos
-
-
-def _down(unit: str, description: str) -> MetricInfo:
-    return MetricInfo(unit=unit, direction="minimize", description=description)
 
 
 class BeamTracking(KDTask):
@@ -84,14 +65,14 @@ class BeamTracking(KDTask):
     name = "beam-tracking"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **_score_infos(),
-        "params": _down("", "trainable parameters"),
-        "macs": _down("MACs", "multiply-accumulates of a window, all 10 steps; of two the mean"),
-        "thop_operations": _down("", "as counted in Table II: 8 steps, called FLOPs there"),
-        "model_bytes": _down("B", "parameters and buffers"),
-        "energy_uj": _down("uJ", "pj_per_mac x macs: arithmetic alone, no memory, no sensor"),
-        "latency_ms": _down("ms", "a whole window, batch 1, this CPU, one thread, median"),
-        "train_core_seconds": _down("s", "CPU time of the student's training"),
-        "teacher_forward_samples": _down("", "windows that a teacher was run on meanwhile"),
+        "params": down("", "trainable parameters"),
+        "macs": down("MACs", "multiply-accumulates of a window, all 10 steps; of two the mean"),
+        "thop_operations": down("", "as counted in Table II: 8 steps, called FLOPs there"),
+        "model_bytes": down("B", "parameters and buffers"),
+        "energy_uj": down("uJ", "pj_per_mac x macs: arithmetic alone, no memory, no sensor"),
+        "latency_ms": down("ms", "a whole window, batch 1, this CPU, one thread, median"),
+        "train_core_seconds": down("s", "CPU time of the student's training"),
+        "teacher_forward_samples": down("", "windows that a teacher was run on meanwhile"),
     }
     resource_parameters = frozenset(BeamSettings.model_fields) - {
         "alpha",
@@ -225,7 +206,9 @@ class BeamTracking(KDTask):
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the majority beam and extrapolations, see `baselines_of`."""
-        return baselines_of(resolve(params), data)
+        settings = resolve(params)
+        facts = {"scenario": settings.scenario, "sensors": settings.sensors}
+        return baselines_of(facts, data)
 
     def models(self) -> list[dict[str, Any]]:
         """Describe every network at the paper's image size.

@@ -1,4 +1,5 @@
 import beam_trials
+import lidar_trials
 import pytest
 from csi_examples import TASK, drained, silent
 from csi_network_examples import learnt, networked
@@ -36,3 +37,14 @@ def beam_data_tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def beam_teacher(beam_data_tiny):
     return beam_trials.trained_teacher(beam_data_tiny, method="response")
+
+
+@pytest.fixture(scope="session")
+def lidar_data_tiny(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("scans")
+    return lidar_trials.TASK.load_scenario(lidar_trials.tiny(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def lidar_teacher(lidar_data_tiny):
+    return lidar_trials.trained_teacher(lidar_data_tiny, method="ordinary")

@@ -1,0 +1,152 @@
+"""A student learns what its teacher says, of recorded windows or of made-up ones.
+
+Shape suffixes in this file: N = windows, B = windows of a batch, T = predicted slots, S = steps,
+C = beams.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kdtasks.losses import logit_mse, slot_cross_entropy, slot_kl
+from kdtasks.methods.lidar_batches import Scans
+from kdtasks.methods.lidar_job import Judge, LossOfWindows, labels_only, run
+from kdtasks.models.lidar_family import WINDOW_SHAPE
+from kdtasks.models.lidar_generator import ScanGenerator
+from kdtasks.models.lidar_network import LidarNetwork, LidarOutputs
+from kdtasks.models.lidar_objects import hand_set_objects, render
+from kdtasks.seeding import drawing_from
+from kdtasks.training import Objective, Terms, batches
+
+SoftLoss = Callable[[Tensor, Tensor], Tensor]
+"""Loss of a student's logits against its teacher's, [B, T, C] or of all steps."""
+
+TaughtSteps = Literal["last", "all"]
+"""The four predicted slots, or every step of a window."""
+
+Source = Callable[[int], Tensor]
+"""Draws so many windows that nobody has measured [10 m], [N, 8, 216]."""
+
+
+def soft_loss(name: Literal["kl", "mse"], temperature: float) -> SoftLoss:
+    """Return a loss towards a teacher's logits; only ``kl`` has a temperature."""
+    return partial(slot_kl, temperature=temperature) if name == "kl" else logit_mse
+
+
+def with_teacher(scans: Scans, said_WTC: Tensor, soft: SoftLoss, alpha: float) -> LossOfWindows:
+    """Return the loss ``(1 - alpha) task + alpha distill`` of recorded windows.
+
+    Args:
+        scans: The windows and their labels.
+        said_WTC: The teacher's logits of their predicted slots.
+        soft: Loss towards them.
+        alpha: 0 is training without a teacher, 1 without labels.
+    """
+    if alpha == 0.0:
+        return labels_only(scans)
+
+    def loss(outputs: LidarOutputs, chosen_B: Tensor) -> Terms:
+        task = slot_cross_entropy(outputs.predicted, scans.label_WT[chosen_B])
+        distill = soft(outputs.predicted, said_WTC[chosen_B])
+        # At alpha = 1 the labels must not matter, not even as 0 * infinity.
+        total = distill if alpha == 1.0 else (1.0 - alpha) * task + alpha * distill
+        return {"total": total, "task": task, "distill": distill}
+
+    return loss
+
+
+def gaussian(draws: torch.Generator) -> Source:
+    """Return windows of independent normal numbers: no knowledge at all."""
+    return lambda count: torch.randn(count, *WINDOW_SHAPE, generator=draws)
+
+
+def hand_set(draws: torch.Generator) -> Source:
+    """Return objects set by hand: knowledge of scanners and streets, none of the teacher."""
+    return lambda count: render(hand_set_objects(count, draws))
+
+
+def generated(generator: ScanGenerator, draws: torch.Generator) -> Source:
+    """Return what a generator makes of new noise."""
+    generator.eval()
+
+    def source(count: int) -> Tensor:
+        with torch.no_grad():
+            made: Tensor = generator(torch.randn(count, generator.noise_size, generator=draws))
+        return made
+
+    return source
+
+
+def logits_of(outputs: LidarOutputs, steps: TaughtSteps) -> Tensor:
+    """Return the logits that are taught."""
+    return outputs.predicted if steps == "last" else outputs.logits
+
+
+def answers(teacher: LidarNetwork, scan_NTR: Tensor, steps: TaughtSteps) -> Tensor:
+    """Return what a teacher says of windows, the logits that are taught."""
+    parts = (scan_NTR[part] for part in batches(len(scan_NTR)))
+    return logits_of(run(teacher, parts), steps)
+
+
+class Lesson:
+    """Windows from a source, and what a teacher says of them.
+
+    Args:
+        teacher: Is asked about every window once.
+        source: Where windows come from.
+        soft: Loss towards the teacher's logits.
+        steps: Which logits are taught.
+
+    Attributes:
+        asked: Windows that the teacher was run on.
+    """
+
+    def __init__(
+        self, teacher: LidarNetwork, source: Source, soft: SoftLoss, steps: TaughtSteps
+    ) -> None:
+        self._teacher = teacher
+        self._source = source
+        self._soft = soft
+        self._steps = steps
+        self.asked = 0
+
+    def objective(
+        self, network: LidarNetwork, dropout: torch.Generator, *, fixed: int
+    ) -> Objective:
+        """Return what a student is trained for: the teacher's answers, no labels.
+
+        Args:
+            network: The student.
+            dropout: Where its dropout is drawn from.
+            fixed: How many windows there are, made once; 0 for new ones in every step.
+        """
+        kept = self._taught(fixed) if fixed else None
+
+        def objective(chosen_B: Tensor) -> Terms:
+            if kept is None:
+                scans, said = self._taught(len(chosen_B))
+            else:
+                scans, said = kept[0][chosen_B], kept[1][chosen_B]
+            with drawing_from(dropout):
+                outputs = network(scans)
+            distill = self._soft(logits_of(outputs, self._steps), said)
+            return {"total": distill, "distill": distill}
+
+        return objective
+
+    def judge(self, count: int) -> Judge:
+        """Return the loss on windows of its own, the same after every epoch."""
+        scans, said = self._taught(count)
+
+        def judge(network: LidarNetwork) -> float:
+            return float(self._soft(answers(network, scans, self._steps), said))
+
+        return judge
+
+    def _taught(self, count: int) -> tuple[Tensor, Tensor]:
+        scans = self._source(count)
+        self.asked += count
+        return scans, answers(self._teacher, scans, self._steps)

@@ -1,0 +1,207 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lidar_trials import DISTILLING, METHODS, TASK, WITHOUT_DATA, tiny
+
+from kdtasks.config import fingerprint
+from kdtasks.errors import ConfigError
+from kdtasks.methods.lidar_statistics import GROUPS
+from kdtasks.models.lidar_family import GENERATORS, LIDAR_TEACHERS
+from kdtasks.tasks.lidar_beam import FREE
+from kdtasks.tasks.lidar_settings import MUST_FIT, PRESETS, LidarSettings, resolve
+
+SOFT = st.fixed_dictionaries({"soft_loss": st.just("mse")}) | st.fixed_dictionaries(
+    {}, optional={"soft_loss": st.just("kl"), "temperature": st.floats(0.1, 50.0)}
+)
+MADE_UP = {
+    "taught_steps": st.sampled_from(["last", "all"]),
+    "windows": st.integers(128, 9000),
+    "fresh": st.booleans(),
+    "selection": st.sampled_from(["none", "synthetic", "real"]),
+}
+GENERATOR = {
+    "generator": st.sampled_from(sorted(GENERATORS)),
+    "generator_width": st.floats(0.1, 8.0),
+    "generator_noise": st.sampled_from([0, 2, 100]),
+}
+INVERSION = {
+    "generator_steps": st.integers(1, 50).map(lambda count: 20 * count),
+    "generator_batch": st.integers(2, 512),
+    "generator_rate": st.floats(1e-5, 1.0),
+    "metadata": st.lists(st.sampled_from(GROUPS), min_size=1).map(" ".join),
+    "metadata_weight": st.floats(0.01, 10.0),
+    "activation_weight": st.floats(0.0, 10.0),
+    "entropy_weight": st.floats(0.0, 10.0),
+    "travels": st.sampled_from(["metadata", "generator"]),
+}
+ON_DATA = {"selection": st.sampled_from(["none", "real"])}
+METHOD_PARAMETERS = {
+    "vanilla": ON_DATA,
+    "ordinary": {"alpha": st.floats(0.0, 1.0), **ON_DATA},
+    "datafree": {**MADE_UP, **GENERATOR, **INVERSION},
+    "untrained": {**MADE_UP, **GENERATOR},
+    "prior": MADE_UP,
+    "gaussian": MADE_UP,
+}
+SHARED = {
+    "preset": st.sampled_from(sorted(PRESETS)),
+    "train_passages": st.integers(1, 500),
+    "window_stride": st.integers(1, 5),
+    "width": st.floats(0.1, 8.0),
+    "dropout": st.floats(0.0, 0.9),
+    "teacher": st.sampled_from(sorted(LIDAR_TEACHERS)),
+    "teacher_epochs": st.integers(1, 300),
+    "teacher_rate": st.floats(1e-5, 1.0),
+    "epochs": st.integers(1, 300),
+    "batch_size": st.integers(1, 128),
+    "learning_rate": st.floats(1e-5, 1.0),
+    "weight_decay": st.floats(0.0, 1.0),
+    "data_seed": st.integers(0, 2**63 - 1),
+    "teacher_seed": st.integers(0, 2**63 - 1),
+    "seed": st.integers(0, 2**63 - 1),
+}
+PARAMS = st.one_of(
+    st.builds(
+        lambda shared, own, soft, method=method: {
+            **shared,
+            **own,
+            **(soft if method in DISTILLING else {}),
+            "method": method,
+        },
+        st.fixed_dictionaries({}, optional=SHARED),
+        st.fixed_dictionaries({}, optional=extra),
+        SOFT,
+    )
+    for method, extra in METHOD_PARAMETERS.items()
+)
+"""Any valid parameters of the twin."""
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_preset_is_complete_for_every_method(preset, method):
+    completed = TASK.complete({"preset": preset, "method": method})
+    assert completed["preset"] == preset
+    assert all(completed[name] == v for name, v in PRESETS[preset].items() if name in completed)
+    # Whoever looks at a result sees how its weights were chosen.
+    assert completed["selection"] == "none"
+
+
+def test_presets_set_the_same_parameters_and_test_on_enough_passages():
+    assert len({frozenset(preset) for preset in PRESETS.values()}) == 1
+    assert all(preset["test_passages"] >= 60 for preset in PRESETS.values())
+
+
+def test_names_are_those_of_the_families():
+    fields = LidarSettings.model_fields
+    assert set(fields["teacher"].annotation.__args__) == LIDAR_TEACHERS.keys()
+    assert set(fields["generator"].annotation.__args__) == GENERATORS.keys()
+    assert fields.keys() > FREE
+
+
+@given(PARAMS)
+def test_completing_twice_is_completing_once(params):
+    completed = TASK.complete(params)
+    assert TASK.complete(completed) == completed
+    assert list(TASK.complete(completed)) == list(completed)
+    assert resolve(completed) == resolve(params)
+
+
+@given(PARAMS)
+def test_what_complete_leaves_out_makes_no_difference(params):
+    completed = TASK.complete(params)
+    defaults = resolve({"preset": completed["preset"]})
+    for name in params.keys() - completed.keys():
+        assert name not in MUST_FIT
+        assert getattr(resolve(params), name) == getattr(defaults, name)
+
+
+@given(PARAMS, st.integers(0, 99), st.floats(1e-5, 1.0), st.integers(1, 50))
+def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, epochs):
+    free = {"seed": seed, "learning_rate": rate, "epochs": epochs, "width": 1.0 + rate}
+    free |= {"metadata": "final"} if params["method"] == "datafree" else {}
+    assert free.keys() <= FREE
+    changed = {**params, **free}
+    assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
+    assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teacher": "cnn-gru"},
+        {"teacher_epochs": 3},
+        {"teacher_batch": 8},
+        {"teacher_rate": 1e-2},
+        {"teacher_decay": 0.5},
+        {"teacher_seed": 1},
+        {"train_passages": 7},
+        {"window_stride": 2},
+        {"data_seed": 1},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_makes_another_teacher_has_another_fingerprint(changes):
+    assert changes.keys() <= TASK.resource_parameters
+    before = TASK.teacher_fingerprint(tiny(method="datafree"))
+    assert TASK.teacher_fingerprint(tiny(method="datafree", **changes)) != before
+
+
+def test_methods_with_the_same_teacher_share_it():
+    assert len({TASK.teacher_fingerprint(tiny(method=method)) for method in DISTILLING}) == 1
+    assert TASK.teacher_fingerprint(tiny()) is None
+
+
+def test_the_order_of_groups_of_metadata_makes_no_difference():
+    one = TASK.complete(tiny(method="datafree", metadata="inputs softmax  inputs"))
+    other = TASK.complete(tiny(method="datafree", metadata="softmax inputs"))
+    assert fingerprint(one) == fingerprint(other)
+    assert one["metadata"] == "softmax inputs"
+
+
+def test_metadata_that_weigh_nothing_are_not_there():
+    params = tiny(method="datafree", metadata_weight=0.0, entropy_weight=1.0)
+    assert "metadata" not in TASK.complete(params)
+    assert resolve(params).groups == ()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"alpha": 0.5}, "alpha=0.5 has no effect here: it belongs to method ordinary"),
+        ({"method": "datafree", "alpha": 0.5}, "alpha=0.5 .* method ordinary"),
+        ({"temperature": 2.0}, "temperature=2.0 .* methods with a teacher, and soft_loss kl"),
+        ({"method": "prior", "soft_loss": "mse", "temperature": 2.0}, "temperature=2.0 .* kl"),
+        ({"method": "ordinary", "taught_steps": "all"}, "taught_steps='all' .* without data"),
+        ({"method": "prior", "generator": "dense"}, "generator='dense' .* datafree and untrained"),
+        ({"method": "untrained", "metadata": "final"}, "metadata='final' .* metadata_weight"),
+        ({"method": "untrained", "entropy_weight": 1.0}, "entropy_weight=1.0 .* method datafree"),
+        ({"method": "gaussian", "travels": "generator"}, "travels='generator' .* datafree"),
+        (
+            {"method": "datafree", "metadata_weight": 0.0, "entropy_weight": 1.0, "metadata": "x"},
+            "metadata='x' must be some of final, moments, softmax, covariance, inputs",
+        ),
+        ({"method": "datafree", "metadata": " "}, "set metadata_weight to 0"),
+        ({"method": "datafree", "metadata_weight": 0.0}, "are all 0: nothing to train"),
+        ({"method": "datafree", "generator_noise": 1}, "generator_noise=1 must be 0"),
+        ({"method": "datafree", "generator_steps": 30}, "generator_steps=30: .* multiple of 20"),
+        ({"method": "prior", "windows": 100}, "windows=100 must be at least batch_size=128"),
+        ({"selection": "synthetic"}, "selection='synthetic' needs made-up windows, .* vanilla"),
+        ({"methd": "prior"}, "no parameter 'methd'; did you mean 'method'"),
+        ({"teacher": "student"}, "teacher='student'"),
+        ({"preset": "tiny"}, "preset='tiny' must be one of"),
+        ({"scenario": "deepsense"}, "set data_path"),
+        ({"scenario": "deepsense", "data_path": "/nowhere"}, "no such file or folder"),
+        ({"data_path": "x"}, "data_path='x' has no effect with scenario 'street'"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(params, words):
+    with pytest.raises(ConfigError, match=words):
+        TASK.complete(params)
+
+
+@pytest.mark.parametrize("method", WITHOUT_DATA)
+def test_on_files_of_ones_own_the_twin_has_no_parameters(tmp_path, method):
+    params = {"scenario": "deepsense", "data_path": str(tmp_path), "train_passages": 9}
+    completed = TASK.complete({**params, "method": method})
+    assert not {"train_passages", "data_seed"} & completed.keys()

@@ -123,7 +123,7 @@ def _matches(run: Mapping[str, Any], match: Mapping[str, Any]) -> bool:
 
 def _column(frames: SweepFrames, runs: pd.DataFrame, row: Row, metric: str) -> NDArray[np.float64]:
     own = column(runs, metric)
-    if row.role != "confirmation":
+    if row.role != "confirmation" or not np.isnan(own).any():
         return own
     trained = zip(records(frames.trials), column(frames.trials, metric), strict=True)
     known = {(run["number"], _seed(run, "trial")): value for run, value in trained}

@@ -20,6 +20,7 @@ from analysis.front_png import write_png
 from analysis.fronts import by_topology, feasible_trials
 from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, importances
+from analysis.origin import origin_lines
 from analysis.paper_view import paper_views
 from analysis.plots.front import front_figure, pairs
 from analysis.plots.importance import importance_figure
@@ -91,6 +92,7 @@ def render(frames: SweepFrames) -> str:
             failures=failures_table(frames),
             figures=figures,
             figure_data={figure["id"]: figure["data"] for figure in names if figure["data"]},
+            origin=origin_lines(frames),
             provenance=_pretty(frames.provenance),
             environment=_pretty(frames.environment),
             style=_template("report.css"),

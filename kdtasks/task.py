@@ -50,7 +50,8 @@ class ScenarioData:
         val: Validation split: all that a search may look at.
         test: Test split; the engine opens it only for reports.
         provenance: JSON facts about the data: source, settings, seeds, split manifest, counts,
-            fingerprint. Never empty.
+            fingerprint. Never empty. Under ``notes`` lines on what is wrong with files, if anything
+            is: the user is told before anything is trained, and in the report.
     """
 
     train: Arrays

@@ -77,6 +77,7 @@ def inspect(
 
 
 def _show(found: "Inspection") -> None:
+    from analysis.format import plural
     from sweeps.cli_output import dict_table, line, plain_table, show
 
     line(f"{', '.join(found.tables)}: {found.frames} frames in {found.sequences} sequences")
@@ -92,7 +93,7 @@ def _show(found: "Inspection") -> None:
     if found.label_column:
         line(found.label_column)
     line()
-    line(f"{len(found.defects)} defects")
+    line(plural(len(found.defects), "defect"))
     for kind, defects in found.defects_by_kind().items():
         line(f"{kind}: {len(defects)}")
         for defect in defects[:SHOWN]:
@@ -140,8 +141,8 @@ def next_command(path: str, sensors: Sequence[str]) -> str:
         if sensor in sensors:
             changes = {
                 "parameters.sensors": sensor,
-                "parameters.teacher": teacher,
                 "space.model.values": f"[{student}]",
+                "space.teacher.values": f"[{teacher}]",
                 "search.points.0.model": student,
             }
             settings = [f"--set={name}={value}" for name, value in changes.items()]

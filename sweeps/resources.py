@@ -144,15 +144,20 @@ class Resources:
 def load_data(
     needs: tuple[Need, ...], task: KDTask, *, cache: Path, display: Display
 ) -> dict[str, ScenarioData]:
-    """Load every scenario, by fingerprint.
+    """Load every scenario, by fingerprint, and tell what is wrong with files.
 
     Raises:
         DataError: If data are missing or damaged.
     """
-    return {
+    loaded = {
         key: task.load_scenario(need.params, cache_dir=cache, progress=display.data_progress)
         for key, need in by_scenario(needs).items()
     }
+    # several scenarios may be cut from the same files
+    notes = [note for data in loaded.values() for note in data.provenance.get("notes", ())]
+    for note in dict.fromkeys(notes):
+        display.note(f"data: {note}")
+    return loaded
 
 
 def share_data(

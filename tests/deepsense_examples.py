@@ -7,6 +7,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from kdtasks.scenarios.beam_windows import make_windows
+from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
+from kdtasks.scenarios.splits import SPLITS
 
 LENGTHS = (14, 13, 5, 16, 13)
 """Frames of the sequences 1, 2 ...; the third is too short for a window."""
@@ -69,12 +71,43 @@ def bare_table(folder, *sensors):
     return folder
 
 
-class Scenario:
-    """A folder like that of scenario 9: jpg, txt, mat, and one table."""
+def settings_of(path, **changes):
+    return DeepSenseData(path=str(path), **{"sensors": ("image",), "image_size": 16, **changes})
 
-    def __init__(self, folder, lengths=LENGTHS, seed=0):
+
+def load(path, **changes):
+    told = []
+    data = load_deepsense(
+        settings_of(path, **changes),
+        cache_dir=path / "cache",
+        progress=lambda *step: told.append(step),
+    )
+    return data, told
+
+
+def all_windows(data):
+    """Windows of every split as frames that their powers name, and their labels."""
+    windows = []
+    for name in SPLITS:
+        split = getattr(data, name)
+        for window, label in zip(split["window"], split["label"], strict=True):
+            powers = tuple(split["power"][f].tobytes() for f in window)
+            windows.append((powers, tuple(label.tolist())))
+    return windows
+
+
+def noisy_cube(rng):
+    """Return a radar cube: antennas, samples of a chirp, chirps."""
+    return rng.normal(size=(4, 256, 128, 2)).astype(np.float32).view(np.complex64)[..., 0]
+
+
+class Scenario:
+    """A folder like that of scenario 9: jpg, txt, mat, and one table; radar cubes if asked for."""
+
+    def __init__(self, folder, lengths=LENGTHS, seed=0, radar=False):
         rng = np.random.default_rng(seed)
         self.folder = folder
+        self.radar = radar
         self.sequence_F = np.repeat(np.arange(1, len(lengths) + 1), lengths)
         self.num_frames = len(self.sequence_F)
         self.power_FB = rng.gamma(1.0, size=(self.num_frames, 64))
@@ -92,6 +125,8 @@ class Scenario:
         scan = f"unit1/lidar_SCR_data/Lidar_data_{f + 180}.mat"
         range_R = np.where(rng.random(216) < 0.3, rng.uniform(1, 16, 216), 0.0)
         write_mat(self.folder / scan, np.stack([range_R, 0.01 * range_R], axis=1))
+        if self.radar:
+            write_mat(self.folder / f"unit1/radar_data/data_{f + 1}.mat", noisy_cube(rng))
         loc = f"unit2/GPS_data/gps_location_{f}.txt"
         write_text(self.folder / loc, f"{33.4 + 1e-5 * f}\n{-111.9 + 2e-5 * f}\n")
         return {
@@ -99,6 +134,7 @@ class Scenario:
             "image": f"./{image}",
             "power": f"./{power}",
             "scan": f"./{scan}",
+            "radar": f"./unit1/radar_data/data_{f + 1}.mat" if self.radar else "",
             "loc": f"./{loc}",
             "base": "./unit1/GPS_data/gps_location.txt",
             "label": int(self.power_FB[f].argmax()) + 1,

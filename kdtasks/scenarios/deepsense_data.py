@@ -6,8 +6,6 @@ it; powers that are unknown only take the labels.
 Shape suffixes in this file: F = frames, W = windows, S = pixels along either side.
 """
 
-import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +20,11 @@ from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios.deepsense import open_table
 from kdtasks.scenarios.deepsense_arrays import LAYOUT, Reading, contents, read_arrays
+from kdtasks.scenarios.deepsense_defects import check_labels, listed, short_sequences, told
 from kdtasks.scenarios.deepsense_table import SYNTHETIC_TABLE, Defect, Table
 from kdtasks.scenarios.deepsense_windows import Windows, split_sequences, usable_windows
 from kdtasks.scenarios.splits import SPLITS
 from kdtasks.task import Arrays, Progress, ScenarioData
-
-logger = logging.getLogger(__name__)
 
 SENSORS = ("image", "radar", "lidar", "gps")
 """What a frame can hold besides the beams' powers."""
@@ -114,10 +111,14 @@ def load_deepsense(data: DeepSenseData, *, cache_dir: Path, progress: Progress) 
         table, readings["power"].values, usable_F, strict=data.strict, stride=data.stride
     )
     sequences = split_sequences(table, data.shares)
-    defects = [*table.defects, *(d for reading in readings.values() for d in reading.defects)]
+    powers = readings["power"].values
+    defects = [
+        *table.defects,
+        *(defect for reading in readings.values() for defect in reading.defects),
+        *short_sequences(table, strict=data.strict),
+        *check_labels(table, powers)[1],
+    ]
     check_windows(data, windows, sequences, defects)
-    if defects:
-        logger.warning("%s: %s; see kdsweep data inspect", data.path, summary(defects))
     splits = {name: _split(table, readings, windows, sequences[name]) for name in SPLITS}
     return ScenarioData(**splits, provenance=_provenance(data, table, windows, splits, defects))
 
@@ -150,16 +151,9 @@ def check_windows(
     if empty:
         raise DataError(
             f"{data.path}: no usable window for {', '.join(empty)}: {windows.without_sensor} lack "
-            f"a sensor's data, {windows.without_label} have no known beam; {summary(defects)}"
+            f"a sensor's data, {windows.without_label} have no known beam; "
+            + ("; ".join(told(defects)) or "no defects")
         )
-
-
-def summary(defects: Sequence[Defect]) -> str:
-    """Return how many defects of which kinds there are, and the first of each."""
-    first = {defect.kind: defect for defect in reversed(defects)}
-    counts = Counter(defect.kind for defect in defects)
-    told = [f"{count} x {kind} ({first[kind].where})" for kind, count in counts.most_common()]
-    return ", ".join(told) or "no defects"
 
 
 def _split(
@@ -211,7 +205,8 @@ def _provenance(
             "scipy": scipy.__version__,
             "pillow": PIL.__version__,
         },
-        "defects": dict(Counter(defect.kind for defect in defects)),
+        "defects": listed(defects),
+        "notes": told(defects),
         "windows_left_out": {
             "without_sensor": windows.without_sensor,
             "without_label": windows.without_label,

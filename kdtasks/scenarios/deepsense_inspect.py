@@ -3,10 +3,9 @@
 Looks at the head of every file and reads the small ones; pictures, radar cubes and scans are not
 unpacked, so damage further inside shows up only when they are read.
 
-Shape suffixes in this file: F = frames, B = beams.
+Shape suffixes in this file: F = frames.
 """
 
-from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 
 from kdtasks.beam_format import IGNORED, NUM_BEAMS
 from kdtasks.errors import DataError
-from kdtasks.scenarios.beam_windows import SPAN, best_beams
 from kdtasks.scenarios.deepsense import open_table
 from kdtasks.scenarios.deepsense_arrays import examine, read_powers, wanted_frames
 from kdtasks.scenarios.deepsense_data import DeepSenseData, check_sensors, check_windows
+from kdtasks.scenarios.deepsense_defects import by_kind, check_labels, short_sequences
 from kdtasks.scenarios.deepsense_files import PROBES
 from kdtasks.scenarios.deepsense_table import Defect, Table
 from kdtasks.scenarios.deepsense_windows import Windows, split_sequences, usable_windows
@@ -92,11 +91,7 @@ class Inspection:
 
     def defects_by_kind(self) -> dict[str, list[Defect]]:
         """Return the defects, most frequent kind first."""
-        counts = Counter(defect.kind for defect in self.defects)
-        return {
-            kind: [defect for defect in self.defects if defect.kind == kind]
-            for kind, _ in counts.most_common()
-        }
+        return by_kind(self.defects)
 
 
 def inspect(
@@ -127,8 +122,8 @@ def inspect(
     for kind in table.sensors:
         usable[kind], found = examine(table, kind, _probe(table, kind))
         defects += found
-    label_column, wrong = _check_labels(table, powers.values)
-    defects += [*wrong, *_short(table, strict)]
+    label_column, wrong = check_labels(table, powers.values)
+    defects += [*wrong, *short_sequences(table, strict=strict)]
     needed = {kind: wanted_frames(table, kind) for kind in usable}
     usable_F = np.logical_and.reduce([usable[kind] for kind in wanted])
     windows = usable_windows(table, powers.values, usable_F, strict=strict, stride=1)
@@ -165,48 +160,6 @@ def _probe(table: Table, kind: str) -> Any:
             PROBES[kind](base)
 
     return look
-
-
-def _check_labels(table: Table, power_FB: NDArray[Any]) -> tuple[str, list[Defect]]:
-    """Say what the column of labels counts from, and where it is wrong."""
-    best_F = best_beams(power_FB)
-    said = [
-        (frame, label, int(best_F[frame]))
-        for frame, label in enumerate(table.label)
-        if label is not None and best_F[frame] != IGNORED
-    ]
-    if not said:
-        return "", []
-    hits = {first: sum(label - first == best for _, label, best in said) for first in (1, 0)}
-    first = max(hits, key=lambda base: hits[base])
-    defects = [
-        Defect(
-            kind="label column disagrees",
-            where=table.places[frame],
-            detail=f"it says {label}, the strongest beam is {best + first} counted alike"
-            + (" (its power file has NaN)" if np.isnan(power_FB[frame]).any() else ""),
-        )
-        for frame, label, best in said
-        if label - first != best
-    ]
-    column = table.columns["label"]
-    return f"{column} counts from {first}, right in {hits[first]} of {len(said)} frames", defects
-
-
-def _short(table: Table, strict: bool) -> list[Defect]:
-    """Return the sequences of a table of frames that are too short for a window."""
-    if table.layout == "windows":
-        return []
-    need = SPAN + (1 if strict else 0)
-    return [
-        Defect(
-            kind="short sequence",
-            where=f"sequence {sequence}",
-            detail=f"{count} frames, a window needs {need}",
-        )
-        for sequence, count in sorted(Counter(table.sequence).items())
-        if count < need
-    ]
 
 
 def _splits(

@@ -16,6 +16,7 @@ from kdtasks.methods.beam_batches import conditions_of
 from kdtasks.methods.beam_job import scores_of
 from kdtasks.scenarios.beam_windows import best_beams
 from kdtasks.task import Arrays, Baseline, ScenarioData, prefixed
+from kdtasks.tasks.beam_ceilings import CEILINGS
 from kdtasks.tensors import as_tensor
 
 Scores = NDArray[np.float64]
@@ -27,7 +28,8 @@ def baselines_of(facts: Mapping[str, Value], data: ScenarioData) -> list[Baselin
     ``majority beam`` ranks beams by how often they are best in the training split. ``last sweep``
     ranks them by their powers in the frame before the newest: it measures all beams, which no
     network here may. ``GPS line``, where the data have positions, extrapolates them along a line
-    and looks up the beam of the bearing.
+    and looks up the beam of the bearing. Names with ``(ceiling)`` are those of `beam_ceilings`,
+    which use what no sensor has.
 
     Args:
         facts: Parameters that they depend on; ``scenario`` is in their names.
@@ -42,16 +44,19 @@ def baselines_of(facts: Mapping[str, Value], data: ScenarioData) -> list[Baselin
     if "gps" in data.train:
         bearings = _bearing_of_beams(data.train)
         ways["GPS line"] = lambda split: _gps_line(split, bearings)
+    scores = {
+        name: {"val": _score(way(data.val), data.val), "test": _score(way(data.test), data.test)}
+        for name, way in ways.items()
+    }
+    for name, found in data.provenance.get(CEILINGS, {}).items():
+        scores[f"{name} (ceiling)"] = found
     return [
         Baseline(
             name=f"{name} {facts['scenario']}",
             params=facts,
-            metrics={
-                **prefixed("val", _score(way(data.val), data.val)),
-                **prefixed("test", _score(way(data.test), data.test)),
-            },
+            metrics={**prefixed("val", found["val"]), **prefixed("test", found["test"])},
         )
-        for name, way in ways.items()
+        for name, found in scores.items()
     ]
 
 

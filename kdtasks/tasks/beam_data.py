@@ -19,6 +19,7 @@ from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
 from kdtasks.scenarios.splits import SPLITS
 from kdtasks.scenarios.street_data import BEAM_TWIN, StreetData, load_street
 from kdtasks.task import Arrays, Progress, ScenarioData
+from kdtasks.tasks.beam_ceilings import with_ceilings
 from kdtasks.tasks.beam_own_data import deepsense_of, identity_of
 from kdtasks.tasks.beam_settings import BeamSettings
 
@@ -70,7 +71,8 @@ def load_data(settings: BeamSettings, *, cache_dir: Path, progress: Progress) ->
         loaded = load_street(data, cache_dir=cache_dir, progress=progress)
     check_labels(loaded)
     splits = {name: _masked(getattr(loaded, name)) for name in SPLITS}
-    return ScenarioData(**splits, provenance=loaded.provenance)
+    facts = with_ceilings(data, loaded) if isinstance(data, StreetData) else loaded.provenance
+    return ScenarioData(**splits, provenance=facts)
 
 
 def check_labels(data: ScenarioData) -> None:

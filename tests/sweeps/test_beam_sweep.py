@@ -64,7 +64,7 @@ def test_methods_share_a_teacher_and_are_judged_on_the_test_split(tmp_path):
     kinds = [job.kind for job in engine.ledger.jobs()]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
         "teacher": 1,
-        "baseline": 2,
+        "baseline": 4,
         "confirmation": 3,
     }
     for job in engine.ledger.jobs():

@@ -3,16 +3,17 @@
 import shlex
 
 import pytest
-from deepsense_examples import bare_table
+from deepsense_examples import Scenario, bare_table
 from toy_study import toy_study
 
 from kdtasks.errors import ConfigError, DataError, UserError
 from search_spaces.study import load_study, parse_study
 from search_spaces.study_yaml import dump_yaml, load_yaml
 from sweeps.cli_data import next_command
+from sweeps.display import SilentDisplay
 from sweeps.own_data import study_on
 from sweeps.preflight import check_study
-from sweeps.resources import find_needs
+from sweeps.resources import find_needs, load_data
 
 OF_THE_STREET = ("data_seed", "night_share", "train_passages", "val_passages", "distractors")
 
@@ -162,3 +163,29 @@ def test_another_table_is_another_identity(tmp_path):
     text = (folder / "scenario9.csv").read_text().splitlines()
     (folder / "scenario9.csv").write_text("\n".join(text[:-1]) + "\n")
     assert check_study(study).needs[0].scenario != before
+
+
+class Told(SilentDisplay):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def test_what_is_wrong_with_files_is_told_once_before_anything_is_trained(tmp_path):
+    scenario = Scenario(tmp_path / "site", (14, 14, 14))
+    scenario.file("image", 0).unlink()
+    scenario.write()
+    settings = [
+        "parameters.image_size=32",
+        "parameters.sensors=image",
+        "space={window_stride: {type: choice, values: [1, 2]}}",
+        "search.points=[{method: vanilla}]",
+    ]
+    plan = check_study(study_on("beam-tracking", settings, tmp_path / "site"))
+    display = Told()
+    loaded = load_data(plan.needs, plan.task, cache=tmp_path / "cache", display=display)
+    assert len(loaded) == 2
+    name = scenario.rows[0]["image"].removeprefix("./")
+    assert display.notes == [f"data: 1 x missing image file: {name}"]

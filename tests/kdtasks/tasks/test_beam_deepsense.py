@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from beam_trials import TASK, tiny, trained_student, trained_teacher, without_times
+from deepsense_examples import SCENARIO9, Scenario, write_power
 
+from kdtasks.scenarios.deepsense_inspect import inspect
 from kdtasks.scenarios.deepsense_write import write_scenario
 from kdtasks.scenarios.splits import SPLITS
 from kdtasks.scenarios.street_data import load_street
@@ -44,3 +46,57 @@ def test_the_data_and_not_their_place_identify_a_trial(folder):
     assert TASK.scenario_fingerprint(moved) == TASK.scenario_fingerprint(params)
     assert TASK.teacher_fingerprint(moved) == TASK.teacher_fingerprint(params)
     assert TASK.scenario_fingerprint(params) != TASK.scenario_fingerprint(tiny())
+
+
+@pytest.fixture(scope="module")
+def worn(tmp_path_factory):
+    """Return a folder in the real layout, with radar cubes, and what is wrong with it by name."""
+    scenario = Scenario(tmp_path_factory.mktemp("worn"), (30, 5, 13, 13), radar=True)
+    scenario.file("image", 0).unlink()
+    scenario.file("radar", 1).unlink()
+    cube = scenario.file("radar", 2)
+    cube.write_bytes(cube.read_bytes()[:5000])
+    for f, lost in ((20, [3, 50]), (25, slice(None))):
+        power = scenario.power_FB[f].copy()
+        power[lost] = np.nan
+        write_power(scenario.file("power", f), power)
+    names = {**SCENARIO9, "radar": "unit1_radar"}
+    del names["scan"]
+    scenario.write(names=names)
+    told = {
+        "missing image file": scenario.rows[0]["image"],
+        "missing radar file": scenario.rows[1]["radar"],
+        "damaged radar file": scenario.rows[2]["radar"],
+        "NaN powers": scenario.rows[20]["power"],
+        "all powers NaN": scenario.rows[25]["power"],
+        "short sequence": "sequence 2",
+    }
+    return scenario.folder, {kind: name.removeprefix("./") for kind, name in told.items()}
+
+
+@pytest.mark.slow
+def test_files_in_the_real_layout_are_trained_on_for_an_epoch(worn, tmp_path):
+    folder, told = worn
+    own = TASK.own_data(folder)
+    params = tiny(
+        **own.parameters, model="image-radar-student", method="vanilla", epochs=1, window_stride=1
+    )
+    data = TASK.load_scenario(params, cache_dir=tmp_path, progress=lambda *_: None)
+    # 8 past frames and 3 to come, none of them the last, and no past frame before the fourth
+    assert data.train["window"].tolist() == [[s + i for i in range(8)] for s in range(3, 19)]
+    reports, outcome = trained_student(data, **params)
+    assert [report.epoch for report in reports] == [1]
+    assert np.isfinite(list(outcome.metrics.values())).all()
+    scores = TASK.evaluate(params, outcome.weights, data.test)
+    assert 0.0 <= scores["top2"] <= scores["top5"] <= 100.0
+    for kind, name in told.items():
+        assert data.provenance["defects"][kind] == {"count": 1, "where": [name]}
+        assert f"1 x {kind}: {name}" in data.provenance["notes"]
+
+
+def test_inspection_names_what_training_will_miss(worn):
+    folder, told = worn
+    found = {kind: [d.where for d in ds] for kind, ds in inspect(folder).defects_by_kind().items()}
+    assert {kind: found[kind] for kind in told} == {kind: [name] for kind, name in told.items()}
+    assert found.keys() - told.keys() <= {"label column disagrees"}  # of beams that became NaN
+    assert inspect(folder).label_column.startswith("unit1_beam_index counts from 1")

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from toy_study import ManualClock
-from toy_task import ToyTask
 
 from kdtasks.task import TeacherArtifact
 from search_spaces.study import Study
@@ -160,7 +159,7 @@ class Engine:
             teacher = self.resources.teachers[assignment.teacher]
         data, config = (scenario.train, scenario.val), assignment.config
         deploy = partial(in_process, self.study.task, config, data, teacher)
-        return events(train_student(ToyTask(), config, deploy))
+        return events(train_student(self.task, config, deploy))
 
     def search(self) -> SearchSession:
         session = self.session()

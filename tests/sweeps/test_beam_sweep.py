@@ -1,16 +1,12 @@
 """A sweep of beam tracking from the study's text to the test split, in one process."""
 
 import json
-from functools import partial
 
 import pytest
 from beam_trials import TINY
 from in_process import Engine
 
 from search_spaces.study import parse_study
-from sweeps.events import events
-from sweeps.nodes.transport import in_process
-from sweeps.worker import train_student
 
 STUDY = {
     "name": "beams",
@@ -40,21 +36,10 @@ STUDY = {
 }
 
 
-class BeamEngine(Engine):
-    def train(self, assignment):
-        scenario = self.resources.scenarios[assignment.scenario]
-        teacher = None
-        if assignment.teacher is not None:
-            teacher = self.resources.teachers[assignment.teacher]
-        data = (scenario.train, scenario.val)
-        deploy = partial(in_process, self.study.task, assignment.config, data, teacher)
-        return events(train_student(self.task, assignment.config, deploy))
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_methods_share_a_teacher_and_are_judged_on_the_test_split(tmp_path):
-    engine = BeamEngine(parse_study(json.dumps(STUDY), "beams.yaml"), tmp_path)
+    engine = Engine(parse_study(json.dumps(STUDY), "beams.yaml"), tmp_path)
     engine.teach()
     assert len(engine.resources.teachers) == 1
     engine.search()

@@ -1,27 +1,5 @@
-import pytest
-import torch
-from csi_examples import TASK, silent, tiny, trained_teacher
 from hypothesis import settings
 
-# torch and SciPy prepare themselves in their first call, which is then no measure of anything.
+# A busy machine, or a library that prepares itself in its first call, says nothing about a law.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread():
-    """More threads would change the order of sums, and they only get in each other's way."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory):
-    return TASK.load_scenario(tiny(), cache_dir=tmp_path_factory.mktemp("data"), progress=silent)
-
-
-@pytest.fixture(scope="session")
-def tiny_teacher(tiny_data):
-    return trained_teacher(tiny_data, method="encoder-kd")

@@ -133,6 +133,22 @@ def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int
         input_shape: Shape of one input, without batch.
         batch_size: Samples per step.
     """
+    return held_bytes(model) + batch_size * kept_bytes(model, input_shape)
+
+
+def held_bytes(model: nn.Module) -> int:
+    """Return what training by Adam holds of a model, whatever the batch [B]; see above."""
+    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return state_bytes(model) + 3 * trained
+
+
+def kept_bytes(model: nn.Module, *input_shapes: Sequence[int]) -> int:
+    """Return the outputs of all layers for one sample [B], kept for the backward pass.
+
+    Args:
+        model: The model.
+        input_shapes: Shape of each input, without batch.
+    """
     kept = 0
 
     def visit(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Output) -> None:
@@ -140,9 +156,8 @@ def training_bytes(model: nn.Module, input_shape: Sequence[int], batch_size: int
         kept += first(output).numel() * first(output).element_size()
 
     leaves = [module for module in model.modules() if not list(module.children())]
-    watch(model, [input_shape], leaves, visit)
-    trained = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-    return state_bytes(model) + 3 * trained + batch_size * kept
+    watch(model, input_shapes, leaves, visit)
+    return kept
 
 
 def state_bytes(model: nn.Module) -> int:

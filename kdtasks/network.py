@@ -3,6 +3,7 @@
 They are the same for every collaborative task; a task's own settings extend them.
 """
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -68,6 +69,16 @@ class NetworkSettings(BaseModel):
         return self.topology != "none"
 
     @property
+    def in_rounds(self) -> bool:
+        """Whether students are trained at the edges alone, round by round."""
+        return self.topology in ("mutual", "self")
+
+    @property
+    def anchored(self) -> bool:
+        """Whether edges train with a distillation term of their own."""
+        return self.anchor_weight > 0 and (self.in_rounds or self.topology == "semi-centralized")
+
+    @property
     def edges(self) -> tuple[str, ...]:
         """Names of the edge nodes."""
         return tuple(f"edge-{index}" for index in range(self.num_edges))
@@ -86,6 +97,32 @@ class NetworkSettings(BaseModel):
     def of(cls, params: Params) -> Self:
         """Return the deployment that a trial's completed parameters describe."""
         return cls(**{name: params[name] for name in cls.model_fields if name in params})  # type: ignore[arg-type]
+
+
+def neediest(
+    settings: NetworkSettings, families_mb: Sequence[float]
+) -> tuple[int, float, float] | None:
+    """Return the edge that lacks memory to train, if there is one, and which lacks most.
+
+    Args:
+        settings: The deployment.
+        families_mb: What training takes with each family of students [MB]; edge k is of family k
+            modulo their number.
+
+    Returns:
+        Its number, what it has [MB] and what training takes there [MB].
+    """
+    if settings.edge_memory_mb <= 0.0:
+        return None
+
+    def needs_mb(edge: int) -> float:
+        return families_mb[edge % len(families_mb)]
+
+    edge = max(range(settings.num_edges), key=lambda k: needs_mb(k) / settings.resource_share(k))
+    has_mb = settings.edge_memory_mb * settings.resource_share(edge)
+    # A quotient, as in the order of edges: what just fits shall not fail by rounding.
+    lacks = needs_mb(edge) / settings.resource_share(edge) > settings.edge_memory_mb
+    return (edge, has_mb, needs_mb(edge)) if lacks else None
 
 
 ALWAYS = (

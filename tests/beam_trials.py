@@ -2,6 +2,7 @@
 
 from csi_examples import drained
 
+from kdtasks.network import NETWORK_METRICS
 from kdtasks.tasks.beam_tracking import BeamTracking
 
 TASK = BeamTracking()
@@ -20,6 +21,11 @@ TINY = {
 
 METHODS = ("vanilla", "response", "feature", "relation", "self")
 DISTILLING = METHODS[1:]
+
+DEPLOYED = ("worst_edge_top2", "server_top2", "received_top2", "forgetting_top2", "judged_edges")
+OF_NETWORKS = {f"val_{name}" for name in DEPLOYED} | NETWORK_METRICS.keys()
+OF_NETWORKS -= {"teacher_forward_samples"}
+"""Metrics that only a deployment has."""
 
 
 def tiny(**changes):

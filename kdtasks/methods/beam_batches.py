@@ -5,7 +5,7 @@ P = positions of a window that hold something, T = predicted slots.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,6 +27,32 @@ ARRAYS: dict[Sensor, tuple[str, str]] = {
 
 Gathered = tuple[dict[Sensor, Tensor], dict[Sensor, Tensor]]
 """Frames and indices by sensor, as `BeamNetwork.gathered` takes them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Passes:
+    """What was run through a network, forwards: frames by sensor, and windows.
+
+    Attributes:
+        frames: Frames of each sensor.
+        windows: Windows.
+    """
+
+    frames: Mapping[Sensor, int] = field(default_factory=dict)
+    windows: int = 0
+
+    @classmethod
+    def of(cls, gathered: Gathered) -> "Passes":
+        """Return one pass of gathered windows."""
+        distinct, index = gathered
+        windows = len(next(iter(index.values())))
+        return cls(frames={s: len(frames) for s, frames in distinct.items()}, windows=windows)
+
+    def __add__(self, other: "Passes") -> "Passes":
+        frames = {**self.frames}
+        for sensor, count in other.frames.items():
+            frames[sensor] = frames.get(sensor, 0) + count
+        return Passes(frames=frames, windows=self.windows + other.windows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,13 +79,16 @@ class Windows:
     def first(self, num_passages: int) -> "Windows":
         """Return the windows of the first passages; all of them if there are no more."""
         _, count_each = torch.unique_consecutive(self.passage_W, return_counts=True)
-        count = int(count_each[:num_passages].sum())
+        return self.between(0, int(count_each[:num_passages].sum()))
+
+    def between(self, start: int, stop: int) -> "Windows":
+        """Return windows in a row."""
         return Windows(
             frames=self.frames,
-            index={sensor: index_WP[:count] for sensor, index_WP in self.index.items()},
-            label_WT=self.label_WT[:count],
-            passage_W=self.passage_W[:count],
-            condition_W=self.condition_W[:count],
+            index={sensor: index_WP[start:stop] for sensor, index_WP in self.index.items()},
+            label_WT=self.label_WT[start:stop],
+            passage_W=self.passage_W[start:stop],
+            condition_W=self.condition_W[start:stop],
         )
 
     def gathered(self, chosen_B: Tensor) -> Gathered:

@@ -4,15 +4,15 @@ Shape suffixes in this file: W = windows of a split, B = windows of a batch, T =
 C = beams, H = output features.
 """
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from kdtasks.beam_metrics import beam_scores, top2_by_condition
 from kdtasks.errors import DataError
-from kdtasks.methods.beam_batches import Chunks, Windows
+from kdtasks.methods.beam_batches import Chunks, Passes, Windows
 from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
 from kdtasks.seeding import drawing_from
 from kdtasks.task import Report, prefixed
@@ -91,7 +91,8 @@ class Job:
     Attributes:
         network: Freshly initialised.
         train: Windows to train on.
-        val: Windows that are scored after each epoch.
+        val: Windows that are scored after each epoch; None where nothing can be judged, and the
+            weights of the last epoch are kept.
         goal: What to train for.
         plan: Epochs, rates, sizes.
         streams: Where to draw from.
@@ -99,7 +100,7 @@ class Job:
 
     network: BeamNetwork
     train: Windows
-    val: Windows
+    val: Windows | None
     goal: Goal
     plan: Plan
     streams: Streams
@@ -111,13 +112,15 @@ class Trained:
 
     Attributes:
         network: The network, with its best weights.
-        scores: Of these weights on the validation split, as `score` gives them.
+        scores: Of these weights on the validation split, as `score` gives them, if there is one.
         core_seconds: CPU time of the training, without validation [s].
+        passes: What was trained on, over all epochs.
     """
 
     network: BeamNetwork
     scores: dict[str, float]
     core_seconds: float
+    passes: Passes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,10 +130,12 @@ class Said:
     Attributes:
         logits_WTC: Logits.
         features_WTH: Output features.
+        passes: What it was run on to say so.
     """
 
     logits_WTC: Tensor
     features_WTH: Tensor
+    passes: Passes = field(default_factory=Passes)
 
 
 def labels_only(task_loss: TaskLoss) -> Goal:
@@ -166,7 +171,8 @@ def blended(
 def train(job: Job) -> Generator[Report, None, Trained]:
     """Train a network; yields a report after each epoch, with the scores it has by then.
 
-    In the end it has the weights of its best epoch, see `SELECTED_BY`; of equals the first.
+    In the end it has the weights of its best epoch, see `SELECTED_BY`; of equals the first. Without
+    windows to be scored on they are those of the last.
 
     Raises:
         DataError: If there are too few windows for one batch.
@@ -179,13 +185,18 @@ def train(job: Job) -> Generator[Report, None, Trained]:
             f"{len(job.train)} training windows: take more passages"
         )
 
+    passes = Passes()
+
     def objective(chunk_K: Tensor) -> Terms:
+        nonlocal passes
         chosen_B = chunks.windows(chunk_K)
+        gathered = job.train.gathered(chosen_B)
+        passes = passes + Passes.of(gathered)
         with drawing_from(job.streams.dropout):
-            outputs = network.gathered(*job.train.gathered(chosen_B)).predicted()
+            outputs = network.gathered(*gathered).predicted()
         return job.goal.terms(outputs, job.train.label_WT[chosen_B], chosen_B)
 
-    best, weights, spent = -1.0, dict[str, Tensor](), 0.0
+    best, spent = _Best(), 0.0
     for epoch in fit(
         [network, *job.goal.modules],
         objective,
@@ -200,32 +211,50 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.streams.order,
     ):
         spent = epoch.core_seconds
-        scores = score(network, job.val)
-        if scores[SELECTED_BY] > best:
-            best = scores[SELECTED_BY]
-            weights = {name: part.clone() for name, part in network.state_dict().items()}
+        scores = {} if job.val is None else score(network, job.val)
+        best.see(network, scores)
         losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
         metrics = {**losses, **prefixed("val", scores)}
         yield Report(epoch=epoch.number, epochs=plan.epochs, metrics=metrics)
-    network.load_state_dict(weights)
-    return Trained(network=network, scores=score(network, job.val), core_seconds=spent)
+    best.restore(network)
+    final = {} if job.val is None else score(network, job.val)
+    return Trained(network=network, scores=final, core_seconds=spent, passes=passes)
+
+
+class _Best:
+    """Keeps the weights of the best epoch; without scores every epoch is better than before."""
+
+    def __init__(self) -> None:
+        self._score = -1.0
+        self._weights: dict[str, Tensor] = {}
+
+    def see(self, network: BeamNetwork, scores: Mapping[str, float]) -> None:
+        if scores and scores[SELECTED_BY] > self._score:
+            self._score = scores[SELECTED_BY]
+            self._weights = {name: part.clone() for name, part in network.state_dict().items()}
+
+    def restore(self, network: BeamNetwork) -> None:
+        if self._weights:
+            network.load_state_dict(self._weights)
 
 
 def run(network: BeamNetwork, windows: Windows) -> Said:
     """Return what a network says of windows in evaluation mode; its mode is restored."""
     was_training = network.training
     network.eval()
+    parts, passes = [], Passes()
     try:
         with torch.no_grad():
-            parts = [
-                network.gathered(*windows.gathered(torch.arange(part.start, part.stop))).predicted()
-                for part in batches(len(windows), EVALUATED_TOGETHER)
-            ]
+            for part in batches(len(windows), EVALUATED_TOGETHER):
+                gathered = windows.gathered(torch.arange(part.start, part.stop))
+                passes = passes + Passes.of(gathered)
+                parts.append(network.gathered(*gathered).predicted())
     finally:
         network.train(was_training)
     return Said(
         logits_WTC=torch.cat([part.logits for part in parts]),
         features_WTH=torch.cat([part.output_features for part in parts]),
+        passes=passes,
     )
 
 

@@ -1,15 +1,22 @@
 """The parameters of the beam-tracking task: names, ranges, presets, and whom they concern."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from kdtasks.config import Params, Value
 from kdtasks.cost import PJ_PER_MAC
 from kdtasks.errors import ConfigError
 from kdtasks.models.beam_family import BEAM_MODELS, BeamModel
 from kdtasks.models.beam_network import Sensor
+from kdtasks.network import NetworkSettings
+from kdtasks.tasks.beam_deployment import (
+    OF_DEPLOYMENTS,
+    check_deployment,
+    inactive_in_deployment,
+)
+from kdtasks.tasks.beam_presets import PRESETS
 from kdtasks.tasks.parameters import checked, without_idle
 
 MethodName = Literal["vanilla", "response", "feature", "relation", "self"]
@@ -37,10 +44,12 @@ LEAST_WIDTH = 0.1
 SENSOR_ORDER: tuple[Sensor, ...] = ("image", "radar", "gps")
 
 
-class BeamSettings(BaseModel):
-    """Everything that decides one trial. Fields of other methods hold their defaults."""
+FAMILIES: tuple[ModelName, ...] = ("image-student", "radar-student", "image-radar-student")
+"""Students that are dealt in turn to the edges of a mixed deployment."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+class BeamSettings(NetworkSettings):
+    """Everything that decides one trial. Fields of other methods hold their defaults."""
 
     preset: Literal["quick", "standard", "paper"] = "quick"
     scenario: Literal["street", "deepsense"] = "street"
@@ -53,7 +62,9 @@ class BeamSettings(BaseModel):
     night_share: float = Field(0.2, ge=0, le=1, description="passages at night")
     rain_share: float = Field(0.1, ge=0, le=1, description="passages in rain or fog")
     distractors: float = Field(0.7, ge=0, le=4, description="other vehicles, on average")
-    train_passages: int = Field(ge=1, le=10**6, description="that a student is trained on")
+    train_passages: int = Field(
+        ge=1, le=10**6, description="that a student is trained on; in a network, of all nodes"
+    )
     val_passages: int = Field(ge=1, le=10**6)
     test_passages: int = Field(ge=1, le=10**6)
     teacher_passages: int = Field(
@@ -89,7 +100,27 @@ class BeamSettings(BaseModel):
     pj_per_mac: float = Field(
         PJ_PER_MAC, gt=0, description="energy of a multiply-accumulate, arithmetic alone [pJ]"
     )
+    partition_label: Literal["beam", "condition"] = Field(
+        "beam", description="of a passage, by which partition dirichlet goes"
+    )
     seed: int = Field(0, ge=0)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether edges have students of their own kinds."""
+        return self.networked and self.edge_families == "mixed"
+
+    @property
+    def students(self) -> tuple[BeamModel, ...]:
+        """The networks of the students; edge k has the one of number k modulo their number."""
+        return tuple(BEAM_MODELS[name] for name in (FAMILIES if self.mixed else (self.model,)))
+
+    def of_edge(self, edge: int) -> Self:
+        """Return the settings of an edge's student, which stands for itself."""
+        if not self.mixed:
+            return self
+        model = FAMILIES[edge % len(FAMILIES)]
+        return self.model_copy(update={"model": model, "edge_families": "same"})
 
     @property
     def student_model(self) -> BeamModel:
@@ -118,55 +149,23 @@ class BeamSettings(BaseModel):
 
     @property
     def needed(self) -> tuple[Sensor, ...]:
-        """Sensors of students and teacher."""
-        used = set(self.student_model.sensors)
+        """Sensors of all students and the teacher."""
+        used = {sensor for student in self.students for sensor in student.sensors}
         used |= set(BEAM_MODELS[self.second_model].sensors) if self.second_model else set()
         used |= set(self.teacher_model.sensors) if self.has_teacher else set()
         return tuple(sensor for sensor in SENSOR_ORDER if sensor in used)
 
+    @property
+    def at_edge(self) -> tuple[Sensor, ...]:
+        """Sensors whose frames an edge holds: its student's, and those of a teacher that is sent.
 
-PRESETS: dict[str, dict[str, Value]] = {
-    # Nguyen et al., section IV: as many sequences as scenario 9 has for training, tests apart.
-    "paper": {
-        "image_size": 224,
-        "train_passages": 95,
-        "val_passages": 20,
-        "test_passages": 100,
-        "window_stride": 1,
-        "epochs": 100,
-        "learning_rate": 1e-3,
-        "batch_chunks": 8,
-        "teacher_epochs": 90,
-        "teacher_rate": 1e-3,
-        "teacher_decay": 1e-4,
-    },
-    "standard": {
-        "image_size": 64,
-        "train_passages": 200,
-        "val_passages": 100,
-        "test_passages": 200,
-        "window_stride": 2,
-        "epochs": 30,
-        "learning_rate": 2e-3,
-        "batch_chunks": 8,
-        "teacher_epochs": 40,
-        "teacher_rate": 2e-3,
-        "teacher_decay": 0.0,
-    },
-    "quick": {
-        "image_size": 64,
-        "train_passages": 100,
-        "val_passages": 60,
-        "test_passages": 100,
-        "window_stride": 2,
-        "epochs": 20,
-        "learning_rate": 2e-3,
-        "batch_chunks": 8,
-        "teacher_epochs": 40,
-        "teacher_rate": 2e-3,
-        "teacher_decay": 0.0,
-    },
-}
+        Where edges send samples to the server, its teacher has to speak of them: those, too.
+        """
+        if self.has_teacher and (self.topology == "decentralized" or self.uploads > 0):
+            return self.needed
+        used = {sensor for student in self.students for sensor in student.sensors}
+        return tuple(sensor for sensor in SENSOR_ORDER if sensor in used)
+
 
 OF_STREET = (
     "data_seed",
@@ -184,7 +183,11 @@ OF_STREET = (
 def _inactive(settings: BeamSettings) -> dict[str, str]:
     """Return the parameters without effect on this trial, each with what it belongs to."""
     method, with_teacher = settings.method, (settings.has_teacher, "methods with a teacher")
-    softens = (method in ("response", "self"), "methods response and self")
+    softens = (
+        method in ("response", "self") or settings.anchored,
+        "methods response and self, or to an anchor_weight above 0",
+    )
+    in_rounds = "other topologies; here there are edge_rate, edge_epochs and rounds"
     relates = (method == "relation", "method relation")
     owners: dict[str, tuple[bool, str]] = {
         "alpha": with_teacher,
@@ -201,7 +204,10 @@ def _inactive(settings: BeamSettings) -> dict[str, str]:
         "teacher_decay": with_teacher,
         "teacher_seed": with_teacher,
         "focal_gamma": (settings.task_loss == "focal", "task_loss focal"),
-        "width": (settings.student_model.role == "student", "students, not to teachers' networks"),
+        "width": (settings.students[0].role == "student", "students, not to teachers' networks"),
+        "model": (not settings.mixed, "edge_families same"),
+        "epochs": (not settings.in_rounds, in_rounds),
+        "learning_rate": (not settings.in_rounds, in_rounds),
         "second_width": (bool(settings.second_model), "a second_model"),
         # They came later: trials that do without them are what they were before.
         "second_model": (bool(settings.second_model), "nodes with two students"),
@@ -209,11 +215,13 @@ def _inactive(settings: BeamSettings) -> dict[str, str]:
         "image_size": ("image" in settings.stored, "sensors with a camera"),
         **dict.fromkeys(OF_STREET, (settings.scenario == "street", "scenario street")),
     }
-    return {name: owner for name, (active, owner) in owners.items() if not active}
+    inactive = {name: owner for name, (active, owner) in owners.items() if not active}
+    return inactive | inactive_in_deployment(settings, has_teacher=settings.has_teacher)
 
 
-MUST_FIT = frozenset(
+MUST_FIT = OF_DEPLOYMENTS | frozenset(
     {
+        "model",
         "alpha",
         "temperature",
         "slot_lean",
@@ -248,6 +256,11 @@ def resolve(params: Params) -> BeamSettings:
     )
     _fits(settings)
     _pair_fits(settings)
+    check_deployment(
+        settings,
+        method=settings.method if settings.has_teacher else "",
+        seen=settings.teacher_passages,
+    )
     inactive = _inactive(settings)
     return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
 
@@ -303,6 +316,11 @@ def _pair_fits(settings: BeamSettings) -> None:
             f"second_model={second!r} has the sensors of model {settings.model}: a node switches "
             "between students with different ones"
         )
+    if settings.networked:
+        raise ConfigError(
+            f"second_model={second!r} needs topology none, not {settings.topology}: in a network "
+            "each edge has one student; set edge_families to mixed for different ones"
+        )
     if settings.method == "self":
         raise ConfigError(
             f"method='self' with second_model {second}: each student would be its own teacher; "
@@ -316,7 +334,8 @@ def _pair_fits(settings: BeamSettings) -> None:
 
 
 def completed(settings: BeamSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it."""
+    """Return what decides this trial: every parameter that has an effect on it, own ones first."""
     dumped: Mapping[str, Value] = settings.model_dump()
     inactive = _inactive(settings)
-    return {name: value for name, value in dumped.items() if name not in inactive}
+    order = sorted(dumped, key=lambda name: name in NetworkSettings.model_fields)
+    return {name: dumped[name] for name in order if name not in inactive}

@@ -32,11 +32,12 @@ TEACHER_GAMMA = 2.0
 
 
 def student_job(
-    settings: BeamSettings, train: Windows, val: Windows, teacher: TeacherArtifact | None
+    settings: BeamSettings, train: Windows, val: Windows | None, teacher: TeacherArtifact | None
 ) -> Job:
-    """Return what a student is trained by."""
-    network = initialised(settings.seed, "student", partial(build, settings, teacher=False))
-    own = train.first(settings.train_passages) if settings.scenario == "street" else train
+    """Return what a student is trained by; a node of a network trains on all that it has."""
+    lone = settings.scenario == "street" and not settings.networked
+    network = new_student(settings)
+    own = train.first(settings.train_passages) if lone else train
     return Job(
         network=network,
         train=own,
@@ -48,8 +49,13 @@ def student_job(
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
         ),
-        streams=_streams(settings.seed, "student"),
+        streams=streams_of(settings.seed, "student"),
     )
+
+
+def new_student(settings: BeamSettings) -> BeamNetwork:
+    """Return a student that has learnt nothing."""
+    return initialised(settings.seed, "student", partial(build, settings, teacher=False))
 
 
 def teacher_job(
@@ -77,11 +83,12 @@ def teacher_job(
             learning_rate=settings.teacher_rate,
             weight_decay=settings.teacher_decay,
         ),
-        streams=_streams(settings.teacher_seed, who),
+        streams=streams_of(settings.teacher_seed, who),
     )
 
 
-def _streams(seed: int, who: str) -> Streams:
+def streams_of(seed: int, who: str) -> Streams:
+    """Return the random streams of a training."""
     return Streams(
         order=torch_generator(seed, f"{who} order"),
         cuts=torch_generator(seed, f"{who} cuts"),

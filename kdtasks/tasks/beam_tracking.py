@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kdtasks.beam_format import CONDITIONS
+from kdtasks.collaboration import parted
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import count
 from kdtasks.methods import beam_job
 from kdtasks.methods.beam_batches import windows_of
 from kdtasks.methods.beam_self_kd import train_generations
 from kdtasks.models.beam_family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
+from kdtasks.network import NETWORK_METRICS, TEACHERS, NetworkSettings
+from kdtasks.seeding import seed_for
 from kdtasks.task import (
     Arrays,
     Baseline,
-    KDTask,
     MetricInfo,
     Outcome,
     OwnData,
@@ -31,13 +33,18 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.beam_baselines import baselines_of
+from kdtasks.tasks.beam_collaboration import BeamCollaboration, mean_of_edges
 from kdtasks.tasks.beam_costs import model_cost, student_cost, student_latency_ms
 from kdtasks.tasks.beam_data import data_of, fingerprint_of, load_data
+from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
 from kdtasks.tasks.beam_own_data import own_data
 from kdtasks.tasks.beam_scores import SCORES, down, score_infos
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
+from kdtasks.tasks.beam_shares import server_share
 from kdtasks.tasks.beam_students import restored, student_job, teacher_job
 from kdtasks.tasks.beam_switching import evaluate_pair, memory_cost, train_pair
+from kdtasks.tasks.beam_work import check_memory, fitted
+from kdtasks.tasks.several_teachers import mean_metrics, name_of, train_all
 from kdtasks.tensors import state_arrays
 from kdtasks.thop_count import PAPER_STEPS, thop_count
 
@@ -59,12 +66,13 @@ def _score_infos() -> dict[str, MetricInfo]:
     return infos
 
 
-class BeamTracking(KDTask):
+class BeamTracking(BeamCollaboration):
     """Response, feature, relation and self-distillation, also across sensors."""
 
     name = "beam-tracking"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **_score_infos(),
+        **DEPLOYMENT_METRICS,
         "params": down("", "trainable parameters"),
         "macs": down("MACs", "multiply-accumulates of a window, all 10 steps; of two the mean"),
         "thop_operations": down("", "as counted in Table II: 8 steps, called FLOPs there"),
@@ -72,29 +80,37 @@ class BeamTracking(KDTask):
         "energy_uj": down("uJ", "pj_per_mac x macs: arithmetic alone, no memory, no sensor"),
         "latency_ms": down("ms", "a whole window, batch 1, this CPU, one thread, median"),
         "train_core_seconds": down("s", "CPU time of the student's training"),
-        "teacher_forward_samples": down("", "windows that a teacher was run on meanwhile"),
+        **NETWORK_METRICS,
     }
-    resource_parameters = frozenset(BeamSettings.model_fields) - {
-        "alpha",
-        "temperature",
-        "slot_lean",
-        "relation_distance",
-        "relation_angle",
-        "relation_partners",
-        "task_loss",
-        "focal_gamma",
-        "epochs",
-        "learning_rate",
-        "weight_decay",
-        "second_width",
-        "pj_per_mac",
-        "seed",
-    }
+    # The topology and the families of students decide on data and teacher; see `BeamSettings`.
+    resource_parameters = frozenset({"topology", "server_share", "edge_families", TEACHERS}) | (
+        frozenset(BeamSettings.model_fields)
+        - {
+            "alpha",
+            "temperature",
+            "slot_lean",
+            "relation_distance",
+            "relation_angle",
+            "relation_partners",
+            "task_loss",
+            "focal_gamma",
+            "epochs",
+            "learning_rate",
+            "weight_decay",
+            "partition_label",
+            "second_width",
+            "pj_per_mac",
+            "seed",
+            *NetworkSettings.model_fields,
+        }
+    )
     baseline_parameters = frozenset()
 
     def complete(self, params: Params) -> dict[str, Value]:
         settings = resolve(params)
         data_of(settings)
+        families = [settings.of_edge(edge) for edge in range(len(settings.students))]
+        check_memory(settings, families)
         return completed(settings)
 
     def own_data(self, path: Path) -> OwnData:
@@ -111,6 +127,9 @@ class BeamTracking(KDTask):
         # The first generation of self-distillation is what other students have as their teacher.
         generations = settings.method == "self"
         seen = settings.train_passages if generations else settings.teacher_passages
+        network: dict[str, Any] = {}
+        if settings.networked:
+            network = {"server": settings.server_share, "teachers": settings.num_teachers}
         return fingerprint(
             {
                 "recipe": TEACHER_RECIPE,
@@ -125,6 +144,7 @@ class BeamTracking(KDTask):
                 "decay": settings.teacher_decay,
                 "batch_chunks": settings.batch_chunks,
                 "seed": settings.teacher_seed,
+                **network,
             }
         )
 
@@ -132,24 +152,45 @@ class BeamTracking(KDTask):
         return load_data(resolve(params), cache_dir=cache_dir, progress=progress)
 
     def cost(self, params: Params) -> dict[str, float]:
-        """Return the complexity of the student; of two on one node the memory of both.
+        """Return the complexity of the student; the mean over edges that have different ones.
 
-        What two compute depends on which of them runs when, and that on their training.
+        Of two students on one node it is the memory of both: what these compute depends on which of
+        them runs when, and that on their training.
         """
         settings = resolve(params)
-        return memory_cost(settings) if settings.second_model else student_cost(settings)
+        if settings.second_model:
+            return memory_cost(settings)
+        costs = [student_cost(settings.of_edge(k)) for k in range(len(settings.students))]
+        return {name: mean_of_edges(settings, [cost[name] for cost in costs]) for name in costs[0]}
 
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        """Train a teacher on all training windows.
+        """Train a teacher on all training windows; in a network teachers, on the server's.
 
         Of self-distillation it is the last generation, and has seen the student's windows.
         """
         settings = resolve(params)
+        if settings.num_teachers == 1:
+            return self._train_one(settings, train, val)
+
+        def train_one(number: int) -> Generator[Report, None, TeacherArtifact]:
+            seed = seed_for(settings.teacher_seed, name_of(number))
+            own = settings.model_copy(update={"teacher_seed": seed})
+            return self._train_one(own, train, val)
+
+        return train_all(train_one, settings.num_teachers)
+
+    def _train_one(
+        self, settings: BeamSettings, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
+        if settings.networked:
+            train = server_share(settings, train, "train")
+            settings = fitted(settings, len(train["label"]))
         model = settings.teacher_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
-        if settings.method == "self" and settings.scenario == "street":
+        lone = settings.scenario == "street" and not settings.networked
+        if settings.method == "self" and lone:
             seen = seen.first(settings.train_passages)
         trained, said = yield from train_generations(
             lambda number, before: beam_job.train(
@@ -178,6 +219,7 @@ class BeamTracking(KDTask):
         With a ``second_model`` there are two students, see `train_pair`.
         """
         settings = resolve(params)
+        assert not settings.networked, "the nodes of a network train their students"
         if settings.second_model:
             return (yield from train_pair(settings, train, val, teacher))
         model = settings.student_model
@@ -194,6 +236,8 @@ class BeamTracking(KDTask):
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
+        if settings.networked:
+            return self.evaluate_deployment(params, weights, split)
         if settings.second_model:
             return evaluate_pair(settings, weights, split)
         network = restored(settings, weights, teacher=False)
@@ -201,8 +245,10 @@ class BeamTracking(KDTask):
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        network = restored(settings, weights, teacher=True)
-        return beam_job.score(network, windows_of(split, settings.teacher_model.sensors))
+        windows = windows_of(split, settings.teacher_model.sensors)
+        many = parted(weights).values() if settings.num_teachers > 1 else [weights]
+        networks = [restored(settings, one, teacher=True) for one in many]
+        return mean_metrics([beam_job.score(network, windows) for network in networks])
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the majority beam and extrapolations, see `baselines_of`."""

@@ -46,8 +46,8 @@ from kdtasks.tasks.csi_students import (
     stream,
     student_job,
 )
-from kdtasks.tasks.csi_teachers import one_of
 from kdtasks.tasks.csi_work import forward_flops, tensor_specs, work_of
+from kdtasks.tasks.several_teachers import one_of
 from kdtasks.tensors import as_tensor, load_state, state_arrays
 from kdtasks.training import Schedule, run_frozen
 

@@ -4,7 +4,6 @@ All means over edges are taken of linear NMSE and turned to dB last. Every edge 
 however many samples it has; one that has none is left out where its own samples are asked for.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +11,7 @@ from kdtasks.collaboration import Shares
 from kdtasks.task import Arrays
 from kdtasks.tasks.csi_settings import CsiSettings
 from kdtasks.tasks.csi_students import restored_student, score
+from kdtasks.tasks.judge import Judge
 from kdtasks.tensors import as_tensor
 
 
@@ -30,7 +30,12 @@ def deployment_scores(
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
         shares: Who owns which samples of the split.
     """
-    judge = _Judge(edges)
+
+    def linear_nmse(edge: int, weights: Arrays, share: Arrays) -> float:
+        model = restored_student(edges[edge], weights)
+        return score(model, as_tensor(share["pictures"])).value
+
+    judge = Judge(linear_nmse, lambda share: len(share["pictures"]))
     students = [nodes[f"edge-{edge}"] for edge in range(len(edges))]
     own = judge.each(students, shares.edges)
     found = {
@@ -50,40 +55,6 @@ def deployment_scores(
             before = _mean_db(judge.each(received, everywhere))
             found["forgetting_db"] = found["server_nmse_db"] - before
     return found
-
-
-class _Judge:
-    """Scores students on shares; the same student on the same share is not run again.
-
-    All edges of a family receive one student, and 32 of them would cost 32 times as much.
-    """
-
-    def __init__(self, edges: Sequence[CsiSettings]) -> None:
-        self._edges = edges
-        self._known: dict[tuple[str, int], float] = {}
-
-    def each(self, students: Sequence[Arrays], shares: Sequence[Arrays]) -> list[float]:
-        """Return the linear NMSE of each edge's student on the share of the same place, if any."""
-        return [
-            self._one(edge, weights, share)
-            for edge, (weights, share) in enumerate(zip(students, shares, strict=True))
-            if len(share["pictures"])
-        ]
-
-    def _one(self, edge: int, weights: Arrays, share: Arrays) -> float:
-        key = (_digest(weights), id(share))
-        if key not in self._known:
-            model = restored_student(self._edges[edge], weights)
-            self._known[key] = score(model, as_tensor(share["pictures"])).value
-        return self._known[key]
-
-
-def _digest(weights: Arrays) -> str:
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(name.encode())
-        found.update(weights[name].tobytes())
-    return found.hexdigest()
 
 
 def _mean_db(linear: Sequence[float]) -> float:

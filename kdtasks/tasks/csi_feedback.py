@@ -57,8 +57,8 @@ from kdtasks.tasks.csi_students import (
     scores,
     student_job,
 )
-from kdtasks.tasks.csi_teachers import mean_metrics, name_of, train_all
 from kdtasks.tasks.csi_work import check_memory
+from kdtasks.tasks.several_teachers import mean_metrics, name_of, train_all
 from kdtasks.tensors import as_tensor, state_arrays
 from kdtasks.training import run_frozen
 

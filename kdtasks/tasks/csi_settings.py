@@ -91,16 +91,6 @@ class CsiSettings(NetworkSettings):
         """Whether the method distils from a teacher."""
         return self.method != "vanilla"
 
-    @property
-    def in_rounds(self) -> bool:
-        """Whether students are trained at the edges alone, round by round."""
-        return self.topology in ("mutual", "self")
-
-    @property
-    def anchored(self) -> bool:
-        """Whether edges train with a distillation term of their own."""
-        return self.anchor_weight > 0 and (self.in_rounds or self.topology == "semi-centralized")
-
 
 PRESETS: dict[str, dict[str, Value]] = {
     # Cui et al., section V-A, except for the end: they stop after 50 epochs without progress.

@@ -12,6 +12,7 @@ from kdtasks.cost import count, state_bytes, training_bytes
 from kdtasks.errors import ConfigError
 from kdtasks.methods.csi_job import Stint, Teacher
 from kdtasks.models.autoencoder import Autoencoder
+from kdtasks.network import neediest
 from kdtasks.seeding import initialised
 from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
@@ -172,18 +173,9 @@ def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    if settings.edge_memory_mb <= 0.0:
-        return
-    family_mb = [edge_bytes(edge) / 1e6 for edge in edges]
-    # edge k is of family k modulo their number; what it lacks most is named
-    lack = {
-        edge: family_mb[edge % len(family_mb)] / settings.resource_share(edge)
-        for edge in range(settings.num_edges)
-    }
-    edge = max(lack, key=lambda index: lack[index])
-    if lack[edge] > settings.edge_memory_mb:
-        has_mb = settings.edge_memory_mb * settings.resource_share(edge)
-        needs_mb = family_mb[edge % len(family_mb)]
+    lacking = neediest(settings, [edge_bytes(edge) / 1e6 for edge in edges])
+    if lacking is not None:
+        edge, has_mb, needs_mb = lacking
         held = settings.topology == "decentralized" and settings.has_teacher
         raise ConfigError(
             f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and "

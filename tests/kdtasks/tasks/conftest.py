@@ -1,3 +1,4 @@
+import beam_network_examples
 import beam_trials
 import lidar_trials
 import pytest
@@ -48,3 +49,22 @@ def lidar_data_tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lidar_teacher(lidar_data_tiny):
     return lidar_trials.trained_teacher(lidar_data_tiny, method="ordinary")
+
+
+@pytest.fixture(scope="session")
+def beam_shares():
+    """Shares of a deployment in which edges train with the teacher."""
+    params = beam_network_examples.networked("decentralized", method="response")
+    return beam_trials.TASK.share_out(params, beam_network_examples.DATA.train, "train")
+
+
+@pytest.fixture(scope="session")
+def beam_expert():
+    return beam_network_examples.taught(beam_network_examples.networked(method="response"))
+
+
+@pytest.fixture(scope="session")
+def beam_student(beam_shares):
+    """Weights of a student that has been trained at the server."""
+    params = beam_network_examples.networked()
+    return beam_network_examples.learnt(params, beam_shares.server).weights

@@ -80,8 +80,9 @@ def run(  # noqa: PLR0913 - one argument per option
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Train on your own files: a DeepSense 6G scenario (beam-tracking), COST2100 or "
-            "MATLAB channels (csi-feedback). Look at the first with kdsweep data inspect.",
+            help="Train on your own files: a DeepSense 6G scenario (beam-tracking, lidar-beam), "
+            "COST2100 or MATLAB channels (csi-feedback). Look at the first with kdsweep data "
+            "inspect.",
         ),
     ] = None,
     home: Home = RUNS,

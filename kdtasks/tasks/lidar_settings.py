@@ -141,7 +141,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "windows": 3200,
         "fresh": True,
         "epochs": 24,
-        "batch_size": 128,
+        "batch_size": 64,
         "learning_rate": 4e-3,
         "teacher_epochs": 20,
         "teacher_batch": 64,

@@ -185,7 +185,7 @@ def test_metadata_that_weigh_nothing_are_not_there():
         ({"method": "datafree", "metadata_weight": 0.0}, "are all 0: nothing to train"),
         ({"method": "datafree", "generator_noise": 1}, "generator_noise=1 must be 0"),
         ({"method": "datafree", "generator_steps": 30}, "generator_steps=30: .* multiple of 20"),
-        ({"method": "prior", "windows": 100}, "windows=100 must be at least batch_size=128"),
+        ({"method": "prior", "windows": 50}, "windows=50 must be at least batch_size=64"),
         ({"selection": "synthetic"}, "selection='synthetic' needs made-up windows, .* vanilla"),
         ({"methd": "prior"}, "no parameter 'methd'; did you mean 'method'"),
         ({"teacher": "student"}, "teacher='student'"),

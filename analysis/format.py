@@ -122,6 +122,11 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
 
 
+def gap_unit(unit: str) -> str:
+    """Return the unit of a difference: two shares in percent are points apart, not percent."""
+    return "points" if unit == "%" else unit
+
+
 def duration(seconds: float | None) -> str:
     """Return a time such as ``1 h 05 min``, ``12 min 30 s`` or ``8.2 s``; ``–`` if unknown."""
     if seconds is None or math.isnan(seconds):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.errors import ResultsError
-from analysis.format import fixed, plural, quantity
+from analysis.format import fixed, gap_unit, plural, quantity
 from analysis.frames import SweepFrames
 from analysis.stats import Interval, Verdict, judge, mean_interval, paired_difference
 from analysis.tables import row_values
@@ -33,6 +33,10 @@ class Scale:
     def text(self, value: Interval) -> str:
         """Return a mean with interval and unit."""
         return quantity(value, self.unit)
+
+    def gap(self, value: Interval) -> str:
+        """Return a mean difference with interval and unit."""
+        return quantity(value, gap_unit(self.unit))
 
     def mean(self, values: Values) -> str:
         """Return the mean alone, in decibels without the unit, which the difference has."""
@@ -95,7 +99,7 @@ def gain(rows: tuple[Row, Row], values: tuple[Values, Values], scale: Scale) -> 
         return Gain(None, f"{names}: no common seeds")
     found = Interval(scale.sign * difference.mean, difference.half_width, difference.count)
     word = scale.more if found.mean > 0.0 else scale.less if found.mean < 0.0 else "no different"
-    size = scale.text(Interval(abs(found.mean), found.half_width, found.count))
+    size = scale.gap(Interval(abs(found.mean), found.half_width, found.count))
     seeds = plural(found.count, "paired seed")
     if found.half_width is not None and found.half_width >= abs(found.mean) > 0.0:
         seeds += ", interval includes 0"

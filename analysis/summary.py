@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import layout
-from analysis.format import fixed, plural, with_unit
+from analysis.format import fixed, gap_unit, plural, with_unit
 from analysis.format import interval as interval_text
 from analysis.frames import PARAM, SweepFrames
 from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric
@@ -107,7 +107,9 @@ def _references(frames: SweepFrames, best: Row) -> list[str]:
             gain = _gain(objective, ours.interval.mean - theirs.interval.mean)
             shown = with_unit(fixed(theirs.interval.mean), objective.unit)
             words = _compared(gain, objective)
-            subject = name if kind == "baseline" else "the teacher"
+            subject = name
+            if kind == "teacher":
+                subject = f"the {name.replace(', ', ' ', 1)}"
             found.append(f"On {ours.split} that is {words} {subject} ({shown}).")
     return found
 
@@ -183,9 +185,9 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
     if difference is None or difference.half_width is None:
         return f"{text}; that is one seed, without an interval."
     if abs(difference.mean) <= difference.half_width:
-        width = with_unit(f"± {fixed(difference.half_width)}", objective.unit)
+        width = with_unit(f"± {fixed(difference.half_width)}", gap_unit(objective.unit))
         return f"{text}, but the paired 95 % interval ({width}) includes 0: it may be chance."
-    width = with_unit(f"± {fixed(difference.half_width)}", objective.unit)
+    width = with_unit(f"± {fixed(difference.half_width)}", gap_unit(objective.unit))
     return f"{text} (paired 95 % interval {width})."
 
 
@@ -232,7 +234,9 @@ def _compared(gain: float, objective: Objective) -> str:
     amount = fixed(abs(gain))
     if float(amount.replace("\N{NARROW NO-BREAK SPACE}", "")) == 0.0:
         return "no different from"
-    return f"{with_unit(amount, objective.unit)} {'better' if gain > 0.0 else 'worse'} than"
+    return (
+        f"{with_unit(amount, gap_unit(objective.unit))} {'better' if gain > 0.0 else 'worse'} than"
+    )
 
 
 def _value(row: Row, objective: Objective) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from kdtasks.errors import ConfigError
 from kdtasks.registry import load_task
 from kdtasks.task import OwnData
-from search_spaces.study import Study, load_study
+from search_spaces.study import Study, load_study, parse_study
+from search_spaces.study_yaml import dump_yaml, load_yaml
 
 
 def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> Study:
@@ -36,7 +37,15 @@ def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> S
         f"parameters.{name}={json.dumps(value, ensure_ascii=False)}"
         for name, value in own.parameters.items()
     ]
-    return load_study(name_or_path, [*fixed, *settings])
+    return _without_idle(load_study(name_or_path, [*fixed, *settings]), own, path)
+
+
+def _without_idle(study: Study, own: OwnData, path: Path) -> Study:
+    """Return a study that does not speak of made data, whose sizes would stand in its report."""
+    source = f"{study.name} with --data {path}"
+    raw = load_yaml(study.text, source)
+    raw["parameters"] = {n: v for n, v in raw["parameters"].items() if n not in own.idle}
+    return parse_study(dump_yaml(raw), source)
 
 
 def _check_space(study: Study, own: OwnData, path: Path) -> None:

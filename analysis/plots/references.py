@@ -51,11 +51,15 @@ def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
     if kind == "baseline":
         return [str(row["key"] or row["name"]).removeprefix("baseline/") for row in records(rows)]
     columns = identifying(rows)
+    # its own name needs no word before it
     words = [
-        name.removeprefix(PARAM).removeprefix("teacher_").replace("_", " ") for name in columns
+        name.removeprefix(PARAM).removeprefix("teacher").replace("_", " ").strip()
+        for name in columns
     ]
     return [
-        ", ".join(["teacher", *(f"{w} {row[c]}" for w, c in zip(words, columns, strict=True))])
+        ", ".join(
+            ["teacher", *(f"{w} {row[c]}".strip() for w, c in zip(words, columns, strict=True))]
+        )
         for row in records(rows)
     ]
 

@@ -193,9 +193,11 @@ def _provenance(
             "windows": len(split["window"]),
         }
 
+    synthetic = table.sources[0].name == SYNTHETIC_TABLE
     return {
-        "source": f"DeepSense 6G layout, {', '.join(path.name for path in table.sources)}",
-        "synthetic": table.sources[0].name == SYNTHETIC_TABLE,
+        "source": f"DeepSense 6G layout, {', '.join(path.name for path in table.sources)}"
+        + (" (synthetic site: simulated, nothing measured)" if synthetic else ""),
+        "synthetic": synthetic,
         "layout": table.layout,
         "columns": dict(table.columns),
         "fingerprint": data.fingerprint,

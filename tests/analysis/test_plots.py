@@ -151,4 +151,6 @@ def test_teachers_are_told_apart_by_what_differs_not_by_the_students():
     assert names[0] == "teacher, compression 8, seed 0"
     assert len(set(names)) == 4
     assert labelled(table(runs[:1]), "teacher") == ["teacher"]
+    named = [{"param.teacher": name} for name in ("large", "small")]
+    assert labelled(table(named), "teacher") == ["teacher, large", "teacher, small"]
     assert labelled(table([]), "teacher") == []

@@ -170,6 +170,15 @@ def test_the_summary_compares_within_one_scenario():
     assert "than the teacher" in text
 
 
+def test_shares_in_percent_are_points_apart():
+    frames = make_frames()
+    goal, *others = frames.study.objectives
+    percent = replace(frames.study, objectives=(replace(goal, unit="%"), *others))
+    text = " ".join(summary(replace(frames, study=percent)))
+    assert re.search(r"points (better|worse) than", text)
+    assert not re.search(r"% (better|worse) than", text)
+
+
 def test_the_summary_misses_the_vanilla_student():
     frames = make_frames()
     kept = frames.trials[frames.trials["param.method"] != "vanilla"].reset_index(drop=True)

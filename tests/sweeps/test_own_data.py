@@ -28,6 +28,7 @@ def test_every_trial_reads_the_files_and_the_study_says_so_itself(tmp_path, name
     study = study_on(name, ["budget.trials=3", "parameters.train_passages=7"], folder)
     assert study.parameters["data_path"] == str(folder)
     assert study.budget.trials == 3
+    assert not study.parameters.keys() & {*OF_THE_STREET, "teacher_passages"}
     plan = check_study(study)
     for need in plan.needs:
         assert need.params["scenario"] == "deepsense"

@@ -41,7 +41,7 @@ def _judged(frames: SweepFrames, known: Mapping[str, Row], claim: Claim) -> Judg
     except ResultsError as error:
         return JudgedClaim(claim, Verdict.NOT_MEASURED, str(error))
     found = list(zip(rows, values, strict=True))
-    scale = scale_of(frames, claim.metric)
+    scale = scale_of(frames, claim)
     if claim.kind == "interior":
         return _interior(claim, found, scale)
     gains = [gain((a, b), (ours, theirs), scale) for (a, ours), (b, theirs) in pairwise(found)]
@@ -61,25 +61,24 @@ def _interior(claim: Claim, found: list[tuple[Row, Values]], scale: Scale) -> Ju
     return JudgedClaim(claim, verdict, "; ".join([text, *(one.text for one in gains)]))
 
 
-def scale_of(frames: SweepFrames, metric: str) -> Scale:
-    """Return how a metric is compared: larger is better only if an objective says so."""
-    objective = objective_of(frames, metric)
+def scale_of(frames: SweepFrames, claim: Claim) -> Scale:
+    """Return how a claim's metric is compared: less is better unless it or an objective says so."""
+    objective = objective_of(frames, claim.metric)
+    said = claim.direction or (objective.direction if objective else "minimize")
+    sign = -1.0 if said == "minimize" else 1.0
     if objective is not None:
-        return Scale(-1.0 if objective.direction == "minimize" else 1.0, objective.unit)
+        return Scale(sign, objective.unit)
     units = [
         column.unit
         for table in frames.study.report.tables
         for column in table.columns
-        if column.metric == metric and column.unit
+        if column.metric == claim.metric and column.unit
     ]
-    return Scale(-1.0, units[0] if units else "")
+    return Scale(sign, units[0] if units else "")
 
 
 def objective_of(frames: SweepFrames, metric: str) -> Objective | None:
-    """Return the objective that a metric belongs to, on whichever split it was measured.
-
-    A metric that belongs to none is taken as a cost: less is better.
-    """
+    """Return the objective that a metric belongs to, on whichever split it was measured."""
     bare = metric.removeprefix(TEST).removeprefix(VALIDATION)
     for objective in frames.study.objectives:
         if objective.metric.removeprefix(TEST).removeprefix(VALIDATION) == bare:

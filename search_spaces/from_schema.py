@@ -186,4 +186,4 @@ def _claim(door: ClaimDoor) -> Claim:
             f"{', '.join(kind for kind, _ in given) or 'none'}"
         )
     kind, rows = given[0]
-    return Claim(door.id, door.text, door.metric, kind, tuple(rows))
+    return Claim(door.id, door.text, door.metric, kind, tuple(rows), door.direction)

@@ -18,6 +18,8 @@ ClaimKind = Literal["order", "not_worse", "interior"]
 """``order``: each row strictly better than the next. ``not_worse``: the first row at least as
 good as the second. ``interior``: the best row is neither the first nor the last."""
 
+Direction = Literal["minimize", "maximize"]
+
 FEWEST_ROWS: Mapping[ClaimKind, int] = {"order": 2, "not_worse": 2, "interior": 3}
 
 
@@ -127,6 +129,7 @@ class Claim:
         id: Unique among the claims.
         text: The statement in words.
         metric: The metric it is about.
+        direction: Which way that is better; None for what an objective says of it, or else less.
         kind: How it is judged.
         rows: Row ids in the order of the statement.
     """
@@ -136,6 +139,7 @@ class Claim:
     metric: str
     kind: ClaimKind
     rows: tuple[str, ...]
+    direction: Direction | None = None
 
     def __post_init__(self) -> None:
         fewest = FEWEST_ROWS[self.kind]

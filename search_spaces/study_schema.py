@@ -214,6 +214,8 @@ class ClaimDoor(Door):
     id: Text
     text: Text
     metric: Text
+    direction: Literal["minimize", "maximize"] | None = None
+    """Which way the metric is better, where no objective says so; less, if left out."""
     order: list[Text] | None = None
     """Each row strictly better than the next."""
     not_worse: list[Text] | None = None

@@ -9,10 +9,14 @@ from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
 from kdtasks.registry import load_task
 from kdtasks.task import KDTask
+from search_spaces.report_spec import Claim
 from search_spaces.study import Study
 from sweeps.feasibility import check_feasible
 from sweeps.proposals import task_params
 from sweeps.resources import Need, find_needs, need_of
+
+OF_ENGINE = "trial_"
+"""What names of metrics begin with that the engine measures itself."""
 
 DRAWS = 64
 """Random configurations that are shown to the task before the first trial."""
@@ -128,9 +132,27 @@ def _check_report(study: Study, task: KDTask) -> None:
     ]
     asked += [(f"report.claims {claim.id}", claim.metric) for claim in study.report.claims]
     for field, metric in asked:
-        if not metric.startswith("trial_"):  # the engine's own
-            # what the task reports on the validation split is measured on the test split too
-            _check_known(study, task, field, metric.replace("test_", "val_", 1))
+        if not metric.startswith(OF_ENGINE):
+            _check_known(study, task, field, on_validation(metric))
+    for claim in study.report.claims:
+        if not claim.metric.startswith(OF_ENGINE):
+            _check_direction(study, task, claim)
+
+
+def on_validation(metric: str) -> str:
+    """Return the name of a metric on the validation split; it is measured on the test split too."""
+    return metric.replace("test_", "val_", 1)
+
+
+def _check_direction(study: Study, task: KDTask, claim: Claim) -> None:
+    metric = on_validation(claim.metric)
+    wanted = {objective.metric: objective.direction for objective in study.objectives}
+    said, real = claim.direction or wanted.get(metric, "minimize"), task.metrics[metric].direction
+    if said != real:
+        raise ConfigError(
+            f"study {study.name}: report.claims {claim.id}: direction is {said!r}, task "
+            f"{task.name} reports {claim.metric} as {real!r}: write direction: {real}"
+        )
 
 
 def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:

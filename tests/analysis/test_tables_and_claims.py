@@ -95,6 +95,16 @@ def test_verdicts_on_made_up_rows(kind, rows, expected):
     assert judged.detail
 
 
+def test_a_claim_may_say_which_way_its_metric_is_better():
+    rising = replace(claim("order", "poor", "good"), direction="maximize")
+    for one, expected in (
+        (rising, Verdict.HOLDS),
+        (claim("order", "poor", "good"), Verdict.DOES_NOT_HOLD),
+    ):
+        judged = judged_claims(sweep({"good": GOOD, "poor": POOR}, [one]))[0]
+        assert judged.verdict is expected, judged.detail
+
+
 def test_the_numbers_are_said_also_when_a_claim_fails():
     detail = verdict({"good": GOOD, "poor": POOR}, "order", "poor", "good").detail
     assert "3.00 ± 0.00\N{NO-BREAK SPACE}dB worse" in detail

@@ -126,6 +126,7 @@ REFUSED = [
     ("report.claims.0.order", None, "report.claims.0", "got none"),
     ("report.claims.1.not_worse", "[t16, a16, v16]", "report.claims.1.not_worse", "exactly 2"),
     ("report.claims.2.interior", "[t16, a16]", "report.claims.2.interior", "at least 3"),
+    ("report.claims.0.direction", "up", "report.claims.0.direction", "minimize"),
     ("report.claims.1.id", "order", "report.claims.1.id", "'order' is used twice"),
 ]
 

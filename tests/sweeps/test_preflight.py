@@ -38,6 +38,12 @@ CLAIM = {
 }
 
 
+WRONG_WAY = {
+    **CLAIM,
+    "claims": [{**CLAIM["claims"][0], "metric": "ue_flops", "direction": "maximize"}],
+}
+
+
 def test_a_sound_study_passes() -> None:
     plan = check_study(toy_study(report={"tables": [table("test_nmse_db")]}))
     assert isinstance(plan.task, ToyTask)
@@ -63,6 +69,7 @@ def test_a_sound_study_passes() -> None:
         ({"parameters": {"flaw": "odd"}}, "flaw must be one of"),
         ({"constraints": [{"metric": "ue_flop", "min": 1}]}, "no metric 'ue_flop'; there are"),
         ({"report": CLAIM}, "report.claims better: .*no metric 'val_nsme'"),
+        ({"report": WRONG_WAY}, "better: direction is 'maximize', .*write direction: minimize"),
         ({"space": {"wdith": {"type": "int", "low": 1, "high": 2}}}, "unknown parameter 'wdith'"),
     ],
 )

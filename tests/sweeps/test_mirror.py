@@ -248,10 +248,11 @@ def test_one_file_that_cannot_be_read_does_not_hold_up_the_ledger(mirror, folder
 def test_copying_goes_on_in_the_background(folder, storage, tmp_path, monkeypatch):
     monkeypatch.setattr(mirror_module, "PERIOD_S", 0.02)
     with kept(f"file://{tmp_path}/stored", folder, pytest.fail, Interrupts()):
-        for count in range(1, 4):
-            folder.journal.write_bytes(b"line\n" * count)
+        for _ in range(3):
+            with folder.journal.open("ab") as journal:  # never anything else, as the ledger does
+                journal.write(b"line\n")
             until = time.monotonic() + 20
-            while storage.read("journal.log") != b"line\n" * count:
+            while storage.read("journal.log") != folder.journal.read_bytes():
                 assert time.monotonic() < until
                 time.sleep(0.01)
     assert "kdsweep-mirror" not in {thread.name for thread in threading.enumerate()}

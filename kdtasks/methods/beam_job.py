@@ -68,6 +68,17 @@ class Plan:
     learning_rate: float
     weight_decay: float
 
+    @property
+    def schedule(self) -> Schedule:
+        """What the training loop takes of it."""
+        return Schedule(
+            epochs=self.epochs,
+            batch_size=self.batch_chunks,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            clip_norm=CLIP_NORM,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Streams:
@@ -201,13 +212,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         [network, *job.goal.modules],
         objective,
         num_samples=len(chunks),
-        schedule=Schedule(
-            epochs=plan.epochs,
-            batch_size=plan.batch_chunks,
-            learning_rate=plan.learning_rate,
-            weight_decay=plan.weight_decay,
-            clip_norm=CLIP_NORM,
-        ),
+        schedule=plan.schedule,
         generator=job.streams.order,
     ):
         spent = epoch.core_seconds

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from kdtasks.methods.beam_batches import Chunks, Passes, Windows
-from kdtasks.methods.beam_job import CLIP_NORM, DistilLoss, Plan, Streams, TaskLoss, Trained
+from kdtasks.methods.beam_job import DistilLoss, Plan, Streams, TaskLoss, Trained
 from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
 from kdtasks.seeding import drawing_from
 from kdtasks.task import Report
-from kdtasks.training import Schedule, Terms, fit
+from kdtasks.training import Terms, fit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,13 +90,7 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
         [course.network],
         objective,
         num_samples=len(chunks),
-        schedule=Schedule(
-            epochs=plan.epochs,
-            batch_size=plan.batch_chunks,
-            learning_rate=plan.learning_rate,
-            weight_decay=plan.weight_decay,
-            clip_norm=CLIP_NORM,
-        ),
+        schedule=plan.schedule,
         generator=course.streams.order,
     ):
         spent = epoch.core_seconds

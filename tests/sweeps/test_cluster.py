@@ -127,7 +127,7 @@ class Saboteur(SilentDisplay):
 def test_a_sweep_spreads_over_a_cluster_and_outlives_the_loss_of_a_node(
     home: Path, cluster: Cluster
 ) -> None:
-    saboteur = Saboteur(cluster)
+    saboteur, others = Saboteur(cluster), _workers()
     summary = run_study(
         far_study(),
         name="far",
@@ -147,10 +147,17 @@ def test_a_sweep_spreads_over_a_cluster_and_outlives_the_loss_of_a_node(
     assert len(list((summary.folder / "weights").glob("trial-*.safetensors"))) == 14
     assert verify_sweep(summary.folder) == []
     assert read_settings(summary.folder).seats.address == cluster.address
-    _assert_left_alone(cluster)
+    _assert_left_alone(cluster, others)
 
 
-def _assert_left_alone(cluster: Cluster) -> None:
+def _workers() -> set[psutil.Process]:
+    """Return the processes of sweeps on this machine, whoever runs them."""
+    found = psutil.process_iter(["cmdline"])
+    titles = {process: " ".join(process.info["cmdline"] or ()) for process in found}
+    return {process for process, t in titles.items() if "ray::Student" in t or "ray::NodeHost" in t}
+
+
+def _assert_left_alone(cluster: Cluster, others: set[psutil.Process]) -> None:
     """The cluster goes on, and nothing of the sweep does."""
     ray.init(address=cluster.address, log_to_driver=False)
     limit = time.monotonic() + 20.0
@@ -158,9 +165,7 @@ def _assert_left_alone(cluster: Cluster) -> None:
         time.sleep(0.2)
     assert ray.available_resources()["CPU"] == 2.0
     ray.shutdown()
-    found = psutil.process_iter(["cmdline"])
-    titles = [" ".join(process.info["cmdline"] or ()) for process in found]
-    assert not [title for title in titles if "ray::Student" in title or "ray::NodeHost" in title]
+    assert not _workers() - others
 
 
 def refused(capsys: pytest.CaptureFixture[str], home: Path, address: str) -> str:

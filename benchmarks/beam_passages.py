@@ -27,23 +27,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT))
-
-from kdtasks.beam_format import IGNORED  # noqa: E402 - found where the line above says
-from kdtasks.beam_metrics import best_beams  # noqa: E402
-from kdtasks.config import Value  # noqa: E402
-from kdtasks.methods import beam_job  # noqa: E402
-from kdtasks.methods.beam_batches import windows_of  # noqa: E402
-from kdtasks.task import Arrays  # noqa: E402
-from kdtasks.tasks.beam_settings import BeamSettings, resolve  # noqa: E402
-from kdtasks.tasks.beam_students import restored  # noqa: E402
-from kdtasks.tasks.beam_tracking import BeamTracking  # noqa: E402
-from sweeps.folder import SweepFolder  # noqa: E402
-from sweeps.ledger import Ledger  # noqa: E402
-from sweeps.records import TrialRecord, TrialState  # noqa: E402
-from sweeps.students import StudentStore  # noqa: E402
-from sweeps.teacher_store import TeacherStore  # noqa: E402
+from kdtasks.beam_format import IGNORED
+from kdtasks.beam_metrics import best_beams
+from kdtasks.config import Value
+from kdtasks.methods import beam_job
+from kdtasks.methods.beam_batches import windows_of
+from kdtasks.task import Arrays
+from kdtasks.tasks.beam_settings import BeamSettings, resolve
+from kdtasks.tasks.beam_students import restored
+from kdtasks.tasks.beam_tracking import BeamTracking
+from sweeps.folder import SweepFolder
+from sweeps.ledger import Ledger
+from sweeps.records import TrialRecord, TrialState
+from sweeps.students import StudentStore
+from sweeps.teacher_store import TeacherStore
 
 TASK = BeamTracking()
 TEACHER_SEEDS = ("seed", "teacher_seed")

@@ -4,7 +4,7 @@ Shape suffixes in this file: W = windows of a split, B = windows of a batch, T =
 C = beams, H = output features.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import torch
@@ -179,6 +179,30 @@ def blended(
     return Goal(terms=terms, modules=modules)
 
 
+class Runner:
+    """Runs a network on windows in training, and counts them.
+
+    Args:
+        network: The network.
+        dropout: Where its dropout is drawn from.
+
+    Attributes:
+        passes: What was run so far.
+    """
+
+    def __init__(self, network: BeamNetwork, dropout: torch.Generator) -> None:
+        self._network = network
+        self._dropout = dropout
+        self.passes = Passes()
+
+    def run(self, windows: Windows, chosen_B: Tensor) -> BeamOutputs:
+        """Return what the network says of the predicted slots of some windows."""
+        gathered = windows.gathered(chosen_B)
+        self.passes = self.passes + Passes.of(gathered)
+        with drawing_from(self._dropout):
+            return self._network.gathered(*gathered).predicted()
+
+
 def train(job: Job) -> Generator[Report, None, Trained]:
     """Train a network; yields a report after each epoch, with the scores it has by then.
 
@@ -196,15 +220,11 @@ def train(job: Job) -> Generator[Report, None, Trained]:
             f"{len(job.train)} training windows: take more passages"
         )
 
-    passes = Passes()
+    runner = Runner(network, job.streams.dropout)
 
     def objective(chunk_K: Tensor) -> Terms:
-        nonlocal passes
         chosen_B = chunks.windows(chunk_K)
-        gathered = job.train.gathered(chosen_B)
-        passes = passes + Passes.of(gathered)
-        with drawing_from(job.streams.dropout):
-            outputs = network.gathered(*gathered).predicted()
+        outputs = runner.run(job.train, chosen_B)
         return job.goal.terms(outputs, job.train.label_WT[chosen_B], chosen_B)
 
     best, spent = _Best(), 0.0
@@ -222,20 +242,19 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         metrics = {**losses, **prefixed("val", scores)}
         yield Report(epoch=epoch.number, epochs=plan.epochs, metrics=metrics)
     best.restore(network)
-    final = {} if job.val is None else score(network, job.val)
-    return Trained(network=network, scores=final, core_seconds=spent, passes=passes)
+    return Trained(network=network, scores=best.scores, core_seconds=spent, passes=runner.passes)
 
 
 class _Best:
-    """Keeps the weights of the best epoch; without scores every epoch is better than before."""
+    """Keeps the weights of the best epoch and its scores; without scores neither."""
 
     def __init__(self) -> None:
-        self._score = -1.0
+        self.scores: dict[str, float] = {}
         self._weights: dict[str, Tensor] = {}
 
-    def see(self, network: BeamNetwork, scores: Mapping[str, float]) -> None:
-        if scores and scores[SELECTED_BY] > self._score:
-            self._score = scores[SELECTED_BY]
+    def see(self, network: BeamNetwork, scores: dict[str, float]) -> None:
+        if scores and (not self.scores or scores[SELECTED_BY] > self.scores[SELECTED_BY]):
+            self.scores = scores
             self._weights = {name: part.clone() for name, part in network.state_dict().items()}
 
     def restore(self, network: BeamNetwork) -> None:

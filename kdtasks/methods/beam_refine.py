@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kdtasks.methods.beam_batches import Chunks, Passes, Windows
-from kdtasks.methods.beam_job import DistilLoss, Plan, Streams, TaskLoss, Trained
-from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
-from kdtasks.seeding import drawing_from
+from kdtasks.methods.beam_batches import Chunks, Windows
+from kdtasks.methods.beam_job import DistilLoss, Plan, Runner, Streams, TaskLoss, Trained
+from kdtasks.models.beam_network import BeamNetwork
 from kdtasks.task import Report
 from kdtasks.training import Terms, fit
 
@@ -69,7 +68,7 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
     """
     guide, plan = course.guide, course.plan
     weight = 0.0 if guide is None else guide.weight
-    runner = _Runner(course.network, course.streams.dropout)
+    runner = Runner(course.network, course.streams.dropout)
     chunks = Chunks(len(course.train), course.streams.cuts)
     guided = iter(()) if guide is None else _rounds(guide, plan.batch_chunks)
 
@@ -97,22 +96,6 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
         losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
         yield Report(epoch=epoch.number, epochs=plan.epochs, metrics=losses)
     return Trained(network=course.network, scores={}, core_seconds=spent, passes=runner.passes)
-
-
-class _Runner:
-    """Runs the student on windows in training, and counts them."""
-
-    def __init__(self, network: BeamNetwork, dropout: torch.Generator) -> None:
-        self._network = network
-        self._dropout = dropout
-        self.passes = Passes()
-
-    def run(self, windows: Windows, chosen_B: Tensor) -> BeamOutputs:
-        """Return what the student says of the predicted slots of some windows."""
-        gathered = windows.gathered(chosen_B)
-        self.passes = self.passes + Passes.of(gathered)
-        with drawing_from(self._dropout):
-            return self._network.gathered(*gathered).predicted()
 
 
 def _rounds(guide: Guide, batch_chunks: int) -> Iterator[Tensor]:

@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     """Give ``kdsweep`` these commands, in the order in which its help lists them."""
     app.command(epilog="Example: kdsweep status csi-feedback --watch")(status)
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
+    app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
     app.command(epilog="Example: kdsweep tables csi-tables")(tables)
     app.command(epilog="Example: kdsweep report csi-feedback")(report)
     app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
@@ -65,6 +66,41 @@ def front(
         line(json.dumps({**describe(frames), "front": front_rows(frames)}, indent=2))
         return
     show(front_table(frames))
+
+
+def best(  # noqa: PLR0913 - one parameter per option
+    name: Name,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="METRIC=N", help="At most this much; may be repeated."),
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=N", help="At least this much; may be repeated."),
+    ] = None,
+    topology: Annotated[str | None, typer.Option(help="Only trials of this topology.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Objective; default: the study's first.")
+    ] = None,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say which model to take within budgets, and what more of each budget would buy.
+
+    Chosen by what the search saw on validation; test results are shown beside it.
+    """
+    from sweeps.cli_best import show_best
+    from sweeps.cli_sweeps import database_uri, find_sweep
+
+    folder = find_sweep(home, name)
+    from analysis.best import find_best, parse_budget
+    from analysis.frames import read_sweep
+
+    budgets = [parse_budget(text, "max") for text in at_most or ()]
+    budgets += [parse_budget(text, "min") for text in at_least or ()]
+    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
 
 
 def tables(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:

@@ -111,8 +111,8 @@ def sweep_lines(home: Path) -> Iterator[SweepLine]:
 
 def _sweep_line(folder: Path) -> SweepLine:
     from search_spaces.errors import StudyError
-    from sweeps.books import counts
     from sweeps.ledger import Ledger
+    from sweeps.tally import counts
 
     try:
         ledger = Ledger.open(folder / layout.JOURNAL_FILE)

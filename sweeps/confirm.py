@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdtasks.config import Params, Value
 from kdtasks.task import Baseline, KDTask
 from search_spaces.study import Study
-from sweeps.books import Books
 from sweeps.display import Display
 from sweeps.events import Event, Training
 from sweeps.front import ranked, standings
@@ -23,6 +22,9 @@ from sweeps.worker import (
     confirm_by_training,
     confirm_by_weights,
 )
+
+if TYPE_CHECKING:
+    from sweeps.books import Books
 
 
 def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -90,7 +92,7 @@ class Confirmation:
     resources: Resources
     students: StudentStore
     pool: Pool
-    books: Books
+    books: "Books"
     display: Display
 
     def run(self) -> int:

@@ -14,7 +14,7 @@ from kdtasks.errors import UserError
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study
 from sweeps.ahead import Ahead
-from sweeps.books import Books, finished_in_order
+from sweeps.books import Books
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
 from sweeps.events import one_line
@@ -32,6 +32,7 @@ from sweeps.schedule import SessionScheduler
 from sweeps.search import NoProgress, SessionCallback, SessionSearcher, make_sampler
 from sweeps.session import SearchSession
 from sweeps.students import StudentStore
+from sweeps.tally import finished_in_order
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
 from sweeps.trial import Shared, StudentTrial

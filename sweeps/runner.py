@@ -1,38 +1,33 @@
 """Run a study from its file to its report, or go on with a sweep that was stopped."""
 
-import json
 import shutil
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
 from search_spaces.study import Study
 from sweeps.ahead import Ahead
-from sweeps.books import Books, counts
 from sweeps.clock import SystemClock
 from sweeps.display import Display
-from sweeps.environment import describe_environment
 from sweeps.event_log import EventLog, Outcome
 from sweeps.fan_out import FanOut
 from sweeps.fetching import check_unknown, fetch_missing, kept
-from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing, put_text
+from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts
-from sweeps.lease import Lease, driving
-from sweeps.ledger import Ledger
+from sweeps.lease import driving
 from sweeps.mirror import Mirror
 from sweeps.opening import Left, find_left, task_path, work_left
-from sweeps.phases import Sweep
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_cluster import NOWHERE, Site, find_site
-from sweeps.ray_pool import RayPool
 from sweeps.records import EarlierTrial
 from sweeps.resources import by_teacher, load_data
 from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, new_id, read_settings, settled_uri, write_settings
+from sweeps.start import Held, Start
 from sweeps.summary import SweepSummary
-from sweeps.tracking import Tracker
+from sweeps.tally import counts
 from sweeps.utilisation import Utilisation
 from sweeps.warm_start import find_earlier
 
@@ -160,25 +155,6 @@ def _stored(summary: SweepSummary, mirror: Mirror | None) -> SweepSummary:
     return summary if mirror is None else replace(summary, unstored=mirror.lacking)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """What a driver holds while it drives.
-
-    Attributes:
-        lease: The sweep's folder.
-        interrupts: The user's wish to stop.
-        mirror: The sweep's place in storage; None if it has none.
-    """
-
-    lease: Lease
-    interrupts: Interrupts
-    mirror: Mirror | None
-
-    def lost(self) -> bool:
-        """Return whether another driver has taken the sweep over: MLflow is left to that one."""
-        return self.mirror is not None and self.mirror.lost
-
-
 def _drive(
     folder: SweepFolder,
     left: Left,
@@ -200,124 +176,47 @@ def _drive(
             watching.front(order.rows, order.hypervolume)
         if site is None and work_left(left.study, plan, left.ledger):
             site = find_site(left.study, left.settings)
-        run = _open(folder, left, plan, watching, held, site)
+        start = _start(folder, left, plan, watching, held, site)
         try:
-            summary = _run(run)
+            # MLflow and Tune take seconds to import: Ray comes up meanwhile
+            from sweeps.driver import drive
+
+            summary = drive(start)
         finally:
-            run.ray.end()
+            start.ray.end()
         outcome: Outcome = "interrupted" if summary.interrupted else "finished"
-        log.closed(outcome, summary.ended, run.utilisation)
+        log.closed(outcome, summary.ended, start.utilisation)
     return summary
 
 
-def _open(
+def _start(
     folder: SweepFolder,
     left: Left,
     plan: Plan,
     display: Display,
     held: Held,
     site: Site | None,
-) -> Sweep:
-    """Load the data, then open the books: a sweep without its data leaves nothing behind."""
-    study, ledger = left.study, left.ledger
+) -> Start:
+    """Load the data, then ask Ray to start: a sweep without its data starts nothing."""
     earlier: tuple[EarlierTrial, ...] = ()
-    if ledger is None:
-        earlier = find_earlier(study, plan.task, folder.path.parent, display)
+    if left.ledger is None:
+        earlier = find_earlier(left.study, plan.task, folder.path.parent, display)
     else:
-        ledger.recover()
+        left.ledger.recover()
     display.phase("data")
     data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
     ray = Ahead((site or NOWHERE).ray(held.lease.starting))
     if site is not None:
-        ray.begin()  # it takes as long to come up as the books to be opened
-    try:
-        books = _open_books(folder, left, earlier, display, held)
-        put_text(folder.views, json.dumps(books.offer_views()))
-        if site is None:  # what ran the trials was described then
-            site = NOWHERE
-        else:
-            books.attach("environment.json", describe_environment(site.seats))
-        books.attach("provenance.json", {key: found.provenance for key, found in data.items()})
-        books.attach_file(folder.study)
-    except BaseException:
-        ray.end()
-        raise
-    return Sweep(
-        study=study,
-        plan=plan,
+        ray.begin()
+    return Start(
         folder=folder,
-        tracking_uri=left.settings.tracking_uri or folder.tracking_uri,
-        site=site,
-        data=data,
-        books=books,
+        left=left,
+        plan=plan,
         display=display,
-        interrupts=held.interrupts,
-        pool=RayPool(site.seats, held.interrupts.requested),
-        utilisation=Utilisation(site.seats.slots, books.clock),
+        held=held,
+        site=site,
+        earlier=earlier,
+        data=data,
         ray=ray,
-    )
-
-
-def _open_books(
-    folder: SweepFolder,
-    left: Left,
-    earlier: tuple[EarlierTrial, ...],
-    display: Display,
-    held: Held,
-) -> Books:
-    study, settings, ledger = left.study, left.settings, left.ledger
-    clock, tracker = SystemClock(), None
-    if ledger is None:
-        ledger = Ledger.create(folder.journal, study, earlier)
-    else:
-        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
-    if tracker is None:
-        begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
-        started_ms = min(begun, default=clock.epoch_ms())
-        tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
-    books = Books(study, ledger, tracker, clock, display)
-    books.lost = held.lost
-    books.catch_up()
-    return books
-
-
-def _run(run: Sweep) -> SweepSummary:
-    clock = run.books.clock
-    started_s = clock.elapsed_s()
-    ended, interrupted = run.searched(), False
-    try:
-        try:
-            if run.work_left():
-                with run.ray:
-                    resources = run.prepare()
-                    ended = run.search(resources)
-                    run.confirm(resources)
-        except KeyboardInterrupt:
-            interrupted, ended = True, "the user stopped the sweep"
-        if run.books.lost():
-            interrupted, ended = True, "another driver has taken the sweep over"
-        run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
-    except BaseException:
-        run.books.give_up()
-        raise
-    report = None if interrupted else run.report()
-    trials = run.books.ledger.trials()
-    order = standings(trials, run.study)
-    tally = counts(trials)
-    return SweepSummary(
-        name=run.folder.name,
-        folder=run.folder.path,
-        tracking_uri=run.tracking_uri,
-        complete=tally["trials_complete"],
-        pruned=tally["trials_pruned"],
-        epochs_saved=tally["epochs_saved"],
-        failed=tally["trials_failed"],
-        confirmations=run.books.confirmed(),
-        front=order.rows,
-        hypervolume=order.hypervolume,
-        report=report,
-        interrupted=interrupted,
-        ended=ended,
-        seconds=clock.elapsed_s() - started_s,
-        utilisation=run.utilisation.share(),
+        utilisation=Utilisation((site or NOWHERE).seats.slots, SystemClock()),
     )

@@ -1,14 +1,18 @@
 """Teachers of a sweep: found in the cache or trained in parallel, then shared with every trial."""
 
+from typing import TYPE_CHECKING
+
 from kdtasks.errors import UserError
 from kdtasks.task import TeacherArtifact
-from sweeps.books import Books
 from sweeps.display import Display
 from sweeps.pool import Job, Pool
 from sweeps.records import JobRecord
 from sweeps.resources import Need, Resources, by_teacher
 from sweeps.teacher_store import TeacherStore
 from sweeps.worker import train_teacher
+
+if TYPE_CHECKING:
+    from sweeps.books import Books
 
 
 def teacher_key(fingerprint: str) -> str:
@@ -22,7 +26,7 @@ def prepare_teachers(
     *,
     store: TeacherStore,
     pool: Pool,
-    books: Books,
+    books: "Books",
     display: Display,
 ) -> None:
     """Make every teacher that is needed available to workers, and note it in the books.

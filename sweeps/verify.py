@@ -10,12 +10,12 @@ from typing import Any
 from analysis import layout
 from kdtasks.errors import ConfigError
 from search_spaces.study import Study
-from sweeps.books import counts
 from sweeps.children import ChildRun, ended_children, standing_tags
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.ledger import Ledger
 from sweeps.records import TrialRecord, TrialState
+from sweeps.tally import counts
 from sweeps.tracking import RunFacts, read_runs
 
 TOLERANCE = 1e-12

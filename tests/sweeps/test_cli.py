@@ -28,6 +28,7 @@ COMMANDS = [
     "resume",
     "status",
     "front",
+    "best",
     "report",
     "tables",
     "verify",
@@ -97,6 +98,7 @@ def test_help_loads_nothing_slow():
         (["run"], "Missing argument 'STUDY'"),
         (["resume", "nothing"], "no sweep 'nothing'"),
         (["front", "nothing"], "no sweep 'nothing'"),
+        (["best", "nothing"], "no sweep 'nothing'"),
         (["report", "nothing"], "no sweep 'nothing'"),
         (["verify", "nothing"], "no sweep 'nothing'"),
         (["ui", "nothing"], "no sweep 'nothing'"),
@@ -181,7 +183,7 @@ def test_a_damaged_sweep_hides_no_other(tmp_path, capsys):
 
 def test_without_its_own_database_a_sweep_asks_for_the_server(tmp_path, capsys):
     make_sweep(tmp_path, "remote")
-    for command in ("front", "report", "ui"):
+    for command in ("front", "best", "report", "ui"):
         code, _, err = kdsweep(capsys, command, "remote", "--home", str(tmp_path))
         assert code == 2
         assert "--tracking-uri" in err

@@ -68,6 +68,17 @@ def test_front_is_the_one_of_the_report(folder):
     assert all(f" {row['trial']} " in table for row in filed["front"])
 
 
+def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
+    rows = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())["front"]
+    found = json.loads(call(folder, "best", "toy", "--json").stdout)
+    assert found["chosen"]["trial"] == rows[0]["trial"]
+    assert f"take trial {rows[0]['trial']}" in call(folder, "best", "toy").stdout
+    refused = call(folder, "best", "toy", "--max", "ue_flops=0")
+    assert refused.returncode == 2
+    least = min(row["ue_flops"] for row in rows)
+    assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
+
+
 def test_report_is_written_anew(folder):
     page = folder / "runs" / "toy" / "report" / "report.html"
     page.unlink()
@@ -88,7 +99,7 @@ def test_verify_lists_every_difference(folder):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["status", "front", "report", "verify"])
+@pytest.mark.parametrize("command", ["status", "front", "best", "report", "verify"])
 def test_reading_loads_neither_torch_nor_ray(command, folder):
     done = call(folder, command, "toy", code=LOADED + CALL)
     assert done.returncode == 0

@@ -12,11 +12,11 @@ from toy_task import ToyTask
 from analysis import layout
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
-from sweeps.books import counts, failed, paid
 from sweeps.children import child_of_trial
 from sweeps.events import WorkFailedError, events
 from sweeps.ledger import Ledger
 from sweeps.records import FailureKind, TrialRecord, TrialState
+from sweeps.tally import counts, failed, paid
 from sweeps.utilisation import Utilisation
 
 KINDS = {

@@ -18,11 +18,11 @@ from toy_study import ManualClock, toy_study
 from kdtasks.errors import ConfigError
 from sweeps import mirror as mirror_module
 from sweeps.clock import SystemClock
+from sweeps.driver import _run
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.mirror import PATIENCE_S
 from sweeps.phases import Sweep
-from sweeps.runner import _run
 from sweeps.storage import Storage, open_storage
 from sweeps.storage_lease import DRIVER_FILE, PERIOD_S, StorageLease
 from sweeps.utilisation import Utilisation

@@ -1,0 +1,333 @@
+"""One model out of a sweep: the best that budgets allow, and what a larger budget would buy."""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.errors import ResultsError
+from analysis.frames import FACTS, PARAM, SweepFrames
+from analysis.fronts import (
+    confirmed,
+    feasible_trials,
+    kind_of,
+    searched_params,
+    test_metric,
+    topology_of,
+)
+from analysis.ranking import column, records, where
+from analysis.stats import Interval
+from search_spaces.objectives import Objective
+
+Side = Literal["max", "min"]
+
+RUNNERS_UP = 3
+"""How many other trials within the budgets are named."""
+
+NAMED = 6
+"""How many metrics a message names that were misspelt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """A limit on one metric.
+
+    Attributes:
+        metric: Its name, as the tables of the sweep have it.
+        limit: The most or least that is allowed, in the metric's unit.
+        side: Which of the two.
+    """
+
+    metric: str
+    limit: float
+    side: Side
+
+    def allows(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which values are within the limit; what was not measured is not, shape [n]."""
+        within = values <= self.limit if self.side == "max" else values >= self.limit
+        return np.asarray(within, dtype=np.bool_)
+
+    def beyond(self, value: float) -> float:
+        """Return by how much a value breaks the limit, relative to it; 0 within it, inf if NaN."""
+        if math.isnan(value):
+            return math.inf
+        excess = value - self.limit if self.side == "max" else self.limit - value
+        return max(0.0, excess) / (abs(self.limit) or 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A trial that may be taken.
+
+    Attributes:
+        trial: Its number.
+        kind: Topology and method.
+        searched: Parameters that the study varied.
+        values: Objectives and budgeted metrics, by name.
+        test: For every validation objective its mean on the test split, by the test metric.
+    """
+
+    trial: int
+    kind: str
+    searched: Mapping[str, Any]
+    values: Mapping[str, float]
+    test: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """The smallest change of one budget that allows a better trial.
+
+    Attributes:
+        budget: The changed budget; its limit is what the better trial needs.
+        candidate: That trial.
+        extra: By how much the limit moves, in its unit, at least 0.
+        gain: By how much the objective gets better, in its unit, above 0.
+    """
+
+    budget: Budget
+    candidate: Candidate
+    extra: float
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Best:
+    """What to take.
+
+    Attributes:
+        objective: What was chosen by.
+        budgets: What was asked for.
+        chosen: The best trial within all budgets.
+        runners_up: The next ones.
+        offers: For every budget what more of it alone would buy; None where it would buy nothing.
+        allowed: How many trials are within all budgets.
+        considered: Out of how many.
+    """
+
+    objective: Objective
+    budgets: tuple[Budget, ...]
+    chosen: Candidate
+    runners_up: tuple[Candidate, ...]
+    offers: tuple[Offer | None, ...]
+    allowed: int
+    considered: int
+
+
+def parse_budget(text: str, side: Side) -> Budget:
+    """Return the budget that ``metric=number`` says.
+
+    Raises:
+        ResultsError: If it says something else.
+    """
+    name, sign, number = text.partition("=")
+    try:
+        limit = float(number)
+    except ValueError:
+        limit = math.nan
+    if not sign or not name.strip() or math.isnan(limit):
+        raise ResultsError(f"--{side} {text}: give metric=number, such as --{side} params=1e5")
+    return Budget(metric=name.strip(), limit=limit, side=side)
+
+
+def find_best(
+    frames: SweepFrames,
+    budgets: Sequence[Budget] = (),
+    *,
+    topology: str | None = None,
+    by: str | None = None,
+) -> Best:
+    """Return the trial that is best in one objective within all budgets.
+
+    It is chosen by the value that the search saw, never by the test split. Among equals the better
+    rank wins, then the smaller number.
+
+    Args:
+        frames: The sweep.
+        budgets: Limits; one metric may have several.
+        topology: Only trials of this one; None for all.
+        by: Metric of the objective; None for the study's first.
+
+    Raises:
+        ResultsError: If a name is unknown or nothing fits; that message tells which budget must
+            give way by how much.
+    """
+    objective = _objective(frames, by)
+    trials = _of_topology(frames, feasible_trials(frames), topology)
+    for budget in budgets:
+        _check_metric(trials, budget)
+    if not len(trials):
+        raise ResultsError(f"sweep {frames.name} has no finished trial that its study allows")
+    pool = _Pool(frames, trials, objective, tuple(budgets))
+    if not pool.within().any():
+        raise _nothing_fits(pool)
+    return pool.best()
+
+
+def _objective(frames: SweepFrames, by: str | None) -> Objective:
+    known = {objective.metric: objective for objective in frames.study.objectives}
+    if by is None:
+        return frames.study.objectives[0]
+    if by not in known:
+        raise ResultsError(f"--by {by}: objectives of {frames.name} are {', '.join(known)}")
+    return known[by]
+
+
+def _of_topology(frames: SweepFrames, trials: pd.DataFrame, wanted: str | None) -> pd.DataFrame:
+    if wanted is None:
+        return trials
+    found = [topology_of(row) for row in records(trials)]
+    if wanted not in found:
+        there = ", ".join(sorted(set(found))) or "none"
+        raise ResultsError(f"--topology {wanted}: trials of {frames.name} have {there}")
+    return where(trials, (name == wanted for name in found))
+
+
+def _check_metric(trials: pd.DataFrame, budget: Budget) -> None:
+    names = [str(name) for name in trials.columns]
+    known = [name for name in names if name not in FACTS and not name.startswith(PARAM)]
+    if budget.metric in known:
+        return
+    near = difflib.get_close_matches(budget.metric, known, n=NAMED, cutoff=0.4)
+    hint = f"; near it: {', '.join(near)}" if near else f"; there are {', '.join(known[:NAMED])}"
+    raise ResultsError(f"--{budget.side} {budget.metric}: no trial has such a metric{hint}")
+
+
+class _Pool:
+    """The trials of a sweep that could be taken, with their budgets as arrays."""
+
+    def __init__(
+        self,
+        frames: SweepFrames,
+        trials: pd.DataFrame,
+        objective: Objective,
+        budgets: tuple[Budget, ...],
+    ) -> None:
+        self.frames = frames
+        self.budgets = budgets
+        self.objective = objective
+        self.rows = records(trials)
+        self.values = [column(trials, budget.metric) for budget in budgets]
+        score = column(trials, objective.metric)
+        self.score = score if objective.direction == "minimize" else -score
+        last = len(self.rows)
+        rank = np.array([last if row["rank"] is None else row["rank"] for row in self.rows])
+        number = np.array([row["number"] for row in self.rows])
+        self.order = np.lexsort((number, rank, self.score))
+
+    def within(self, but: int | None = None) -> NDArray[np.bool_]:
+        """Return which trials keep all budgets, or all but one, shape [n]."""
+        mask = np.ones(len(self.rows), dtype=np.bool_)
+        for index, (budget, values) in enumerate(zip(self.budgets, self.values, strict=True)):
+            if index != but:
+                mask &= budget.allows(values)
+        return mask
+
+    def best(self) -> Best:
+        """Return what to take; something must be within all budgets."""
+        mask = self.within()
+        fitting = [int(index) for index in self.order if mask[index]]
+        first, others = fitting[0], fitting[1 : 1 + RUNNERS_UP]
+        return Best(
+            objective=self.objective,
+            budgets=self.budgets,
+            chosen=self.candidate(first),
+            runners_up=tuple(self.candidate(index) for index in others),
+            offers=tuple(self._offer(index, first) for index in range(len(self.budgets))),
+            allowed=len(fitting),
+            considered=len(self.rows),
+        )
+
+    def candidate(self, index: int) -> Candidate:
+        """Return a trial with what a reader wants to know of it."""
+        row, study = self.rows[index], self.frames.study
+        number = int(row["number"])
+        names = [objective.metric for objective in study.objectives]
+        names += [budget.metric for budget in self.budgets]
+        tests = (test_metric(objective) for objective in study.objectives)
+        found = {name: confirmed(self.frames, number, name) for name in tests if name is not None}
+        return Candidate(
+            trial=number,
+            kind=kind_of(row),
+            searched=searched_params(row, study),
+            values={name: float(row[name]) for name in dict.fromkeys(names)},
+            test={name: interval for name, interval in found.items() if interval is not None},
+        )
+
+    def _offer(self, index: int, chosen: int) -> Offer | None:
+        """Return the least of one budget that allows a better trial, all others as they are."""
+        budget, better = self.budgets[index], self.within(but=index)
+        better &= self.score < self.score[chosen]
+        found = self.nearest(index, better)
+        if found is None:
+            return None
+        needed = float(self.values[index][found])
+        return Offer(
+            budget=replace(budget, limit=needed),
+            candidate=self.candidate(found),
+            extra=abs(needed - budget.limit),
+            gain=float(self.score[chosen] - self.score[found]),
+        )
+
+    def nearest(self, index: int, among: NDArray[np.bool_]) -> int | None:
+        """Return the trial that needs the least of one budget, the best of equals; None if none."""
+        beyond = [self.budgets[index].beyond(float(value)) for value in self.values[index]]
+        able = (int(i) for i in self.order if among[i] and math.isfinite(beyond[i]))
+        return min(able, key=lambda i: beyond[i], default=None)
+
+
+def limit_text(budget: Budget) -> str:
+    """Return a budget as an option, rounded to six digits away from what it must allow."""
+    text = f"{budget.limit:.6g}"
+    if float(text) != budget.limit and math.isfinite(budget.limit):
+        step = 10.0 ** (math.floor(math.log10(abs(budget.limit))) - 5)
+        away = math.ceil if budget.side == "max" else math.floor
+        text = f"{away(budget.limit / step) * step:.6g}"
+        # six digits are too few where a step more would leave the range of numbers
+        if not replace(budget, limit=float(text)).allows(np.array([budget.limit]))[0]:
+            text = repr(budget.limit)
+    return f"--{budget.side} {budget.metric}={text}"
+
+
+def _nothing_fits(pool: _Pool) -> ResultsError:
+    """Return what to tell: each budget that alone could give way, else all that must."""
+    ways = list(_single_ways(pool)) or [_joint_way(pool)]
+    asked = " ".join(f"--{b.side} {b.metric}={b.limit:g}" for b in pool.budgets)
+    return ResultsError(
+        f"none of {len(pool.rows)} trials of {pool.frames.name} fits {asked}; {'; '.join(ways)}"
+    )
+
+
+def _single_ways(pool: _Pool) -> Iterator[str]:
+    for index in range(len(pool.budgets)):
+        found = pool.nearest(index, pool.within(but=index))
+        if found is not None:
+            yield _way(pool, found, [index])
+
+
+def _joint_way(pool: _Pool) -> str:
+    """Return the way to the trial whose worst excess over a budget is the smallest."""
+    beyond = np.array(
+        [
+            [budget.beyond(float(value)) for value in values]
+            for budget, values in zip(pool.budgets, pool.values, strict=True)
+        ]
+    )
+    worst = beyond.max(axis=0)
+    found = min((int(index) for index in pool.order), key=lambda index: worst[index])
+    if math.isinf(worst[found]):
+        return "no trial has all of these metrics"
+    return _way(pool, found, np.flatnonzero(beyond[:, found]).tolist())
+
+
+def _way(pool: _Pool, found: int, changed: Sequence[int]) -> str:
+    steps = [
+        limit_text(replace(pool.budgets[index], limit=float(pool.values[index][found])))
+        for index in changed
+    ]
+    return f"{' and '.join(steps)} would allow trial {pool.rows[found]['number']}"

@@ -1,0 +1,75 @@
+"""`kdsweep best`: the chosen model, its runners-up, and what larger budgets would buy."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from analysis import format as text
+from analysis.best import Best, Candidate, Offer, limit_text
+from analysis.fronts import split_label, test_metric
+from search_spaces.objectives import Objective
+from search_spaces.study import Study
+from sweeps.cli_output import line, plain_table, show
+
+
+def show_best(best: Best, study: Study, *, as_json: bool) -> None:
+    """Print what was found, as text or as JSON."""
+    if as_json:
+        line(json.dumps(_described(best), indent=2))
+        return
+    goal = best.objective
+    limits = " ".join(limit_text(budget) for budget in best.budgets)
+    share = f"{best.allowed} of {text.plural(best.considered, 'trial')} within {limits}"
+    line(share if limits else text.plural(best.considered, "trial"))
+    line(f"take trial {best.chosen.trial}, the best in {goal.label} {split_label(goal)}".rstrip())
+    line()
+    show(_table(best, study))
+    for offer in best.offers:
+        if offer is not None:
+            line()
+            line(_offer_line(offer, goal))
+    if not best.chosen.test and split_label(goal):
+        line()
+        line("it was not judged on the test split: studies judge what confirm.select says")
+
+
+def _described(best: Best) -> dict[str, Any]:
+    described = asdict(best)
+    described["objective"] = best.objective.metric
+    return described
+
+
+def _table(best: Best, study: Study) -> Any:
+    metrics = {goal.metric: goal for goal in study.objectives}
+    others = [b.metric for b in best.budgets if b.metric not in metrics]
+    columns = ["trial", "kind"]
+    for goal in metrics.values():
+        label = " ".join(part for part in (goal.label, split_label(goal)) if part)
+        columns.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
+        if test_metric(goal):
+            columns.append(f"{goal.label} test, mean ± 95 % [{goal.unit}]")
+    columns += [*dict.fromkeys(others), "parameters"]
+    rows = [_row(one, metrics, others) for one in (best.chosen, *best.runners_up)]
+    return plain_table(columns, rows)
+
+
+def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list[str]:
+    cells = [str(one.trial), one.kind]
+    for goal in goals.values():
+        cells.append(text.number(one.values[goal.metric]))
+        if metric := test_metric(goal):
+            cells.append(text.interval(one.test.get(metric)))
+    cells += [text.number(one.values[name]) for name in dict.fromkeys(others)]
+    return [*cells, text.params(one.searched, " ")]
+
+
+def _offer_line(offer: Offer, goal: Objective) -> str:
+    """Return what more of one budget would buy; validation is one seed, and says so."""
+    unit = text.gap_unit(goal.unit)
+    gain = text.with_unit(text.number(offer.gain), unit)
+    each = text.with_unit(text.number(offer.gain / offer.extra), unit)
+    where = f" on {split_label(goal)}, one seed" if split_label(goal) else ""
+    return (
+        f"{limit_text(offer.budget)} would buy {gain} (trial {offer.candidate.trial}{where}), "
+        f"{each} for each unit of {offer.budget.metric}"
+    )

@@ -1,0 +1,64 @@
+"""What the driver of a sweep has in hand when Ray has been asked to start."""
+
+from dataclasses import dataclass
+
+from kdtasks.task import ScenarioData
+from sweeps.ahead import Ahead
+from sweeps.display import Display
+from sweeps.folder import SweepFolder
+from sweeps.interrupts import Interrupts
+from sweeps.lease import Lease
+from sweeps.mirror import Mirror
+from sweeps.opening import Left
+from sweeps.preflight import Plan
+from sweeps.ray_cluster import Site
+from sweeps.records import EarlierTrial
+from sweeps.utilisation import Utilisation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a driver holds while it drives.
+
+    Attributes:
+        lease: The sweep's folder.
+        interrupts: The user's wish to stop.
+        mirror: The sweep's place in storage; None if it has none.
+    """
+
+    lease: Lease
+    interrupts: Interrupts
+    mirror: Mirror | None
+
+    def lost(self) -> bool:
+        """Return whether another driver has taken the sweep over: MLflow is left to that one."""
+        return self.mirror is not None and self.mirror.lost
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A sweep whose data is loaded, before its books are opened.
+
+    Attributes:
+        folder: Where it is kept.
+        left: What is to be done.
+        plan: What that needs.
+        display: Watches.
+        held: What the driver holds.
+        site: Where trials run; None if nothing is left to run.
+        earlier: Trials of other sweeps to learn from.
+        data: Scenarios by fingerprint.
+        ray: Comes up, if there is a site; whoever has this ends it.
+        utilisation: How busy the slots are.
+    """
+
+    folder: SweepFolder
+    left: Left
+    plan: Plan
+    display: Display
+    held: Held
+    site: Site | None
+    earlier: tuple[EarlierTrial, ...]
+    data: dict[str, ScenarioData]
+    ray: Ahead
+    utilisation: Utilisation

@@ -2,10 +2,11 @@
 
 Windows of a passage are much alike, so intervals over windows would be far too narrow, and those
 over a few training seeds alone say nothing about other traffic. Here the students that a sweep has
-kept are run once more on its test split. Trials that differ in nothing but their seed are one arm.
-An arm and the arm without distillation (same network, width and sensors) are compared on the same
-passages: each resample draws passages with replacement, and seeds of either arm likewise, and
-takes the difference of their mean top-2 accuracies. Teachers are compared in the same way.
+kept are run once more on its test split. Trials that differ in nothing but their seeds are one
+arm; so are teachers, and those that have seen more or learnt otherwise are others. An arm and the
+arm without distillation (same network, width and sensors; of several the best on validation) are
+compared on the same passages: each resample draws passages with replacement, and seeds of either
+arm likewise, and takes the difference of their mean top-2 accuracies.
 
 The test split decides nothing here: what stands in the arms was chosen before, on validation.
 
@@ -21,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ from kdtasks.beam_metrics import best_beams
 from kdtasks.config import Value
 from kdtasks.methods import beam_job
 from kdtasks.methods.beam_batches import windows_of
-from kdtasks.task import Arrays
+from kdtasks.task import Arrays, TeacherArtifact
 from kdtasks.tasks.beam_settings import BeamSettings, resolve
 from kdtasks.tasks.beam_students import restored
 from kdtasks.tasks.beam_tracking import BeamTracking
@@ -71,12 +73,14 @@ class Arm:
         name: For the table.
         network: What the arm without distillation has in common with it.
         distils: Whether it is compared with that one.
+        validation: Mean top-2 accuracy over its seeds on the validation split [%].
         tallies: One per seed.
     """
 
     name: str
     network: tuple[Value | None, ...]
     distils: bool
+    validation: float
     tallies: tuple[Tally, ...]
 
 
@@ -124,18 +128,20 @@ def arms_of(folder: SweepFolder, cache: Path | None) -> Iterator[Arm]:
         data = TASK.load_scenario(
             trials[0].config, cache_dir=cache or folder.scenarios, progress=lambda *_: None
         )
-        yield from _students(trials, folder, data.test)
-        yield from _teachers(trials, folder, data.test)
+        yield from student_arms(trials, StudentStore(folder.weights), data.test)
+        yield from teacher_arms(trials, TeacherStore(folder.teachers), data.test)
 
 
-def _students(trials: list[TrialRecord], folder: SweepFolder, split: Arrays) -> Iterator[Arm]:
-    store, groups = StudentStore(folder.weights), _grouped(trials)
+def student_arms(trials: list[TrialRecord], store: StudentStore, split: Arrays) -> Iterator[Arm]:
+    """Yield the students of finished trials, those that differ in their seeds alone together."""
+    groups = _grouped(trials)
     for members in groups.values():
         config = members[0].config
         yield Arm(
             name=_name(config),
             network=tuple(config.get(name) for name in NETWORK),
             distils=config["method"] != "vanilla",
+            validation=fmean(t.metrics["val_top2"] for t in members),
             tallies=tuple(
                 tally(resolve(t.config), store.get(t.number), split, teacher=False) for t in members
             ),
@@ -150,19 +156,29 @@ def _grouped(trials: list[TrialRecord]) -> dict[str, list[TrialRecord]]:
     return groups
 
 
-def _teachers(trials: list[TrialRecord], folder: SweepFolder, split: Arrays) -> Iterator[Arm]:
-    store = TeacherStore(folder.teachers)
-    teachers = {TASK.teacher_fingerprint(trial.config): trial.config for trial in trials}
-    found: dict[str, list[Tally]] = defaultdict(list)
-    for key, config in teachers.items():
-        artifact = None if key is None or config["method"] == "self" else store.get(key)
+def teacher_arms(trials: list[TrialRecord], store: TeacherStore, split: Arrays) -> Iterator[Arm]:
+    """Yield the teachers of trials, those that differ in their seed alone together.
+
+    Of self-distillation they are the generations before the students.
+    """
+    configs = {TASK.teacher_fingerprint(trial.config): trial.config for trial in trials}
+    groups: dict[str | None, list[tuple[BeamSettings, TeacherArtifact]]] = defaultdict(list)
+    for key, config in configs.items():
+        artifact = None if key is None else store.get(key)
         if artifact is not None:
-            settings = resolve(config)
-            seen = settings.teacher_passages or settings.train_passages
-            name = f"teacher {settings.teacher}, {seen} passages"
-            found[name].append(tally(settings, artifact.weights, split, teacher=True))
-    for name, tallies in found.items():
-        yield Arm(name=name, network=(), distils=False, tallies=tuple(tallies))
+            alike = TASK.teacher_fingerprint({**config, "teacher_seed": 0})
+            groups[alike].append((resolve(config), artifact))
+    for members in groups.values():
+        yield Arm(
+            name=f"teacher {_teacher(members[0][0])}",
+            network=(),
+            distils=False,
+            validation=fmean(artifact.metrics["val_top2"] for _, artifact in members),
+            tallies=tuple(
+                tally(settings, artifact.weights, split, teacher=True)
+                for settings, artifact in members
+            ),
+        )
 
 
 SHOWN = (
@@ -173,18 +189,28 @@ SHOWN = (
     "relation_angle",
     "learning_rate",
     "task_loss",
-    "teacher",
-    "teacher_passages",
 )
 
 
 def _name(config: Mapping[str, Value]) -> str:
+    """Return what an arm is called: its student, its method, who taught it, and its numbers."""
+    settings = resolve(config)
+    taught = f" from {_teacher(settings)}" if settings.has_teacher else ""
+    student = f"{settings.model} x{settings.width:g} {settings.method}{taught};"
     said = [
         f"{name}={config[name]:.3g}" if isinstance(config[name], float) else str(config[name])
         for name in SHOWN
-        if name in config and config["method"] != "vanilla"
+        if name in config
     ]
-    return " ".join([f"{config['model']} x{config.get('width', 1)} {config['method']}", *said])
+    return " ".join([student, *said])
+
+
+def _teacher(settings: BeamSettings) -> str:
+    """Return what a teacher is called: its network, and what it has learnt from for how long."""
+    width = "" if settings.teacher_width == 1.0 else f" x{settings.teacher_width:g}"
+    seen = f", {settings.teacher_sees} passages" if settings.scenario == "street" else ""
+    after = f", after {settings.generations - 1} others" if settings.generations > 1 else ""
+    return f"{settings.teacher_model.name}{width}{seen}, {settings.teacher_epochs} epochs{after}"
 
 
 def main() -> int:
@@ -211,15 +237,16 @@ def main() -> int:
 def table(arms: list[Arm], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return one row per arm: accuracy and gain [%], each with its 95 % interval."""
     rng = np.random.default_rng(0)
-    passages = {len(one.hits_PT) for arm in arms for one in arm.tallies}
-    if len(passages) != 1:
-        raise SystemExit(f"{options.sweep}: trials are judged on different test splits")
-    number = passages.pop()
+    counts = [one.count_PT for arm in arms for one in arm.tallies]
+    if not counts or any(not np.array_equal(count, counts[0]) for count in counts):
+        raise SystemExit(f"{options.sweep}: trials are judged on different test splits, or none")
+    number = len(counts[0])
     weight_RP = rng.multinomial(number, np.full(number, 1 / number), options.resamples).astype(
         float
     )
     whole_1P = np.ones((1, number))
-    plain = {arm.network: arm for arm in arms if arm.network and not arm.distils}
+    without = [arm for arm in arms if arm.network and not arm.distils]
+    plain = {arm.network: arm for arm in sorted(without, key=lambda arm: arm.validation)}
     rows = []
     for arm in arms:
         mean, spread_R = accuracies(arm, whole_1P).mean(), drawn(accuracies(arm, weight_RP), rng)

@@ -138,6 +138,12 @@ class BeamSettings(NetworkSettings):
         return self.width if self.method == "self" else 1.0
 
     @property
+    def teacher_sees(self) -> int:
+        """Passages that a teacher is trained on: of self-distillation the student's."""
+        own = self.method == "self" or not self.teacher_passages
+        return self.train_passages if own else self.teacher_passages
+
+    @property
     def has_teacher(self) -> bool:
         """Whether the method distils."""
         return self.method != "vanilla"

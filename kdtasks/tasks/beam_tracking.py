@@ -124,9 +124,6 @@ class BeamTracking(BeamCollaboration):
         settings = resolve(params)
         if not settings.has_teacher:
             return None
-        # The first generation of self-distillation is what other students have as their teacher.
-        generations = settings.method == "self"
-        seen = settings.train_passages if generations else settings.teacher_passages
         network: dict[str, Any] = {}
         if settings.networked:
             network = {"server": settings.server_share, "teachers": settings.num_teachers}
@@ -134,10 +131,11 @@ class BeamTracking(BeamCollaboration):
             {
                 "recipe": TEACHER_RECIPE,
                 "scenario": self.scenario_fingerprint(params),
+                # The first generation of self-distillation is what others have as their teacher.
                 "model": settings.teacher_model.name,
                 "width": settings.teacher_width,
                 "generations": settings.generations,
-                "passages": seen or settings.train_passages,
+                "passages": settings.teacher_sees,
                 "loss": settings.teacher_loss,
                 "epochs": settings.teacher_epochs,
                 "rate": settings.teacher_rate,

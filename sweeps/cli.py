@@ -25,6 +25,9 @@ from sweeps.secrets import redacted
 USER_ERROR = 2
 """Exit code when something is the user's to mend."""
 
+UNFIT = 1
+"""Exit code of ``doctor`` when sweeps cannot run here."""
+
 GONE = (errno.EPIPE, errno.EIO)
 """Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
 
@@ -192,6 +195,18 @@ def models(
         line(json.dumps(rows, indent=2))
         return
     show(dict_table(rows))
+
+
+@app.command(epilog="Example: kdsweep doctor --home runs")
+def doctor(home: Home = RUNS, as_json: Json = False) -> None:
+    """Check whether sweeps can run here: packages, cores, memory, GPU, disk, MLflow, Ray.
+
+    Takes some 15 seconds. What is wrong is told with its fix; the exit code is 1 then.
+    """
+    from sweeps.cli_doctor import show_doctor
+
+    if not show_doctor(home, as_json=as_json):
+        raise typer.Exit(UNFIT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

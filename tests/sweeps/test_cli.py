@@ -38,6 +38,7 @@ COMMANDS = [
     "studies",
     "studies show",
     "data inspect",
+    "doctor",
 ]
 
 

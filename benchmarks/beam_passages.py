@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdtasks.beam_format import IGNORED
-from kdtasks.beam_metrics import best_beams
+from kdtasks.beam_metrics import best_beams, hits
 from kdtasks.config import Value
 from kdtasks.methods import beam_job
 from kdtasks.methods.beam_batches import windows_of
@@ -89,11 +89,10 @@ def tally(settings: BeamSettings, weights: Arrays, split: Arrays, *, teacher: bo
     model = settings.teacher_model if teacher else settings.student_model
     windows = windows_of(split, model.sensors)
     logits = beam_job.run(restored(settings, weights, teacher=teacher), windows).logits_WTC
-    beams_WTK, label_WT = best_beams(logits, 2), windows.label_WT
-    known_WT = (label_WT != IGNORED).double()
-    hits_WT = (beams_WTK == label_WT[..., None]).any(-1).double() * known_WT
+    known_WT = (windows.label_WT != IGNORED).double()
+    hits_WT = hits(best_beams(logits, 2), windows.label_WT, k=2).double()
     _, place_W = torch.unique(windows.passage_W, return_inverse=True)
-    shape = (int(place_W.max()) + 1, label_WT.shape[1])
+    shape = (int(place_W.max()) + 1, known_WT.shape[1])
     return Tally(
         hits_PT=torch.zeros(shape, dtype=torch.float64).index_add_(0, place_W, hits_WT).numpy(),
         count_PT=torch.zeros(shape, dtype=torch.float64).index_add_(0, place_W, known_WT).numpy(),

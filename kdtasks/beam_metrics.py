@@ -125,9 +125,23 @@ def top_k(beams_BTK: Tensor, labels_BT: Tensor, *, k: int) -> SlotRatios:
     Raises:
         ValueError: If shapes do not fit.
     """
+    return _per_slot(hits(beams_BTK, labels_BT, k=k).double(), labels_BT)
+
+
+def hits(beams_BTK: Tensor, labels_BT: Tensor, *, k: int) -> Tensor:
+    """Return whether the best beam is among the first ``k``, [B, T]; False where it is not known.
+
+    Args:
+        beams_BTK: Beams in order, as from `best_beams`; at least ``k`` of them.
+        labels_BT: Index of the best beam, or `IGNORED`.
+        k: Beams that may be tried.
+
+    Raises:
+        ValueError: If shapes do not fit, or a label is negative and not `IGNORED`.
+    """
     _check(beams_BTK, labels_BT, k)
-    hits_BT = (beams_BTK[..., :k] == labels_BT[..., None]).any(-1)
-    return _per_slot(hits_BT.double(), labels_BT)
+    # No beam has the number IGNORED.
+    return (beams_BTK[..., :k] == labels_BT[..., None]).any(-1)
 
 
 def dba_top3(beams_BTK: Tensor, labels_BT: Tensor) -> SlotRatios:

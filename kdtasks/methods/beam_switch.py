@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kdtasks.beam_format import CONDITIONS, IGNORED
-from kdtasks.beam_metrics import best_beams
+from kdtasks.beam_metrics import best_beams, hits
 from kdtasks.errors import DataError
 from kdtasks.methods.beam_job import scores_of
 from kdtasks.task import Arrays
@@ -97,9 +97,9 @@ def choose(said: Answers, label_WT: Tensor, condition_W: Tensor) -> Switch:
 
 def _worth(logits_WTC: Tensor, label_WT: Tensor) -> Tensor:
     """Return what each window adds to the sum over slots of the top-2 accuracy, [W]."""
-    known_WT = label_WT != IGNORED
-    hits_WT = (best_beams(logits_WTC, 2) == label_WT[..., None]).any(-1) & known_WT
-    return (hits_WT.double() / known_WT.sum(0).clamp(min=1)).sum(-1)
+    count_T = (label_WT != IGNORED).sum(0).clamp(min=1)
+    hits_WT = hits(best_beams(logits_WTC, 2), label_WT, k=2)
+    return (hits_WT.double() / count_T).sum(-1)
 
 
 def switch_scores(

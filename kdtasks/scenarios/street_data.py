@@ -44,6 +44,10 @@ FIRST = {"train": 0, "val": 10_000_000, "test": 20_000_000}
 SENSORS = ("image", "radar", "lidar", "gps")
 """What a frame can hold besides the beams' powers."""
 
+PICTURE_MS, PIXEL_MS, RADAR_MS = 0.3, 1.3e-5, 13.0
+"""CPU time of a picture, of each of its pixels, and of the maps of a radar frame, on one x86 core;
+only their ratios matter."""
+
 Passages = Mapping[str, list[Passage]]
 """Passages of train, val and test."""
 
@@ -147,7 +151,8 @@ def load_street(data: StreetData, *, cache_dir: Path, progress: Progress) -> Sce
     Args:
         data: What to make.
         cache_dir: Where pictures and radar maps are kept; the rest takes milliseconds.
-        progress: Told about passages done, each once per sensor that is not in the cache.
+        progress: Told how much of what is not in the cache is made, in passages; of a passage each
+            sensor counts by the time that it takes.
 
     Raises:
         ConfigError: If passages are too short for windows.
@@ -187,12 +192,21 @@ def _split(data: StreetData, passages: list[Passage]) -> dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Slow:
-    """A sensor worth caching: shape and type of a frame, how to make a passage, what decides it."""
+    """A sensor worth caching.
+
+    Attributes:
+        shape: Of a frame.
+        dtype: Of a frame.
+        make: Makes the frames of a passage.
+        settings: What decides on them.
+        work: About how long a frame takes [ms].
+    """
 
     shape: tuple[int, ...]
     dtype: DTypeLike
     make: Callable[[Passage], NDArray[Any]]
     settings: Mapping[str, Any]
+    work: float
 
 
 def _slow(data: StreetData, sensor: str) -> _Slow:
@@ -203,12 +217,14 @@ def _slow(data: StreetData, sensor: str) -> _Slow:
             dtype=np.uint8,
             make=lambda passage: camera_frames(passage, twin.camera, size=size),
             settings={"camera": asdict(twin.camera), "size": size},
+            work=PICTURE_MS + PIXEL_MS * size**2,
         )
     return _Slow(
         shape=(2, NUM_CHIRPS, NUM_ANGLES),
         dtype=np.float16,
         make=lambda passage: maps(passage, twin.radar),
         settings={"radar": asdict(twin.radar)},
+        work=RADAR_MS,
     )
 
 
@@ -219,14 +235,16 @@ def _slow_sensors(
     wanted = [sensor for sensor in ("image", "radar") if sensor in data.sensors]
     caches = {sensor: _cache(data, sensor, cache_dir) for sensor in wanted}
     found = {sensor: cache.read() for sensor, cache in caches.items()}
-    missing = [sensor for sensor in wanted if found[sensor] is None]
-    total = len(missing) * sum(data.passages)
-    for turn, sensor in enumerate(missing):
+    missing = {sensor: _slow(data, sensor) for sensor in wanted if found[sensor] is None}
+    total, before = sum(data.passages), 0.0
+    for sensor, slow in missing.items():
+        share = slow.work / sum(other.work for other in missing.values())
 
-        def tick(done: int, before: int = turn * sum(data.passages)) -> None:
-            progress(before + done, total, "passages")
+        def tick(done: int, before: float = before, share: float = share) -> None:
+            progress(round(before + share * done), total, "passages")
 
-        found[sensor] = _fill(caches[sensor], _slow(data, sensor), passages, tick)
+        found[sensor] = _fill(caches[sensor], slow, passages, tick)
+        before += share * total
     splits: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in SPLITS}
     for sensor, arrays in found.items():
         assert arrays is not None

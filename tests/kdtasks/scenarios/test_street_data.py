@@ -24,7 +24,7 @@ SPLITS = ("train", "val", "test")
 
 
 def silent(done, total, unit):
-    assert 0 < done <= total
+    assert 0 <= done <= total
     assert unit == "passages"
 
 
@@ -142,6 +142,21 @@ def test_what_is_cached_is_not_made_again_and_other_sensors_keep_it(tmp_path):
     assert made == []
     load_street(replace(DATA, sensors=("radar", "image")), cache_dir=tmp_path, progress=count)
     assert made == [(done, 5, "passages") for done in range(1, 6)]
+
+
+def test_progress_goes_by_the_time_that_sensors_take(tmp_path):
+    made = []
+    load_street(
+        replace(DATA, sensors=("image", "radar")),
+        cache_dir=tmp_path,
+        progress=lambda done, total, unit: made.append((done, total, unit)),
+    )
+    assert {said[1:] for said in made} == {(5, "passages")}
+    done = [said[0] for said in made]
+    assert len(done) == 2 * 5, "a report per passage and sensor"
+    assert done == sorted(done)
+    assert done[4] <= 1, "pictures of this size take far less time than radar maps"
+    assert done[-1] == 5
 
 
 def test_another_seed_is_another_street(loaded, tmp_path):

@@ -149,6 +149,29 @@ def sweep_hypervolume_series(values: ArrayLike, objectives: Sequence[Objective])
     return hypervolume_series(points, directions_of(objectives), corner)
 
 
+def knee(values: ArrayLike, objectives: Sequence[Objective]) -> int:
+    """Return the index of a front's knee: the member nearest to the best of all objectives at once.
+
+    Every objective is scaled so that the front reaches from 0, its best, to 1, its worst; axes that
+    are ``log`` in decades. The nearest to the origin is the knee; of equals the first.
+
+    Args:
+        values: The front, shape [n, m], n at least 1, finite.
+        objectives: The objectives, m of them.
+
+    Raises:
+        ValueError: If a value is NaN, or there is none.
+    """
+    points = transformed(values, objectives)
+    if not len(points):
+        raise ValueError("an empty front has no knee")
+    signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
+    costs = points * np.asarray(signs)
+    best, worst = costs.min(axis=0), costs.max(axis=0)
+    scaled = (costs - best) / np.where(worst > best, worst - best, 1.0)
+    return int(np.argmin(np.square(scaled).sum(axis=1)))
+
+
 def directions_of(objectives: Sequence[Objective]) -> list[Direction]:
     """Return the directions of the objectives, in their order."""
     return [objective.direction for objective in objectives]

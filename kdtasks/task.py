@@ -9,13 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
+
+if TYPE_CHECKING:
+    from kdtasks.deployable import Deployable
 
 Arrays = Mapping[str, NDArray[Any]]
 """Named arrays: a split of a data set, the weights of a model, the outputs of a teacher."""
@@ -210,6 +213,14 @@ class KDTask(ABC):
     @abstractmethod
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         """Return the quality metrics of a trained student on one split, without prefix."""
+
+    def deployable(self, params: Params, weights: Arrays) -> "Deployable":  # noqa: ARG002
+        """Return a trained student as the networks that its nodes run.
+
+        Raises:
+            ConfigError: If the task does not say so, or not of such a student.
+        """
+        raise ConfigError(f"task {self.name} does not say how its students are deployed")
 
     @abstractmethod
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:

@@ -5,6 +5,7 @@ Thin as ``cli``: every command imports what it needs itself, none loads torch or
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: kdsweep status csi-feedback --watch")(status)
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
+    app.command(epilog="Example: kdsweep export csi-feedback --int8")(export)
     app.command(epilog="Example: kdsweep tables csi-tables")(tables)
     app.command(epilog="Example: kdsweep report csi-feedback")(report)
     app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
@@ -101,6 +103,32 @@ def best(  # noqa: PLR0913 - one parameter per option
     budgets += [parse_budget(text, "min") for text in at_least or ()]
     frames = read_sweep(database_uri(folder, tracking_uri), name)
     show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
+
+
+def export(  # noqa: PLR0913 - one parameter per option
+    name: Name,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="Default: the knee of the front.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the files; default: in the sweep's own.")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Networks with 8-bit weights, too, and what they lose.")
+    ] = False,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Write a trained student as ONNX and safetensors with a model card.
+
+    The ONNX networks are run on the test split and compared with PyTorch.
+    """
+    from sweeps.cli_export import run_export, show_export
+    from sweeps.cli_sweeps import find_sweep
+
+    found = run_export(find_sweep(home, name), tracking_uri, trial, out, int8=int8)
+    show_export(*found, as_json=as_json)
 
 
 def tables(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:

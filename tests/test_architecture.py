@@ -51,6 +51,8 @@ DOORS = {
     "PIL": ("kdtasks.scenarios.",),
     "torch": ("kdtasks.",),
     "moocore": ("analysis.pareto",),
+    "onnx": ("kdtasks.export",),
+    "onnxruntime": ("kdtasks.export",),
     "pyarrow.fs": ("sweeps.storage",),
     "typer": ("sweeps.cli", "sweeps.cli_data", "sweeps.cli_options", "sweeps.cli_results"),
     "importlib.import_module": ("kdtasks.registry",),

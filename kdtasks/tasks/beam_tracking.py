@@ -14,6 +14,7 @@ from kdtasks.beam_format import CONDITIONS
 from kdtasks.collaboration import parted
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import count
+from kdtasks.deployable import Deployable
 from kdtasks.methods import beam_job
 from kdtasks.methods.beam_batches import windows_of
 from kdtasks.methods.beam_self_kd import train_generations
@@ -37,6 +38,7 @@ from kdtasks.tasks.beam_collaboration import BeamCollaboration, mean_of_edges
 from kdtasks.tasks.beam_costs import model_cost, student_cost, student_latency_ms
 from kdtasks.tasks.beam_data import data_of, fingerprint_of, load_data
 from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
+from kdtasks.tasks.beam_export import deployable
 from kdtasks.tasks.beam_own_data import own_data
 from kdtasks.tasks.beam_scores import SCORES, down, score_infos
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
@@ -240,6 +242,9 @@ class BeamTracking(BeamCollaboration):
             return evaluate_pair(settings, weights, split)
         network = restored(settings, weights, teacher=False)
         return beam_job.score(network, windows_of(split, settings.student_model.sensors))
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        return deployable(resolve(params), weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)

@@ -16,6 +16,7 @@ import torch
 from kdtasks.collaboration import parted
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count
+from kdtasks.deployable import Deployable
 from kdtasks.methods import vanilla
 from kdtasks.methods.csi_job import Job
 from kdtasks.network import NETWORK_METRICS, SERVER_DATA, TEACHERS, NetworkSettings
@@ -36,6 +37,7 @@ from kdtasks.task import (
 )
 from kdtasks.tasks.csi_baselines import pca_baseline, server_data
 from kdtasks.tasks.csi_collaboration import CsiCollaboration
+from kdtasks.tasks.csi_export import deployable
 from kdtasks.tasks.csi_families import families
 from kdtasks.tasks.csi_own_data import own_data
 from kdtasks.tasks.csi_parts import (
@@ -288,6 +290,9 @@ class CsiFeedback(CsiCollaboration):
         if settings.networked:
             return self.evaluate_deployment(params, weights, split)
         return scores(restored_student(settings, weights), split)
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        return deployable(resolve(params), weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)

@@ -15,6 +15,7 @@ import torch
 
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count, state_bytes
+from kdtasks.deployable import Deployable
 from kdtasks.methods import lidar_job
 from kdtasks.methods.lidar_batches import scans_of
 from kdtasks.methods.lidar_metadata import sealed, summarised
@@ -37,6 +38,7 @@ from kdtasks.task import (
 from kdtasks.tasks.beam_baselines import baselines_of
 from kdtasks.tasks.beam_scores import down, score_infos
 from kdtasks.tasks.lidar_data import data_of, fingerprint_of, load_data, own_data
+from kdtasks.tasks.lidar_export import deployable
 from kdtasks.tasks.lidar_settings import LidarSettings, completed, resolve
 from kdtasks.tasks.lidar_students import (
     job_on_data,
@@ -228,6 +230,9 @@ class LidarBeam(KDTask):
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         network = restored(resolve(params), weights, teacher=False)
         return lidar_job.score(network, scans_of(split))
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        return deployable(resolve(params), weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         network = restored(resolve(params), weights, teacher=True)

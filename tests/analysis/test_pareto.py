@@ -12,6 +12,7 @@ from analysis.pareto import (
     front_mask,
     hypervolume,
     hypervolume_series,
+    knee,
     ranks,
     sweep_hypervolume,
     sweep_hypervolume_series,
@@ -172,3 +173,38 @@ def test_log_objectives_are_measured_in_decades():
     np.testing.assert_allclose(sweep_hypervolume_series(values, objectives()), [10.0, 12.0])
     with pytest.raises(ValueError, match="ue_flops"):
         transformed([(-5.0, 0.0)], objectives())
+
+
+def objective(scale="linear", direction="minimize"):
+    return Objective(
+        metric="m", direction=direction, unit="", reference=1e9, label="m", scale=scale
+    )
+
+
+def test_the_knee_is_nearest_to_the_best_of_both():
+    goals = [objective(), objective("log")]
+    assert knee([[-9.0, 1e7], [-8.0, 1e4], [-1.0, 1e3]], goals) == 1
+    assert knee([[-9.0, 1e4], [-5.0, 8e3], [-1.0, 1e3]], goals) == 0
+    assert knee([[-9.0, 1e7]], goals) == 0
+    with pytest.raises(ValueError, match="empty front"):
+        knee(np.empty((0, 2)), goals)
+
+
+@given(
+    values=arrays(np.float64, st.tuples(st.integers(1, 9), st.just(3)), elements=st.integers(0, 9)),
+    shift=st.integers(-5, 5),
+    factor=st.sampled_from([0.5, 2.0, 8.0]),
+)
+def test_the_knee_does_not_depend_on_units_or_signs(values, shift, factor):
+    goals = [objective(), objective(), objective()]
+    found = knee(values, goals)
+    assert knee(values * factor + shift, goals) == found
+    upward = [objective(direction="maximize")] * 3
+    assert knee(-values, upward) == found
+    # by a loop from the definition
+    spread = [max(c) - min(c) or 1.0 for c in values.T]
+    far = [
+        sum(((v - min(c)) / s) ** 2 for v, c, s in zip(p, values.T, spread, strict=True))
+        for p in values
+    ]
+    assert far[found] == pytest.approx(min(far))

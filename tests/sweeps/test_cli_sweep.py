@@ -79,6 +79,13 @@ def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
     assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
 
 
+def test_a_task_that_exports_nothing_says_so(folder):
+    refused = call(folder, "export", "toy")
+    assert refused.returncode == 2
+    assert "task toy does not say how its students are deployed" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_report_is_written_anew(folder):
     page = folder / "runs" / "toy" / "report" / "report.html"
     page.unlink()

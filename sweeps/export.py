@@ -1,0 +1,169 @@
+"""A trial's student as files that run without kdsweep, judged as it was in the sweep."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdtasks.deployable import Call, Deployable, Part
+from kdtasks.errors import ConfigError, UserError
+from kdtasks.export import (
+    Latency,
+    OnnxNetwork,
+    largest_difference,
+    write_int8,
+    write_onnx,
+    write_weights,
+)
+from kdtasks.task import Arrays, KDTask, Progress
+from sweeps.folder import SweepFolder
+from sweeps.ledger import Ledger
+from sweeps.open_task import open_task
+from sweeps.records import TrialRecord, TrialState
+from sweeps.settings import read_settings
+from sweeps.students import StudentStore
+
+TOLERANCE = 1e-3
+"""Largest difference between network and export for outputs of the order of 1; float32 in another
+order of summation stays below 1e-5."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportedPart:
+    """One network of a student as files.
+
+    Attributes:
+        name: Its name.
+        onnx: The network.
+        weights: Its state.
+        int8: The network with 8-bit weights; None if that was not asked for.
+        params: Its parameters.
+        about: What goes in and comes out.
+        difference: Largest absolute difference between network and ONNX on random inputs.
+        latency: Of one sample in ONNX Runtime, one thread of this machine.
+    """
+
+    name: str
+    onnx: Path
+    weights: Path
+    int8: Path | None
+    params: int
+    about: str
+    difference: float
+    latency: Latency
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A student as files.
+
+    Attributes:
+        trial: What the ledger knows of its trial.
+        task: The task.
+        parts: Its networks.
+        scores: Metrics on the test split by PyTorch, without prefix.
+        onnx_scores: The same by the exported networks.
+        int8_scores: The same with 8-bit weights; None if that was not asked for.
+    """
+
+    trial: TrialRecord
+    task: KDTask
+    parts: tuple[ExportedPart, ...]
+    scores: Mapping[str, float]
+    onnx_scores: Mapping[str, float]
+    int8_scores: Mapping[str, float] | None
+
+
+def export_student(
+    folder: SweepFolder, number: int, out: Path, *, int8: bool, progress: Progress
+) -> Exported:
+    """Write the student of a trial, run the files on the test split and compare.
+
+    Args:
+        folder: The sweep.
+        number: Its trial.
+        out: Folder of the files; made if it is not there.
+        int8: Write networks with 8-bit weights, too.
+        progress: Told while data are made anew.
+
+    Raises:
+        UserError: If there is no such student, the task does not export it, the folder cannot be
+            written, or an export does not give the network's numbers.
+    """
+    path = read_settings(folder.path).task_path
+    if path not in ("", *sys.path):
+        sys.path.append(path)
+    ledger = Ledger.open(folder.journal)
+    trial = _finished(ledger, number, folder)
+    task = open_task(ledger.study.task)
+    weights = StudentStore(folder.weights).get(number)
+    student = task.deployable(trial.config, weights)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        parts = tuple(_write(name, part, out, int8=int8) for name, part in student.parts.items())
+    except OSError as error:
+        raise UserError(f"{out} cannot be written to: {error.strerror}") from error
+    data = task.load_scenario(trial.config, cache_dir=folder.scenarios, progress=progress)
+    return Exported(
+        trial=trial,
+        task=task,
+        parts=parts,
+        scores=task.evaluate(trial.config, weights, data.test),
+        onnx_scores=_scores(student, {part.name: part.onnx for part in parts}, data.test),
+        int8_scores=_scores(
+            student, {p.name: p.int8 for p in parts if p.int8 is not None}, data.test
+        )
+        if int8
+        else None,
+    )
+
+
+def _finished(ledger: Ledger, number: int, folder: SweepFolder) -> TrialRecord:
+    found = {trial.number: trial for trial in ledger.trials()}
+    trial = found.get(number)
+    if trial is None or trial.state is not TrialState.COMPLETE:
+        state = "there is none" if trial is None else f"it is {trial.state.name.lower()}"
+        raise ConfigError(
+            f"--trial {number}: {state} in {folder.name}; kdsweep front {folder.name} lists trials"
+        )
+    return trial
+
+
+def check_same(onnx: Path, difference: float) -> None:
+    """Refuse an export that gives other numbers than its network.
+
+    Raises:
+        UserError: If the largest difference is more than `TOLERANCE`, or not a number.
+    """
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"{onnx} differs from the network by {difference:.2g}, more than {TOLERANCE:g}: "
+            "do not use it; PyTorch's exporter does not know one of its layers"
+        )
+
+
+def _write(name: str, part: Part, out: Path, *, int8: bool) -> ExportedPart:
+    onnx, weights = out / f"{name}.onnx", out / f"{name}.safetensors"
+    write_onnx(part, onnx)
+    write_weights(part, weights)
+    small = out / f"{name}.int8.onnx" if int8 else None
+    if small is not None:
+        write_int8(onnx, small)
+    call = OnnxNetwork(onnx)
+    difference = largest_difference(part, call)
+    check_same(onnx, difference)
+    return ExportedPart(
+        name=name,
+        onnx=onnx,
+        weights=weights,
+        int8=small,
+        params=sum(weight.numel() for weight in part.network.parameters()),
+        about=part.about,
+        difference=difference,
+        latency=call.latency(part.inputs),
+    )
+
+
+def _scores(student: Deployable, files: Mapping[str, Path], test: Arrays) -> dict[str, float]:
+    calls: dict[str, Call] = {name: OnnxNetwork(path) for name, path in files.items()}
+    return student.score(calls, test)

@@ -1,0 +1,110 @@
+"""The card of an exported student: what it is, how it came about, how good, and where it ends."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analysis import format as text
+from analysis.frames import SweepFrames
+from analysis.fronts import COSTS, confirmed, test_metric
+from analysis.origin import origin_lines
+from kdtasks.config import Value
+from sweeps.export import Exported, ExportedPart
+
+TEACHING = "teacher"
+"""Parameters with this in their name say who taught."""
+
+
+def card(exported: Exported, frames: SweepFrames) -> str:
+    """Return the card in Markdown."""
+    return "\n".join(_lines(exported, frames)) + "\n"
+
+
+def results(exported: Exported, frames: SweepFrames) -> list[list[str]]:
+    """Return the rows metric, PyTorch, ONNX, 8-bit, sweep's mean: test metrics of the objectives.
+
+    A task whose objectives are none that a test split has shows all of its scores.
+    """
+    named = [test_metric(objective) for objective in frames.study.objectives]
+    metrics = [name.removeprefix("test_") for name in named if name] or sorted(exported.scores)
+    return [_result(metric, exported, frames) for metric in metrics]
+
+
+def _result(metric: str, exported: Exported, frames: SweepFrames) -> list[str]:
+    info = exported.task.metrics.get(f"val_{metric}") or exported.task.metrics.get(metric)
+    unit = info.unit if info else ""
+    few = exported.int8_scores
+    return [
+        f"{metric} [{unit}]" if unit else metric,
+        f"{exported.scores[metric]:.4f}",
+        f"{exported.onnx_scores[metric]:.4f}",
+        text.MISSING if few is None else f"{few[metric]:.4f}",
+        text.interval(confirmed(frames, exported.trial.number, f"test_{metric}")),
+    ]
+
+
+def _lines(exported: Exported, frames: SweepFrames) -> Iterator[str]:
+    study, trial = frames.study, exported.trial
+    config = trial.config
+    yield f"# {study.title}: student of trial {trial.number}"
+    yield f"\nTask `{study.task}`, sweep `{frames.name}` of study `{study.name}`."
+    yield "\n## Networks\n"
+    for part in exported.parts:
+        yield from _network(part)
+    yield "\n## Results on the test split\n"
+    yield "| metric | PyTorch | ONNX | 8 bit | the sweep, mean ± 95 % over seeds |"
+    yield "|---|---|---|---|---|"
+    for row in results(exported, frames):
+        yield f"| {' | '.join(row)} |"
+    yield "\n## Complexity\n"
+    yield from _complexity(exported)
+    yield "\n## How it was trained\n"
+    yield f"Method `{config.get('method', 'of the study')}`. All parameters of the trial:\n"
+    yield from _parameters(config)
+    yield "\n## Data\n"
+    yield from (f"- {line}" for line in origin_lines(frames))
+    yield f"- Licence: {_licence(frames.provenance)}"
+    yield "\n## Known limits\n"
+    yield from (f"- {line}" for line in _limits(frames))
+
+
+def _network(part: ExportedPart) -> Iterator[str]:
+    size_kb = part.onnx.stat().st_size / 1e3
+    yield f"- **{part.name}** (`{part.onnx.name}`, weights `{part.weights.name}`): {part.about}"
+    yield (
+        f"  {part.params} parameters, {size_kb:.0f} kB, batch free. ONNX Runtime, one thread, one "
+        f"sample: {part.latency.median_ms:.3f} ms (95 %: {part.latency.p95_ms:.3f} ms). Largest "
+        f"difference to PyTorch {part.difference:.1e}."
+    )
+
+
+def _complexity(exported: Exported) -> Iterator[str]:
+    """Name every cost with its convention, as the task describes it."""
+    for name in COSTS:
+        info = exported.task.metrics.get(name)
+        if name in exported.trial.metrics and info is not None:
+            value = text.with_unit(text.number(exported.trial.metrics[name]), info.unit)
+            yield f"- `{name}`: {value} ({info.description})"
+
+
+def _parameters(config: Mapping[str, Value]) -> Iterator[str]:
+    taught = {name: value for name, value in config.items() if TEACHING in name}
+    yield "| parameter | value |"
+    yield "|---|---|"
+    for name, value in {**taught, **config}.items():
+        yield f"| {name} | {value} |"
+
+
+def _licence(provenance: Mapping[str, Any]) -> str:
+    made = [facts.get("synthetic") for facts in provenance.values() if isinstance(facts, Mapping)]
+    if made and all(made):
+        return "the data were made by this program; nobody else has rights in them"
+    return "that of the files named above; see who made them before you pass this on"
+
+
+def _limits(frames: SweepFrames) -> Iterator[str]:
+    yield "These are the weights of one training; the mean over seeds is what to expect of another."
+    yield "It was chosen by validation among the trials of a sweep; only test results are unbiased."
+    made = [facts.get("synthetic") for facts in frames.provenance.values() if facts]
+    if any(made):
+        yield "It was trained and judged on synthetic data: nothing is known of measured ones."
+    yield "Latency is of the machine that exported it."

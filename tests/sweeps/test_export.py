@@ -1,0 +1,89 @@
+"""A sweep's student as files: chosen, written, judged, described."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from in_process import Engine
+from lidar_trials import TINY
+from synthetic_frames import make_frames
+
+from analysis.frames import table
+from kdtasks.errors import ConfigError, UserError
+from search_spaces.study import parse_study
+from sweeps.cli_export import CARD, described, knee_of
+from sweeps.export import TOLERANCE, check_same, export_student
+from sweeps.model_card import card, results
+from sweeps.settings import SweepSettings, write_settings
+
+STUDY = {
+    "name": "scans",
+    "title": "Scans",
+    "task": "lidar-beam",
+    "parameters": {**TINY, "epochs": 1, "method": "vanilla"},
+    "space": {"width": {"type": "choice", "values": [0.5]}},
+    "objectives": [
+        {"metric": "val_top1", "direction": "maximize", "unit": "%", "reference": 0},
+        {"metric": "params", "direction": "minimize", "unit": "", "reference": 1e8},
+    ],
+    "search": {"sampler": "grid"},
+    "seeds": {"search": 0, "trial": 0, "confirm": [0]},
+    "confirm": {"select": "all", "retrain": False},
+    "budget": {"trials": 1, "time": None},
+}
+
+
+def silent(done, total, unit):
+    """A progress that shows nothing."""
+
+
+def test_the_knee_of_a_sweep_is_on_its_front():
+    frames = make_frames()
+    front = {int(n) for n in frames.trials.loc[frames.trials["front"] == True, "number"]}  # noqa: E712
+    assert knee_of(frames) in front
+    with pytest.raises(ConfigError, match="no front yet"):
+        knee_of(replace(frames, trials=frames.trials.assign(state="FAIL")))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_student_is_exported_with_its_card(tmp_path):
+    study = parse_study(json.dumps(STUDY), "scans.yaml")
+    engine = Engine(study, tmp_path)
+    engine.search()
+    assert engine.confirm() == 0
+    write_settings(engine.folder.path, SweepSettings(id="0", tracking_uri=None))
+
+    out = tmp_path / "new" / "out"
+    done = export_student(engine.folder, 0, out, int8=True, progress=silent)
+    (job,) = [job for job in engine.ledger.jobs() if job.kind == "confirmation"]
+    assert done.scores["top1"] == pytest.approx(job.metrics["test_top1"])
+    assert done.onnx_scores["top5"] == pytest.approx(done.scores["top5"], abs=2.0)
+    assert done.int8_scores.keys() == done.scores.keys()
+    assert json.loads(json.dumps(described(done, out)))["parts"][0]["onnx"] == "student.onnx"
+
+    confirmed = table([{"number": 0, "test_top1": done.scores["top1"]}])
+    facts = {"0": {"source": "a street", "synthetic": True}}
+    frames = replace(make_frames(3), study=study, confirmations=confirmed, provenance=facts)
+    assert results(done, frames)[0][0] == "top1 [%]"
+    written = card(done, frames)
+    for part in ("Scans: student of trial 0", "student.onnx", "| width | 0.5 |", "a street"):
+        assert part in written
+    assert "nothing is known of measured ones" in written
+    assert f"`params`: {done.parts[0].params}" in written.replace("\N{NARROW NO-BREAK SPACE}", "")
+
+    with pytest.raises(ConfigError, match="--trial 7: there is none"):
+        export_student(engine.folder, 7, out, int8=False, progress=silent)
+    blocked = tmp_path / "file"
+    blocked.write_text(CARD)
+    with pytest.raises(UserError, match="cannot be written"):
+        export_student(engine.folder, 0, blocked, int8=False, progress=silent)
+
+
+@pytest.mark.parametrize("difference", [2 * TOLERANCE, math.inf, math.nan])
+def test_an_export_with_other_numbers_is_refused(difference):
+    check_same(Path("student.onnx"), TOLERANCE)
+    with pytest.raises(UserError, match=r"student\.onnx differs .* do not use it"):
+        check_same(Path("student.onnx"), difference)

@@ -9,7 +9,6 @@ entry is about 1. Positions and channels are reproducible from the settings alon
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError
 from kdtasks.scenarios.cache import ArrayCache
+from kdtasks.scenarios.sionna_session import sionna_seeded
 from kdtasks.seeding import numpy_generator, seed_for
 from kdtasks.task import Progress
 
@@ -193,7 +193,7 @@ def generate(
     for start in range(0, config.num_samples, BATCH_SIZE):
         purpose = f"tr38901 batch {start // BATCH_SIZE}"
         positions = _positions(config, numpy_generator(config.seed, purpose))
-        with _sionna(seed_for(config.seed, purpose)):
+        with sionna_seeded(seed_for(config.seed, purpose)):
             model = model or _build(config)
             channels = _drop(config, model, positions)
         count = min(BATCH_SIZE, config.num_samples - start)
@@ -265,27 +265,6 @@ def _positions(config: Tr38901Config, rng: np.random.Generator) -> NDArray[np.fl
     half = config.sector_width_deg / 2
     azimuth = np.deg2rad(config.sector_center_deg + rng.uniform(-half, half, BATCH_SIZE))
     return np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth)], axis=-1)
-
-
-@contextmanager
-def _sionna(seed: int) -> Iterator[None]:
-    """Run Sionna on the CPU, on one thread and from one seed, and leave no trace of it."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        # Importing it takes seconds and, like seeding it, reseeds torch's default generators.
-        from sionna.phy import config as shared
-
-        before = shared.seed, shared.device
-        stream = shared.torch_rng("cpu").get_state()
-        # More threads only spin here (measured: 2 threads took 4 times the CPU time of 1).
-        torch.set_num_threads(1)
-        shared.device, shared.seed = "cpu", seed
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            shared.seed, shared.device = before
-            shared.torch_rng("cpu").set_state(stream)
 
 
 def _build(config: Tr38901Config) -> Any:

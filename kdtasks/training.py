@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +77,7 @@ def fit(
     num_samples: int,
     schedule: Schedule,
     generator: torch.Generator,
+    rate_shares: Sequence[float] = (),
 ) -> Iterator[Epoch]:
     """Train modules with Adam; yields after each epoch.
 
@@ -85,6 +87,7 @@ def fit(
         num_samples: Samples of the training split.
         schedule: Epochs, batch size, learning rate.
         generator: Source of the order of samples.
+        rate_shares: Share of the learning rate for each module; empty for the whole rate.
 
     Raises:
         DivergedError: If the loss is not finite.
@@ -98,7 +101,9 @@ def fit(
     modules = list(trained)
     parameters = [p for module in modules for p in module.parameters()]
     optimiser = torch.optim.Adam(
-        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        _groups(modules, schedule.learning_rate, rate_shares) if rate_shares else parameters,
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
     )
     total = steps * schedule.epochs
     pace = LambdaLR(optimiser, lambda step: schedule.rate_share(step, total))
@@ -128,6 +133,16 @@ def fit(
         spent += time.process_time() - start
         samples = number * steps * schedule.batch_size
         yield Epoch(number=number, terms=dict(means), core_seconds=spent, samples=samples)
+
+
+def _groups(
+    modules: Sequence[nn.Module], rate: float, shares: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Return each module's parameters with a rate of their own."""
+    return [
+        {"params": list(module.parameters()), "lr": share * rate}
+        for module, share in zip(modules, shares, strict=True)
+    ]
 
 
 def batches(num_samples: int, size: int = 500) -> Iterator[slice]:

@@ -159,6 +159,31 @@ def test_only_what_is_named_is_trained():
     assert torch.equal(decoder.weight, before)
 
 
+@pytest.mark.parametrize("shares", [(), (1.0, 0.25)])
+def test_modules_may_be_trained_at_shares_of_the_rate(shares):
+    modules = [line(0), line(1)]
+    before = [module.weight.detach().clone() for module in modules]
+
+    def objective(index):
+        return {"total": sum((m(INPUTS[index]) - TARGETS[index]).square().mean() for m in modules)}
+
+    schedule = replace(SCHEDULE, epochs=1, batch_size=18, warmup_steps=0)
+    list(
+        fit(
+            modules,
+            objective,
+            num_samples=18,
+            schedule=schedule,
+            generator=torch.Generator().manual_seed(0),
+            rate_shares=shares,
+        )
+    )
+    # Adam's first step has the length of the rate in every direction.
+    for module, start, share in zip(modules, before, shares or (1.0, 1.0), strict=True):
+        step = (module.weight.detach() - start).abs()
+        torch.testing.assert_close(step, torch.full((1, 3), 0.1 * share), rtol=1e-4, atol=0.0)
+
+
 @given(st.integers(0, 60), st.integers(1, 20))
 def test_batches_cover_a_split_once(count, size):
     parts = [list(range(count))[part] for part in batches(count, size)]

@@ -10,6 +10,7 @@ TASKS = {
     "beam-tracking": "kdtasks.tasks.beam_tracking:BeamTracking",
     "csi-feedback": "kdtasks.tasks.csi_feedback:CsiFeedback",
     "lidar-beam": "kdtasks.tasks.lidar_beam:LidarBeam",
+    "mimo-detection": "kdtasks.tasks.mimo_detection:MimoDetection",
 }
 
 FIELDS = ("name", "metrics", "resource_parameters", "baseline_parameters")

@@ -1,6 +1,7 @@
 import beam_network_examples
 import beam_trials
 import lidar_trials
+import mimo_trials
 import pytest
 from csi_examples import TASK, drained, silent
 from csi_network_examples import learnt, networked
@@ -49,6 +50,17 @@ def lidar_data_tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lidar_teacher(lidar_data_tiny):
     return lidar_trials.trained_teacher(lidar_data_tiny, method="ordinary")
+
+
+@pytest.fixture(scope="session")
+def mimo_data_tiny(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("links")
+    return mimo_trials.TASK.load_scenario(mimo_trials.tiny(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def collective(mimo_data_tiny):
+    return mimo_trials.trained_teacher(mimo_data_tiny)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,146 @@
+"""How learnt MIMO detectors and inherited segments do, beside linear detection; no sweep, no Ray.
+
+``detectors``: networks on i.i.d. Rayleigh channels with least-squares estimates, by the recipe of
+512 channel uses per step and a cosine. ``learngene``: a collective over four links, then
+individuals for a fifth one, 4x4 with a correlation of 0.6, from scratch and with a segment of two
+units from the bottom, the middle and the top.
+
+Example::
+
+    python benchmarks/mimo_detectors.py detectors --steps 400
+    python benchmarks/mimo_detectors.py learngene --seeds 3 --collectives 1
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from kdtasks.config import Value
+from kdtasks.task import Report, ScenarioData
+from kdtasks.tasks.mimo_detection import MimoDetection
+from kdtasks.tasks.mimo_scores import by_snr
+from kdtasks.tasks.mimo_settings import resolve
+from kdtasks.tasks.mimo_students import linear_errors
+
+TASK = MimoDetection()
+T = TypeVar("T")
+
+RECIPE: dict[str, Value] = {"batch_size": 512, "learning_rate": 2e-3, "schedule": "cosine"}
+CONV: dict[str, Value] = {"width": 48, "depth": 5, "head_width": 64, "head_layers": 1}
+UNROLLED: dict[str, Value] = {"family": "unrolled", "gauge": "lmmse", "skip": "lmmse"}
+DETECTORS: dict[str, dict[str, Value]] = {
+    "conv 4x4": {"target": "4x4 qpsk rayleigh", **CONV},
+    "conv 4x4, noise-blind": {"target": "4x4 qpsk rayleigh", "noise_blind": True, **CONV},
+    "unrolled 4x4": {"target": "4x4 qpsk rayleigh", "depth": 4, **UNROLLED},
+    "unrolled 4x4, one layer": {
+        "target": "4x4 qpsk rayleigh",
+        "depth": 4,
+        "shared": True,
+        **UNROLLED,
+    },
+    "unrolled 2x2": {"target": "2x2 qpsk rayleigh", "depth": 2, "snr_low_db": 3.0, **UNROLLED},
+    "unrolled 4x4 16-QAM": {
+        "target": "4x4 16qam rayleigh",
+        "depth": 4,
+        "snr_low_db": 10.0,
+        "snr_high_db": 28.0,
+        **UNROLLED,
+    },
+}
+ARMS: dict[str, dict[str, Value]] = {
+    "scratch": {"method": "vanilla"},
+    "bottom": {"method": "learngene", "gene_start": 0},
+    "middle": {"method": "learngene", "gene_start": 3},
+    "top": {"method": "learngene", "gene_start": 6},
+}
+
+
+def drained(training: Generator[Report, None, T]) -> T:
+    """Return what a training comes to."""
+    while True:
+        try:
+            next(training)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+def loaded(params: dict[str, Value]) -> ScenarioData:
+    """Return the splits of a trial."""
+    return TASK.load_scenario(params, cache_dir=Path(), progress=lambda *_: None)
+
+
+def show(name: str, ratios: dict[str, float], seconds: float) -> None:
+    """Print one line."""
+    told = " ".join(f"{where} {ratio:.5f}" for where, ratio in ratios.items())
+    print(f"{name:28s} {seconds:6.1f} s  {told}", flush=True)
+
+
+def detectors(names: list[str], steps: int) -> None:
+    """Train detectors and print their BER on the test split beside that of LMMSE."""
+    for name in names:
+        params = {**RECIPE, **DETECTORS[name], "steps": steps, "test_uses": 10_000}
+        data = loaded(params)
+        link = resolve(params).link
+        linear = {f"{snr:g} dB": linear_errors(link, seen).ratio for snr, seen in by_snr(data.test)}
+        show(f"LMMSE {link.name}", linear, 0.0)
+        start = time.process_time()
+        outcome = drained(TASK.train_student(params, data.train, data.val, None))
+        spent = time.process_time() - start
+        found = TASK.evaluate(params, outcome.weights, data.test)
+        show(name, {n: found[f"ber_{n.replace(' dB', 'db')}"] for n in linear}, spent)
+        show("  over LMMSE", {n: found[f"ber_{n[:-3]}db"] / r for n, r in linear.items()}, 0.0)
+
+
+def learngene(seeds: int, collectives: int, steps: int) -> None:
+    """Train individuals from scratch and with segments; print their adaptation curves."""
+    shared: dict[str, Value] = {"preset": "standard", "steps": steps}
+    data = loaded(shared)
+    for expert in range(collectives):
+        params = {**shared, "method": "finetune", "teacher_seed": expert}
+        start = time.process_time()
+        teacher = drained(TASK.train_teacher(params, data.train, data.val))
+        learnt = {n: v for n, v in teacher.metrics.items() if n.startswith("val_")}
+        show(f"collective {expert}", learnt, time.process_time() - start)
+        zero_shot = TASK.evaluate_teacher(params, teacher.weights, data.val)
+        show("  on the target", {"15 dB": zero_shot["ber"]}, 0.0)
+        for seed in range(5 * expert, 5 * expert + seeds):
+            for name, arm in ARMS.items():
+                own: dict[str, Value] = {**shared, **arm, "seed": seed}
+                if arm["method"] != "vanilla":
+                    own["teacher_seed"] = expert
+                start = time.process_time()
+                outcome = drained(TASK.train_student(own, data.train, data.val, teacher))
+                curve = {
+                    n.removeprefix("val_ber_after_"): v
+                    for n, v in outcome.metrics.items()
+                    if n.startswith(("val_ber_after_", "val_steps", "share_of_individual"))
+                }
+                show(f"{name}, seed {seed}", curve, time.process_time() - start)
+
+
+def main() -> None:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    commands = parser.add_subparsers(dest="what", required=True)
+    one = commands.add_parser("detectors")
+    one.add_argument("--names", nargs="+", choices=DETECTORS, default=list(DETECTORS))
+    one.add_argument("--steps", type=int, default=400)
+    two = commands.add_parser("learngene")
+    two.add_argument("--seeds", type=int, default=3)
+    two.add_argument("--collectives", type=int, default=2)
+    two.add_argument("--steps", type=int, default=1000)
+    asked: Any = parser.parse_args()
+    torch.set_num_threads(1)
+    if asked.what == "detectors":
+        detectors(asked.names, asked.steps)
+    else:
+        learngene(asked.seeds, asked.collectives, asked.steps)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

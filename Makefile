@@ -10,8 +10,11 @@ PYTHON ?= python3
 STUDY ?= csi-feedback
 ARGS ?=
 
-# Tests that start Ray or train want the machine for themselves; the others share it.
+# Side by side: quick tests on all cores, then those that start a Ray of their own or train, two at
+# a time, for they mostly wait. A few count processes or take the time: those are alone.
 QUICK_TESTS := -m 'not slow' --numprocesses logical --maxprocesses 8 --dist loadfile
+SLOW_TESTS := -m 'slow and not alone' --numprocesses 2 --dist loadfile --durations 20
+LONE_TESTS := -m alone --durations 5
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -50,7 +53,8 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest $(QUICK_TESTS)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(SLOW_TESTS)
+	$(BIN)/pytest $(LONE_TESTS)
 
 fast: $(INSTALLED)
 	$(BIN)/ruff check .

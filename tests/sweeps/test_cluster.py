@@ -28,6 +28,7 @@ from sweeps.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.timeout(240),
     # MLflow's models, with the SQLAlchemy that it allows
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),

@@ -15,6 +15,7 @@ from sweeps.ray_cluster import local_ray
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.timeout(120),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]

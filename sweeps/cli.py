@@ -35,7 +35,7 @@ app = typer.Typer(
     name="kdsweep",
     help="Sweeps for knowledge distillation on radio nodes: accuracy against complexity.",
     epilog="Example: kdsweep run csi-feedback --time 10m",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -52,11 +52,14 @@ app.add_typer(cli_data.app, name="data")
 
 @app.callback()
 def root(
-    debug: Annotated[
+    context: typer.Context,
+    debug: Annotated[  # noqa: ARG001 - main has taken it
         bool, typer.Option("--debug", help="Show where an error was raised; works anywhere.")
     ] = False,
 ) -> None:
-    """Take options that go with every command."""
+    """Take options that go with every command; print help where there is none."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command(

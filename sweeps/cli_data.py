@@ -31,19 +31,35 @@ ALONE = {
 }
 """Student and teacher of that study for files that have one of its two sensors only."""
 
+MEANINGS = {
+    "image": "camera pictures",
+    "power": "powers of the beams",
+    "lidar": "laser scans",
+    "radar": "radar",
+    "gps": "position of the vehicle",
+    "base": "position of the base station",
+    "label": "best beam",
+    "sequence": "number of the sequence",
+    "split": "train, val or test",
+    "condition": "day, night or rain",
+}
+"""What a column holds, in words."""
+
 NO_STUDY = f"study {STUDY} wants a camera or a radar; write one of your own for model gps-student"
 
 app = typer.Typer(
     help="Look at measured data before a sweep reads them.",
     epilog="Example: kdsweep data inspect scenario9",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
 )
 
 
 @app.callback()
-def data() -> None:
+def data(context: typer.Context) -> None:
     """Look at measured data before a sweep reads them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command(epilog="Example: kdsweep data inspect scenario9 --sensors image,radar --json")
@@ -55,7 +71,9 @@ def inspect(
     sensors: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Of image,radar,lidar,gps: what windows need; default: all found."
+            metavar="NAMES",
+            help="Of image,radar,lidar,gps: what windows need; default: image and radar, which the "
+            "study takes, as far as they are there.",
         ),
     ] = None,
 ) -> None:
@@ -63,10 +81,15 @@ def inspect(
 
     Reads tables and small files whole, and the heads of pictures, cubes and scans.
     """
+    from kdtasks.scenarios.deepsense import open_table
     from kdtasks.scenarios.deepsense_inspect import inspect as look
     from sweeps.cli_output import line
 
-    names = None if sensors is None else tuple(name.strip() for name in sensors.split(","))
+    if sensors is None:
+        has = open_table(path).sensors
+        names = tuple(name for name in ALONE if name in has) or has
+    else:
+        names = tuple(name.strip() for name in sensors.split(","))
     found = look(path, sensors=names)
     if as_json:
         line(json.dumps(found.as_dict(), indent=2))
@@ -81,15 +104,17 @@ def _show(found: "Inspection") -> None:
     from sweeps.cli_output import dict_table, line, plain_table, show
 
     line(f"{', '.join(found.tables)}: {found.frames} frames in {found.sequences} sequences")
-    line(f"a row is {'one frame' if found.layout == 'frames' else 'a window of frames'}")
+    line(f"a row of the table is {'a frame' if found.layout == 'frames' else 'a window of frames'}")
     line()
     rows = [
-        (meaning, columns, f"{found.files[meaning]} of {found.needed[meaning]}")
-        if meaning in found.files
-        else (meaning, columns, "–")
+        (
+            MEANINGS.get(meaning, meaning),
+            columns,
+            f"{found.files[meaning]} of {found.needed[meaning]}" if meaning in found.files else "–",
+        )
         for meaning, columns in found.columns.items()
     ]
-    show(plain_table(("what", "columns", "usable files"), rows))
+    show(plain_table(("what", "column", "usable files"), rows))
     if found.label_column:
         line(found.label_column)
     line()
@@ -101,28 +126,30 @@ def _show(found: "Inspection") -> None:
         if len(defects) > SHOWN:
             line(f"    and {len(defects) - SHOWN} more, see --json")
     line()
-    line(f"windows with {', '.join(found.sensors)}:")
+    where = ", one at every frame where one fits" if found.layout == "frames" else ""
+    line(f"windows with {' and '.join(found.sensors)}{where}:")
     splits = [
         {
             "split": name,
             "sequences": split.sequences,
             "frames": split.frames,
             "windows": split.windows,
-            "beams": sum(count > 0 for count in split.labels),
+            "different beams": sum(count > 0 for count in split.labels),
             "most frequent beam": _most(split.labels),
-            "unknown slots": split.unknown,
+            "slots without a known beam": split.unknown,
         }
         for name, split in found.splits.items()
     ]
     if splits:
         show(dict_table(splits))
     line(
-        f"left out: {found.without_sensor} windows without a sensor's data, "
-        f"{found.without_label} without any known beam"
+        f"left out: {found.without_sensor} windows that lack a sensor's data, "
+        f"{found.without_label} that know no beam"
     )
     if found.problem:
         line(f"cannot be trained on: {found.problem}")
         return
+    line("a study takes as many of them as its window_stride says: 2 is every second")
     command = next_command(found.path, found.sensors)
     line(f"can be trained on: {command}" if command else f"can be trained on, but {NO_STUDY}")
 

@@ -54,7 +54,8 @@ class DeepSenseData:
     def __post_init__(self) -> None:
         if len(set(self.sensors)) != len(self.sensors) or not set(self.sensors) <= set(SENSORS):
             raise ConfigError(
-                f"sensors must be some of {', '.join(SENSORS)}, each once, got {self.sensors}"
+                f"sensors must be some of {', '.join(SENSORS)}, each once, got "
+                f"{','.join(self.sensors) or 'none'}"
             )
         if not 8 <= self.image_size <= 1024:
             raise ConfigError(f"image_size must be 8 to 1024 pixels, got {self.image_size}")

@@ -68,7 +68,11 @@ def check_labels(table: Table, power_FB: NDArray[Any]) -> tuple[str, list[Defect
         if label - first != best
     ]
     column = table.columns["label"]
-    return f"{column} counts from {first}, right in {hits[first]} of {len(said)} frames", defects
+    return (
+        f"{column} counts from {first}, right in {hits[first]} of {len(said)} frames; beams are "
+        "taken from the powers",
+        defects,
+    )
 
 
 def by_kind(defects: Sequence[Defect]) -> dict[str, list[Defect]]:

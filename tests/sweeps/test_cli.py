@@ -76,6 +76,14 @@ def test_help_of_every_command_has_an_example(command, capsys):
     assert f"Example: kdsweep {command}" in out
 
 
+@pytest.mark.parametrize("words", [[], ["data"]])
+def test_without_a_command_help_is_printed_as_it_is(words, capsys):
+    code, out, err = kdsweep(capsys, *words)
+    assert (code, err) == (0, "")
+    assert out == kdsweep(capsys, *words, "--help")[1]
+    assert out.count("\n") > 5
+
+
 def test_no_command_is_without_test_of_its_help():
     named = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert named | {"studies", "studies show", "data inspect"} == set(COMMANDS)

@@ -43,8 +43,10 @@ def test_inspect_asks_for_the_sensors_named(tmp_path, capsys):
     for f in range(scenario.num_frames):
         scenario.file("scan", f).unlink()
     scenario.write()
-    assert kdsweep(capsys, "data", "inspect", str(tmp_path))[0] == 1
-    assert kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", "image, gps")[0] == 0
+    assert kdsweep(capsys, "data", "inspect", str(tmp_path))[0] == 0, "what the study takes"
+    for sensors, expected in (("image, lidar", 1), ("image, gps", 0)):
+        code, *_ = kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", sensors)
+        assert code == expected
     for sensors, said in (("radar", "no files of radar"), ("sonar", "sensors must be some of")):
         code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", sensors)
         assert (code, out) == (2, "")

@@ -8,7 +8,7 @@ from analysis.errors import ResultsError
 from analysis.frames import SweepFrames
 from analysis.fronts import TEST, VALIDATION
 from analysis.pairing import Scale, Values, gain, measured
-from analysis.stats import Verdict, mean_interval, weakest
+from analysis.stats import Interval, Verdict, mean_interval, weakest
 from search_spaces.objectives import Objective
 from search_spaces.report_spec import Claim, Row
 
@@ -44,6 +44,10 @@ def _judged(frames: SweepFrames, known: Mapping[str, Row], claim: Claim) -> Judg
     scale = scale_of(frames, claim)
     if claim.kind == "interior":
         return _interior(claim, found, scale)
+    if claim.kind == "apart":
+        apart = [_apart(pair, scale) for pair in pairwise(found)]
+        verdicts = [verdict for verdict, _ in apart]
+        return JudgedClaim(claim, weakest(verdicts), "; ".join(text for _, text in apart))
     gains = [gain((a, b), (ours, theirs), scale) for (a, ours), (b, theirs) in pairwise(found)]
     verdicts = [one.verdict(strict=claim.kind == "order") for one in gains]
     return JudgedClaim(claim, weakest(verdicts), "; ".join(one.text for one in gains))
@@ -59,6 +63,29 @@ def _interior(claim: Claim, found: list[tuple[Row, Values]], scale: Scale) -> Ju
     gains = [gain((row, end), (values, theirs), scale) for end, theirs in (found[0], found[-1])]
     verdict = weakest([one.verdict(strict=True) for one in gains])
     return JudgedClaim(claim, verdict, "; ".join([text, *(one.text for one in gains)]))
+
+
+def _apart(
+    pair: tuple[tuple[Row, Values], tuple[Row, Values]], scale: Scale
+) -> tuple[Verdict, str]:
+    """Return whether the first of two rows is better, and their own intervals do not overlap.
+
+    That asks for more than a difference of paired seeds whose interval excludes 0.
+    """
+    (ours, theirs) = (mean_interval(list(values.values())) for _, values in pair)
+    names = " and ".join(
+        f"{row.label} {scale.text(mean)}"
+        for (row, _), mean in zip(pair, (ours, theirs), strict=True)
+    )
+    if scale.sign * (ours.mean - theirs.mean) <= 0.0:
+        return Verdict.DOES_NOT_HOLD, f"{names}: not better"
+    upper, lower = (ours, theirs) if scale.sign > 0.0 else (theirs, ours)
+    if upper.low is None or lower.high is None:
+        return Verdict.ONE_SEED, f"{names}: a single seed has no interval"
+    gap = scale.gap(Interval(abs(upper.low - lower.high), None, min(ours.count, theirs.count)))
+    if upper.low > lower.high:
+        return Verdict.HOLDS, f"{names}: intervals {gap} apart"
+    return Verdict.DOES_NOT_HOLD, f"{names}: intervals overlap by {gap}"
 
 
 def scale_of(frames: SweepFrames, claim: Claim) -> Scale:

@@ -14,13 +14,19 @@ Layout = Literal["rows", "aspects"]
 """How a table is printed. ``rows``: a line per row, columns per metric. ``aspects``: transposed, a
 column per row and a line per metric, with words, grouped by aspect."""
 
-ClaimKind = Literal["order", "not_worse", "interior"]
+ClaimKind = Literal["order", "not_worse", "interior", "apart"]
 """``order``: each row strictly better than the next. ``not_worse``: the first row at least as
-good as the second. ``interior``: the best row is neither the first nor the last."""
+good as the second. ``interior``: the best row is neither the first nor the last. ``apart``: each
+row better than the next, and their intervals do not overlap."""
 
 Direction = Literal["minimize", "maximize"]
 
-FEWEST_ROWS: Mapping[ClaimKind, int] = {"order": 2, "not_worse": 2, "interior": 3}
+FEWEST_ROWS: Mapping[ClaimKind, int] = {
+    "order": 2,
+    "not_worse": 2,
+    "interior": 3,
+    "apart": 2,
+}
 
 
 DECIBEL = "dB"

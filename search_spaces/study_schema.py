@@ -209,7 +209,7 @@ class TableDoor(Door):
 
 
 class ClaimDoor(Door):
-    """A statement about rows; give exactly one of order, not_worse and interior."""
+    """A statement about rows; give exactly one of order, not_worse, interior and apart."""
 
     id: Text
     text: Text
@@ -222,6 +222,8 @@ class ClaimDoor(Door):
     """The first row at least as good as the second."""
     interior: list[Text] | None = None
     """The best row is neither the first nor the last."""
+    apart: list[Text] | None = None
+    """Each row better than the next, and their intervals do not overlap."""
 
 
 class ReportDoor(Door):

@@ -10,7 +10,7 @@ from synthetic_frames import make_frames
 from analysis.claims import judged_claims, objective_of
 from analysis.errors import ResultsError
 from analysis.frames import table
-from analysis.stats import Verdict
+from analysis.stats import Verdict, mean_interval
 from analysis.tables import paper_tables, row_values
 from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
 
@@ -77,6 +77,13 @@ POOR = {1: -6.0, 2: -6.1, 3: -5.9}
         ("interior", ("poor", "good", "poor2"), Verdict.HOLDS),
         ("interior", ("good", "close", "poor"), Verdict.DOES_NOT_HOLD),
         ("interior", ("poor", "good", "close"), Verdict.ON_AVERAGE),
+        ("apart", ("good", "poor"), Verdict.HOLDS),
+        ("apart", ("poor", "good"), Verdict.DOES_NOT_HOLD),
+        ("apart", ("good", "close"), Verdict.DOES_NOT_HOLD),
+        ("apart", ("good", "close", "poor"), Verdict.DOES_NOT_HOLD),
+        ("apart", ("good", "one"), Verdict.ONE_SEED),
+        ("apart", ("good", "same"), Verdict.DOES_NOT_HOLD),
+        ("apart", ("good", "gone"), Verdict.NOT_MEASURED),
     ],
 )
 def test_verdicts_on_made_up_rows(kind, rows, expected):
@@ -93,6 +100,28 @@ def test_verdicts_on_made_up_rows(kind, rows, expected):
     judged = verdict(values, kind, *rows)
     assert judged.verdict is expected, judged.detail
     assert judged.detail
+
+
+SEEDS = st.lists(st.floats(-50.0, 50.0), min_size=2, max_size=5)
+
+
+@given(SEEDS, SEEDS)
+def test_rows_are_apart_exactly_if_no_number_lies_in_both_intervals(one, other):
+    ours, theirs = (mean_interval(values) for values in (one, other))
+    rows = {"a": dict(enumerate(one)), "b": dict(enumerate(other))}
+    judged = verdict(rows, "apart", "a", "b")
+    # Less is better, and the ends of an interval belong to it.
+    assert (judged.verdict is Verdict.HOLDS) == (ours.high < theirs.low), judged.detail
+    assert verdict(rows, "apart", "b", "a").verdict is not Verdict.HOLDS or ours.low > theirs.high
+
+
+def test_overlap_is_said_in_numbers_although_paired_seeds_all_differ():
+    # Every seed is better by 1 dB, but seeds differ by more from each other.
+    rows = {"a": {1: -9.0, 2: -5.0, 3: -1.0}, "b": {1: -8.0, 2: -4.0, 3: 0.0}}
+    assert verdict(rows, "order", "a", "b").verdict is Verdict.HOLDS
+    judged = verdict(rows, "apart", "a", "b")
+    assert judged.verdict is Verdict.DOES_NOT_HOLD
+    assert "intervals overlap by 18.87" in judged.detail
 
 
 def test_a_claim_may_say_which_way_its_metric_is_better():

@@ -228,6 +228,17 @@ class CollaborativeTask(KDTask):
     def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
         """Return the arrays of `synthesis`."""
 
+    def beside_teacher(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:  # noqa: ARG002
+        """Return what is sent with a teacher to edges that need more than it and their own data.
+
+        In data-free distillation these are statistics of the server's samples, or a generator.
+        """
+        return {}, Work()
+
+    def beside_tensors(self, params: Params) -> dict[str, TensorSpec]:  # noqa: ARG002
+        """Return the arrays of `beside_teacher`."""
+        return {}
+
     @abstractmethod
     def learn(
         self,
@@ -244,7 +255,8 @@ class CollaborativeTask(KDTask):
             params: The completed parameters of this student.
             data: The node's samples.
             teacher: The teacher; its ``outputs`` are those of the first samples of ``data``, or of
-                none: the rest is computed once and counted. None for a method without a teacher.
+                none: the rest is computed once and counted. Among them is what `beside_teacher`
+                gave. None for a method without a teacher.
             server_part: Whether the part that belongs at the server may be trained; a student
                 without a teacher to take it from trains it all the same.
             who: Name of the random streams; empty at the server.

@@ -213,7 +213,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "edge_teacher_bytes": _less("B", "of these per edge: weights of teachers"),
     "edge_samples_bytes": _less("B", "of these per edge: samples"),
     "edge_outputs_bytes": _less("B", "of these per edge: logits, reconstructions or codewords"),
-    "edge_features_bytes": _less("B", "of these per edge: features and their statistics"),
+    "edge_features_bytes": _less("B", "of these per edge: statistics, or a generator made of them"),
     "edge_control_bytes": _less("B", "of these per edge: requests"),
     "deployment_s": _less("s", "simulated time until the last edge can infer: links and compute"),
     "energy_j": _less("J", "simulated energy of all links"),

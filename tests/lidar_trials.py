@@ -1,7 +1,10 @@
 """Trials of LiDAR beam tracking that take a tenth of a second, and how to train them."""
 
+import numpy as np
 from csi_examples import drained
 
+from kdtasks.network import NETWORK_METRICS
+from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
 from kdtasks.tasks.lidar_beam import LidarBeam
 
 TASK = LidarBeam()
@@ -36,3 +39,33 @@ def trained_teacher(data, /, **changes):
 def trained_student(data, artifact=None, /, **changes):
     """Return the reports and the outcome of one student."""
     return drained(TASK.train_student(tiny(**changes), data.train, data.val, artifact))
+
+
+NETWORK = {"train_passages": 12, "val_passages": 2, "num_edges": 2, "partition_skew": 0.0}
+"""What a deployment has beside that: the server and each edge have passages of their own."""
+
+OF_NETWORKS = {
+    name for name in NETWORK_METRICS | DEPLOYMENT_METRICS if name != "teacher_forward_samples"
+}
+"""Metrics that only a deployment has."""
+
+
+def networked(topology="decentralized", **changes):
+    """Return the completed parameters of a deployment."""
+    return TASK.complete(tiny(**{**NETWORK, "topology": topology, **changes}))
+
+
+def network_teacher(data, params):
+    return drained(TASK.train_teacher(params, data.train, data.val))[1]
+
+
+def learnt(params, samples, teacher=None, *, who=""):
+    """Train a student at a node."""
+    return drained(TASK.learn(params, samples, teacher, server_part=True, who=who))[1]
+
+
+def assert_same(one, other):
+    """Assert that arrays are bit-equal."""
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)

@@ -66,7 +66,8 @@ class Job:
         num_samples: Samples of an epoch.
         plan: Epochs, rates, sizes.
         order: Where the order of samples is drawn from.
-        val: Windows that are scored after each epoch. What is learnt does not depend on them.
+        val: Windows that are scored after each epoch, if there are any. What is learnt does not
+            depend on them.
         judge: Chooses the epoch whose weights stay; None takes the last one.
         epochs_before: Epochs of earlier stages of the same training.
     """
@@ -76,7 +77,7 @@ class Job:
     num_samples: int
     plan: Plan
     order: torch.Generator
-    val: Scans
+    val: Scans | None
     judge: Judge | None
     epochs_before: int = 0
 
@@ -87,7 +88,7 @@ class Trained:
 
     Attributes:
         network: The network, with the weights that were chosen.
-        scores: Of these weights on the validation split, as `score` gives them.
+        scores: Of these weights on the validation split, as `score` gives them, if there is one.
         core_seconds: CPU time of the training, without validation [s].
         samples: Samples that it was trained on, repetitions included.
     """
@@ -117,13 +118,15 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         yield Report(
             epoch=job.epochs_before + epoch.number,
             epochs=job.epochs_before + plan.epochs,
-            metrics={**losses, **prefixed("val", score(network, job.val))},
+            metrics={**losses, **prefixed("val", _scores(job))},
         )
     if weights:
         network.load_state_dict(weights)
-    return Trained(
-        network=network, scores=score(network, job.val), core_seconds=spent, samples=samples
-    )
+    return Trained(network=network, scores=_scores(job), core_seconds=spent, samples=samples)
+
+
+def _scores(job: Job) -> dict[str, float]:
+    return {} if job.val is None else score(job.network, job.val)
 
 
 def on_scans(

@@ -10,7 +10,6 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from kdtasks.beam_format import NUM_BEAMS, NUM_SLOTS
 from kdtasks.collaboration import Guidance, Learnt, Shares, Stage, TensorSpec, Work, parted
 from kdtasks.config import Params, Value
 from kdtasks.methods import beam_job, beam_refine
@@ -18,20 +17,12 @@ from kdtasks.methods.beam_batches import Windows, windows_of
 from kdtasks.methods.beam_job import Plan, Said
 from kdtasks.methods.beam_refine import Course, Guide
 from kdtasks.methods.beam_response import response_loss
-from kdtasks.one_sided import OneSidedTask
 from kdtasks.seeding import seed_for
 from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
 from kdtasks.tasks.beam_costs import student_latency_ms
 from kdtasks.tasks.beam_deployed import deployment_scores
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
-from kdtasks.tasks.beam_shares import (
-    pointing_nowhere,
-    sample_specs,
-    shares,
-    windows_between,
-    windows_together,
-    with_sensors,
-)
+from kdtasks.tasks.beam_shares import Owners, sample_specs, shares, with_sensors
 from kdtasks.tasks.beam_students import (
     loss_of,
     new_student,
@@ -47,13 +38,14 @@ from kdtasks.tasks.beam_work import (
     training_work,
 )
 from kdtasks.tasks.several_teachers import one_of
+from kdtasks.tasks.window_task import WindowTask
 from kdtasks.tensors import as_tensor, state_arrays
 
 SAID = ("logits", "features")
 """What a teacher says of windows."""
 
 
-class BeamCollaboration(OneSidedTask):
+class BeamCollaboration(WindowTask):
     """The half of the beam-tracking task that nodes of a network call.
 
     Nodes with fewer windows than a batch train on batches of all they have. They have no validation
@@ -62,23 +54,12 @@ class BeamCollaboration(OneSidedTask):
 
     # --- samples --------------------------------------------------------------------------------
 
-    def sample_count(self, samples: Arrays) -> int:
-        return len(samples["label"]) if samples else 0
-
-    def sample_slice(self, samples: Arrays, start: int, stop: int) -> Arrays:
-        return windows_between(samples, start, stop)
-
-    def samples_together(self, one: Arrays, other: Arrays) -> Arrays:
-        return windows_together(one, other)
-
     def samples_for(self, params: Params, samples: Arrays) -> Arrays:
         return with_sensors(samples, resolve(params).at_edge)
 
-    def sample_misfit(self, samples: Arrays) -> str:
-        return pointing_nowhere(samples)
-
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
-        return shares(resolve(params), split, name)
+        settings = resolve(params)
+        return shares(settings, owners_of(settings), split, name)
 
     # --- what there is --------------------------------------------------------------------------
 
@@ -108,9 +89,6 @@ class BeamCollaboration(OneSidedTask):
     def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
         settings = resolve(params)
         return sample_specs(settings.at_edge, settings.image_size)
-
-    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:  # noqa: ARG002
-        return {"logits": TensorSpec(shape=(None, NUM_SLOTS, NUM_BEAMS), dtype="float32")}
 
     # --- learning -------------------------------------------------------------------------------
 
@@ -197,9 +175,27 @@ class BeamCollaboration(OneSidedTask):
     ) -> dict[str, float]:
         """Return the quality metrics of a deployment's students, without prefix."""
         settings = resolve(params)
-        edges = [settings.of_edge(edge) for edge in range(settings.num_edges)]
+
+        def score(edge: int, own: Arrays, share: Arrays) -> dict[str, float]:
+            student = settings.of_edge(edge)
+            network = restored(student, own, teacher=False)
+            return beam_job.score(network, windows_of(share, student.student_model.sensors))
+
         # Not the training split, so no edge's share is cut.
-        return deployment_scores(edges, parted(weights), shares(settings, split, "val"))
+        every = shares(settings, owners_of(settings), split, "val")
+        return deployment_scores(score, parted(weights), every)
+
+
+def owners_of(settings: BeamSettings) -> Owners:
+    """Return who has which sensors: the server all that are needed, an edge what it needs."""
+    edges = [settings.of_edge(edge) for edge in range(settings.num_edges)]
+    return Owners(
+        seed=settings.data_seed,
+        passages=f"train_passages={settings.train_passages}",
+        label=settings.partition_label,
+        server=settings.needed,
+        edges=tuple(own.at_edge for own in edges),
+    )
 
 
 def mean_of_edges(settings: BeamSettings, families: Sequence[float]) -> float:

@@ -4,16 +4,14 @@ Every edge counts the same, however many windows it has; one that has none is le
 windows are asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kdtasks.collaboration import Shares
-from kdtasks.methods import beam_job
-from kdtasks.methods.beam_batches import windows_of
-from kdtasks.methods.beam_job import SELECTED_BY
 from kdtasks.task import Arrays, MetricInfo
-from kdtasks.tasks.beam_settings import BeamSettings
-from kdtasks.tasks.beam_students import restored
 from kdtasks.tasks.judge import Judge
+
+JUDGED_BY = "top2"
+"""The score that edges are compared by."""
 
 Scores = dict[str, float]
 
@@ -37,7 +35,7 @@ DEPLOYMENT_METRICS = {
 
 
 def deployment_scores(
-    edges: Sequence[BeamSettings], nodes: Mapping[str, Arrays], shares: Shares
+    score: Callable[[int, Arrays, Arrays], Scores], nodes: Mapping[str, Arrays], shares: Shares
 ) -> Scores:
     """Return the metrics of a deployment [%].
 
@@ -50,29 +48,24 @@ def deployment_scores(
     ``judged_edges`` counts the edges that have windows to be judged on; means are over these.
 
     Args:
-        edges: The settings of each edge's student.
+        score: Scores the student of an edge's kind, with these weights, on a share.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
         shares: Who owns which samples of the split.
     """
-
-    def scores(edge: int, weights: Arrays, share: Arrays) -> Scores:
-        settings = edges[edge]
-        network = restored(settings, weights, teacher=False)
-        return beam_job.score(network, windows_of(share, settings.student_model.sensors))
-
-    judge = Judge(scores, lambda share: len(share["label"]))
-    students = [nodes[f"edge-{edge}"] for edge in range(len(edges))]
+    judge = Judge(score, lambda share: len(share["label"]))
+    numbers = range(len(shares.edges))
+    students = [nodes[f"edge-{edge}"] for edge in numbers]
     own = judge.each(students, shares.edges)
     found = {name: _mean(own, name) for name in dict.fromkeys(name for one in own for name in one)}
-    found["worst_edge_top2"] = min(one[SELECTED_BY] for one in own)
+    found["worst_edge_top2"] = min(one[JUDGED_BY] for one in own)
     found["judged_edges"] = float(len(own))
-    everywhere = [shares.server] * len(edges)
-    found["server_top2"] = _mean(judge.each(students, everywhere), SELECTED_BY)
-    names = [f"received-{edge}" for edge in range(len(edges))]
+    everywhere = [shares.server] * len(students)
+    found["server_top2"] = _mean(judge.each(students, everywhere), JUDGED_BY)
+    names = [f"received-{edge}" for edge in numbers]
     received = [nodes[name] for name in names if name in nodes]
-    if len(received) == len(edges):
-        found["received_top2"] = _mean(judge.each(received, shares.edges), SELECTED_BY)
-        before = _mean(judge.each(received, everywhere), SELECTED_BY)
+    if len(received) == len(students):
+        found["received_top2"] = _mean(judge.each(received, shares.edges), JUDGED_BY)
+        before = _mean(judge.each(received, everywhere), JUDGED_BY)
         found["forgetting_top2"] = before - found["server_top2"]
     return found
 

@@ -1,4 +1,4 @@
-"""Who owns which passages when beam tracking is learnt in a network, and what a share carries.
+"""Who owns which passages when beams are learnt in a network, and what a share carries.
 
 A sample is a window over frames that are stored once. A share is a small split: it holds the frames
 that its windows point at and no other, and its windows count within these. A passage, with all of
@@ -9,21 +9,31 @@ Shape suffixes in this file: W = windows, Q = passages, N = frames.
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdtasks.beam_format import IGNORED, NUM_BEAMS, NUM_PAST, NUM_SLOTS, UNKNOWN_CONDITION
+from kdtasks.beam_format import (
+    IGNORED,
+    NUM_BEAMS,
+    NUM_PAST,
+    NUM_RAYS,
+    NUM_SLOTS,
+    UNKNOWN_CONDITION,
+)
 from kdtasks.collaboration import Shares, TensorSpec
 from kdtasks.errors import ConfigError
 from kdtasks.methods.beam_batches import ARRAYS
 from kdtasks.models.beam_layers import RADAR_SHAPE
-from kdtasks.models.beam_network import Sensor
+from kdtasks.network import NetworkSettings
 from kdtasks.scenarios.partition import by_area, by_dirichlet, server_mask
 from kdtasks.seeding import numpy_generator
 from kdtasks.task import Arrays, SplitName
-from kdtasks.tasks.beam_settings import BeamSettings
+
+STORED = {str(sensor): arrays for sensor, arrays in ARRAYS.items()} | {"lidar": ("lidar", "window")}
+"""Arrays of a split that hold a sensor's frames, and which of them each window has."""
 
 OF_WINDOWS = ("label", "passage")
 """Arrays that have a row per window, whatever the sensors."""
@@ -35,10 +45,29 @@ Bool = NDArray[np.bool_]
 Int = NDArray[np.int64]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owners:
+    """What decides on the owners of passages, beside the deployment.
+
+    Attributes:
+        seed: Of the data.
+        passages: Parameter by which there are more passages to train on, with its value.
+        label: Of a passage, by which ``partition`` dirichlet goes.
+        server: Sensors of the server.
+        edges: Sensors of each edge.
+    """
+
+    seed: int
+    passages: str
+    label: Literal["beam", "condition"]
+    server: tuple[str, ...]
+    edges: tuple[tuple[str, ...], ...]
+
+
 # --- windows and their frames ---------------------------------------------------------------------
 
 
-def taken(split: Arrays, chosen_W: Int, sensors: Iterable[Sensor]) -> dict[str, NDArray[Any]]:
+def taken(split: Arrays, chosen_W: Int, sensors: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Return some windows with the frames that they point at, each once, in the order of time.
 
     Args:
@@ -72,16 +101,16 @@ def windows_together(one: Arrays, other: Arrays) -> dict[str, NDArray[Any]]:
     return found
 
 
-def with_sensors(samples: Arrays, sensors: Iterable[Sensor]) -> Arrays:
+def with_sensors(samples: Arrays, sensors: Iterable[str]) -> Arrays:
     """Return the same windows with what some sensors have seen of them."""
     stored = _stored(sensors)
     names = [*OF_WINDOWS, *stored, *(name for frames in stored.values() for name in frames)]
     return {name: samples[name] for name in names}
 
 
-def sensors_in(samples: Arrays) -> list[Sensor]:
+def sensors_in(samples: Arrays) -> list[str]:
     """Return the sensors whose frames are there."""
-    return [sensor for sensor, (frames, _) in ARRAYS.items() if frames in samples]
+    return [sensor for sensor, (frames, _) in STORED.items() if frames in samples]
 
 
 def pointing_nowhere(samples: Arrays) -> str:
@@ -94,8 +123,8 @@ def pointing_nowhere(samples: Arrays) -> str:
     return ""
 
 
-def sample_specs(sensors: Iterable[Sensor], image_size: int) -> dict[str, TensorSpec]:
-    """Return the arrays of a share."""
+def sample_specs(sensors: Iterable[str], image_size: int = 0) -> dict[str, TensorSpec]:
+    """Return the arrays of a share; the size of images matters to a camera alone."""
     specs = {
         "label": TensorSpec(shape=(None, NUM_SLOTS), dtype="int64"),
         "passage": TensorSpec(shape=(None,), dtype="int32"),
@@ -103,6 +132,7 @@ def sample_specs(sensors: Iterable[Sensor], image_size: int) -> dict[str, Tensor
         "mask_index": TensorSpec(shape=(None, NUM_PAST - 1), dtype="int32"),
         "radar": TensorSpec(shape=(None, *RADAR_SHAPE), dtype="float16"),
         "gps": TensorSpec(shape=(None, 2), dtype="float32"),
+        "lidar": TensorSpec(shape=(None, NUM_RAYS), dtype="float32"),
         "window": TensorSpec(shape=(None, NUM_PAST), dtype="int32"),
         "condition": TensorSpec(shape=(None,), dtype="int8"),
     }
@@ -111,11 +141,11 @@ def sample_specs(sensors: Iterable[Sensor], image_size: int) -> dict[str, Tensor
     return {name: specs[name] for name in names}
 
 
-def _stored(sensors: Iterable[Sensor]) -> dict[str, list[str]]:
+def _stored(sensors: Iterable[str]) -> dict[str, list[str]]:
     """Return which arrays of frames each array of indices points into."""
     found = {"window": ["condition"]}
     for sensor in sensors:
-        frames, index = ARRAYS[sensor]
+        frames, index = STORED[sensor]
         found.setdefault(index, []).append(frames)
     return found
 
@@ -123,68 +153,67 @@ def _stored(sensors: Iterable[Sensor]) -> dict[str, list[str]]:
 # --- owners of passages ---------------------------------------------------------------------------
 
 
-def shares(settings: BeamSettings, split: Arrays, name: SplitName) -> Shares:
+def shares(settings: NetworkSettings, owners: Owners, split: Arrays, name: SplitName) -> Shares:
     """Divide a split among server and edges by the same rule for every split.
 
     The server has a random part of the training passages; edges have the rest, each at most
     ``edge_samples`` windows. The other splits train nothing: there the server is judged on all
     passages, an edge on all of its own, and an edge without any is not judged.
 
-    Everybody has the sensors that are needed there: the server all of them, an edge those of
-    `BeamSettings.at_edge`.
-
     Raises:
         ConfigError: If a node has nothing to train on.
     """
-    server = server_share(settings, split, name)
+    server = server_share(settings, owners, split, name)
     passage_Q = np.unique(split["passage"])
-    owner_Q = _owners(settings, split, passage_Q)
-    mine_Q = ~_at_server(settings, len(passage_Q), name) | (name != "train")
+    owner_Q = _owners(settings, owners, split, passage_Q)
+    mine_Q = ~_at_server(settings, owners, len(passage_Q), name) | (name != "train")
     limit = settings.edge_samples if name == "train" and settings.edge_samples else None
     edges = []
-    for edge in range(settings.num_edges):
-        chosen_W = _windows_of(settings, split, passage_Q[mine_Q & (owner_Q == edge)])[:limit]
+    for edge, sensors in enumerate(owners.edges):
+        chosen_W = _windows_of(owners, split, passage_Q[mine_Q & (owner_Q == edge)])[:limit]
         if name == "train" and not len(chosen_W):
             raise ConfigError(
                 f"edge {edge} has no passage to train on: lower num_edges={settings.num_edges}, "
                 f"server_share={settings.server_share:g} or partition_skew="
-                f"{settings.partition_skew:g}, or raise train_passages={settings.train_passages}"
+                f"{settings.partition_skew:g}, or raise {owners.passages}"
             )
-        edges.append(taken(split, chosen_W, settings.of_edge(edge).at_edge))
+        edges.append(taken(split, chosen_W, sensors))
     return Shares(server=server, edges=tuple(edges))
 
 
-def server_share(settings: BeamSettings, split: Arrays, name: SplitName) -> Arrays:
+def server_share(
+    settings: NetworkSettings, owners: Owners, split: Arrays, name: SplitName
+) -> Arrays:
     """Return the server's global data; they do not depend on the edges.
 
     Raises:
         ConfigError: If there is nothing to train on.
     """
     passage_Q = np.unique(split["passage"])
-    chosen_Q = passage_Q[_at_server(settings, len(passage_Q), name)]
+    chosen_Q = passage_Q[_at_server(settings, owners, len(passage_Q), name)]
     if name == "train" and not len(chosen_Q):
         raise ConfigError(
             f"the server has no passage to train on: raise server_share={settings.server_share:g}"
         )
-    return taken(split, _windows_of(settings, split, chosen_Q), settings.needed)
+    return taken(split, _windows_of(owners, split, chosen_Q), owners.server)
 
 
-def _at_server(settings: BeamSettings, count: int, name: SplitName) -> Bool:
+def _at_server(settings: NetworkSettings, owners: Owners, count: int, name: SplitName) -> Bool:
     if name != "train":
         return np.full(count, True)
-    return server_mask(count, settings.server_share, seed=settings.data_seed)
+    return server_mask(count, settings.server_share, seed=owners.seed)
 
 
-def _windows_of(settings: BeamSettings, split: Arrays, passage_Q: Int) -> Int:
+def _windows_of(owners: Owners, split: Arrays, passage_Q: Int) -> Int:
     """Return the windows of passages: these in random order, so that the first are any of them."""
-    rng = numpy_generator(settings.data_seed, "order of a node's passages")
+    rng = numpy_generator(owners.seed, "order of a node's passages")
     parts = [np.flatnonzero(split["passage"] == passage) for passage in rng.permutation(passage_Q)]
     return np.concatenate([np.empty(0, np.int64), *parts])
 
 
-def _owners(settings: BeamSettings, split: Arrays, passage_Q: Int) -> Int:
+def _owners(settings: NetworkSettings, owners: Owners, split: Arrays, passage_Q: Int) -> Int:
     """Return the edge of each passage, [Q]."""
-    edges, skew, seed = settings.num_edges, settings.partition_skew, settings.data_seed
+    edges, skew, seed = settings.num_edges, settings.partition_skew, owners.seed
     if settings.partition == "area":
         beam_Q = _each(split, passage_Q, _middle_beam)
         # Passages lead through all of the street. Where they are seen most is within the middle
@@ -192,7 +221,7 @@ def _owners(settings: BeamSettings, split: Arrays, passage_Q: Int) -> Int:
         angle_Q = math.pi * np.clip(2.0 * beam_Q / NUM_BEAMS - 1.0, -0.5, 0.5)
         place_Q2 = np.stack([np.cos(angle_Q), np.sin(angle_Q)], axis=1)
         return by_area(place_Q2, edges, skew, seed=seed)
-    if settings.partition_label == "beam":
+    if owners.label == "beam":
         label_Q = _each(split, passage_Q, _middle_beam) // BEAMS_TOGETHER
     else:
         label_Q = _each(split, passage_Q, _condition)

@@ -34,7 +34,7 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.beam_baselines import baselines_of
-from kdtasks.tasks.beam_collaboration import BeamCollaboration, mean_of_edges
+from kdtasks.tasks.beam_collaboration import BeamCollaboration, mean_of_edges, owners_of
 from kdtasks.tasks.beam_costs import model_cost, student_cost, student_latency_ms
 from kdtasks.tasks.beam_data import data_of, fingerprint_of, load_data
 from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
@@ -185,7 +185,7 @@ class BeamTracking(BeamCollaboration):
         self, settings: BeamSettings, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
         if settings.networked:
-            train = server_share(settings, train, "train")
+            train = server_share(settings, owners_of(settings), train, "train")
             settings = fitted(settings, len(train["label"]))
         model = settings.teacher_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)

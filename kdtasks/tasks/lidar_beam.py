@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 
 from kdtasks.config import Params, Value, fingerprint
-from kdtasks.cost import batch1_latency_ms, count, state_bytes
+from kdtasks.cost import count, state_bytes
 from kdtasks.deployable import Deployable
 from kdtasks.methods import lidar_job
 from kdtasks.methods.lidar_batches import scans_of
@@ -22,10 +22,10 @@ from kdtasks.methods.lidar_metadata import sealed, summarised
 from kdtasks.methods.lidar_statistics import GROUPS, Observed
 from kdtasks.models.lidar_family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.models.lidar_student import LidarStudent
+from kdtasks.network import NETWORK_METRICS, NetworkSettings
 from kdtasks.task import (
     Arrays,
     Baseline,
-    KDTask,
     MetricInfo,
     Outcome,
     OwnData,
@@ -36,26 +36,19 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.beam_baselines import baselines_of
+from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
 from kdtasks.tasks.beam_scores import down, score_infos
+from kdtasks.tasks.beam_shares import server_share
+from kdtasks.tasks.lidar_collaboration import LidarCollaboration, latency_ms, owners_of
 from kdtasks.tasks.lidar_data import data_of, fingerprint_of, load_data, own_data
 from kdtasks.tasks.lidar_export import deployable
 from kdtasks.tasks.lidar_settings import LidarSettings, completed, resolve
-from kdtasks.tasks.lidar_students import (
-    job_on_data,
-    job_without_data,
-    lesson_of,
-    restored,
-    sent_bytes,
-    teacher_job,
-    windows_of,
-)
+from kdtasks.tasks.lidar_students import restored, sent_bytes, teach, teacher_job
+from kdtasks.tasks.lidar_work import check_memory
 from kdtasks.tensors import state_arrays
 
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
-
-LATENCY_REPEATS = 30
-"""Forward passes whose median is the latency."""
 
 GENERATOR_TERMS = {
     "total": "what the generator minimised",
@@ -93,8 +86,10 @@ FREE = frozenset(
         "learning_rate",
         "weight_decay",
         "seed",
+        "scans_travel",
+        *NetworkSettings.model_fields,
     }
-)
+) - {"topology", "server_share"}
 """Parameters that decide neither on data nor on teachers."""
 
 
@@ -109,12 +104,13 @@ def _cost(width: float) -> dict[str, float]:
     }
 
 
-class LidarBeam(KDTask):
+class LidarBeam(LidarCollaboration):
     """Students without teacher, with ordinary distillation, and without data."""
 
     name = "lidar-beam"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **score_infos(),
+        **DEPLOYMENT_METRICS,
         "params": down("", "trainable parameters"),
         "macs": down("MACs", "multiply-accumulates of a window, all 11 steps"),
         "model_bytes": down("B", "parameters"),
@@ -123,8 +119,8 @@ class LidarBeam(KDTask):
         "edge_core_seconds": down("s", "of that, where the student is trained"),
         "bytes_to_edge": down("B", "what a server sends so that an edge can train the student"),
         "scans_to_edge": down("", "recorded scans among that"),
-        "teacher_forward_samples": down("", "windows that a teacher was run on meanwhile"),
         **{f"generator_{name}": down("", text) for name, text in GENERATOR_TERMS.items()},
+        **NETWORK_METRICS,
     }
     resource_parameters = frozenset(LidarSettings.model_fields) - FREE
     baseline_parameters = frozenset()
@@ -132,6 +128,7 @@ class LidarBeam(KDTask):
     def complete(self, params: Params) -> dict[str, Value]:
         settings = resolve(params)
         data_of(settings)
+        check_memory(settings)
         return completed(settings)
 
     def own_data(self, path: Path) -> OwnData:
@@ -145,6 +142,7 @@ class LidarBeam(KDTask):
         settings = resolve(params)
         if not settings.has_teacher:
             return None
+        network = {"server": settings.server_share} if settings.networked else {}
         return fingerprint(
             {
                 "recipe": TEACHER_RECIPE,
@@ -155,6 +153,7 @@ class LidarBeam(KDTask):
                 "rate": settings.teacher_rate,
                 "decay": settings.teacher_decay,
                 "seed": settings.teacher_seed,
+                **network,
             }
         )
 
@@ -167,12 +166,14 @@ class LidarBeam(KDTask):
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        """Train a teacher, and sum up its training windows.
+        """Train a teacher, and sum up its training windows; in a network the server's.
 
         Its outputs are ``logits`` of the predicted slots, which students on data learn from, and
         its sealed metadata, which are all that a student without data sees of them.
         """
         settings = resolve(params)
+        if settings.networked:
+            train = server_share(settings, owners_of(settings), train, "train")
         seen = scans_of(train)
         trained = yield from lidar_job.train(teacher_job(settings, seen, scans_of(val)))
         said = lidar_job.run_scans(trained.network, seen)
@@ -199,37 +200,29 @@ class LidarBeam(KDTask):
         reported on the way are of recorded validation windows, whatever the student learns from.
         """
         settings = resolve(params)
-        judged, made = scans_of(val), None
-        asked, generating = 0, 0.0
-        if settings.on_data:
-            job = job_on_data(settings, scans_of(train), judged, teacher)
-            trained = yield from lidar_job.train(job)
-        else:
-            assert teacher is not None
-            expert = restored(settings, teacher.weights, teacher=True)
-            made = yield from windows_of(settings, expert, teacher.outputs)
-            lesson = lesson_of(settings, expert, made.source)
-            before = settings.generator_epochs if settings.method == "datafree" else 0
-            job = job_without_data(settings, lesson, judged, epochs_before=before)
-            trained = yield from lidar_job.train(job)
-            asked, generating = made.asked + lesson.asked, made.core_seconds
+        assert not settings.networked, "the nodes of a network train their students"
+        taught = yield from teach(settings, train, scans_of(val), teacher)
+        trained, made = taught.trained, taught.made
+        asked, generating = (0, 0.0) if made is None else (made.asked, made.core_seconds)
         at_edge = 0.0 if settings.travels == "generator" else generating
         metrics = {
             **prefixed("val", trained.scores),
             **self.cost(params),
-            "latency_ms": batch1_latency_ms(trained.network, WINDOW_SHAPE, repeats=LATENCY_REPEATS),
+            "latency_ms": latency_ms(trained.network),
             "train_core_seconds": trained.core_seconds + generating,
             "edge_core_seconds": trained.core_seconds + at_edge,
             "bytes_to_edge": float(sent_bytes(settings, train, teacher, made)),
             "scans_to_edge": float(len(train["lidar"]) if settings.on_data else 0),
-            "teacher_forward_samples": float(asked),
+            "teacher_forward_samples": float(asked + taught.asked),
             **({} if made is None else made.terms),
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        network = restored(resolve(params), weights, teacher=False)
-        return lidar_job.score(network, scans_of(split))
+        settings = resolve(params)
+        if settings.networked:
+            return self.evaluate_deployment(params, weights, split)
+        return lidar_job.score(restored(settings, weights, teacher=False), scans_of(split))
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
         return deployable(resolve(params), weights)

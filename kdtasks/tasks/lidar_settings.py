@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
@@ -10,6 +10,12 @@ from kdtasks.methods.lidar_imitation import TaughtSteps
 from kdtasks.methods.lidar_inversion import STEPS
 from kdtasks.methods.lidar_statistics import GROUPS, Group
 from kdtasks.models.lidar_family import GeneratorName, TeacherName
+from kdtasks.network import NetworkSettings
+from kdtasks.tasks.lidar_deployment import (
+    OF_DEPLOYMENTS,
+    check_deployment,
+    inactive_in_deployment,
+)
 from kdtasks.tasks.parameters import checked, without_idle
 
 MethodName = Literal["vanilla", "ordinary", "datafree", "untrained", "prior", "gaussian"]
@@ -21,11 +27,15 @@ GENERATING = ("datafree", "untrained")
 """Methods with a generator."""
 
 
-class LidarSettings(BaseModel):
+class LidarSettings(NetworkSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
+    topology: Literal["none", "centralized", "decentralized"] = "none"
+    edge_families: Literal["same"] = "same"
+    num_teachers: Literal[1] = 1
+    scans_travel: bool = Field(
+        False, description="the server sends scans with its teacher's logits, and no teacher"
+    )
     preset: Literal["quick", "standard", "paper"] = "quick"
     scenario: Literal["street", "deepsense"] = "street"
     data_path: str = ""
@@ -84,6 +94,11 @@ class LidarSettings(BaseModel):
     def on_data(self) -> bool:
         """Whether the student sees recorded scans."""
         return self.method in ON_DATA
+
+    @property
+    def inverts_at_edge(self) -> bool:
+        """Whether each edge trains a generator of its own."""
+        return self.networked and self.method == "datafree" and self.travels == "metadata"
 
     @property
     def generator_epochs(self) -> int:
@@ -180,7 +195,13 @@ def _inactive(settings: LidarSettings) -> dict[str, str]:
         **dict.fromkeys(_OF_TEACHER, with_teacher),
         **dict.fromkeys(OF_STREET, on_street),
     }
-    return {name: owner for name, (active, owner) in owners.items() if not active}
+    inactive = {name: owner for name, (active, owner) in owners.items() if not active}
+    return inactive | inactive_in_deployment(
+        settings,
+        scans_travel=settings.scans_travel,
+        on_data=settings.on_data,
+        teacher=settings.has_teacher,
+    )
 
 
 _OF_TEACHER = (
@@ -194,7 +215,7 @@ _OF_TEACHER = (
 
 OF_STREET = ("data_seed", "train_passages", "val_passages", "test_passages")
 
-MUST_FIT = frozenset(
+MUST_FIT = OF_DEPLOYMENTS | frozenset(
     {
         "alpha",
         "temperature",
@@ -221,6 +242,12 @@ def resolve(params: Params) -> LidarSettings:
     """
     settings = checked(params, LidarSettings, PRESETS, task="lidar-beam")
     _fits(settings)
+    check_deployment(
+        settings,
+        method=settings.method,
+        on_data=settings.on_data,
+        selection=settings.selection,
+    )
     settings = settings.model_copy(update={"metadata": _in_order(settings.metadata)})
     return without_idle(settings, params, _inactive(settings), MUST_FIT, PRESETS[settings.preset])
 
@@ -264,6 +291,7 @@ def _fits(settings: LidarSettings) -> None:
 
 
 def completed(settings: LidarSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it."""
-    inactive = _inactive(settings)
-    return {name: v for name, v in settings.model_dump().items() if name not in inactive}
+    """Return what decides this trial: every parameter that has an effect on it, own ones first."""
+    dumped, inactive = settings.model_dump(), _inactive(settings)
+    order = sorted(dumped, key=lambda name: name in NetworkSettings.model_fields)
+    return {name: dumped[name] for name in order if name not in inactive}

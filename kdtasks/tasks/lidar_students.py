@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from kdtasks.methods import lidar_job
-from kdtasks.methods.lidar_batches import Scans
+from kdtasks.methods.lidar_batches import Scans, scans_of
 from kdtasks.methods.lidar_imitation import (
     Lesson,
     Source,
@@ -31,6 +31,9 @@ from kdtasks.tensors import as_tensor, load_state, state_arrays
 HELD_OUT = 1000
 """Made-up windows that an epoch is chosen by."""
 
+SENT_GENERATOR = "generator."
+"""Of the names under which tensors of a generator lie that was sent with its teacher."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Windows:
@@ -42,12 +45,29 @@ class Windows:
         generator: The generator, if there is one.
         core_seconds: CPU time of its training [s].
         asked: Windows that the teacher was run on meanwhile.
+        epochs: What was reported meanwhile.
     """
 
     source: Source
     terms: Mapping[str, float] = field(default_factory=dict)
     generator: ScanGenerator | None = None
     core_seconds: float = 0.0
+    asked: int = 0
+    epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taught:
+    """A student that has been trained.
+
+    Attributes:
+        trained: The student, and its training.
+        made: Where its windows came from, if they were made up.
+        asked: Of these, for how many its teacher was asked.
+    """
+
+    trained: lidar_job.Trained
+    made: Windows | None = None
     asked: int = 0
 
 
@@ -85,8 +105,32 @@ def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> lidar_job.
     )
 
 
-def job_on_data(
-    settings: LidarSettings, train: Scans, val: Scans, teacher: TeacherArtifact | None
+def teach(
+    settings: LidarSettings, train: Arrays, val: Scans | None, teacher: TeacherArtifact | None
+) -> Generator[Report, None, Taught]:
+    """Train a student; one of a method without data reads nothing of the training windows.
+
+    Args:
+        settings: The trial's, or a node's.
+        train: Recorded windows.
+        val: Recorded windows, to score the student on; a node of a network has none.
+        teacher: What it says of the training windows, or all that an edge is sent of it.
+    """
+    if settings.on_data:
+        job = _job_on_data(settings, scans_of(train), val, teacher)
+        return Taught(trained=(yield from lidar_job.train(job)))
+    assert teacher is not None
+    expert = restored(settings, teacher.weights, teacher=True)
+    made = yield from windows_of(settings, expert, teacher.outputs)
+    soft = soft_loss(settings.soft_loss, settings.temperature)
+    lesson = Lesson(expert, made.source, soft, settings.taught_steps)
+    job = _job_without_data(settings, lesson, val, epochs_before=made.epochs)
+    trained = yield from lidar_job.train(job)
+    return Taught(trained=trained, made=made, asked=lesson.asked)
+
+
+def _job_on_data(
+    settings: LidarSettings, train: Scans, val: Scans | None, teacher: TeacherArtifact | None
 ) -> lidar_job.Job:
     """Return what a student is trained by that sees recorded windows."""
     network = initialised(settings.seed, "student", partial(student_of, settings))
@@ -102,12 +146,17 @@ def job_on_data(
         plan=_plan(settings),
         order=torch_generator(settings.seed, "order"),
         val=val,
-        judge=lidar_job.label_judge(val) if settings.selection == "real" else None,
+        judge=_judge_on_labels(val) if settings.selection == "real" else None,
     )
 
 
-def job_without_data(
-    settings: LidarSettings, lesson: Lesson, val: Scans, *, epochs_before: int
+def _judge_on_labels(val: Scans | None) -> lidar_job.Judge:
+    assert val is not None, "where nothing is to be judged by, selection is not real"
+    return lidar_job.label_judge(val)
+
+
+def _job_without_data(
+    settings: LidarSettings, lesson: Lesson, val: Scans | None, *, epochs_before: int
 ) -> lidar_job.Job:
     """Return what a student is trained by that sees made-up windows only.
 
@@ -122,7 +171,7 @@ def job_without_data(
     judge = None
     if settings.selection != "none":
         real = settings.selection == "real"
-        judge = lidar_job.label_judge(val) if real else lesson.judge(HELD_OUT)
+        judge = _judge_on_labels(val) if real else lesson.judge(HELD_OUT)
     fixed = 0 if settings.fresh else settings.windows
     return lidar_job.Job(
         network=network,
@@ -136,12 +185,6 @@ def job_without_data(
     )
 
 
-def lesson_of(settings: LidarSettings, teacher: LidarNetwork, source: Source) -> Lesson:
-    """Return made-up windows with what the teacher says of them."""
-    soft = soft_loss(settings.soft_loss, settings.temperature)
-    return Lesson(teacher, source, soft, settings.taught_steps)
-
-
 def windows_of(
     settings: LidarSettings, teacher: LidarNetwork, outputs: Arrays
 ) -> Generator[Report, None, Windows]:
@@ -150,7 +193,8 @@ def windows_of(
     Args:
         settings: The trial's.
         teacher: In evaluation mode.
-        outputs: Of the teacher; nothing but its sealed metadata is looked at.
+        outputs: Of the teacher; nothing but its sealed metadata is looked at, or a generator that
+            was sent instead of them.
     """
     draws = torch_generator(settings.seed, "made-up windows")
     if settings.method in ("gaussian", "prior"):
@@ -161,9 +205,11 @@ def windows_of(
         "generator",
         lambda: family.build(noise_size=settings.generator_noise, width=settings.generator_width),
     )
-    made = generated(generator, draws)
-    if settings.method == "untrained":
-        return Windows(source=made, generator=generator)
+    sent = any(name.startswith(SENT_GENERATOR) for name in outputs)
+    if sent:
+        load_state(generator, outputs, SENT_GENERATOR)
+    if sent or settings.method == "untrained":
+        return Windows(source=generated(generator, draws), generator=generator)
     spent, terms = 0.0, dict[str, float]()
     for epoch in invert(_inversion(settings, generator, teacher, outputs)):
         spent = epoch.core_seconds
@@ -176,6 +222,7 @@ def windows_of(
         generator=generator,
         core_seconds=spent,
         asked=settings.generator_steps * settings.generator_batch,
+        epochs=settings.generator_epochs,
     )
 
 

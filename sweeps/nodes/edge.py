@@ -1,5 +1,7 @@
 """An edge node: local data that stay with it, its own student, and what it received."""
 
+from dataclasses import replace
+
 from kdtasks.collaboration import Guidance, Learnt, Stage
 from kdtasks.config import Params
 from kdtasks.task import Arrays, TeacherArtifact
@@ -62,6 +64,7 @@ class EdgeNode(Node):
             ("server", Kind.CONTROL, "samples-wanted"): self._upload,
             ("server", Kind.MODEL, "student"): self._store_student,
             ("server", Kind.TEACHER, "teacher"): self._store_teacher,
+            ("server", Kind.FEATURES, "teacher"): self._store_beside,
             ("server", Kind.SAMPLES, "pairs"): self._store_pairs,
             ("server", Kind.OUTPUTS, "pairs"): self._store_knowledge,
             ("server", Kind.SAMPLES, "rehearsal"): self._store_rehearsal,
@@ -204,6 +207,13 @@ class EdgeNode(Node):
     def _store_teacher(self, _sender: str, message: Message) -> Handling:
         weights = take(message, self.task.teacher_tensors(self.deployment.params))
         self._teacher = TeacherArtifact(metrics={}, weights=weights, outputs={})
+        return nothing()
+
+    def _store_beside(self, _sender: str, message: Message) -> Handling:
+        if self._teacher is None:
+            raise MessageError("what belongs to a teacher has arrived before it")
+        beside = take(message, self.task.beside_tensors(self._params))
+        self._teacher = replace(self._teacher, outputs=beside)
         return nothing()
 
     def _store_pairs(self, _sender: str, message: Message) -> Handling:

@@ -147,6 +147,10 @@ class ServerNode(Node):
         parcels: list[Parcel] = []
         for teacher, edges in self._taught():
             parcels += self.send(edges, Kind.TEACHER, "teacher", teacher.weights)
+            beside, work = self.task.beside_teacher(self.deployment.params, teacher)
+            self.charge(work)
+            if beside:
+                parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
         return answer(parcels)
 
     def _send_pairs(self, _sender: str, _message: Message) -> Handling:

@@ -64,6 +64,20 @@ def collective(mimo_data_tiny):
 
 
 @pytest.fixture(scope="session")
+def lidar_network_data(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("scans of a network")
+    params = lidar_trials.networked()
+    return lidar_trials.TASK.load_scenario(params, cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def lidar_expert(lidar_network_data):
+    """The teacher of a server."""
+    params = lidar_trials.networked(method="ordinary")
+    return lidar_trials.network_teacher(lidar_network_data, params)
+
+
+@pytest.fixture(scope="session")
 def beam_shares():
     """Shares of a deployment in which edges train with the teacher."""
     params = beam_network_examples.networked("decentralized", method="response")

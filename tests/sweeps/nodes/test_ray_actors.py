@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import lidar_trials
 import numpy as np
 import pytest
 import ray
@@ -73,7 +74,12 @@ def teacher_of(params: dict[str, Any]) -> TeacherArtifact | None:
 
 def measured(name: str) -> bool:
     """Say whether a metric is a time on this machine's clocks."""
-    return "core_seconds" in name or name in ("trial_wall_s", "trial_cpu_s", "ue_latency_ms")
+    return "core_seconds" in name or name in (
+        "trial_wall_s",
+        "trial_cpu_s",
+        "ue_latency_ms",
+        "latency_ms",
+    )
 
 
 def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -119,31 +125,43 @@ def test_every_topology_is_the_same_over_ray_and_in_one_process(
     assert_same_arrays(ours.weights, theirs.weights)
 
 
-def test_csi_feedback_is_the_same_over_ray_and_in_one_process(
-    cluster: None, tmp_path: Path
+NETWORKS: dict[str, dict[str, Any]] = {
+    "csi-feedback": {
+        "num_antennas": 8,
+        "num_subcarriers": 8,
+        "num_train": 480,
+        "num_val": 120,
+        "num_test": 120,
+        "topology": "mutual",
+        "edge_families": "mixed",
+        "num_edges": 3,
+        "rounds": 2,
+        "edge_epochs": 1,
+        "anchor_weight": 0.5,
+        "exchange_bits": 6,
+    },
+    # What is sent beside a teacher; the toy has nothing of the kind.
+    "lidar-beam": lidar_trials.networked(method="datafree"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_the_same_over_ray_and_in_one_process(
+    cluster: None, tmp_path: Path, name: str
 ) -> None:
     """Networks, unlike means, could notice threads and the layout of memory."""
-    task = load_task("csi-feedback")
-    shape = {"num_antennas": 8, "num_subcarriers": 8, "num_train": 480, "num_val": 120}
-    params = task.complete(
-        {
-            **shape,
-            "num_test": 120,
-            "topology": "mutual",
-            "edge_families": "mixed",
-            "num_edges": 3,
-            "rounds": 2,
-            "edge_epochs": 1,
-            "anchor_weight": 0.5,
-            "exchange_bits": 6,
-        }
-    )
+    task = load_task(name)
+    params = task.complete(NETWORKS[name])
     data = task.load_scenario(params, cache_dir=tmp_path, progress=lambda *_: None)
-    actors = NodeActors("csi-feedback", 2)
-    transport = actors.deploy(params, (ray.put(data.train), ray.put(data.val)), None)
+    teacher = None
+    if task.teacher_fingerprint(params) is not None:
+        teacher = drained(task.train_teacher(params, data.train, data.val))
+    actors = NodeActors(name, 2)
+    kept = None if teacher is None else ray.put(teacher)
+    transport = actors.deploy(params, (ray.put(data.train), ray.put(data.val)), kept)
     ours: Outcome = drained(conduct(task, params, transport))
     actors.stop()
-    local = in_process("csi-feedback", params, (data.train, data.val), None)
+    local = in_process(name, params, (data.train, data.val), teacher)
     theirs: Outcome = drained(conduct(task, params, local))
     assert numbers(ours.metrics) == numbers(theirs.metrics)
     assert_same_arrays(ours.weights, theirs.weights)

@@ -1,0 +1,255 @@
+"""What nodes do with LiDAR students: limits of every step, and what it is counted as."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from csi_examples import drained
+from lidar_trials import (
+    TASK,
+    WITHOUT_DATA,
+    assert_same,
+    learnt,
+    network_teacher,
+    networked,
+    tiny,
+)
+
+from kdtasks.collaboration import joined
+from kdtasks.config import fingerprint
+from kdtasks.cost import count
+from kdtasks.errors import ConfigError
+from kdtasks.methods.lidar_metadata import opened
+from kdtasks.methods.lidar_statistics import GROUPS
+from kdtasks.models.lidar_family import WINDOW_SHAPE
+from kdtasks.models.lidar_gru_teacher import LidarGruTeacher
+from kdtasks.models.lidar_student import LidarStudent
+from kdtasks.tasks.beam_shares import windows_together
+from kdtasks.tasks.lidar_settings import resolve
+from kdtasks.tasks.lidar_work import edge_bytes, generator_size
+
+STUDENT = count(LidarStudent(), WINDOW_SHAPE).macs
+TEACHER = count(LidarGruTeacher(), WINDOW_SHAPE).macs
+
+
+@pytest.fixture(scope="module")
+def parts(lidar_network_data):
+    return TASK.share_out(networked(), lidar_network_data.train, "train")
+
+
+def sent(params, teacher):
+    """Return a teacher as an edge has it: with what is sent beside it and nothing else."""
+    beside, work = TASK.beside_teacher(params, teacher)
+    assert beside.keys() == TASK.beside_tensors(params).keys()
+    for name, spec in TASK.beside_tensors(params).items():
+        assert not spec.misfit(beside[name])
+    return replace(teacher, metrics={}, outputs=beside), work
+
+
+def differ(one, other):
+    return any(not np.array_equal(array, other[name]) for name, array in one.items())
+
+
+# --- who has what ---
+
+
+def test_no_window_has_two_owners_and_each_brings_its_own_scans(lidar_network_data, parts):
+    train, nodes = lidar_network_data.train, [parts.server, *parts.edges]
+    passages = [set(node["passage"].tolist()) for node in nodes]
+    assert sum(map(len, passages)) == len(set.union(*passages)) == 12
+    assert sum(len(node["label"]) for node in nodes) == len(train["label"])
+    for node in nodes:
+        mine = np.isin(train["passage"], node["passage"])
+        ours = node["lidar"][node["window"]]
+        assert ours.sum() == pytest.approx(train["lidar"][train["window"][mine]].sum(), rel=1e-5)
+        assert len(node["lidar"]) == len(np.unique(train["window"][mine]))
+
+
+@pytest.mark.parametrize("method", WITHOUT_DATA)
+def test_an_edge_whose_student_needs_no_data_has_none_but_is_judged(lidar_network_data, method):
+    params = networked(method=method)
+    assert [TASK.sample_count(edge) for edge in _edges(params, lidar_network_data.train)] == [0, 0]
+    assert sum(TASK.sample_count(edge) for edge in _edges(params, lidar_network_data.val, "val"))
+
+
+def _edges(params, split, name="train"):
+    return TASK.share_out(params, split, name).edges
+
+
+# --- learning ---
+
+
+@pytest.mark.parametrize("method", ["vanilla", "ordinary", "prior", "datafree"])
+def test_learning_at_the_server_is_a_lone_trial_on_its_share(
+    lidar_network_data, parts, lidar_expert, method
+):
+    teacher = None if method == "vanilla" else lidar_expert
+    topology = "centralized" if method in ("vanilla", "ordinary") else "decentralized"
+    ours = learnt(networked(topology, method=method), parts.server, teacher)
+    lone = TASK.train_student(tiny(method=method), parts.server, lidar_network_data.val, teacher)
+    assert_same(ours.weights, drained(lone)[1].weights)
+    assert not ours.server_part_moved
+
+
+def test_an_edge_makes_the_same_student_of_metadata_as_of_the_generator(parts, lidar_expert):
+    nothing = TASK.sample_slice(parts.server, 0, 0)
+    found = {}
+    for travels in ("metadata", "generator"):
+        params = networked(method="datafree", travels=travels)
+        artifact, prepared = sent(params, lidar_expert)
+        # From one seed; at a network's edges inversions have streams of their own.
+        found[travels] = (learnt(params, nothing, artifact), prepared)
+    (by_metadata, free), (by_generator, inversion) = found.values()
+    assert_same(by_metadata.weights, by_generator.weights)
+    assert free.flops == free.teacher_samples == 0
+    # Who trains the generator has the operations of that, and nobody has them twice.
+    assert by_metadata.work.flops == by_generator.work.flops + inversion.flops
+    assert by_metadata.work.teacher_samples == 40 * 8 + 2 * 48
+    assert by_generator.work.teacher_samples == 2 * 48
+
+
+def test_nodes_have_random_streams_of_their_own(parts, lidar_expert):
+    params = networked(method="prior")
+    one, same, other = (
+        learnt(params, parts.server, lidar_expert, who=who).weights
+        for who in ("edge-0", "edge-0", "edge-1")
+    )
+    assert_same(one, same)
+    assert differ(one, other)
+
+
+def test_no_node_has_too_few_windows_for_a_batch(parts):
+    few = TASK.sample_slice(parts.edges[0], 0, 3)
+    assert learnt(networked(), few, who="edge-0").work.flops == 2 * 3 * (2 * 3) * STUDENT
+
+
+def test_a_teacher_without_outputs_runs_once_over_what_is_new(parts, lidar_expert):
+    params = networked("centralized", method="ordinary")
+    known = learnt(params, parts.server, lidar_expert)
+    asked = learnt(params, parts.server, replace(lidar_expert, outputs={}))
+    assert known.work.teacher_samples == 0
+    windows = len(parts.server["label"])
+    assert asked.work.flops - known.work.flops == 2 * windows * TEACHER
+    np.testing.assert_allclose(
+        asked.teacher_outputs["logits"], lidar_expert.outputs["logits"], atol=1e-4
+    )
+    more = windows_together(parts.server, parts.edges[0])
+    uploaded = learnt(params, more, lidar_expert)
+    said = uploaded.teacher_outputs["logits"]
+    assert len(said) == len(more["label"])
+    np.testing.assert_array_equal(said[:windows], lidar_expert.outputs["logits"])
+    assert differ(uploaded.weights, known.weights)
+
+
+def test_pairs_are_the_servers_windows_with_what_its_teacher_says(parts, lidar_expert):
+    params = networked(method="ordinary", scans_travel=True)
+    assert TASK.transfer(params) == "pairs"
+    knowledge, _ = TASK.pair_knowledge(params, lidar_expert, parts.server)
+    by_pairs = drained(TASK.learn_pairs(params, parts.server, knowledge, who=""))[1]
+    at_server = learnt(networked("centralized", method="ordinary"), parts.server, lidar_expert)
+    assert_same(by_pairs.weights, at_server.weights)
+    # The one holds a teacher, the other what it has said.
+    teacher = 4 * 96_640
+    assert at_server.work.peak_bytes - by_pairs.work.peak_bytes == teacher
+    assert TASK.answer_pairs(params, by_pairs.weights, parts.server)[0] == {}
+
+
+def test_metadata_are_those_of_the_servers_share_alone(lidar_network_data, parts, lidar_expert):
+    params = networked(method="datafree")
+    mine = np.isin(lidar_network_data.train["frame_passage"], parts.server["passage"])
+    scans = np.where(mine[:, None], lidar_network_data.train["lidar"], 7.0).astype(np.float32)
+    foreign = replace(lidar_network_data, train={**lidar_network_data.train, "lidar": scans})
+    again = network_teacher(foreign, params)
+    assert_same(again.weights, lidar_expert.weights)
+    assert_same(again.outputs, lidar_expert.outputs)
+    occupied = opened(again.outputs, GROUPS).groups["inputs"]["scan.hit"]
+    assert 0.0 < float(occupied) < 0.5
+    assert TASK.teacher_fingerprint(params) != TASK.teacher_fingerprint(tiny(method="datafree"))
+
+
+# --- what it takes ---
+
+
+def test_memory_at_an_edge_is_what_its_training_will_report(parts, lidar_expert):
+    nothing = TASK.sample_slice(parts.server, 0, 0)
+    for changes in (
+        {"method": "prior"},
+        {"method": "datafree"},
+        {"method": "datafree", "travels": "generator"},
+        {"method": "ordinary"},
+        {"method": "vanilla"},
+    ):
+        params = networked(**changes)
+        teacher = None if changes["method"] == "vanilla" else sent(params, lidar_expert)[0]
+        data = parts.edges[0] if resolve(params).on_data else nothing
+        assert learnt(params, data, teacher).work.peak_bytes == edge_bytes(resolve(params))
+    assert edge_bytes(resolve(networked("centralized"))) == 0
+
+
+def test_a_generator_counts_with_its_layers(lidar_expert):
+    params = networked(method="datafree", travels="generator", generator="dense")
+    _, work = sent(params, lidar_expert)
+    size = generator_size(resolve(params))
+    assert size.macs == 500 * 128 + 128 * 8 * 216
+    assert work.flops == 2 * 40 * 8 * (3 * size.macs + 2 * TEACHER)
+    assert work.teacher_samples == 40 * 8
+
+
+def test_a_deployment_is_judged_by_the_mean_of_its_edges(lidar_network_data, parts, lidar_expert):
+    params = networked(method="prior")
+    students = [
+        learnt(params, parts.server, lidar_expert, who=f"edge-{k}").weights for k in range(2)
+    ]
+    found = TASK.evaluate(
+        params,
+        joined({f"edge-{k}": weights for k, weights in enumerate(students)}),
+        lidar_network_data.val,
+    )
+    every = [
+        TASK.evaluate(tiny(method="prior"), weights, lidar_network_data.val)["top2"]
+        for weights in students
+    ]
+    assert found["server_top2"] == pytest.approx(np.mean(every))
+    assert {f"val_{name}" for name in found} <= TASK.metrics.keys()
+
+
+# --- what is refused, what has an effect ---
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"topology": "centralized", "method": "prior"}, "method='prior' makes .* decentralized"),
+        ({"method": "datafree", "selection": "real"}, "selection='real' needs topology none"),
+        ({"topology": "mutual"}, "topology='mutual': input should be 'none', 'centralized'"),
+        ({"edge_families": "mixed"}, "edge_families='mixed'"),
+        ({"num_teachers": 2}, "num_teachers=2"),
+        ({"uploads": 1}, "uploads=1 has no effect here: .* centralized"),
+        ({"method": "prior", "edge_samples": 9}, "edge_samples=9 .* methods on data"),
+        ({"scans_travel": True}, "scans_travel=True .* method ordinary"),
+        ({"method": "datafree", "scans_travel": True}, "scans_travel=True .* method ordinary"),
+        ({"server_age": 0.5}, "server_age=0.5 .* whose site changes"),
+        ({"method": "ordinary", "exchange_bits": 8}, "exchange_bits=8 .* exchange samples"),
+        (
+            {"method": "datafree", "edge_memory_mb": 0.5, "generator_batch": 64},
+            r"edge_memory_mb=0.5: .* lower generator_batch=64, or set travels to generator",
+        ),
+        ({"edge_memory_mb": 0.01}, "lower batch_size=16, or take topology centralized"),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_in_words(params, words):
+    with pytest.raises(ConfigError, match=words):
+        networked(**{"topology": "decentralized", **params})
+
+
+def test_a_trial_without_network_is_what_it_was():
+    params = tiny(method="datafree")
+    assert not {"topology", "num_edges", "scans_travel", "link_loss"} & TASK.complete(params).keys()
+    again = TASK.complete({**params, "num_edges": 7, "link_loss": 0.5})
+    assert fingerprint(again) == fingerprint(TASK.complete(params))
+
+
+def test_completed_deployments_are_complete():
+    for params in (networked(method="datafree"), networked("centralized", uploads=2)):
+        assert TASK.complete(params) == params
+        assert list(TASK.complete(params)) == list(params)

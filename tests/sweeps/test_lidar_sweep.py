@@ -6,6 +6,7 @@ import pytest
 from in_process import Engine
 from lidar_trials import TASK, TINY
 
+from benchmarks.lidar_share import arms_of
 from kdtasks.config import fingerprint
 from search_spaces.study import load_study, parse_study
 from sweeps.proposals import task_params
@@ -39,12 +40,14 @@ def shipped(name):
     return study, [TASK.complete(task_params(study, point)) for point in study.search.points]
 
 
-@pytest.mark.parametrize("name", ["lidar-datafree", "lidar-ablation", "lidar-dense"])
+@pytest.mark.parametrize(
+    "name", ["lidar-datafree", "lidar-ablation", "lidar-dense", "lidar-topologies"]
+)
 def test_points_of_shipped_studies_are_trials_and_controls_are_among_them(name):
     study, trials = shipped(name)
     assert study.task == TASK.name
     assert len({fingerprint(trial) for trial in trials}) == len(trials)
-    assert {"datafree", "untrained", "gaussian"} <= {trial["method"] for trial in trials}
+    assert {"datafree", "gaussian"} <= {trial["method"] for trial in trials}
 
 
 def test_every_trial_of_the_ablation_is_in_one_row_and_every_row_has_its_seeds():
@@ -57,6 +60,14 @@ def test_every_trial_of_the_ablation_is_in_one_row_and_every_row_has_its_seeds()
         # Streets, teachers and students of different seeds have nothing in common.
         assert trial["data_seed"] == trial.get("teacher_seed", trial["seed"]) == trial["seed"]
     assert {tuple(seeds) for seeds in found.values()} == {(0, 1, 2), (0, 1, 2, 3, 4)}
+
+
+def test_every_deployment_of_the_topologies_is_in_one_row():
+    study, trials = shipped("lidar-topologies")
+    rows = [row for table in study.report.tables for row in table.rows]
+    for trial in trials:
+        assert sum(row.match.items() <= trial.items() for row in rows) == 1
+    assert len(rows) == len(trials)
 
 
 @pytest.mark.slow
@@ -77,6 +88,12 @@ def test_metadata_reach_the_trials_through_the_cache_of_teachers(tmp_path):
     assert "generator_metadata" not in scans
     kinds = [job.kind for job in engine.ledger.jobs()]
     assert sorted(kinds) == [*2 * ["baseline"], *3 * ["confirmation"], "teacher"]
+    arms = arms_of(engine.ledger.jobs(), "gru")
+    assert sorted(arm.method for arm in arms) == ["datafree", "datafree", "vanilla"]
+    (teacher,) = [job for job in engine.ledger.jobs() if job.kind == "teacher"]
+    for arm in arms:
+        share = 100.0 * arm.top5[0] / teacher.metrics["test_top5"]
+        assert dict(arm.share) == {0: pytest.approx(share)}
     for job in engine.ledger.jobs():
         assert not job.reason
         assert 0.0 <= job.metrics["test_top1"] <= job.metrics["test_top5"] <= 100.0

@@ -34,15 +34,22 @@ STUDY = {
 }
 
 
+SHIPPED = (
+    "lidar-datafree",
+    "lidar-ablation",
+    "lidar-ablation-short",
+    "lidar-dense",
+    "lidar-topologies",
+)
+
+
 def shipped(name):
     """Return a study of the package and what the task makes of its points."""
     study = load_study(name)
     return study, [TASK.complete(task_params(study, point)) for point in study.search.points]
 
 
-@pytest.mark.parametrize(
-    "name", ["lidar-datafree", "lidar-ablation", "lidar-dense", "lidar-topologies"]
-)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_points_of_shipped_studies_are_trials_and_controls_are_among_them(name):
     study, trials = shipped(name)
     assert study.task == TASK.name
@@ -50,8 +57,12 @@ def test_points_of_shipped_studies_are_trials_and_controls_are_among_them(name):
     assert {"datafree", "gaussian"} <= {trial["method"] for trial in trials}
 
 
-def test_every_trial_of_the_ablation_is_in_one_row_and_every_row_has_its_seeds():
-    study, trials = shipped("lidar-ablation")
+@pytest.mark.parametrize(
+    ("name", "seeds"),
+    [("lidar-ablation", {(0, 1, 2), (0, 1, 2, 3, 4)}), ("lidar-ablation-short", {(0, 1, 2, 3, 4)})],
+)
+def test_every_trial_of_an_ablation_is_in_one_row_and_every_row_has_its_seeds(name, seeds):
+    study, trials = shipped(name)
     rows = [row for table in study.report.tables for row in table.rows if row.role != "teacher"]
     found = {row.id: [] for row in rows}
     for trial in trials:
@@ -59,7 +70,13 @@ def test_every_trial_of_the_ablation_is_in_one_row_and_every_row_has_its_seeds()
         found[row.id].append(trial["seed"])
         # Streets, teachers and students of different seeds have nothing in common.
         assert trial["data_seed"] == trial.get("teacher_seed", trial["seed"]) == trial["seed"]
-    assert {tuple(seeds) for seeds in found.values()} == {(0, 1, 2), (0, 1, 2, 3, 4)}
+    assert {tuple(own) for own in found.values()} == seeds
+
+
+def test_the_short_ablation_is_a_part_of_the_long_one():
+    names = ("lidar-ablation", "lidar-ablation-short")
+    whole, part = ({fingerprint(trial) for trial in shipped(name)[1]} for name in names)
+    assert part < whole
 
 
 def test_every_deployment_of_the_topologies_is_in_one_row():

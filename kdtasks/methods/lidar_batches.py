@@ -6,6 +6,7 @@ T = scans of a window, or predicted slots.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kdtasks.task import Arrays
@@ -43,8 +44,9 @@ def scans_of(split: Arrays) -> Scans:
     Args:
         split: Arrays of a split: ``lidar`` [F, 216] [m], ``window`` [W, 8], ``label`` [W, 4].
     """
+    range_FR = as_tensor(split["lidar"]).to(torch.get_default_dtype())
     return Scans(
-        range_FR=as_tensor(split["lidar"]) / RANGE_UNIT_M,
+        range_FR=range_FR / RANGE_UNIT_M,
         window_WT=as_tensor(split["window"]).long(),
         label_WT=as_tensor(split["label"]),
     )

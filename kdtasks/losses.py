@@ -224,3 +224,17 @@ def entropy_loss(logits_BTK: Tensor) -> Tensor:
     mean_TK = torch.softmax(logits_BTK, dim=-1).mean(0)
     entropy: Tensor = -torch.special.xlogy(mean_TK, mean_TK).sum(-1)
     return -entropy.mean()
+
+
+def blended_terms(task: Tensor, distill: Tensor, *, alpha: float) -> dict[str, Tensor]:
+    """Return ``total = (1 - alpha) task + alpha distill``, and both terms by name.
+
+    At alpha = 1 labels do not matter, not even as 0 * infinity.
+
+    Args:
+        task: Loss towards labels.
+        distill: Loss towards a teacher.
+        alpha: In [0, 1].
+    """
+    total = distill if alpha == 1.0 else (1.0 - alpha) * task + alpha * distill
+    return {"total": total, "task": task, "distill": distill}

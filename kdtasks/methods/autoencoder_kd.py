@@ -5,6 +5,7 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from kdtasks.losses import blended_terms
 from kdtasks.methods.csi_job import (
     Job,
     Trained,
@@ -34,8 +35,6 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         task = relative_errors(pictures, output).mean()
         target = teacher.outputs(job.train_N2AC, index)
         distill = soft_picture_loss(output, target, pictures, plan)
-        # At alpha = 1 the labels must not matter, not even as 0 * infinity.
-        total = distill if plan.alpha == 1.0 else (1.0 - plan.alpha) * task + plan.alpha * distill
-        return {"total": total, "task": task, "distill": distill}
+        return blended_terms(task, distill, alpha=plan.alpha)
 
     return train_end_to_end(job, model, objective)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdtasks.beam_metrics import beam_scores, top2_by_condition
 from kdtasks.errors import DataError
+from kdtasks.losses import blended_terms
 from kdtasks.methods.beam_batches import Chunks, Passes, Windows
 from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
 from kdtasks.seeding import drawing_from
@@ -172,9 +173,7 @@ def blended(
     def terms(outputs: BeamOutputs, labels_BT: Tensor, chosen_B: Tensor) -> Terms:
         task = task_loss(outputs.logits, labels_BT)
         distill = distil_loss(outputs, chosen_B)
-        # At alpha = 1 the labels must not matter, not even as 0 * infinity.
-        total = distill if alpha == 1.0 else (1.0 - alpha) * task + alpha * distill
-        return {"total": total, "task": task, "distill": distill}
+        return blended_terms(task, distill, alpha=alpha)
 
     return Goal(terms=terms, modules=modules)
 

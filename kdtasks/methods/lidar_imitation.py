@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kdtasks.losses import logit_mse, slot_cross_entropy, slot_kl
+from kdtasks.losses import blended_terms, logit_mse, slot_cross_entropy, slot_kl
 from kdtasks.methods.lidar_batches import Scans
 from kdtasks.methods.lidar_job import Judge, LossOfWindows, labels_only, run
 from kdtasks.models.lidar_family import WINDOW_SHAPE
@@ -51,9 +51,7 @@ def with_teacher(scans: Scans, said_WTC: Tensor, soft: SoftLoss, alpha: float) -
     def loss(outputs: LidarOutputs, chosen_B: Tensor) -> Terms:
         task = slot_cross_entropy(outputs.predicted, scans.label_WT[chosen_B])
         distill = soft(outputs.predicted, said_WTC[chosen_B])
-        # At alpha = 1 the labels must not matter, not even as 0 * infinity.
-        total = distill if alpha == 1.0 else (1.0 - alpha) * task + alpha * distill
-        return {"total": total, "task": task, "distill": distill}
+        return blended_terms(task, distill, alpha=alpha)
 
     return loss
 

@@ -29,34 +29,6 @@ LossOfWindows = Callable[[LidarOutputs, Tensor], Terms]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """The numbers to train by.
-
-    Attributes:
-        epochs: Passes over the windows.
-        batch_size: Windows per step.
-        learning_rate: Peak rate of Adam.
-        weight_decay: See `Schedule`.
-    """
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-
-    @property
-    def schedule(self) -> Schedule:
-        """The same for `fit`."""
-        return Schedule(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            clip_norm=CLIP_NORM,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
     """One network to train.
 
@@ -64,7 +36,7 @@ class Job:
         network: Freshly initialised.
         objective: Terms of the loss from the indices of samples.
         num_samples: Samples of an epoch.
-        plan: Epochs, rates, sizes.
+        schedule: Epochs, rates, sizes.
         order: Where the order of samples is drawn from.
         val: Windows that are scored after each epoch, if there are any. What is learnt does not
             depend on them.
@@ -75,7 +47,7 @@ class Job:
     network: LidarNetwork
     objective: Objective
     num_samples: int
-    plan: Plan
+    schedule: Schedule
     order: torch.Generator
     val: Scans | None
     judge: Judge | None
@@ -101,13 +73,13 @@ class Trained:
 
 def train(job: Job) -> Generator[Report, None, Trained]:
     """Train a network; yields a report after each epoch, with the scores it has by then."""
-    network, plan = job.network, job.plan
+    network = job.network
     least, weights, spent, samples = float("inf"), dict[str, Tensor](), 0.0, 0
     for epoch in fit(
         [network],
         job.objective,
         num_samples=job.num_samples,
-        schedule=plan.schedule,
+        schedule=job.schedule,
         generator=job.order,
     ):
         spent, samples = epoch.core_seconds, epoch.samples
@@ -117,7 +89,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
         yield Report(
             epoch=job.epochs_before + epoch.number,
-            epochs=job.epochs_before + plan.epochs,
+            epochs=job.epochs_before + job.schedule.epochs,
             metrics={**losses, **prefixed("val", _scores(job))},
         )
     if weights:

@@ -12,19 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.errors import DataError
 from kdtasks.scenarios.camera_masks import motion_masks
-from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
 from kdtasks.scenarios.splits import SPLITS
-from kdtasks.scenarios.street_data import BEAM_TWIN, StreetData, load_street
+from kdtasks.scenarios.street_data import BEAM_TWIN, StreetData
 from kdtasks.task import Arrays, Progress, ScenarioData
 from kdtasks.tasks.beam_ceilings import with_ceilings
-from kdtasks.tasks.beam_own_data import deepsense_of, identity_of
+from kdtasks.tasks.beam_own_data import deepsense_of
 from kdtasks.tasks.beam_settings import BeamSettings
+from kdtasks.tasks.beam_sources import Source, load_source, source_fingerprint
 
 
-def data_of(settings: BeamSettings) -> StreetData | DeepSenseData:
+def data_of(settings: BeamSettings) -> Source:
     """Return which data the trial trains on.
 
     The training split holds the passages of the teacher, those of the student first.
@@ -54,8 +52,7 @@ def data_of(settings: BeamSettings) -> StreetData | DeepSenseData:
 
 def fingerprint_of(settings: BeamSettings) -> str:
     """Return the identity of the data that a trial trains on."""
-    data = data_of(settings)
-    return identity_of(data) if isinstance(data, DeepSenseData) else data.fingerprint
+    return source_fingerprint(data_of(settings))
 
 
 def load_data(settings: BeamSettings, *, cache_dir: Path, progress: Progress) -> ScenarioData:
@@ -65,29 +62,10 @@ def load_data(settings: BeamSettings, *, cache_dir: Path, progress: Progress) ->
         DataError: If files cannot be read, or a slot has no label in a whole split.
     """
     data = data_of(settings)
-    if isinstance(data, DeepSenseData):
-        loaded = load_deepsense(data, cache_dir=cache_dir, progress=progress)
-    else:
-        loaded = load_street(data, cache_dir=cache_dir, progress=progress)
-    check_labels(loaded)
+    loaded = load_source(data, cache_dir=cache_dir, progress=progress)
     splits = {name: _masked(getattr(loaded, name)) for name in SPLITS}
     facts = with_ceilings(data, loaded) if isinstance(data, StreetData) else loaded.provenance
     return ScenarioData(**splits, provenance=facts)
-
-
-def check_labels(data: ScenarioData) -> None:
-    """Refuse data of which a slot could not be judged.
-
-    Raises:
-        DataError: If a slot has no label in a whole split.
-    """
-    for name in SPLITS:
-        unknown = (getattr(data, name)["label"] == IGNORED).all(axis=0)
-        if unknown.any():
-            raise DataError(
-                f"the {name} split has no label for slot t{int(unknown.argmax())}: its tables know "
-                "the beams of fewer slots; take tables with three future beams"
-            )
 
 
 def _masked(split: Arrays) -> Arrays:

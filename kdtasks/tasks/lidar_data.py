@@ -5,11 +5,10 @@ from pathlib import Path
 
 from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
-from kdtasks.scenarios.street_data import LIDAR_TWIN, StreetData, load_street
+from kdtasks.scenarios.deepsense_data import DeepSenseData
+from kdtasks.scenarios.street_data import LIDAR_TWIN, StreetData
 from kdtasks.task import OwnData, Progress, ScenarioData
-from kdtasks.tasks.beam_data import check_labels
-from kdtasks.tasks.beam_own_data import identity_of
+from kdtasks.tasks.beam_sources import Source, load_source, source_fingerprint
 from kdtasks.tasks.lidar_settings import OF_STREET, LidarSettings
 
 SHARES = (0.7, 0.15, 0.15)
@@ -19,7 +18,7 @@ of Zakeri et al. The twin's splits are passages of their own."""
 SENSORS = ("lidar",)
 
 
-def data_of(settings: LidarSettings) -> StreetData | DeepSenseData:
+def data_of(settings: LidarSettings) -> Source:
     """Return which data the trial trains on.
 
     Raises:
@@ -41,8 +40,7 @@ def data_of(settings: LidarSettings) -> StreetData | DeepSenseData:
 
 def fingerprint_of(settings: LidarSettings) -> str:
     """Return the identity of the data that a trial trains on."""
-    data = data_of(settings)
-    return identity_of(data) if isinstance(data, DeepSenseData) else data.fingerprint
+    return source_fingerprint(data_of(settings))
 
 
 def own_data(path: Path) -> OwnData:
@@ -67,10 +65,4 @@ def load_data(settings: LidarSettings, *, cache_dir: Path, progress: Progress) -
     Raises:
         DataError: If files cannot be read, or a slot has no label in a whole split.
     """
-    data = data_of(settings)
-    if isinstance(data, DeepSenseData):
-        loaded = load_deepsense(data, cache_dir=cache_dir, progress=progress)
-    else:
-        loaded = load_street(data, cache_dir=cache_dir, progress=progress)
-    check_labels(loaded)
-    return loaded
+    return load_source(data_of(settings), cache_dir=cache_dir, progress=progress)

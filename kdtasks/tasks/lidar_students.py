@@ -27,6 +27,7 @@ from kdtasks.seeding import initialised, torch_generator
 from kdtasks.task import Arrays, Report, TeacherArtifact
 from kdtasks.tasks.lidar_settings import LidarSettings
 from kdtasks.tensors import as_tensor, load_state, state_arrays
+from kdtasks.training import Schedule
 
 HELD_OUT = 1000
 """Made-up windows that an epoch is chosen by."""
@@ -93,11 +94,12 @@ def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> lidar_job.
         network=network,
         objective=lidar_job.on_scans(network, train, lidar_job.labels_only(train), dropout),
         num_samples=len(train),
-        plan=lidar_job.Plan(
+        schedule=Schedule(
             epochs=settings.teacher_epochs,
             batch_size=settings.teacher_batch,
             learning_rate=settings.teacher_rate,
             weight_decay=settings.teacher_decay,
+            clip_norm=lidar_job.CLIP_NORM,
         ),
         order=torch_generator(seed, "teacher order"),
         val=val,
@@ -143,7 +145,7 @@ def _job_on_data(
         network=network,
         objective=lidar_job.on_scans(network, train, loss, dropout),
         num_samples=len(train),
-        plan=_plan(settings),
+        schedule=_schedule(settings),
         order=torch_generator(settings.seed, "order"),
         val=val,
         judge=_judge_on_labels(val) if settings.selection == "real" else None,
@@ -177,7 +179,7 @@ def _job_without_data(
         network=network,
         objective=lesson.objective(network, dropout, fixed=fixed),
         num_samples=settings.windows,
-        plan=_plan(settings),
+        schedule=_schedule(settings),
         order=torch_generator(settings.seed, "order"),
         val=val,
         judge=judge,
@@ -268,10 +270,11 @@ def sent_bytes(
     return model + sum(array.nbytes for array in state_arrays(made.generator).values())
 
 
-def _plan(settings: LidarSettings) -> lidar_job.Plan:
-    return lidar_job.Plan(
+def _schedule(settings: LidarSettings) -> Schedule:
+    return Schedule(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
+        clip_norm=lidar_job.CLIP_NORM,
     )

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.losses import codeword_mse, soft_target_kl
+from kdtasks.losses import blended_terms, codeword_mse, soft_target_kl
 from kdtasks.methods.csi_job import Plan, reconstruction_terms, soft_picture_loss
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -174,3 +174,20 @@ def test_the_tasks_loss_is_the_mean_of_ratios():
     ratio = ratio / (truth - 0.5).square().flatten(1).sum(-1)
     assert float(terms["total"]) == float(terms["task"]) == pytest.approx(float(ratio.mean()))
     assert math.isfinite(float(terms["total"]))
+
+
+LOSS = st.floats(0.0, 100.0)
+
+
+@given(LOSS, LOSS, st.floats(0.0, 1.0))
+def test_blended_terms_are_their_weighted_mean_and_keep_both(task, distill, alpha):
+    terms = blended_terms(torch.tensor(task), torch.tensor(distill), alpha=alpha)
+    assert float(terms["task"]) == pytest.approx(task)
+    assert float(terms["distill"]) == pytest.approx(distill)
+    expected = task + alpha * (distill - task)
+    assert float(terms["total"]) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_labels_do_not_matter_at_full_weight_of_the_teacher():
+    terms = blended_terms(torch.tensor(math.inf), torch.tensor(2.0), alpha=1.0)
+    assert float(terms["total"]) == 2.0

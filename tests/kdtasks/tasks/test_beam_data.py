@@ -12,7 +12,7 @@ from kdtasks.beam_format import IGNORED
 from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios.camera_masks import motion_masks
 from kdtasks.scenarios.street_data import BEAM_TWIN
-from kdtasks.tasks import beam_data
+from kdtasks.tasks import beam_sources
 from kdtasks.tasks.beam_data import data_of, window_masks
 from kdtasks.tasks.beam_settings import resolve
 
@@ -64,7 +64,7 @@ def test_a_slot_that_nobody_knows_is_named(tmp_path, monkeypatch, beam_data_tiny
     loaded = type(beam_data_tiny)(
         train=beam_data_tiny.train, val=blind, test=beam_data_tiny.test, provenance={"a": 1}
     )
-    monkeypatch.setattr(beam_data, "load_street", lambda *_, **__: loaded)
+    monkeypatch.setattr(beam_sources, "load_street", lambda *_, **__: loaded)
     with pytest.raises(DataError, match="val split has no label for slot t2"):
         TASK.load_scenario(tiny(), cache_dir=tmp_path, progress=lambda *_: None)
 

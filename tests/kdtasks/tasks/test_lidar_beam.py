@@ -249,7 +249,7 @@ def test_a_slot_without_labels_is_refused(tmp_path, monkeypatch, lidar_data_tiny
         test=lidar_data_tiny.test,
         provenance={},
     )
-    monkeypatch.setattr("kdtasks.tasks.lidar_data.load_street", lambda *_, **__: broken)
+    monkeypatch.setattr("kdtasks.tasks.beam_sources.load_street", lambda *_, **__: broken)
     with pytest.raises(DataError, match="the val split has no label for slot t2"):
         TASK.load_scenario(tiny(), cache_dir=tmp_path, progress=lambda *_: None)
 

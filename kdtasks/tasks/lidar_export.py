@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from kdtasks.beam_metrics import beam_scores
 from kdtasks.deployable import Call, Deployable, Part
+from kdtasks.errors import ConfigError
 from kdtasks.methods.lidar_batches import RANGE_UNIT_M, scans_of
 from kdtasks.models.lidar_family import WINDOW_SHAPE
 from kdtasks.models.lidar_network import LidarNetwork
@@ -36,7 +37,13 @@ class PredictedLogits(nn.Module):
 
 
 def deployable(settings: LidarSettings, weights: Arrays) -> Deployable:
-    """Return the network of a trained student."""
+    """Return the network of a trained student.
+
+    Raises:
+        ConfigError: If the trial trained several students.
+    """
+    if settings.networked:
+        raise ConfigError("a deployment has a student per edge; export a trial without a topology")
     network = restored(settings, weights, teacher=False).eval()
     size = ", ".join(str(length) for length in WINDOW_SHAPE)
     part = Part(

@@ -81,6 +81,8 @@ def test_the_exported_networks_give_the_scores_of_the_sweep(trained, tmp_path):
 def test_what_is_no_single_student_is_refused():
     with pytest.raises(ConfigError, match="a student per edge"):
         CsiFeedback().deployable(networked(), {})
+    with pytest.raises(ConfigError, match="a student per edge"):
+        lidar_trials.TASK.deployable(lidar_trials.networked(), {})
     pair = {"second_model": "radar-student", "sensors": "image radar"}
     with pytest.raises(ConfigError, match="two students on a node"):
         beam_trials.TASK.deployable(beam_trials.tiny(**pair), {})

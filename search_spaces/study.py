@@ -138,6 +138,11 @@ def available() -> dict[str, str]:
     }
 
 
+def names() -> list[str]:
+    """Return the names of the studies that come with the package; reads none of them."""
+    return list(_shipped())
+
+
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
     """Return a study that comes with the package, by name, or one from a file, by path.
 

@@ -19,7 +19,18 @@ from analysis.errors import ResultsError
 from kdtasks.errors import UserError
 from search_spaces.errors import StudyError
 from sweeps import cli_data, cli_results
-from sweeps.cli_options import INTERRUPTED, RUNS, Address, Home, Json, Name, Storage, TrackingUri
+from sweeps.cli_options import (
+    INTERRUPTED,
+    RUNS,
+    Address,
+    Home,
+    Json,
+    Name,
+    Storage,
+    TrackingUri,
+    known_studies,
+    known_tasks,
+)
 from sweeps.secrets import redacted
 
 USER_ERROR = 2
@@ -36,7 +47,7 @@ app = typer.Typer(
     help="Sweeps for knowledge distillation on radio nodes: accuracy against complexity.",
     epilog="Example: kdsweep run csi-feedback --time 10m",
     invoke_without_command=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -69,7 +80,12 @@ def root(
 )
 def run(  # noqa: PLR0913 - one argument per option
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A name of kdsweep studies, or a .yaml file.")
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help="A name of kdsweep studies, or a .yaml file.",
+            autocompletion=known_studies,
+        ),
     ],
     trials: Annotated[int | None, typer.Option(help="Short for --set budget.trials=N.")] = None,
     time: Annotated[
@@ -169,7 +185,12 @@ def studies(context: typer.Context) -> None:
 
 @studies_app.command("show", epilog="Example: kdsweep studies show csi-feedback > my-study.yaml")
 def show_study(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A name, or a .yaml file.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help="A name, or a .yaml file.", autocompletion=known_studies
+        ),
+    ],
 ) -> None:
     """Print the YAML of a study, after checking it: the start of one of your own."""
     from search_spaces.study import load_study
@@ -180,7 +201,12 @@ def show_study(
 
 @app.command(epilog="Example: kdsweep models csi-feedback --json")
 def models(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task, or package.module:Class.")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK", help="A task, or package.module:Class.", autocompletion=known_tasks
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Print the published networks of a task.

@@ -1,11 +1,42 @@
 """Arguments and options that several commands of ``kdsweep`` share."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep; see kdsweep list.")]
+RUNS = Path("runs")
+
+
+def known_sweeps(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the sweeps whose names begin like that, for the shell."""
+    from sweeps.cli_sweeps import sweep_names
+
+    home = context.params.get("home") or os.environ.get("KDSWEEP_HOME") or RUNS
+    return [name for name in sweep_names(Path(home)) if name.startswith(incomplete)]
+
+
+def known_studies(incomplete: str) -> list[str]:
+    """Return the shipped studies whose names begin like that, for the shell."""
+    from search_spaces.study import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def known_tasks(incomplete: str) -> list[str]:
+    """Return the project's tasks whose names begin like that, for the shell."""
+    from kdtasks.registry import TASKS
+
+    return [name for name in TASKS if name.startswith(incomplete)]
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of a sweep; see kdsweep list.", autocompletion=known_sweeps
+    ),
+]
 Home = Annotated[
     Path,
     typer.Option("--home", envvar="KDSWEEP_HOME", help="Folder of all sweeps and of the cache."),
@@ -35,8 +66,6 @@ Address = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-
-RUNS = Path("runs")
 
 INTERRUPTED = 130
 """Exit code when the user stopped something, as shells have it for Ctrl-C."""

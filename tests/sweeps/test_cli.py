@@ -287,3 +287,33 @@ def test_tables_by_aspect_are_split_where_the_terminal_is_narrow(capsys):
     assert f"Words against numbers: {view.agreement}" in out
     for said in view.statements:
         assert f"{said.agreement}: {said.aspect.name}: {said.says}" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("kdsweep bes", ["best"]),
+        ("kdsweep run csi-t", ["csi-tables", "csi-tables-short"]),
+        ("kdsweep studies show lidar-da", ["lidar-datafree"]),
+        ("kdsweep models mi", ["mimo-detection"]),
+        ("kdsweep front mi", ["mine", "mixed"]),
+        ("kdsweep front other", []),
+    ],
+)
+def test_the_shell_completes_commands_studies_tasks_and_sweeps(
+    typed, offered, tmp_path, capsys, monkeypatch
+):
+    for name in ("mine", "mixed", "yours"):
+        make_sweep(tmp_path, name)
+    monkeypatch.setenv("KDSWEEP_HOME", str(tmp_path))
+    monkeypatch.setenv("_KDSWEEP_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    _, out, _ = kdsweep(capsys)
+    assert sorted(out.split()) == offered
+
+
+def test_completion_can_be_installed(capsys, monkeypatch):
+    code, out, _ = kdsweep(capsys, "--show-completion", "bash")
+    assert code == 0
+    assert "_KDSWEEP_COMPLETE=complete_bash" in out

@@ -96,9 +96,8 @@ def detectors(names: list[str], steps: int) -> None:
         show("  over LMMSE", {n: found[f"ber_{n[:-3]}db"] / r for n, r in linear.items()}, 0.0)
 
 
-def learngene(seeds: int, collectives: int, steps: int) -> None:
+def learngene(arms: list[str], seeds: int, collectives: int, shared: dict[str, Value]) -> None:
     """Train individuals from scratch and with segments; print their adaptation curves."""
-    shared: dict[str, Value] = {"preset": "standard", "steps": steps}
     data = loaded(shared)
     for expert in range(collectives):
         params = {**shared, "method": "finetune", "teacher_seed": expert}
@@ -109,7 +108,7 @@ def learngene(seeds: int, collectives: int, steps: int) -> None:
         zero_shot = TASK.evaluate_teacher(params, teacher.weights, data.val)
         show("  on the target", {"15 dB": zero_shot["ber"]}, 0.0)
         for seed in range(5 * expert, 5 * expert + seeds):
-            for name, arm in ARMS.items():
+            for name, arm in ((name, ARMS[name]) for name in arms):
                 own: dict[str, Value] = {**shared, **arm, "seed": seed}
                 if arm["method"] != "vanilla":
                     own["teacher_seed"] = expert
@@ -134,12 +133,19 @@ def main() -> None:
     two.add_argument("--seeds", type=int, default=3)
     two.add_argument("--collectives", type=int, default=2)
     two.add_argument("--steps", type=int, default=1000)
+    two.add_argument("--stream-steps", type=int, default=250)
+    two.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     asked: Any = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "detectors":
         detectors(asked.names, asked.steps)
     else:
-        learngene(asked.seeds, asked.collectives, asked.steps)
+        shared = {
+            "preset": "standard",
+            "steps": asked.steps,
+            "stream_steps": asked.stream_steps,
+        }
+        learngene(asked.arms, asked.seeds, asked.collectives, shared)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import torch
 from kdtasks.bit_errors import BitErrors
 from kdtasks.config import Params, Value, fingerprint
 from kdtasks.cost import batch1_latency_ms, count
+from kdtasks.deployable import Deployable
 from kdtasks.methods import mimo_job
 from kdtasks.methods.mimo_collective import importance, learn_stream
 from kdtasks.methods.mimo_samples import Judged
@@ -38,6 +39,7 @@ from kdtasks.task import (
 )
 from kdtasks.tasks.mimo_baselines import baselines_of
 from kdtasks.tasks.mimo_data import fingerprint_of, load_data, received_of
+from kdtasks.tasks.mimo_export import deployable
 from kdtasks.tasks.mimo_scores import SCORES, Count, curve_metrics, down, scores, stream_metrics
 from kdtasks.tasks.mimo_settings import MimoSettings, completed, first_guess, resolve
 from kdtasks.tasks.mimo_students import (
@@ -240,6 +242,9 @@ class MimoDetection(KDTask):
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
         return scores(split, _counting(restored_individual(settings, weights), settings.looks))
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        return deployable(resolve(params), weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         """Return the scores of the collective on the target, which it has not been trained for."""

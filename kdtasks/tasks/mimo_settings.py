@@ -193,8 +193,8 @@ def _inactive(settings: MimoSettings) -> dict[str, str]:
     owners: dict[str, tuple[bool, str]] = {
         "width": (own, "individuals that are not the collective"),
         "depth": (own, "individuals that are not the collective"),
-        "head_width": (own and conv, "individuals of family conv"),
-        "head_layers": (own and conv, "individuals of family conv"),
+        "head_width": (own and conv and not _head_inherited(settings), "heads of one's own"),
+        "head_layers": (own and conv and not _head_inherited(settings), "heads of one's own"),
         "adapter": (mixed, "an inherited segment of another width"),
         "state": (not conv, "family unrolled"),
         "shared": (not conv, "family unrolled"),
@@ -212,6 +212,12 @@ def _inactive(settings: MimoSettings) -> dict[str, str]:
         "temperature": distils,
     }
     return {name: owner for name, (active, owner) in owners.items() if not active}
+
+
+def _head_inherited(settings: MimoSettings) -> bool:
+    """Tell whether the segment ends at the top; where a rule chooses it, that is not known yet."""
+    named = settings.inherits and settings.gene_rule == "position"
+    return named and settings.gene_start + settings.gene_length == units_of(settings).total
 
 
 OF_COLLECTIVE = (

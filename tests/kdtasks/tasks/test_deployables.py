@@ -3,6 +3,7 @@
 import beam_trials
 import csi_examples
 import lidar_trials
+import mimo_trials
 import numpy as np
 import onnx
 import pytest
@@ -19,6 +20,7 @@ TASKS = {
     "csi": (csi_examples, {}, "tiny_data"),
     "beam": (beam_trials, {}, "beam_data_tiny"),
     "lidar": (lidar_trials, {}, "lidar_data_tiny"),
+    "mimo": (mimo_trials, {"head_width": 200}, "mimo_data_tiny"),
 }
 
 
@@ -46,7 +48,7 @@ def test_its_own_networks_give_the_scores_of_the_sweep(trained):
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("trained", ["csi", "beam"], indirect=True)
+@pytest.mark.parametrize("trained", ["csi", "beam", "mimo"], indirect=True)
 def test_the_exported_networks_give_the_scores_of_the_sweep(trained, tmp_path):
     task, params, data, weights = trained
     student = task.deployable(params, weights)

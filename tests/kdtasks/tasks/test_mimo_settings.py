@@ -153,6 +153,9 @@ def test_one_link_has_one_spelling():
 def test_a_segment_ends_at_the_top():
     completed = TASK.complete({"method": "learngene", "gene_start": 6, "gene_length": 9})
     assert completed["gene_length"] == 2
+    # That individual has the collective's head.
+    assert "head_width" not in completed
+    assert "head_width" in TASK.complete({"method": "learngene", "gene_start": 5})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri
+from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri, known_sweeps
 
 DIFFERENT = 1
 """Exit code of ``verify`` when ledger, MLflow and front do not agree."""
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
     app.command(epilog="Example: kdsweep export csi-feedback --int8")(export)
+    app.command(epilog="Example: kdsweep compare first second --page both.html")(compare)
     app.command(epilog="Example: kdsweep tables csi-tables")(tables)
     app.command(epilog="Example: kdsweep report csi-feedback")(report)
     app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
@@ -129,6 +130,31 @@ def export(  # noqa: PLR0913 - one parameter per option
 
     found = run_export(find_sweep(home, name), tracking_uri, trial, out, int8=int8)
     show_export(*found, as_json=as_json)
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Two or more sweeps with the same objectives.",
+            autocompletion=known_sweeps,
+        ),
+    ],
+    page: Annotated[
+        Path | None, typer.Option(help="Write their fronts to this page, too (HTML).")
+    ] = None,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Put sweeps of one problem beside each other: fronts, hypervolume, settings.
+
+    With a permutation test over trials, and what each attains within given budgets.
+    """
+    from sweeps.cli_compare import show_comparison
+
+    show_comparison(names, home, tracking_uri, page, as_json=as_json)
 
 
 def tables(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:

@@ -79,6 +79,14 @@ def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
     assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
 
 
+def test_comparing_loads_neither_torch_nor_ray(folder):
+    done = call(folder, "compare", "toy", "other", code=LOADED + CALL)
+    assert done.returncode == 2
+    assert "no sweep 'other'" in done.stderr
+    assert "analysis.compare" in done.stderr.split()
+    assert not {"torch", "ray"} & set(done.stderr.split())
+
+
 def test_a_task_that_exports_nothing_says_so(folder):
     refused = call(folder, "export", "toy")
     assert refused.returncode == 2

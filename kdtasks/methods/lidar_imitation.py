@@ -121,13 +121,15 @@ class Lesson:
             dropout: Where its dropout is drawn from.
             fixed: How many windows there are, made once; 0 for new ones in every step.
         """
-        kept = self._taught(fixed) if fixed else None
+        kept: list[tuple[Tensor, Tensor]] = []
 
         def objective(chosen_B: Tensor) -> Terms:
-            if kept is None:
-                scans, said = self._taught(len(chosen_B))
+            if fixed and not kept:
+                kept.append(self._taught(fixed))  # here, so that the first epoch's time has it
+            if kept:
+                scans, said = (part[chosen_B] for part in kept[0])
             else:
-                scans, said = kept[0][chosen_B], kept[1][chosen_B]
+                scans, said = self._taught(len(chosen_B))
             with drawing_from(dropout):
                 outputs = network(scans)
             distill = self._soft(logits_of(outputs, self._steps), said)

@@ -1,7 +1,16 @@
-"""Names to tasks; a task's module is imported only when it is asked for."""
+"""Names to tasks; a task's module is imported only when it is asked for.
+
+A package of one's own makes a task known by an entry point of the group ``kdsweep.tasks``::
+
+    [project.entry-points."kdsweep.tasks"]
+    my-task = "my_package.module:MyTask"
+
+It is not imported before a study or a command names it: one that fails is in nobody else's way.
+"""
 
 import inspect
 from importlib import import_module
+from importlib.metadata import entry_points
 
 from kdtasks.errors import ConfigError
 from kdtasks.task import KDTask
@@ -13,23 +22,37 @@ TASKS = {
     "mimo-detection": "kdtasks.tasks.mimo_detection:MimoDetection",
 }
 
+GROUP = "kdsweep.tasks"
+"""Group of entry points in which installed packages name their tasks."""
+
 FIELDS = ("name", "metrics", "resource_parameters", "baseline_parameters")
 """Class attributes that every task sets; `kdtasks.task.KDTask` says what they mean."""
+
+
+def known_tasks() -> dict[str, str]:
+    """Return where every task is, by name: the project's own, then those of installed packages.
+
+    The project's own names cannot be taken.
+    """
+    installed = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    return {**installed, **TASKS}
 
 
 def load_task(name: str) -> KDTask:
     """Return the task of that name.
 
-    A name of the form ``package.module:Class`` loads a task of the user's own.
+    A name of the form ``package.module:Class`` loads a task of the user's own that is not in an
+    installed package.
 
     Raises:
         ConfigError: If there is no such task, or what is named is not a task.
     """
-    target = TASKS.get(name, name)
+    known = known_tasks()
+    target = known.get(name, name)
     module_name, _, class_name = target.partition(":")
     if not (module_name and class_name) or module_name.startswith("."):
         raise ConfigError(
-            f"no task {name!r}; there are {', '.join(sorted(TASKS))}, "
+            f"no task {name!r}; there are {', '.join(sorted(known))}, "
             "or name your own as 'package.module:Class'"
         )
     try:

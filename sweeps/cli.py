@@ -29,7 +29,7 @@ from sweeps.cli_options import (
     Storage,
     TrackingUri,
     known_studies,
-    known_tasks,
+    task_names,
 )
 from sweeps.secrets import redacted
 
@@ -204,7 +204,7 @@ def models(
     task: Annotated[
         str,
         typer.Argument(
-            metavar="TASK", help="A task, or package.module:Class.", autocompletion=known_tasks
+            metavar="TASK", help="A task, or package.module:Class.", autocompletion=task_names
         ),
     ],
     as_json: Json = False,

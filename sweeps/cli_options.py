@@ -24,11 +24,11 @@ def known_studies(incomplete: str) -> list[str]:
     return [name for name in names() if name.startswith(incomplete)]
 
 
-def known_tasks(incomplete: str) -> list[str]:
-    """Return the project's tasks whose names begin like that, for the shell."""
-    from kdtasks.registry import TASKS
+def task_names(incomplete: str) -> list[str]:
+    """Return the tasks whose names begin like that, for the shell."""
+    from kdtasks.registry import known_tasks
 
-    return [name for name in TASKS if name.startswith(incomplete)]
+    return [name for name in known_tasks() if name.startswith(incomplete)]
 
 
 Name = Annotated[

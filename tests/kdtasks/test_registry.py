@@ -1,7 +1,7 @@
 import pytest
 
 from kdtasks.errors import ConfigError
-from kdtasks.registry import TASKS, load_task
+from kdtasks.registry import GROUP, TASKS, known_tasks, load_task
 from kdtasks.task import KDTask
 
 
@@ -49,3 +49,37 @@ def test_a_task_that_leaves_a_field_unset_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match="does not set resource_parameters, baseline_parameters"):
         load_task("half_a_task:Half")
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """An installed package with three entry points: a task, a broken one, a stolen name."""
+    facts = tmp_path / "radio_tasks-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: radio-tasks\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(
+        f"[{GROUP}]\nradio = radio_tasks:Radio\nbroken = radio_tasks_broken:Task\n"
+        "csi-feedback = radio_tasks:Radio\n"
+    )
+    (tmp_path / "radio_tasks.py").write_text(
+        "from kdtasks.tasks.csi_feedback import CsiFeedback\n"
+        "class Radio(CsiFeedback):\n    name = 'radio'\n"
+    )
+    (tmp_path / "radio_tasks_broken.py").write_text("import a_library_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_tasks_of_installed_packages_are_found_by_name():
+    assert load_task("radio").name == "radio"
+    assert {"radio", "broken", *TASKS} <= known_tasks().keys()
+    assert load_task("csi-feedback").name == "csi-feedback"  # names of the project stay its own
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_broken_package_is_named_and_in_nobodys_way():
+    with pytest.raises(ConfigError, match=r"task 'broken' cannot be imported: .*not_there"):
+        load_task("broken")
+    with pytest.raises(ConfigError, match="radio"):
+        load_task("unknown")
+    assert all(load_task(name).name == name for name in ("radio", "csi-feedback"))

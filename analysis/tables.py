@@ -1,7 +1,7 @@
 """A paper's tables beside ours: which runs make a row, and how far apart the numbers are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,28 @@ def paper_tables(frames: SweepFrames) -> list[PaperTable]:
         PaperTable(table, tuple(_paper_row(frames, table, row) for row in table.rows))
         for table in frames.study.report.tables
     ]
+
+
+def described(table: PaperTable) -> dict[str, Any]:
+    """Return a table as plain data: means, half-widths, seeds, the paper's numbers."""
+    return {
+        "id": table.table.id,
+        "title": table.table.title,
+        "source": table.table.source,
+        "columns": [column.metric for column in table.columns],
+        "rows": [
+            {
+                "id": row.row.id,
+                "label": row.row.label,
+                "note": row.note,
+                "cells": [
+                    {"ours": None if cell.ours is None else asdict(cell.ours), "paper": cell.paper}
+                    for cell in row.cells
+                ],
+            }
+            for row in table.rows
+        ],
+    }
 
 
 def row_values(frames: SweepFrames, row: Row, metric: str) -> dict[int, float]:

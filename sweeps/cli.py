@@ -173,13 +173,16 @@ cli_results.add_to(app)
 
 
 @studies_app.callback()
-def studies(context: typer.Context) -> None:
+def studies(context: typer.Context, as_json: Json = False) -> None:
     """List the shipped studies, or show one."""
     if context.invoked_subcommand is not None:
         return
     from search_spaces.study import available
-    from sweeps.cli_output import plain_table, show
+    from sweeps.cli_output import line, plain_table, show
 
+    if as_json:
+        line(json.dumps(available(), indent=2))
+        return
     show(plain_table(("study", "title"), list(available().items())))
 
 

@@ -151,6 +151,20 @@ def show_paper(frames: Any) -> None:
         line(f"    {judged.detail}")
 
 
+def paper_json(frames: Any) -> dict[str, Any]:
+    """Return a study's tables and claims with our numbers as plain data."""
+    from analysis.claims import judged_claims
+    from analysis.tables import described
+    from analysis.tables import paper_tables as filled_in
+
+    claims = [
+        {"id": one.claim.id, "text": one.claim.text, "verdict": one.verdict.value}
+        | {"detail": one.detail}
+        for one in judged_claims(frames)
+    ]
+    return {"tables": [described(table) for table in filled_in(frames)], "claims": claims}
+
+
 def dict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return rows of plain data as a table, one column per key."""
     from analysis import format as text

@@ -5,6 +5,7 @@ Thin as ``cli``: every command imports what it needs itself, none loads torch or
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -157,15 +158,20 @@ def compare(
     show_comparison(names, home, tracking_uri, page, as_json=as_json)
 
 
-def tables(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
+def tables(
+    name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
+) -> None:
     """Print a paper's tables beside the sweep's own numbers, and judge its claims."""
-    from sweeps.cli_output import line, show_paper
+    from sweeps.cli_output import line, paper_json, show_paper
     from sweeps.cli_sweeps import database_uri, find_sweep
 
     folder = find_sweep(home, name)
     from analysis.frames import read_sweep
 
     frames = read_sweep(database_uri(folder, tracking_uri), name)
+    if as_json:
+        line(json.dumps(paper_json(frames), indent=2))
+        return
     if not (frames.study.report.tables or frames.study.report.claims):
         line(f"study {frames.study.name} has no tables of a paper; see kdsweep front {name}")
     show_paper(frames)
@@ -229,15 +235,16 @@ def ui(
     serve_ui(folder, chosen)
 
 
-def list_sweeps(home: Home = RUNS) -> None:
+def list_sweeps(as_json: Json = False, home: Home = RUNS) -> None:
     """List the sweeps of a home."""
     from sweeps.cli_output import line, plain_table, show
     from sweeps.cli_sweeps import sweep_lines
 
-    rows = [
-        (sweep.name, sweep.study, str(sweep.complete), str(sweep.failed), sweep.state)
-        for sweep in sweep_lines(home)
-    ]
+    sweeps = list(sweep_lines(home))
+    if as_json:
+        line(json.dumps([asdict(sweep) for sweep in sweeps], indent=2))
+        return
+    rows = [(one.name, one.study, str(one.complete), str(one.failed), one.state) for one in sweeps]
     if not rows:
         line(f"no sweeps in {home}; start one with: kdsweep run csi-feedback")
         return

@@ -1,5 +1,6 @@
 """The paper's tables beside ours and the verdicts on its claims."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from analysis.claims import judged_claims, objective_of
 from analysis.errors import ResultsError
 from analysis.frames import table
 from analysis.stats import Verdict, mean_interval
-from analysis.tables import paper_tables, row_values
+from analysis.tables import described, paper_tables, row_values
 from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
 
 BASE = make_frames(trials=3, failures=0)
@@ -208,3 +209,16 @@ def test_a_confirmation_by_weights_costs_what_its_trial_costs():
 def test_a_metric_belongs_to_its_objective_on_either_split():
     assert objective_of(BASE, "test_nmse_db") is BASE.study.objectives[0]
     assert objective_of(BASE, "train_core_seconds") is None
+
+
+def test_a_table_as_data_has_the_numbers_of_its_cells():
+    for filled in paper_tables(make_frames(report=True)):
+        data = json.loads(json.dumps(described(filled)))
+        assert data["columns"] == [column.metric for column in filled.columns]
+        for row, found in zip(filled.rows, data["rows"], strict=True):
+            assert found["id"] == row.row.id
+            for cell, shown in zip(row.cells, found["cells"], strict=True):
+                assert shown["paper"] == cell.paper
+                assert (shown["ours"] is None) == (cell.ours is None)
+                if cell.ours is not None:
+                    assert shown["ours"]["mean"] == pytest.approx(cell.ours.mean)

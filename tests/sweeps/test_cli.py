@@ -167,6 +167,7 @@ def test_studies_are_listed_with_their_titles(capsys):
     code, out, _ = kdsweep(capsys, "studies")
     assert code == 0
     assert all(name in out and title in out for name, title in available().items())
+    assert json.loads(kdsweep(capsys, "studies", "--json")[1]) == available()
 
 
 @pytest.mark.parametrize("name", sorted(available()))
@@ -194,6 +195,8 @@ def test_a_damaged_sweep_hides_no_other(tmp_path, capsys):
     code, out, _ = kdsweep(capsys, "list", "--home", str(tmp_path))
     assert code == 0
     assert "\x1b" not in out
+    _, out, _ = kdsweep(capsys, "list", "--home", str(tmp_path), "--json")
+    assert {row["name"]: row["state"] for row in json.loads(out)} == states
 
 
 def test_without_its_own_database_a_sweep_asks_for_the_server(tmp_path, capsys):

@@ -79,6 +79,10 @@ def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
     assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
 
 
+def test_tables_as_data_have_the_numbers_of_the_study(folder):
+    assert json.loads(call(folder, "tables", "toy", "--json").stdout).keys() == {"tables", "claims"}
+
+
 def test_comparing_loads_neither_torch_nor_ray(folder):
     done = call(folder, "compare", "toy", "other", code=LOADED + CALL)
     assert done.returncode == 2

@@ -58,8 +58,25 @@ def test_layers_are_dimensions_of_the_search():
     assert len(check_study(study).needs) > 0
 
 
-def test_every_trial_of_the_table_is_in_its_rows_and_seeds_belong_to_one_collective():
-    study, trials = shipped("learngene-table")
+def test_the_short_table_is_part_of_the_whole_one():
+    short, whole = (shipped(name) for name in ("learngene-table-short", "learngene-table"))
+    assert check_study(short[0]).task.name == TASK.name
+    trials = [{fingerprint(trial) for trial in trials} for _, trials in (short, whole)]
+    assert trials[0] < trials[1]
+    claims, rows = (
+        [set(part(study)) for study, _ in (short, whole)]
+        for part in (
+            lambda study: (claim.id for claim in study.report.claims),
+            lambda study: (row.id for table in study.report.tables for row in table.rows),
+        )
+    )
+    assert claims[0] < claims[1]
+    assert rows[0] < rows[1]
+
+
+@pytest.mark.parametrize("name", ["learngene-table", "learngene-table-short"])
+def test_every_trial_of_the_table_is_in_its_rows_and_seeds_belong_to_one_collective(name):
+    study, trials = shipped(name)
     rows = [r for t in study.report.tables for r in t.rows if r.role == "confirmation"]
     found = {row.id: [] for row in rows}
     for trial in trials:

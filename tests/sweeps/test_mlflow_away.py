@@ -16,8 +16,8 @@ from toy_study import toy_study
 from kdtasks.errors import UserError
 from sweeps.books import PAUSE_S
 from sweeps.display import SilentDisplay
+from sweeps.driver import _run
 from sweeps.phases import Sweep
-from sweeps.runner import _run
 from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
 

@@ -133,7 +133,7 @@ def main() -> None:
     two.add_argument("--seeds", type=int, default=3)
     two.add_argument("--collectives", type=int, default=2)
     two.add_argument("--steps", type=int, default=1000)
-    two.add_argument("--stream-steps", type=int, default=250)
+    two.add_argument("--stream-steps", type=int, default=750)
     two.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     asked: Any = parser.parse_args()
     torch.set_num_threads(1)

@@ -76,11 +76,13 @@ def quantity(value: Interval | None, unit: str) -> str:
     """Return mean, half-width and unit with three significant digits: ``8.24 ± 0.10 kB``.
 
     Bytes, bits, operations, joules and seconds get the prefix that suits the mean; a count that is
-    the same with every seed has no half-width. Decibels and pure numbers have two decimals, as
-    `interval` writes them.
+    the same with every seed has no half-width. Decibels, and pure numbers of 1 and more, have two
+    decimals, as `interval` writes them; bit error ratios are smaller and have three digits.
     """
-    if value is None or unit in ("", "dB"):
-        return MISSING if value is None else with_unit(interval(value), unit)
+    if value is None:
+        return MISSING
+    if unit == "dB" or (not unit and (abs(value.mean) >= 1.0 or value.mean == 0.0)):
+        return with_unit(interval(value), unit)
     size = abs(value.mean) or value.half_width or 0.0
     base = _base(unit)
     if base is not None:
@@ -98,6 +100,19 @@ def quantity(value: Interval | None, unit: str) -> str:
     if value.half_width is not None and value.half_width > 1e-9 * size:
         text += f" ± {fixed(value.half_width, digits)}"
     return with_unit(text, unit)
+
+
+def level(value: Interval | float | None, unit: str = "") -> str:
+    """Return a number, or mean and half-width, with two decimals and the unit; ``–`` for none.
+
+    Pure numbers below 1 have three digits, as `quantity` writes them.
+    """
+    if value is None:
+        return MISSING
+    found = value if isinstance(value, Interval) else Interval(value, None, 1)
+    if not unit and abs(found.mean) < 1.0:
+        return quantity(found, unit)
+    return with_unit(interval(found), unit)
 
 
 def _base(unit: str) -> tuple[float, str] | None:

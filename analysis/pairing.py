@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.errors import ResultsError
-from analysis.format import fixed, gap_unit, plural, quantity
+from analysis.format import gap_unit, level, plural, quantity
 from analysis.frames import SweepFrames
 from analysis.stats import Interval, Verdict, judge, mean_interval, paired_difference
 from analysis.tables import row_values
@@ -42,7 +42,7 @@ class Scale:
         """Return the mean alone, in decibels without the unit, which the difference has."""
         found = mean_interval(list(values.values()))
         if self.unit in ("", DECIBEL):
-            return fixed(found.mean)
+            return level(found.mean, "")
         return quantity(Interval(found.mean, None, found.count), self.unit)
 
 

@@ -253,7 +253,7 @@ def fixed_cell(value: Any) -> Cell:
 
 
 def _interval(value: Interval | None) -> Cell:
-    return Cell(text.interval(value), math.inf if value is None else value.mean)
+    return Cell(text.level(value), math.inf if value is None else value.mean)
 
 
 def _param(value: Any) -> Cell:

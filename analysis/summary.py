@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import layout
-from analysis.format import fixed, gap_unit, plural, with_unit
-from analysis.format import interval as interval_text
+from analysis.format import gap_unit, level, plural
 from analysis.frames import PARAM, SweepFrames
 from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric
 from analysis.pareto import sweep_hypervolume
@@ -86,7 +85,7 @@ def _best(frames: SweepFrames, best: Row) -> str:
     tested = score(frames, best, "test")
     if tested is None:
         return f"{text}; it was not repeated on the test split."
-    shown = with_unit(interval_text(tested.interval), objective.unit)
+    shown = level(tested.interval, objective.unit)
     seeds = plural(tested.interval.count, "seed")
     spread = "no interval" if tested.interval.half_width is None else "95 % interval"
     return f"{text} and {shown} on test ({seeds}, {spread})."
@@ -105,7 +104,7 @@ def _references(frames: SweepFrames, best: Row) -> list[str]:
             if ours is None or theirs is None:
                 continue
             gain = _gain(objective, ours.interval.mean - theirs.interval.mean)
-            shown = with_unit(fixed(theirs.interval.mean), objective.unit)
+            shown = level(theirs.interval.mean, objective.unit)
             words = _compared(gain, objective)
             subject = name
             if kind == "teacher":
@@ -185,9 +184,9 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
     if difference is None or difference.half_width is None:
         return f"{text}; that is one seed, without an interval."
     if abs(difference.mean) <= difference.half_width:
-        width = with_unit(f"± {fixed(difference.half_width)}", gap_unit(objective.unit))
+        width = f"± {level(difference.half_width, gap_unit(objective.unit))}"
         return f"{text}, but the paired 95 % interval ({width}) includes 0: it may be chance."
-    width = with_unit(f"± {fixed(difference.half_width)}", gap_unit(objective.unit))
+    width = f"± {level(difference.half_width, gap_unit(objective.unit))}"
     return f"{text} (paired 95 % interval {width})."
 
 
@@ -231,16 +230,15 @@ def _gain(objective: Objective, difference: float) -> float:
 
 def _compared(gain: float, objective: Objective) -> str:
     """Return ``1.10 dB better than``, or that there is no difference to be seen."""
-    amount = fixed(abs(gain))
-    if float(amount.replace("\N{NARROW NO-BREAK SPACE}", "")) == 0.0:
+    amount = level(abs(gain), gap_unit(objective.unit))
+    number = amount.split("\N{NO-BREAK SPACE}")[0].replace("\N{NARROW NO-BREAK SPACE}", "")
+    if float(number) == 0.0:
         return "no different from"
-    return (
-        f"{with_unit(amount, gap_unit(objective.unit))} {'better' if gain > 0.0 else 'worse'} than"
-    )
+    return f"{amount} {'better' if gain > 0.0 else 'worse'} than"
 
 
 def _value(row: Row, objective: Objective) -> str:
-    return with_unit(fixed(row[objective.metric]), objective.unit)
+    return level(row[objective.metric], objective.unit)
 
 
 def _name(row: Row) -> str:

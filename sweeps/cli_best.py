@@ -47,7 +47,8 @@ def _table(best: Best, study: Study) -> Any:
         label = " ".join(part for part in (goal.label, split_label(goal)) if part)
         columns.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
         if test_metric(goal):
-            columns.append(f"{goal.label} test, mean ± 95 % [{goal.unit}]")
+            label = f"{goal.label} test, mean ± 95 %"
+            columns.append(f"{label} [{goal.unit}]" if goal.unit else label)
     columns += [*dict.fromkeys(others), "parameters"]
     rows = [_row(one, metrics, others) for one in (best.chosen, *best.runners_up)]
     return plain_table(columns, rows)
@@ -58,7 +59,7 @@ def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list
     for goal in goals.values():
         cells.append(text.number(one.values[goal.metric]))
         if metric := test_metric(goal):
-            cells.append(text.interval(one.test.get(metric)))
+            cells.append(text.level(one.test.get(metric)))
     cells += [text.number(one.values[name]) for name in dict.fromkeys(others)]
     return [*cells, text.params(one.searched, " ")]
 

@@ -67,7 +67,8 @@ def front_table(frames: Any) -> Table:
         label = " ".join(part for part in (goal.label, split_label(goal)) if part)
         columns.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
         if test_metric(goal):
-            columns.append(f"{goal.label} test, mean ± 95 % [{goal.unit}]")
+            label = f"{goal.label} test, mean ± 95 %"
+            columns.append(f"{label} [{goal.unit}]" if goal.unit else label)
     columns.append("parameters")
     rows = []
     for row in front_rows(frames):
@@ -81,14 +82,12 @@ def front_table(frames: Any) -> Table:
 
 
 def _interval(found: Mapping[str, Any] | None) -> str:
-    from analysis import format as text
+    from analysis.format import level
+    from analysis.stats import Interval
 
     if found is None:
-        return text.MISSING
-    mean = text.fixed(found["mean"])
-    if found["half_width"] is None:
-        return mean
-    return f"{mean} ± {text.fixed(found['half_width'])}"
+        return level(None)
+    return level(Interval(found["mean"], found["half_width"], found["seeds"]))
 
 
 def paper_tables(view: Any, width: int) -> list[Table]:

@@ -65,6 +65,9 @@ def test_intervals():
         (-7.123, 0.1, "dB", "−7.12 ± 0.10 dB"),
         (-7.123, 0.0, "dB", "−7.12 ± 0.00 dB"),
         (1.5, None, "", "1.50"),
+        (0.0643, 0.0006, "", "0.0643 ± 0.0006"),
+        (-0.00231, 0.0151, "", "−0.0023 ± 0.0151"),
+        (0.0, 0.0, "", "0.00 ± 0.00"),
     ],
 )
 def test_quantities_have_the_prefix_that_suits_them(mean, half, unit, expected):

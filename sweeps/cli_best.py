@@ -9,7 +9,7 @@ from analysis.best import Best, Candidate, Offer, limit_text
 from analysis.fronts import split_label, test_metric
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
-from sweeps.cli_output import line, plain_table, show
+from sweeps.cli_output import line, objective_headings, plain_table, show
 
 
 def show_best(best: Best, study: Study, *, as_json: bool) -> None:
@@ -42,13 +42,7 @@ def _described(best: Best) -> dict[str, Any]:
 def _table(best: Best, study: Study) -> Any:
     metrics = {goal.metric: goal for goal in study.objectives}
     others = [b.metric for b in best.budgets if b.metric not in metrics]
-    columns = ["trial", "kind"]
-    for goal in metrics.values():
-        label = " ".join(part for part in (goal.label, split_label(goal)) if part)
-        columns.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
-        if test_metric(goal):
-            label = f"{goal.label} test, mean ± 95 %"
-            columns.append(f"{label} [{goal.unit}]" if goal.unit else label)
+    columns = ["trial", "kind", *objective_headings(study.objectives)]
     columns += [*dict.fromkeys(others), "parameters"]
     rows = [_row(one, metrics, others) for one in (best.chosen, *best.runners_up)]
     return plain_table(columns, rows)

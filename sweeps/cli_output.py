@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from search_spaces.objectives import Objective
+
 LOG_WIDTH = 200
 """Width of tables where there is no terminal [characters]; a log is not folded."""
 
@@ -52,6 +54,21 @@ def _is_number(cell: str) -> bool:
     return not cell.strip("–") or cell.lstrip("\N{MINUS SIGN}-")[:1].isdigit()
 
 
+def objective_headings(goals: Sequence[Objective]) -> list[str]:
+    """Return a heading per objective, and one more behind it where a test split has it."""
+    from analysis import format as text
+    from analysis.fronts import split_label, test_metric
+
+    headings = []
+    for goal in goals:
+        label = " ".join(part for part in (goal.label, split_label(goal)) if part)
+        headings.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
+        if test_metric(goal):
+            label = f"{goal.label} test, mean ± 95 %"
+            headings.append(f"{label} [{goal.unit}]" if goal.unit else label)
+    return headings
+
+
 def front_table(frames: Any) -> Table:
     """Return the front of a sweep with its test results, best first objective first.
 
@@ -59,16 +76,10 @@ def front_table(frames: Any) -> Table:
         frames: The sweep, an ``analysis.frames.SweepFrames``.
     """
     from analysis import format as text
-    from analysis.fronts import front_rows, split_label, test_metric
+    from analysis.fronts import front_rows, test_metric
 
     goals = frames.study.objectives
-    columns = ["trial", "method"]
-    for goal in goals:
-        label = " ".join(part for part in (goal.label, split_label(goal)) if part)
-        columns.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
-        if test_metric(goal):
-            label = f"{goal.label} test, mean ± 95 %"
-            columns.append(f"{label} [{goal.unit}]" if goal.unit else label)
+    columns = ["trial", "method", *objective_headings(goals)]
     columns.append("parameters")
     rows = []
     for row in front_rows(frames):

@@ -22,7 +22,7 @@ class StudyError(ValueError):
         self.source = source
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.source, self.place, self.problem) if part)
+        return _shown(": ".join(part for part in (self.source, self.place, self.problem) if part))
 
     def inside(self, outer: str) -> "StudyError":
         """Return the same error seen from further out: ``low`` inside ``space.width``."""
@@ -32,6 +32,11 @@ class StudyError(ValueError):
     def of(self, source: str) -> "StudyError":
         """Return the same error with the file that it is about."""
         return StudyError(self.problem, place=self.place, source=self.source or source)
+
+
+def _shown(message: str) -> str:
+    """Return a message in one line: a file may have any text for a key, a line break for one."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in message)
 
 
 def choose_from(name: object, known: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_example import EXAMPLE
@@ -269,6 +270,8 @@ def outcome(raw: Any) -> Study | str:
 
 
 @settings(max_examples=150, deadline=None)
+@case(place=(), value={"\n": None})
+@case(place=("space",), value={"a\r\n\u2028b": {"type": "int"}})
 @given(place=st.sampled_from(PLACES), value=plain)
 def test_whatever_stands_anywhere_is_read_or_refused_in_one_line(place: Path, value: Any) -> None:
     found = outcome(put(place, value))

@@ -20,3 +20,11 @@ def tiny_data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny_teacher(tiny_data):
     return trained_teacher(tiny_data, method="encoder-kd")
+
+
+@pytest.fixture
+def double_precision():
+    """Golden numbers are in it: float32 differs between instruction sets of one CPU."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

@@ -62,13 +62,6 @@ def answers():
     }
 
 
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_scores_and_weights_have_not_moved(double_precision):

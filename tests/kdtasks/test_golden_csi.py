@@ -85,13 +85,6 @@ def final_metrics():
     return rows
 
 
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_final_metrics_have_not_moved(double_precision):

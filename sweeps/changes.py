@@ -1,9 +1,13 @@
-"""What differs between two studies; a sweep goes on with another budget or on other machines."""
+"""What differs between two studies.
+
+A sweep goes on with another budget, on other machines, in other words, or with more points.
+"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from search_spaces.report_spec import ReportSpec
 from search_spaces.study import Study
 
 MAY_DIFFER = (
@@ -13,21 +17,41 @@ MAY_DIFFER = (
     "resources.cpus",
     "resources.gpus",
     "resources.slots",
+    "title",
+    "description",
 )
+POINTS = "search.points."
 MISSING = "nothing"
 
 
 def differences(new: Study, old: Study) -> list[str]:
-    """Return what is new in a study, one entry per field, but for `MAY_DIFFER`."""
+    """Return what is new in a study, one entry per field, but for what may differ.
+
+    That is what stands in `MAY_DIFFER`, tables and claims of the report, which decide about no
+    trial, and points behind those that there were, where nothing but points is run.
+    """
     if new.text == old.text:
         return []
-    before, after = dict(_leaves("", old)), dict(_leaves("", new))
+    before, after = dict(_leaves("", _run_of(old))), dict(_leaves("", _run_of(new)))
+    if new.search.sampler == old.search.sampler == "points":
+        known = len(old.search.points)
+        after = {name: value for name, value in after.items() if not _is_behind(name, known)}
     names = dict.fromkeys([*after, *before])
     return [
         f"{name} is {after.get(name, MISSING)!r}, was {before.get(name, MISSING)!r}"
         for name in names
         if name not in MAY_DIFFER and after.get(name, MISSING) != before.get(name, MISSING)
     ]
+
+
+def _run_of(study: Study) -> Study:
+    return replace(study, report=ReportSpec())
+
+
+def _is_behind(name: str, known: int) -> bool:
+    """Return whether a field belongs to a point after the first ``known`` ones."""
+    index = name.removeprefix(POINTS).split(".")[0]
+    return name.startswith(POINTS) and int(index) >= known
 
 
 def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -128,7 +128,7 @@ def run(  # noqa: PLR0913 - one argument per option
     """Run a study, from its data to its report.
 
     Loads the data, trains the teachers, searches, repeats the front on the test split, reports.
-    With the name of a finished sweep of the same study, and more trials, it extends that.
+    With the name of a finished sweep of the same study, and more trials or points, it extends that.
     """
     from sweeps.cli_run import RunOptions, overrides, run_sweep
     from sweeps.seats import SeatWishes

@@ -100,9 +100,10 @@ def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> 
         fix = "undo that" if wanted is None else "choose another --name"
         raise ConfigError(
             f"sweep {folder.name} was run with another study, only trials and time of its budget, "
-            f"and its resources, may change: {named}; {fix}"
+            "its resources, its title, description and report may change, and points may follow "
+            f"those that there are if nothing else is run: {named}; {fix}"
         )
-    if wanted is not None and (wanted.budget, wanted.resources) == (known.budget, known.resources):
+    if wanted is not None and replace(wanted, text=known.text) == known:
         raise ConfigError(
             f"{folder.path} exists already, with this study; kdsweep resume {folder.name} goes on "
             f"with it, more than {known.budget.trials} trials extend it, another --name starts anew"

@@ -177,8 +177,29 @@ def test_equal_studies_may_be_written_differently() -> None:
     assert differences(toy_study(budget={"trials": 9}), study) == []
     elsewhere = toy_study(resources={"cpus": 2, "gpus": 0.5, "slots": 3})
     assert differences(elsewhere, study) == []
-    [named] = differences(toy_study(title="other"), study)
-    assert named == "title is 'other', was 'toy'"
+    column = {"metric": "test_nmse_db", "label": "NMSE [dB]"}
+    row = {"id": "all", "label": "all", "role": "trial", "match": {}}
+    table = {"id": "I", "title": "all", "source": "here", "columns": [column], "rows": [row]}
+    words = toy_study(title="other", description="of other words", report={"tables": [table]})
+    assert words.report != study.report
+    assert differences(words, study) == []
+    [named] = differences(toy_study(seeds={"search": 3, "trial": 0, "confirm": [101]}), study)
+    assert named == "seeds.search is 3, was 0"
+
+
+def test_points_may_follow_those_that_there_are_where_nothing_else_is_run() -> None:
+    points = [{"method": "kd", "x": 0.5, "width": width} for width in (2, 4, 8)]
+    table, first, others = (
+        toy_study(search={"sampler": "points", "points": chosen}, budget={})
+        for chosen in (points, points[:2], [points[0], points[2], points[1]])
+    )
+    assert differences(table, first) == []
+    assert differences(first, table)  # one was run that the study no longer has
+    assert differences(others, first)  # the second one is another now
+    more, fewer = (
+        toy_study(search={"sampler": "random", "points": chosen}) for chosen in (points, points[:2])
+    )
+    assert differences(more, fewer)  # points come before what the sampler has drawn already
 
 
 def test_confirmations_and_teachers_are_not_done_again(engine: Engine) -> None:

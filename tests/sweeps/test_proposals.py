@@ -251,3 +251,16 @@ def test_seed_follows_from_the_trials_so_far() -> None:
     study = toy_study()
     drawn = [make_sampler(study, known)._rng.rng.random() for known in (0, 0, 7)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_of_points_that_were_added_only_those_run(tmp_path: Path) -> None:
+    points = [{"method": "kd", "x": 0.5, "width": width} for width in (2, 4, 8, 4)]
+    first, more = (
+        toy_study(search={"sampler": "points", "points": chosen}, budget={})
+        for chosen in (points[:2], points)
+    )
+    proposals = open_proposals(first, tmp_path)
+    drain(proposals)
+    proposals._ledger.extend(more)
+    rest = drain(Proposals(more, ToyTask(), proposals._ledger, ManualClock()))
+    assert [proposal.config["width"] for proposal in rest] == [8]  # the last one is known

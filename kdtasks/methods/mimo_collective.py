@@ -1,8 +1,8 @@
 """Sequential training of the collective detector, and what its layers do meanwhile.
 
 The manufacturer's side of Learngene: one network goes through a stream of tasks, one after the
-other; what it does to earlier ones is its forgetting. After Wang et al. (AAAI 2022), Section 4,
-without their widening; replay is ours.
+other; what it does to earlier ones is its forgetting. After Wang et al. (AAAI 2022), Section 4;
+replay is ours.
 
 Shape suffixes in this file: B = channel uses, T = tasks, U = units.
 """
@@ -26,6 +26,7 @@ from kdtasks.methods.mimo_job import (
     train,
 )
 from kdtasks.methods.mimo_samples import Judged, Samples
+from kdtasks.methods.mimo_widening import widened
 from kdtasks.models.mimo_family import DetectorNet
 from kdtasks.task import Report
 from kdtasks.training import Objective, Terms
@@ -45,11 +46,14 @@ class Lesson:
         samples: What is trained on.
         judged: What the task is judged on.
         pace: Steps and rates.
+        wider: Builds a fresh network of the width with which the task is learnt; None for that of
+            the task before.
     """
 
     samples: Samples
     judged: Judged
     pace: Pace
+    wider: Callable[[], DetectorNet] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +91,7 @@ def learn_stream(
     """Train a network on one task after the other; yields a report every `STEPS` steps.
 
     Args:
-        network: Freshly initialised.
+        network: Freshly initialised; of convolutions, if it is to be widened.
         lessons: The tasks.
         replay_share: Weight of a batch of an earlier task, drawn anew for every step, whose size
             is the same share of the task's own.
@@ -98,6 +102,8 @@ def learn_stream(
     changes, shares = [], []
     total = sum(lesson.pace.steps for lesson in lessons) // STEPS
     for number, lesson in enumerate(lessons):
+        if lesson.wider is not None:
+            network = widened(network, lesson.wider())
         before = _flats(network)
         objective = on_samples(network, lesson.samples, bits_only)
         if number and replay_share > 0.0:

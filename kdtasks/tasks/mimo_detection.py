@@ -100,6 +100,7 @@ OF_TEACHER = (
     "stream",
     "collective_width",
     "collective_depth",
+    "first_width",
     "stream_steps",
     "stream_batch",
     "stream_rate",
@@ -187,7 +188,7 @@ class MimoDetection(KDTask):
         settings = resolve(params)
         lessons, linear = lessons_of(settings)
         learnt = yield from learn_stream(
-            new_collective(settings),
+            new_collective(settings, settings.stream_plans[0]),
             lessons,
             replay_share=settings.replay_share,
             order=torch_generator(settings.teacher_seed, "collective order"),

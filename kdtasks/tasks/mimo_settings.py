@@ -62,6 +62,7 @@ class MimoSettings(BaseModel):
     )
     collective_width: int = Field(32, ge=1, le=512)
     collective_depth: int = Field(6, ge=1, le=32)
+    first_width: int = Field(0, ge=0, description="of a collective that grows; 0: it does not")
     stream_steps: int = Field(ge=STEPS, multiple_of=STEPS, description="per link")
     stream_batch: int = Field(384, ge=1)
     stream_rate: float = Field(2e-3, gt=0, le=1, description="for the first link")
@@ -137,6 +138,17 @@ class MimoSettings(BaseModel):
         return self._conv(self.collective_width, self.collective_depth, COLLECTIVE_HIDDEN)
 
     @property
+    def stream_plans(self) -> tuple[Plan, ...]:
+        """The collective's plan while it learns each link; its width grows in even steps."""
+        count = len(self.stream_links)
+        if not self.first_width or count == 1:
+            return (self.collective,) * count
+        low, high = self.first_width, self.collective_width
+        widths = (round(low + (high - low) * step / (count - 1)) for step in range(count))
+        depth = self.collective_depth
+        return tuple(self._conv(width, depth, COLLECTIVE_HIDDEN) for width in widths)
+
+    @property
     def own(self) -> Plan:
         """The plan of an individual that inherits nothing."""
         if self.family == "unrolled":
@@ -201,6 +213,10 @@ def _inactive(settings: MimoSettings) -> dict[str, str]:
         "state": (not conv, "family unrolled"),
         "shared": (not conv, "family unrolled"),
         **dict.fromkeys(OF_COLLECTIVE, collective),
+        "first_width": (
+            settings.has_teacher and conv and len(settings.stream_links) > 1,
+            "collectives of convolutions that learn several links",
+        ),
         "gene_rule": inherits,
         "gene_start": (
             settings.inherits and settings.gene_rule == "position",
@@ -226,6 +242,7 @@ OF_COLLECTIVE = (
     "stream",
     "collective_width",
     "collective_depth",
+    "first_width",
     "stream_steps",
     "stream_batch",
     "stream_rate",
@@ -296,6 +313,11 @@ def _fits(settings: MimoSettings) -> None:
         raise ConfigError(
             f"snr_low_db={settings.snr_low_db:g} must be at most "
             f"snr_high_db={settings.snr_high_db:g}"
+        )
+    if settings.first_width > settings.collective_width:
+        raise ConfigError(
+            f"first_width={settings.first_width} must be at most "
+            f"collective_width={settings.collective_width}, to which the collective grows"
         )
     if not settings.inherits:
         return

@@ -28,7 +28,7 @@ from kdtasks.methods.mimo_gene import (
 )
 from kdtasks.methods.mimo_job import LossOfBatch, Pace, penalised
 from kdtasks.methods.mimo_samples import Judged, Samples, fixed, stream
-from kdtasks.models.mimo_family import DetectorNet, build
+from kdtasks.models.mimo_family import DetectorNet, Plan, build
 from kdtasks.scenarios.mimo_detectors import lmmse
 from kdtasks.scenarios.mimo_link import MimoLink, Received, transmit
 from kdtasks.scenarios.mimo_symbols import decide
@@ -86,9 +86,9 @@ def linear_errors(link: MimoLink, seen: Received) -> BitErrors:
     return compare(decide(lmmse(seen), link.bits_per_axis), seen.bits_BNM)
 
 
-def new_collective(settings: MimoSettings) -> DetectorNet:
-    """Build a collective whose weights follow from ``teacher_seed``."""
-    return initialised(settings.teacher_seed, "collective", partial(build, settings.collective))
+def new_collective(settings: MimoSettings, plan: Plan) -> DetectorNet:
+    """Build a collective of a plan; its weights follow from ``teacher_seed``."""
+    return initialised(settings.teacher_seed, "collective", partial(build, plan))
 
 
 def lessons_of(settings: MimoSettings) -> tuple[list[Lesson], list[float]]:
@@ -109,9 +109,24 @@ def lessons_of(settings: MimoSettings) -> tuple[list[Lesson], list[float]]:
             cosine=True,
         )
         samples = stream(link, source, settings.snr_db, looks, draws)
-        lessons.append(Lesson(samples=samples, judged=Judged(seen, looks), pace=pace))
+        lessons.append(
+            Lesson(
+                samples=samples,
+                judged=Judged(seen, looks),
+                pace=pace,
+                wider=_wider(settings, number),
+            )
+        )
         linear.append(linear_errors(link, seen).ratio)
     return lessons, linear
+
+
+def _wider(settings: MimoSettings, number: int) -> Callable[[], DetectorNet] | None:
+    """Return what builds the network that a task of the stream is learnt with, if it is wider."""
+    plans = settings.stream_plans
+    if number == 0 or plans[number] == plans[number - 1]:
+        return None
+    return partial(new_collective, settings, plans[number])
 
 
 def delivered(settings: MimoSettings, teacher: TeacherArtifact) -> Delivery:
@@ -225,7 +240,7 @@ def restored_individual(settings: MimoSettings, weights: Arrays) -> DetectorNet:
 
 def restored_collective(settings: MimoSettings, weights: Arrays) -> DetectorNet:
     """Build a collective and load its weights."""
-    return _restored(partial(new_collective, settings), weights)
+    return _restored(partial(new_collective, settings, settings.collective), weights)
 
 
 def _restored(make: Callable[[], DetectorNet], weights: Arrays) -> DetectorNet:

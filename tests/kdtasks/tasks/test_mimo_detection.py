@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from csi_examples import drained
-from mimo_trials import METHODS, TASK, TAUGHT, tiny, trained_teacher
+from mimo_trials import METHODS, TASK, TAUGHT, TINY, tiny, trained_teacher
 from mimo_trials import trained_student as trained
 
 from kdtasks.config import fingerprint
@@ -320,6 +320,15 @@ def test_unrolled_networks_inherit_layers_too(start):
     _, outcome = trained(data, teacher, **params)
     assert outcome.metrics["params"] == TASK.cost(tiny(**params))["params"]
     again = TASK.evaluate(tiny(**params), outcome.weights, data.val)
+    assert again["ber"] == outcome.metrics["val_ber"]
+
+
+def test_an_individual_inherits_from_a_collective_that_has_grown(mimo_data_tiny):
+    teacher = trained_teacher(mimo_data_tiny, first_width=5)
+    assert teacher.weights["layers.0.convolution.weight"].shape[0] == TINY["collective_width"]
+    _, outcome = trained(mimo_data_tiny, teacher, method="learngene", first_width=5)
+    params = tiny(method="learngene", first_width=5)
+    again = TASK.evaluate(params, outcome.weights, mimo_data_tiny.val)
     assert again["ber"] == outcome.metrics["val_ber"]
 
 

@@ -52,6 +52,7 @@ SHARED = st.fixed_dictionaries(
         "num_samples": st.integers(0, 4096),
         "schedule": st.sampled_from(["constant", "cosine"]),
         "replay_share": st.floats(0.0, 0.9),
+        "first_width": st.integers(0, 32),
         "noise_blind": st.booleans(),
         "skip": st.sampled_from(["zf", "lmmse"]),
         "steps": st.integers(1, 20).map(lambda n: 50 * n),
@@ -125,6 +126,7 @@ def test_every_trial_has_a_cost(params):
         {"stream": "2x2 qpsk rayleigh"},
         {"collective_width": 9},
         {"collective_depth": 4},
+        {"first_width": 3},
         {"stream_steps": 100},
         {"stream_rate": 1e-2},
         {"stream_later_rate": 1e-2},
@@ -191,3 +193,19 @@ def test_a_segment_ends_at_the_top():
 def test_what_cannot_be_is_refused_in_words(params, words):
     with pytest.raises(ConfigError, match=words):
         TASK.complete(params)
+
+
+@given(st.integers(1, 64), st.integers(1, 64), st.integers(1, 8))
+def test_a_collective_grows_link_by_link_to_its_width(first, width, count):
+    stream = ", ".join(["2x2 qpsk rayleigh"] * count)
+    params = {"method": "learngene", "stream": stream, "collective_width": width, "width": width}
+    if first > width and count > 1:
+        with pytest.raises(ConfigError, match=rf"first_width={first} .* collective_width={width}"):
+            resolve({**params, "first_width": first})
+        return
+    settings = resolve({**params, "first_width": first})
+    widths = [plan.head_width for plan in settings.stream_plans]
+    assert len(widths) == count
+    assert widths == sorted(widths)
+    assert settings.stream_plans[-1] == settings.collective
+    assert widths[0] == (width if count == 1 else first)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis import layout
 from analysis.errors import ResultsError
 from analysis.frames import FACTS, PARAM, SweepFrames
 from analysis.fronts import (
@@ -108,6 +109,7 @@ class Best:
         offers: For every budget what more of it alone would buy; None where it would buy nothing.
         allowed: How many trials are within all budgets.
         considered: Out of how many.
+        unknown: For every budget how many of these lack its metric, and are not within it.
     """
 
     objective: Objective
@@ -117,6 +119,7 @@ class Best:
     offers: tuple[Offer | None, ...]
     allowed: int
     considered: int
+    unknown: tuple[int, ...]
 
 
 def parse_budget(text: str, side: Side) -> Budget:
@@ -193,6 +196,11 @@ def _check_metric(trials: pd.DataFrame, budget: Budget) -> None:
     known = [name for name in names if name not in FACTS and not name.startswith(PARAM)]
     if budget.metric in known:
         return
+    if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
+        raise ResultsError(
+            f"--{budget.side} {budget.metric}: no trial was exported yet; kdsweep register "
+            "measures the front's students, kdsweep export --trial any other"
+        )
     near = difflib.get_close_matches(budget.metric, known, n=NAMED, cutoff=0.4)
     hint = f"; near it: {', '.join(near)}" if near else f"; there are {', '.join(known[:NAMED])}"
     raise ResultsError(f"--{budget.side} {budget.metric}: no trial has such a metric{hint}")
@@ -241,6 +249,7 @@ class _Pool:
             offers=tuple(self._offer(index, first) for index in range(len(self.budgets))),
             allowed=len(fitting),
             considered=len(self.rows),
+            unknown=tuple(int(np.isnan(values).sum()) for values in self.values),
         )
 
     def candidate(self, index: int) -> Candidate:

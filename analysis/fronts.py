@@ -28,6 +28,7 @@ COSTS = (
     "model_bytes",
     "energy_uj",
     "latency_ms",
+    layout.ONNX_LATENCY,
     "payload_bits",
     "train_core_seconds",
     "edge_bytes",

@@ -27,6 +27,9 @@ from kdtasks.deployable import Part
 OPSET = 20
 """Version of ONNX's operators: of 2023, which runtimes on devices know by now."""
 
+RUNTIME = f"onnxruntime {onnxruntime.__version__}"
+"""What runs exported networks here."""
+
 WARM_UP = 20
 """Passes before the time is taken."""
 

@@ -17,13 +17,15 @@ from kdtasks.errors import UserError
 from search_spaces.study import Study
 from sweeps.children import Status, child_of_job, child_of_trial, ended_children, standing_tags
 from sweeps.clock import Clock
+from sweeps.dataset_facts import SplitFacts
 from sweeps.display import Display
 from sweeps.front import standings
 from sweeps.ledger import Ledger
+from sweeps.mlflow_client import TrackingError
 from sweeps.records import JobRecord, TrialRecord
 from sweeps.secrets import redacted
 from sweeps.tally import counts, failed, finished_in_order, paid
-from sweeps.tracking import Tracker, TrackingError
+from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
 
 Write: TypeAlias = Callable[[], None]
@@ -124,6 +126,10 @@ class Books:
         """Attach a file to the sweep's run, at its end if MLflow does not answer now."""
         self._attach(lambda: self.tracker.files([path], ""))
 
+    def attach_splits(self, splits: Sequence[SplitFacts]) -> None:
+        """Note the data of the sweep, at its end if MLflow does not answer now."""
+        self._attach(lambda: self.tracker.splits(splits))
+
     def _attach(self, write: Write) -> None:
         if not self._try(write):
             self._unattached.append(write)
@@ -181,7 +187,7 @@ class Books:
 
     def _write_missing(self) -> None:
         trials = self.ledger.trials()
-        for child in ended_children(trials, self.ledger.jobs()):
+        for child in ended_children(trials, self.ledger.jobs(), self.ledger.exports()):
             self.tracker.write_missing(child)
         done = finished_in_order(trials)
         for finished in range(1, len(done) + 1):

@@ -1,6 +1,7 @@
 """What MLflow should show of a sweep according to its ledger, for the writer and for the check."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,7 +9,8 @@ from analysis import layout
 from kdtasks.config import Value
 from search_spaces.study import Study
 from sweeps.front import standings
-from sweeps.records import JobRecord, TrialRecord, TrialState
+from sweeps.mlflow_charts import SHOWN
+from sweeps.records import ExportRecord, JobRecord, TrialRecord, TrialState
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 """How a run ended, in MLflow's words."""
@@ -59,8 +61,13 @@ def _with_kind(tags: dict[str, str], params: Mapping[str, Value], *names: str) -
     return tags | {name: str(params[name]) for name in names if name in params}
 
 
-def child_of_trial(trial: TrialRecord) -> ChildRun:
-    """Return the run of a trial that has ended; its standing is tagged at the sweep's end."""
+def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> ChildRun:
+    """Return the run of a trial that has ended; its standing is tagged at the sweep's end.
+
+    Args:
+        trial: The trial.
+        export: What was measured when its student was exported; None if it was not.
+    """
     params = trial.config or trial.params
     tags = {
         layout.ROLE: layout.ROLE_TRIAL,
@@ -79,13 +86,15 @@ def child_of_trial(trial: TrialRecord) -> ChildRun:
         tags[layout.FIDELITY] = f"{epoch / max(1, epochs):.4g}"
         if trial.rungs:
             tags[layout.RUNG] = f"{trial.rungs[-1].rung:.4g}"
+    if export is not None:
+        tags[layout.MEASURED_ON] = export.measured_on
     ended_ms = trial.ended_ms or trial.started_ms or 0
     return ChildRun(
         key=trial_key(trial.number),
         name=f"trial {trial.number}",
         status=_status(trial),
         params=params,
-        metrics=trial.metrics,
+        metrics={**trial.metrics, **(export.metrics if export else {})},
         curves=_curves(trial),
         epoch=_last_epoch(trial),
         tags=_with_kind(tags, params, layout.TOPOLOGY, layout.METHOD),
@@ -149,23 +158,41 @@ def child_of_job(job: JobRecord) -> ChildRun:
 def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict[str, str]]:
     """Return the tags of every complete trial's standing, by key; infeasible ones have no rank."""
     ranks = standings(trials, study).ranks
-    tags = {}
+    last, tags = _last_near(ranks.values()), {}
     for trial in trials:
         if trial.state is not TrialState.COMPLETE:
             continue
         rank = ranks.get(trial.number)
-        entry = {layout.ON_FRONT: "true" if rank == 0 else "false"}
+        near = rank is not None and rank <= last
+        entry = {
+            layout.ON_FRONT: "true" if rank == 0 else "false",
+            layout.NEAR: "true" if near else "false",
+        }
         if rank is not None:
             entry[layout.RANK] = str(rank)
         tags[trial_key(trial.number)] = entry
     return tags
 
 
-def ended_children(trials: Sequence[TrialRecord], jobs: Sequence[JobRecord]) -> Iterator[ChildRun]:
+def _last_near(ranks: Collection[int]) -> int:
+    """Return the last rank that charts still hold together with all before it; 0 at least."""
+    counted, total = Counter(ranks), 0
+    for rank in sorted(counted):
+        total += counted[rank]
+        if total > SHOWN:
+            return max(0, rank - 1)
+    return max(counted, default=0)
+
+
+def ended_children(
+    trials: Sequence[TrialRecord],
+    jobs: Sequence[JobRecord],
+    exports: Mapping[int, ExportRecord],
+) -> Iterator[ChildRun]:
     """Yield the run of everything that has ended, rejected duplicates excepted."""
     open_states = (TrialState.RUNNING, TrialState.WAITING)
     for trial in trials:
         if trial.state not in open_states and not trial.duplicate:
-            yield child_of_trial(trial)
+            yield child_of_trial(trial, exports.get(trial.number))
     for job in jobs:
         yield child_of_job(job)

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis import format as text
-from analysis.best import Best, Candidate, Offer, limit_text
+from analysis import layout
+from analysis.best import Best, Budget, Candidate, Offer, limit_text
 from analysis.fronts import split_label, test_metric
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
@@ -28,6 +29,10 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
         if offer is not None:
             line()
             line(_offer_line(offer, goal))
+    for budget, unknown in zip(best.budgets, best.unknown, strict=True):
+        if unknown:
+            line()
+            line(_unknown_line(budget, unknown, best.considered))
     if not best.chosen.test and split_label(goal):
         line()
         line("it was not judged on the test split: studies judge what confirm.select says")
@@ -56,6 +61,15 @@ def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list
             cells.append(text.level(one.test.get(metric)))
     cells += [text.number(one.values[name]) for name in dict.fromkeys(others)]
     return [*cells, text.params(one.searched, " ")]
+
+
+def _unknown_line(budget: Budget, unknown: int, considered: int) -> str:
+    """Return how many trials may be within a budget without anybody knowing."""
+    how = ""
+    if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
+        how = "; kdsweep export --trial N measures it"
+    trials = text.plural(considered, "trial")
+    return f"{budget.metric} is unknown of {unknown} of {trials}, which are left out{how}"
 
 
 def _offer_line(offer: Offer, goal: Objective) -> str:

@@ -1,29 +1,58 @@
 """`kdsweep export`: choose a student, write it, say whether the files give its numbers."""
 
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import format as text
 from analysis.frames import SweepFrames, read_sweep
-from analysis.fronts import front_trials
-from analysis.pareto import knee
-from analysis.ranking import objective_values
-from kdtasks.errors import ConfigError
+from kdtasks.errors import UserError
+from sweeps.chosen import knee_of
 from sweeps.cli_output import line, plain_table, show, shown_path
-from sweeps.cli_sweeps import database_uri
-from sweeps.export import Exported, ExportedPart, export_student
+from sweeps.cli_sweeps import database_uri, known_uri
+from sweeps.display import SilentDisplay
+from sweeps.export import Exported, ExportedPart, Exporter
+from sweeps.export_records import recording
 from sweeps.folder import SweepFolder
-from sweeps.model_card import card, results
+from sweeps.model_card import CARD, results, write_card
 
-CARD = "model-card.md"
+EXPORT_DIR = "export"
+"""Folder of a sweep with its exported students, unless another is named."""
+
 NETWORKS = ("network", "parameters", "kB", "largest difference", "median", "95 %")
 SCORES = ("test split", "PyTorch", "ONNX", "8 bit", "the sweep, mean ± 95 %")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """An export that was made.
+
+    Attributes:
+        exported: The student.
+        frames: Its sweep.
+        folder: Where its files are.
+        unrecorded: Why the sweep's records do not have it; empty if they do.
+    """
+
+    exported: Exported
+    frames: SweepFrames
+    folder: Path
+    unrecorded: str
+
+
+def tell(words: str) -> None:
+    """Tell the user something that is no result."""
+    sys.stderr.write(f"{words}\n")
+
+
 def run_export(
     folder: Path, tracking_uri: str | None, trial: int | None, out: Path | None, *, int8: bool
-) -> tuple[Exported, SweepFrames, Path]:
-    """Write a student and its card.
+) -> Done:
+    """Write a student and its card, and enter what was measured into the sweep's records.
+
+    The files are what was asked for: a sweep that is being run, or a MLflow that does not answer,
+    is told, and does not take them away.
 
     Args:
         folder: Folder of the sweep.
@@ -34,39 +63,34 @@ def run_export(
     """
     frames = read_sweep(database_uri(folder, tracking_uri), folder.name)
     number = knee_of(frames) if trial is None else trial
-    where = out or folder / "export" / f"trial-{number}"
-    exported = export_student(
-        SweepFolder(folder), number, where, int8=int8, progress=lambda _done, _total, _unit: None
-    )
-    (where / CARD).write_text(card(exported, frames), encoding="utf-8")
-    return exported, frames, where
+    where = out or folder / EXPORT_DIR / f"trial-{number}"
+    sweep = SweepFolder(folder)
+    exported = Exporter(sweep, SilentDisplay().data_progress).export(number, where, int8=int8)
+    path, unrecorded = write_card(exported, frames, where), ""
+    try:
+        with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
+            books.enter(exported, path)
+    except UserError as error:
+        unrecorded = str(error)
+    return Done(exported=exported, frames=frames, folder=where, unrecorded=unrecorded)
 
 
-def knee_of(frames: SweepFrames) -> int:
-    """Return the trial at the knee of the front.
-
-    Raises:
-        ConfigError: If there is no front.
-    """
-    front = front_trials(frames)
-    if not len(front):
-        raise ConfigError(f"sweep {frames.name} has no front yet; name a --trial")
-    index = knee(objective_values(front, frames.study), frames.study.objectives)
-    return int(front.iloc[index]["number"])
-
-
-def show_export(exported: Exported, frames: SweepFrames, where: Path, *, as_json: bool) -> None:
+def show_export(done: Done, *, as_json: bool) -> None:
     """Print what was written and what it gives."""
+    exported, where = done.exported, done.folder
     if as_json:
-        line(json.dumps(described(exported, where), indent=2))
+        facts = {**described(exported, where), "unrecorded": done.unrecorded}
+        line(json.dumps(facts, indent=2))
         return
-    line(f"trial {exported.trial.number} of {frames.name}, in {shown_path(where)}")
+    line(f"trial {exported.trial.number} of {done.frames.name}, in {shown_path(where)}")
     line()
     show(plain_table(NETWORKS, [_part_row(part) for part in exported.parts]))
     line()
-    show(plain_table(SCORES, results(exported, frames)))
+    show(plain_table(SCORES, results(exported, done.frames)))
     line()
     line(f"card:      {shown_path(where / CARD)}")
+    if done.unrecorded:
+        line(f"not in the sweep's records: {done.unrecorded}")
 
 
 def _part_row(part: ExportedPart) -> tuple[str, ...]:

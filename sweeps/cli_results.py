@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
     app.command(epilog="Example: kdsweep export csi-feedback --int8")(export)
+    app.command(epilog="Example: kdsweep register csi-feedback --limit 5")(register)
     app.command(epilog="Example: kdsweep compare first second --page both.html")(compare)
     app.command(epilog="Example: kdsweep tables csi-tables")(tables)
     app.command(epilog="Example: kdsweep report csi-feedback")(report)
@@ -124,13 +125,41 @@ def export(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Write a trained student as ONNX and safetensors with a model card.
 
-    The ONNX networks are run on the test split and compared with PyTorch.
+    The ONNX networks are run on the test split and compared with PyTorch. Their latency becomes the
+    trial's metric onnx_latency_ms, for kdsweep best; MLflow gets the files.
     """
     from sweeps.cli_export import run_export, show_export
     from sweeps.cli_sweeps import find_sweep
 
-    found = run_export(find_sweep(home, name), tracking_uri, trial, out, int8=int8)
-    show_export(*found, as_json=as_json)
+    done = run_export(find_sweep(home, name), tracking_uri, trial, out, int8=int8)
+    show_export(done, as_json=as_json)
+
+
+def register(
+    name: Name,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="At most so many members of the front.")
+    ] = 10,
+    time: Annotated[
+        str, typer.Option(metavar="TIME", help="After that, export no further one: 90s, 10m.")
+    ] = "5m",
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Make the front's students versions of a model in MLflow's registry.
+
+    Each is exported and checked as by kdsweep export. The knee and the ends of the front come
+    first, with the aliases knee, smallest and most-accurate. Called again, it goes on.
+    """
+    from sweeps.cli_sweeps import find_sweep
+
+    folder = find_sweep(home, name)
+    from sweeps.cli_register import run_register
+
+    code = run_register(folder, tracking_uri, limit, time, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
 
 
 def compare(

@@ -250,7 +250,8 @@ def _nearest(home: Path) -> Path:
 
 def try_mlflow(home: Path) -> Finding:
     """Make a small MLflow database where the sweeps are, read what was written, remove it."""
-    from sweeps.tracking import Tracker, read_runs  # MLflow takes a second to import
+    from sweeps.mlflow_client import read_runs  # MLflow takes a second to import
+    from sweeps.tracking import Tracker
 
     try:
         with tempfile.TemporaryDirectory(dir=_nearest(home), prefix=".doctor-") as place:

@@ -4,6 +4,7 @@ import json
 
 from sweeps.books import Books
 from sweeps.clock import SystemClock
+from sweeps.dataset_facts import split_facts
 from sweeps.environment import describe_environment
 from sweeps.folder import put_text
 from sweeps.front import standings
@@ -36,6 +37,9 @@ def _open(start: Start) -> Sweep:
         books.attach("environment.json", describe_environment(site.seats))
     found = {key: scenario.provenance for key, scenario in start.data.items()}
     books.attach("provenance.json", found)
+    task = start.left.study.task
+    data = start.data.items()
+    books.attach_splits([s for key, scenario in data for s in split_facts(task, key, scenario)])
     books.attach_file(folder.study)
     return Sweep(
         study=start.left.study,

@@ -16,6 +16,7 @@ from kdtasks.export import (
     write_weights,
 )
 from kdtasks.task import Arrays, KDTask, Progress
+from sweeps.dataset_facts import SplitFacts, split_facts
 from sweeps.folder import SweepFolder
 from sweeps.ledger import Ledger
 from sweeps.open_task import open_task
@@ -34,6 +35,7 @@ class ExportedPart:
 
     Attributes:
         name: Its name.
+        inputs: Shape of one sample of every input, without the batch, by name.
         onnx: The network.
         weights: Its state.
         int8: The network with 8-bit weights; None if that was not asked for.
@@ -44,6 +46,7 @@ class ExportedPart:
     """
 
     name: str
+    inputs: Mapping[str, tuple[int, ...]]
     onnx: Path
     weights: Path
     int8: Path | None
@@ -61,6 +64,7 @@ class Exported:
         trial: What the ledger knows of its trial.
         task: The task.
         parts: Its networks.
+        splits: The data of its trial.
         scores: Metrics on the test split by PyTorch, without prefix.
         onnx_scores: The same by the exported networks.
         int8_scores: The same with 8-bit weights; None if that was not asked for.
@@ -69,64 +73,88 @@ class Exported:
     trial: TrialRecord
     task: KDTask
     parts: tuple[ExportedPart, ...]
+    splits: tuple[SplitFacts, ...]
     scores: Mapping[str, float]
     onnx_scores: Mapping[str, float]
     int8_scores: Mapping[str, float] | None
 
 
-def export_student(
-    folder: SweepFolder, number: int, out: Path, *, int8: bool, progress: Progress
-) -> Exported:
-    """Write the student of a trial, run the files on the test split and compare.
+class Exporter:
+    """Exports students of one sweep, one after another.
 
     Args:
         folder: The sweep.
-        number: Its trial.
-        out: Folder of the files; made if it is not there.
-        int8: Write networks with 8-bit weights, too.
         progress: Told while data are made anew.
 
     Raises:
-        UserError: If there is no such student, the task does not export it, the folder cannot be
-            written, or an export does not give the network's numbers.
+        UserError: If the sweep's files are damaged, or there is no such task.
     """
-    path = read_settings(folder.path).task_path
-    if path not in ("", *sys.path):
-        sys.path.append(path)
-    ledger = Ledger.open(folder.journal)
-    trial = _finished(ledger, number, folder)
-    task = open_task(ledger.study.task)
-    weights = StudentStore(folder.weights).get(number)
-    student = task.deployable(trial.config, weights)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        parts = tuple(_write(name, part, out, int8=int8) for name, part in student.parts.items())
-    except OSError as error:
-        raise UserError(f"{out} cannot be written to: {error.strerror}") from error
-    data = task.load_scenario(trial.config, cache_dir=folder.scenarios, progress=progress)
-    return Exported(
-        trial=trial,
-        task=task,
-        parts=parts,
-        scores=task.evaluate(trial.config, weights, data.test),
-        onnx_scores=_scores(student, {part.name: part.onnx for part in parts}, data.test),
-        int8_scores=_scores(
-            student, {p.name: p.int8 for p in parts if p.int8 is not None}, data.test
-        )
-        if int8
-        else None,
-    )
 
+    def __init__(self, folder: SweepFolder, progress: Progress) -> None:
+        path = read_settings(folder.path).task_path
+        if path not in ("", *sys.path):
+            sys.path.append(path)
+        self._folder = folder
+        self._progress = progress
+        ledger = Ledger.open(folder.journal)
+        self._trials = {trial.number: trial for trial in ledger.trials()}
+        self._name = ledger.study.task
+        self._task = open_task(self._name)
+        # of the last student: most of a sweep share their data
+        self._scenario = ""
+        self._test: Arrays = {}
+        self._splits: tuple[SplitFacts, ...] = ()
 
-def _finished(ledger: Ledger, number: int, folder: SweepFolder) -> TrialRecord:
-    found = {trial.number: trial for trial in ledger.trials()}
-    trial = found.get(number)
-    if trial is None or trial.state is not TrialState.COMPLETE:
-        state = "there is none" if trial is None else f"it is {trial.state.name.lower()}"
-        raise ConfigError(
-            f"--trial {number}: {state} in {folder.name}; kdsweep front {folder.name} lists trials"
+    def export(self, number: int, out: Path, *, int8: bool) -> Exported:
+        """Write the student of a trial, run the files on the test split and compare.
+
+        Args:
+            number: The trial.
+            out: Folder of the files; made if it is not there.
+            int8: Write networks with 8-bit weights, too.
+
+        Raises:
+            UserError: If there is no such student, the task does not export it, the folder cannot
+                be written, or an export does not give the network's numbers.
+        """
+        trial = self._finished(number)
+        weights = StudentStore(self._folder.weights).get(number)
+        student = self._task.deployable(trial.config, weights)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            parts = tuple(_write(name, p, out, int8=int8) for name, p in student.parts.items())
+        except OSError as error:
+            raise UserError(f"{out} cannot be written to: {error.strerror}") from error
+        test = self._test_split(trial)
+        small = {part.name: part.int8 for part in parts if part.int8 is not None}
+        return Exported(
+            trial=trial,
+            task=self._task,
+            parts=parts,
+            splits=self._splits,
+            scores=self._task.evaluate(trial.config, weights, test),
+            onnx_scores=_scores(student, {part.name: part.onnx for part in parts}, test),
+            int8_scores=_scores(student, small, test) if int8 else None,
         )
-    return trial
+
+    def _finished(self, number: int) -> TrialRecord:
+        trial, name = self._trials.get(number), self._folder.name
+        if trial is None or trial.state is not TrialState.COMPLETE:
+            state = "there is none" if trial is None else f"it is {trial.state.name.lower()}"
+            raise ConfigError(
+                f"--trial {number}: {state} in {name}; kdsweep front {name} lists trials"
+            )
+        return trial
+
+    def _test_split(self, trial: TrialRecord) -> Arrays:
+        scenario = self._task.scenario_fingerprint(trial.config)
+        if scenario != self._scenario:
+            data = self._task.load_scenario(
+                trial.config, cache_dir=self._folder.scenarios, progress=self._progress
+            )
+            self._scenario, self._test = scenario, data.test
+            self._splits = tuple(split_facts(self._name, scenario, data))
+        return self._test
 
 
 def check_same(onnx: Path, difference: float) -> None:
@@ -154,6 +182,7 @@ def _write(name: str, part: Part, out: Path, *, int8: bool) -> ExportedPart:
     check_same(onnx, difference)
     return ExportedPart(
         name=name,
+        inputs={key: tuple(sample.shape[1:]) for key, sample in part.inputs.items()},
         onnx=onnx,
         weights=weights,
         int8=small,

@@ -43,10 +43,17 @@ from sweeps.optuna_trials import (
     record_of,
     retry_of,
 )
-from sweeps.records import EarlierTrial, JobRecord, RungEntry, Stop, TrialRecord
+from sweeps.records import (
+    EarlierTrial,
+    ExportRecord,
+    JobRecord,
+    RungEntry,
+    Stop,
+    TrialRecord,
+)
 
 # Attributes of the study in the journal.
-STUDY_TEXT, JOB = "study", "job:"
+STUDY_TEXT, JOB, EXPORT = "study", "job:", "export:"
 
 
 class Ledger:
@@ -305,3 +312,13 @@ class Ledger:
         """Return every teacher, baseline and confirmation, by key."""
         attrs = self._study.user_attrs
         return [JobRecord(**attrs[name]) for name in sorted(attrs) if name.startswith(JOB)]
+
+    def put_export(self, export: ExportRecord) -> None:
+        """Write what was measured of an exported student, in place of what was measured before."""
+        self._study.set_user_attr(f"{EXPORT}{export.trial}", asdict(export))
+
+    def exports(self) -> dict[int, ExportRecord]:
+        """Return what was measured of exported students, by trial."""
+        attrs = self._study.user_attrs
+        found = [ExportRecord(**attrs[name]) for name in attrs if name.startswith(EXPORT)]
+        return {export.trial: export for export in found}

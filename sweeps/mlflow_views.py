@@ -1,22 +1,33 @@
 """Ready-made views of a sweep in MLflow's UI: which runs, which columns, in which order.
 
 MLflow keeps what its "Share" button saves in tags of the experiment, and opens it by an address.
-Its UI knows no fronts and shows at most a few hundred runs, so the first view has the front alone.
+Its UI knows no fronts and shows at most a few hundred runs, its charts a hundred: so the first view
+has the front alone, and the next the ranks behind it that fit.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from analysis import layout
 from search_spaces.study import Study
+from sweeps.mlflow_charts import charts
 
 PARENT = "mlflow.parentRunId"
 """Tag of a run below a sweep's."""
 
+KIND = ("mlflow.experimentKind", "custom_model_development")
+"""Tag of an experiment whose runs train models: MLflow's UI then shows no pages for agents."""
+
+NOTE = "mlflow.note.content"
+"""Tag of a run's description."""
+
 TAG = "mlflow.sharedViewState."
 """Beginning of the experiment tag that holds a shared view."""
+
+MODEL_TRAINING, CHARTS = "workflowType=machine_learning", "compareRunsMode=CHART"
+"""Parts of an address: the pages for trained models, not for agents; charts, not a table."""
 
 MAX_PARAMS = 8
 """Columns of parameters; more do not fit a screen."""
@@ -40,24 +51,42 @@ class View:
 
 
 def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
-    """Yield the views of a sweep: its front, its trials, and its repetitions on the test split."""
+    """Yield the views of a sweep: front, ranks near it, all trials, repetitions on the test split.
+
+    Front and near ranks come as a table and as charts; the other two have more runs than charts
+    take.
+    """
     trial = _is(layout.ROLE, layout.ROLE_TRIAL)
     here = _is(PARENT, run_id)
     wanted = {
-        "front": f"{here} AND {trial} AND {_is(layout.ON_FRONT, 'true')}",
-        "trials": f"{here} AND {trial}",
-        "test": f"{here} AND {_is(layout.ROLE, layout.ROLE_CONFIRMATION)}",
+        "front": ("the front", f"{trial} AND {_is(layout.ON_FRONT, 'true')}"),
+        "near": ("the ranks near it", f"{trial} AND {_is(layout.NEAR, 'true')}"),
+        "trials": ("all trials", trial),
+        "test": ("repetitions on test", _is(layout.ROLE, layout.ROLE_CONFIRMATION)),
     }
-    titles = {"front": "the front", "trials": "all trials", "test": "repetitions on test"}
-    for name, query in wanted.items():
+    for name, (title, query) in wanted.items():
         key = f"kdsweep-{run_id}-{name}"
-        address = f"#/experiments/{experiment_id}/runs?viewStateShareKey={quote(key)}"
-        yield View(
-            title=titles[name],
-            tag=TAG + key,
-            state=json.dumps(_state(study, query, test=name == "test")),
-            fragment=address,
-        )
+        state = json.dumps(_state(study, f"{here} AND {query}", test=name == "test"))
+        modes = {"": "", " as charts": f"&{CHARTS}"} if name in ("front", "near") else {"": ""}
+        for suffix, mode in modes.items():
+            place = f"#/experiments/{experiment_id}/runs?{MODEL_TRAINING}"
+            yield View(
+                title=title + suffix,
+                tag=TAG + key,
+                state=state,
+                fragment=f"{place}&viewStateShareKey={quote(key)}{mode}",
+            )
+
+
+def described(text: str, offered: Sequence[View]) -> str:
+    """Return a sweep's description for MLflow's UI, in Markdown, with the addresses of its views.
+
+    Args:
+        text: What it is about.
+        offered: Its views.
+    """
+    lines = [f"- [{view.title}]({view.fragment})" for view in offered]
+    return "\n".join([text, "", "Views of this sweep:", "", *lines])
 
 
 def _is(tag: str, value: str) -> str:
@@ -82,6 +111,7 @@ def _state(study: Study, query: str, *, test: bool) -> dict[str, object]:
             *(f"params.`{name}`" for name in params[:MAX_PARAMS]),
             *(f"tags.`{tag}`" for tag in (*kinds, layout.RANK)),
         ],
+        **charts(study, metrics, varied),
     }
 
 

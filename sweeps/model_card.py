@@ -1,6 +1,7 @@
 """The card of an exported student: what it is, how it came about, how good, and where it ends."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from analysis import format as text
@@ -9,9 +10,25 @@ from analysis.fronts import COSTS, confirmed, test_metric
 from analysis.origin import origin_lines
 from kdtasks.config import Value
 from sweeps.export import Exported, ExportedPart
+from sweeps.folder import put_text
 
 TEACHING = "teacher"
 """Parameters with this in their name say who taught."""
+
+
+CARD = "model-card.md"
+"""Name of a card's file, beside the networks."""
+
+
+def write_card(exported: Exported, frames: SweepFrames, folder: Path) -> Path:
+    """Write the card of a student beside its networks and return its path.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = folder / CARD
+    put_text(path, card(exported, frames))
+    return path
 
 
 def card(exported: Exported, frames: SweepFrames) -> str:

@@ -172,3 +172,20 @@ class JobRecord:
     trial: int | None = None
     started_ms: int
     ended_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportRecord:
+    """What was measured of a trial's student when it was exported.
+
+    Attributes:
+        trial: The trial.
+        metrics: Latency and size, by the names of ``analysis.layout``.
+        measured_on: Runtime and machine.
+        exported_ms: When, milliseconds since 1970.
+    """
+
+    trial: int
+    metrics: Mapping[str, float]
+    measured_on: str
+    exported_ms: int

@@ -1,126 +1,36 @@
 """The only writer to MLflow: one run per sweep, below it one per trial, teacher and the like."""
 
 import json
-import logging
-import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-# Must be set before MLflow is imported: it starts its reporting thread then.
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-# A bar per downloaded file would tear the live display.
-os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-# A line per closed run would tear it too.
-os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-# By default a server that does not answer is waited for and asked again for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from analysis import layout
 from kdtasks.config import Value
 from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import Study
 from sweeps.children import ChildRun, Status
+from sweeps.dataset_facts import SplitFacts
 from sweeps.folder import SweepFolder
-from sweeps.mlflow_file import is_whole, made_by_one
-from sweeps.mlflow_views import PARENT, views
+from sweeps.mlflow_client import (
+    Metric,
+    MlflowClient,
+    Param,
+    RunTag,
+    TrackingError,
+    children_of,
+    connect,
+    find_parents,
+    log_splits,
+)
+from sweeps.mlflow_file import is_whole
+from sweeps.mlflow_views import KIND, NOTE, PARENT, described, views
 from sweeps.secrets import redacted
-
-TrackingError = MlflowException
-"""MLflow does not answer or refuses."""
 
 MAX_ENTRIES = 100
 """Parameters, tags or metrics per request; servers refuse more than 100 parameters."""
-PAGE = 200  # runs per answer, which must come in time
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunFacts:
-    """A run as MLflow has it.
-
-    Attributes:
-        run_id: MLflow's identifier.
-        status: RUNNING or how it ended.
-        params: Parameters as text.
-        metrics: Last values.
-        tags: All tags.
-    """
-
-    run_id: str
-    status: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-
-
-def _client(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
-    for noisy in ("alembic", "mlflow"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    address = tracking_uri or folder.tracking_uri
-    with made_by_one(address):
-        return MlflowClient(tracking_uri=address)
-
-
-def _pages(search: Any) -> Iterator[Any]:
-    token: str | None = None
-    while True:
-        page = search(token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _facts(run: Any) -> RunFacts:
-    return RunFacts(
-        run_id=run.info.run_id,
-        status=run.info.status,
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-        tags=dict(run.data.tags),
-    )
-
-
-def _find_parents(client: MlflowClient, name: str) -> list[Any]:
-    found = _pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
-    experiments = [experiment.experiment_id for experiment in found]
-    query = f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"
-    runs = _pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
-    return [run for run in runs if run.info.run_name == name]
-
-
-def _children(client: MlflowClient, parent: Any) -> list[RunFacts]:
-    query = f"tags.`{PARENT}` = '{parent.info.run_id}'"
-    experiments = [parent.info.experiment_id]
-    runs = _pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
-    return [_facts(run) for run in runs]
-
-
-def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, list[RunFacts]]:
-    """Return the run of a sweep and those below it.
-
-    Raises:
-        UserError: If MLflow does not answer or does not have exactly one such sweep.
-    """
-    database = folder.path / layout.MLFLOW_FILE
-    if tracking_uri is None and not database.is_file():
-        raise ConfigError(f"{database} does not exist; name the server with --tracking-uri")
-    client = _client(folder, tracking_uri)
-    try:
-        parents = _find_parents(client, folder.name)
-        if len(parents) != 1:
-            raise ConfigError(f"MLflow has {len(parents)} sweeps called {folder.name}, not one")
-        return _facts(parents[0]), _children(client, parents[0])
-    except (MlflowException, OSError) as error:
-        raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
 
 
 class Tracker:
@@ -157,8 +67,8 @@ class Tracker:
             UserError: If MLflow does not answer, or has a sweep of this name already.
         """
         try:
-            client = _client(folder, tracking_uri)
-            if _find_parents(client, folder.name):
+            client = connect(folder, tracking_uri)
+            if find_parents(client, folder.name):
                 known = f"MLflow has a sweep {folder.name} already"
                 raise ConfigError(f"{known}; choose another --name")
             root = _artifact_root(folder, tracking_uri)
@@ -171,10 +81,10 @@ class Tracker:
                     layout.ROLE: layout.ROLE_SWEEP,
                     layout.SWEEP_ID: sweep_id,
                     "mlflow.source.name": f"kdsweep run {study.name}",
-                    "mlflow.note.content": f"{study.title}\n\n{study.description}".strip(),
+                    NOTE: _about(study),
                 },
             )
-        except (MlflowException, OSError) as error:
+        except (TrackingError, OSError) as error:
             raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
         return cls(client, experiment_id, run.info.run_id)
 
@@ -190,8 +100,8 @@ class Tracker:
         if tracking_uri is None and not is_whole(folder.path / layout.MLFLOW_FILE):
             return None
         try:
-            client = _client(folder, tracking_uri)
-            parents = _find_parents(client, folder.name)
+            client = connect(folder, tracking_uri)
+            parents = find_parents(client, folder.name)
             if not parents:
                 return None
             known = {parent.data.tags.get(layout.SWEEP_ID, "") for parent in parents}
@@ -202,13 +112,13 @@ class Tracker:
                 )
             tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
             tracker._adopt(parents[0])
-        except (MlflowException, OSError) as error:
+        except (TrackingError, OSError) as error:
             raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
         return tracker
 
     def _adopt(self, parent: Any) -> None:
         """Learn what MLflow has of the sweep."""
-        for run in _children(self._client, parent):
+        for run in children_of(self._client, parent):
             key = run.tags.get(layout.CHILD_KEY, "")
             if key in self._runs:  # written twice, for the answer to the first time was lost
                 self._client.delete_run(run.run_id)
@@ -303,17 +213,26 @@ class Tracker:
         for path in paths:
             self._client.log_artifact(self._run_id, str(path), folder)
 
+    def splits(self, splits: Sequence[SplitFacts]) -> None:
+        """Note the data of the sweep."""
+        log_splits(self._client, self._run_id, splits)
+
     def offer_views(self, study: Study) -> list[tuple[str, str]]:
         """Store ready-made views of the sweep; return the title and address of each."""
-        offered = []
-        for view in views(study, experiment_id=self._experiment_id, run_id=self._run_id):
-            self._client.set_experiment_tag(self._experiment_id, view.tag, view.state)
-            offered.append((view.title, view.fragment))
-        return offered
+        offered = list(views(study, experiment_id=self._experiment_id, run_id=self._run_id))
+        for tag, state in {view.tag: view.state for view in offered}.items():
+            self._client.set_experiment_tag(self._experiment_id, tag, state)
+        about = described(_about(study), offered)
+        self._client.set_tag(self._run_id, NOTE, about)
+        return [(view.title, view.fragment) for view in offered]
 
     def end(self, status: Status, time_ms: int) -> None:
         """Close the sweep's run."""
         self._client.set_terminated(self._run_id, status=status, end_time=time_ms)
+
+
+def _about(study: Study) -> str:
+    return f"{study.title}\n\n{study.description}".strip()
 
 
 def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, float, int]]:
@@ -343,8 +262,8 @@ def _experiment(client: MlflowClient, name: str, artifact_root: str | None) -> s
     """Return the experiment of a study: its sweeps can then be compared in one table."""
     if (known := client.get_experiment_by_name(name)) is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifact_root))
-        except MlflowException:  # another sweep of the study has made it meanwhile, or it cannot be
+            return str(client.create_experiment(name, artifact_root, dict([KIND])))
+        except TrackingError:  # another sweep of the study has made it meanwhile, or it cannot be
             if (known := client.get_experiment_by_name(name)) is None:
                 raise
     return str(known.experiment_id)

@@ -14,9 +14,9 @@ from sweeps.children import ChildRun, ended_children, standing_tags
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.ledger import Ledger
+from sweeps.mlflow_client import RunFacts, read_runs
 from sweeps.records import TrialRecord, TrialState
 from sweeps.tally import counts
-from sweeps.tracking import RunFacts, read_runs
 
 TOLERANCE = 1e-12
 """Relative difference of two numbers that still counts as rounding by a database."""
@@ -43,8 +43,12 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
     ledger = Ledger.open(sweep.journal)
     study, trials = ledger.study, ledger.trials()
     parent, runs = read_runs(sweep, tracking_uri)
-    expected = {child.key: child for child in ended_children(trials, ledger.jobs())}
-    standing = standing_tags(trials, study)
+    children = ended_children(trials, ledger.jobs(), ledger.exports())
+    expected = {child.key: child for child in children}
+    standing = {
+        key: {name: tags[name] for name in STANDING if name in tags}
+        for key, tags in standing_tags(trials, study).items()
+    }
     return [
         *_trials_that_never_ended(trials, ended=ledger.milestones.ended(study.budget)),
         *_runs_against_ledger(runs, expected, standing),

@@ -44,7 +44,7 @@ DOORS = {
         "sweeps.optuna_trials",
         "search_spaces.to_optuna",
     ),
-    "mlflow": ("sweeps.tracking", "analysis.frames"),
+    "mlflow": ("sweeps.mlflow_client", "analysis.frames"),
     "sionna": ("kdtasks.scenarios.",),
     "h5py": ("kdtasks.scenarios.",),
     "scipy": ("kdtasks.scenarios.", "analysis."),

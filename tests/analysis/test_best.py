@@ -54,6 +54,18 @@ def fitting(rows, flops, latency):
 
 
 @given(rows=st.lists(VALUES, min_size=1, max_size=12), limits=LIMITS)
+def test_trials_that_lack_a_budgeted_metric_are_counted(rows, limits):
+    if fitting(rows, *limits):
+        best = find_best(sweep(rows), budgets(*limits))
+        assert best.unknown == (0, sum(np.isnan(latency) for _, _, latency in rows))
+
+
+def test_a_budget_on_exported_latency_says_how_it_is_measured():
+    with pytest.raises(ResultsError, match="no trial was exported yet; kdsweep register measures"):
+        find_best(FRAMES, [parse_budget("onnx_latency_ms=1", "max")])
+
+
+@given(rows=st.lists(VALUES, min_size=1, max_size=12), limits=LIMITS)
 def test_the_choice_is_what_a_search_by_hand_finds(rows, limits):
     inside = fitting(rows, *limits)
     frames = sweep(rows)

@@ -1,5 +1,6 @@
 """The engine's surroundings without Ray and MLflow: one process, one trial after another."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,10 +13,12 @@ from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.children import ChildRun, Status
 from sweeps.confirm import Confirmation
+from sweeps.dataset_facts import SplitFacts
 from sweeps.display import Display, SilentDisplay
 from sweeps.events import Event, events
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.ledger import Ledger
+from sweeps.mlflow_client import TrackingError
 from sweeps.nodes.transport import in_process
 from sweeps.pool import Handle, Job
 from sweeps.preflight import check_study
@@ -26,7 +29,7 @@ from sweeps.session import SearchSession
 from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
-from sweeps.tracking import Tracker, TrackingError
+from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
 from sweeps.worker import Assignment, Trained, train_student
 
@@ -70,6 +73,9 @@ class MemoryTracker(Tracker):
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
         self._check()
         self.metrics.update(metrics)
+
+    def splits(self, splits: Sequence[SplitFacts]) -> None:
+        self._check()
 
     def text(self, name: str, text: str) -> None:
         self._check()
@@ -188,3 +194,11 @@ class Engine:
             books=self.books,
             display=self.display,
         ).run()
+
+    def into_mlflow(self) -> None:
+        """Write what there is to a database in the sweep's folder, as the driver does."""
+        tracker = Tracker.start(self.folder, None, self.study, 0)
+        books = Books(self.study, self.ledger, tracker, self.clock, self.display)
+        self.folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
+        books.attach_file(self.folder.study)
+        books.settle(Utilisation(1, self.clock))

@@ -11,11 +11,13 @@ from lidar_trials import TINY
 from synthetic_frames import make_frames
 
 from analysis.frames import table
+from analysis.fronts import front_trials
 from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import parse_study
-from sweeps.cli_export import CARD, described, knee_of
-from sweeps.export import TOLERANCE, check_same, export_student
-from sweeps.model_card import card, results
+from sweeps.chosen import KNEE, MOST_ACCURATE, SMALLEST, WORDS, along_front, by_word, knee_of
+from sweeps.cli_export import described
+from sweeps.export import TOLERANCE, Exporter, check_same
+from sweeps.model_card import CARD, card, results
 from sweeps.settings import SweepSettings, write_settings
 
 STUDY = {
@@ -47,6 +49,24 @@ def test_the_knee_of_a_sweep_is_on_its_front():
         knee_of(replace(frames, trials=frames.trials.assign(state="FAIL")))
 
 
+@pytest.mark.parametrize("objectives", [2, 3, 4])
+def test_members_with_a_word_come_first_and_the_rest_lie_along_the_front(objectives):
+    frames = make_frames(objectives)
+    front = [int(number) for number in front_trials(frames)["number"]]
+    words = by_word(frames)
+    assert words.keys() == set(WORDS)
+    assert words[KNEE] == knee_of(frames)
+    assert words[MOST_ACCURATE] == front[0]
+    flops = frames.trials.set_index("number")["ue_flops"]
+    assert flops[words[SMALLEST]] == flops[front].min()
+    named = set(words.values())
+    for limit in range(1, len(front) + 3):
+        members = along_front(frames, limit)
+        assert len(members) == len(set(members)) == min(limit, len(front))
+        assert set(members) <= set(front)
+        assert set(members[: len(named)]) <= named
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_student_is_exported_with_its_card(tmp_path):
@@ -57,7 +77,8 @@ def test_a_student_is_exported_with_its_card(tmp_path):
     write_settings(engine.folder.path, SweepSettings(id="0", tracking_uri=None))
 
     out = tmp_path / "new" / "out"
-    done = export_student(engine.folder, 0, out, int8=True, progress=silent)
+    exporter = Exporter(engine.folder, silent)
+    done = exporter.export(0, out, int8=True)
     (job,) = [job for job in engine.ledger.jobs() if job.kind == "confirmation"]
     assert done.scores["top1"] == pytest.approx(job.metrics["test_top1"])
     assert done.onnx_scores["top5"] == pytest.approx(done.scores["top5"], abs=2.0)
@@ -75,11 +96,11 @@ def test_a_student_is_exported_with_its_card(tmp_path):
     assert f"`params`: {done.parts[0].params}" in written.replace("\N{NARROW NO-BREAK SPACE}", "")
 
     with pytest.raises(ConfigError, match="--trial 7: there is none"):
-        export_student(engine.folder, 7, out, int8=False, progress=silent)
+        exporter.export(7, out, int8=False)
     blocked = tmp_path / "file"
     blocked.write_text(CARD)
     with pytest.raises(UserError, match="cannot be written"):
-        export_student(engine.folder, 0, blocked, int8=False, progress=silent)
+        exporter.export(0, blocked, int8=False)
 
 
 @pytest.mark.parametrize("difference", [2 * TOLERANCE, math.inf, math.nan])

@@ -18,7 +18,8 @@ from analysis import layout
 from sweeps.children import ChildRun
 from sweeps.folder import SweepFolder, create
 from sweeps.ledger import Ledger
-from sweeps.tracking import Tracker, read_runs
+from sweeps.mlflow_client import read_runs
+from sweeps.tracking import Tracker
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,9 +12,10 @@ from sweeps.cli_sweeps import known_uri, ui_command
 from sweeps.display import SilentDisplay
 from sweeps.event_log import EventLog
 from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create
+from sweeps.mlflow_client import read_runs
 from sweeps.records import FailureKind
 from sweeps.settings import settled_uri
-from sweeps.tracking import Tracker, read_runs
+from sweeps.tracking import Tracker
 
 SERVER = "http://user:hunter2@127.0.0.1:1"
 DATABASE = "postgresql://user:hunter2@host/mlflow"

@@ -1,13 +1,23 @@
 import json
+from itertools import combinations
 
-from search_spaces.study import load_study
-from sweeps.mlflow_views import TAG, views
+import pytest
+
+from search_spaces.study import load_study, names
+from sweeps.mlflow_views import TAG, described, views
 
 
 def test_views_name_runs_columns_and_order() -> None:
     study = load_study("csi-feedback")
     found = {view.title: view for view in views(study, experiment_id="7", run_id="abc")}
-    assert set(found) == {"the front", "all trials", "repetitions on test"}
+    assert list(found) == [
+        "the front",
+        "the front as charts",
+        "the ranks near it",
+        "the ranks near it as charts",
+        "all trials",
+        "repetitions on test",
+    ]
     for view in found.values():
         state = json.loads(view.state)
         assert "`mlflow.parentRunId` = 'abc'" in state["searchFilter"]
@@ -18,6 +28,7 @@ def test_views_name_runs_columns_and_order() -> None:
     assert "`pareto.front` = 'true'" in front["searchFilter"]
     assert "metrics.`ue_flops`" in front["selectedColumns"]
     assert "params.`compression`" in front["selectedColumns"]
+    assert found["the front"].tag == found["the front as charts"].tag
     test = json.loads(found["repetitions on test"].state)
     assert test["orderByKey"] == "metrics.`test_nmse_db`"
 
@@ -34,3 +45,36 @@ def test_topologies_are_a_column_where_a_study_has_them() -> None:
             columns = json.loads(view.state)["selectedColumns"]
             assert ("tags.`topology`" in columns) is shown
             assert "params.`topology`" not in columns
+
+
+@pytest.mark.parametrize("name", names())
+def test_charts_ask_for_numbers_that_runs_have(name: str) -> None:
+    study = load_study(name)
+    goals = [goal.metric for goal in study.objectives]
+    for view in views(study, experiment_id="1", run_id="abc"):
+        state = json.loads(view.state)
+        test = view.title.endswith("on test")
+        metrics = [goal.replace("val_", "test_", 1) if test else goal for goal in goals]
+        kinds = {chart["type"]: chart for chart in state["compareRunCharts"]}
+        assert kinds["PARALLEL"]["selectedMetrics"] == metrics
+        pairs = [
+            {chart[axis]["key"] for axis in ("xaxis", "yaxis")}
+            for chart in state["compareRunCharts"]
+            if chart["type"] == "SCATTER"
+        ]
+        assert sorted(map(sorted, pairs)) == sorted(sorted(p) for p in combinations(metrics, 2))
+        sections = {section["uuid"] for section in state["compareRunSections"]}
+        assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} <= sections
+        if "CONTOUR" in kinds:
+            axes = [kinds["CONTOUR"][f"{axis}axis"] for axis in "xyz"]
+            assert len({axis["key"] for axis in axes}) == 3
+            assert axes[2] == {"type": "METRIC", "key": metrics[0]}
+
+
+def test_a_description_links_to_every_view() -> None:
+    found = list(views(load_study("csi-feedback"), experiment_id="7", run_id="abc"))
+    text = described("CSI feedback", found)
+    assert text.startswith("CSI feedback\n")
+    assert [line for line in text.splitlines() if line.startswith("- ")] == [
+        f"- [{view.title}]({view.fragment})" for view in found
+    ]

@@ -8,7 +8,8 @@ from analysis import layout
 from kdtasks.errors import ConfigError, UserError
 from sweeps.children import ChildRun
 from sweeps.folder import SweepFolder, check_new, create
-from sweeps.tracking import Tracker, read_runs
+from sweeps.mlflow_client import read_runs
+from sweeps.tracking import Tracker
 
 pytestmark = [
     pytest.mark.slow,  # MLflow makes 65 tables

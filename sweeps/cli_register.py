@@ -1,0 +1,74 @@
+"""`kdsweep register`: the front's students, exported, as versions of a model in MLflow."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+
+from analysis import format as text
+from analysis.frames import read_sweep
+from kdtasks.errors import ConfigError
+from search_spaces.door import duration_s
+from sweeps.chosen import KNEE
+from sweeps.cli_export import EXPORT_DIR, tell
+from sweeps.cli_output import line
+from sweeps.cli_sweeps import database_uri, known_uri
+from sweeps.clock import SystemClock
+from sweeps.display import SilentDisplay
+from sweeps.export import Exporter
+from sweeps.export_records import recording
+from sweeps.folder import SweepFolder
+from sweeps.registration import Bounds, Member, Registration
+
+NONE = 1
+"""Exit code when no member of the front could be registered."""
+
+
+def run_register(
+    folder: Path, tracking_uri: str | None, limit: int, time: str, *, as_json: bool
+) -> int:
+    """Register the front of a sweep and return the exit code.
+
+    Args:
+        folder: Folder of the sweep.
+        tracking_uri: MLflow server with the runs; None for where the sweep has them.
+        limit: How many members of the front at most.
+        time: After that no further one is exported, such as ``5m``.
+        as_json: Print JSON.
+    """
+    bounds = Bounds(members=limit, seconds=_seconds(time))
+    uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
+    frames = read_sweep(uri, folder.name)
+    found: list[Member] = []
+    with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
+        work = Registration(frames, folder / EXPORT_DIR, books, bounds, SystemClock())
+        for member in work.run(Exporter(sweep, SilentDisplay().data_progress)):
+            found.append(member)
+            if not as_json:
+                line(_line(member))
+    made = [member for member in found if member.version]
+    if as_json:
+        facts = {"model": folder.name, "tracking_uri": uri}
+        line(json.dumps({**facts, "members": [asdict(member) for member in found]}, indent=2))
+    elif made:
+        example = f"@{KNEE}" if any(KNEE in member.aliases for member in made) else "/1"
+        line(f"\nmodel:     {folder.name}, {text.plural(len(made), 'version')} of this front")
+        line(f"MLflow:    {uri}")
+        line(f"files:     mlflow artifacts download -u models:/{folder.name}{example}")
+    return 0 if made else NONE
+
+
+def _seconds(time: str) -> float:
+    try:
+        return duration_s(time) or 0.0
+    except PydanticCustomError as error:
+        raise ConfigError(f"--time {time}: {error.message()}") from error
+
+
+def _line(member: Member) -> str:
+    named = f" ({', '.join(member.aliases)})" if member.aliases else ""
+    if not member.version:
+        return f"trial {member.trial}{named}: not registered: {member.reason}"
+    latency = "" if member.latency_ms is None else f", {member.latency_ms:.3f} ms"
+    return f"trial {member.trial}{named}: version {member.version}{latency}"

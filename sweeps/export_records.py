@@ -1,0 +1,133 @@
+"""What an export leaves in the records: numbers in the ledger, numbers and files in MLflow."""
+
+import platform
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis import layout
+from kdtasks.export import RUNTIME
+from sweeps.clock import SystemClock
+from sweeps.export import Exported, ExportedPart
+from sweeps.fetching import kept
+from sweeps.folder import SweepFolder
+from sweeps.interrupts import Interrupts
+from sweeps.journal import mend_tail
+from sweeps.lease import driving
+from sweeps.ledger import Ledger
+from sweeps.mlflow_models import Models
+from sweeps.mlmodel import MLMODEL, mlmodel
+from sweeps.records import ExportRecord
+from sweeps.settings import read_settings
+
+CPU_INFO = Path("/proc/cpuinfo")
+"""Where Linux names the processor."""
+
+
+def numbers_of(parts: Sequence[ExportedPart]) -> dict[str, float]:
+    """Return what was measured of an exported student, by the name of a metric.
+
+    A sample passes through all its networks, so their medians are added; 95 % quantiles cannot be,
+    and are told per network where there are several.
+
+    Args:
+        parts: Its networks.
+    """
+    found = {
+        layout.ONNX_LATENCY: sum(part.latency.median_ms for part in parts),
+        layout.ONNX_BYTES: float(sum(part.onnx.stat().st_size for part in parts)),
+    }
+    if len(parts) == 1:
+        return {**found, "onnx_latency_p95_ms": parts[0].latency.p95_ms}
+    for part in parts:
+        found[f"onnx_{part.name}_latency_ms"] = part.latency.median_ms
+        found[f"onnx_{part.name}_latency_p95_ms"] = part.latency.p95_ms
+    return found
+
+
+def measured_on() -> str:
+    """Return what runs exported networks here: runtime, threads, processor, machine."""
+    model = platform.machine()
+    if CPU_INFO.is_file():
+        for line in CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                model = value.strip()
+                break
+    return f"{RUNTIME}, one thread, {model}, {socket.gethostname()}"
+
+
+class ExportBooks:
+    """Enters exports into the records of one sweep; the ledger first, as everything.
+
+    Args:
+        ledger: The sweep's ledger, of which this process is the one writer.
+        models: Its students in MLflow.
+    """
+
+    def __init__(self, ledger: Ledger, models: Models) -> None:
+        self.models = models
+        self._ledger = ledger
+
+    def measured(self) -> dict[int, ExportRecord]:
+        """Return what is known of exported students, by trial."""
+        return self._ledger.exports()
+
+    def enter(self, exported: Exported, card: Path) -> ExportRecord:
+        """Enter an exported student.
+
+        Args:
+            exported: The student.
+            card: Its model card.
+
+        Raises:
+            UserError: If ledger or MLflow cannot be written to.
+        """
+        record = ExportRecord(
+            trial=exported.trial.number,
+            metrics=numbers_of(exported.parts),
+            measured_on=measured_on(),
+            exported_ms=SystemClock().epoch_ms(),
+        )
+        self._ledger.put_export(record)
+        with tempfile.TemporaryDirectory() as scratch:
+            files = _files(exported.parts, card, Path(scratch))
+            self.models.attach(record, exported.splits, files)
+        return record
+
+
+def _files(
+    parts: Sequence[ExportedPart], card: Path, scratch: Path
+) -> Mapping[str, Sequence[Path]]:
+    """Return what MLflow is given, by folder: a network of several has one of its own."""
+    found: dict[str, list[Path]] = {"": [card]}
+    for part in parts:
+        described = scratch / part.name / MLMODEL
+        described.parent.mkdir()
+        described.write_text(mlmodel(part), encoding="utf-8")
+        files = [described, part.onnx, part.weights]
+        files += [part.int8] if part.int8 is not None else []
+        found.setdefault(part.name if len(parts) > 1 else "", []).extend(files)
+    return found
+
+
+@contextmanager
+def recording(
+    folder: SweepFolder, tracking_uri: str | None, note: Callable[[str], None]
+) -> Iterator[ExportBooks]:
+    """Open the records of a sweep for exports, as its one driver.
+
+    Args:
+        folder: The sweep.
+        tracking_uri: Where MLflow has its runs; None for the database in its folder.
+        note: Tells the user something about the copy in storage, if there is one.
+
+    Raises:
+        UserError: If another process drives the sweep, or its records cannot be written to.
+    """
+    storage = read_settings(folder.path).storage
+    with driving(folder.path), kept(storage, folder, note, Interrupts()):
+        mend_tail(folder.journal)
+        yield ExportBooks(Ledger.open(folder.journal), Models.open(folder, tracking_uri))

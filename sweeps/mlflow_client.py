@@ -1,0 +1,185 @@
+"""The one door to MLflow's client: how it is set up, and how a sweep's runs are found and read."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Must be set before MLflow is imported: it starts its reporting thread then.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# A bar per downloaded file would tear the live display.
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+# A line per closed run would tear it too.
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+# By default a server that does not answer is waited for and asked again for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from analysis import layout
+from kdtasks.errors import ConfigError, UserError
+from sweeps.dataset_facts import GENERATED, SplitFacts
+from sweeps.folder import SweepFolder
+from sweeps.mlflow_file import made_by_one
+from sweeps.mlflow_views import PARENT
+from sweeps.secrets import redacted
+
+__all__ = [
+    "Metric",
+    "MlflowClient",
+    "Param",
+    "RunFacts",
+    "RunTag",
+    "TrackingError",
+    "children_of",
+    "connect",
+    "find_parents",
+    "log_splits",
+    "pages",
+    "read_runs",
+    "sweep_runs",
+]
+
+TrackingError = MlflowException
+"""MLflow does not answer or refuses."""
+
+PAGE = 200  # runs per answer, which must come in time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """A run as MLflow has it.
+
+    Attributes:
+        run_id: MLflow's identifier.
+        status: RUNNING or how it ended.
+        params: Parameters as text.
+        metrics: Last values.
+        tags: All tags.
+    """
+
+    run_id: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
+    """Return a client of the MLflow that has the runs of a sweep.
+
+    Args:
+        folder: The sweep.
+        tracking_uri: Its address; None for the database in the sweep's folder.
+
+    Raises:
+        OSError: If the database cannot be made.
+        TrackingError: If it cannot be opened.
+    """
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    address = tracking_uri or folder.tracking_uri
+    with made_by_one(address):
+        return MlflowClient(tracking_uri=address)
+
+
+def pages(search: Any) -> Iterator[Any]:
+    """Yield what a search finds, page by page.
+
+    Args:
+        search: Called with the token of a page, None for the first; returns it.
+    """
+    token: str | None = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _facts(run: Any) -> RunFacts:
+    return RunFacts(
+        run_id=run.info.run_id,
+        status=run.info.status,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+    )
+
+
+def log_splits(client: MlflowClient, run_id: str, splits: Sequence[SplitFacts]) -> None:
+    """Note what data a run used; noting them again changes nothing.
+
+    These are the entries that ``mlflow.log_input`` makes of a ``mlflow.data.Dataset``, and that
+    ``mlflow.data.get_source`` reads; it would want the arrays, or compute a digest of its own.
+
+    Raises:
+        TrackingError: If MLflow does not answer or refuses.
+    """
+    inputs = [
+        DatasetInput(
+            dataset=Dataset(
+                name=split.name,
+                digest=split.digest,
+                source_type=GENERATED,
+                source=split.source,
+                schema=split.schema,
+                profile=split.profile,
+            ),
+            tags=[InputTag("mlflow.data.context", split.context)],
+        )
+        for split in splits
+    ]
+    client.log_inputs(run_id, inputs)
+
+
+def find_parents(client: MlflowClient, name: str) -> list[Any]:
+    """Return the runs of all sweeps of a name."""
+    found = pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    experiments = [experiment.experiment_id for experiment in found]
+    query = f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"
+    runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
+    return [run for run in runs if run.info.run_name == name]
+
+
+def children_of(client: MlflowClient, parent: Any) -> list[RunFacts]:
+    """Return the runs below that of a sweep."""
+    query = f"tags.`{PARENT}` = '{parent.info.run_id}'"
+    experiments = [parent.info.experiment_id]
+    runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
+    return [_facts(run) for run in runs]
+
+
+def sweep_runs(
+    folder: SweepFolder, tracking_uri: str | None
+) -> tuple[MlflowClient, RunFacts, list[RunFacts]]:
+    """Return a client, the run of a sweep and those below it.
+
+    Raises:
+        UserError: If MLflow does not answer or does not have exactly one such sweep.
+    """
+    database = folder.path / layout.MLFLOW_FILE
+    if tracking_uri is None and not database.is_file():
+        raise ConfigError(f"{database} does not exist; name the server with --tracking-uri")
+    try:
+        client = connect(folder, tracking_uri)
+        parents = find_parents(client, folder.name)
+        if len(parents) != 1:
+            raise ConfigError(f"MLflow has {len(parents)} sweeps called {folder.name}, not one")
+        return client, _facts(parents[0]), children_of(client, parents[0])
+    except (MlflowException, OSError) as error:
+        raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
+
+
+def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, list[RunFacts]]:
+    """Return the run of a sweep and those below it.
+
+    Raises:
+        UserError: As `sweep_runs`.
+    """
+    return sweep_runs(folder, tracking_uri)[1:]

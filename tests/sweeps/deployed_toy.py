@@ -1,0 +1,52 @@
+"""The toy task with students that can be exported: networks that say what the formula says."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+from toy_task import ToyTask
+
+from kdtasks.config import Params
+from kdtasks.deployable import Call, Deployable, Part
+from kdtasks.errors import ConfigError
+from kdtasks.task import Arrays
+
+INPUTS = 3
+TWO_PARTS, PER_EDGE = 2, 3
+"""Width of a student of two networks, and of one that cannot be exported."""
+
+
+def linear(inputs: int, outputs: int, weight: float) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.constant_(layer.weight, weight)
+    return layer.eval()
+
+
+class DeployedToy(ToyTask):
+    name = "deployed-toy"
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        if params["width"] == PER_EDGE:
+            raise ConfigError("a deployment has a student per edge")
+        error = float(weights["error"][0])
+        networks = {"student": linear(INPUTS, 1, error / INPUTS)}
+        if params["width"] == TWO_PARTS:
+            networks = {"first": linear(INPUTS, 1, 1 / INPUTS), "second": linear(1, 1, error)}
+        parts = {
+            name: Part(
+                network=network,
+                inputs={"sample": torch.zeros(2, network.in_features)},
+                output="error",
+                about="made up",
+            )
+            for name, network in networks.items()
+        }
+        return Deployable(parts=parts, score=_score)
+
+
+def _score(calls: Mapping[str, Call], split: Arrays) -> dict[str, float]:
+    passed = torch.ones(1, INPUTS)
+    for call in calls.values():
+        passed = call(passed)
+    return {"nmse_db": float(passed.detach().item() + np.mean(split["noise"]))}

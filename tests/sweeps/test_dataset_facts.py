@@ -1,0 +1,32 @@
+"""What a record says of the data."""
+
+import json
+
+import numpy as np
+
+from kdtasks.task import ScenarioData
+from sweeps.dataset_facts import split_facts
+
+
+def test_every_split_has_its_counts_and_the_digest_of_its_scenario() -> None:
+    made = ScenarioData(
+        train={"scan": np.zeros((7, 2, 3), np.float32), "label": np.zeros(7, np.int64)},
+        val={"scan": np.zeros((4, 2, 3), np.float32)},
+        test={"scan": np.zeros((5, 2, 3), np.float32), "codebook": np.zeros((2, 9), np.complex64)},
+        provenance={"source": "a street", "seed": 3, "settings": {"much": [1, 2]}},
+    )
+    facts = {split.context: split for split in split_facts("lidar-beam", "0123456789abcdef", made)}
+    rows = {context: json.loads(split.profile)["num_rows"] for context, split in facts.items()}
+    assert rows == {"train": 7, "validation": 4, "test": 5}
+    assert len({split.name for split in facts.values()}) == 3
+    for split in facts.values():
+        assert split.digest == "0123456789abcdef"
+        tags = json.loads(split.source)["tags"]
+        assert tags == {"source": "a street", "seed": "3", "fingerprint": split.digest}
+    tensors = json.loads(json.loads(facts["train"].schema)["mlflow_tensorspec"]["features"])
+    assert {t["name"]: t["tensor-spec"] for t in tensors} == {
+        "scan": {"dtype": "float32", "shape": [-1, 2, 3]},
+        "label": {"dtype": "int64", "shape": [-1]},
+    }
+    size = json.loads(facts["train"].profile)["nbytes"]
+    assert size == sum(array.nbytes for array in made.train.values())

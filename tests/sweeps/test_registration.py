@@ -1,0 +1,132 @@
+"""A front in MLflow's model registry: versions, aliases, files, and numbers in all records."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from deployed_toy import PER_EDGE, TWO_PARTS
+from in_process import Engine
+from toy_study import toy_study
+
+from analysis import layout
+from analysis.frames import SweepFrames, read_sweep
+from sweeps.chosen import KNEE, MOST_ACCURATE, SMALLEST
+from sweeps.cli_export import EXPORT_DIR, run_export
+from sweeps.display import SilentDisplay
+from sweeps.export import Exporter
+from sweeps.export_records import recording
+from sweeps.lease import driving
+from sweeps.mlflow_client import MlflowClient
+from sweeps.registration import Bounds, Member, Registration
+from sweeps.verify import verify_sweep
+
+pytestmark = [
+    pytest.mark.slow,  # PyTorch's exporter and MLflow's tables
+    pytest.mark.timeout(120),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
+]
+
+WIDTHS = (1, TWO_PARTS, PER_EDGE, 4)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A sweep whose trials are all on the front, in MLflow."""
+    study = toy_study(
+        task="deployed_toy:DeployedToy",
+        space={"width": {"type": "choice", "values": list(WIDTHS)}},
+        search={"sampler": "grid"},
+        budget={"trials": len(WIDTHS)},
+        confirm={"select": "none"},
+    )
+    engine = Engine(study, tmp_path_factory.mktemp("home"))
+    engine.search()
+    engine.into_mlflow()
+    return engine
+
+
+def frames_of(engine: Engine) -> SweepFrames:
+    return read_sweep(engine.folder.tracking_uri, engine.folder.name)
+
+
+def widths(engine: Engine) -> dict[int, int]:
+    """Return the trials by their width."""
+    return {int(trial.params["width"]): trial.number for trial in engine.ledger.trials()}
+
+
+def register(engine: Engine, members: int = 9, seconds: float = 60.0) -> dict[int, Member]:
+    with recording(engine.folder, None, pytest.fail) as books:
+        work = Registration(
+            frames_of(engine),
+            engine.folder.path / EXPORT_DIR,
+            books,
+            Bounds(members=members, seconds=seconds),
+            engine.clock,
+        )
+        exporter = Exporter(engine.folder, SilentDisplay().data_progress)
+        return {member.trial: member for member in work.run(exporter)}
+
+
+def test_a_front_is_registered_step_by_step_and_nothing_twice(engine: Engine) -> None:
+    number, client = widths(engine), MlflowClient(engine.folder.tracking_uri)
+    name = engine.folder.name
+    late = register(engine, seconds=-1.0)
+    (reason,) = {member.reason for member in late.values()}
+    assert reason == "no time was left; register again goes on"
+
+    first = register(engine, members=1)
+    (knee,) = first
+    assert first[knee].aliases[0] == KNEE
+
+    found = register(engine)
+    assert found.keys() == set(number.values())
+    assert found[number[PER_EDGE]].reason == "ConfigError: a deployment has a student per edge"
+    made = {trial: member.version for trial, member in found.items() if member.version}
+    assert sorted(made.values()) == ["1", "2", "3"]
+    aliases = client.get_registered_model(name).aliases
+    assert str(aliases[SMALLEST]) == made[number[1]]
+    assert str(aliases[MOST_ACCURATE]) == made[number[4]]
+    assert (KNEE in aliases) is (knee in made)
+
+    assert register(engine) == found
+    assert client.get_registered_model(name).aliases == aliases
+    assert len(client.search_model_versions(f"name = '{name}'")) == 3
+
+
+def test_what_was_measured_is_in_ledger_and_mlflow(engine: Engine) -> None:
+    found = register(engine)
+    latency = frames_of(engine).trials.set_index("number")[layout.ONNX_LATENCY]
+    for trial, member in found.items():
+        if member.latency_ms is None:
+            assert np.isnan(latency[trial])
+        else:
+            assert latency[trial] == member.latency_ms > 0.0
+    assert [line for line in verify_sweep(engine.folder.path) if "front.json" not in line] == []
+
+    trial = engine.ledger.trial(widths(engine)[TWO_PARTS])
+    measured = engine.ledger.exports()[trial.number].metrics
+    parts = [measured[f"onnx_{name}_latency_ms"] for name in ("first", "second")]
+    assert measured[layout.ONNX_LATENCY] == pytest.approx(sum(parts))
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's models of agents, which it imports as well
+def test_mlflow_opens_what_was_registered(engine: Engine) -> None:
+    import mlflow
+
+    register(engine)
+    trials = {trial.number: trial for trial in engine.ledger.trials()}
+    mlflow.set_tracking_uri(engine.folder.tracking_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{engine.folder.name}@{SMALLEST}")
+    (given,) = model.predict(np.ones((1, 3), dtype=np.float32)).values()
+    error = trials[widths(engine)[1]].metrics["val_nmse_db"]
+    assert given.item() == pytest.approx(error, abs=1e-5)
+
+
+def test_files_are_what_was_asked_for_even_if_the_records_cannot_have_them(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with driving(engine.folder.path):
+        done = run_export(engine.folder.path, None, widths(engine)[1], tmp_path, int8=False)
+    assert "is being run by process" in done.unrecorded
+    assert (tmp_path / "student.onnx").is_file()
+    assert run_export(engine.folder.path, None, 0, tmp_path, int8=False).unrecorded == ""

@@ -162,14 +162,55 @@ def knee(values: ArrayLike, objectives: Sequence[Objective]) -> int:
     Raises:
         ValueError: If a value is NaN, or there is none.
     """
-    points = transformed(values, objectives)
-    if not len(points):
+    costs = _costs(values, objectives)
+    if not len(costs):
         raise ValueError("an empty front has no knee")
-    signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
-    costs = points * np.asarray(signs)
-    best, worst = costs.min(axis=0), costs.max(axis=0)
-    scaled = (costs - best) / np.where(worst > best, worst - best, 1.0)
+    scaled = (costs - costs.min(axis=0)) / _ranges(costs, costs)
     return int(np.argmin(np.square(scaled).sum(axis=1)))
+
+
+def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+    r"""Return how far every point is behind the front: the least epsilon that mends it.
+
+    .. math:: d(a) = \min_{f \in F} \max_k \frac{c_k(a) - c_k(f)}{r_k}
+
+    where F is the front of the points, c_k what objective k costs (its negative if it is maximised,
+    in decades if its scale is log) and r_k the range of c_k over F, or over all points if F has
+    none. A point no more than epsilon behind epsilon-dominates a member of the front, as Laumanns
+    et al. (2002), "Combining Convergence and Diversity in Evolutionary Multiobjective
+    Optimization", Definition 3, have it: moved by epsilon of every range it is nowhere worse.
+
+    Args:
+        values: Points in the objectives' units, shape [n, m]; n may be 0.
+        objectives: The objectives, m of them.
+
+    Returns:
+        Shares of the front's ranges, shape [n]; 0 on the front and above 0 off it.
+
+    Raises:
+        ValueError: As ``transformed``.
+    """
+    costs = _costs(values, objectives)
+    if not len(costs):
+        return np.zeros(0)
+    front = costs[front_mask(values, directions_of(objectives))]
+    scale = _ranges(front, costs)
+    distance = np.full(len(costs), np.inf)
+    for member in np.unique(front, axis=0):
+        np.minimum(distance, ((costs - member) / scale).max(axis=1), out=distance)
+    return distance
+
+
+def _costs(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+    """Return the values so that less is better in all, on the scales of ``transformed``."""
+    signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
+    return transformed(values, objectives) * np.asarray(signs)
+
+
+def _ranges(front: Floats, others: Floats) -> Floats:
+    """Return the range of every column of a front; of the others where the front has none."""
+    width, wider = np.ptp(front, axis=0), np.ptp(others, axis=0)
+    return np.where(width > 0.0, width, np.where(wider > 0.0, wider, 1.0))
 
 
 def directions_of(objectives: Sequence[Objective]) -> list[Direction]:

@@ -71,11 +71,21 @@ class Confirm:
         retrain: Train anew with each seed of ``Seeds.confirm``; otherwise the trial's own weights
             are evaluated.
         limit: At most so many trials; None for no limit.
+        epsilon: Trials beside the front are judged, too, if they are in no objective further behind
+            one of its members than this share of the front's range; 0 for the front alone.
     """
 
     select: Literal["front", "all", "none"] = "front"
     retrain: bool = True
     limit: int | None = None
+    epsilon: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.epsilon and self.select != "front":
+            raise StudyError(
+                f"adds trials beside the front, but select is {self.select!r}; drop one of the two",
+                place="confirm.epsilon",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +233,9 @@ def _build(door: study_schema.StudyDoor, text: str) -> Study:
         search=make_search(door.search, points),
         budget=Budget(_trials(door, space, len(points)), door.budget.epochs, door.budget.time),
         seeds=Seeds(door.seeds.search, door.seeds.trial, tuple(door.seeds.confirm)),
-        confirm=Confirm(door.confirm.select, door.confirm.retrain, door.confirm.limit),
+        confirm=Confirm(
+            door.confirm.select, door.confirm.retrain, door.confirm.limit, door.confirm.epsilon
+        ),
         stopping=make_stopping(door.stopping),
         resources=make_resources(door.resources),
         report=make_report(door.report),

@@ -128,6 +128,10 @@ class ConfirmDoor(Door):
     retrain: bool = True
     """Train anew with each seed; false evaluates the trial's own weights."""
     limit: Count | None = None
+    """At most so many trials: along the front first, then the nearest to it; null for no limit."""
+    epsilon: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """With select front: trials no further behind it than this share of its range are judged, too,
+    in every objective."""
 
 
 class ResourcesDoor(Door):

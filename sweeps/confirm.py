@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from analysis import pareto
 from kdtasks.config import Params, Value
 from kdtasks.task import Baseline, KDTask
 from search_spaces.study import Study
 from sweeps.display import Display
 from sweeps.events import Event, Training
-from sweeps.front import ranked, standings
+from sweeps.front import ranked, standings, values_of
 from sweeps.ledger import Ledger
 from sweeps.pool import Handle, Job, Pool
 from sweeps.records import JobKind, JobRecord, TrialRecord, TrialState
@@ -29,18 +30,41 @@ if TYPE_CHECKING:
 
 def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the trials that the study wants judged on the test split, the most wanted first."""
-    order = standings(trials, study)
-    by_number = {trial.number: trial for trial in trials}
-    front = [by_number[row.number] for row in order.rows]
+    return [trial for wave in waves(study, trials) for trial in wave]
+
+
+def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
+    """Return the candidates in groups of which each is done with all seeds before the next.
+
+    The members of the front come first, then those that are near it, the nearest first. The limit
+    of the study counts both.
+    """
     if study.confirm.select == "none":
         return []
+    order = standings(trials, study)
     limit = study.confirm.limit
-    if study.confirm.select == "front":
-        return front if limit is None else _spread(front, limit)
-    last = len(ranked(trials))
-    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    complete.sort(key=lambda trial: (order.ranks.get(trial.number, last), trial.number))
-    return complete[:limit]
+    if study.confirm.select == "all":
+        last = len(ranked(trials))
+        complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        complete.sort(key=lambda trial: (order.ranks.get(trial.number, last), trial.number))
+        return [complete[:limit]]
+    by_number = {trial.number: trial for trial in trials}
+    front = [by_number[row.number] for row in order.rows]
+    if limit is None:
+        return [front, _near(study, trials)]
+    return [_spread(front, limit), _near(study, trials)[: max(0, limit - len(front))]]
+
+
+def _near(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return trials off the front but within ``confirm.epsilon`` of it, the nearest first."""
+    members = ranked(trials)
+    behind = pareto.behind_front(values_of(members, study), study.objectives).tolist()
+    found = sorted(
+        (distance, trial.number, trial)
+        for distance, trial in zip(behind, members, strict=True)
+        if 0.0 < distance <= study.confirm.epsilon
+    )
+    return [trial for _, _, trial in found]
 
 
 def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
@@ -152,15 +176,15 @@ class Confirmation:
             yield job, _draft(job, f"baseline/{job.key}", need.params)
 
     def _repetitions(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
-        chosen = candidates(self.study, self.books.ledger.trials())
-        if not self.study.confirm.retrain:
-            for trial in chosen:
-                yield self._by_weights(trial, tests)
-            return
-        # seed by seed, so that a sweep that is stopped has judged as many trials as it could
-        for seed in self.study.seeds.confirm:
-            for trial in chosen:
-                yield self._by_training(trial, seed, tests)
+        for wave in waves(self.study, self.books.ledger.trials()):
+            if not self.study.confirm.retrain:
+                for trial in wave:
+                    yield self._by_weights(trial, tests)
+                continue
+            # seed by seed, so that a sweep that is stopped has judged as many trials as it could
+            for seed in self.study.seeds.confirm:
+                for trial in wave:
+                    yield self._by_training(trial, seed, tests)
 
     def _by_weights(self, trial: TrialRecord, tests: dict[str, Handle]) -> tuple[Job, JobRecord]:
         params = dict(trial.config)

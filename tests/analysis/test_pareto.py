@@ -1,5 +1,6 @@
 """Laws of dominance, ranks and hypervolume."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from analysis.pareto import (
+    behind_front,
+    directions_of,
     front_mask,
     hypervolume,
     hypervolume_series,
@@ -208,3 +211,54 @@ def test_the_knee_does_not_depend_on_units_or_signs(values, shift, factor):
         for p in values
     ]
     assert far[found] == pytest.approx(min(far))
+
+
+def goals_of(values, random, scale="linear"):
+    return [
+        Objective(metric=f"m{k}", direction=way, unit="", reference=9.0, label="", scale=scale)
+        for k, way in enumerate(directions(values, random))
+    ]
+
+
+@given(points, orders)
+def test_nothing_on_the_front_is_behind_it_and_all_else_is(values, random):
+    goals = goals_of(values, random)
+    found = behind_front(values, goals)
+    assert ((found == 0.0) == front_mask(values, directions_of(goals))).all()
+    assert (found >= 0.0).all()
+
+
+@given(points, orders)
+def test_moved_by_its_distance_a_point_is_nowhere_worse_than_a_member(values, random):
+    """Second implementation, by the definition; a little less does not do."""
+    goals = goals_of(values, random)
+    on = front_mask(values, directions_of(goals))
+    front = values[on]
+    for point, distance in zip(values[~on], behind_front(values, goals)[~on], strict=True):
+        reached = []
+        for step in (distance * (1 + 1e-9), distance * (1 - 1e-6)):
+            widths = [np.ptp(front[:, k]) or np.ptp(values[:, k]) for k in range(len(goals))]
+            signs = [1.0 if goal.direction == "minimize" else -1.0 for goal in goals]
+            moved = [s * p - step * w for s, p, w in zip(signs, point, widths, strict=True)]
+            reached.append(
+                any(
+                    all(m <= s * f + 1e-12 for m, s, f in zip(moved, signs, member, strict=True))
+                    for member in front
+                )
+            )
+        assert reached == [True, False]
+
+
+@given(points, orders, st.floats(0.1, 50.0), st.floats(-5.0, 5.0))
+def test_units_do_not_decide_what_is_near(values, random, factor, offset):
+    goals = goals_of(values, random)
+    moved = behind_front(values * factor + offset, goals)
+    assert moved == pytest.approx(behind_front(values, goals), abs=1e-9)
+
+
+def test_a_log_scale_is_measured_in_decades():
+    goal = Objective(metric="error", direction="minimize", unit="", reference=9.0, label="")
+    log = [goal, replace(goal, metric="flops", scale="log")]
+    values = [(0.0, 1e6), (4.0, 1e2), (4.0, 1e3)]
+    assert behind_front(values, log) == pytest.approx([0.0, 0.0, 0.25])
+    assert behind_front(np.empty((0, 2)), log).tolist() == []

@@ -110,6 +110,9 @@ REFUSED = [
     ("seeds.confirm", "[]", "seeds.confirm", "is empty"),
     ("seeds.trial", "-1", "seeds.trial", "got -1"),
     ("confirm.limit", "0", "confirm.limit", "got 0"),
+    ("confirm.epsilon", "-0.1", "confirm.epsilon", "got -0.1"),
+    ("confirm.epsilon", "1.5", "confirm.epsilon", "got 1.5"),
+    ("confirm", "{select: all, epsilon: 0.1}", "confirm.epsilon", "select is 'all'"),
     # report
     (f"{TABLE}.rows.1.id", "t16", f"{TABLE}.rows.1.id", "'t16' is the id of an earlier row"),
     (f"{TABLE}.rows.1.role", "student", f"{TABLE}.rows.1.role", "got 'student'"),

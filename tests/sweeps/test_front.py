@@ -89,3 +89,42 @@ def test_all_or_none_are_confirmed() -> None:
     assert numbers({"select": "all"}) == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert numbers({"select": "all", "limit": 2}) == [0, 1]
     assert numbers({"select": "none"}) == []
+
+
+NEAR = [trial(9, -5.7, 10.0**6), trial(10, -4.9, 10.0**5), trial(11, -1.0, 10.0**5)]
+"""Behind the staircase, whose ranges are 6 dB and 6 decades: 0.3 of 6, 0.1 of 6 and 3 of 6."""
+
+
+def near(**confirm: object) -> list[int]:
+    study = toy_study(confirm={"select": "front", **confirm})
+    return [found.number for found in candidates(study, STAIRCASE + NEAR + DOMINATED[1:])]
+
+
+def test_trials_near_the_front_come_after_it_the_nearest_first() -> None:
+    front = [6, 5, 4, 3, 2, 1, 0]
+    assert near() == near(epsilon=0.01) == front
+    assert near(epsilon=0.02) == [*front, 10]
+    assert near(epsilon=0.06) == [*front, 10, 9]
+    assert near(epsilon=0.67) == [*front, 10, 9, 11]
+
+
+def test_the_limit_counts_both() -> None:
+    assert near(epsilon=1.0, limit=3) == [6, 3, 0]
+    assert near(epsilon=1.0, limit=7) == [6, 5, 4, 3, 2, 1, 0]
+    assert near(epsilon=1.0, limit=8) == [6, 5, 4, 3, 2, 1, 0, 10]
+
+
+@given(sweeps, st.integers(1, 12), st.sampled_from([0.0, 0.2, 0.5, 1.0]))
+def test_candidates_are_feasible_and_never_repeated(
+    trials: list[TrialRecord], limit: int, epsilon: float
+) -> None:
+    study = toy_study(
+        constraints=[{"metric": "payload_bits", "max": 1}],
+        confirm={"select": "front", "epsilon": epsilon, "limit": limit},
+    )
+    chosen = candidates(study, trials)
+    numbers = [found.number for found in chosen]
+    front = {row.number for row in standings(trials, study).rows}
+    assert len(numbers) == len(set(numbers)) <= limit
+    assert all(found.feasible for found in chosen)
+    assert set(numbers) <= front or front <= set(numbers)

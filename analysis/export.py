@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.frames import SweepFrames
-from analysis.fronts import front_rows, split_label, test_metric
+from analysis.front_rows import front_rows, near_rows
+from analysis.fronts import knee_trial, split_label, test_metric
 
 METADATA_KEY = b"kdsweep"
 """Key of the Parquet file's metadata: JSON with sweep, study and objectives."""
@@ -40,9 +41,22 @@ def describe(frames: SweepFrames) -> dict[str, Any]:
     }
 
 
+def front_document(frames: SweepFrames) -> dict[str, Any]:
+    """Return the description, one object per trial under ``front``, its knee, and trials near it.
+
+    ``knee`` is the number of a member of the front (`analysis.pareto.knee`); None without a front.
+    """
+    return {
+        **describe(frames),
+        "knee": knee_trial(frames),
+        "front": front_rows(frames),
+        "near": near_rows(frames),
+    }
+
+
 def write_json(frames: SweepFrames, path: Path) -> None:
-    """Write the front as JSON: the description and one object per trial under ``front``."""
-    text = json.dumps({**describe(frames), "front": front_rows(frames)}, indent=2, allow_nan=False)
+    """Write ``front_document`` as JSON."""
+    text = json.dumps(front_document(frames), indent=2, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -46,6 +46,16 @@ def fixed(value: float | None, digits: int = 2) -> str:
     return text if float(text) == 0.0 or value >= 0.0 else MINUS + text
 
 
+def percent(value: float | None) -> str:
+    """Return a share as percent without the sign; only certainty is 0 or 100."""
+    if value is None:
+        return MISSING
+    shown = f"{100.0 * value:.0f}"
+    if shown == "0" and value > 0.0:
+        return "<1"
+    return ">99" if shown == "100" and value < 1.0 else shown
+
+
 def short(value: float) -> str:
     """Return a number for an axis tick or label: three digits and a prefix k, M or G."""
     for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

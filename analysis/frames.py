@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 PARAM = "param."
 """Prefix of the columns that hold parameters."""
 
-FACTS = ("number", "state", "reason", "failure", "front", "rank", "key", "name", "method")
-"""Columns that every table has, also an empty one."""
+FACTS = (
+    *("number", "state", "reason", "failure", "front", "rank", "key", "name", "method"),
+    "ended_ms",
+)
+"""Columns that every table has, also an empty one; ``ended_ms`` is in milliseconds since 1970."""
 
 _PAGE = 1000
 _SQLITE = "sqlite:///"
@@ -233,6 +236,7 @@ def _row(run: "Run", study: Study) -> dict[str, Any]:
         "key": tags.get(layout.CHILD_KEY),
         "name": run.info.run_name,
         "method": tags.get(layout.METHOD),
+        "ended_ms": run.info.end_time,
     }
     metrics = {name: _finite(value) for name, value in run.data.metrics.items()}
     params = {PARAM + name: _value(name, text, study) for name, text in run.data.params.items()}

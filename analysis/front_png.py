@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of, method_of
-from analysis.plots.front import Pair, pairs, staircase, test_points
+from analysis.plots.front import TESTED, repeated_points
 from analysis.plots.references import labelled, middle_of
+from analysis.plots.stairs import Pair, pairs, staircase
 from analysis.plots.theme import (
     BASELINE,
     NEUTRAL,
@@ -113,7 +114,7 @@ def _add_kinds(axes: Axes, kinds: Mapping[str, str]) -> None:
 
 def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
     colours = group_colours(frames)
-    for point in test_points(frames, pair):
+    for point in repeated_points(frames, pair):
         axes.errorbar(
             [point.x.mean],
             [point.y.mean],
@@ -121,11 +122,12 @@ def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
             yerr=point.y.half_width,
             fmt="D",
             markerfacecolor="none",
-            markersize=6,
+            markersize=6 if point.on_front else 4,
+            alpha=TESTED[point.on_front][2],
             color=colours[point.group],
             ecolor=NEUTRAL,
             capsize=2.5,
-            label="front on test, mean and 95 % interval",
+            label=TESTED[point.on_front][0],
         )
 
 

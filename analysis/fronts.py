@@ -1,6 +1,5 @@
-"""The front of a sweep: its trials, their test results and its rows as plain data."""
+"""The front of a sweep: its trials, what tells them apart, and their test results."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,7 +8,8 @@ import pandas as pd
 
 from analysis import layout
 from analysis.frames import PARAM, SweepFrames
-from analysis.ranking import column, feasible_mask, records, where
+from analysis.pareto import knee
+from analysis.ranking import column, feasible_mask, objective_values, where
 from analysis.stats import Interval, mean_interval
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
@@ -52,6 +52,15 @@ def front_trials(frames: SweepFrames) -> pd.DataFrame:
     values = column(front, objective.metric)
     best_first = np.argsort(values if objective.direction == "minimize" else -values, kind="stable")
     return front.iloc[best_first]
+
+
+def knee_trial(frames: SweepFrames) -> int | None:
+    """Return the trial at the knee of the front (`analysis.pareto.knee`); None without a front."""
+    front = front_trials(frames)
+    if not len(front):
+        return None
+    index = knee(objective_values(front, frames.study), frames.study.objectives)
+    return int(front.iloc[index]["number"])
 
 
 def method_of(row: Mapping[str, Any]) -> str:
@@ -132,38 +141,3 @@ def cost_metrics(frames: SweepFrames) -> list[str]:
     taken = {objective.metric for objective in frames.study.objectives}
     trials = feasible_trials(frames)
     return [n for n in COSTS if n not in taken and np.isfinite(column(trials, n)).any()]
-
-
-def front_rows(frames: SweepFrames) -> list[dict[str, Any]]:
-    """Return the front as plain rows, the best in the first objective first.
-
-    Returns:
-        Per trial: ``trial``, ``method``, ``searched`` (parameters varied and active), one entry per
-        objective under its metric's name (``val_`` is validation; ``params`` is one), for each
-        validation objective ``test`` by metric with ``mean``, ``half_width`` (None for one seed)
-        and ``seeds``, and the measured entries of ``COSTS``. JSON scalars, dicts and None only.
-    """
-    costs = cost_metrics(frames)
-    return [_front_row(frames, row, costs) for row in records(front_trials(frames))]
-
-
-def _front_row(frames: SweepFrames, row: dict[str, Any], costs: list[str]) -> dict[str, Any]:
-    number = int(row["number"])
-    tests: dict[str, Any] = {}
-    for objective in frames.study.objectives:
-        metric = test_metric(objective)
-        interval = None if metric is None else confirmed(frames, number, metric)
-        if metric is not None and interval is not None:
-            tests[metric] = {
-                "mean": interval.mean,
-                "half_width": interval.half_width,
-                "seeds": interval.count,
-            }
-    return {
-        "trial": number,
-        "method": method_of(row),
-        "searched": searched_params(row, frames.study),
-        **{o.metric: float(row[o.metric]) for o in frames.study.objectives},
-        "test": tests,
-        **{name: None if math.isnan(row[name]) else float(row[name]) for name in costs},
-    }

@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis import format as text
 from analysis import layout
+from analysis.chance import RESAMPLES
 from analysis.claims import judged_claims
 from analysis.export import write_json, write_parquet
 from analysis.frames import SweepFrames
@@ -22,14 +23,22 @@ from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, importances
 from analysis.origin import origin_lines
 from analysis.paper_view import paper_views
-from analysis.plots.front import front_figure, pairs
+from analysis.plots.front import front_figure
 from analysis.plots.importance import importance_figure
 from analysis.plots.parallel import MOST_LINES, parallel_figure
-from analysis.plots.progress import history_figure, hypervolume_figure, volume_unit
+from analysis.plots.progress import (
+    history_figure,
+    hypervolume_figure,
+    volume_cost_figure,
+    volume_unit,
+)
+from analysis.plots.stairs import pairs
 from analysis.plots.theme import group_colours
+from analysis.repeats import seed_sets
 from analysis.report_tables import (
     failures_table,
     front_table,
+    near_table,
     references_table,
     trials_table,
 )
@@ -83,6 +92,9 @@ def render(frames: SweepFrames) -> str:
             colours=group_colours(frames),
             by_topology=by_topology(frames),
             front=front_table(frames),
+            near=near_table(frames),
+            resamples=RESAMPLES,
+            attained=len(frames.study.objectives) == 2 and bool(seed_sets(frames)),
             trials=trials_table(frames),
             references=references_table(frames),
             papers=paper_views(frames),
@@ -165,10 +177,11 @@ def _figures(frames: SweepFrames) -> dict[str, list[dict[str, Any]]]:
     if not front:
         title = f"{objectives[0].label} over the trials"
         front = [_figure("history", title, history_figure(frames), "")]
-    return {"front": front, "other": [_progress(frames), _parallel(frames), _importance(frames)]}
+    other = [*_progress(frames), _parallel(frames), _importance(frames)]
+    return {"front": front, "other": other}
 
 
-def _progress(frames: SweepFrames) -> dict[str, Any]:
+def _progress(frames: SweepFrames) -> list[dict[str, Any]]:
     corner = ", ".join(
         text.with_unit(f"{o.label} {text.number(o.reference)}", o.unit)
         for o in frames.study.objectives
@@ -177,7 +190,16 @@ def _progress(frames: SweepFrames) -> dict[str, Any]:
         f"What the front dominates up to the reference point ({corner}), on validation values, in "
         f"{volume_unit(frames)}. A flat end means that further trials found nothing new."
     )
-    return _figure("hypervolume", "Hypervolume over trials", hypervolume_figure(frames), note)
+    found = [_figure("hypervolume", "Hypervolume over trials", hypervolume_figure(frames), note)]
+    figure = volume_cost_figure(frames)
+    if figure is not None:
+        note = (
+            f"The same up to the same reference point ({corner}), over what finished trials cost, "
+            "as they ended; what failed trials and those that were stopped early took is not in it."
+        )
+        title = "Hypervolume over processor time"
+        found.append(_figure("hypervolume-cost", title, figure, note))
+    return found
 
 
 def _parallel(frames: SweepFrames) -> dict[str, Any]:

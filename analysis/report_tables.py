@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import format as text
 from analysis import layout
 from analysis.frames import SweepFrames
+from analysis.front_rows import BEHIND, CHANCE, front_rows, near_rows
 from analysis.fronts import (
     COSTS,
     TEST,
@@ -18,7 +19,7 @@ from analysis.fronts import (
     by_topology,
     cost_metrics,
     feasible_trials,
-    front_rows,
+    knee_trial,
     method_of,
     searched_params,
     split_label,
@@ -75,10 +76,30 @@ class HtmlTable:
     rows: tuple[tuple[Cell, ...], ...]
 
 
+SHARES = {
+    BEHIND: Heading("behind", "[% of range]"),
+    CHANCE: Heading("on front", "chance [%], test"),
+}
+"""Headings of what rows of the front say in shares."""
+
+
 def front_table(frames: SweepFrames) -> HtmlTable:
-    """Return the front: trial, method, parameters, validation, test with interval, costs."""
-    rows, costs = front_rows(frames), cost_metrics(frames)
-    goals = frames.study.objectives
+    """Return the front: trial, method, parameters, validation, test with interval, costs.
+
+    Behind the objectives stands how likely the mean of a repeated trial is on the front.
+    """
+    return _rows_table(frames, front_rows(frames))
+
+
+def near_table(frames: SweepFrames) -> HtmlTable | None:
+    """Return what was repeated though it is not on the front, None if nothing was."""
+    rows = near_rows(frames)
+    return _rows_table(frames, rows) if rows else None
+
+
+def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTable:
+    costs, goals, knee = cost_metrics(frames), frames.study.objectives, knee_trial(frames)
+    shares = [head for key, head in SHARES.items() if any(r.get(key) is not None for r in rows)]
     kinds = _kind_names(frames)
     names = list(
         dict.fromkeys(name for row in rows for name in row["searched"] if name not in kinds)
@@ -88,12 +109,12 @@ def front_table(frames: SweepFrames) -> HtmlTable:
     tested = any(row["test"] for row in rows)
     for goal in goals:
         headings += _objective_headings(goal) if tested else _objective_headings(goal)[:1]
-    headings += [_cost_heading(name) for name in costs]
+    headings += [*shares, *(_cost_heading(name) for name in costs)]
     return HtmlTable(
         tuple(headings),
         tuple(
             (
-                _number(row["trial"]),
+                _front_number(row["trial"], knee),
                 *_kind_cells(kinds, {"method": row["method"], **row["searched"]}),
                 *(_param(row["searched"].get(name)) for name in names),
                 *(
@@ -101,6 +122,7 @@ def front_table(frames: SweepFrames) -> HtmlTable:
                     for o in frames.study.objectives
                     for cell in _objective_cells(o, row, tested=tested)
                 ),
+                *(_share(row.get(key)) for key, head in SHARES.items() if head in shares),
                 *(_number(row[name]) for name in costs),
             )
             for row in rows
@@ -236,9 +258,18 @@ def _cost_heading(metric: str) -> Heading:
     return Heading(label, f"[{unit}]" if unit else "")
 
 
+def _front_number(number: int, knee: int | None) -> Cell:
+    return Cell(f"{number} (knee)" if number == knee else str(number), float(number))
+
+
 def _number(value: Any) -> Cell:
     known = isinstance(value, int | float) and not math.isnan(value)
     return Cell(text.number(value, 2), float(value) if known else math.inf)
+
+
+def _share(value: float | None) -> Cell:
+    """Return a share as a whole number of percent."""
+    return Cell(text.percent(value), -1.0 if value is None else value)
 
 
 def _measured(metric: str, value: Any) -> Cell:

@@ -9,7 +9,7 @@ from analysis import format as text
 from analysis.compare import Comparison, compare
 from analysis.frames import SweepFrames, read_sweep
 from analysis.plots.compare import compare_figure
-from analysis.plots.front import pairs
+from analysis.plots.stairs import pairs
 from kdtasks.errors import ConfigError
 from sweeps.cli_output import line, plain_table, show, shown_path
 from sweeps.cli_sweeps import database_uri, find_sweep

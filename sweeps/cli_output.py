@@ -51,7 +51,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def _is_number(cell: str) -> bool:
-    return not cell.strip("–") or cell.lstrip("\N{MINUS SIGN}-")[:1].isdigit()
+    return not cell.strip("–") or cell.lstrip("\N{MINUS SIGN}-<>")[:1].isdigit()
 
 
 def objective_headings(goals: Sequence[Objective]) -> list[str]:
@@ -75,19 +75,42 @@ def front_table(frames: Any) -> Table:
     Args:
         frames: The sweep, an ``analysis.frames.SweepFrames``.
     """
-    from analysis import format as text
-    from analysis.fronts import front_rows, test_metric
+    from analysis.front_rows import front_rows
 
-    goals = frames.study.objectives
+    return _rows_table(frames, front_rows(frames))
+
+
+def near_table(frames: Any) -> Table | None:
+    """Return the trials that were repeated though they are not on the front; None without any.
+
+    Args:
+        frames: The sweep, an ``analysis.frames.SweepFrames``.
+    """
+    from analysis.front_rows import near_rows
+
+    rows = near_rows(frames)
+    return _rows_table(frames, rows) if rows else None
+
+
+def _rows_table(frames: Any, found: Sequence[Mapping[str, Any]]) -> Table:
+    from analysis import format as text
+    from analysis.front_rows import BEHIND, CHANCE
+    from analysis.fronts import knee_trial, test_metric
+
+    goals, knee = frames.study.objectives, knee_trial(frames)
+    titles = {BEHIND: "behind [%]", CHANCE: "on front [%]"}
+    shares = [name for name in titles if any(row.get(name) is not None for row in found)]
     columns = ["trial", "method", *objective_headings(goals)]
-    columns.append("parameters")
+    columns += [*(titles[name] for name in shares), "parameters"]
     rows = []
-    for row in front_rows(frames):
-        cells = [str(row["trial"]), row["method"]]
+    for row in found:
+        mark = " (knee)" if row["trial"] == knee else ""
+        cells = [f"{row['trial']}{mark}", row["method"]]
         for goal in goals:
             cells.append(text.number(row[goal.metric]))
             if metric := test_metric(goal):
                 cells.append(_interval(row["test"].get(metric)))
+        cells += [text.percent(row.get(name)) for name in shares]
         rows.append([*cells, text.params(row["searched"], " ")])
     return plain_table(columns, rows)
 

@@ -55,9 +55,10 @@ def front(
 ) -> None:
     """Print the Pareto front of a sweep.
 
-    Validation values are what was searched on; test values are means over seeds.
+    Validation values are what was searched on; test values are means over seeds. "on front" is how
+    likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
-    from sweeps.cli_output import front_table, line, show
+    from sweeps.cli_output import front_table, line, near_table, show
     from sweeps.cli_sweeps import database_uri, find_sweep
 
     folder = find_sweep(home, name)
@@ -65,12 +66,16 @@ def front(
 
     frames = read_sweep(database_uri(folder, tracking_uri), name)
     if as_json:
-        from analysis.export import describe
-        from analysis.fronts import front_rows
+        from analysis.export import front_document
 
-        line(json.dumps({**describe(frames), "front": front_rows(frames)}, indent=2))
+        line(json.dumps(front_document(frames), indent=2))
         return
     show(front_table(frames))
+    near = near_table(frames)
+    if near is not None:
+        line()
+        line("repeated, too, but behind the front on validation by so much of its range:")
+        show(near)
 
 
 def best(  # noqa: PLR0913 - one parameter per option

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis import layout
 from analysis.frames import PARAM, SweepFrames, table
-from analysis.pareto import sweep_hypervolume_series
+from analysis.pareto import behind_front, sweep_hypervolume_series
 from analysis.ranking import feasible_mask, objective_values, rank_trials
 from search_spaces.study import Study, parse_study
 
@@ -84,6 +84,7 @@ def _metrics(params: dict[str, Any], rng: np.random.Generator, gain: float) -> d
         "ue_params": float(dense + 18 * width),
         "payload_bits": float(512 // compression * 32),
         "train_core_seconds": float(20 + 2 * width + 5 * rng.random()),
+        "trial_cpu_s": 30.0 + float(width),
         "teacher_forward_samples": 0.0,
     }
 
@@ -99,6 +100,7 @@ def facts(kind: str, number: int | None, key: str) -> dict[str, Any]:
         "key": f"{kind}/{key}",
         "name": f"{kind}/{key}",
         "method": None,
+        "ended_ms": None if number is None else 1000 * (number + 1),
     }
 
 
@@ -142,11 +144,21 @@ def _references() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return baselines, teachers
 
 
-def _confirmations(trials: list[dict[str, Any]], spec: Study) -> list[dict[str, Any]]:
+def _nearest(trials: list[dict[str, Any]], spec: Study, near: int) -> set[int]:
+    """Return the numbers of the trials off the front that are nearest to it."""
+    rows = [row for row in trials if row["rank"] is not None]
+    values = objective_values(table(rows), spec)
+    distances = behind_front(values, spec.objectives)
+    order = [rows[index]["number"] for index in np.argsort(distances, kind="stable")]
+    return set([number for number in order if not trials[number]["front"]][:near])
+
+
+def _confirmations(trials: list[dict[str, Any]], spec: Study, near: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(1)
     rows = []
+    beside = _nearest(trials, spec, near)
     for trial in trials:
-        for seed in spec.seeds.confirm if trial["front"] else ():
+        for seed in spec.seeds.confirm if trial["front"] or trial["number"] in beside else ():
             value = trial["val_nmse_db"] + 0.2 + 0.12 * rng.normal()
             params = {name: v for name, v in trial.items() if name.startswith(PARAM)}
             rows.append(
@@ -165,6 +177,7 @@ def make_frames(
     gain: float = 0.9,
     failures: int = 2,
     report: bool = False,
+    near: int = 0,
 ) -> SweepFrames:
     """Return a made-up sweep.
 
@@ -174,6 +187,7 @@ def make_frames(
         gain: What distillation brings [dB]; negative if it does harm.
         failures: Failed trials.
         report: Whether the study has a paper's tables.
+        near: How many trials off the front are repeated, too.
     """
     spec = study(objectives, report=report)
     rows = _trial_rows(spec, trials, gain, failures)
@@ -194,7 +208,7 @@ def make_frames(
         trials=frame,
         teachers=table(teachers),
         baselines=table(baselines),
-        confirmations=table(_confirmations(rows, spec)),
+        confirmations=table(_confirmations(rows, spec, near)),
         provenance={"data": {"source": "a formula", "samples": [9000, 2000, 2000]}},
         environment={"python": "3.11", "packages": {"torch": "2.13.0"}},
         wall_time_s=754.0,
@@ -241,7 +255,7 @@ def write_mlflow(frames: SweepFrames, folder: Path) -> str:
                 ],
                 tags=[RunTag(k, v) for k, v in tags.items()],
             )
-            client.set_terminated(run)
+            client.set_terminated(run, end_time=row["ended_ms"])
     client.set_terminated(parent)
     return uri
 

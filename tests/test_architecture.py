@@ -50,7 +50,7 @@ DOORS = {
     "scipy": ("kdtasks.scenarios.", "analysis."),
     "PIL": ("kdtasks.scenarios.",),
     "torch": ("kdtasks.",),
-    "moocore": ("analysis.pareto",),
+    "moocore": ("analysis.pareto", "analysis.attainment"),
     "onnx": ("kdtasks.export",),
     "onnxruntime": ("kdtasks.export",),
     "pyarrow.fs": ("sweeps.storage",),

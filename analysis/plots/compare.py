@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials
-from analysis.plots.front import HEIGHT_PX, Pair, staircase
+from analysis.plots.front import HEIGHT_PX
+from analysis.plots.stairs import Pair, staircase
 from analysis.plots.theme import PALETTE, SYMBOLS, axis, axis_title, hover, styled
 from analysis.ranking import column, records
 

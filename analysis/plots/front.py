@@ -1,9 +1,7 @@
 """The front for two objectives: trials, attainment staircase, baselines, teachers, test results."""
 
 import html
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -20,12 +18,14 @@ from analysis.fronts import (
     front_trials,
     group_of,
     kind_of,
+    knee_trial,
     method_of,
     split_label,
     test_metric,
 )
-from analysis.pareto import front_mask
+from analysis.plots.attainment import add_attainment
 from analysis.plots.references import add_references
+from analysis.plots.stairs import Pair, staircase
 from analysis.plots.theme import (
     NEUTRAL,
     SYMBOLS,
@@ -38,6 +38,7 @@ from analysis.plots.theme import (
     styled,
 )
 from analysis.ranking import column, records, where
+from analysis.repeats import near_trials
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
@@ -45,63 +46,31 @@ HEIGHT_PX = 520
 MOST_LABELLED = 1e3
 """Ratio of the ends of a logarithmic axis above which only decades are labelled."""
 
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two objectives to draw against each other: cost to the right, quality upwards."""
-
-    x: Objective
-    y: Objective
-
-
-def pairs(objectives: Sequence[Objective]) -> list[Pair]:
-    """Return every pair of objectives, the earlier one on the y axis.
-
-    A single objective has no pair; the report draws its history instead.
-    """
-    return [Pair(x=second, y=first) for first, second in combinations(objectives, 2)]
-
-
-def staircase(rows: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]]:
-    """Return the corners of the attainment surface of two objectives.
-
-    It separates what some trial reaches from what none does, so its steps turn on the side of the
-    worse values.
-
-    Returns:
-        x and y of the corners, sorted by x; empty for no rows.
-    """
-    points = np.stack([column(rows, pair.x.metric), column(rows, pair.y.metric)], axis=1)
-    points = points[np.isfinite(points).all(1)]
-    front = points[front_mask(points, [pair.x.direction, pair.y.direction])]
-    front = np.unique(front, axis=0)
-    if not len(front):
-        return [], []
-    xs, ys = [float(front[0, 0])], [float(front[0, 1])]
-    for (x0, y0), (x1, y1) in pairwise(front.tolist()):
-        corner = (x1, y0) if pair.x.direction == "minimize" else (x0, y1)
-        xs += [corner[0], x1]
-        ys += [corner[1], y1]
-    return xs, ys
+TESTED = {
+    True: ("front on test, mean and 95 % interval", 11, 1.0),
+    False: ("repeated off the front, on test", 8, 0.55),
+}
+"""Name, size and opacity of test results, by whether the trial is on the front."""
 
 
 @dataclass(frozen=True, slots=True)
 class TestPoint:
-    """A front trial on the test split; an objective without a test metric keeps its value."""
+    """A repeated trial on the test split; an objective without a test metric keeps its value."""
 
     __test__ = False
 
     number: int
     group: str
+    on_front: bool
     x: Interval
     y: Interval
     text: str
 
 
-def test_points(frames: SweepFrames, pair: Pair) -> list[TestPoint]:
-    """Return the confirmed trials of the front with mean and interval over seeds."""
+def repeated_points(frames: SweepFrames, pair: Pair) -> list[TestPoint]:
+    """Return the confirmed trials, those of the front first, with mean and interval over seeds."""
     found, group = [], group_of(frames)
-    for row in records(front_trials(frames)):
+    for row in [*records(front_trials(frames)), *records(near_trials(frames))]:
         x, y = (_on_test(frames, row, objective) for objective in (pair.x, pair.y))
         if x is None or y is None or max(x.count, y.count) == 0:
             continue
@@ -112,7 +81,8 @@ def test_points(frames: SweepFrames, pair: Pair) -> list[TestPoint]:
             text = interval_text(value) if value.count else number(value.mean)
             shown = with_unit(text, objective.unit)
             lines.append(html.escape(f"{split}{objective.label}: {shown}{seeds}"))
-        found.append(TestPoint(int(row["number"]), group(row), x, y, "<br>".join(lines)))
+        on = row["front"] is True
+        found.append(TestPoint(int(row["number"]), group(row), on, x, y, "<br>".join(lines)))
     return found
 
 
@@ -130,10 +100,12 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     _add_trials(figure, frames, pair)
     _add_stairs(figure, frames, pair)
     _add_legend(figure, frames)
+    add_attainment(figure, frames, pair)
     _add_front(figure, frames, pair)
     _add_tests(figure, frames, pair)
+    _add_knee(figure, frames, pair)
     add_references(figure, frames, pair.x, pair.y)
-    tested = bool(test_points(frames, pair))
+    tested = bool(repeated_points(frames, pair))
     figure.update_layout(
         xaxis=_axis(frames, pair.x, tested=tested), yaxis=_axis(frames, pair.y, tested=tested)
     )
@@ -249,25 +221,43 @@ def _add_stairs(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
 
 
 def _add_tests(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    points = test_points(frames, pair)
-    if not points:
+    found, colours = repeated_points(frames, pair), group_colours(frames)
+    for on_front, (name, size, opacity) in TESTED.items():
+        points = [point for point in found if point.on_front == on_front]
+        if not points:
+            continue
+        figure.add_scatter(
+            x=[point.x.mean for point in points],
+            y=[point.y.mean for point in points],
+            error_x=_bars([point.x for point in points]),
+            error_y=_bars([point.y for point in points]),
+            mode="markers",
+            name=name,
+            opacity=opacity,
+            marker={
+                "symbol": "diamond-open",
+                "size": size,
+                "color": [colours[point.group] for point in points],
+                "line": {"width": 2},
+            },
+            hovertext=[point.text for point in points],
+            hoverinfo="text",
+        )
+
+
+def _add_knee(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
+    """Ring the front's knee, of all objectives together, also where only two of them are drawn."""
+    trials = front_trials(frames)
+    rows = where(trials, (number == knee_trial(frames) for number in trials["number"]))
+    if len(frames.study.objectives) < 2 or len(trials) < 2:
         return
-    colours = group_colours(frames)
     figure.add_scatter(
-        x=[point.x.mean for point in points],
-        y=[point.y.mean for point in points],
-        error_x=_bars([point.x for point in points]),
-        error_y=_bars([point.y for point in points]),
+        x=column(rows, pair.x.metric),
+        y=column(rows, pair.y.metric),
         mode="markers",
-        name="front on test, mean and 95 % interval",
-        marker={
-            "symbol": "diamond-open",
-            "size": 11,
-            "color": [colours[point.group] for point in points],
-            "line": {"width": 2},
-        },
-        hovertext=[point.text for point in points],
-        hoverinfo="text",
+        name="knee of the front",
+        marker={"symbol": "circle-open", "size": 20, "color": NEUTRAL, "line": {"width": 2}},
+        hoverinfo="skip",
     )
 
 

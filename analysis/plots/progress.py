@@ -2,6 +2,7 @@
 
 import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,9 +12,11 @@ from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of
 from analysis.pareto import sweep_hypervolume_series
 from analysis.plots.theme import PALETTE, axis, axis_title, group_colours, hover, styled
-from analysis.ranking import column, objective_values, records
+from analysis.ranking import column, objective_values, records, where
 
 HEIGHT_PX = 340
+SPENT = "trial_cpu_s"
+"""Metric of a trial: processor time of all its nodes [s]."""
 
 
 def progress_series(frames: SweepFrames) -> list[tuple[int, float]]:
@@ -22,6 +25,26 @@ def progress_series(frames: SweepFrames) -> list[tuple[int, float]]:
         return [(int(step), float(value)) for step, value in frames.hypervolume]
     values = objective_values(feasible_trials(frames), frames.study)
     return list(enumerate(sweep_hypervolume_series(values, frames.study.objectives), start=1))
+
+
+def volume_over_cost(frames: SweepFrames) -> list[tuple[float, float]]:
+    """Return pairs (processor time [core s], hypervolume) after each finished trial, as they ended.
+
+    The time is that of all nodes of the finished trials, ``trial_cpu_s`` summed; what trials took
+    that failed or were stopped early nobody has measured. Empty if a finished trial lacks it.
+    """
+    finished = where(frames.trials, frames.trials["state"] == "COMPLETE")
+    order = sorted(records(finished), key=lambda row: (row["ended_ms"] or 0, row["number"]))
+    spent = np.cumsum([float(row.get(SPENT, math.nan)) for row in order])
+    if not np.isfinite(spent).all():
+        return []
+    metrics = [goal.metric for goal in frames.study.objectives]
+    feasible = {int(number) for number in feasible_trials(frames)["number"]}
+    counts = [int(row["number"]) in feasible for row in order]
+    points = [[row[name] for name in metrics] for row, on in zip(order, counts, strict=True) if on]
+    volumes = [0.0, *sweep_hypervolume_series(points, frames.study.objectives)]
+    reached = [volumes[number] for number in np.cumsum(counts)]
+    return list(zip(spent.tolist(), reached, strict=True))
 
 
 def volume_unit(frames: SweepFrames) -> str:
@@ -36,6 +59,22 @@ def volume_unit(frames: SweepFrames) -> str:
 def hypervolume_figure(frames: SweepFrames) -> go.Figure:
     """Return the hypervolume over finished trials, as steps."""
     series = [(step, value) for step, value in progress_series(frames) if math.isfinite(value)]
+    texts = [f"{step} finished: {number(value)}" for step, value in series]
+    return _steps(frames, series, texts, "finished trials")
+
+
+def volume_cost_figure(frames: SweepFrames) -> go.Figure | None:
+    """Return the hypervolume over processor time, as steps; None if the time is not known."""
+    series = volume_over_cost(frames)
+    if not series:
+        return None
+    texts = [f"{number(round(spent))} core s: {number(value)}" for spent, value in series]
+    return _steps(frames, series, texts, "processor time of finished trials [core s]")
+
+
+def _steps(
+    frames: SweepFrames, series: Sequence[tuple[float, float]], texts: Sequence[str], title: str
+) -> go.Figure:
     figure = go.Figure()
     figure.add_scatter(
         x=[step for step, _ in series],
@@ -43,12 +82,12 @@ def hypervolume_figure(frames: SweepFrames) -> go.Figure:
         mode="lines+markers" if len(series) < 80 else "lines",
         line={"shape": "hv", "color": PALETTE[0], "width": 2},
         marker={"size": 5},
-        hovertext=[f"{step} finished: {number(value)}" for step, value in series],
+        hovertext=texts,
         hoverinfo="text",
         showlegend=False,
     )
     figure.update_layout(
-        xaxis=axis("finished trials"),
+        xaxis=axis(title),
         yaxis=axis(f"hypervolume, validation<br>[{html.escape(volume_unit(frames))}]"),
     )
     return styled(figure, height=HEIGHT_PX)

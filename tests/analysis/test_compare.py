@@ -11,7 +11,7 @@ from synthetic_frames import make_frames, study
 from analysis.compare import compare, p_value
 from analysis.errors import ResultsError
 from analysis.plots.compare import compare_figure
-from analysis.plots.front import pairs
+from analysis.plots.stairs import pairs
 from search_spaces.study import parse_study
 
 GOALS = study(2).objectives

@@ -98,3 +98,11 @@ def test_parameters_and_plurals():
         "3G",
         "\N{MINUS SIGN}4.25",
     ]
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(None, "–"), (0.0, "0"), (1e-4, "<1"), (0.126, "13"), (0.9999, ">99"), (1.0, "100")],
+)
+def test_only_certainty_is_nothing_or_everything(share, expected):
+    assert text.percent(share) == expected

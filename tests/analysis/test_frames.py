@@ -9,7 +9,7 @@ from synthetic_frames import make_frames, write_mlflow
 from analysis import layout
 from analysis.errors import ResultsError
 from analysis.frames import FACTS, PARAM, read_sweep, table
-from analysis.fronts import front_rows
+from analysis.front_rows import front_rows
 from analysis.report import build_report
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates

@@ -10,7 +10,8 @@ from synthetic_frames import make_frames, study, without_references
 
 from analysis.export import write_parquet
 from analysis.frames import table
-from analysis.fronts import confirmed, feasible_trials, front_rows, front_trials
+from analysis.front_rows import front_rows
+from analysis.fronts import confirmed, feasible_trials, front_trials
 from analysis.fronts import test_metric as metric_on_test
 from analysis.pareto import directions_of, front_mask
 from analysis.ranking import feasible_mask, objective_values, rank_trials

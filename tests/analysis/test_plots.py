@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from synthetic_frames import make_frames, study, without_references
 
 from analysis.frames import table
-from analysis.fronts import feasible_trials
+from analysis.fronts import feasible_trials, knee_trial
 from analysis.importance import importances
-from analysis.plots.front import Pair, front_figure, pairs, staircase
+from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
-from analysis.plots.progress import progress_series
+from analysis.plots.progress import progress_series, volume_cost_figure, volume_over_cost
 from analysis.plots.references import labelled
+from analysis.plots.stairs import Pair, pairs, staircase
 from analysis.plots.theme import group_colours
 from analysis.ranking import records
 from search_spaces.objectives import Objective
@@ -154,3 +155,43 @@ def test_teachers_are_told_apart_by_what_differs_not_by_the_students():
     named = [{"param.teacher": name} for name in ("large", "small")]
     assert labelled(table(named), "teacher") == ["teacher, large", "teacher, small"]
     assert labelled(table([]), "teacher") == []
+
+
+def test_volume_over_cost_is_that_over_trials_on_another_axis():
+    frames = make_frames(trials=30, objectives=3)
+    found = volume_over_cost(frames)
+    done = frames.trials[frames.trials["state"] == "COMPLETE"]
+    spent = [cost for cost, _ in found]
+    assert spent == pytest.approx(np.cumsum(done["trial_cpu_s"]))
+    assert [value for _, value in found] == pytest.approx([v for _, v in frames.hypervolume])
+
+
+def test_volume_over_cost_follows_the_order_in_which_trials_ended():
+    frames = make_frames(trials=12, failures=0)
+    ends = frames.trials["ended_ms"].tolist()[::-1]
+    turned = replace(frames, trials=frames.trials.assign(ended_ms=ends))
+    there, back = volume_over_cost(frames), volume_over_cost(turned)
+    assert there[-1] == pytest.approx(back[-1])
+    assert back[0][0] == frames.trials["trial_cpu_s"].iloc[-1]
+    assert there[0][0] == frames.trials["trial_cpu_s"].iloc[0]
+
+
+def test_infeasible_trials_cost_and_add_nothing_and_unknown_costs_are_not_guessed():
+    frames = make_frames(trials=10, failures=0)
+    none = replace(frames, trials=frames.trials.assign(payload_bits=1e6, front=False, rank=None))
+    found = volume_over_cost(none)
+    assert len(found) == 10
+    assert {value for _, value in found} == {0.0}
+    gap = frames.trials["trial_cpu_s"].where(frames.trials["number"] != 4)
+    unknown = replace(frames, trials=frames.trials.assign(trial_cpu_s=gap))
+    assert volume_over_cost(unknown) == []
+    assert volume_cost_figure(unknown) is None
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_the_knee_is_ringed_in_every_figure(objectives):
+    frames = make_frames(objectives=objectives)
+    trial = frames.trials[frames.trials["number"] == knee_trial(frames)].iloc[0]
+    for drawn in pairs(frames.study.objectives):
+        (ring,) = (t for t in front_figure(frames, drawn).data if t.name == "knee of the front")
+        assert (ring.x[0], ring.y[0]) == (trial[drawn.x.metric], trial[drawn.y.metric])

@@ -12,7 +12,7 @@ from synthetic_frames import make_frames, without_references
 
 from analysis.export import METADATA_KEY
 from analysis.frames import table
-from analysis.fronts import front_rows
+from analysis.front_rows import front_rows
 from analysis.report import build_report, render
 from analysis.summary import summary
 

@@ -20,7 +20,7 @@ from toy_study import toy_study
 
 from analysis import layout
 from analysis.frames import SweepFrames, read_sweep
-from analysis.fronts import front_rows
+from analysis.front_rows import front_rows
 from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError
 from sweeps.display import SilentDisplay

@@ -1,0 +1,93 @@
+"""What repeated trials came to, seed by seed: the one place where repetitions become points."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.frames import PARAM, SweepFrames
+from analysis.fronts import feasible_trials, front_trials, test_metric
+from analysis.ranking import column, records, where
+
+Floats = NDArray[np.float64]
+
+FEWEST_SEEDS = 2
+"""Repetitions without which a trial says nothing of its spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """One trial, trained anew with several seeds.
+
+    Attributes:
+        number: Of the trial.
+        by_seed: All objectives by seed, shape [m], in the objectives' units: on the test split
+            where an objective has a metric there; else as the repetition measured them, or as the
+            trial did if the repetition did not.
+    """
+
+    number: int
+    by_seed: Mapping[int, Floats]
+
+    @property
+    def values(self) -> Floats:
+        """Points in the order of their seeds, shape [seeds, m]."""
+        return np.stack([self.by_seed[seed] for seed in sorted(self.by_seed)])
+
+
+def repeats(frames: SweepFrames) -> list[Repeats]:
+    """Return the feasible trials with ``FEWEST_SEEDS`` repetitions or more, by their numbers."""
+    goals, runs = frames.study.objectives, _measured_runs(frames)
+    found = []
+    for trial in records(feasible_trials(frames)):
+        own = np.array([float(trial[goal.metric]) for goal in goals])
+        points = runs.get(int(trial["number"]), {})
+        if len(points) >= FEWEST_SEEDS:
+            by_seed = {seed: np.where(np.isnan(p), own, p) for seed, p in points.items()}
+            found.append(Repeats(int(trial["number"]), by_seed))
+    return found
+
+
+def _measured_runs(frames: SweepFrames) -> dict[int, dict[int, Floats]]:
+    """Return the repetitions that have every test metric, by trial and seed; costs may be NaN."""
+    goals, runs = frames.study.objectives, frames.confirmations
+    tested = [test_metric(goal) for goal in goals]
+    names = [test or goal.metric for test, goal in zip(tested, goals, strict=True)]
+    points = np.stack([column(runs, name) for name in names], axis=1)
+    known = np.isfinite(points[:, [test is not None for test in tested]]).all(axis=1)
+    found: dict[int, dict[int, Floats]] = {}
+    for row, point, whole in zip(records(runs), points, known, strict=True):
+        if whole:
+            seed = int(row.get(f"{PARAM}seed") or 0)
+            found.setdefault(int(row["number"]), {})[seed] = point
+    return found
+
+
+def seed_sets(frames: SweepFrames) -> dict[int, Floats]:
+    """Return what the same trials came to with each seed: one set of points per seed.
+
+    A seed counts if every repeated member of the front has it, and a trial takes part if it has
+    all seeds that count. So a repetition that failed costs its seed and not its trial, and no set
+    is better than another only because it holds more trials.
+
+    Returns:
+        Points by seed, shape [trials, m]; empty if fewer than ``FEWEST_SEEDS`` seeds count.
+    """
+    found = repeats(frames)
+    members = {int(number) for number in front_trials(frames)["number"]}
+    of_members = [set(one.by_seed) for one in found if one.number in members]
+    seeds = sorted(set.intersection(*of_members)) if of_members else []
+    if len(seeds) < FEWEST_SEEDS:
+        return {}
+    whole = [one for one in found if one.by_seed.keys() >= set(seeds)]
+    return {seed: np.stack([one.by_seed[seed] for one in whole]) for seed in seeds}
+
+
+def near_trials(frames: SweepFrames) -> pd.DataFrame:
+    """Return the trials off the front that were repeated, in the order of their numbers."""
+    numbers = {one.number for one in repeats(frames)}
+    trials = feasible_trials(frames)
+    rows = records(trials)
+    return where(trials, (row["front"] is not True and row["number"] in numbers for row in rows))

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import moocore
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.pareto import Direction
 from analysis.repeats import Floats
@@ -61,6 +63,69 @@ def attainment_surfaces(
         )
         for count in dict.fromkeys(wanted.values())
     ]
+
+
+def attainment_difference(
+    first: Sequence[Floats], second: Sequence[Floats], directions: Sequence[Direction]
+) -> Floats:
+    r"""Return where one group of sets attains more than another: rectangles and the difference.
+
+    .. math:: \Delta(z) = \alpha_1(z) - \alpha_2(z)
+
+    with the attainment functions of the groups, each a share of its own sets, so that groups of
+    different sizes can be compared (moocore.eafdiff counts sets).
+
+    Args:
+        first: Sets of points, each of shape [k, 2].
+        second: Likewise.
+        directions: Which way is better, one per objective.
+
+    Returns:
+        Rectangles that do not overlap, shape [r, 5]: the corner on the better side of both
+        objectives, the opposite corner (infinite where a rectangle has no end) and the difference,
+        not 0, from -1 to 1.
+    """
+    signs = _signs(directions)
+    groups = [[points * signs for points in sets] for sets in (first, second)]
+    every = np.concatenate([points for sets in groups for points in sets])
+    xs, ys = np.unique(every[:, 0]), np.unique(every[:, 1])
+    ours, theirs = (sum(_reached(points, xs, ys) for points in sets) for sets in groups)
+    # whole numbers, so that equal shares of groups of different sizes are equal
+    counts = ours * len(second) - theirs * len(first)
+    rows = []
+    for left, right, strip in zip(xs, [*xs[1:], np.inf], counts, strict=True):
+        ends = [0, *(np.flatnonzero(np.diff(strip)) + 1), len(ys)]
+        for start, stop in pairwise(ends):
+            top = ys[stop] if stop < len(ys) else np.inf
+            rows.append((left, ys[start], right, top, strip[start] / (len(first) * len(second))))
+    patches = np.array([row for row in rows if row[4]], dtype=np.float64).reshape(-1, 5)
+    return patches * np.array([*signs, *signs, 1.0])
+
+
+def _reached(points: Floats, xs: Floats, ys: Floats) -> NDArray[np.int64]:
+    """Return 1 where a set has a point at least as good as (x, y), both minimised, shape [x, y]."""
+    best = np.where(points[:, 0] <= xs[:, None], points[:, 1], np.inf).min(axis=1)
+    return (best[:, None] <= ys).astype(np.int64)
+
+
+def led_volumes(
+    patches: Floats, directions: Sequence[Direction], reference: Sequence[float]
+) -> tuple[float, float]:
+    """Return the volume over which each of two groups leads, up to a reference point.
+
+    The integrals of the positive and of the negative part of the difference. The first less the
+    second is the difference of the groups' mean hypervolumes.
+
+    Args:
+        patches: As `attainment_difference` returns them, shape [r, 5].
+        directions: Which way is better, one per objective.
+        reference: The reference point.
+    """
+    signs = _signs(directions)
+    corner = np.asarray(reference, dtype=np.float64) * signs
+    low, high = patches[:, :2] * signs, np.minimum(patches[:, 2:4] * signs, corner)
+    weighted = np.maximum(high - low, 0.0).prod(axis=1) * patches[:, 4]
+    return float(weighted[weighted > 0.0].sum()), float(-weighted[weighted < 0.0].sum())
 
 
 def _signs(directions: Sequence[Direction]) -> Floats:

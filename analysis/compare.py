@@ -8,7 +8,7 @@ sweep must be run again.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,11 +17,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from analysis.attainment import attainment_difference, led_volumes
 from analysis.errors import ResultsError
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, front_trials
-from analysis.pareto import sweep_hypervolume
+from analysis.pareto import directions_of, reference_point, sweep_hypervolume, transformed
 from analysis.ranking import column, objective_values
+from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
 
 DEALS = 1000
@@ -85,6 +87,26 @@ class Level:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Attainment:
+    """What two sweeps attain with their repeated trials, on the test split.
+
+    Attributes:
+        first: Name of the one.
+        second: Name of the other.
+        seeds: How many seeds each has, one set of points per seed.
+        first_leads: Volume over which the first attains more often, weighted by how much more often
+            (share of its seeds less share of the other's), up to the reference point.
+        second_leads: Volume over which the second does.
+    """
+
+    first: str
+    second: str
+    seeds: tuple[int, int]
+    first_leads: float
+    second_leads: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """Sweeps beside each other.
 
@@ -92,6 +114,8 @@ class Comparison:
         objectives: Of the first sweep; its reference point is used for all.
         sides: The sweeps, in the order in which they were named.
         differences: Of every pair.
+        attainments: Of every pair of which both were repeated; empty if there are not two
+            objectives.
         levels: Empty if there are not two objectives.
         settings: Dotted place in the study and what each sweep has there, where they differ.
     """
@@ -99,6 +123,7 @@ class Comparison:
     objectives: tuple[Objective, ...]
     sides: tuple[Side, ...]
     differences: tuple[Difference, ...]
+    attainments: tuple[Attainment, ...]
     levels: tuple[Level, ...]
     settings: Mapping[str, tuple[str, ...]]
 
@@ -130,6 +155,7 @@ def compare(sweeps: Sequence[SweepFrames], *, seed: int = 0) -> Comparison:
             )
             for a, b in combinations(points, 2)
         ),
+        attainments=tuple(_attainments(sweeps)) if len(objectives) == 2 else (),
         levels=_levels(points, objectives) if len(objectives) == 2 else (),
         settings=_settings(sweeps),
     )
@@ -189,6 +215,30 @@ def p_value(
     seen = apart(every) * (1.0 - 1e-9)
     as_far = sum(apart(rng.permutation(every)) >= seen for _ in range(DEALS))
     return (1 + as_far) / (1 + DEALS)
+
+
+def _attainments(sweeps: Sequence[SweepFrames]) -> Iterator[Attainment]:
+    objectives = sweeps[0].study.objectives
+    directions, corner = directions_of(objectives), reference_point(objectives)
+    for one, other in repeated_pairs(sweeps):
+        first, second = (
+            [transformed(points, objectives) for points in seed_sets(frames).values()]
+            for frames in (one, other)
+        )
+        patches = attainment_difference(first, second, directions)
+        leads = led_volumes(patches, directions, corner)
+        yield Attainment(
+            first=one.name,
+            second=other.name,
+            seeds=(len(first), len(second)),
+            first_leads=leads[0],
+            second_leads=leads[1],
+        )
+
+
+def repeated_pairs(sweeps: Sequence[SweepFrames]) -> list[tuple[SweepFrames, SweepFrames]]:
+    """Return the pairs of sweeps of which both have repeated trials (`repeats.seed_sets`)."""
+    return list(combinations([frames for frames in sweeps if seed_sets(frames)], 2))
 
 
 def _levels(points: Mapping[str, Floats], objectives: Sequence[Objective]) -> tuple[Level, ...]:

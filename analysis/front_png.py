@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, group_of, method_of
+from analysis.fronts import feasible_trials, group_of, knee_trial, method_of
+from analysis.plots.attainment import COLOUR as ATTAINED
+from analysis.plots.attainment import dash_of, surface_name, sweep_surfaces
 from analysis.plots.front import TESTED, repeated_points
 from analysis.plots.references import labelled, middle_of
-from analysis.plots.stairs import Pair, pairs, staircase
+from analysis.plots.stairs import Pair, pairs, staircase, stairs
 from analysis.plots.theme import (
     BASELINE,
     NEUTRAL,
@@ -28,6 +30,7 @@ from analysis.ranking import column, records
 
 MOST_PAIRS = 6
 _MARKERS = dict(zip(SYMBOLS, ("o", "^", "P", "p", "v", "X", "h"), strict=True))
+_LINES = {"solid": "-", "dash": "--", "dot": ":"}
 _DPI = 150
 
 
@@ -42,16 +45,18 @@ def write_png(frames: SweepFrames, path: Path) -> None:
         figure.suptitle(f"{frames.study.title}: {frames.name}", fontsize=11)
         if shown and len(feasible_trials(frames)):
             for index, pair in enumerate(shown, start=1):
-                _draw(figure.add_subplot(lines, columns, index), frames, pair)
-            _add_legend(figure)
+                draw_front(figure.add_subplot(lines, columns, index), frames, pair)
+            add_legend(figure, 4 if columns > 1 else 3)
         else:
             text = "no finished trial" if shown else "one objective: see report.html"
             figure.text(0.5, 0.5, text, ha="center", color="#555555", fontsize=13)
         figure.savefig(path)
 
 
-def _draw(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+def draw_front(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+    """Draw two objectives of all trials: front, stairs, knee, test results, references."""
     _draw_trials(axes, frames, pair)
+    _draw_attainment(axes, frames, pair)
     _draw_tests(axes, frames, pair)
     for rows, kind, marker, colour in (
         (frames.baselines, "baseline", "s", BASELINE),
@@ -72,8 +77,8 @@ def _draw(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
                     ha="right" if left else "left",
                     fontsize=8,
                 )
-    axes.set_xlabel(_plain(axis_title(pair.x)))
-    axes.set_ylabel(_plain(axis_title(pair.y)))
+    axes.set_xlabel(plain(axis_title(pair.x)))
+    axes.set_ylabel(plain(axis_title(pair.y)))
     axes.set_xscale(pair.x.scale)
     axes.set_yscale(pair.y.scale)
     axes.grid(color="#e4e7eb", linewidth=0.7)
@@ -103,6 +108,10 @@ def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
                     axes.scatter(x, y, marker=_MARKERS[symbol], **options)
     xs, ys = staircase(trials, pair)
     axes.plot(xs, ys, color=NEUTRAL, linewidth=1.4, label="front (validation)", zorder=2)
+    knee = trials[trials["number"] == knee_trial(frames)]
+    ring: dict[str, Any] = {"s": 150, "facecolors": "none", "edgecolors": NEUTRAL, "zorder": 2}
+    x, y = column(knee, pair.x.metric), column(knee, pair.y.metric)
+    axes.scatter(x, y, label="knee of the front", **ring)
 
 
 def _add_kinds(axes: Axes, kinds: Mapping[str, str]) -> None:
@@ -110,6 +119,13 @@ def _add_kinds(axes: Axes, kinds: Mapping[str, str]) -> None:
     for name, look in kinds.items():
         marker, colour = (_MARKERS[look], NEUTRAL) if look in _MARKERS else ("o", look)
         axes.scatter([], [], s=52, marker=marker, color=colour, label=name)
+
+
+def _draw_attainment(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+    for surface in sweep_surfaces(frames, pair):
+        xs, ys = stairs(surface.points, pair)
+        line, name = _LINES[dash_of(surface)], surface_name(surface)
+        axes.plot(xs, ys, color=ATTAINED, linewidth=1.1, linestyle=line, label=name, zorder=2)
 
 
 def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
@@ -131,22 +147,23 @@ def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
         )
 
 
-def _add_legend(figure: Figure) -> None:
+def add_legend(figure: Figure, columns: int) -> None:
+    """Put one legend for all axes below them, every name once."""
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         entries |= dict(zip(labels, handles, strict=True))
-    columns = 4 if len(figure.axes) > 1 else 3
     figure.legend(
         list(entries.values()),
         list(entries),
         loc="outside lower center",
         ncols=columns,
         frameon=False,
-        fontsize=8.5,
+        fontsize=8,
     )
 
 
-def _plain(title: str) -> str:
+def plain(title: str) -> str:
+    """Return an escaped title as matplotlib writes it literally."""
     # matplotlib reads $...$ as mathematics and knows no HTML entities
     return html.unescape(title).replace("$", r"\$")

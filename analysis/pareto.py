@@ -135,7 +135,7 @@ def sweep_hypervolume(values: ArrayLike, objectives: Sequence[Objective]) -> flo
     Raises:
         ValueError: As ``transformed`` and ``hypervolume``.
     """
-    points, corner = transformed(values, objectives), _reference(objectives)
+    points, corner = transformed(values, objectives), reference_point(objectives)
     return hypervolume(points, directions_of(objectives), corner)
 
 
@@ -145,7 +145,7 @@ def sweep_hypervolume_series(values: ArrayLike, objectives: Sequence[Objective])
     Raises:
         ValueError: As ``transformed`` and ``hypervolume``.
     """
-    points, corner = transformed(values, objectives), _reference(objectives)
+    points, corner = transformed(values, objectives), reference_point(objectives)
     return hypervolume_series(points, directions_of(objectives), corner)
 
 
@@ -204,7 +204,8 @@ def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
 def _costs(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
     """Return the values so that less is better in all, on the scales of ``transformed``."""
     signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
-    return transformed(values, objectives) * np.asarray(signs)
+    costs: Floats = transformed(values, objectives) * np.asarray(signs)
+    return costs
 
 
 def _ranges(front: Floats, others: Floats) -> Floats:
@@ -213,14 +214,15 @@ def _ranges(front: Floats, others: Floats) -> Floats:
     return np.where(width > 0.0, width, np.where(wider > 0.0, wider, 1.0))
 
 
+def reference_point(objectives: Sequence[Objective]) -> list[float]:
+    """Return the study's reference point on the scales of ``transformed``."""
+    corner = transformed([[objective.reference for objective in objectives]], objectives)[0]
+    return [float(value) for value in corner]
+
+
 def directions_of(objectives: Sequence[Objective]) -> list[Direction]:
     """Return the directions of the objectives, in their order."""
     return [objective.direction for objective in objectives]
-
-
-def _reference(objectives: Sequence[Objective]) -> list[float]:
-    corner = transformed([[objective.reference for objective in objectives]], objectives)[0]
-    return [float(value) for value in corner]
 
 
 def _points(values: ArrayLike, directions: Sequence[Direction]) -> Floats:

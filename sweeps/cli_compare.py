@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 
 from analysis import format as text
-from analysis.compare import Comparison, compare
+from analysis.compare import Comparison, compare, repeated_pairs
 from analysis.frames import SweepFrames, read_sweep
-from analysis.plots.compare import compare_figure
+from analysis.plots.compare import attainment_figure, compare_figure
 from analysis.plots.stairs import pairs
+from analysis.plots.theme import FONT
 from kdtasks.errors import ConfigError
 from sweeps.cli_output import line, plain_table, show, shown_path
 from sweeps.cli_sweeps import database_uri, find_sweep
@@ -19,6 +21,8 @@ MOST_SETTINGS = 20
 
 
 SIGNIFICANT = 0.05
+ATTAINED = "Attained on test by more seeds"
+STYLE = f"body {{ font-family: {FONT}; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}"
 
 
 def show_comparison(
@@ -36,6 +40,7 @@ def show_comparison(
         line(json.dumps(asdict(found), indent=2))
         return
     show_sides(found)
+    show_attainments(found)
     show_levels(found)
     show_settings(found)
     if page is not None:
@@ -45,16 +50,22 @@ def show_comparison(
 
 def write_page(sweeps: Sequence[SweepFrames], page: Path) -> None:
     """Write the fronts of all sweeps as one page that needs no network."""
-    figures = [compare_figure(sweeps, pair) for pair in pairs(sweeps[0].study.objectives)]
+    shown = pairs(sweeps[0].study.objectives)
+    titled = [(f"{p.y.label} against {p.x.label}", compare_figure(sweeps, p)) for p in shown]
+    if len(sweeps[0].study.objectives) == 2:
+        titled += [
+            (f"{ATTAINED}: {one.name} and {other.name}", attainment_figure(one, other, shown[0]))
+            for one, other in repeated_pairs(sweeps)
+        ]
     parts = [
-        figure.to_html(full_html=False, include_plotlyjs=index == 0)
-        for index, figure in enumerate(figures)
+        f"<h2>{escape(heading)}</h2>" + figure.to_html(full_html=False, include_plotlyjs=index == 0)
+        for index, (heading, figure) in enumerate(titled)
     ]
-    title = " and ".join(frames.name for frames in sweeps)
+    title = escape(" and ".join(frames.name for frames in sweeps))
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-        f"<body>{''.join(parts)}</body></html>",
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body><h1>{title}</h1>{''.join(parts)}</body></html>",
         encoding="utf-8",
     )
 
@@ -80,6 +91,17 @@ def show_sides(found: Comparison) -> None:
         line(
             f"{one.first} less {one.second}: {text.number(one.value)}, p = {one.p_value:.3f} "
             f"(permutation test over trials){told}"
+        )
+
+
+def show_attainments(found: Comparison) -> None:
+    """Print where repeated trials of one sweep attain more often than those of another."""
+    for one in found.attainments:
+        seeds = " and ".join(map(str, one.seeds))
+        line(
+            f"attained on test, {seeds} seeds: {one.first} more often over "
+            f"{text.number(one.first_leads)} of hypervolume, {one.second} over "
+            f"{text.number(one.second_leads)} (weighted by how much more often)"
         )
 
 

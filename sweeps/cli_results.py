@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: kdsweep register csi-feedback --limit 5")(register)
     app.command(epilog="Example: kdsweep compare first second --page both.html")(compare)
     app.command(epilog="Example: kdsweep tables csi-tables")(tables)
-    app.command(epilog="Example: kdsweep report csi-feedback")(report)
+    app.command(epilog="Example: kdsweep report csi-feedback --paper figures")(report)
     app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
     app.command(epilog="Example: kdsweep ui csi-feedback --port 5050")(ui)
     app.command("list", epilog="Example: kdsweep list --home runs")(list_sweeps)
@@ -185,7 +185,8 @@ def compare(
 ) -> None:
     """Put sweeps of one problem beside each other: fronts, hypervolume, settings.
 
-    With a permutation test over trials, and what each attains within given budgets.
+    With a permutation test over trials, and what each attains within given budgets. Where both were
+    repeated, also which one attains more on the test split, with how many seeds.
     """
     from sweeps.cli_compare import show_comparison
 
@@ -211,18 +212,36 @@ def tables(
     show_paper(frames)
 
 
-def report(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
-    """Write the report anew and print its path."""
+def report(
+    name: Name,
+    paper: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write figures and tables for a paper there instead."),
+    ] = None,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Write the report anew and print its path.
+
+    With --paper: figures of a column's width (PDF, PNG), tables in LaTeX and Markdown.
+    """
     from sweeps.cli_output import line, shown_path
     from sweeps.cli_sweeps import database_uri, find_sweep
 
     folder = find_sweep(home, name)
     from analysis import layout
     from analysis.frames import read_sweep
-    from analysis.report import build_report
 
     frames = read_sweep(database_uri(folder, tracking_uri), name)
-    line(shown_path(build_report(frames, folder / layout.REPORT_DIR).html))
+    if paper is None:
+        from analysis.report import build_report
+
+        line(shown_path(build_report(frames, folder / layout.REPORT_DIR).html))
+        return
+    from analysis.printed.files import write_paper_files
+
+    for path in write_paper_files(frames, paper):
+        line(shown_path(path))
 
 
 def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:

@@ -1,6 +1,8 @@
 """What repeated trials attain together: surfaces of the empirical attainment function."""
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from analysis.attainment import Surface, attainment_surfaces
 from analysis.frames import SweepFrames
@@ -17,12 +19,22 @@ def sweep_surfaces(frames: SweepFrames, pair: Pair) -> list[Surface]:
 
     With more objectives the surfaces of two of them would hide what the others cost.
     """
-    sets = seed_sets(frames)
+    sets = pair_sets(frames)
     if len(frames.study.objectives) != 2 or not sets:
         return []
-    # pairs draw the first objective upwards
-    turned = [points[:, ::-1] for points in sets.values()]
-    return attainment_surfaces(turned, [pair.x.direction, pair.y.direction])
+    return attainment_surfaces(sets, [pair.x.direction, pair.y.direction])
+
+
+def pair_sets(frames: SweepFrames) -> list[NDArray[np.float64]]:
+    """Return the sweep's `seed_sets` as x and y: pairs draw the first objective upwards."""
+    return [points[:, ::-1] for points in seed_sets(frames).values()]
+
+
+def median_stairs(frames: SweepFrames, pair: Pair) -> tuple[list[float], list[float]]:
+    """Return x and y of the stairs that half of a sweep's seeds attain."""
+    directions = [pair.x.direction, pair.y.direction]
+    (surface,) = attainment_surfaces(pair_sets(frames), directions, [50])
+    return stairs(surface.points, pair)
 
 
 def surface_name(surface: Surface) -> str:

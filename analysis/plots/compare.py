@@ -1,16 +1,24 @@
-"""Fronts of several sweeps in one figure: trials in the background, attainment in front."""
+"""Sweeps beside each other: fronts in one figure, and where one attains more than another."""
 
+import html
 from collections.abc import Sequence
 from itertools import cycle
 
+import numpy as np
 import plotly.graph_objects as go
 
+from analysis.attainment import attainment_difference
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials
+from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, staircase
 from analysis.plots.theme import PALETTE, SYMBOLS, axis, axis_title, hover, styled
 from analysis.ranking import column, records
+from analysis.repeats import Floats
+
+PALEST, DARKEST = 0.12, 0.6
+"""Opacity of the smallest and of the largest difference."""
 
 
 def compare_figure(sweeps: Sequence[SweepFrames], pair: Pair) -> go.Figure:
@@ -43,3 +51,64 @@ def compare_figure(sweeps: Sequence[SweepFrames], pair: Pair) -> go.Figure:
     figure.update_xaxes(axis(axis_title(pair.x), log=pair.x.scale == "log"))
     figure.update_yaxes(axis(axis_title(pair.y), log=pair.y.scale == "log"))
     return styled(figure, height=HEIGHT_PX)
+
+
+def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Figure:
+    """Return where one of two sweeps attains more often than the other, and their median stairs.
+
+    Both have two objectives and repeated trials; values are those of the test split.
+    """
+    figure = go.Figure()
+    sets = [pair_sets(frames) for frames in (one, other)]
+    patches = attainment_difference(sets[0], sets[1], [pair.x.direction, pair.y.direction])
+    patches = _closed(patches, np.concatenate([*sets[0], *sets[1]]), pair)
+    for share in np.unique(patches[:, 4]):
+        frames, colour = (one, PALETTE[0]) if share > 0.0 else (other, PALETTE[1])
+        _add_patches(figure, patches[patches[:, 4] == share], frames.name, colour)
+    for frames, colour in ((one, PALETTE[0]), (other, PALETTE[1])):
+        xs, ys = median_stairs(frames, pair)
+        figure.add_scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            name=f"{html.escape(frames.name)}: attained by half of its seeds",
+            line={"color": colour, "width": 2},
+            hoverinfo="skip",
+        )
+    figure.update_xaxes(axis(f"{axis_title(pair.x)}", log=pair.x.scale == "log"))
+    figure.update_yaxes(axis(f"{axis_title(pair.y)}", log=pair.y.scale == "log"))
+    return styled(figure, height=HEIGHT_PX)
+
+
+def _closed(patches: Floats, points: Floats, pair: Pair) -> Floats:
+    """Return the rectangles, the endless ones up to a little beyond the worst of the points."""
+    closed = patches.copy()
+    for place, objective in enumerate((pair.x, pair.y)):
+        log = objective.scale == "log"
+        sign = 1.0 if objective.direction == "minimize" else -1.0
+        costs = sign * (np.log10(points[:, place]) if log else points[:, place])
+        end = sign * (costs.max() + 0.05 * (np.ptp(costs) or 1.0))
+        far = closed[:, place + 2]
+        far[np.isinf(far)] = 10.0**end if log else end
+    return closed
+
+
+def _add_patches(figure: go.Figure, patches: Floats, name: str, colour: str) -> None:
+    """Draw rectangles of one difference as one shape."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for x0, y0, x1, y1, _ in patches.tolist():
+        xs += [x0, x1, x1, x0, x0, None]
+        ys += [y0, y0, y1, y1, y0, None]
+    share = abs(float(patches[0, 4]))
+    figure.add_scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        line={"width": 0, "color": colour},
+        fill="toself",
+        fillcolor=colour,
+        opacity=PALEST + (DARKEST - PALEST) * share,
+        name=f"{html.escape(name)}: {100.0 * share:.0f} % of seeds more",
+        hoverinfo="name",
+    )

@@ -47,8 +47,8 @@ MOST_LABELLED = 1e3
 """Ratio of the ends of a logarithmic axis above which only decades are labelled."""
 
 TESTED = {
-    True: ("front on test, mean and 95 % interval", 11, 1.0),
-    False: ("repeated off the front, on test", 8, 0.55),
+    True: ("front on test, 95 % interval", 11, 1.0),
+    False: ("off the front, on test", 8, 0.55),
 }
 """Name, size and opacity of test results, by whether the trial is on the front."""
 

@@ -10,7 +10,7 @@ from synthetic_frames import make_frames, study
 
 from analysis.compare import compare, p_value
 from analysis.errors import ResultsError
-from analysis.plots.compare import compare_figure
+from analysis.plots.compare import attainment_figure, compare_figure
 from analysis.plots.stairs import pairs
 from search_spaces.study import parse_study
 
@@ -107,3 +107,26 @@ def test_the_figure_has_the_trials_and_the_stairs_of_every_sweep():
     names = [trace.name for trace in figure.data]
     assert names == ["a", "a: attained", "b", "b: attained"]
     assert all(len(trace.x) for trace in figure.data)
+
+
+def test_attainment_is_compared_where_both_were_repeated():
+    good, bad = named("good", gain=4.0), named("bad", gain=-3.0)
+    (found,) = compare([good, bad]).attainments
+    assert (found.first, found.second, found.seeds) == ("good", "bad", (3, 3))
+    assert found.first_leads > found.second_leads
+    (same,) = compare([good, replace(good, name="again")]).attainments
+    assert (same.first_leads, same.second_leads) == (0.0, 0.0)
+    once = bad.confirmations[bad.confirmations["param.seed"] == 101].reset_index(drop=True)
+    assert compare([good, replace(bad, confirmations=once)]).attainments == ()
+    assert compare([named("a", objectives=3), named("b", objectives=3)]).attainments == ()
+
+
+def test_the_figure_of_differences_is_closed_and_names_who_attains_more():
+    sweeps = [named("good", gain=4.0), named("bad", gain=-3.0)]
+    (pair,) = pairs(sweeps[0].study.objectives)
+    figure = attainment_figure(*sweeps, pair)
+    names = {trace.name for trace in figure.data}
+    assert {"good: attained by half of its seeds", "good: 100 % of seeds more"} <= names
+    for trace in figure.data:
+        known = [value for value in [*trace.x, *trace.y] if value is not None]
+        assert np.isfinite(known).all()

@@ -8,7 +8,8 @@ from synthetic_topologies import TOPOLOGIES, make_topology_frames
 
 from analysis.frames import read_sweep
 from analysis.fronts import by_topology, group_of, kind_of, method_of
-from analysis.plots.front import front_figure, pairs
+from analysis.plots.front import front_figure
+from analysis.plots.stairs import pairs
 from analysis.plots.theme import group_colours, method_symbols
 from analysis.ranking import records
 from analysis.report import build_report

@@ -19,17 +19,20 @@ def test_the_page_needs_no_network_and_has_one_library(tmp_path):
     text = page.read_text()
     assert "<title>a and b</title>" in text
     assert "<script src=" not in text
-    assert text.count("Plotly.newPlot(") >= 1
+    assert text.count("Plotly.newPlot(") >= 2
+    assert "Attained on test by more seeds: a and b" in text
 
 
 def test_lines_name_every_sweep_and_whether_they_are_told_apart(capsys):
     found = compare(two_sweeps())
     cli_compare.show_sides(found)
+    cli_compare.show_attainments(found)
     cli_compare.show_levels(found)
     cli_compare.show_settings(found)
     out = capsys.readouterr().out
     (difference,) = found.differences
     assert f"p = {difference.p_value:.3f}" in out
     assert ("not told apart" in out) == (difference.p_value >= cli_compare.SIGNIFICANT)
+    assert "attained on test, 3 and 3 seeds: a more often over" in out
     assert "best NMSE [dB] with UE encoder FLOPs at most so much:" in out
     assert "their studies are the same" in out

@@ -65,7 +65,9 @@ def test_front_is_the_one_of_the_report(folder):
     assert json.loads(call(folder, "front", "toy", "--json").stdout) == filed
     table = call(folder, "front", "toy").stdout
     assert table in (folder / "shown.txt").read_text()
-    assert all(f" {row['trial']} " in table for row in filed["front"])
+    numbers = {line.split()[0] for line in table.splitlines()}
+    assert {str(row["trial"]) for row in filed["front"]} <= numbers
+    assert f"{filed['knee']} (knee)" in table
 
 
 def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
@@ -103,6 +105,14 @@ def test_report_is_written_anew(folder):
     page.unlink()
     assert call(folder, "report", "toy").stdout.strip() == str(page.relative_to(folder))
     assert page.stat().st_size > 0
+
+
+def test_what_a_paper_takes_is_written_beside_the_report(folder):
+    done = call(folder, "report", "toy", "--paper", "figures", code=LOADED + CALL)
+    assert not {"torch", "ray"} & set(done.stderr.split())
+    written = {Path(line).name for line in done.stdout.splitlines()}
+    assert {"front.pdf", "front.png", "front.tex", "front.md", "hypervolume.pdf"} <= written
+    assert {path.name for path in (folder / "figures").iterdir()} == written
 
 
 def test_verify_lists_every_difference(folder):

@@ -1,0 +1,1 @@
+"""Figures and tables of a sweep as a paper has them."""

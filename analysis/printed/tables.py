@@ -1,0 +1,68 @@
+"""Which tables of a sweep a paper gets, as plain text in rows and columns."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analysis.frames import SweepFrames
+from analysis.fronts import front_trials
+from analysis.paper_view import AspectTable, PaperView, paper_views
+from analysis.report_tables import Heading, HtmlTable, front_table, near_table, references_table
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedTable:
+    """A table as text.
+
+    Attributes:
+        name: Of its files.
+        caption: One sentence.
+        headings: One per column.
+        rows: Cells, as many as headings.
+    """
+
+    name: str
+    caption: str
+    headings: tuple[Heading, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def sweep_tables(frames: SweepFrames) -> Iterator[PrintedTable]:
+    """Yield the front, what is near it, the references and the study's own tables, if there."""
+    goals = " and ".join(goal.label for goal in frames.study.objectives)
+    if len(front_trials(frames)):
+        caption = f"Front of {goals} in sweep {frames.name}; test: mean ± 95 % over seeds."
+        yield _of_html("front", caption, front_table(frames))
+    near, references = near_table(frames), references_table(frames)
+    if near is not None:
+        caption = f"Trials of sweep {frames.name} that were repeated though not on the front."
+        yield _of_html("near", caption, near)
+    if references is not None:
+        yield _of_html("references", f"Baselines and teachers of {frames.name}.", references)
+    for view in paper_views(frames):
+        yield _of_view(view)
+
+
+def _of_html(name: str, caption: str, table: HtmlTable) -> PrintedTable:
+    rows = tuple(tuple(cell.text for cell in row) for row in table.rows)
+    return PrintedTable(name, caption, table.headings, rows)
+
+
+def _of_view(view: PaperView) -> PrintedTable:
+    name, caption = f"table-{view.spec.id}", f"{view.spec.title}."
+    if view.grid is not None:
+        return _of_html(name, caption, view.grid)
+    assert view.aspects is not None
+    headings = [Heading("", numeric=False)]
+    headings += [Heading(title, numeric=False) for title in view.aspects.headings]
+    return PrintedTable(name, caption, tuple(headings), tuple(_lines(view.aspects)))
+
+
+def _lines(table: AspectTable) -> Iterator[tuple[str, ...]]:
+    """Yield what the paper says of an aspect, then the metrics that measure it."""
+    for group in table.groups:
+        if group.said:
+            said = (" ".join(filter(None, (one.word, one.fact))) for one in group.said)
+            yield (group.name, *said)
+        for line in group.lines:
+            shown = zip(line.cells, line.notes, strict=True)
+            yield (line.label, *(f"{cell} ({note})" if note else cell for cell, note in shown))

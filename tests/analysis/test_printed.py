@@ -1,0 +1,138 @@
+"""What a paper takes from a sweep: files that say the same each time, and text that stays text."""
+
+import re
+from dataclasses import replace
+
+import matplotlib as mpl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.text import Text
+from synthetic_frames import make_frames, without_references
+
+from analysis.errors import ResultsError
+from analysis.front_rows import front_rows
+from analysis.printed.figures import STYLE, WIDTH_IN, sweep_figures
+from analysis.printed.files import write_paper_files
+from analysis.printed.latex import ESCAPES, latex
+from analysis.printed.latex import escaped as in_latex
+from analysis.printed.markdown import escaped as in_markdown
+from analysis.printed.markdown import markdown
+from analysis.printed.tables import PrintedTable, sweep_tables
+from analysis.report_tables import Heading
+
+POINT_IN = 1.0 / 72.0
+FRAMES = make_frames(trials=12, near=2, report=True)
+EVIL = r"50 % of $x_1$ & \x{y} ~ #1 ^2 [a] <b> | *c* `d`"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper") / "new" / "folder"
+    return {path.name: path for path in write_paper_files(FRAMES, folder)}
+
+
+def test_every_figure_is_a_pdf_and_a_png_and_every_table_latex_and_markdown(files):
+    figures = ("front", "hypervolume", "hypervolume-cost", "importance")
+    tables = ("front", "near", "references", "table-II")
+    expected = {f"{name}.{ending}" for name in figures for ending in ("pdf", "png")}
+    assert files.keys() == expected | {f"{n}.{end}" for n in tables for end in ("tex", "md")}
+
+
+def test_pdfs_are_a_column_wide_have_truetype_letters_and_no_dates(files):
+    for name, path in files.items():
+        if path.suffix != ".pdf":
+            continue
+        data = path.read_bytes()
+        (box,) = set(re.findall(rb"/MediaBox \[ ([^\]]+) \]", data))
+        assert float(box.split()[2]) * POINT_IN == pytest.approx(WIDTH_IN, abs=0.01), name
+        assert b"/CIDFontType2" in data
+        assert b"/Type3" not in data
+        assert b"Date" not in data
+
+
+def test_the_same_sweep_gives_the_same_bytes(files, tmp_path):
+    for path in write_paper_files(replace(FRAMES), tmp_path):
+        if path.stem != "importance":
+            assert path.read_bytes() == files[path.name].read_bytes(), path.name
+
+
+def test_letters_are_of_eight_points_and_stay_inside_the_figure():
+    with mpl.rc_context(STYLE):
+        for name, figure in sweep_figures(make_frames(trials=9, failures=0)):
+            figure.draw_without_rendering()
+            box = figure.bbox
+            for text in figure.findobj(Text):
+                if not (text.get_text() and text.get_visible()):
+                    continue
+                assert text.get_fontsize() >= 8.0, (name, text)
+                place = text.get_window_extent()
+                inside = place.x0 >= box.x0 - 2 and place.x1 <= box.x1 + 2
+                assert inside or text.axes is not None, (name, text.get_text())
+
+
+@pytest.mark.parametrize(("objectives", "fronts"), [(1, 0), (3, 3)])
+def test_every_pair_of_objectives_has_a_figure(objectives, fronts):
+    names = [name for name, _ in sweep_figures(make_frames(trials=5, objectives=objectives))]
+    assert sum(name.startswith("front") for name in names) == fronts
+    assert "hypervolume" in names
+
+
+def test_a_sweep_with_nothing_to_show_is_refused(tmp_path):
+    nothing = without_references(make_frames(trials=0, failures=0))
+    with pytest.raises(ResultsError, match="made-up-1 has no finished trial"):
+        write_paper_files(nothing, tmp_path)
+
+
+def table(cell):
+    headings = (Heading(cell, cell), Heading("b", numeric=False))
+    return PrintedTable("name_1", cell, headings, ((cell, "x"), ("y", cell)))
+
+
+def cells_of(line, mark):
+    """Split a line at marks that are not escaped."""
+    return re.split(rf"(?<!\\)(?:\\\\)*{re.escape(mark)}", line)
+
+
+@given(st.text(alphabet=[*ESCAPES, *"ab1é ()"], max_size=12))
+def test_latex_is_undone_to_the_same_text_and_has_no_bare_special_letters(text):
+    shown = in_latex(text)
+    back = {value: key for key, value in ESCAPES.items() if key != "\n"} | {" ": " "}
+    pattern = "|".join(map(re.escape, sorted(back, key=len, reverse=True)))
+    found = re.sub(pattern, lambda match: back[match.group()], shown)
+    assert found == text.replace("\n", " ")
+    assert not re.search(r"(?<!\\)[%&#_]", shown)
+
+
+def test_special_letters_change_no_table():
+    text = latex(table(EVIL))
+    rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+    assert len(rows) == 3
+    assert all(len(cells_of(line, "&")) == 2 for line in rows)
+    assert text.count(r"\begin{tabular}{rl}") == 1
+    assert r"\label{tab:name-1}" in text
+    assert "$-$1.5" in in_latex("\N{MINUS SIGN}1.5")
+    rows = [line for line in markdown(table(EVIL)).splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    assert all(len(cells_of(line, "|")) == 4 for line in rows)
+
+
+@given(st.text(max_size=20))
+def test_markdown_stays_on_one_line_and_keeps_its_letters(text):
+    shown = in_markdown(text.replace("\r", ""))
+    assert "\n" not in shown
+    assert re.sub(r"\\(.)", r"\1", shown) == text.replace("\r", "").replace("\n", " ")
+
+
+def test_the_front_stands_in_its_table_with_intervals_and_units():
+    (front,) = (one for one in sweep_tables(FRAMES) if one.name == "front")
+    assert [head.note for head in front.headings if head.title == "NMSE"] == [
+        "[dB] validation",
+        "[dB] test ± 95 %",
+    ]
+    rows = front_rows(FRAMES)
+    assert [row[0].split()[0] for row in front.rows] == [str(row["trial"]) for row in rows]
+    assert all(" ± " in " ".join(row) for row in front.rows)
+    assert sum("(knee)" in row[0] for row in front.rows) == 1
+    (paper,) = (one for one in sweep_tables(FRAMES) if one.name == "table-II")
+    assert paper.caption == "NMSE of the methods."

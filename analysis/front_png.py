@@ -45,7 +45,7 @@ def write_png(frames: SweepFrames, path: Path) -> None:
         figure.suptitle(f"{frames.study.title}: {frames.name}", fontsize=11)
         if shown and len(feasible_trials(frames)):
             for index, pair in enumerate(shown, start=1):
-                draw_front(figure.add_subplot(lines, columns, index), frames, pair)
+                draw_front(figure.add_subplot(lines, columns, index), frames, pair, scale=1.0)
             add_legend(figure, 4 if columns > 1 else 3)
         else:
             text = "no finished trial" if shown else "one objective: see report.html"
@@ -53,18 +53,25 @@ def write_png(frames: SweepFrames, path: Path) -> None:
         figure.savefig(path)
 
 
-def draw_front(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
-    """Draw two objectives of all trials: front, stairs, knee, test results, references."""
-    _draw_trials(axes, frames, pair)
+def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> None:
+    """Draw two objectives of all trials: front, stairs, knee, test results, references.
+
+    Args:
+        axes: Where to.
+        frames: The sweep.
+        pair: The objectives.
+        scale: Size of markers; 1 for a figure of ordinary size.
+    """
+    _draw_trials(axes, frames, pair, scale)
     _draw_attainment(axes, frames, pair)
-    _draw_tests(axes, frames, pair)
+    _draw_tests(axes, frames, pair, scale)
     for rows, kind, marker, colour in (
         (frames.baselines, "baseline", "s", BASELINE),
         (frames.teachers, "teacher", "*", TEACHER),
     ):
         names = labelled(rows, kind)
         xs, ys = column(rows, pair.x.metric), column(rows, pair.y.metric)
-        size = 110 if kind == "teacher" else 42
+        size = scale**2 * (110 if kind == "teacher" else 42)
         axes.scatter(xs, ys, s=size, marker=marker, color=colour, label=kind, zorder=4)
         for x, y, name in zip(xs, ys, names, strict=True):
             if np.isfinite(x) and np.isfinite(y):
@@ -85,7 +92,7 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
     axes.set_axisbelow(True)
 
 
-def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> None:
     trials = feasible_trials(frames)
     methods = np.array([method_of(row) for row in records(trials)], dtype=object)
     groups = np.array([*map(group_of(frames), records(trials))], dtype=object)
@@ -96,8 +103,8 @@ def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
         _add_kinds(axes, symbols)
     for name, colour in group_colours(frames).items():
         for on, style in (
-            (False, {"s": 16, "alpha": 0.4, "linewidths": 0}),
-            (True, {"s": 52, "edgecolors": "white", "linewidths": 1.0, "zorder": 3}),
+            (False, {"s": 16 * scale**2, "alpha": 0.4, "linewidths": 0}),
+            (True, {"s": 52 * scale**2, "edgecolors": "white", "linewidths": scale, "zorder": 3}),
         ):
             chosen = (groups == name) & (front == on)
             for method, symbol in symbols.items():
@@ -109,7 +116,12 @@ def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
     xs, ys = staircase(trials, pair)
     axes.plot(xs, ys, color=NEUTRAL, linewidth=1.4, label="front (validation)", zorder=2)
     knee = trials[trials["number"] == knee_trial(frames)]
-    ring: dict[str, Any] = {"s": 150, "facecolors": "none", "edgecolors": NEUTRAL, "zorder": 2}
+    ring: dict[str, Any] = {
+        "s": 150 * scale**2,
+        "facecolors": "none",
+        "edgecolors": NEUTRAL,
+        "zorder": 2,
+    }
     x, y = column(knee, pair.x.metric), column(knee, pair.y.metric)
     axes.scatter(x, y, label="knee of the front", **ring)
 
@@ -128,7 +140,7 @@ def _draw_attainment(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
         axes.plot(xs, ys, color=ATTAINED, linewidth=1.1, linestyle=line, label=name, zorder=2)
 
 
-def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
+def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> None:
     colours = group_colours(frames)
     for point in repeated_points(frames, pair):
         axes.errorbar(
@@ -138,7 +150,7 @@ def _draw_tests(axes: Axes, frames: SweepFrames, pair: Pair) -> None:
             yerr=point.y.half_width,
             fmt="D",
             markerfacecolor="none",
-            markersize=6 if point.on_front else 4,
+            markersize=scale * (6 if point.on_front else 4),
             alpha=TESTED[point.on_front][2],
             color=colours[point.group],
             ecolor=NEUTRAL,

@@ -38,9 +38,8 @@ def median_stairs(frames: SweepFrames, pair: Pair) -> tuple[list[float], list[fl
 
 
 def surface_name(surface: Surface) -> str:
-    """Return the legend's words, for example ``attained by 2 of 3 seeds (50 %)``."""
-    levels = " and ".join(map(str, surface.levels))
-    return f"attained by {surface.count} of {surface.total} seeds ({levels} %)"
+    """Return the legend's words, for example ``attained by 2 of 3 seeds``."""
+    return f"attained by {surface.count} of {surface.total} seeds"
 
 
 def dash_of(surface: Surface) -> str:

@@ -54,7 +54,7 @@ def sweep_figures(frames: SweepFrames) -> Iterator[tuple[str, Figure]]:
     shown = pairs(frames.study.objectives)
     for index, pair in enumerate(shown, start=1):
         figure, axes = _column(3.9)
-        draw_front(axes, frames, pair)
+        draw_front(axes, frames, pair, scale=0.65)
         add_legend(figure, 2)
         yield "front" if len(shown) == 1 else f"front-{index}", figure
     yield "hypervolume", _volume(frames, progress_series(frames), "finished trials")

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
@@ -9,13 +10,14 @@ import plotly.graph_objects as go
 
 from analysis.attainment import attainment_difference
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials
+from analysis.fronts import feasible_trials, test_metric
 from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, staircase
 from analysis.plots.theme import PALETTE, SYMBOLS, axis, axis_title, hover, styled
 from analysis.ranking import column, records
 from analysis.repeats import Floats
+from search_spaces.objectives import Objective
 
 PALEST, DARKEST = 0.12, 0.6
 """Opacity of the smallest and of the largest difference."""
@@ -75,9 +77,13 @@ def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Fi
             line={"color": colour, "width": 2},
             hoverinfo="skip",
         )
-    figure.update_xaxes(axis(f"{axis_title(pair.x)}", log=pair.x.scale == "log"))
-    figure.update_yaxes(axis(f"{axis_title(pair.y)}", log=pair.y.scale == "log"))
+    figure.update_xaxes(axis(axis_title(_on_test(pair.x)), log=pair.x.scale == "log"))
+    figure.update_yaxes(axis(axis_title(_on_test(pair.y)), log=pair.y.scale == "log"))
     return styled(figure, height=HEIGHT_PX)
+
+
+def _on_test(objective: Objective) -> Objective:
+    return replace(objective, metric=test_metric(objective) or objective.metric)
 
 
 def _closed(patches: Floats, points: Floats, pair: Pair) -> Floats:
@@ -109,6 +115,6 @@ def _add_patches(figure: go.Figure, patches: Floats, name: str, colour: str) -> 
         fill="toself",
         fillcolor=colour,
         opacity=PALEST + (DARKEST - PALEST) * share,
-        name=f"{html.escape(name)}: {100.0 * share:.0f} % of seeds more",
+        name=f"{html.escape(name)}: {100.0 * share:.0f} % more of its seeds",
         hoverinfo="name",
     )

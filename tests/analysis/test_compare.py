@@ -126,7 +126,8 @@ def test_the_figure_of_differences_is_closed_and_names_who_attains_more():
     (pair,) = pairs(sweeps[0].study.objectives)
     figure = attainment_figure(*sweeps, pair)
     names = {trace.name for trace in figure.data}
-    assert {"good: attained by half of its seeds", "good: 100 % of seeds more"} <= names
+    assert figure.layout.yaxis.title.text == "NMSE [dB], test"
+    assert {"good: attained by half of its seeds", "good: 100 % more of its seeds"} <= names
     for trace in figure.data:
         known = [value for value in [*trace.x, *trace.y] if value is not None]
         assert np.isfinite(known).all()

@@ -89,7 +89,9 @@ def attainment_difference(
     groups = [[points * signs for points in sets] for sets in (first, second)]
     every = np.concatenate([points for sets in groups for points in sets])
     xs, ys = np.unique(every[:, 0]), np.unique(every[:, 1])
-    ours, theirs = (sum(_reached(points, xs, ys) for points in sets) for sets in groups)
+    ours, theirs = (
+        np.sum([_reached(points, xs, ys) for points in sets], axis=0) for sets in groups
+    )
     # whole numbers, so that equal shares of groups of different sizes are equal
     counts = ours * len(second) - theirs * len(first)
     rows = []
@@ -98,8 +100,9 @@ def attainment_difference(
         for start, stop in pairwise(ends):
             top = ys[stop] if stop < len(ys) else np.inf
             rows.append((left, ys[start], right, top, strip[start] / (len(first) * len(second))))
-    patches = np.array([row for row in rows if row[4]], dtype=np.float64).reshape(-1, 5)
-    return patches * np.array([*signs, *signs, 1.0])
+    patches: Floats = np.array([row for row in rows if row[4]], dtype=np.float64).reshape(-1, 5)
+    patches *= [*signs, *signs, 1.0]
+    return patches
 
 
 def _reached(points: Floats, xs: Floats, ys: Floats) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,10 +18,13 @@ from analysis.plots.progress import progress_series, volume_over_cost, volume_un
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import PALETTE
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 WIDTH_IN = 3.5
 """Width of a column [inch]."""
 
-STYLE = {
+STYLE: "dict[RcKeyType, Any]" = {
     # a Times, as the text of such papers, that comes with matplotlib
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",

@@ -10,7 +10,7 @@ from synthetic_frames import make_frames, study, without_references
 
 from analysis.frames import table
 from analysis.fronts import feasible_trials, knee_trial
-from analysis.importance import importances
+from analysis.importance import importances, permuted_errors
 from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
 from analysis.plots.progress import progress_series, volume_cost_figure, volume_over_cost
@@ -195,3 +195,20 @@ def test_the_knee_is_ringed_in_every_figure(objectives):
     for drawn in pairs(frames.study.objectives):
         (ring,) = (t for t in front_figure(frames, drawn).data if t.name == "knee of the front")
         assert (ring.x[0], ring.y[0]) == (trial[drawn.x.metric], trial[drawn.y.metric])
+
+
+class Line:
+    """Predicts 3 a + b of the features a, b and c."""
+
+    def predict(self, features):
+        return features @ np.array([3.0, 1.0, 0.0])
+
+
+def test_permuted_errors_of_a_line_are_its_slopes():
+    """E (w x - w x')^2 = 2 w^2 var(x) for x' permuted; nothing for a feature of no weight."""
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(2000, 3))
+    found = permuted_errors(Line(), features, Line().predict(features), 0)
+    assert found == pytest.approx([18.0, 2.0, 0.0], rel=0.1)
+    noisy = Line().predict(features) + 2.0
+    assert permuted_errors(Line(), features, noisy, 0)[2] == pytest.approx(4.0)

@@ -3,6 +3,8 @@
 import html
 import json
 import re
+import sys
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,6 +17,9 @@ from analysis.frames import table
 from analysis.front_rows import front_rows
 from analysis.report import build_report, render
 from analysis.summary import summary
+
+MOST_S, MOST_MIB = 20.0, 12.0
+"""Of a report of 2,000 trials: some 4 s and 8 MiB, most of it the library of the figures."""
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -183,3 +188,18 @@ def test_the_summary_misses_the_vanilla_student():
     frames = make_frames()
     kept = frames.trials[frames.trials["param.method"] != "vanilla"].reset_index(drop=True)
     assert "cannot be told" in " ".join(summary(replace(frames, trials=kept)))
+
+
+def test_two_thousand_trials_are_drawn_in_seconds():
+    frames = make_frames(trials=2000, failures=20, near=10)
+    begun = time.process_time()
+    page = render(frames)
+    spent, size = time.process_time() - begun, len(page) / 2**20
+    sys.stdout.write(f"2,000 trials: {spent:.1f} s of processor time, {size:.1f} MiB\n")
+    assert spent < MOST_S
+    assert size < MOST_MIB
+    drawn = figures(page)
+    dominated = [trace for trace in drawn["front-0"]["data"] if "dominated" in trace["name"]]
+    on_front = len(front_rows(frames))
+    feasible = int(frames.trials["front"].notna().sum())
+    assert sum(len(trace["hovertext"]) for trace in dominated) == feasible - on_front

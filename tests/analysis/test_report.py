@@ -190,6 +190,7 @@ def test_the_summary_misses_the_vanilla_student():
     assert "cannot be told" in " ".join(summary(replace(frames, trials=kept)))
 
 
+@pytest.mark.slow
 def test_two_thousand_trials_are_drawn_in_seconds():
     frames = make_frames(trials=2000, failures=20, near=10)
     begun = time.process_time()

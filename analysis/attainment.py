@@ -108,7 +108,8 @@ def attainment_difference(
 def _reached(points: Floats, xs: Floats, ys: Floats) -> NDArray[np.int64]:
     """Return 1 where a set has a point at least as good as (x, y), both minimised, shape [x, y]."""
     best = np.where(points[:, 0] <= xs[:, None], points[:, 1], np.inf).min(axis=1)
-    return (best[:, None] <= ys).astype(np.int64)
+    reached: NDArray[np.int64] = (best[:, None] <= ys).astype(np.int64)
+    return reached
 
 
 def led_volumes(

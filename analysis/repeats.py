@@ -56,9 +56,7 @@ def _measured_runs(frames: SweepFrames) -> dict[int, dict[int, Floats]]:
     tested = [test_metric(goal) for goal in goals]
     names = [test or goal.metric for test, goal in zip(tested, goals, strict=True)]
     points = np.stack([column(runs, name) for name in names], axis=1)
-    known: list[bool] = (
-        np.isfinite(points[:, [test is not None for test in tested]]).all(axis=1).tolist()
-    )
+    known = np.asarray(np.isfinite(points[:, [t is not None for t in tested]]).all(axis=1))
     found: dict[int, dict[int, Floats]] = {}
     for row, point, whole in zip(records(runs), points, known, strict=True):
         if whole:

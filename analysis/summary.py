@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import layout
-from analysis.format import gap_unit, level, plural
+from analysis.chance import front_chances
+from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import PARAM, SweepFrames
 from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric
 from analysis.pareto import sweep_hypervolume
@@ -19,6 +20,9 @@ from analysis.stats import Interval, mean_interval, paired_difference
 from search_spaces.objectives import Objective
 
 Row = Mapping[str, Any]
+
+SURE = 0.95
+"""Chance of being on the front from which a member counts as sure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ def summary(frames: SweepFrames) -> list[str]:
     found = [
         _overview(frames, number),
         _best(frames, best),
+        _certainty(frames),
         *_references(frames, best),
         *_distillation(frames),
         _volume_share(frames),
@@ -89,6 +94,29 @@ def _best(frames: SweepFrames, best: Row) -> str:
     seeds = plural(tested.interval.count, "seed")
     spread = "no interval" if tested.interval.half_width is None else "95 % interval"
     return f"{text} and {shown} on test ({seeds}, {spread})."
+
+
+def _certainty(frames: SweepFrames) -> str:
+    """Say how sure it is that the members of the front belong there; nothing of a single one."""
+    chances = front_chances(frames)
+    members = [int(number) for number in front_trials(frames)["number"]]
+    known = {number: chances[number] for number in members if number in chances}
+    if len(chances) < 2 or not known:
+        return ""
+    sure = sum(chance >= SURE for chance in known.values())
+    least = min(known, key=lambda number: known[number])
+    told = (
+        f"With new seeds on test, {sure} of {plural(len(known), 'repeated member')} of the front "
+        f"stay on it with a chance of {percent(SURE)} % or more"
+    )
+    if known[least] < SURE:
+        told += f"; trial {least} is the least sure ({percent(known[least])} %)"
+    beside = {number: chance for number, chance in chances.items() if number not in members}
+    rivals = [number for number, chance in beside.items() if chance > 1.0 - SURE]
+    if rivals:
+        most = max(rivals, key=lambda number: beside[number])
+        told += f", and trial {most}, off the front, has {percent(beside[most])} %"
+    return f"{told}."
 
 
 def _references(frames: SweepFrames, best: Row) -> list[str]:

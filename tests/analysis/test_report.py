@@ -184,6 +184,17 @@ def test_shares_in_percent_are_points_apart():
     assert not re.search(r"% (better|worse) than", text)
 
 
+def test_the_summary_says_who_is_not_sure_to_be_on_the_front():
+    frames = make_frames(trials=60, near=4)
+    (told,) = (sentence for sentence in summary(frames) if "With new seeds" in sentence)
+    chances = {row["trial"]: row["front_chance"] for row in front_rows(frames)}
+    sure = sum(chance >= 0.95 for chance in chances.values())
+    least = min(chances, key=lambda number: chances[number])
+    assert f"{sure} of {len(chances)} repeated members" in told
+    assert (f"trial {least} is the least sure" in told) == (chances[least] < 0.95)
+    assert "With new seeds" not in " ".join(summary(without_references(frames)))
+
+
 def test_the_summary_misses_the_vanilla_student():
     frames = make_frames()
     kept = frames.trials[frames.trials["param.method"] != "vanilla"].reset_index(drop=True)

@@ -100,7 +100,7 @@ def facts(kind: str, number: int | None, key: str) -> dict[str, Any]:
         "key": f"{kind}/{key}",
         "name": f"{kind}/{key}",
         "method": None,
-        "ended_ms": None if number is None else 1000 * (number + 1),
+        "ended_ms": 1000 * ((number or 0) + 1),
     }
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from analysis.frames import SweepFrames
-from analysis.fronts import front_trials, split_label
-from analysis.pareto import knee
-from analysis.ranking import column, objective_values
+from analysis.fronts import front_trials, knee_trial, split_label
+from analysis.ranking import column
 from kdtasks.errors import ConfigError
 
 WORDS = KNEE, SMALLEST, MOST_ACCURATE = "knee", "smallest", "most-accurate"
@@ -18,11 +17,10 @@ def knee_of(frames: SweepFrames) -> int:
     Raises:
         ConfigError: If there is no front.
     """
-    front = front_trials(frames)
-    if not len(front):
+    number = knee_trial(frames)
+    if number is None:
         raise ConfigError(f"sweep {frames.name} has no front yet; name a --trial")
-    index = knee(objective_values(front, frames.study), frames.study.objectives)
-    return int(front.iloc[index]["number"])
+    return number
 
 
 def by_word(frames: SweepFrames) -> dict[str, int]:

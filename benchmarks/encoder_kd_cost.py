@@ -154,7 +154,7 @@ def score_on_test(bench: Bench, method: str, outcome: Outcome) -> float:
 
 def bare_autoencoder(bench: Bench, settings: CsiSettings) -> None:
     """Do the arithmetic of autoencoder KD in a loop that does nothing else."""
-    model = Autoencoder(make_encoder(settings, light=True), make_decoder(settings))
+    model = Autoencoder(make_encoder(settings, "light"), make_decoder(settings))
     pictures = as_tensor(bench.data.train["pictures"])
     targets = as_tensor(bench.teacher.outputs["pictures"])
     alpha, plan = settings.alpha, plan_of(settings)
@@ -170,7 +170,7 @@ def bare_autoencoder(bench: Bench, settings: CsiSettings) -> None:
 
 def bare_encoder(bench: Bench, settings: CsiSettings) -> None:
     """Do the arithmetic of the first stage of encoder KD in a loop that does nothing else."""
-    encoder = make_encoder(settings, light=True)
+    encoder = make_encoder(settings, "light")
     pictures = as_tensor(bench.data.train["pictures"])
     codewords = as_tensor(bench.teacher.outputs["codewords"])
     bare_loop(

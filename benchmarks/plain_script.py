@@ -35,7 +35,7 @@ from kdtasks.metrics import nmse, relative_errors
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.seeding import torch_generator
 from kdtasks.tasks.csi_feedback import CsiFeedback
-from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape, plan_of
+from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
 from kdtasks.tasks.csi_students import new_student
 from kdtasks.tensors import as_tensor
@@ -79,7 +79,7 @@ def teacher_file(folder: Path, compression: int) -> Path:
 
 def load_teacher(settings: CsiSettings, folder: Path) -> Autoencoder:
     """Load a teacher, to be asked only."""
-    teacher = Autoencoder(make_encoder(settings, light=False), make_decoder(settings))
+    teacher = Autoencoder(make_encoder(settings, "crnet"), make_decoder(settings))
     file = teacher_file(folder, settings.compression)
     teacher.load_state_dict(torch.load(file, weights_only=True))
     return teacher.eval().requires_grad_(False)
@@ -97,7 +97,7 @@ class Training:
     def __post_init__(self) -> None:
         self.plan = plan_of(self.settings)
         self.student = new_student(self.settings, "")
-        self.flops = count(self.student.encoder, picture_shape(self.settings)).flops
+        self.flops = count(self.student.encoder, self.settings.picture_shape).flops
         self.generator = torch_generator(self.settings.seed, "order")
 
     def task_loss(self, index: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -40,6 +41,11 @@ class Deployable:
 
     parts: Mapping[str, Part]
     score: Callable[[Mapping[str, Call], Mapping[str, NDArray[Any]]], dict[str, float]]
+
+    def own_score(self, split: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Return what its own networks score on a split, see `score`."""
+        with torch.inference_mode():
+            return self.score({name: part.network for name, part in self.parts.items()}, split)
 
 
 class Called(nn.Module):

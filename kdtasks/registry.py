@@ -5,14 +5,13 @@ A package of one's own makes a task known by an entry point of the group ``kdswe
     [project.entry-points."kdsweep.tasks"]
     my-task = "my_package.module:MyTask"
 
-It is not imported before a study or a command names it: one that fails is in nobody else's way.
+`kdtasks.plugins` says when it is imported.
 """
 
 import inspect
-from importlib import import_module
-from importlib.metadata import entry_points
 
 from kdtasks.errors import ConfigError
+from kdtasks.plugins import load_named, load_target, names_of
 from kdtasks.task import KDTask
 
 TASKS = {
@@ -21,9 +20,6 @@ TASKS = {
     "lidar-beam": "kdtasks.tasks.lidar_beam:LidarBeam",
     "mimo-detection": "kdtasks.tasks.mimo_detection:MimoDetection",
 }
-
-GROUP = "kdsweep.tasks"
-"""Group of entry points in which installed packages name their tasks."""
 
 FIELDS = ("name", "metrics", "resource_parameters", "baseline_parameters")
 """Class attributes that every task sets; `kdtasks.task.KDTask` says what they mean."""
@@ -34,8 +30,7 @@ def known_tasks() -> dict[str, str]:
 
     The project's own names cannot be taken.
     """
-    installed = {entry.name: entry.value for entry in entry_points(group=GROUP)}
-    return {**installed, **TASKS}
+    return {**names_of("task"), **TASKS}
 
 
 def load_task(name: str) -> KDTask:
@@ -47,18 +42,10 @@ def load_task(name: str) -> KDTask:
     Raises:
         ConfigError: If there is no such task, or what is named is not a task.
     """
-    known = known_tasks()
-    target = known.get(name, name)
-    module_name, _, class_name = target.partition(":")
-    if not (module_name and class_name) or module_name.startswith("."):
-        raise ConfigError(
-            f"no task {name!r}; there are {', '.join(sorted(known))}, "
-            "or name your own as 'package.module:Class'"
-        )
-    try:
-        task_class = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"task {name!r} cannot be imported: {error}") from error
+    if name in TASKS:
+        task_class = load_target("task", name, TASKS[name])
+    else:
+        task_class = load_named("task", name, TASKS)
     if not (isinstance(task_class, type) and issubclass(task_class, KDTask)):
         raise ConfigError(f"task {name!r} is not a subclass of kdtasks.task.KDTask")
     if inspect.isabstract(task_class):

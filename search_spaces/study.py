@@ -194,6 +194,11 @@ def json_schema() -> dict[str, Any]:
     return study_schema.json_schema()
 
 
+def schema_file() -> Path:
+    """Return the file with that schema, for editors."""
+    return Path(str(resources.files("search_spaces") / "study.schema.json"))
+
+
 def _read(name_or_path: str) -> tuple[str, str]:
     """Return the text of a study and what to call it in errors."""
     if name_or_path.endswith((".yaml", ".yml")):

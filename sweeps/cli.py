@@ -29,6 +29,7 @@ from sweeps.cli_options import (
     Storage,
     TrackingUri,
     known_studies,
+    studies_and_tasks,
     task_names,
 )
 from sweeps.secrets import redacted
@@ -38,6 +39,9 @@ USER_ERROR = 2
 
 UNFIT = 1
 """Exit code of ``doctor`` when sweeps cannot run here."""
+
+BROKEN = 1
+"""Exit code of ``check`` when a task breaks its contract."""
 
 GONE = (errno.EPIPE, errno.EIO)
 """Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
@@ -200,6 +204,56 @@ def show_study(
     from sweeps.cli_output import line
 
     line(load_study(study).text.rstrip("\n"))
+
+
+@studies_app.command("schema", epilog="Example: kdsweep studies schema > my-study.yaml")
+def schema(as_json: Json = False) -> None:
+    """Print the line that lets an editor complete and check studies, or their JSON Schema.
+
+    The line is for the YAML language server of VS Code, Neovim and others: it belongs at the top.
+    """
+    from search_spaces.study import json_schema, schema_file
+    from sweeps.cli_output import line
+
+    if as_json:
+        line(json.dumps(json_schema(), indent=2))
+        return
+    line(f"# yaml-language-server: $schema={schema_file()}")
+
+
+@app.command(
+    epilog="Example: kdsweep check my-study.yaml --set parameters.epochs=1\n\n"
+    "Example: kdsweep check my_package.module:MyTask --set epochs=1"
+)
+def check(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|TASK",
+            help="A study as for kdsweep run, or a task or package.module:Class.",
+            autocompletion=studies_and_tasks,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Field of the study, or parameter of the task; repeatable. Make it small: of "
+            "every kind of trial one is trained three times.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that a study fits its task, and that the task keeps its contract.
+
+    Trains in this process, without Ray. What is broken is told with its fix; the exit code is 1
+    then.
+    """
+    from sweeps.cli_check import run_check
+
+    if not run_check(what, settings or [], as_json=as_json):
+        raise typer.Exit(BROKEN)
 
 
 @app.command(epilog="Example: kdsweep models csi-feedback --json")

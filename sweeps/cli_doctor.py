@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from kdtasks.plugins import installed as installed_plugins
 from sweeps.cli_output import line
 from sweeps.doctor import (
     Finding,
@@ -17,6 +18,7 @@ from sweeps.doctor import (
     try_mlflow,
     try_ray,
 )
+from sweeps.plugin_checks import look_at_plugins
 
 SIGNS = {"good": "ok  ", "fair": "note", "bad": "BAD "}
 
@@ -36,6 +38,7 @@ def show_doctor(home: Path, *, as_json: bool) -> bool:
 def _findings(home: Path) -> Iterator[Finding]:
     yield from look_at_packages(*installed())
     yield from look_at(this_machine())
+    yield from look_at_plugins(installed_plugins())
     place = look_at_home(home)
     yield place
     if place.state == "good":

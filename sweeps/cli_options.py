@@ -31,6 +31,11 @@ def task_names(incomplete: str) -> list[str]:
     return [name for name in known_tasks() if name.startswith(incomplete)]
 
 
+def studies_and_tasks(incomplete: str) -> list[str]:
+    """Return the shipped studies and the tasks whose names begin like that, for the shell."""
+    return sorted({*known_studies(incomplete), *task_names(incomplete)})
+
+
 Name = Annotated[
     str,
     typer.Argument(

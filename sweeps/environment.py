@@ -4,13 +4,13 @@ import hashlib
 import os
 import platform
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from kdtasks.plugins import installed
 from sweeps.seats import Seats
 
 ONE_THREAD = {
@@ -82,22 +82,9 @@ def usable_gpus() -> int:
     return count_gpus()
 
 
-def modules_to_send(task: str, folder: str) -> list[Path]:
-    """Return what the machines of a cluster are sent, so that they run the code that is here.
-
-    Our packages, and a task of the user's own: the package that it is in, or the modules beside it.
-    A task that was installed into the environment is not sent, and must be installed there as well.
-
-    Args:
-        task: Name of the task.
-        folder: Folder in which Python finds the task if it is a user's own; else empty.
-    """
-    found = [ROOT / package for package in PACKAGES]
-    installed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    if not folder or folder in installed:
-        return found
-    package = Path(folder) / task.partition(":")[0].partition(".")[0]
-    return found + ([package] if package.is_dir() else sorted(Path(folder).glob("*.py")))
+def our_packages() -> list[Path]:
+    """Return where our own packages are, which the machines of a cluster are sent."""
+    return [ROOT / package for package in PACKAGES]
 
 
 def source_digest() -> str:
@@ -127,4 +114,5 @@ def describe_environment(seats: Seats) -> Mapping[str, Any]:
         "machines": seats.machines,
         "source": source_digest(),
         "packages": {name: _version(name) for name in RECORDED},
+        "plugins": {f"{one.kind} {one.name}": one.package for one in installed()},
     }

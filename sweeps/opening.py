@@ -2,10 +2,8 @@
 
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from kdtasks.errors import ConfigError
-from kdtasks.task import KDTask
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.changes import differences
@@ -151,16 +149,3 @@ def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
     if ledger is None or not ledger.milestones.ended(study.budget):
         return True
     return bool(open_jobs(study, plan.task, plan.needs, ledger))
-
-
-def task_path(task: KDTask, name: str) -> str:
-    """Return the folder in which Python finds a user's own task; empty for the project's own.
-
-    Args:
-        task: The task.
-        name: As the study names it.
-    """
-    module = sys.modules[type(task).__module__]
-    if ":" not in name or module.__file__ is None:
-        return ""
-    return str(Path(module.__file__).resolve().parents[module.__name__.count(".")])

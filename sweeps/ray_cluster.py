@@ -20,10 +20,11 @@ from search_spaces.study import Study
 from sweeps.environment import (
     WORKER_SETTINGS,
     engine_environment,
-    modules_to_send,
+    our_packages,
     usable_cores,
     usable_gpus,
 )
+from sweeps.own_code import code_to_send
 from sweeps.seats import Capacity, Machine, Seats, share_out
 from sweeps.settings import SweepSettings
 
@@ -86,7 +87,7 @@ def find_site(study: Study, settings: SweepSettings) -> Site:
     return Site(
         seats=share_out(settings.seats, study.resources, cluster_capacity(address)),
         address=address,
-        modules=tuple(modules_to_send(study.task, settings.task_path)),
+        modules=(*our_packages(), *code_to_send(study, settings.task_path)),
     )
 
 

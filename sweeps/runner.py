@@ -18,7 +18,8 @@ from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import driving
 from sweeps.mirror import Mirror
-from sweeps.opening import Left, find_left, task_path, work_left
+from sweeps.opening import Left, find_left, work_left
+from sweeps.own_code import code_path
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_cluster import NOWHERE, Site, find_site
 from sweeps.records import EarlierTrial
@@ -73,7 +74,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
         id=new_id(),
         tracking_uri=settled_uri(tracking_uri),
         seats=seats,
-        task_path=task_path(plan.task, study.task),
+        task_path=code_path(study),
         storage=storage,
     )
     site = find_site(study, settings)

@@ -22,7 +22,7 @@ class SweepSettings:
             of versions that had none.
         tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
         seats: What was asked for.
-        task_path: Folder in which Python finds the task if it is a user's own; else empty.
+        task_path: Folder in which Python finds the user's own code, if the study names some.
         storage: Where a copy of the sweep is kept; None if there is none.
     """
 

@@ -55,7 +55,7 @@ DOORS = {
     "onnxruntime": ("kdtasks.export",),
     "pyarrow.fs": ("sweeps.storage",),
     "typer": ("sweeps.cli", "sweeps.cli_data", "sweeps.cli_options", "sweeps.cli_results"),
-    "importlib.import_module": ("kdtasks.registry",),
+    "importlib.import_module": ("kdtasks.plugins",),
 }
 
 MAX_LINES = 350

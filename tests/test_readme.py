@@ -16,6 +16,7 @@ from sweeps.preflight import check_study
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [README, *(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/*.md"))]
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (?P<name>\S+)\n(?P<text>.*?)^```$", re.M | re.S)
 
 
@@ -77,8 +78,9 @@ def test_own_task_and_study(folder):
 
 def test_every_command_is_listed():
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
-    for command in [*commands, "studies", "studies show"]:
-        assert f"`kdsweep {command} " in README or f"`kdsweep {command}`" in README
+    for command in [*commands, "studies", "studies show", "studies schema"]:
+        told = rf"\bkdsweep {command}\b"
+        assert any(re.search(told, text) for text in DOCUMENTS), command
     shown = CliRunner().invoke(app, ["run", "--help"]).output
     listed = README[README.index("| `kdsweep run STUDY`") :].splitlines()[0]
     for option in re.findall(r"`(--[a-z-]+)", listed):

@@ -1,6 +1,7 @@
 """Autoencoder KD, Cui et al., section III: the whole student learns the teacher's soft outputs."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -18,9 +19,17 @@ from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Report
 from kdtasks.training import Terms
 
+OutputLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Takes what student and teacher reconstruct of pictures, and these; returns a scalar."""
+
 
 def train(job: Job) -> Generator[Report, None, Trained]:
     """Train from scratch on ``(1 - alpha) task + alpha distill``, eq. (10) with alpha = 1 - a."""
+    return train_towards(job, partial(soft_picture_loss, plan=job.plan))
+
+
+def train_towards(job: Job, loss: OutputLoss) -> Generator[Report, None, Trained]:
+    """Train from scratch on the task's loss and on one towards the teacher's outputs."""
     model = Autoencoder(job.encoder, job.decoder)
     plan = job.plan
     teacher = job.the_teacher()
@@ -34,7 +43,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         output = model(pictures)
         task = relative_errors(pictures, output).mean()
         target = teacher.outputs(job.train_N2AC, index)
-        distill = soft_picture_loss(output, target, pictures, plan)
+        distill = loss(output, target, pictures)
         return blended_terms(task, distill, alpha=plan.alpha)
 
     return train_end_to_end(job, model, objective)

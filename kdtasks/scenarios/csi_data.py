@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios import cost2100, quadriga, tr38901
+from kdtasks.scenarios import cost2100, tr38901
 from kdtasks.scenarios.cache import ArrayCache
+from kdtasks.scenarios.channel_files import channel_files, read_channels
 from kdtasks.scenarios.csi import Scaling, to_angular_delay
 from kdtasks.scenarios.csi_sites import CSI_SITES, observe, place_users
 from kdtasks.scenarios.matlab import file_sha256
+from kdtasks.scenarios.own_source import draw_channels, identity_of, own_source
 from kdtasks.scenarios.splits import SPLITS, SplitPlan, manifest, split_by_position
 from kdtasks.task import Arrays, Progress, ScenarioData
 
@@ -51,14 +53,14 @@ class CsiData:
     """Which data, how many and how observed.
 
     Attributes:
-        scenario: One of `SCENARIOS`.
+        scenario: One of `SCENARIOS`, or a source of the user's own, see `own_source`.
         num_antennas: Antennas of the base station.
         num_subcarriers: Subcarriers.
         counts: Samples of train, val and test.
         seed: Seed of user positions and of the split; the geometry has its own.
-        data_path: Folder (COST2100) or file (QuaDRiGa); empty for synthetic scenarios.
+        data_path: Folder (COST2100, QuaDRiGa) or file (QuaDRiGa); empty for other scenarios.
         data_key: Variable in the QuaDRiGa file; empty takes the only one.
-        data_axes: What the file's axes count, see `quadriga.read_quadriga`.
+        data_axes: What the axes of files count, see `read_channels`.
         server_age: Age of the server's data, see `SiteConfig.age`; above 0, and with site twins
             only, every split also holds the users' pictures of that age.
     """
@@ -75,7 +77,7 @@ class CsiData:
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIOS:
-            raise ConfigError(f"no scenario {self.scenario!r}; there are {', '.join(SCENARIOS)}")
+            own_source(self.scenario, SCENARIOS)
         if (self.scenario in FROM_FILES) != bool(self.data_path):
             raise ConfigError(
                 f"scenario {self.scenario!r} reads your own files: set data_path"
@@ -102,14 +104,16 @@ class CsiData:
             geometry = asdict(CSI_SITES[self.scenario])
         elif self.scenario in TR38901:
             geometry = {"preset": TR38901[self.scenario].fingerprint}
+        elif self.scenario not in SCENARIOS:
+            geometry = {"source": identity_of(self.scenario, SCENARIOS)}
         files = {path.name: _content(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
         return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
 
     def _files(self) -> list[Path]:
         path = Path(self.data_path)
-        if self.scenario == QUADRIGA and path.is_file():
-            return [path]
+        if self.scenario == QUADRIGA and path.exists():
+            return channel_files(path)
         if self.scenario in COST2100 and path.is_dir():
             files = cost2100.split_files(path, COST2100[self.scenario]).values()
             return [file for file in files if file.is_file()]
@@ -155,7 +159,7 @@ def load_pictures(
         **dict.fromkeys(CSI_SITES, _from_site),
         **dict.fromkeys(TR38901, _from_tr38901),
         QUADRIGA: _from_quadriga,
-    }[data.scenario]
+    }.get(data.scenario, _from_own_source)
 
     def make() -> tuple[Splits, dict[str, Any]]:
         return made(data, cache_dir, progress)
@@ -184,7 +188,9 @@ def _scaled(samples: Samples, scaling: Scaling) -> Arrays:
 def _cached(
     data: CsiData, cache_dir: Path, make: Callable[[], tuple[Splits, dict[str, Any]]]
 ) -> tuple[Splits, dict[str, Any]]:
-    kinds = ("matrices", "positions", "stale") if data.server_age else ("matrices", "positions")
+    kinds = ["matrices"]
+    if data.scenario in SCENARIOS:
+        kinds += ["positions", "stale"] if data.server_age else ["positions"]
     files = {f"{split}.{kind}": (split, kind) for split in SPLITS for kind in kinds}
     cache = ArrayCache(cache_dir, f"csi-{data.fingerprint}", tuple(files))
     arrays = cache.read()
@@ -266,7 +272,7 @@ def _from_quadriga(
     data: CsiData, _cache_dir: Path, _progress: Progress
 ) -> tuple[Splits, dict[str, Any]]:
     path = Path(data.data_path)
-    channels = quadriga.read_quadriga(path, key=data.data_key or None, axes=data.data_axes)
+    channels = read_channels(path, key=data.data_key or None, axes=data.data_axes)
     shape = (data.num_antennas, data.num_subcarriers)
     if channels.shape[1:] != shape:
         raise DataError(
@@ -278,21 +284,36 @@ def _from_quadriga(
             f"{path}: {len(channels)} samples, but the study wants {sum(data.counts)}: "
             "lower num_train, num_val or num_test"
         )
-    # Without positions, blocks of the file keep neighbours on a track together.
-    edges = np.cumsum((0, *data.counts))
-    matrices = to_angular_delay(channels).astype(np.complex64)
-    splits = {
-        name: {"matrices": matrices[edges[i] : edges[i + 1]]} for i, name in enumerate(SPLITS)
-    }
-    facts = {
-        "source": f"QuaDRiGa file {path.name}",
-        "sha256": _content(path),
-        "split": {
-            "by": "order in the file",
-            "samples": dict(zip(SPLITS, data.counts, strict=True)),
-        },
+    files = channel_files(path)
+    splits, facts = _by_order(data, channels)
+    facts |= {
+        "source": f"channels in {path.name}",
+        "sha256": _content(path)
+        if files == [path]
+        else {file.name: _content(file) for file in files},
     }
     return splits, facts
+
+
+def _from_own_source(
+    data: CsiData, _cache_dir: Path, _progress: Progress
+) -> tuple[Splits, dict[str, Any]]:
+    shape = (sum(data.counts), data.num_antennas, data.num_subcarriers)
+    splits, facts = _by_order(
+        data, draw_channels(data.scenario, SCENARIOS, shape=shape, seed=data.seed)
+    )
+    return splits, facts | {"source": f"{data.scenario}, code of the user's own"}
+
+
+def _by_order(data: CsiData, channels: NDArray[np.complex64]) -> tuple[Splits, dict[str, Any]]:
+    """Split by blocks: without positions they keep neighbours on a track together."""
+    edges = np.cumsum((0, *data.counts))
+    matrices = to_angular_delay(channels).astype(np.complex64)
+    splits: Splits = {
+        name: {"matrices": matrices[edges[i] : edges[i + 1]]} for i, name in enumerate(SPLITS)
+    }
+    samples = dict(zip(SPLITS, data.counts, strict=True))
+    return splits, {"split": {"by": "order in the file", "samples": samples}}
 
 
 def _from_cost2100(data: CsiData) -> ScenarioData:

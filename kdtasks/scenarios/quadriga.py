@@ -1,5 +1,6 @@
 """Reader of channel matrices exported from QuaDRiGa, or from any other program, by MATLAB."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,24 +40,52 @@ def read_quadriga(
             if the variable is missing, is not complex floating point, does not have these axes,
             or holds NaN, infinity or users without power.
     """
-    names = axes.split()
-    if sorted(name for name in names if name != SINGLE) != sorted(AXES):
-        raise DataError(
-            f"{path}: axes {axes!r} must name {', '.join(AXES)} once each, "
-            f"and {SINGLE!r} for each axis of length 1"
-        )
+    names = axis_names(path, axes)
     variable = find_variable(path, key, num_axes=len(names))
-    wide = [i for i, name in enumerate(names) if name == SINGLE and variable.shape[i] != 1]
-    if wide:
-        raise DataError(
-            f"{path}: axis {wide[0] + 1} of {variable} is called {SINGLE!r} in axes {axes!r} "
-            "but is longer than 1; name the axes in MATLAB's order"
-        )
-    singles = [i for i, name in enumerate(names) if name == SINGLE]
-    order = [names.index(name) for name in AXES] + singles
+    order = axis_order(path, names, variable.shape)
     channels = read_array(path, variable, np.complex64, order=order)
     channels = channels.reshape(channels.shape[: len(AXES)])
     where = f"{path}: {variable.name}"
     check_finite(channels, where=where, axes=AXES)
     check_power(channels, where=where)
     return channels
+
+
+def axis_names(path: Path, axes: str) -> list[str]:
+    """Return the axes of a file, in its order.
+
+    Args:
+        path: The file, for the error.
+        axes: See `read_quadriga`.
+
+    Raises:
+        DataError: If one of `AXES` is missing, there twice, or there is another one.
+    """
+    names = axes.split()
+    if sorted(name for name in names if name != SINGLE) != sorted(AXES):
+        raise DataError(
+            f"{path}: axes {axes!r} must name {', '.join(AXES)} once each, "
+            f"and {SINGLE!r} for each axis of length 1"
+        )
+    return names
+
+
+def axis_order(path: Path, names: Sequence[str], shape: Sequence[int]) -> list[int]:
+    """Return a file's axes in the order of `AXES`, those of length 1 at the end.
+
+    Args:
+        path: The file, for the error.
+        names: What its axes count.
+        shape: Their lengths.
+
+    Raises:
+        DataError: If an axis that should be of length 1 is longer.
+    """
+    singles = [i for i, name in enumerate(names) if name == SINGLE]
+    wide = [i for i in singles if shape[i] != 1]
+    if wide:
+        raise DataError(
+            f"{path}: axis {wide[0] + 1} of {len(shape)} is called {SINGLE!r} in axes "
+            f"{' '.join(names)!r} but is {shape[wide[0]]} long; name the axes in the file's order"
+        )
+    return [names.index(name) for name in AXES] + singles

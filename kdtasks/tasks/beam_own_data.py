@@ -12,7 +12,8 @@ from kdtasks.models.beam_family import BEAM_MODELS
 from kdtasks.scenarios.deepsense import open_table
 from kdtasks.scenarios.deepsense_data import DeepSenseData
 from kdtasks.task import OwnData
-from kdtasks.tasks.beam_settings import OF_STREET, SENSOR_ORDER, BeamSettings
+from kdtasks.tasks.beam_presets import OF_STREET
+from kdtasks.tasks.beam_settings import SENSOR_ORDER, BeamSettings
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size [bytes] and time of the last change [ns] of tables."""

@@ -50,3 +50,15 @@ PRESETS: dict[str, dict[str, Value]] = {
         "edge_rate": 1e-3,
     },
 }
+
+OF_STREET = (
+    "data_seed",
+    "night_share",
+    "rain_share",
+    "distractors",
+    "train_passages",
+    "val_passages",
+    "test_passages",
+    "teacher_passages",
+)
+"""Parameters of the synthetic street."""

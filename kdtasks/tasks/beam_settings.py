@@ -5,9 +5,11 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from kdtasks.beam_format import NUM_BEAMS, NUM_SLOTS
 from kdtasks.config import Params, Value
 from kdtasks.cost import PJ_PER_MAC
 from kdtasks.errors import ConfigError
+from kdtasks.methods.own_loss import own_loss
 from kdtasks.models.beam_family import BEAM_MODELS, BeamModel
 from kdtasks.models.beam_network import Sensor
 from kdtasks.network import NetworkSettings
@@ -16,10 +18,14 @@ from kdtasks.tasks.beam_deployment import (
     check_deployment,
     inactive_in_deployment,
 )
-from kdtasks.tasks.beam_presets import PRESETS
+from kdtasks.tasks.beam_presets import OF_STREET, PRESETS
 from kdtasks.tasks.parameters import checked, without_idle
 
-MethodName = Literal["vanilla", "response", "feature", "relation", "self"]
+METHOD_NAMES = ("vanilla", "response", "feature", "relation", "self")
+"""The project's own methods; others are losses of the user's own, see `own_loss`."""
+
+SAID_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
+"""Of a batch of logits, on which such a loss is tried."""
 
 ModelName = Literal[
     "image-student",
@@ -77,7 +83,7 @@ class BeamSettings(NetworkSettings):
         "", description="another student on the node, which runs instead where it is better"
     )
     second_width: float = Field(0.0, ge=0, le=4, description="0: that of the first student")
-    method: MethodName = "vanilla"
+    method: str = "vanilla"
     teacher: TeacherName = "image-teacher-gru1"
     generations: int = Field(1, ge=1, le=10, description="networks before the student")
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation term")
@@ -173,19 +179,6 @@ class BeamSettings(NetworkSettings):
         return tuple(sensor for sensor in SENSOR_ORDER if sensor in used)
 
 
-OF_STREET = (
-    "data_seed",
-    "night_share",
-    "rain_share",
-    "distractors",
-    "train_passages",
-    "val_passages",
-    "test_passages",
-    "teacher_passages",
-)
-"""Parameters of the synthetic street."""
-
-
 def _inactive(settings: BeamSettings) -> dict[str, str]:
     """Return the parameters without effect on this trial, each with what it belongs to."""
     method, with_teacher = settings.method, (settings.has_teacher, "methods with a teacher")
@@ -203,7 +196,10 @@ def _inactive(settings: BeamSettings) -> dict[str, str]:
         "relation_angle": relates,
         "relation_partners": relates,
         "generations": (method == "self", "method self"),
-        "teacher": (settings.has_teacher and method != "self", "methods response to relation"),
+        "teacher": (
+            settings.has_teacher and method != "self",
+            "methods that learn from another network",
+        ),
         "teacher_loss": with_teacher,
         "teacher_epochs": with_teacher,
         "teacher_rate": with_teacher,
@@ -260,6 +256,8 @@ def resolve(params: Params) -> BeamSettings:
             "second_width": 0.0 if alike else settings.second_width,
         }
     )
+    if settings.method not in METHOD_NAMES:
+        own_loss(settings.method, SAID_SHAPE, METHOD_NAMES)
     _fits(settings)
     _pair_fits(settings)
     check_deployment(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from kdtasks.losses import focal_loss, slot_cross_entropy
 from kdtasks.methods.beam_batches import Windows
@@ -21,10 +22,11 @@ from kdtasks.methods.beam_job import (
 from kdtasks.methods.beam_relation import pair_loss
 from kdtasks.methods.beam_response import response_loss
 from kdtasks.methods.beam_self_kd import ALPHA, TEMPERATURE
-from kdtasks.models.beam_network import BeamNetwork
+from kdtasks.methods.own_loss import own_loss
+from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
 from kdtasks.seeding import initialised, torch_generator
 from kdtasks.task import Arrays, TeacherArtifact
-from kdtasks.tasks.beam_settings import BeamSettings, LossName
+from kdtasks.tasks.beam_settings import METHOD_NAMES, SAID_SHAPE, BeamSettings, LossName
 from kdtasks.tensors import as_tensor, load_state
 
 TEACHER_GAMMA = 2.0
@@ -143,7 +145,8 @@ def student_goal(
     labels = loss_of(settings.task_loss, settings.focal_gamma)
     if said is None:
         return labels_only(labels)
-    return GOALS[settings.method](settings, network, train, said, labels)
+    make = GOALS.get(settings.method, _own)
+    return make(settings, network, train, said, labels)
 
 
 def _response(
@@ -177,6 +180,17 @@ def _relation(
     return blended(labels, distil, settings.alpha)
 
 
+def _own(
+    settings: BeamSettings, _network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+) -> Goal:
+    loss = own_loss(settings.method, SAID_SHAPE, METHOD_NAMES)
+
+    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
+        return loss(outputs.logits, said.logits_WTC[chosen_B])
+
+    return blended(labels, distil, settings.alpha)
+
+
 MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, Said, TaskLoss], Goal]
 
 GOALS: dict[str, MakeGoal] = {
@@ -185,4 +199,4 @@ GOALS: dict[str, MakeGoal] = {
     "relation": _relation,
     "self": _response,
 }
-"""What a method trains its student for."""
+"""What a method trains its student for; any other is a loss of the user's own."""

@@ -6,7 +6,6 @@ from kdtasks.metrics import nmse
 from kdtasks.models.light_encoder import LightEncoder, LightShape
 from kdtasks.models.pca import pca_reconstruction
 from kdtasks.task import Baseline, ScenarioData, as_float32
-from kdtasks.tasks.csi_parts import picture_shape
 from kdtasks.tasks.csi_settings import CsiSettings
 from kdtasks.tasks.csi_shares import server_share
 from kdtasks.tensors import as_tensor
@@ -20,7 +19,7 @@ def pca_baseline(settings: CsiSettings, data: ScenarioData) -> Baseline:
     linear = LightEncoder(
         settings.num_antennas, settings.num_subcarriers, length, LightShape(depth=0)
     )
-    cost = count(linear, picture_shape(settings))
+    cost = count(linear, settings.picture_shape)
     metrics = {
         "ue_flops": float(cost.flops),
         "ue_params": float(cost.params),

@@ -35,12 +35,12 @@ from kdtasks.seeding import numpy_generator, torch_generator
 from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
 from kdtasks.tasks.csi_deployed import deployment_scores
 from kdtasks.tasks.csi_families import families, family_params
-from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape, plan_of
+from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
 from kdtasks.tasks.csi_shares import shares
 from kdtasks.tasks.csi_students import (
-    METHODS,
     frozen_teacher,
+    method_of,
     new_student,
     restored_student,
     stream,
@@ -75,9 +75,7 @@ class CsiCollaboration(CollaborativeTask):
     def latency(self, params: Params) -> dict[str, float]:
         settings = resolve(params)
         families_ms = [
-            batch1_latency_ms(
-                make_encoder(own, light=own.encoder == "light"), picture_shape(settings)
-            )
+            batch1_latency_ms(make_encoder(own, own.encoder), settings.picture_shape)
             for own in families(settings, params)
         ]
         # edge k is of family k modulo their number
@@ -96,7 +94,7 @@ class CsiCollaboration(CollaborativeTask):
         return tensor_specs(resolve(params), teacher=True)
 
     def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        shape = (None, *picture_shape(resolve(params)))
+        shape = (None, *resolve(params).picture_shape)
         return {"pictures": TensorSpec(shape=shape, dtype="float32")}
 
     def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
@@ -127,7 +125,7 @@ class CsiCollaboration(CollaborativeTask):
         distils = settings.has_teacher and teacher is not None
         frozen = frozen_teacher(settings, teacher) if distils and teacher is not None else None
         job = student_job(settings, pictures, None, frozen, server_part=server_part, who=who)
-        trained = yield from METHODS[settings.method](job)
+        trained = yield from method_of(settings)(job)
         spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
         said = {} if frozen is None else frozen.said()
         return Learnt(
@@ -287,7 +285,7 @@ class CsiCollaboration(CollaborativeTask):
 
 
 def _planned(settings: CsiSettings) -> int:
-    if settings.method in ("vanilla", "autoencoder-kd"):
+    if settings.method == "vanilla" or settings.learns_outputs:
         return settings.epochs
     if settings.method == "sequential":
         return settings.encoder_epochs
@@ -312,7 +310,7 @@ def _guide(settings: CsiSettings, guidance: Guidance | None, stage: Stage) -> Gu
 
 def _codewords(settings: CsiSettings, weights: Arrays, samples: Arrays) -> tuple[Tensor, Work]:
     begin = time.process_time()
-    encoder = make_encoder(settings, light=settings.encoder == "light")
+    encoder = make_encoder(settings, settings.encoder)
     load_state(encoder, weights, "encoder.")
     codewords = run_frozen(encoder, as_tensor(samples["pictures"]))
     stint = Stint(samples=len(codewords), encoder=1, decoder=0)

@@ -8,7 +8,6 @@ from kdtasks.deployable import Call, Called, Deployable, Part
 from kdtasks.errors import ConfigError
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Arrays
-from kdtasks.tasks.csi_parts import picture_shape
 from kdtasks.tasks.csi_settings import CsiSettings
 from kdtasks.tasks.csi_students import restored_student, scores
 
@@ -22,7 +21,7 @@ def deployable(settings: CsiSettings, weights: Arrays) -> Deployable:
     if settings.networked:
         raise ConfigError("a deployment has a student per edge; export a trial without a topology")
     model = restored_student(settings, weights).eval()
-    complex_parts, antennas, subcarriers = picture_shape(settings)
+    complex_parts, antennas, subcarriers = settings.picture_shape
     size = f"[batch, {complex_parts}, {antennas}, {subcarriers}]"
     pictures = torch.zeros(2, complex_parts, antennas, subcarriers)
     codewords = torch.zeros(2, settings.codeword_length)

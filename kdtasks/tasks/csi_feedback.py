@@ -45,7 +45,6 @@ from kdtasks.tasks.csi_parts import (
     first_data,
     make_decoder,
     make_encoder,
-    picture_shape,
     plan_of,
     restored,
     second_data,
@@ -53,8 +52,8 @@ from kdtasks.tasks.csi_parts import (
 from kdtasks.tasks.csi_settings import CsiSettings, completed, resolve
 from kdtasks.tasks.csi_shares import server_share
 from kdtasks.tasks.csi_students import (
-    METHODS,
     frozen_teacher,
+    method_of,
     restored_student,
     scores,
     student_job,
@@ -195,7 +194,7 @@ class CsiFeedback(CsiCollaboration):
         """Return the complexity of the student; the mean over edges that have different ones."""
         settings = resolve(params)
         kinds = [
-            count(make_encoder(one, light=one.encoder == "light"), picture_shape(one))
+            count(make_encoder(one, one.encoder), one.picture_shape)
             for one in families(settings, params)
         ]
         edges = settings.num_edges if len(kinds) > 1 else 1
@@ -237,7 +236,7 @@ class CsiFeedback(CsiCollaboration):
             train_N2AC=pictures,
             val_N2AC=as_tensor(val["pictures"]),
             encoder=initialised(
-                seed, "teacher encoder", partial(make_encoder, settings, light=light)
+                seed, "teacher encoder", partial(make_encoder, settings, settings.teacher_encoder)
             ),
             decoder=initialised(seed, "teacher decoder", partial(make_decoder, settings)),
             teacher=None,
@@ -249,7 +248,7 @@ class CsiFeedback(CsiCollaboration):
         shown = as_tensor(train["pictures"])
         codewords = run_frozen(model.encoder, shown)
         outputs = run_frozen(model.decoder, codewords)
-        cost = count(model.encoder, picture_shape(settings))
+        cost = count(model.encoder, settings.picture_shape)
         metrics = {
             **prefixed("val", scores(model, val)),
             "ue_flops": float(cost.flops),
@@ -271,9 +270,9 @@ class CsiFeedback(CsiCollaboration):
         frozen = frozen_teacher(settings, teacher) if teacher is not None else None
         pictures, judged = as_tensor(train["pictures"]), as_tensor(val["pictures"])
         job = student_job(settings, pictures, judged, frozen)
-        trained = yield from METHODS[settings.method](job)
+        trained = yield from method_of(settings)(job)
         stages = trained.metrics
-        latency = batch1_latency_ms(trained.autoencoder.encoder, picture_shape(settings))
+        latency = batch1_latency_ms(trained.autoencoder.encoder, settings.picture_shape)
         metrics = {
             **prefixed("val", scores(trained.autoencoder, val)),
             **self.cost(params),
@@ -297,8 +296,8 @@ class CsiFeedback(CsiCollaboration):
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
         many = parted(weights).values() if settings.num_teachers > 1 else [weights]
-        light = settings.light_teacher
-        return mean_metrics([scores(restored(settings, one, light=light), split) for one in many])
+        teachers = [restored(settings, one, settings.teacher_encoder) for one in many]
+        return mean_metrics([scores(teacher, split) for teacher in teachers])
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return PCA; in a network it knows the server's share, and is judged on everything."""
@@ -308,9 +307,9 @@ class CsiFeedback(CsiCollaboration):
         rows = []
         for compression in (16, 32):
             settings = resolve({"preset": "paper", "compression": compression})
-            for label, light in (("CRNet", False), ("CRNet-SE", True)):
-                encoder = make_encoder(settings, light=light)
-                cost = count(encoder, picture_shape(settings))
+            for label, name in (("CRNet", "crnet"), ("CRNet-SE", "light")):
+                encoder = make_encoder(settings, name)
+                cost = count(encoder, settings.picture_shape)
                 decoder = count(make_decoder(settings), (settings.codeword_length,))
                 rows.append(
                     {
@@ -320,7 +319,7 @@ class CsiFeedback(CsiCollaboration):
                         "ue_params": cost.params,
                         "ue_macs": cost.macs,
                         "ue_latency_ms": round(
-                            batch1_latency_ms(encoder, picture_shape(settings)), 4
+                            batch1_latency_ms(encoder, settings.picture_shape), 4
                         ),
                         "bs_flops": decoder.flops,
                         "bs_params": decoder.params,

@@ -4,10 +4,9 @@ from pathlib import Path
 
 from kdtasks.config import Value
 from kdtasks.errors import ConfigError, DataError
+from kdtasks.scenarios.channel_files import channel_files, channel_sizes
 from kdtasks.scenarios.cost2100 import SHAPE, split_files
 from kdtasks.scenarios.csi_data import COST2100, QUADRIGA
-from kdtasks.scenarios.matlab import variables
-from kdtasks.scenarios.quadriga import AXES
 from kdtasks.task import OwnData
 
 IDLE = frozenset({"data_seed"})
@@ -17,24 +16,25 @@ IDLE = frozenset({"data_seed"})
 def own_data(path: Path) -> OwnData:
     """Return the parameters that make trials read a folder or a file, see `KDTask.own_data`.
 
-    A folder with the public names of COST2100 is one of its environments. A MATLAB file holds
-    channels; if it has one array of three axes, these are users, antennas and subcarriers.
+    A folder with the public names of COST2100 is one of its environments. Other folders, and
+    files, hold channels; if there is one array of three axes, these are users, antennas and
+    subcarriers.
 
     Raises:
         ConfigError: If a folder holds both environments.
         DataError: If there are no such files.
     """
     where: dict[str, Value] = {"data_path": str(path.resolve())}
-    if path.is_file():
-        return OwnData(parameters={"scenario": QUADRIGA, **where, **_sizes(path)}, idle=IDLE)
     found = [
         scenario
         for scenario, environment in COST2100.items()
         if any(file.is_file() for file in split_files(path, environment).values())
     ]
+    if not found and (path.is_file() or (path.is_dir() and channel_files(path))):
+        return OwnData(parameters={"scenario": QUADRIGA, **where, **_sizes(path)}, idle=IDLE)
     if not found:
         raise DataError(
-            f"{path}: neither a MATLAB file of channels nor a folder with the files of COST2100 "
+            f"{path}: neither channels (.npy, .mat) nor a folder with the files of COST2100 "
             f"({', '.join(file.name for file in split_files(path, 'indoor').values())})"
         )
     if len(found) > 1:
@@ -47,9 +47,8 @@ def own_data(path: Path) -> OwnData:
 
 
 def _sizes(path: Path) -> dict[str, Value]:
-    """Return antennas and subcarriers; nothing if the file does not say which array is meant."""
-    arrays = [found for found in variables(path).values() if len(found.shape) == len(AXES)]
-    if len(arrays) != 1:
+    """Return antennas and subcarriers; nothing if files do not say which array is meant."""
+    sizes = channel_sizes(path)
+    if sizes is None:
         return {}
-    _, num_antennas, num_subcarriers = arrays[0].shape
-    return {"num_antennas": num_antennas, "num_subcarriers": num_subcarriers}
+    return dict(zip(("num_antennas", "num_subcarriers"), sizes, strict=True))

@@ -10,10 +10,11 @@ from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.models.crnet_decoder import CRNetDecoder
 from kdtasks.models.crnet_encoder import CRNetEncoder
 from kdtasks.models.light_encoder import LightEncoder
+from kdtasks.models.own_encoder import own_encoder
 from kdtasks.scenarios.csi_data import CsiData
 from kdtasks.scenarios.csi_sites import CSI_SITES
 from kdtasks.task import Arrays
-from kdtasks.tasks.csi_settings import CsiSettings
+from kdtasks.tasks.csi_settings import ENCODERS, CsiSettings
 from kdtasks.tensors import load_state
 
 
@@ -37,15 +38,12 @@ def second_data(settings: CsiSettings) -> CsiData:
     return replace(first_data(settings), scenario=settings.second_scenario)
 
 
-def picture_shape(settings: CsiSettings) -> tuple[int, int, int]:
-    """Return the shape of one picture: parts, antennas, subcarriers."""
-    return (2, settings.num_antennas, settings.num_subcarriers)
-
-
-def make_encoder(settings: CsiSettings, *, light: bool) -> nn.Module:
-    """Build a student's encoder of the light family, or the teacher's."""
-    size = (settings.num_antennas, settings.num_subcarriers, settings.codeword_length)
-    return LightEncoder(*size, settings.light_shape) if light else CRNetEncoder(*size)
+def make_encoder(settings: CsiSettings, name: str) -> nn.Module:
+    """Build an encoder: ``light``, of the family of students, ``crnet``, or the user's own."""
+    size = settings.encoder_sizes
+    if name == "light":
+        return LightEncoder(*size, settings.light_shape)
+    return CRNetEncoder(*size) if name == "crnet" else own_encoder(name, size, ENCODERS)(*size)
 
 
 def make_decoder(settings: CsiSettings) -> CRNetDecoder:
@@ -74,9 +72,9 @@ def plan_of(settings: CsiSettings) -> Plan:
     )
 
 
-def restored(settings: CsiSettings, weights: Arrays, *, light: bool) -> Autoencoder:
-    """Build an autoencoder and load its weights."""
-    model = Autoencoder(make_encoder(settings, light=light), make_decoder(settings))
+def restored(settings: CsiSettings, weights: Arrays, encoder: str) -> Autoencoder:
+    """Build an autoencoder with an encoder of that name, and load its weights."""
+    model = Autoencoder(make_encoder(settings, encoder), make_decoder(settings))
     load_state(model, weights)
     return model
 

@@ -8,11 +8,17 @@ from pydantic import Field
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
 from kdtasks.methods.ip_encoder_kd.pairs import FLOAT_BITS
+from kdtasks.methods.own_loss import own_loss
 from kdtasks.models.light_encoder import LightShape
+from kdtasks.models.own_encoder import own_encoder
 from kdtasks.network import NetworkSettings, inactive_in_network
 from kdtasks.tasks.parameters import checked, without_idle
 
-MethodName = Literal["vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential"]
+METHOD_NAMES = ("vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential")
+"""The project's own methods; others are losses of the user's own, see `own_loss`."""
+
+ENCODERS = ("light", "crnet")
+"""The project's own encoders; others are the user's own, see `own_encoder`."""
 
 PAIR_METHODS = ("ip-encoder-kd", "sequential")
 """Methods that exchange CSI-codeword pairs, 3GPP TR 38.843 training Type 3."""
@@ -34,8 +40,8 @@ class CsiSettings(NetworkSettings):
     num_val: int = Field(ge=1)
     num_test: int = Field(ge=1)
     compression: int = Field(16, ge=1, description="denominator of the compression ratio, eq. (6)")
-    method: MethodName = "vanilla"
-    encoder: Literal["light", "crnet"] = "light"
+    method: str = "vanilla"
+    encoder: str = "light"
     encoder_depth: int = Field(1, ge=0, le=6)
     encoder_width: int = Field(2, ge=1, le=128)
     encoder_kernel: Literal[3, 5, 7, 9] = 3
@@ -75,6 +81,31 @@ class CsiSettings(NetworkSettings):
             kernel=self.encoder_kernel,
             factorised=self.encoder_factorised,
         )
+
+    @property
+    def teacher_encoder(self) -> str:
+        """Name of the teacher's encoder."""
+        return "light" if self.light_teacher else "crnet"
+
+    @property
+    def own_loss(self) -> bool:
+        """Whether the method is a loss of the user's own."""
+        return self.method not in METHOD_NAMES
+
+    @property
+    def learns_outputs(self) -> bool:
+        """Whether the whole student learns what the teacher reconstructs."""
+        return self.method == "autoencoder-kd" or self.own_loss
+
+    @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """Parts, antennas and subcarriers of a picture."""
+        return (2, self.num_antennas, self.num_subcarriers)
+
+    @property
+    def encoder_sizes(self) -> tuple[int, int, int]:
+        """Antennas, subcarriers and length of a codeword."""
+        return (self.num_antennas, self.num_subcarriers, self.codeword_length)
 
     @property
     def light_teacher(self) -> bool:
@@ -149,21 +180,24 @@ PRESETS: dict[str, dict[str, Value]] = {
 }
 
 _DISTILS_CODEWORDS = ("encoder-kd", *PAIR_METHODS)
-_END_TO_END = ("vanilla", "autoencoder-kd")
 
 
 def _inactive(settings: CsiSettings) -> dict[str, str]:
     """Return the parameters without effect on this trial, each with what it belongs to."""
     softens = settings.method == "autoencoder-kd" or settings.anchored
-    end_to_end = settings.method in _END_TO_END and not settings.in_rounds
+    distils = (settings.learns_outputs, "method autoencoder-kd and losses of your own")
+    end_to_end = settings.method == "vanilla" or settings.learns_outputs
     owners: dict[str, tuple[bool, str]] = {
-        "alpha": (settings.method == "autoencoder-kd", "method autoencoder-kd"),
+        "alpha": distils,
         "temperature": (softens, "method autoencoder-kd, or to an anchor_weight above 0"),
         "pair_bits": (
             settings.sends_pairs and not settings.networked,
             "methods with pairs and topology none; in a network there is exchange_bits",
         ),
-        "epochs": (end_to_end or settings.light_teacher, "other methods"),
+        "epochs": (
+            (end_to_end and not settings.in_rounds) or settings.light_teacher,
+            "other methods",
+        ),
         "learning_rate": (not settings.in_rounds, "other topologies; here there is edge_rate"),
         "encoder_epochs": (settings.method in _DISTILS_CODEWORDS, "other methods"),
         "finetune_epochs": (settings.method in _DISTILS_CODEWORDS[:2], "other methods"),
@@ -231,6 +265,7 @@ def resolve(params: Params) -> CsiSettings:
     """
     settings = checked(params, CsiSettings, PRESETS, task="csi-feedback")
     _sizes(settings)
+    _own_code(settings)
     _fits_network(settings)
     inactive = _inactive(settings)
     return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
@@ -245,6 +280,20 @@ def _sizes(settings: CsiSettings) -> None:
     if settings.batch_size > settings.num_train:
         raise ConfigError(
             f"batch_size={settings.batch_size} must be at most num_train={settings.num_train}"
+        )
+
+
+def _own_code(settings: CsiSettings) -> None:
+    """Load what is the user's own, and try it."""
+    if settings.own_loss:
+        own_loss(settings.method, (4, *settings.picture_shape), METHOD_NAMES)
+    if settings.encoder in ENCODERS:
+        return
+    own_encoder(settings.encoder, settings.encoder_sizes, ENCODERS)
+    if settings.method == "sequential":
+        raise ConfigError(
+            f"encoder={settings.encoder!r}: method sequential has one of the project's encoders on "
+            f"both sides; take encoder {' or '.join(ENCODERS)}, or method ip-encoder-kd"
         )
 
 

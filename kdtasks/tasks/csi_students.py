@@ -7,12 +7,13 @@ from torch import Tensor
 from kdtasks.methods import autoencoder_kd, encoder_kd, vanilla
 from kdtasks.methods.csi_job import Job, Method, Teacher
 from kdtasks.methods.ip_encoder_kd import method as ip_encoder_kd
+from kdtasks.methods.own_loss import own_loss
 from kdtasks.metrics import Ratio, nmse
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.seeding import initialised, torch_generator
 from kdtasks.task import Arrays, TeacherArtifact
 from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of, restored
-from kdtasks.tasks.csi_settings import CsiSettings
+from kdtasks.tasks.csi_settings import METHOD_NAMES, CsiSettings
 from kdtasks.tensors import as_tensor
 from kdtasks.training import batches, run_frozen
 
@@ -25,6 +26,16 @@ METHODS: dict[str, Method] = {
 }
 
 
+def method_of(settings: CsiSettings) -> Method:
+    """Return what trains a student; an own loss takes the place of that of autoencoder KD."""
+    if not settings.own_loss:
+        return METHODS[settings.method]
+    loss = own_loss(settings.method, (4, *settings.picture_shape), METHOD_NAMES)
+    return partial(
+        autoencoder_kd.train_towards, loss=lambda said, taught, _pictures: loss(said, taught)
+    )
+
+
 def stream(who: str, purpose: str) -> str:
     """Name a random stream of a node; without ``who`` it is that of a lone trial."""
     return f"{who} {purpose}" if who else purpose
@@ -32,8 +43,7 @@ def stream(who: str, purpose: str) -> str:
 
 def new_student(settings: CsiSettings, who: str) -> Autoencoder:
     """Return a student that has learnt nothing."""
-    light = settings.encoder == "light"
-    encoder = partial(make_encoder, settings, light=light)
+    encoder = partial(make_encoder, settings, settings.encoder)
     return Autoencoder(
         initialised(settings.seed, stream(who, "encoder"), encoder),
         initialised(settings.seed, stream(who, "decoder"), partial(make_decoder, settings)),
@@ -65,13 +75,13 @@ def student_job(
 
 def restored_student(settings: CsiSettings, weights: Arrays) -> Autoencoder:
     """Build a student and load its weights."""
-    return restored(settings, weights, light=settings.encoder == "light")
+    return restored(settings, weights, settings.encoder)
 
 
 def frozen_teacher(settings: CsiSettings, artifact: TeacherArtifact) -> Teacher:
     """Build a teacher with whatever is known of its outputs."""
     return Teacher(
-        restored(settings, artifact.weights, light=settings.light_teacher),
+        restored(settings, artifact.weights, settings.teacher_encoder),
         as_tensor(artifact.outputs["codewords"]) if "codewords" in artifact.outputs else None,
         as_tensor(artifact.outputs["pictures"]) if "pictures" in artifact.outputs else None,
     )

@@ -14,7 +14,7 @@ from kdtasks.methods.csi_job import Stint, Teacher
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.network import neediest
 from kdtasks.seeding import initialised
-from kdtasks.tasks.csi_parts import make_decoder, make_encoder, picture_shape
+from kdtasks.tasks.csi_parts import make_decoder, make_encoder
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
 
 Part = Literal["encoder", "decoder", "teacher encoder"]
@@ -43,13 +43,13 @@ def _sample(settings: CsiSettings, part: Part) -> nn.Module:
     """Build a network to be measured; whatever its weights are."""
     if part == "decoder":
         return initialised(0, part, partial(make_decoder, settings))
-    light = settings.encoder == "light" if part == "encoder" else settings.light_teacher
-    return initialised(0, part, partial(make_encoder, settings, light=light))
+    name = settings.encoder if part == "encoder" else settings.teacher_encoder
+    return initialised(0, part, partial(make_encoder, settings, name))
 
 
 @lru_cache(maxsize=512)
 def _flops(architecture: CsiSettings, part: Part) -> int:
-    shape = (architecture.codeword_length,) if part == "decoder" else picture_shape(architecture)
+    shape = (architecture.codeword_length,) if part == "decoder" else architecture.picture_shape
     return count(_sample(architecture, part), shape).flops
 
 
@@ -79,10 +79,10 @@ def _stint_bytes(architecture: CsiSettings, stint: Stint, batch_size: int) -> in
     decoder.requires_grad_(stint.decoder == 3)
     batch = batch_size * stint.together
     if stint.decoder == 0:
-        return training_bytes(encoder, picture_shape(architecture), batch)
+        return training_bytes(encoder, architecture.picture_shape, batch)
     if stint.encoder == 0:
         return training_bytes(decoder, (architecture.codeword_length,), batch)
-    return training_bytes(Autoencoder(encoder, decoder), picture_shape(architecture), batch)
+    return training_bytes(Autoencoder(encoder, decoder), architecture.picture_shape, batch)
 
 
 @lru_cache(maxsize=512)

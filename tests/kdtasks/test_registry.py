@@ -1,7 +1,8 @@
 import pytest
 
 from kdtasks.errors import ConfigError
-from kdtasks.registry import GROUP, TASKS, known_tasks, load_task
+from kdtasks.plugins import GROUPS
+from kdtasks.registry import TASKS, known_tasks, load_task
 from kdtasks.task import KDTask
 
 
@@ -58,7 +59,7 @@ def plugin(tmp_path, monkeypatch):
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: radio-tasks\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(
-        f"[{GROUP}]\nradio = radio_tasks:Radio\nbroken = radio_tasks_broken:Task\n"
+        f"[{GROUPS['task']}]\nradio = radio_tasks:Radio\nbroken = radio_tasks_broken:Task\n"
         "csi-feedback = radio_tasks:Radio\n"
     )
     (tmp_path / "radio_tasks.py").write_text(

@@ -26,6 +26,7 @@ LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=s
 COMMANDS = [
     "run",
     "resume",
+    "check",
     "status",
     "front",
     "best",
@@ -40,6 +41,7 @@ COMMANDS = [
     "models",
     "studies",
     "studies show",
+    "studies schema",
     "data inspect",
     "doctor",
 ]
@@ -88,7 +90,7 @@ def test_without_a_command_help_is_printed_as_it_is(words, capsys):
 
 def test_no_command_is_without_test_of_its_help():
     named = {command.name or command.callback.__name__ for command in app.registered_commands}
-    assert named | {"studies", "studies show", "data inspect"} == set(COMMANDS)
+    assert named | {"studies", "studies show", "studies schema", "data inspect"} == set(COMMANDS)
 
 
 def test_help_loads_nothing_slow():
@@ -326,3 +328,12 @@ def test_completion_can_be_installed(capsys):
     _, out, _ = kdsweep(capsys, "--help")  # the option itself asks which shell called it
     assert "--install-completion" in out
     assert "--show-completion" in out
+
+
+def test_an_editor_is_told_where_the_schema_is(capsys):
+    _, shown, _ = kdsweep(capsys, "studies", "schema")
+    mark, _, path = shown.strip().partition("=")
+    assert mark == "# yaml-language-server: $schema"
+    whole = json.loads(kdsweep(capsys, "studies", "schema", "--json")[1])
+    assert json.loads(Path(path).read_text(encoding="utf-8")) == whole
+    assert "task" in whole["properties"]

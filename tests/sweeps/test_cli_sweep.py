@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -10,16 +12,29 @@ import subprocess
 import sys
 import time
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 from toy_study import toy_study
 
+from search_spaces.study import load_study
+from sweeps.preflight import check_study
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
 CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CALL_ALL = """
+import json, sys
+from sweeps.cli import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as end:
+        assert not end.code, words
+"""
 LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
 
 
@@ -135,6 +150,26 @@ def test_reading_loads_neither_torch_nor_ray(command, folder):
     loaded = set(done.stderr.split())
     assert "analysis" in loaded
     assert not {"torch", "ray"} & loaded
+
+
+def test_the_commands_of_the_tour_read_a_sweep(folder):
+    """Those that start nothing; the one that runs a sweep fits its study."""
+    tour = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    lines = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```$", tour, re.M | re.S)
+        for line in block.splitlines()
+    ]
+    run, *others = [shlex.split(line)[1:] for line in lines]
+    settings = [word for before, word in pairwise(run) if before == "--set"]
+    assert run[:2] == ["run", "csi-feedback"]
+    assert check_study(load_study("csi-feedback", settings)).needs
+    assert {words[0] for words in others} >= {"status", "front", "verify", "best"}
+    toys = [
+        [w.replace("csi-feedback", "toy").replace("params", "flops") for w in o] for o in others
+    ]
+    done = call(folder, json.dumps(toys), code=CALL_ALL)
+    assert done.returncode == 0, done.stderr
 
 
 def test_list_counts_the_trials(folder):

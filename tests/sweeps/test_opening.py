@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from in_process import Engine
 from toy_study import FINITE, toy_study
-from toy_task import ToyTask
 
 from kdtasks.errors import ConfigError, DataError
 from search_spaces.study import Study, parse_study
@@ -15,7 +14,7 @@ from sweeps.changes import differences
 from sweeps.display import SilentDisplay
 from sweeps.folder import SETTINGS_FILE, SweepFolder, create
 from sweeps.ledger import Ledger
-from sweeps.opening import Left, find_left, num_spent, task_path
+from sweeps.opening import Left, find_left, num_spent
 from sweeps.seats import SeatWishes
 from sweeps.settings import (
     SweepSettings,
@@ -163,11 +162,6 @@ def test_an_address_means_the_same_from_everywhere(
     assert settled_uri("sqlite:///runs.db") == f"sqlite:///{tmp_path / 'runs.db'}"
     absolute = f"sqlite:///{tmp_path / 'runs.db'}?timeout=3"
     assert settled_uri(absolute) == absolute
-
-
-def test_a_task_of_the_users_own_is_found_again() -> None:
-    assert task_path(ToyTask(), "toy_task:ToyTask") == str(Path(__file__).resolve().parent)
-    assert task_path(ToyTask(), "toy") == ""  # one of the project's own
 
 
 def test_equal_studies_may_be_written_differently() -> None:

@@ -131,7 +131,7 @@ def test_axes_are_named_once_each(tmp_path, axes):
 
 def test_an_axis_called_single_has_length_one(tmp_path):
     path = write_v5(tmp_path / "a.mat", H=channels((2, 4, 3, 2)))
-    with pytest.raises(DataError, match=r"axis 1 of H .* is longer than 1"):
+    with pytest.raises(DataError, match=r"axis 1 of 4 is called .single. in .* but is"):
         read_quadriga(path, axes="single antenna subcarrier user")
 
 

@@ -1,0 +1,123 @@
+"""What a study names and the project does not have: tasks, losses, data and encoders of one's own.
+
+They are named as ``package.module:attribute``, found on Python's path (``kdsweep run`` looks in the
+current folder and beside the study), or by the short name that an installed package gives them::
+
+    [project.entry-points."kdsweep.methods"]
+    cosine = "radio_losses:cosine"
+
+Nothing is imported before a study or a command names it: what fails is in nobody else's way. A name
+of the project itself cannot be taken.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from kdtasks.errors import ConfigError
+
+GROUPS = {
+    "task": "kdsweep.tasks",
+    "method": "kdsweep.methods",
+    "scenario": "kdsweep.scenarios",
+}
+"""Groups of entry points by what is in them: a task, a distillation loss, a source of channels."""
+
+ATTRIBUTES = {"task": "Class", "encoder": "Class"}
+"""What the part behind the colon is, where it is no function."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plugin:
+    """Something that an installed package has named.
+
+    Attributes:
+        kind: Of `GROUPS`.
+        name: Its short name.
+        target: ``package.module:attribute``.
+        package: Name and version of the package that it came with.
+    """
+
+    kind: str
+    name: str
+    target: str
+    package: str
+
+
+def installed() -> list[Plugin]:
+    """Return what installed packages have named; imports none of it."""
+    return [
+        Plugin(
+            kind=kind,
+            name=entry.name,
+            target=entry.value,
+            package=f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
+        )
+        for kind, group in GROUPS.items()
+        for entry in entry_points(group=group)
+    ]
+
+
+def names_of(kind: str) -> dict[str, str]:
+    """Return the targets of what installed packages have named, by short name."""
+    return {plugin.name: plugin.target for plugin in installed() if plugin.kind == kind}
+
+
+def load_named(kind: str, name: str, own: Iterable[str] = ()) -> Any:
+    """Return what a name stands for that is none of the project's.
+
+    Args:
+        kind: What it should be; of `GROUPS`, or something that has no short names.
+        name: A short name, or ``package.module:attribute``.
+        own: Names of the project, for the error.
+
+    Raises:
+        ConfigError: If there is no such name, or it cannot be imported.
+    """
+    known = {} if ":" in name else names_of(kind)
+    target = known.get(name, name)
+    module, _, attribute = target.partition(":")
+    if not (module and attribute) or module.startswith("."):
+        there = ", ".join(sorted({*own, *known, *names_of(kind)}))
+        what = ATTRIBUTES.get(kind, "function")
+        raise ConfigError(
+            f"no {kind} {name!r}; there are {there}, or name your own as 'package.module:{what}'"
+        )
+    return load_target(kind, name, target)
+
+
+def load_target(kind: str, name: str, target: str) -> Any:
+    """Import what is at ``package.module:attribute``.
+
+    Args:
+        kind: What it should be, for the error.
+        name: What it is called, likewise.
+        target: Where it is.
+
+    Raises:
+        ConfigError: If it cannot be imported, whatever its module raises.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:
+        # a module of somebody else's may raise anything when it is imported
+        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{kind} {name!r} cannot be imported: {why}") from error
+
+
+def source_digest(function: Callable[..., Any]) -> str:
+    """Return 16 hexadecimal digits that identify the file in which something is written.
+
+    What that file imports from others is not in it. Empty if there is no such file.
+    """
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+    except TypeError:
+        return ""
+    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]

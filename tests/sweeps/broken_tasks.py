@@ -1,0 +1,240 @@
+"""Toy tasks that break one law of the contract each."""
+
+from itertools import count
+from typing import ClassVar
+
+import numpy as np
+from toy_task import ToyTask
+
+from kdtasks.config import fingerprint
+from kdtasks.errors import ConfigError
+from kdtasks.task import Baseline, Outcome, Report
+
+CALLS = count(1)
+"""Something that is different in every call."""
+
+
+class PlainUnits(ToyTask):
+    metrics: ClassVar = {**ToyTask.metrics, "speed": "fast"}
+
+
+class StrayBaselines(ToyTask):
+    baseline_parameters = frozenset({"compression", "width"})
+
+
+class Eager(ToyTask):
+    def complete(self, params):
+        params["width"] = 3
+        return super().complete(params)
+
+
+class Listing(ToyTask):
+    def complete(self, params):
+        known = {name: value for name, value in params.items() if name != "sizes"}
+        return {**super().complete(known), "sizes": [1, 2]}
+
+
+class Restless(ToyTask):
+    def complete(self, params):
+        full = super().complete(params)
+        return {**full, "width": full["width"] + 1}
+
+
+class Lenient(ToyTask):
+    def complete(self, params):
+        return super().complete({n: v for n, v in params.items() if n != "no_such_parameter"})
+
+
+class Rude(ToyTask):
+    def complete(self, params):
+        try:
+            return super().complete(params)
+        except ConfigError as error:
+            raise KeyError(str(error)) from error
+
+
+class ForgetfulScenario(ToyTask):
+    def scenario_fingerprint(self, params):
+        return str(next(CALLS))
+
+
+class SeededData(ToyTask):
+    def scenario_fingerprint(self, params):
+        return fingerprint({"seed": params["seed"]})
+
+
+class ForgetfulTeacher(ToyTask):
+    def teacher_fingerprint(self, params):
+        return str(next(CALLS))
+
+
+class SeededTeacher(ToyTask):
+    def teacher_fingerprint(self, params):
+        return fingerprint({"seed": params["seed"]})
+
+
+class Boundless(ToyTask):
+    def cost(self, params):
+        return {"ue_flops": float("inf")}
+
+
+def with_data(task, params, where, **changes):
+    data = ToyTask.load_scenario(task, params, **where)
+    fields = {name: getattr(data, name) for name in ("train", "val", "test", "provenance")}
+    return type(data)(**{**fields, **changes})
+
+
+class NoTest(ToyTask):
+    def load_scenario(self, params, *, cache_dir, progress):
+        where = {"cache_dir": cache_dir, "progress": progress}
+        return with_data(self, params, where, test={})
+
+
+class Words(ToyTask):
+    def load_scenario(self, params, *, cache_dir, progress):
+        where = {"cache_dir": cache_dir, "progress": progress}
+        noise = np.zeros(4, dtype=np.float32)
+        return with_data(self, params, where, val={"noise": noise, "names": np.array(["a"] * 4)})
+
+
+class Moody(ToyTask):
+    def load_scenario(self, params, *, cache_dir, progress):
+        where = {"cache_dir": cache_dir, "progress": progress}
+        return with_data(self, params, where, val={"noise": np.full(4, float(next(CALLS)))})
+
+
+class Silent(ToyTask):
+    def load_scenario(self, params, *, cache_dir, progress):
+        where = {"cache_dir": cache_dir, "progress": progress}
+        return with_data(self, params, where, provenance={})
+
+
+class Opaque(ToyTask):
+    def load_scenario(self, params, *, cache_dir, progress):
+        where = {"cache_dir": cache_dir, "progress": progress}
+        return with_data(self, params, where, provenance={"when": {1, 2}})
+
+
+class BadTeacher(ToyTask):
+    """Its teacher is changed by ``spoil``."""
+
+    def train_teacher(self, params, train, val):
+        artifact = yield from super().train_teacher(params, train, val)
+        return self.spoil(artifact)
+
+
+class NoOutputs(BadTeacher):
+    def spoil(self, artifact):
+        outputs = {**artifact.outputs, "names": np.array(["a"])}
+        return type(artifact)(metrics=artifact.metrics, weights=artifact.weights, outputs=outputs)
+
+
+class OtherTeachers(BadTeacher):
+    def spoil(self, artifact):
+        weights = {**artifact.weights, "extra": np.array([float(next(CALLS))])}
+        return type(artifact)(metrics=artifact.metrics, weights=weights, outputs=artifact.outputs)
+
+
+class BoastfulTeacher(BadTeacher):
+    def spoil(self, artifact):
+        metrics = {**artifact.metrics, "val_nmse_db": -30.0}
+        return type(artifact)(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs)
+
+
+class NanTeacher(BadTeacher):
+    def spoil(self, artifact):
+        metrics = {**artifact.metrics, "train_core_seconds": float("nan")}
+        return type(artifact)(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs)
+
+
+class MiscountingTeacher(ToyTask):
+    def train_teacher(self, params, train, val):
+        yield Report(epoch=2, epochs=3, metrics={})
+        return (yield from super().train_teacher(params, train, val))
+
+
+class Mute(ToyTask):
+    def train_student(self, params, train, val, teacher):
+        for _ in super().train_student(params, train, val, teacher):
+            pass
+        return Outcome(metrics={"val_nmse_db": -10.0}, weights={"error": np.zeros(1)})
+        yield
+
+
+class Scribbling(ToyTask):
+    def train_student(self, params, train, val, teacher):
+        train["noise"].setflags(write=True)
+        train["noise"][0] += 1.0
+        return (yield from ToyTask.train_student(self, params, train, val, None))
+
+
+class BadStudent(ToyTask):
+    """Its student is changed by ``spoil``."""
+
+    def train_student(self, params, train, val, teacher):
+        outcome = yield from super().train_student(params, train, val, teacher)
+        return self.spoil(outcome)
+
+
+class NanStudent(BadStudent):
+    def spoil(self, outcome):
+        metrics = {**outcome.metrics, "train_core_seconds": float("nan")}
+        return Outcome(metrics=metrics, weights=outcome.weights)
+
+
+class Unjudged(BadStudent):
+    def spoil(self, outcome):
+        return Outcome(metrics={"nmse_db": -10.0}, weights=outcome.weights)
+
+
+class Unstorable(BadStudent):
+    def spoil(self, outcome):
+        weights = {**outcome.weights, "phase": np.ones(2, dtype=np.complex64)}
+        return Outcome(metrics=outcome.metrics, weights=weights)
+
+
+class Dicing(BadStudent):
+    def spoil(self, outcome):
+        weights = {**outcome.weights, "extra": np.array([float(next(CALLS))])}
+        return Outcome(metrics=outcome.metrics, weights=weights)
+
+
+class Stubborn(BadStudent):
+    def spoil(self, outcome):
+        metrics = {**outcome.metrics, "val_nmse_db": -11.0}
+        return Outcome(metrics=metrics, weights={"error": np.array([-11.0])})
+
+
+class Boastful(BadStudent):
+    def spoil(self, outcome):
+        metrics = {**outcome.metrics, "val_nmse_db": outcome.metrics["val_nmse_db"] - 3.0}
+        return Outcome(metrics=metrics, weights=outcome.weights)
+
+
+class Crashing(ToyTask):
+    def train_student(self, params, train, val, teacher):
+        yield Report(epoch=1, epochs=2, metrics={})
+        raise KeyError("pictures")
+
+
+class OtherNames(ToyTask):
+    def evaluate(self, params, weights, split):
+        name = "nmse_db" if len(split["noise"]) and not split["noise"].any() else "error_db"
+        return {name: float(weights["error"][0] + np.mean(split["noise"]))}
+
+
+class Wearing(ToyTask):
+    def evaluate(self, params, weights, split):
+        found = super().evaluate(params, weights, split)
+        weights["error"][0] += 1.0
+        return found
+
+
+class Twins(ToyTask):
+    def baselines(self, params, data):
+        return [Baseline(name="PCA", params={}, metrics={}), Baseline(name="PCA", params={})]
+
+
+class Arrays(ToyTask):
+    def models(self):
+        return [{"params": np.int64(3)}]

@@ -1,0 +1,128 @@
+"""Our own tasks keep the contract that a plugin's author checks, and each law can be broken."""
+
+import json
+import re
+
+import beam_trials
+import csi_examples
+import lidar_trials
+import mimo_trials
+import pytest
+from toy_study import toy_study
+
+from kdtasks.errors import ConfigError
+from sweeps.cli import main
+from sweeps.contract import broken_laws, check_contract
+
+OURS = [
+    ("csi-feedback", csi_examples.tiny(method="autoencoder-kd")),
+    ("csi-feedback", csi_examples.tiny(method="encoder-kd", topology="semi-centralized")),
+    ("beam-tracking", beam_trials.tiny(method="feature")),
+    ("lidar-beam", lidar_trials.tiny(method="ordinary")),
+    ("mimo-detection", mimo_trials.tiny(method="learngene-kd")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "params"), OURS)
+def test_our_own_tasks_keep_every_law(task, params, tmp_path):
+    assert broken_laws(task, params, tmp_path) == []
+
+
+BROKEN = {
+    "PlainUnits": "metrics say unit, direction and meaning of every number: speed should be",
+    "StrayBaselines": "baseline_parameters are some of resource_parameters: add width",
+    "Eager": "complete leaves the parameters that it is given as they are: ",
+    "Listing": r"completed parameters are numbers, words or truth values: \{'sizes'",
+    "Restless": "what is complete stays as it is: .*width is 4 and was 3",
+    "Lenient": "complete refuses a parameter that it does not know: no_such_parameter=1 was taken",
+    "Rude": "complete refuses .*: raise kdtasks.errors.ConfigError, not KeyError",
+    "ForgetfulScenario": "scenario_fingerprint is the same for the same parameters: it is",
+    "SeededData": "scenario_fingerprint does not depend on seed: .*teacher_seed",
+    "ForgetfulTeacher": "teacher_fingerprint is the same for the same parameters: it is",
+    "SeededTeacher": "teacher_fingerprint does not depend on seed: .*teacher_seed",
+    "Boundless": "cost gives finite numbers: ue_flops is inf",
+    "NoTest": "every split has samples, as arrays of numbers: test has no arrays",
+    "Words": r"every split has samples.*: val\['names'\] is an array of <U1",
+    "Moody": "the same parameters give the same data: val changed; draw from kdtasks.seeding",
+    "Silent": "provenance says where data are from, in JSON: it is empty",
+    "Opaque": "provenance says .*: Object of type set",
+    "NoOutputs": "what a teacher leaves can be written to disk: 'names'",
+    "OtherTeachers": "teacher_seed decides a teacher: trained twice, 'extra' differs",
+    "BoastfulTeacher": "evaluate_teacher gives .*: val_nmse_db is -20 and was -30",
+    "NanTeacher": "a teacher's metrics are finite numbers: train_core_seconds is nan",
+    "MiscountingTeacher": "a teacher's reports count its epochs: they say 2 of 3, 1 of 1; count",
+    "Mute": "a student's reports count its epochs: there are none",
+    "Scribbling": "training leaves data and teacher as they are: an array was written to",
+    "NanStudent": "a student's metrics are finite numbers: train_core_seconds is nan",
+    "Unjudged": "a student is judged on validation: none of .*nmse_db",
+    "Unstorable": "a student's weights can be written to disk: 'phase' is an array of complex64",
+    "Dicing": "seed decides a student: trained twice, 'extra' differs",
+    "Stubborn": "another seed gives another student: its weights are bit for bit the same",
+    "Boastful": "evaluate gives, from the stored weights, .*: val_nmse_db is",
+    "Crashing": r"train_student does its work: KeyError: 'pictures' \(broken_tasks.py, line \d+\)",
+    "OtherNames": "evaluate judges every split alike: nmse_db on validation, error_db on test",
+    "Wearing": "evaluate changes nothing: the weights were written to",
+    "Twins": "baselines have names of their own and finite metrics: PCA is there more than once",
+    "Arrays": "models describes networks by rows of JSON: Object of type int64",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_task_that_breaks_a_law_is_told_which(name, tmp_path):
+    broken = broken_laws(f"broken_tasks:{name}", {"method": "kd"}, tmp_path)
+    assert any(re.match(BROKEN[name], one) for one in broken), broken
+
+
+def test_a_task_that_keeps_the_contract_breaks_no_law(tmp_path):
+    found = list(check_contract("toy_task:ToyTask", {"method": "kd"}, tmp_path))
+    assert [one for one in found if one.broken] == []
+    laws = [one.law for one in found]
+    assert len(laws) == len(set(laws)) > 20
+
+
+def test_wrong_parameters_are_no_breach(tmp_path):
+    with pytest.raises(ConfigError, match="unknown parameter 'wdith'"):
+        broken_laws("toy_task:ToyTask", {"wdith": 2}, tmp_path)
+
+
+def checked(capsys, *arguments):
+    """Return the exit code and the output of ``kdsweep check``."""
+    with pytest.raises(SystemExit) as stop:
+        main(["check", *arguments])
+    return stop.value.code, capsys.readouterr()
+
+
+def test_the_command_tells_what_is_broken(capsys):
+    code, shown = checked(capsys, "broken_tasks:Boundless", "--set", "method=kd")
+    assert code == 1
+    assert "BAD   cost gives finite numbers\n      ue_flops is inf\n" in shown.out
+    assert "ok    seed decides a student" in shown.out
+    assert re.search(r"\d+ laws kept, 2 broken\n$", shown.out)
+
+
+def test_the_command_tries_every_kind_of_trial_of_a_study(capsys, tmp_path):
+    file = tmp_path / "toy.yaml"
+    file.write_text(toy_study().text)
+    code, shown = checked(capsys, str(file), "--json")
+    assert code == 0, shown.err
+    rows = json.loads(shown.out)
+    assert {row["trial"].partition(", ")[2] for row in rows} == {"method vanilla", "method kd"}
+    assert not any(row["broken"] for row in rows)
+    taught = {row["law"] for row in rows if row["trial"].endswith("kd")}
+    assert taught - {row["law"] for row in rows if row["trial"].endswith("vanilla")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["no-such-task"], "no task 'no-such-task'; there are beam-tracking"),
+        (["toy_task:ToyTask", "--set", "width"], "--set width: must look like epochs=1"),
+        (["csi-feedback", "--set", "space.widht=3"], "widht"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_in_one_line(capsys, arguments, reason):
+    code, shown = checked(capsys, *arguments)
+    assert code == 2
+    assert reason in shown.err
+    assert shown.err.count("\n") == 1

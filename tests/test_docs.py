@@ -1,0 +1,95 @@
+"""The pages in docs are what works: their files are written as they stand, their commands typed."""
+
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.cli import main
+from sweeps.preflight import check_study
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+NAMED = re.compile(r"# (?P<name>[\w-]+\.(?:py|yaml|toml))\n")
+PAGES = ["own-data", "own-network", "own-loss", "own-task", "own-study"]
+
+
+class StartedError(Exception):
+    """Thrown where Ray would be started: everything before that has been done."""
+
+
+def stands_in(study, **_options):
+    """Do what `run_study` does before Ray, and read the user's own files."""
+    plan = check_study(study)
+    need = plan.needs[0]
+    if need.params.get("data_path"):
+        cache = Path("cache")
+        data = plan.task.load_scenario(need.params, cache_dir=cache, progress=lambda *_: None)
+        assert data.provenance["sha256"]
+    raise StartedError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder that a reader works in; what is imported from it is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("sweeps.runner.run_study", stands_in)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def commands(page):
+    """Yield the lines of a page's shell blocks, after its files were written."""
+    blocks = list(BLOCK.finditer((DOCS / f"{page}.md").read_text(encoding="utf-8")))
+    for block in blocks:
+        if named := NAMED.match(block["text"]):
+            Path(named["name"]).write_text(block["text"], encoding="utf-8")
+    for block in blocks:
+        if block["kind"] == "sh":
+            yield from block["text"].splitlines()
+
+
+def typed(command):
+    """Carry out a command as a shell would; return its exit code."""
+    words = shlex.split(command)
+    if words[0] == "python":
+        runpy.run_path(words[1], run_name="__main__")
+        return 0
+    assert words[0] == "kdsweep", command
+    try:
+        main(words[1:])
+    except StartedError:
+        return 0
+    except SystemExit as end:
+        return end.code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_works_as_written(page, folder, capsys):
+    done = 0
+    for command in commands(page):
+        assert typed(command) == 0, f"{command}\n{capsys.readouterr().err}"
+        done += 1
+    assert done
+
+
+def test_the_contract_of_the_page_is_one_line(folder):
+    assert list(commands("own-task"))
+    found = runpy.run_path("test_path_loss.py")
+    found["test_contract"](folder)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+def test_what_a_page_points_to_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), f"{page.name} points to {target}"
+    for path in re.findall(r"`((?:kdtasks|search_spaces|sweeps|analysis|tests)/[\w/.*-]+)`", text):
+        assert list(DOCS.parent.glob(path.rstrip("/"))), f"{page.name} names {path}"

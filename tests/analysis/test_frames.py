@@ -1,5 +1,6 @@
 """What the tracker wrote is what the reader returns."""
 
+import gc
 import math
 from dataclasses import replace
 
@@ -115,3 +116,14 @@ def test_a_table_with_hundreds_of_metrics_is_made_in_one_go():
     assert made.shape == (2, 300 + len(FACTS))
     assert made["metric_299"].tolist() == [299.0, 299.0]
     assert list(table([]).columns) == list(FACTS)
+
+
+def test_reading_leaves_the_garbage_collector_as_it_was(tmp_path):
+    for on in (True, False):
+        (gc.enable if on else gc.disable)()
+        try:
+            with pytest.raises(ResultsError, match="no MLflow database"):
+                read_sweep(f"sqlite:///{tmp_path}/none.db", "sweep")
+            assert gc.isenabled() == on
+        finally:
+            gc.enable()

@@ -8,13 +8,16 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from analysis.format import short
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of, knee_trial, method_of
 from analysis.plots.attainment import COLOUR as ATTAINED
 from analysis.plots.attainment import dash_of, surface_name, sweep_surfaces
-from analysis.plots.front import TESTED, repeated_points
+from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
 from analysis.plots.references import labelled, middle_of
 from analysis.plots.stairs import Pair, pairs, staircase, stairs
 from analysis.plots.theme import (
@@ -72,7 +75,8 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> 
         names = labelled(rows, kind)
         xs, ys = column(rows, pair.x.metric), column(rows, pair.y.metric)
         size = scale**2 * (110 if kind == "teacher" else 42)
-        axes.scatter(xs, ys, s=size, marker=marker, color=colour, label=kind, zorder=4)
+        there = kind if (np.isfinite(xs) & np.isfinite(ys)).any() else ""
+        axes.scatter(xs, ys, s=size, marker=marker, color=colour, label=there, zorder=4)
         for x, y, name in zip(xs, ys, names, strict=True):
             if np.isfinite(x) and np.isfinite(y):
                 left = x >= middle_of(frames, pair.x)
@@ -86,10 +90,20 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> 
                 )
     axes.set_xlabel(plain(axis_title(pair.x)))
     axes.set_ylabel(plain(axis_title(pair.y)))
-    axes.set_xscale(pair.x.scale)
-    axes.set_yscale(pair.y.scale)
+    for axis, objective in ((axes.xaxis, pair.x), (axes.yaxis, pair.y)):
+        if objective.scale == "log":
+            _make_log(axes, axis)
     axes.grid(color="#e4e7eb", linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def _make_log(axes: Axes, axis: Axis) -> None:
+    """Label 1, 2 and 5 of every decade, or decades alone if there are many, as 200k and not 2e5."""
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > MOST_LABELLED * low else (1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _place: short(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> None:

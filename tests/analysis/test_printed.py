@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib as mpl
 import pytest
@@ -68,6 +69,12 @@ def test_letters_are_of_eight_points_and_nothing_sticks_out():
             assert needed.y0 >= 0.0, name
             assert needed.x1 <= width, name
             assert needed.y1 <= height, name
+            for axes in figure.axes:
+                labels = [text.get_window_extent() for text in axes.get_xticklabels()]
+                inside = [
+                    box for box in labels if axes.bbox.x0 <= box.x1 and box.x0 <= axes.bbox.x1
+                ]
+                assert all(one.x1 < other.x0 for one, other in pairwise(inside)), name
 
 
 @pytest.mark.parametrize(("objectives", "fronts"), [(1, 0), (3, 3)])
@@ -75,6 +82,16 @@ def test_every_pair_of_objectives_has_a_figure(objectives, fronts):
     names = [name for name, _ in sweep_figures(make_frames(trials=5, objectives=objectives))]
     assert sum(name.startswith("front") for name in names) == fronts
     assert "hypervolume" in names
+
+
+def test_the_legend_names_only_what_is_drawn():
+    frames = make_frames(trials=5)
+    for shown, names in ((frames, {"baseline", "teacher"}), (without_references(frames), set())):
+        figure = dict(sweep_figures(shown))["front"]
+        (legend,) = figure.legends
+        told = {text.get_text() for text in legend.get_texts()}
+        assert told & {"baseline", "teacher"} == names
+        assert "front (validation)" in told
 
 
 def test_a_sweep_with_nothing_to_show_is_refused(tmp_path):

@@ -33,9 +33,11 @@ EDGE_RAYS = 1.5
 """Width of an edge where it has a gradient [rays]."""
 
 SPREAD = (0.9, 1.0, 0.3, 0.7, 0.5, 0.5, 0.7)
-"""Standard deviations over noise that a new generator has for the seven numbers of an object. They
-let its objects be everywhere from the start; what torch starts with keeps them in the middle, and
-some generators never get out of there."""
+"""Standard deviations over noise that a new generator has for the seven numbers of an object; their
+means are 0. Both are set by hand, so what an untrained generator makes is no blank sheet. They let
+its objects be everywhere from the start; what torch starts with keeps them in the middle, and some
+generators never get out of there. Means that are left to chance (as in the recipe that the
+deviations are from) put most objects of some generators to one side."""
 
 NOISE, HIDDEN, CALIBRATION = 32, 128, 1024
 

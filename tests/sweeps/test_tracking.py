@@ -1,14 +1,18 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from mlflow.data import get_source
 from toy_study import toy_study
 
 from analysis import layout
 from kdtasks.errors import ConfigError, UserError
+from kdtasks.task import ScenarioData
 from sweeps.children import ChildRun
+from sweeps.dataset_facts import split_facts
 from sweeps.folder import SweepFolder, check_new, create
-from sweeps.mlflow_client import read_runs
+from sweeps.mlflow_client import MlflowClient, read_runs
 from sweeps.tracking import Tracker
 
 pytestmark = [
@@ -100,3 +104,19 @@ def test_a_number_with_a_curve_shows_its_last_value(tmp_path: Path) -> None:
     assert sorted((m.step, m.value) for m in history) == [(1, -1.0), (3, -7.0), (8, -5.25)]
     [single] = tracker._client.get_metric_history(run.run_id, "m0")
     assert single.step == 0
+
+
+def test_data_are_noted_once_with_their_digest(tmp_path: Path) -> None:
+    folder = make(tmp_path)
+    tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
+    arrays = {"noise": np.zeros((4, 2), np.float32)}
+    made = ScenarioData(train=arrays, val=arrays, test=arrays, provenance={"source": "a formula"})
+    for _ in range(2):
+        tracker.splits(list(split_facts("toy", "0123456789abcdef", made)))
+    parent, _ = read_runs(folder, None)
+    noted = MlflowClient(folder.tracking_uri).get_run(parent.run_id).inputs.dataset_inputs
+    contexts = {entry.dataset.name: [tag.value for tag in entry.tags] for entry in noted}
+    assert contexts == {f"toy {name}": [name] for name in ("train", "validation", "test")}
+    assert {entry.dataset.digest for entry in noted} == {"0123456789abcdef"}
+    for entry in noted:
+        assert get_source(entry.dataset).to_dict()["tags"]["source"] == "a formula"

@@ -223,7 +223,7 @@ class Tracker:
         for tag, state in {view.tag: view.state for view in offered}.items():
             self._client.set_experiment_tag(self._experiment_id, tag, state)
         about = described(_about(study), offered)
-        self._client.set_tag(self._run_id, NOTE, about)
+        self._client.log_batch(self._run_id, tags=[RunTag(NOTE, about)])
         return [(view.title, view.fragment) for view in offered]
 
     def end(self, status: Status, time_ms: int) -> None:

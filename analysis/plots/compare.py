@@ -50,9 +50,7 @@ def compare_figure(sweeps: Sequence[SweepFrames], pair: Pair) -> go.Figure:
             line={"color": colour, "width": 2},
             hoverinfo="skip",
         )
-    figure.update_xaxes(axis(axis_title(pair.x), log=pair.x.scale == "log"))
-    figure.update_yaxes(axis(axis_title(pair.y), log=pair.y.scale == "log"))
-    return styled(figure, height=HEIGHT_PX)
+    return _framed(figure, pair.x, pair.y)
 
 
 def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Figure:
@@ -77,8 +75,12 @@ def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Fi
             line={"color": colour, "width": 2},
             hoverinfo="skip",
         )
-    figure.update_xaxes(axis(axis_title(_on_test(pair.x)), log=pair.x.scale == "log"))
-    figure.update_yaxes(axis(axis_title(_on_test(pair.y)), log=pair.y.scale == "log"))
+    return _framed(figure, _on_test(pair.x), _on_test(pair.y))
+
+
+def _framed(figure: go.Figure, x: Objective, y: Objective) -> go.Figure:
+    figure.update_xaxes(axis(axis_title(x), log=x.scale == "log"))
+    figure.update_yaxes(axis(axis_title(y), log=y.scale == "log"))
     return styled(figure, height=HEIGHT_PX)
 
 

@@ -1,4 +1,7 @@
-"""The only writer to MLflow: one run per sweep, below it one per trial, teacher and the like."""
+"""Writes sweeps to MLflow: one run per sweep, below it one per trial, teacher and the like.
+
+What was exported later is written by `sweeps.mlflow_models`.
+"""
 
 import json
 import tempfile

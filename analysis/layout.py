@@ -52,10 +52,10 @@ FAILURES_FILE = "failures.json"
 """Attached to the sweep's run: why trials failed, one entry per reason."""
 
 ONNX_LATENCY = "onnx_latency_ms"
-"""Metric of an exported trial: latency of all its networks in ONNX Runtime, one sample,
-one thread, median [ms]. Trials that were not exported do not have it."""
+"""Metric of an exported trial: latency of all networks of a node in ONNX Runtime, one sample,
+one thread, median [ms]; of several nodes the mean. Trials that were not exported do not have it."""
 ONNX_BYTES = "onnx_bytes"
-"""Metric of such a trial: size of its ONNX files [byte]."""
+"""Metric of such a trial: size of a node's ONNX files [byte]."""
 
 HYPERVOLUME = "hypervolume"
 """Metric of the parent run; its step is the number of finished trials."""

@@ -37,10 +37,13 @@ class Deployable:
         parts: Its networks, by name.
         score: Returns the quality metrics of one split, without prefix, of whatever stands for the
             parts: with their own networks those of `kdtasks.task.KDTask.evaluate`.
+        chains: The networks that one sample passes through, at each of several nodes; a student of
+            one node has none, and a sample passes through all its networks.
     """
 
     parts: Mapping[str, Part]
     score: Callable[[Mapping[str, Call], Mapping[str, NDArray[Any]]], dict[str, float]]
+    chains: tuple[tuple[str, ...], ...] = ()
 
     def own_score(self, split: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Return what its own networks score on a split, see `score`."""

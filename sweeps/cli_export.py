@@ -12,7 +12,7 @@ from sweeps.chosen import knee_of
 from sweeps.cli_output import line, plain_table, show, shown_path
 from sweeps.cli_sweeps import database_uri, known_uri
 from sweeps.display import SilentDisplay
-from sweeps.export import Exported, ExportedPart, Exporter
+from sweeps.export import Exported, ExportedPart, Exporter, OnnxFile
 from sweeps.export_records import recording
 from sweeps.folder import SweepFolder
 from sweeps.model_card import CARD, results, write_card
@@ -84,7 +84,7 @@ def show_export(done: Done, *, as_json: bool) -> None:
         return
     line(f"trial {exported.trial.number} of {done.frames.name}, in {shown_path(where)}")
     line()
-    show(plain_table(NETWORKS, [_part_row(part) for part in exported.parts]))
+    show(plain_table(NETWORKS, [row for part in exported.parts for row in _part_rows(part)]))
     line()
     show(plain_table(SCORES, results(exported, done.frames)))
     line()
@@ -93,15 +93,20 @@ def show_export(done: Done, *, as_json: bool) -> None:
         line(f"not in the sweep's records: {done.unrecorded}")
 
 
-def _part_row(part: ExportedPart) -> tuple[str, ...]:
-    return (
-        part.name,
-        text.number(part.params),
-        f"{part.onnx.stat().st_size / 1e3:.0f}",
-        f"{part.difference:.1e}",
-        f"{part.latency.median_ms:.3f} ms",
-        f"{part.latency.p95_ms:.3f} ms",
-    )
+def _part_rows(part: ExportedPart) -> list[tuple[str, ...]]:
+    files = {part.name: part.onnx, f"{part.name}, 8 bit": part.int8}
+    return [
+        (
+            name,
+            text.number(part.params),
+            f"{file.path.stat().st_size / 1e3:.0f}",
+            f"{file.difference:.1e}",
+            f"{file.latency.median_ms:.3f} ms",
+            f"{file.latency.p95_ms:.3f} ms",
+        )
+        for name, file in files.items()
+        if file is not None
+    ]
 
 
 def described(exported: Exported, where: Path) -> dict[str, object]:
@@ -112,18 +117,24 @@ def described(exported: Exported, where: Path) -> dict[str, object]:
         "parts": [
             {
                 "name": part.name,
-                "onnx": part.onnx.name,
                 "weights": part.weights.name,
-                "int8": None if part.int8 is None else part.int8.name,
                 "params": part.params,
-                "bytes": part.onnx.stat().st_size,
-                "largest_difference": part.difference,
-                "latency_ms": part.latency.median_ms,
-                "latency_p95_ms": part.latency.p95_ms,
+                "onnx": _file(part.onnx),
+                "int8": None if part.int8 is None else _file(part.int8),
             }
             for part in exported.parts
         ],
         "test": dict(exported.scores),
         "test_onnx": dict(exported.onnx_scores),
         "test_int8": None if exported.int8_scores is None else dict(exported.int8_scores),
+    }
+
+
+def _file(file: OnnxFile) -> dict[str, object]:
+    return {
+        "file": file.path.name,
+        "bytes": file.path.stat().st_size,
+        "largest_difference": file.difference,
+        "latency_ms": file.latency.median_ms,
+        "latency_p95_ms": file.latency.p95_ms,
     }

@@ -30,6 +30,21 @@ order of summation stays below 1e-5."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnnxFile:
+    """One network as an ONNX file.
+
+    Attributes:
+        path: The file.
+        difference: Largest absolute difference to PyTorch's network on random inputs.
+        latency: Of one sample in ONNX Runtime, one thread of this machine.
+    """
+
+    path: Path
+    difference: float
+    latency: Latency
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExportedPart:
     """One network of a student as files.
 
@@ -41,19 +56,15 @@ class ExportedPart:
         int8: The network with 8-bit weights; None if that was not asked for.
         params: Its parameters.
         about: What goes in and comes out.
-        difference: Largest absolute difference between network and ONNX on random inputs.
-        latency: Of one sample in ONNX Runtime, one thread of this machine.
     """
 
     name: str
     inputs: Mapping[str, tuple[int, ...]]
-    onnx: Path
+    onnx: OnnxFile
     weights: Path
-    int8: Path | None
+    int8: OnnxFile | None
     params: int
     about: str
-    difference: float
-    latency: Latency
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +75,8 @@ class Exported:
         trial: What the ledger knows of its trial.
         task: The task.
         parts: Its networks.
+        chains: The networks that a sample passes through at each node, see
+            `kdtasks.deployable.Deployable`; those of one node if there are no several.
         splits: The data of its trial.
         scores: Metrics on the test split by PyTorch, without prefix.
         onnx_scores: The same by the exported networks.
@@ -73,6 +86,7 @@ class Exported:
     trial: TrialRecord
     task: KDTask
     parts: tuple[ExportedPart, ...]
+    chains: tuple[tuple[str, ...], ...]
     splits: tuple[SplitFacts, ...]
     scores: Mapping[str, float]
     onnx_scores: Mapping[str, float]
@@ -126,14 +140,15 @@ class Exporter:
         except OSError as error:
             raise UserError(f"{out} cannot be written to: {error.strerror}") from error
         test = self._test_split(trial)
-        small = {part.name: part.int8 for part in parts if part.int8 is not None}
+        small = {part.name: part.int8.path for part in parts if part.int8 is not None}
         return Exported(
             trial=trial,
             task=self._task,
             parts=parts,
+            chains=student.chains or (tuple(student.parts),),
             splits=self._splits,
             scores=self._task.evaluate(trial.config, weights, test),
-            onnx_scores=_scores(student, {part.name: part.onnx for part in parts}, test),
+            onnx_scores=_scores(student, {part.name: part.onnx.path for part in parts}, test),
             int8_scores=_scores(student, small, test) if int8 else None,
         )
 
@@ -174,23 +189,26 @@ def _write(name: str, part: Part, out: Path, *, int8: bool) -> ExportedPart:
     onnx, weights = out / f"{name}.onnx", out / f"{name}.safetensors"
     write_onnx(part, onnx)
     write_weights(part, weights)
-    small = out / f"{name}.int8.onnx" if int8 else None
-    if small is not None:
+    small = out / f"{name}.int8.onnx"
+    if int8:
         write_int8(onnx, small)
-    call = OnnxNetwork(onnx)
-    difference = largest_difference(part, call)
-    check_same(onnx, difference)
+    measured = _measured(part, onnx)
+    check_same(onnx, measured.difference)
     return ExportedPart(
         name=name,
         inputs={key: tuple(sample.shape[1:]) for key, sample in part.inputs.items()},
-        onnx=onnx,
+        onnx=measured,
         weights=weights,
-        int8=small,
+        int8=_measured(part, small) if int8 else None,
         params=sum(weight.numel() for weight in part.network.parameters()),
         about=part.about,
-        difference=difference,
-        latency=call.latency(part.inputs),
     )
+
+
+def _measured(part: Part, path: Path) -> OnnxFile:
+    call = OnnxNetwork(path)
+    difference = largest_difference(part, call)
+    return OnnxFile(path=path, difference=difference, latency=call.latency(part.inputs))
 
 
 def _scores(student: Deployable, files: Mapping[str, Path], test: Arrays) -> dict[str, float]:

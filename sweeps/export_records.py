@@ -10,7 +10,7 @@ from pathlib import Path
 from analysis import layout
 from kdtasks.export import RUNTIME
 from sweeps.clock import SystemClock
-from sweeps.export import Exported, ExportedPart
+from sweeps.export import Exported, ExportedPart, OnnxFile
 from sweeps.fetching import kept
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
@@ -26,25 +26,36 @@ CPU_INFO = Path("/proc/cpuinfo")
 """Where Linux names the processor."""
 
 
-def numbers_of(parts: Sequence[ExportedPart]) -> dict[str, float]:
+def numbers_of(exported: Exported) -> dict[str, float]:
     """Return what was measured of an exported student, by the name of a metric.
 
-    A sample passes through all its networks, so their medians are added; 95 % quantiles cannot be,
-    and are told per network where there are several.
+    A sample passes through all networks of a node, so their medians are added; 95 % quantiles
+    cannot be, and are told per network where there are several. Of several nodes it is the mean,
+    as that of other costs.
 
     Args:
-        parts: Its networks.
+        exported: The student.
     """
-    found = {
-        layout.ONNX_LATENCY: sum(part.latency.median_ms for part in parts),
-        layout.ONNX_BYTES: float(sum(part.onnx.stat().st_size for part in parts)),
-    }
+    parts = exported.parts
+    latency_ms, size = _of_node(exported, {part.name: part.onnx for part in parts})
+    found = {layout.ONNX_LATENCY: latency_ms, layout.ONNX_BYTES: size}
+    small = {part.name: part.int8 for part in parts if part.int8 is not None}
+    if small:
+        found["onnx_int8_latency_ms"], found["onnx_int8_bytes"] = _of_node(exported, small)
     if len(parts) == 1:
-        return {**found, "onnx_latency_p95_ms": parts[0].latency.p95_ms}
+        return {**found, "onnx_latency_p95_ms": parts[0].onnx.latency.p95_ms}
     for part in parts:
-        found[f"onnx_{part.name}_latency_ms"] = part.latency.median_ms
-        found[f"onnx_{part.name}_latency_p95_ms"] = part.latency.p95_ms
+        found[f"onnx_{part.name}_latency_ms"] = part.onnx.latency.median_ms
+        found[f"onnx_{part.name}_latency_p95_ms"] = part.onnx.latency.p95_ms
     return found
+
+
+def _of_node(exported: Exported, files: Mapping[str, OnnxFile]) -> tuple[float, float]:
+    """Return latency [ms] and bytes of a node, the mean over nodes."""
+    nodes = [[files[name] for name in chain] for chain in exported.chains]
+    latency = [sum(file.latency.median_ms for file in node) for node in nodes]
+    size = [sum(file.path.stat().st_size for file in node) for node in nodes]
+    return sum(latency) / len(nodes), sum(size) / len(nodes)
 
 
 def measured_on() -> str:
@@ -87,7 +98,7 @@ class ExportBooks:
         """
         record = ExportRecord(
             trial=exported.trial.number,
-            metrics=numbers_of(exported.parts),
+            metrics=numbers_of(exported),
             measured_on=measured_on(),
             exported_ms=SystemClock().epoch_ms(),
         )
@@ -107,8 +118,8 @@ def _files(
         described = scratch / part.name / MLMODEL
         described.parent.mkdir()
         described.write_text(mlmodel(part), encoding="utf-8")
-        files = [described, part.onnx, part.weights]
-        files += [part.int8] if part.int8 is not None else []
+        files = [described, part.onnx.path, part.weights]
+        files += [part.int8.path] if part.int8 is not None else []
         found.setdefault(part.name if len(parts) > 1 else "", []).extend(files)
     return found
 

@@ -29,8 +29,8 @@ def mlmodel(part: ExportedPart) -> str:
     ]
     described = {
         "flavors": {
-            "onnx": {"data": part.onnx.name, "providers": ["CPUExecutionProvider"]},
-            "python_function": {"data": part.onnx.name, "loader_module": "mlflow.onnx"},
+            "onnx": {"data": part.onnx.path.name, "providers": ["CPUExecutionProvider"]},
+            "python_function": {"data": part.onnx.path.name, "loader_module": "mlflow.onnx"},
         },
         "signature": {"inputs": json.dumps(inputs), "outputs": None, "params": None},
         "utc_time_created": datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" "),

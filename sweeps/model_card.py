@@ -9,7 +9,7 @@ from analysis.frames import SweepFrames
 from analysis.fronts import COSTS, confirmed, test_metric
 from analysis.origin import origin_lines
 from kdtasks.config import Value
-from sweeps.export import Exported, ExportedPart
+from sweeps.export import Exported, ExportedPart, OnnxFile
 from sweeps.folder import put_text
 
 TEACHING = "teacher"
@@ -85,12 +85,18 @@ def _lines(exported: Exported, frames: SweepFrames) -> Iterator[str]:
 
 
 def _network(part: ExportedPart) -> Iterator[str]:
-    size_kb = part.onnx.stat().st_size / 1e3
-    yield f"- **{part.name}** (`{part.onnx.name}`, weights `{part.weights.name}`): {part.about}"
-    yield (
-        f"  {part.params} parameters, {size_kb:.0f} kB, batch free. ONNX Runtime, one thread, one "
-        f"sample: {part.latency.median_ms:.3f} ms (95 %: {part.latency.p95_ms:.3f} ms). Largest "
-        f"difference to PyTorch {part.difference:.1e}."
+    name, weights = part.onnx.path.name, part.weights.name
+    yield f"- **{part.name}** (`{name}`, weights `{weights}`): {part.about}"
+    yield f"  {part.params} parameters, batch free. {_measured(part.onnx)}"
+    if part.int8 is not None:
+        yield f"  With 8-bit weights (`{part.int8.path.name}`): {_measured(part.int8)}"
+
+
+def _measured(file: OnnxFile) -> str:
+    size_kb, latency = file.path.stat().st_size / 1e3, file.latency
+    return (
+        f"{size_kb:.0f} kB. ONNX Runtime, one thread, one sample: {latency.median_ms:.3f} ms "
+        f"(95 %: {latency.p95_ms:.3f} ms). Largest difference to PyTorch {file.difference:.1e}."
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from kdtasks.collaboration import Guidance, Learnt, Shares, Stage, TensorSpec, Work, parted
+from kdtasks.collaboration import Guidance, Learnt, Shares, Stage, TensorSpec, Work
 from kdtasks.config import Params, Value
 from kdtasks.methods import beam_job, beam_refine
 from kdtasks.methods.beam_batches import Windows, windows_of
@@ -20,7 +20,6 @@ from kdtasks.methods.beam_response import response_loss
 from kdtasks.seeding import seed_for
 from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
 from kdtasks.tasks.beam_costs import student_latency_ms
-from kdtasks.tasks.beam_deployed import deployment_scores
 from kdtasks.tasks.beam_settings import BeamSettings, completed, resolve
 from kdtasks.tasks.beam_shares import Owners, sample_specs, shares, with_sensors
 from kdtasks.tasks.beam_students import (
@@ -181,9 +180,7 @@ class BeamCollaboration(WindowTask):
             network = restored(student, own, teacher=False)
             return beam_job.score(network, windows_of(share, student.student_model.sensors))
 
-        # Not the training split, so no edge's share is cut.
-        every = shares(settings, owners_of(settings), split, "val")
-        return deployment_scores(score, parted(weights), every)
+        return self.deployment_scores(params, weights, split, score)
 
 
 def owners_of(settings: BeamSettings) -> Owners:

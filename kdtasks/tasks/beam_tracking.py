@@ -244,7 +244,12 @@ class BeamTracking(BeamCollaboration):
         return beam_job.score(network, windows_of(split, settings.student_model.sensors))
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        return deployable(resolve(params), weights)
+        settings = resolve(params)
+        if settings.networked:
+            return self.deployed_windows(
+                params, weights, lambda edge, own: deployable(settings.of_edge(edge), own)
+            )
+        return deployable(settings, weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)

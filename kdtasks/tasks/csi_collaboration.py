@@ -26,6 +26,7 @@ from kdtasks.collaboration import (
 )
 from kdtasks.config import Params, Value
 from kdtasks.cost import batch1_latency_ms
+from kdtasks.deployable import Deployable
 from kdtasks.methods.csi_job import Stint, report_encoder
 from kdtasks.methods.csi_refine import Course, Guide, train_on
 from kdtasks.methods.csi_synthesis import describe, draw
@@ -34,6 +35,7 @@ from kdtasks.methods.ip_encoder_kd.pairs import send
 from kdtasks.seeding import numpy_generator, torch_generator
 from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
 from kdtasks.tasks.csi_deployed import deployment_scores
+from kdtasks.tasks.csi_export import deployable
 from kdtasks.tasks.csi_families import families, family_params
 from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of
 from kdtasks.tasks.csi_settings import CsiSettings, resolve
@@ -43,10 +45,12 @@ from kdtasks.tasks.csi_students import (
     method_of,
     new_student,
     restored_student,
+    score,
     stream,
     student_job,
 )
 from kdtasks.tasks.csi_work import forward_flops, tensor_specs, work_of
+from kdtasks.tasks.edges_export import ScoreOf, deployed
 from kdtasks.tasks.several_teachers import one_of
 from kdtasks.tensors import as_tensor, load_state, state_arrays
 from kdtasks.training import Schedule, run_frozen
@@ -278,10 +282,28 @@ class CsiCollaboration(CollaborativeTask):
         self, params: Params, weights: Arrays, split: Arrays
     ) -> dict[str, float]:
         """Return the quality metrics of a deployment's students, without prefix."""
-        count = resolve(params).num_edges
-        edges = [resolve(self.edge_params(params, edge)) for edge in range(count)]
+
+        def linear_nmse(edge: int, own: Arrays, share: Arrays) -> float:
+            model = restored_student(resolve(self.edge_params(params, edge)), own)
+            return score(model, as_tensor(share["pictures"])).value
+
         # Not the training split, so no edge's share is cut.
-        return deployment_scores(edges, parted(weights), self.share_out(params, split, "val"))
+        return deployment_scores(linear_nmse, parted(weights), self.share_out(params, split, "val"))
+
+    def deployed_edges(self, params: Params, weights: Arrays) -> Deployable:
+        """Return encoders and decoders of a deployment's students."""
+
+        def built(edge: int, own: Arrays) -> Deployable:
+            return deployable(resolve(self.edge_params(params, edge)), own)
+
+        def judged(score_of: ScoreOf, split: Arrays) -> dict[str, float]:
+            def linear_nmse(edge: int, own: Arrays, share: Arrays) -> float:
+                return float(10.0 ** (score_of(edge, own, share)["nmse_db"] / 10.0))
+
+            every = self.share_out(params, split, "val")
+            return deployment_scores(linear_nmse, parted(weights), every)
+
+        return deployed(weights, built, judged)
 
 
 def _planned(settings: CsiSettings) -> int:

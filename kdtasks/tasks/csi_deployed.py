@@ -5,18 +5,15 @@ however many samples it has; one that has none is left out where its own samples
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kdtasks.collaboration import Shares
 from kdtasks.task import Arrays
-from kdtasks.tasks.csi_settings import CsiSettings
-from kdtasks.tasks.csi_students import restored_student, score
 from kdtasks.tasks.judge import Judge
-from kdtasks.tensors import as_tensor
 
 
 def deployment_scores(
-    edges: Sequence[CsiSettings], nodes: Mapping[str, Arrays], shares: Shares
+    linear_nmse: Callable[[int, Arrays, Arrays], float], nodes: Mapping[str, Arrays], shares: Shares
 ) -> dict[str, float]:
     """Return the metrics of a deployment [dB].
 
@@ -26,24 +23,21 @@ def deployment_scores(
     ``judged_edges`` counts the edges that have samples to be judged on; means are over these.
 
     Args:
-        edges: The settings of each edge's student.
+        linear_nmse: Returns the NMSE, not in dB, of the student of an edge's kind, with these
+            weights, on a share.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
         shares: Who owns which samples of the split.
     """
-
-    def linear_nmse(edge: int, weights: Arrays, share: Arrays) -> float:
-        model = restored_student(edges[edge], weights)
-        return score(model, as_tensor(share["pictures"])).value
-
     judge = Judge(linear_nmse, lambda share: len(share["pictures"]))
-    students = [nodes[f"edge-{edge}"] for edge in range(len(edges))]
+    edges = range(len(shares.edges))
+    students = [nodes[f"edge-{edge}"] for edge in edges]
     own = judge.each(students, shares.edges)
     found = {
         "nmse_db": _mean_db(own),
         "worst_edge_nmse_db": _decibel(max(own)),
         "judged_edges": float(len(own)),
     }
-    names = [f"received-{edge}" for edge in range(len(edges))]
+    names = [f"received-{edge}" for edge in edges]
     received = [nodes[name] for name in names if name in nodes]
     complete = len(received) == len(edges)
     if complete:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import torch
 
 from kdtasks.deployable import Call, Called, Deployable, Part
-from kdtasks.errors import ConfigError
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Arrays
 from kdtasks.tasks.csi_settings import CsiSettings
@@ -13,13 +12,7 @@ from kdtasks.tasks.csi_students import restored_student, scores
 
 
 def deployable(settings: CsiSettings, weights: Arrays) -> Deployable:
-    """Return encoder and decoder of a trained student.
-
-    Raises:
-        ConfigError: If the trial was a deployment, which trains a student per edge.
-    """
-    if settings.networked:
-        raise ConfigError("a deployment has a student per edge; export a trial without a topology")
+    """Return encoder and decoder of a trained student."""
     model = restored_student(settings, weights).eval()
     complex_parts, antennas, subcarriers = settings.picture_shape
     size = f"[batch, {complex_parts}, {antennas}, {subcarriers}]"

@@ -291,7 +291,10 @@ class CsiFeedback(CsiCollaboration):
         return scores(restored_student(settings, weights), split)
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        return deployable(resolve(params), weights)
+        settings = resolve(params)
+        if settings.networked:
+            return self.deployed_edges(params, weights)
+        return deployable(settings, weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)

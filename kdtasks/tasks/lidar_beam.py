@@ -225,7 +225,12 @@ class LidarBeam(LidarCollaboration):
         return lidar_job.score(restored(settings, weights, teacher=False), scans_of(split))
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        return deployable(resolve(params), weights)
+        settings = resolve(params)
+        if settings.networked:
+            return self.deployed_windows(
+                params, weights, lambda _edge, own: deployable(settings, own)
+            )
+        return deployable(settings, weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         network = restored(resolve(params), weights, teacher=True)

@@ -20,7 +20,6 @@ from kdtasks.collaboration import (
     TensorSpec,
     Transfer,
     Work,
-    parted,
 )
 from kdtasks.config import Params, Value
 from kdtasks.cost import batch1_latency_ms
@@ -31,7 +30,6 @@ from kdtasks.models.lidar_family import WINDOW_SHAPE
 from kdtasks.models.lidar_network import LidarNetwork
 from kdtasks.seeding import seed_for
 from kdtasks.task import Arrays, Report, SplitName, TeacherArtifact
-from kdtasks.tasks.beam_deployed import deployment_scores
 from kdtasks.tasks.beam_shares import Owners, sample_specs, server_share, shares, taken
 from kdtasks.tasks.lidar_data import SENSORS
 from kdtasks.tasks.lidar_settings import LidarSettings, completed, resolve
@@ -199,9 +197,7 @@ class LidarCollaboration(WindowTask):
         def score(_edge: int, own: Arrays, share: Arrays) -> dict[str, float]:
             return lidar_job.score(restored(settings, own, teacher=False), scans_of(share))
 
-        # Not the training split, so no edge's share is cut, and methods without data have one too.
-        every = shares(settings, owners_of(settings), split, "val")
-        return deployment_scores(score, parted(weights), every)
+        return self.deployment_scores(params, weights, split, score)
 
 
 def owners_of(settings: LidarSettings) -> Owners:

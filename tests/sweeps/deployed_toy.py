@@ -13,7 +13,7 @@ from kdtasks.errors import ConfigError
 from kdtasks.task import Arrays
 
 INPUTS = 3
-TWO_PARTS, PER_EDGE = 2, 3
+TWO_PARTS, TWO_STUDENTS = 2, 3
 """Width of a student of two networks, and of one that cannot be exported."""
 
 
@@ -27,8 +27,8 @@ class DeployedToy(ToyTask):
     name = "deployed-toy"
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        if params["width"] == PER_EDGE:
-            raise ConfigError("a deployment has a student per edge")
+        if params["width"] == TWO_STUDENTS:
+            raise ConfigError("the trial has two students on a node")
         error = float(weights["error"][0])
         networks = {"student": linear(INPUTS, 1, error / INPUTS)}
         if params["width"] == TWO_PARTS:

@@ -17,6 +17,7 @@ from search_spaces.study import parse_study
 from sweeps.chosen import KNEE, MOST_ACCURATE, SMALLEST, WORDS, along_front, by_word, knee_of
 from sweeps.cli_export import described
 from sweeps.export import TOLERANCE, Exporter, check_same
+from sweeps.export_records import numbers_of
 from sweeps.model_card import CARD, card, results
 from sweeps.settings import SweepSettings, write_settings
 
@@ -67,6 +68,16 @@ def test_members_with_a_word_come_first_and_the_rest_lie_along_the_front(objecti
         assert set(members[: len(named)]) <= named
 
 
+def check_described(done, out):
+    (part,) = json.loads(json.dumps(described(done, out)))["parts"]
+    assert part["onnx"]["file"] == "student.onnx"
+    assert part["int8"]["bytes"] < part["onnx"]["bytes"]
+    assert part["int8"]["largest_difference"] > part["onnx"]["largest_difference"]
+    measured = numbers_of(done)
+    assert measured["onnx_int8_latency_ms"] == part["int8"]["latency_ms"] > 0.0
+    assert measured["onnx_int8_bytes"] == part["int8"]["bytes"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_student_is_exported_with_its_card(tmp_path):
@@ -83,15 +94,15 @@ def test_a_student_is_exported_with_its_card(tmp_path):
     assert done.scores["top1"] == pytest.approx(job.metrics["test_top1"])
     assert done.onnx_scores["top5"] == pytest.approx(done.scores["top5"], abs=2.0)
     assert done.int8_scores.keys() == done.scores.keys()
-    assert json.loads(json.dumps(described(done, out)))["parts"][0]["onnx"] == "student.onnx"
+    check_described(done, out)
 
     confirmed = table([{"number": 0, "test_top1": done.scores["top1"]}])
     facts = {"0": {"source": "a street", "synthetic": True}}
     frames = replace(make_frames(3), study=study, confirmations=confirmed, provenance=facts)
     assert results(done, frames)[0][0] == "top1 [%]"
     written = card(done, frames)
-    for part in ("Scans: student of trial 0", "student.onnx", "| width | 0.5 |", "a street"):
-        assert part in written
+    for words in ("Scans: student of trial 0", "student.int8.onnx", "| width | 0.5 |", "a street"):
+        assert words in written
     assert "nothing is known of measured ones" in written
     assert f"`params`: {done.parts[0].params}" in written.replace("\N{NARROW NO-BREAK SPACE}", "")
 

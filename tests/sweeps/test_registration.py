@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deployed_toy import PER_EDGE, TWO_PARTS
+from deployed_toy import TWO_PARTS, TWO_STUDENTS
 from in_process import Engine
 from toy_study import toy_study
 
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-WIDTHS = (1, TWO_PARTS, PER_EDGE, 4)
+WIDTHS = (1, TWO_PARTS, TWO_STUDENTS, 4)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_front_is_registered_step_by_step_and_nothing_twice(engine: Engine) ->
 
     found = register(engine)
     assert found.keys() == set(number.values())
-    assert found[number[PER_EDGE]].reason == "ConfigError: a deployment has a student per edge"
+    assert found[number[TWO_STUDENTS]].reason == "ConfigError: the trial has two students on a node"
     made = {trial: member.version for trial, member in found.items() if member.version}
     assert sorted(made.values()) == ["1", "2", "3"]
     aliases = client.get_registered_model(name).aliases

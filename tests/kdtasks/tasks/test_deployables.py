@@ -7,13 +7,11 @@ import mimo_trials
 import numpy as np
 import onnx
 import pytest
-from csi_network_examples import networked
 from safetensors.numpy import load_file
 
 from kdtasks.errors import ConfigError
 from kdtasks.export import OnnxNetwork, largest_difference, write_int8, write_onnx, write_weights
 from kdtasks.task import KDTask
-from kdtasks.tasks.csi_feedback import CsiFeedback
 
 TASKS = {
     "csi": (csi_examples, {}, "tiny_data"),
@@ -77,11 +75,7 @@ def test_the_exported_networks_give_the_scores_of_the_sweep(trained, tmp_path):
         assert found[name] == pytest.approx(value, abs=2.0, nan_ok=True), name
 
 
-def test_what_is_no_single_student_is_refused():
-    with pytest.raises(ConfigError, match="a student per edge"):
-        CsiFeedback().deployable(networked(), {})
-    with pytest.raises(ConfigError, match="a student per edge"):
-        lidar_trials.TASK.deployable(lidar_trials.networked(), {})
+def test_two_students_on_a_node_are_refused():
     pair = {"second_model": "radar-student", "sensors": "image radar"}
     with pytest.raises(ConfigError, match="two students on a node"):
         beam_trials.TASK.deployable(beam_trials.tiny(**pair), {})

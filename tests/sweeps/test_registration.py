@@ -113,13 +113,17 @@ def test_what_was_measured_is_in_ledger_and_mlflow(engine: Engine) -> None:
 def test_mlflow_opens_what_was_registered(engine: Engine) -> None:
     import mlflow
 
-    register(engine)
+    found = register(engine)
     trials = {trial.number: trial for trial in engine.ledger.trials()}
     mlflow.set_tracking_uri(engine.folder.tracking_uri)
     model = mlflow.pyfunc.load_model(f"models:/{engine.folder.name}@{SMALLEST}")
     (given,) = model.predict(np.ones((1, 3), dtype=np.float32)).values()
     error = trials[widths(engine)[1]].metrics["val_nmse_db"]
     assert given.item() == pytest.approx(error, abs=1e-5)
+    version = found[widths(engine)[TWO_PARTS]].version
+    part = mlflow.pyfunc.load_model(f"models:/{engine.folder.name}/{version}/first")
+    (passed,) = part.predict(np.ones((1, 3), dtype=np.float32)).values()
+    assert passed.item() == pytest.approx(1.0)
 
 
 def test_files_are_what_was_asked_for_even_if_the_records_cannot_have_them(

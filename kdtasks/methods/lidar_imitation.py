@@ -11,9 +11,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kdtasks.beam_format import NUM_BEAMS, NUM_SLOTS
 from kdtasks.losses import blended_terms, logit_mse, slot_cross_entropy, slot_kl
 from kdtasks.methods.lidar_batches import Scans
 from kdtasks.methods.lidar_job import Judge, LossOfWindows, labels_only, run
+from kdtasks.methods.own_loss import own_loss
 from kdtasks.models.lidar_family import WINDOW_SHAPE
 from kdtasks.models.lidar_generator import ScanGenerator
 from kdtasks.models.lidar_network import LidarNetwork, LidarOutputs
@@ -24,6 +26,10 @@ from kdtasks.training import Objective, Terms, batches
 SoftLoss = Callable[[Tensor, Tensor], Tensor]
 """Loss of a student's logits against its teacher's, [B, T, C] or of all steps."""
 
+SOFT_LOSSES = ("kl", "mse")
+SAID_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
+"""Of a batch of logits, on which a loss of the user's own is tried."""
+
 TaughtSteps = Literal["last", "all"]
 """The four predicted slots, or every step of a window."""
 
@@ -31,9 +37,19 @@ Source = Callable[[int], Tensor]
 """Draws so many windows that nobody has measured [10 m], [N, 8, 216]."""
 
 
-def soft_loss(name: Literal["kl", "mse"], temperature: float) -> SoftLoss:
-    """Return a loss towards a teacher's logits; only ``kl`` has a temperature."""
-    return partial(slot_kl, temperature=temperature) if name == "kl" else logit_mse
+def soft_loss(name: str, temperature: float) -> SoftLoss:
+    """Return a loss towards a teacher's logits; only ``kl`` has a temperature.
+
+    Args:
+        name: Of `SOFT_LOSSES`, or that of the user's own, see `own_loss`.
+        temperature: Softens the logits of both.
+
+    Raises:
+        ConfigError: If there is no such loss, or it cannot be trained by.
+    """
+    if name == "kl":
+        return partial(slot_kl, temperature=temperature)
+    return logit_mse if name == "mse" else own_loss(name, SAID_SHAPE, SOFT_LOSSES)
 
 
 def with_teacher(scans: Scans, said_WTC: Tensor, soft: SoftLoss, alpha: float) -> LossOfWindows:

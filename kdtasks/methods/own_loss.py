@@ -34,7 +34,7 @@ def own_loss(name: str, shape: tuple[int, ...], methods: tuple[str, ...]) -> Los
     loss = load_named("method", name, methods)
     broken = broken_loss(loss, shape)
     if broken:
-        raise ConfigError(f"method={name!r}: {broken}")
+        raise ConfigError(f"loss {name!r}: {broken}")
     checked: Loss = loss
     return checked
 

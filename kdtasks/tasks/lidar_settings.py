@@ -6,7 +6,7 @@ from pydantic import Field
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
-from kdtasks.methods.lidar_imitation import TaughtSteps
+from kdtasks.methods.lidar_imitation import TaughtSteps, soft_loss
 from kdtasks.methods.lidar_inversion import STEPS
 from kdtasks.methods.lidar_statistics import GROUPS, Group
 from kdtasks.models.lidar_family import GeneratorName, TeacherName
@@ -49,7 +49,7 @@ class LidarSettings(NetworkSettings):
     method: MethodName = "vanilla"
     teacher: TeacherName = "gru"
     alpha: float = Field(0.6, ge=0, le=1, description="weight of the distillation term")
-    soft_loss: Literal["kl", "mse"] = "kl"
+    soft_loss: str = Field("kl", description="kl, mse, or a loss of your own")
     temperature: float = Field(2.0, gt=0)
     taught_steps: TaughtSteps = Field("last", description="what a student is taught of a window")
     generator: GeneratorName = "objects"
@@ -267,6 +267,10 @@ def _in_order(metadata: str) -> str:
 
 
 def _fits(settings: LidarSettings) -> None:
+    try:
+        soft_loss(settings.soft_loss, settings.temperature)
+    except ConfigError as error:
+        raise ConfigError(f"soft_loss: {error}") from error
     if (settings.scenario == "deepsense") != bool(settings.data_path):
         raise ConfigError(
             "scenario 'deepsense' reads your own files: set data_path"

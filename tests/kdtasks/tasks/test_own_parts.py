@@ -2,6 +2,7 @@
 
 import beam_trials
 import csi_examples
+import lidar_trials
 import numpy as np
 import own_parts
 import pytest
@@ -29,6 +30,21 @@ def test_a_loss_that_says_what_a_method_says_trains_the_same_student(beam_data_t
         for changes in (own, ours)
     ]
     same_weights(*students)
+
+
+def test_so_does_one_of_made_up_windows(lidar_data_tiny, lidar_teacher):
+    students = [
+        lidar_trials.trained_student(
+            lidar_data_tiny, lidar_teacher, method="gaussian", soft_loss=loss
+        )[1]
+        for loss in ("own_parts:response", "kl")
+    ]
+    same_weights(*students)
+    with pytest.raises(ConfigError, match="soft_loss: no method 'huber'; there are kl, mse, or"):
+        lidar_trials.TASK.complete({"method": "gaussian", "soft_loss": "huber"})
+    own = {"soft_loss": "own_parts:response", "temperature": 3.0}
+    with pytest.raises(ConfigError, match=r"temperature=3\.0 has no effect"):
+        lidar_trials.TASK.complete({"method": "gaussian", **own})
 
 
 @pytest.mark.parametrize("task", [CSI, BEAM], ids=lambda task: task.name)

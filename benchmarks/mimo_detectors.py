@@ -7,7 +7,7 @@ units from the bottom, the middle and the top.
 
 Example::
 
-    python benchmarks/mimo_detectors.py detectors --steps 400
+    python benchmarks/mimo_detectors.py detectors --steps 400 --seeds 3
     python benchmarks/mimo_detectors.py learngene --seeds 3 --collectives 1
 """
 
@@ -20,7 +20,9 @@ from typing import Any, TypeVar
 
 import torch
 
+from kdtasks.bit_errors import compare
 from kdtasks.config import Value
+from kdtasks.scenarios.mimo_sionna_detectors import detect, names_for
 from kdtasks.task import Report, ScenarioData
 from kdtasks.tasks.mimo_detection import MimoDetection
 from kdtasks.tasks.mimo_scores import by_snr
@@ -77,23 +79,31 @@ def loaded(params: dict[str, Value]) -> ScenarioData:
 def show(name: str, ratios: dict[str, float], seconds: float) -> None:
     """Print one line."""
     told = " ".join(f"{where} {ratio:.5f}" for where, ratio in ratios.items())
-    print(f"{name:28s} {seconds:6.1f} s  {told}", flush=True)
+    print(f"{name:44s} {seconds:6.1f} s  {told}", flush=True)
 
 
-def detectors(names: list[str], steps: int) -> None:
-    """Train detectors and print their BER on the test split beside that of LMMSE."""
+def detectors(names: list[str], steps: int, seeds: int) -> None:
+    """Train detectors and print their BER on the test split beside those of LMMSE and ML."""
     for name in names:
         params = {**RECIPE, **DETECTORS[name], "steps": steps, "test_uses": 10_000}
         data = loaded(params)
         link = resolve(params).link
         linear = {f"{snr:g} dB": linear_errors(link, seen).ratio for snr, seen in by_snr(data.test)}
         show(f"LMMSE {link.name}", linear, 0.0)
-        start = time.process_time()
-        outcome = drained(TASK.train_student(params, data.train, data.val, None))
-        spent = time.process_time() - start
-        found = TASK.evaluate(params, outcome.weights, data.test)
-        show(name, {n: found[f"ber_{n.replace(' dB', 'db')}"] for n in linear}, spent)
-        show("  over LMMSE", {n: found[f"ber_{n[:-3]}db"] / r for n, r in linear.items()}, 0.0)
+        if "ML" in names_for(link):
+            best = {
+                f"{snr:g} dB": compare(detect("ML", link, seen), seen.bits_BNM).ratio
+                for snr, seen in by_snr(data.test)
+            }
+            show("  ML over LMMSE", {n: best[n] / ratio for n, ratio in linear.items()}, 0.0)
+        for seed in range(seeds):
+            start = time.process_time()
+            own = {**params, "seed": seed}
+            outcome = drained(TASK.train_student(own, data.train, data.val, None))
+            spent = time.process_time() - start
+            found = TASK.evaluate(own, outcome.weights, data.test)
+            ratios = {n: found[f"ber_{n[:-3]}db"] / r for n, r in linear.items()}
+            show(f"{name}, seed {seed}, over LMMSE", ratios, spent)
 
 
 def learngene(arms: list[str], seeds: int, collectives: int, shared: dict[str, Value]) -> None:
@@ -129,6 +139,7 @@ def main() -> None:
     one = commands.add_parser("detectors")
     one.add_argument("--names", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     one.add_argument("--steps", type=int, default=400)
+    one.add_argument("--seeds", type=int, default=1)
     two = commands.add_parser("learngene")
     two.add_argument("--seeds", type=int, default=3)
     two.add_argument("--collectives", type=int, default=2)
@@ -138,7 +149,7 @@ def main() -> None:
     asked: Any = parser.parse_args()
     torch.set_num_threads(1)
     if asked.what == "detectors":
-        detectors(asked.names, asked.steps)
+        detectors(asked.names, asked.steps, asked.seeds)
     else:
         shared = {
             "preset": "standard",

@@ -129,7 +129,7 @@ def _is_published(table: PaperTable, index: int) -> bool:
 
 def _number_cells(column: Column, number: Number, *, published: bool) -> list[Cell]:
     sort = math.inf if number.ours is None else number.ours.mean
-    cells = [Cell(text.quantity(number.ours, column.unit), sort)]
+    cells = [Cell(text.quantity(_count_alone(number.ours), column.unit), sort)]
     if not published:
         return cells
     if not column.unit:
@@ -138,6 +138,13 @@ def _number_cells(column: Column, number: Number, *, published: bool) -> list[Ce
         shown = text.MISSING if value is None else _single(value, column.unit)
         cells.append(Cell(shown, math.inf if value is None else value))
     return cells
+
+
+def _count_alone(value: Interval | None) -> Interval | None:
+    """Return a count that is the same for all seeds, as parameters are, without an interval."""
+    if value is None or value.half_width != 0.0 or not value.mean.is_integer():
+        return value
+    return Interval(value.mean, None, value.count)
 
 
 def _single(value: float, unit: str) -> str:

@@ -18,6 +18,12 @@ LOG_WIDTH = 200
 """Width of tables where there is no terminal [characters]; a log is not folded."""
 
 
+PADDING = 2
+"""Between columns [characters]."""
+
+BESIDE = ("paper", "difference")
+"""Columns that belong to the one before them."""
+
 LABEL_WIDTH, CELL_WIDTH = 28, 16
 """Room of a transposed table's first column and of every other one [characters]."""
 
@@ -41,7 +47,7 @@ def line(text: str = "") -> None:
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return a table of text; columns of numbers are aligned to the right."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, PADDING, 0, 0), pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
@@ -125,7 +131,7 @@ def _interval(found: Mapping[str, Any] | None) -> str:
 
 
 def paper_tables(view: Any, width: int) -> list[Table]:
-    """Return one table of a paper with our numbers in it, in parts if it is transposed and wide.
+    """Return one table of a paper with our numbers in it, in parts if it is wide.
 
     Args:
         view: An ``analysis.paper_view.PaperView``.
@@ -138,7 +144,35 @@ def paper_tables(view: Any, width: int) -> list[Table]:
         return [_aspect_table(view, slice(start, start + size)) for start in range(0, number, size)]
     head, *others = view.grid.headings
     columns = [head.title or f"Table {view.spec.id}", *(heading.title for heading in others)]
-    return [plain_table(columns, [[cell.text for cell in row] for row in view.grid.rows])]
+    rows = [[cell.text for cell in row] for row in view.grid.rows]
+    return [
+        plain_table([columns[i] for i in part], [[row[i] for i in part] for row in rows])
+        for part in fitting(columns, rows, width)
+    ]
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """Return which columns go into each part, so that none is folded within a word.
+
+    The first is in all of them; what a paper says stays beside what was measured.
+    """
+    room = [
+        max(len(word) for word in (*column.split(), *(row[i] for row in rows))) + PADDING
+        for i, column in enumerate(columns)
+    ]
+    groups: list[list[int]] = []
+    for i, column in enumerate(columns[1:], start=1):
+        if column in BESIDE and groups:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    left = width - min(room[0], LABEL_WIDTH)
+    parts: list[list[int]] = [[]]
+    for group in groups:
+        if parts[-1] and sum(room[i] for i in parts[-1] + group) > left:
+            parts.append([])
+        parts[-1] += group
+    return [[0, *part] for part in parts]
 
 
 def _aspect_table(view: Any, part: slice) -> Table:
@@ -172,7 +206,7 @@ def show_paper(frames: Any) -> None:
         line(f"{view.spec.title} ({view.spec.source})" if view.spec.source else view.spec.title)
         for table in paper_tables(view, _width()):
             show(table)
-        line()
+            line()
         if view.statements:
             line(f"Words against numbers: {view.agreement}")
             for said in view.statements:

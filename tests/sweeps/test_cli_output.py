@@ -1,0 +1,29 @@
+"""Wide tables in a terminal: parts, of which none is folded within a word."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.cli_output import BESIDE, LABEL_WIDTH, PADDING, fitting
+
+TITLES = st.lists(st.sampled_from([*BESIDE, "top-2 at t0 [%]", "seeds", "x"]), max_size=9)
+
+
+@given(TITLES, st.integers(30, 200))
+def test_every_column_is_in_one_part_and_beside_what_it_belongs_to(titles, width):
+    columns = ["Table II", *titles]
+    rows = [["a label of a row" for _ in columns], ["" for _ in columns]]
+    parts = fitting(columns, rows, width)
+    assert all(part[0] == 0 for part in parts)
+    assert [i for part in parts for i in part[1:]] == list(range(1, len(columns)))
+    for part in parts:
+        assert len(part) < 2 or part[1] == 1 or columns[part[1]] not in BESIDE
+
+
+@given(TITLES)
+def test_what_fits_stays_whole_and_a_narrow_terminal_gets_group_by_group(titles):
+    columns = ["a", *titles]
+    rows = [["1.00 ± 0.50" for _ in columns]]
+    enough = LABEL_WIDTH + sum(max(map(len, (*c.split(), rows[0][0]))) + PADDING for c in columns)
+    assert len(fitting(columns, rows, enough)) == 1
+    heads = [i for i, title in enumerate(titles) if not i or title not in BESIDE]
+    assert len(fitting(columns, rows, 1)) == max(1, len(heads))

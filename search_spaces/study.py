@@ -72,7 +72,8 @@ class Confirm:
             are evaluated.
         limit: At most so many trials; None for no limit.
         epsilon: Trials beside the front are judged, too, if they are in no objective further behind
-            one of its members than this share of the front's range; 0 for the front alone.
+            one of its members than this share of the front's range; 0 for the front alone. Like
+            ``limit`` it may stand where nothing is judged, so that a study is quickly told not to.
     """
 
     select: Literal["front", "all", "none"] = "front"
@@ -81,9 +82,9 @@ class Confirm:
     epsilon: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.epsilon and self.select != "front":
+        if self.epsilon and self.select == "all":
             raise StudyError(
-                f"adds trials beside the front, but select is {self.select!r}; drop one of the two",
+                "adds trials beside the front, but select is 'all'; drop one of the two",
                 place="confirm.epsilon",
             )
 

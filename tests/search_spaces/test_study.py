@@ -180,6 +180,12 @@ def test_shipped_studies_are_right_and_called_after_their_files():
         assert parse_study(study.text, name) == study
 
 
+@pytest.mark.parametrize("name", available())
+def test_every_shipped_study_can_be_told_to_judge_nothing(name):
+    study = load_study(name, overrides=["confirm.select=none"])
+    assert study.confirm.select == "none"
+
+
 def test_shipped_schema_is_current():
     """Write it anew with json.dumps(json_schema(), indent=2) and a final newline."""
     shipped = resources.files("search_spaces").joinpath("study.schema.json")

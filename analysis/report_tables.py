@@ -84,9 +84,10 @@ SHARES = {
 
 
 def front_table(frames: SweepFrames) -> HtmlTable:
-    """Return the front: trial, method, parameters, validation, test with interval, costs.
+    """Return the front: trial, method, validation, test with interval, parameters, costs.
 
-    Behind the objectives stands how likely the mean of a repeated trial is on the front.
+    Behind the objectives stands how likely the mean of a repeated trial is on the front. What is
+    asked first comes first, for parameters may be many and the page is narrow.
     """
     return _rows_table(frames, front_rows(frames))
 
@@ -105,24 +106,23 @@ def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTabl
         dict.fromkeys(name for row in rows for name in row["searched"] if name not in kinds)
     )
     headings = [Heading("trial"), *(Heading(name, numeric=False) for name in kinds)]
-    headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     tested = any(row["test"] for row in rows)
     for goal in goals:
         headings += _objective_headings(goal) if tested else _objective_headings(goal)[:1]
-    headings += [*shares, *(_cost_heading(name) for name in costs)]
+    headings += [*shares, *_param_headings(names), *(_cost_heading(name) for name in costs)]
     return HtmlTable(
         tuple(headings),
         tuple(
             (
                 _front_number(row["trial"], knee),
                 *_kind_cells(kinds, {"method": row["method"], **row["searched"]}),
-                *(_param(row["searched"].get(name)) for name in names),
                 *(
                     cell
                     for o in frames.study.objectives
                     for cell in _objective_cells(o, row, tested=tested)
                 ),
                 *(_share(row.get(key)) for key, head in SHARES.items() if head in shares),
+                *(_param(row["searched"].get(name)) for name in names),
                 *(_number(row[name]) for name in costs),
             )
             for row in rows
@@ -138,8 +138,8 @@ def trials_table(frames: SweepFrames) -> HtmlTable:
     names = [name for name in varied if name not in kinds]
     headings = [Heading("trial"), Heading("rank")]
     headings += [Heading(name, numeric=False) for name in kinds]
-    headings += [Heading(name.replace("_", " "), numeric=False) for name in names]
     headings += [_objective_headings(objective)[0] for objective in frames.study.objectives]
+    headings += _param_headings(names)
     return HtmlTable(tuple(headings), tuple(_trial_cells(frames, row, names) for row in rows))
 
 
@@ -152,9 +152,13 @@ def _trial_cells(
         _number(int(row["number"])),
         _number(row["rank"]),
         *_kind_cells(_kind_names(frames), kinds),
-        *(_param(params.get(name)) for name in names),
         *(_measured(o.metric, row[o.metric]) for o in frames.study.objectives),
+        *(_param(params.get(name)) for name in names),
     )
+
+
+def _param_headings(names: Sequence[str]) -> list[Heading]:
+    return [Heading(name.replace("_", " "), numeric=False) for name in names]
 
 
 def _kind_names(frames: SweepFrames) -> tuple[str, ...]:

@@ -63,10 +63,10 @@ def summary(frames: SweepFrames) -> list[str]:
     found = [
         _overview(frames, number),
         _best(frames, best),
-        _certainty(frames),
         *_references(frames, best),
         *_distillation(frames),
         _volume_share(frames),
+        _certainty(frames),
     ]
     return [sentence for sentence in found if sentence]
 

@@ -98,20 +98,16 @@ def kind_of(row: Mapping[str, Any]) -> str:
 def searched_params(row: Mapping[str, Any], study: Study) -> dict[str, Any]:
     """Return the parameters that the study varies and this trial has, without the method."""
     names = dict.fromkeys([*study.space.names, *(k for p in study.search.points for k in p)])
-    values = {name: row.get(f"param.{name}") for name in names if name != "method"}
+    assignment: dict[str, Any] = {"method": row.get("method")}
+    assignment |= {key.removeprefix(PARAM): v for key, v in row.items() if key.startswith(PARAM)}
+    values = {name: assignment.get(name) for name in names if name != "method"}
+    # defaults fill in what had no effect
     return {
         name: value
         for name, value in values.items()
-        if value is not None and _active(study, name, row)
+        if value is not None
+        and (name not in study.space.names or study.space.active(name, assignment))
     }
-
-
-def _active(study: Study, name: str, row: Mapping[str, Any]) -> bool:
-    """Tell whether a parameter had an effect: defaults fill in those that did not."""
-    if name not in study.space.names:
-        return True
-    assignment = {key.removeprefix("param."): value for key, value in row.items()}
-    return study.space.active(name, assignment)
 
 
 def test_metric(objective: Objective) -> str | None:

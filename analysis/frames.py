@@ -1,28 +1,23 @@
-"""The only reader of MLflow: one sweep as plain tables."""
+"""One sweep as plain tables, from the runs that MLflow has of it."""
 
 import gc
 import json
 import math
-import os
-import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from analysis import layout
 from analysis.errors import ResultsError
+from analysis.mlflow_runs import client_runs
 from analysis.ranking import rank_trials
+from analysis.runs import RecordedRun, Runs
+from analysis.sqlite_runs import SQLITE, UnknownStoreError, database_runs
 from search_spaces.domains import Choice, Value
 from search_spaces.study import Study, parse_study
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 PARAM = "param."
 """Prefix of the columns that hold parameters."""
@@ -33,8 +28,7 @@ FACTS = (
 )
 """Columns that every table has, also an empty one; ``ended_ms`` is in milliseconds since 1970."""
 
-_PAGE = 1000
-_SQLITE = "sqlite:///"
+_ATTACHED = ("provenance.json", "environment.json")
 # MLflow stores an infinite metric as the largest double.
 _HUGE = 1e308
 
@@ -85,20 +79,12 @@ def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
     Raises:
         ResultsError: If the database or the sweep is missing, or several sweeps share the name.
     """
-    # Set before MLflow is imported: it starts its reporting thread then.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with _nothing_collected():
-        from mlflow.exceptions import MlflowException
-
-        client = _client(tracking_uri)
-        try:
-            parent = _find_sweep(client, tracking_uri, sweep_name)
-            return _read(client, parent, sweep_name)
-        except MlflowException as error:
-            raise ResultsError(
-                f"cannot read sweep {sweep_name!r} from {tracking_uri}: {error}"
-            ) from None
+        if tracking_uri.startswith(SQLITE):
+            with suppress(UnknownStoreError), database_runs(tracking_uri) as runs:
+                return _read(runs, tracking_uri, sweep_name)
+        with client_runs(tracking_uri, sweep_name) as runs:
+            return _read(runs, tracking_uri, sweep_name)
 
 
 @contextmanager
@@ -134,82 +120,41 @@ def _column(name: str, values: list[Any]) -> pd.Series:
     return pd.Series(values, dtype=object if is_text else float)
 
 
-def _client(tracking_uri: str) -> "MlflowClient":
-    # MLflow would create an empty database where there is none and then find nothing in it.
-    if tracking_uri.startswith(_SQLITE):
-        _check_database(Path(tracking_uri.removeprefix(_SQLITE).split("?")[0]))
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=tracking_uri)
-
-
-def _check_database(path: Path) -> None:
-    if not path.is_file():
-        raise ResultsError(
-            f"no MLflow database at {path}; check the sweep's name and --home, or run the sweep"
-        )
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise ResultsError(f"{path} cannot be read as an MLflow database: {error}") from None
-    if found is None:
-        raise ResultsError(f"{path} is not an MLflow database: it has no table 'runs'")
-
-
-def _find_sweep(client: "MlflowClient", tracking_uri: str, name: str) -> "Run":
-    experiments = [str(experiment.experiment_id) for experiment in _experiments(client)]
-    sweeps = list(_search(client, experiments, f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"))
-    found = [run for run in sweeps if run.info.run_name == name]
+def _find_sweep(runs: Runs, tracking_uri: str, name: str) -> RecordedRun:
+    sweeps = runs.tagged(layout.ROLE, layout.ROLE_SWEEP)
+    found = [run for run in sweeps if run.name == name]
     if len(found) == 1:
         return found[0]
     if found:
-        ids = ", ".join(sorted(run.info.run_id for run in found))
+        ids = ", ".join(sorted(run.id for run in found))
         raise ResultsError(
             f"{len(found)} sweeps are called {name!r} in {tracking_uri}; rename or delete all but "
             f"one of the runs {ids}"
         )
-    known = ", ".join(sorted({str(run.info.run_name) for run in sweeps})) or "none"
+    known = ", ".join(sorted({run.name for run in sweeps})) or "none"
     raise ResultsError(f"no sweep {name!r} in {tracking_uri}; sweeps there: {known}")
 
 
-def _experiments(client: "MlflowClient") -> Iterator[Any]:
-    token: str | None = None
-    while True:
-        page = client.search_experiments(max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _search(client: "MlflowClient", experiments: list[str], query: str) -> Iterator["Run"]:
-    token: str | None = None
-    while True:
-        page = client.search_runs(experiments, query, max_results=_PAGE, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _read(client: "MlflowClient", parent: "Run", name: str) -> SweepFrames:
-    run_id = parent.info.run_id
-    study_text, provenance, environment = _artifacts(client, run_id, name)
-    study = parse_study(study_text, f"{layout.STUDY_FILE} of sweep {name!r}")
-    query = f"tags.`mlflow.parentRunId` = '{run_id}'"
-    rows = [_row(run, study) for run in _search(client, [parent.info.experiment_id], query)]
-    history = sorted(
-        client.get_metric_history(run_id, layout.HYPERVOLUME), key=lambda m: (m.step, m.timestamp)
-    )
-    started, ended = parent.info.start_time, parent.info.end_time
+def _read(runs: Runs, tracking_uri: str, name: str) -> SweepFrames:
+    parent = _find_sweep(runs, tracking_uri, name)
+    texts = runs.texts(parent, (layout.STUDY_FILE, *_ATTACHED))
+    if layout.STUDY_FILE not in texts:
+        raise ResultsError(
+            f"sweep {name!r} has no artifact {layout.STUDY_FILE}; it was not started by kdsweep, "
+            "or stopped before its first trial"
+        )
+    provenance, environment = (json.loads(texts.get(file, "{}")) for file in _ATTACHED)
+    study = parse_study(texts[layout.STUDY_FILE], f"{layout.STUDY_FILE} of sweep {name!r}")
+    rows = [_row(run, study) for run in runs.below(parent)]
+    history = sorted(runs.history(parent, layout.HYPERVOLUME))
+    started, ended = parent.started_ms, parent.ended_ms
     return SweepFrames(
         name=name,
         study=study,
-        tags=dict(parent.data.tags),
-        metrics=dict(parent.data.metrics),
+        tags=parent.tags,
+        metrics=parent.metrics,
         # a resumed sweep may log a step again: the last value counts
-        hypervolume=sorted({point.step: point.value for point in history}.items()),
+        hypervolume=sorted({step: value for step, _, value in history}.items()),
         trials=_with_ranks(_of_role(rows, layout.ROLE_TRIAL), study),
         teachers=_of_role(rows, layout.ROLE_TEACHER),
         baselines=_of_role(rows, layout.ROLE_BASELINE),
@@ -220,27 +165,8 @@ def _read(client: "MlflowClient", parent: "Run", name: str) -> SweepFrames:
     )
 
 
-def _artifacts(
-    client: "MlflowClient", run_id: str, name: str
-) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    present = {entry.path for entry in client.list_artifacts(run_id)}
-    if layout.STUDY_FILE not in present:
-        raise ResultsError(
-            f"sweep {name!r} has no artifact {layout.STUDY_FILE}; it was not started by kdsweep, "
-            "or stopped before its first trial"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-
-        def text(path: str) -> str:
-            return Path(client.download_artifacts(run_id, path, folder)).read_text("utf-8")
-
-        files = ("provenance.json", "environment.json")
-        facts = [json.loads(text(path)) if path in present else {} for path in files]
-        return text(layout.STUDY_FILE), facts[0], facts[1]
-
-
-def _row(run: "Run", study: Study) -> dict[str, Any]:
-    tags = run.data.tags
+def _row(run: RecordedRun, study: Study) -> dict[str, Any]:
+    tags = run.tags
     number, rank = tags.get(layout.TRIAL_NUMBER), tags.get(layout.RANK)
     facts: dict[str, Any] = {
         "role": tags.get(layout.ROLE),
@@ -251,12 +177,12 @@ def _row(run: "Run", study: Study) -> dict[str, Any]:
         "front": {"true": True, "false": False}.get(tags.get(layout.ON_FRONT, "")),
         "rank": int(rank) if rank and rank.lstrip("-").isdigit() else None,
         "key": tags.get(layout.CHILD_KEY),
-        "name": run.info.run_name,
+        "name": run.name,
         "method": tags.get(layout.METHOD),
-        "ended_ms": run.info.end_time,
+        "ended_ms": run.ended_ms,
     }
-    metrics = {name: _finite(value) for name, value in run.data.metrics.items()}
-    params = {PARAM + name: _value(name, text, study) for name, text in run.data.params.items()}
+    metrics = {name: _finite(value) for name, value in run.metrics.items()}
+    params = {PARAM + name: _value(name, text, study) for name, text in run.params.items()}
     return {**metrics, **params, **facts}
 
 

@@ -2,7 +2,8 @@
 
 One sweep of trials that hardly sleep, through the whole engine: Ray, journal, MLflow, rungs. What
 is looked at: memory of the driver after 200 trials and at the end, seconds per trial in each
-hundred, files per trial in the sweep's folder, and how long MLflow takes to find the front.
+hundred, files per trial in the sweep's folder, how long MLflow takes to find the front, and how
+long commands take to answer.
 
 Optuna's TPE looks at every earlier trial for each suggestion, so its time per trial grows; it is
 shown apart (``asking``), and the rest (``engine``) must stay flat.
@@ -15,6 +16,7 @@ Example::
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -45,8 +47,14 @@ BLOCK = 100
 MOST_GROWTH_MIB = 50.0
 MOST_FILES = 5.0
 MOST_QUERY_S = 1.0
+MOST_ANSWER_S = 3.0
 MOST_SLOWER = 1.5
 """Time per trial of the last hundred over that of the second; a shared machine is not steadier."""
+
+
+ASKED = ("front", "best", "report")
+PROMPT = ASKED[:2]
+"""Commands that must answer within ``MOST_ANSWER_S``; a report draws all of its figures."""
 
 
 def scale_study(trials: int, sampler: str, epoch_s: float) -> Study:
@@ -138,6 +146,7 @@ class Scale:
         read_s: How long it takes to read all runs [s].
         front: Runs on the front.
         sizes_mib: Size of files of the sweep [MiB].
+        answers_s: How long commands about the sweep take, from their start to their end [s].
     """
 
     trials: int
@@ -149,6 +158,7 @@ class Scale:
     read_s: float
     front: int
     sizes_mib: Mapping[str, float]
+    answers_s: Mapping[str, float]
 
     @property
     def growth_mib(self) -> float:
@@ -208,7 +218,17 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
             for path in sorted(summary.folder.iterdir())
             if path.is_file() and path.stat().st_size > 2**16
         },
+        answers_s={command: time_answer(command, home) for command in ASKED},
     )
+
+
+def time_answer(command: str, home: Path) -> float:
+    """Return how long a command about the sweep takes, in a process of its own [s]."""
+    script = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+    asked = [sys.executable, "-c", script, command, "scale", "--home", str(home)]
+    begun_s = time.perf_counter()
+    subprocess.run(asked, cwd=ROOT, check=True, capture_output=True)
+    return time.perf_counter() - begun_s
 
 
 def time_query(summary: SweepSummary) -> tuple[float, int]:
@@ -241,6 +261,7 @@ def table(result: Scale) -> str:
         f"{result.files:.2f} files per trial; {sizes}",
         f"MLflow finds the {result.front} runs of the front in {result.query_s:.3f} s, "
         f"all runs are read in {result.read_s:.1f} s",
+        "kdsweep answers: " + ", ".join(f"{c} {s:.1f} s" for c, s in result.answers_s.items()),
     ]
     return "\n".join(lines)
 
@@ -254,7 +275,9 @@ def broken(result: Scale, trials: int) -> list[str]:
         f"the front takes {result.query_s:.2f} s": result.query_s < MOST_QUERY_S,
         f"the last trials take {result.slower:.2f} times as long": result.slower <= MOST_SLOWER,
     }
-    return [what for what, kept in bounds.items() if not kept]
+    late = {c: result.answers_s[c] for c in PROMPT if result.answers_s[c] > MOST_ANSWER_S}
+    found = [what for what, kept in bounds.items() if not kept]
+    return found + [f"{command} answers in {seconds:.1f} s" for command, seconds in late.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,159 @@
+"""Runs read from MLflow's database in a file, without MLflow.
+
+MLflow takes two to three seconds to be imported and to map its tables, most of what a command like
+``kdsweep front`` would take; five of its tables say all that is asked. Whoever finds them other
+than expected lets MLflow's client read instead.
+"""
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from analysis.errors import ResultsError
+from analysis.runs import PARENT, RecordedRun
+
+SQLITE = "sqlite:///"
+WAIT_S = 30.0
+"""For a writer that holds the database."""
+
+_RUNS = """
+    SELECT runs.run_uuid, runs.name, runs.experiment_id, runs.start_time, runs.end_time
+    FROM runs JOIN tags USING (run_uuid) JOIN experiments USING (experiment_id)
+    WHERE tags.key = ? AND tags.value = ?
+    AND runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active'
+    ORDER BY runs.start_time DESC, runs.run_uuid
+"""
+_TEXTS = """
+    SELECT run_uuid, key, value FROM {table}
+    WHERE run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)
+"""
+# SQLite has no NaN: MLflow writes 0 and says so beside it.
+_METRICS = """
+    SELECT run_uuid, key, CASE is_nan WHEN 0 THEN value END FROM latest_metrics
+    WHERE run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)
+"""
+_HISTORY = """
+    SELECT step, timestamp, CASE is_nan WHEN 0 THEN value END FROM metrics
+    WHERE run_uuid = ? AND key = ?
+"""
+
+
+class UnknownStoreError(Exception):
+    """Something other than MLflow's tables as they are known here, or artifacts elsewhere."""
+
+
+class DatabaseRuns:
+    """Reads runs of one database.
+
+    Args:
+        database: Connected, for reading.
+    """
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def tagged(self, name: str, value: str) -> list[RecordedRun]:
+        """See `analysis.runs.Runs`."""
+        tags = self._facts(_TEXTS.format(table="tags"), name, value)
+        params = self._facts(_TEXTS.format(table="params"), name, value)
+        metrics = self._facts(_METRICS, name, value)
+        return [
+            RecordedRun(
+                id=key,
+                name=str(title),
+                experiment=str(experiment),
+                started_ms=started,
+                ended_ms=ended,
+                tags=tags.get(key, {}),
+                params=params.get(key, {}),
+                metrics={n: _number(v) for n, v in metrics.get(key, {}).items()},
+            )
+            for key, title, experiment, started, ended in self._database.execute(
+                _RUNS, (name, value)
+            )
+        ]
+
+    def below(self, run: RecordedRun) -> list[RecordedRun]:
+        """See `analysis.runs.Runs`."""
+        return self.tagged(PARENT, run.id)
+
+    def history(self, run: RecordedRun, metric: str) -> list[tuple[int, int, float]]:
+        """See `analysis.runs.Runs`."""
+        found = self._database.execute(_HISTORY, (run.id, metric))
+        return [(step, timestamp, _number(value)) for step, timestamp, value in found]
+
+    def texts(self, run: RecordedRun, files: tuple[str, ...]) -> dict[str, str]:
+        """See `analysis.runs.Runs`.
+
+        Raises:
+            UnknownStoreError: If they are not in a folder of this machine.
+        """
+        query = "SELECT artifact_uri FROM runs WHERE run_uuid = ?"
+        ((place,),) = self._database.execute(query, (run.id,))
+        folder = _folder(place)
+        return {
+            name: (folder / name).read_text("utf-8") for name in files if (folder / name).is_file()
+        }
+
+    def _facts(self, query: str, name: str, tag: str) -> dict[str, dict[str, Any]]:
+        """Return what a table says of runs with a tag: value by key, by run."""
+        found: dict[str, dict[str, Any]] = {}
+        for run, key, said in self._database.execute(query, (name, tag)):
+            found.setdefault(run, {})[key] = said
+        return found
+
+
+@contextmanager
+def database_runs(tracking_uri: str) -> Iterator[DatabaseRuns]:
+    """Open a database file; everything is read as of one moment.
+
+    Args:
+        tracking_uri: ``sqlite:///path/mlflow.db``.
+
+    Raises:
+        ResultsError: If there is no such file, or it is no database of MLflow.
+        UnknownStoreError: If it holds something else than expected.
+    """
+    path = Path(tracking_uri.removeprefix(SQLITE).split("?")[0])
+    _check(path)
+    try:
+        with closing(_connected(path)) as database:
+            database.execute("BEGIN")
+            yield DatabaseRuns(database)
+    except sqlite3.Error as error:
+        raise UnknownStoreError(f"{path}: {error}") from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
+
+
+def _check(path: Path) -> None:
+    # MLflow would create an empty database where there is none and then find nothing in it.
+    if not path.is_file():
+        raise ResultsError(
+            f"no MLflow database at {path}; check the sweep's name and --home, or run the sweep"
+        )
+    try:
+        with closing(_connected(path)) as database:
+            found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ResultsError(f"{path} cannot be read as an MLflow database: {error}") from None
+    if found is None:
+        raise ResultsError(f"{path} is not an MLflow database: it has no table 'runs'")
+
+
+def _folder(artifact_uri: str) -> Path:
+    where = urlparse(artifact_uri)
+    if where.scheme not in ("", "file"):
+        raise UnknownStoreError(f"artifacts are at {artifact_uri}")
+    return Path(url2pathname(where.path) if where.scheme else artifact_uri)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -130,7 +130,14 @@ def database_runs(tracking_uri: str) -> Iterator[DatabaseRuns]:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
+    """Connect to a file that must be there.
+
+    Not with mode=ro, which leaves the files of a write-ahead log behind; nothing is written all the
+    same.
+    """
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=WAIT_S)
+    database.execute("PRAGMA query_only = ON")
+    return database
 
 
 def _check(path: Path) -> None:

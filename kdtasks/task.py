@@ -5,6 +5,7 @@ turns parameters into data, teachers and trained students. Everything that a tas
 written to disk without pickle.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -233,6 +234,16 @@ class KDTask(ABC):
     @abstractmethod
     def models(self) -> list[dict[str, Any]]:
         """Describe the published networks: one JSON row each, with parameters and FLOPs."""
+
+
+def digest(arrays: Arrays) -> str:
+    """Return an identity of arrays: names, types, shapes and every bit."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
 
 
 def prefixed(split: SplitName, metrics: Mapping[str, float]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from kdtasks.task import (
     Report,
     ScenarioData,
     TeacherArtifact,
+    digest,
     prefixed,
 )
 from sweeps.contract_facts import (
@@ -32,7 +33,6 @@ from sweeps.contract_facts import (
     cannot_be_stored,
     differing,
     differing_numbers,
-    digest,
     not_finite,
     read_only,
     tried,

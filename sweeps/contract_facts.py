@@ -1,6 +1,5 @@
 """What can be told of arrays, numbers and reports without knowing the task that they are of."""
 
-import hashlib
 import math
 import re
 import traceback
@@ -11,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from kdtasks.task import Arrays, Report
+from kdtasks.task import Arrays, Report, digest
 from sweeps.events import WorkFailedError, one_line
 
 T = TypeVar("T")
@@ -64,16 +63,6 @@ def raised_where(error: BaseException) -> str:
         said, trace = one_line(error), "".join(traceback.format_tb(error.__traceback__))
     places = re.findall(r'File "([^"]+)", line (\d+)', trace)
     return f"{said} ({Path(places[-1][0]).name}, line {places[-1][1]})" if places else said
-
-
-def digest(arrays: Arrays) -> str:
-    """Return an identity of arrays: names, types, shapes and every bit."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
 
 
 def read_only(arrays: Arrays) -> None:

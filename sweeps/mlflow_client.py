@@ -21,11 +21,11 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 
 from analysis import layout
+from analysis.runs import PARENT
 from kdtasks.errors import ConfigError, UserError
 from sweeps.dataset_facts import GENERATED, SplitFacts
 from sweeps.folder import SweepFolder
 from sweeps.mlflow_file import made_by_one
-from sweeps.mlflow_views import PARENT
 from sweeps.secrets import redacted
 
 __all__ = [

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from analysis import layout
+from analysis.runs import PARENT
 from search_spaces.study import Study
 from sweeps.mlflow_charts import charts
-
-PARENT = "mlflow.parentRunId"
-"""Tag of a run below a sweep's."""
 
 KIND = ("mlflow.experimentKind", "custom_model_development")
 """Tag of an experiment whose runs train models: MLflow's UI then shows no pages for agents."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from analysis import layout
+from analysis.runs import PARENT
 from kdtasks.config import Value
 from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import Study
@@ -29,7 +30,7 @@ from sweeps.mlflow_client import (
     log_splits,
 )
 from sweeps.mlflow_file import is_whole
-from sweeps.mlflow_views import KIND, NOTE, PARENT, described, views
+from sweeps.mlflow_views import KIND, NOTE, described, views
 from sweeps.secrets import redacted
 
 MAX_ENTRIES = 100

@@ -6,8 +6,7 @@ from typing import TypeAlias
 
 from kdtasks.collaboration import parted
 from kdtasks.deployable import Call, Deployable, Part
-from kdtasks.task import Arrays
-from kdtasks.tasks.judge import digest
+from kdtasks.task import Arrays, digest
 
 EDGE = "edge-"
 

@@ -1,10 +1,9 @@
 """Scores students of a deployment on shares, none of them twice."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from kdtasks.task import Arrays
+from kdtasks.task import Arrays, digest
 
 Score = TypeVar("Score")
 
@@ -39,12 +38,3 @@ class Judge(Generic[Score]):
         if key not in self._known:
             self._known[key] = self._score(edge, weights, share)
         return self._known[key]
-
-
-def digest(weights: Arrays) -> str:
-    """Return what two students have in common only if they are the same."""
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(name.encode())
-        found.update(weights[name].tobytes())
-    return found.hexdigest()

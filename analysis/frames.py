@@ -1,11 +1,11 @@
 """One sweep as plain tables, from the runs that MLflow has of it."""
 
-import gc
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -13,9 +13,10 @@ import pandas as pd
 from analysis import layout
 from analysis.errors import ResultsError
 from analysis.mlflow_runs import client_runs
-from analysis.ranking import rank_trials
+from analysis.ranking import feasible_mask, rank_trials
 from analysis.runs import RecordedRun, Runs
 from analysis.sqlite_runs import SQLITE, UnknownStoreError, database_runs
+from analysis.uncollected import nothing_collected
 from search_spaces.domains import Choice, Value
 from search_spaces.study import Study, parse_study
 
@@ -68,6 +69,11 @@ class SweepFrames:
     environment: Mapping[str, Any] = field(default_factory=dict)
     wall_time_s: float | None = None
 
+    @cached_property
+    def feasible(self) -> pd.DataFrame:
+        """The trials that may be on the front, in the order of their numbers."""
+        return self.trials[feasible_mask(self.trials, self.study)]
+
 
 def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
     """Read one sweep from MLflow.
@@ -79,27 +85,12 @@ def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
     Raises:
         ResultsError: If the database or the sweep is missing, or several sweeps share the name.
     """
-    with _nothing_collected():
+    with nothing_collected():
         if tracking_uri.startswith(SQLITE):
             with suppress(UnknownStoreError), database_runs(tracking_uri) as runs:
                 return _read(runs, tracking_uri, sweep_name)
         with client_runs(tracking_uri, sweep_name) as runs:
             return _read(runs, tracking_uri, sweep_name)
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Pause the garbage collector, which takes a third of the time to read a sweep.
-
-    It would walk again and again over ten thousands of new objects of which none is garbage.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

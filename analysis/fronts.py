@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import layout
 from analysis.frames import PARAM, SweepFrames
 from analysis.pareto import knee
-from analysis.ranking import column, feasible_mask, objective_values, where
+from analysis.ranking import column, objective_values, where
 from analysis.stats import Interval, mean_interval
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
@@ -41,7 +41,7 @@ COSTS = (
 
 def feasible_trials(frames: SweepFrames) -> pd.DataFrame:
     """Return the trials that may be on the front, in the order of their numbers."""
-    return frames.trials[feasible_mask(frames.trials, frames.study)]
+    return frames.feasible
 
 
 def front_trials(frames: SweepFrames) -> pd.DataFrame:

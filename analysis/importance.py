@@ -1,26 +1,21 @@
 """How much each searched parameter matters for each objective, and whether that can be told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.metrics import r2_score
-from sklearn.model_selection import KFold
 
+from analysis.beside import Rises, rises
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, method_of, searched_params
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective
 
 FEWEST_TRIALS = 10
-_TREES = 100
-_FOLDS = 5
-_REPEATS = 5
-_MOST_SAMPLES = 400
-"""Trials that each tree sees of a long sweep: more cost seconds and change little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,80 +39,54 @@ class Importance:
 def importances(frames: SweepFrames, *, seed: int = 0) -> list[Importance]:
     """Return the importance of every searched parameter for every objective.
 
-    Permutation importance (Breiman 2001, Random Forests, Section 10) of scikit-learn's random
-    forest on held-out trials, 5-fold. A parameter that a trial does not have (conditional)
-    is set to its median over the trials that have it, so that its absence carries no information
-    about the method; log-scaled objectives are modelled in decades.
+    Permutation importance of a random forest on held-out trials, see ``analysis.forest``. A
+    parameter that a trial does not have (conditional) is set to its median over the trials that
+    have it, so that its absence carries no information about the method; log-scaled objectives are
+    modelled in decades.
 
     Args:
         frames: The sweep; its feasible finished trials are used.
         seed: Seed of the forest, the folds and the permutations.
     """
+    return begin_importances(frames, seed=seed)()
+
+
+def begin_importances(
+    frames: SweepFrames, *, seed: int = 0, beside: Executor | None = None
+) -> Callable[[], list[Importance]]:
+    """Begin to find `importances`, and return what waits for them.
+
+    Args:
+        frames: The sweep.
+        seed: Seed of the forest, the folds and the permutations.
+        beside: Where forests grow; without one they do here, when they are waited for.
+    """
     trials = feasible_trials(frames)
     names, features = _features(frames)
-    return [
-        _importance(objective, names, features, column(trials, objective.metric), seed)
-        for objective in frames.study.objectives
-    ]
+    begun: list[Callable[[], Importance]] = []
+    for objective in frames.study.objectives:
+        target = column(trials, objective.metric)
+        note = _obstacle(names, target)
+        if note:
+            begun.append(partial(Importance, objective, {}, 0.0, note))
+            continue
+        target = np.log10(target) if objective.scale == "log" else target
+        found = partial(rises, features, target, seed)
+        wait = found if beside is None else beside.submit(found).result
+        begun.append(partial(_importance, objective, names, wait))
+    return lambda: [finish() for finish in begun]
 
 
 def _importance(
-    objective: Objective,
-    names: Sequence[str],
-    features: NDArray[np.float64],
-    target: NDArray[np.float64],
-    seed: int,
+    objective: Objective, names: Sequence[str], wait: Callable[[], Rises]
 ) -> Importance:
-    note = _obstacle(names, target)
-    if note:
-        return Importance(objective, {}, 0.0, note)
-    target = np.log10(target) if objective.scale == "log" else target
-    rises, predicted = np.zeros(len(names)), np.zeros(len(target))
-    for train, test in KFold(_FOLDS, shuffle=True, random_state=seed).split(features):
-        most = min(len(train), _MOST_SAMPLES)
-        forest = RandomForestRegressor(_TREES, max_samples=most, random_state=seed)
-        forest.fit(features[train], target[train])
-        predicted[test] = forest.predict(features[test])
-        error = float(np.square(predicted[test] - target[test]).mean())
-        rises += (permuted_errors(forest, features[test], target[test], seed) - error) * len(test)
-    explained = float(r2_score(target, predicted))
-    rises = np.maximum(rises, 0.0)
-    if explained <= 0.0 or rises.sum() == 0.0:
+    found = wait()
+    gains = np.maximum(found.sums, 0.0)
+    if found.explained <= 0.0 or gains.sum() == 0.0:
         note = "the parameters do not predict it: a model does no better than its mean"
-        return Importance(objective, {}, explained, note)
-    shares = dict(zip(names, (rises / rises.sum()).tolist(), strict=True))
-    return Importance(objective, dict(sorted(shares.items(), key=_largest)), explained, "")
-
-
-class Model(Protocol):
-    """What predicts a target, shape [n], from features, shape [n, p]."""
-
-    def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]: ...
-
-
-def permuted_errors(
-    model: Model, features: NDArray[np.float64], target: NDArray[np.float64], seed: int
-) -> NDArray[np.float64]:
-    """Return the mean squared error of a model whose features are permuted one by one, shape [p].
-
-    Means over ``_REPEATS`` permutations of each. All are predicted at once: a forest spends most of
-    its time on being called.
-
-    Args:
-        model: The model.
-        features: Shape [n, p].
-        target: Shape [n].
-        seed: Of the permutations.
-    """
-    rng = np.random.default_rng(seed)
-    count, width = features.shape
-    copies = np.tile(features, (_REPEATS, width, 1, 1))
-    for repeat in range(_REPEATS):
-        for place in range(width):
-            copies[repeat, place, :, place] = rng.permutation(features[:, place])
-    found = model.predict(copies.reshape(-1, width)).reshape(_REPEATS, width, count)
-    errors: NDArray[np.float64] = np.square(found - target).mean(axis=(0, 2))
-    return errors
+        return Importance(objective, {}, found.explained, note)
+    shares = dict(zip(names, (gains / gains.sum()).tolist(), strict=True))
+    return Importance(objective, dict(sorted(shares.items(), key=_largest)), found.explained, "")
 
 
 def _largest(entry: tuple[str, float]) -> float:

@@ -1,7 +1,7 @@
 """One self-contained page per sweep, and the front as picture and data files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,7 +20,7 @@ from analysis.frames import SweepFrames
 from analysis.front_png import write_png
 from analysis.fronts import by_topology, feasible_trials
 from analysis.how_it_ran import reasons_table, run_facts
-from analysis.importance import FEWEST_TRIALS, importances
+from analysis.importance import FEWEST_TRIALS, Importance, begin_importances
 from analysis.origin import origin_lines
 from analysis.paper_view import paper_views
 from analysis.plots.front import front_figure
@@ -45,6 +45,8 @@ from analysis.report_tables import (
 from analysis.summary import counts, summary
 from search_spaces.study import Study
 
+Found = Callable[[], Sequence[Importance]]
+
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
@@ -56,12 +58,13 @@ class ReportFiles:
     json: Path
 
 
-def build_report(frames: SweepFrames, out_dir: Path) -> ReportFiles:
+def build_report(frames: SweepFrames, out_dir: Path, found: Found | None = None) -> ReportFiles:
     """Write the report of a sweep; works for a sweep without finished trials, too.
 
     Args:
         frames: The sweep.
         out_dir: Folder of the files named in ``analysis.layout``; made if it is missing.
+        found: Waits for parameter importances, if they are found beside this process.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     files = ReportFiles(
@@ -73,13 +76,13 @@ def build_report(frames: SweepFrames, out_dir: Path) -> ReportFiles:
     write_json(frames, files.json)
     write_parquet(frames, files.parquet)
     write_png(frames, files.png)
-    files.html.write_text(render(frames), encoding="utf-8")
+    files.html.write_text(render(frames, found), encoding="utf-8")
     return files
 
 
-def render(frames: SweepFrames) -> str:
-    """Return the report as one HTML page that needs no network."""
-    figures = _figures(frames)
+def render(frames: SweepFrames, found: Found | None = None) -> str:
+    """Return the report as one HTML page that needs no network, see `build_report`."""
+    figures = _figures(frames, found or begin_importances(frames))
     names = [*figures["front"], *figures["other"]]
     return (
         _environment()
@@ -165,7 +168,7 @@ def _constraint(constraint: Any) -> str:
     return f"{low}{constraint.metric}{high}"
 
 
-def _figures(frames: SweepFrames) -> dict[str, list[dict[str, Any]]]:
+def _figures(frames: SweepFrames, found: Found) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of the two chapters, each with id, title, explanation and data."""
     objectives = frames.study.objectives
     if not len(feasible_trials(frames)):
@@ -177,7 +180,7 @@ def _figures(frames: SweepFrames) -> dict[str, list[dict[str, Any]]]:
     if not front:
         title = f"{objectives[0].label} over the trials"
         front = [_figure("history", title, history_figure(frames), "")]
-    other = [*_progress(frames), _parallel(frames), _importance(frames)]
+    other = [*_progress(frames), _parallel(frames), _importance(found())]
     return {"front": front, "other": other}
 
 
@@ -213,8 +216,7 @@ def _parallel(frames: SweepFrames) -> dict[str, Any]:
     return _figure("parallel", "Parameters and objectives", parallel_figure(frames), note)
 
 
-def _importance(frames: SweepFrames) -> dict[str, Any]:
-    found = importances(frames)
+def _importance(found: Sequence[Importance]) -> dict[str, Any]:
     note = (
         "Permutation importance of a random forest (scikit-learn), measured on held-out trials in "
         f"5 folds; needs {FEWEST_TRIALS} finished trials. "

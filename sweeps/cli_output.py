@@ -21,9 +21,6 @@ LOG_WIDTH = 200
 PADDING = 2
 """Between columns [characters]."""
 
-BESIDE = ("paper", "difference")
-"""Columns that belong to the one before them."""
-
 LABEL_WIDTH, CELL_WIDTH = 28, 16
 """Room of a transposed table's first column and of every other one [characters]."""
 
@@ -152,27 +149,14 @@ def paper_tables(view: Any, width: int) -> list[Table]:
 
 
 def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
-    """Return which columns go into each part, so that none is folded within a word.
+    """Return which columns go into each part, so that none is folded within a word."""
+    from analysis.column_parts import column_parts
 
-    The first is in all of them; what a paper says stays beside what was measured.
-    """
     room = [
         max(len(word) for word in (*column.split(), *(row[i] for row in rows))) + PADDING
         for i, column in enumerate(columns)
     ]
-    groups: list[list[int]] = []
-    for i, column in enumerate(columns[1:], start=1):
-        if column in BESIDE and groups:
-            groups[-1].append(i)
-        else:
-            groups.append([i])
-    left = width - min(room[0], LABEL_WIDTH)
-    parts: list[list[int]] = [[]]
-    for group in groups:
-        if parts[-1] and sum(room[i] for i in parts[-1] + group) > left:
-            parts.append([])
-        parts[-1] += group
-    return [[0, *part] for part in parts]
+    return column_parts(columns, [min(room[0], LABEL_WIDTH), *room[1:]], width)
 
 
 def _aspect_table(view: Any, part: slice) -> Table:

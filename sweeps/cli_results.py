@@ -229,19 +229,33 @@ def report(
     from sweeps.cli_sweeps import database_uri, find_sweep
 
     folder = find_sweep(home, name)
-    from analysis import layout
-    from analysis.frames import read_sweep
-
-    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    uri = database_uri(folder, tracking_uri)
     if paper is None:
-        from analysis.report import build_report
+        from analysis import layout
 
-        line(shown_path(build_report(frames, folder / layout.REPORT_DIR).html))
+        line(shown_path(_build_report(name, uri, folder / layout.REPORT_DIR)))
         return
+    from analysis.frames import read_sweep
     from analysis.printed.files import write_paper_files
 
-    for path in write_paper_files(frames, paper):
+    for path in write_paper_files(read_sweep(uri, name), paper):
         line(shown_path(path))
+
+
+def _build_report(name: str, uri: str, folder: Path) -> Path:
+    from analysis.beside import process_beside
+    from analysis.uncollected import nothing_collected
+
+    with nothing_collected(), process_beside() as beside:
+        # what takes long to import comes after the other process has started
+        from analysis.frames import read_sweep
+        from analysis.importance import begin_importances
+        from analysis.report import build_report
+
+        frames = read_sweep(uri, name)
+        found = begin_importances(frames, beside=beside)
+        beside.shutdown(wait=False)
+        return build_report(frames, folder, found).html
 
 
 def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:

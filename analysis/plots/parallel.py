@@ -156,27 +156,18 @@ def _add_lines(
 
 def _add_axes(figure: go.Figure, axes: Sequence[Coordinate]) -> None:
     absent = any(height is None for axis in axes for height in axis.heights)
-    for position, axis in enumerate(axes):
-        figure.add_shape(
-            type="line", x0=position, x1=position, y0=0, y1=1, line={"width": 1, "color": "#9aa1ab"}
-        )
-        for height, text in axis.ticks:
-            last = position == len(axes) - 1
-            figure.add_annotation(
-                x=position,
-                y=height,
-                text=html.escape(_cut(text)),
-                showarrow=False,
-                xanchor="right" if last else "left",
-                xshift=-5 if last else 5,
-                font={"size": 10.5},
-                borderpad=1,
-            )
+    line = {"type": "line", "y0": 0, "y1": 1, "line": {"width": 1, "color": "#9aa1ab"}}
+    labels = [
+        _label(position, height, text, last=position == len(axes) - 1)
+        for position, axis in enumerate(axes)
+        for height, text in axis.ticks
+    ]
     if absent:
-        figure.add_annotation(
-            x=0, y=_ABSENT, text="not used", showarrow=False, xanchor="left", font={"size": 10.5}
-        )
+        labels.append({**_label(0, _ABSENT, "not used", last=False), "xshift": 0})
+    # all at once: plotly checks every label again whenever one is added
     figure.update_layout(
+        shapes=[{**line, "x0": position, "x1": position} for position in range(len(axes))],
+        annotations=labels,
         xaxis={
             "tickvals": list(range(len(axes))),
             "ticktext": [_title(axis.name) for axis in axes],
@@ -188,6 +179,19 @@ def _add_axes(figure: go.Figure, axes: Sequence[Coordinate]) -> None:
         },
         yaxis={"visible": False, "range": [_ABSENT - 0.06 if absent else -0.05, 1.05]},
     )
+
+
+def _label(position: int, height: float, text: str, *, last: bool) -> dict[str, Any]:
+    return {
+        "x": position,
+        "y": height,
+        "text": html.escape(_cut(text)),
+        "showarrow": False,
+        "xanchor": "right" if last else "left",
+        "xshift": -5 if last else 5,
+        "font": {"size": 10.5},
+        "borderpad": 1,
+    }
 
 
 def _cut(text: str) -> str:

@@ -1,5 +1,8 @@
 """Tables in LaTeX, with the rules of the package booktabs."""
 
+from collections.abc import Iterator
+
+from analysis.column_parts import column_parts
 from analysis.printed.tables import PrintedTable
 from analysis.report_tables import Heading
 
@@ -35,32 +38,73 @@ ESCAPES = {
 """What stands in LaTeX for a character that means something else there, or has no letter."""
 
 
+PAGE_PT, LETTER_PT, GAP_PT = 500.0, 4.0, 8.0
+"""Across both columns of IEEEtran [pt]; a digit of footnote size; between columns of a table."""
+
+LONGEST = 28
+"""Letters of a cell that are not wrapped."""
+
+
 def escaped(text: str) -> str:
     """Return text so that LaTeX prints it as it is."""
     return "".join(ESCAPES.get(letter, letter) for letter in text)
 
 
 def latex(table: PrintedTable) -> str:
-    """Return the table as a float across both columns; it needs the package booktabs."""
-    kinds = "".join("r" if heading.numeric else "l" for heading in table.headings)
+    """Return the table as a float across both columns.
+
+    What does not fit beside each other stands one below the other, with the first column repeated.
+    It needs the packages array and booktabs.
+    """
+    titles = [heading.title for heading in table.headings]
+    room = [_room(table, column) for column in range(len(titles))]
     lines = [
-        r"% needs \usepackage{booktabs}",
+        r"% needs \usepackage{array,booktabs}",
         r"\begin{table*}",
         r"\centering",
         r"\footnotesize",
         r"\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escaped(table.caption)}}}",
         rf"\label{{tab:{_label(table.name)}}}",
-        rf"\begin{{tabular}}{{{kinds}}}",
-        r"\toprule",
-        _row([_heading(heading) for heading in table.headings]),
-        r"\midrule",
-        *(_row([escaped(cell) for cell in row]) for row in table.rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table*}",
     ]
-    return "\n".join(lines) + "\n"
+    for number, part in enumerate(column_parts(titles, room, PAGE_PT)):
+        lines += [] if number == 0 else [r"\par\medskip"]
+        lines += _tabular(table, part)
+    return "\n".join([*lines, r"\end{table*}"]) + "\n"
+
+
+def _tabular(table: PrintedTable, part: list[int]) -> Iterator[str]:
+    """Yield the lines of some columns."""
+    kinds = "".join(_kind(table, column) for column in part)
+    yield rf"\begin{{tabular}}{{{kinds}}}"
+    yield r"\toprule"
+    yield _row([_heading(table.headings[column]) for column in part])
+    yield r"\midrule"
+    for row in table.rows:
+        yield _row([escaped(row[column]) for column in part])
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+
+
+def _kind(table: PrintedTable, column: int) -> str:
+    if table.headings[column].numeric:
+        return "r"
+    if _letters(table, column) <= LONGEST:
+        return "l"
+    return rf">{{\raggedright\arraybackslash}}p{{{LONGEST * LETTER_PT:g}pt}}"
+
+
+def _room(table: PrintedTable, column: int) -> float:
+    """Return how wide a column is, about [pt]."""
+    heading = table.headings[column]
+    letters = _letters(table, column)
+    if not heading.numeric:
+        letters = min(letters, LONGEST)
+    return LETTER_PT * max(letters, len(heading.title), len(heading.note)) + GAP_PT
+
+
+def _letters(table: PrintedTable, column: int) -> int:
+    return max((len(row[column]) for row in table.rows), default=0)
 
 
 def _row(cells: list[str]) -> str:

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_frames import make_frames, study, without_references
 
+from analysis.beside import process_beside
+from analysis.forest import permuted_errors
 from analysis.frames import table
 from analysis.fronts import feasible_trials, knee_trial
-from analysis.importance import importances, permuted_errors
+from analysis.importance import begin_importances, importances
 from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
 from analysis.plots.progress import progress_series, volume_cost_figure, volume_over_cost
@@ -129,6 +131,22 @@ def test_importance_is_seeded_and_blind_to_what_methods_do_not_have():
     assert [found.shares for found in first] == [found.shares for found in second]
     assert all(0.0 <= share <= 1.0 for found in first for share in found.shares.values())
     assert first[1].shares["temperature"] < 0.02
+
+
+def test_importance_is_the_same_whoever_grows_the_forests():
+    frames = make_frames(trials=40)
+    with process_beside() as beside:
+        found = begin_importances(frames, beside=beside)
+        assert found() == importances(frames)
+
+
+def test_long_sweeps_have_fewer_trees_and_the_same_shares(monkeypatch):
+    frames = make_frames(trials=500, failures=0)
+    few = importances(frames)
+    monkeypatch.setattr("analysis.forest._TREES_OF_LONG", 100)
+    for one, other in zip(few, importances(frames), strict=True):
+        assert one.explained == pytest.approx(other.explained, abs=0.02)
+        assert dict(one.shares) == pytest.approx(dict(other.shares), abs=0.03)
 
 
 def test_importance_says_when_it_cannot_tell():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from synthetic_frames import make_frames, without_references
 
+from analysis.column_parts import BESIDE, column_parts
 from analysis.errors import ResultsError
 from analysis.front_rows import front_rows
 from analysis.printed.figures import STYLE, WIDTH_IN, sweep_figures
@@ -125,12 +126,40 @@ def test_special_letters_change_no_table():
     rows = [line for line in text.splitlines() if line.endswith(r" \\")]
     assert len(rows) == 3
     assert all(len(cells_of(line, "&")) == 2 for line in rows)
-    assert text.count(r"\begin{tabular}{rl}") == 1
+    assert text.count(r"\begin{tabular}{r>{\raggedright\arraybackslash}p{112pt}}") == 1
     assert r"\label{tab:name-1}" in text
+    assert r"\par" not in text
     assert "$-$1.5" in in_latex("\N{MINUS SIGN}1.5")
     rows = [line for line in markdown(table(EVIL)).splitlines() if line.startswith("|")]
     assert len(rows) == 4
     assert all(len(cells_of(line, "|")) == 4 for line in rows)
+
+
+def test_a_wide_table_stands_in_parts_that_fit_the_page():
+    headings = (Heading("scheme", numeric=False), *(Heading(f"m{i}", "here") for i in range(30)))
+    wide = PrintedTable("wide", "c", headings, tuple((f"s{k}", *["12.34"] * 30) for k in range(3)))
+    tabulars = re.findall(r"begin{tabular}{(l(r+))}", latex(wide))
+    assert len(tabulars) > 1
+    assert sum(len(numbers) for _, numbers in tabulars) == 30
+    assert max(len(numbers) for _, numbers in tabulars) * 28.0 < 500.0
+    assert latex(wide).count("s1 &") == len(tabulars)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "paper", "difference"]), st.floats(1.0, 40.0)), min_size=2
+    ),
+    st.floats(20.0, 200.0),
+)
+def test_parts_have_every_column_once_in_order_and_fit(columns, width):
+    titles, room = zip(*columns, strict=True)
+    parts = column_parts(titles, room, width)
+    assert all(part[0] == 0 for part in parts)
+    assert [i for part in parts for i in part[1:]] == list(range(1, len(titles)))
+    for part in parts:
+        alone = all(titles[i] in BESIDE for i in part[2:])
+        assert sum(room[i] for i in part) <= width or alone
+        assert titles[part[1]] not in BESIDE or part is parts[0]
 
 
 @given(st.text(max_size=20))

@@ -40,6 +40,7 @@ COST_LABELS = {
     "model_bytes": ("model", "B"),
     "energy_uj": ("arithmetic", "uJ"),
     "latency_ms": ("latency", "ms"),
+    layout.ONNX_LATENCY: ("latency in ONNX", "ms"),
     "payload_bits": ("payload", "bit"),
     "train_core_seconds": ("training", "core s"),
     "edge_bytes": ("over the air per edge", "B"),

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from search_spaces.domains import Choice
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
 
@@ -13,6 +12,9 @@ SECTION, OTHERS = "kdsweep", "Model metrics"
 
 SHOWN = 100
 """Runs that MLflow's charts load at once."""
+
+FEWEST_STEPS = 5
+"""Values of a parameter that a contour is drawn over; between fewer it would be made up."""
 
 MAX_AXES = 8
 """Parameters in parallel coordinates; more cannot be told apart."""
@@ -91,9 +93,11 @@ def _is_common(study: Study, name: str) -> bool:
 
 
 def _is_numeric(study: Study, name: str) -> bool:
-    """Tell whether a parameter of the space is a number."""
+    """Tell whether a parameter of the space is a number of many values."""
     if name not in study.space.parameters:
         return False
-    domain = study.space.parameters[name].domain
-    values = domain.values() if isinstance(domain, Choice) else (domain.low,)
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    values = study.space.parameters[name].domain.values()
+    if values is None:
+        return True
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return len(numbers) == len(values) >= FEWEST_STEPS

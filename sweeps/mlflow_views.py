@@ -106,8 +106,8 @@ def _state(study: Study, query: str, *, test: bool) -> dict[str, object]:
         "orderByAsc": study.objectives[0].direction == "minimize",
         "selectedColumns": [
             *(f"metrics.`{metric}`" for metric in metrics),
-            *(f"params.`{name}`" for name in params[:MAX_PARAMS]),
-            *(f"tags.`{tag}`" for tag in (*kinds, layout.RANK)),
+            *(f"params.`{name}`" for name in [*kinds, *params][:MAX_PARAMS]),
+            f"tags.`{layout.RANK}`",
         ],
         **charts(study, metrics, varied),
     }

@@ -43,8 +43,17 @@ def test_topologies_are_a_column_where_a_study_has_them() -> None:
     for name, shown in (("topology-table", True), ("csi-feedback", False)):
         for view in views(load_study(name), experiment_id="1", run_id="abc"):
             columns = json.loads(view.state)["selectedColumns"]
-            assert ("tags.`topology`" in columns) is shown
-            assert "params.`topology`" not in columns
+            assert ("params.`topology`" in columns) is shown
+            assert len(set(columns)) == len(columns)
+            assert "params.`method`" in columns
+
+
+def test_contours_are_over_what_has_many_values() -> None:
+    charts = json.loads(
+        next(iter(views(load_study("learngene"), experiment_id="1", run_id="a"))).state
+    )
+    (contour,) = (c for c in charts["compareRunCharts"] if c["type"] == "CONTOUR")
+    assert [contour[f"{axis}axis"]["key"] for axis in "xy"] == ["learning_rate", "macs"]
 
 
 @pytest.mark.parametrize("name", names())

@@ -1,15 +1,17 @@
 """The front of a sweep: its trials, what tells them apart, and their test results."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis import layout
+from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
 from analysis.pareto import knee
-from analysis.ranking import column, objective_values, where
+from analysis.ranking import column, objective_values, records, where
 from analysis.stats import Interval, mean_interval
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
@@ -67,6 +69,28 @@ def method_of(row: Mapping[str, Any]) -> str:
     """Return how a trial was trained; ``trial`` where the study has no methods."""
     named = row.get("param.method") or row.get("method")
     return str(named) if named else "trial"
+
+
+def of_methods(frames: SweepFrames, methods: Collection[str]) -> SweepFrames:
+    """Return a sweep with the trials of some methods alone.
+
+    Args:
+        frames: The sweep.
+        methods: Their names.
+
+    Raises:
+        ResultsError: If no finished trial has one of them.
+    """
+    names = [method_of(row) for row in records(frames.trials)]
+    known = sorted({method_of(row) for row in records(frames.feasible)})
+    for method in methods:
+        if method not in known:
+            raise ResultsError(
+                f"sweep {frames.name} has no finished trial of method {method!r}; it has some of "
+                f"{', '.join(known) or 'none'}"
+            )
+    trials = where(frames.trials, (name in methods for name in names))
+    return replace(frames, trials=trials.reset_index(drop=True))
 
 
 def topology_of(row: Mapping[str, Any]) -> str:

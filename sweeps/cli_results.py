@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from sweeps.cli_importance import importance
 from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri, known_sweeps
 
 DIFFERENT = 1
@@ -22,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: kdsweep status csi-feedback --watch")(status)
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
+    app.command(epilog="Example: kdsweep importance csi-feedback --method encoder-kd")(importance)
     app.command(epilog="Example: kdsweep export csi-feedback --int8")(export)
     app.command(epilog="Example: kdsweep register csi-feedback --limit 5")(register)
     app.command(epilog="Example: kdsweep compare first second --page both.html")(compare)

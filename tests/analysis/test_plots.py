@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from synthetic_frames import make_frames, study, without_references
 
 from analysis.beside import process_beside
+from analysis.errors import ResultsError
 from analysis.forest import permuted_errors
 from analysis.frames import table
-from analysis.fronts import feasible_trials, knee_trial
+from analysis.fronts import feasible_trials, knee_trial, of_methods
 from analysis.importance import begin_importances, importances
 from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
@@ -147,6 +148,15 @@ def test_long_sweeps_have_fewer_trees_and_the_same_shares(monkeypatch):
     for one, other in zip(few, importances(frames), strict=True):
         assert one.explained == pytest.approx(other.explained, abs=0.02)
         assert dict(one.shares) == pytest.approx(dict(other.shares), abs=0.03)
+
+
+def test_importance_among_trials_of_a_method_is_about_its_parameters():
+    frames = make_frames(trials=120, failures=0)
+    kept = of_methods(frames, ["autoencoder-kd"])
+    assert 0 < len(kept.feasible) < len(frames.feasible)
+    assert "method" not in importances(kept)[0].shares
+    with pytest.raises(ResultsError, match="no finished trial of method 'magic'; it has some of"):
+        of_methods(frames, ["magic"])
 
 
 def test_importance_says_when_it_cannot_tell():

@@ -96,6 +96,17 @@ def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
     assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
 
 
+def test_importance_is_that_of_the_methods_asked_for(folder):
+    shown = call(folder, "importance", "toy").stdout
+    assert "too few trials: 3 finished, 10 needed" in shown
+    found = json.loads(call(folder, "importance", "toy", "--json").stdout)
+    assert found["trials"] == 3
+    assert {one["metric"] for one in found["objectives"]} == {"val_nmse_db", "ue_flops"}
+    refused = call(folder, "importance", "toy", "--method", "magic")
+    assert refused.returncode == 2
+    assert "no finished trial of method 'magic'; it has some of " in refused.stderr
+
+
 def test_tables_as_data_have_the_numbers_of_the_study(folder):
     assert json.loads(call(folder, "tables", "toy", "--json").stdout).keys() == {"tables", "claims"}
 

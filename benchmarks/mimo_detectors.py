@@ -24,9 +24,9 @@ from kdtasks.bit_errors import compare
 from kdtasks.config import Value
 from kdtasks.scenarios.mimo_sionna_detectors import detect, names_for
 from kdtasks.task import Report, ScenarioData
+from kdtasks.tasks.mimo_checks import resolve
 from kdtasks.tasks.mimo_detection import MimoDetection
 from kdtasks.tasks.mimo_scores import by_snr
-from kdtasks.tasks.mimo_settings import resolve
 from kdtasks.tasks.mimo_students import linear_errors
 
 TASK = MimoDetection()

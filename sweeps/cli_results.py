@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli_importance import importance
 from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri, known_sweeps
 
 DIFFERENT = 1
@@ -113,6 +112,34 @@ def best(  # noqa: PLR0913 - one parameter per option
     budgets += [parse_budget(text, "min") for text in at_least or ()]
     frames = read_sweep(database_uri(folder, tracking_uri), name)
     show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
+
+
+def importance(
+    name: Name,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METHOD", help="Only trials of this method; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say how much each searched parameter matters for each objective.
+
+    Permutation importance of a random forest on held-out trials. What only some methods have shows
+    best among trials of these methods.
+    """
+    from sweeps.cli_importance import show_importances
+    from sweeps.cli_sweeps import database_uri, find_sweep
+
+    folder = find_sweep(home, name)
+    from analysis.frames import read_sweep
+    from analysis.fronts import of_methods
+    from analysis.importance import importances
+
+    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    kept = of_methods(frames, method) if method else frames
+    show_importances(importances(kept), len(kept.feasible), as_json=as_json)
 
 
 def export(  # noqa: PLR0913 - one parameter per option

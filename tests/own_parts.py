@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from kdtasks.beam_format import NUM_SLOTS
+from kdtasks.bit_losses import soft_bit_kl
 from kdtasks.losses import slot_kl
 from kdtasks.models.light_encoder import LightEncoder, LightShape
 
@@ -13,6 +14,11 @@ def response(student, teacher):
     """What beam tracking's method response does at temperature 2."""
     assert student.shape[1] == NUM_SLOTS
     return slot_kl(student, teacher, temperature=2.0)
+
+
+def bits(student, teacher):
+    """What MIMO detection's soft_loss kl is at temperature 2."""
+    return soft_bit_kl(student[None], teacher, temperature=2.0)
 
 
 def distance(student, teacher):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdtasks.losses import soft_target_kl
+from kdtasks.methods.codeword_training import CodewordLoss
 from kdtasks.metrics import PICTURE_ZERO, nmse, relative_errors
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.task import Report
@@ -94,6 +95,7 @@ class Plan:
         temperature: Softening temperature.
         paper_scale: Weigh cross-entropy against MSE as printed in eq. (10), without T^2.
         pair_bits: Bits per number of exchanged pairs; 0 sends 32-bit floats.
+        codeword_loss: Of encoders that learn codewords.
     """
 
     epochs: int
@@ -106,6 +108,7 @@ class Plan:
     temperature: float
     paper_scale: bool
     pair_bits: int
+    codeword_loss: CodewordLoss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         job.encoder,
         job.train_N2AC,
         lambda index: teacher.codewords(job.train_N2AC, index),
+        loss=plan.codeword_loss,
         schedule=Schedule(
             epochs=plan.encoder_epochs,
             batch_size=plan.batch_size,

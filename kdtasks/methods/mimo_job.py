@@ -6,13 +6,15 @@ gone through again and again.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from kdtasks.bit_errors import BitErrors
-from kdtasks.bit_losses import bit_cross_entropy, soft_bit_kl
+from kdtasks.bit_losses import bit_cross_entropy, layered, soft_bit_kl
 from kdtasks.methods.mimo_samples import Batch, Judged, Samples
+from kdtasks.methods.own_loss import Loss, own_loss
 from kdtasks.models.mimo_family import DetectorNet, run
 from kdtasks.task import Report
 from kdtasks.training import Objective, Schedule, Terms, fit
@@ -26,6 +28,13 @@ CURVE = (0, 50, 100, 200, 400, 1000)
 CLIP_NORM = 1.0
 FINAL_RATE = 1e-6
 """At the end of a cosine."""
+
+SoftLoss = Callable[[Tensor, Tensor], Tensor]
+"""Loss of a student's logits of every layer, [K, B, N, M], against its teacher's, [B, N, M]."""
+
+SOFT_LOSSES = ("kl",)
+SAID_SHAPE = (16, 8, 2)
+"""Of a batch of logits, on which a loss of the user's own is tried."""
 
 LossOfBatch = Callable[[Tensor, Batch], Terms]
 """Terms of the loss from logits of every layer and the batch that they are about."""
@@ -137,13 +146,32 @@ def bits_only(logits_KBNM: Tensor, batch: Batch) -> Terms:
     return {"total": task, "task": task}
 
 
-def with_teacher(teacher: DetectorNet, *, alpha: float, temperature: float) -> LossOfBatch:
+def soft_loss(name: str, temperature: float) -> SoftLoss:
+    """Return a loss towards a teacher's logits; only ``kl`` has a temperature.
+
+    Args:
+        name: Of `SOFT_LOSSES`, or that of the user's own, see `own_loss`.
+        temperature: Softens the logits of both.
+
+    Raises:
+        ConfigError: If there is no such loss, or it cannot be trained by.
+    """
+    if name == "kl":
+        return partial(soft_bit_kl, temperature=temperature)
+    return partial(_of_every_layer, own_loss(name, SAID_SHAPE, SOFT_LOSSES))
+
+
+def _of_every_layer(loss: Loss, student_KBNM: Tensor, teacher_BNM: Tensor) -> Tensor:
+    return layered(torch.stack([loss(said, teacher_BNM)[None] for said in student_KBNM]))
+
+
+def with_teacher(teacher: DetectorNet, soft: SoftLoss, *, alpha: float) -> LossOfBatch:
     """Return the loss of a training with a teacher: (1 - alpha) task + alpha distill.
 
     Args:
         teacher: Looks at channel uses as the student does; it is run on every batch.
-        alpha: Weight of the distillation term.
-        temperature: Of that term.
+        soft: Loss towards what it says.
+        alpha: Weight of that term.
     """
 
     def loss(logits_KBNM: Tensor, batch: Batch) -> Terms:
@@ -151,7 +179,7 @@ def with_teacher(teacher: DetectorNet, *, alpha: float, temperature: float) -> L
         bits = batch.bits_BNM.shape[-1]
         with torch.no_grad():
             said_BNM = run(teacher, batch.inputs)[-1][..., :bits]
-        distill = soft_bit_kl(logits_KBNM[..., :bits], said_BNM, temperature=temperature)
+        distill = soft(logits_KBNM[..., :bits], said_BNM)
         return {
             "total": (1.0 - alpha) * task + alpha * distill,
             "task": task,

@@ -27,6 +27,7 @@ from kdtasks.collaboration import (
 from kdtasks.config import Params, Value
 from kdtasks.cost import batch1_latency_ms
 from kdtasks.deployable import Deployable
+from kdtasks.methods.codeword_training import codeword_loss
 from kdtasks.methods.csi_job import Stint, report_encoder
 from kdtasks.methods.csi_refine import Course, Guide, train_on
 from kdtasks.methods.csi_synthesis import describe, draw
@@ -209,7 +210,8 @@ class CsiCollaboration(CollaborativeTask):
         )
         generator = torch_generator(settings.seed, stream(who, "order"))
         spent, count = 0.0, 0
-        for epoch in ue.learn(encoder, received, schedule=schedule, generator=generator):
+        loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
+        for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples
             yield report_encoder(epoch, of=_planned(settings))
         stints = [Stint(samples=count, encoder=3, decoder=0)]

@@ -111,6 +111,7 @@ class CsiFeedback(CsiCollaboration):
             "alpha",
             "temperature",
             "soft_scale",
+            "codeword_loss",
             "learning_rate",
             "encoder_epochs",
             "finetune_epochs",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import nn
 
 from kdtasks.errors import ConfigError
+from kdtasks.methods.codeword_training import codeword_loss
 from kdtasks.methods.csi_job import Plan
 from kdtasks.models.autoencoder import Autoencoder
 from kdtasks.models.crnet_decoder import CRNetDecoder
@@ -69,6 +70,7 @@ def plan_of(settings: CsiSettings) -> Plan:
         temperature=settings.temperature,
         paper_scale=settings.soft_scale == "paper",
         pair_bits=settings.pair_bits,
+        codeword_loss=codeword_loss(settings.codeword_loss, settings.codeword_length),
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
+from kdtasks.methods.codeword_training import codeword_loss
 from kdtasks.methods.ip_encoder_kd.pairs import FLOAT_BITS
 from kdtasks.methods.own_loss import own_loss
 from kdtasks.models.light_encoder import LightShape
@@ -56,6 +57,7 @@ class CsiSettings(NetworkSettings):
     encoder_epochs: int = Field(ge=1)
     finetune_epochs: int = Field(ge=1)
     finetune_rate: float = Field(gt=0, le=1)
+    codeword_loss: str = Field("mse", description="mse, or a loss of your own")
     pair_bits: int = Field(0, ge=0, le=16, description="0 exchanges 32-bit floats")
     teacher_epochs: int = Field(ge=1)
     teacher_rate: float = Field(gt=0, le=1)
@@ -199,6 +201,10 @@ def _inactive(settings: CsiSettings) -> dict[str, str]:
             "other methods",
         ),
         "learning_rate": (not settings.in_rounds, "other topologies; here there is edge_rate"),
+        "codeword_loss": (
+            settings.method in _DISTILS_CODEWORDS,
+            f"methods {', '.join(_DISTILS_CODEWORDS)}",
+        ),
         "encoder_epochs": (settings.method in _DISTILS_CODEWORDS, "other methods"),
         "finetune_epochs": (settings.method in _DISTILS_CODEWORDS[:2], "other methods"),
         "teacher_epochs": (
@@ -236,6 +242,7 @@ MUST_FIT = frozenset(
         "alpha",
         "temperature",
         "soft_scale",
+        "codeword_loss",
         "pair_bits",
         "encoder_depth",
         "encoder_width",
@@ -287,6 +294,10 @@ def _own_code(settings: CsiSettings) -> None:
     """Load what is the user's own, and try it."""
     if settings.own_loss:
         own_loss(settings.method, (4, *settings.picture_shape), METHOD_NAMES)
+    try:
+        codeword_loss(settings.codeword_loss, settings.codeword_length)
+    except ConfigError as error:
+        raise ConfigError(f"codeword_loss: {error}") from error
     if settings.encoder in ENCODERS:
         return
     own_encoder(settings.encoder, settings.encoder_sizes, ENCODERS)

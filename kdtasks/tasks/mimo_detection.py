@@ -38,10 +38,11 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.mimo_baselines import baselines_of
+from kdtasks.tasks.mimo_checks import completed, first_guess, resolve
 from kdtasks.tasks.mimo_data import fingerprint_of, load_data, received_of
 from kdtasks.tasks.mimo_export import deployable
 from kdtasks.tasks.mimo_scores import SCORES, Count, curve_metrics, down, scores, stream_metrics
-from kdtasks.tasks.mimo_settings import MimoSettings, completed, first_guess, resolve
+from kdtasks.tasks.mimo_settings import MimoSettings
 from kdtasks.tasks.mimo_students import (
     IMPORTANCE,
     Delivery,
@@ -77,6 +78,7 @@ FREE = frozenset(
         "gene_rate_share",
         "ewc_weight",
         "alpha",
+        "soft_loss",
         "temperature",
         "num_samples",
         "steps",

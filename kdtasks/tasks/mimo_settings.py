@@ -4,16 +4,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
-from kdtasks.methods.mimo_gene import Rule, Segment, Stack, individual_plan, stack_of
+from kdtasks.methods.mimo_gene import Rule, Segment, individual_plan
 from kdtasks.methods.mimo_job import STEPS
 from kdtasks.models.mimo_conv import Adapter, ConvPlan
 from kdtasks.models.mimo_family import Plan
 from kdtasks.models.mimo_features import Estimate, Looks
 from kdtasks.models.mimo_unrolled import UnrolledPlan
 from kdtasks.scenarios.mimo_link import MimoLink
-from kdtasks.tasks.parameters import checked, without_idle
 
 MethodName = Literal["vanilla", "learngene", "finetune", "kd", "learngene-kd"]
 
@@ -76,6 +74,7 @@ class MimoSettings(BaseModel):
     gene_rate_share: float = Field(0.3, gt=0, lt=1, description="of learning_rate, if slower")
     ewc_weight: float = Field(100.0, gt=0, description="of the penalty on what was inherited")
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation term")
+    soft_loss: str = Field("kl", description="kl, or a loss of your own")
     temperature: float = Field(1.0, gt=0)
     num_samples: int = Field(
         0, ge=0, le=LOCAL_SAMPLES, description="local channel uses; 0: ever new ones"
@@ -186,164 +185,3 @@ class MimoSettings(BaseModel):
         return UnrolledPlan(
             width=width, layers=layers, state=self.state, shared=self.shared, bits=self.bits
         )
-
-
-PRESETS: dict[str, dict[str, Value]] = {
-    # With 250 steps per link the segment is ahead early and level after 1000 steps; with 750 it is
-    # ahead from then on, too (measured, see benchmarks/mimo_detectors.py).
-    "standard": {"val_uses": 6000, "test_uses": 10_000, "stream_steps": 750, "steps": 1000},
-    "quick": {"val_uses": 3000, "test_uses": 4000, "stream_steps": 400, "steps": 400},
-}
-
-
-def _inactive(settings: MimoSettings) -> dict[str, str]:
-    """Return the parameters without effect on this trial, each with what it belongs to."""
-    inherits = (settings.inherits, "methods learngene and learngene-kd")
-    distils = (settings.distils, "methods kd and learngene-kd")
-    collective = (settings.has_teacher, "methods with a collective model")
-    own = settings.method != "finetune"
-    conv = settings.family == "conv"
-    mixed = settings.inherits and conv and settings.width != settings.collective_width
-    owners: dict[str, tuple[bool, str]] = {
-        "width": (own, "individuals that are not the collective"),
-        "depth": (own, "individuals that are not the collective"),
-        "head_width": (own and conv and not _head_inherited(settings), "heads of one's own"),
-        "head_layers": (own and conv and not _head_inherited(settings), "heads of one's own"),
-        "adapter": (mixed, "an inherited segment of another width"),
-        "state": (not conv, "family unrolled"),
-        "shared": (not conv, "family unrolled"),
-        **dict.fromkeys(OF_COLLECTIVE, collective),
-        "first_width": (
-            settings.has_teacher and conv and len(settings.stream_links) > 1,
-            "collectives of convolutions that learn several links",
-        ),
-        "gene_rule": inherits,
-        "gene_start": (
-            settings.inherits and settings.gene_rule == "position",
-            "methods learngene and learngene-kd with gene_rule position",
-        ),
-        "gene_length": inherits,
-        "treatment": inherits,
-        "gene_rate_share": (inherits[0] and settings.treatment == "slower", "treatment slower"),
-        "ewc_weight": (inherits[0] and settings.treatment == "ewc", "treatment ewc"),
-        "alpha": distils,
-        "temperature": distils,
-    }
-    return {name: owner for name, (active, owner) in owners.items() if not active}
-
-
-def _head_inherited(settings: MimoSettings) -> bool:
-    """Tell whether the segment ends at the top; where a rule chooses it, that is not known yet."""
-    named = settings.inherits and settings.gene_rule == "position"
-    return named and settings.gene_start + settings.gene_length == units_of(settings).total
-
-
-OF_COLLECTIVE = (
-    "stream",
-    "collective_width",
-    "collective_depth",
-    "first_width",
-    "stream_steps",
-    "stream_batch",
-    "stream_rate",
-    "stream_later_rate",
-    "replay_share",
-    "teacher_seed",
-)
-
-MUST_FIT = frozenset(
-    {
-        "gene_rule",
-        "gene_start",
-        "gene_length",
-        "treatment",
-        "gene_rate_share",
-        "ewc_weight",
-        "alpha",
-        "temperature",
-    }
-)
-"""Parameters that are refused where they have no effect. The others (the collective's, sizes of
-networks) are dropped, so that a study can fix them for all methods at once."""
-
-
-def resolve(params: Params) -> MimoSettings:
-    """Check parameters and fill in the preset.
-
-    Raises:
-        ConfigError: Naming the parameter, its value and what would be accepted.
-    """
-    settings = checked(params, MimoSettings, PRESETS, task="mimo-detection")
-    settings = _in_one_spelling(settings)
-    idle = _inactive(settings)
-    settings = without_idle(settings, params, idle, MUST_FIT, PRESETS[settings.preset])
-    # Links are spelt anew, for defaults of parameters that have no effect are as written above.
-    settings = _in_one_spelling(settings)
-    _fits(settings)
-    return settings
-
-
-def _in_one_spelling(settings: MimoSettings) -> MimoSettings:
-    """Return settings whose links are named in one way, and whose segment ends at the top."""
-    parts = settings.stream.split(",")
-    if len(parts) > MAX_TASKS:
-        raise ConfigError(f"stream has {len(parts)} links; {MAX_TASKS} is the most")
-    try:
-        target = settings.link.name
-    except ConfigError as error:
-        raise ConfigError(f"target: {error}") from error
-    try:
-        stream = ", ".join(link.name for link in settings.stream_links)
-    except ConfigError as error:
-        raise ConfigError(f"stream: {error}") from error
-    units = stack_of(settings.collective).total
-    length = settings.gene_length
-    if settings.inherits and settings.gene_rule == "position":
-        if settings.gene_start >= units:
-            raise ConfigError(
-                f"gene_start={settings.gene_start} must be below {units}, the units of a "
-                f"collective of collective_depth={settings.collective_depth}"
-            )
-        length = min(length, units - settings.gene_start)
-    return settings.model_copy(update={"target": target, "stream": stream, "gene_length": length})
-
-
-def _fits(settings: MimoSettings) -> None:
-    if settings.snr_low_db > settings.snr_high_db:
-        raise ConfigError(
-            f"snr_low_db={settings.snr_low_db:g} must be at most "
-            f"snr_high_db={settings.snr_high_db:g}"
-        )
-    if settings.first_width > settings.collective_width:
-        raise ConfigError(
-            f"first_width={settings.first_width} must be at most "
-            f"collective_width={settings.collective_width}, to which the collective grows"
-        )
-    if not settings.inherits:
-        return
-    if settings.family == "unrolled" and settings.width != settings.collective_width:
-        raise ConfigError(
-            f"width={settings.width} must be collective_width={settings.collective_width} with "
-            "family unrolled: only networks of family conv have adapters"
-        )
-    settings.individual(first_guess(settings))
-
-
-def first_guess(settings: MimoSettings) -> Segment:
-    """Return the segment that parameters name, or one of its length at the bottom.
-
-    Which one a rule takes is known once there is a collective.
-    """
-    start = settings.gene_start if settings.gene_rule == "position" else 0
-    return Segment(start, min(settings.gene_length, units_of(settings).total))
-
-
-def units_of(settings: MimoSettings) -> Stack:
-    """Return the units of the collective."""
-    return stack_of(settings.collective)
-
-
-def completed(settings: MimoSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it."""
-    inactive = _inactive(settings)
-    return {name: v for name, v in settings.model_dump().items() if name not in inactive}

@@ -34,8 +34,9 @@ from kdtasks.scenarios.mimo_link import MimoLink, Received, transmit
 from kdtasks.scenarios.mimo_symbols import decide
 from kdtasks.seeding import initialised, torch_generator
 from kdtasks.task import Arrays, TeacherArtifact
+from kdtasks.tasks.mimo_checks import first_guess
 from kdtasks.tasks.mimo_data import local_source, received_of, source_of
-from kdtasks.tasks.mimo_settings import MimoSettings, first_guess
+from kdtasks.tasks.mimo_settings import MimoSettings
 from kdtasks.tensors import load_state, state_arrays
 
 JUDGED_AT_DB = 15.0
@@ -296,9 +297,8 @@ def _loss(
 ) -> LossOfBatch:
     loss: LossOfBatch = mimo_job.bits_only
     if individual.teacher is not None:
-        loss = mimo_job.with_teacher(
-            individual.teacher, alpha=settings.alpha, temperature=settings.temperature
-        )
+        soft = mimo_job.soft_loss(settings.soft_loss, settings.temperature)
+        loss = mimo_job.with_teacher(individual.teacher, soft, alpha=settings.alpha)
     if not individual.importance:
         return loss
     anchors = [parameter.detach().clone() for parameter in inherited]

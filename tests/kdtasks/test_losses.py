@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.losses import blended_terms, codeword_mse, soft_target_kl
+from kdtasks.methods.codeword_training import normalised_mse
 from kdtasks.methods.csi_job import Plan, reconstruction_terms, soft_picture_loss
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -34,6 +35,7 @@ def plan(**changes):
         "temperature": 5.0,
         "paper_scale": False,
         "pair_bits": 0,
+        "codeword_loss": normalised_mse,
     }
     return Plan(**{**numbers, **changes})
 

@@ -31,7 +31,13 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
         epochs=plan.encoder_epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
     )
     spent, samples = 0.0, 0
-    for epoch in ue.learn(job.encoder, received, schedule=schedule, generator=job.generator):
+    for epoch in ue.learn(
+        job.encoder,
+        received,
+        loss=plan.codeword_loss,
+        schedule=schedule,
+        generator=job.generator,
+    ):
         spent, samples = epoch.core_seconds, epoch.samples
         yield report_distilling(job, epoch, of=of)
     return _Learnt(received, spent, Stint(samples=samples, encoder=3, decoder=0))

@@ -5,19 +5,25 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from kdtasks.methods.codeword_training import fit_encoder
+from kdtasks.methods.codeword_training import CodewordLoss, fit_encoder
 from kdtasks.methods.ip_encoder_kd.pairs import Pairs, send
 from kdtasks.training import Epoch, Schedule, run_frozen
 
 
 def learn(
-    encoder: nn.Module, received: Pairs, *, schedule: Schedule, generator: torch.Generator
+    encoder: nn.Module,
+    received: Pairs,
+    *,
+    loss: CodewordLoss,
+    schedule: Schedule,
+    generator: torch.Generator,
 ) -> Iterator[Epoch]:
     """Train the encoder on the base station's pairs (step 2 of section IV-C)."""
     return fit_encoder(
         encoder,
         received.pictures_N2AC,
         lambda index: received.codewords_NM[index],
+        loss=loss,
         schedule=schedule,
         generator=generator,
     )

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.methods.codeword_training import fit_encoder
+from kdtasks.methods.codeword_training import fit_encoder, normalised_mse
 from kdtasks.seeding import initialised
 from kdtasks.training import Schedule
 
@@ -30,6 +30,7 @@ def epochs(encoder, codewords, **schedule):
             encoder,
             PICTURES,
             lambda index: codewords[index],
+            loss=normalised_mse,
             schedule=Schedule(**numbers),
             generator=torch.Generator().manual_seed(0),
         )

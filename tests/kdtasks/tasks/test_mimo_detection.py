@@ -19,8 +19,8 @@ from kdtasks.scenarios.mimo_symbols import decide
 from kdtasks.scenarios.splits import SPLITS
 from kdtasks.seeding import torch_generator
 from kdtasks.task import TeacherArtifact
+from kdtasks.tasks.mimo_checks import resolve
 from kdtasks.tasks.mimo_data import received_of
-from kdtasks.tasks.mimo_settings import resolve
 from kdtasks.tasks.mimo_students import delivered, individual_of, restored_collective
 from kdtasks.tensors import state_arrays
 

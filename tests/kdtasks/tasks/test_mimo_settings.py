@@ -5,8 +5,9 @@ from mimo_trials import METHODS, TASK, tiny
 
 from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError
+from kdtasks.tasks.mimo_checks import MUST_FIT, PRESETS, resolve
 from kdtasks.tasks.mimo_detection import FREE, OF_TEACHER
-from kdtasks.tasks.mimo_settings import MUST_FIT, PRESETS, MimoSettings, resolve
+from kdtasks.tasks.mimo_settings import MimoSettings
 
 INHERITING = st.fixed_dictionaries(
     {},

@@ -3,6 +3,7 @@
 import beam_trials
 import csi_examples
 import lidar_trials
+import mimo_trials
 import numpy as np
 import own_parts
 import pytest
@@ -45,6 +46,34 @@ def test_so_does_one_of_made_up_windows(lidar_data_tiny, lidar_teacher):
     own = {"soft_loss": "own_parts:response", "temperature": 3.0}
     with pytest.raises(ConfigError, match=r"temperature=3\.0 has no effect"):
         lidar_trials.TASK.complete({"method": "gaussian", **own})
+
+
+@pytest.mark.parametrize("family", ["conv", "unrolled"])
+def test_so_does_one_of_bits(mimo_data_tiny, family):
+    teacher = mimo_trials.trained_teacher(mimo_data_tiny, family=family)
+    students = [
+        mimo_trials.trained_student(
+            mimo_data_tiny, teacher, method="kd", family=family, soft_loss=loss, **more
+        )[1]
+        for loss, more in (("own_parts:bits", {}), ("kl", {"temperature": 2.0}))
+    ]
+    for name, array in students[0].weights.items():
+        np.testing.assert_allclose(array, students[1].weights[name], rtol=1e-4, atol=1e-5)
+    own = {"soft_loss": "own_parts:bits", "temperature": 3.0}
+    with pytest.raises(ConfigError, match=r"temperature=3\.0 has no effect"):
+        mimo_trials.TASK.complete({"method": "kd", **own})
+
+
+@pytest.mark.parametrize("method", ["encoder-kd", "ip-encoder-kd"])
+def test_so_does_one_of_codewords(tiny_data, tiny_teacher, method):
+    students = [
+        csi_examples.trained_student(tiny_data, tiny_teacher, method=method, codeword_loss=loss)[1]
+        for loss in (DISTANCE, "mse")
+    ]
+    for name, array in students[0].weights.items():
+        np.testing.assert_allclose(array, students[1].weights[name], rtol=1e-2, atol=1e-3)
+    with pytest.raises(ConfigError, match=r"codeword_loss: no method .huber"):
+        CSI.complete(tiny(method=method, codeword_loss="huber"))
 
 
 @pytest.mark.parametrize("task", [CSI, BEAM], ids=lambda task: task.name)

@@ -123,6 +123,13 @@ class OnnxNetwork:
         )
         self._names = [entry.name for entry in self._session.get_inputs()]
 
+    @property
+    def output(self) -> tuple[str, tuple[int, ...]]:
+        """Name and shape of one sample's output, without the batch; -1 where it is not fixed."""
+        (entry,) = self._session.get_outputs()
+        sizes = (size if isinstance(size, int) else -1 for size in entry.shape[1:])
+        return entry.name, tuple(sizes)
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the network's output."""
         return torch.from_numpy(self._run([part.numpy(force=True) for part in inputs]))

@@ -51,6 +51,7 @@ class ExportedPart:
     Attributes:
         name: Its name.
         inputs: Shape of one sample of every input, without the batch, by name.
+        outputs: The same of what comes out.
         onnx: The network.
         weights: Its state.
         int8: The network with 8-bit weights; None if that was not asked for.
@@ -60,6 +61,7 @@ class ExportedPart:
 
     name: str
     inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
     onnx: OnnxFile
     weights: Path
     int8: OnnxFile | None
@@ -197,6 +199,7 @@ def _write(name: str, part: Part, out: Path, *, int8: bool) -> ExportedPart:
     return ExportedPart(
         name=name,
         inputs={key: tuple(sample.shape[1:]) for key, sample in part.inputs.items()},
+        outputs=dict([OnnxNetwork(onnx).output]),
         onnx=measured,
         weights=weights,
         int8=_measured(part, small) if int8 else None,

@@ -1,6 +1,7 @@
 """The file by which MLflow's own loaders open an exported network: ``MLmodel``, plain YAML."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import yaml
@@ -19,20 +20,25 @@ def mlmodel(part: ExportedPart) -> str:
     Args:
         part: The network, an ONNX file beside this one.
     """
-    inputs = [
-        {
-            "name": name,
-            "type": "tensor",
-            "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]},
-        }
-        for name, shape in part.inputs.items()
-    ]
     described = {
         "flavors": {
             "onnx": {"data": part.onnx.path.name, "providers": ["CPUExecutionProvider"]},
             "python_function": {"data": part.onnx.path.name, "loader_module": "mlflow.onnx"},
         },
-        "signature": {"inputs": json.dumps(inputs), "outputs": None, "params": None},
+        "signature": {
+            "inputs": _tensors(part.inputs),
+            "outputs": _tensors(part.outputs),
+            "params": None,
+        },
         "utc_time_created": datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" "),
     }
     return yaml.safe_dump(described, sort_keys=False)
+
+
+def _tensors(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return tensors of a batch as MLflow spells them."""
+    tensors = [
+        {"name": name, "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]}}
+        for name, shape in shapes.items()
+    ]
+    return json.dumps(tensors)

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
+ONE = np.ones((1, 3), dtype=np.float32)
 WIDTHS = (1, TWO_PARTS, TWO_STUDENTS, 4)
 
 
@@ -117,12 +118,14 @@ def test_mlflow_opens_what_was_registered(engine: Engine) -> None:
     trials = {trial.number: trial for trial in engine.ledger.trials()}
     mlflow.set_tracking_uri(engine.folder.tracking_uri)
     model = mlflow.pyfunc.load_model(f"models:/{engine.folder.name}@{SMALLEST}")
-    (given,) = model.predict(np.ones((1, 3), dtype=np.float32)).values()
+    (given,) = model.predict(ONE).values()
     error = trials[widths(engine)[1]].metrics["val_nmse_db"]
     assert given.item() == pytest.approx(error, abs=1e-5)
+    (entry,) = model.metadata.signature.outputs.inputs
+    assert (entry.name, entry.shape) == (next(iter(model.predict(ONE))), (-1, 1))
     version = found[widths(engine)[TWO_PARTS]].version
     part = mlflow.pyfunc.load_model(f"models:/{engine.folder.name}/{version}/first")
-    (passed,) = part.predict(np.ones((1, 3), dtype=np.float32)).values()
+    (passed,) = part.predict(ONE).values()
     assert passed.item() == pytest.approx(1.0)
 
 

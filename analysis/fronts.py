@@ -82,7 +82,7 @@ def of_methods(frames: SweepFrames, methods: Collection[str]) -> SweepFrames:
         ResultsError: If no finished trial has one of them.
     """
     names = [method_of(row) for row in records(frames.trials)]
-    known = sorted({method_of(row) for row in records(frames.feasible)})
+    known = sorted({method_of(row) for row in records(feasible_trials(frames))})
     for method in methods:
         if method not in known:
             raise ResultsError(

@@ -39,11 +39,13 @@ class Deployable:
             parts: with their own networks those of `kdtasks.task.KDTask.evaluate`.
         chains: The networks that one sample passes through, at each of several nodes; a student of
             one node has none, and a sample passes through all its networks.
+        one_runs: A node stores all of its networks, and a sample passes through one of them.
     """
 
     parts: Mapping[str, Part]
     score: Callable[[Mapping[str, Call], Mapping[str, NDArray[Any]]], dict[str, float]]
     chains: tuple[tuple[str, ...], ...] = ()
+    one_runs: bool = False
 
     def own_score(self, split: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Return what its own networks score on a split, see `score`."""

@@ -134,12 +134,12 @@ def importance(
 
     folder = find_sweep(home, name)
     from analysis.frames import read_sweep
-    from analysis.fronts import of_methods
+    from analysis.fronts import feasible_trials, of_methods
     from analysis.importance import importances
 
     frames = read_sweep(database_uri(folder, tracking_uri), name)
     kept = of_methods(frames, method) if method else frames
-    show_importances(importances(kept), len(kept.feasible), as_json=as_json)
+    show_importances(importances(kept), len(feasible_trials(kept)), as_json=as_json)
 
 
 def export(  # noqa: PLR0913 - one parameter per option

@@ -79,6 +79,7 @@ class Exported:
         parts: Its networks.
         chains: The networks that a sample passes through at each node, see
             `kdtasks.deployable.Deployable`; those of one node if there are no several.
+        one_runs: A sample passes through one of these, whichever it is.
         splits: The data of its trial.
         scores: Metrics on the test split by PyTorch, without prefix.
         onnx_scores: The same by the exported networks.
@@ -89,6 +90,7 @@ class Exported:
     task: KDTask
     parts: tuple[ExportedPart, ...]
     chains: tuple[tuple[str, ...], ...]
+    one_runs: bool
     splits: tuple[SplitFacts, ...]
     scores: Mapping[str, float]
     onnx_scores: Mapping[str, float]
@@ -148,6 +150,7 @@ class Exporter:
             task=self._task,
             parts=parts,
             chains=student.chains or (tuple(student.parts),),
+            one_runs=student.one_runs,
             splits=self._splits,
             scores=self._task.evaluate(trial.config, weights, test),
             onnx_scores=_scores(student, {part.name: part.onnx.path for part in parts}, test),

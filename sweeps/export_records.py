@@ -31,7 +31,7 @@ def numbers_of(exported: Exported) -> dict[str, float]:
 
     A sample passes through all networks of a node, so their medians are added; 95 % quantiles
     cannot be, and are told per network where there are several. Of several nodes it is the mean,
-    as that of other costs.
+    as that of other costs; so it is of several networks of which one runs.
 
     Args:
         exported: The student.
@@ -54,6 +54,8 @@ def _of_node(exported: Exported, files: Mapping[str, OnnxFile]) -> tuple[float, 
     """Return latency [ms] and bytes of a node, the mean over nodes."""
     nodes = [[files[name] for name in chain] for chain in exported.chains]
     latency = [sum(file.latency.median_ms for file in node) for node in nodes]
+    if exported.one_runs:
+        latency = [total / len(node) for total, node in zip(latency, nodes, strict=True)]
     size = [sum(file.path.stat().st_size for file in node) for node in nodes]
     return sum(latency) / len(nodes), sum(size) / len(nodes)
 

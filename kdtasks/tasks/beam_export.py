@@ -6,18 +6,23 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from kdtasks.beam_format import NUM_STEPS
+from kdtasks.beam_format import CONDITIONS, NUM_STEPS
 from kdtasks.deployable import Call, Deployable, Part
-from kdtasks.errors import ConfigError
-from kdtasks.methods.beam_batches import Windows, windows_of
+from kdtasks.methods.beam_batches import Windows, conditions_of, windows_of
 from kdtasks.methods.beam_job import scores_of
+from kdtasks.methods.beam_switch import Switch, switch_scores
 from kdtasks.models.beam_network import BeamNetwork, Sensor
 from kdtasks.task import Arrays
 from kdtasks.tasks.beam_settings import BeamSettings
 from kdtasks.tasks.beam_students import restored
+from kdtasks.tasks.beam_switching import networks_of, students_of
+from kdtasks.tensors import as_tensor
 from kdtasks.training import batches
 
 STUDENT = "student"
+PAIR = ("first", "second")
+"""Networks of a node with two students."""
+
 TOGETHER = 64
 """Windows of a pass; whole windows repeat the frames that they share."""
 
@@ -46,33 +51,70 @@ class PredictedLogits(nn.Module):
 
 
 def deployable(settings: BeamSettings, weights: Arrays) -> Deployable:
-    """Return the network of a trained student.
-
-    Raises:
-        ConfigError: If it is one of two on a node.
-    """
+    """Return the network of a trained student, or those of the two students on a node."""
     if settings.second_model:
-        raise ConfigError("the trial has two students on a node; export one without second_model")
+        return _pair(settings, weights)
     network = restored(settings, weights, teacher=False)
+    part = _part(settings, network, "On the node.")
+    return Deployable(parts={STUDENT: part}, score=partial(score, network.sensors))
+
+
+def _pair(settings: BeamSettings, weights: Arrays) -> Deployable:
+    students, switch = students_of(settings), Switch.of(weights)
+    networks = networks_of(students, weights)
+    parts = {
+        name: _part(own, network, f"On the node; {_when(switch, number)}.")
+        for number, (name, own, network) in enumerate(zip(PAIR, students, networks, strict=True))
+    }
+    sensors = [network.sensors for network in networks]
+    return Deployable(parts=parts, score=partial(_pair_scores, switch, sensors), one_runs=True)
+
+
+def _when(switch: Switch, number: int) -> str:
+    """Return when a student of two answers."""
+    own = [c for c, runs in zip(CONDITIONS, switch.by_condition, strict=True) if runs == number]
+    times = [f"in conditions {', '.join(own)}"] if own else []
+    times += ["where none is known"] if switch.single == number else []
+    return "it answers " + (" and ".join(times) or "never")
+
+
+def _part(settings: BeamSettings, network: BeamNetwork, where: str) -> Part:
     shapes = settings.student_model.window_shapes(image_size=settings.image_size)
     inputs = {s: torch.zeros(2, *shape) for s, shape in zip(network.sensors, shapes, strict=True)}
     named = "; ".join(f"{INPUTS[s]} {s} {list(inputs[s].shape[1:])}" for s in network.sensors)
-    part = Part(
+    return Part(
         network=PredictedLogits(network),
         inputs={str(name): example for name, example in inputs.items()},
         output="logits",
-        about=f"On the node. Takes windows of {NUM_STEPS} positions, of which those of future "
+        about=f"{where} Takes windows of {NUM_STEPS} positions, of which those of future "
         f"slots are zero: {named}. Gives logits [batch, 4, 64] of 64 beams now and in the next "
         "three frames.",
     )
-    return Deployable(parts={STUDENT: part}, score=partial(score, network.sensors))
 
 
 def score(sensors: Sequence[Sensor], parts: Mapping[str, Call], split: Arrays) -> dict[str, float]:
     """Return every score of whatever stands for the student."""
     windows = windows_of(split, sensors)
-    logits = [parts[STUDENT](*_whole(windows, part)) for part in batches(len(windows), TOGETHER)]
-    return scores_of(torch.cat(logits), windows.label_WT, windows.condition_W)
+    return scores_of(_logits(parts[STUDENT], windows), windows.label_WT, windows.condition_W)
+
+
+def _pair_scores(
+    switch: Switch,
+    sensors: Sequence[Sequence[Sensor]],
+    parts: Mapping[str, Call],
+    split: Arrays,
+) -> dict[str, float]:
+    first, second = (
+        _logits(parts[name], windows_of(split, own))
+        for name, own in zip(PAIR, sensors, strict=True)
+    )
+    label_WT, condition_W = as_tensor(split["label"]), conditions_of(split)
+    return switch_scores(switch, (first, second), label_WT, condition_W)
+
+
+def _logits(call: Call, windows: Windows) -> Tensor:
+    """Return what a network says of all windows, [W, T, C]."""
+    return torch.cat([call(*_whole(windows, part)) for part in batches(len(windows), TOGETHER)])
 
 
 def _whole(windows: Windows, part: slice) -> list[Tensor]:

@@ -117,12 +117,21 @@ def evaluate_pair(settings: BeamSettings, weights: Arrays, split: Arrays) -> dic
         DataError: If the weights are not those of two such students.
     """
     students, switch = students_of(settings), Switch.of(weights)
+    said = _said(students, networks_of(students, weights), split)
+    return switch_scores(switch, said, as_tensor(split["label"]), conditions_of(split))
+
+
+def networks_of(students: Students, weights: Arrays) -> Pair:
+    """Return the trained networks.
+
+    Raises:
+        DataError: If the weights are not those of two such students.
+    """
     first, second = (
         restored(own, _part(weights, prefix), teacher=False)
         for own, prefix in zip(students, (FIRST, SECOND), strict=True)
     )
-    said = _said(students, (first, second), split)
-    return switch_scores(switch, said, as_tensor(split["label"]), conditions_of(split))
+    return first, second
 
 
 def _part(weights: Arrays, prefix: str) -> Arrays:

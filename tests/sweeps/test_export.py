@@ -13,10 +13,11 @@ from synthetic_frames import make_frames
 from analysis.frames import table
 from analysis.fronts import front_trials
 from kdtasks.errors import ConfigError, UserError
+from kdtasks.export import Latency
 from search_spaces.study import parse_study
 from sweeps.chosen import KNEE, MOST_ACCURATE, SMALLEST, WORDS, along_front, by_word, knee_of
 from sweeps.cli_export import described
-from sweeps.export import TOLERANCE, Exporter, check_same
+from sweeps.export import TOLERANCE, Exported, ExportedPart, Exporter, OnnxFile, check_same
 from sweeps.export_records import numbers_of
 from sweeps.model_card import CARD, card, results
 from sweeps.settings import SweepSettings, write_settings
@@ -76,6 +77,41 @@ def check_described(done, out):
     measured = numbers_of(done)
     assert measured["onnx_int8_latency_ms"] == part["int8"]["latency_ms"] > 0.0
     assert measured["onnx_int8_bytes"] == part["int8"]["bytes"]
+
+
+@pytest.mark.parametrize(("one_runs", "latency_ms"), [(False, 4.0), (True, 2.0)])
+def test_a_node_stores_all_networks_and_waits_for_those_that_run(tmp_path, one_runs, latency_ms):
+    parts = []
+    for name, median in (("first", 1.0), ("second", 3.0)):
+        path = tmp_path / name
+        path.write_bytes(bytes(100))
+        file = OnnxFile(path=path, difference=0.0, latency=Latency(median, median))
+        parts.append(
+            ExportedPart(
+                name=name,
+                inputs={},
+                outputs={},
+                onnx=file,
+                weights=path,
+                int8=None,
+                params=1,
+                about="",
+            )
+        )
+    done = Exported(
+        trial=None,
+        task=None,
+        parts=tuple(parts),
+        chains=(("first", "second"),),
+        one_runs=one_runs,
+        splits=(),
+        scores={},
+        onnx_scores={},
+        int8_scores=None,
+    )
+    measured = numbers_of(done)
+    assert measured["onnx_latency_ms"] == latency_ms
+    assert measured["onnx_bytes"] == 200
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from kdtasks.beam_format import CONDITIONS
 from kdtasks.config import fingerprint
 from kdtasks.cost import PJ_PER_MAC
 from kdtasks.errors import ConfigError, DataError
+from kdtasks.export import OnnxNetwork, largest_difference, write_onnx
 from kdtasks.methods.beam_batches import conditions_of
 from kdtasks.methods.beam_switch import SWITCH
 from kdtasks.tasks.beam_settings import resolve
@@ -80,6 +81,26 @@ def test_all_metrics_are_declared_finite_and_reproduced_by_the_weights(data, pai
         assert outcome.metrics[f"val_{name}"] == value
     assert outcome.metrics["val_top2"] >= outcome.metrics["val_top2_single"] - 1e-9
     assert [(report.epoch, report.epochs) for report in reports] == [(n, 4) for n in (1, 2, 3, 4)]
+
+
+def test_both_are_exported_and_the_switch_is_kept(data, pair):
+    _, outcome = pair
+    student = TASK.deployable(tiny(**PAIR), outcome.weights)
+    assert list(student.parts) == ["first", "second"]
+    assert student.one_runs
+    expected = TASK.evaluate(tiny(**PAIR), outcome.weights, data.test)
+    assert student.own_score(data.test) == pytest.approx(expected, abs=1e-3, nan_ok=True)
+    for number, part in enumerate(student.parts.values()):
+        for name, runs in zip(CONDITIONS, outcome.weights[SWITCH], strict=False):
+            assert (name in part.about.partition(" Takes")[0]) == (runs == number)
+
+
+@pytest.mark.slow
+def test_both_run_in_onnx(data, pair, tmp_path):
+    student = TASK.deployable(tiny(**PAIR), pair[1].weights)
+    for name, part in student.parts.items():
+        write_onnx(part, tmp_path / f"{name}.onnx")
+        assert largest_difference(part, OnnxNetwork(tmp_path / f"{name}.onnx")) < 1e-4
 
 
 def test_a_node_stores_both_and_computes_one(data, pair):

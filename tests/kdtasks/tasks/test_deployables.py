@@ -75,12 +75,6 @@ def test_the_exported_networks_give_the_scores_of_the_sweep(trained, tmp_path):
         assert found[name] == pytest.approx(value, abs=2.0, nan_ok=True), name
 
 
-def test_two_students_on_a_node_are_refused():
-    pair = {"second_model": "radar-student", "sensors": "image radar"}
-    with pytest.raises(ConfigError, match="two students on a node"):
-        beam_trials.TASK.deployable(beam_trials.tiny(**pair), {})
-
-
 def test_a_task_that_does_not_say_is_named():
     class Silent(csi_examples.TASK.__class__):
         name = "silent"

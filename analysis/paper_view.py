@@ -15,6 +15,9 @@ from search_spaces.report_spec import Column, Table
 
 DETAIL = "here ± 95 %"
 
+THOUSAND = 1000
+"""Whole numbers from here on are counts; 3.00 may be a measurement."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -133,11 +136,23 @@ def _number_cells(column: Column, number: Number, *, published: bool) -> list[Ce
     if not published:
         return cells
     if not column.unit:
-        return [*cells, fixed_cell(number.paper), fixed_cell(number.difference)]
+        plain = _count_cell if _counts(number) else fixed_cell
+        return [*cells, plain(number.paper), plain(number.difference)]
     for value in (number.paper, number.difference):
         shown = text.MISSING if value is None else _single(value, column.unit)
         cells.append(Cell(shown, math.inf if value is None else value))
     return cells
+
+
+def _counts(number: Number) -> bool:
+    """Return whether these are counts, as of parameters, and no measurements that are whole."""
+    values = [number.paper, None if number.ours is None else number.ours.mean]
+    known = [float(value) for value in values if value is not None]
+    return any(abs(v) >= THOUSAND for v in known) and all(v.is_integer() for v in known)
+
+
+def _count_cell(value: float | None) -> Cell:
+    return Cell(text.number(value), math.inf if value is None else value)
 
 
 def _count_alone(value: Interval | None) -> Interval | None:

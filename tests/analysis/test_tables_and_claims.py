@@ -11,6 +11,7 @@ from synthetic_frames import make_frames
 from analysis.claims import judged_claims, objective_of
 from analysis.errors import ResultsError
 from analysis.frames import table
+from analysis.paper_view import paper_views
 from analysis.stats import Verdict, mean_interval
 from analysis.tables import described, paper_tables, row_values
 from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
@@ -171,6 +172,20 @@ def test_tables_show_ours_the_papers_and_the_difference():
     assert cell.difference == pytest.approx(1.0)
     assert (found[1].cells[0].ours, found[1].cells[0].difference) == (None, None)
     assert found[1].note == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("values", "paper", "shown"),
+    [
+        ((94_778.0,) * 3, 95_000.0, ["95\u202f000", "\N{MINUS SIGN}222"]),
+        ((-9.0,) * 3, -10.0, ["\N{MINUS SIGN}10.00", "1.00"]),
+        ((94_778.5,) * 3, 95_000.0, ["95\u202f000", "\N{MINUS SIGN}221.50"]),
+    ],
+)
+def test_counts_stand_without_decimals_beside_the_papers(values, paper, shown):
+    found = sweep({"good": dict(enumerate(values))}, paper={METRIC: paper})
+    grid = paper_views(found)[0].grid
+    assert [cell.text for cell in grid.rows[0][2:4]] == shown
 
 
 def test_a_loose_match_is_refused_and_names_what_differs():

@@ -30,6 +30,7 @@ COMMANDS = [
     "status",
     "front",
     "best",
+    "importance",
     "compare",
     "export",
     "register",

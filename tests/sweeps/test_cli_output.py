@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.cli_output import BESIDE, LABEL_WIDTH, PADDING, fitting
+from analysis.column_parts import BESIDE
+from sweeps.cli_output import LABEL_WIDTH, PADDING, fitting
 
 TITLES = st.lists(st.sampled_from([*BESIDE, "top-2 at t0 [%]", "seeds", "x"]), max_size=9)
 

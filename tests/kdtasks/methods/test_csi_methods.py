@@ -8,6 +8,7 @@ import torch
 from csi_examples import DISTILLING, METHODS, TASK, drained, tiny, trained_student, trained_teacher
 
 from kdtasks.methods import autoencoder_kd, csi_job, encoder_kd, vanilla
+from kdtasks.methods.codeword_training import normalised_mse
 from kdtasks.methods.csi_job import Job, Plan, Teacher
 from kdtasks.methods.ip_encoder_kd import method as ip
 from kdtasks.models.autoencoder import Autoencoder
@@ -33,6 +34,7 @@ PLAN = Plan(
     temperature=5.0,
     paper_scale=False,
     pair_bits=0,
+    codeword_loss=normalised_mse,
 )
 
 EPOCHS = {"vanilla": 2, "autoencoder-kd": 2, "encoder-kd": 3, "ip-encoder-kd": 3, "sequential": 2}

@@ -7,6 +7,7 @@ import torch
 from csi_examples import drained
 
 from kdtasks.methods import csi_refine
+from kdtasks.methods.codeword_training import normalised_mse
 from kdtasks.methods.csi_job import Plan, reconstruction_terms
 from kdtasks.methods.csi_refine import Course, Guide, train_on
 from kdtasks.models.autoencoder import Autoencoder
@@ -27,6 +28,7 @@ PLAN = Plan(
     temperature=5.0,
     paper_scale=False,
     pair_bits=0,
+    codeword_loss=normalised_mse,
 )
 SCHEDULE = Schedule(epochs=2, batch_size=20, learning_rate=1e-2)
 

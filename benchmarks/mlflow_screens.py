@@ -159,7 +159,8 @@ class Tour:
         self._page.goto(self._found.links["the ranks near it as charts"])
         section = self._page.get_by_role("figure").filter(has_text=SECTION).first
         expect(section).to_be_visible()
-        expect(section.locator(LINES).first).to_be_visible()
+        expect(self._page.get_by_role("heading", name="Parallel Coordinates")).to_be_visible()
+        expect(self._page.locator(LINES).first).to_be_visible()
         expect(self._page.locator(PLOT).first).to_be_visible()
         self._keep("charts")
 

@@ -38,8 +38,9 @@ from sweeps.teachers import prepare_teachers
 from sweeps.trial import Shared, StudentTrial
 from sweeps.utilisation import Utilisation
 
-RETRIES = 2
-"""How often a trial is tried anew whose process or machine dies."""
+RETRIES = 4
+"""How often a trial is tried anew whose process or machine dies. A machine that is lost may take
+several attempts with it: Ray starts processes there until it notices."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def process_beside() -> Iterator[Executor]:
 
 
 def _prepare() -> None:
-    import analysis.forest  # noqa: F401
+    import analysis.forest  # noqa: F401 - for scikit-learn, which it brings along
 
 
 def rises(features: Floats, target: Floats, seed: int) -> Rises:

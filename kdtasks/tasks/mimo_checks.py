@@ -71,6 +71,7 @@ OF_COLLECTIVE = (
     "replay_share",
     "teacher_seed",
 )
+"""Parameters of the collective alone: without one they have no effect."""
 
 MUST_FIT = frozenset(
     {

@@ -38,7 +38,7 @@ from kdtasks.task import (
     prefixed,
 )
 from kdtasks.tasks.mimo_baselines import baselines_of
-from kdtasks.tasks.mimo_checks import completed, first_guess, resolve
+from kdtasks.tasks.mimo_checks import OF_COLLECTIVE, completed, first_guess, resolve
 from kdtasks.tasks.mimo_data import fingerprint_of, load_data, received_of
 from kdtasks.tasks.mimo_export import deployable
 from kdtasks.tasks.mimo_scores import SCORES, Count, curve_metrics, down, scores, stream_metrics
@@ -99,16 +99,7 @@ OF_TEACHER = (
     "shared",
     "snr_low_db",
     "snr_high_db",
-    "stream",
-    "collective_width",
-    "collective_depth",
-    "first_width",
-    "stream_steps",
-    "stream_batch",
-    "stream_rate",
-    "stream_later_rate",
-    "replay_share",
-    "teacher_seed",
+    *OF_COLLECTIVE,
 )
 """Parameters that decide on the collective, beside the bits that it has logits for."""
 

@@ -1,11 +1,11 @@
 """What a finished LiDAR sweep says of data-free students: shares of their teachers, and intervals.
 
-Every student is compared with the teacher of its own street: its mean top-5 accuracy on the test
+Every student is compared with the teacher of its own data: its mean top-5 accuracy on the test
 split over that of the teacher. A student without a teacher is compared with that of ``--teacher``.
 Trials that differ in nothing but their seeds are one arm. Means have 95 % Student-t intervals over
-seeds; seeds are streets, teachers and inits of their own only if the study makes them so, as
-``lidar-ablation`` does. Each data-free arm is then set beside the controls of the same teacher:
-whether the two intervals overlap, and the difference of paired seeds.
+seeds; seeds have traffic, teachers and inits of their own only if the study makes them so, as
+``lidar-ablation`` does, on one street. Each data-free arm is then set beside the controls of the
+same teacher: whether the two intervals overlap, and the difference of paired seeds.
 
 Nothing is trained and nothing is chosen here: the numbers are those that the sweep has recorded.
 

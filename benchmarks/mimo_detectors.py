@@ -3,7 +3,8 @@
 ``detectors``: networks on i.i.d. Rayleigh channels with least-squares estimates, by the recipe of
 512 channel uses per step and a cosine. ``learngene``: a collective over four links, then
 individuals for a fifth one, 4x4 with a correlation of 0.6, from scratch and with a segment of two
-units from the bottom, the middle and the top.
+units from the bottom, the middle and the top. LMMSE and ML take the estimate as exact, so quotients
+over them flatter the networks.
 
 Example::
 

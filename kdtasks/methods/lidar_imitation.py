@@ -78,7 +78,7 @@ def gaussian(draws: torch.Generator) -> Source:
 
 
 def hand_set(draws: torch.Generator) -> Source:
-    """Return objects set by hand: knowledge of scanners and streets, none of the teacher."""
+    """Return objects set by hand: knowledge of scanners and this traffic, none of the teacher."""
     return lambda count: render(hand_set_objects(count, draws))
 
 

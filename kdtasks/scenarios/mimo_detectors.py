@@ -5,7 +5,9 @@ r"""Linear detection of MIMO streams, batched.
           \hat H^{\mathsf H} y
 
 D, the diagonal of what the filter makes of the channel, removes the bias, which would move symbols
-of 16-QAM over their thresholds. Both take the estimate for the channel and the true sigma^2.
+of 16-QAM over their thresholds. Both take the estimate for the channel and the
+true sigma^2, so they ignore the error of the estimate and are weaker than they could be: with
+least-squares pilots as long as there are streams LMMSE should load 2 sigma^2.
 
 Shape suffixes in this file: B = channel uses, S = streams.
 """

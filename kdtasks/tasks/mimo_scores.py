@@ -39,9 +39,9 @@ SCORES: dict[str, MetricInfo] = {
         f"val_ber_after_{steps}": down("", f"bit error ratio after {steps} steps of training")
         for steps in CURVE
     },
-    "val_to_lmmse": down("", "bit error ratio over that of LMMSE on the same channel uses"),
+    "val_to_lmmse": down("", "bit error ratio over that of LMMSE (estimate as exact), same uses"),
     "val_steps_to_lmmse": down(
-        "", f"steps after which LMMSE is beaten, read every {STEPS}; all if it never is"
+        "", f"steps to beat LMMSE (estimate as exact), read every {STEPS}; all if it never is"
     ),
     "val_forgetting": down("", "of the collective: growth of the BER of links since learnt, mean"),
     **{
@@ -50,7 +50,7 @@ SCORES: dict[str, MetricInfo] = {
         for name, text in {
             "ber": "bit error ratio at the end of the stream",
             "forgetting": "its growth since the link was learnt",
-            "lmmse_ber": "bit error ratio of LMMSE",
+            "lmmse_ber": "bit error ratio of LMMSE (estimate as exact)",
         }.items()
     },
 }

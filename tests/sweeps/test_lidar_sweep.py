@@ -68,7 +68,7 @@ def test_every_trial_of_an_ablation_is_in_one_row_and_every_row_has_its_seeds(na
     for trial in trials:
         (row,) = [row for row in rows if row.match.items() <= trial.items()]
         found[row.id].append(trial["seed"])
-        # Streets, teachers and students of different seeds have nothing in common.
+        # Seeds share the street; traffic, teachers and students are their own.
         assert trial["data_seed"] == trial.get("teacher_seed", trial["seed"]) == trial["seed"]
     assert {tuple(own) for own in found.values()} == seeds
 

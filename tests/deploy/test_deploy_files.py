@@ -85,12 +85,12 @@ def test_the_launchers_file_follows_its_schema() -> None:
 
 
 def test_the_manifest_is_made_of_what_kuberay_has() -> None:
-    settings, job = yaml.safe_load_all(RAYJOB.read_text())
+    settings, _, job = yaml.safe_load_all(RAYJOB.read_text())
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
     assert job["spec"].keys() <= {
         "entrypoint", "backoffLimit", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished",
-        "rayClusterSpec",
+        "rayClusterSpec", "submitterPodTemplate",
     }  # fmt: skip
     assert cluster["rayVersion"] == PINNED["ray"] == ray.__version__
     assert cluster["authOptions"]["mode"] == "token"
@@ -103,8 +103,44 @@ def test_the_manifest_is_made_of_what_kuberay_has() -> None:
     assert head["volumes"][0]["configMap"]["name"] == settings["metadata"]["name"]
     [group] = cluster["workerGroupSpecs"]
     assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
-    containers = [*head["containers"], *group["template"]["spec"]["containers"]]
-    assert len({container["image"] for container in containers}) == 1
+    images = {each["image"] for _, pod in pods() for each in pod["spec"]["containers"]}
+    assert len(images) == 1
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every pod that the manifest makes, by what it is for."""
+    *_, job = yaml.safe_load_all(RAYJOB.read_text())
+    cluster = job["spec"]["rayClusterSpec"]
+    yield "submitter", job["spec"]["submitterPodTemplate"]
+    yield "head", cluster["headGroupSpec"]["template"]
+    for group in cluster["workerGroupSpecs"]:
+        yield group["groupName"], group["template"]
+
+
+@pytest.mark.parametrize(("name", "pod"), list(pods()), ids=[name for name, _ in pods()])
+def test_pods_may_do_no_more_than_they_need(name: str, pod: dict[str, Any]) -> None:
+    """The profile "restricted" of Kubernetes' Pod Security Standards, and no token of its API."""
+    spec = pod["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec.get("automountServiceAccountToken", True) is (name == "head")
+    for container in spec["containers"]:
+        confined = container["securityContext"]
+        assert confined["allowPrivilegeEscalation"] is False
+        assert confined["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"].keys() == {"cpu", "memory"}
+
+
+def test_the_network_policy_covers_every_pod_and_lets_strangers_at_no_port() -> None:
+    _, policy, _ = yaml.safe_load_all(RAYJOB.read_text())
+    assert (policy["apiVersion"], policy["kind"]) == ("networking.k8s.io/v1", "NetworkPolicy")
+    [(key, value)] = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert all(pod["metadata"]["labels"][key] == value for _, pod in pods())
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    own, operator = policy["spec"]["ingress"]
+    assert own == {"from": [{"podSelector": {"matchLabels": {key: value}}}]}
+    assert [port["port"] for port in operator["ports"]] == [8265]
+    assert all(peer["podSelector"]["matchLabels"] for peer in operator["from"])
 
 
 def secrets(node: Any) -> Iterator[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kdtasks.mac_counter import count_macs
+
 PJ_PER_MAC = 4.6
 """Energy of a multiply-accumulate in 32-bit floating point [pJ]: 3.7 for the product and 0.9 for
 the sum, in 45 nm at 0.9 V (Horowitz, "Computing's energy problem", ISSCC 2014)."""
@@ -19,14 +21,12 @@ class Cost:
 
     Attributes:
         params: Trainable parameters, batch norm included.
-        macs: Multiply-accumulate operations of convolutions, dense layers, GRUs and multi-head
-            attention. Of a GRU the two matrix products of each step and layer count, of attention
-            its four projections and the products of queries, keys and values. What is no layer,
-            such as the product of a gate, is free.
-        flops: Floating-point operations by Cui et al., eq. (13) and (14): a convolution counts
+        macs: Multiply-accumulate operations of matrix products, convolutions, recurrent layers and
+            attention; see `kdtasks.mac_counter`.
+        flops: Floating-point operations. By Cui et al., eq. (13) and (14), a convolution counts
             ``2 H W (C_in K_h K_w + 1) C_out``, a dense layer ``(2 L_in - 1) L_out``; batch norm
-            and activations are ignored. The formulas know no recurrent layers and no attention:
-            these are not in it.
+            and activations are ignored. The formulas know no other products: each of these
+            multiply-accumulates counts two.
     """
 
     params: int
@@ -35,39 +35,22 @@ class Cost:
 
 
 def count(model: nn.Module, *input_shapes: Sequence[int]) -> Cost:
-    """Count the cost of ``model`` for one input of each given shape (without batch)."""
-    totals = {"macs": 0, "flops": 0}
+    """Count the cost of ``model`` for one input of each given shape (without batch).
 
-    def visit(module: nn.Module, inputs: tuple[Tensor, ...], output: Output) -> None:
-        if isinstance(module, nn.GRU):
-            totals["macs"] += _gru_macs(module, inputs[0])
-        elif isinstance(module, nn.MultiheadAttention):
-            totals["macs"] += _attention_macs(module, inputs[0], inputs[1])
-        elif isinstance(module, nn.Conv1d | nn.Conv2d):
-            kernel = module.weight[0].numel()  # C_in * K_h * K_w, or C_in * K
-            totals["macs"] += first(output).numel() * kernel
-            totals["flops"] += 2 * first(output).numel() * (kernel + 1)
-        elif isinstance(module, nn.Linear):
-            totals["macs"] += first(output).numel() * module.in_features
-            totals["flops"] += first(output).numel() * (2 * module.in_features - 1)
+    Raises:
+        ConfigError: If the model has weights whose products cannot be counted.
+    """
+    beyond = 0  # what the formulas of Cui et al. count beyond two per multiply-accumulate
 
-    watch(model, input_shapes, list(model.modules()), visit)
+    def visit(module: nn.Module, _inputs: tuple[Tensor, ...], output: Output) -> None:
+        nonlocal beyond
+        elements = first(output).numel()
+        beyond += -elements if isinstance(module, nn.Linear) else 2 * elements
+
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    macs = count_macs(model, lambda: watch(model, input_shapes, layers, visit))
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Cost(params=params, **totals)
-
-
-def _gru_macs(gru: nn.GRU, sequence: Tensor) -> int:
-    """Return the products of three gates with inputs and state, over all steps and layers."""
-    steps = sequence.numel() // gru.input_size
-    rows = (gru.input_size, *[gru.hidden_size] * (gru.num_layers - 1))
-    return sum(steps * 3 * gru.hidden_size * (row + gru.hidden_size) for row in rows)
-
-
-def _attention_macs(attention: nn.MultiheadAttention, query: Tensor, key: Tensor) -> int:
-    """Return four projections, and twice queries times keys; [.., T, E] for one sample."""
-    width: int = attention.embed_dim
-    queries, keys = query.numel() // width, key.numel() // width
-    return 2 * (queries + keys) * width**2 + 2 * queries * keys * width
+    return Cost(params=params, macs=macs, flops=2 * macs + beyond)
 
 
 Output = Tensor | tuple[Tensor | None, ...]

@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from kdtasks.cost import count
 from kdtasks.errors import ConfigError
 from kdtasks.plugins import load_named
 
@@ -24,14 +25,17 @@ def own_encoder(name: str, sizes: tuple[int, int, int], encoders: tuple[str, ...
         encoders: Names of the project's own, for the error.
 
     Raises:
-        ConfigError: If there is no such encoder, or it does not give codewords.
+        ConfigError: If there is no such encoder, or it does not give codewords, or its operations cannot
+            be counted.
     """
     make: MakeEncoder = load_named("encoder", name, encoders)
     antennas, subcarriers, length = sizes
     shape = (2, 2, antennas, subcarriers)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            said = make(antennas, subcarriers, length).eval()(torch.zeros(shape))
+            network = make(antennas, subcarriers, length).eval()
+            said = network(torch.zeros(shape))
+            count(network, shape[1:])
     except Exception as error:
         raise ConfigError(
             f"encoder={name!r} with {antennas} antennas, {subcarriers} subcarriers and codewords "

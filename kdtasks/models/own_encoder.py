@@ -25,8 +25,8 @@ def own_encoder(name: str, sizes: tuple[int, int, int], encoders: tuple[str, ...
         encoders: Names of the project's own, for the error.
 
     Raises:
-        ConfigError: If there is no such encoder, or it does not give codewords, or its operations cannot
-            be counted.
+        ConfigError: If there is no such encoder, or it does not give codewords, or its
+            operations cannot be counted.
     """
     make: MakeEncoder = load_named("encoder", name, encoders)
     antennas, subcarriers, length = sizes

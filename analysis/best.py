@@ -21,6 +21,7 @@ from analysis.fronts import (
     test_metric,
     topology_of,
 )
+from analysis.pareto import costs_of, tolerances
 from analysis.ranking import column, records, where
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
@@ -147,8 +148,8 @@ def find_best(
 ) -> Best:
     """Return the trial that is best in one objective within all budgets.
 
-    It is chosen by the value that the search saw, never by the test split. Among equals the better
-    rank wins, then the smaller number.
+    It is chosen by the value that the search saw, never by the test split. Among equals, and those
+    within the objective's tolerance of the best, the better rank wins, then the smaller number.
 
     Args:
         frames: The sweep.
@@ -223,10 +224,12 @@ class _Pool:
         self.values = [column(trials, budget.metric) for budget in budgets]
         score = column(trials, objective.metric)
         self.score = score if objective.direction == "minimize" else -score
+        self.cost = costs_of(score[:, None], [objective])[:, 0]
+        self.tolerance = float(tolerances([objective])[0])
         last = len(self.rows)
-        rank = np.array([last if row["rank"] is None else row["rank"] for row in self.rows])
+        self.rank = np.array([last if row["rank"] is None else row["rank"] for row in self.rows])
         number = np.array([row["number"] for row in self.rows])
-        self.order = np.lexsort((number, rank, self.score))
+        self.order = np.lexsort((number, self.rank, self.score))
 
     def within(self, but: int | None = None) -> NDArray[np.bool_]:
         """Return which trials keep all budgets, or all but one, shape [n]."""
@@ -239,7 +242,7 @@ class _Pool:
     def best(self) -> Best:
         """Return what to take; something must be within all budgets."""
         mask = self.within()
-        fitting = [int(index) for index in self.order if mask[index]]
+        fitting = self._equals_first([int(index) for index in self.order if mask[index]])
         first, others = fitting[0], fitting[1 : 1 + RUNNERS_UP]
         return Best(
             objective=self.objective,
@@ -251,6 +254,11 @@ class _Pool:
             considered=len(self.rows),
             unknown=tuple(int(np.isnan(values).sum()) for values in self.values),
         )
+
+    def _equals_first(self, fitting: list[int]) -> list[int]:
+        """Return trials, the best first; those within tolerance of the best by their rank."""
+        most = self.cost[fitting[0]] + self.tolerance
+        return sorted(fitting, key=lambda i: (0, self.rank[i]) if self.cost[i] <= most else (1, 0))
 
     def candidate(self, index: int) -> Candidate:
         """Return a trial with what a reader wants to know of it."""
@@ -271,7 +279,7 @@ class _Pool:
     def _offer(self, index: int, chosen: int) -> Offer | None:
         """Return the least of one budget that allows a better trial, all others as they are."""
         budget, better = self.budgets[index], self.within(but=index)
-        better &= self.score < self.score[chosen]
+        better &= self.cost < self.cost[chosen] - self.tolerance
         found = self.nearest(index, better)
         if found is None:
             return None

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.frames import SweepFrames
-from analysis.pareto import Direction, directions_of, front_mask
+from analysis.pareto import sweep_front
 from analysis.repeats import Floats, Repeats, repeats
+from search_spaces.objectives import Objective
 
 RESAMPLES = 1000
 """Resamples of the bootstrap: a chance is then known to some three points."""
@@ -21,11 +22,11 @@ def front_chances(frames: SweepFrames, *, seed: int = 0) -> dict[int, float]:
         frames: The sweep.
         seed: Of the bootstrap.
     """
-    return bootstrap_chances(repeats(frames), directions_of(frames.study.objectives), seed=seed)
+    return bootstrap_chances(repeats(frames), frames.study.objectives, seed=seed)
 
 
 def bootstrap_chances(
-    found: Sequence[Repeats], directions: Sequence[Direction], *, seed: int = 0
+    found: Sequence[Repeats], objectives: Sequence[Objective], *, seed: int = 0
 ) -> dict[int, float]:
     r"""Return the share of bootstrap resamples in which a trial's mean is on the front of means.
 
@@ -40,7 +41,7 @@ def bootstrap_chances(
 
     Args:
         found: Repeated trials.
-        directions: Which way is better, one per objective.
+        objectives: What trials are compared by; means within a tolerance are equal.
         seed: Of the draws; those of a trial depend on it and the trial's number alone.
 
     Returns:
@@ -49,7 +50,7 @@ def bootstrap_chances(
     if not found:
         return {}
     means = np.stack([_resampled_means(one, seed) for one in found], axis=1)
-    on = np.stack([front_mask(points, directions) for points in means])
+    on = np.stack([sweep_front(points, objectives) for points in means])
     return {one.number: float(share) for one, share in zip(found, on.mean(axis=0), strict=True)}
 
 

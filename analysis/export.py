@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from analysis.frames import SweepFrames
 from analysis.front_rows import front_rows, near_rows
-from analysis.fronts import knee_trial, split_label, test_metric
+from analysis.fronts import knee_echoes, knee_trial, split_label, test_metric
 
 METADATA_KEY = b"kdsweep"
 """Key of the Parquet file's metadata: JSON with sweep, study and objectives."""
@@ -33,6 +33,7 @@ def describe(frames: SweepFrames) -> dict[str, Any]:
                 "direction": objective.direction,
                 "scale": objective.scale,
                 "reference": objective.reference,
+                "tolerance": objective.tolerance,
                 "split": split_label(objective) or None,
                 "test_metric": test_metric(objective),
             }
@@ -44,11 +45,21 @@ def describe(frames: SweepFrames) -> dict[str, Any]:
 def front_document(frames: SweepFrames) -> dict[str, Any]:
     """Return the description, one object per trial under ``front``, its knee, and trials near it.
 
-    ``knee`` is the number of a member of the front (`analysis.pareto.knee`); None without a front.
+    ``knee`` is the number of a member of the front (`analysis.knee.knee`); None without a front.
+    ``knee_ignores`` has the objectives that it leaves out, each with the one ``like`` which it goes
+    and their ``correlation`` over all trials that may be on the front.
     """
     return {
         **describe(frames),
         "knee": knee_trial(frames),
+        "knee_ignores": [
+            {
+                "metric": echo.ignored.metric,
+                "like": echo.kept.metric,
+                "correlation": echo.correlation,
+            }
+            for echo in knee_echoes(frames)
+        ],
         "front": front_rows(frames),
         "near": near_rows(frames),
     }

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import layout
 from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
-from analysis.pareto import knee
+from analysis.knee import Echo, find_echoes, knee
 from analysis.ranking import column, objective_values, records, where
 from analysis.stats import Interval, mean_interval
 from search_spaces.objectives import Objective
@@ -57,12 +57,19 @@ def front_trials(frames: SweepFrames) -> pd.DataFrame:
 
 
 def knee_trial(frames: SweepFrames) -> int | None:
-    """Return the trial at the knee of the front (`analysis.pareto.knee`); None without a front."""
-    front = front_trials(frames)
+    """Return the trial at the knee of the front (`analysis.knee.knee`); None without a front."""
+    front, goals = front_trials(frames), frames.study.objectives
     if not len(front):
         return None
-    index = knee(objective_values(front, frames.study), frames.study.objectives)
+    index = knee(objective_values(front, frames.study), goals, knee_echoes(frames))
     return int(front.iloc[index]["number"])
+
+
+def knee_echoes(frames: SweepFrames) -> list[Echo]:
+    """Return the costs that the knee leaves out, over all trials that may be on the front."""
+    goals = frames.study.objectives
+    values = objective_values(feasible_trials(frames), frames.study)
+    return find_echoes(values, goals, [not split_label(goal) for goal in goals])
 
 
 def method_of(row: Mapping[str, Any]) -> str:

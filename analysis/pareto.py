@@ -4,6 +4,7 @@ Shapes in this file: n = points, m = objectives. Values are in the objectives' o
 directions; nothing is negated outside moocore.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,6 +17,9 @@ from search_spaces.objectives import Objective
 Direction = Literal["minimize", "maximize"]
 
 Floats = NDArray[np.float64]
+
+ROUNDING = 1e-9
+"""Share of a tolerance that rounding may add to a difference."""
 
 
 def front_mask(values: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.bool_]:
@@ -56,6 +60,86 @@ def ranks(values: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.int6
     points = _points(values, directions)
     rank: Any = moocore.pareto_rank(points, maximise=_maximise(directions))
     return np.asarray(rank, dtype=np.int64)
+
+
+def sweep_front(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[np.bool_]:
+    r"""Return which points are on a study's front, where differences within tolerance are equal.
+
+    With costs c_k (less is better, in decades if the scale is log) and tolerances t_k, q is better
+    than p if it dominates p, or if
+
+    .. math:: \forall k: c_k(q) \le c_k(p) + t_k, \quad \exists k: c_k(q) < c_k(p) - t_k, \quad
+              \sum_{k: t_k > 0} \frac{c_k(q) - c_k(p)}{t_k} < 0
+
+    where the sum is only asked for if q is not better in an objective without tolerance. The first
+    two conditions are additive epsilon-dominance (Zitzler et al. 2003, "Performance Assessment of
+    Multiobjective Optimizers"). Alone they are no order: of three or more objectives they can run
+    in a circle, in which each point pushes the next off the front. The sum forbids that, and
+    follows from the other two if there are two objectives. What is left has no circles, so exactly
+    one set has no member better than another and a better member for all others (von Neumann and
+    Morgenstern 1944, the stable set): this is the front. It is a part of the front without
+    tolerances, is that front if all tolerances are 0, does not depend on the order of the points
+    or on dominated ones, and keeps the best value of every objective to within its tolerance.
+
+    Args:
+        values: Points in the objectives' units, shape [n, m]; n may be 0.
+        objectives: The objectives, m of them.
+
+    Returns:
+        Mask of the front, shape [n]; equal points are on it together.
+
+    Raises:
+        ValueError: If a value is NaN, one on a log scale with a tolerance is not positive, or the
+            shapes do not agree.
+    """
+    mask = front_mask(values, directions_of(objectives))
+    tolerance = tolerances(objectives)
+    if tolerance.any():
+        found = np.flatnonzero(mask)
+        costs = costs_of(_points(values, directions_of(objectives))[found], objectives)
+        mask[found] = _stable(costs, tolerance)
+    return mask
+
+
+def _stable(costs: Floats, tolerance: Floats) -> NDArray[np.bool_]:
+    """Return the stable set among points that do not dominate each other, see `sweep_front`."""
+    exact = tolerance == 0.0
+    total = (costs[:, ~exact] / tolerance[~exact]).sum(axis=1)
+    kept = np.ones(len(costs), dtype=np.bool_)
+    # Nobody is better than one that comes before in this order, so whoever is left is on the front.
+    for one in np.lexsort((total, *costs[:, exact].T)):
+        if kept[one]:
+            ahead = costs - costs[one]
+            order = (ahead[:, exact] > 0.0).any(axis=1) | (total > total[one])
+            better = (ahead >= -tolerance).all(axis=1) & (ahead > tolerance).any(axis=1)
+            kept &= ~(better & order)
+    return kept
+
+
+def sweep_ranks(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[np.int64]:
+    """Return the rank of every point: 0 on `sweep_front`, 1 on that of the rest, and so on.
+
+    Raises:
+        ValueError: As `sweep_front`.
+    """
+    points = _points(values, directions_of(objectives))
+    if not tolerances(objectives).any():
+        return ranks(points, directions_of(objectives))
+    rank = np.zeros(len(points), dtype=np.int64)
+    left, level = np.arange(len(points)), 0
+    while len(left):
+        on = sweep_front(points[left], objectives)
+        rank[left[on]] = level
+        left, level = left[~on], level + 1
+    return rank
+
+
+def tolerances(objectives: Sequence[Objective]) -> Floats:
+    """Return by how much costs may differ and count as equal, on the scales of ``transformed``."""
+    # a hair more than asked for: 1.05 - 1.0 is above 0.05
+    return (1.0 + ROUNDING) * np.array(
+        [math.log10(1.0 + o.tolerance) if o.scale == "log" else o.tolerance for o in objectives]
+    )
 
 
 def hypervolume(
@@ -149,26 +233,6 @@ def sweep_hypervolume_series(values: ArrayLike, objectives: Sequence[Objective])
     return hypervolume_series(points, directions_of(objectives), corner)
 
 
-def knee(values: ArrayLike, objectives: Sequence[Objective]) -> int:
-    """Return the index of a front's knee: the member nearest to the best of all objectives at once.
-
-    Every objective is scaled so that the front reaches from 0, its best, to 1, its worst; axes that
-    are ``log`` in decades. The nearest to the origin is the knee; of equals the first.
-
-    Args:
-        values: The front, shape [n, m], n at least 1, finite.
-        objectives: The objectives, m of them.
-
-    Raises:
-        ValueError: If a value is NaN, or there is none.
-    """
-    costs = _costs(values, objectives)
-    if not len(costs):
-        raise ValueError("an empty front has no knee")
-    scaled = (costs - costs.min(axis=0)) / _ranges(costs, costs)
-    return int(np.argmin(np.square(scaled).sum(axis=1)))
-
-
 def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
     r"""Return how far every point is behind the front: the least epsilon that mends it.
 
@@ -176,9 +240,10 @@ def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
 
     where F is the front of the points, c_k what objective k costs (its negative if it is maximised,
     in decades if its scale is log) and r_k the range of c_k over F, or over all points if F has
-    none. A point no more than epsilon behind epsilon-dominates a member of the front, as Laumanns
-    et al. (2002), "Combining Convergence and Diversity in Evolutionary Multiobjective
-    Optimization", Definition 3, have it: moved by epsilon of every range it is nowhere worse.
+    none, and at least the tolerance. A point no more than epsilon behind epsilon-dominates a member
+    of the front, as Laumanns et al. (2002), "Combining Convergence and Diversity in Evolutionary
+    Multiobjective Optimization", Definition 3, have it: moved by epsilon of every range it is
+    nowhere worse.
 
     Args:
         values: Points in the objectives' units, shape [n, m]; n may be 0.
@@ -190,28 +255,33 @@ def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
     Raises:
         ValueError: As ``transformed``.
     """
-    costs = _costs(values, objectives)
+    costs = costs_of(values, objectives)
     if not len(costs):
         return np.zeros(0)
-    front = costs[front_mask(values, directions_of(objectives))]
-    scale = _ranges(front, costs)
+    front = costs[sweep_front(values, objectives)]
+    scale = _ranges(front, costs, tolerances(objectives))
     distance = np.full(len(costs), np.inf)
     for member in np.unique(front, axis=0):
         np.minimum(distance, ((costs - member) / scale).max(axis=1), out=distance)
     return distance
 
 
-def _costs(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
-    """Return the values so that less is better in all, on the scales of ``transformed``."""
+def costs_of(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+    """Return the values so that less is better in all, on the scales of ``transformed``, [n, m].
+
+    Raises:
+        ValueError: As ``transformed``.
+    """
     signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
     costs: Floats = transformed(values, objectives) * np.asarray(signs)
     return costs
 
 
-def _ranges(front: Floats, others: Floats) -> Floats:
+def _ranges(front: Floats, others: Floats, tolerance: Floats) -> Floats:
     """Return the range of every column of a front; of the others where the front has none."""
     width, wider = np.ptp(front, axis=0), np.ptp(others, axis=0)
-    return np.where(width > 0.0, width, np.where(wider > 0.0, wider, 1.0))
+    least = np.where(tolerance > 0.0, tolerance, 1.0)
+    return np.where(width > tolerance, width, np.where(wider > tolerance, wider, least))
 
 
 def reference_point(objectives: Sequence[Objective]) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.pareto import directions_of, ranks
+from analysis.pareto import sweep_ranks
 from search_spaces.study import Study
 
 
@@ -31,7 +31,7 @@ def rank_trials(trials: pd.DataFrame, study: Study) -> list[int | None]:
     """Return the rank of every trial, 0 on the front; None for a trial that is not feasible."""
     mask = feasible_mask(trials, study)
     values = objective_values(trials[mask], study)
-    found = iter(ranks(values, directions_of(study.objectives)).tolist())
+    found = iter(sweep_ranks(values, study.objectives).tolist())
     return [int(next(found)) if feasible else None for feasible in mask]
 
 

@@ -17,6 +17,7 @@ from analysis.chance import RESAMPLES
 from analysis.claims import judged_claims
 from analysis.export import write_json, write_parquet
 from analysis.frames import SweepFrames
+from analysis.front_notes import front_notes
 from analysis.front_png import write_png
 from analysis.fronts import by_topology, feasible_trials
 from analysis.how_it_ran import reasons_table, run_facts
@@ -96,6 +97,7 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             by_topology=by_topology(frames),
             front=front_table(frames),
             near=near_table(frames),
+            notes=front_notes(frames),
             resamples=RESAMPLES,
             attained=len(frames.study.objectives) == 2 and bool(seed_sets(frames)),
             trials=trials_table(frames),

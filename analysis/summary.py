@@ -78,6 +78,8 @@ def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
     goals = " and ".join(objective.label for objective in frames.study.objectives)
     are = "is" if size == 1 else "are"
     why = "no other trial is as good in all of them and better in one"
+    if any(objective.tolerance for objective in frames.study.objectives):
+        why += ", where differences within tolerance are equal"
     done = plural(number["COMPLETE"], "finished trial")
     return f"Of {done}, {size} {are} on the front of {goals}: {why}."
 

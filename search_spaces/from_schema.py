@@ -75,6 +75,7 @@ def make_objective(door: ObjectiveDoor) -> Objective:
         reference=door.reference,
         label=door.label or door.metric,
         scale=door.scale,
+        tolerance=door.tolerance,
     )
 
 

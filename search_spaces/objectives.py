@@ -19,6 +19,8 @@ class Objective:
             worst value that still counts.
         label: Name on axes and in tables.
         scale: Scale of its axis; ``log`` also measures the hypervolume in decades.
+        tolerance: Differences up to this count as equal, in ``unit``; if scale is ``log``, as a
+            share of the smaller value: 0.05 for 5 %.
     """
 
     metric: str
@@ -27,6 +29,7 @@ class Objective:
     reference: float
     label: str
     scale: Literal["linear", "log"] = "linear"
+    tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.reference):
@@ -38,6 +41,16 @@ class Objective:
         if self.scale == "log" and self.reference <= 0:
             raise StudyError(
                 f"must be above 0 when scale is log, got {self.reference}", place="reference"
+            )
+        if not 0.0 <= self.tolerance < math.inf:
+            raise StudyError(
+                f"must be a finite number of at least 0, got {self.tolerance}", place="tolerance"
+            )
+        if self.scale == "log" and self.tolerance >= 1.0:
+            raise StudyError(
+                f"is a share when scale is log and must be below 1, got {self.tolerance}; 0.05 "
+                "counts values within 5 % as equal",
+                place="tolerance",
             )
 
 

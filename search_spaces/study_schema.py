@@ -78,6 +78,8 @@ class ObjectiveDoor(Door):
     reference: float
     """Coordinate of the hypervolume's reference point: the worst value that still counts."""
     scale: Literal["linear", "log"] = "linear"
+    tolerance: float = 0.0
+    """Differences up to this count as equal, in the unit; with scale log a share: 0.05 for 5 %."""
     label: Text | None = None
     """Name on axes and in tables; the metric's name if left out."""
 

@@ -64,6 +64,7 @@ def front(
 
     folder = find_sweep(home, name)
     from analysis.frames import read_sweep
+    from analysis.front_notes import front_notes
 
     frames = read_sweep(database_uri(folder, tracking_uri), name)
     if as_json:
@@ -72,6 +73,8 @@ def front(
         line(json.dumps(front_document(frames), indent=2))
         return
     show(front_table(frames))
+    for note in front_notes(frames):
+        line(note)
     near = near_table(frames)
     if near is not None:
         line()

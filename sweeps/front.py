@@ -42,7 +42,7 @@ def standings(trials: Sequence[TrialRecord], study: Study) -> Standings:
     """Return the standings of ``trials``, of which only the complete, feasible ones count."""
     members = ranked(trials)
     values = values_of(members, study)
-    ranks = pareto.ranks(values, pareto.directions_of(study.objectives)).tolist()
+    ranks = pareto.sweep_ranks(values, study.objectives).tolist()
     front = [trial for trial, rank in zip(members, ranks, strict=True) if rank == 0]
     first = study.objectives[0]
     sign = 1.0 if first.direction == "minimize" else -1.0

@@ -71,7 +71,7 @@ def best_of(
     missed_NC = np.maximum(violations_NC, 0.0)
     infeasible_N = (missed_NC > 0.0).any(axis=1)
     ranks_N = np.zeros(len(values_NM), dtype=np.int64)
-    ranks_N[~infeasible_N] = pareto.ranks(values_NM[~infeasible_N], directions)
+    ranks_N[~infeasible_N] = pareto.sweep_ranks(values_NM[~infeasible_N], objectives)
     if infeasible_N.any():
         after = ranks_N.max(initial=0) + 1
         fewest: list[pareto.Direction] = ["minimize"] * missed_NC.shape[1]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.pareto import front_mask
+from analysis.pareto import sweep_front
 from analysis.ranking import column
 from search_spaces.objectives import Objective
 
@@ -44,7 +44,7 @@ def stairs(points: NDArray[np.float64], pair: Pair) -> tuple[list[float], list[f
     Returns:
         x and y of the corners, sorted by x; empty for no points.
     """
-    front = points[front_mask(points, [pair.x.direction, pair.y.direction])]
+    front = points[sweep_front(points, [pair.x, pair.y])]
     front = np.unique(front, axis=0)
     if not len(front):
         return [], []

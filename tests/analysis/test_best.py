@@ -168,3 +168,19 @@ def test_the_chosen_trial_brings_its_test_result():
     best = find_best(frames)
     expected = frames.confirmations[frames.confirmations["number"] == best.chosen.trial]
     assert best.chosen.test["test_nmse_db"].mean == pytest.approx(expected["test_nmse_db"].mean())
+
+
+def test_of_trials_within_tolerance_the_better_rank_is_taken_and_no_more_is_offered():
+    rows = [(-8.0, 3e4, 1.0), (-7.9, 1e3, 1.0), (-7.0, 1e3, 1.0)]
+    frames = sweep(rows)
+    first = frames.study.objectives[0]
+    ranks = {"rank": [1, 0, 2]}
+    frames = replace(frames, trials=frames.trials.assign(**ranks))
+    assert find_best(frames).chosen.trial == 0
+    goals = (replace(first, tolerance=0.2), *frames.study.objectives[1:])
+    tolerant = replace(frames, study=replace(frames.study, objectives=goals))
+    found = find_best(tolerant)
+    assert found.chosen.trial == 1
+    assert [one.trial for one in found.runners_up] == [0, 2]
+    assert find_best(tolerant, budgets(1e3, 9.0)).offers == (None, None)
+    assert find_best(frames, budgets(1e3, 9.0)).offers[0].candidate.trial == 0

@@ -15,10 +15,11 @@ from analysis.pareto import (
     front_mask,
     hypervolume,
     hypervolume_series,
-    knee,
     ranks,
+    sweep_front,
     sweep_hypervolume,
     sweep_hypervolume_series,
+    sweep_ranks,
     transformed,
 )
 from search_spaces.objectives import Objective
@@ -184,35 +185,6 @@ def objective(scale="linear", direction="minimize"):
     )
 
 
-def test_the_knee_is_nearest_to_the_best_of_both():
-    goals = [objective(), objective("log")]
-    assert knee([[-9.0, 1e7], [-8.0, 1e4], [-1.0, 1e3]], goals) == 1
-    assert knee([[-9.0, 1e4], [-5.0, 8e3], [-1.0, 1e3]], goals) == 0
-    assert knee([[-9.0, 1e7]], goals) == 0
-    with pytest.raises(ValueError, match="empty front"):
-        knee(np.empty((0, 2)), goals)
-
-
-@given(
-    values=arrays(np.float64, st.tuples(st.integers(1, 9), st.just(3)), elements=st.integers(0, 9)),
-    shift=st.integers(-5, 5),
-    factor=st.sampled_from([0.5, 2.0, 8.0]),
-)
-def test_the_knee_does_not_depend_on_units_or_signs(values, shift, factor):
-    goals = [objective(), objective(), objective()]
-    found = knee(values, goals)
-    assert knee(values * factor + shift, goals) == found
-    upward = [objective(direction="maximize")] * 3
-    assert knee(-values, upward) == found
-    # by a loop from the definition
-    spread = [max(c) - min(c) or 1.0 for c in values.T]
-    far = [
-        sum(((v - min(c)) / s) ** 2 for v, c, s in zip(p, values.T, spread, strict=True))
-        for p in values
-    ]
-    assert far[found] == pytest.approx(min(far))
-
-
 def goals_of(values, random, scale="linear"):
     return [
         Objective(metric=f"m{k}", direction=way, unit="", reference=9.0, label="", scale=scale)
@@ -220,11 +192,19 @@ def goals_of(values, random, scale="linear"):
     ]
 
 
-@given(points, orders)
-def test_nothing_on_the_front_is_behind_it_and_all_else_is(values, random):
-    goals = goals_of(values, random)
+tolerated = st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=5, max_size=5)
+
+
+def tolerant(values, random, tolerances):
+    pairs = zip(goals_of(values, random), tolerances, strict=False)
+    return [replace(goal, tolerance=tolerance) for goal, tolerance in pairs]
+
+
+@given(points, orders, tolerated)
+def test_nothing_on_the_front_is_behind_it_and_all_else_is(values, random, tolerances):
+    goals = tolerant(values, random, tolerances)
     found = behind_front(values, goals)
-    assert ((found == 0.0) == front_mask(values, directions_of(goals))).all()
+    assert ((found == 0.0) == sweep_front(values, goals)).all()
     assert (found >= 0.0).all()
 
 
@@ -262,3 +242,103 @@ def test_a_log_scale_is_measured_in_decades():
     values = [(0.0, 1e6), (4.0, 1e2), (4.0, 1e3)]
     assert behind_front(values, log) == pytest.approx([0.0, 0.0, 0.25])
     assert behind_front(np.empty((0, 2)), log).tolist() == []
+
+
+def better(one, other, goals):
+    """Second implementation of what pushes a point off the front, by the definition."""
+    ways = [goal.direction for goal in goals]
+    if dominates(one, other, ways):
+        return True
+    signs = [1.0 if way == "minimize" else -1.0 for way in ways]
+    gains = [s * (b - a) for s, a, b in zip(signs, one, other, strict=True)]
+    limits = [goal.tolerance for goal in goals]
+    if any(g < -t for g, t in zip(gains, limits, strict=True)):
+        return False
+    if not any(g > t for g, t in zip(gains, limits, strict=True)):
+        return False
+    exact = any(g > 0.0 for g, t in zip(gains, limits, strict=True) if t == 0.0)
+    return exact or sum(g / t for g, t in zip(gains, limits, strict=True) if t) > 0.0
+
+
+@given(points, orders, tolerated)
+def test_the_front_is_the_one_set_without_better_members_that_is_better_than_the_rest(
+    values, random, tolerances
+):
+    goals = tolerant(values, random, tolerances)
+    on = sweep_front(values, goals)
+    for point in values[on]:
+        assert not any(better(other, point, goals) for other in values[on])
+    for point in values[~on]:
+        assert any(better(other, point, goals) for other in values[on])
+    assert on.any() == bool(len(values))
+
+
+@given(points, orders, tolerated)
+def test_a_tolerance_takes_from_the_front_and_adds_nothing(values, random, tolerances):
+    goals = tolerant(values, random, tolerances)
+    plain = front_mask(values, directions_of(goals))
+    on = sweep_front(values, goals)
+    assert not (on & ~plain).any()
+    none = [replace(goal, tolerance=0.0) for goal in goals]
+    assert (sweep_front(values, none) == plain).all()
+    assert (sweep_ranks(values, none) == ranks(values, directions_of(goals))).all()
+    assert (sweep_front(values[plain], goals) == on[plain]).all()
+    if not len(values):
+        return
+    costs = values * [1.0 if goal.direction == "minimize" else -1.0 for goal in goals]
+    for column, goal in zip(costs.T, goals, strict=True):
+        assert column[on].min() <= column.min() + goal.tolerance
+
+
+@given(points, orders, tolerated)
+def test_neither_the_order_of_rows_nor_of_objectives_decides_on_tolerant_ranks(
+    values, random, tolerances
+):
+    goals = tolerant(values, random, tolerances)
+    rank = sweep_ranks(values, goals)
+    assert ((rank == 0) == sweep_front(values, goals)).all()
+    assert (rank >= ranks(values, directions_of(goals))).all()
+    rows = np.array(random.sample(range(len(values)), len(values)), dtype=int)
+    assert (sweep_ranks(values[rows], goals) == rank[rows]).all()
+    turned = random.sample(range(len(goals)), len(goals))
+    assert (sweep_ranks(values[:, turned], [goals[k] for k in turned]) == rank).all()
+
+
+def test_three_points_that_push_each_other_off_the_front_stay_on_it():
+    """Additive epsilon-dominance alone runs in a circle here and would leave nobody."""
+    goals = [replace(objective(), metric=f"m{k}", tolerance=1.0) for k in range(3)]
+    circle = [(0.0, 0.75, 1.5), (0.75, 1.5, 0.0), (1.5, 0.0, 0.75)]
+    assert sweep_front(circle, goals).tolist() == [True] * 3
+    # gains outweigh losses: 1.5 against 0.5 and 0.5
+    assert sweep_front([(0.0, 0.5, 0.5), (1.5, 0.0, 0.0)], goals).tolist() == [True, False]
+
+
+def test_noise_in_a_latency_leaves_the_front():
+    error, flops = objectives()
+    latency = replace(error, metric="latency_ms", unit="ms", reference=9.0, tolerance=0.1)
+    values = [(-9.0, 1e4, 1.03), (-8.0, 1e4, 0.98), (-7.0, 1e4, 1.0), (-6.0, 1e3, 1.01)]
+    goals = [error, flops, latency]
+    assert front_mask(values, directions_of(goals)).tolist() == [True, True, False, True]
+    assert sweep_front(values, goals).tolist() == [True, False, False, True]
+    assert sweep_ranks(values, goals).tolist() == [0, 1, 2, 0]
+    # what is worth more than the tolerance counts as ever
+    assert sweep_front([*values, (-5.0, 1e4, 0.87)], goals).tolist() == [
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(("latency", "on"), [(1.05, [True, False]), (1.0501, [True, True])])
+def test_on_a_log_scale_a_tolerance_is_a_share(latency, on):
+    goals = [objective(), replace(objective("log"), metric="ms", tolerance=0.05)]
+    for unit in (1.0, 1e-6, 1e6):
+        assert sweep_front([(-9.0, latency * unit), (-8.0, unit)], goals).tolist() == on
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 100.1, -0.3, 1e4])
+def test_a_difference_of_just_the_tolerance_is_equal_whatever_rounding_makes_of_it(shift):
+    goals = [objective(), replace(objective(), metric="ms", tolerance=0.05)]
+    assert sweep_front([(-9.0, shift + 0.05), (-8.0, shift)], goals).tolist() == [True, False]

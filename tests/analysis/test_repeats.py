@@ -19,6 +19,7 @@ from analysis.pareto import front_mask, hypervolume
 from analysis.plots.front import front_figure, repeated_points
 from analysis.plots.stairs import pairs
 from analysis.repeats import Repeats, repeats, seed_sets
+from search_spaces.objectives import Objective
 
 DOWN = ("minimize", "minimize")
 small = st.integers(0, 4).map(float)
@@ -156,6 +157,15 @@ def test_leads_are_apart_by_the_mean_hypervolumes(first, second):
     assert back == pytest.approx(leads[::-1])
 
 
+def wanted(ways, tolerance=0.0):
+    return [
+        Objective(
+            metric=f"m{k}", direction=way, unit="", reference=9.0, label="", tolerance=tolerance
+        )
+        for k, way in enumerate(ways)
+    ]
+
+
 def exact_chances(found, ways):
     """Second implementation: every resample of every trial, each as likely as any other."""
     means = [
@@ -173,13 +183,18 @@ def test_chances_are_those_of_all_resamples(ways):
         trial(5, (2.0, 2.0), (3.0, 2.5)),
         trial(8, (0.5, 3.0), (2.5, 1.0)),
     ]
-    assert bootstrap_chances(found, ways) == pytest.approx(exact_chances(found, ways), abs=0.05)
+    assert bootstrap_chances(found, wanted(ways)) == pytest.approx(
+        exact_chances(found, ways), abs=0.05
+    )
 
 
 def test_chances_of_what_cannot_change_are_certain():
     same = [trial(0, *[(0.1, 3.0)] * 3), trial(1, *[(0.1, 3.0)] * 2), trial(2, *[(0.1, 3.1)] * 3)]
-    assert bootstrap_chances(same, DOWN) == {0: 1.0, 1: 1.0, 2: 0.0}
-    assert bootstrap_chances([], DOWN) == {}
+    assert bootstrap_chances(same, wanted(DOWN)) == {0: 1.0, 1: 1.0, 2: 0.0}
+    assert bootstrap_chances([], wanted(DOWN)) == {}
+    near = [trial(0, *[(0.0, 3.0)] * 2), trial(1, *[(1.0, 2.9)] * 2)]
+    assert bootstrap_chances(near, wanted(DOWN)) == {0: 1.0, 1: 1.0}
+    assert bootstrap_chances(near, wanted(DOWN, tolerance=0.2)) == {0: 1.0, 1: 0.0}
 
 
 @settings(max_examples=8)
@@ -187,7 +202,7 @@ def test_chances_of_what_cannot_change_are_certain():
 def test_some_trial_is_always_on_the_front_and_draws_are_a_trials_own(seed, goals):
     rng = np.random.default_rng(seed)
     found = [trial(number, *rng.normal(size=(3, goals))) for number in range(4)]
-    ways = ["minimize"] * goals
+    ways = wanted(["minimize"] * goals, tolerance=0.1)
     chances = bootstrap_chances(found, ways)
     assert sum(chances.values()) >= 1.0 - 1e-9
     assert chances == bootstrap_chances(found[::-1], ways)

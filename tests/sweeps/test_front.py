@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import toy_study
 
 from analysis import layout
+from search_spaces.study import Study
 from sweeps.children import standing_tags
 from sweeps.confirm import candidates
 from sweeps.front import standings
@@ -128,3 +131,31 @@ def test_candidates_are_feasible_and_never_repeated(
     assert len(numbers) == len(set(numbers)) <= limit
     assert all(found.feasible for found in chosen)
     assert set(numbers) <= front or front <= set(numbers)
+
+
+def tolerant_study(nmse: float, flops: float) -> Study:
+    goals = toy_study().objectives
+    pairs = zip(goals, (nmse, flops), strict=True)
+    return replace(toy_study(), objectives=tuple(replace(g, tolerance=t) for g, t in pairs))
+
+
+def test_standings_tags_and_confirmation_know_the_same_tolerances() -> None:
+    trials = [trial(0, -4.0, 103.0), trial(1, -3.0, 100.0), trial(2, -2.0, 50.0)]
+    assert [row.number for row in standings(trials, tolerant_study(0.0, 0.0)).rows] == [0, 1, 2]
+    study = tolerant_study(0.0, 0.05)
+    found = standings(trials, study)
+    assert [row.number for row in found.rows] == [0, 2]
+    assert found.ranks == {0: 0, 1: 1, 2: 0}
+    tags = standing_tags(trials, study)
+    assert [tags[f"trial/{i}"][layout.ON_FRONT] for i in range(3)] == ["true", "false", "true"]
+    assert tags["trial/1"][layout.RANK] == "1"
+    assert [one.number for one in candidates(study, trials)] == [0, 2]
+    # the volume is that of all trials, to the last digit
+    assert found.hypervolume == standings(trials, tolerant_study(0.0, 0.0)).hypervolume
+
+
+def test_what_a_tolerance_takes_off_the_front_is_near_it() -> None:
+    study = tolerant_study(0.0, 0.05)
+    study = replace(study, confirm=replace(study.confirm, epsilon=1.0))
+    trials = [trial(0, -4.0, 103.0), trial(1, -3.0, 100.0), trial(2, -2.0, 50.0)]
+    assert [one.number for one in candidates(study, trials)] == [0, 2, 1]

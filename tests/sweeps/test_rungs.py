@@ -1,8 +1,10 @@
 """Who goes on at a rung: laws, and a second implementation in exact fractions."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.stopping import Stopping
 from sweeps.records import RungEntry
-from sweeps.rungs import Rungs
+from sweeps.rungs import Rungs, best_of
 
 WAYS = ("minimize", "maximize")
 RUNG = 0.125
@@ -221,3 +223,14 @@ def test_a_table_comes_back_from_its_entries(points, ways):
         again.restore(trial, RungEntry(rung=RUNG, epoch=1, epochs=8, metrics=metrics))
         again.restore(trial, RungEntry(rung=0.77, epoch=1, epochs=8, metrics=metrics))
     assert again.best(RUNG) == first.best(RUNG)
+
+
+def test_what_differs_within_tolerance_does_not_keep_a_trial_at_a_rung():
+    """Who is far worse in one objective and a hair better in another comes last."""
+    goals = objectives(("minimize", "minimize"))
+    tolerant = [goals[0], replace(goals[1], tolerance=0.1)]
+    values = np.array([[0.0, 1.05], [1.5, 1.0], [1.0, 2.0], [2.0, 0.5]])
+    none = np.empty((4, 0))
+    assert best_of(values, none, goals, 3) == {0, 1, 3}
+    assert best_of(values, none, tolerant, 3) == {0, 2, 3}
+    assert best_of(values, none, goals, 2) == best_of(values, none, tolerant, 2) == {0, 3}

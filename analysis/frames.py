@@ -30,6 +30,7 @@ FACTS = (
 """Columns that every table has, also an empty one; ``ended_ms`` is in milliseconds since 1970."""
 
 _ATTACHED = ("provenance.json", "environment.json")
+_FILES = (layout.STUDY_FILE, *_ATTACHED, layout.FAILURES_FILE)
 # MLflow stores an infinite metric as the largest double.
 _HUGE = 1e308
 
@@ -51,6 +52,8 @@ class SweepFrames:
         teachers: One row per teacher.
         baselines: One row per baseline.
         confirmations: One row per (trial, seed); ``number`` is that of the trial it repeats.
+        failures: What failed and where it raised, as ``sweeps.faults.Fault`` has it; empty while
+            the sweep has not ended.
         provenance: Facts about the data.
         environment: Versions and machine.
         wall_time_s: From the sweep's start to its end [s]; None while it runs.
@@ -65,6 +68,7 @@ class SweepFrames:
     teachers: pd.DataFrame
     baselines: pd.DataFrame
     confirmations: pd.DataFrame
+    failures: Sequence[Mapping[str, Any]] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     wall_time_s: float | None = None
@@ -128,7 +132,7 @@ def _find_sweep(runs: Runs, tracking_uri: str, name: str) -> RecordedRun:
 
 def _read(runs: Runs, tracking_uri: str, name: str) -> SweepFrames:
     parent = _find_sweep(runs, tracking_uri, name)
-    texts = runs.texts(parent, (layout.STUDY_FILE, *_ATTACHED))
+    texts = runs.texts(parent, _FILES)
     if layout.STUDY_FILE not in texts:
         raise ResultsError(
             f"sweep {name!r} has no artifact {layout.STUDY_FILE}; it was not started by kdsweep, "
@@ -150,6 +154,7 @@ def _read(runs: Runs, tracking_uri: str, name: str) -> SweepFrames:
         teachers=_of_role(rows, layout.ROLE_TEACHER),
         baselines=_of_role(rows, layout.ROLE_BASELINE),
         confirmations=_of_role(rows, layout.ROLE_CONFIRMATION),
+        failures=json.loads(texts.get(layout.FAILURES_FILE, "[]")),
         provenance=provenance,
         environment=environment,
         wall_time_s=(ended - started) / 1000.0 if started and ended else None,

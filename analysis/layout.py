@@ -49,7 +49,10 @@ TRIALS_CPU_S, TRIALS_WALL_S = "trials_cpu_s", "trials_wall_s"
 """Metrics of the sweep: processor time of all nodes of the finished trials [s], and wall time of
 all trials that ran [s]."""
 FAILURES_FILE = "failures.json"
-"""Attached to the sweep's run: why trials failed, one entry per reason."""
+"""Attached to the sweep's run: why trials and jobs failed, one entry per reason, and where."""
+
+TRACEBACK_FILE = "traceback.txt"
+"""Attached to the run of a trial or job that raised: where."""
 
 ONNX_LATENCY = "onnx_latency_ms"
 """Metric of an exported trial: latency of all networks of a node in ONNX Runtime, one sample,

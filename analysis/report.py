@@ -107,6 +107,7 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             ran=run_facts(frames),
             reasons=reasons_table(frames.trials),
             failures=failures_table(frames),
+            raised=[fault for fault in frames.failures if fault.get("traceback")],
             figures=figures,
             figure_data={figure["id"]: figure["data"] for figure in names if figure["data"]},
             origin=origin_lines(frames),

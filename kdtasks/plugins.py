@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from kdtasks.errors import ConfigError
+from kdtasks.raised import located, named
 
 GROUPS = {
     "task": "kdsweep.tasks",
@@ -88,6 +89,7 @@ def load_named(kind: str, name: str, own: Iterable[str] = ()) -> Any:
         raise ConfigError(
             f"no {kind} {name!r}; there are {there}, or name your own as 'package.module:{what}'"
         )
+    named.add(module.partition(".")[0])
     return load_target(kind, name, target)
 
 
@@ -105,10 +107,9 @@ def load_target(kind: str, name: str, target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # a module of somebody else's may raise anything when it is imported
-        why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-        raise ConfigError(f"{kind} {name!r} cannot be imported: {why}") from error
+        raise ConfigError(f"{kind} {name!r} cannot be imported: {located(error)}") from error
 
 
 def source_digest(function: Callable[..., Any]) -> str:

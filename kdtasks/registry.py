@@ -9,6 +9,7 @@ A package of one's own makes a task known by an entry point of the group ``kdswe
 """
 
 import inspect
+from collections.abc import Mapping, Set
 
 from kdtasks.errors import ConfigError
 from kdtasks.plugins import load_named, load_target, names_of
@@ -21,8 +22,15 @@ TASKS = {
     "mimo-detection": "kdtasks.tasks.mimo_detection:MimoDetection",
 }
 
-FIELDS = ("name", "metrics", "resource_parameters", "baseline_parameters")
-"""Class attributes that every task sets; `kdtasks.task.KDTask` says what they mean."""
+FIELDS = {
+    "name": str,
+    "metrics": Mapping,
+    "resource_parameters": Set,
+    "baseline_parameters": Set,
+}
+"""Class attributes that every task sets, with their types, see `kdtasks.task.KDTask`."""
+SHAPES = 'name is a str, metrics a dict, the others are written as frozenset({"method"})'
+"""What these should look like."""
 
 
 def known_tasks() -> dict[str, str]:
@@ -54,4 +62,7 @@ def load_task(name: str) -> KDTask:
     unset = [field for field in FIELDS if not hasattr(task_class, field)]
     if unset:
         raise ConfigError(f"task {name!r} does not set {', '.join(unset)}")
+    for field, kind in FIELDS.items():
+        if not isinstance(value := getattr(task_class, field), kind):
+            raise ConfigError(f"task {name!r}: {field} is {value!r}; {SHAPES}")
     return task_class()

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TypeAlias
 
 from analysis import layout
-from analysis.failures import group_failures
 from kdtasks.errors import UserError
 from search_spaces.study import Study
 from sweeps.children import Status, child_of_job, child_of_trial, ended_children, standing_tags
 from sweeps.clock import Clock
 from sweeps.dataset_facts import SplitFacts
 from sweeps.display import Display
+from sweeps.faults import faults
 from sweeps.front import standings
 from sweeps.ledger import Ledger
 from sweeps.mlflow_client import TrackingError
 from sweeps.records import JobRecord, TrialRecord
 from sweeps.secrets import redacted
-from sweeps.tally import counts, failed, finished_in_order, paid
+from sweeps.tally import counts, finished_in_order, paid
 from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
 
@@ -234,7 +234,7 @@ class Books:
         }
         known = {name: share for name, share in shares.items() if not math.isnan(share)}
         self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
-        failures = [asdict(group) for group in group_failures(failed(trials))]
+        failures = [asdict(fault) for fault in faults(trials, self.ledger.jobs())]
         self.tracker.json(layout.FAILURES_FILE, failures)
 
 

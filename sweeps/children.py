@@ -29,6 +29,7 @@ class ChildRun:
         curves: Earlier values of some of the metrics: epoch and value, in order.
         epoch: The epoch of the metrics that have a curve.
         tags: Role, state, standing.
+        traceback: Where it raised; empty if it did not raise.
         started_ms: Milliseconds since 1970.
         ended_ms: Milliseconds since 1970.
     """
@@ -41,6 +42,7 @@ class ChildRun:
     curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     epoch: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
+    traceback: str = ""
     started_ms: int
     ended_ms: int
 
@@ -98,6 +100,7 @@ def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> Ch
         curves=_curves(trial),
         epoch=_last_epoch(trial),
         tags=_with_kind(tags, params, layout.TOPOLOGY, layout.METHOD),
+        traceback=trial.traceback,
         started_ms=trial.started_ms or ended_ms,
         ended_ms=ended_ms,
     )
@@ -150,6 +153,7 @@ def child_of_job(job: JobRecord) -> ChildRun:
         params=params,
         metrics=job.metrics,
         tags=_with_kind(tags, params, layout.TOPOLOGY, *own_method),
+        traceback=job.traceback,
         started_ms=job.started_ms,
         ended_ms=job.ended_ms,
     )

@@ -17,8 +17,9 @@ import typer
 
 from analysis.errors import ResultsError
 from kdtasks.errors import UserError
+from kdtasks.raised import located, own_place, printable
 from search_spaces.errors import StudyError
-from sweeps import cli_data, cli_results
+from sweeps import cli_data, cli_look, cli_results
 from sweeps.cli_options import (
     INTERRUPTED,
     RUNS,
@@ -29,7 +30,6 @@ from sweeps.cli_options import (
     Storage,
     TrackingUri,
     known_studies,
-    studies_and_tasks,
     task_names,
 )
 from sweeps.secrets import redacted
@@ -39,9 +39,6 @@ USER_ERROR = 2
 
 UNFIT = 1
 """Exit code of ``doctor`` when sweeps cannot run here."""
-
-BROKEN = 1
-"""Exit code of ``check`` when a task breaks its contract."""
 
 GONE = (errno.EPIPE, errno.EIO)
 """Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
@@ -68,7 +65,7 @@ app.add_typer(cli_data.app, name="data")
 @app.callback()
 def root(
     context: typer.Context,
-    debug: Annotated[  # noqa: ARG001 - main has taken it
+    debug: Annotated[  # noqa: ARG001 - main has taken it, and hands it on as the context's obj
         bool, typer.Option("--debug", help="Show where an error was raised; works anywhere.")
     ] = False,
 ) -> None:
@@ -83,6 +80,7 @@ def root(
     "Example: kdsweep run beam-tracking --data scenario9 --trials 20"
 )
 def run(  # noqa: PLR0913 - one argument per option
+    context: typer.Context,
     study: Annotated[
         str,
         typer.Argument(
@@ -146,11 +144,13 @@ def run(  # noqa: PLR0913 - one argument per option
         storage=storage,
         data=data,
     )
-    raise typer.Exit(run_sweep(study, overrides(settings or [], trials, time), options))
+    found = overrides(settings or [], trials, time)
+    raise typer.Exit(run_sweep(study, found, options, debug=bool(context.obj)))
 
 
 @app.command(epilog="Example: kdsweep resume csi-feedback")
-def resume(
+def resume(  # noqa: PLR0913 - one argument per option
+    context: typer.Context,
     name: Name,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
@@ -170,9 +170,10 @@ def resume(
     options = ResumeOptions(
         home=home, tracking_uri=tracking_uri, slots=slots, address=address, storage=storage
     )
-    raise typer.Exit(resume_sweep(name, options))
+    raise typer.Exit(resume_sweep(name, options, debug=bool(context.obj)))
 
 
+cli_look.add_to(app)
 cli_results.add_to(app)
 
 
@@ -219,41 +220,6 @@ def schema(as_json: Json = False) -> None:
         line(json.dumps(json_schema(), indent=2))
         return
     line(f"# yaml-language-server: $schema={schema_file()}")
-
-
-@app.command(
-    epilog="Example: kdsweep check my-study.yaml --set parameters.epochs=1\n\n"
-    "Example: kdsweep check my_package.module:MyTask --set epochs=1"
-)
-def check(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY|TASK",
-            help="A study as for kdsweep run, or a task or package.module:Class.",
-            autocompletion=studies_and_tasks,
-        ),
-    ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Field of the study, or parameter of the task; repeatable. Make it small: of "
-            "every kind of trial one is trained three times.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Check that a study fits its task, and that the task keeps its contract.
-
-    Trains in this process, without Ray. What is broken is told with its fix; the exit code is 1
-    then.
-    """
-    from sweeps.cli_check import run_check
-
-    if not run_check(what, settings or [], as_json=as_json):
-        raise typer.Exit(BROKEN)
 
 
 @app.command(epilog="Example: kdsweep models csi-feedback --json")
@@ -303,10 +269,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]
+    debug = len(words) < len(given)
     sys.exit(
         _guarded(
-            lambda: app(words, prog_name="kdsweep", standalone_mode=False),
-            debug=len(words) < len(given),
+            lambda: app(words, prog_name="kdsweep", standalone_mode=False, obj=debug),
+            debug=debug,
         )
     )
 
@@ -327,7 +294,13 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         _raise_if(error, debug=debug)
-        return _told(str(error), USER_ERROR)
+        theirs = isinstance(error, OSError) and own_place(error)
+        return _told(located(error) if theirs else str(error), USER_ERROR)
+    except Exception as error:
+        _raise_if(error, debug=debug)
+        if not own_place(error):  # a fault of ours
+            raise
+        return _told(f"{located(error)}; --debug shows where", USER_ERROR)
     return code if isinstance(code, int) else 0
 
 
@@ -338,5 +311,5 @@ def _raise_if(error: Exception, *, debug: bool) -> None:
 
 def _told(message: str, code: int) -> int:
     with suppress(OSError):  # of a terminal that was closed
-        sys.stderr.write(f"kdsweep: {redacted(' '.join(message.split()))}\n")
+        sys.stderr.write(f"kdsweep: {redacted(printable(' '.join(message.split())))}\n")
     return code

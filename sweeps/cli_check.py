@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import indent
 
 from analysis import format as text
 from kdtasks.config import Params, Value
@@ -35,13 +36,14 @@ class Trial:
     params: Params
 
 
-def run_check(what: str, settings: Sequence[str], *, as_json: bool) -> bool:
+def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool = False) -> bool:
     """Check a study or a task, and tell every law as soon as it is known.
 
     Args:
         what: A study, as for ``kdsweep run``, or else a task.
         settings: Of the study, or parameters of the task, ``key=value`` each.
         as_json: Print JSON in the end instead.
+        debug: Print the tracebacks of what the task raises, too.
 
     Returns:
         Whether every law is kept.
@@ -59,7 +61,8 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool) -> bool:
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for trial in trials:
             findings = check_contract(trial.task, trial.params, Path(cache))
-            found[trial.name] = list(findings if as_json else _told(trial.name, findings))
+            told = findings if as_json else _told(trial.name, findings, debug=debug)
+            found[trial.name] = list(told)
     broken = sum(bool(one.broken) for told in found.values() for one in told)
     if as_json:
         rows = [{"trial": n, **asdict(one)} for n, told in found.items() for one in told]
@@ -96,12 +99,14 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
     return Trial(task=name, name=", ".join([name, *settings]), params=params)
 
 
-def _told(name: str, findings: Iterator[Finding]) -> Iterator[Finding]:
+def _told(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
     """Yield the findings of a trial, each after it was printed."""
     line(name)
     for finding in findings:
         line(f"{'BAD ' if finding.broken else 'ok  '}  {finding.law}")
         if finding.broken:
             line(f"      {finding.broken}")
+        if finding.traceback:
+            line(indent(finding.traceback, " " * 6) if debug else "      --debug shows where")
         sys.stdout.flush()  # the next law may take a training
         yield finding

@@ -19,7 +19,6 @@ DIFFERENT = 1
 
 def add_to(app: typer.Typer) -> None:
     """Give ``kdsweep`` these commands, in the order in which its help lists them."""
-    app.command(epilog="Example: kdsweep status csi-feedback --watch")(status)
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
     app.command(epilog="Example: kdsweep importance csi-feedback --method encoder-kd")(importance)
@@ -31,24 +30,6 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
     app.command(epilog="Example: kdsweep ui csi-feedback --port 5050")(ui)
     app.command("list", epilog="Example: kdsweep list --home runs")(list_sweeps)
-
-
-def status(
-    name: Name,
-    as_json: Json = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again and again until the sweep ends.")
-    ] = False,
-    home: Home = RUNS,
-) -> None:
-    """Say what a sweep is doing, or why it ended.
-
-    Works while it runs, from any terminal, and disturbs nothing.
-    """
-    from sweeps.cli_status import show_status
-    from sweeps.cli_sweeps import find_sweep
-
-    show_status(find_sweep(home, name), home, as_json=as_json, watch=watch)
 
 
 def front(

@@ -80,7 +80,9 @@ def make_importable(study: str) -> None:
     sys.path.extend(str(folder) for folder in folders if str(folder) not in sys.path)
 
 
-def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> int:
+def run_sweep(
+    study_name: str, settings: Sequence[str], options: RunOptions, *, debug: bool = False
+) -> int:
     """Run a sweep, show it, say what came of it; return the exit code."""
     make_importable(study_name)
     study = study_on(study_name, settings, options.data)
@@ -102,10 +104,10 @@ def run_sweep(study_name: str, settings: Sequence[str], options: RunOptions) -> 
             storage=options.storage,
         )
 
-    return _show(study, name, options, start)
+    return _show(study, name, options, start, debug=debug)
 
 
-def resume_sweep(name: str, options: ResumeOptions) -> int:
+def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
     """Go on with a sweep, show it, say what came of it; return the exit code."""
     if options.storage is not None:
         from sweeps.fetching import fetch_missing
@@ -129,7 +131,7 @@ def resume_sweep(name: str, options: ResumeOptions) -> int:
             storage=options.storage,
         )
 
-    return _show(study, name, options, start)
+    return _show(study, name, options, start, debug=debug)
 
 
 def _seats_of(folder: Path, options: ResumeOptions) -> SeatWishes | None:
@@ -153,12 +155,26 @@ def _show(
     name: str,
     options: RunOptions | ResumeOptions,
     start: Callable[[Display], SweepSummary],
+    *,
+    debug: bool,
 ) -> int:
     # Ray takes a second to import, and says nothing then: the user has read the lines above
     from sweeps.console import console_display
 
     with console_display(study, name, sys.stdout) as display:
         summary = start(display)
+    _show_results(name, summary)
+    if debug and summary.failed:
+        from sweeps.cli_trial import show_failed
+
+        show_failed(summary.folder, as_json=False)
+    _show_places(name, options, summary)
+    if summary.interrupted:
+        return INTERRUPTED
+    return 0 if summary.complete else 1
+
+
+def _show_results(name: str, summary: SweepSummary) -> None:
     from analysis import format as text
     from analysis.frames import read_sweep
 
@@ -173,7 +189,13 @@ def _show(
         show(front_table(frames))
         line("")
         show_paper(frames)
+
+
+def _show_places(name: str, options: RunOptions | ResumeOptions, summary: SweepSummary) -> None:
+    """Say where things are, and what to do next."""
     line("")
+    if summary.failed:
+        line(f"failures:  {command_line('status {} --failed', name, options.home)}")
     if summary.interrupted:
         line(f"resume:    {command_line('resume {}', name, options.home)}")
     if summary.report is not None:
@@ -184,9 +206,6 @@ def _show(
     line(f"MLflow UI: {_ui_hint(name, options)}")
     if summary.unstored:
         line(f"storage:   {summary.unstored}")
-    if summary.interrupted:
-        return INTERRUPTED
-    return 0 if summary.complete else 1
 
 
 def _ui_hint(name: str, options: RunOptions | ResumeOptions) -> str:

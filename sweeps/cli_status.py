@@ -221,5 +221,7 @@ def _next(status: SweepStatus, home: Path) -> Iterator[str]:
         commands.append("front {}")
     if status.front and not status.report:
         commands.append("report {}")
+    if status.failures:
+        commands.append("status {} --failed")
     for command in commands or ["list"]:
         yield command_line(command, status.name, home)

@@ -152,7 +152,8 @@ class Confirmation:
             self.books.job(replace(record, started_ms=ended_ms - wall_ms, ended_ms=ended_ms))
         elif record.kind == "teacher":
             metrics = {**known.metrics, **record.metrics}
-            self.books.job(replace(known, metrics=metrics, reason=record.reason))
+            judged = replace(known, metrics=metrics, reason=record.reason)
+            self.books.job(replace(judged, traceback=record.traceback))
 
     def _references(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
         for key, need in by_teacher(self.resources.needs).items():
@@ -225,7 +226,7 @@ def _draft(job: Job, key: str, params: Params) -> JobRecord:
 def _results(draft: JobRecord, event: Event) -> Iterator[JobRecord]:
     """Yield what a job came to; several baselines come from one job."""
     if event.reason:
-        yield replace(draft, reason=event.reason)
+        yield replace(draft, reason=event.reason, traceback=event.traceback)
     elif draft.kind == "baseline":
         found: list[Baseline] = event.result
         for baseline in found:

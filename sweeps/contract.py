@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kdtasks.config import Params
-from kdtasks.errors import ConfigError
+from kdtasks.errors import ConfigError, UserError
 from kdtasks.task import (
     Arrays,
     KDTask,
@@ -30,18 +30,19 @@ from kdtasks.task import (
 from sweeps.contract_facts import (
     Finding,
     UnfitError,
-    cannot_be_stored,
     differing,
     differing_numbers,
+    needed,
     not_finite,
     read_only,
     tried,
-    without_rows,
     wrong_reports,
 )
 from sweeps.contract_static import class_laws, parameter_laws, reference_laws
+from sweeps.events import floats, work_failed
 from sweeps.nodes.transport import in_process
 from sweeps.open_task import open_task
+from sweeps.returned import wrong_scenario
 from sweeps.students import StudentStore
 from sweeps.worker import train_student, train_teacher
 
@@ -86,12 +87,20 @@ def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Findi
         teacher = yield from _teacher_laws(name, config, data)
         weights, metrics = yield from _student_laws(name, config, data, teacher)
         yield from reference_laws(task, config, data)
-        if cannot_be_stored(weights):
-            return
         yield from _judging_laws(task, config, data, _stored(weights, cache_dir), metrics)
         yield from _deployable_laws(task, config, data, weights)
     except UnfitError as error:
         yield error.finding
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a task makes of the laws, they are told
+        failed = work_failed(error)
+        yield Finding("a task can be checked", failed.reason, failed.traceback)
+
+
+def _judged(what: str, judge: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    """Return what a method says of a split."""
+    return tried(what, lambda: floats(judge(), what))
 
 
 def _stored(weights: Arrays, folder: Path) -> Arrays:
@@ -114,8 +123,8 @@ def _completed(task: KDTask, params: Params) -> Params:
 def _data_laws(task: KDTask, config: Params, cache_dir: Path) -> Laws[ScenarioData]:
     load = partial(task.load_scenario, config, cache_dir=cache_dir, progress=_silent)
     data = tried("load_scenario", load)
+    yield needed("every split has samples, as arrays of numbers", wrong_scenario(data))
     splits = {"train": data.train, "val": data.val, "test": data.test}
-    yield Finding("every split has samples, as arrays of numbers", without_rows(splits))
     again = tried("load_scenario, called again,", load)
     repeated = {"train": again.train, "val": again.val, "test": again.test}
     changed = [name for name, split in splits.items() if digest(split) != digest(repeated[name])]
@@ -148,17 +157,13 @@ def _teacher_laws(name: str, config: Params, data: ScenarioData) -> Laws[Teacher
     one, reports = _trained("train_teacher", partial(_teach, name, config, data))
     yield Finding("a teacher's reports count its epochs", wrong_reports(reports))
     yield Finding("a teacher's metrics are finite numbers", not_finite(one.metrics))
-    yield Finding(
-        "what a teacher leaves can be written to disk",
-        cannot_be_stored({**one.weights, **one.outputs}),
-    )
     two, _ = _trained("train_teacher", partial(_teach, name, config, data))
     yield Finding(
         "teacher_seed decides a teacher",
         differing({**one.weights, **one.outputs}, {**two.weights, **two.outputs}),
     )
     judge = partial(task.evaluate_teacher, config, one.weights, data.val)
-    said = prefixed("val", tried("evaluate_teacher", judge))
+    said = prefixed("val", _judged("evaluate_teacher", judge))
     both = {name: value for name, value in said.items() if name in one.metrics}
     yield Finding(
         "evaluate_teacher gives what its training gave on validation",
@@ -213,7 +218,8 @@ def _student_laws(
         if set(judged) & task.metrics.keys()
         else f"none of {', '.join(one.metrics)} starts with val_ and is in metrics",
     )
-    yield Finding("a student's weights can be written to disk", cannot_be_stored(one.weights))
+    none = "" if one.weights else "there are none; return what evaluate needs"
+    yield needed("a student leaves weights", none)
     two, _ = _trained("train_student", partial(_study, task, name, config, data, teacher))
     yield Finding("seed decides a student", differing(one.weights, two.weights))
     other, _ = _trained("train_student", partial(_study, task, name, reseeded, data, teacher))
@@ -242,12 +248,12 @@ def _judging_laws(
     task: KDTask, config: Params, data: ScenarioData, weights: Arrays, metrics: Mapping[str, float]
 ) -> Iterator[Finding]:
     before = digest(weights)
-    on_val = tried("evaluate", partial(task.evaluate, config, weights, data.val))
+    on_val = _judged("evaluate", partial(task.evaluate, config, weights, data.val))
     yield Finding(
         "evaluate gives, from the stored weights, what training gave on validation",
         differing_numbers(metrics, prefixed("val", on_val)),
     )
-    on_test = tried(
+    on_test = _judged(
         "evaluate on the test split", partial(task.evaluate, config, weights, data.test)
     )
     yield Finding(
@@ -256,7 +262,7 @@ def _judging_laws(
         if on_val.keys() & on_test.keys()
         else f"{', '.join(on_val)} on validation, {', '.join(on_test)} on test",
     )
-    again = tried("evaluate", partial(task.evaluate, config, weights, data.val))
+    again = _judged("evaluate", partial(task.evaluate, config, weights, data.val))
     changed = differing_numbers(on_val, again)
     yield Finding(
         "evaluate changes nothing",
@@ -273,8 +279,10 @@ def _deployable_laws(
         if isinstance(error.__cause__, ConfigError):
             return  # the task exports no such student
         raise
-    said = tried("the score of deployable", partial(student.own_score, data.val))
-    expected = task.evaluate(config, weights, data.val)
+    whole = "" if hasattr(student, "own_score") else "return kdtasks.deployable.Deployable"
+    yield needed("deployable returns the networks that nodes run", whole)
+    said = _judged("the score of deployable", partial(student.own_score, data.val))
+    expected = _judged("evaluate", partial(task.evaluate, config, weights, data.val))
     yield Finding(
         "the networks of deployable give what evaluate gives", differing_numbers(expected, said)
     )

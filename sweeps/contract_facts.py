@@ -1,22 +1,16 @@
 """What can be told of arrays, numbers and reports without knowing the task that they are of."""
 
 import math
-import re
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
+from typing import Any, TypeVar
 
 from kdtasks.task import Arrays, Report, digest
-from sweeps.events import WorkFailedError, one_line
+from sweeps.events import work_failed
+from sweeps.records import FailureKind
+from sweeps.returned import wrong_numbers
 
 T = TypeVar("T")
-
-NUMBERS = "biuf"
-"""Kinds of NumPy types that files of weights hold: truth values, whole and floating numbers."""
 
 TOLERANCE = 1e-4
 """How far a number may be off when it is computed again, relative and absolute; batches differ."""
@@ -29,10 +23,12 @@ class Finding:
     Attributes:
         law: The law, in one clause.
         broken: What was found instead, and how to mend it; empty if the law is kept.
+        traceback: Where the task raised; empty if it did not.
     """
 
     law: str
     broken: str = ""
+    traceback: str = ""
 
 
 class UnfitError(Exception):
@@ -51,18 +47,23 @@ def tried(what: str, work: Callable[[], T]) -> T:
     """
     try:
         return work()
-    except Exception as error:
-        raise UnfitError(Finding(f"{what} does its work", raised_where(error))) from error
+    except (Exception, SystemExit) as error:
+        failed = work_failed(error)
+        law, broken = f"{what} does its work", failed.reason
+        if failed.kind is FailureKind.CONTRACT:
+            law, broken = f"{what} returns what it must", broken.removeprefix(f"{what}: ")
+        raise UnfitError(Finding(law, broken, failed.traceback)) from error
 
 
-def raised_where(error: BaseException) -> str:
-    """Return an error in one line with the place where it was raised."""
-    if isinstance(error, WorkFailedError):
-        said, trace = error.reason, error.traceback
-    else:
-        said, trace = one_line(error), "".join(traceback.format_tb(error.__traceback__))
-    places = re.findall(r'File "([^"]+)", line (\d+)', trace)
-    return f"{said} ({Path(places[-1][0]).name}, line {places[-1][1]})" if places else said
+def needed(law: str, broken: str) -> Finding:
+    """Return that a law is kept without which no other can be tried.
+
+    Raises:
+        UnfitError: If it is broken.
+    """
+    if broken:
+        raise UnfitError(Finding(law, broken))
+    return Finding(law)
 
 
 def read_only(arrays: Arrays) -> None:
@@ -71,39 +72,12 @@ def read_only(arrays: Arrays) -> None:
         array.setflags(write=False)
 
 
-def without_rows(splits: Mapping[str, Arrays]) -> str:
-    """Return what is wrong with the arrays of splits; empty if nothing is."""
-    for name, split in splits.items():
-        if not split:
-            return f"{name} has no arrays"
-        for key, array in split.items():
-            if not isinstance(array, np.ndarray) or array.dtype.kind not in f"{NUMBERS}c":
-                return f"{name}[{key!r}] is {_described(array)}; take a NumPy array of numbers"
-            if array.ndim == 0 or len(array) == 0:
-                return f"{name}[{key!r}] has shape {array.shape}; the first axis counts samples"
-    return ""
-
-
-def cannot_be_stored(arrays: Arrays) -> str:
-    """Return which arrays a file of weights cannot hold; empty if it holds all."""
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in NUMBERS:
-            return f"{name!r} is {_described(array)}; take a NumPy array of real numbers"
-    return "" if arrays else "there are no weights; return what evaluate needs"
-
-
-def _described(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of {value.dtype}"
-    return f"a {type(value).__name__}"
-
-
-def not_finite(metrics: Mapping[str, object]) -> str:
+def not_finite(metrics: Mapping[str, Any]) -> str:
     """Return which metrics are no finite numbers; empty if all are."""
-    for name, value in metrics.items():
-        if not isinstance(value, int | float | np.number) or not math.isfinite(value):
-            return f"{name} is {value!r}"
-    return ""
+    if wrong := wrong_numbers(metrics, "what it gives"):
+        return wrong
+    infinite = [name for name, value in metrics.items() if not math.isfinite(float(value))]
+    return "; ".join(f"{name} is {metrics[name]!r}" for name in infinite)
 
 
 def differing(one: Arrays, other: Arrays) -> str:

@@ -8,6 +8,7 @@ from kdtasks.config import Params
 from kdtasks.errors import ConfigError
 from kdtasks.task import Baseline, KDTask, MetricInfo, ScenarioData
 from sweeps.contract_facts import Finding, not_finite, tried
+from sweeps.returned import fitting, wrong_baselines, wrong_identity, wrong_params
 
 UNKNOWN = "no_such_parameter"
 """What no task has as a parameter."""
@@ -30,7 +31,7 @@ def class_laws(task: KDTask) -> Iterator[Finding]:
 def parameter_laws(task: KDTask, params: Params) -> Iterator[Finding]:
     """Yield whether parameters are completed, refused and identified as they must be."""
     given = dict(params)
-    config = tried("complete", lambda: task.complete(given))
+    config = tried("complete", lambda: fitting("complete", task.complete(given), wrong_params))
     yield Finding(
         "complete leaves the parameters that it is given as they are",
         f"it made {given} of {dict(params)}; work on a copy" if given != dict(params) else "",
@@ -75,7 +76,7 @@ def _identity_laws(task: KDTask, config: Params) -> Iterator[Finding]:
     }
     reseeded = task.complete({**config, "seed": int(config.get("seed", 0)) + 1})
     for name, identity in identities.items():
-        one = tried(name, partial(identity, config))
+        one = tried(name, partial(_identified, name, identity, config))
         other = identity(json.loads(json.dumps(dict(config))))
         yield Finding(
             f"{name} is the same for the same parameters",
@@ -89,9 +90,16 @@ def _identity_laws(task: KDTask, config: Params) -> Iterator[Finding]:
         )
 
 
+def _identified(name: str, identity: Callable[[Params], str | None], config: Params) -> str | None:
+    found = identity(config)
+    optional = found is None and name == "teacher_fingerprint"
+    return found if optional else fitting(name, found, wrong_identity)
+
+
 def reference_laws(task: KDTask, config: Params, data: ScenarioData) -> Iterator[Finding]:
     """Yield whether baselines and the list of networks are as they must be."""
-    found = tried("baselines", partial(task.baselines, config, data))
+    judge = partial(task.baselines, config, data)
+    found = tried("baselines", lambda: list(fitting("baselines", judge(), wrong_baselines)))
     yield Finding("baselines have names of their own and finite metrics", _wrong_baselines(found))
     rows = tried("models", task.models)
     yield Finding("models describes networks by rows of JSON", _no_rows(rows))

@@ -19,9 +19,10 @@ import psutil
 from packaging.requirements import Requirement
 
 from kdtasks.errors import UserError
+from kdtasks.raised import one_line
 from search_spaces.study import load_study
 from sweeps.environment import usable_cores, usable_gpus
-from sweeps.events import Training, one_line
+from sweeps.events import Training
 from sweeps.folder import SweepFolder, check_room
 from sweeps.pool import Job
 from sweeps.seats import Seats

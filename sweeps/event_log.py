@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdtasks.config import Value
+from kdtasks.raised import one_line
 from search_spaces.study import Study
 from sweeps.clock import Clock
 from sweeps.display import Display, FrontRow, Phase
-from sweeps.events import one_line
 from sweeps.records import FailureKind, JobKind
 from sweeps.secrets import redacted
 from sweeps.utilisation import Utilisation

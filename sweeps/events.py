@@ -2,13 +2,16 @@
 
 import errno
 import time
-import traceback as tracebacks
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from kdtasks.raised import located, trace_of
 from kdtasks.task import Report
 from sweeps.records import FailureKind
+from sweeps.returned import ContractError, wrong_numbers
+from sweeps.secrets import redacted
 
 T = TypeVar("T")
 Training = Generator[Report, None, T]
@@ -46,7 +49,7 @@ class WorkFailedError(Exception):
     """Work in another process has failed; says why and where, as that process said it.
 
     Args:
-        reason: Type and first line of the error.
+        reason: Type and first line of the error, and its place in the user's code.
         traceback: Where it was raised.
         kind: What sort of failure it is.
     """
@@ -60,12 +63,6 @@ class WorkFailedError(Exception):
         self.kind = kind
 
 
-def one_line(error: BaseException) -> str:
-    """Return the kind of an error and the first line of its message."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a disk that takes nothing more."""
 
@@ -74,23 +71,25 @@ def kind_of(error: BaseException) -> FailureKind:
     """Return what sort of failure an error in a worker is."""
     if isinstance(error, WorkFailedError):
         return error.kind
+    if isinstance(error, ContractError):
+        return FailureKind.CONTRACT
     full = isinstance(error, OSError) and error.errno in FULL
     return FailureKind.DISK if full else FailureKind.RAISED
 
 
-def floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+def floats(metrics: Mapping[str, Any], what: str = "metrics") -> dict[str, float]:
     """Return numbers as Python's own, whatever library they are of.
 
+    Args:
+        metrics: By name.
+        what: What gave them, for the error.
+
     Raises:
-        TypeError: If one is no number.
+        ContractError: If one is no number.
     """
-    found = {}
-    for name, value in metrics.items():
-        try:
-            found[name] = float(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"the metric {name} is {value!r}, not a number") from error
-    return found
+    if problem := wrong_numbers(metrics, what):
+        raise ContractError(problem)
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _event(report: Report) -> Event:
@@ -99,8 +98,8 @@ def _event(report: Report) -> Event:
         epoch, epochs = int(report.epoch), int(report.epochs)
     except (TypeError, ValueError, OverflowError) as error:
         said = f"epoch {report.epoch!r} of {report.epochs!r}"
-        raise TypeError(f"the task reports {said}, which are not both numbers") from error
-    return Event(epoch=epoch, epochs=epochs, metrics=floats(report.metrics))
+        raise ContractError(f"the task reports {said}, which are not both numbers") from error
+    return Event(epoch=epoch, epochs=epochs, metrics=floats(report.metrics, "a report's metrics"))
 
 
 def events(work: Training[Any]) -> Iterator[Event]:
@@ -111,9 +110,27 @@ def events(work: Training[Any]) -> Iterator[Event]:
             yield _event(next(work))
     except StopIteration as stop:
         yield Event(done=True, result=stop.value, cpu_s=time.process_time() - cpu_s)
-    except WorkFailedError as error:
-        failed = Event(done=True, reason=error.reason, kind=error.kind, traceback=error.traceback)
-        yield failed
-    except Exception as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
-        trace = tracebacks.format_exc()
-        yield Event(done=True, reason=one_line(error), kind=kind_of(error), traceback=trace)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
+        failed = work_failed(error)
+        yield Event(done=True, reason=failed.reason, kind=failed.kind, traceback=failed.traceback)
+
+
+def work_failed(error: BaseException) -> WorkFailedError:
+    """Return what a task has raised as another process and every file can hold it."""
+    if isinstance(error, WorkFailedError):
+        return error
+    said = str(error) if isinstance(error, ContractError) else located(error)
+    return WorkFailedError(redacted(said), redacted(trace_of(error)), kind_of(error))
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Let errors inside be `WorkFailedError`: they keep place and traceback between processes.
+
+    Raises:
+        WorkFailedError: If anything is raised.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise work_failed(error) from error

@@ -34,7 +34,6 @@ from sweeps.optuna_trials import (
     RETRY_OF,
     RUNGS,
     STARTED_MS,
-    TRACEBACK,
     TRAINED,
     all_params,
     earlier_trial,
@@ -295,14 +294,7 @@ class Ledger:
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial."""
-        return record_of(self._frozen(number), number)
-
-    def traceback(self, number: int) -> str:
-        """Return where a failed trial raised; empty if it did not raise."""
-        return str(self._frozen(number).user_attrs.get(TRACEBACK, ""))
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self._study.get_trials(deepcopy=False)[self._earlier + number]
+        return record_of(self._study.get_trials(deepcopy=False)[self._earlier + number], number)
 
     def put_job(self, job: JobRecord) -> None:
         """Write a teacher, baseline or confirmation, in place of an earlier one of its key."""

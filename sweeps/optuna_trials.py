@@ -58,6 +58,7 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         metrics=attrs.get(METRICS, {}),
         reason=attrs.get(REASON, ""),
         failure=_failure(attrs),
+        traceback=attrs.get(TRACEBACK, ""),
         duplicate=attrs.get(DUPLICATE, False),
         config=attrs.get(CONFIG, {}),
         violations=dict(trial.constraints),

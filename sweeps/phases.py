@@ -11,13 +11,13 @@ from typing import Any
 from ray import tune
 
 from kdtasks.errors import UserError
+from kdtasks.raised import one_line
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study
 from sweeps.ahead import Ahead
 from sweeps.books import Books
 from sweeps.confirm import Confirmation
 from sweeps.display import Display
-from sweeps.events import one_line
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
 from sweeps.interrupts import Interrupts

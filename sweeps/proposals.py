@@ -1,6 +1,6 @@
 """What runs next: the study's points first, then suggestions; no configuration twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,9 @@ from kdtasks.task import KDTask
 from search_spaces.space import Space
 from search_spaces.study import Study
 from sweeps.clock import Clock
+from sweeps.events import work_failed
 from sweeps.ledger import Ledger
-from sweeps.optuna_trials import FAILURE
+from sweeps.optuna_trials import FAILURE, TRACEBACK
 from sweeps.records import FailureKind, TrialState
 
 PATIENCE = 5
@@ -70,8 +71,8 @@ class Proposals:
         self._seen = {fingerprint(trial.config) for trial in trials if trial.config}
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
         self._refused = {fingerprint(trial.params) for trial in failed if not trial.config}
-        self.refused: list[tuple[int, str]] = []
-        """Trials that the task refused since this list was last emptied: number and reason."""
+        self.refused: list[int] = []
+        """Trials that the task refused since this list was last emptied."""
         taken = ledger.points_taken()
         points = enumerate(study.search.points)
         self._points = iter([entry for entry in points if entry[0] not in taken])
@@ -169,7 +170,7 @@ class Proposals:
     def _known(self, searched: Params) -> bool:
         try:
             config = self._task.complete(task_params(self._study, searched))
-        except ConfigError:
+        except Exception:  # noqa: BLE001 - told of when it is asked for
             return fingerprint(searched) in self._refused
         return fingerprint(config) in self._seen
 
@@ -179,7 +180,12 @@ class Proposals:
         try:
             config = self._task.complete(task_params(self._study, params))
         except ConfigError as error:
-            return self._refuse(number, params, f"refused by the task: {error}")
+            refused = FailureKind.REFUSED
+            return self._refuse(number, params, f"refused by the task: {error}", {FAILURE: refused})
+        except Exception as error:  # noqa: BLE001 - a fault of the task costs this trial alone
+            failed = work_failed(error)
+            attrs = {FAILURE: failed.kind, TRACEBACK: failed.traceback}
+            return self._refuse(number, params, f"complete: {failed.reason}", attrs)
         key = fingerprint(config)
         if key in self._seen:
             self._ledger.reject_duplicate(number, config)
@@ -187,12 +193,14 @@ class Proposals:
         self._seen.add(key)
         return Proposal(number=number, params=params, config=config)
 
-    def _refuse(self, number: int, params: Params, reason: str) -> Proposal | None:
+    def _refuse(
+        self, number: int, params: Params, reason: str, attrs: Mapping[str, str]
+    ) -> Proposal | None:
         key = fingerprint(params)
         if key in self._refused:
             self._ledger.reject_duplicate(number, {})
             return None
         self._refused.add(key)
-        self._ledger.fail(number, reason, {FAILURE: FailureKind.REFUSED.value})
-        self.refused.append((number, reason))
+        self._ledger.fail(number, reason, attrs)
+        self.refused.append(number)
         return Proposal(number=number, params=params, config={})

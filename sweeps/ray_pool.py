@@ -7,10 +7,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from kdtasks.errors import UserError
-from sweeps.events import Event, Training, events, one_line
+from kdtasks.raised import one_line, printable
+from sweeps.events import Event, Training, events
 from sweeps.pool import Handle, Job
 from sweeps.records import FailureKind
 from sweeps.seats import Seats
+from sweeps.secrets import redacted
 
 WAIT_S = 1.0
 """How long the driver waits for workers before it looks around."""
@@ -89,7 +91,8 @@ def _next_event(stream: ray.ObjectRefGenerator) -> Event:
     try:
         event: Event = ray.get(next(stream))
     except RayTaskError as error:  # what it was given cannot be read there, or its answer not here
-        return Event(done=True, reason=one_line(error.cause), traceback=str(error))
+        trace = redacted(printable(str(error), keep="\n"))  # Ray colours it
+        return Event(done=True, reason=redacted(one_line(error.cause)), traceback=trace)
     except (StopIteration, RayError) as error:
         # of a machine that is gone, what it has said and nobody has read yet is gone, too
         how = type(error).__name__

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from sweeps.events import one_line
+from kdtasks.raised import one_line
 
 
 def main() -> None:

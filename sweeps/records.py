@@ -23,6 +23,8 @@ class FailureKind(StrEnum):
 
     RAISED = "raised"
     """The task raised an error."""
+    CONTRACT = "contract"
+    """The task returned something else than `kdtasks.task.KDTask` promises."""
     MISSING = "missing"
     """A number that is an objective or under a constraint is not among its metrics."""
     NOT_FINITE = "not_finite"
@@ -94,6 +96,7 @@ class TrialRecord:
         reason: Why it failed or was stopped early; empty otherwise.
         failure: What sort of failure that is; None if it did not fail, if it was a repetition that
             never ran, or if an earlier version noted none.
+        traceback: Where it raised; empty if it did not raise.
         duplicate: True if the suggestion repeated a known configuration and was never run.
         config: All parameters that the task was given, completed.
         violations: By how much each constraint is missed, by metric; positive is infeasible.
@@ -111,6 +114,7 @@ class TrialRecord:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     failure: FailureKind | None = None
+    traceback: str = ""
     duplicate: bool = False
     config: Mapping[str, Value] = field(default_factory=dict)
     violations: Mapping[str, float] = field(default_factory=dict)
@@ -159,6 +163,7 @@ class JobRecord:
         params: All parameters that it was given.
         metrics: Its numbers; those of the test split start with ``test_``.
         reason: Why it failed; empty otherwise.
+        traceback: Where it raised; empty if it did not raise.
         trial: The trial that a confirmation repeats.
         started_ms: When it began, milliseconds since 1970.
         ended_ms: When it ended, milliseconds since 1970.
@@ -169,6 +174,7 @@ class JobRecord:
     params: Mapping[str, Value]
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    traceback: str = ""
     trial: int | None = None
     started_ms: int
     ended_ms: int

@@ -10,9 +10,9 @@ from analysis import layout
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, kind_of
 from analysis.ranking import records
+from kdtasks.raised import one_line
 from sweeps.chosen import along_front, by_word
 from sweeps.clock import Clock
-from sweeps.events import one_line
 from sweeps.export import Exported, Exporter
 from sweeps.export_records import ExportBooks
 from sweeps.model_card import write_card

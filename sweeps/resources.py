@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from search_spaces.study import Study
 from sweeps.display import Display
 from sweeps.pool import Handle, Pool
 from sweeps.proposals import task_params
+from sweeps.returned import fitting, wrong_identity, wrong_params, wrong_scenario
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +34,16 @@ class Need:
 
 
 def need_of(task: KDTask, config: Params) -> Need:
-    """Return what a trial with these completed parameters needs."""
+    """Return what a trial with these completed parameters needs.
+
+    Raises:
+        ContractError: If the task does not name them.
+    """
+    fitting("complete", config, wrong_params)
+    teacher = task.teacher_fingerprint(config)
     return Need(
-        scenario=task.scenario_fingerprint(config),
-        teacher=task.teacher_fingerprint(config),
+        scenario=fitting("scenario_fingerprint", task.scenario_fingerprint(config), wrong_identity),
+        teacher=teacher and fitting("teacher_fingerprint", teacher, wrong_identity),
         params=config,
         deciding={name: config[name] for name in config if name in task.resource_parameters},
     )
@@ -148,9 +156,11 @@ def load_data(
 
     Raises:
         DataError: If data are missing or damaged.
+        ContractError: If the task returns something else than data.
     """
+    load = partial(task.load_scenario, cache_dir=cache, progress=display.data_progress)
     loaded = {
-        key: task.load_scenario(need.params, cache_dir=cache, progress=display.data_progress)
+        key: fitting("load_scenario", load(need.params), wrong_scenario)
         for key, need in by_scenario(needs).items()
     }
     # several scenarios may be cut from the same files

@@ -11,6 +11,13 @@ SECRET = re.compile(
 )
 """Names of options that hold one; ``sslkey`` and ``passfile`` name files."""
 
+NAMED = re.compile(
+    r"""(?ix) \b(?P<name> [\w-]* (?:passw(?:or)?d | secret | api[_-]?key | access[_-]?key
+    | (?:auth|access|bearer)[_-]?token | authorization) [\w-]* ["']? \s* [:=] \s* )
+    (?: (?:bearer|basic) \s+ )? (?: "[^"]*" | '[^']*' | [^\s"',;)}\]]+ )"""
+)
+"""A value in a text that is called a secret: ``password=...``, ``"api_key": "..."``."""
+
 USERS_ARE_TOKENS = ("http", "https")
 """Schemes in which a user without a password is a token."""
 
@@ -45,12 +52,12 @@ def _split(rest: str) -> tuple[str, str]:
 
 
 def redacted(text: str) -> str:
-    """Return a text in which of addresses with a secret only the scheme is left.
+    """Return a text without secrets: of addresses that hold one only the scheme is left.
 
     Args:
         text: Any; one address, or a message with several.
     """
-    return ADDRESS.sub(_shown, text)
+    return NAMED.sub(r"\g<name>...", ADDRESS.sub(_shown, text))
 
 
 def _shown(found: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from search_spaces.study import Study
 from sweeps.books import Books
 from sweeps.display import Display
 from sweeps.early_stopping import EarlyStopping
-from sweeps.events import Event
+from sweeps.events import Event, work_failed
 from sweeps.front import Standings, standings
 from sweeps.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
@@ -69,7 +69,13 @@ class SearchSession:
         """Return what the trial process ``trial_id`` is to run; None if there is nothing left."""
         while (proposal := self.proposals.next()) is not None:
             self._book_refused()
-            need = need_of(self.task, proposal.config)
+            try:
+                need = need_of(self.task, proposal.config)
+            except Exception as error:  # noqa: BLE001 - a fault of the task costs this trial alone
+                failed = work_failed(error)
+                trace = {TRACEBACK: failed.traceback}
+                self._fail(proposal.number, failed.kind, failed.reason, trace)
+                continue
             if lack := self.resources.lack(need):
                 self._fail(proposal.number, FailureKind.NOT_PREPARED, f"{lack} was not prepared")
                 continue
@@ -82,9 +88,9 @@ class SearchSession:
         return None
 
     def _book_refused(self) -> None:
-        for number, reason in self.proposals.refused:
-            self.books.trial(number)
-            self.display.trial_failed(number, FailureKind.REFUSED, reason)
+        for number in self.proposals.refused:
+            record = self.books.trial(number)
+            self.display.trial_failed(number, record.failure or FailureKind.REFUSED, record.reason)
         self.proposals.refused.clear()
 
     def started(self, trial_id: str) -> None:

@@ -1,5 +1,7 @@
 """Teachers of a sweep: found in the cache or trained in parallel, then shared with every trial."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdtasks.errors import UserError
@@ -57,16 +59,28 @@ def prepare_teachers(
         reason = event.reason or _kept(store, job.key, wanted[job.key], event.result)
         display.job_finished("teacher", job.key, reason)
         if reason:
-            failed.append(f"teacher {job.key}: {reason}")
+            span_ms = begun[job.key], books.clock.epoch_ms()
+            draft = _record(job.key, wanted[job.key], {}, span_ms)
+            failed.append(replace(draft, reason=reason, traceback=event.traceback))
+            books.job(failed[-1])
     if failed:
-        raise UserError(f"without its teachers the sweep cannot run: {'; '.join(failed)}")
-    noted = {job.key for job in books.ledger.jobs()}
+        raise _without(failed)
+    noted = {job.key for job in books.ledger.jobs() if job.metrics}
     for key, need in wanted.items():
         teacher = found.pop(key) or store.get(key)
         assert teacher is not None
         resources.teachers[key] = pool.put(teacher)
         if teacher_key(key) not in noted:  # else its numbers on the test split would be lost
-            books.job(_record(key, need, teacher, (begun[key], books.clock.epoch_ms())))
+            books.job(_record(key, need, teacher.metrics, (begun[key], books.clock.epoch_ms())))
+
+
+def _without(failed: Sequence[JobRecord]) -> UserError:
+    """Return what to tell if teachers cannot be trained; ``--debug`` shows their tracebacks."""
+    said = "; ".join(f"{job.key.replace('/', ' ')}: {job.reason}" for job in failed)
+    error = UserError(f"without its teachers the sweep cannot run: {said}")
+    for job in failed:
+        error.add_note(f"{job.key}:\n{job.traceback}")
+    return error
 
 
 def _kept(store: TeacherStore, key: str, need: Need, teacher: TeacherArtifact) -> str:
@@ -88,12 +102,14 @@ def _training(key: str, need: Need, resources: Resources, task_name: str) -> Job
     )
 
 
-def _record(key: str, need: Need, teacher: TeacherArtifact, span_ms: tuple[int, int]) -> JobRecord:
+def _record(
+    key: str, need: Need, metrics: Mapping[str, float], span_ms: tuple[int, int]
+) -> JobRecord:
     return JobRecord(
         kind="teacher",
         key=teacher_key(key),
         params=dict(need.deciding),
-        metrics=dict(teacher.metrics),
+        metrics=dict(metrics),
         started_ms=span_ms[0],
         ended_ms=span_ms[1],
     )

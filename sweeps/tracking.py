@@ -141,9 +141,13 @@ class Tracker:
         run_id = self._create(child) if new else self._runs[child.key]
         if not new:
             self.tag(child.key, child.tags)
+            if self._tags[child.key].keys() & {layout.REASON} - child.tags.keys():
+                self._client.delete_tag(run_id, layout.REASON)  # it failed once, and then did not
         known = self._closed.pop(child.key, frozenset())
         fresh = {name: value for name, value in child.metrics.items() if name not in known}
         self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
+        if child.traceback:
+            self._attach(run_id, layout.TRACEBACK_FILE, child.traceback)
         self._client.set_terminated(run_id, status=child.status, end_time=child.ended_ms)
         self._closed[child.key] = known | set(fresh)
 
@@ -203,10 +207,13 @@ class Tracker:
 
     def text(self, name: str, text: str) -> None:
         """Attach a text file to the sweep."""
+        self._attach(self._run_id, name, text)
+
+    def _attach(self, run_id: str, name: str, text: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             path.write_text(text, encoding="utf-8")
-            self._client.log_artifact(self._run_id, str(path))
+            self._client.log_artifact(run_id, str(path))
 
     def json(self, name: str, value: object) -> None:
         """Attach a JSON file to the sweep."""

@@ -1,6 +1,7 @@
 """What Ray runs in worker processes: the Tune trainable."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -50,7 +51,7 @@ class StudentTrial(Trainable):
     The nodes are in actors of its own, which stay warm with it, or in its own process.
     """
 
-    _task: KDTask
+    _task: KDTask | None
     _shared: Shared
     _actors: NodeActors
     _events: Iterator[Event]
@@ -66,7 +67,9 @@ class StudentTrial(Trainable):
         self._shared = shared
         self._actors = NodeActors(shared.task, shared.seats.actors, shared.seats.share)
         self._actors.start()  # they come up while this process imports the task
-        self._task = open_task(shared.task)
+        self._task = None
+        with suppress(Exception):  # a trial cannot tell of it before it has begun
+            self._task = open_task(shared.task)
         self._actors.warm_up()
         self._begin(config[ASSIGNMENT])
 
@@ -89,10 +92,11 @@ class StudentTrial(Trainable):
 
     def _train(self, assignment: Assignment) -> Training[Trained]:
         """Try an assignment, and try it anew on fresh actors if one of them dies."""
+        task = self._task or open_task(self._shared.task)
         deploy = partial(self._deploy, assignment)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                trained = yield from train_student(self._task, assignment.config, deploy)
+                trained = yield from train_student(task, assignment.config, deploy)
             except ActorLostError as error:
                 if attempt == ATTEMPTS:
                     reason = f"{error}, and again when the trial was tried anew"

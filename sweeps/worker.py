@@ -12,6 +12,7 @@ from sweeps.events import Training, floats
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import Transport, in_process
 from sweeps.open_task import open_task, start_afresh
+from sweeps.returned import fitting, generated, wrong_baselines, wrong_teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +75,10 @@ def train_student(
     wall_s = time.perf_counter()
     transport = deploy()
     outcome = yield from conduct(task, params, transport)
-    metrics = {**task.cost(params), **outcome.metrics}
+    metrics = {**floats(task.cost(params), "cost"), **floats(outcome.metrics)}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
     metrics["trial_cpu_s"] = transport.cpu_s
-    return Trained(metrics=floats(metrics), weights=outcome.weights)
+    return Trained(metrics=metrics, weights=outcome.weights)
 
 
 def train_teacher(
@@ -86,7 +87,9 @@ def train_teacher(
     """Train the teacher of ``params``."""
     task = _fresh_task(task_name, params, "teacher_seed")
     wall_s = time.perf_counter()
-    artifact = yield from task.train_teacher(params, train, val)
+    work = task.train_teacher(params, train, val)
+    artifact = yield from generated("train_teacher", work)
+    fitting("train_teacher", artifact, wrong_teacher)
     metrics = {**floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
     return TeacherArtifact(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs)
 
@@ -104,7 +107,7 @@ def confirm_by_training(
     deploy = partial(in_process, task_name, params, (train, val), teacher)
     student = yield from train_student(task, params, deploy)
     tested = task.evaluate(params, student.weights, test)
-    return {**student.metrics, **floats(prefixed("test", tested))}
+    return {**student.metrics, **prefixed("test", floats(tested, "evaluate"))}
 
 
 def confirm_by_weights(
@@ -113,7 +116,7 @@ def confirm_by_weights(
     """Return the metrics of a trial's own student on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = _fresh_task(task_name, params)
-    return floats(prefixed("test", task.evaluate(params, weights, test)))
+    return prefixed("test", floats(task.evaluate(params, weights, test), "evaluate"))
 
 
 def assess_teacher(
@@ -122,7 +125,8 @@ def assess_teacher(
     """Return the metrics of a teacher on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = _fresh_task(task_name, params, "teacher_seed")
-    return floats(prefixed("test", task.evaluate_teacher(params, teacher.weights, test)))
+    judged = floats(task.evaluate_teacher(params, teacher.weights, test), "evaluate_teacher")
+    return prefixed("test", judged)
 
 
 def assess_baselines(
@@ -136,4 +140,5 @@ def assess_baselines(
     """Return the references of a scenario."""
     yield Report(epoch=0, epochs=0, metrics={})
     data = ScenarioData(train=train, val=val, test=test, provenance=provenance)
-    return _fresh_task(task_name, params).baselines(params, data)
+    found = _fresh_task(task_name, params).baselines(params, data)
+    return list(fitting("baselines", found, wrong_baselines))

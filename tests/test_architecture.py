@@ -54,7 +54,13 @@ DOORS = {
     "onnx": ("kdtasks.export",),
     "onnxruntime": ("kdtasks.export",),
     "pyarrow.fs": ("sweeps.storage",),
-    "typer": ("sweeps.cli", "sweeps.cli_data", "sweeps.cli_options", "sweeps.cli_results"),
+    "typer": (
+        "sweeps.cli",
+        "sweeps.cli_data",
+        "sweeps.cli_look",
+        "sweeps.cli_options",
+        "sweeps.cli_results",
+    ),
     "importlib.import_module": ("kdtasks.plugins",),
 }
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from kdtasks.collaboration import CollaborativeTask, Work
 from kdtasks.config import Params, fingerprint
 from kdtasks.network import NetworkSettings
-from kdtasks.task import Arrays, KDTask, Report, TeacherArtifact, prefixed
-from sweeps.events import Event, events
+from kdtasks.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
+from sweeps.events import Event, at_work, events, floats
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.messages import SERVER, Parcel
 from sweeps.nodes.node import Deployment, Node
 from sweeps.nodes.server import ServerNode
 from sweeps.open_task import open_task, start_afresh
+from sweeps.returned import fitting, generated, wrong_outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +77,7 @@ class NodeHost:
         self._nodes: dict[str, Node] = {}
         self._dropped = False
 
+    @at_work()
     def begin(
         self,
         params: Params,
@@ -92,6 +94,9 @@ class NodeHost:
             train: The whole training split; every node gets its share and no more.
             val: The whole validation split, with which the trial is judged.
             teacher: The trial's teacher, for the server.
+
+        Raises:
+            WorkFailedError: If the task cannot divide the data, or a node cannot be made.
         """
         self._dropped = False
         start_afresh(int(params.get("seed", 0)))
@@ -120,9 +125,7 @@ class NodeHost:
 
     def train_alone(self) -> Iterator[Event]:
         """Train a student on all data, without a network; the last event has the outcome."""
-        trial = self._the_trial()
-        work = self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
-        yield from self._unless_dropped(events(work))
+        yield from self._unless_dropped(events(self._train_alone()))
 
     def judge(self, weights: Arrays) -> Iterator[Event]:
         """Evaluate a deployment's students on the validation split, and time their inference."""
@@ -154,11 +157,17 @@ class NodeHost:
             )
         return answers
 
+    def _train_alone(self) -> Generator[Report, None, Outcome]:
+        trial = self._the_trial()
+        work = self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
+        outcome = yield from generated("train_student", work)
+        return fitting("train_student", outcome, wrong_outcome)
+
     def _judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
         yield from ()
         trial = self._the_trial()
         assert isinstance(self._task, CollaborativeTask), "the task offered a topology"
-        quality = self._task.evaluate(trial.params, weights, trial.val)
+        quality = floats(self._task.evaluate(trial.params, weights, trial.val), "evaluate")
         return {**prefixed("val", quality), **self._task.latency(trial.params)}
 
     def _the_trial(self) -> "_Trial":

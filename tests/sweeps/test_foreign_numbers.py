@@ -55,13 +55,13 @@ def test_a_report_is_the_same_in_any_library(epoch, kind, value, sort):
         (Report(epoch="one", epochs=2, metrics={}), "reports epoch 'one' of 2, .* numbers"),
         (Report(epoch=float("nan"), epochs=2, metrics={}), "reports epoch nan of 2"),
         (Report(epoch=1, epochs=None, metrics={}), "reports epoch 1 of None"),
-        (Report(epoch=1, epochs=2, metrics={"loss": "low"}), "metric loss is 'low', not a number"),
+        (Report(epoch=1, epochs=2, metrics={"loss": "low"}), "loss is 'low', not a number"),
     ],
 )
 def test_what_is_no_number_fails_the_trial_and_is_named(report, words):
     [event] = events(reports(report))
     assert event.done
-    assert event.kind is FailureKind.RAISED
+    assert event.kind is FailureKind.CONTRACT
     assert re.search(words, event.reason)
 
 

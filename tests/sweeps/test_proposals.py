@@ -196,9 +196,9 @@ def test_a_refused_configuration_fails_once_and_the_rest_goes_on(tmp_path: Path)
     study = toy_study(space={}, search={"sampler": "points", "points": points})
     proposals = open_proposals(study, tmp_path)
     assert [p.params for p in drain(proposals)] == [{"width": 3}]
-    [(number, reason)] = proposals.refused
+    [number] = proposals.refused
     assert number == 0
-    assert "flaw must be one of" in reason
+    assert "flaw must be one of" in proposals._ledger.trial(0).reason
     trials = proposals._ledger.trials()
     assert [(t.state, t.duplicate) for t in trials] == [
         (TrialState.FAIL, False),

@@ -73,3 +73,26 @@ def test_no_character_of_a_password_lets_it_through(scheme, password):
 @pytest.mark.parametrize("uri", HIDDEN)
 def test_settings_for_others_name_no_address_with_a_secret(uri):
     assert "hun" not in without_password(SweepSettings(tracking_uri=uri)).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password=hunter2",
+        'login("me", password="hunter2")',
+        "{'api_key': 'hunter2'}",
+        "MLFLOW_TRACKING_PASSWORD=hunter2 is wrong",
+        "Authorization: Bearer hunter2",
+        "client_secret: hunter2, try again",
+    ],
+)
+def test_what_is_called_a_secret_is_not_shown_in_a_text(text):
+    assert "hunter2" not in redacted(text)
+    assert redacted(redacted(text)) == redacted(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["num_tokens=128", "KeyError: 'width'", "key = 3", "tokenizer: bpe", "a secretary said"]
+)
+def test_other_words_of_an_error_stay(text):
+    assert redacted(text) == text

@@ -25,9 +25,12 @@ PARAM = "param."
 
 FACTS = (
     *("number", "state", "reason", "failure", "front", "rank", "key", "name", "method"),
-    "ended_ms",
+    *("taught", "ended_ms"),
 )
 """Columns that every table has, also an empty one; ``ended_ms`` is in milliseconds since 1970."""
+
+FLAGS = {"true": True, "false": False}
+"""Tags that say whether something is so."""
 
 _ATTACHED = ("provenance.json", "environment.json")
 _FILES = (layout.STUDY_FILE, *_ATTACHED, layout.FAILURES_FILE)
@@ -170,11 +173,12 @@ def _row(run: RecordedRun, study: Study) -> dict[str, Any]:
         "state": tags.get(layout.STATE),
         "reason": tags.get(layout.REASON, ""),
         "failure": tags.get(layout.FAILURE),
-        "front": {"true": True, "false": False}.get(tags.get(layout.ON_FRONT, "")),
+        "front": FLAGS.get(tags.get(layout.ON_FRONT, "")),
         "rank": int(rank) if rank and rank.lstrip("-").isdigit() else None,
         "key": tags.get(layout.CHILD_KEY),
         "name": run.name,
         "method": tags.get(layout.METHOD),
+        "taught": FLAGS.get(tags.get(layout.TEACHER, "")),
         "ended_ms": run.ended_ms,
     }
     metrics = {name: _finite(value) for name, value in run.metrics.items()}

@@ -78,6 +78,11 @@ def method_of(row: Mapping[str, Any]) -> str:
     return str(named) if named else "trial"
 
 
+def untaught(row: Mapping[str, Any]) -> bool:
+    """Tell whether a trial trained without a teacher, whatever its method is called."""
+    return row.get("taught") is False
+
+
 def of_methods(frames: SweepFrames, methods: Collection[str]) -> SweepFrames:
     """Return a sweep with the trials of some methods alone.
 

@@ -31,6 +31,8 @@ NEAR = "pareto.near"
 """Tag: ``true`` or ``false``, of finished trials: whether it is of the first ranks, which together
 are no more than MLflow's charts load. MLflow cannot search for several ranks at once."""
 METHOD = "method"
+TEACHER = "kdsweep.teacher"
+"""Tag: ``true`` or ``false``, of trials that got a slot: whether they had a teacher."""
 TOPOLOGY = "topology"
 """Tag: who trains what, of runs that have this parameter."""
 FIDELITY = "fidelity"

@@ -11,10 +11,9 @@ from analysis import layout
 from analysis.chance import front_chances
 from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import PARAM, SweepFrames
-from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric
+from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric, untaught
 from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import identifying, labelled
-from analysis.plots.theme import VANILLA
 from analysis.ranking import column, objective_values, records, where
 from analysis.stats import Interval, mean_interval, paired_difference
 from search_spaces.objectives import Objective
@@ -174,25 +173,22 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
 
 
 def _distillation(frames: SweepFrames) -> list[str]:
-    """Say what distillation adds to a vanilla student that costs no more, if it does."""
+    """Say what distillation adds to a student without a teacher that costs no more, if it does."""
     rows = records(feasible_trials(frames))
-    methods = {method_of(row) for row in rows}
-    if methods == {"trial"}:
-        return []
-    if VANILLA not in methods:
-        return ["No vanilla student finished, so what distillation adds cannot be told."]
-    distilled = [row for row in rows if method_of(row) != VANILLA]
+    plain = [row for row in rows if untaught(row)]
+    distilled = [row for row in rows if row["taught"]]
     if not distilled:
-        return ["All finished trials are vanilla students: distillation was not tried."]
+        if {method_of(row) for row in rows} == {"trial"}:
+            return []  # neither teachers nor methods: the sweep is not about distillation
+        return ["No finished trial had a teacher: distillation was not tried."]
+    if not plain:
+        return ["No trial without a teacher finished, so what distillation adds cannot be told."]
     objective = frames.study.objectives[0]
     best = _best_of(distilled, objective)
-    rivals = [r for r in rows if method_of(r) == VANILLA and _costs_no_more(frames, r, best)]
-    if not rivals:
-        rivals = [row for row in rows if method_of(row) == VANILLA]
-        rival = _best_of(rivals, objective)
-        return [_against(frames, best, rival, "the best vanilla student, which costs more")]
-    rival = _best_of(rivals, objective)
-    return [_against(frames, best, rival, "the best vanilla student that costs no more")]
+    rivals = [row for row in plain if _costs_no_more(frames, row, best)]
+    rival = _best_of(rivals or plain, objective)
+    cost = " that costs no more" if rivals else ", which costs more"
+    return [_against(frames, best, rival, f"the best student without a teacher{cost}")]
 
 
 def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
@@ -222,18 +218,19 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
 
 def _volume_share(frames: SweepFrames) -> str:
     trials = feasible_trials(frames)
-    vanilla = where(trials, (method_of(row) == VANILLA for row in records(trials)))
-    if not len(vanilla) or len(vanilla) == len(trials):
+    plain = where(trials, map(untaught, records(trials)))
+    if not len(plain) or len(plain) == len(trials):
         return ""
     parts = [
         sweep_hypervolume(objective_values(rows, frames.study), frames.study.objectives)
-        for rows in (vanilla, trials)
+        for rows in (plain, trials)
     ]
     if parts[1] <= 0.0:
         return ""
     share = parts[0] / parts[1]
     return (
-        f"Vanilla students alone reach {100.0 * share:.0f} % of the hypervolume of the whole sweep."
+        f"Students without a teacher reach {100.0 * share:.0f} % of the hypervolume of the whole "
+        "sweep."
     )
 
 

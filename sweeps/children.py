@@ -79,6 +79,8 @@ def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> Ch
     }
     if trial.reason:
         tags[layout.REASON] = trial.reason
+    if trial.taught is not None:
+        tags[layout.TEACHER] = str(trial.taught).lower()
     if trial.failure is not None:
         tags[layout.FAILURE] = trial.failure.value
     if trial.state is TrialState.COMPLETE:

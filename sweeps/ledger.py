@@ -34,6 +34,7 @@ from sweeps.optuna_trials import (
     RETRY_OF,
     RUNGS,
     STARTED_MS,
+    TAUGHT,
     TRAINED,
     all_params,
     earlier_trial,
@@ -228,9 +229,10 @@ class Ledger:
                 count += 1
         return count
 
-    def start(self, number: int, config: Params, started_ms: int) -> None:
-        """Note that a trial got its slot, and all that its task is given."""
+    def start(self, number: int, config: Params, started_ms: int, *, taught: bool) -> None:
+        """Note that a trial got its slot, all that its task is given, and if it has a teacher."""
         self._asked[number].set_user_attr(CONFIG, dict(config))
+        self._asked[number].set_user_attr(TAUGHT, taught)
         self._asked[number].set_user_attr(STARTED_MS, started_ms)
 
     def complete(

@@ -17,7 +17,7 @@ from sweeps.records import EarlierTrial, FailureKind, RungEntry, TrialRecord
 PARAMS, CONFIG, METRICS = "params", "config", "metrics"
 REASON, FAILURE, TRACEBACK = "reason", "failure", "traceback"
 DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
-STARTED_MS = "started_ms"
+STARTED_MS, TAUGHT = "started_ms", "taught"
 RUNGS, TRAINED = "rungs", "trained"
 POINT, RETRY_OF = "point", "retry_of"
 EARLIER = "earlier"
@@ -61,6 +61,7 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         traceback=attrs.get(TRACEBACK, ""),
         duplicate=attrs.get(DUPLICATE, False),
         config=attrs.get(CONFIG, {}),
+        taught=attrs.get(TAUGHT),
         violations=dict(trial.constraints),
         interrupted=attrs.get(INTERRUPTED, False),
         rungs=tuple(RungEntry(**entry) for entry in attrs.get(RUNGS, ())),

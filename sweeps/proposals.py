@@ -108,7 +108,9 @@ class Proposals:
         """Count a proposal; return whether it can run."""
         self._spent += 1
         if proposal.config:
-            self._ledger.start(proposal.number, proposal.config, self._clock.epoch_ms())
+            taught = self._task.teacher_fingerprint(proposal.config) is not None
+            now_ms = self._clock.epoch_ms()
+            self._ledger.start(proposal.number, proposal.config, now_ms, taught=taught)
         return bool(proposal.config)
 
     def _propose(self) -> Proposal | None:

@@ -99,6 +99,7 @@ class TrialRecord:
         traceback: Where it raised; empty if it did not raise.
         duplicate: True if the suggestion repeated a known configuration and was never run.
         config: All parameters that the task was given, completed.
+        taught: Whether it had a teacher; None if it never got a slot.
         violations: By how much each constraint is missed, by metric; positive is infeasible.
         interrupted: True if it failed only because the sweep was stopped.
         rungs: What it had come to where it was compared with others, in order.
@@ -117,6 +118,7 @@ class TrialRecord:
     traceback: str = ""
     duplicate: bool = False
     config: Mapping[str, Value] = field(default_factory=dict)
+    taught: bool | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
     interrupted: bool = False
     rungs: tuple[RungEntry, ...] = ()

@@ -100,6 +100,7 @@ def facts(kind: str, number: int | None, key: str) -> dict[str, Any]:
         "key": f"{kind}/{key}",
         "name": f"{kind}/{key}",
         "method": None,
+        "taught": None,
         "ended_ms": 1000 * ((number or 0) + 1),
     }
 
@@ -113,6 +114,7 @@ def _trial_rows(spec: Study, count: int, gain: float, failures: int) -> list[dic
     for number in range(count + failures):
         params = spec.space.sample(rng)
         row = facts("trial", number, str(number)) | {"method": params["method"]}
+        row["taught"] = params["method"] != "vanilla"
         row |= {PARAM + name: value for name, value in params.items()}
         row |= {PARAM + "seed": 0, PARAM + "preset": "quick"}
         if number in failed:
@@ -273,6 +275,8 @@ def _tags(row: dict[str, Any], role: str) -> dict[str, str]:
         tags[layout.TRIAL_NUMBER] = str(row["number"])
     if row["method"] is not None:
         tags[layout.METHOD] = row["method"]
+    if row["taught"] is not None:
+        tags[layout.TEACHER] = str(row["taught"]).lower()
     if row.get(PARAM + layout.TOPOLOGY) is not None:
         tags[layout.TOPOLOGY] = row[PARAM + layout.TOPOLOGY]
     if row["rank"] is not None:

@@ -88,7 +88,7 @@ def make_topology_frames() -> SweepFrames:
     for number, point in enumerate(spec.search.points):
         params = _filled(point)
         stored = {PARAM + name: value for name, value in params.items()} | {PARAM + "seed": 0}
-        method = {"method": params["method"]}
+        method = {"method": params["method"], "taught": params["method"] != "vanilla"}
         trials.append(facts("trial", number, str(number)) | method | stored | numbers(params, rng))
         for seed in spec.seeds.confirm:
             row = facts("confirmation", number, f"{number}/{seed}") | method | stored

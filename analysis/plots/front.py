@@ -22,6 +22,7 @@ from analysis.fronts import (
     method_of,
     split_label,
     test_metric,
+    untaught,
 )
 from analysis.plots.attainment import add_attainment
 from analysis.plots.references import add_references
@@ -29,7 +30,6 @@ from analysis.plots.stairs import Pair, staircase
 from analysis.plots.theme import (
     NEUTRAL,
     SYMBOLS,
-    VANILLA,
     axis,
     axis_title,
     group_colours,
@@ -204,16 +204,15 @@ def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
 
 def _add_stairs(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
-    methods = np.array([method_of(row) for row in records(trials)], dtype=object)
     split = split_label(pair.y) or split_label(pair.x)
     # with more objectives the staircase is the front of the two that are drawn
     name = "front" if len(frames.study.objectives) == 2 else "front of these two"
     name += f" ({split})" if split else ""
     lines = [(name, trials, {"color": NEUTRAL, "width": 2})]
-    vanilla = trials[methods == VANILLA]
-    if len(vanilla) and len(vanilla) < len(trials):
+    plain = where(trials, map(untaught, records(trials)))
+    if 0 < len(plain) < len(trials):
         line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}
-        lines.append(("front of vanilla students alone", vanilla, line))
+        lines.append(("front of students without a teacher", plain, line))
     for name, rows, line in lines:
         xs, ys = staircase(rows, pair)
         if xs:

@@ -17,19 +17,20 @@ from analysis.fronts import (
     searched_params,
     split_label,
     test_metric,
+    untaught,
 )
 from analysis.ranking import records
 from search_spaces.objectives import Objective
 
 PALETTE = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
 """Colour-blind safe: Okabe and Ito (2008) without black and yellow, which vanish on dark and light
-ground, and two more that stay apart from them in lightness; green is kept for vanilla."""
+ground, and two more that stay apart from them in lightness; green is kept for students without a
+teacher."""
 
 SYMBOLS = ("circle", "triangle-up", "cross", "pentagon", "triangle-down", "x", "hexagon")
 """Markers of methods; squares, stars and diamonds are baselines, teachers and test results."""
 
-VANILLA = "vanilla"
-_VANILLA_COLOUR = "#009E73"
+UNTAUGHT = "#009E73"
 NEUTRAL = "#7f8794"
 BASELINE = "#7f8794"
 TEACHER = "#B8860B"
@@ -45,9 +46,18 @@ def group_colours(frames: SweepFrames) -> dict[str, str]:
     """
     parameter = layout.TOPOLOGY if by_topology(frames) else layout.METHOD
     groups = _values(frames, parameter, group_of(frames))
-    others = [name for name in groups if name != VANILLA]
+    untaught_methods = _untaught_methods(frames)
+    plain = next((name for name in groups if name in untaught_methods), None)
+    others = [name for name in groups if name != plain]
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(others)}
-    return {name: colours.get(name, _VANILLA_COLOUR) for name in groups}
+    return {name: colours.get(name, UNTAUGHT) for name in groups}
+
+
+def _untaught_methods(frames: SweepFrames) -> set[str]:
+    """Return the methods without a teacher; none where trials are told apart by topology."""
+    rows = [] if by_topology(frames) else records(frames.trials)
+    taught = {method_of(row) for row in rows if row["taught"]}
+    return {method_of(row) for row in rows if untaught(row)} - taught
 
 
 def method_symbols(frames: SweepFrames) -> dict[str, str]:

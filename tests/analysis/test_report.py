@@ -15,6 +15,7 @@ from synthetic_frames import make_frames, without_references
 from analysis.export import METADATA_KEY
 from analysis.frames import table
 from analysis.front_rows import front_rows
+from analysis.plots.theme import group_colours
 from analysis.report import build_report, render
 from analysis.summary import summary
 
@@ -161,7 +162,7 @@ def test_parquet_says_what_its_columns_are(tmp_path):
 
 def test_the_summary_says_whether_distillation_helped():
     helped, harmed = (" ".join(summary(make_frames(gain=gain))) for gain in (2.0, -2.0))
-    assert "better than the best vanilla student" in helped
+    assert "better than the best student without a teacher" in helped
     assert "did not help" not in helped
     assert "Distillation did not help here" in harmed
 
@@ -195,10 +196,41 @@ def test_the_summary_says_who_is_not_sure_to_be_on_the_front():
     assert "With new seeds" not in " ".join(summary(without_references(frames)))
 
 
-def test_the_summary_misses_the_vanilla_student():
+def renamed(frames, **methods):
+    """Return a sweep whose methods have other names."""
+    new = {name: methods.get(name.replace("-", "_"), name) for name in METHODS}
+    trials = frames.trials.assign(
+        **{name: frames.trials[name].map(new) for name in ("method", "param.method")}
+    )
+    return replace(frames, trials=trials)
+
+
+METHODS = ("vanilla", "autoencoder-kd", "encoder-kd")
+
+
+def test_the_summary_misses_students_without_a_teacher():
     frames = make_frames()
-    kept = frames.trials[frames.trials["param.method"] != "vanilla"].reset_index(drop=True)
-    assert "cannot be told" in " ".join(summary(replace(frames, trials=kept)))
+    taught = frames.trials[frames.trials["taught"] == True].reset_index(drop=True)  # noqa: E712
+    text = " ".join(summary(replace(frames, trials=taught)))
+    assert "No trial without a teacher finished" in text
+    alone = frames.trials[frames.trials["taught"] == False].reset_index(drop=True)  # noqa: E712
+    assert "distillation was not tried" in " ".join(summary(replace(frames, trials=alone)))
+
+
+@pytest.mark.parametrize("word", ["plain", "label-only", "none"])
+def test_a_baseline_may_have_any_name(word):
+    frames = make_frames(gain=2.0)
+    other = renamed(frames, vanilla=word)
+    assert summary(other)[1:] == [s.replace("vanilla", word) for s in summary(frames)[1:]]
+    assert group_colours(other)[word] == group_colours(frames)["vanilla"]
+    assert "front of students without a teacher" in render(other)
+
+
+def test_a_method_called_vanilla_with_a_teacher_is_no_baseline():
+    frames = make_frames()
+    trials = frames.trials.assign(taught=True)
+    text = " ".join(summary(replace(frames, trials=trials)))
+    assert "No trial without a teacher finished" in text
 
 
 @pytest.mark.slow

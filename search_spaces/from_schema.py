@@ -103,7 +103,8 @@ def make_stopping(door: StoppingDoor | None) -> Stopping | None:
     """Return which trials are stopped early; None if none are."""
     if door is None:
         return None
-    return at("stopping", lambda: Stopping(**door.model_dump()))
+    given = {**door.model_dump(), "keep": tuple(door.keep)}
+    return at("stopping", lambda: Stopping(**given))
 
 
 def expand_points(

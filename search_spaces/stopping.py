@@ -20,12 +20,15 @@ class Stopping:
         min_share: Share of the training before the first rung, in (0, 1).
         eta: Of so many trials at a rung one goes on; at least 2.
         min_trials: A rung stops nobody before so many trials have reached it.
+        keep: Parameters of the space; of the trials with one value of such a parameter, one at
+            least is trained to its end, as is one of the trials without a teacher.
     """
 
     kind: Literal["asha"] = "asha"
     min_share: float = 0.125
     eta: int = 3
     min_trials: int = 4
+    keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 < self.min_share < 1.0:

@@ -139,6 +139,8 @@ class Study:
         _check_seeds(self.seeds, self.confirm)
         if self.stopping is not None:
             _check_stopping(self)
+            for name in self.stopping.keep:
+                _check_kept(self, name)
 
 
 def available() -> dict[str, str]:
@@ -317,4 +319,25 @@ def _check_stopping(study: Study) -> None:
         raise StudyError(
             "has nothing to save, because budget.epochs is 1; drop it or train longer",
             place="stopping",
+        )
+
+
+def _check_kept(study: Study, name: str) -> None:
+    if name not in study.space.names:
+        raise StudyError(
+            f"{name!r} is not a parameter of the space; {choose_from(name, study.space.names)}",
+            place="stopping.keep",
+        )
+    count = study.space.parameters[name].domain.size()
+    if count is None:
+        raise StudyError(
+            f"{name!r} has no end of values, and of each one trial would be kept; name a parameter "
+            "that is a choice",
+            place="stopping.keep",
+        )
+    if count > study.budget.trials:
+        raise StudyError(
+            f"{name!r} has {count} values, and of each one trial is kept, but budget.trials is "
+            f"{study.budget.trials}; raise it, or drop {name!r} here",
+            place="stopping.keep",
         )

@@ -158,6 +158,8 @@ class StoppingDoor(Door):
     """Of so many trials at a rung one goes on; the next rung is so many times later."""
     min_trials: int = 4
     """A rung stops nobody before so many trials have reached it."""
+    keep: list[Name] = Field(default=[])
+    """Parameters: of each of their values one trial at least is trained to its end."""
 
 
 class ColumnDoor(Door):

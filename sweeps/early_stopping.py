@@ -6,6 +6,7 @@ from kdtasks.config import Params
 from kdtasks.task import KDTask
 from search_spaces.study import Study
 from sweeps.events import Event
+from sweeps.kept import Kept
 from sweeps.ledger import Ledger
 from sweeps.records import RungEntry, Stop, TrialState
 from sweeps.rungs import Rungs
@@ -16,6 +17,7 @@ class EarlyStopping:
 
     What training cannot change comes from ``KDTask.cost``, the rest from reports. A report that
     lacks an objective leaves its trial out of that rung: trials in a network report no validation.
+    A trial that `sweeps.kept` spares goes on whatever it has come to.
 
     Args:
         study: The study.
@@ -30,6 +32,7 @@ class EarlyStopping:
         self._costs: dict[int, Mapping[str, float]] = {}
         self._noted: dict[int, list[RungEntry]] = {}
         self._rungs: Rungs | None = None
+        self._kept = Kept(study, ledger.trials())
         if study.stopping is not None:
             self._rungs = Rungs(study.stopping, study.objectives, study.constraints)
             self._restore(self._rungs)
@@ -54,6 +57,8 @@ class EarlyStopping:
         violations = self._violations(cost)
         missed = [name for name, violation in violations.items() if violation > 0.0]
         if not missed:
+            taught = self._task.teacher_fingerprint(config) is not None
+            self._kept.begin(number, config, taught=taught)
             return None
         what = ", ".join(f"{name} is {cost[name]:g}" for name in missed)
         reason = f"infeasible whatever it learns: {what}"
@@ -72,8 +77,9 @@ class EarlyStopping:
         earlier = [e for e in self._noted.get(number, []) if e.rung < entry.rung]
         self._noted[number] = [*earlier, entry]
         self._ledger.at_rungs(number, self._noted[number])
-        if self._rungs.goes_on(number, entry.rung):
+        if self._rungs.goes_on(number, entry.rung) or self._kept.spares(number):
             return None
+        self._kept.end(number)
         return Stop(
             reason=f"not among the best at {100 * entry.rung:g} % of its training",
             epoch=event.epoch,
@@ -82,11 +88,16 @@ class EarlyStopping:
             violations=self._violations(cost),
         )
 
-    def ended(self, number: int, *, failed: bool) -> None:
+    def missing(self) -> list[str]:
+        """Return what ``stopping.keep`` names and no trial has finished with."""
+        return self._kept.missing()
+
+    def ended(self, number: int, state: TrialState) -> None:
         """Note that a trial has ended; what it came to stays in its rungs unless it failed."""
         self._costs.pop(number, None)
         self._noted.pop(number, None)
-        if failed and self._rungs is not None:
+        self._kept.end(number, finished=state is TrialState.COMPLETE)
+        if state is TrialState.FAIL and self._rungs is not None:
             self._rungs.forget(number)
 
     def _cost(self, config: Params) -> Mapping[str, float]:

@@ -117,6 +117,7 @@ class Sweep:
                     _tuner(self, session, resources).fit()
             finally:
                 shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        session.closed()
         ledger.milestones.end_search(self.study.budget, session.proposals.ended)
         return session.proposals.ended
 

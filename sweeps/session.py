@@ -149,7 +149,7 @@ class SearchSession:
             self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
             return
         self.students.put(number, weights)  # a trial is not complete without its student
-        self._early.ended(number, failed=False)
+        self._early.ended(number, TrialState.COMPLETE)
         self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
         self._rank(self.books.trial(number))
         self.display.trial_finished(number, metrics)
@@ -162,7 +162,7 @@ class SearchSession:
         self.books.hypervolume(len(self.complete), self.standings.hypervolume)
 
     def _stop(self, number: int, stop: Stop) -> None:
-        self._early.ended(number, failed=False)
+        self._early.ended(number, TrialState.PRUNED)
         self.books.ledger.prune(number, stop)
         self.books.trial(number)
         self.display.trial_stopped(number, stop.epoch, stop.epochs)
@@ -174,10 +174,18 @@ class SearchSession:
         reason: str,
         attrs: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
-        self._early.ended(number, failed=True)
+        self._early.ended(number, TrialState.FAIL)
         self.books.ledger.fail(number, reason, {FAILURE: kind.value, **attrs})
         self.books.trial(number)
         self.display.trial_failed(number, kind, reason)
+
+    def closed(self) -> None:
+        """Say, at the search's end, what was to be kept and is not there."""
+        if missing := self._early.missing():
+            self.display.note(
+                f"stopping.keep: no trial finished with {', '.join(missing)}; they were not "
+                "proposed, cannot keep the constraints, or failed"
+            )
 
     def abandon(self, reason: str) -> None:
         """Close every trial that is still open as interrupted; they run again on resuming.

@@ -30,6 +30,12 @@ def test_trials_are_tagged_by_what_the_task_was_given(config: dict[str, str]) ->
     assert tags[layout.METHOD] == "vanilla"
 
 
+@pytest.mark.parametrize(("taught", "tag"), [(True, "true"), (False, "false"), (None, None)])
+def test_trials_are_tagged_by_whether_they_had_a_teacher(taught: bool, tag: str) -> None:
+    trial = TrialRecord(number=3, state=TrialState.COMPLETE, params=PARAMS, taught=taught)
+    assert child_of_trial(trial).tags.get(layout.TEACHER) == tag
+
+
 def test_tasks_without_topologies_have_no_such_tag() -> None:
     trial = TrialRecord(number=0, state=TrialState.FAIL, params={"x": 1}, reason="no")
     assert not {layout.TOPOLOGY, layout.METHOD} & child_of_trial(trial).tags.keys()

@@ -23,13 +23,16 @@ SHOWN = 5
 """Defects of a kind that are listed; ``--json`` has all of them."""
 
 STUDY = "beam-tracking"
-"""The study that `inspect` speaks of."""
+"""The study for pictures and radar."""
+
+OTHER_STUDIES = {"gps": "beam-gps", "lidar": "lidar-datafree"}
+"""The study for files of one other sensor."""
 
 ALONE = {
     "image": ("image-student", "image-teacher-gru1"),
     "radar": ("radar-student", "radar-teacher"),
 }
-"""Student and teacher of that study for files that have one of its two sensors only."""
+"""Student and teacher of `STUDY` for files that have one of its two sensors only."""
 
 MEANINGS = {
     "image": "camera pictures",
@@ -44,8 +47,6 @@ MEANINGS = {
     "condition": "day, night or rain",
 }
 """What a column holds, in words."""
-
-NO_STUDY = f"study {STUDY} wants a camera or a radar; write one of your own for model gps-student"
 
 app = typer.Typer(
     help="Look at measured data before a sweep reads them.",
@@ -72,8 +73,8 @@ def inspect(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Of image,radar,lidar,gps: what windows need; default: image and radar, which the "
-            "study takes, as far as they are there.",
+            help="Of image,radar,lidar,gps: what windows need; default: image and radar as far as "
+            "files are there, or else gps, or else lidar.",
         ),
     ] = None,
 ) -> None:
@@ -81,15 +82,10 @@ def inspect(
 
     Reads tables and small files whole, and the heads of pictures, cubes and scans.
     """
-    from kdtasks.scenarios.deepsense import open_table
     from kdtasks.scenarios.deepsense_inspect import inspect as look
     from sweeps.cli_output import line
 
-    if sensors is None:
-        has = open_table(path).sensors
-        names = tuple(name for name in ALONE if name in has) or has
-    else:
-        names = tuple(name.strip() for name in sensors.split(","))
+    names = None if sensors is None else tuple(name.strip() for name in sensors.split(","))
     found = look(path, sensors=names)
     if as_json:
         line(json.dumps(found.as_dict(), indent=2))
@@ -101,10 +97,12 @@ def inspect(
 
 def _show(found: "Inspection") -> None:
     from analysis.format import plural
-    from sweeps.cli_output import dict_table, line, plain_table, show
+    from sweeps.cli_output import line, plain_table, show
 
     line(f"{', '.join(found.tables)}: {found.frames} frames in {found.sequences} sequences")
     line(f"a row of the table is {'a frame' if found.layout == 'frames' else 'a window of frames'}")
+    for note in found.notes:
+        line(note)
     line()
     rows = [
         (
@@ -126,8 +124,14 @@ def _show(found: "Inspection") -> None:
         if len(defects) > SHOWN:
             line(f"    and {len(defects) - SHOWN} more, see --json")
     line()
+    _show_windows(found)
+
+
+def _show_windows(found: "Inspection") -> None:
+    from sweeps.cli_output import dict_table, line, show
+
     where = ", one at every frame where one fits" if found.layout == "frames" else ""
-    line(f"windows with {' and '.join(found.sensors)}{where}:")
+    line(f"windows with {' and '.join(found.sensors) or 'beams alone'}{where}:")
     splits = [
         {
             "split": name,
@@ -146,20 +150,27 @@ def _show(found: "Inspection") -> None:
         f"left out: {found.without_sensor} windows that lack a sensor's data, "
         f"{found.without_label} that know no beam"
     )
+    if len(set(found.alone.values())) > 1:
+        alone = ", ".join(f"{sensor} {count}" for sensor, count in found.alone.items())
+        line(f"windows with one sensor alone: {alone}")
     if found.problem:
         line(f"cannot be trained on: {found.problem}")
         return
-    line("a study takes as many of them as its window_stride says: 2 is every second")
-    command = next_command(found.path, found.sensors)
-    line(f"can be trained on: {command}" if command else f"can be trained on, but {NO_STUDY}")
+    line(
+        "a study takes as many of them as its window_stride says: 2 is every second; of windows "
+        "published for val and test it takes all"
+        if found.layout == "windows"
+        else "a study takes as many of them as its window_stride says: 2 is every second"
+    )
+    line(f"can be trained on: {next_command(found.path, found.sensors)}")
 
 
 def next_command(path: str, sensors: Sequence[str]) -> str:
-    """Return the command that trains on files; empty if no shipped study fits their sensors.
+    """Return the command that trains on files.
 
     Args:
         path: The files.
-        sensors: What windows of them have.
+        sensors: What windows of them have, at least one.
     """
     words = ["kdsweep", "run", STUDY, "--data", path]
     if {"image", "radar"} <= set(sensors):
@@ -174,7 +185,8 @@ def next_command(path: str, sensors: Sequence[str]) -> str:
             }
             settings = [f"--set={name}={value}" for name, value in changes.items()]
             return shlex.join([*words, *settings])
-    return ""
+    study = next(study for sensor, study in OTHER_STUDIES.items() if sensor in sensors)
+    return shlex.join(["kdsweep", "run", study, "--data", path])
 
 
 def _most(labels: list[int]) -> str:

@@ -9,16 +9,16 @@ Nothing but tables is opened in here.
 """
 
 import csv
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from kdtasks.errors import DataError
-from kdtasks.scenarios.deepsense_columns import SENSORS, resolve_columns
+from kdtasks.scenarios.deepsense_columns import resolve_columns
+from kdtasks.scenarios.deepsense_leaks import shared_with_training
 from kdtasks.scenarios.deepsense_rows import fill_table
+from kdtasks.scenarios.deepsense_splits import choose
 from kdtasks.scenarios.deepsense_table import Defect, Source, Table
-from kdtasks.scenarios.splits import SPLITS
 
 MAX_TABLE_BYTES = 256 * 2**20
 """Largest table that is read [bytes]; that of a scenario has some MB."""
@@ -27,66 +27,19 @@ MAX_TABLE_BYTES = 256 * 2**20
 def open_table(path: Path) -> Table:
     """Return the frames that a folder or a table holds.
 
-    In a folder, tables called ``...train...``, ``...val...`` and ``...test...`` belong together;
-    apart from these it must have one usable table. A column ``split`` may say for each row which
-    split its sequence is in.
+    Tables that are a published split belong together, see `deepsense_splits`, in a folder as well
+    as when one of them is given; apart from these a folder must have one usable table. A column
+    ``split`` may say for each row which split its sequence is in.
 
     Raises:
-        DataError: If there is no table, none that can be used, or more than one.
+        DataError: If there is no table, none that can be used, or it is not clear which is meant.
     """
-    if path.is_dir():
-        sources = _choose(path)
-    elif path.is_file():
-        sources = [_source(path)]
-        if reason := unusable(sources[0]):
-            raise DataError(f"{path}: {reason}; columns: {', '.join(sources[0].columns.header)}")
-    else:
+    if not path.exists():
         raise DataError(f"{path}: no such file or folder; give a scenario's folder or its CSV")
-    return fill_table(sources, split_in_name if len(sources) > 1 else None)
-
-
-def unusable(source: Source) -> str:
-    """Return why no windows can come of a table; empty if they can."""
-    columns = source.columns
-    if not source.rows:
-        return "it has no rows"
-    if not columns.has("power"):
-        return "no column of power files (unit1_pwr_60ghz, beam1 ...), so no beam is known"
-    if not columns.has("gps") and not any(columns.has(kind) for kind in SENSORS):
-        return "no column of camera, radar, LiDAR or GPS files"
-    if not columns.num_past and not columns.has("sequence"):
-        return "no column of sequences (seq_index), so no windows can be cut"
-    return ""
-
-
-def split_in_name(path: Path) -> str:
-    """Return the split that a table's name speaks of; empty if none."""
-    words = re.split(r"[^a-z]+", path.stem.lower())
-    found = [name for name in SPLITS if name in words]
-    return found[0] if len(found) == 1 else ""
-
-
-def _choose(folder: Path) -> list[Source]:
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
-    if not tables:
-        raise DataError(f"{folder}: no .csv table; give the folder that holds a scenario's CSV")
-    sources, reasons = [], []
-    for path in tables:
-        source = _source(path)
-        reason = unusable(source)
-        if reason:
-            reasons.append(f"{path.name}: {reason}")
-        else:
-            sources.append(source)
-    if not sources:
-        raise DataError(f"{folder}: none of its tables can be used: {'; '.join(reasons)}")
-    names = [split_in_name(source.path) for source in sources]
-    layouts = {source.columns.num_past for source in sources}
-    # Tables of the same columns that differ in the split they name are one data set.
-    if len(sources) > 1 and (len(set(names)) < len(names) or "" in names or len(layouts) > 1):
-        shown = ", ".join(source.path.name for source in sources)
-        raise DataError(f"{folder}: {len(sources)} tables ({shown}); give the path of one")
-    return sources
+    chosen = choose(path, _source)
+    table = fill_table(chosen.sources, chosen.splits)
+    table.notes += [*chosen.notes, *shared_with_training(table)]
+    return table
 
 
 def _source(path: Path) -> Source:
@@ -94,7 +47,7 @@ def _source(path: Path) -> Source:
     return _read_source(path, facts.st_size, facts.st_mtime_ns)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _read_source(path: Path, size: int, _mtime_ns: int) -> Source:
     if size > MAX_TABLE_BYTES:
         raise DataError(f"{path}: {size} bytes, more than a table can have ({MAX_TABLE_BYTES})")

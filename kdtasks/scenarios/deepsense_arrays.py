@@ -33,7 +33,7 @@ from kdtasks.scenarios.matlab import file_sha256
 from kdtasks.scenarios.radar_maps import NUM_ANGLES, NUM_CHIRPS
 from kdtasks.task import Progress
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the same files would give other arrays, so that old caches are not used."""
 
 
@@ -104,8 +104,8 @@ def contents(table: Table, kind: str, *, dates: bool) -> str:
         dates: Whether times of change count, besides names and sizes.
     """
     digest = hashlib.sha256()
-    for source in table.sources:
-        digest.update(file_sha256(source).encode())
+    for source, split in zip(table.sources, table.split_of_source, strict=True):
+        digest.update(f"{split}\0{file_sha256(source)}\n".encode())
     for needed in ("gps", "base") if kind == "gps" else (kind,):
         for name in filter(None, dict.fromkeys(table.files[needed])):
             for path in filter(None, (table.root / name, doppler_file(table.root / name))):

@@ -38,10 +38,11 @@ class DeepSenseData:
         path: Folder of a scenario, or a CSV table.
         sensors: Which of `SENSORS` are read; beams' powers always are.
         image_size: Pixels along either side of the pictures.
-        shares: Shares of the sequences for train, val and test, in their order; None takes what
-            the tables say, or else `deepsense_windows.SHARES`. The paper's p is train + val.
+        shares: Shares of the sequences for train, val and test, in their order, where the tables
+            do not say; None is `deepsense_windows.SHARES`. The paper's p is train + val.
         strict: Window rule, see `beam_windows.window_starts`.
-        stride: Frames from one window to the next.
+        stride: Frames from one window to the next; windows of published val and test tables are
+            all taken.
     """
 
     path: str
@@ -209,7 +210,7 @@ def _provenance(
             "pillow": PIL.__version__,
         },
         "defects": listed(defects),
-        "notes": told(defects),
+        "notes": [*table.notes, *told(defects)],
         "windows_left_out": {
             "without_sensor": windows.without_sensor,
             "without_label": windows.without_label,

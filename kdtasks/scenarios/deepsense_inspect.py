@@ -6,7 +6,8 @@ unpacked, so damage further inside shows up only when they are read.
 Shape suffixes in this file: F = frames.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from kdtasks.scenarios.deepsense_files import PROBES
 from kdtasks.scenarios.deepsense_table import Defect, Table
 from kdtasks.scenarios.deepsense_windows import Windows, split_sequences, usable_windows
 from kdtasks.scenarios.splits import SPLITS
+
+TAKEN_TOGETHER = (("image", "radar"), ("gps",), ("lidar",))
+"""Sensors that a shipped study takes, one or both of each group; the first group that has windows
+is looked at unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +68,8 @@ class Inspection:
         defects: Everything that is wrong.
         splits: What train, val and test would hold, for the sensors that were asked for.
         sensors: These sensors.
+        alone: Windows that there would be with each sensor alone.
+        notes: How tables were understood, and which sensors were skipped.
         without_sensor: Windows left out because a past frame lacks a sensor's data.
         without_label: Windows left out because no slot has a known beam.
         problem: Why nothing can be trained on it; empty if it can.
@@ -81,6 +88,8 @@ class Inspection:
     defects: list[Defect]
     splits: dict[str, SplitCounts]
     sensors: list[str]
+    alone: dict[str, int]
+    notes: list[str]
     without_sensor: int
     without_label: int
     problem: str
@@ -105,7 +114,8 @@ def inspect(
 
     Args:
         path: Folder of a scenario, or a CSV table.
-        sensors: Which sensors the windows are to have; None takes all there are.
+        sensors: Which sensors the windows are to have; None takes those of `TAKEN_TOGETHER` whose
+            files are there, and says which are not.
         shares: See `deepsense_data.DeepSenseData`.
         strict: See `beam_windows.window_starts`.
 
@@ -124,10 +134,13 @@ def inspect(
         defects += found
     label_column, wrong = check_labels(table, powers.values)
     defects += [*wrong, *short_sequences(table, strict=strict)]
-    needed = {kind: wanted_frames(table, kind) for kind in usable}
-    usable_F = np.logical_and.reduce([usable[kind] for kind in wanted])
-    windows = usable_windows(table, powers.values, usable_F, strict=strict, stride=1)
-    splits, problem = _splits(table, data, windows, defects)
+    looked = _Looked(table=table, powers=powers.values, usable=usable, data=data, defects=defects)
+    notes = list(table.notes)
+    if sensors is None:
+        wanted = _chosen(looked)
+        notes += _skipped(looked)
+    windows = looked.windows(wanted)
+    splits, problem = looked.splits(wanted)
     return Inspection(
         path=str(path),
         tables=[str(source) for source in table.sources],
@@ -136,16 +149,89 @@ def inspect(
         columns=dict(table.columns),
         frames=table.num_frames,
         sequences=len(set(table.sequence)),
-        files={kind: int((usable[kind] & wanted_F).sum()) for kind, wanted_F in needed.items()},
-        needed={kind: int(wanted_F.sum()) for kind, wanted_F in needed.items()},
+        files={kind: looked.files(kind)[0] for kind in usable},
+        needed={kind: looked.files(kind)[1] for kind in usable},
         label_column=label_column,
         defects=defects,
         splits=splits,
         sensors=list(wanted),
+        alone={kind: len(looked.windows((kind,)).window) for kind in table.sensors},
+        notes=notes,
         without_sensor=windows.without_sensor,
         without_label=windows.without_label,
         problem=problem,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Looked:
+    """Files that were looked at, and what windows with some sensors would be."""
+
+    table: Table
+    powers: NDArray[Any]
+    usable: Mapping[str, NDArray[np.bool_]]
+    data: DeepSenseData
+    defects: list[Defect]
+
+    def files(self, kind: str) -> tuple[int, int]:
+        """Return of how many frames the file can be used, and how many need one."""
+        wanted_F = wanted_frames(self.table, kind)
+        return int((self.usable[kind] & wanted_F).sum()), int(wanted_F.sum())
+
+    def windows(self, sensors: tuple[str, ...]) -> Windows:
+        every = np.ones(self.table.num_frames, bool)
+        usable_F = np.logical_and.reduce([every, *(self.usable[kind] for kind in sensors)])
+        return usable_windows(
+            self.table, self.powers, usable_F, strict=self.data.strict, stride=self.data.stride
+        )
+
+    def splits(self, sensors: tuple[str, ...]) -> tuple[dict[str, SplitCounts], str]:
+        """Return what splits would hold, and why nothing can be trained on them."""
+        if not sensors:
+            return {}, f"{self.data.path}: no sensor has files, so beams could only be guessed"
+        data, windows = replace(self.data, sensors=sensors), self.windows(sensors)
+        try:
+            sequences = split_sequences(self.table, data.shares)
+            splits = {name: _counts(self.table, windows, sequences[name]) for name in SPLITS}
+        except DataError as error:
+            return {}, str(error)
+        try:
+            check_windows(data, windows, sequences, self.defects)
+        except DataError as error:
+            return splits, str(error)
+        return splits, ""
+
+    def trains(self, *sensors: str) -> bool:
+        return not self.splits(sensors)[1]
+
+
+def _chosen(looked: _Looked) -> tuple[str, ...]:
+    """Return the sensors of the first group that can be trained on, or else all with files."""
+    has = looked.table.sensors
+    for group in TAKEN_TOGETHER:
+        fit = tuple(kind for kind in group if kind in has and looked.trains(kind))
+        if fit and looked.trains(*fit):
+            return fit
+        if fit:
+            return (max(fit, key=lambda kind: len(looked.windows((kind,)).window)),)
+    with_files = tuple(kind for kind in has if looked.files(kind)[0])
+    return with_files or has
+
+
+def _skipped(looked: _Looked) -> list[str]:
+    notes = []
+    for kind in looked.table.sensors:
+        if not looked.trains(kind):
+            count, needed = looked.files(kind)
+            left = len(looked.windows((kind,)).window)
+            few = f", which leaves {left} windows, in some split none" if count else ""
+            notes.append(f"{kind} is skipped: {count} of {needed} frames have a usable file{few}")
+    if "gps" in looked.table.columns and "gps" not in looked.table.sensors:
+        notes.append(
+            "gps is skipped: the tables name no position of the base station (column unit1_loc), "
+            "from which those of vehicles are counted"
+        )
+    return notes
 
 
 def _probe(table: Table, kind: str) -> Any:
@@ -160,21 +246,6 @@ def _probe(table: Table, kind: str) -> Any:
             PROBES[kind](base)
 
     return look
-
-
-def _splits(
-    table: Table, data: DeepSenseData, windows: Windows, defects: list[Defect]
-) -> tuple[dict[str, SplitCounts], str]:
-    try:
-        sequences = split_sequences(table, data.shares)
-        splits = {name: _counts(table, windows, sequences[name]) for name in SPLITS}
-    except DataError as error:
-        return {}, str(error)
-    try:
-        check_windows(data, windows, sequences, defects)
-    except DataError as error:
-        return splits, str(error)
-    return splits, ""
 
 
 def _counts(table: Table, windows: Windows, sequences: NDArray[np.int64]) -> SplitCounts:

@@ -7,7 +7,7 @@ with the scenario's folder before it if that is there.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,30 +24,34 @@ Frame = Mapping[str, str]
 """Files of a frame by kind."""
 
 
-def fill_table(sources: Sequence[Source], split_of: Callable[[Path], str] | None) -> Table:
+def fill_table(sources: Sequence[Source], splits: Mapping[Path, str]) -> Table:
     """Return the frames and windows of tables that belong together.
+
+    Windows of a split have frames of their own, also where a sequence is in several splits.
 
     Args:
         sources: They are of one layout.
-        split_of: The split that a table is, by its file; None if its rows have to say.
+        splits: The split that a table is, by its file; empty if its rows have to say.
 
     Raises:
-        DataError: If nothing can be made of any row, or a sequence is in two splits.
+        DataError: If nothing can be made of any row, or a sequence of frames is in two splits, in
+            each of which the frames of the other would be missing.
     """
     first = sources[0]
-    root = _root(first)
+    roots = {source.path: _root(source) for source in sources}
     table = Table(
-        root=root,
+        root=Path(os.path.commonpath(list(roots.values()))),
         sources=tuple(source.path for source in sources),
+        split_of_source=tuple(splits.get(source.path, "") for source in sources),
         layout="windows" if first.columns.num_past else "frames",
         columns=first.columns.names(),
     )
     filler = _Filler(table)
     for source in sources:
         table.defects += source.defects
-        split = split_of(source.path) if split_of else ""
+        filler.start(roots[source.path])
         for line, row in source.rows:
-            filler.add(source, line, row, split)
+            filler.add(source, line, row, splits.get(source.path, ""))
     filler.finish()
     if not table.num_frames:
         names = ", ".join(str(source.path) for source in sources)
@@ -71,7 +75,7 @@ def resolve_path(root: Path, cell: str) -> str:
 
 def _root(source: Source) -> Path:
     """Return the folder that paths start from: that of the table, or the one above."""
-    folder = source.path.parent
+    folder = source.path.absolute().parent
     columns = source.columns
     for _, row in source.rows[:20]:
         for kind in ("power", *SENSORS):
@@ -88,11 +92,19 @@ class _Filler:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._resolved: dict[str, str] = {}
-        self._scenes: dict[str, int] = {}
+        self._root = table.root
+        self._scenes: dict[tuple[str, str], int] = {}
+        self._owners: dict[tuple[int, int], str] = {}
         self._frames: dict[tuple[str, ...], int] = {}
         self._by_power: dict[tuple[int, str], int] = {}
         self._futures: list[tuple[int, list[str], str]] = []
         self._unnumbered: list[tuple[int, str, str]] = []
+
+    def start(self, root: Path) -> None:
+        """Begin with a table whose paths start from a folder."""
+        if root != self._root:
+            self._root = root
+            self._resolved = {}
 
     def add(self, source: Source, line: int, row: Sequence[str], split: str) -> None:
         """Take one row; a table has sequences in all rows or in none."""
@@ -102,9 +114,11 @@ class _Filler:
         if number is None or not 0 <= number < SCENE_STEP:
             self._defect("no sequence", place, f"sequence {said!r} is no number; row left out")
             return
-        take = self._window if source.columns.num_past else self._frame
-        frame = take(source, place, row, number)
         split = split or source.columns.single(row, "split").lower()
+        if source.columns.num_past:
+            frame = self._window(source, place, row, number, split)
+        else:
+            frame = self._frame(source, place, row, number)
         if source.columns.has("sequence"):
             self._note_split(self._table.sequence[frame], split, place)
         else:
@@ -130,14 +144,23 @@ class _Filler:
 
     def _path(self, cell: str) -> str:
         if cell and cell not in self._resolved:
-            self._resolved[cell] = resolve_path(self._table.root, cell)
+            found = resolve_path(self._root, cell)
+            if self._root != self._table.root:
+                found = (self._root.relative_to(self._table.root) / found).as_posix()
+            self._resolved[cell] = found
         return self._resolved[cell] if cell else ""
 
-    def _number(self, files: Frame, number: int) -> int:
-        """Return the number of a sequence; scenarios in one table number theirs alike."""
+    def _number(self, files: Frame, number: int, split: str = "") -> int:
+        """Return the number of a sequence; scenarios in one table number theirs alike.
+
+        Of windows, a split that has a number after another split has it anew.
+        """
         name = next((files[kind] for kind in ("power", *SENSORS) if files.get(kind)), "")
         before = re.split(r"(?:^|/)unit\d+/", name)[0]
-        scene = self._scenes.setdefault(before, len(self._scenes))
+        scene = self._scenes.setdefault((before, ""), len(self._scenes))
+        if split and self._owners.setdefault((scene, number), split) != split:
+            self._table.shared.setdefault(split, set()).add(number + SCENE_STEP * scene)
+            scene = self._scenes.setdefault((before, split), len(self._scenes))
         return number + SCENE_STEP * scene
 
     def _new(self, files: Frame, sequence: int, place: str) -> int:
@@ -161,7 +184,9 @@ class _Filler:
             table.condition[frame] = condition
         return frame
 
-    def _window(self, source: Source, place: str, row: Sequence[str], number: int) -> int:
+    def _window(
+        self, source: Source, place: str, row: Sequence[str], number: int, split: str
+    ) -> int:
         """Return the last past frame of a row."""
         columns, table = source.columns, self._table
         count = columns.num_past
@@ -173,7 +198,7 @@ class _Filler:
             files["base"] = files["base"] or self._path(columns.cell(row, "base"))
         for kind in ("power", "gps"):
             positions[-1][kind] = positions[-1][kind] or self._path(columns.cell(row, kind))
-        sequence = self._number(positions[-1], number)
+        sequence = self._number(positions[-1], number, split)
         frames = [self._known(files, sequence, place) for files in positions]
         table.label[frames[-1]] = _whole(columns.single(row, "label"))
         table.past.append(([frames[0]] * NUM_PAST + frames)[-NUM_PAST:])
@@ -233,6 +258,7 @@ class _Filler:
         numbers: dict[int, int] = {}
         for frame in range(table.num_frames):
             table.sequence[frame] = numbers.setdefault(head(frame), len(numbers))
+        table.shared.clear()
         for frame, split, place in self._unnumbered:
             self._note_split(table.sequence[frame], split, place)
 

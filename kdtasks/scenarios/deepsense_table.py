@@ -67,6 +67,7 @@ class Table:
         sources: The tables.
         layout: Whether their rows are frames or windows.
         columns: Names of the columns that were recognised, by meaning.
+        split_of_source: Which split each table is; empty if rows or shares have to say.
         files: Paths relative to ``root``, by kind, one per frame; empty where there is none.
         places: Table and line of each frame, for messages.
         sequence: Sequence of each frame.
@@ -75,13 +76,17 @@ class Table:
         split: Split of each sequence, where the tables say so.
         past: The 8 frames of each window, for windows.
         slots: The 4 frames whose beams each window predicts, -1 where there is none.
+        shared: Numbers of sequences that stand in several splits of windows, by the split that
+            came later.
         defects: What was wrong with the tables.
+        notes: What the user should know about how the tables were understood.
     """
 
     root: Path
     sources: tuple[Path, ...]
     layout: Layout
     columns: Mapping[str, str]
+    split_of_source: tuple[str, ...] = ()
     files: dict[str, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     places: list[str] = field(default_factory=list)
     sequence: list[int] = field(default_factory=list)
@@ -90,7 +95,9 @@ class Table:
     split: dict[int, str] = field(default_factory=dict)
     past: list[list[int]] = field(default_factory=list)
     slots: list[list[int]] = field(default_factory=list)
+    shared: dict[str, set[int]] = field(default_factory=dict)
     defects: list[Defect] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def num_frames(self) -> int:

@@ -54,7 +54,8 @@ def usable_windows(
         power_FB: Powers of the beams; NaN where unknown.
         usable_F: Whether every sensor's data of a frame are there.
         strict: Rule for tables of frames, see `beam_windows.window_starts`.
-        stride: Windows of a sequence from one that is kept to the next.
+        stride: Windows of a sequence from one that is kept to the next; of windows that tables
+            publish as val or test all are kept.
     """
     if table.layout == "frames":
         cut = make_windows(table.sequence_of_frames(), power_FB, strict=strict, stride=stride)
@@ -77,9 +78,16 @@ def _windows_of_rows(table: Table, power_FB: NDArray[Any], stride: int) -> dict[
     slot_WT = np.array(table.slots, np.int64).reshape(-1, NUM_SLOTS)
     label_WT = np.where(slot_WT < 0, IGNORED, best_beams(power_FB)[slot_WT])
     passage_W = table.sequence_of_frames()[window_WT[:, -1]]
-    kept = [np.flatnonzero(passage_W == passage)[::stride] for passage in np.unique(passage_W)]
+    kept = [
+        np.flatnonzero(passage_W == passage)[:: _stride_of(table, int(passage), stride)]
+        for passage in np.unique(passage_W)
+    ]
     order = np.concatenate(kept)
     return {"window": window_WT[order], "label": label_WT[order], "passage": passage_W[order]}
+
+
+def _stride_of(table: Table, passage: int, stride: int) -> int:
+    return 1 if table.split.get(passage) in ("val", "test") else stride
 
 
 def split_sequences(
@@ -88,16 +96,17 @@ def split_sequences(
     """Return the sequences of train, val and test.
 
     Args:
-        table: If it says for every sequence in which split it is, that holds; val, if it says
-            nothing of it, is the end of train.
-        shares: Shares instead of what the table says; sequences keep their order.
+        table: If it says for every sequence in which split it is, that holds; val and test, if it
+            says nothing of them, are the end of train.
+        shares: Shares where the table says nothing; sequences keep their order.
 
     Raises:
         DataError: If there are too few sequences, or the table knows of some splits only.
     """
     numbers = np.unique(table.sequence_of_frames()).astype(np.int64)
-    if shares is not None or not table.split:
-        return split_passages(numbers, shares or SHARES, order=None)
+    shares = shares or SHARES
+    if not table.split:
+        return split_passages(numbers, shares, order=None)
     unsaid = [int(number) for number in numbers if int(number) not in table.split]
     if unsaid:
         raise DataError(
@@ -108,16 +117,25 @@ def split_sequences(
         name: np.array([n for n in numbers if table.split[int(n)] == name], np.int64)
         for name in SPLITS
     }
-    if not len(by_split["val"]) and len(by_split["train"]) > 1:
-        # Never on test: what is validated on comes out of train.
-        share = SHARES[1] / (SHARES[0] + SHARES[1])
-        held = max(1, round(share * len(by_split["train"])))
-        by_split["val"] = by_split["train"][-held:]
-        by_split["train"] = by_split["train"][:-held]
+    # Never on test: what is validated on comes out of train.
+    if not len(by_split["test"]):
+        _cut_from_train(by_split, "test", shares[2])
+    if not len(by_split["val"]):
+        _cut_from_train(by_split, "val", shares[1] / (shares[0] + shares[1]))
     empty = [name for name, found in by_split.items() if not len(found)]
     if empty:
-        raise DataError(f"{_names(table)}: no sequence for {', '.join(empty)}; give shares")
+        raise DataError(
+            f"{_names(table)}: no sequence for {', '.join(empty)}, and {len(by_split['train'])} "
+            "left for train; give a table with more sequences, or one for each split"
+        )
     return by_split
+
+
+def _cut_from_train(by_split: dict[str, NDArray[np.int64]], name: str, share: float) -> None:
+    train = by_split["train"]
+    if len(train) > 1:
+        held = max(1, round(share * len(train)))
+        by_split["train"], by_split[name] = train[:-held], train[-held:]
 
 
 def by_split(

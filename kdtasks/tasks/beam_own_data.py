@@ -11,12 +11,13 @@ from kdtasks.errors import ConfigError, DataError
 from kdtasks.models.beam_family import BEAM_MODELS
 from kdtasks.scenarios.deepsense import open_table
 from kdtasks.scenarios.deepsense_data import DeepSenseData
+from kdtasks.scenarios.deepsense_splits import tables_near
 from kdtasks.task import OwnData
 from kdtasks.tasks.beam_presets import OF_STREET
 from kdtasks.tasks.beam_settings import SENSOR_ORDER, BeamSettings
 
 Stamp = tuple[tuple[str, int, int], ...]
-"""Name, size [bytes] and time of the last change [ns] of tables."""
+"""Path, size [bytes] and time of the last change [ns] of tables."""
 
 
 def own_data(path: Path) -> OwnData:
@@ -77,6 +78,5 @@ def _sensors(path: Path, _tables: Stamp) -> tuple[str, ...]:
 
 
 def _stamp(path: Path) -> Stamp:
-    tables = sorted(path.glob("*.[cC][sS][vV]")) if path.is_dir() else [path]
-    facts = [(table.name, table.stat()) for table in tables]
+    facts = [(str(table), table.stat()) for table in tables_near(path)]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in facts)

@@ -13,7 +13,7 @@ from kdtasks.tasks.lidar_settings import OF_STREET, LidarSettings
 
 SHARES = (0.7, 0.15, 0.15)
 """Shares of the sequences of DeepSense 6G for train, val and test, in their order, as in the code
-of Zakeri et al. The twin's splits are passages of their own."""
+of Zakeri et al., where tables publish no split. The twin's splits are passages of their own."""
 
 SENSORS = ("lidar",)
 

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 
-from deepsense_examples import Scenario
+from deepsense_examples import Scenario, write_table
 
 from sweeps.cli import main
 
@@ -52,6 +52,31 @@ def test_inspect_asks_for_the_sensors_named(tmp_path, capsys):
         assert (code, out) == (2, "")
         assert err.startswith("kdsweep: ")
         assert said in err
+
+
+def test_inspect_skips_sensors_without_files_and_names_a_study_that_runs(tmp_path, capsys):
+    scenario = Scenario(tmp_path, (14, 14, 14))
+    for f in range(scenario.num_frames):
+        scenario.file("image", f).unlink()
+    scenario.write()
+    code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path))
+    assert (code, err) == (0, "")
+    assert "image is skipped: 0 of 42 frames have a usable file" in out
+    assert "windows with one sensor alone: image 0, lidar 9, gps 9" in out
+    assert out.splitlines()[-1].endswith(f"kdsweep run beam-gps --data {tmp_path}")
+
+
+def test_inspect_tells_a_published_split(tmp_path, capsys):
+    scenario = Scenario(tmp_path, (16, 16, 16))
+    scenario.write()
+    _, rows = scenario.windows()
+    write_table(tmp_path / "train_seqs.csv", [row for row in rows if row["seq_index"] < 3])
+    write_table(tmp_path / "test_seqs.csv", [row for row in rows if row["seq_index"] == 3])
+    code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path))
+    assert (code, err) == (0, "")
+    said = "published split: train is train_seqs.csv, test is test_seqs.csv, val is cut from train"
+    assert said in out
+    assert "not part of the published split, not used: scenario9.csv" in out
 
 
 def test_what_is_no_data_is_told_in_one_line(tmp_path, capsys):

@@ -1,8 +1,11 @@
+import copy
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
-from deepsense_examples import Scenario, write_mat, write_power, write_table, write_text
+from deepsense_examples import SCENARIO9, Scenario, write_mat, write_power, write_table, write_text
 
 from kdtasks.errors import DataError
 from kdtasks.scenarios.beam_windows import best_beams
@@ -139,13 +142,120 @@ def test_sensors_that_are_not_asked_for_take_no_windows(tmp_path):
     for f in range(scenario.num_frames):
         scenario.file("scan", f).unlink()
     scenario.write()
-    every, camera = inspect(tmp_path), inspect(tmp_path, sensors=("image",))
+    every = inspect(tmp_path, sensors=("image", "lidar"))
     assert "no usable window for train, val, test" in every.problem
+    camera = inspect(tmp_path)
+    assert camera.sensors == ["image"]
     assert not camera.problem
     assert camera.files["lidar"] == 0
     assert camera.splits["train"].windows == 3 + 5 + 5
     with pytest.raises(DataError, match="no files of radar"):
         inspect(tmp_path, sensors=("radar",))
+
+
+def unlinked(kind, frames=slice(None)):
+    def spoil(scenario):
+        for f in range(scenario.num_frames)[frames]:
+            scenario.file(kind, f).unlink()
+
+    return spoil
+
+
+def emptied(kind, frames=slice(None)):
+    def spoil(scenario):
+        unlinked(kind, frames)(scenario)
+        for f in range(scenario.num_frames)[frames]:
+            scenario.file(kind, f).write_bytes(b"")
+
+    return spoil
+
+
+def no_base(scenario):
+    for row in scenario.rows:
+        row["base"] = ""
+
+
+@pytest.fixture(scope="module")
+def every_sensor(tmp_path_factory):
+    return Scenario(tmp_path_factory.mktemp("whole"), LENGTHS, radar=True)
+
+
+@pytest.mark.parametrize(
+    ("spoils", "chosen", "notes"),
+    [
+        ([], ["image", "radar"], []),
+        # Whatever became of the files of a sensor: it is skipped, and the others are taken.
+        ([unlinked("image")], ["radar"], ["image is skipped: 0 of 81 frames"]),
+        ([emptied("image")], ["radar"], ["image is skipped: 0 of 81 frames"]),
+        ([emptied("radar")], ["image"], ["radar is skipped: 0 of 81 frames"]),
+        (
+            [unlinked("image"), emptied("radar")],
+            ["gps"],
+            ["image is skipped: 0 of 81", "radar is skipped: 0 of 81"],
+        ),
+        (
+            [unlinked("image"), unlinked("radar"), unlinked("loc")],
+            ["lidar"],
+            ["image is", "radar is", "gps is skipped: 0 of 81"],
+        ),
+        (
+            [unlinked("image"), unlinked("radar"), no_base],
+            ["lidar"],
+            ["gps is skipped: the tables"],
+        ),
+        # Of every second picture no window is left; without the first half, one split has none.
+        (
+            [unlinked("image", slice(None, None, 2))],
+            ["radar"],
+            ["image is skipped: 40 of 81 frames have a usable file, which leaves 0 windows"],
+        ),
+        ([unlinked("image", slice(40, None))], ["radar"], ["image is skipped: 40 of 81 frames"]),
+        # Few are missing: windows are lost, and no sensor.
+        ([unlinked("image", slice(20, 24))], ["image", "radar"], []),
+        # Each is there in part, and never both at once.
+        (
+            [unlinked("image", slice(20, None, 40)), unlinked("radar", slice(7, None, 9))],
+            ["image"],
+            ["radar is skipped"],
+        ),
+    ],
+)
+def test_sensors_count_by_their_files_not_by_their_columns(
+    tmp_path, every_sensor, spoils, chosen, notes
+):
+    shutil.copytree(every_sensor.folder, tmp_path, copy_function=os.link, dirs_exist_ok=True)
+    scenario = copy.copy(every_sensor)
+    scenario.folder, scenario.rows = tmp_path, [dict(row) for row in every_sensor.rows]
+    for spoil in spoils:
+        spoil(scenario)
+    scenario.write(names={**SCENARIO9, "radar": "unit1_radar"})
+    found = inspect(tmp_path)
+    assert found.sensors == chosen
+    assert not found.problem
+    assert min(split.windows for split in found.splits.values()) > 0
+    for note in notes:
+        assert any(said.startswith(note) for said in found.notes), found.notes
+    if not notes:
+        assert not found.notes
+    for sensor, windows in found.alone.items():
+        alone = inspect(tmp_path, sensors=(sensor,))
+        assert sum(split.windows for split in alone.splits.values()) == windows
+
+
+def test_without_any_file_of_a_sensor_it_says_so_of_each(tmp_path):
+    scenario = Scenario(tmp_path, LENGTHS)
+    for kind in ("image", "scan", "loc"):
+        unlinked(kind)(scenario)
+    scenario.write()
+    found = inspect(tmp_path)
+    assert "no usable window" in found.problem
+    skipped = [note.partition(" is skipped: 0 of 81")[0] for note in found.notes]
+    assert skipped == ["image", "lidar", "gps"]
+    no_base(scenario)
+    scenario.write(names={k: v for k, v in SCENARIO9.items() if k not in ("image", "scan")})
+    found = inspect(tmp_path)
+    assert found.sensors == []
+    assert "no sensor has files" in found.problem
 
 
 def test_windows_of_published_code(tmp_path):

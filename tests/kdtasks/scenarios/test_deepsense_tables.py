@@ -262,18 +262,6 @@ def test_scenarios_in_one_table_may_number_their_sequences_alike(tmp_path):
     assert (tmp_path / table.files["image"][0]).is_file()
 
 
-def test_tables_called_train_and_test_belong_together(tmp_path):
-    _, rows = Scenario(tmp_path).windows()
-    write_table(tmp_path / "train_seqs.csv", [row for row in rows if row["seq_index"] < 3])
-    write_table(tmp_path / "test_seqs.csv", [row for row in rows if row["seq_index"] >= 3])
-    table = open_table(tmp_path)
-    assert table.split == {1: "train", 2: "train", 4: "test", 5: "test"}
-    # a sequence in both is refused
-    write_table(tmp_path / "test_seqs.csv", rows)
-    with pytest.raises(DataError, match="sequence 1 is in train and in test"):
-        open_table(tmp_path)
-
-
 def test_rows_that_cannot_be_used_are_left_out_by_name(tmp_path):
     scenario = Scenario(tmp_path)
     scenario.rows[3]["sequence"] = ""

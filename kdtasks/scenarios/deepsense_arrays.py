@@ -21,13 +21,13 @@ from kdtasks.errors import DataError
 from kdtasks.scenarios.cache import ArrayCache
 from kdtasks.scenarios.deepsense_files import (
     doppler_file,
-    read_image,
     read_lidar,
     read_position,
     read_power,
     read_radar,
     to_metres,
 )
+from kdtasks.scenarios.deepsense_pictures import read_image
 from kdtasks.scenarios.deepsense_table import Defect, Table
 from kdtasks.scenarios.matlab import file_sha256
 from kdtasks.scenarios.radar_maps import NUM_ANGLES, NUM_CHIRPS

@@ -1,4 +1,4 @@
-"""Readers of the files of a DeepSense 6G scenario, one frame each.
+"""Readers of the files of a DeepSense 6G scenario, one frame each; pictures apart.
 
 Whatever is wrong with a file becomes one `DataError` that names it; nothing in here runs code
 that a file brings along, and nothing is unpacked before its size is known.
@@ -6,25 +6,20 @@ that a file brings along, and nothing is unpacked before its size is known.
 Layouts: DeepSense 6G, https://www.deepsense6g.net, scenarios 8, 9 (testbed 1) and 31 to 34
 (testbed 5), as used by public code.
 
-Shape suffixes in this file: S = pixels along either side, M = antennas, N = samples of a chirp,
+Shape suffixes in this file: M = antennas, N = samples of a chirp,
 C = chirps, K = angles, R = rays, P = points, F = frames.
 """
 
-import os
-import struct
-import warnings
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
 
 from kdtasks.beam_format import NUM_BEAMS, NUM_RAYS
 from kdtasks.errors import DataError
+from kdtasks.scenarios.deepsense_pictures import probe_image
 from kdtasks.scenarios.matlab import find_variable, read_array
 from kdtasks.scenarios.radar_maps import (
     NUM_ANGLES,
@@ -37,36 +32,17 @@ from kdtasks.scenarios.radar_maps import (
 KEY = "data"
 """Variable in the MATLAB files."""
 
-MAX_PIXELS = 32 * 2**20
-"""Largest picture that is unpacked [pixels]; those of the scenarios have 0.5 million."""
-
 MAX_CHIRPS = 1024
 """Longest radar frame that is read [chirps]; scenarios 31 to 34 have 250."""
 
 MAX_TEXT_BYTES, MAX_CLOUD_BYTES = 64 * 2**10, 64 * 2**20
 """Largest text file and largest point cloud that are read [bytes]."""
 
-LUMA = (0.2125, 0.7154, 0.0721)
-"""Weights of red, green and blue in a gray value, as in the released pre-processing."""
-
 CLOUD_BAND_M, CLOUD_NEAREST_M = 0.5, 0.5
 """Of a point cloud, what counts for a planar scan: height from the sensor, nearest range [m]."""
 
 WGS84_AXIS_M, WGS84_ECCENTRICITY2 = 6378137.0, 6.69437999014e-3
 """Equatorial radius [m] and squared first eccentricity of the ellipsoid that GPS refers to."""
-
-END_BYTES = 4096
-"""Within which the end of a picture is looked for; some programs write behind it."""
-
-UPRIGHT = 1
-"""Orientation in EXIF data of a picture that is not turned."""
-
-_END_MARKS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
-
-_IMAGE_DAMAGE = (
-    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError),
-    *(struct.error, zlib.error),
-)
 
 
 def read_power(path: Path) -> NDArray[np.float32]:
@@ -105,73 +81,6 @@ def to_metres(
     along_F = across_F * (1.0 - WGS84_ECCENTRICITY2) / bend_F
     metres = [east_F * across_F * np.cos(latitude_F), north_F * along_F]
     return np.stack(metres, axis=-1).astype(np.float32)
-
-
-def read_image(path: Path, size: int) -> NDArray[np.uint8]:
-    """Return a camera frame: bilinear resize, then gray, 0..255, shape [S, S].
-
-    Pictures are turned upright as their EXIF data say; 16-bit gray values count in 257ths.
-
-    Raises:
-        DataError: If it is damaged, too large, or partly transparent, so that its gray values
-            depend on a background that nobody knows.
-    """
-    with _opened(path) as image:
-        image = _plain(image, path)
-        if image.size != (size, size):
-            image = image.resize((size, size), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
-    if pixels.ndim == 3:
-        pixels = pixels @ np.array(LUMA)
-    return np.asarray(np.rint(pixels), np.uint8)
-
-
-def probe_image(path: Path) -> None:
-    """Raise what `read_image` would, as far as header and end of the file tell.
-
-    Only a file whose end is missing where it should be, or that may be transparent, is unpacked.
-    """
-    with _opened(path) as image:
-        mark = _END_MARKS[image.format or ""]
-        if image.has_transparency_data or mark not in _bytes(path, start=-END_BYTES):
-            _plain(image, path).load()
-
-
-def _plain(image: Image.Image, path: Path) -> Image.Image:
-    """Return a picture upright, gray (8-bit, or floats from 0 to 255) or as RGB."""
-    if image.has_transparency_data:
-        alpha = np.asarray(image.convert("RGBA"))[..., 3]
-        if (alpha < 255).any():
-            raise DataError(
-                f"{path}: {(alpha < 255).mean():.0%} of its pixels are transparent; save it "
-                "without transparency, as it is to be seen"
-            )
-    if image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT:
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        # Of 16 bits: converting would clip them at 255.
-        return Image.fromarray(np.asarray(image, np.float32) / np.float32(257.0))
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with warnings.catch_warnings():
-            # Of bombs, to which its limit is higher than ours, and of EXIF data that do not matter.
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=("JPEG", "PNG")) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{path}: {image.width} x {image.height} pixels, more than {MAX_PIXELS}"
-                    )
-                yield image
-    except DataError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: more than {MAX_PIXELS} pixels") from error
-    except _IMAGE_DAMAGE as error:
-        raise DataError(f"{path}: not a readable JPEG or PNG picture ({error})") from error
 
 
 def doppler_file(path: Path) -> Path | None:
@@ -344,12 +253,9 @@ def _check_size(path: Path, limit: int) -> None:
         raise DataError(f"{path}: {size} bytes, more than such a file can have ({limit})")
 
 
-def _bytes(path: Path, count: int = -1, *, start: int = 0) -> bytes:
-    """Return ``count`` bytes from ``start`` on, which counts from the end if it is negative."""
+def _bytes(path: Path, count: int = -1) -> bytes:
     try:
         with path.open("rb") as file:
-            if start < 0:
-                file.seek(max(file.seek(0, os.SEEK_END) + start, 0))
             return file.read(count)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error

@@ -10,7 +10,6 @@ from kdtasks.scenarios.deepsense_files import (
     CLOUD_BAND_M,
     CLOUD_NEAREST_M,
     planar_scan,
-    probe_image,
     probe_lidar,
     probe_radar,
     read_lidar,
@@ -19,6 +18,7 @@ from kdtasks.scenarios.deepsense_files import (
     read_radar,
     to_metres,
 )
+from kdtasks.scenarios.deepsense_pictures import probe_image
 from kdtasks.scenarios.radar_maps import stacked_maps
 
 

@@ -129,10 +129,13 @@ class OwnData:
     Attributes:
         parameters: Parameters that make it read them.
         idle: Parameters of made data, which change nothing about data that are read.
+        defaults: Parameters that fit the files better than the task's own defaults do; what the
+            study says itself wins.
     """
 
     parameters: Mapping[str, Value]
     idle: frozenset[str]
+    defaults: Mapping[str, Value] = field(default_factory=dict)
 
 
 class KDTask(ABC):
@@ -167,11 +170,12 @@ class KDTask(ABC):
             ConfigError: Naming the parameter, the value and what would be accepted.
         """
 
-    def own_data(self, path: Path) -> OwnData:
+    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
         """Return what makes trials read the user's own files, after a look at these.
 
         Args:
             path: A folder or a file.
+            params: What the study fixes; it may say how to read them.
 
         Raises:
             ConfigError: If the task reads no files, or cannot tell from these what they are.

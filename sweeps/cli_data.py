@@ -66,7 +66,11 @@ def data(context: typer.Context) -> None:
 @app.command(epilog="Example: kdsweep data inspect scenario9 --sensors image,radar --json")
 def inspect(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="Folder of a DeepSense 6G scenario, or its CSV.")
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="Folder of a DeepSense 6G scenario, or its CSV; file or folder of channels.",
+        ),
     ],
     as_json: Json = False,
     sensors: Annotated[
@@ -80,8 +84,14 @@ def inspect(
 ) -> None:
     """Say what a folder of measured data holds, what is wrong with it, and what it trains.
 
-    Reads tables and small files whole, and the heads of pictures, cubes and scans.
+    Reads tables, small files and channels whole, and the heads of pictures, cubes and scans.
     """
+    from kdtasks.scenarios.channel_inspect import holds_channels
+
+    if holds_channels(path):
+        from sweeps.cli_channels import inspect_channels
+
+        raise typer.Exit(0 if inspect_channels(path, sensors, as_json=as_json) else NOT_USABLE)
     from kdtasks.scenarios.deepsense_inspect import inspect as look
     from sweeps.cli_output import line
 

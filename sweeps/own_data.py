@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
@@ -29,13 +30,15 @@ def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> S
     study = load_study(name_or_path, settings)
     if path is None:
         return study
-    own = load_task(study.task).own_data(path)
+    own = load_task(study.task).own_data(path, study.parameters)
     _check_space(study, own, path)
     _check_points(study, own, path)
+    told = {*study.parameters, *study.space.parameters, *chain(*study.search.points)}
+    defaults = {name: value for name, value in own.defaults.items() if name not in told}
     # JSON is YAML, and its quotes keep whatever a path may hold
     fixed = [
         f"parameters.{name}={json.dumps(value, ensure_ascii=False)}"
-        for name, value in own.parameters.items()
+        for name, value in {**own.parameters, **defaults}.items()
     ]
     return _without_idle(load_study(name_or_path, [*fixed, *settings]), own, path)
 

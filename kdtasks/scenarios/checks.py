@@ -8,17 +8,20 @@ from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
 
+FIX = "remove those samples"
+
 BLOCK_ENTRIES = 4 * 2**20
 """About how many entries are looked at together."""
 
 
-def check_finite(array: NDArray[Any], *, where: str, axes: Sequence[str]) -> None:
+def check_finite(array: NDArray[Any], *, where: str, axes: Sequence[str], fix: str = FIX) -> None:
     """Refuse NaN and infinity.
 
     Args:
         array: The values, samples first.
         where: File and variable, for the message.
         axes: What each axis counts, for the message.
+        fix: What to do, for the message.
 
     Raises:
         DataError: With the number of such entries and the place of the first.
@@ -34,17 +37,18 @@ def check_finite(array: NDArray[Any], *, where: str, axes: Sequence[str]) -> Non
     if first is not None:
         raise DataError(
             f"{where}: {count} entries are NaN or infinite in single precision, the first at "
-            f"{first} (counted from 0); remove those samples"
+            f"{first} (counted from 0); {fix}"
         )
 
 
-def check_power(array: NDArray[Any], *, where: str, zero: float = 0.0) -> None:
+def check_power(array: NDArray[Any], *, where: str, zero: float = 0.0, fix: str = FIX) -> None:
     """Refuse samples without power: their NMSE would be a division by zero.
 
     Args:
         array: The values, samples first.
         where: File and variable, for the message.
         zero: The value that stands for no signal.
+        fix: What to do, for the message.
 
     Raises:
         DataError: With the number of such samples and the first of them.
@@ -55,7 +59,7 @@ def check_power(array: NDArray[Any], *, where: str, zero: float = 0.0) -> None:
     if dead.any():
         raise DataError(
             f"{where}: {int(dead.sum())} samples have zero power, the first is sample "
-            f"{int(dead.argmax())} (counted from 0); remove those samples"
+            f"{int(dead.argmax())} (counted from 0); {fix}"
         )
 
 

@@ -8,6 +8,8 @@ scaled to [0, 1] so that 0.5 stands for zero.
 Source: Wen, Shih, Jin, "Deep Learning for Massive MIMO CSI Feedback", IEEE WCL 2018, section IV.
 """
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
+from kdtasks.scenarios.channel_files import variables
 from kdtasks.scenarios.checks import check_finite, check_power
 from kdtasks.scenarios.matlab import file_sha256, find_variable, read_array
+from kdtasks.scenarios.stored_arrays import Variable
 
 Environment = Literal["indoor", "outdoor"]
 
@@ -31,6 +35,7 @@ ZERO = 0.5
 """What a vanishing entry is stored as."""
 
 _NUM_COLUMNS = 2 * 32 * 32
+_PUBLIC = re.compile(r"DATA_H(train|val|test)(in|out)\.mat")
 _SUFFIX: dict[Environment, str] = {"indoor": "in", "outdoor": "out"}
 
 
@@ -68,12 +73,7 @@ def read_cost2100(path: Path, *, key: str = "HT") -> NDArray[np.float32]:
             is not real floating point, is not N x 2048, or holds NaN, infinity, values outside
             [0, 1] or samples without power.
     """
-    variable = find_variable(path, key, num_axes=2)
-    if variable.shape[1] != _NUM_COLUMNS:
-        raise DataError(
-            f"{path}: {key} has size {variable.shape[0]} x {variable.shape[1]}, expected "
-            f"N x {_NUM_COLUMNS} (one sample per row: 2 parts x 32 x 32)"
-        )
+    variable = _variable(path, key)
     values = read_array(path, variable, np.float32)
     where = f"{path}: {key}"
     check_finite(values, where=where, axes=("sample", "column"))
@@ -87,12 +87,60 @@ def read_cost2100(path: Path, *, key: str = "HT") -> NDArray[np.float32]:
     return values.reshape(-1, *SHAPE)
 
 
+def _variable(path: Path, key: str) -> Variable:
+    variable = find_variable(path, key, num_axes=2)
+    if variable.shape[1] != _NUM_COLUMNS:
+        raise DataError(
+            f"{path}: {key} has size {variable.shape[0]} x {variable.shape[1]}, expected "
+            f"N x {_NUM_COLUMNS} (one sample per row: 2 parts x 32 x 32)"
+        )
+    return variable
+
+
 def split_files(folder: Path, environment: Environment) -> dict[str, Path]:
     """Return where the three files of a data set are, under their public names."""
     return {
         split: folder / f"DATA_H{split}{_SUFFIX[environment]}.mat"
         for split in ("train", "val", "test")
     }
+
+
+def split_sizes(folder: Path, environment: Environment) -> dict[str, int]:
+    """Return the samples of each file of a data set, without reading values.
+
+    Raises:
+        DataError: If a file is missing, damaged, or not of this layout.
+    """
+    paths = split_files(folder, environment)
+    _check_present(folder, environment)
+    return {split: _variable(path, "HT").shape[0] for split, path in paths.items()}
+
+
+def alone(path: Path) -> str:
+    """Return what a file is if it is one of the three, and what it takes to train on it.
+
+    It is known by its public name, or by its one variable ``HT`` with as many columns.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    named = _PUBLIC.fullmatch(path.name)
+    if not named:
+        if not any(v.name == "HT" and v.shape[1:] == (_NUM_COLUMNS,) for v in variables(path)):
+            return ""
+        return (
+            f"HT of N x {_NUM_COLUMNS} is COST2100: give its three files their public names, "
+            f"{', '.join(file.name for file in split_files(Path(), 'indoor').values())} (out "
+            "instead of in for outdoor), and name their folder"
+        )
+    environment: Environment = "indoor" if named[2] == "in" else "outdoor"
+    beside = split_files(path.parent, environment).values()
+    missing = [file.name for file in beside if not file.is_file()]
+    needs = f"put {', '.join(missing)} beside it and name" if missing else "name"
+    return (
+        f"COST2100, {environment}, {named[1]} split: {needs} the folder, --data "
+        f"{shlex.quote(str(path.parent))}"
+    )
 
 
 def read_cost2100_folder(folder: Path, *, environment: Environment) -> Cost2100:
@@ -107,12 +155,7 @@ def read_cost2100_folder(folder: Path, *, environment: Environment) -> Cost2100:
             one and the same file.
     """
     paths = split_files(folder, environment)
-    missing = [path.name for path in paths.values() if not path.is_file()]
-    if missing:
-        raise DataError(
-            f"{folder}: no {', '.join(missing)}; the public {environment} data set has "
-            f"{', '.join(path.name for path in paths.values())}"
-        )
+    _check_present(folder, environment)
     hashes = {split: file_sha256(path) for split, path in paths.items()}
     for split, other in (("train", "val"), ("train", "test"), ("val", "test")):
         if hashes[split] == hashes[other]:
@@ -139,3 +182,13 @@ def read_cost2100_folder(folder: Path, *, environment: Environment) -> Cost2100:
             },
         },
     )
+
+
+def _check_present(folder: Path, environment: Environment) -> None:
+    paths = split_files(folder, environment)
+    missing = [path.name for path in paths.values() if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"{folder}: no {', '.join(missing)}; the public {environment} data set has "
+            f"{', '.join(path.name for path in paths.values())}"
+        )

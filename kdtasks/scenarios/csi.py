@@ -3,6 +3,7 @@
 Shape suffixes in this file: N = users, P = paths, A = antennas, C = subcarriers.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from kdtasks.scenarios.site import Paths
 
 Complex = NDArray[Any]
 """A complex array of either precision."""
+
+BLOCK_BYTES = 64 * 2**20
+"""About how many bytes of a data set are worked on at once."""
 
 SYNC_RANGE = 1e-2
 """Amplitude, relative to the strongest path, from which a path can set the user's timing."""
@@ -86,6 +90,13 @@ def to_angular_delay(channel_NAC: Complex) -> Complex:
     return np.fft.ifft(angular, axis=-1, norm="ortho")
 
 
+def replace_by_angular_delay(channel_NAC: Complex) -> Complex:
+    """Do the same in place, in little more memory than the channels take."""
+    for rows in _blocks(channel_NAC):
+        channel_NAC[rows] = to_angular_delay(channel_NAC[rows])
+    return channel_NAC
+
+
 def from_angular_delay(angular_delay_NAC: Complex) -> Complex:
     """Undo `to_angular_delay`."""
     tones = np.fft.fft(angular_delay_NAC, axis=-1, norm="ortho")
@@ -108,15 +119,22 @@ class Scaling:
 
         The rare entries beyond it lie a little outside [0, 1]; nothing is clipped.
         """
-        unit = unit_power(angular_delay_NAC)
-        parts = np.abs(np.stack([unit.real, unit.imag]))
-        return cls(span=float(np.quantile(parts, 0.99999)))
+        parts = np.empty((2, *angular_delay_NAC.shape), angular_delay_NAC.real.dtype)
+        for rows in _blocks(angular_delay_NAC):
+            unit = unit_power(angular_delay_NAC[rows], first=rows.start)
+            np.abs(unit.real, out=parts[0, rows])
+            np.abs(unit.imag, out=parts[1, rows])
+        return cls(span=float(np.quantile(parts, 0.99999, overwrite_input=True)))
 
     def to_picture(self, angular_delay_NAC: Complex) -> NDArray[np.float32]:
         """Return network inputs, shape [N, 2, A, C]: real part, imaginary part."""
-        unit = unit_power(angular_delay_NAC)
-        parts = np.stack([unit.real, unit.imag], axis=1)
-        return (0.5 + parts / (2.0 * self.span)).astype(np.float32)
+        num, *shape = angular_delay_NAC.shape
+        pictures = np.empty((num, 2, *shape), np.float32)
+        for rows in _blocks(angular_delay_NAC):
+            unit = unit_power(angular_delay_NAC[rows], first=rows.start)
+            for part, values in enumerate((unit.real, unit.imag)):
+                pictures[rows, part] = 0.5 + values / (2.0 * self.span)
+        return pictures
 
     def from_picture(self, picture_N2AC: NDArray[np.floating]) -> NDArray[np.complex64]:
         """Return unit-power angular-delay matrices from pictures."""
@@ -124,8 +142,19 @@ class Scaling:
         return (parts[:, 0] + 1j * parts[:, 1]).astype(np.complex64)
 
 
-def unit_power(matrix_NAC: Complex) -> Complex:
+def _blocks(matrix_NAC: Complex) -> Iterator[slice]:
+    """Yield ranges of samples that bound the memory of a large data set."""
+    step = max(1, BLOCK_BYTES * len(matrix_NAC) // max(1, matrix_NAC.nbytes))
+    for start in range(0, len(matrix_NAC), step):
+        yield slice(start, start + step)
+
+
+def unit_power(matrix_NAC: Complex, *, first: int = 0) -> Complex:
     """Divide each matrix by its Frobenius norm.
+
+    Args:
+        matrix_NAC: Matrices.
+        first: Number of the first, for the error.
 
     Raises:
         DataError: If a sample has no power or is not finite.
@@ -135,10 +164,18 @@ def unit_power(matrix_NAC: Complex) -> Complex:
     bad = np.flatnonzero(~(np.isfinite(norm_N11) & (norm_N11 > 0.0)))
     if bad.size:
         raise DataError(
-            f"{bad.size} channel samples are zero or not finite, the first at index {bad[0]}; "
-            "remove them from the data"
+            f"{bad.size} channel samples are zero or not finite, the first at index "
+            f"{first + bad[0]}; remove them from the data"
         )
     return np.asarray(matrix_NAC / norm_N11)
+
+
+def divisors_near(number: int, wanted: int) -> list[int]:
+    """Return the divisors of a number next to the wanted one: compressions that a picture has."""
+    divisors = [n for n in range(2, number + 1) if number % n == 0]
+    below = [n for n in divisors if n <= wanted][-1:]
+    above = [n for n in divisors if n >= wanted][:1]
+    return sorted({*below, *above})
 
 
 def strongest_beam(picture_N2AC: NDArray[np.floating]) -> NDArray[np.int64]:

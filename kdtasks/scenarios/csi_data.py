@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from kdtasks.config import fingerprint
 from kdtasks.errors import ConfigError, DataError
 from kdtasks.scenarios import cost2100, tr38901
 from kdtasks.scenarios.cache import ArrayCache
-from kdtasks.scenarios.channel_files import channel_files, read_channels
-from kdtasks.scenarios.csi import Scaling, to_angular_delay
+from kdtasks.scenarios.channel_axes import DEFAULT, Axes
+from kdtasks.scenarios.channel_files import channel_files, find_channels
+from kdtasks.scenarios.channel_splits import take_split
+from kdtasks.scenarios.csi import Scaling, replace_by_angular_delay, to_angular_delay
 from kdtasks.scenarios.csi_sites import CSI_SITES, observe, place_users
 from kdtasks.scenarios.matlab import file_sha256
 from kdtasks.scenarios.own_source import draw_channels, identity_of, own_source
-from kdtasks.scenarios.splits import SPLITS, SplitPlan, manifest, split_by_position
+from kdtasks.scenarios.splits import SPLITS, SplitPlan, manifest, split_by_order, split_by_position
 from kdtasks.task import Arrays, Progress, ScenarioData
 
 LAYOUT = 2
@@ -59,8 +61,9 @@ class CsiData:
         counts: Samples of train, val and test.
         seed: Seed of user positions and of the split; the geometry has its own.
         data_path: Folder (COST2100, QuaDRiGa) or file (QuaDRiGa); empty for other scenarios.
-        data_key: Variable in the QuaDRiGa file; empty takes the only one.
-        data_axes: What the axes of files count, see `read_channels`.
+        data_key: Variable in the QuaDRiGa file; empty takes the only one that fits.
+        data_axes: What the axes of files count, see `channel_axes.Axes`.
+        data_drop: Leave out channels in files that are all zero or not finite.
         server_age: Age of the server's data, see `SiteConfig.age`; above 0, and with site twins
             only, every split also holds the users' pictures of that age.
     """
@@ -72,7 +75,8 @@ class CsiData:
     seed: int = 0
     data_path: str = ""
     data_key: str = ""
-    data_axes: str = "user antenna subcarrier"
+    data_axes: str = DEFAULT
+    data_drop: bool = False
     server_age: float = 0.0
 
     def __post_init__(self) -> None:
@@ -84,10 +88,14 @@ class CsiData:
                 if self.scenario in FROM_FILES
                 else f"data_path={self.data_path!r} has no effect with {self.scenario!r}: remove it"
             )
-        if self.data_key and self.scenario != QUADRIGA:
-            raise ConfigError(
-                f"data_key={self.data_key!r} has no effect with {self.scenario!r}: remove it"
-            )
+        own = {"data_key": "", "data_axes": DEFAULT, "data_drop": False}
+        for name, default in own.items() if self.scenario != QUADRIGA else ():
+            if getattr(self, name) != default:
+                raise ConfigError(
+                    f"{name}={getattr(self, name)!r} has no effect with {self.scenario!r}: "
+                    "remove it"
+                )
+        Axes(self.data_axes)
         if not 0.0 <= self.server_age <= 1.0:
             raise ConfigError(f"server_age={self.server_age!r} is not in [0, 1]")
         if self.server_age > 0.0 and self.scenario not in CSI_SITES:
@@ -129,7 +137,7 @@ def _content(path: Path) -> str:
     return _digest(path, facts.st_size, facts.st_mtime_ns)
 
 
-@lru_cache(maxsize=64)
+@cache  # a folder may have a file per user
 def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
     return file_sha256(path)
 
@@ -272,45 +280,38 @@ def _from_quadriga(
     data: CsiData, _cache_dir: Path, _progress: Progress
 ) -> tuple[Splits, dict[str, Any]]:
     path = Path(data.data_path)
-    channels = read_channels(path, key=data.data_key or None, axes=data.data_axes)
+    found = find_channels(path, key=data.data_key, axes=data.data_axes)
     shape = (data.num_antennas, data.num_subcarriers)
-    if channels.shape[1:] != shape:
-        raise DataError(
-            f"{path}: channels of {channels.shape[1:]} antennas and subcarriers, but the study "
-            f"wants {shape}: set num_antennas and num_subcarriers"
-        )
-    if len(channels) < sum(data.counts):
-        raise DataError(
-            f"{path}: {len(channels)} samples, but the study wants {sum(data.counts)}: "
-            "lower num_train, num_val or num_test"
-        )
+    taken, facts = take_split(path, found, shape=shape, counts=data.counts, drop=data.data_drop)
+    splits, split = _by_order(data, taken)
     files = channel_files(path)
-    splits, facts = _by_order(data, channels)
-    facts |= {
+    return splits, {
+        **split,
+        **facts,
         "source": f"channels in {path.name}",
         "sha256": _content(path)
         if files == [path]
         else {file.name: _content(file) for file in files},
     }
-    return splits, facts
 
 
 def _from_own_source(
     data: CsiData, _cache_dir: Path, _progress: Progress
 ) -> tuple[Splits, dict[str, Any]]:
     shape = (sum(data.counts), data.num_antennas, data.num_subcarriers)
-    splits, facts = _by_order(
-        data, draw_channels(data.scenario, SCENARIOS, shape=shape, seed=data.seed)
-    )
+    channels = draw_channels(data.scenario, SCENARIOS, shape=shape, seed=data.seed)
+    chosen = split_by_order(np.arange(len(channels)), data.counts)
+    assert chosen is not None, "as many as were asked for"
+    splits, facts = _by_order(data, {name: channels[rows] for name, rows in chosen.items()})
     return splits, facts | {"source": f"{data.scenario}, code of the user's own"}
 
 
-def _by_order(data: CsiData, channels: NDArray[np.complex64]) -> tuple[Splits, dict[str, Any]]:
-    """Split by blocks: without positions they keep neighbours on a track together."""
-    edges = np.cumsum((0, *data.counts))
-    matrices = to_angular_delay(channels).astype(np.complex64)
+def _by_order(
+    data: CsiData, channels: Mapping[str, NDArray[np.complex64]]
+) -> tuple[Splits, dict[str, Any]]:
+    """Keep what was cut in blocks: without positions that keeps neighbours on a track together."""
     splits: Splits = {
-        name: {"matrices": matrices[edges[i] : edges[i + 1]]} for i, name in enumerate(SPLITS)
+        name: {"matrices": replace_by_angular_delay(channels[name])} for name in SPLITS
     }
     samples = dict(zip(SPLITS, data.counts, strict=True))
     return splits, {"split": {"by": "order in the file", "samples": samples}}

@@ -3,78 +3,34 @@
 Which of the two formats a file has is read from its header, never from its name: MATLAB writes v5
 (compressed or not) unless it is told ``-v7.3``, which is HDF5 behind a 512-byte MATLAB header.
 
-Source: MathWorks, "MAT-File Format", R2023b: header, data elements, and the HDF5 layout of v7.3
-(axes in reverse order, complex numbers as a compound of ``real`` and ``imag``).
+Source: MathWorks, "MAT-File Format", R2023b: header.
 """
 
 import hashlib
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
 from kdtasks.errors import DataError
+from kdtasks.scenarios import hdf5_arrays, mat5
+from kdtasks.scenarios.stored_arrays import Read, Variable, damage_named
 
 Version = Literal["5", "7.3"]
 
-HEADER_BYTES = 128
+HEADER_BYTES = mat5.HEADER_BYTES
 USERBLOCK_BYTES = 512
 # The text at the start of a header is free in principle; MATLAB and scipy write these.
 _TEXTS = (b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# v5 element types that may stand at the top level of a file
-_MI_MATRIX, _MI_COMPRESSED = 14, 15
 
-BLOCK_BYTES = 32 * 2**20
-"""About how much of a v7.3 file is read at once [bytes]."""
-
-# What scipy and h5py raise on damaged bytes; the readers below turn each into one DataError.
-_DAMAGE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    MatReadError,
-)
+SAVE = "save it with save(..., '-v7') in MATLAB or Octave, '-v7.3' for 2 GB and more in MATLAB"
 
 _Number = TypeVar("_Number", np.float32, np.complex64)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Variable:
-    """One variable of a MATLAB file.
-
-    Attributes:
-        name: Its name.
-        shape: Its size as MATLAB prints it, so the first axis varies fastest on disk.
-        matlab_class: ``double``, ``single``, ``char``, ``cell``, ``struct``, ``int32``, ...
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    matlab_class: str
-
-    @property
-    def is_floating(self) -> bool:
-        """Whether it is an array of floating-point numbers, real or complex."""
-        return self.matlab_class in ("double", "single")
-
-    def __str__(self) -> str:
-        return f"{self.name} ({'x'.join(map(str, self.shape))} {self.matlab_class})"
 
 
 def file_sha256(path: Path) -> str:
@@ -89,8 +45,11 @@ def variables(path: Path) -> dict[str, Variable]:
     Raises:
         DataError: If the file is missing, truncated or no MATLAB file.
     """
-    with _damage_named(path):
-        found = _variables_v5(path) if _version(path) == "5" else _variables_v73(path)
+    with damage_named(path):
+        if version(path) == "5":
+            found = mat5.variables(path)
+        else:
+            found = hdf5_arrays.variables(path, matlab=True)
     return {variable.name: variable for variable in found}
 
 
@@ -120,7 +79,7 @@ def find_variable(path: Path, key: str | None, *, num_axes: int) -> Variable:
     variable = found[key]
     if not variable.is_floating:
         raise DataError(
-            f"{path}: {key} is of class {variable.matlab_class}, expected single or double; "
+            f"{path}: {key} is of class {variable.kind}, expected single or double; "
             "convert it in MATLAB before saving"
         )
     if len(variable.shape) != num_axes or 0 in variable.shape:
@@ -130,9 +89,7 @@ def find_variable(path: Path, key: str | None, *, num_axes: int) -> Variable:
     return variable
 
 
-def read_array(
-    path: Path, variable: Variable, dtype: type[_Number], *, order: Sequence[int] | None = None
-) -> NDArray[_Number]:
+def read_array(path: Path, variable: Variable, dtype: type[_Number]) -> NDArray[_Number]:
     """Return the values of one floating-point variable.
 
     A v7.3 file is read in blocks straight into the result, so that the peak of memory stays near
@@ -143,49 +100,50 @@ def read_array(
         variable: As returned by :func:`find_variable`.
         dtype: ``np.complex64`` or ``np.float32``; complex and real are never converted into
             each other. Values beyond single precision become infinite.
-        order: The MATLAB axes, counted from 0, in the order wanted; None keeps MATLAB's.
 
     Raises:
         DataError: If the values are real where complex ones are wanted (or the other way round),
             or the file is damaged.
     """
-    axes = tuple(range(len(variable.shape))) if order is None else tuple(order)
-    read = _read_v5 if _version(path) == "5" else _read_v73
-    with _damage_named(path), np.errstate(over="ignore"):
-        return read(path, variable, dtype, axes)
+    _check_complexity(path, variable, dtype)
+    with damage_named(path), np.errstate(over="ignore"):
+        if version(path) == "5":
+            return np.ascontiguousarray(mat5.reader(path, variable.name)((...,)), dtype=dtype)
+        result = np.empty(variable.shape, dtype)
+        hdf5_arrays.fill_matlab(path, variable.name, result)
+    return result
+
+
+@contextmanager
+def reader(path: Path, name: str) -> Iterator[Read]:
+    """Yield what reads parts of a variable of numbers."""
+    if version(path) == "5":
+        yield mat5.reader(path, name)
+    else:
+        with hdf5_arrays.reader(path, name, matlab=True) as read:
+            yield read
 
 
 def _size(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DataError:
-        raise
-    except PermissionError as error:
-        raise DataError(
-            f"{path}: may not be read ({error.strerror}); check its access rights"
-        ) from error
-    except _DAMAGE as error:
-        raise DataError(
-            f"{path}: damaged or truncated ({error}); copy or export it again"
-        ) from error
+def version(path: Path) -> Version:
+    """Return which of the two formats a file has.
 
-
-def _version(path: Path) -> Version:
+    Raises:
+        DataError: If it has neither.
+    """
     if not path.is_file():
         raise DataError(f"{path}: no such file; give the path of a MATLAB file (.mat)")
     with path.open("rb") as file:
         start = file.read(USERBLOCK_BYTES + len(HDF5_SIGNATURE))
     mark = start[126:HEADER_BYTES]
     if mark in (b"IM", b"MI"):
-        version = struct.unpack("<H" if mark == b"IM" else ">H", start[124:126])[0]
-        if version == 0x0100:
+        number = struct.unpack("<H" if mark == b"IM" else ">H", start[124:126])[0]
+        if number == 0x0100:
             return "5"
-        if version == 0x0200:
+        if number == 0x0200:
             if not start.endswith(HDF5_SIGNATURE):
                 raise DataError(
                     f"{path}: truncated or damaged: the HDF5 part of a MATLAB 7.3 file is missing; "
@@ -197,118 +155,31 @@ def _version(path: Path) -> Version:
             f"{path}: truncated: only {len(start)} bytes, less than the header of a MATLAB file; "
             "copy or export it again"
         )
-    raise DataError(f"{path}: not a MATLAB v5 or v7.3 file; save it with save(..., '-v7.3')")
+    if _is_v4(start):
+        raise DataError(f"{path}: a MATLAB v4 file; {SAVE}")
+    raise DataError(f"{path}: not a MATLAB v5 or v7.3 file; {SAVE}")
 
 
-def _variables_v5(path: Path) -> list[Variable]:
-    _check_complete_v5(path)
-    return [
-        Variable(name=name, shape=tuple(shape), matlab_class=matlab_class)
-        for name, shape, matlab_class in whosmat(path, appendmat=False)
-    ]
+def _is_v4(start: bytes) -> bool:
+    """Return whether a file starts as v4: type, rows, columns, imaginary part, length of a name."""
+    for order in "<>":
+        if len(start) >= 20:
+            kind, rows, columns, imaginary, name = struct.unpack_from(f"{order}5I", start)
+            machine, rest = divmod(kind, 1000)
+            known = machine in (0, 1) and rest < 60 and rest % 10 < 3 and imaginary in (0, 1)
+            if known and rows and columns and 1 < name <= 64:
+                return True
+    return False
 
 
-def _check_complete_v5(path: Path) -> None:
-    # scipy reports a cut file in five different ways, and one that misses only its last bytes not
-    # at all; the lengths of the top-level elements tell for certain.
-    size = path.stat().st_size
-    position = HEADER_BYTES
-    with path.open("rb") as file:
-        order = "<" if file.read(HEADER_BYTES).endswith(b"IM") else ">"
-        while position + 8 <= size:
-            file.seek(position)
-            kind, length = struct.unpack(order + "II", file.read(8))
-            if kind not in (_MI_MATRIX, _MI_COMPRESSED):
-                raise DataError(
-                    f"{path}: damaged: no variable starts at byte {position}; copy it again"
-                )
-            position += 8 + length
-    if position != size or size == HEADER_BYTES:
-        raise DataError(
-            f"{path}: truncated: it ends after {size} bytes, inside or before a variable; "
-            "copy or export it again"
-        )
-
-
-def _read_v5(
-    path: Path, variable: Variable, dtype: type[_Number], order: tuple[int, ...]
-) -> NDArray[_Number]:
-    # mat_dtype stays off: MATLAB stores doubles that hold small integers as integers, and the
-    # conversion to `dtype` below undoes that together with everything else.
-    values = loadmat(path, appendmat=False, variable_names=[variable.name])[variable.name]
-    _check_complexity(path, variable, np.iscomplexobj(values), dtype)
-    return np.ascontiguousarray(values.transpose(order), dtype=dtype)
-
-
-def _variables_v73(path: Path) -> list[Variable]:
-    with h5py.File(path, "r") as file:
-        # names that start with # are MATLAB's own: what cells refer to, class definitions
-        return [_describe_v73(name, file[name]) for name in file if not name.startswith("#")]
-
-
-def _describe_v73(name: str, item: "h5py.Dataset | h5py.Group") -> Variable:
-    stored = item.attrs.get("MATLAB_class")
-    kind = None if stored is None else np.asarray(stored).astype(str).item()
-    if isinstance(item, h5py.Group):
-        kind = "sparse" if "MATLAB_sparse" in item.attrs else kind or "struct"
-        return Variable(name=name, shape=(1, 1), matlab_class=kind)
-    # An empty array is stored as the list of its sizes.
-    shape = item[()].tolist() if item.attrs.get("MATLAB_empty", 0) else item.shape[::-1]
-    return Variable(
-        name=name, shape=tuple(map(int, shape)), matlab_class=kind or _class_of(item.dtype)
-    )
-
-
-def _class_of(dtype: np.dtype[Any]) -> str:
-    part = dtype["real"] if dtype.names == ("real", "imag") else dtype
-    return {"f8": "double", "f4": "single"}.get(part.str[1:], str(part))
-
-
-def _read_v73(
-    path: Path, variable: Variable, dtype: type[_Number], order: tuple[int, ...]
-) -> NDArray[_Number]:
-    result = np.empty([variable.shape[axis] for axis in order], dtype)
-    with h5py.File(path, "r") as file:
-        stored = file[variable.name]
-        is_complex = stored.dtype.names == ("real", "imag")
-        _check_complexity(path, variable, is_complex, dtype)
-        # A view of the result whose axes run as in the file: MATLAB's, reversed.
-        target = result.transpose(np.argsort(order)).T
-        for block in _blocks_v73(stored):
-            if is_complex:
-                _copy_complex(stored[block], target[block])
-            else:
-                target[block] = stored[block]
-    return result
-
-
-def _copy_complex(values: NDArray[Any], target: NDArray[Any]) -> None:
-    target.real[...] = values["real"]
-    target.imag[...] = values["imag"]
-
-
-def _blocks_v73(stored: "h5py.Dataset") -> Iterator[tuple[slice, ...]]:
-    # Whole layers of chunks along the axis that has most layers: no chunk is unpacked twice.
-    layer = stored.chunks or (1, *stored.shape[1:])
-    axis = int(np.argmax([-(-n // step) for n, step in zip(stored.shape, layer, strict=True)]))
-    layer_bytes = stored.nbytes * layer[axis] // stored.shape[axis]
-    step = layer[axis] * max(1, BLOCK_BYTES // max(1, layer_bytes))
-    for start in range(0, stored.shape[axis], step):
-        block = [slice(None)] * stored.ndim
-        block[axis] = slice(start, start + step)
-        yield tuple(block)
-
-
-def _check_complexity(
-    path: Path, variable: Variable, is_complex: bool, dtype: type[_Number]
-) -> None:
+def _check_complexity(path: Path, variable: Variable, dtype: type[_Number]) -> None:
     wanted = np.issubdtype(dtype, np.complexfloating)
-    if wanted and not is_complex:
+    if wanted and not variable.is_complex:
         raise DataError(
             f"{path}: {variable.name} is real, expected complex numbers; "
             "save it with complex(...) in MATLAB"
         )
-    if is_complex and not wanted:
+    if variable.is_complex and not wanted:
         raise DataError(
             f"{path}: {variable.name} is complex, expected real numbers; "
             "save its real and imaginary parts side by side"

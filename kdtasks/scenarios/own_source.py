@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kdtasks.errors import ConfigError, DataError
 from kdtasks.plugins import load_named, source_digest
+from kdtasks.scenarios.channel_axes import AXES
 from kdtasks.scenarios.checks import check_finite, check_power
-from kdtasks.scenarios.quadriga import AXES
 
 Source = Callable[..., NDArray[np.complex64]]
 """Called as ``source(num_users=, num_antennas=, num_subcarriers=, seed=)``; returns complex

@@ -80,6 +80,43 @@ def split_by_position(
     return chosen
 
 
+def split_by_order(
+    user_N: NDArray[np.int64], counts: tuple[int, int, int]
+) -> dict[str, slice] | None:
+    """Cut samples in blocks, train first; no user is in two of them.
+
+    Neighbours on a track stay together; samples of a user that would be cut are left out.
+
+    Args:
+        user_N: The user of each sample, ascending.
+        counts: Samples of train, val and test.
+
+    Returns:
+        The samples of each split; None if there are too few.
+    """
+    found, start = {}, 0
+    for name, count in zip(SPLITS, counts, strict=True):
+        stop = start + count
+        if stop > len(user_N):
+            return None
+        found[name] = slice(start, stop)
+        start = int(np.searchsorted(user_N, user_N[stop - 1], side="right"))
+    return found
+
+
+def counts_that_fit(samples: int, receive: int = 1) -> tuple[int, int, int] | None:
+    """Return samples of train, val and test of about 70, 15 and 15 %; None if there are too few.
+
+    Args:
+        samples: How many there are.
+        receive: How many of these belong to one user.
+    """
+    held_out = 3 * (samples // receive) // 20 or 1
+    train = samples // receive - 2 * held_out
+    fits = train * receive > 1  # a batch has two samples or more
+    return (train * receive, held_out * receive, held_out * receive) if fits else None
+
+
 def manifest(
     positions_ND: NDArray[np.float64], plan: SplitPlan, chosen: dict[str, NDArray[np.int64]]
 ) -> dict[str, object]:

@@ -115,7 +115,7 @@ class BeamTracking(BeamCollaboration):
         check_memory(settings, families)
         return completed(settings)
 
-    def own_data(self, path: Path) -> OwnData:
+    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
         """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
         return own_data(path)
 

@@ -136,9 +136,9 @@ class CsiFeedback(CsiCollaboration):
             check_memory(settings, families(settings, done))
         return done
 
-    def own_data(self, path: Path) -> OwnData:
-        """Return the parameters for COST2100's published files, or a MATLAB file of channels."""
-        return own_data(path)
+    def own_data(self, path: Path, params: Params) -> OwnData:
+        """Return the parameters for COST2100's published files, or channels."""
+        return own_data(path, params)
 
     def scenario_fingerprint(self, params: Params) -> str:
         settings = resolve(params)

@@ -30,6 +30,7 @@ def first_data(settings: CsiSettings) -> CsiData:
         data_path=settings.data_path,
         data_key=settings.data_key,
         data_axes=settings.data_axes,
+        data_drop=settings.data_drop,
         server_age=settings.server_age,
     )
 

@@ -13,6 +13,8 @@ from kdtasks.methods.own_loss import own_loss
 from kdtasks.models.light_encoder import LightShape
 from kdtasks.models.own_encoder import own_encoder
 from kdtasks.network import NetworkSettings, inactive_in_network
+from kdtasks.scenarios.channel_axes import DEFAULT
+from kdtasks.scenarios.csi import divisors_near
 from kdtasks.tasks.parameters import checked, without_idle
 
 METHOD_NAMES = ("vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential")
@@ -25,6 +27,9 @@ PAIR_METHODS = ("ip-encoder-kd", "sequential")
 """Methods that exchange CSI-codeword pairs, 3GPP TR 38.843 training Type 3."""
 
 
+MOST_ANTENNAS, MOST_SUBCARRIERS = 1024, 4096
+
+
 class CsiSettings(NetworkSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
 
@@ -33,10 +38,11 @@ class CsiSettings(NetworkSettings):
     second_scenario: str = ""
     data_path: str = ""
     data_key: str = ""
-    data_axes: str = "user antenna subcarrier"
+    data_axes: str = DEFAULT
+    data_drop: bool = Field(False, description="leave out channels that are zero or not finite")
     data_seed: int = Field(0, ge=0)
-    num_antennas: int = Field(ge=2, le=1024)
-    num_subcarriers: int = Field(ge=2, le=4096)
+    num_antennas: int = Field(ge=1, le=MOST_ANTENNAS)
+    num_subcarriers: int = Field(ge=1, le=MOST_SUBCARRIERS)
     num_train: int = Field(ge=1)
     num_val: int = Field(ge=1)
     num_test: int = Field(ge=1)
@@ -280,9 +286,15 @@ def resolve(params: Params) -> CsiSettings:
 
 def _sizes(settings: CsiSettings) -> None:
     entries = 2 * settings.num_antennas * settings.num_subcarriers
-    if entries % settings.compression or settings.codeword_length < 1:
+    if entries == 2:
         raise ConfigError(
-            f"compression={settings.compression} must divide the {entries} entries of a picture"
+            "num_antennas=1 and num_subcarriers=1 are one number per user, nothing to compress"
+        )
+    if entries % settings.compression:
+        near = " or ".join(map(str, divisors_near(entries, settings.compression)))
+        raise ConfigError(
+            f"compression={settings.compression} must divide the {entries} entries of a picture "
+            f"(2 x {settings.num_antennas} x {settings.num_subcarriers}); {near} does"
         )
     if settings.batch_size > settings.num_train:
         raise ConfigError(

@@ -131,7 +131,7 @@ class LidarBeam(LidarCollaboration):
         check_memory(settings)
         return completed(settings)
 
-    def own_data(self, path: Path) -> OwnData:
+    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
         """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
         return own_data(path)
 

@@ -1,7 +1,10 @@
 import json
+import shlex
 import subprocess
 import sys
 
+import numpy as np
+import pytest
 from deepsense_examples import Scenario, write_table
 
 from sweeps.cli import main
@@ -79,14 +82,61 @@ def test_inspect_tells_a_published_split(tmp_path, capsys):
     assert "not part of the published split, not used: scenario9.csv" in out
 
 
+def test_inspect_says_which_channels_are_there_and_what_to_type(tmp_path, capsys):
+    array = np.random.default_rng(0).normal(size=(300, 56, 2, 1)) * (1 + 1j)
+    array[::5] = 0
+    path = tmp_path / "wi fi.npy"
+    np.save(path, array)
+    code, out, err = kdsweep(capsys, "data", "inspect", str(path))
+    assert (code, err) == (0, "")
+    assert "300 users" in out
+    assert "2 antennas, 56 subcarriers" in out
+    assert "60 without a path" in out
+    command = shlex.split(out.splitlines()[-1])
+    assert command[:5] == ["kdsweep", "run", "csi-feedback", "--data", str(path)]
+    assert "parameters.data_axes=user subcarrier antenna single" in command
+    assert "parameters.data_drop=true" in command
+    code, shown, _ = kdsweep(capsys, "data", "inspect", str(path), "--json")
+    assert json.loads(shown)["command"] == shlex.join(command)
+    code, out, err = kdsweep(capsys, "data", "inspect", str(path), "--sensors", "gps")
+    assert (code, out) == (2, "")
+    assert "--sensors" in err
+    np.save(path, array[:, :, 0].real)
+    code, out, err = kdsweep(capsys, "data", "inspect", str(path))
+    assert (code, err) == (1, "")
+    assert "cannot be trained on" in out
+
+
+@pytest.mark.parametrize("make", ["bytes", "loop", "folder"])
+def test_damaged_channels_are_told_in_one_line(tmp_path, capsys, make):
+    path = tmp_path / "a.npy"
+    if make == "bytes":
+        path.write_bytes(b"\x93NUMPY\x01\x00garbage")
+    elif make == "loop":
+        path.symlink_to(path)
+    else:
+        path.mkdir()
+    for command in (
+        ("data", "inspect"),
+        ("run", "csi-feedback", "--home", str(tmp_path), "--data"),
+    ):
+        code, out, err = kdsweep(capsys, *command, str(path))
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert str(path) in err
+
+
 def test_what_is_no_data_is_told_in_one_line(tmp_path, capsys):
     for path in (tmp_path, tmp_path / "nothing"):
         code, out, err = kdsweep(capsys, "data", "inspect", str(path))
         assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-def test_inspect_loads_neither_torch_nor_ray(tmp_path):
-    Scenario(tmp_path, (14, 14, 14)).write()
+@pytest.mark.parametrize("kind", ["sensors", "channels"])
+def test_inspect_loads_neither_torch_nor_ray(tmp_path, kind):
+    if kind == "sensors":
+        Scenario(tmp_path, (14, 14, 14)).write()
+    else:
+        np.save(tmp_path / "a.npy", np.ones((90, 8, 4), complex))
     script = (
         "import sys; from sweeps.cli import main\n"
         "try: main(sys.argv[1:])\n"

@@ -77,7 +77,7 @@ def worn(tmp_path_factory):
 @pytest.mark.slow
 def test_files_in_the_real_layout_are_trained_on_for_an_epoch(worn, tmp_path):
     folder, told = worn
-    own = TASK.own_data(folder)
+    own = TASK.own_data(folder, {})
     params = tiny(
         **own.parameters, model="image-radar-student", method="vanilla", epochs=1, window_stride=1
     )

@@ -244,7 +244,7 @@ def test_fixed_parameters_of_other_methods_are_dropped(method, dropped):
         ({"learning_rate": 0}, "learning_rate=0.*greater than 0"),
         ({"epochs": 2.5}, "epochs=2.5.*integer"),
         ({"epochs": True}, "epochs=True.*integer"),
-        ({"num_antennas": 1}, "num_antennas=1"),
+        ({"num_antennas": 0}, "num_antennas=0"),
         ({"batch_size": 1}, "batch_size=1"),
         ({"encoder_kernel": 4}, "encoder_kernel=4"),
         ({"seed": -1}, "seed=-1"),

@@ -233,7 +233,7 @@ def test_the_twin_comes_back_from_disk_split_by_passage(tmp_path, lidar_data_tin
     scans = np.concatenate([getattr(data, name)["lidar"] for name in SPLITS])
     written = np.concatenate([split["lidar"] for split in whole.values()])
     np.testing.assert_allclose(scans, written, atol=1e-5)
-    own = TASK.own_data(site)
+    own = TASK.own_data(site, {})
     assert TASK.scenario_fingerprint(tiny(**own.parameters)) == TASK.scenario_fingerprint(params)
     assert not own.idle & TASK.complete(params).keys()
     _, outcome = trained(data, scenario="deepsense", data_path=str(site))

@@ -184,7 +184,7 @@ def test_a_source_gives_what_a_file_of_its_channels_gives(tmp_path):
     np.save(folder / "a.npy", channels[:100])
     made = loaded(tiny(scenario=RAYS, data_seed=3), tmp_path)
     for path in (folder, tmp_path / "all.npy"):
-        own = CSI.own_data(path)
+        own = CSI.own_data(path, {})
         read = loaded({**tiny(), **own.parameters}, tmp_path)
         again = loaded(tiny(scenario=RAYS, data_seed=3), tmp_path)
         for name in SPLITS:

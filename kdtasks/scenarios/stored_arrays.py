@@ -1,0 +1,135 @@
+"""Arrays in files, whatever the format: what a file says of them, and one line per damage."""
+
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.errors import DataError
+
+Index = tuple[int | slice | EllipsisType, ...]
+"""One entry per axis, in the order of `Variable.shape`; an integer drops its axis."""
+
+Read = Callable[[Index], NDArray[Any]]
+"""Returns a part of an array without reading the rest, as far as the format allows that."""
+
+_COMPLEX_FIELDS = (("real", "imag"), ("r", "i"), ("re", "im"), ("i", "q"))
+
+# What numpy, h5py and zlib raise on damaged bytes.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    SyntaxError,
+    AttributeError,
+    tokenize.TokenError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variable:
+    """One variable of a file.
+
+    Attributes:
+        name: Its name; empty in a file of NumPy, which has one array.
+        shape: Its size as MATLAB or NumPy print it.
+        kind: Its type as the format names it: ``double``, ``int16``, ``complex64``, ``struct``.
+        is_complex: Whether its entries have a real and an imaginary part.
+        is_number: Whether its entries are numbers, so that they can be read.
+        chunks: Sizes of the pieces that are stored together; None if it is stored in one.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    is_complex: bool = False
+    is_number: bool = False
+    chunks: tuple[int, ...] | None = None
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether it is an array of MATLAB's floating-point numbers, real or complex."""
+        return self.is_number and self.kind in ("double", "single")
+
+    @property
+    def type_name(self) -> str:
+        """Its type in words."""
+        said = self.is_complex and "complex" not in self.kind
+        return f"complex {self.kind}" if said else self.kind
+
+    def __str__(self) -> str:
+        sizes = f"{'x'.join(map(str, self.shape)) or 'scalar'} {self.type_name}"
+        return f"{self.name} ({sizes})" if self.name else sizes
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises while it reads a file into one `DataError`."""
+    try:
+        yield
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(
+            f"{path}: may not be read ({error.strerror}); check its access rights"
+        ) from error
+    except (MemoryError, RecursionError) as error:
+        raise DataError(
+            f"{path}: more than fits into memory; take fewer samples, or export it again if it is "
+            "smaller"
+        ) from error
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"{path}: damaged or truncated ({reason}); copy or export it again"
+        ) from error
+
+
+def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:
+    """Return the fields of a compound type that hold real and imaginary part; None if none do."""
+    names = dtype.names or ()
+    if tuple(name.casefold() for name in names) not in _COMPLEX_FIELDS:
+        return None
+    real, imag = names
+    return (real, imag) if dtype[real] == dtype[imag] and dtype[real].kind in "iuf" else None
+
+
+def joined(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values of a compound of real and imaginary part as complex numbers; others as is."""
+    fields = complex_fields(values.dtype)
+    return values if fields is None else as_complex(values[fields[0]], values[fields[1]])
+
+
+def as_complex(real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
+    """Return complex numbers of the precision of their parts."""
+    result = np.empty(real.shape, np.result_type(real.dtype, np.complex64))
+    result.real, result.imag = real, imag
+    return result
+
+
+def described(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Variable:
+    """Return what a type of NumPy says of an array."""
+    pair = complex_fields(dtype) is not None
+    return Variable(
+        name=name,
+        shape=shape,
+        kind=str(dtype),
+        is_complex=pair or dtype.kind == "c",
+        is_number=pair or dtype.kind in "iufc",
+    )

@@ -287,9 +287,7 @@ def resolve(params: Params) -> CsiSettings:
 def _sizes(settings: CsiSettings) -> None:
     entries = 2 * settings.num_antennas * settings.num_subcarriers
     if entries == 2:
-        raise ConfigError(
-            "num_antennas=1 and num_subcarriers=1 are one number per user, nothing to compress"
-        )
+        raise ConfigError("num_antennas=1, num_subcarriers=1: one number is nothing to compress")
     if entries % settings.compression:
         near = " or ".join(map(str, divisors_near(entries, settings.compression)))
         raise ConfigError(

@@ -30,6 +30,7 @@ from analysis.plots.theme import (
     method_symbols,
 )
 from analysis.ranking import column, records
+from search_spaces.objectives import Objective
 
 MOST_PAIRS = 6
 _MARKERS = dict(zip(SYMBOLS, ("o", "^", "P", "p", "v", "X", "h"), strict=True))
@@ -73,7 +74,8 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> 
         (frames.teachers, "teacher", "*", TEACHER),
     ):
         names = labelled(rows, kind)
-        xs, ys = column(rows, pair.x.metric), column(rows, pair.y.metric)
+        xs = np.maximum(column(rows, pair.x.metric), pair.x.floor)
+        ys = np.maximum(column(rows, pair.y.metric), pair.y.floor)
         size = scale**2 * (110 if kind == "teacher" else 42)
         there = kind if (np.isfinite(xs) & np.isfinite(ys)).any() else ""
         axes.scatter(xs, ys, s=size, marker=marker, color=colour, label=there, zorder=4)
@@ -90,11 +92,25 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> 
                 )
     axes.set_xlabel(plain(axis_title(pair.x)))
     axes.set_ylabel(plain(axis_title(pair.y)))
-    for axis, objective in ((axes.xaxis, pair.x), (axes.yaxis, pair.y)):
+    for place, (axis, objective) in enumerate(((axes.xaxis, pair.x), (axes.yaxis, pair.y))):
         if objective.scale == "log":
+            _draw_floor(axes, place, objective)
             _make_log(axes, axis)
     axes.grid(color="#e4e7eb", linewidth=0.7)
     axes.set_axisbelow(True)
+
+
+def _draw_floor(axes: Axes, place: int, objective: Objective) -> None:
+    """Move what is drawn below the end of a logarithmic scale, such as 0, onto that end."""
+    for line in axes.lines:
+        data = [np.asarray(values, dtype=float) for values in line.get_data()]
+        data[place] = np.maximum(data[place], objective.floor)
+        line.set_data(*data)
+    for marks in axes.collections:
+        offsets = np.array(marks.get_offsets(), dtype=float)
+        if offsets.size:
+            offsets[:, place] = np.maximum(offsets[:, place], objective.floor)
+            marks.set_offsets(offsets)
 
 
 def _make_log(axes: Axes, axis: Axis) -> None:

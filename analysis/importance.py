@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analysis.beside import Rises, rises
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, method_of, searched_params
+from analysis.pareto import transformed
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective
 
@@ -70,7 +71,7 @@ def begin_importances(
         if note:
             begun.append(partial(Importance, objective, {}, 0.0, note))
             continue
-        target = np.log10(target) if objective.scale == "log" else target
+        target = transformed(target[:, None], [objective])[:, 0]
         found = partial(rises, features, target, seed)
         wait = found if beside is None else beside.submit(found).result
         begun.append(partial(_importance, objective, names, wait))

@@ -18,6 +18,8 @@ Direction = Literal["minimize", "maximize"]
 
 Floats = NDArray[np.float64]
 
+LEAST = float(np.finfo(np.float64).tiny)
+
 ROUNDING = 1e-9
 """Share of a tolerance that rounding may add to a difference."""
 
@@ -89,14 +91,15 @@ def sweep_front(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[n
         Mask of the front, shape [n]; equal points are on it together.
 
     Raises:
-        ValueError: If a value is NaN, one on a log scale with a tolerance is not positive, or the
+        ValueError: If a value is NaN, one on a log scale with a tolerance is negative, or the
             shapes do not agree.
     """
     mask = front_mask(values, directions_of(objectives))
     tolerance = tolerances(objectives)
     if tolerance.any():
         found = np.flatnonzero(mask)
-        costs = costs_of(_points(values, directions_of(objectives))[found], objectives)
+        points = _points(values, directions_of(objectives))[found]
+        costs = costs_of(points, objectives, exact=True)
         mask[found] = _stable(costs, tolerance)
     return mask
 
@@ -189,27 +192,32 @@ def hypervolume_series(
     return series
 
 
-def transformed(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+def transformed(
+    values: ArrayLike, objectives: Sequence[Objective], *, exact: bool = False
+) -> Floats:
     """Return the values on the scale on which volume is measured: log10 where asked for.
+
+    Nothing lies below an objective's ``floor``: there stands also 0.
 
     Args:
         values: Points in the objectives' units, shape [n, m].
         objectives: What the columns are; those with ``scale == "log"`` are transformed.
+        exact: Leave values below a floor where they are, and 0 below all others.
 
     Raises:
-        ValueError: If a log-scaled value is not positive, or the shapes do not agree.
+        ValueError: If a log-scaled value is negative, or the shapes do not agree.
     """
     points = _points(values, directions_of(objectives)).copy()
     for column, objective in enumerate(objectives):
         if objective.scale != "log":
             continue
-        if not (points[:, column] > 0.0).all():
+        floor = LEAST if exact else objective.floor
+        if (points[:, column] < 0.0).any():
             lowest = points[:, column].min()
             raise ValueError(
-                f"objective {objective.metric!r} is log-scaled and needs positive values, "
-                f"got {lowest}"
+                f"objective {objective.metric!r} is log-scaled and cannot be negative, got {lowest}"
             )
-        points[:, column] = np.log10(points[:, column])
+        points[:, column] = np.log10(np.maximum(points[:, column], floor))
     return points
 
 
@@ -266,14 +274,14 @@ def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
     return distance
 
 
-def costs_of(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
+def costs_of(values: ArrayLike, objectives: Sequence[Objective], *, exact: bool = False) -> Floats:
     """Return the values so that less is better in all, on the scales of ``transformed``, [n, m].
 
     Raises:
         ValueError: As ``transformed``.
     """
     signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
-    costs: Floats = transformed(values, objectives) * np.asarray(signs)
+    costs: Floats = transformed(values, objectives, exact=exact) * np.asarray(signs)
     return costs
 
 

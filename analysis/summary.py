@@ -66,6 +66,7 @@ def summary(frames: SweepFrames) -> list[str]:
         *_distillation(frames),
         _volume_share(frames),
         _certainty(frames),
+        *_below_scale(frames),
     ]
     return [sentence for sentence in found if sentence]
 
@@ -232,6 +233,22 @@ def _volume_share(frames: SweepFrames) -> str:
         f"Students without a teacher reach {100.0 * share:.0f} % of the hypervolume of the whole "
         "sweep."
     )
+
+
+def _below_scale(frames: SweepFrames) -> list[str]:
+    """Say of which objectives finished trials lie below the end of their logarithmic scale."""
+    found = []
+    for objective in frames.study.objectives:
+        values = column(feasible_trials(frames), objective.metric)
+        if below := int((values < objective.floor).sum()):
+            one = below == 1
+            found.append(
+                f"{objective.label} of {plural(below, 'finished trial')} {'is' if one else 'are'} "
+                f"{'0' if not values.min() else 'close to 0'}, below the end of the logarithmic "
+                f"scale: hypervolume and figures place {'it' if one else 'them'} at "
+                f"{level(objective.floor, objective.unit)}, a millionth of the reference."
+            )
+    return found
 
 
 def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:

@@ -18,7 +18,8 @@ class Objective:
         reference: Its coordinate of the reference point of the hypervolume, in ``unit``: the
             worst value that still counts.
         label: Name on axes and in tables.
-        scale: Scale of its axis; ``log`` also measures the hypervolume in decades.
+        scale: Scale of its axis; ``log`` also measures the hypervolume in decades, and ends at the
+            ``floor``.
         tolerance: Differences up to this count as equal, in ``unit``; if scale is ``log``, as a
             share of the smaller value: 0.05 for 5 %.
     """
@@ -52,6 +53,15 @@ class Objective:
                 "counts values within 5 % as equal",
                 place="tolerance",
             )
+
+    @property
+    def floor(self) -> float:
+        """Where its scale ends below: ``log`` at a millionth of the reference.
+
+        Values below it, above all 0, stand there in hypervolume, distances and figures. On the
+        front they are compared as they are.
+        """
+        return 1e-6 * self.reference if self.scale == "log" else -math.inf
 
 
 @dataclass(frozen=True)

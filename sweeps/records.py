@@ -30,7 +30,7 @@ class FailureKind(StrEnum):
     NOT_FINITE = "not_finite"
     """Such a number is infinite or not a number."""
     OFF_SCALE = "off_scale"
-    """An objective with a logarithmic scale is not positive."""
+    """An objective with a logarithmic scale is negative."""
     REFUSED = "refused"
     """The task does not accept the configuration; it never ran."""
     NOT_PREPARED = "not_prepared"

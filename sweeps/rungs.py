@@ -62,7 +62,7 @@ def best_of(
     out by `spread_out`.
 
     Args:
-        values_NM: Objectives in their own units; those on a logarithmic scale are positive.
+        values_NM: Objectives in their own units; those on a logarithmic scale are not negative.
         violations_NC: By how much each constraint is missed, in its unit; at most 0 is kept.
         objectives: What the columns are.
         count: How many, at most N.
@@ -189,4 +189,4 @@ class Rungs:
 
 def _usable(goal: Objective, metrics: Mapping[str, float]) -> bool:
     value = metrics.get(goal.metric, math.nan)
-    return math.isfinite(value) and (goal.scale == "linear" or value > 0.0)
+    return math.isfinite(value) and (goal.scale == "linear" or value >= 0.0)

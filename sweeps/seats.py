@@ -191,20 +191,28 @@ def _processes(wishes: SeatWishes, share: Share, capacity: Capacity) -> int:
 
 
 def _no_room(resources: TrialResources, capacity: Capacity) -> str:
-    """Return which field of the study asks for more than any machine has, and what to do."""
-    cores = Share(cpus=resources.cpus)
-    able = [machine for machine in capacity.machines if cores.fits(machine.cpus, 0.0)]
-    if able:
-        name, asked, there = "gpus", resources.gpus, max(machine.gpus for machine in able)
-    else:
-        cpus = max(machine.cpus for machine in capacity.machines)
-        name, asked, there = "cpus", resources.cpus, cpus
-    least = f"lower it to {there:g} or less" if there else "set it to 0"
-    beside = f" with {resources.cpus:g} cores" if able and len(capacity.machines) > 1 else ""
-    return (
-        f"resources.{name} is {asked:g}, but {capacity}, so not one trial fits: {least}{beside}, "
-        "or run where there is more"
-    )
+    """Return which fields of the study ask for more than any machine has, and what to do."""
+    machines, gpus = capacity.machines, Share(cpus=SMALLEST, gpus=resources.gpus)
+    lacks = []
+    if not any(Share(cpus=resources.cpus).fits(each.cpus, 0.0) for each in machines):
+        cores = max(each.cpus for each in machines)
+        lacks.append(_lack("cpus", resources.cpus, capacity, cores, "core"))
+    if not any(gpus.fits(1.0, each.gpus) for each in machines):
+        lacks.append(_lack("gpus", resources.gpus, capacity, max(m.gpus for m in machines), "GPU"))
+    if not lacks:  # each alone is there, but not on one machine
+        share = Share(cpus=resources.cpus, gpus=resources.gpus)
+        lacks = [
+            f"resources.cpus and resources.gpus ask for {share} on one machine, but {capacity}: "
+            "lower one of them"
+        ]
+    return f"not one trial fits: {'; '.join(lacks)}; or run where there is more"
+
+
+def _lack(name: str, asked: float, capacity: Capacity, most: float, unit: str) -> str:
+    has = f"{most:g} {unit}{'s' * (most != 1)}" if most else f"no {unit}"
+    where = " at most" if len(capacity.machines) > 1 else ""
+    fix = f"lower it to {most:g} or less" if most else "set it to 0"
+    return f"resources.{name} is {asked:g}, but {capacity.place} has {has}{where}: {fix}"
 
 
 def _units(amount: float) -> int:

@@ -63,6 +63,7 @@ class SearchSession:
         self._weights: dict[str, Arrays] = {}
         self._early = EarlyStopping(self.study, self.task, self.books.ledger)
         self._noted_lack = False
+        self._noted_below: set[str] = set()
         self.utilisation.begin()
 
     def assign(self, trial_id: str) -> Assignment | None:
@@ -148,12 +149,24 @@ class SearchSession:
         if verdict.reason:
             self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
             return
+        self._note_below(number, metrics)
         self.students.put(number, weights)  # a trial is not complete without its student
         self._early.ended(number, TrialState.COMPLETE)
         self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
         self._rank(self.books.trial(number))
         self.display.trial_finished(number, metrics)
         self.display.front(self.standings.rows, self.standings.hypervolume)
+
+    def _note_below(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Say once per objective that a logarithmic scale ends above what a trial has reached."""
+        for goal in self.study.objectives:
+            if metrics[goal.metric] < goal.floor and goal.metric not in self._noted_below:
+                self._noted_below.add(goal.metric)
+                self.display.note(
+                    f"{goal.metric} of trial {number} is {metrics[goal.metric]:g}: hypervolume and "
+                    f"figures place it at {goal.floor:g}, where its logarithmic scale ends, a "
+                    "millionth of the reference"
+                )
 
     def _rank(self, record: TrialRecord) -> None:
         assert record.state is TrialState.COMPLETE

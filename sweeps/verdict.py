@@ -38,7 +38,7 @@ def _not_on_scale(
     objective: Objective, metrics: Mapping[str, float]
 ) -> tuple[FailureKind, str] | None:
     value = metrics[objective.metric]
-    if objective.scale == "log" and value <= 0.0:
+    if objective.scale == "log" and value < 0.0:
         said = f"{objective.metric} is {value}, which its logarithmic scale cannot show"
         return FailureKind.OFF_SCALE, said
     return None

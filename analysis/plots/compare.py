@@ -11,10 +11,11 @@ import plotly.graph_objects as go
 from analysis.attainment import attainment_difference
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, test_metric
+from analysis.pareto import transformed
 from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, staircase
-from analysis.plots.theme import PALETTE, SYMBOLS, axis, axis_title, hover, styled
+from analysis.plots.theme import PALETTE, SYMBOLS, axis, axis_title, draw_floors, hover, styled
 from analysis.ranking import column, records
 from analysis.repeats import Floats
 from search_spaces.objectives import Objective
@@ -79,6 +80,7 @@ def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Fi
 
 
 def _framed(figure: go.Figure, x: Objective, y: Objective) -> go.Figure:
+    draw_floors(figure, x, y)
     figure.update_xaxes(axis(axis_title(x), log=x.scale == "log"))
     figure.update_yaxes(axis(axis_title(y), log=y.scale == "log"))
     return styled(figure, height=HEIGHT_PX)
@@ -94,7 +96,7 @@ def _closed(patches: Floats, points: Floats, pair: Pair) -> Floats:
     for place, objective in enumerate((pair.x, pair.y)):
         log = objective.scale == "log"
         sign = 1.0 if objective.direction == "minimize" else -1.0
-        costs = sign * (np.log10(points[:, place]) if log else points[:, place])
+        costs = sign * transformed(points[:, [place]], [objective])[:, 0]
         end = sign * (costs.max() + 0.05 * (np.ptp(costs) or 1.0))
         far = closed[:, place + 2]
         far[np.isinf(far)] = 10.0**end if log else end

@@ -32,6 +32,7 @@ from analysis.plots.theme import (
     SYMBOLS,
     axis,
     axis_title,
+    draw_floors,
     group_colours,
     hover,
     method_symbols,
@@ -105,6 +106,7 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     _add_tests(figure, frames, pair)
     _add_knee(figure, frames, pair)
     add_references(figure, frames, pair.x, pair.y)
+    draw_floors(figure, pair.x, pair.y)
     tested = bool(repeated_points(frames, pair))
     figure.update_layout(
         xaxis=_axis(frames, pair.x, tested=tested), yaxis=_axis(frames, pair.y, tested=tested)

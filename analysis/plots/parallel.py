@@ -57,6 +57,7 @@ def coordinates(rows: Sequence[Mapping[str, Any]], frames: SweepFrames) -> list[
     for objective in frames.study.objectives:
         unit = f" [{objective.unit}]" if objective.unit else ""
         data = [row.get(objective.metric) for row in rows]
+        data = [value if value is None else max(value, objective.floor) for value in data]
         varied.append(coordinate(objective.label + unit, data, log=objective.scale == "log"))
     return varied
 

@@ -11,7 +11,15 @@ from analysis.format import number
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of
 from analysis.pareto import sweep_hypervolume_series
-from analysis.plots.theme import PALETTE, axis, axis_title, group_colours, hover, styled
+from analysis.plots.theme import (
+    PALETTE,
+    axis,
+    axis_title,
+    draw_floors,
+    group_colours,
+    hover,
+    styled,
+)
 from analysis.ranking import column, objective_values, records, where
 
 HEIGHT_PX = 340
@@ -120,6 +128,7 @@ def history_figure(frames: SweepFrames) -> go.Figure:
         figure.add_scatter(
             x=numbers, y=running, mode="lines", line=line, name="best so far", hoverinfo="skip"
         )
+    draw_floors(figure, None, objective)
     figure.update_layout(
         xaxis=axis("trial"),
         yaxis=axis(

@@ -145,5 +145,6 @@ def middle_of(frames: SweepFrames, objective: Objective) -> float:
     values = np.concatenate([column(rows, objective.metric) for rows in tables])
     values = values[np.isfinite(values)]
     if objective.scale == "log":
+        values = np.maximum(values, objective.floor)
         return float(np.sqrt(values.min() * values.max()))
     return float((values.min() + values.max()) / 2.0)

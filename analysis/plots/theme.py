@@ -95,6 +95,21 @@ def axis_title(objective: Objective, *, with_test: bool = False) -> str:
     return f"{title} (open diamonds: test)" if on_test else title
 
 
+def draw_floors(figure: go.Figure, x: Objective | None, y: Objective | None) -> None:
+    """Move what is drawn below the end of a logarithmic scale, such as 0, onto that end.
+
+    Args:
+        figure: All of its points and lines are there.
+        x: What its x axis shows, if it is an objective.
+        y: What its y axis shows, likewise.
+    """
+    for trace in figure.data:
+        for name, objective in (("x", x), ("y", y)):
+            if objective is not None and trace[name] is not None:
+                drawn = [v if v is None else max(v, objective.floor) for v in trace[name]]
+                trace[name] = drawn
+
+
 def hover(row: Mapping[str, Any], frames: SweepFrames) -> str:
     """Return the hover text of a trial: number, kind, objectives with split, parameters."""
     head = f"<b>trial {int(row['number'])}</b> · {html.escape(kind_of(row))}"

@@ -24,7 +24,7 @@ KINDS = {
     "nan": FailureKind.NOT_FINITE,
     "inf": FailureKind.NOT_FINITE,
     "missing": FailureKind.MISSING,
-    "zero-flops": FailureKind.OFF_SCALE,
+    "minus-flops": FailureKind.OFF_SCALE,
 }
 
 

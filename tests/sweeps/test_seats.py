@@ -132,15 +132,21 @@ def test_what_cannot_fit_is_refused_and_named(wishes, words):
             machines(4),
             r"resources\.cpus is 8, but this machine has 4 cores.*4 or less",
         ),
-        ({"gpus": 1}, machines(4), r"resources\.gpus is 1, .* has 4 cores, so .*: set it to 0"),
-        ({"gpus": 2}, machines(4, gpus=1), r"gpus is 2, .* has 4 cores and 1 GPU, .* to 1 or less"),
-        ({"cpus": 3}, machines(2, 2), r"has 2 machines of 2 cores, .*lower it to 2 or less"),
+        ({"gpus": 1}, machines(4), r"resources\.gpus is 1, .* has no GPU: set it to 0"),
+        ({"gpus": 2}, machines(4, gpus=1), r"gpus is 2, .* has 1 GPU: lower it to 1 or less"),
+        ({"cpus": 3}, machines(2, 2), r"has 2 cores at most: lower it to 2 or less"),
         ({"slots": 5}, machines(4), r"resources\.slots is 5: .*lower resources\.slots to 4$"),
+        ({"gpus": 0.5}, machines(4), r"gpus is 0\.5, .* has no GPU: set it to 0"),
+        (
+            {"cpus": 8, "gpus": 1},
+            machines(4),
+            r"cpus is 8, .* has 4 cores: .* 4 or less; resources\.gpus is 1, .* set it to 0",
+        ),
         (
             {"cpus": 4, "gpus": 1},
             Capacity(machines=(Machine(cpus=8), Machine(cpus=2, gpus=1)), place="the cluster"),
-            r"gpus is 1, but the cluster has 2 machines of 8 cores or 2 cores and 1 GPU.*set it to "
-            "0 with 4 cores",
+            r"cpus and resources\.gpus ask for 4 cores and 1 GPU on one machine, but the cluster "
+            "has 2 machines of 8 cores or 2 cores and 1 GPU",
         ),
     ],
 )

@@ -7,6 +7,7 @@ from toy_task import ToyTask
 
 from analysis import layout
 from kdtasks.errors import DataError, UserError
+from sweeps.display import SilentDisplay
 from sweeps.ledger import Ledger
 from sweeps.phases import closing_trials
 from sweeps.records import TrialState
@@ -18,7 +19,7 @@ FLAWS = {
     "nan": "val_nmse_db is nan",
     "inf": "val_nmse_db is inf",
     "missing": "val_nmse_db is missing from the trial's metrics",
-    "zero-flops": "ue_flops is 0.0, which its logarithmic scale cannot show",
+    "minus-flops": "ue_flops is -1.0, which its logarithmic scale cannot show",
 }
 
 
@@ -231,3 +232,29 @@ def test_trials_cannot_reach_the_test_split(engine: Engine) -> None:
     assert set(Shared.__dataclass_fields__) == {"task", "splits", "teachers", "seats"}
     scenario = next(iter(engine.resources.scenarios.values()))
     assert (len(scenario.train["noise"]), len(scenario.val["noise"])) == (64, 8)
+
+
+def test_an_objective_that_is_zero_on_a_log_scale_is_a_result(tmp_path: Path) -> None:
+    rows = ((1, "none"), (2, "zero-flops"))
+    points = [{"method": "kd", "x": 0.5, "width": width, "flaw": flaw} for width, flaw in rows]
+    display = Notes()
+    study = toy_study(search={"sampler": "points", "points": points}, budget={})
+    engine = Engine(study, tmp_path, display)
+    engine.teach()
+    session = engine.search()
+    assert {trial.state for trial in engine.ledger.trials()} == {TrialState.COMPLETE}
+    assert session.standings.ranks == {0: 1, 1: 0}
+    # the better one reaches six decades below the reference
+    (error,) = (t.metrics["val_nmse_db"] for t in engine.ledger.trials() if t.number == 1)
+    assert session.standings.hypervolume == pytest.approx(-error * 6.0)
+    (note,) = display.notes
+    for word in ("ue_flops", "trial 1", "0.01", "logarithmic"):
+        assert word in note
+
+
+class Notes(SilentDisplay):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)

@@ -9,7 +9,7 @@ from sweeps.verdict import judge
 
 GOOD = {"val_nmse_db": -5.0, "ue_flops": 2000.0, "payload_bits": 1024.0}
 finite = st.floats(allow_nan=False, allow_infinity=False)
-positive = st.floats(min_value=1e-300, allow_infinity=False)
+positive = st.floats(min_value=0.0, allow_infinity=False)
 
 
 @given(finite, positive)
@@ -23,7 +23,6 @@ def test_finite_numbers_become_the_objectives_in_order(error: float, flops: floa
     [
         ({"val_nmse_db": math.nan}, "val_nmse_db is nan"),
         ({"val_nmse_db": -math.inf}, "val_nmse_db is -inf"),
-        ({"ue_flops": 0.0}, "logarithmic"),
         ({"ue_flops": -1.0}, "logarithmic"),
         ({"payload_bits": math.nan}, "payload_bits is nan"),
     ],

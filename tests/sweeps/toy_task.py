@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Value] = {
     "seed": 0,
     "teacher_seed": 0,
 }
-FLAWS = ("none", "raise", "nan", "inf", "missing", "zero-flops", "die")
+FLAWS = ("none", "raise", "nan", "inf", "missing", "zero-flops", "minus-flops", "die")
 
 
 def error_db(x: float, width: int, compression: int, noise: float) -> float:
@@ -85,6 +85,8 @@ class ToyTask(KDTask):
         flops = 1000.0 * float(params["width"])
         if params["flaw"] == "zero-flops":
             flops = 0.0
+        if params["flaw"] == "minus-flops":
+            flops = -1.0
         return {"ue_flops": flops, "payload_bits": 4096.0 / float(params["compression"])}
 
     def train_teacher(

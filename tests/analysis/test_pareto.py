@@ -1,6 +1,5 @@
 """Laws of dominance, ranks and hypervolume."""
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -178,27 +177,6 @@ def test_log_objectives_are_measured_in_decades():
     np.testing.assert_allclose(sweep_hypervolume_series(values, objectives()), [10.0, 12.0])
     with pytest.raises(ValueError, match="ue_flops"):
         transformed([(-5.0, -1.0)], objectives())
-
-
-@pytest.mark.parametrize("direction", ["minimize", "maximize"])
-@given(values=st.lists(st.sampled_from([0.0, 1e-12, 1e-3, 0.5, 2.0]), min_size=1, max_size=6))
-def test_zero_stands_where_a_log_scale_ends(values, direction):
-    goal = Objective("m", direction, "", 1.0, "m", scale="log")
-    placed = transformed([[v] for v in values], [goal])[:, 0]
-    np.testing.assert_allclose(placed, np.log10(np.maximum(values, 1e-6)))
-    volume = sweep_hypervolume([[v] for v in values], [goal])
-    best = min(values) if direction == "minimize" else max(values)
-    sign = 1.0 if direction == "maximize" else -1.0
-    assert volume == pytest.approx(max(0.0, sign * math.log10(max(best, 1e-6))))
-
-
-@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1e-12, 1e-9, 2.0])] * 2), min_size=1))
-def test_below_the_end_of_a_log_scale_the_front_is_exact(points):
-    goals = [Objective(f"m{k}", "minimize", "", 1.0, "m", scale="log") for k in range(2)]
-    expected = front_mask(points, ["minimize"] * 2)
-    assert sweep_front(points, goals).tolist() == expected.tolist()
-    share = [replace(goal, tolerance=1e-6) for goal in goals]
-    assert sweep_front(points, share).tolist() == expected.tolist()
 
 
 def objective(scale="linear", direction="minimize"):

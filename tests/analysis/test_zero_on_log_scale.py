@@ -1,18 +1,24 @@
 """An objective that is 0 stands where its logarithmic scale ends, in numbers and figures."""
 
 import json
+import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from synthetic_frames import make_frames
 
 from analysis.front_png import write_png
+from analysis.pareto import front_mask, sweep_front, sweep_hypervolume, transformed
 from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinates, shown_trials
 from analysis.plots.stairs import pairs
 from analysis.report import render
 from analysis.summary import summary
+from search_spaces.objectives import Objective
 
 FLOOR = 4.0  # a millionth of the reference of ue_flops
 
@@ -43,3 +49,24 @@ def test_figures_place_it_at_the_end_of_the_scale(frames):
 
 def test_sweeps_without_zeros_say_nothing():
     assert not [s for s in summary(make_frames(trials=12)) if "logarithmic" in s]
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@given(values=st.lists(st.sampled_from([0.0, 1e-12, 1e-3, 0.5, 2.0]), min_size=1, max_size=6))
+def test_zero_stands_where_a_log_scale_ends(values, direction):
+    goal = Objective("m", direction, "", 1.0, "m", scale="log")
+    placed = transformed([[v] for v in values], [goal])[:, 0]
+    np.testing.assert_allclose(placed, np.log10(np.maximum(values, 1e-6)))
+    volume = sweep_hypervolume([[v] for v in values], [goal])
+    best = min(values) if direction == "minimize" else max(values)
+    sign = 1.0 if direction == "maximize" else -1.0
+    assert volume == pytest.approx(max(0.0, sign * math.log10(max(best, 1e-6))))
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.0, 1e-12, 1e-9, 2.0])] * 2), min_size=1))
+def test_below_the_end_of_a_log_scale_the_front_is_exact(points):
+    goals = [Objective(f"m{k}", "minimize", "", 1.0, "m", scale="log") for k in range(2)]
+    expected = front_mask(points, ["minimize"] * 2)
+    assert sweep_front(points, goals).tolist() == expected.tolist()
+    share = [replace(goal, tolerance=1e-6) for goal in goals]
+    assert sweep_front(points, share).tolist() == expected.tolist()

@@ -21,6 +21,7 @@ from typing import Any
 
 from kdtasks.errors import ConfigError
 from kdtasks.raised import located, named
+from kdtasks.shadowing import hidden, hidden_from
 
 GROUPS = {
     "task": "kdsweep.tasks",
@@ -90,6 +91,12 @@ def load_named(kind: str, name: str, own: Iterable[str] = ()) -> Any:
             f"no {kind} {name!r}; there are {there}, or name your own as 'package.module:{what}'"
         )
     named.add(module.partition(".")[0])
+    top = module.partition(".")[0]
+    if target == name and (found := hidden(top)):
+        raise ConfigError(
+            f"{kind} {name!r}: {top} is {found[1]} and not your {found[0]}; give your file a name "
+            "that no library has, and that name here"
+        )
     return load_target(kind, name, target)
 
 
@@ -109,7 +116,10 @@ def load_target(kind: str, name: str, target: str) -> Any:
         return getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         # a module of somebody else's may raise anything when it is imported
-        raise ConfigError(f"{kind} {name!r} cannot be imported: {located(error)}") from error
+        mixed_up = "".join(f"; {words}: rename yours" for words in hidden_from(module))
+        raise ConfigError(
+            f"{kind} {name!r} cannot be imported: {located(error)}{mixed_up}"
+        ) from error
 
 
 def source_digest(function: Callable[..., Any]) -> str:

@@ -13,6 +13,7 @@ from sweeps.cli_options import INTERRUPTED
 from sweeps.cli_output import command_line, front_table, line, show, show_paper, shown_path
 from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
+from sweeps.environment import put_last
 from sweeps.own_data import study_on
 from sweeps.seats import SeatWishes
 from sweeps.settings import read_settings
@@ -77,7 +78,7 @@ def make_importable(study: str) -> None:
     folders = [Path.cwd()]
     if study.endswith((".yaml", ".yml")):
         folders.append(Path(study).resolve().parent)
-    sys.path.extend(str(folder) for folder in folders if str(folder) not in sys.path)
+    put_last(folders, sys.path)
 
 
 def run_sweep(

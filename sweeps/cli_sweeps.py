@@ -168,7 +168,7 @@ def ui_command(folder: Path, port: int) -> list[str]:
             f"the runs of {folder.name} are on a server of their own: {redacted(uri)}"
         )
     return [
-        *(sys.executable, "-m", "mlflow", "server"),
+        *(sys.executable, "-P", "-m", "mlflow", "server"),
         *("--backend-store-uri", uri),
         *("--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
@@ -191,5 +191,6 @@ def serve_ui(folder: Path, port: int) -> NoReturn:
     # no background jobs: they start a dozen processes that a viewer has no use for
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # deprecations inside MLflow
+    os.environ["PYTHONSAFEPATH"] = "1"  # the server's own processes do as -P says
     command = ui_command(folder, port)
     os.execv(command[0], command)  # noqa: S606 - no shell, and no argument of it is a user's

@@ -295,5 +295,5 @@ def _nothing() -> Training[None]:
 
 
 def _no_ray(reason: str) -> Finding:
-    fix = "Ray needs loopback, free ports and room in /tmp; /tmp/ray/session_latest/logs says more"
+    fix = "Ray needs loopback, free ports and room in TMPDIR; try export TMPDIR=/var/tmp"
     return Finding(name="Ray", state="bad", found=reason, fix=fix)

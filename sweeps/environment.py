@@ -1,16 +1,19 @@
 """The process environment that the engine needs, and a description of it for the record."""
 
 import hashlib
+import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kdtasks.plugins import installed
+from kdtasks.shadowing import is_library
+from sweeps import OWN_CODE
 from sweeps.seats import Seats
 
 ONE_THREAD = {
@@ -40,15 +43,51 @@ PACKAGES = ("kdtasks", "search_spaces", "sweeps", "analysis")
 RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "sionna-no-rt")
 
 
+def put_last(folders: Iterable[Path], path: list[str]) -> None:
+    """Put folders behind all others on a path, so that no file there takes the place of a library.
+
+    Args:
+        folders: Of the user's own code.
+        path: Changed; as ``sys.path`` is.
+    """
+    own = {folder.resolve(): str(folder) for folder in folders}
+    path[:] = [entry for entry in path if Path(entry).resolve() not in own] + list(own.values())
+
+
+def worker_paths(first: Iterable[Path] = ()) -> dict[str, str]:
+    """Return the variables that tell workers where modules are, in the order of this process.
+
+    What the user has put on PYTHONPATH is there for workers, too. Other folders of the user's own
+    come behind all libraries, and not before ours: a ``sitecustomize.py`` there is not run.
+
+    Args:
+        first: Folders that come before all others.
+    """
+    here = Path.cwd()
+    given = [Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    given = [entry for entry in given if entry.resolve() != here]
+    known = {entry.resolve() for entry in given}
+    own = dict.fromkeys(Path(entry).resolve() for entry in sys.path if not is_library(Path(entry)))
+    own_code = [str(entry) for entry in own if entry.is_dir() and entry not in known]
+    return {
+        "PYTHONPATH": os.pathsep.join(map(str, [*first, *given])),
+        OWN_CODE: json.dumps(
+            [str(entry) for entry in own if entry.is_dir() and entry not in known]
+        ),
+    }
+
+
 @contextmanager
-def engine_environment() -> Iterator[None]:
+def engine_environment(first: Iterable[Path] = ()) -> Iterator[None]:
     """Set what Ray and its workers read from the environment, and restore it afterwards.
 
     Workers inherit it from the cluster, which is started inside; a runtime environment would do the
     same but costs a fresh worker process for every one that Ray has already started.
+
+    Args:
+        first: Folders in which workers look for modules before all others.
     """
-    path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
-    wanted = {**WORKER_SETTINGS, "PYTHONPATH": path}
+    wanted = {**WORKER_SETTINGS, **worker_paths(first)}
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
+from kdtasks.shadowing import hidden, hidden_from
 from search_spaces.domains import Choice
 from search_spaces.study import Study
 from sweeps.environment import ROOT
@@ -66,4 +67,16 @@ def code_to_send(study: Study, folder: str) -> list[Path]:
         return []
     tops = {Path(folder) / name.partition(".")[0] for name in own_modules(study)}
     packages = sorted(path for path in tops if path.is_dir())
-    return packages if len(packages) == len(tops) else packages + sorted(Path(folder).glob("*.py"))
+    if len(packages) == len(tops):
+        return packages
+    # what is sent comes first there, so nothing is that hides a library
+    return packages + sorted(p for p in Path(folder).glob("*.py") if hidden(p.stem) is None)
+
+
+def mixed_up(study: Study) -> list[str]:
+    """Say which files beside a study's code are hidden by modules that it imports."""
+    return [
+        f"{words}; rename yours if you mean it"
+        for module in own_modules(study)
+        for words in hidden_from(module)
+    ]

@@ -2,22 +2,27 @@
 
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import ray
 from ray.exceptions import RayError
+from ray.job_config import JobConfig
 
 from kdtasks.errors import UserError
 from search_spaces.study import Study
 from sweeps.environment import (
+    ROOT,
     WORKER_SETTINGS,
     engine_environment,
     our_packages,
@@ -25,6 +30,7 @@ from sweeps.environment import (
     usable_gpus,
 )
 from sweeps.own_code import code_to_send
+from sweeps.ray_folder import RAY, ray_folder, started_by_kdsweep
 from sweeps.seats import Capacity, Machine, Seats, share_out
 from sweeps.settings import SweepSettings
 
@@ -33,6 +39,12 @@ PATIENCE_S = 25.0
 KNOCK_S = 5.0
 """How long its machine may take to accept a connection."""
 
+AUTO = "auto"
+"""The address that stands for the cluster of which this machine is a part."""
+CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - only read, and checked
+"""Where ``ray start`` notes the address of its cluster."""
+FLAG = "--gcs-address="
+"""What stands before the address on the command line of Ray's processes."""
 LOCAL = "local"
 """The address that stands for this machine alone, whatever was asked for earlier."""
 
@@ -80,6 +92,8 @@ def find_site(study: Study, settings: SweepSettings) -> Site:
         UserError: If not even one trial fits there, or a cluster does not answer.
     """
     address = settings.seats.address
+    if address == AUTO:
+        address = running_cluster()
     if address in (None, LOCAL):
         gpus = usable_gpus() if study.resources.gpus else 0
         here = Capacity(machines=(Machine(cpus=usable_cores(), gpus=gpus),))
@@ -104,20 +118,40 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
     authentication stays as it is by default: on.
     """
     _hush()
-    with engine_environment():
-        try:
-            with starting():
-                ray.init(
-                    address=LOCAL,
-                    num_cpus=cores,
-                    num_gpus=gpus,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
-            yield
-        finally:
-            ray.shutdown()
+    with ray_folder() as folder:
+        ours = folder / "kdsweep"
+        ours.mkdir()
+        for package in our_packages():
+            (ours / package.name).symlink_to(package)
+        with engine_environment([ours]):
+            try:
+                with starting():
+                    ray.init(
+                        address=LOCAL,
+                        num_cpus=cores,
+                        num_gpus=gpus,
+                        include_dashboard=False,
+                        job_config=_job(),
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        _temp_dir=str(folder / RAY),
+                    )
+                yield
+            finally:
+                ray.shutdown()
+
+
+class _Nothing(list[str]):
+    """Folders that Ray is to put first on the path of workers: none, whatever it adds."""
+
+    def extend(self, _folders: Iterable[str]) -> None:
+        """Ray would add the current folder and that of the script."""
+
+
+def _job(runtime_env: dict[str, Any] | None = None) -> JobConfig:
+    config = JobConfig(runtime_env=runtime_env)
+    config._py_driver_sys_path = _Nothing()
+    return config
 
 
 @contextmanager
@@ -140,10 +174,12 @@ def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
             try:
                 ray.init(
                     address=address,
-                    runtime_env={
-                        "env_vars": WORKER_SETTINGS,
-                        "py_modules": [str(module) for module in modules],
-                    },
+                    job_config=_job(
+                        {
+                            "env_vars": WORKER_SETTINGS,
+                            "py_modules": [str(module) for module in modules],
+                        }
+                    ),
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                 )
@@ -159,11 +195,42 @@ def _hush() -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
 
 
+def running_cluster() -> str:
+    """Return the address of the cluster of which this machine is a part, as Ray would.
+
+    Ray would also take what another sweep runs on, which is to end with that sweep.
+
+    Raises:
+        UserError: If there is none, or it is not clear which.
+    """
+    if (asked := os.environ.get("RAY_ADDRESS", AUTO)) not in ("", AUTO, LOCAL):
+        return asked
+    found = set(_addresses())
+    with suppress(OSError):
+        noted = CURRENT.read_text("utf-8").strip()
+        if noted in found or not found:
+            return noted
+    if not found:
+        raise _refused(AUTO, "none runs on this machine, other than those of sweeps themselves")
+    if len(found) > 1:
+        raise _refused(AUTO, f"there are {', '.join(sorted(found))}, so name one as host:port")
+    return found.pop()
+
+
+def _addresses() -> Iterator[str]:
+    """Yield the clusters whose processes run here, but not those that sweeps have started."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        program, *words = command.split() or [""]
+        if program.endswith("/raylet") and not started_by_kdsweep(command):
+            yield from (word[len(FLAG) :] for word in words if word.startswith(FLAG))
+
+
 def cluster_capacity(address: str) -> Capacity:
     """Return what a cluster has at this moment.
 
     Args:
-        address: The cluster: ``host:port``, or ``auto`` for that of which this machine is a part.
+        address: The cluster: ``host:port``.
 
     Raises:
         UserError: If it does not answer within half a minute, or the address is of another kind.
@@ -172,7 +239,8 @@ def cluster_capacity(address: str) -> Capacity:
     try:
         with engine_environment():
             asked = subprocess.run(  # noqa: S603 - our own module; the address is one argument
-                [sys.executable, "-m", "sweeps.ray_probe", address],
+                # -P: nothing beside the file, or where we are called, is taken for a library
+                [sys.executable, "-P", str(ROOT / "sweeps" / "ray_probe.py"), address],
                 capture_output=True,
                 timeout=PATIENCE_S,
                 check=False,
@@ -192,8 +260,6 @@ def cluster_capacity(address: str) -> Capacity:
 
 def _knock(address: str) -> None:
     """Refuse what cannot be the address of a cluster, and one where nobody listens, at once."""
-    if address == "auto":
-        return
     if "://" in address:
         raise UserError(
             f"--address (RAY_ADDRESS) {address}: a sweep is driven from a machine of the cluster, "

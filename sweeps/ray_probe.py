@@ -1,6 +1,7 @@
-"""Ask a Ray cluster what machines it has, in a process of its own: ``ray_probe ADDRESS``.
+"""Ask a Ray cluster what machines it has, in a process of its own: ``ray_probe.py ADDRESS``.
 
-Where nobody answers, Ray tries for two minutes and then ends the process that asked; a process of
+It is run by its path and imports nothing of ours, so that nobody else's module can be meant. Where
+nobody answers, Ray tries for two minutes and then ends the process that asked; a process of
 its own can be given up earlier, and may end.
 """
 
@@ -11,8 +12,6 @@ import sys
 from typing import Any
 
 import ray
-
-from kdtasks.raised import one_line
 
 
 def main() -> None:
@@ -25,7 +24,7 @@ def main() -> None:
             machines = [[node.get("CPU", 0.0), node.get("GPU", 0.0)] for node in alive]
             found: dict[str, Any] = {"machines": machines}
         except Exception as error:  # noqa: BLE001 - whatever Ray says is for the user
-            found = {"error": one_line(error)}
+            found = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -19,7 +19,7 @@ from sweeps.interrupts import Interrupts
 from sweeps.lease import driving
 from sweeps.mirror import Mirror
 from sweeps.opening import Left, find_left, work_left
-from sweeps.own_code import code_path
+from sweeps.own_code import code_path, mixed_up
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_cluster import NOWHERE, Site, find_site
 from sweeps.records import EarlierTrial
@@ -173,6 +173,8 @@ def _drive(
     watching = FanOut(display, log)
     with log.kept(), held.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
+        for words in mixed_up(left.study):
+            watching.note(words)
         if order.rows:
             watching.front(order.rows, order.hypervolume)
         if site is None and work_left(left.study, plan, left.ledger):

@@ -235,10 +235,11 @@ def test_shorthands_win_over_settings():
 
 def test_tasks_are_found_beside_their_study_but_shadow_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
-    first = list(sys.path)
+    here = str(Path.cwd())
+    sys.path[:0] = ["", str(tmp_path)]  # as Python's -c and a PYTHONPATH have it
+    libraries = [entry for entry in sys.path if entry not in ("", here, str(tmp_path))]
     make_importable(str(tmp_path / "study.yaml"))
-    assert sys.path[: len(first)] == first
-    assert str(tmp_path) in sys.path[len(first) :]
+    assert sys.path == [*libraries, here, str(tmp_path)]
 
 
 def test_the_ui_takes_a_free_port_and_refuses_a_taken_one(tmp_path, capsys):

@@ -12,6 +12,9 @@ from pathlib import Path
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
+# In workers this package is a link. Tracebacks and what is made of them name the file itself.
+__path__ = [str(Path(__file__).resolve().parent)]
+
 OWN_CODE = "KDSWEEP_OWN_CODE"
 """Variable with the folders of the user's own code, as JSON, in the environment of workers."""
 

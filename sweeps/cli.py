@@ -32,6 +32,7 @@ from sweeps.cli_options import (
     known_studies,
     task_names,
 )
+from sweeps.interrupts import Interrupts
 from sweeps.secrets import redacted
 
 USER_ERROR = 2
@@ -270,12 +271,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != "--debug"]
     debug = len(words) < len(given)
-    sys.exit(
-        _guarded(
+    with Interrupts().installed():
+        code = _guarded(
             lambda: app(words, prog_name="kdsweep", standalone_mode=False, obj=debug),
             debug=debug,
         )
-    )
+    sys.exit(code)
 
 
 def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:

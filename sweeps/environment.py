@@ -71,9 +71,7 @@ def worker_paths(first: Iterable[Path] = ()) -> dict[str, str]:
     own_code = [str(entry) for entry in own if entry.is_dir() and entry not in known]
     return {
         "PYTHONPATH": os.pathsep.join(map(str, [*first, *given])),
-        OWN_CODE: json.dumps(
-            [str(entry) for entry in own if entry.is_dir() and entry not in known]
-        ),
+        OWN_CODE: json.dumps(own_code),
     }
 
 

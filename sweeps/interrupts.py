@@ -1,12 +1,19 @@
 """Ctrl-C, SIGTERM, a closed terminal: at once where that is safe, else at the next safe point."""
 
+import ctypes
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""SIGUSR1 is what Slurm can be told to send before a job's time is over."""
+
+AGAIN_S = 0.05
+"""How often handlers are put back while something that takes them away is at work [s]."""
+ACTION_BYTES = 1024
+"""More than any system's ``struct sigaction``."""
 
 
 class Interrupts:
@@ -28,6 +35,7 @@ class Interrupts:
         self._requested = True
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        signal.alarm(0)  # Ray may have set it, to abort the process: see `kept_handlers`
         again, self._requested = self._requested, True
         if again or not self._deferring:
             raise KeyboardInterrupt
@@ -55,3 +63,47 @@ class Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def kept_handlers() -> Iterator[None]:
+    """Keep the handlers of signals as they are, whatever a library inside does; in any thread.
+
+    Ray's C++ layer puts a handler of its own before Python's one of SIGTERM, which aborts the
+    process 3 s after the signal, whatever that does by then; when Ray ends, none is left at all.
+    See https://github.com/ray-project/ray/pull/64830.
+    """
+    actions = [(number, _action(number)) for number in SIGNALS]
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    over = threading.Event()
+    thread = threading.Thread(target=_put_back, args=(actions, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:  # one that Python does not know
+                    signal.signal(number, handler)  # Ray sets one of Python's where it may
+
+
+_Action = ctypes.Array[ctypes.c_char]
+_system = ctypes.CDLL(None)
+
+
+def _action(number: int) -> _Action:
+    """Return what the system does at a signal; Python lets only the main thread set it."""
+    action = ctypes.create_string_buffer(ACTION_BYTES)
+    _system.sigaction(number, None, action)
+    return action
+
+
+def _put_back(actions: list[tuple[signal.Signals, _Action]], over: threading.Event) -> None:
+    while True:
+        last = over.wait(AGAIN_S)
+        for number, action in actions:
+            _system.sigaction(number, action, None)
+        if last:
+            return

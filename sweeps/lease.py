@@ -93,13 +93,13 @@ class Lease:
         self._released = False
 
     def _write(self) -> None:
-        with self._lock:
-            self._look_around()
-            driver = {**asdict(row_of(self._me)), "host": socket.gethostname()}
-            alive = [asdict(row) for row in sorted(self._rows, key=lambda row: row.pid)]
-            # the file is a help for the next driver; a full disk must not end this one
-            with suppress(OSError), atomic_file(self._path) as partial:
-                partial.write_text(json.dumps({"driver": driver, "processes": alive}), "utf-8")
+        """Renew the list; whoever calls holds the lock."""
+        self._look_around()
+        driver = {**asdict(row_of(self._me)), "host": socket.gethostname()}
+        alive = [asdict(row) for row in sorted(self._rows, key=lambda row: row.pid)]
+        # the file is a help for the next driver; a full disk must not end this one
+        with suppress(OSError), atomic_file(self._path) as partial:
+            partial.write_text(json.dumps({"driver": driver, "processes": alive}), "utf-8")
 
     def _look_around(self) -> None:
         with suppress(psutil.Error):
@@ -113,20 +113,24 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._released:
-            self._write()
-            self._wake.wait(PERIOD_S if self._before is None else STARTING_PERIOD_S)
+            with self._lock:
+                self._write()
+                period_s = PERIOD_S if self._before is None else STARTING_PERIOD_S
+            self._wake.wait(period_s)
             self._wake.clear()
 
     @contextmanager
     def starting(self) -> Iterator[None]:
         """Count every child that is started inside, and what it starts, as the sweep's."""
-        self._before = set(map(row_of, self._me.children()))
+        with self._lock:  # the thread reads it more than once
+            self._before = set(map(row_of, self._me.children()))
         self._wake.set()
         try:
             yield
         finally:
-            self._write()
-            self._before = None
+            with self._lock:
+                self._write()
+                self._before = None
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
@@ -139,8 +143,10 @@ class Lease:
             self._released = True
             self._wake.set()
             thread.join()
-            self._look_around()
-            end_processes(list(self._rows))
+            with self._lock:  # Ray may still be coming up on a thread of its own
+                self._look_around()
+                rows = list(self._rows)
+            end_processes(rows)
             self._path.unlink(missing_ok=True)
 
 

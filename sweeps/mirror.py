@@ -255,7 +255,7 @@ class Mirror:
             for part in (WEIGHTS, OUTPUTS, CARD):
                 yield f"{TEACHERS_DIR}/{name}/{part}", folder.teachers / name / part
         for path in (folder.weights, folder.report):
-            for file in sorted(path.iterdir()) if path.is_dir() else ():
+            for file in sorted(_entries(path)):
                 if not file.name.startswith("."):
                     yield f"{path.name}/{file.name}", file
         yield layout.LOG_FILE, folder.log
@@ -304,6 +304,13 @@ class Mirror:
         card = self._folder.teachers / name / CARD
         stored = self._storage.read(f"{TEACHERS_DIR}/{name}/{CARD}")
         return card.is_file() and card.read_bytes() == stored
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # it is not there, or not any more
+        return []
 
 
 def _version(file: Path) -> Version | None:

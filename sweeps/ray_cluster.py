@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from sweeps.environment import (
     usable_cores,
     usable_gpus,
 )
+from sweeps.interrupts import kept_handlers
 from sweeps.own_code import code_to_send
 from sweeps.ray_folder import RAY, ray_folder, started_by_kdsweep
 from sweeps.seats import Capacity, Machine, Seats, share_out
@@ -125,7 +127,7 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
             (ours / package.name).symlink_to(package)
         with engine_environment([ours]):
             try:
-                with starting():
+                with starting(), kept_handlers(), _warnings_held_back():
                     ray.init(
                         address=LOCAL,
                         num_cpus=cores,
@@ -138,7 +140,25 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
                     )
                 yield
             finally:
-                ray.shutdown()
+                _end()
+
+
+def _end() -> None:
+    with kept_handlers():
+        ray.shutdown()
+
+
+@contextmanager
+def _warnings_held_back() -> Iterator[None]:
+    """Let no process that is started inside receive SIGUSR1, of which it would die.
+
+    Slurm sends it to all processes of a job before the time is over; it is for the driver.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Nothing(list[str]):
@@ -169,25 +189,22 @@ def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
         UserError: If the cluster refuses.
     """
     _hush()
+    sent = {"env_vars": WORKER_SETTINGS, "py_modules": [str(module) for module in modules]}
     with engine_environment():
         try:
             try:
-                ray.init(
-                    address=address,
-                    job_config=_job(
-                        {
-                            "env_vars": WORKER_SETTINGS,
-                            "py_modules": [str(module) for module in modules],
-                        }
-                    ),
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                )
+                with kept_handlers():
+                    ray.init(
+                        address=address,
+                        job_config=_job(sent),
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
             except (ConnectionError, RuntimeError, ValueError, RayError) as error:
                 raise _refused(address, str(error)) from error
             yield
         finally:
-            ray.shutdown()
+            _end()
 
 
 def _hush() -> None:

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from kdtasks.errors import ConfigError, UserError
 from sweeps.lease import (
     LEASE_FILE,
     STARTING_PERIOD_S,
+    Lease,
     ProcessRow,
     driving,
     end_processes,
@@ -161,3 +163,62 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
         driving(tmp_path),
     ):
         raise AssertionError("it drives")
+
+
+class Gate:
+    """A lock after whose release by a thread another one is let in, until it is in the middle."""
+
+    def __init__(self, first: threading.Thread, let_in: threading.Event, middle: threading.Event):
+        self._lock = threading.Lock()
+        self._first, self._let_in, self._middle = first, let_in, middle
+
+    def __enter__(self):
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+        if threading.current_thread() is self._first:
+            self._let_in.set()
+            self._middle.wait()
+
+
+def test_the_end_of_starting_does_not_come_while_the_list_is_renewed(tmp_path):
+    """Order: the last writing of `starting`, a renewal up to its middle, the end of `starting`."""
+    lease, faults = Lease(tmp_path), []
+    inside, leave, let_in, middle = (threading.Event() for _ in range(4))
+
+    def start():
+        with lease.starting():
+            inside.set()
+            leave.wait()
+
+    def renew():
+        let_in.wait()
+        try:
+            with lease._lock:
+                lease._write()
+        except TypeError as fault:
+            faults.append(fault)
+        middle.set()
+
+    class Me:
+        def children(self):
+            if threading.current_thread() is renewing:
+                middle.set()
+                starting.join()
+            return []
+
+        pid, create_time = os.getpid(), time.time
+
+    starting = threading.Thread(target=start)
+    renewing = threading.Thread(target=renew)
+    starting.start()
+    inside.wait()
+    lease._me = Me()
+    lease._lock = Gate(starting, let_in, middle)
+    renewing.start()
+    leave.set()
+    for thread in (starting, renewing):
+        thread.join()
+    assert faults == []
+    assert json.loads((tmp_path / LEASE_FILE).read_text())["processes"] == []

@@ -1,0 +1,228 @@
+"""What this process may use of its machine: what is there, less what container and cluster allow.
+
+Linux says in several places how much a process may have: its affinity, the quotas and limits of the
+control groups (cgroup v1 and v2) in which it is, from its own up to the root, and Slurm in the
+environment of a job. The least of them counts. For the files see
+https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroup-v1/memory.html there.
+"""
+
+import os
+import resource
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps its object store, not a file of ours
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limit:
+    """How much of something a process may use.
+
+    Attributes:
+        amount: Cores, or bytes.
+        why: What limits it; empty for the machine itself.
+    """
+
+    amount: float
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """A control group in which this process is, or one above it.
+
+    Attributes:
+        folder: Its files.
+        second: Whether they are those of cgroup v2.
+    """
+
+    folder: Path
+    second: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where limits are read; tests make others up.
+
+    Attributes:
+        cores: That this process may run on: its affinity, which cpusets set.
+        memory_bytes: That there are.
+        available_bytes: That are free, or can be.
+        address_bytes: Of the address space of a process (``ulimit -v``); None without limit.
+        root: Folder of the file system.
+        environment: Variables.
+    """
+
+    cores: int
+    memory_bytes: int
+    available_bytes: int
+    address_bytes: int | None = None
+    root: Path = Path("/")
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def this_machine() -> Machine:
+    """Return the machine on which this process runs."""
+    memory = psutil.virtual_memory()
+    address = resource.getrlimit(resource.RLIMIT_AS)[0]
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return Machine(
+        cores=len(affinity(0)) if affinity else os.cpu_count() or 1,
+        memory_bytes=memory.total,
+        available_bytes=memory.available,
+        address_bytes=None if address == resource.RLIM_INFINITY else address,
+        environment=os.environ,
+    )
+
+
+def cores(machine: Machine | None = None) -> Limit:
+    """Return how many cores this process may use; under a quota that may be a part of one."""
+    machine = machine or this_machine()
+    found = [Limit(amount=machine.cores)]
+    for group in _groups(machine, "cpu"):
+        quota = _quota(group)
+        if quota is not None:
+            found.append(Limit(amount=quota, why=f"CPU quota of {group.folder}"))
+    found += [
+        Limit(amount=count, why=f"{name} of Slurm")
+        for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+        if (count := _slurm(machine, name))
+    ]
+    return min(found, key=lambda limit: limit.amount)
+
+
+def memory(machine: Machine | None = None) -> Limit:
+    """Return how much memory this process and those that it starts may use in all [byte]."""
+    machine = machine or this_machine()
+    limits = [limit for limit, _ in _memory_limits(machine)]
+    return min([Limit(amount=machine.memory_bytes), *limits], key=lambda limit: limit.amount)
+
+
+def free_memory(machine: Machine | None = None) -> Limit:
+    """Return how much of it is not in use [byte]; what only caches files counts as free."""
+    machine = machine or this_machine()
+    left = [
+        Limit(amount=max(0.0, limit.amount - used), why=limit.why)
+        for limit, used in _memory_limits(machine)
+    ]
+    return min([Limit(amount=machine.available_bytes), *left], key=lambda limit: limit.amount)
+
+
+def shared_memory() -> int | None:
+    """Return what is free in the memory file system of Ray's object store; None without one."""
+    return shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
+
+
+def whole_cores() -> int:
+    """Return how many processes that compute all the time are no more than there are cores for."""
+    return max(1, int(cores().amount))
+
+
+def _memory_limits(machine: Machine) -> Iterator[tuple[Limit, float]]:
+    """Yield every limit with what is in use of it; machines have less than some limits say."""
+    for group in _groups(machine, "memory"):
+        for name in ("memory.max", "memory.high") if group.second else ("memory.limit_in_bytes",):
+            amount = _number(group.folder / name)
+            if amount is not None and amount < machine.memory_bytes:
+                yield Limit(amount=amount, why=f"{name} of {group.folder}"), _used(group)
+    env, cpus = machine.environment, _slurm(machine, "SLURM_CPUS_ON_NODE")
+    if amount := _slurm(machine, "SLURM_MEM_PER_NODE"):
+        yield Limit(amount=amount * MEBIBYTE, why="SLURM_MEM_PER_NODE of Slurm"), 0.0
+    elif (amount := _slurm(machine, "SLURM_MEM_PER_CPU")) and cpus:
+        why = f"SLURM_MEM_PER_CPU={env['SLURM_MEM_PER_CPU']} of Slurm, {cpus} cores"
+        yield Limit(amount=amount * cpus * MEBIBYTE, why=why), 0.0
+    if machine.address_bytes is not None:
+        yield Limit(amount=machine.address_bytes, why="ulimit -v"), 0.0
+
+
+def _slurm(machine: Machine, name: str) -> int:
+    """Return a number that Slurm gives; 0 if it does not, and where it stands for everything."""
+    value = machine.environment.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() else 0
+
+
+def _groups(machine: Machine, controller: str) -> Iterator[Group]:
+    """Yield the control groups of this process that may limit something, the innermost first."""
+    mounts = list(_mounts(machine.root))
+    for line in _lines(machine.root / "proc/self/cgroup"):
+        _, names, inside = line.split(":", 2) if line.count(":") > 1 else ("", "-", "")
+        if names and controller not in names.split(","):
+            continue
+        for place, top, names_there in mounts:
+            if controller in names_there.split(",") if names else not names_there:
+                yield from _upwards(machine.root, place, top, inside, second=not names)
+
+
+def _upwards(root: Path, place: str, top: str, inside: str, *, second: bool) -> Iterator[Group]:
+    """Yield a group and those above it, as far as they are mounted.
+
+    Args:
+        root: Folder of the file system.
+        place: Where groups are mounted.
+        top: Which of them is there; in a container that is seldom the root.
+        inside: The group of this process.
+        second: Whether these are of cgroup v2.
+    """
+    group, above = PurePosixPath(inside), PurePosixPath(top)
+    # a group that is not below the one that is mounted is told in another namespace's words
+    parts = group.relative_to(above).parts if group.is_relative_to(above) else ()
+    parts = () if ".." in parts else parts
+    mounted = root / place.lstrip("/")
+    for length in range(len(parts), -1, -1):
+        yield Group(folder=mounted.joinpath(*parts[:length]), second=second)
+
+
+def _mounts(root: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield where groups are mounted, which of them, and for which controllers; none for v2."""
+    for line in _lines(root / "proc/self/mountinfo"):
+        words, _, kind = line.partition(" - ")
+        fields, (kind, *rest) = words.split(), kind.split() or [""]
+        if len(fields) > 4 and kind in ("cgroup", "cgroup2"):
+            yield _plain(fields[4]), _plain(fields[3]), rest[-1] if kind == "cgroup" else ""
+
+
+def _plain(path: str) -> str:
+    """Return a path of ``mountinfo``, which writes blanks in octal numbers."""
+    return path.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+
+
+def _quota(group: Group) -> float | None:
+    """Return the cores that a group may use; None if it may use all."""
+    if group.second:
+        words = " ".join(_lines(group.folder / "cpu.max")).split()
+        quota, period = (_as_number(word) for word in (*words, "", "")[:2])
+    else:
+        quota, period = (_number(group.folder / f"cpu.cfs_{n}_us") for n in ("quota", "period"))
+    return quota / period if quota and period else None
+
+
+def _used(group: Group) -> float:
+    """Return what a group uses of its memory, less what only caches files [byte]."""
+    if group.second:
+        used, cached = _number(group.folder / "memory.current"), "inactive_file"
+    else:
+        used, cached = _number(group.folder / "memory.usage_in_bytes"), "total_inactive_file"
+    facts = (line.split() for line in _lines(group.folder / "memory.stat"))
+    spare = next((_as_number(fact[1]) for fact in facts if len(fact) == 2 and fact[0] == cached), 0)
+    return max(0.0, (used or 0.0) - (spare or 0.0))
+
+
+def _number(path: Path) -> float | None:
+    return _as_number("".join(_lines(path)))
+
+
+def _as_number(text: str) -> float | None:
+    """Return what a file of the kernel says; None for ``max``, -1 and what is no number."""
+    return float(text) if text.isascii() and text.isdigit() else None
+
+
+def _lines(path: Path) -> list[str]:
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text("utf-8").splitlines()
+    return []

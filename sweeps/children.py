@@ -8,6 +8,7 @@ from typing import Literal
 from analysis import layout
 from kdtasks.config import Value
 from search_spaces.study import Study
+from sweeps.curves import Curve, read, thinned
 from sweeps.front import standings
 from sweeps.mlflow_charts import SHOWN
 from sweeps.records import ExportRecord, JobRecord, TrialRecord, TrialState
@@ -26,8 +27,7 @@ class ChildRun:
         status: How it ended.
         params: All parameters.
         metrics: All numbers.
-        curves: Earlier values of some of the metrics: epoch and value, in order.
-        epoch: The epoch of the metrics that have a curve.
+        curves: Of some of the metrics epochs and values, in order; the last one is the metric.
         tags: Role, state, standing.
         traceback: Where it raised; empty if it did not raise.
         started_ms: Milliseconds since 1970.
@@ -39,8 +39,7 @@ class ChildRun:
     status: Status
     params: Mapping[str, Value]
     metrics: Mapping[str, float]
-    curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
-    epoch: int = 0
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     traceback: str = ""
     started_ms: int
@@ -53,7 +52,8 @@ def trial_key(number: int) -> str:
 
 
 def _status(trial: TrialRecord) -> Status:
-    if trial.interrupted:
+    """Return how a trial's run ended: MLflow's table of runs marks those that were stopped."""
+    if trial.interrupted or trial.state is TrialState.PRUNED:
         return "KILLED"
     return "FAILED" if trial.state is TrialState.FAIL else "FINISHED"
 
@@ -93,14 +93,18 @@ def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> Ch
     if export is not None:
         tags[layout.MEASURED_ON] = export.measured_on
     ended_ms = trial.ended_ms or trial.started_ms or 0
+    curves = _with_end(trial, _curves(trial))
     return ChildRun(
         key=trial_key(trial.number),
         name=f"trial {trial.number}",
         status=_status(trial),
         params=params,
-        metrics={**trial.metrics, **(export.metrics if export else {})},
-        curves=_curves(trial),
-        epoch=_last_epoch(trial),
+        metrics={
+            **{name: curve[-1][1] for name, curve in curves.items()},
+            **trial.metrics,
+            **(export.metrics if export else {}),
+        },
+        curves=curves,
         tags=_with_kind(tags, params, layout.TOPOLOGY, layout.METHOD),
         traceback=trial.traceback,
         started_ms=trial.started_ms or ended_ms,
@@ -108,23 +112,35 @@ def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> Ch
     )
 
 
-def _last_epoch(trial: TrialRecord) -> int:
-    if trial.trained is not None:
-        return trial.trained[0]
-    return trial.rungs[-1].epochs if trial.rungs else 0
+def _curves(trial: TrialRecord) -> dict[str, Curve]:
+    """Return what a trial had come to while it trained, of the numbers that training changes.
 
-
-def _curves(trial: TrialRecord) -> dict[str, list[tuple[int, float]]]:
-    """Return what a trial had come to at its rungs, of the numbers that training changes."""
-    curves: dict[str, list[tuple[int, float]]] = {}
-    last = _last_epoch(trial)
+    Where it reported nothing that was kept, its rungs tell.
+    """
+    curves = dict(read(trial.curves))
+    at_rungs: dict[str, Curve] = {}
     for entry in trial.rungs:
         for name, value in entry.metrics.items():
-            if name.startswith("val_") and name in trial.metrics and entry.epoch <= last:
-                points = curves.setdefault(name, [])
-                if entry.epoch < last:  # the number of the last epoch is among the metrics
-                    points.append((entry.epoch, value))
-    return curves
+            if name.startswith("val_") and name in trial.metrics and name not in curves:
+                at_rungs.setdefault(name, []).append((entry.epoch, value))
+    return {**at_rungs, **curves}
+
+
+def _with_end(trial: TrialRecord, curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Return curves that end with what the trial came to, which may not be its last epoch's.
+
+    Of a trial that keeps its best weights the last point is theirs.
+    """
+    epochs = [curve[-1][0] for curve in curves.values()]
+    epochs += [entry.epochs for entry in trial.rungs]
+    last = max(epochs, default=0) if trial.trained is None else trial.trained[0]
+    ended = {}
+    for name, curve in curves.items():
+        points = [point for point in curve if point[0] <= last]
+        if name in trial.metrics:
+            points = [*(point for point in points if point[0] < last), (last, trial.metrics[name])]
+        ended[name] = thinned(points)
+    return {name: points for name, points in ended.items() if points}
 
 
 def _job_name(job: JobRecord) -> str:

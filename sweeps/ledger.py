@@ -24,6 +24,7 @@ from sweeps.journal import Journal, damage
 from sweeps.milestones import Milestones
 from sweeps.optuna_trials import (
     CONFIG,
+    CURVES,
     DUPLICATE,
     FIXED,
     INTERRUPTED,
@@ -260,6 +261,10 @@ class Ledger:
     def at_rungs(self, number: int, entries: Sequence[RungEntry]) -> None:
         """Note what an open trial had come to at all its rungs, in place of what was noted."""
         self._asked[number].set_user_attr(RUNGS, [asdict(entry) for entry in entries])
+
+    def curves(self, number: int, curves: str) -> None:
+        """Note what an open trial reported while it trained, see `sweeps.curves`."""
+        self._asked[number].set_user_attr(CURVES, curves)
 
     def prune(self, number: int, stop: Stop) -> None:
         """Close a trial that was stopped early; its numbers are never told as results."""

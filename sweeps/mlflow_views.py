@@ -107,7 +107,7 @@ def _state(study: Study, query: str, *, test: bool) -> dict[str, object]:
         "selectedColumns": [
             *(f"metrics.`{metric}`" for metric in metrics),
             *(f"params.`{name}`" for name in [*kinds, *params][:MAX_PARAMS]),
-            f"tags.`{layout.RANK}`",
+            *(f"tags.`{name}`" for name in (layout.STATE, layout.FIDELITY, layout.RANK)),
         ],
         **charts(study, metrics, varied),
     }

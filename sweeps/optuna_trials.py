@@ -18,6 +18,7 @@ PARAMS, CONFIG, METRICS = "params", "config", "metrics"
 REASON, FAILURE, TRACEBACK = "reason", "failure", "traceback"
 DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
 STARTED_MS, TAUGHT = "started_ms", "taught"
+CURVES = "curves"
 RUNGS, TRAINED = "rungs", "trained"
 POINT, RETRY_OF = "point", "retry_of"
 EARLIER = "earlier"
@@ -64,6 +65,7 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         taught=attrs.get(TAUGHT),
         violations=dict(trial.constraints),
         interrupted=attrs.get(INTERRUPTED, False),
+        curves=attrs.get(CURVES, ""),
         rungs=tuple(RungEntry(**entry) for entry in attrs.get(RUNGS, ())),
         trained=tuple(attrs[TRAINED]) if TRAINED in attrs else None,
         started_ms=attrs.get(STARTED_MS),

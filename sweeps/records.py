@@ -102,6 +102,7 @@ class TrialRecord:
         taught: Whether it had a teacher; None if it never got a slot.
         violations: By how much each constraint is missed, by metric; positive is infeasible.
         interrupted: True if it failed only because the sweep was stopped.
+        curves: What it reported while it trained, as `sweeps.curves.read` takes it.
         rungs: What it had come to where it was compared with others, in order.
         trained: Epochs done and planned when it was stopped early; None otherwise. Planned are 0
             if it was stopped before its first report.
@@ -121,6 +122,7 @@ class TrialRecord:
     taught: bool | None = None
     violations: Mapping[str, float] = field(default_factory=dict)
     interrupted: bool = False
+    curves: str = ""
     rungs: tuple[RungEntry, ...] = ()
     trained: tuple[int, int] | None = None
     started_ms: int | None = None

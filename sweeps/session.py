@@ -11,6 +11,7 @@ from types import MappingProxyType
 from kdtasks.task import Arrays, KDTask
 from search_spaces.study import Study
 from sweeps.books import Books
+from sweeps.curves import Curves
 from sweeps.display import Display
 from sweeps.early_stopping import EarlyStopping
 from sweeps.events import Event, work_failed
@@ -62,6 +63,7 @@ class SearchSession:
         self._stopped: dict[int, Stop] = {}
         self._weights: dict[str, Arrays] = {}
         self._early = EarlyStopping(self.study, self.task, self.books.ledger)
+        self._curves = Curves(self.study)
         self._noted_lack = False
         self._noted_below: set[str] = set()
         self.utilisation.begin()
@@ -84,6 +86,7 @@ class SearchSession:
                 self._stop(proposal.number, stop)
                 continue
             self._numbers[trial_id] = proposal.number
+            self._curves.begin(proposal.number, proposal.config)
             return _assignment(proposal, need.scenario, need.teacher)
         self._book_refused()
         return None
@@ -104,6 +107,7 @@ class SearchSession:
         """Pass on what a running trial says."""
         if not event.done:
             number = self._numbers[trial_id]
+            self._curves.add(number, event)
             self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
 
     def received(self, trial_id: str, weights: Arrays) -> None:
@@ -133,6 +137,7 @@ class SearchSession:
         """
         number = self._numbers.pop(trial_id)
         weights = self._weights.pop(trial_id, {})
+        self._note_curves(number)
         if stop := self._stopped.pop(number, None):
             self.utilisation.ended(number, math.nan)
             self._stop(number, stop)
@@ -167,6 +172,10 @@ class SearchSession:
                     f"figures place it at {goal.floor:g}, where its logarithmic scale ends, a "
                     "millionth of the reference"
                 )
+
+    def _note_curves(self, number: int) -> None:
+        if curves := self._curves.end(number):
+            self.books.ledger.curves(number, curves)
 
     def _rank(self, record: TrialRecord) -> None:
         assert record.state is TrialState.COMPLETE
@@ -210,6 +219,7 @@ class SearchSession:
         for number in running:
             self.utilisation.ended(number, math.nan)
         for number in running:
+            self._note_curves(number)
             self._fail(number, FailureKind.INTERRUPTED, reason, {INTERRUPTED: True})
         self._numbers.clear()
         self._stopped.clear()

@@ -33,8 +33,9 @@ from sweeps.mlflow_file import is_whole
 from sweeps.mlflow_views import KIND, NOTE, described, views
 from sweeps.secrets import redacted
 
-MAX_ENTRIES = 100
-"""Parameters, tags or metrics per request; servers refuse more than 100 parameters."""
+MAX_PARAMS, MAX_METRICS = 100, 800
+"""Parameters and metrics per request: servers refuse more than 100 of the former, or than 1000
+entries together."""
 
 
 class Tracker:
@@ -172,9 +173,9 @@ class Tracker:
         # a fixed time and step: writing the same number again adds no point to its history
         numbers = [Metric(name, value, time_ms, step) for name, value, step in points]
         texts = [Param(name, str(value)) for name, value in params.items()]
-        for start in range(0, max(len(numbers), len(texts)), MAX_ENTRIES):
-            part = slice(start, start + MAX_ENTRIES)
-            self._client.log_batch(run_id, metrics=numbers[part], params=texts[part])
+        while numbers or texts:
+            self._client.log_batch(run_id, metrics=numbers[:MAX_METRICS], params=texts[:MAX_PARAMS])
+            del numbers[:MAX_METRICS], texts[:MAX_PARAMS]
 
     def write_missing(self, child: ChildRun) -> None:
         """Write a run unless it is there with all its numbers and tags."""
@@ -253,8 +254,8 @@ def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, fl
     """
     points = []
     for name, value in metrics.items():
-        points += [(name, earlier, epoch) for epoch, earlier in child.curves.get(name, ())]
-        points.append((name, value, child.epoch if name in child.curves else 0))
+        curve = child.curves.get(name) or [(0, value)]
+        points += [(name, at, epoch) for epoch, at in curve]
     return points
 
 

@@ -10,6 +10,7 @@ from analysis import layout
 from kdtasks.errors import ConfigError, UserError
 from kdtasks.task import ScenarioData
 from sweeps.children import ChildRun
+from sweeps.curves import MOST_CURVES, MOST_POINTS
 from sweeps.dataset_facts import split_facts
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.mlflow_client import MlflowClient, read_runs
@@ -95,15 +96,32 @@ def test_a_uri_that_leads_nowhere_is_the_users_to_mend(tmp_path: Path) -> None:
 def test_a_number_with_a_curve_shows_its_last_value(tmp_path: Path) -> None:
     folder = make(tmp_path)
     tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
-    curve = {"val_nmse_db": [(1, -1.0), (3, -7.0)]}
+    curve = {"val_nmse_db": [(1, -1.0), (3, -7.0), (8, -5.25)]}
     for _ in range(2):
-        tracker.write(replace(CHILD, curves=curve, epoch=8))
+        tracker.write(replace(CHILD, curves=curve))
     _, [run] = read_runs(folder, None)
     assert run.metrics == CHILD.metrics
     history = tracker._client.get_metric_history(run.run_id, "val_nmse_db")
     assert sorted((m.step, m.value) for m in history) == [(1, -1.0), (3, -7.0), (8, -5.25)]
     [single] = tracker._client.get_metric_history(run.run_id, "m0")
     assert single.step == 0
+
+
+def test_a_run_with_long_curves_is_written_in_one_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker.start(make(tmp_path), None, toy_study(), started_ms=0)
+    names = [f"c{i}" for i in range(MOST_CURVES)]
+    curves = {name: [(epoch, 0.5 * epoch) for epoch in range(1, 51)] for name in names}
+    metrics = dict.fromkeys(names, 25.0)
+    asked = []
+    monkeypatch.setattr(
+        tracker._client,
+        "log_batch",
+        lambda *_, metrics=(), **__: asked.append(len(metrics)),
+    )
+    tracker.write(replace(CHILD, params={"x": 1}, metrics=metrics, curves=curves))
+    assert asked == [MOST_CURVES * MOST_POINTS]
 
 
 def test_data_are_noted_once_with_their_digest(tmp_path: Path) -> None:

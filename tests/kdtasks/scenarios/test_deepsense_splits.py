@@ -97,6 +97,7 @@ NAMES = [
     {"train": "scenario9_train.csv", "test": "scenario9_test.csv"},
     {"train": "scenario5_dev_train.csv", "test": "scenario5_dev_test.csv"},
     {"train": "my_training.csv", "test": "published-test.csv"},
+    {"train": "challenge_dev.csv", "test": "challenge_test.csv"},
     {"train": "splits/train_seqs.csv", "test": "splits/test_seqs.csv"},
     {"train": "Train/seqs.csv", "test": "Test/seqs.csv"},
     {"train": "train_seqs.csv", "val": "val_seqs.csv", "test": "test_seqs.csv"},

@@ -225,7 +225,10 @@ class KDTask(ABC):
         Raises:
             ConfigError: If the task does not say so, or not of such a student.
         """
-        raise ConfigError(f"task {self.name} does not say how its students are deployed")
+        raise ConfigError(
+            f"task {self.name} does not say how its students are deployed; give its class the "
+            "method deployable, see kdtasks.task.KDTask and docs/own-task.md"
+        )
 
     @abstractmethod
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:

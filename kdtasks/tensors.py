@@ -1,6 +1,7 @@
 """Between arrays, which processes share, and tensors, which networks take."""
 
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -39,7 +40,20 @@ def load_state(module: nn.Module, arrays: Arrays, prefix: str = "") -> None:
         for name, array in arrays.items()
         if name.startswith(prefix)
     }
-    try:
-        module.load_state_dict(chosen)
-    except RuntimeError as error:
-        raise DataError(f"weights do not fit {type(module).__name__}: {error}") from error
+    wanted = module.state_dict()
+    both = wanted.keys() & chosen.keys()
+    odd = {
+        "missing": wanted.keys() - both,
+        "left over": chosen.keys() - both,
+        "of another shape": {name for name in both if wanted[name].shape != chosen[name].shape},
+    }
+    if any(odd.values()):
+        said = [f"{_some(names)} {word}" for word, names in odd.items() if names]
+        raise DataError(f"weights do not fit {type(module).__name__}: {', '.join(said)}")
+    module.load_state_dict(chosen)
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return how many tensors these are, and the first of them."""
+    first, *others = sorted(names)
+    return f"{first} and {len(others)} more are" if others else f"{first} is"

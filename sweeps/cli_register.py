@@ -44,9 +44,10 @@ def run_register(
     with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
         work = Registration(frames, folder / EXPORT_DIR, books, bounds, SystemClock())
         for member in work.run(Exporter(sweep, SilentDisplay().data_progress)):
+            same = next((m for m in found if m.reason and m.reason == member.reason), None)
             found.append(member)
             if not as_json:
-                line(_line(member))
+                line(_line(member, same))
     made = [member for member in found if member.version]
     if as_json:
         facts = {"model": folder.name, "tracking_uri": uri}
@@ -66,9 +67,11 @@ def _seconds(time: str) -> float:
         raise ConfigError(f"--time {time}: {error.message()}") from error
 
 
-def _line(member: Member) -> str:
+def _line(member: Member, same: Member | None) -> str:
+    """Return what came of a member; a reason that another one had before is not told again."""
     named = f" ({', '.join(member.aliases)})" if member.aliases else ""
     if not member.version:
-        return f"trial {member.trial}{named}: not registered: {member.reason}"
+        reason = f"as trial {same.trial}" if same else member.reason
+        return f"trial {member.trial}{named}: not registered: {reason}"
     latency = "" if member.latency_ms is None else f", {member.latency_ms:.3f} ms"
     return f"trial {member.trial}{named}: version {member.version}{latency}"

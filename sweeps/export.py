@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdtasks.config import Params
 from kdtasks.deployable import Call, Deployable, Part
 from kdtasks.errors import ConfigError, UserError
 from kdtasks.export import (
@@ -15,6 +16,7 @@ from kdtasks.export import (
     write_onnx,
     write_weights,
 )
+from kdtasks.raised import located
 from kdtasks.task import Arrays, KDTask, Progress
 from sweeps.dataset_facts import SplitFacts, split_facts
 from sweeps.folder import SweepFolder
@@ -105,7 +107,7 @@ class Exporter:
         progress: Told while data are made anew.
 
     Raises:
-        UserError: If the sweep's files are damaged, or there is no such task.
+        UserError: If the sweep's files are damaged, there is no such task, or it exports nothing.
     """
 
     def __init__(self, folder: SweepFolder, progress: Progress) -> None:
@@ -118,6 +120,8 @@ class Exporter:
         self._trials = {trial.number: trial for trial in ledger.trials()}
         self._name = ledger.study.task
         self._task = open_task(self._name)
+        if type(self._task).deployable is KDTask.deployable:
+            self._task.deployable({}, {})  # says once what every student would say
         # of the last student: most of a sweep share their data
         self._scenario = ""
         self._test: Arrays = {}
@@ -137,7 +141,7 @@ class Exporter:
         """
         trial = self._finished(number)
         weights = StudentStore(self._folder.weights).get(number)
-        student = self._task.deployable(trial.config, weights)
+        student = self._deployable(trial.config, weights)
         try:
             out.mkdir(parents=True, exist_ok=True)
             parts = tuple(_write(name, p, out, int8=int8) for name, p in student.parts.items())
@@ -156,6 +160,26 @@ class Exporter:
             onnx_scores=_scores(student, {part.name: part.onnx.path for part in parts}, test),
             int8_scores=_scores(student, small, test) if int8 else None,
         )
+
+    def _deployable(self, config: Params, weights: Arrays) -> Deployable:
+        """Return a student as its networks.
+
+        Raises:
+            UserError: If the task does not say so; an error of another kind becomes one of the task
+                that names the class whose method it is.
+        """
+        try:
+            return self._task.deployable(config, weights)
+        except ConfigError:
+            raise
+        except Exception as error:
+            kind = type(self._task)
+            owner = next(each for each in kind.__mro__ if "deployable" in vars(each))
+            fix = "mend it" if owner is kind else f"{kind.__name__} inherits it, and needs its own"
+            raise ConfigError(
+                f"task {self._task.name}: {owner.__name__}.deployable does not take such a student "
+                f"({located(error)}); {fix}"
+            ) from error
 
     def _finished(self, number: int) -> TrialRecord:
         trial, name = self._trials.get(number), self._folder.name

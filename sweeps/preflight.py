@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdtasks.config import Params, Value
+from kdtasks.config import Params
 from kdtasks.errors import ConfigError
 from kdtasks.registry import load_task
 from kdtasks.task import KDTask
 from search_spaces.report_spec import Claim
 from search_spaces.study import Study
+from sweeps.blame import completed
 from sweeps.feasibility import check_feasible
-from sweeps.proposals import task_params
 from sweeps.resources import Need, find_needs, need_of
 
 OF_ENGINE = "trial_"
@@ -47,7 +47,7 @@ def check_study(study: Study) -> Plan:
     needs = find_needs(study, task)
     known = {(need.scenario, need.teacher) for need in needs}
     for place, searched in _shown(study):
-        config = _complete(study, task, place, searched)
+        config = completed(study, task, place, searched)
         need = need_of(task, config)
         if (need.scenario, need.teacher) not in known:
             raise ConfigError(
@@ -96,13 +96,6 @@ def _shown(study: Study) -> Iterator[tuple[str, Params]]:
     rng = np.random.default_rng(study.seeds.search)
     for _ in range(DRAWS):
         yield "space", study.space.sample(rng)
-
-
-def _complete(study: Study, task: KDTask, place: str, searched: Params) -> dict[str, Value]:
-    try:
-        return task.complete(task_params(study, searched))
-    except ConfigError as error:
-        raise ConfigError(f"study {study.name}: {place} {dict(searched)}: {error}") from error
 
 
 def _check_metrics(study: Study, task: KDTask) -> None:

@@ -10,6 +10,7 @@ from analysis import layout
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, kind_of
 from analysis.ranking import records
+from kdtasks.errors import UserError
 from kdtasks.raised import one_line
 from sweeps.chosen import along_front, by_word
 from sweeps.clock import Clock
@@ -106,6 +107,8 @@ class Registration:
         try:
             exported = exporter.export(member.trial, out, int8=False)
             card = write_card(exported, self._frames, out)
+        except UserError as error:
+            return replace(member, reason=str(error))
         except Exception as error:  # noqa: BLE001 - PyTorch's exporter may raise whatever
             return replace(member, reason=one_line(error))
         latency = self._books.enter(exported, card).metrics[layout.ONNX_LATENCY]

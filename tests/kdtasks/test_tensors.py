@@ -48,3 +48,16 @@ def test_shared_memory_is_not_copied_and_gives_no_warning():
     array.flags.writeable = False
     tensor = as_tensor(array)
     assert tensor.data_ptr() == array.ctypes.data
+
+
+def test_weights_that_do_not_fit_are_summed_up():
+    many = nn.Sequential(*[nn.Linear(2, 3 if n == 4 else 2) for n in range(60)])
+    arrays = state_arrays(many, "edge-0/")
+    with pytest.raises(DataError) as raised:
+        load_state(nn.Sequential(*[nn.Linear(2, 2) for _ in range(61)]), arrays, "edge-0/")
+    said = str(raised.value)
+    assert "60.bias and 1 more are missing" in said
+    assert "4.bias and 1 more are of another shape" in said
+    with pytest.raises(DataError, match=r"121 more are missing, edge-0/0\.bias and 119"):
+        load_state(nn.Sequential(*[nn.Linear(2, 2) for _ in range(61)]), arrays)
+    assert len(said) < 300

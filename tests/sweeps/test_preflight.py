@@ -65,7 +65,10 @@ def test_a_sound_study_passes() -> None:
             {"space": {}, "search": {"sampler": "points", "points": [{"flaw": "odd"}]}},
             r"points\[0\].*flaw",
         ),
-        ({"space": {"flaw": {"type": "choice", "values": ["odd", "off"]}}}, "space .*flaw must be"),
+        (
+            {"space": {"flaw": {"type": "choice", "values": ["odd", "off"]}}},
+            r"space\.flaw.*flaw must be",
+        ),
         ({"parameters": {"flaw": "odd"}}, "flaw must be one of"),
         ({"constraints": [{"metric": "ue_flop", "min": 1}]}, "no metric 'ue_flop'; there are"),
         ({"report": CLAIM}, "report.claims better: .*no metric 'val_nsme'"),

@@ -81,7 +81,7 @@ def test_a_front_is_registered_step_by_step_and_nothing_twice(engine: Engine) ->
 
     found = register(engine)
     assert found.keys() == set(number.values())
-    assert found[number[TWO_STUDENTS]].reason == "ConfigError: the trial has two students on a node"
+    assert found[number[TWO_STUDENTS]].reason == "the trial has two students on a node"
     made = {trial: member.version for trial, member in found.items() if member.version}
     assert sorted(made.values()) == ["1", "2", "3"]
     aliases = client.get_registered_model(name).aliases

@@ -1,0 +1,60 @@
+"""The field that the user set is named, not the first configuration that has it."""
+
+import pytest
+from toy_study import toy_study
+from toy_task import DEFAULTS, ToyTask
+
+from kdtasks.errors import ConfigError
+from sweeps.preflight import check_study
+
+POINT = {"method": "kd", "width": 2, "x": 0.5}
+
+
+class Lenient(ToyTask):
+    """Takes whatever parameter it does not know."""
+
+    def complete(self, params):
+        known = {name: value for name, value in params.items() if name in DEFAULTS}
+        return {**super().complete(known), **params}
+
+
+def refused(**changes):
+    with pytest.raises(ConfigError) as raised:
+        check_study(toy_study(**changes))
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("sampler", ["random", "points"])
+@pytest.mark.parametrize("task", ["toy_task:ToyTask", "test_blame:Lenient"])
+def test_a_topology_for_a_task_without(sampler, task):
+    parameters = {"epochs": 2, "topology": "decentralized"}
+    search = {"sampler": sampler, "points": [POINT]}
+    said = refused(parameters=parameters, search=search, task=task)
+    for word in ("parameters.topology", "'decentralized'", "task toy has none", "drop topology"):
+        assert word in said
+    assert "search.points" not in said
+
+
+@pytest.mark.parametrize("task", ["toy_task:ToyTask", "test_blame:Lenient"])
+def test_a_topology_in_the_space_of_a_task_without(task):
+    space = {"topology": {"type": "choice", "values": ["mutual", "self"]}}
+    said = refused(space=space, parameters=dict(POINT), task=task)
+    assert "space.topology" in said
+    assert "task toy has none" in said
+
+
+def test_no_network_is_no_topology():
+    check_study(toy_study(parameters={"topology": "none"}, task="test_blame:Lenient"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"parameters": {"epochz": 2}}, "parameters.epochz = 2"),
+        ({"parameters": {"flaw": "odd"}}, "parameters.flaw = 'odd'"),
+        ({"space": {"wid": {"type": "choice", "values": [1]}}}, "space.wid"),
+        ({"search": {"points": [{**POINT, "flaw": "odd"}], "sampler": "points"}}, "points[0]"),
+    ],
+)
+def test_other_refusals_name_what_was_set(changes, place):
+    assert f"study toy: {place}" in refused(**changes) or place in refused(**changes)

@@ -34,11 +34,12 @@ from kdtasks.beam_metrics import best_beams, hits
 from kdtasks.config import Value
 from kdtasks.methods import beam_job
 from kdtasks.methods.beam_batches import windows_of
-from kdtasks.task import Arrays, TeacherArtifact
+from kdtasks.task import Arrays, ScenarioData, TeacherArtifact
 from kdtasks.tasks.beam_settings import BeamSettings, resolve
 from kdtasks.tasks.beam_students import restored
 from kdtasks.tasks.beam_tracking import BeamTracking
 from sweeps.folder import SweepFolder
+from sweeps.identity import content_of, task_code, teacher_identity
 from sweeps.ledger import Ledger
 from sweeps.records import TrialRecord, TrialState
 from sweeps.students import StudentStore
@@ -128,7 +129,7 @@ def arms_of(folder: SweepFolder, cache: Path | None) -> Iterator[Arm]:
             trials[0].config, cache_dir=cache or folder.scenarios, progress=lambda *_: None
         )
         yield from student_arms(trials, StudentStore(folder.weights), data.test)
-        yield from teacher_arms(trials, TeacherStore(folder.teachers), data.test)
+        yield from teacher_arms(trials, TeacherStore(folder.teachers), data)
 
 
 def student_arms(trials: list[TrialRecord], store: StudentStore, split: Arrays) -> Iterator[Arm]:
@@ -155,15 +156,20 @@ def _grouped(trials: list[TrialRecord]) -> dict[str, list[TrialRecord]]:
     return groups
 
 
-def teacher_arms(trials: list[TrialRecord], store: TeacherStore, split: Arrays) -> Iterator[Arm]:
+def teacher_arms(
+    trials: list[TrialRecord], store: TeacherStore, data: ScenarioData
+) -> Iterator[Arm]:
     """Yield the teachers of trials, those that differ in their seed alone together.
 
     Of self-distillation they are the generations before the students.
     """
+    content, code = content_of(data), task_code(TASK.name)
     configs = {TASK.teacher_fingerprint(trial.config): trial.config for trial in trials}
     groups: dict[str | None, list[tuple[BeamSettings, TeacherArtifact]]] = defaultdict(list)
     for key, config in configs.items():
-        artifact = None if key is None else store.get(key)
+        artifact = None
+        if key is not None:
+            artifact = store.get(teacher_identity(TASK, key, content, code))
         if artifact is not None:
             alike = TASK.teacher_fingerprint({**config, "teacher_seed": 0})
             groups[alike].append((resolve(config), artifact))
@@ -174,7 +180,7 @@ def teacher_arms(trials: list[TrialRecord], store: TeacherStore, split: Arrays) 
             distils=False,
             validation=fmean(artifact.metrics["val_top2"] for _, artifact in members),
             tallies=tuple(
-                tally(settings, artifact.weights, split, teacher=True)
+                tally(settings, artifact.weights, data.test, teacher=True)
                 for settings, artifact in members
             ),
         )

@@ -18,6 +18,7 @@ from kdtasks.config import Value
 from kdtasks.task import ScenarioData, TeacherArtifact
 from kdtasks.tasks.csi_feedback import CsiFeedback
 from search_spaces.study import Study, parse_study
+from sweeps.identity import TeacherIdentity, content_of, task_code, teacher_identity
 from sweeps.teacher_store import TeacherStore
 
 TASK = CsiFeedback()
@@ -161,10 +162,16 @@ class Places:
 
     def teacher_of(self, case: Case, compression: Value) -> TeacherArtifact:
         """Return a teacher that was trained."""
-        key = TASK.teacher_fingerprint(case.params({"compression": compression}))
-        found = TeacherStore(self.home / "cache" / "teachers").get(str(key))
+        identity = identity_of(case.params({"compression": compression}), self.data_of(case))
+        found = TeacherStore(self.home / "cache" / "teachers").get(identity)
         assert found is not None, "teachers come first"
         return found
+
+
+def identity_of(params: Mapping[str, Any], data: ScenarioData) -> TeacherIdentity:
+    """Return what decides on the teacher of a trial."""
+    name = str(TASK.teacher_fingerprint(params))
+    return teacher_identity(TASK, name, content_of(data), task_code(TASK.name))
 
 
 def train_teachers(case: Case, places: Places) -> float:
@@ -178,8 +185,8 @@ def train_teachers(case: Case, places: Places) -> float:
     places.teachers.mkdir(parents=True, exist_ok=True)
     for compression in COMPRESSIONS:
         params = case.params({"compression": compression})
-        key = str(TASK.teacher_fingerprint(params))
-        teacher = store.get(key)
+        identity = identity_of(params, data)
+        teacher = store.get(identity)
         if teacher is None:
             training = TASK.train_teacher(params, data.train, data.val)
             while teacher is None:
@@ -187,7 +194,7 @@ def train_teachers(case: Case, places: Places) -> float:
                     next(training)
                 except StopIteration as end:
                     teacher = end.value
-            store.put(key, params, teacher)
+            store.put(identity, params, teacher)
         state = {name: torch.tensor(array) for name, array in teacher.weights.items()}
         torch.save(state, teacher_file(places.teachers, compression))
     return time.process_time() - begin

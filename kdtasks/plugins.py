@@ -10,13 +10,10 @@ Nothing is imported before a study or a command names it: what fails is in nobod
 of the project itself cannot be taken.
 """
 
-import hashlib
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from kdtasks.errors import ConfigError
@@ -70,6 +67,12 @@ def names_of(kind: str) -> dict[str, str]:
     return {plugin.name: plugin.target for plugin in installed() if plugin.kind == kind}
 
 
+def module_of(kind: str, name: str) -> str:
+    """Return the module in which that lies which a name stands for, as `load_named` takes it."""
+    target = name if ":" in name else names_of(kind).get(name, name)
+    return target.partition(":")[0]
+
+
 def load_named(kind: str, name: str, own: Iterable[str] = ()) -> Any:
     """Return what a name stands for that is none of the project's.
 
@@ -120,15 +123,3 @@ def load_target(kind: str, name: str, target: str) -> Any:
         raise ConfigError(
             f"{kind} {name!r} cannot be imported: {located(error)}{mixed_up}"
         ) from error
-
-
-def source_digest(function: Callable[..., Any]) -> str:
-    """Return 16 hexadecimal digits that identify the file in which something is written.
-
-    What that file imports from others is not in it. Empty if there is no such file.
-    """
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(function))
-    except TypeError:
-        return ""
-    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]

@@ -100,11 +100,14 @@ class TeacherArtifact:
         metrics: Validation metrics and cost of its training.
         weights: State of the teacher by tensor name.
         outputs: Its outputs on the training split, in the order of the samples.
+        decided_by: Parameters that its training looked up by name, with their values; the engine
+            fills this in. ``teacher_fingerprint`` must tell them apart.
     """
 
     metrics: Mapping[str, float]
     weights: Arrays
     outputs: Arrays
+    decided_by: Params = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,6 +165,10 @@ class KDTask(ABC):
     baseline_parameters: ClassVar[frozenset[str]]
     """Parameters that decide the baselines of a scenario; a subset of the above."""
 
+    teacher_splits: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
+    """What ``train_teacher`` is given of a scenario; another one then has another teacher. Empty if
+    teachers have data of their own, so that several scenarios share one."""
+
     @abstractmethod
     def complete(self, params: Params) -> dict[str, Value]:
         """Return ``params`` checked and with defaults filled in, in a fixed order.
@@ -185,15 +192,24 @@ class KDTask(ABC):
 
     @abstractmethod
     def scenario_fingerprint(self, params: Params) -> str:
-        """Return the identity of the data that a trial needs."""
+        """Return what parameters say of the data that a trial needs.
+
+        What is in the data need not be told: the engine takes digests of their arrays.
+        """
 
     @abstractmethod
     def teacher_fingerprint(self, params: Params) -> str | None:
-        """Return the identity of the teacher that a trial needs, or None if it needs none."""
+        """Return what parameters say of the teacher that a trial needs, or None if it needs none.
+
+        All that ``train_teacher`` looks up must be in it. Data and code need not: the engine takes
+        digests of them.
+        """
 
     @abstractmethod
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         """Read or make the data; what is slow to make is kept in ``cache_dir``.
+
+        For a task of one's own that is a folder for one version of its code.
 
         Raises:
             DataError: If a file is missing, damaged or of the wrong layout.
@@ -249,7 +265,7 @@ def digest(arrays: Arrays) -> str:
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
         total.update(f"{name} {array.dtype} {array.shape}".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return total.hexdigest()
 
 

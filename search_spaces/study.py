@@ -29,6 +29,7 @@ from search_spaces.resources import TrialResources
 from search_spaces.search import Search, check_search
 from search_spaces.space import Space
 from search_spaces.stopping import Stopping
+from search_spaces.study_paths import settle_paths
 from search_spaces.study_yaml import apply_overrides, dump_yaml, load_yaml
 
 
@@ -159,6 +160,9 @@ def names() -> list[str]:
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
     """Return a study that comes with the package, by name, or one from a file, by path.
 
+    Relative paths in parameters begin at the study's folder, in ``overrides`` at the current one,
+    see `study_paths`; the study that is returned has them whole.
+
     Args:
         name_or_path: A path if it ends in ``.yaml`` or ``.yml``, otherwise a name.
         overrides: Settings such as ``budget.trials=4`` or ``space.width.high=8``: a dotted path
@@ -168,11 +172,13 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         StudyError: If there is no such study, or it cannot be right.
     """
     text, source = _read(str(name_or_path))
+    raw = load_yaml(text, source)
+    changed = settle_paths(raw, Path(source).expanduser().parent)
     if overrides:
-        raw = load_yaml(text, source)
         apply_overrides(raw, overrides, tuple(study_schema.StudyDoor.model_fields))
-        text, source = dump_yaml(raw), f"{source} with --set {' '.join(overrides)}"
-    return parse_study(text, source)
+        settle_paths(raw, Path())
+        changed, source = True, f"{source} with --set {' '.join(overrides)}"
+    return parse_study(dump_yaml(raw) if changed else text, source)
 
 
 def parse_study(text: str, source: str) -> Study:
@@ -206,7 +212,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
     """Return the text of a study and what to call it in errors."""
     if name_or_path.endswith((".yaml", ".yml")):
         try:
-            return Path(name_or_path).read_text(encoding="utf-8"), name_or_path
+            return Path(name_or_path).expanduser().read_text(encoding="utf-8"), name_or_path
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError(f"cannot be read: {error}", source=name_or_path) from error
     shipped = _shipped()

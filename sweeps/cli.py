@@ -29,6 +29,7 @@ from sweeps.cli_options import (
     Name,
     Storage,
     TrackingUri,
+    at_home,
     known_studies,
     task_names,
 )
@@ -105,6 +106,7 @@ def run(  # noqa: PLR0913 - one argument per option
         Path | None,
         typer.Option(
             metavar="PATH",
+            callback=at_home,
             help="Train on your own files: a DeepSense 6G scenario (beam-tracking, lidar-beam), "
             "COST2100 or MATLAB channels (csi-feedback). Look at the first with kdsweep data "
             "inspect.",

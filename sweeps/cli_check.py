@@ -13,6 +13,7 @@ from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
 from search_spaces.domains import Choice
 from search_spaces.study import Study, load_study, names
+from search_spaces.study_paths import settle_paths
 from search_spaces.study_yaml import load_yaml
 from sweeps.cli_output import line
 from sweeps.cli_run import make_importable
@@ -96,6 +97,7 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
         if not (key and equals):
             raise ConfigError(f"--set {setting}: must look like epochs=1")
         params[key] = load_yaml(value, f"--set {setting}")
+    settle_paths({"parameters": params}, Path())
     return Trial(task=name, name=", ".join([name, *settings]), params=params)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli_options import Json
+from sweeps.cli_options import Json, at_home
 
 if TYPE_CHECKING:
     from kdtasks.scenarios.deepsense_inspect import Inspection
@@ -69,6 +69,7 @@ def inspect(
         Path,
         typer.Argument(
             metavar="PATH",
+            callback=at_home,
             help="Folder of a DeepSense 6G scenario, or its CSV; file or folder of channels.",
         ),
     ],

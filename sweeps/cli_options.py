@@ -9,12 +9,21 @@ import typer
 RUNS = Path("runs")
 
 
+def at_home(path: Path | None) -> Path | None:
+    """Return the path of an option with ``~`` in it resolved, which not every shell does."""
+    return None if path is None else path.expanduser()
+
+
+def _storage(uri: str | None) -> str | None:
+    return str(Path(uri).expanduser()) if uri is not None and uri.startswith("~") else uri
+
+
 def known_sweeps(context: typer.Context, incomplete: str) -> list[str]:
     """Return the sweeps whose names begin like that, for the shell."""
     from sweeps.cli_sweeps import sweep_names
 
     home = context.params.get("home") or os.environ.get("KDSWEEP_HOME") or RUNS
-    return [name for name in sweep_names(Path(home)) if name.startswith(incomplete)]
+    return [name for name in sweep_names(Path(home).expanduser()) if name.startswith(incomplete)]
 
 
 def known_studies(incomplete: str) -> list[str]:
@@ -44,7 +53,12 @@ Name = Annotated[
 ]
 Home = Annotated[
     Path,
-    typer.Option("--home", envvar="KDSWEEP_HOME", help="Folder of all sweeps and of the cache."),
+    typer.Option(
+        "--home",
+        envvar="KDSWEEP_HOME",
+        callback=at_home,
+        help="Folder of all sweeps and of the cache.",
+    ),
 ]
 TrackingUri = Annotated[
     str | None,
@@ -57,6 +71,7 @@ Storage = Annotated[
     typer.Option(
         "--storage",
         envvar="KDSWEEP_STORAGE",
+        callback=_storage,
         help="URI where a copy is kept while it runs: file:///..., s3://..., gs://... . "
         "Credentials come from the environment.",
     ),

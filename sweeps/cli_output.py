@@ -245,6 +245,6 @@ def command_line(command: str, name: str, home: Path) -> str:
         name: Name of the sweep.
         home: Folder of all sweeps; it is named if the command would look elsewhere.
     """
-    default = Path(os.environ.get("KDSWEEP_HOME", "runs"))
+    default = Path(os.environ.get("KDSWEEP_HOME", "runs")).expanduser()
     place = "" if home.resolve() == default.resolve() else f" --home {home}"
     return f"{program()} {command.format(name)}{place}"

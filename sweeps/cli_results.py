@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri, known_sweeps
+from sweeps.cli_options import RUNS, Home, Json, Name, TrackingUri, at_home, known_sweeps
 
 DIFFERENT = 1
 """Exit code of ``verify`` when ledger, MLflow and front do not agree."""
@@ -132,7 +132,8 @@ def export(  # noqa: PLR0913 - one parameter per option
         int | None, typer.Option(metavar="N", help="Default: the knee of the front.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the files; default: in the sweep's own.")
+        Path | None,
+        typer.Option(callback=at_home, help="Folder of the files; default: in the sweep's own."),
     ] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Networks with 8-bit weights, too, and what they lose.")
@@ -190,7 +191,8 @@ def compare(
         ),
     ],
     page: Annotated[
-        Path | None, typer.Option(help="Write their fronts to this page, too (HTML).")
+        Path | None,
+        typer.Option(callback=at_home, help="Write their fronts to this page, too (HTML)."),
     ] = None,
     as_json: Json = False,
     home: Home = RUNS,
@@ -229,7 +231,11 @@ def report(
     name: Name,
     paper: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write figures and tables for a paper there instead."),
+        typer.Option(
+            metavar="DIR",
+            callback=at_home,
+            help="Write figures and tables for a paper there instead.",
+        ),
     ] = None,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,

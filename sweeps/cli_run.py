@@ -77,7 +77,7 @@ def make_importable(study: str) -> None:
     """
     folders = [Path.cwd()]
     if study.endswith((".yaml", ".yml")):
-        folders.append(Path(study).resolve().parent)
+        folders.append(Path(study).expanduser().resolve().parent)
     put_last(folders, sys.path)
 
 

@@ -38,6 +38,7 @@ from sweeps.contract_facts import (
     tried,
     wrong_reports,
 )
+from sweeps.contract_identity import identity_laws
 from sweeps.contract_static import class_laws, parameter_laws, reference_laws
 from sweeps.events import floats, work_failed
 from sweeps.nodes.transport import in_process
@@ -162,6 +163,7 @@ def _teacher_laws(name: str, config: Params, data: ScenarioData) -> Laws[Teacher
         "teacher_seed decides a teacher",
         differing({**one.weights, **one.outputs}, {**two.weights, **two.outputs}),
     )
+    yield from identity_laws(name, config, data, one)
     judge = partial(task.evaluate_teacher, config, one.weights, data.val)
     said = prefixed("val", _judged("evaluate_teacher", judge))
     both = {name: value for name, value in said.items() if name in one.metrics}

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from kdtasks.config import fingerprint
 from kdtasks.task import Arrays, ScenarioData
+from sweeps.identity import Content
 
 GENERATED = "code"
 """MLflow's word for data that a program made or cut: it offers no address to fetch them from."""
@@ -20,8 +22,7 @@ class SplitFacts:
     Attributes:
         name: The task, and which split.
         context: What it was used for.
-        digest: Identity of the scenario: 16 digits of the SHA-256 of all that decides on its data,
-            settings, seeds and the content of files. The cache on disk goes by it.
+        digest: Identity of the split: 16 digits of the SHA-256 of the digests of its arrays.
         source: JSON: where the data are from.
         schema: JSON: names, types and shapes of the arrays.
         profile: JSON: how many samples and bytes.
@@ -35,23 +36,27 @@ class SplitFacts:
     profile: str
 
 
-def split_facts(task: str, digest: str, data: ScenarioData) -> Iterator[SplitFacts]:
+def split_facts(
+    task: str, scenario: str, data: ScenarioData, content: Content
+) -> Iterator[SplitFacts]:
     """Yield what there is to say of the three splits of a scenario.
 
     Args:
         task: Name of the task.
-        digest: Identity of the scenario.
+        scenario: Its fingerprint.
         data: The scenario.
+        content: Digests of its arrays.
     """
     tags = {name: str(value) for name, value in data.provenance.items() if _is_plain(value)}
-    source = json.dumps({"tags": {**tags, "fingerprint": digest}})
-    splits = {"train": data.train, "validation": data.val, "test": data.test}
-    for context, arrays in splits.items():
+    source = json.dumps({"tags": {**tags, "fingerprint": scenario}})
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    for split, arrays in splits.items():
+        context = {"val": "validation"}.get(split, split)
         tensors = json.dumps([_tensor(name, array) for name, array in arrays.items()])
         yield SplitFacts(
             name=f"{task} {context}",
             context=context,
-            digest=digest,
+            digest=fingerprint(content[split]),
             source=source,
             schema=json.dumps({"mlflow_tensorspec": {"features": tensors, "targets": None}}),
             profile=json.dumps(_profile(arrays)),

@@ -35,11 +35,16 @@ def _open(start: Start) -> Sweep:
         site = NOWHERE
     else:
         books.attach("environment.json", describe_environment(site.seats))
-    found = {key: scenario.provenance for key, scenario in start.data.items()}
+    task, contents = start.left.study.task, start.identity.data
+    found = {
+        key: {**scenario.provenance, "content": contents[key]}
+        for key, scenario in start.data.items()
+    }
     books.attach("provenance.json", found)
-    task = start.left.study.task
     data = start.data.items()
-    books.attach_splits([s for key, scenario in data for s in split_facts(task, key, scenario)])
+    books.attach_splits(
+        [s for key, scenario in data for s in split_facts(task, key, scenario, contents[key])]
+    )
     books.attach_file(folder.study)
     return Sweep(
         study=start.left.study,
@@ -48,6 +53,7 @@ def _open(start: Start) -> Sweep:
         tracking_uri=start.left.settings.tracking_uri or folder.tracking_uri,
         site=site,
         data=start.data,
+        teachers=start.teachers,
         books=books,
         display=start.display,
         interrupts=held.interrupts,
@@ -65,6 +71,7 @@ def _open_books(start: Start) -> Books:
         ledger = Ledger.create(folder.journal, study, start.earlier)
     else:
         tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
+    ledger.identify(start.identity)
     if tracker is None:
         begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
         started_ms = min(begun, default=clock.epoch_ms())

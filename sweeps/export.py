@@ -20,9 +20,11 @@ from kdtasks.raised import located
 from kdtasks.task import Arrays, KDTask, Progress
 from sweeps.dataset_facts import SplitFacts, split_facts
 from sweeps.folder import SweepFolder
+from sweeps.identity import check_scenario, content_of
 from sweeps.ledger import Ledger
 from sweeps.open_task import open_task
 from sweeps.records import TrialRecord, TrialState
+from sweeps.scenario_cache import scenario_cache
 from sweeps.settings import read_settings
 from sweeps.students import StudentStore
 
@@ -118,6 +120,7 @@ class Exporter:
         self._progress = progress
         ledger = Ledger.open(folder.journal)
         self._trials = {trial.number: trial for trial in ledger.trials()}
+        self._identity = ledger.identity
         self._name = ledger.study.task
         self._task = open_task(self._name)
         if type(self._task).deployable is KDTask.deployable:
@@ -193,11 +196,15 @@ class Exporter:
     def _test_split(self, trial: TrialRecord) -> Arrays:
         scenario = self._task.scenario_fingerprint(trial.config)
         if scenario != self._scenario:
-            data = self._task.load_scenario(
-                trial.config, cache_dir=self._folder.scenarios, progress=self._progress
-            )
+            with scenario_cache(self._task, trial.config, self._folder.scenarios) as cache:
+                data = self._task.load_scenario(
+                    trial.config, cache_dir=cache, progress=self._progress
+                )
+            content = content_of(data)
+            if self._identity is not None:
+                check_scenario(self._folder.name, self._identity, scenario, content, trial.config)
             self._scenario, self._test = scenario, data.test
-            self._splits = tuple(split_facts(self._name, scenario, data))
+            self._splits = tuple(split_facts(self._name, scenario, data, content))
         return self._test
 
 

@@ -20,6 +20,7 @@ from kdtasks.errors import DataError
 from search_spaces.space import Space
 from search_spaces.study import Study, parse_study
 from search_spaces.to_optuna import suggest
+from sweeps.identity import Identity
 from sweeps.journal import Journal, damage
 from sweeps.milestones import Milestones
 from sweeps.optuna_trials import (
@@ -54,7 +55,7 @@ from sweeps.records import (
 )
 
 # Attributes of the study in the journal.
-STUDY_TEXT, JOB, EXPORT = "study", "job:", "export:"
+STUDY_TEXT, JOB, EXPORT, IDENTITY = "study", "job:", "export:", "identity"
 
 
 class Ledger:
@@ -135,6 +136,19 @@ class Ledger:
     def extend(self, study: Study) -> None:
         """Go on with ``study``, which differs in its budget."""
         self._study.set_user_attr(STUDY_TEXT, study.text)
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the trials have been run with; None before the first driver has noted it."""
+        found = self._study.user_attrs.get(IDENTITY)
+        return None if found is None else Identity(**found)
+
+    def identify(self, identity: Identity) -> None:
+        """Note what trials are run with, beside what was noted before."""
+        known = self.identity
+        joined = identity if known is None else known.joined(identity)
+        if joined != known:
+            self._study.set_user_attr(IDENTITY, asdict(joined))
 
     def _own(self) -> list[FrozenTrial]:
         """Return the sweep's own trials; their place is their number."""

@@ -4,16 +4,19 @@ import sys
 from dataclasses import dataclass, replace
 
 from kdtasks.errors import ConfigError
+from kdtasks.task import ScenarioData
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.changes import differences
 from sweeps.confirm import open_jobs
 from sweeps.display import Display
 from sweeps.folder import SweepFolder, check_room, put_text
+from sweeps.identity import Identity, check_code, check_data, code_of, identify
 from sweeps.journal import mend_tail
 from sweeps.ledger import Ledger
 from sweeps.preflight import Plan
 from sweeps.records import TrialState
+from sweeps.resources import by_scenario, load_data
 from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, read_settings, settled_uri
 
@@ -68,10 +71,37 @@ def find_left(
         partial.unlink(missing_ok=True)
     ledger = _open_ledger(folder, display)
     study = _agree(folder, ledger, wanted)
-    if ledger is not None and study.text != ledger.study.text:
-        put_text(folder.study, study.text)
-        ledger.extend(study)
     return Left(study=study, settings=settings, ledger=ledger)
+
+
+def load_same(
+    folder: SweepFolder, left: Left, plan: Plan, display: Display
+) -> tuple[dict[str, ScenarioData], Identity]:
+    """Load the data, and remember what a sweep goes on with, once nothing speaks against that.
+
+    Returns:
+        Scenarios by fingerprint, and what they and the code are.
+
+    Raises:
+        ConfigError: If code or data are not those that the sweep has been run with.
+        DataError: If data are missing or damaged.
+    """
+    known = None if left.ledger is None else left.ledger.identity
+    code = code_of(left.study)
+    if known is not None:
+        check_code(folder.name, known.code, code)
+    display.phase("data")
+    data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
+    identity = identify(data, code)
+    if known is not None:
+        params = {key: need.params for key, need in by_scenario(plan.needs).items()}
+        check_data(folder.name, known, identity, params)
+    if left.ledger is not None:
+        if left.study.text != left.ledger.study.text:
+            put_text(folder.study, left.study.text)
+            left.ledger.extend(left.study)
+        left.ledger.recover()
+    return data, identity
 
 
 def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:

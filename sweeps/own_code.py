@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
+from kdtasks.plugins import names_of
+from kdtasks.registry import known_tasks
 from kdtasks.shadowing import hidden, hidden_from
 from search_spaces.domains import Choice
 from search_spaces.study import Study
@@ -23,6 +25,13 @@ def own_modules(study: Study) -> list[str]:
     """
     modules = (name.partition(":")[0] for name in _said(study) if NAME.fullmatch(name))
     return [module for module in dict.fromkeys(modules) if module in sys.modules]
+
+
+def named_modules(study: Study) -> list[str]:
+    """Return every module that a study names, by short names too; nothing is imported."""
+    known = {**names_of("method"), **names_of("scenario"), **known_tasks()}
+    targets = (known.get(name, name) for name in _said(study))
+    return list(dict.fromkeys(t.partition(":")[0] for t in targets if NAME.fullmatch(t)))
 
 
 def _said(study: Study) -> Iterator[str]:

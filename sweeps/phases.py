@@ -1,7 +1,7 @@
 """The phases of a sweep: teachers, search, confirmation, report; Ray's Tuner is made here."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from sweeps.confirm import Confirmation
 from sweeps.display import Display
 from sweeps.folder import SweepFolder
 from sweeps.front import standings
+from sweeps.identity import TeacherIdentity
 from sweeps.interrupts import Interrupts
 from sweeps.opening import num_spent, work_left
 from sweeps.preflight import Plan
@@ -53,6 +54,7 @@ class Sweep:
     tracking_uri: str
     site: Site
     data: dict[str, ScenarioData]
+    teachers: Mapping[str, TeacherIdentity]
     books: Books
     display: Display
     interrupts: Interrupts
@@ -77,6 +79,7 @@ class Sweep:
             prepare_teachers(
                 resources,
                 self.study.task,
+                self.teachers,
                 store=TeacherStore(self.folder.teachers),
                 pool=self.pool,
                 books=self.books,

@@ -1,6 +1,6 @@
 """What is checked before anything is started: a study that cannot run fails in seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,7 @@ def check_study(study: Study) -> Plan:
     task = load_task(study.task)
     _check_metrics(study, task)
     needs = find_needs(study, task)
+    _check_teachers(task, needs)
     known = {(need.scenario, need.teacher) for need in needs}
     for place, searched in _shown(study):
         config = completed(study, task, place, searched)
@@ -59,6 +60,20 @@ def check_study(study: Study) -> Plan:
     _check_stopping(study, task, config)
     check_feasible(study, task)
     return Plan(task=task, needs=needs)
+
+
+def _check_teachers(task: KDTask, needs: Sequence[Need]) -> None:
+    """Check that no teacher is to serve trials on other data than those that it was trained on."""
+    first: dict[str | None, Need] = {}
+    for need in needs if task.teacher_splits else ():
+        other = first.setdefault(need.teacher, need)
+        if need.teacher is not None and need.scenario != other.scenario:
+            differing = [n for n, v in need.deciding.items() if other.deciding.get(n) != v]
+            raise ConfigError(
+                f"task {task.name}: teacher_fingerprint is {need.teacher} on two sets of data "
+                f"(another {' or '.join(differing)}); let it contain scenario_fingerprint(params), "
+                "or set teacher_splits = () if teachers have data of their own"
+            )
 
 
 def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:

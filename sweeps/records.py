@@ -169,6 +169,7 @@ class JobRecord:
         reason: Why it failed; empty otherwise.
         traceback: Where it raised; empty if it did not raise.
         trial: The trial that a confirmation repeats.
+        identity: Of a teacher its key in the cache, see `sweeps.identity.TeacherIdentity`.
         started_ms: When it began, milliseconds since 1970.
         ended_ms: When it ended, milliseconds since 1970.
     """
@@ -180,6 +181,7 @@ class JobRecord:
     reason: str = ""
     traceback: str = ""
     trial: int | None = None
+    identity: str = ""
     started_ms: int
     ended_ms: int
 

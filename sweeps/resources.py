@@ -2,18 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kdtasks.config import Params, Value, fingerprint
-from kdtasks.errors import ConfigError
+from kdtasks.errors import ConfigError, UserError
 from kdtasks.task import Arrays, KDTask, ScenarioData
 from search_spaces.study import Study
 from sweeps.display import Display
 from sweeps.pool import Handle, Pool
 from sweeps.proposals import task_params
 from sweeps.returned import fitting, wrong_identity, wrong_params, wrong_scenario
+from sweeps.scenario_cache import scenario_cache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,18 +134,40 @@ class Resources:
         needs: What was asked for.
         scenarios: Scenarios by fingerprint.
         teachers: Handles of teachers, without their training, by fingerprint.
+        decided_by: Parameters that their training looked up, by fingerprint.
     """
 
     needs: tuple[Need, ...]
     scenarios: dict[str, Scenario]
     teachers: dict[str, Handle] = field(default_factory=dict)
+    decided_by: dict[str, Params] = field(default_factory=dict)
 
     def lack(self, need: Need) -> str:
-        """Return what is missing for a trial; empty if nothing is."""
+        """Return why there is not what a trial needs; empty if there is."""
         if need.scenario not in self.scenarios:
-            return f"scenario {need.scenario}"
+            return f"scenario {need.scenario} was not prepared"
         if need.teacher is not None and need.teacher not in self.teachers:
-            return f"teacher {need.teacher}"
+            return f"teacher {need.teacher} was not prepared"
+        return self.misfit(need)
+
+    def check_teachers(self) -> None:
+        """Check that teachers are those of the trials for which they were prepared.
+
+        Raises:
+            UserError: If the fingerprint of one does not tell it from another.
+        """
+        if misfit := next(filter(None, map(self.misfit, self.needs)), ""):
+            raise UserError(misfit)
+
+    def misfit(self, need: Need) -> str:
+        """Return why the teacher of its fingerprint is not that of a trial; empty if it is."""
+        for name, value in self.decided_by.get(need.teacher or "", {}).items():
+            if need.params.get(name) != value:
+                return (
+                    f"teacher {need.teacher} was trained with {name}={value!r}, not with "
+                    f"{need.params.get(name)!r}: train_teacher looks {name} up, so "
+                    "teacher_fingerprint must contain it and resource_parameters name it"
+                )
         return ""
 
 
@@ -158,11 +180,13 @@ def load_data(
         DataError: If data are missing or damaged.
         ContractError: If the task returns something else than data.
     """
-    load = partial(task.load_scenario, cache_dir=cache, progress=display.data_progress)
-    loaded = {
-        key: fitting("load_scenario", load(need.params), wrong_scenario)
-        for key, need in by_scenario(needs).items()
-    }
+    loaded = {}
+    for key, need in by_scenario(needs).items():
+        with scenario_cache(task, need.params, cache) as folder:
+            found = task.load_scenario(
+                need.params, cache_dir=folder, progress=display.data_progress
+            )
+        loaded[key] = fitting("load_scenario", found, wrong_scenario)
     # several scenarios may be cut from the same files
     notes = [note for data in loaded.values() for note in data.provenance.get("notes", ())]
     for note in dict.fromkeys(notes):

@@ -18,17 +18,17 @@ from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import driving
 from sweeps.mirror import Mirror
-from sweeps.opening import Left, find_left, work_left
+from sweeps.opening import Left, find_left, load_same, work_left
 from sweeps.own_code import code_path, mixed_up
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_cluster import NOWHERE, Site, find_site
 from sweeps.records import EarlierTrial
-from sweeps.resources import by_teacher, load_data
 from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, new_id, read_settings, settled_uri, write_settings
 from sweeps.start import Held, Start
 from sweeps.summary import SweepSummary
 from sweeps.tally import counts
+from sweeps.teachers import teacher_identities
 from sweeps.utilisation import Utilisation
 from sweeps.warm_start import find_earlier
 
@@ -165,8 +165,6 @@ def _drive(
     site: Site | None = None,
 ) -> SweepSummary:
     """Do what is left of a sweep, and keep its log; without a site, look for one if need be."""
-    if held.mirror is not None:
-        held.mirror.teachers = tuple(by_teacher(plan.needs))
     trials = [] if left.ledger is None else left.ledger.trials()
     order = standings(trials, left.study)
     log = EventLog(folder.log, left.study, SystemClock(), display)
@@ -204,10 +202,10 @@ def _start(
     earlier: tuple[EarlierTrial, ...] = ()
     if left.ledger is None:
         earlier = find_earlier(left.study, plan.task, folder.path.parent, display)
-    else:
-        left.ledger.recover()
-    display.phase("data")
-    data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
+    data, identity = load_same(folder, left, plan, display)
+    teachers = teacher_identities(plan.task, left.study.task, plan.needs, identity)
+    if held.mirror is not None:
+        held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
     ray = Ahead((site or NOWHERE).ray(held.lease.starting))
     if site is not None:
         ray.begin()
@@ -220,6 +218,8 @@ def _start(
         site=site,
         earlier=earlier,
         data=data,
+        identity=identity,
+        teachers=teachers,
         ray=ray,
         utilisation=Utilisation((site or NOWHERE).seats.slots, SystemClock()),
     )

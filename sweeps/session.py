@@ -80,7 +80,7 @@ class SearchSession:
                 self._fail(proposal.number, failed.kind, failed.reason, trace)
                 continue
             if lack := self.resources.lack(need):
-                self._fail(proposal.number, FailureKind.NOT_PREPARED, f"{lack} was not prepared")
+                self._fail(proposal.number, FailureKind.NOT_PREPARED, lack)
                 continue
             if stop := self._early.before(proposal.number, proposal.config):
                 self._stop(proposal.number, stop)

@@ -53,7 +53,7 @@ def settled_uri(tracking_uri: str | None) -> str | None:
         return None
     if tracking_uri.startswith(SQLITE):
         path, mark, options = tracking_uri.removeprefix(SQLITE).partition("?")
-        return f"{SQLITE}{Path(path).resolve()}{mark}{options}"
+        return f"{SQLITE}{Path(path).expanduser().resolve()}{mark}{options}"
     if has_secret(tracking_uri):
         raise ConfigError(
             f"--tracking-uri {redacted(tracking_uri)}: the address holds a password or token; give "

@@ -1,11 +1,13 @@
 """What the driver of a sweep has in hand when Ray has been asked to start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdtasks.task import ScenarioData
 from sweeps.ahead import Ahead
 from sweeps.display import Display
 from sweeps.folder import SweepFolder
+from sweeps.identity import Identity, TeacherIdentity
 from sweeps.interrupts import Interrupts
 from sweeps.lease import Lease
 from sweeps.mirror import Mirror
@@ -48,6 +50,8 @@ class Start:
         site: Where trials run; None if nothing is left to run.
         earlier: Trials of other sweeps to learn from.
         data: Scenarios by fingerprint.
+        identity: What these and the code are.
+        teachers: What decides on each teacher, by its fingerprint.
         ray: Comes up, if there is a site; whoever has this ends it.
         utilisation: How busy the slots are.
     """
@@ -60,5 +64,7 @@ class Start:
     site: Site | None
     earlier: tuple[EarlierTrial, ...]
     data: dict[str, ScenarioData]
+    identity: Identity
+    teachers: Mapping[str, TeacherIdentity]
     ray: Ahead
     utilisation: Utilisation

@@ -1,11 +1,16 @@
-"""A content-addressed cache of trained teachers and their outputs, verified on every read."""
+"""A content-addressed cache of trained teachers and their outputs, verified on every read.
+
+A teacher is found by all that decides on it, see `sweeps.identity.TeacherIdentity`.
+"""
 
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from glob import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,9 +22,10 @@ from safetensors.numpy import load_file, save_file
 from kdtasks.config import Params
 from kdtasks.errors import DataError, UserError
 from kdtasks.task import Arrays, TeacherArtifact
+from sweeps.identity import TeacherIdentity
 
 WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
-FORMAT = 2
+FORMAT = 3
 """Layout of an entry; another one is not read."""
 
 
@@ -36,7 +42,7 @@ def _write(arrays: Arrays, path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TeacherStore:
-    """Teachers by fingerprint.
+    """Teachers by what decides on them.
 
     Attributes:
         path: Folder with one folder per teacher.
@@ -44,28 +50,30 @@ class TeacherStore:
 
     path: Path
 
-    def put(self, key: str, params: Params, teacher: TeacherArtifact) -> None:
-        """Keep a teacher; one that is there already stays, for equal keys are equal teachers.
+    def put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
+        """Keep a teacher; one that is there already stays, for it is the same.
 
         Raises:
             UserError: If it cannot be written; nothing of it stays.
         """
         try:
-            self._put(key, params, teacher)
+            self._put(identity, params, teacher)
         except (OSError, SafetensorError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise UserError(
                 f"{self.path} cannot be written to: {why}; kdsweep resume goes on once it can be"
             ) from error
 
-    def _put(self, key: str, params: Params, teacher: TeacherArtifact) -> None:
+    def _put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
+        key = identity.key
         self.path.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.path))
         try:
             card = {
                 "format": FORMAT,
-                "fingerprint": key,
+                "identity": asdict(identity),
                 "params": dict(params),
+                "decided_by": dict(teacher.decided_by),
                 "metrics": dict(teacher.metrics),
                 "sha256": {
                     WEIGHTS: _write(teacher.weights, partial / WEIGHTS),
@@ -80,29 +88,47 @@ class TeacherStore:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def get(self, key: str) -> TeacherArtifact | None:
+    def get(self, identity: TeacherIdentity) -> TeacherArtifact | None:
         """Return a teacher, or None if it is not in the cache.
 
         Raises:
             DataError: If its files are not what was written.
         """
+        return self.by_key(identity.key)
+
+    def by_key(self, key: str) -> TeacherArtifact | None:
+        """Return a teacher as `get` does, by the key of its identity; None for an empty one."""
         folder = self.path / key
-        if not folder.is_dir():
+        if not (key and folder.is_dir()):
             return None
-        card = _read_card(folder, key)
+        card = _read_card(folder)
         return TeacherArtifact(
             metrics=card["metrics"],
             weights=_load(folder / WEIGHTS, card),
             outputs=_load(folder / OUTPUTS, card),
+            decided_by=card["decided_by"],
         )
 
+    def known(self, fingerprint: str) -> list[TeacherIdentity]:
+        """Return the teachers of which a task says the same, the latest first.
 
-def _read_card(folder: Path, key: str) -> dict[str, Any]:
+        Of damaged ones nothing is known; `get` tells.
+        """
+        cards = list(self.path.glob(f"{escape(fingerprint)}-*/{CARD}"))
+        found = []
+        for path in sorted(cards, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            with suppress(DataError):
+                found.append(TeacherIdentity(**_read_card(path.parent)["identity"]))
+        return found
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        known = card["format"] == FORMAT and card["fingerprint"] == key
-        known = known and set(card["sha256"]) == {WEIGHTS, OUTPUTS}
+        known = card["format"] == FORMAT and set(card["sha256"]) == {WEIGHTS, OUTPUTS}
+        known = known and isinstance(card["decided_by"], dict)
+        known = known and TeacherIdentity(**card["identity"]).key == folder.name
         metrics = {name: float(value) for name, value in card["metrics"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error

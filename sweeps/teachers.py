@@ -1,12 +1,13 @@
 """Teachers of a sweep: found in the cache or trained in parallel, then shared with every trial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdtasks.errors import UserError
-from kdtasks.task import TeacherArtifact
+from kdtasks.task import KDTask, TeacherArtifact
 from sweeps.display import Display
+from sweeps.identity import Identity, TeacherIdentity, task_code, teacher_identity
 from sweeps.pool import Job, Pool
 from sweeps.records import JobRecord
 from sweeps.resources import Need, Resources, by_teacher
@@ -22,9 +23,21 @@ def teacher_key(fingerprint: str) -> str:
     return f"teacher/{fingerprint}"
 
 
-def prepare_teachers(
+def teacher_identities(
+    task: KDTask, task_name: str, needs: Iterable[Need], identity: Identity
+) -> dict[str, TeacherIdentity]:
+    """Return what decides on every teacher that is needed, by its fingerprint."""
+    code = task_code(task_name)
+    return {
+        key: teacher_identity(task, key, identity.data[need.scenario], code)
+        for key, need in by_teacher(needs).items()
+    }
+
+
+def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, noted and watched
     resources: Resources,
     task_name: str,
+    identities: Mapping[str, TeacherIdentity],
     *,
     store: TeacherStore,
     pool: Pool,
@@ -36,19 +49,21 @@ def prepare_teachers(
     Args:
         resources: Loaded scenarios; receives the handles of the teachers.
         task_name: Name of the task, for workers.
+        identities: What decides on each teacher, by its fingerprint.
         store: The cache.
         pool: Trains those that are missing.
         books: Where teachers are noted.
         display: Watches.
 
     Raises:
-        UserError: If a teacher cannot be trained, or one in the cache is damaged. Those that were
-            trained stay in the cache.
+        UserError: If a teacher cannot be trained, one in the cache is damaged, or one is not told
+            from another by its fingerprint. Those that were trained stay in the cache.
     """
     wanted = by_teacher(resources.needs)
     begun = {key: books.clock.epoch_ms() for key in wanted}
-    found = {key: store.get(key) for key in wanted}
-    missing = [key for key, teacher in found.items() if teacher is None]
+    found = {key: store.get(identities[key]) for key in wanted}
+    missing = {key: identities[key] for key, teacher in found.items() if teacher is None}
+    _tell_why(store, missing.values(), display)
     jobs = [_training(key, wanted[key], resources, task_name) for key in missing]
     display.jobs_planned("teacher", len(jobs))
     failed = []
@@ -56,22 +71,25 @@ def prepare_teachers(
         if not event.done:
             display.job_reported("teacher", job.key, event.epoch, event.epochs)
             continue
-        reason = event.reason or _kept(store, job.key, wanted[job.key], event.result)
+        need = wanted[job.key]
+        reason = event.reason or _kept(store, identities[job.key], need, event.result)
         display.job_finished("teacher", job.key, reason)
         if reason:
-            span_ms = begun[job.key], books.clock.epoch_ms()
-            draft = _record(job.key, wanted[job.key], {}, span_ms)
+            draft = _record(job.key, need, {}, (begun[job.key], books.clock.epoch_ms()))
             failed.append(replace(draft, reason=reason, traceback=event.traceback))
             books.job(failed[-1])
     if failed:
         raise _without(failed)
     noted = {job.key for job in books.ledger.jobs() if job.metrics}
     for key, need in wanted.items():
-        teacher = found.pop(key) or store.get(key)
+        teacher = found.pop(key) or store.get(identities[key])
         assert teacher is not None
+        resources.decided_by[key] = teacher.decided_by
         resources.teachers[key] = pool.put(teacher)
         if teacher_key(key) not in noted:  # else its numbers on the test split would be lost
-            books.job(_record(key, need, teacher.metrics, (begun[key], books.clock.epoch_ms())))
+            draft = _record(key, need, teacher.metrics, (begun[key], books.clock.epoch_ms()))
+            books.job(replace(draft, identity=identities[key].key))
+    resources.check_teachers()
 
 
 def _without(failed: Sequence[JobRecord]) -> UserError:
@@ -83,10 +101,19 @@ def _without(failed: Sequence[JobRecord]) -> UserError:
     return error
 
 
-def _kept(store: TeacherStore, key: str, need: Need, teacher: TeacherArtifact) -> str:
+def _tell_why(store: TeacherStore, missing: Iterable[TeacherIdentity], display: Display) -> None:
+    """Say why teachers are trained of which the task says the same as of some in the cache."""
+    for one in missing:
+        if others := store.known(one.fingerprint):
+            display.note(f"teacher {one.fingerprint} is trained anew: {one.differs(others[0])}")
+
+
+def _kept(
+    store: TeacherStore, identity: TeacherIdentity, need: Need, teacher: TeacherArtifact
+) -> str:
     """Put a teacher into the cache; return why it cannot be, empty if it is."""
     try:
-        store.put(key, dict(need.params), teacher)
+        store.put(identity, dict(need.params), teacher)
     except UserError as error:
         return str(error)
     return ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import layout
-from kdtasks.errors import ConfigError
+from kdtasks.errors import ConfigError, DataError
 from search_spaces.study import Study
 from sweeps.children import ChildRun, ended_children, standing_tags
 from sweeps.folder import SweepFolder
@@ -17,6 +17,7 @@ from sweeps.ledger import Ledger
 from sweeps.mlflow_client import RunFacts, read_runs
 from sweeps.records import TrialRecord, TrialState
 from sweeps.tally import counts
+from sweeps.teacher_store import TeacherStore
 
 TOLERANCE = 1e-12
 """Relative difference of two numbers that still counts as rounding by a database."""
@@ -54,7 +55,18 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
         *_runs_against_ledger(runs, expected, standing),
         *_parent(parent, trials, study),
         *_front_file(sweep, parent, trials, study),
+        *damaged_teachers(sweep, ledger),
     ]
+
+
+def damaged_teachers(sweep: SweepFolder, ledger: Ledger) -> Iterator[str]:
+    """Yield a line per teacher in the cache that is not what the sweep's trials were taught by."""
+    store = TeacherStore(sweep.teachers)
+    for job in ledger.jobs():
+        try:
+            store.by_key(job.identity)
+        except DataError as error:
+            yield f"{job.key}: {error}"
 
 
 def _trials_that_never_ended(trials: Sequence[TrialRecord], *, ended: str) -> Iterator[str]:

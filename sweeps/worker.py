@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from kdtasks.config import Params
+from kdtasks.config import Params, Value
 from kdtasks.task import Arrays, Baseline, KDTask, Report, ScenarioData, TeacherArtifact, prefixed
 from sweeps.events import Training, floats
 from sweeps.nodes.conductor import conduct
@@ -43,6 +43,25 @@ class Trained:
 
     metrics: dict[str, float]
     weights: Arrays
+
+
+class _Watched(dict[str, Value]):
+    """Parameters that remember which of them were looked up by name.
+
+    Whoever takes them all at once, to check and complete them, is not seen to depend on any.
+    """
+
+    def __init__(self, params: Params) -> None:
+        super().__init__(params)
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Value:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.update({name} & self.keys())
+        return super().get(name, default)
 
 
 def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
@@ -84,14 +103,17 @@ def train_student(
 def train_teacher(
     task_name: str, params: Params, train: Arrays, val: Arrays
 ) -> Training[TeacherArtifact]:
-    """Train the teacher of ``params``."""
+    """Train the teacher of ``params``, on no other splits than those that decide on it."""
     task = _fresh_task(task_name, params, "teacher_seed")
     wall_s = time.perf_counter()
-    work = task.train_teacher(params, train, val)
+    seen, watched = task.teacher_splits, _Watched(params)
+    work = task.train_teacher(
+        watched, train if "train" in seen else {}, val if "val" in seen else {}
+    )
     artifact = yield from generated("train_teacher", work)
     fitting("train_teacher", artifact, wrong_teacher)
     metrics = {**floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
-    return TeacherArtifact(metrics=metrics, weights=artifact.weights, outputs=artifact.outputs)
+    return replace(artifact, metrics=metrics, decided_by={n: params[n] for n in watched.names})
 
 
 def confirm_by_training(

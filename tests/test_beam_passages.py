@@ -6,6 +6,7 @@ import pytest
 from beam_trials import TASK, tiny, trained_student, trained_teacher
 
 from benchmarks.beam_passages import Arm, Tally, accuracies, student_arms, table, teacher_arms
+from sweeps.identity import content_of, task_code, teacher_identity
 from sweeps.records import TrialRecord, TrialState
 from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
@@ -118,8 +119,10 @@ def swept(tmp_path_factory):
             data = TASK.load_scenario(config, **cache)
             key, teacher = TASK.teacher_fingerprint(config), None
             if key is not None:
-                teacher = teachers.get(key) or trained_teacher(data, **asked)
-                teachers.put(key, config, teacher)
+                content, code = content_of(data), task_code(TASK.name)
+                identity = teacher_identity(TASK, key, content, code)
+                teacher = teachers.get(identity) or trained_teacher(data, **asked)
+                teachers.put(identity, config, teacher)
             _, outcome = trained_student(data, teacher, **asked)
             trial = TrialRecord(
                 number=next(number),
@@ -129,12 +132,12 @@ def swept(tmp_path_factory):
                 metrics=outcome.metrics,
             )
             students.put(trial.number, outcome.weights)
-            by_data.setdefault(TASK.scenario_fingerprint(config), (data.test, []))[1].append(trial)
+            by_data.setdefault(TASK.scenario_fingerprint(config), (data, []))[1].append(trial)
     assert len(by_data) == 2, "with equal data and with more, tested on the same passages"
     return [
-        (trials, test, students, list(student_arms(trials, students, test)))
-        for test, trials in by_data.values()
-    ], [one for test, trials in by_data.values() for one in teacher_arms(trials, teachers, test)]
+        (trials, data.test, students, list(student_arms(trials, students, data.test)))
+        for data, trials in by_data.values()
+    ], [one for data, trials in by_data.values() for one in teacher_arms(trials, teachers, data)]
 
 
 def test_arms_are_told_apart_by_method_and_teacher(swept):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.scenarios.matlab import file_sha256
+from kdtasks.sources import source_digest
 
 logger = logging.getLogger(__name__)
 
@@ -20,18 +21,29 @@ class ArrayCache:
 
     Files are written under other names and renamed when all are complete, the card last; so a card
     vouches for its arrays, also when several processes make the same ones at once. The card holds
-    the SHA-256 of each file, and whatever does not agree with it counts as missing.
+    the SHA-256 of each file and the digest of the source that made them; whatever does not agree
+    with it counts as missing.
+
+    Args:
+        folder: Where the files are.
+        stem: What tells this configuration from others.
+        names: Names of the arrays.
+        maker: Module that makes them.
     """
 
-    def __init__(self, folder: Path, stem: str, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, stem: str, names: tuple[str, ...], maker: str) -> None:
         self._folder = folder
+        self._code = source_digest(maker)
         self._files = {name: f"{stem}.{name}.npy" for name in names}
         self._card_name = f"{stem}.json"
 
     def read(self) -> dict[str, NDArray[Any]] | None:
         """Return the arrays, memory-mapped and read-only, or None if missing or damaged."""
         try:
-            digests = self.card()["sha256"]
+            card = self.card()
+            digests = card["sha256"]
+            if card["code"] != self._code:
+                raise ValueError("it was made by other code")
             for name in self._files.values():
                 if file_sha256(self._folder / name) != digests[name]:
                     raise ValueError(f"{name} is not what was written")
@@ -74,7 +86,7 @@ class ArrayCache:
             scratch = Path(name)
             make({name: scratch / file for name, file in self._files.items()})
             digests = {file: file_sha256(scratch / file) for file in self._files.values()}
-            card = json.dumps({**facts, "sha256": digests}, indent=2)
+            card = json.dumps({**facts, "code": self._code, "sha256": digests}, indent=2)
             (scratch / self._card_name).write_text(card + "\n")
             for file in (*self._files.values(), self._card_name):
                 (scratch / file).replace(self._folder / file)

@@ -113,7 +113,7 @@ class CsiData:
         elif self.scenario in TR38901:
             geometry = {"preset": TR38901[self.scenario].fingerprint}
         elif self.scenario not in SCENARIOS:
-            geometry = {"source": identity_of(self.scenario, SCENARIOS)}
+            geometry = {"source": identity_of(self.scenario)}
         files = {path.name: _content(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
         return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
@@ -172,7 +172,9 @@ def load_pictures(
     def make() -> tuple[Splits, dict[str, Any]]:
         return made(data, cache_dir, progress)
 
-    splits, facts = make() if data.scenario == QUADRIGA else _cached(data, cache_dir, make)
+    # files are read as they are, and what a source of the user's own reads is not known
+    kept = data.scenario in (*CSI_SITES, *TR38901)
+    splits, facts = _cached(data, cache_dir, make) if kept else make()
     scaling = scaling or Scaling.fit(splits["train"]["matrices"])
     arrays = {name: _scaled(splits[name], scaling) for name in SPLITS}
     provenance = {
@@ -196,11 +198,9 @@ def _scaled(samples: Samples, scaling: Scaling) -> Arrays:
 def _cached(
     data: CsiData, cache_dir: Path, make: Callable[[], tuple[Splits, dict[str, Any]]]
 ) -> tuple[Splits, dict[str, Any]]:
-    kinds = ["matrices"]
-    if data.scenario in SCENARIOS:
-        kinds += ["positions", "stale"] if data.server_age else ["positions"]
+    kinds = ["matrices", "positions", *(["stale"] if data.server_age else [])]
     files = {f"{split}.{kind}": (split, kind) for split in SPLITS for kind in kinds}
-    cache = ArrayCache(cache_dir, f"csi-{data.fingerprint}", tuple(files))
+    cache = ArrayCache(cache_dir, f"csi-{data.fingerprint}", tuple(files), __name__)
     arrays = cache.read()
     if arrays is None:
         made, facts = make()

@@ -101,7 +101,8 @@ def contents(table: Table, kind: str, *, dates: bool) -> str:
     Args:
         table: Says which files; its own content counts as well.
         kind: See `read_arrays`.
-        dates: Whether times of change count, besides names and sizes.
+        dates: Whether times of change count, besides names and sizes. That of the inode is one that
+            no program can set back.
     """
     digest = hashlib.sha256()
     for source, split in zip(table.sources, table.split_of_source, strict=True):
@@ -113,12 +114,12 @@ def contents(table: Table, kind: str, *, dates: bool) -> str:
     return digest.hexdigest()
 
 
-def _state(path: Path, dates: bool) -> tuple[int, int]:
+def _state(path: Path, dates: bool) -> tuple[int, ...]:
     try:
         facts = path.stat()
     except (OSError, ValueError):  # missing, or a name that cannot be
         return (-1, 0)
-    return (facts.st_size, facts.st_mtime_ns if dates else 0)
+    return (facts.st_size, *((facts.st_mtime_ns, facts.st_ctime_ns) if dates else (0,)))
 
 
 def wanted_frames(table: Table, kind: str) -> NDArray[np.bool_]:
@@ -244,7 +245,7 @@ def _cache(table: Table, kind: str, image_size: int, cache_dir: Path) -> ArrayCa
     identity = {"layout": LAYOUT, "contents": contents(table, kind, dates=True)}
     size = {"size": image_size} if kind == "image" else {}
     stem = f"deepsense-{kind}-{fingerprint({**identity, **size})}"
-    return ArrayCache(cache_dir, stem, ("values", "usable"))
+    return ArrayCache(cache_dir, stem, ("values", "usable"), __name__)
 
 
 def _from_cache(cache: ArrayCache) -> Reading | None:

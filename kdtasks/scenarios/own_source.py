@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import ConfigError, DataError
-from kdtasks.plugins import load_named, source_digest
+from kdtasks.plugins import load_named, module_of
 from kdtasks.scenarios.channel_axes import AXES
 from kdtasks.scenarios.checks import check_finite, check_power
+from kdtasks.sources import source_digest
 
 Source = Callable[..., NDArray[np.complex64]]
 """Called as ``source(num_users=, num_antennas=, num_subcarriers=, seed=)``; returns complex
@@ -34,9 +35,9 @@ def own_source(name: str, scenarios: tuple[str, ...]) -> Source:
     return found
 
 
-def identity_of(name: str, scenarios: Iterable[str]) -> str:
+def identity_of(name: str) -> str:
     """Return what channels of a source depend on beside their numbers: its code."""
-    return source_digest(own_source(name, tuple(scenarios)))
+    return source_digest(module_of("scenario", name))
 
 
 def draw_channels(

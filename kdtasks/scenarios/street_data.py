@@ -263,7 +263,7 @@ def _cache(data: StreetData, sensor: str, cache_dir: Path) -> ArrayCache:
             **_slow(data, sensor).settings,
         }
     )
-    return ArrayCache(cache_dir, f"street-{sensor}-{identity}", SPLITS)
+    return ArrayCache(cache_dir, f"street-{sensor}-{identity}", SPLITS, __name__)
 
 
 def _fill(

@@ -240,7 +240,9 @@ def read_card(config: Tr38901Config, *, cache_dir: Path) -> dict[str, Any]:
 
 
 def _cache(config: Tr38901Config, cache_dir: Path) -> ArrayCache:
-    return ArrayCache(cache_dir, f"tr38901-{config.fingerprint}", ("channels", "positions"))
+    return ArrayCache(
+        cache_dir, f"tr38901-{config.fingerprint}", ("channels", "positions"), __name__
+    )
 
 
 def _write(config: Tr38901Config, progress: Progress, paths: Mapping[str, Path]) -> None:

@@ -135,6 +135,7 @@ class MimoDetection(KDTask):
     }
     resource_parameters = frozenset(MimoSettings.model_fields) - FREE
     baseline_parameters = frozenset()
+    teacher_splits = ()  # a collective has a stream of its own; targets share it
 
     def complete(self, params: Params) -> dict[str, Value]:
         return completed(resolve(params))
@@ -170,8 +171,8 @@ class MimoDetection(KDTask):
     def train_teacher(
         self,
         params: Params,
-        train: Arrays,  # noqa: ARG002 - the stream has links of its own
-        val: Arrays,  # noqa: ARG002 - and is judged on these: targets share a collective
+        train: Arrays,  # noqa: ARG002 - see teacher_splits
+        val: Arrays,  # noqa: ARG002
     ) -> Generator[Report, None, TeacherArtifact]:
         """Train a collective over its stream.
 

@@ -135,6 +135,12 @@ class OtherTeachers(BadTeacher):
         return type(artifact)(metrics=artifact.metrics, weights=weights, outputs=artifact.outputs)
 
 
+class LookingTeacher(ToyTask):
+    def train_teacher(self, params, train, val):
+        assert params["epochs"] == 2
+        return super().train_teacher(params, train, val)
+
+
 class BoastfulTeacher(BadTeacher):
     def spoil(self, artifact):
         metrics = {**artifact.metrics, "val_nmse_db": -30.0}

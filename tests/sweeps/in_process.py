@@ -17,6 +17,7 @@ from sweeps.dataset_facts import SplitFacts
 from sweeps.display import Display, SilentDisplay
 from sweeps.events import Event, events
 from sweeps.folder import SweepFolder, check_new, create
+from sweeps.identity import code_of, identify
 from sweeps.ledger import Ledger
 from sweeps.mlflow_client import TrackingError
 from sweeps.nodes.transport import in_process
@@ -28,7 +29,7 @@ from sweeps.search import make_sampler
 from sweeps.session import SearchSession
 from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
-from sweeps.teachers import prepare_teachers
+from sweeps.teachers import prepare_teachers, teacher_identities
 from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
 from sweeps.worker import Assignment, Trained, train_student
@@ -117,10 +118,11 @@ class Engine:
     study: Study
     home: Path
     display: Display = field(default_factory=SilentDisplay)
+    name: str = "sweep"
 
     def __post_init__(self) -> None:
         plan = check_study(self.study)
-        self.folder: SweepFolder = check_new(self.home, "sweep")
+        self.folder: SweepFolder = check_new(self.home, self.name)
         create(self.folder, self.study.text)
         self.clock = ManualClock()
         self.tracker = MemoryTracker()
@@ -132,6 +134,8 @@ class Engine:
         cache = self.folder.scenarios
         data = load_data(plan.needs, plan.task, cache=cache, display=self.display)
         self.resources: Resources = share_data(plan.needs, data, self.pool)
+        self.identity = identify(data, code_of(self.study))
+        self.ledger.identify(self.identity)
 
     def start_ledger(self) -> Ledger:
         return Ledger.create(self.folder.journal, self.study)
@@ -140,6 +144,7 @@ class Engine:
         prepare_teachers(
             self.resources,
             self.study.task,
+            teacher_identities(self.task, self.study.task, self.resources.needs, self.identity),
             store=TeacherStore(self.folder.teachers),
             pool=self.pool,
             books=self.books,

@@ -49,6 +49,7 @@ BROKEN = {
     "Opaque": "provenance says .*: Object of type set",
     "NoOutputs": r"train_teacher returns what it must: outputs\['names'\] is an array of <U1",
     "OtherTeachers": "teacher_seed decides a teacher: trained twice, 'extra' differs",
+    "LookingTeacher": "teacher_fingerprint changes with every .*: it does not contain epochs; add",
     "BoastfulTeacher": "evaluate_teacher gives .*: val_nmse_db is -20 and was -30",
     "NanTeacher": "a teacher's metrics are finite numbers: train_core_seconds is nan",
     "MiscountingTeacher": "a teacher's reports count its epochs: they say 2 of 3, 1 of 1; count",

@@ -6,23 +6,26 @@ import numpy as np
 
 from kdtasks.task import ScenarioData
 from sweeps.dataset_facts import split_facts
+from sweeps.identity import content_of
 
 
-def test_every_split_has_its_counts_and_the_digest_of_its_scenario() -> None:
+def test_every_split_has_its_counts_and_a_digest_of_its_arrays() -> None:
     made = ScenarioData(
         train={"scan": np.zeros((7, 2, 3), np.float32), "label": np.zeros(7, np.int64)},
         val={"scan": np.zeros((4, 2, 3), np.float32)},
         test={"scan": np.zeros((5, 2, 3), np.float32), "codebook": np.zeros((2, 9), np.complex64)},
         provenance={"source": "a street", "seed": 3, "settings": {"much": [1, 2]}},
     )
-    facts = {split.context: split for split in split_facts("lidar-beam", "0123456789abcdef", made)}
+    content = content_of(made)
+    facts = {s.context: s for s in split_facts("lidar-beam", "0123456789abcdef", made, content)}
     rows = {context: json.loads(split.profile)["num_rows"] for context, split in facts.items()}
     assert rows == {"train": 7, "validation": 4, "test": 5}
     assert len({split.name for split in facts.values()}) == 3
+    assert len({split.digest for split in facts.values()}) == 3
     for split in facts.values():
-        assert split.digest == "0123456789abcdef"
+        assert len(split.digest) == 16
         tags = json.loads(split.source)["tags"]
-        assert tags == {"source": "a street", "seed": "3", "fingerprint": split.digest}
+        assert tags == {"source": "a street", "seed": "3", "fingerprint": "0123456789abcdef"}
     tensors = json.loads(json.loads(facts["train"].schema)["mlflow_tensorspec"]["features"])
     assert {t["name"]: t["tensor-spec"] for t in tensors} == {
         "scan": {"dtype": "float32", "shape": [-1, 2, 3]},

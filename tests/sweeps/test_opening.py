@@ -14,7 +14,8 @@ from sweeps.changes import differences
 from sweeps.display import SilentDisplay
 from sweeps.folder import SETTINGS_FILE, SweepFolder, create
 from sweeps.ledger import Ledger
-from sweeps.opening import Left, find_left, num_spent
+from sweeps.opening import Left, find_left, load_same, num_spent
+from sweeps.preflight import check_study
 from sweeps.seats import SeatWishes
 from sweeps.settings import (
     SweepSettings,
@@ -34,7 +35,9 @@ class Notes(SilentDisplay):
 
 
 def left_of(folder: SweepFolder, wanted: Study | None = None, display: Notes | None = None) -> Left:
-    return find_left(folder, wanted, tracking_uri=None, seats=None, display=display or Notes())
+    left = find_left(folder, wanted, tracking_uri=None, seats=None, display=display or Notes())
+    load_same(folder, left, check_study(left.study), SilentDisplay())
+    return left
 
 
 @pytest.fixture

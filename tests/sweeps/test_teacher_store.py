@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,15 @@ from hypothesis.extra.numpy import arrays
 
 from kdtasks.errors import DataError
 from kdtasks.task import TeacherArtifact
+from sweeps.identity import TeacherIdentity
 from sweeps.teacher_store import CARD, FORMAT, OUTPUTS, WEIGHTS, TeacherStore
 
-KEY = "0123456789abcdef"
+IDENTITY = TeacherIdentity(
+    fingerprint="0123456789abcdef",
+    data={"train": {"x": "11", "y": "22"}, "val": {"x": "33"}},
+    code={"my_task": "aa", "my_task.nets": "bb"},
+)
+KEY = IDENTITY.key
 TEACHER = TeacherArtifact(
     metrics={"val_nmse_db": -20.5},
     # the second is a number without axes, as batch norm counts its batches
@@ -23,12 +30,12 @@ TEACHER = TeacherArtifact(
 @pytest.fixture
 def store(tmp_path: Path) -> TeacherStore:
     store = TeacherStore(tmp_path / "teachers")
-    store.put(KEY, {"compression": 4}, TEACHER)
+    store.put(IDENTITY, {"compression": 4}, TEACHER)
     return store
 
 
 def test_what_is_put_comes_back(store: TeacherStore) -> None:
-    found = store.get(KEY)
+    found = store.get(IDENTITY)
     assert found is not None
     assert found.metrics == TEACHER.metrics
     np.testing.assert_array_equal(found.weights["w"], TEACHER.weights["w"], strict=True)
@@ -44,8 +51,8 @@ def test_memory_order_does_not_matter(array: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = TeacherStore(Path(folder))
         views = {"t": array.T, "f": np.asfortranarray(array), "s": array[:, ::-1]}
-        store.put(KEY, {}, TeacherArtifact(metrics={}, weights=views, outputs={}))
-        found = store.get(KEY)
+        store.put(IDENTITY, {}, TeacherArtifact(metrics={}, weights=views, outputs={}))
+        found = store.get(IDENTITY)
         assert found is not None
         for name, view in views.items():
             np.testing.assert_array_equal(found.weights[name], view)
@@ -53,14 +60,14 @@ def test_memory_order_does_not_matter(array: np.ndarray) -> None:
 
 def test_the_first_entry_stays(store: TeacherStore) -> None:
     other = TeacherArtifact(metrics={"val_nmse_db": 0.0}, weights={}, outputs={})
-    store.put(KEY, {}, other)
-    found = store.get(KEY)
+    store.put(IDENTITY, {}, other)
+    found = store.get(IDENTITY)
     assert found is not None
     assert found.metrics == TEACHER.metrics
 
 
 def test_an_unknown_key_is_not_an_error(store: TeacherStore) -> None:
-    assert store.get("f" * 16) is None
+    assert store.get(replace(IDENTITY, fingerprint="f" * 16)) is None
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, OUTPUTS])
@@ -76,7 +83,7 @@ def test_a_damaged_file_is_named_with_the_fix(store: TeacherStore, name: str, da
         content[-1] ^= 1
         path.write_bytes(content)
     with pytest.raises(DataError, match=f"(?s){name}.*remove the folder") as caught:
-        store.get(KEY)
+        store.get(IDENTITY)
     assert "\n" not in str(caught.value)
 
 
@@ -84,12 +91,18 @@ def test_a_damaged_file_is_named_with_the_fix(store: TeacherStore, name: str, da
 def test_a_damaged_card_is_named(store: TeacherStore, text: str) -> None:
     (store.path / KEY / CARD).write_text(text)
     with pytest.raises(DataError, match=CARD):
-        store.get(KEY)
+        store.get(IDENTITY)
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": FORMAT - 1}, {"fingerprint": "f" * 16}, {"sha256": {}}, {"metrics": {"a": "b"}}],
+    [
+        {"format": FORMAT - 1},
+        {"identity": asdict(replace(IDENTITY, fingerprint="f" * 16))},
+        {"identity": {}},
+        {"sha256": {}},
+        {"metrics": {"a": "b"}},
+    ],
 )
 def test_a_card_of_something_else_is_refused(
     store: TeacherStore, change: dict[str, object]
@@ -97,4 +110,4 @@ def test_a_card_of_something_else_is_refused(
     path = store.path / KEY / CARD
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(DataError, match=CARD):
-        store.get(KEY)
+        store.get(IDENTITY)

@@ -235,7 +235,7 @@ def damage_by_flipping(path):
     "damage", [damage_by_cutting, damage_by_flipping, lambda path: path.write_bytes(b"")]
 )
 def test_damaged_entries_count_as_missing(tmp_path, caplog, name, damage):
-    cache = ArrayCache(tmp_path, "a", ("x",))
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
     keep(cache, np.arange(9))
     if name == "a.json":  # a card that is cut at its last line break is still whole
         (tmp_path / name).write_text((tmp_path / name).read_text().strip())
@@ -246,7 +246,7 @@ def test_damaged_entries_count_as_missing(tmp_path, caplog, name, damage):
 
 
 def test_a_missing_array_counts_as_missing(tmp_path):
-    cache = ArrayCache(tmp_path, "a", ("x",))
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
     assert cache.read() is None
     keep(cache, np.arange(9))
     (tmp_path / "a.x.npy").unlink()
@@ -258,14 +258,14 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
         paths["x"].write_bytes(b"half")
         raise KeyboardInterrupt
 
-    cache = ArrayCache(tmp_path, "a", ("x",))
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
     with pytest.raises(KeyboardInterrupt):
         cache.write(fail, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_at_once_both_succeed(tmp_path):
-    cache = ArrayCache(tmp_path, "a", ("x",))
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
 
     def overtaken(paths):
         keep(cache, np.arange(9))

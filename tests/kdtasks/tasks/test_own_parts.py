@@ -195,12 +195,17 @@ def test_a_source_gives_what_a_file_of_its_channels_gives(tmp_path):
 
 
 def test_other_code_gives_other_data(tmp_path, monkeypatch):
-    params = CSI.complete(tiny(scenario=RAYS))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "rays_of_mine.py").write_text("from depths_of_mine import rays\n")
+    helper = tmp_path / "depths_of_mine.py"
+    helper.write_text("from own_parts import rays\n")
+    params = CSI.complete(tiny(scenario="rays_of_mine:rays"))
     before = CSI.scenario_fingerprint(params)
-    assert before != CSI.scenario_fingerprint(CSI.complete(tiny(scenario=RAYS, data_seed=1)))
-    changed = tmp_path / "own_parts.py"
-    changed.write_text("# another version")
-    monkeypatch.setattr("kdtasks.plugins.inspect.getsourcefile", lambda _: str(changed))
+    other = CSI.complete(tiny(scenario="rays_of_mine:rays", data_seed=1))
+    assert before != CSI.scenario_fingerprint(other)
+    helper.write_text("from own_parts import rays  # a comment\n")
+    assert CSI.scenario_fingerprint(params) == before
+    helper.write_text("from own_parts import rays\n\nPATHS = 3\n")
     assert CSI.scenario_fingerprint(params) != before
 
 

@@ -19,7 +19,7 @@ from kdtasks.errors import ConfigError, DataError, UserError
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study, parse_study
 from sweeps.display import SilentDisplay
-from sweeps.identity import content_of
+from sweeps.identity import check_scenario, content_of
 from sweeps.opening import find_left, load_same
 from sweeps.preflight import check_study
 from sweeps.verify import damaged_teachers
@@ -254,3 +254,17 @@ def test_a_cached_teacher_that_is_not_the_one_of_the_sweep_is_noticed(
     (folder / "outputs.safetensors").write_bytes(content)
     (line,) = damaged_teachers(engine.folder, engine.ledger)
     assert "outputs.safetensors" in line
+
+
+def test_a_student_is_not_judged_on_other_data(workshop: Workshop, tmp_path: Path) -> None:
+    file = tmp_path / "measured.npy"
+    np.save(file, np.zeros((40, 3)))
+    engine = Engine(workshop.study(data_path=str(file)), tmp_path, name="one")
+    ((name, content),) = engine.identity.data.items()
+    params = {"data_path": str(file)}
+    check_scenario("one", engine.identity, name, content, params)
+    check_scenario("one", engine.identity, "of another name", content, params)
+    other = {**content, "test": {"inputs": "0", "labels": content["test"]["labels"]}}
+    for known in (name, "of another name"):
+        with pytest.raises(ConfigError, match=r"measured\.npy.*test inputs"):
+            check_scenario("one", engine.identity, known, other, params)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-BESIDE = ("paper", "difference")
+BESIDE = ("paper", "difference", "seeds")
 """Headings of columns that stay beside the one before them."""
 
 

@@ -28,6 +28,7 @@ from analysis.plots.theme import (
     axis_title,
     group_colours,
     method_symbols,
+    title_lines,
 )
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective
@@ -46,7 +47,9 @@ def write_png(frames: SweepFrames, path: Path) -> None:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         size = (7.6 if columns == 1 else 5.4 * columns, 4.9 * lines)
         figure = Figure(figsize=size, layout="constrained", dpi=_DPI)
-        figure.suptitle(f"{frames.study.title}: {frames.name}", fontsize=11)
+        figure.suptitle(
+            plain(html.escape(f"{frames.study.title}: {frames.name}")), fontsize=11, wrap=True
+        )
         if shown and len(feasible_trials(frames)):
             for index, pair in enumerate(shown, start=1):
                 draw_front(figure.add_subplot(lines, columns, index), frames, pair, scale=1.0)
@@ -90,8 +93,8 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> 
                     ha="right" if left else "left",
                     fontsize=8,
                 )
-    axes.set_xlabel(plain(axis_title(pair.x)))
-    axes.set_ylabel(plain(axis_title(pair.y)))
+    axes.set_xlabel(in_lines(axis_title(pair.x)))
+    axes.set_ylabel(in_lines(axis_title(pair.y)))
     for place, (axis, objective) in enumerate(((axes.xaxis, pair.x), (axes.yaxis, pair.y))):
         if objective.scale == "log":
             _draw_floor(axes, place, objective)
@@ -203,6 +206,11 @@ def add_legend(figure: Figure, columns: int) -> None:
         frameon=False,
         fontsize=8,
     )
+
+
+def in_lines(title: str) -> str:
+    """Return an escaped axis title as matplotlib writes it, in lines that are not cut."""
+    return plain(html.escape("\n".join(title_lines(title))))
 
 
 def plain(title: str) -> str:

@@ -41,6 +41,7 @@ from analysis.report_tables import (
     front_table,
     near_table,
     references_table,
+    stopped_table,
     trials_table,
 )
 from analysis.summary import counts, summary
@@ -101,6 +102,7 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             resamples=RESAMPLES,
             attained=len(frames.study.objectives) == 2 and bool(seed_sets(frames)),
             trials=trials_table(frames),
+            stopped=stopped_table(frames),
             references=references_table(frames),
             papers=paper_views(frames),
             claims=judged_claims(frames),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis import format as text
 from analysis import layout
+from analysis.column_parts import column_parts
 from analysis.frames import SweepFrames
 from analysis.front_rows import BEHIND, CHANCE, front_rows, near_rows
 from analysis.fronts import (
@@ -18,7 +19,6 @@ from analysis.fronts import (
     VALIDATION,
     by_topology,
     cost_metrics,
-    feasible_trials,
     knee_trial,
     method_of,
     searched_params,
@@ -27,7 +27,7 @@ from analysis.fronts import (
     topology_of,
 )
 from analysis.plots.references import labelled
-from analysis.ranking import column, records
+from analysis.ranking import column, records, where
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
@@ -49,6 +49,10 @@ COST_LABELS = {
     "raw_samples_up": ("raw samples that left edges", ""),
 }
 """Heading and unit of the cost columns."""
+
+
+PAGE_ROOM, CELL_PADDING, TEXT_ROOM = 148, 2.2, 48
+"""Room of a page, around a cell, and of a text before it is folded [characters]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,20 @@ class HtmlTable:
 
     headings: tuple[Heading, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def parts(self) -> list[list[int]]:
+        """Which columns stand beside one another, so that a page of ordinary width shows all."""
+        room = [
+            max(
+                max(map(len, head.title.split()), default=0),
+                len(head.note),
+                min(TEXT_ROOM, max((len(row[i].text) for row in self.rows), default=0)),
+            )
+            + CELL_PADDING
+            for i, head in enumerate(self.headings)
+        ]
+        return column_parts([head.title for head in self.headings], room, PAGE_ROOM)
 
 
 SHARES = {
@@ -132,12 +150,27 @@ def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTabl
 
 
 def trials_table(frames: SweepFrames) -> HtmlTable:
-    """Return every feasible finished trial with its rank, in the order of the trials."""
-    rows = records(feasible_trials(frames))
+    """Return every finished trial, in the order of the trials; infeasible ones have no rank."""
+    return _trials_table(frames, _in_state(frames, "COMPLETE"), Heading("rank"))
+
+
+def stopped_table(frames: SweepFrames) -> HtmlTable | None:
+    """Return the trials that were stopped early with their last numbers, None without any."""
+    stopped = _in_state(frames, "PRUNED")
+    why = Heading("why", numeric=False)
+    return _trials_table(frames, stopped, why) if len(stopped) else None
+
+
+def _in_state(frames: SweepFrames, state: str) -> pd.DataFrame:
+    return where(frames.trials, (found == state for found in frames.trials["state"]))
+
+
+def _trials_table(frames: SweepFrames, trials: pd.DataFrame, second: Heading) -> HtmlTable:
+    rows = records(trials)
     varied = dict.fromkeys(n for row in rows for n in searched_params(row, frames.study))
     kinds = _kind_names(frames)
     names = [name for name in varied if name not in kinds]
-    headings = [Heading("trial"), Heading("rank")]
+    headings = [Heading("trial"), second]
     headings += [Heading(name, numeric=False) for name in kinds]
     headings += [_objective_headings(objective)[0] for objective in frames.study.objectives]
     headings += _param_headings(names)
@@ -151,9 +184,9 @@ def _trial_cells(
     kinds = {"method": method_of(row), layout.TOPOLOGY: topology_of(row)}
     return (
         _number(int(row["number"])),
-        _number(row["rank"]),
+        _reason(row) if row["state"] == "PRUNED" else _number(row["rank"]),
         *_kind_cells(_kind_names(frames), kinds),
-        *(_measured(o.metric, row[o.metric]) for o in frames.study.objectives),
+        *(_measured(o.metric, row.get(o.metric)) for o in frames.study.objectives),
         *(_param(params.get(name)) for name in names),
     )
 
@@ -220,11 +253,10 @@ def failures_table(frames: SweepFrames) -> HtmlTable | None:
     headings = tuple(Heading(title, numeric=False) for title in titles)
     rows = []
     for row in failed:
-        reason = str(row["reason"] or "no reason was recorded")
         method = {} if row.get("param.method") is None else {"method": row["param.method"]}
         params = text.params(method | searched_params(row, frames.study))
         name = str(row["key"] or row["name"]).replace("/", " ", 1)
-        rows.append((Cell(name, name), Cell(reason, reason), Cell(params, params)))
+        rows.append((Cell(name, name), _reason(row), Cell(params, params)))
     return HtmlTable(headings, tuple(rows))
 
 
@@ -270,6 +302,11 @@ def _front_number(number: int, knee: int | None) -> Cell:
 def _number(value: Any) -> Cell:
     known = isinstance(value, int | float) and not math.isnan(value)
     return Cell(text.number(value, 2), float(value) if known else math.inf)
+
+
+def _reason(row: dict[str, Any]) -> Cell:
+    reason = str(row["reason"] or "no reason was recorded")
+    return Cell(reason, reason)
 
 
 def _share(value: float | None) -> Cell:

@@ -10,7 +10,7 @@ from analysis.best import Best, Budget, Candidate, Offer, limit_text
 from analysis.fronts import split_label, test_metric
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
-from sweeps.cli_output import line, objective_headings, plain_table, show
+from sweeps.cli_output import line, objective_headings, show_wide
 
 
 def show_best(best: Best, study: Study, *, as_json: bool) -> None:
@@ -24,7 +24,7 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     line(share if limits else text.plural(best.considered, "trial"))
     line(f"take trial {best.chosen.trial}, the best in {goal.label} {split_label(goal)}".rstrip())
     line()
-    show(_table(best, study))
+    _show_candidates(best, study)
     for offer in best.offers:
         if offer is not None:
             line()
@@ -44,13 +44,13 @@ def _described(best: Best) -> dict[str, Any]:
     return described
 
 
-def _table(best: Best, study: Study) -> Any:
+def _show_candidates(best: Best, study: Study) -> None:
     metrics = {goal.metric: goal for goal in study.objectives}
     others = [b.metric for b in best.budgets if b.metric not in metrics]
     columns = ["trial", "kind", *objective_headings(study.objectives)]
     columns += [*dict.fromkeys(others), "parameters"]
     rows = [_row(one, metrics, others) for one in (best.chosen, *best.runners_up)]
-    return plain_table(columns, rows)
+    show_wide(columns, rows)
 
 
 def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list[str]:

@@ -3,11 +3,12 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,9 @@ PADDING = 2
 
 LABEL_WIDTH, CELL_WIDTH = 28, 16
 """Room of a transposed table's first column and of every other one [characters]."""
+
+TEXT_WIDTH = 40
+"""Room of a column from which its texts are folded between words [characters]."""
 
 
 def _width() -> int:
@@ -40,6 +44,27 @@ def show(table: Table) -> None:
 def line(text: str = "") -> None:
     """Print one line as it is."""
     sys.stdout.write(text + "\n")
+
+
+def show_wide(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of text, in parts one below the other where the terminal is too narrow."""
+    for index, table in enumerate(_parts(columns, rows, _width())):
+        if index:
+            line()
+        show(table)
+
+
+def _parts(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[Table]:
+    room = _room(columns, rows)
+    for part in fitting(columns, rows, width):
+        table = plain_table([columns[i] for i in part], [[row[i] for i in part] for row in rows])
+        left = width - sum(room[i] for i in part)
+        # rich would take from the widest column, within words, too; texts, which are last, go first
+        for column, i in reversed([*zip(table.columns, part, strict=True)]):
+            whole = max(cell_len(cell) for cell in (columns[i], *(row[i] for row in rows)))
+            more = max(0, min(left, whole + PADDING - room[i]))
+            column.width, left = room[i] - PADDING + more, left - more
+        yield table
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -72,30 +97,32 @@ def objective_headings(goals: Sequence[Objective]) -> list[str]:
     return headings
 
 
-def front_table(frames: Any) -> Table:
-    """Return the front of a sweep with its test results, best first objective first.
+def show_front(frames: Any) -> None:
+    """Print the front of a sweep with its test results, best first objective first.
 
     Args:
         frames: The sweep, an ``analysis.frames.SweepFrames``.
     """
     from analysis.front_rows import front_rows
 
-    return _rows_table(frames, front_rows(frames))
+    _show_rows(frames, front_rows(frames))
 
 
-def near_table(frames: Any) -> Table | None:
-    """Return the trials that were repeated though they are not on the front; None without any.
+def show_near(frames: Any) -> None:
+    """Print the trials that were repeated though they are not on the front; nothing without any.
 
     Args:
         frames: The sweep, an ``analysis.frames.SweepFrames``.
     """
     from analysis.front_rows import near_rows
 
-    rows = near_rows(frames)
-    return _rows_table(frames, rows) if rows else None
+    if rows := near_rows(frames):
+        line()
+        line("repeated, too, but behind the front on validation by so much of its range:")
+        _show_rows(frames, rows)
 
 
-def _rows_table(frames: Any, found: Sequence[Mapping[str, Any]]) -> Table:
+def _show_rows(frames: Any, found: Sequence[Mapping[str, Any]]) -> None:
     from analysis import format as text
     from analysis.front_rows import BEHIND, CHANCE
     from analysis.fronts import knee_trial, test_metric
@@ -115,7 +142,7 @@ def _rows_table(frames: Any, found: Sequence[Mapping[str, Any]]) -> Table:
                 cells.append(_interval(row["test"].get(metric)))
         cells += [text.percent(row.get(name)) for name in shares]
         rows.append([*cells, text.params(row["searched"], " ")])
-    return plain_table(columns, rows)
+    show_wide(columns, rows)
 
 
 def _interval(found: Mapping[str, Any] | None) -> str:
@@ -142,21 +169,23 @@ def paper_tables(view: Any, width: int) -> list[Table]:
     head, *others = view.grid.headings
     columns = [head.title or f"Table {view.spec.id}", *(heading.title for heading in others)]
     rows = [[cell.text for cell in row] for row in view.grid.rows]
-    return [
-        plain_table([columns[i] for i in part], [[row[i] for i in part] for row in rows])
-        for part in fitting(columns, rows, width)
-    ]
+    return [*_parts(columns, rows, width)]
 
 
 def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
     """Return which columns go into each part, so that none is folded within a word."""
     from analysis.column_parts import column_parts
 
+    return column_parts(columns, _room(columns, rows), width)
+
+
+def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return what each column needs if its heading is folded between words, and long texts are."""
     room = [
-        max(len(word) for word in (*column.split(), *(row[i] for row in rows))) + PADDING
+        max(cell_len(word) for word in (*column.split(" "), *(row[i] for row in rows))) + PADDING
         for i, column in enumerate(columns)
     ]
-    return column_parts(columns, [min(room[0], LABEL_WIDTH), *room[1:]], width)
+    return [min(room[0], LABEL_WIDTH), *(min(each, TEXT_WIDTH) for each in room[1:])]
 
 
 def _aspect_table(view: Any, part: slice) -> Table:

@@ -40,7 +40,7 @@ def front(
     Validation values are what was searched on; test values are means over seeds. "on front" is how
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
-    from sweeps.cli_output import front_table, line, near_table, show
+    from sweeps.cli_output import line, show_front, show_near
     from sweeps.cli_sweeps import database_uri, find_sweep
 
     folder = find_sweep(home, name)
@@ -53,14 +53,10 @@ def front(
 
         line(json.dumps(front_document(frames), indent=2))
         return
-    show(front_table(frames))
+    show_front(frames)
     for note in front_notes(frames):
         line(note)
-    near = near_table(frames)
-    if near is not None:
-        line()
-        line("repeated, too, but behind the front on validation by so much of its range:")
-        show(near)
+    show_near(frames)
 
 
 def best(  # noqa: PLR0913 - one parameter per option

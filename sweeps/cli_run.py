@@ -10,7 +10,7 @@ from analysis import layout
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.cli_options import INTERRUPTED
-from sweeps.cli_output import command_line, front_table, line, show, show_paper, shown_path
+from sweeps.cli_output import command_line, line, show_front, show_paper, shown_path
 from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
 from sweeps.environment import put_last
@@ -187,7 +187,7 @@ def _show_results(name: str, summary: SweepSummary) -> None:
     if summary.front:
         frames = read_sweep(summary.tracking_uri, name)
         line("")
-        show(front_table(frames))
+        show_front(frames)
         line("")
         show_paper(frames)
 

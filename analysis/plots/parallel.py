@@ -15,10 +15,13 @@ import plotly.graph_objects as go
 from analysis.format import short
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of, method_of, searched_params
-from analysis.plots.theme import group_colours, hover, styled
+from analysis.plots.theme import group_colours, hover, styled, title_lines
 from analysis.ranking import records
 
 HEIGHT_PX = 460
+TITLE_ROOM = 18
+"""Room of an axis title in a line [characters]."""
+
 MOST_LINES = 300
 _ABSENT = -0.16
 """Height at which a line passes an axis whose parameter the trial does not have."""
@@ -201,5 +204,5 @@ def _cut(text: str) -> str:
 
 def _title(name: str) -> str:
     head, bracket, unit = name.partition(" [")
-    words = html.escape(head.replace("_", " "))
-    return f"{words}<br>[{html.escape(unit)}" if bracket else words
+    lines = title_lines(html.escape(head.replace("_", " ")), TITLE_ROOM)
+    return "<br>".join(map(html.escape, [*lines, f"[{unit}"] if bracket else lines))

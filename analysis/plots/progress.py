@@ -64,6 +64,11 @@ def volume_unit(frames: SweepFrames) -> str:
     return " × ".join(parts)
 
 
+def volume_title(frames: SweepFrames) -> str:
+    """Return the title of an axis of hypervolume; escaped."""
+    return html.escape(f"hypervolume, validation\n[{volume_unit(frames)}]")
+
+
 def hypervolume_figure(frames: SweepFrames) -> go.Figure:
     """Return the hypervolume over finished trials, as steps."""
     series = [(step, value) for step, value in progress_series(frames) if math.isfinite(value)]
@@ -96,7 +101,7 @@ def _steps(
     )
     figure.update_layout(
         xaxis=axis(title),
-        yaxis=axis(f"hypervolume, validation<br>[{html.escape(volume_unit(frames))}]"),
+        yaxis=axis(volume_title(frames)),
     )
     return styled(figure, height=HEIGHT_PX)
 

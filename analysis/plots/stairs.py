@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.fronts import split_label
 from analysis.pareto import sweep_front
 from analysis.ranking import column
 from search_spaces.objectives import Objective
@@ -22,11 +23,18 @@ class Pair:
 
 
 def pairs(objectives: Sequence[Objective]) -> list[Pair]:
-    """Return every pair of objectives, the earlier one on the y axis.
+    """Return the pairs of objectives that are drawn, the earlier one on the y axis.
 
-    A single objective has no pair; the report draws its history instead.
+    Costs against each other say nothing of how good a student is, so one of a pair is a quality; if
+    no objective is, one is the first. A single objective has no pair; the report draws its history
+    instead.
     """
-    return [Pair(x=second, y=first) for first, second in combinations(objectives, 2)]
+    qualities = [goal for goal in objectives if split_label(goal)] or objectives[:1]
+    return [
+        Pair(x=second, y=first)
+        for first, second in combinations(objectives, 2)
+        if first in qualities or second in qualities
+    ]
 
 
 def staircase(rows: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]]:

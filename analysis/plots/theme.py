@@ -1,6 +1,7 @@
 """What all figures share: colours and markers, fonts, margins, the text of a hover box."""
 
 import html
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -36,6 +37,13 @@ BASELINE = "#7f8794"
 TEACHER = "#B8860B"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+TITLE_PX = 13
+"""Letters of an axis title."""
+
+TITLE_ROOM = 44
+"""Room of an axis title in the lowest figure, on the page and on paper [characters]."""
 
 
 def group_colours(frames: SweepFrames) -> dict[str, str]:
@@ -147,16 +155,23 @@ def styled(figure: go.Figure, *, height: int) -> go.Figure:
     return figure
 
 
+def title_lines(title: str, room: int = TITLE_ROOM) -> list[str]:
+    """Return an escaped title in plain lines that are not cut where their axis ends."""
+    lines = html.unescape(title).splitlines()
+    return [part for line in lines for part in textwrap.wrap(line, room)]
+
+
 def axis(title: str, *, log: bool = False, wide: bool = False) -> dict[str, Any]:
     """Return the layout of one axis.
 
     Args:
-        title: Escaped title.
+        title: Escaped title; a long one is put into lines.
         log: Use a logarithmic axis, labelled at 1, 2 and 5 of each decade.
         wide: Label the decades only; there are too many of them.
     """
+    text = "<br>".join(map(html.escape, title_lines(title)))
     found: dict[str, Any] = {
-        "title": {"text": title, "standoff": 12},
+        "title": {"text": text, "standoff": 12, "font": {"size": TITLE_PX}},
         "automargin": True,
         "showline": True,
         "linewidth": 1,

@@ -11,10 +11,10 @@ from matplotlib.ticker import PercentFormatter
 
 from analysis import format as text
 from analysis.frames import SweepFrames
-from analysis.front_png import add_legend, draw_front, plain
+from analysis.front_png import add_legend, draw_front, in_lines, plain
 from analysis.fronts import feasible_trials
 from analysis.importance import Importance, importances
-from analysis.plots.progress import progress_series, volume_over_cost, volume_unit
+from analysis.plots.progress import progress_series, volume_over_cost, volume_title
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import PALETTE
 
@@ -86,7 +86,7 @@ def _volume(frames: SweepFrames, series: Sequence[tuple[float, float]], title: s
     )
     axes.set_title(plain(f"reference point: {corner}"), wrap=True)
     axes.set_xlabel(title)
-    axes.set_ylabel(plain(f"hypervolume, validation\n[{volume_unit(frames)}]"))
+    axes.set_ylabel(in_lines(volume_title(frames)))
     axes.grid(color="#e4e7eb", linewidth=0.5)
     return figure
 

@@ -74,14 +74,19 @@
     return a.localeCompare(b, undefined, { numeric: true });
   }
 
+  // All parts of a table are sorted together: a row stands at the same height in each.
   function sort(head) {
-    const table = head.closest("table"), place = head.cellIndex;
+    const table = head.closest("table"), parts = table.closest(".parts"), place = head.cellIndex;
     const down = head.getAttribute("aria-sort") === "ascending";
-    for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
+    for (const other of parts.querySelectorAll("th")) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const rows = [...table.tBodies[0].rows];
     rows.sort((a, b) => compare(a.cells[place].dataset.sort, b.cells[place].dataset.sort) * (down ? -1 : 1));
-    table.tBodies[0].append(...rows);
+    const order = rows.map((row) => row.dataset.row);
+    for (const body of parts.querySelectorAll("tbody")) {
+      const found = new Map([...body.rows].map((row) => [row.dataset.row, row]));
+      body.append(...order.map((row) => found.get(row)));
+    }
   }
 
   for (const head of document.querySelectorAll("table.sortable th")) {

@@ -1,5 +1,6 @@
 """Geometry of the staircase and the axes, and what importance can tell."""
 
+import html
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +17,15 @@ from analysis.fronts import feasible_trials, knee_trial, of_methods
 from analysis.importance import begin_importances, importances
 from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
-from analysis.plots.progress import progress_series, volume_cost_figure, volume_over_cost
+from analysis.plots.progress import (
+    hypervolume_figure,
+    progress_series,
+    volume_cost_figure,
+    volume_over_cost,
+)
 from analysis.plots.references import labelled
 from analysis.plots.stairs import Pair, pairs, staircase
-from analysis.plots.theme import group_colours
+from analysis.plots.theme import TITLE_ROOM, axis, group_colours, title_lines
 from analysis.ranking import records
 from search_spaces.objectives import Objective
 
@@ -62,14 +68,45 @@ def test_stairs_have_right_angles_and_are_monotone(points, x_way, y_way):
     assert (dy <= 0).all() if falling else (dy >= 0).all()
 
 
-def test_every_pair_once():
-    names = [(p.y.metric, p.x.metric) for p in pairs(study(3).objectives)]
-    assert names == [
+def test_every_pair_with_a_quality_once():
+    def names(objectives):
+        return [(p.y.metric, p.x.metric) for p in pairs(objectives)]
+
+    assert names(study(3).objectives) == [
         ("val_nmse_db", "ue_flops"),
         ("val_nmse_db", "payload_bits"),
-        ("ue_flops", "payload_bits"),
     ]
-    assert pairs(study(1).objectives) == []
+    nmse, flops, payload, cosine, params = study(5).objectives
+    assert names([flops, nmse, payload, cosine]) == [
+        ("ue_flops", "val_nmse_db"),
+        ("ue_flops", "val_cosine"),
+        ("val_nmse_db", "payload_bits"),
+        ("val_nmse_db", "val_cosine"),
+        ("payload_bits", "val_cosine"),
+    ]
+    # without a quality the first objective stands for one
+    assert names([flops, payload, params]) == [
+        ("ue_flops", "payload_bits"),
+        ("ue_flops", "ue_params"),
+    ]
+    assert names(study(1).objectives) == names([]) == []
+
+
+@given(st.text(alphabet="ab <&$\n×-", max_size=200))
+def test_titles_come_in_lines_that_lose_nothing(title):
+    lines = title_lines(html.escape(title))
+    assert "".join("".join(lines).split()) == "".join(title.split())
+    assert all(len(line) <= TITLE_ROOM for line in lines)
+    assert axis(html.escape(title))["title"]["text"] == "<br>".join(map(html.escape, lines))
+
+
+@pytest.mark.parametrize("objectives", [2, 5])
+def test_the_unit_of_the_hypervolume_fits_beside_its_axis(objectives):
+    frames = make_frames(objectives=objectives)
+    text = hypervolume_figure(frames).layout.yaxis.title.text
+    assert max(map(len, html.unescape(text).split("<br>"))) <= TITLE_ROOM
+    for goal in frames.study.objectives:
+        assert (goal.unit or goal.label) in html.unescape(text).replace("<br>", " ")
 
 
 def test_colours_follow_the_study_not_the_results():

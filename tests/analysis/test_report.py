@@ -17,6 +17,14 @@ from analysis.frames import table
 from analysis.front_rows import front_rows
 from analysis.plots.theme import group_colours
 from analysis.report import build_report, render
+from analysis.report_tables import (
+    PAGE_ROOM,
+    front_table,
+    near_table,
+    references_table,
+    stopped_table,
+    trials_table,
+)
 from analysis.summary import summary
 
 MOST_S, MOST_MIB = 20.0, 12.0
@@ -59,8 +67,8 @@ def figures(page):
     return {name: json.loads(data) for name, data in found}
 
 
-@pytest.mark.parametrize(("objectives", "fronts"), [(1, 0), (2, 1), (3, 3), (5, 10)])
-def test_every_pair_of_objectives_is_drawn(objectives, fronts):
+@pytest.mark.parametrize(("objectives", "fronts"), [(1, 0), (2, 1), (3, 2), (5, 7)])
+def test_every_pair_with_a_quality_is_drawn(objectives, fronts):
     page = checked(make_frames(trials=9, objectives=objectives))
     names = figures(page)
     assert sum(name.startswith("front-") for name in names) == fronts
@@ -247,3 +255,67 @@ def test_two_thousand_trials_are_drawn_in_seconds():
     on_front = len(front_rows(frames))
     feasible = int(frames.trials["front"].notna().sum())
     assert sum(len(trace["hovertext"]) for trace in dominated) == feasible - on_front
+
+
+def stopped(frames, *, number=0):
+    """The sweep with its dominated trials stopped early, one of them before it had begun."""
+    trials = frames.trials.copy()
+    off = [i for i in trials.index if trials.loc[i, "rank"] not in (None, 0)]
+    for place in off:
+        trials.loc[place, "state"] = "PRUNED"
+        trials.loc[place, "reason"] = "not among the best at 37.5 % of its training <b>"
+        trials.at[place, "rank"] = trials.at[place, "front"] = None
+    trials.loc[off[number], "val_nmse_db"] = float("nan")
+    return replace(frames, trials=trials), [int(trials.loc[i, "number"]) for i in off]
+
+
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_trials_that_were_stopped_early_are_listed_with_reason_and_last_numbers(all_of_them):
+    frames, numbers = stopped(make_frames(trials=30, objectives=4))
+    if all_of_them:
+        rows = frames.trials["state"] == "PRUNED"
+        frames = replace(frames, trials=frames.trials[rows].reset_index(drop=True))
+    found = stopped_table(frames)
+    assert [int(row[0].sort) for row in found.rows] == numbers
+    titles = [head.title for head in found.headings]
+    assert all(row[titles.index("why")].text.startswith("not among") for row in found.rows)
+    nmse = [row[titles.index("NMSE")].text for row in found.rows]
+    assert nmse[0] == "–"
+    assert "–" not in nmse[1:]
+    page = checked(frames)
+    assert f"Trials that were stopped early ({len(numbers)})" in page
+    assert "of its training &lt;b&gt;" in page
+    assert stopped_table(make_frames()) is None
+    finished = trials_table(frames)
+    assert {int(row[0].sort) for row in finished.rows}.isdisjoint(numbers)
+
+
+def test_every_finished_trial_is_listed_also_one_that_breaks_a_constraint():
+    frames = make_frames(trials=20, failures=1)
+    trials = frames.trials.copy()
+    place = trials.index[trials["state"] == "COMPLETE"][0]
+    trials.loc[place, "payload_bits"] = 1e6
+    trials.at[place, "rank"] = trials.at[place, "front"] = None
+    frames = replace(frames, trials=trials)
+    rows = {int(row[0].sort): row[1].text for row in trials_table(frames).rows}
+    assert len(rows) == 20
+    assert rows[int(trials.loc[place, "number"])] == "–"
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 4, 5])
+def test_no_table_is_wider_than_the_page_and_no_column_is_left_out(objectives):
+    frames, _ = stopped(make_frames(trials=40, objectives=objectives, near=2))
+    tables = [front_table(frames), near_table(frames), trials_table(frames)]
+    for table_ in [*tables, stopped_table(frames), references_table(frames)]:
+        if table_ is None:
+            continue
+        places = [i for part in table_.parts for i in part[1:]]
+        assert places == list(range(1, len(table_.headings)))
+        for part in table_.parts:
+            room = [max(len(row[i].text) for row in table_.rows) for i in part]
+            assert len(part) == 2 or sum(min(48, width) for width in room) < PAGE_ROOM
+            assert table_.headings[part[1]].title != "seeds"
+    page = checked(frames)
+    rows = re.findall(r'<tr data-row="(\d+)">', page)
+    for table_ in filter(None, tables):
+        assert len(rows) >= len(table_.parts) * len(table_.rows)

@@ -1,10 +1,15 @@
 """Wide tables in a terminal: parts, of which none is folded within a word."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from synthetic_frames import make_frames
 
 from analysis.column_parts import BESIDE
-from sweeps.cli_output import LABEL_WIDTH, PADDING, fitting
+from analysis.format import number, param
+from analysis.front_rows import front_rows, near_rows
+from sweeps import cli_output
+from sweeps.cli_output import LABEL_WIDTH, PADDING, fitting, show_front, show_near
 
 TITLES = st.lists(st.sampled_from([*BESIDE, "top-2 at t0 [%]", "seeds", "x"]), max_size=9)
 
@@ -28,3 +33,22 @@ def test_what_fits_stays_whole_and_a_narrow_terminal_gets_group_by_group(titles)
     assert len(fitting(columns, rows, enough)) == 1
     heads = [i for i, title in enumerate(titles) if not i or title not in BESIDE]
     assert len(fitting(columns, rows, 1)) == max(1, len(heads))
+
+
+@pytest.mark.parametrize("objectives", [2, 4, 5])
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_a_front_is_cut_nowhere(objectives, width, monkeypatch, capsys):
+    frames = make_frames(objectives=objectives, trials=30, near=2)
+    monkeypatch.setattr(cli_output, "LOG_WIDTH", width)
+    show_front(frames)
+    show_near(frames)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    words = shown.split()
+    for row in [*front_rows(frames), *near_rows(frames)]:
+        for goal in frames.study.objectives:
+            assert all(word in words for word in number(row[goal.metric]).split())
+        assert row["method"] in words
+        for name, value in row["searched"].items():
+            assert f"{name}={param(value)}" in words

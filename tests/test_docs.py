@@ -17,8 +17,8 @@ NAMED = re.compile(r"# (?P<name>[\w-]+\.(?:py|yaml|toml))\n")
 PAGES = ["own-data", "own-network", "own-loss", "own-task", "own-study"]
 
 
-class StartedError(Exception):
-    """Thrown where Ray would be started: everything before that has been done."""
+class StartedError(BaseException):
+    """Thrown where Ray would be started, past what tells errors of users: all before is done."""
 
 
 def stands_in(study, **_options):

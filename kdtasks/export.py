@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from kdtasks.deployable import Part
@@ -91,7 +91,9 @@ def _takes_many(part: Part) -> bool:
 
 def write_weights(part: Part, path: Path) -> None:
     """Write a network's state as safetensors."""
-    save_file({k: v.contiguous() for k, v in part.network.state_dict().items()}, path)
+    state = {k: v.contiguous() for k, v in part.network.state_dict().items()}
+    # save_file would let nobody else read the file, whatever the umask
+    path.write_bytes(save(state))
 
 
 def write_int8(source: Path, path: Path) -> None:

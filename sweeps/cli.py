@@ -248,8 +248,10 @@ def models(
     rows = load_task(task).models()
     if as_json:
         line(json.dumps(rows, indent=2))
-        return
-    show(dict_table(rows))
+    elif rows:
+        show(dict_table(rows))
+    else:
+        line(f"{task} publishes no networks; its method models() returns them, a dict for each")
 
 
 @app.command(epilog="Example: kdsweep doctor --home runs")

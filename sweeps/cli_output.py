@@ -104,8 +104,12 @@ def show_front(frames: Any) -> None:
         frames: The sweep, an ``analysis.frames.SweepFrames``.
     """
     from analysis.front_rows import front_rows
+    from analysis.summary import summary
 
-    _show_rows(frames, front_rows(frames))
+    if rows := front_rows(frames):
+        _show_rows(frames, rows)
+    else:
+        line(summary(frames)[0])
 
 
 def show_near(frames: Any) -> None:

@@ -1,7 +1,6 @@
 """Brings a sweep from durable storage to a machine that does not have it, or has less of it."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from analysis import layout
 from kdtasks.errors import ConfigError
 from sweeps.clock import SystemClock
-from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room, writing
+from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room, new_beside, writing
 from sweeps.interrupts import Interrupts
 from sweeps.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
 from sweeps.storage import Storage, open_storage
@@ -131,7 +130,7 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
         name = path.split("/")[1]
         if not path.endswith(f"/{CARD}") or (folder.teachers / name).exists():
             continue
-        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.teachers))
+        partial = new_beside(folder.teachers / name)
         try:
             for part in there:
                 if part.startswith(f"{TEACHERS_DIR}/{name}/"):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from uuid import uuid4
 
 from analysis import layout
 from kdtasks.errors import ConfigError, UserError
@@ -171,6 +172,16 @@ def create_missing(folder: SweepFolder) -> None:
     """Make the folders in which a sweep's workers write."""
     for path in (folder.weights, folder.scenarios, folder.teachers):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def new_beside(folder: Path) -> Path:
+    """Make and return a hidden folder that is to take the place of another one when it is whole.
+
+    Unlike those of ``tempfile`` it may be read by whoever the umask lets read.
+    """
+    partial = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    partial.mkdir()
+    return partial
 
 
 @contextmanager

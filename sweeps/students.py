@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from kdtasks.errors import DataError, UserError
 from kdtasks.task import Arrays
@@ -37,7 +37,8 @@ class StudentStore:
         ordered = {name: np.asarray(array, order="C") for name, array in weights.items()}
         try:
             with atomic_file(path) as partial:
-                save_file(ordered, partial)
+                # save_file would let nobody else read the file, whatever the umask
+                partial.write_bytes(save(ordered))
         except (OSError, SafetensorError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             raise UserError(

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from glob import escape
@@ -17,11 +16,12 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from kdtasks.config import Params
 from kdtasks.errors import DataError, UserError
 from kdtasks.task import Arrays, TeacherArtifact
+from sweeps.folder import new_beside
 from sweeps.identity import TeacherIdentity
 
 WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
@@ -36,7 +36,9 @@ def _sha256(path: Path) -> str:
 
 def _write(arrays: Arrays, path: Path) -> str:
     # safetensors writes the memory as it lies, so a transposed view would be scrambled
-    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    # save_file would let nobody else read the file, whatever the umask
+    path.write_bytes(save(ordered))
     return _sha256(path)
 
 
@@ -67,7 +69,7 @@ class TeacherStore:
     def _put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
         key = identity.key
         self.path.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=self.path))
+        partial = new_beside(self.path / key)
         try:
             card = {
                 "format": FORMAT,

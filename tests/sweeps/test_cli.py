@@ -257,6 +257,15 @@ def test_the_ui_takes_a_free_port_and_refuses_a_taken_one(tmp_path, capsys):
     assert f"port {port} is taken" in err
 
 
+def test_a_task_that_publishes_no_networks_says_so(capsys):
+    code, out, _ = kdsweep(capsys, "models", "toy_task:ToyTask")
+    assert code == 0
+    assert "toy_task:ToyTask" in out
+    assert "models()" in out
+    code, out, _ = kdsweep(capsys, "models", "toy_task:ToyTask", "--json")
+    assert json.loads(out) == []
+
+
 def test_models_prints_the_paper_s_counts(capsys):
     code, out, _ = kdsweep(capsys, "models", "csi-feedback", "--json")
     counts = {(row["model"], row["compression"]): row["ue_flops"] for row in json.loads(out)}

@@ -1,5 +1,7 @@
 """Wide tables in a terminal: parts, of which none is folded within a word."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,3 +54,20 @@ def test_a_front_is_cut_nowhere(objectives, width, monkeypatch, capsys):
         assert row["method"] in words
         for name, value in row["searched"].items():
             assert f"{name}={param(value)}" in words
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ("FAIL", "No trial has finished"),
+        ("PRUNED", "No trial has finished"),
+        ("COMPLETE", "none is feasible"),
+    ],
+)
+def test_a_sweep_without_a_front_says_why(states, words, capsys):
+    frames = make_frames(trials=3, failures=0)
+    trials = frames.trials.assign(state=states, front=None, rank=None, payload_bits=1e9)
+    show_front(replace(frames, trials=trials))
+    shown = capsys.readouterr().out
+    assert words in shown
+    assert "trial  method" not in shown

@@ -4,6 +4,7 @@ Every trial asks for the identity of its data, and a scenario has tens of thousa
 they are looked at once per process, and again when a table changes.
 """
 
+import shlex
 from functools import lru_cache
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def deepsense_of(settings: BeamSettings) -> DeepSenseData:
         raise ConfigError(
             f"data_path={settings.data_path!r}: no files of {', '.join(absent)}, but sensors, "
             f"model and teacher ask for {' and '.join(settings.stored)}; it has {', '.join(has)}: "
-            f"change these three, models for it are {', '.join(fitting) or 'none'}"
+            f"change these three, models for it are {', '.join(fitting) or 'none'}; a study that "
+            f"fits is printed by kdsweep data inspect {shlex.quote(settings.data_path)}"
         )
     return DeepSenseData(
         path=settings.data_path,

@@ -290,9 +290,10 @@ def _sizes(settings: CsiSettings) -> None:
         raise ConfigError("num_antennas=1, num_subcarriers=1: one number is nothing to compress")
     if entries % settings.compression:
         near = " or ".join(map(str, divisors_near(entries, settings.compression)))
+        where = f"; see kdsweep data inspect {settings.data_path}" if settings.data_path else ""
         raise ConfigError(
             f"compression={settings.compression} must divide the {entries} entries of a picture "
-            f"(2 x {settings.num_antennas} x {settings.num_subcarriers}); {near} does"
+            f"(2 x {settings.num_antennas} x {settings.num_subcarriers}); {near} does{where}"
         )
     if settings.batch_size > settings.num_train:
         raise ConfigError(

@@ -105,6 +105,9 @@ def test_compressions_that_do_not_divide_are_told_which_do():
         TASK.complete({"num_antennas": 3, "num_subcarriers": 30, "compression": 16})
     for near in (15, 18):
         TASK.complete({"num_antennas": 3, "num_subcarriers": 30, "compression": near})
+    own = {"scenario": "quadriga", "data_path": "my/file.npy", "compression": 16}
+    with pytest.raises(ConfigError, match=r"15 or 18 does; see kdsweep data inspect my/file\.npy"):
+        TASK.complete({"num_antennas": 3, "num_subcarriers": 30, **own})
     with pytest.raises(ConfigError, match="nothing to compress"):
         TASK.complete({"num_antennas": 1, "num_subcarriers": 1, "compression": 2})
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from analysis.column_parts import column_parts
-from analysis.printed.tables import PrintedTable
+from analysis.printed.tables import PrintedTable, on_one_line
 from analysis.report_tables import Heading
 
 ESCAPES = {
@@ -33,7 +33,6 @@ ESCAPES = {
     "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
     "\N{NO-BREAK SPACE}": "~",
     "\N{NARROW NO-BREAK SPACE}": r"\,",
-    "\n": " ",
 }
 """What stands in LaTeX for a character that means something else there, or has no letter."""
 
@@ -46,8 +45,8 @@ LONGEST = 28
 
 
 def escaped(text: str) -> str:
-    """Return text so that LaTeX prints it as it is."""
-    return "".join(ESCAPES.get(letter, letter) for letter in text)
+    """Return text so that LaTeX prints it as it is, on one line."""
+    return "".join(ESCAPES.get(letter, letter) for letter in on_one_line(text))
 
 
 def latex(table: PrintedTable) -> str:

@@ -1,6 +1,6 @@
 """Tables in Markdown, as GitHub reads them."""
 
-from analysis.printed.tables import PrintedTable
+from analysis.printed.tables import PrintedTable, on_one_line
 
 SPECIAL = "\\`*_{}[]<>#|~$"
 """Characters that Markdown, or HTML in it, would read as markup."""
@@ -8,8 +8,7 @@ SPECIAL = "\\`*_{}[]<>#|~$"
 
 def escaped(text: str) -> str:
     """Return text so that Markdown prints it as it is, on one line."""
-    shown = "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in text)
-    return " ".join(shown.split("\n"))
+    return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in on_one_line(text))
 
 
 def markdown(table: PrintedTable) -> str:

@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from unicodedata import category
 
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials
 from analysis.paper_view import AspectTable, PaperView, paper_views
 from analysis.report_tables import Heading, HtmlTable, front_table, near_table, references_table
+
+MOST_LETTERS = 60
+"""Of the name of a table's files."""
+
+SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+"""Characters that end a line or stand for room within it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +45,25 @@ def sweep_tables(frames: SweepFrames) -> Iterator[PrintedTable]:
         yield _of_html("near", caption, near)
     if references is not None:
         yield _of_html("references", f"Baselines and teachers of {frames.name}.", references)
+    taken: set[str] = set()
     for view in paper_views(frames):
-        yield _of_view(view)
+        yield _of_view(view, _file_name(f"table-{view.spec.id}", taken))
+
+
+def _file_name(text: str, taken: set[str]) -> str:
+    """Return a name of a file in one folder for a text from a study, unlike all that are taken."""
+    kept = "".join(one if one.isalnum() or one in "-_" else "-" for one in text)[:MOST_LETTERS]
+    name, number = kept, 2
+    while name.casefold() in taken:  # some disks do not tell A from a
+        name, number = f"{kept}-{number}", number + 1
+    taken.add(name.casefold())
+    return name
+
+
+def on_one_line(text: str) -> str:
+    """Return text with spaces for its line breaks, without control and bidirectional characters."""
+    spaced = text.translate(dict.fromkeys(map(ord, SPACES), " "))
+    return "".join(one for one in spaced if not category(one).startswith("C"))
 
 
 def _of_html(name: str, caption: str, table: HtmlTable) -> PrintedTable:
@@ -47,8 +71,8 @@ def _of_html(name: str, caption: str, table: HtmlTable) -> PrintedTable:
     return PrintedTable(name, caption, table.headings, rows)
 
 
-def _of_view(view: PaperView) -> PrintedTable:
-    name, caption = f"table-{view.spec.id}", f"{view.spec.title}."
+def _of_view(view: PaperView, name: str) -> PrintedTable:
+    caption = f"{view.spec.title}."
     if view.grid is not None:
         return _of_html(name, caption, view.grid)
     assert view.aspects is not None

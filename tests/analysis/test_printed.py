@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from itertools import pairwise
+from unicodedata import category
 
 import matplotlib as mpl
 import pytest
@@ -114,10 +115,10 @@ def cells_of(line, mark):
 @given(st.text(alphabet=[*ESCAPES, *"ab1é ()"], max_size=12))
 def test_latex_is_undone_to_the_same_text_and_has_no_bare_special_letters(text):
     shown = in_latex(text)
-    back = {value: key for key, value in ESCAPES.items() if key != "\n"} | {" ": " "}
+    back = {value: key for key, value in ESCAPES.items()} | {" ": " "}
     pattern = "|".join(map(re.escape, sorted(back, key=len, reverse=True)))
     found = re.sub(pattern, lambda match: back[match.group()], shown)
-    assert found == text.replace("\n", " ")
+    assert found == text
     assert not re.search(r"(?<!\\)[%&#_]", shown)
 
 
@@ -162,11 +163,48 @@ def test_parts_have_every_column_once_in_order_and_fit(columns, width):
         assert titles[part[1]] not in BESIDE or part is parts[0]
 
 
+@given(st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), max_size=20))
+def test_markdown_keeps_its_letters(text):
+    assert re.sub(r"\\(.)", r"\1", in_markdown(text)) == text
+
+
 @given(st.text(max_size=20))
-def test_markdown_stays_on_one_line_and_keeps_its_letters(text):
-    shown = in_markdown(text.replace("\r", ""))
-    assert "\n" not in shown
-    assert re.sub(r"\\(.)", r"\1", shown) == text.replace("\r", "").replace("\n", " ")
+def test_neither_latex_nor_markdown_has_control_characters_or_a_second_line(text):
+    for shown in (in_latex(text), in_markdown(text)):
+        assert len(shown.splitlines()) <= 1
+        assert not any(category(one).startswith("C") for one in shown)
+
+
+HOSTILE = [
+    "../../out",
+    "/etc/x",
+    "..",
+    "a/b",
+    "a b",
+    "A b",
+    "a\\b",
+    "a\x00b",
+    "a\nb",
+    "é" * 300,
+    "CON",
+    "",
+]
+
+
+def test_tables_stay_in_their_folder_whatever_their_ids(tmp_path):
+    report = FRAMES.study.report
+    first = report.tables[0]
+    tables = tuple(
+        replace(first, id=one, rows=tuple(replace(row, id=f"{row.id}-{n}") for row in first.rows))
+        for n, one in enumerate(HOSTILE)
+    )
+    study = replace(FRAMES.study, report=replace(report, tables=tables, claims=()))
+    folder = tmp_path / "deep" / "paper"
+    files = write_paper_files(replace(FRAMES, study=study), folder)
+    assert {path.resolve().parent for path in files} == {folder.resolve()}
+    own = [path for path in files if path.name.startswith("table-")]
+    assert len({path.name.casefold() for path in own}) == 2 * len(HOSTILE)
+    assert sorted(files) == sorted(path for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_the_front_stands_in_its_table_with_intervals_and_units():

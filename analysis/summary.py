@@ -20,6 +20,11 @@ from search_spaces.objectives import Objective
 
 Row = Mapping[str, Any]
 
+EFFORT = (
+    "That compares two trials, not methods: neither the lengths of their training nor what the "
+    "teacher cost are evened out."
+)
+
 SURE = 0.95
 """Chance of being on the front from which a member counts as sure."""
 
@@ -189,7 +194,7 @@ def _distillation(frames: SweepFrames) -> list[str]:
     rivals = [row for row in plain if _costs_no_more(frames, row, best)]
     rival = _best_of(rivals or plain, objective)
     cost = " that costs no more" if rivals else ", which costs more"
-    return [_against(frames, best, rival, f"the best student without a teacher{cost}")]
+    return [_against(frames, best, rival, f"the best student without a teacher{cost}"), EFFORT]
 
 
 def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:

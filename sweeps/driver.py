@@ -8,6 +8,7 @@ from sweeps.dataset_facts import split_facts
 from sweeps.environment import describe_environment
 from sweeps.folder import put_text
 from sweeps.front import standings
+from sweeps.identity import flat
 from sweeps.ledger import Ledger
 from sweeps.phases import Sweep
 from sweeps.ray_cluster import NOWHERE
@@ -37,7 +38,7 @@ def _open(start: Start) -> Sweep:
         books.attach("environment.json", describe_environment(site.seats))
     task, contents = start.left.study.task, start.identity.data
     found = {
-        key: {**scenario.provenance, "content": contents[key]}
+        key: {**scenario.provenance, "content": flat(contents[key])}
         for key, scenario in start.data.items()
     }
     books.attach("provenance.json", found)

@@ -143,12 +143,17 @@ def teacher_identity(
     return TeacherIdentity(fingerprint=name, data=data, code=dict(code))
 
 
+def flat(content: Content) -> dict[str, str]:
+    """Return the digests of arrays, by split and name together."""
+    return {
+        f"{split} {name}": array
+        for split, arrays in content.items()
+        for name, array in arrays.items()
+    }
+
+
 def _changed_arrays(before: Content, after: Content) -> list[str]:
-    return [
-        f"{split} {name}"
-        for split in sorted(before.keys() | after.keys())
-        for name in changed(before.get(split, {}), after.get(split, {}))
-    ]
+    return changed(flat(before), flat(after))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdtasks.errors import UserError
+from kdtasks.sources import changed
 from kdtasks.task import KDTask, TeacherArtifact
 from sweeps.display import Display
 from sweeps.identity import Identity, TeacherIdentity, task_code, teacher_identity
@@ -72,7 +73,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
             display.job_reported("teacher", job.key, event.epoch, event.epochs)
             continue
         need = wanted[job.key]
-        reason = event.reason or _kept(store, identities[job.key], need, event.result)
+        reason = event.reason or _kept(store, identities[job.key], need, event.result, task_name)
         display.job_finished("teacher", job.key, reason)
         if reason:
             draft = _record(job.key, need, {}, (begun[job.key], books.clock.epoch_ms()))
@@ -109,9 +110,15 @@ def _tell_why(store: TeacherStore, missing: Iterable[TeacherIdentity], display: 
 
 
 def _kept(
-    store: TeacherStore, identity: TeacherIdentity, need: Need, teacher: TeacherArtifact
+    store: TeacherStore,
+    identity: TeacherIdentity,
+    need: Need,
+    teacher: TeacherArtifact,
+    task_name: str,
 ) -> str:
     """Put a teacher into the cache; return why it cannot be, empty if it is."""
+    if modules := changed(identity.code, task_code(task_name)):
+        return f"{', '.join(modules)} changed while it was trained; run the sweep again"
     try:
         store.put(identity, dict(need.params), teacher)
     except UserError as error:

@@ -5,6 +5,7 @@ The task's fingerprints are constants, as in the README.
 
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, scalar_dtypes
-from in_process import Engine
+from in_process import Engine, LocalPool
 from own_workshop import Workshop
 
 from kdtasks.errors import ConfigError, DataError, UserError
 from kdtasks.task import ScenarioData
 from search_spaces.study import Study, parse_study
 from sweeps.display import SilentDisplay
+from sweeps.events import Event
 from sweeps.identity import check_scenario, content_of
 from sweeps.opening import find_left, load_same
+from sweeps.pool import Job
 from sweeps.preflight import check_study
 from sweeps.verify import damaged_teachers
 
@@ -185,6 +188,23 @@ def test_a_parameter_that_a_teacher_looks_up_tells_it_from_others(
     reasons = {trial.config["width"]: trial.reason for trial in engine.ledger.trials()}
     assert reasons.get(4, "") == ""
     assert "width=4" in reasons.get(5, "width=4")
+
+
+def test_a_teacher_whose_code_changes_meanwhile_is_not_kept(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    class Editing(LocalPool):
+        def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
+            for job, event in super().run(jobs):
+                if event.done:
+                    workshop.change("own_nets_file", "WIDTH = 4", "WIDTH = 8")
+                yield job, event
+
+    engine = Engine(workshop.study(), tmp_path, name="one")
+    engine.pool = Editing()
+    with pytest.raises(UserError, match="own_nets_file changed while it was trained"):
+        engine.teach()
+    assert list(engine.folder.teachers.glob("*")) == []
 
 
 CACHED = """

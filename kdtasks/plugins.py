@@ -119,7 +119,7 @@ def load_target(kind: str, name: str, target: str) -> Any:
         return getattr(import_module(module), attribute)
     except (Exception, SystemExit) as error:
         # a module of somebody else's may raise anything when it is imported
-        mixed_up = "".join(f"; {words}: rename yours" for words in hidden_from(module))
-        raise ConfigError(
-            f"{kind} {name!r} cannot be imported: {located(error)}{mixed_up}"
-        ) from error
+        fixes = [f"; {words}: rename yours" for words in hidden_from(module)]
+        fixes += ["; put it into a file of its own"] * (module == "__main__")
+        said = f"{kind} {name!r} cannot be imported: {located(error)}"
+        raise ConfigError("".join([said, *fixes])) from error

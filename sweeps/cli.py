@@ -127,6 +127,13 @@ def run(  # noqa: PLR0913 - one argument per option
         int | None,
         typer.Option(help="Ray actors per trial that share its nodes; default: 1."),
     ] = None,
+    backend: Annotated[
+        Literal["ray", "inline"],
+        typer.Option(
+            help="What runs trials: worker processes of Ray, or this process, one after the other, "
+            "for debugging: breakpoints work. Same numbers."
+        ),
+    ] = "ray",
     address: Address = None,
     storage: Storage = None,
 ) -> None:
@@ -138,7 +145,9 @@ def run(  # noqa: PLR0913 - one argument per option
     from sweeps.cli_run import RunOptions, overrides, run_sweep
     from sweeps.seats import SeatWishes
 
-    seats = SeatWishes(slots=slots, transport=transport, actors=actors, address=address)
+    seats = SeatWishes(
+        slots=slots, transport=transport, actors=actors, address=address, backend=backend
+    )
     options = RunOptions(
         name=name,
         home=home,
@@ -160,6 +169,10 @@ def resume(  # noqa: PLR0913 - one argument per option
     slots: Annotated[
         int | None, typer.Option(help="Trials at once; default: as when it was started.")
     ] = None,
+    backend: Annotated[
+        Literal["ray", "inline"] | None,
+        typer.Option(help="What runs trials; default: as when it was started."),
+    ] = None,
     address: Address = None,
     storage: Storage = None,
 ) -> None:
@@ -171,7 +184,12 @@ def resume(  # noqa: PLR0913 - one argument per option
     from sweeps.cli_run import ResumeOptions, resume_sweep
 
     options = ResumeOptions(
-        home=home, tracking_uri=tracking_uri, slots=slots, address=address, storage=storage
+        home=home,
+        tracking_uri=tracking_uri,
+        slots=slots,
+        address=address,
+        backend=backend,
+        storage=storage,
     )
     raise typer.Exit(resume_sweep(name, options, debug=bool(context.obj)))
 

@@ -51,7 +51,7 @@ def check(
         raise typer.Exit(BROKEN)
 
 
-def status(
+def status(  # noqa: PLR0913 - one parameter per option
     name: Name,
     as_json: Json = False,
     watch: Annotated[
@@ -63,6 +63,9 @@ def status(
     ] = None,
     failed: Annotated[
         bool, typer.Option("--failed", help="Show everything that failed instead, and where.")
+    ] = False,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Show where the time goes instead.")
     ] = False,
     home: Home = RUNS,
 ) -> None:
@@ -80,6 +83,11 @@ def status(
             show_trial(folder, trial, as_json=as_json)
         else:
             show_failed(folder, as_json=as_json)
+        return
+    if timing:
+        from sweeps.cli_timing import show_timing
+
+        show_timing(folder, as_json=as_json)
         return
     from sweeps.cli_status import show_status
 

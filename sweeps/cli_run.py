@@ -15,7 +15,7 @@ from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
 from sweeps.environment import put_last
 from sweeps.own_data import study_on
-from sweeps.seats import SeatWishes
+from sweeps.seats import BackendName, SeatWishes
 from sweeps.settings import read_settings
 from sweeps.summary import SweepSummary
 
@@ -50,6 +50,7 @@ class ResumeOptions:
         tracking_uri: MLflow server.
         slots: Trials at once.
         address: The Ray cluster to run on.
+        backend: What runs trials.
         storage: Where a copy is kept, and fetched from if the home has none.
     """
 
@@ -57,6 +58,7 @@ class ResumeOptions:
     tracking_uri: str | None
     slots: int | None
     address: str | None
+    backend: BackendName | None
     storage: str | None
 
 
@@ -105,7 +107,8 @@ def run_sweep(
             storage=options.storage,
         )
 
-    return _show(study, name, options, start, debug=debug)
+    inline = options.seats.backend == "inline"
+    return _show(study, name, options, start, inline=inline, debug=debug)
 
 
 def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
@@ -132,14 +135,18 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
             storage=options.storage,
         )
 
-    return _show(study, name, options, start, debug=debug)
+    inline = (seats or read_settings(folder).seats).backend == "inline"
+    return _show(study, name, options, start, inline=inline, debug=debug)
 
 
 def _seats_of(folder: Path, options: ResumeOptions) -> SeatWishes | None:
     """Return where to go on; None for where the sweep was started."""
-    wishes = {"slots": options.slots, "address": options.address}
+    wishes = {"slots": options.slots, "address": options.address, "backend": options.backend}
     given: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-    return replace(read_settings(folder).seats, **given) if given else None
+    known = read_settings(folder).seats
+    if options.backend not in (None, known.backend):  # what another backend was asked for is not
+        known = SeatWishes(transport=known.transport)
+    return replace(known, **given) if given else None
 
 
 def _study_of(folder: Path) -> Study:
@@ -157,12 +164,13 @@ def _show(
     options: RunOptions | ResumeOptions,
     start: Callable[[Display], SweepSummary],
     *,
+    inline: bool,
     debug: bool,
 ) -> int:
     # Ray takes a second to import, and says nothing then: the user has read the lines above
     from sweeps.console import console_display
 
-    with console_display(study, name, sys.stdout) as display:
+    with console_display(study, name, sys.stdout, lines=inline) as display:
         summary = start(display)
     _show_results(name, summary)
     if debug and summary.failed:

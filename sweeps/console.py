@@ -31,9 +31,11 @@ BAR_WIDTH = 30
 
 PHASES: Mapping[Phase, str] = {
     "data": "loading data",
+    "start": "starting",
     "teachers": "training teachers",
     "search": "searching",
     "confirm": "confirming on the test split",
+    "record": "writing to MLflow",
     "report": "writing the report",
 }
 
@@ -278,17 +280,20 @@ def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:
 
 
 @contextmanager
-def console_display(study: Study, name: str, stream: TextIO) -> Iterator[Display]:
+def console_display(
+    study: Study, name: str, stream: TextIO, *, lines: bool = False
+) -> Iterator[Display]:
     """Yield the display that fits ``stream``: live on a terminal, else plain lines without codes.
 
     Args:
         study: What runs.
         name: Name of the sweep.
         stream: Usually standard output.
+        lines: Write lines to a terminal, too: a debugger can be typed into between them.
     """
     console = Console(file=stream)
     # asked of the stream itself: FORCE_COLOR makes rich take a log for a terminal
-    if not stream.isatty() or console.is_dumb_terminal:
+    if lines or not stream.isatty() or console.is_dumb_terminal:
         yield LineDisplay(stream, SystemClock())
         return
     display = LiveDisplay(study, name, console, SystemClock())

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from kdtasks.config import Value
 from sweeps.records import FailureKind, JobKind
 
-Phase = Literal["data", "teachers", "search", "confirm", "report"]
+Phase = Literal["data", "start", "teachers", "search", "confirm", "record", "report"]
 """The parts of a sweep, in their order."""
 
 

@@ -11,8 +11,7 @@ from sweeps.front import standings
 from sweeps.identity import flat
 from sweeps.ledger import Ledger
 from sweeps.phases import Sweep
-from sweeps.ray_cluster import NOWHERE
-from sweeps.ray_pool import RayPool
+from sweeps.site import NOWHERE
 from sweeps.start import Start
 from sweeps.summary import SweepSummary
 from sweeps.tally import counts
@@ -58,7 +57,7 @@ def _open(start: Start) -> Sweep:
         books=books,
         display=start.display,
         interrupts=held.interrupts,
-        pool=RayPool(site.seats, held.interrupts.requested),
+        pool=site.pool(held.interrupts),
         utilisation=start.utilisation,
         ray=start.ray,
     )
@@ -98,6 +97,7 @@ def _run(run: Sweep) -> SweepSummary:
             interrupted, ended = True, "the user stopped the sweep"
         if run.books.lost():
             interrupted, ended = True, "another driver has taken the sweep over"
+        run.display.phase("record")
         run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
     except BaseException:
         run.books.give_up()

@@ -7,11 +7,14 @@ not whole is to be ignored: its writer was killed, or the disk was full.
 import json
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+import psutil
 
 from kdtasks.config import Value
 from kdtasks.raised import one_line
@@ -33,7 +36,8 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
         "objectives": "metric, label, unit and direction of each",
         "before": "how many trials came to which end before, as in the metrics of the sweep's run",
     },
-    "phase": {"name": "data, teachers, search, confirm or report"},
+    "process": {"seconds": "how long the driver's process had run when it opened the log [s]"},
+    "phase": {"name": "data, start, teachers, search, confirm, record or report"},
     "note": {"text": "what the user was told"},
     "data_progress": {"done": "parts loaded", "total": "of so many", "unit": "what a part is"},
     "jobs_planned": {"kind": "teacher, baseline or confirmation", "count": "so many follow"},
@@ -188,6 +192,11 @@ class EventLog:
             "before": dict(before),
         }
         self._write("opened", facts)
+
+    def process(self) -> None:
+        """Note for how long this process has run: Python, imports, checks of the study."""
+        seconds = time.time() - psutil.Process().create_time()
+        self._write("process", {"seconds": max(0.0, seconds)})
 
     def closed(self, outcome: Outcome, why: str, utilisation: Utilisation | None = None) -> None:
         """The driver ends; only the first word counts, and none if it never began.

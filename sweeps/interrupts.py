@@ -50,6 +50,17 @@ class Interrupts:
             self._deferring = False
 
     @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal stop the code inside, in which nothing is being kept whole."""
+        before, self._deferring = self._deferring, False
+        try:
+            if self._requested:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._deferring = before
+
+    @contextmanager
     def installed(self) -> Iterator[None]:
         """Handle signals inside; Python allows that in the main thread only."""
         if threading.current_thread() is not threading.main_thread():

@@ -1,9 +1,11 @@
 """Code of the user's own that a study names: where it lies, and what other machines are sent."""
 
 import re
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from kdtasks.errors import ConfigError
@@ -12,7 +14,7 @@ from kdtasks.registry import known_tasks
 from kdtasks.shadowing import hidden, hidden_from
 from search_spaces.domains import Choice
 from search_spaces.study import Study
-from sweeps.environment import ROOT
+from sweeps.environment import ROOT, engine_environment
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*")
 """How such code is named: ``package.module:attribute``."""
@@ -41,6 +43,66 @@ def _said(study: Study) -> Iterator[str]:
         values += parameter.domain.options if isinstance(parameter.domain, Choice) else ()
     values += [value for point in study.search.points for value in point.values()]
     yield from (value for value in values if isinstance(value, str))
+
+
+PROBE = "import sys, importlib as i; m = i.import_module(sys.argv[1]); getattr(m, sys.argv[2])"
+"""A program that fails where a new process cannot import something."""
+
+
+def check_importable(study: Study) -> None:
+    """Check that worker processes will find the code that a study names, which this one has loaded.
+
+    They start anew and know files alone: neither what was typed into a notebook or the program that
+    was started, nor what a running program has put into a module.
+
+    Raises:
+        ConfigError: Naming the code and the fix.
+    """
+    for name in dict.fromkeys(_said(study)):
+        module, _, attribute = name.partition(":")
+        known = NAME.fullmatch(name) and module in sys.modules
+        if not known or module in sys.builtin_module_names:
+            continue
+        if why := _unreachable(module, attribute):
+            raise ConfigError(
+                f"study {study.name}: {name} {why}, so worker processes cannot import it: put it "
+                "into a file of its own beside the study, my_task.py for instance, and name it "
+                f"my_task:{attribute}"
+            )
+
+
+def _unreachable(module: str, attribute: str) -> str:
+    """Return why a new process does not find something; empty if it does."""
+    if module == "__main__":
+        return "is in the program or notebook that was started"
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is None:
+        return "is in a module without a file"
+    found = getattr(sys.modules[module], attribute, None)
+    made = "<locals>" in getattr(found, "__qualname__", "")
+    elsewhere = getattr(found, "__module__", "") == "__main__"
+    if _on_path(module) == Path(file).resolve() and not made and not elsewhere:
+        return ""
+    with engine_environment():
+        probed = subprocess.run(  # noqa: S603 - our own program; what it imports is imported here
+            [sys.executable, "-c", PROBE, module, attribute], capture_output=True, check=False
+        )
+    if not probed.returncode:
+        return ""
+    return f"is not in {file}" if made or elsewhere else f"is in {file}, but not on Python's path"
+
+
+def _on_path(module: str) -> Path | None:
+    """Return the file that Python's path has for a module; None if it has none."""
+    path, spec = None, None
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}".strip(".")
+        spec = PathFinder.find_spec(name, path)
+        if spec is None:
+            return None
+        path = spec.submodule_search_locations
+    return Path(spec.origin).resolve() if spec is not None and spec.origin else None
 
 
 def code_path(study: Study) -> str:

@@ -1,4 +1,4 @@
-"""The phases of a sweep: teachers, search, confirmation, report; Ray's Tuner is made here."""
+"""The phases of a sweep: teachers, search, confirmation, report."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from ray import tune
 
 from kdtasks.errors import UserError
 from kdtasks.raised import one_line
@@ -23,25 +20,19 @@ from sweeps.front import standings
 from sweeps.identity import TeacherIdentity
 from sweeps.interrupts import Interrupts
 from sweeps.opening import num_spent, work_left
+from sweeps.pool import Pool
 from sweeps.preflight import Plan
 from sweeps.proposals import Proposals
-from sweeps.ray_cluster import Site
-from sweeps.ray_pool import RayPool
 from sweeps.records import TrialRecord
 from sweeps.resources import Resources, share_data
-from sweeps.schedule import SessionScheduler
-from sweeps.search import NoProgress, SessionCallback, SessionSearcher, make_sampler
+from sweeps.samplers import make_sampler
 from sweeps.session import SearchSession
+from sweeps.site import Site
 from sweeps.students import StudentStore
 from sweeps.tally import finished_in_order
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers
-from sweeps.trial import Shared, StudentTrial
 from sweeps.utilisation import Utilisation
-
-RETRIES = 4
-"""How often a trial is tried anew whose process or machine dies. A machine that is lost may take
-several attempts with it: Ray starts processes there until it notices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +49,7 @@ class Sweep:
     books: Books
     display: Display
     interrupts: Interrupts
-    pool: RayPool
+    pool: Pool
     utilisation: Utilisation
     ray: Ahead
 
@@ -117,7 +108,7 @@ class Sweep:
         with closing_trials(session):
             try:
                 with self.interrupts.deferred(), self.books.deferring():
-                    _tuner(self, session, resources).fit()
+                    self.site.search(session, self.folder.scratch, self.interrupts)
             finally:
                 shutil.rmtree(self.folder.scratch, ignore_errors=True)
         session.closed()
@@ -190,39 +181,3 @@ def _ending(error: BaseException | None) -> str:
     if error is None or isinstance(error, KeyboardInterrupt):
         return "interrupted by the user"
     return f"interrupted by an error of the sweep itself: {one_line(error)}"
-
-
-def _trial_id(trial: Any) -> str:
-    # Tune would put the whole configuration into the name
-    return str(trial.trial_id)
-
-
-def _tuner(run: Sweep, session: SearchSession, resources: Resources) -> tune.Tuner:
-    shared = Shared(
-        task=run.study.task,
-        splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
-        teachers=resources.teachers,
-        seats=run.site.seats,
-    )
-    place = tune.PlacementGroupFactory(run.site.seats.bundles)
-    return tune.Tuner(
-        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
-        tune_config=tune.TuneConfig(
-            search_alg=SessionSearcher(session),
-            scheduler=SessionScheduler(session),
-            num_samples=-1,  # the session owns the budget
-            max_concurrent_trials=run.site.seats.slots,  # without it trials run one by one
-            reuse_actors=True,
-            trial_dirname_creator=_trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name="trials",
-            storage_path=str(run.folder.scratch),
-            callbacks=[SessionCallback(session, run.interrupts.requested), NoProgress()],
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_frequency=0, checkpoint_at_end=False
-            ),
-            verbose=0,
-        ),
-    )

@@ -1,6 +1,7 @@
 """Work for worker processes, seen from the driver; who carries it out is not said here."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,6 +10,10 @@ from sweeps.records import JobKind
 
 Handle = Any
 """A value that every worker can read without copying; workers receive the value itself."""
+
+
+Starting = Callable[[], AbstractContextManager[None]]
+"""Makes what is entered while processes are started that must not outlive this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

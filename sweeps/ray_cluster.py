@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -30,11 +30,15 @@ from sweeps.environment import (
     usable_cores,
     usable_gpus,
 )
-from sweeps.interrupts import kept_handlers
+from sweeps.interrupts import Interrupts, kept_handlers
 from sweeps.own_code import code_to_send
+from sweeps.pool import Pool, Starting
 from sweeps.ray_folder import RAY, ray_folder, started_by_kdsweep
-from sweeps.seats import Capacity, Machine, Seats, share_out
+from sweeps.seats import LOCAL, Capacity, Machine, Seats, share_out
 from sweeps.settings import SweepSettings
+
+if TYPE_CHECKING:
+    from sweeps.session import SearchSession
 
 PATIENCE_S = 25.0
 """How long a cluster may take to answer."""
@@ -47,14 +51,10 @@ CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - only read, and ch
 """Where ``ray start`` notes the address of its cluster."""
 FLAG = "--gcs-address="
 """What stands before the address on the command line of Ray's processes."""
-LOCAL = "local"
-"""The address that stands for this machine alone, whatever was asked for earlier."""
-
-Starting = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
+class RaySite:
     """Where a sweep runs.
 
     Attributes:
@@ -67,7 +67,7 @@ class Site:
     address: str | None
     modules: tuple[Path, ...] = ()
 
-    def ray(self, starting: Starting) -> AbstractContextManager[None]:
+    def ready(self, starting: Starting) -> AbstractContextManager[None]:
         """Have Ray inside.
 
         Args:
@@ -78,12 +78,21 @@ class Site:
         share, processes = self.seats.share, self.seats.processes
         return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
 
+    def pool(self, interrupts: Interrupts) -> Pool:
+        """See `sweeps.site.Site`."""
+        import sweeps.ray_search  # noqa: F401 - Tune takes seconds to import: Ray comes up meanwhile
+        from sweeps.ray_pool import RayPool
 
-NOWHERE = Site(seats=Seats(slots=1, actors=0), address=None)
-"""Stands for the place of a sweep that has nothing left to run."""
+        return RayPool(self.seats, interrupts.requested)
+
+    def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
+        """See `sweeps.site.Site`."""
+        from sweeps.ray_search import search
+
+        search(session, self.seats, scratch, interrupts)
 
 
-def find_site(study: Study, settings: SweepSettings) -> Site:
+def find_ray(study: Study, settings: SweepSettings) -> RaySite:
     """Return where a sweep runs, after looking at what there is.
 
     Args:
@@ -99,8 +108,8 @@ def find_site(study: Study, settings: SweepSettings) -> Site:
     if address in (None, LOCAL):
         gpus = usable_gpus() if study.resources.gpus else 0
         here = Capacity(machines=(Machine(cpus=usable_cores(), gpus=gpus),))
-        return Site(seats=share_out(settings.seats, study.resources, here), address=None)
-    return Site(
+        return RaySite(seats=share_out(settings.seats, study.resources, here), address=None)
+    return RaySite(
         seats=share_out(settings.seats, study.resources, cluster_capacity(address)),
         address=address,
         modules=(*our_packages(), *code_to_send(study, settings.task_path)),

@@ -19,12 +19,12 @@ from sweeps.interrupts import Interrupts
 from sweeps.lease import driving
 from sweeps.mirror import Mirror
 from sweeps.opening import Left, find_left, load_same, work_left
-from sweeps.own_code import code_path, mixed_up
+from sweeps.own_code import check_importable, code_path, mixed_up
 from sweeps.preflight import Plan, check_study
-from sweeps.ray_cluster import NOWHERE, Site, find_site
 from sweeps.records import EarlierTrial
 from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, new_id, read_settings, settled_uri, write_settings
+from sweeps.site import NOWHERE, Site, find_site
 from sweeps.start import Held, Start
 from sweeps.summary import SweepSummary
 from sweeps.tally import counts
@@ -68,6 +68,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     if old.study.is_file():
         return _go_on(old, study, tracking_uri, seats, display, storage)
     plan = check_study(study)
+    check_importable(study)
     if storage is not None:
         check_unknown(storage, name)
     settings = SweepSettings(
@@ -145,6 +146,7 @@ def _go_on(
             )
             left = replace(left, settings=replace(left.settings, storage=storage))
             plan = check_study(left.study)
+            check_importable(left.study)
             write_settings(folder.path, left.settings)
             create_missing(folder)
             held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
@@ -171,6 +173,7 @@ def _drive(
     watching = FanOut(display, log)
     with log.kept(), held.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
+        log.process()
         for words in mixed_up(left.study):
             watching.note(words)
         if order.rows:
@@ -206,7 +209,8 @@ def _start(
     teachers = teacher_identities(plan.task, left.study.task, plan.needs, identity)
     if held.mirror is not None:
         held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
-    ray = Ahead((site or NOWHERE).ray(held.lease.starting))
+    display.phase("start")
+    ray = Ahead((site or NOWHERE).ready(held.lease.starting))
     if site is not None:
         ray.begin()
     return Start(

@@ -1,61 +1,21 @@
-"""Ray Tune's extension points over our session, and the samplers of Optuna.
+"""Ray Tune's extension points over our session.
 
 The session is shared between searcher and callback in the driver. Tune pickles and copies both when
 a Tuner is made; neither makes sense here, for the ledger is what a sweep is resumed from.
 """
 
-import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler
 from ray.tune import Callback
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
-from search_spaces.study import Study
-from sweeps.events import Event
 from sweeps.session import SearchSession
 from sweeps.trial import ASSIGNMENT, EVENT
-from sweeps.worker import Trained
-
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
-    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
-    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
-    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
-    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    # These two are listed by `sweeps.proposals`; what a partial point leaves open is drawn.
-    "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "points": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-}
 
 MOST_OWED = 200
 """Entries that MLflow may lack while trials report all the time; they take some 4 s to write."""
-
-COUNTING = ("qmc",)
-"""Samplers of one sequence, in which the ledger counts: all their suggestions need one seed."""
-
-
-def make_sampler(study: Study, known: int) -> BaseSampler:
-    """Return the study's sampler for one suggestion.
-
-    Args:
-        study: The study.
-        known: Suggestions before this one. The seed follows from it, so that a resumed search
-            neither repeats points nor suggests others than one that was never interrupted.
-    """
-    if study.search.sampler in COUNTING:
-        known = 0
-    seed = np.random.SeedSequence([study.seeds.search, known]).generate_state(1)[0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return SAMPLERS[study.search.sampler](int(seed))
 
 
 class DriverOnly:
@@ -133,12 +93,9 @@ class SessionCallback(DriverOnly, Callback):
     ) -> None:
         self._busy = True
         try:
-            event: Event = result[EVENT]
-            if isinstance(event.result, Trained):
-                # Tune keeps every trial's last result, which the weights do not belong in
-                self._session.received(trial.trial_id, event.result.weights)
-                result[EVENT] = event = replace(event, result=event.result.metrics)
-            self._session.reported(trial.trial_id, event)
+            # Tune keeps every trial's last result, which the weights do not belong in
+            result[EVENT] = self._session.received(trial.trial_id, result[EVENT])
+            self._session.reported(trial.trial_id, result[EVENT])
         except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
             self._session.fault = fault
 

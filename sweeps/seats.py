@@ -11,6 +11,13 @@ TransportName = Literal["ray", "inprocess"]
 trial's own process."""
 
 
+BackendName = Literal["ray", "inline"]
+"""What runs trials: worker processes of Ray, or this process, one after the other."""
+
+LOCAL = "local"
+"""The address that stands for this machine alone, whatever was asked for earlier."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeatWishes:
     """What was asked for beside the study.
@@ -20,12 +27,14 @@ class SeatWishes:
         transport: What carries messages between a trial's nodes.
         actors: Node actors per trial; None for 1, or for none if the transport needs none.
         address: The Ray cluster to run on; None for this machine.
+        backend: What runs trials.
     """
 
     slots: int | None = None
     transport: TransportName = "ray"
     actors: int | None = None
     address: str | None = None
+    backend: BackendName = "ray"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

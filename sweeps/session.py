@@ -5,7 +5,7 @@ Ray Tune drives it through the shims of `sweeps.search`; it knows nothing of Ray
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from kdtasks.task import Arrays, KDTask
@@ -23,7 +23,7 @@ from sweeps.resources import Resources, need_of
 from sweeps.students import StudentStore
 from sweeps.utilisation import Utilisation
 from sweeps.verdict import judge
-from sweeps.worker import Assignment
+from sweeps.worker import Assignment, Trained
 
 
 @dataclass(kw_only=True)
@@ -110,9 +110,12 @@ class SearchSession:
             self._curves.add(number, event)
             self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
 
-    def received(self, trial_id: str, weights: Arrays) -> None:
-        """Take the student of a trial that has ended; `finished` keeps it or lets it go."""
-        self._weights[trial_id] = weights
+    def received(self, trial_id: str, event: Event) -> Event:
+        """Take the student out of an event of its trial; `finished` keeps it or lets it go."""
+        if not isinstance(event.result, Trained):
+            return event
+        self._weights[trial_id] = event.result.weights
+        return replace(event, result=event.result.metrics)
 
     def stops(self, trial_id: str, event: Event) -> bool:
         """Return whether a trial is to be stopped after what it said; `finished` closes it."""

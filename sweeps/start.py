@@ -13,8 +13,8 @@ from sweeps.lease import Lease
 from sweeps.mirror import Mirror
 from sweeps.opening import Left
 from sweeps.preflight import Plan
-from sweeps.ray_cluster import Site
 from sweeps.records import EarlierTrial
+from sweeps.site import Site
 from sweeps.utilisation import Utilisation
 
 

@@ -2,37 +2,36 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from toy_study import ManualClock
 
-from kdtasks.task import TeacherArtifact
 from search_spaces.study import Study
+from sweeps import inline
 from sweeps.books import Books
 from sweeps.children import ChildRun, Status
 from sweeps.confirm import Confirmation
 from sweeps.dataset_facts import SplitFacts
 from sweeps.display import Display, SilentDisplay
-from sweeps.events import Event, events
+from sweeps.events import Event
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.identity import code_of, identify
+from sweeps.interrupts import Interrupts
 from sweeps.ledger import Ledger
 from sweeps.mlflow_client import TrackingError
-from sweeps.nodes.transport import in_process
-from sweeps.pool import Handle, Job
 from sweeps.preflight import check_study
 from sweeps.proposals import Proposals
 from sweeps.resources import Resources, load_data, share_data
-from sweeps.search import make_sampler
+from sweeps.samplers import make_sampler
 from sweeps.session import SearchSession
 from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
 from sweeps.teachers import prepare_teachers, teacher_identities
 from sweeps.tracking import Tracker
 from sweeps.utilisation import Utilisation
-from sweeps.worker import Assignment, Trained, train_student
+from sweeps.worker import Assignment
 
 
 class MemoryTracker(Tracker):
@@ -91,26 +90,6 @@ class MemoryTracker(Tracker):
         self.ended.append(status)
 
 
-class LocalPool:
-    """Carries out jobs here and now."""
-
-    def put(self, value: object) -> Handle:
-        return value
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
-        for job in jobs:
-            for event in events(job.function(*job.args, *job.load())):
-                yield job, event
-
-
-def taken(session: SearchSession, name: str, event: Event) -> Event:
-    """Hand over the weights that an event carries, as the driver does; return the event without."""
-    if not isinstance(event.result, Trained):
-        return event
-    session.received(name, event.result.weights)
-    return replace(event, result=event.result.metrics)
-
-
 @dataclass
 class Engine:
     """A sweep in this process."""
@@ -130,7 +109,8 @@ class Engine:
         self.ledger = self.start_ledger()
         self.ledger.use(partial(make_sampler, self.study))
         self.books = Books(self.study, self.ledger, self.tracker, self.clock, self.display)
-        self.pool = LocalPool()
+        self.interrupts = Interrupts()
+        self.pool = inline.InlinePool(self.interrupts)
         cache = self.folder.scenarios
         data = load_data(plan.needs, plan.task, cache=cache, display=self.display)
         self.resources: Resources = share_data(plan.needs, data, self.pool)
@@ -164,30 +144,12 @@ class Engine:
         )
 
     def train(self, assignment: Assignment) -> Iterator[Event]:
-        scenario = self.resources.scenarios[assignment.scenario]
-        teacher: TeacherArtifact | None = None
-        if assignment.teacher is not None:
-            teacher = self.resources.teachers[assignment.teacher]
-        data, config = (scenario.train, scenario.val), assignment.config
-        deploy = partial(in_process, self.study.task, config, data, teacher)
-        return events(train_student(self.task, config, deploy))
+        return inline.train(self.study.task, self.resources, assignment)
 
     def search(self) -> SearchSession:
         session = self.session()
-        for index in range(1000):
-            name = f"process-{index}"
-            assignment = session.assign(name)
-            if assignment is None:
-                return session
-            session.started(name)
-            for said in self.train(assignment):
-                event = taken(session, name, said)
-                stops = not event.done and session.stops(name, event)
-                session.reported(name, event)
-                if event.done or stops:
-                    session.finished(name, event)
-                    break
-        raise AssertionError("the search does not end")
+        inline.InlineSite().search(session, self.folder.scratch, self.interrupts)
+        return session
 
     def confirm(self) -> int:
         return Confirmation(

@@ -5,21 +5,24 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from in_process import Engine, LocalPool
+from in_process import Engine
 from toy_study import toy_study
 
 from sweeps.confirm import candidates, open_jobs
 from sweeps.events import Event
 from sweeps.front import standings
+from sweeps.inline import InlinePool
+from sweeps.interrupts import Interrupts
 from sweeps.pool import Job
 
 SEEDS = [101, 102]
 
 
-class StoppedPool(LocalPool):
+class StoppedPool(InlinePool):
     """Is interrupted after some events."""
 
     def __init__(self, count: int) -> None:
+        super().__init__(Interrupts())
         self.count = count
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
@@ -67,7 +70,7 @@ def test_a_stopped_confirmation_goes_on_where_it_was(events: int, tmp_path: Path
     done = repeated(engine)
     needs = engine.resources.needs
     assert open_jobs(engine.study, engine.task, needs, engine.ledger)
-    engine.pool = LocalPool()
+    engine.pool = InlinePool(engine.interrupts)
     assert engine.confirm() == 0
     assert repeated(engine)[: len(done)] == done
     assert len(repeated(engine)) == len(set(repeated(engine)))

@@ -15,7 +15,7 @@ from sweeps.confirm import candidates
 from sweeps.ledger import Ledger
 from sweeps.proposals import Proposals
 from sweeps.records import TrialState
-from sweeps.search import make_sampler
+from sweeps.samplers import make_sampler
 from sweeps.utilisation import Utilisation
 from sweeps.verdict import judge
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import Engine, taken
+from in_process import Engine
 from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis import layout
+from sweeps import inline
 from sweeps.display import SilentDisplay
 from sweeps.early_stopping import EarlyStopping
 from sweeps.ledger import Ledger
@@ -149,11 +150,16 @@ def test_a_study_without_stopping_trains_everything_and_notes_no_rungs(tmp_path:
     assert all(trial.rungs == () for trial in engine.ledger.trials())
 
 
-def test_what_complexity_alone_makes_infeasible_never_begins(tmp_path: Path) -> None:
+def test_what_complexity_alone_makes_infeasible_never_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = make(tmp_path, constraints=[{"metric": "ue_flops", "max": 3000}])
     begun: list[Mapping[str, object]] = []
-    train = engine.train
-    engine.train = lambda assignment: begun.append(assignment.config) or train(assignment)
+
+    train = inline.train
+    monkeypatch.setattr(
+        inline, "train", lambda *given: begun.append(given[2].config) or train(*given)
+    )
     engine.search()
     assert begun
     assert all(config["width"] <= 3 for config in begun)
@@ -184,7 +190,7 @@ def test_a_trial_that_began_anew_has_each_rung_once(tmp_path: Path) -> None:
     events = list(engine.train(assignment))
     for event in [*events[:5], *events]:  # it died after five epochs
         assert event.done or not session.stops("a", event)
-    session.finished("a", taken(session, "a", events[-1]))
+    session.finished("a", session.received("a", events[-1]))
     assert [entry.rung for entry in engine.ledger.trial(0).rungs] == [0.125, 0.25, 0.5]
 
 

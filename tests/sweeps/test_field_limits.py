@@ -18,7 +18,7 @@ from sweeps.ledger import Ledger
 from sweeps.proposals import Proposals
 from sweeps.records import TrialRecord, TrialState
 from sweeps.runner import SweepSummary, run_study
-from sweeps.search import make_sampler
+from sweeps.samplers import make_sampler
 from sweeps.seats import SeatWishes
 from sweeps.verify import verify_sweep
 

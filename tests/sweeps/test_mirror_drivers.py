@@ -196,7 +196,7 @@ class Replaced:
     def __init__(self, engine: Engine) -> None:
         self.books, self.utilisation = engine.books, Utilisation(1, engine.clock)
         self.study, self.folder, self.tracking_uri = engine.study, engine.folder, ""
-        self._engine = engine
+        self._engine, self.display = engine, engine.display
 
     def searched(self) -> str:
         return ""

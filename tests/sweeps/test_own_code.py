@@ -3,6 +3,7 @@
 import importlib
 import sys
 import sysconfig
+import types
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,11 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from kdtasks.errors import ConfigError
-from sweeps.own_code import code_path, code_to_send, own_modules
+from kdtasks.registry import load_task
+from sweeps.display import SilentDisplay
+from sweeps.own_code import check_importable, code_path, code_to_send, own_modules
+from sweeps.runner import run_study
+from sweeps.seats import SeatWishes
 
 HERE = str(Path(__file__).resolve().parent)
 assert ToyTask.__module__ == "toy_task"
@@ -75,3 +80,84 @@ def test_code_that_was_installed_is_not_sent(monkeypatch):
         sys.modules["toy_task"], "__file__", f"{sysconfig.get_path('purelib')}/t.py"
     )
     assert code_path(toy_study()) == ""
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    """Load a toy task as a module that new processes may or may not find."""
+    made = []
+
+    def load(name, file=None, **content):
+        module = types.ModuleType(name)
+        if file is not None:
+            module.__file__ = str(tmp_path / file)
+            Path(module.__file__).parent.mkdir(exist_ok=True)
+            Path(module.__file__).write_text("from toy_task import ToyTask as Task\n")
+        vars(module).update({"Task": ToyTask, **content})
+        sys.modules[name] = module
+        made.append(name)
+        return toy_study(task=f"{name}:Task")
+
+    yield load
+    for name in made:
+        del sys.modules[name]
+
+
+def local_task():
+    class Task(ToyTask):
+        pass
+
+    return Task
+
+
+def test_code_that_new_processes_find_is_accepted(tmp_path, monkeypatch, loaded, folder):
+    check_importable(toy_study())
+    check_importable(with_task("csi-feedback"))
+    monkeypatch.syspath_prepend(tmp_path)
+    check_importable(loaded("task_on_path", "task_on_path.py"))
+    (tmp_path / "factory.py").write_text(
+        "from test_own_code import local_task\nTask = local_task()"
+    )
+    factory = importlib.import_module("factory")
+    check_importable(loaded("factory", None, __file__=factory.__file__, Task=factory.Task))
+
+
+@pytest.mark.parametrize(
+    ("task", "file", "why"),
+    [
+        ("typed_in:Task", None, "in a module without a file"),
+        ("moved:Task", "tasks_v2.py", "not on Python's path"),
+        ("hidden:Task", "elsewhere/hidden.py", "not on Python's path"),
+        ("local:Local", "local.py", "is not in"),
+    ],
+)
+def test_code_that_only_this_process_has_is_refused_with_the_fix(
+    task, file, why, tmp_path, monkeypatch, loaded
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded(task.partition(":")[0], file, Local=local_task())
+    with pytest.raises(ConfigError) as refused:
+        check_importable(toy_study(task=task))
+    said = str(refused.value)
+    assert task in said
+    assert why in said
+    assert "my_task.py" in said
+
+
+def test_the_program_itself_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "Task", ToyTask, raising=False)
+    with pytest.raises(ConfigError, match=r"__main__:Task is in the program.*my_task:Task"):
+        run_study(
+            toy_study(task="__main__:Task"),
+            name="toy",
+            home=tmp_path / "home",
+            tracking_uri=None,
+            seats=SeatWishes(),
+            display=SilentDisplay(),
+        )
+    assert not (tmp_path / "home").exists()
+
+
+def test_what_the_program_does_not_have_is_refused_with_the_fix():
+    with pytest.raises(ConfigError, match=r"__main__:Missing.*a file of its own"):
+        load_task("__main__:Missing")

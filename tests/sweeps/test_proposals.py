@@ -12,7 +12,7 @@ from search_spaces.study import Study
 from sweeps.ledger import Ledger
 from sweeps.proposals import MAX_REPEATS, Proposal, Proposals
 from sweeps.records import TrialState
-from sweeps.search import make_sampler
+from sweeps.samplers import make_sampler
 
 
 def open_proposals(study: Study, folder: Path, clock: ManualClock | None = None) -> Proposals:

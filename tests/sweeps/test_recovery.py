@@ -20,7 +20,7 @@ from sweeps.journal import mend_tail
 from sweeps.ledger import Ledger
 from sweeps.proposals import Proposals
 from sweeps.records import TrialRecord, TrialState
-from sweeps.search import make_sampler
+from sweeps.samplers import make_sampler
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from in_process import Engine, taken
+from in_process import Engine
 from toy_study import toy_study
 
 from kdtasks.errors import DataError, UserError
@@ -52,7 +52,7 @@ def test_a_trial_whose_student_cannot_be_written_is_not_complete(engine: Engine)
     assignment = session.assign("a")
     assert assignment is not None
     session.started("a")
-    event = [taken(session, "a", said) for said in engine.train(assignment)][-1]
+    event = [session.received("a", said) for said in engine.train(assignment)][-1]
     shutil.rmtree(engine.folder.weights)
     with pytest.raises(UserError, match=r"trial-0\.safetensors cannot be written to: .*No such"):
         session.finished("a", event)

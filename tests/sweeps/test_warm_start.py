@@ -23,7 +23,7 @@ from sweeps.ledger import Ledger
 from sweeps.optuna_trials import is_earlier
 from sweeps.proposals import Proposals
 from sweeps.records import Stop
-from sweeps.search import make_sampler
+from sweeps.samplers import make_sampler
 from sweeps.utilisation import Utilisation
 from sweeps.warm_start import find_earlier
 

@@ -1,0 +1,86 @@
+"""Where the time of a sweep goes, from its log: of its last driver, part by part."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+ABOUT: Mapping[str, str] = {
+    "process": "until the log began: Python, imports, checks of the study",
+    "data": "loading or making the data",
+    "start": "starting Ray and MLflow, as far as that was waited for",
+    "teachers": "training teachers that were not in the cache",
+    "workers": "from the begin of the search to the first trial: worker processes, their imports",
+    "search": "from the first trial to the end of the search",
+    "confirm": "repetitions, teachers and baselines on the test split",
+    "record": "writing to MLflow what it lacked",
+    "report": "figures and tables",
+}
+"""Parts in their order, and what is in them."""
+
+ENDS = ("trial_finished", "trial_stopped", "trial_failed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What a part of a sweep has taken.
+
+    Attributes:
+        name: The part.
+        seconds: How long it has taken [s].
+        share: Of the whole, in [0, 1].
+        about: What is in it.
+    """
+
+    name: str
+    seconds: float
+    share: float
+    about: str
+
+
+def parts(events: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Return what took how long; empty if no driver has begun.
+
+    Args:
+        events: Of the log, in their order, with times in seconds.
+    """
+    marks = list(_marks(_last_driver(events)))
+    spent: dict[str, float] = {}
+    for (name, begin_s), (_, end_s) in pairwise(marks):
+        spent[name] = spent.get(name, 0.0) + end_s - begin_s
+    total_s = sum(spent.values()) or 1.0
+    return [
+        Part(name=name, seconds=spent[name], share=spent[name] / total_s, about=about)
+        for name, about in ABOUT.items()
+        if name in spent
+    ]
+
+
+def first_trial_s(events: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return after how long the first trial of the last driver had ended [s]; None if none has."""
+    last = _last_driver(events)
+    begun_s = next((begin_s for _, begin_s in _marks(last)), 0.0)
+    ended = (event["time"] for event in last if event["event"] in ENDS)
+    return next((end_s - begun_s for end_s in ended), None)
+
+
+def _last_driver(events: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    begins = [index for index, event in enumerate(events) if event["event"] == "opened"]
+    return events[begins[-1] :] if begins else []
+
+
+def _marks(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    """Yield which part begins when; at last, when everything ended."""
+    waited = True
+    for event in events:
+        kind, now_s = event["event"], event["time"]
+        if kind == "process":
+            yield "process", now_s - event["seconds"]
+        elif kind == "phase":
+            waited = event["name"] == "search"
+            yield "workers" if waited else event["name"], now_s
+        elif kind == "trial_started" and waited:
+            waited = False
+            yield "search", now_s
+    if events:
+        yield "", events[-1]["time"]

@@ -45,8 +45,8 @@ def _said(study: Study) -> Iterator[str]:
     yield from (value for value in values if isinstance(value, str))
 
 
-PROBE = "import sys, importlib as i; m = i.import_module(sys.argv[1]); getattr(m, sys.argv[2])"
-"""A program that fails where a new process cannot import something."""
+PROBE = "import sys, importlib, sweeps; getattr(importlib.import_module(sys.argv[1]), sys.argv[2])"
+"""A program that fails where a worker process cannot import something."""
 
 
 def check_importable(study: Study) -> None:
@@ -83,9 +83,9 @@ def _unreachable(module: str, attribute: str) -> str:
     elsewhere = getattr(found, "__module__", "") == "__main__"
     if _on_path(module) == Path(file).resolve() and not made and not elsewhere:
         return ""
-    with engine_environment():
+    with engine_environment([ROOT]):
         probed = subprocess.run(  # noqa: S603 - our own program; what it imports is imported here
-            [sys.executable, "-c", PROBE, module, attribute], capture_output=True, check=False
+            [sys.executable, "-P", "-c", PROBE, module, attribute], capture_output=True, check=False
         )
     if not probed.returncode:
         return ""

@@ -13,7 +13,7 @@ from toy_network import ToyNetworkTask
 
 from kdtasks.registry import load_task
 from kdtasks.task import Arrays, Outcome, TeacherArtifact
-from sweeps.events import Training, events
+from sweeps.events import Training, WorkFailedError, events
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.transport import in_process
@@ -191,11 +191,12 @@ def test_an_error_of_the_task_has_its_own_name_and_leaves_the_actors_usable(
     drained(over_ray(actors, TASK.complete({})))
 
 
-def test_an_error_in_sharing_out_is_raised_as_it_is(actors: NodeActors) -> None:
+def test_an_error_in_sharing_out_keeps_its_place(actors: NodeActors) -> None:
     params = TASK.complete({"num_edges": 4})
     empty = (ray.put({"y": DATA.train["x"]}), ray.put(DATA.val))
-    with pytest.raises(KeyError, match="x"):
+    with pytest.raises(WorkFailedError, match=r"KeyError: 'x' \(toy_network.py, line") as failed:
         actors.deploy(params, empty, None)
+    assert "in share_out" in failed.value.traceback
 
 
 def test_an_actor_that_says_nothing_counts_as_dead(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, scalar_dtypes
-from in_process import Engine, LocalPool
+from in_process import Engine
 from own_workshop import Workshop
 
 from kdtasks.errors import ConfigError, DataError, UserError
@@ -22,6 +22,7 @@ from search_spaces.study import Study, parse_study
 from sweeps.display import SilentDisplay
 from sweeps.events import Event
 from sweeps.identity import check_scenario, content_of
+from sweeps.inline import InlinePool
 from sweeps.opening import find_left, load_same
 from sweeps.pool import Job
 from sweeps.preflight import check_study
@@ -193,7 +194,7 @@ def test_a_parameter_that_a_teacher_looks_up_tells_it_from_others(
 def test_a_teacher_whose_code_changes_meanwhile_is_not_kept(
     workshop: Workshop, tmp_path: Path
 ) -> None:
-    class Editing(LocalPool):
+    class Editing(InlinePool):
         def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
             for job, event in super().run(jobs):
                 if event.done:
@@ -201,7 +202,7 @@ def test_a_teacher_whose_code_changes_meanwhile_is_not_kept(
                 yield job, event
 
     engine = Engine(workshop.study(), tmp_path, name="one")
-    engine.pool = Editing()
+    engine.pool = Editing(engine.interrupts)
     with pytest.raises(UserError, match="own_nets_file changed while it was trained"):
         engine.teach()
     assert list(engine.folder.teachers.glob("*")) == []

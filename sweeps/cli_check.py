@@ -11,6 +11,7 @@ from textwrap import indent
 from analysis import format as text
 from kdtasks.config import Params, Value
 from kdtasks.errors import ConfigError
+from kdtasks.registry import load_task
 from search_spaces.domains import Choice
 from search_spaces.study import Study, load_study, names
 from search_spaces.study_paths import settle_paths
@@ -19,6 +20,7 @@ from sweeps.cli_output import line
 from sweeps.cli_run import make_importable
 from sweeps.contract import check_contract
 from sweeps.contract_facts import Finding
+from sweeps.contract_static import scale_law
 from sweeps.preflight import check_study
 
 
@@ -59,6 +61,10 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool 
     if is_study and not as_json:
         line(f"study {what} fits its task {trials[0].task}")
     found: dict[str, list[Finding]] = {}
+    if is_study:
+        study = load_study(what, settings)
+        law = iter([scale_law(study, load_task(study.task))])
+        found[study.name] = list(law if as_json else _told(study.name, law, debug=debug))
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for trial in trials:
             findings = check_contract(trial.task, trial.params, Path(cache))

@@ -224,6 +224,8 @@ def _student_laws(
     yield needed("a student leaves weights", none)
     two, _ = _trained("train_student", partial(_study, task, name, config, data, teacher))
     yield Finding("seed decides a student", differing(one.weights, two.weights))
+    costs = [{n: m[n] for n in task.cost(config) if n in m} for m in (one.metrics, two.metrics)]
+    yield Finding("equal parameters report equal cost", differing_numbers(*costs))
     other, _ = _trained("train_student", partial(_study, task, name, reseeded, data, teacher))
     yield Finding(
         "another seed gives another student",

@@ -1,14 +1,22 @@
 """Laws of a task that can be checked without training anything."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+
+import numpy as np
 
 from kdtasks.config import Params
 from kdtasks.errors import ConfigError
 from kdtasks.task import Baseline, KDTask, MetricInfo, ScenarioData
+from search_spaces.domains import Choice
+from search_spaces.study import Study
 from sweeps.contract_facts import Finding, not_finite, tried
+from sweeps.proposals import task_params
 from sweeps.returned import fitting, wrong_baselines, wrong_identity, wrong_params
+
+DRAWS = 256
+"""Random configurations of a study in which the values of its choices are looked for."""
 
 UNKNOWN = "no_such_parameter"
 """What no task has as a parameter."""
@@ -51,6 +59,46 @@ def parameter_laws(task: KDTask, params: Params) -> Iterator[Finding]:
     yield from _identity_laws(task, config)
     cost = tried("cost", lambda: task.cost(config))
     yield Finding("cost gives finite numbers", not_finite(cost))
+    yield Finding("equal parameters give equal cost", _moody_cost(task, config, cost))
+
+
+def _moody_cost(task: KDTask, config: Params, cost: Mapping[str, float]) -> str:
+    """Return what changes in a cost that is asked for again, after others, of a new task."""
+    task.cost(task.complete({**config, "seed": int(config.get("seed", 0)) + 1}))
+    for who, asked in (("asked again", task), ("asked of a new task", type(task)())):
+        again = asked.cost(json.loads(json.dumps(dict(config))))
+        changed = [name for name in {**cost, **again} if cost.get(name) != again.get(name)]
+        if changed:
+            shown = f"{changed[0]} is {again.get(changed[0])} and was {cost.get(changed[0])}"
+            return f"{who}, {shown}; count, and measure nothing"
+    return ""
+
+
+def scale_law(study: Study, task: KDTask) -> Finding:
+    """Return whether the costs that are objectives on a logarithmic scale have a place on it.
+
+    Every value of every choice that a point or a random draw of the study has is looked at.
+    """
+    rng = np.random.default_rng(study.seeds.search)
+    draws = 0 if study.search.sampler == "points" else DRAWS
+    drawn = [study.space.sample(rng) for _ in range(draws)]
+    seen: set[tuple[str, object]] = set()
+    zeros, broken = set[str](), ""
+    for searched in [*study.search.points, *drawn]:
+        domains = {n: study.space.parameters[n].domain for n in searched if n in study.space.names}
+        fresh = {(n, searched[n]) for n, domain in domains.items() if isinstance(domain, Choice)}
+        if fresh <= seen and (seen or not study.space.names):
+            continue
+        seen |= fresh
+        cost = task.cost(task.complete(task_params(study, searched)))
+        for goal in study.objectives:
+            value = cost.get(goal.metric, 1.0)
+            if goal.scale == "log" and value < 0.0:
+                broken = f"{goal.metric} is {value:g} with {dict(searched)}"
+            if goal.scale == "log" and value == 0.0:
+                zeros.add(f"{goal.metric} is 0 with {dict(searched)}, placed at {goal.floor:g}")
+    told = f" ({'; '.join(sorted(zeros)[:3])})" if zeros else ""
+    return Finding(f"objectives on a logarithmic scale are positive, or 0 at its end{told}", broken)
 
 
 def _changed(before: Params, after: Params) -> str:

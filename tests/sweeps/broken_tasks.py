@@ -244,3 +244,11 @@ class Twins(ToyTask):
 class Arrays(ToyTask):
     def models(self):
         return [{"params": np.int64(3)}]
+
+
+class MoodyCost(ToyTask):
+    asked = 0
+
+    def cost(self, params):
+        MoodyCost.asked += 1
+        return {**super().cost(params), "ue_flops": 1000.0 + MoodyCost.asked}

@@ -1,0 +1,22 @@
+"""Objectives on a logarithmic scale are looked at for every value of every choice."""
+
+import pytest
+from toy_study import toy_study
+from toy_task import ToyTask
+
+from sweeps.contract_static import scale_law
+
+BASE = {"method": {"type": "choice", "values": ["vanilla", "kd"]}}
+
+
+@pytest.mark.parametrize(
+    ("flaw", "broken", "told"),
+    [("minus-flops", "ue_flops is -1", ""), ("zero-flops", "", "ue_flops is 0"), ("nan", "", "")],
+)
+def test_every_value_of_every_choice_is_looked_at(flaw, broken, told):
+    space = {**BASE, "flaw": {"type": "choice", "values": ["none", flaw]}}
+    found = scale_law(toy_study(space=space), ToyTask())
+    assert broken in found.broken
+    assert bool(found.broken) is bool(broken)
+    assert told in found.law
+    assert flaw in found.broken + found.law or flaw == "nan"

@@ -49,8 +49,9 @@ from benchmarks.csi_cases import (  # noqa: E402 - found where the line above sa
 from benchmarks.curves import Curve, Found  # noqa: E402
 from benchmarks.plain_script import RESULTS_FILE  # noqa: E402
 from benchmarks.process_tree import Spending, measured  # noqa: E402
-from sweeps.environment import ONE_THREAD, usable_cores  # noqa: E402
+from sweeps.environment import ONE_THREAD  # noqa: E402
 from sweeps.ledger import Ledger  # noqa: E402
+from sweeps.limits import whole_cores  # noqa: E402
 from sweeps.records import TrialState  # noqa: E402
 
 METHODS = ("autoencoder-kd", "encoder-kd")
@@ -299,7 +300,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--methods", nargs="+", choices=METHODS, default=METHODS, help="cases (default: both)")
     add("--trials", type=int, default=32, help="of each run (32)")
-    add("--slots", type=int, default=min(2, usable_cores()), help="trials at once (2)")
+    add("--slots", type=int, default=min(2, whole_cores()), help="trials at once (2)")
     add("--seeds", type=int, nargs="+", default=[0], help="of the search; repeats everything (0)")
     add("--num-train", type=int, default=6000, help="training samples (6000)")
     add("--num-val", type=int, default=1000, help="validation samples (1000)")

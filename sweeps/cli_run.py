@@ -13,7 +13,7 @@ from sweeps.cli_options import INTERRUPTED
 from sweeps.cli_output import command_line, line, show_front, show_paper, shown_path
 from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
-from sweeps.environment import put_last
+from sweeps.environment import put_last, share_cores
 from sweeps.own_data import study_on
 from sweeps.seats import BackendName, SeatWishes
 from sweeps.settings import read_settings
@@ -87,6 +87,7 @@ def run_sweep(
     study_name: str, settings: Sequence[str], options: RunOptions, *, debug: bool = False
 ) -> int:
     """Run a sweep, show it, say what came of it; return the exit code."""
+    share_cores()
     make_importable(study_name)
     study = study_on(study_name, settings, options.data)
     name = options.name or free_name(options.home, study.name)
@@ -113,6 +114,7 @@ def run_sweep(
 
 def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
     """Go on with a sweep, show it, say what came of it; return the exit code."""
+    share_cores()
     if options.storage is not None:
         from sweeps.fetching import fetch_missing
 

@@ -15,13 +15,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from packaging.requirements import Requirement
 
 from kdtasks.errors import UserError
 from kdtasks.raised import one_line
 from search_spaces.study import load_study
-from sweeps.environment import usable_cores, usable_gpus
+from sweeps import limits
+from sweeps.environment import usable_gpus
 from sweeps.events import Training
 from sweeps.folder import SweepFolder, check_room
 from sweeps.pool import Job
@@ -29,7 +29,6 @@ from sweeps.seats import Seats
 
 State = Literal["good", "fair", "bad"]
 
-SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps its object store, not a file of ours
 MIN_SHARED_BYTES = 1 << 30
 MIN_MEMORY_BYTES = 2 << 30
 """What a process of a trial with torch, and Ray beside it, may take."""
@@ -63,8 +62,10 @@ class Machine:
     """Facts about a machine and this process on it.
 
     Attributes:
-        cores: That this process may use.
+        cores: That this process may use; under a quota a part of one, too.
+        cores_why: What limits them; empty for the machine.
         memory_bytes: That are available now.
+        memory_why: What limits that, likewise.
         shared_bytes: That are free in the memory file system of Ray's object store; None where
             there is none.
         files: How many files this process may open.
@@ -73,23 +74,28 @@ class Machine:
         environment: Its environment variables.
     """
 
-    cores: int
+    cores: float
     memory_bytes: int
     shared_bytes: int | None
     files: int
     gpus: int
     cuda: bool
     environment: Mapping[str, str]
+    cores_why: str = ""
+    memory_why: str = ""
 
 
 def this_machine() -> Machine:
     """Return the facts of this machine; imports torch, which takes seconds."""
     from kdtasks.devices import built_for_gpus
 
+    cores, memory = limits.cores(), limits.free_memory()
     return Machine(
-        cores=usable_cores(),
-        memory_bytes=psutil.virtual_memory().available,
-        shared_bytes=shutil.disk_usage(SHARED).free if SHARED.is_dir() else None,
+        cores=cores.amount,
+        cores_why=cores.why,
+        memory_bytes=int(memory.amount),
+        memory_why=memory.why,
+        shared_bytes=limits.shared_memory(),
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         gpus=usable_gpus(),
         cuda=built_for_gpus(),
@@ -112,18 +118,22 @@ def _cores(machine: Machine) -> Finding:
     return Finding(
         name="cores",
         state="fair" if few else "good",
-        found=f"{machine.cores} usable",
+        found=_with_why(f"{machine.cores:g} usable", machine.cores_why),
         fix="one trial runs at a time; more cores run more" if few else "",
     )
 
 
 def _memory(machine: Machine) -> Finding:
     room = machine.memory_bytes // MIN_MEMORY_BYTES
-    found = f"{machine.memory_bytes / (1 << 30):.1f} GiB available"
-    if room >= machine.cores:
+    found = _with_why(f"{machine.memory_bytes / (1 << 30):.1f} GiB available", machine.memory_why)
+    if room >= max(1, int(machine.cores)):
         return Finding(name="memory", state="good", found=found)
     fix = f"run {max(1, room)} trials at once: kdsweep run ... --slots {max(1, room)}"
     return Finding(name="memory", state="fair" if room else "bad", found=found, fix=fix)
+
+
+def _with_why(found: str, why: str) -> str:
+    return f"{found}, by {why}" if why else found
 
 
 def _gpus(machine: Machine) -> Finding:
@@ -140,8 +150,10 @@ def _gpus(machine: Machine) -> Finding:
 
 def _shared(machine: Machine) -> Finding:
     if machine.shared_bytes is None:
-        return Finding(name="shared memory", state="good", found=f"no {SHARED}; Ray uses the disk")
-    found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {SHARED}"
+        return Finding(
+            name="shared memory", state="good", found=f"no {limits.SHARED}; Ray uses the disk"
+        )
+    found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {limits.SHARED}"
     if machine.shared_bytes >= MIN_SHARED_BYTES:
         return Finding(name="shared memory", state="good", found=found)
     fix = "Ray falls back to the disk, which is slow; in a container give --shm-size=2g"

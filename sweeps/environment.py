@@ -13,7 +13,7 @@ from typing import Any
 
 from kdtasks.plugins import installed
 from kdtasks.shadowing import is_library
-from sweeps import OWN_CODE
+from sweeps import OWN_CODE, limits
 from sweeps.seats import Seats
 
 ONE_THREAD = {
@@ -105,11 +105,13 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use, which a container may have fewer of."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def share_cores() -> None:
+    """Let numeric libraries of this process, unless told otherwise, start no more threads than fit.
+
+    They count the cores on which a process may run, and know nothing of quotas and Slurm.
+    """
+    if limits.cores().why:
+        os.environ.setdefault("OMP_NUM_THREADS", str(limits.whole_cores()))
 
 
 def usable_gpus() -> int:
@@ -136,13 +138,12 @@ def source_digest() -> str:
 
 def describe_environment(seats: Seats) -> Mapping[str, Any]:
     """Return JSON facts about software and machine: versions, cores, memory [byte]."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cores": usable_cores(),
-        "memory_bytes": pages,
+        "cores": limits.cores().amount,
+        "memory_bytes": int(limits.memory().amount),
         "slots": seats.slots,
         "transport": "ray" if seats.actors else "inprocess",
         "actors": seats.actors,

@@ -18,6 +18,12 @@ import psutil
 
 SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps its object store, not a file of ours
 MEBIBYTE = 1 << 20
+STORE_SHARE, SHARED_SHARE = 0.3, 0.95
+"""Of the memory, and of the memory file system, that Ray's object store takes."""
+MIN_STORE_BYTES, MAX_STORE_BYTES = 100 << 20, 200 * 10**9
+"""Less Ray refuses; more it does not take by itself."""
+MIN_SHARED_BYTES = 1 << 30
+"""With less in the memory file system, Ray's object store is on the disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +123,18 @@ def free_memory(machine: Machine | None = None) -> Limit:
 def shared_memory() -> int | None:
     """Return what is free in the memory file system of Ray's object store; None without one."""
     return shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
+
+
+def object_store_bytes() -> int:
+    """Return the size of Ray's object store [byte].
+
+    As Ray sizes it, 30 % of what is free, but of what this process may have; and no more than the
+    memory file system has, unless that is so small that Ray takes the disk.
+    """
+    size, shared = STORE_SHARE * free_memory().amount, shared_memory() or 0
+    if shared >= MIN_SHARED_BYTES:
+        size = min(size, SHARED_SHARE * shared)
+    return int(max(MIN_STORE_BYTES, min(size, MAX_STORE_BYTES)))
 
 
 def whole_cores() -> int:

@@ -22,12 +22,12 @@ from ray.job_config import JobConfig
 
 from kdtasks.errors import UserError
 from search_spaces.study import Study
+from sweeps import limits
 from sweeps.environment import (
     ROOT,
     WORKER_SETTINGS,
     engine_environment,
     our_packages,
-    usable_cores,
     usable_gpus,
 )
 from sweeps.interrupts import Interrupts, kept_handlers
@@ -107,13 +107,26 @@ def find_ray(study: Study, settings: SweepSettings) -> RaySite:
         address = running_cluster()
     if address in (None, LOCAL):
         gpus = usable_gpus() if study.resources.gpus else 0
-        here = Capacity(machines=(Machine(cpus=usable_cores(), gpus=gpus),))
+        here = this_capacity(study.resources.cpus, gpus)
         return RaySite(seats=share_out(settings.seats, study.resources, here), address=None)
     return RaySite(
         seats=share_out(settings.seats, study.resources, cluster_capacity(address)),
         address=address,
         modules=(*our_packages(), *code_to_send(study, settings.task_path)),
     )
+
+
+def this_capacity(cpus: float, gpus: int) -> Capacity:
+    """Return what this machine has to give.
+
+    Args:
+        cpus: What a process of a trial takes: one that takes a core or less fits anywhere.
+        gpus: GPUs that there are.
+    """
+    cores = limits.cores()
+    place = f"this machine ({cores.why})" if cores.why else "this machine"
+    machine = Machine(cpus=max(cores.amount, min(cpus, 1.0)), gpus=gpus)
+    return Capacity(machines=(machine,), place=place)
 
 
 @contextmanager
@@ -141,6 +154,7 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
                         address=LOCAL,
                         num_cpus=cores,
                         num_gpus=gpus,
+                        object_store_memory=limits.object_store_bytes(),
                         include_dashboard=False,
                         job_config=_job(),
                         log_to_driver=False,

@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps import limits
-from sweeps.limits import MEBIBYTE, Machine, cores, free_memory, memory
+from kdtasks.errors import ConfigError
+from search_spaces.resources import TrialResources
+from sweeps import doctor, limits
+from sweeps.doctor import look_at
+from sweeps.environment import describe_environment, share_cores
+from sweeps.limits import MEBIBYTE, Limit, Machine, cores, free_memory, memory
+from sweeps.ray_cluster import this_capacity
+from sweeps.seats import Seats, SeatWishes, share_out
 
 GIB = 1 << 30
 V2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -228,3 +234,65 @@ def test_a_real_group_of_this_machine(tmp_path):
 def test_what_a_machine_offers_is_never_less_than_a_process(monkeypatch):
     monkeypatch.setattr(limits, "this_machine", lambda: machine(cores=1))
     assert limits.whole_cores() == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "cpus", "slots"),
+    [(0.5, 1.0, 1), (0.5, 0.5, 1), (0.5, 0.25, 2), (0.2, 0.5, 1), (1.9, 1.0, 1), (2, 1.0, 2)],
+)
+def test_slots_are_those_of_the_quota_and_never_none(monkeypatch, amount, cpus, slots):
+    limit = Limit(amount=amount, why="CPU quota of x")
+    monkeypatch.setattr(limits, "cores", lambda: limit)
+    seats = share_out(SeatWishes(), TrialResources(cpus=cpus), this_capacity(cpus, 0))
+    assert seats.slots == slots
+    with pytest.raises(ConfigError, match=r"resources\.cpus is 8.*CPU quota of x.*core"):
+        share_out(SeatWishes(), TrialResources(cpus=8), this_capacity(8, 0))
+
+
+@pytest.mark.parametrize(
+    ("free", "shared", "expected"),
+    [
+        (10 * GIB, 64 * GIB, 3 * GIB),
+        (100 * GIB, 2 * GIB, 1.9 * GIB),
+        (10 * GIB, 64 << 20, 3 * GIB),  # the disk
+        (10 * GIB, None, 3 * GIB),
+        (64 << 20, GIB, 100 << 20),
+        (4096 * GIB, 4096 * GIB, 200 * 10**9),
+    ],
+)
+def test_the_object_store_has_room_where_it_is(monkeypatch, free, shared, expected):
+    monkeypatch.setattr(limits, "free_memory", lambda: Limit(amount=free))
+    monkeypatch.setattr(limits, "shared_memory", lambda: shared)
+    assert limits.object_store_bytes() == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("why", "told", "threads"), [("q", None, "3"), ("q", "7", "7"), ("", "", "")]
+)
+def test_threads_of_this_process_are_as_many_as_the_quota(monkeypatch, why, told, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", told or "")
+    if not told:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(limits, "cores", lambda: Limit(amount=3.5, why=why))
+    share_cores()
+    assert os.environ.get("OMP_NUM_THREADS", "") == threads
+
+
+def test_the_record_of_a_sweep_has_what_it_might_use(monkeypatch):
+    monkeypatch.setattr(limits, "cores", lambda: Limit(amount=0.5))
+    monkeypatch.setattr(limits, "memory", lambda: Limit(amount=1.5 * GIB))
+    facts = describe_environment(Seats(slots=1, actors=1))
+    assert (facts["cores"], facts["memory_bytes"]) == (0.5, 1.5 * GIB)
+
+
+def test_the_doctor_says_what_limits_the_machine(monkeypatch):
+    monkeypatch.setattr(limits, "cores", lambda: Limit(amount=0.5, why="CPU quota of x"))
+    monkeypatch.setattr(
+        limits, "free_memory", lambda: Limit(amount=1.5 * GIB, why="memory.max of y")
+    )
+    found = {finding.name: finding for finding in look_at(doctor.this_machine())}
+    assert "0.5 usable" in found["cores"].found
+    assert "CPU quota of x" in found["cores"].found
+    assert "1.5 GiB" in found["memory"].found
+    assert "max of y" in found["memory"].found
+    assert found["memory"].state == "bad"

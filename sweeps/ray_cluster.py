@@ -34,6 +34,7 @@ from sweeps.interrupts import Interrupts, kept_handlers
 from sweeps.own_code import code_to_send
 from sweeps.pool import Pool, Starting
 from sweeps.ray_folder import RAY, ray_folder, started_by_kdsweep
+from sweeps.ray_safety import keep_token_private
 from sweeps.seats import LOCAL, Capacity, Machine, Seats, share_out
 from sweeps.settings import SweepSettings
 
@@ -142,6 +143,7 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
     authentication stays as it is by default: on.
     """
     _hush()
+    keep_token_private()
     with ray_folder() as folder:
         ours = folder / "kdsweep"
         ours.mkdir()

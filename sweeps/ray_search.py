@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from sweeps.interrupts import Interrupts
+from sweeps.ray_safety import harmless
 from sweeps.schedule import SessionScheduler
 from sweeps.search import NoProgress, SessionCallback, SessionSearcher
 from sweeps.seats import Seats
@@ -15,6 +17,8 @@ from sweeps.trial import Shared, StudentTrial
 RETRIES = 4
 """How often a trial is tried anew whose process or machine dies. A machine that is lost may take
 several attempts with it: Ray starts processes there until it notices."""
+
+class_cache.ENV_VARS_TO_PROPAGATE = harmless(class_cache.ENV_VARS_TO_PROPAGATE)
 
 
 def _trial_id(trial: Any) -> str:

@@ -1,5 +1,6 @@
 """Run a study from its file to its report, or go on with a sweep that was stopped."""
 
+import os
 import shutil
 import socket
 from dataclasses import replace
@@ -21,6 +22,7 @@ from sweeps.mirror import Mirror
 from sweeps.opening import Left, find_left, load_same, work_left
 from sweeps.own_code import check_importable, code_path, mixed_up
 from sweeps.preflight import Plan, check_study
+from sweeps.ray_safety import dangers
 from sweeps.records import EarlierTrial
 from sweeps.seats import SeatWishes
 from sweeps.settings import SweepSettings, new_id, read_settings, settled_uri, write_settings
@@ -174,7 +176,7 @@ def _drive(
     with log.kept(), held.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
         log.process()
-        for words in mixed_up(left.study):
+        for words in (*dangers(os.environ), *mixed_up(left.study)):
             watching.note(words)
         if order.rows:
             watching.front(order.rows, order.hypervolume)

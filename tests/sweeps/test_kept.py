@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from in_process import Engine, taken
+from in_process import Engine
 from test_early_stopping import Watching
 from toy_study import toy_study
 
@@ -55,7 +55,7 @@ def in_slots(engine: Engine, slots: int, order: st.DataObject) -> SearchSession:
         if not running:
             return session
         name = order.draw(st.sampled_from(sorted(running)))
-        event = taken(session, name, next(running[name]))
+        event = session.received(name, next(running[name]))
         if event.done or session.stops(name, event):
             session.finished(name, event)
             del running[name]

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import psutil
 import ray
+from ray._private.node import Node
 from ray.exceptions import RayError
 from ray.job_config import JobConfig
 
@@ -151,7 +152,7 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
             (ours / package.name).symlink_to(package)
         with engine_environment([ours]):
             try:
-                with starting(), kept_handlers(), _warnings_held_back():
+                with starting(), kept_handlers(), _warnings_held_back(), _without_dashboard():
                     ray.init(
                         address=LOCAL,
                         num_cpus=cores,
@@ -184,6 +185,21 @@ def _warnings_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_dashboard() -> Iterator[None]:
+    """Let Ray start no dashboard inside.
+
+    Without its pages one module is left in it: that of usage statistics, which, although these are
+    off, looks up where it runs at the metadata servers of three clouds.
+    """
+    start = Node.start_api_server
+    Node.start_api_server = lambda _self, **_options: None
+    try:
+        yield
+    finally:
+        Node.start_api_server = start
 
 
 class _Nothing(list[str]):

@@ -195,11 +195,11 @@ def _without_dashboard() -> Iterator[None]:
     off, looks up where it runs at the metadata servers of three clouds.
     """
     start = Node.start_api_server
-    Node.start_api_server = lambda _self, **_options: None
+    Node.start_api_server = lambda _self, **_options: None  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Node.start_api_server = start
+        Node.start_api_server = start  # type: ignore[method-assign]
 
 
 class _Nothing(list[str]):

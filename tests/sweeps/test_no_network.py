@@ -51,7 +51,7 @@ def in_namespace(folder: Path, *words: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=280,
     )
     return done.stdout + done.stderr
 

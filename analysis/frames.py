@@ -15,7 +15,8 @@ from analysis.errors import ResultsError
 from analysis.mlflow_runs import client_runs
 from analysis.ranking import feasible_mask, rank_trials
 from analysis.runs import RecordedRun, Runs
-from analysis.sqlite_runs import SQLITE, UnknownStoreError, database_runs
+from analysis.sqlite_file import SQLITE
+from analysis.sqlite_runs import UnknownStoreError, database_runs
 from analysis.uncollected import nothing_collected
 from search_spaces.domains import Choice, Value
 from search_spaces.study import Study, parse_study
@@ -82,12 +83,14 @@ class SweepFrames:
         return self.trials[feasible_mask(self.trials, self.study)]
 
 
-def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
+def read_sweep(tracking_uri: str, sweep_name: str, sweep_id: str | None = "") -> SweepFrames:
     """Read one sweep from MLflow.
 
     Args:
         tracking_uri: Where the runs are: ``sqlite:///path/mlflow.db`` or a server.
-        sweep_name: Name of the sweep's run.
+        sweep_name: Name of the sweep, and of its run unless its folder was renamed.
+        sweep_id: What its run is known by, whatever its name; empty if that is not known. None if
+            all runs there are its own, as in the database in its folder.
 
     Raises:
         ResultsError: If the database or the sweep is missing, or several sweeps share the name.
@@ -95,9 +98,9 @@ def read_sweep(tracking_uri: str, sweep_name: str) -> SweepFrames:
     with nothing_collected():
         if tracking_uri.startswith(SQLITE):
             with suppress(UnknownStoreError), database_runs(tracking_uri) as runs:
-                return _read(runs, tracking_uri, sweep_name)
+                return _read(runs, tracking_uri, sweep_name, sweep_id)
         with client_runs(tracking_uri, sweep_name) as runs:
-            return _read(runs, tracking_uri, sweep_name)
+            return _read(runs, tracking_uri, sweep_name, sweep_id)
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -118,9 +121,16 @@ def _column(name: str, values: list[Any]) -> pd.Series:
     return pd.Series(values, dtype=object if is_text else float)
 
 
-def _find_sweep(runs: Runs, tracking_uri: str, name: str) -> RecordedRun:
+def _find_sweep(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) -> RecordedRun:
     sweeps = runs.tagged(layout.ROLE, layout.ROLE_SWEEP)
-    found = [run for run in sweeps if run.name == name]
+    found = sweeps if sweep_id is None else []
+    found = found or [r for r in sweeps if sweep_id and r.tags.get(layout.SWEEP_ID) == sweep_id]
+    ours = (sweep_id, "")  # one of this name may be another sweep
+    found = found or [
+        run
+        for run in sweeps
+        if run.name == name and (not sweep_id or run.tags.get(layout.SWEEP_ID, "") in ours)
+    ]
     if len(found) == 1:
         return found[0]
     if found:
@@ -133,13 +143,13 @@ def _find_sweep(runs: Runs, tracking_uri: str, name: str) -> RecordedRun:
     raise ResultsError(f"no sweep {name!r} in {tracking_uri}; sweeps there: {known}")
 
 
-def _read(runs: Runs, tracking_uri: str, name: str) -> SweepFrames:
-    parent = _find_sweep(runs, tracking_uri, name)
+def _read(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) -> SweepFrames:
+    parent = _find_sweep(runs, tracking_uri, name, sweep_id)
     texts = runs.texts(parent, _FILES)
     if layout.STUDY_FILE not in texts:
         raise ResultsError(
-            f"sweep {name!r} has no artifact {layout.STUDY_FILE}; it was not started by kdsweep, "
-            "or stopped before its first trial"
+            f"sweep {name!r} has no artifact {layout.STUDY_FILE}; its artifacts are gone, it was "
+            "not started by kdsweep, or it was stopped before its first trial"
         )
     provenance, environment = (json.loads(texts.get(file, "{}")) for file in _ATTACHED)
     study = parse_study(texts[layout.STUDY_FILE], f"{layout.STUDY_FILE} of sweep {name!r}")

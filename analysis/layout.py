@@ -10,6 +10,10 @@ ROLE_CONFIRMATION = "confirmation"
 
 SWEEP_ID = "kdsweep.id"
 """Tag of a sweep's run: tells it from that of another sweep of the same name."""
+BESIDE = ("kdsweep.artifacts", "beside the database")
+"""Tag of an experiment whose artifacts lie in the folder ``artifacts`` beside its database.
+
+Addresses in the database are absolute, and stale once it was moved or copied."""
 TRIAL_NUMBER = "kdsweep.trial"
 """Tag: the trial's number in the ledger; a confirmation carries that of the trial it repeats."""
 CHILD_KEY = "kdsweep.key"

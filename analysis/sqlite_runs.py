@@ -14,12 +14,10 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from analysis import layout
 from analysis.errors import ResultsError
 from analysis.runs import PARENT, RecordedRun
-
-SQLITE = "sqlite:///"
-WAIT_S = 30.0
-"""For a writer that holds the database."""
+from analysis.sqlite_file import artifacts_beside, opened, readable, sqlite_path
 
 _RUNS = """
     SELECT runs.run_uuid, runs.name, runs.experiment_id, runs.start_time, runs.end_time
@@ -42,6 +40,14 @@ _HISTORY = """
     WHERE run_uuid = ? AND key = ?
 """
 
+_PLACE = """
+    SELECT runs.artifact_uri, experiments.artifact_location, experiment_tags.value
+    FROM runs JOIN experiments USING (experiment_id)
+    LEFT JOIN experiment_tags ON experiment_tags.experiment_id = experiments.experiment_id
+    AND experiment_tags.key = ?
+    WHERE run_uuid = ?
+"""
+
 
 class UnknownStoreError(Exception):
     """Something other than MLflow's tables as they are known here, or artifacts elsewhere."""
@@ -52,10 +58,12 @@ class DatabaseRuns:
 
     Args:
         database: Connected, for reading.
+        path: Its file.
     """
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
+        self._path = path
 
     def tagged(self, name: str, value: str) -> list[RecordedRun]:
         """See `analysis.runs.Runs`."""
@@ -93,8 +101,10 @@ class DatabaseRuns:
         Raises:
             UnknownStoreError: If they are not in a folder of this machine.
         """
-        query = "SELECT artifact_uri FROM runs WHERE run_uuid = ?"
-        ((place,),) = self._database.execute(query, (run.id,))
+        name, beside = layout.BESIDE
+        ((place, root, said),) = self._database.execute(_PLACE, (name, run.id))
+        if said == beside:
+            place = artifacts_beside(self._path) + place.removeprefix(root)
         folder = _folder(place)
         return {
             name: (folder / name).read_text("utf-8") for name in files if (folder / name).is_file()
@@ -119,36 +129,26 @@ def database_runs(tracking_uri: str) -> Iterator[DatabaseRuns]:
         ResultsError: If there is no such file, or it is no database of MLflow.
         UnknownStoreError: If it holds something else than expected.
     """
-    path = Path(tracking_uri.removeprefix(SQLITE).split("?")[0])
-    _check(path)
-    try:
-        with closing(_connected(path)) as database:
-            database.execute("BEGIN")
-            yield DatabaseRuns(database)
-    except sqlite3.Error as error:
-        raise UnknownStoreError(f"{path}: {error}") from error
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    """Connect to a file that must be there.
-
-    Not with mode=ro, which leaves the files of a write-ahead log behind; nothing is written all the
-    same.
-    """
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=WAIT_S)
-    database.execute("PRAGMA query_only = ON")
-    return database
-
-
-def _check(path: Path) -> None:
-    # MLflow would create an empty database where there is none and then find nothing in it.
-    if not path.is_file():
+    path = sqlite_path(tracking_uri)
+    if path is None:
+        raise UnknownStoreError(tracking_uri)
+    if not path.is_file():  # MLflow would make an empty one and then find nothing in it
         raise ResultsError(
             f"no MLflow database at {path}; check the sweep's name and --home, or run the sweep"
         )
     try:
-        with closing(_connected(path)) as database:
-            found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+        with readable(path) as file, closing(opened(file)) as database:
+            _check(database, path)
+            database.execute("BEGIN")
+            yield DatabaseRuns(database, path)
+    except sqlite3.Error as error:
+        raise UnknownStoreError(f"{path}: {error}") from error
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    try:
+        database.execute("PRAGMA query_only = ON")
+        found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
     except sqlite3.DatabaseError as error:
         raise ResultsError(f"{path} cannot be read as an MLflow database: {error}") from None
     if found is None:

@@ -56,8 +56,8 @@ class Books:
         self.ledger = ledger
         self.tracker = tracker
         self.clock = clock
-        self.lost: Callable[[], bool] = lambda: False
-        """Whether the sweep is another driver's by now; MLflow is told nothing any more then."""
+        self.lost: Callable[[], str] = lambda: ""
+        """Why the sweep is no longer ours, and MLflow is told nothing any more; empty if it is."""
         self._display = display
         self._warned = False
         self._away_until_s = -math.inf
@@ -153,7 +153,7 @@ class Books:
     @property
     def _away(self) -> bool:
         """Whether MLflow has not answered lately, or is another driver's."""
-        return self.lost() or self.clock.elapsed_s() < self._away_until_s
+        return bool(self.lost()) or self.clock.elapsed_s() < self._away_until_s
 
     def _try(self, write: Write) -> bool:
         """Make an entry, unless MLflow is away; return whether it was made."""
@@ -171,8 +171,11 @@ class Books:
         return True
 
     def give_up(self) -> None:
-        """Close the sweep's run after an error, if MLflow answers."""
+        """Close the sweep's run after an error, or remove it if nothing was tried yet."""
         self._warned = True  # the error is what there is to say
+        if not (self.ledger.trials() or self.ledger.jobs()):
+            self._try(self.tracker.discard)
+            return
         self._try(lambda: self.tracker.end("FAILED", self.clock.epoch_ms()))
 
     def offer_views(self) -> list[tuple[str, str]]:

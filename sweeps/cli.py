@@ -33,6 +33,7 @@ from sweeps.cli_options import (
     known_studies,
     task_names,
 )
+from sweeps.cli_text import any_encoding
 from sweeps.interrupts import Interrupts
 from sweeps.secrets import redacted
 
@@ -291,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: Without the program's name; None takes those of the process.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    any_encoding()
     words = [word for word in given if word != "--debug"]
     debug = len(words) < len(given)
     with Interrupts().installed():

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from analysis import format as text
 from analysis.compare import Comparison, compare, repeated_pairs
-from analysis.frames import SweepFrames, read_sweep
+from analysis.frames import SweepFrames
 from analysis.plots.compare import attainment_figure, compare_figure
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import FONT
 from kdtasks.errors import ConfigError
 from sweeps.cli_output import line, plain_table, show, shown_path
-from sweeps.cli_sweeps import database_uri, find_sweep
+from sweeps.cli_sweeps import find_sweep, sweep_frames
 
 MOST_SETTINGS = 20
 """Differing settings that are listed; ``--json`` has all of them."""
@@ -32,7 +32,7 @@ def show_comparison(
     if len(set(names)) < max(2, len(names)):
         raise ConfigError(f"compare {' '.join(names)}: name two different sweeps or more")
     folders = [find_sweep(home, name) for name in names]
-    sweeps = [read_sweep(database_uri(folder, tracking_uri), folder.name) for folder in folders]
+    sweeps = [sweep_frames(folder, tracking_uri) for folder in folders]
     found = compare(sweeps)
     if page is not None:
         write_page(sweeps, page)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import format as text
-from analysis.frames import SweepFrames, read_sweep
+from analysis.frames import SweepFrames
 from kdtasks.errors import UserError
 from sweeps.chosen import knee_of
 from sweeps.cli_output import line, plain_table, show, shown_path
-from sweeps.cli_sweeps import database_uri, known_uri
+from sweeps.cli_sweeps import known_uri, sweep_frames
 from sweeps.display import SilentDisplay
 from sweeps.export import Exported, ExportedPart, Exporter, OnnxFile
 from sweeps.export_records import recording
@@ -61,7 +61,7 @@ def run_export(
         out: Where to; None for a folder in the sweep's.
         int8: Write networks with 8-bit weights, too.
     """
-    frames = read_sweep(database_uri(folder, tracking_uri), folder.name)
+    frames = sweep_frames(folder, tracking_uri)
     number = knee_of(frames) if trial is None else trial
     where = out or folder / EXPORT_DIR / f"trial-{number}"
     sweep = SweepFolder(folder)

@@ -63,7 +63,9 @@ Home = Annotated[
 TrackingUri = Annotated[
     str | None,
     typer.Option(
-        "--tracking-uri", help="MLflow server with the runs; default: where the sweep has them."
+        "--tracking-uri",
+        help="MLflow server with the runs; default: where the sweep has them, of a new one "
+        "MLFLOW_TRACKING_URI or a database in its folder.",
     ),
 ]
 Storage = Annotated[

@@ -1,6 +1,7 @@
 """What commands print: tables that stay readable in a terminal and in a log."""
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from kdtasks.raised import printable
 from search_spaces.objectives import Objective
 
 LOG_WIDTH = 200
@@ -21,6 +23,9 @@ LOG_WIDTH = 200
 
 PADDING = 2
 """Between columns [characters]."""
+
+KEPT = "\n\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+"""White space that is printed as it is."""
 
 LABEL_WIDTH, CELL_WIDTH = 28, 16
 """Room of a transposed table's first column and of every other one [characters]."""
@@ -43,7 +48,7 @@ def show(table: Table) -> None:
 
 def line(text: str = "") -> None:
     """Print one line as it is."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text, keep=KEPT) + "\n")
 
 
 def show_wide(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -72,9 +77,10 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, padding=(0, PADDING, 0, 0), pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        title = Text(printable(name, keep=KEPT))
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell, keep=KEPT)) for cell in row))
     return table
 
 
@@ -267,7 +273,7 @@ def shown_path(path: Path) -> str:
 
 def program() -> str:
     """Return how this program can be called again from here."""
-    return "kdsweep" if shutil.which("kdsweep") else shown_path(Path(sys.argv[0]))
+    return "kdsweep" if shutil.which("kdsweep") else shlex.quote(shown_path(Path(sys.argv[0])))
 
 
 def command_line(command: str, name: str, home: Path) -> str:
@@ -279,5 +285,8 @@ def command_line(command: str, name: str, home: Path) -> str:
         home: Folder of all sweeps; it is named if the command would look elsewhere.
     """
     default = Path(os.environ.get("KDSWEEP_HOME", "runs")).expanduser()
-    place = "" if home.resolve() == default.resolve() else f" --home {home}"
-    return f"{program()} {command.format(name)}{place}"
+    place = "" if home.resolve() == default.resolve() else f" --home {shlex.quote(str(home))}"
+    if name.startswith("-"):  # a folder that was renamed
+        verb, _, rest = command.partition(" {}")
+        return f"{program()} {verb}{rest}{place} -- {shlex.quote(name)}"
+    return f"{program()} {command.format(shlex.quote(name))}{place}"

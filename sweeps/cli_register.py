@@ -1,19 +1,19 @@
 """`kdsweep register`: the front's students, exported, as versions of a model in MLflow."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
 from analysis import format as text
-from analysis.frames import read_sweep
 from kdtasks.errors import ConfigError
 from search_spaces.door import duration_s
 from sweeps.chosen import KNEE
 from sweeps.cli_export import EXPORT_DIR, tell
 from sweeps.cli_output import line
-from sweeps.cli_sweeps import database_uri, known_uri
+from sweeps.cli_sweeps import database_uri, known_uri, sweep_frames
 from sweeps.clock import SystemClock
 from sweeps.display import SilentDisplay
 from sweeps.export import Exporter
@@ -39,7 +39,7 @@ def run_register(
     """
     bounds = Bounds(members=limit, seconds=_seconds(time))
     uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
-    frames = read_sweep(uri, folder.name)
+    frames = sweep_frames(folder, tracking_uri)
     found: list[Member] = []
     with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
         work = Registration(frames, folder / EXPORT_DIR, books, bounds, SystemClock())
@@ -56,7 +56,8 @@ def run_register(
         example = f"@{KNEE}" if any(KNEE in member.aliases for member in made) else "/1"
         line(f"\nmodel:     {folder.name}, {text.plural(len(made), 'version')} of this front")
         line(f"MLflow:    {uri}")
-        line(f"files:     mlflow artifacts download -u models:/{folder.name}{example}")
+        model = shlex.quote(f"models:/{folder.name}{example}")
+        line(f"files:     mlflow artifacts download -u {model}")
     return 0 if made else NONE
 
 

@@ -41,13 +41,12 @@ def front(
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
     from sweeps.cli_output import line, show_front, show_near
-    from sweeps.cli_sweeps import database_uri, find_sweep
+    from sweeps.cli_sweeps import find_sweep, sweep_frames
 
     folder = find_sweep(home, name)
-    from analysis.frames import read_sweep
     from analysis.front_notes import front_notes
 
-    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    frames = sweep_frames(folder, tracking_uri)
     if as_json:
         from analysis.export import front_document
 
@@ -82,15 +81,14 @@ def best(  # noqa: PLR0913 - one parameter per option
     Chosen by what the search saw on validation; test results are shown beside it.
     """
     from sweeps.cli_best import show_best
-    from sweeps.cli_sweeps import database_uri, find_sweep
+    from sweeps.cli_sweeps import find_sweep, sweep_frames
 
     folder = find_sweep(home, name)
     from analysis.best import find_best, parse_budget
-    from analysis.frames import read_sweep
 
     budgets = [parse_budget(text, "max") for text in at_most or ()]
     budgets += [parse_budget(text, "min") for text in at_least or ()]
-    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    frames = sweep_frames(folder, tracking_uri)
     show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
 
 
@@ -110,14 +108,13 @@ def importance(
     best among trials of these methods.
     """
     from sweeps.cli_importance import show_importances
-    from sweeps.cli_sweeps import database_uri, find_sweep
+    from sweeps.cli_sweeps import find_sweep, sweep_frames
 
     folder = find_sweep(home, name)
-    from analysis.frames import read_sweep
     from analysis.fronts import feasible_trials, of_methods
     from analysis.importance import importances
 
-    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    frames = sweep_frames(folder, tracking_uri)
     kept = of_methods(frames, method) if method else frames
     show_importances(importances(kept), len(feasible_trials(kept)), as_json=as_json)
 
@@ -208,18 +205,18 @@ def tables(
     name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
 ) -> None:
     """Print a paper's tables beside the sweep's own numbers, and judge its claims."""
-    from sweeps.cli_output import line, paper_json, show_paper
-    from sweeps.cli_sweeps import database_uri, find_sweep
+    from sweeps.cli_output import command_line, line, paper_json, show_paper
+    from sweeps.cli_sweeps import find_sweep, sweep_frames
 
     folder = find_sweep(home, name)
-    from analysis.frames import read_sweep
 
-    frames = read_sweep(database_uri(folder, tracking_uri), name)
+    frames = sweep_frames(folder, tracking_uri)
     if as_json:
         line(json.dumps(paper_json(frames), indent=2))
         return
     if not (frames.study.report.tables or frames.study.report.claims):
-        line(f"study {frames.study.name} has no tables of a paper; see kdsweep front {name}")
+        see = command_line("front {}", name, home)
+        line(f"study {frames.study.name} has no tables of a paper; see {see}")
     show_paper(frames)
 
 
@@ -241,36 +238,33 @@ def report(
     With --paper: figures of a column's width (PDF, PNG), tables in LaTeX and Markdown.
     """
     from sweeps.cli_output import line, shown_path
-    from sweeps.cli_sweeps import database_uri, find_sweep
+    from sweeps.cli_sweeps import find_sweep, sweep_frames
 
     folder = find_sweep(home, name)
-    uri = database_uri(folder, tracking_uri)
     if paper is None:
-        from analysis import layout
-
-        line(shown_path(_build_report(name, uri, folder / layout.REPORT_DIR)))
+        line(shown_path(_build_report(folder, tracking_uri)))
         return
-    from analysis.frames import read_sweep
     from analysis.printed.files import write_paper_files
 
-    for path in write_paper_files(read_sweep(uri, name), paper):
+    for path in write_paper_files(sweep_frames(folder, tracking_uri), paper):
         line(shown_path(path))
 
 
-def _build_report(name: str, uri: str, folder: Path) -> Path:
+def _build_report(folder: Path, tracking_uri: str | None) -> Path:
+    from analysis import layout
     from analysis.beside import process_beside
     from analysis.uncollected import nothing_collected
 
     with nothing_collected(), process_beside() as beside:
         # what takes long to import comes after the other process has started
-        from analysis.frames import read_sweep
         from analysis.importance import begin_importances
         from analysis.report import build_report
+        from sweeps.cli_sweeps import sweep_frames
 
-        frames = read_sweep(uri, name)
+        frames = sweep_frames(folder, tracking_uri)
         found = begin_importances(frames, beside=beside)
         beside.shutdown(wait=False)
-        return build_report(frames, folder, found).html
+        return build_report(frames, folder / layout.REPORT_DIR, found).html
 
 
 def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
@@ -304,10 +298,10 @@ def ui(
     Only this machine can reach it; Ctrl-C ends it.
     """
     from sweeps.cli_output import line
-    from sweeps.cli_sweeps import find_sweep, free_port, serve_ui, ui_command, view_lines
+    from sweeps.cli_sweeps import find_sweep, free_port, prepare_ui, serve_ui, view_lines
 
     folder = find_sweep(home, name)
-    ui_command(folder, 0)  # what is wrong is told before the address is
+    prepare_ui(folder)  # what is wrong is told before the address is
     chosen = free_port(port)
     address = f"http://127.0.0.1:{chosen}"
     line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")

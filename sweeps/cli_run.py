@@ -1,5 +1,6 @@
 """`kdsweep run` and `kdsweep resume`: from a study to a finished sweep, on the screen."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +15,10 @@ from sweeps.cli_output import command_line, line, show_front, show_paper, shown_
 from sweeps.cli_sweeps import find_sweep, free_name
 from sweeps.display import Display
 from sweeps.environment import put_last, share_cores
+from sweeps.mlflow_environment import STAYS, TRACKING, left_out, tracking_from
 from sweeps.own_data import study_on
 from sweeps.seats import BackendName, SeatWishes
+from sweeps.secrets import redacted
 from sweeps.settings import read_settings
 from sweeps.summary import SweepSummary
 
@@ -91,6 +94,7 @@ def run_sweep(
     make_importable(study_name)
     study = study_on(study_name, settings, options.data)
     name = options.name or free_name(options.home, study.name)
+    options = _with_environment(options, name)
     on = "" if options.data is None else f", on the data in {shown_path(options.data)}"
     line(f"{study.title}\nsweep {name} in {shown_path(options.home / name)}{on}")
     sys.stdout.flush()
@@ -112,6 +116,23 @@ def run_sweep(
     return _show(study, name, options, start, inline=inline, debug=debug)
 
 
+def _with_environment(options: RunOptions, name: str) -> RunOptions:
+    """Take over what the environment says of MLflow, or say that it has no effect."""
+    said = list(left_out(os.environ))
+    uri = tracking_from(os.environ)
+    if uri is not None and options.tracking_uri is None:
+        if (options.home / name).exists():
+            said.insert(0, STAYS)
+        else:
+            said.insert(0, f"runs go to MLflow at {redacted(uri)} ({TRACKING})")
+            options = replace(options, tracking_uri=uri)
+    if (address := options.seats.address) and address == os.environ.get("RAY_ADDRESS"):
+        said.append(f"trials run on the Ray cluster at {address} (RAY_ADDRESS)")
+    for words in said:
+        line(words)
+    return options
+
+
 def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
     """Go on with a sweep, show it, say what came of it; return the exit code."""
     share_cores()
@@ -123,6 +144,10 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
     make_importable(name)
     study, seats = _study_of(folder), _seats_of(folder, options)
     line(f"{study.title}\nsweep {name} in {shown_path(folder)} goes on")
+    uri = tracking_from(os.environ)
+    stays = uri not in (None, options.tracking_uri, read_settings(folder).tracking_uri)
+    for words in [*([STAYS] if stays else []), *left_out(os.environ)]:
+        line(words)
     sys.stdout.flush()
 
     def start(display: Display) -> SweepSummary:

@@ -7,11 +7,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from analysis import layout
+from analysis.sqlite_file import artifacts_beside, sqlite_path, sqlite_uri
 from kdtasks.errors import ConfigError, UserError
 from sweeps.secrets import redacted
+
+if TYPE_CHECKING:
+    from analysis.frames import SweepFrames
 
 UI_PORTS = range(5000, 5020)
 """Ports that `kdsweep ui` tries unless one is given."""
@@ -65,7 +69,7 @@ def find_sweep(home: Path, name: str) -> Path:
     """
     names = sweep_names(home)
     if name in names:
-        return (home / name).resolve()
+        return home.resolve() / name
     there = f"there are {', '.join(names)}" if names else "it has no sweeps; check --home"
     raise ConfigError(f"no sweep {name!r} in {home}; {there}")
 
@@ -89,7 +93,26 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
             f"{database} does not exist: the sweep's runs are on the server that it was run with; "
             "name it with --tracking-uri"
         )
-    return f"sqlite:///{database}"
+    return sqlite_uri(database)
+
+
+def sweep_frames(folder: Path, tracking_uri: str | None = None) -> "SweepFrames":
+    """Read a sweep from MLflow.
+
+    Args:
+        folder: The sweep's folder.
+        tracking_uri: What the user said; None for what was said when the sweep was started.
+
+    Raises:
+        UserError: If its settings are damaged, or an address holds a password.
+        ResultsError: If MLflow does not have it.
+    """
+    from analysis.frames import read_sweep
+    from sweeps.settings import read_settings
+
+    known = known_uri(folder, tracking_uri)
+    sweep_id = None if known is None else read_settings(folder).id
+    return read_sweep(database_uri(folder, tracking_uri), folder.name, sweep_id)
 
 
 def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
@@ -153,24 +176,42 @@ def free_port(port: int | None) -> int:
     raise ConfigError(f"{taken}; choose another --port")
 
 
+def prepare_ui(folder: Path) -> None:
+    """Check that MLflow's UI can be served for a sweep, and let it find files that were moved.
+
+    Raises:
+        UserError: If the runs are on a server, which has a UI of its own, or cannot be written to.
+    """
+    from sweeps.mlflow_file import follow
+
+    uri = database_uri(folder, None)
+    if uri.startswith(("http://", "https://", "databricks")):
+        raise ConfigError(
+            f"the runs of {folder.name} are on a server of their own: {redacted(uri)}"
+        )
+    database = sqlite_path(uri)
+    if database is not None and not os.access(database.parent, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{database.parent} is not writable, and MLflow's UI needs a database that it can "
+            "write to; copy the sweep to a place that is, and name that with --home"
+        )
+    follow(uri)
+
+
 def ui_command(folder: Path, port: int) -> list[str]:
     """Return the command that serves MLflow's UI for a sweep, on loopback alone.
 
     The artifacts' addresses in the database are paths of this machine, which the server reads
     itself; so it needs no artifact proxy, and offers none.
 
-    Raises:
-        ConfigError: If the runs are on a server, which has a UI of its own.
     """
     uri = database_uri(folder, None)
-    if uri.startswith(("http://", "https://", "databricks")):
-        raise ConfigError(
-            f"the runs of {folder.name} are on a server of their own: {redacted(uri)}"
-        )
+    database = sqlite_path(uri)
+    root = (folder / "artifacts").as_uri() if database is None else artifacts_beside(database)
     return [
         *(sys.executable, "-P", "-m", "mlflow", "server"),
         *("--backend-store-uri", uri),
-        *("--default-artifact-root", (folder / "artifacts").as_uri(), "--no-serve-artifacts"),
+        *("--default-artifact-root", root, "--no-serve-artifacts"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly
         *("--uvicorn-opts", "--log-level warning --lifespan off"),

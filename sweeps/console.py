@@ -14,7 +14,9 @@ from rich.text import Text
 
 from analysis import format as text
 from kdtasks.config import Value
+from kdtasks.raised import printable
 from search_spaces.study import Study
+from sweeps.cli_output import KEPT
 from sweeps.clock import Clock, SystemClock
 from sweeps.display import Display, FrontRow, Phase
 from sweeps.progress import Account, Progress, Running
@@ -182,7 +184,7 @@ class LineDisplay(SweepDisplay):
     def say(self, line: str) -> None:
         elapsed_s = round(self.progress.clock.elapsed_s() - self._begun_s)
         stamp = f"{elapsed_s // 60:3d}:{elapsed_s % 60:02d}"
-        self._stream.write(f"[{stamp}] {' '.join(line.split())}\n")
+        self._stream.write(f"[{stamp}] {printable(' '.join(line.split()), keep=KEPT)}\n")
         self._stream.flush()
 
     def changed(self) -> None:
@@ -209,14 +211,14 @@ class LiveDisplay(SweepDisplay):
     def __init__(self, study: Study, name: str, console: Console, clock: Clock) -> None:
         super().__init__(clock)
         self._study = study
-        self._name = name
+        self._name = printable(name)
         self._console = console
         self.live = Live(
             get_renderable=self.render, console=console, refresh_per_second=4, transient=True
         )
 
     def say(self, line: str) -> None:
-        self._console.print(Text(" ".join(line.split())))
+        self._console.print(Text(printable(" ".join(line.split()), keep=KEPT)))
 
     def changed(self) -> None:
         """Do nothing: the picture is redrawn by the clock."""
@@ -231,7 +233,10 @@ class LiveDisplay(SweepDisplay):
                 (self._name, "bold"),
                 f"  {PHASES[progress.phase]}  {time_text(progress.phase_s)}",
             )
-            lines = [Text(f"  {line}", style="dim") for line in busy_lines(progress)]
+            lines = [
+                Text(printable(f"  {line}", keep=KEPT), style="dim")
+                for line in busy_lines(progress)
+            ]
             done = Table.grid(padding=(0, 1))
             done.add_row(
                 ProgressBar(total=1.0, completed=progress.share, width=BAR_WIDTH),
@@ -269,11 +274,13 @@ def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:
     for goal in study.objectives:
         # as Text: rich would take a unit in brackets for markup
         label = text.with_unit(goal.label, f"[{goal.unit}]") if goal.unit else goal.label
-        table.add_column(Text(label), justify="right")
+        table.add_column(Text(printable(label, keep=KEPT)), justify="right")
     table.add_column("parameters", no_wrap=True, overflow="ellipsis")
     for row in rows[:MOST_ROWS]:
         values = [text.number(row.objectives[goal.metric]) for goal in study.objectives]
-        table.add_row(str(row.number), *values, Text(text.params(row.params, " ")))
+        table.add_row(
+            str(row.number), *values, Text(printable(text.params(row.params, " "), keep=KEPT))
+        )
     if len(rows) > MOST_ROWS:
         table.caption = f"and {len(rows) - MOST_ROWS} more on the front"
     return table

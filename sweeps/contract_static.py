@@ -13,7 +13,7 @@ from search_spaces.domains import Choice
 from search_spaces.study import Study
 from sweeps.contract_facts import Finding, not_finite, tried
 from sweeps.proposals import task_params
-from sweeps.returned import fitting, wrong_baselines, wrong_identity, wrong_params
+from sweeps.returned import fitting, wrong_baselines, wrong_identity, wrong_name, wrong_params
 
 DRAWS = 256
 """Random configurations of a study in which the values of its choices are looked for."""
@@ -29,6 +29,8 @@ def class_laws(task: KDTask) -> Iterator[Finding]:
         "metrics say unit, direction and meaning of every number",
         f"{', '.join(wrong)} should be kdtasks.task.MetricInfo" if wrong else "",
     )
+    names = filter(None, map(wrong_name, task.metrics))
+    yield Finding("names of metrics can be recorded in MLflow", next(names, ""))
     others = sorted(task.baseline_parameters - task.resource_parameters)
     yield Finding(
         "baseline_parameters are some of resource_parameters",

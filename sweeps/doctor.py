@@ -3,14 +3,17 @@
 Facts are read at one place and judged at another, so that bad machines can be made up in tests.
 """
 
+import json
 import os
 import platform
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -23,9 +26,11 @@ from search_spaces.study import load_study
 from sweeps import limits
 from sweeps.environment import usable_gpus
 from sweeps.events import Training
-from sweeps.folder import SweepFolder, check_room
+from sweeps.folder import SweepFolder, check_room, nearest
+from sweeps.mlflow_environment import TRACKING, left_out, tracking_from
 from sweeps.pool import Job
 from sweeps.seats import Seats
+from sweeps.secrets import redacted
 
 State = Literal["good", "fair", "bad"]
 
@@ -181,6 +186,15 @@ def _environment(environment: Mapping[str, str]) -> Iterator[Finding]:
             found=f"{proxied[0]} is set and this machine is not excepted",
             fix="for an MLflow server of this machine's own: export no_proxy=127.0.0.1,localhost",
         )
+    if uri := tracking_from(environment):
+        yield Finding(
+            name=TRACKING,
+            state="fair",
+            found=f"new sweeps keep their runs in MLflow at {redacted(uri)}",
+            fix=f"unset {TRACKING} keeps them in each sweep's folder",
+        )
+    for words in left_out(environment):
+        yield Finding(name="MLflow variable", state="fair", found=words)
     if address := environment.get("RAY_ADDRESS"):
         yield Finding(
             name="RAY_ADDRESS",
@@ -244,21 +258,13 @@ def installed() -> tuple[list[str], dict[str, str]]:
 
 def look_at_home(home: Path) -> Finding:
     """Say whether a home can be written to and has room."""
-    place = _nearest(home)
     try:
+        place = nearest(home)
         check_room(place)
     except UserError as error:
         return Finding(name="home", state="bad", found=str(error))
     free = shutil.disk_usage(place).free
     return Finding(name="home", state="good", found=f"{home}, {free / (1 << 30):.0f} GiB free")
-
-
-def _nearest(home: Path) -> Path:
-    """Return the home, or the folder above it that is there."""
-    place = home.resolve()
-    while not place.exists():
-        place = place.parent
-    return place
 
 
 def try_mlflow(home: Path) -> Finding:
@@ -267,7 +273,7 @@ def try_mlflow(home: Path) -> Finding:
     from sweeps.tracking import Tracker
 
     try:
-        with tempfile.TemporaryDirectory(dir=_nearest(home), prefix=".doctor-") as place:
+        with tempfile.TemporaryDirectory(dir=nearest(home), prefix=".doctor-") as place:
             folder = SweepFolder(Path(place) / "doctor")
             folder.path.mkdir()
             now_ms = time.time_ns() // 1_000_000
@@ -284,6 +290,30 @@ def try_mlflow(home: Path) -> Finding:
 
 
 def try_ray() -> Finding:
+    """Let a process of its own start a Ray, for Ray may end the process that starts it."""
+    said = "from sweeps.doctor import ray_works; ray_works()"
+    asked = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-c", said], capture_output=True, check=False, env=_with_our_path()
+    )
+    try:
+        return Finding(**json.loads(asked.stdout.splitlines()[-1]))
+    except (ValueError, IndexError):
+        limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+        hint = "; ulimit -v limits memory" if limited else ""
+        return _no_ray(f"it ended the process that started it, exit {asked.returncode}{hint}")
+
+
+def _with_our_path() -> dict[str, str]:
+    path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def ray_works() -> None:
+    """Print what `work_in_ray` has found as JSON, on the last line."""
+    sys.stdout.write(f"\n{json.dumps(asdict(work_in_ray()))}\n")
+
+
+def work_in_ray() -> Finding:
     """Start a Ray on this machine, run one job in a worker and end it."""
     from sweeps.ray_cluster import local_ray  # Ray takes a second to import
     from sweeps.ray_pool import RayPool

@@ -95,8 +95,8 @@ def _run(run: Sweep) -> SweepSummary:
                     run.confirm(resources)
         except KeyboardInterrupt:
             interrupted, ended = True, "the user stopped the sweep"
-        if run.books.lost():
-            interrupted, ended = True, "another driver has taken the sweep over"
+        if lost := run.books.lost():
+            interrupted, ended = True, lost
         run.display.phase("record")
         run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
     except BaseException:

@@ -1,5 +1,6 @@
 """A trial's student as files that run without kdsweep, judged as it was in the sweep."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -189,7 +190,8 @@ class Exporter:
         if trial is None or trial.state is not TrialState.COMPLETE:
             state = "there is none" if trial is None else f"it is {trial.state.name.lower()}"
             raise ConfigError(
-                f"--trial {number}: {state} in {name}; kdsweep front {name} lists trials"
+                f"--trial {number}: {state} in {name}; kdsweep front {shlex.quote(name)} lists "
+                "trials"
             )
         return trial
 

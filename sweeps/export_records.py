@@ -5,6 +5,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from analysis import layout
@@ -20,7 +21,7 @@ from sweeps.ledger import Ledger
 from sweeps.mlflow_models import Models
 from sweeps.mlmodel import MLMODEL, mlmodel
 from sweeps.records import ExportRecord
-from sweeps.settings import read_settings
+from sweeps.settings import followed, read_settings, write_settings
 
 CPU_INFO = Path("/proc/cpuinfo")
 """Where Linux names the processor."""
@@ -140,7 +141,9 @@ def recording(
     Raises:
         UserError: If another process drives the sweep, or its records cannot be written to.
     """
-    storage = read_settings(folder.path).storage
-    with driving(folder.path), kept(storage, folder, note, Interrupts()):
+    settings = replace(read_settings(folder.path), tracking_uri=tracking_uri)
+    with driving(folder.path), kept(settings.storage, folder, note, Interrupts()):
+        if (now := followed(settings, folder.path)) != settings:
+            write_settings(folder.path, now)
         mend_tail(folder.journal)
         yield ExportBooks(Ledger.open(folder.journal), Models.open(folder, tracking_uri))

@@ -1,5 +1,6 @@
 """Brings a sweep from durable storage to a machine that does not have it, or has less of it."""
 
+import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,8 +31,8 @@ def check_unknown(uri: str, name: str) -> None:
         raise unreachable(storage, error) from error
     if known:
         raise ConfigError(
-            f"{storage.where} has a sweep {name} already; kdsweep resume {name} --storage ... goes "
-            "on with it, another --name starts anew"
+            f"{storage.where} has a sweep {name} already; kdsweep resume {shlex.quote(name)} "
+            "--storage ... goes on with it, another --name starts anew"
         )
 
 

@@ -1,6 +1,7 @@
 """A sweep's folder: where each file is, and what must hold before one is made."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from uuid import uuid4
 
 from analysis import layout
+from analysis.sqlite_file import sqlite_uri
 from kdtasks.errors import ConfigError, UserError
 
 MIN_FREE_BYTES = 1 << 30
@@ -17,6 +19,10 @@ MIN_FREE_BYTES = 1 << 30
 
 SETTINGS_FILE = "sweep.json"
 """How a sweep was started, beside its study."""
+
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""What a sweep may be called: as a study, for its name is a study's by default. A folder may be
+renamed to whatever its file system allows."""
 
 RESERVED = ("cache", "artifacts")
 """Folders of a home that are no sweeps."""
@@ -68,13 +74,8 @@ class SweepFolder:
         return self.path / layout.REPORT_DIR
 
     @property
-    def artifacts(self) -> Path:
-        """Root of MLflow's artifacts when it keeps its runs in this folder."""
-        return self.path / "artifacts"
-
-    @property
     def shared_artifacts(self) -> Path:
-        """Root of MLflow's artifacts when several sweeps share a database of the user's own."""
+        """Root of MLflow's artifacts when several sweeps share a database server."""
         return self.path.parent / "artifacts"
 
     @property
@@ -95,7 +96,7 @@ class SweepFolder:
     @property
     def tracking_uri(self) -> str:
         """MLflow's database in this folder."""
-        return f"sqlite:///{(self.path / layout.MLFLOW_FILE).resolve()}"
+        return sqlite_uri(self.path / layout.MLFLOW_FILE)
 
 
 def check_new(home: Path, name: str) -> SweepFolder:
@@ -104,19 +105,39 @@ def check_new(home: Path, name: str) -> SweepFolder:
     Raises:
         UserError: If the name is taken or no folder name, or home is not writable or nearly full.
     """
-    if not name or Path(name).name != name or name.startswith(".") or name in RESERVED:
-        raise ConfigError(f"{name!r} cannot name a sweep; use letters, digits and dashes")
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise ConfigError(
+            f"--name {name!r} cannot name a sweep; use small letters and digits, with single "
+            f"dashes between them, and none of {', '.join(RESERVED)}"
+        )
     folder = SweepFolder(home.resolve() / name)
+    try:
+        str(folder.path).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"--home {home}: a database cannot be named by bytes that are no UTF-8; rename it"
+        ) from error
     if folder.path.exists():
         raise ConfigError(f"{folder.path} exists already; choose another --name or remove it")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{home} cannot be made: {error.strerror}; choose another --home"
-        ) from error
-    check_room(home)
+    check_room(nearest(home))
     return folder
+
+
+def nearest(home: Path) -> Path:
+    """Return a home, or the folder above it that is there.
+
+    Raises:
+        UserError: If a file is in the way, or may not be looked at.
+    """
+    place = home.resolve()
+    try:
+        while not place.exists():
+            place = place.parent
+    except OSError as error:
+        raise UserError(f"{home}: {error.strerror}; choose another --home") from error
+    if not place.is_dir():
+        raise UserError(f"{home} cannot be made: {place} is a file; choose another --home")
+    return place
 
 
 def check_room(home: Path) -> None:
@@ -150,7 +171,7 @@ def create(
     """
     partial = SweepFolder(folder.path.with_name(f".{folder.name}.{os.getpid()}.part"))
     try:
-        partial.path.mkdir()
+        partial.path.mkdir(parents=True)
         partial.weights.mkdir()
         for name, text in private.items():
             (partial.path / name).touch(mode=0o600)

@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,15 +75,28 @@ def end_processes(rows: list[ProcessRow]) -> int:
     return len(processes)
 
 
+def lock_id(folder: Path) -> list[int]:
+    """Return what tells a sweep's lock from that of a copy; it stays when the folder is moved."""
+    with suppress(OSError):
+        found = (folder / LOCK_FILE).stat()
+        return [found.st_dev, found.st_ino]
+    return []
+
+
 class Lease:
     """The right to drive a sweep, held by this process.
 
     Args:
         folder: The sweep's folder.
+        on_loss: Called when the folder is no longer there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, on_loss: Callable[[], None] = lambda: None) -> None:
+        self.lost = False
+        """Whether the folder was moved or removed meanwhile."""
         self._path = folder / LEASE_FILE
+        self._lock_id = lock_id(folder)
+        self._on_loss = on_loss
         self._me = psutil.Process()
         self._before: set[ProcessRow] | None = None
         self._roots: set[ProcessRow] = set()
@@ -96,6 +109,7 @@ class Lease:
         """Renew the list; whoever calls holds the lock."""
         self._look_around()
         driver = {**asdict(row_of(self._me)), "host": socket.gethostname()}
+        driver["lock"] = self._lock_id
         alive = [asdict(row) for row in sorted(self._rows, key=lambda row: row.pid)]
         # the file is a help for the next driver; a full disk must not end this one
         with suppress(OSError), atomic_file(self._path) as partial:
@@ -113,6 +127,10 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._released:
+            if lock_id(self._path.parent) != self._lock_id:
+                self.lost = True
+                self._on_loss()
+                return
             with self._lock:
                 self._write()
                 period_s = PERIOD_S if self._before is None else STARTING_PERIOD_S
@@ -197,17 +215,23 @@ def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
         process = ProcessRow(int(found["pid"]), float(found["created"]))
         driver = Driver(process, str(found["host"]), path.stat().st_mtime)
         rows = [ProcessRow(int(row["pid"]), float(row["created"])) for row in content["processes"]]
+        here = driver.host == socket.gethostname()
+        # numbers of devices differ between machines
+        copied = (found["lock"] if here else found["lock"][1:]) != lock_id(path.parent)[not here :]
     except (OSError, ValueError, TypeError, KeyError):
         return None, []
-    return driver, rows if driver.host == socket.gethostname() else []
+    if copied:
+        return None, []  # that driver drives the sweep of which this is a copy
+    return driver, rows if here else []
 
 
 @contextmanager
-def driving(folder: Path) -> Iterator[Lease]:
+def driving(folder: Path, on_loss: Callable[[], None] = lambda: None) -> Iterator[Lease]:
     """Be the one driver of a sweep inside; what a killed one has left running is ended first.
 
     Args:
         folder: The sweep's folder.
+        on_loss: Called when it is moved or removed meanwhile.
 
     Raises:
         UserError: If another process drives it, or the folder cannot be written to.
@@ -229,7 +253,7 @@ def driving(folder: Path) -> Iterator[Lease]:
                 "there with Ctrl-C"
             ) from error
         end_processes(_read(folder / LEASE_FILE)[1])
-        lease = Lease(folder)
+        lease = Lease(folder, on_loss)
         with lease.renewed():
             yield lease
     finally:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +20,17 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as database_utils
 
 from analysis import layout
 from analysis.runs import PARENT
+from analysis.sqlite_file import readable
 from kdtasks.errors import ConfigError, UserError
 from sweeps.dataset_facts import GENERATED, SplitFacts
 from sweeps.folder import SweepFolder
 from sweeps.mlflow_file import made_by_one
 from sweeps.secrets import redacted
+from sweeps.settings import read_settings
 
 __all__ = [
     "Metric",
@@ -35,14 +39,20 @@ __all__ = [
     "RunFacts",
     "RunTag",
     "TrackingError",
+    "check_ours",
     "children_of",
     "connect",
     "find_parents",
     "log_splits",
     "pages",
     "read_runs",
+    "rename",
     "sweep_runs",
 ]
+
+# It would make a folder named by the address, escapes and all; ours are there.
+database_utils._make_parent_dirs_if_sqlite = lambda db_uri: None  # noqa: ARG005
+database_utils.MAX_RETRY_COUNT = 4  # a database that is not there is asked for 100 s otherwise
 
 TrackingError = MlflowException
 """MLflow does not answer or refuses."""
@@ -56,6 +66,7 @@ class RunFacts:
 
     Attributes:
         run_id: MLflow's identifier.
+        name: Its name.
         status: RUNNING or how it ended.
         params: Parameters as text.
         metrics: Last values.
@@ -63,6 +74,7 @@ class RunFacts:
     """
 
     run_id: str
+    name: str
     status: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -84,7 +96,9 @@ def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     address = tracking_uri or folder.tracking_uri
     with made_by_one(address):
-        return MlflowClient(tracking_uri=address)
+        # or MLFLOW_REGISTRY_URI would decide where models go
+        registry = None if address.startswith("databricks") else address
+        return MlflowClient(tracking_uri=address, registry_uri=registry)
 
 
 def pages(search: Any) -> Iterator[Any]:
@@ -105,6 +119,7 @@ def pages(search: Any) -> Iterator[Any]:
 def _facts(run: Any) -> RunFacts:
     return RunFacts(
         run_id=run.info.run_id,
+        name=str(run.info.run_name),
         status=run.info.status,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
@@ -138,13 +153,54 @@ def log_splits(client: MlflowClient, run_id: str, splits: Sequence[SplitFacts]) 
     client.log_inputs(run_id, inputs)
 
 
-def find_parents(client: MlflowClient, name: str) -> list[Any]:
-    """Return the runs of all sweeps of a name."""
+def find_parents(
+    client: MlflowClient, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+) -> list[Any]:
+    """Return the runs that are a sweep's: those of its identifier, else those of its name.
+
+    A folder that was renamed keeps its runs. In the database in its folder all runs are its own.
+
+    Args:
+        client: Connected client.
+        folder: The sweep.
+        tracking_uri: As for `connect`.
+        sweep_id: What its run is known by; empty if that is not known.
+    """
     found = pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
     experiments = [experiment.experiment_id for experiment in found]
     query = f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"
     runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
-    return [run for run in runs if run.info.run_name == name]
+    known = list(runs)
+    if tracking_uri is None:
+        return known
+    ours = [run for run in known if sweep_id and run.data.tags.get(layout.SWEEP_ID) == sweep_id]
+    return ours or [run for run in known if run.info.run_name == folder.name]
+
+
+def check_ours(
+    parents: list[Any], folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+) -> None:
+    """Check that what `find_parents` has found is one sweep, and not another one of its name.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    known = {parent.data.tags.get(layout.SWEEP_ID, "") for parent in parents}
+    if len(parents) > 1 or (tracking_uri is not None and known - {sweep_id, ""}):
+        raise ConfigError(
+            f"MLflow has another sweep {folder.name}; delete its run there, or rename the folder "
+            f"{folder.path}"
+        )
+
+
+def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
+    """Give a sweep's run, and its model in the registry, the name that its folder has now."""
+    client.update_run(run_id, name=name)
+    try:
+        client.get_registered_model(before)
+    except MlflowException:
+        return  # none was registered
+    client.rename_registered_model(before, name)
 
 
 def children_of(client: MlflowClient, parent: Any) -> list[RunFacts]:
@@ -168,9 +224,16 @@ def sweep_runs(
         raise ConfigError(f"{database} does not exist; name the server with --tracking-uri")
     try:
         client = connect(folder, tracking_uri)
-        parents = find_parents(client, folder.name)
+        known = read_settings(folder.path).id
+        parents = find_parents(client, folder, tracking_uri, known)
+        if tracking_uri is not None:  # one of this name may be another sweep
+            ids = (known, "") if known else ()
+            parents = [p for p in parents if not ids or p.data.tags.get(layout.SWEEP_ID, "") in ids]
         if len(parents) != 1:
-            raise ConfigError(f"MLflow has {len(parents)} sweeps called {folder.name}, not one")
+            raise ConfigError(
+                f"MLflow has {len(parents)} sweeps called {folder.name}, not one; kdsweep resume "
+                f"{shlex.quote(folder.name)} writes what is missing"
+            )
         return client, _facts(parents[0]), children_of(client, parents[0])
     except (MlflowException, OSError) as error:
         raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
@@ -182,4 +245,7 @@ def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, 
     Raises:
         UserError: As `sweep_runs`.
     """
+    if tracking_uri is None:
+        with readable(folder.path / layout.MLFLOW_FILE) as database:
+            return sweep_runs(SweepFolder(database.parent), None)[1:]
     return sweep_runs(folder, tracking_uri)[1:]

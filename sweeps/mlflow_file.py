@@ -8,9 +8,23 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from analysis import layout
-from sweeps.settings import SQLITE
+from analysis.sqlite_file import INDEX, LOG, artifacts_beside, opened, sqlite_path
 
 QUERY = "SELECT 1 FROM tags WHERE key = ? AND value = ?"
+
+ROOTS = """
+    SELECT DISTINCT artifact_location FROM experiments JOIN experiment_tags USING (experiment_id)
+    WHERE key = ? AND value = ?
+"""
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("trace_tags", "value"),
+)
+"""Where MLflow keeps absolute addresses of artifacts: tables and columns."""
 
 
 @contextmanager
@@ -27,8 +41,8 @@ def made_by_one(tracking_uri: str) -> Iterator[None]:
     Raises:
         OSError: If the file cannot be made.
     """
-    database = Path(tracking_uri.removeprefix(SQLITE).partition("?")[0])
-    if not tracking_uri.startswith(SQLITE):
+    database = sqlite_path(tracking_uri)
+    if database is None:
         yield
         return
     folder = os.open(database.parent, os.O_RDONLY)  # a lock of the folder leaves no file behind
@@ -56,14 +70,53 @@ def is_whole(database: Path) -> bool:
     tables, and would not open them. All that such a database had is in the ledger.
     """
     try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
+        with closing(opened(database)) as connection:
             sound = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
             if sound and connection.execute(QUERY, (layout.ROLE, layout.ROLE_SWEEP)).fetchone():
                 return True
     except sqlite3.DatabaseError:
         pass  # no database, a damaged one, or one without the table
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", LOG, INDEX):
         path = database.with_name(database.name + suffix)
         if path.exists():
             path.replace(database.with_name(f"{database.name}.damaged{suffix}"))
     return False
+
+
+def follow(tracking_uri: str) -> None:
+    """Tell a database that was moved or copied where its artifacts are now: beside it, as before.
+
+    Whoever writes to MLflow calls this first, or artifacts would be written where they were, which
+    may be the folder of another sweep by now. Addresses of other artifacts stay as they are.
+
+    Args:
+        tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
+
+    Raises:
+        OSError: If the file cannot be written to.
+    """
+    database = sqlite_path(tracking_uri)
+    if database is None or not database.is_file():
+        return
+    here = artifacts_beside(database)
+    try:
+        with closing(opened(database)) as connection, connection:
+            known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if "experiment_tags" not in known:
+                return  # not made to its end
+            roots = [root for (root,) in connection.execute(ROOTS, layout.BESIDE) if root != here]
+            for root in roots:
+                for table, column in ADDRESSES:
+                    if table in known:
+                        _move(connection, table, column, root, here)
+    except sqlite3.Error as error:
+        raise OSError(f"{database}: {error}") from error
+
+
+def _move(connection: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:
+    """Let addresses at or below a folder begin with another one."""
+    connection.execute(
+        f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names are ours
+        f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+        (new, len(old) + 1, old, len(old) + 1, f"{old}/"),
+    )

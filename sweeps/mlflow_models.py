@@ -1,5 +1,6 @@
 """Exported students in MLflow: files and numbers on trials' runs, versions in its registry."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,10 @@ from sweeps.mlflow_client import (
     TrackingError,
     log_splits,
     pages,
+    rename,
     sweep_runs,
 )
+from sweeps.mlflow_file import follow
 from sweeps.records import ExportRecord
 from sweeps.secrets import redacted
 
@@ -49,7 +52,12 @@ class Models:
         Raises:
             UserError: If MLflow does not answer or does not have exactly one such sweep.
         """
-        client, _, runs = sweep_runs(folder, tracking_uri)
+        with _answering():
+            follow(tracking_uri or folder.tracking_uri)
+        client, parent, runs = sweep_runs(folder, tracking_uri)
+        if parent.name != folder.name:
+            with _answering():
+                rename(client, parent.run_id, parent.name, folder.name)
         found = {run.tags.get(layout.CHILD_KEY, ""): run.run_id for run in runs}
         return cls(client, folder.name, found)
 
@@ -84,8 +92,8 @@ class Models:
         run_id = self._runs.get(trial_key(trial))
         if run_id is None:
             raise UserError(
-                f"MLflow has no run of trial {trial} of {self._name}; kdsweep resume {self._name} "
-                "writes what is missing"
+                f"MLflow has no run of trial {trial} of {self._name}; kdsweep resume "
+                f"{shlex.quote(self._name)} writes what is missing"
             )
         return run_id
 

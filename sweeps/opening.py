@@ -1,5 +1,6 @@
 """Before a sweep runs: may it, is it a new one, and if not, how far has it come?"""
 
+import shlex
 import sys
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,7 @@ from sweeps.preflight import Plan
 from sweeps.records import TrialState
 from sweeps.resources import by_scenario, load_data
 from sweeps.seats import SeatWishes
-from sweeps.settings import SweepSettings, read_settings, settled_uri
+from sweeps.settings import SweepSettings, followed, read_settings, settled_uri
 
 NAMED = 3
 """Differences that are named; there may be as many as a study has fields."""
@@ -63,6 +64,7 @@ def find_left(
     settings = read_settings(folder.path)
     if tracking_uri is not None:
         settings = replace(settings, tracking_uri=settled_uri(tracking_uri))
+    settings = followed(settings, folder.path)
     if seats is not None:
         settings = replace(settings, seats=seats)
     if settings.task_path not in ("", *sys.path):
@@ -104,6 +106,12 @@ def load_same(
     return data, identity
 
 
+def has_begun(folder: SweepFolder) -> bool:
+    """Return whether a sweep has tried anything: a trial, a teacher or another job."""
+    ledger = Ledger.open(folder.journal)
+    return bool(ledger.trials() or ledger.jobs())
+
+
 def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:
     if not folder.journal.is_file():
         if folder.weights.is_dir() and any(folder.weights.iterdir()):
@@ -133,7 +141,8 @@ def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> 
         )
     if wanted is not None and replace(wanted, text=known.text) == known:
         raise ConfigError(
-            f"{folder.path} exists already, with this study; kdsweep resume {folder.name} goes on "
+            f"{folder.path} exists already, with this study; kdsweep resume "
+            f"{shlex.quote(folder.name)} goes on "
             f"with it, more than {known.budget.trials} trials extend it, another --name starts anew"
         )
     if ledger is not None:

@@ -14,6 +14,7 @@ from search_spaces.study import Study
 from sweeps.blame import completed
 from sweeps.feasibility import check_feasible
 from sweeps.resources import Need, find_needs, need_of
+from sweeps.returned import wrong_name
 
 OF_ENGINE = "trial_"
 """What names of metrics begin with that the engine measures itself."""
@@ -116,6 +117,8 @@ def _shown(study: Study) -> Iterator[tuple[str, Params]]:
 def _check_metrics(study: Study, task: KDTask) -> None:
     for constraint in study.constraints:
         _check_known(study, task, "constraints", constraint.metric)
+    for wrong in filter(None, map(wrong_name, task.metrics)):
+        raise ConfigError(f"task {task.name}: metrics: {wrong}; rename it")
     _check_report(study, task)
     for objective in study.objectives:
         _check_known(study, task, "objectives", objective.metric)

@@ -1,12 +1,10 @@
 """The Ray that a sweep runs on: one of our own on this machine, or a cluster that is joined."""
 
-import json
 import logging
 import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -25,7 +23,6 @@ from kdtasks.errors import UserError
 from search_spaces.study import Study
 from sweeps import limits
 from sweeps.environment import (
-    ROOT,
     WORKER_SETTINGS,
     engine_environment,
     our_packages,
@@ -36,6 +33,7 @@ from sweeps.own_code import code_to_send
 from sweeps.pool import Pool, Starting
 from sweeps.ray_folder import RAY, ray_folder, started_by_kdsweep
 from sweeps.ray_safety import keep_token_private
+from sweeps.ray_start import ask, check_local, startable
 from sweeps.seats import LOCAL, Capacity, Machine, Seats, share_out
 from sweeps.settings import SweepSettings
 
@@ -109,6 +107,7 @@ def find_ray(study: Study, settings: SweepSettings) -> RaySite:
         address = running_cluster()
     if address in (None, LOCAL):
         gpus = usable_gpus() if study.resources.gpus else 0
+        check_local()
         here = this_capacity(study.resources.cpus, gpus)
         return RaySite(seats=share_out(settings.seats, study.resources, here), address=None)
     return RaySite(
@@ -152,7 +151,13 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
             (ours / package.name).symlink_to(package)
         with engine_environment([ours]):
             try:
-                with starting(), kept_handlers(), _warnings_held_back(), _without_dashboard():
+                with (
+                    starting(),
+                    startable(),
+                    kept_handlers(),
+                    _warnings_held_back(),
+                    _without_dashboard(),
+                ):
                     ray.init(
                         address=LOCAL,
                         num_cpus=cores,
@@ -295,19 +300,11 @@ def cluster_capacity(address: str) -> Capacity:
     """
     _knock(address)
     try:
-        with engine_environment():
-            asked = subprocess.run(  # noqa: S603 - our own module; the address is one argument
-                # -P: nothing beside the file, or where we are called, is taken for a library
-                [sys.executable, "-P", str(ROOT / "sweeps" / "ray_probe.py"), address],
-                capture_output=True,
-                timeout=PATIENCE_S,
-                check=False,
-            )
-        found = json.loads(asked.stdout)
+        _, found = ask(address, patience_s=PATIENCE_S)
     except subprocess.TimeoutExpired as error:
         raise _refused(address, f"no Ray answers there within {PATIENCE_S:.0f} s") from error
-    except ValueError as error:
-        raise _refused(address, "Ray gave up asking there") from error
+    if not found:
+        raise _refused(address, "Ray gave up asking there")
     if "error" in found:
         raise _refused(address, found["error"])
     machines = tuple(Machine(cpus=cpus, gpus=gpus) for cpus, gpus in found["machines"] if cpus)

@@ -12,6 +12,7 @@ from sweeps.schedule import SessionScheduler
 from sweeps.search import NoProgress, SessionCallback, SessionSearcher
 from sweeps.seats import Seats
 from sweeps.session import SearchSession
+from sweeps.storage import LOCAL_FILES
 from sweeps.trial import Shared, StudentTrial
 
 RETRIES = 4
@@ -65,6 +66,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name="trials",
             storage_path=str(scratch),
+            storage_filesystem=LOCAL_FILES,  # or Ray reads the path as an address
             callbacks=[SessionCallback(session, interrupts.requested), NoProgress()],
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(

@@ -4,6 +4,8 @@ A wrong type would otherwise come to light far from its cause: where arrays are 
 written to disk.
 """
 
+import posixpath
+import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -18,6 +20,12 @@ REAL = "biuf"
 """Kinds of NumPy types that files of weights hold: truth values, whole and floating numbers."""
 WIDEST = 8
 """Of these types [byte]; files hold no wider ones."""
+
+
+NAME = re.compile(r"[/\w.\- :]*")
+LONGEST_NAME, LONGEST_VALUE = 250, 6000
+"""What MLflow takes as the name of a number or parameter, and how long [characters] it and the text
+of a parameter may be: it would say so only when the first run is written."""
 
 
 class ContractError(UserError):
@@ -139,6 +147,17 @@ def _array_of(value: object) -> str:
     return "take a NumPy array: numpy.asarray(...)"
 
 
+def wrong_name(name: str) -> str:
+    """Return why MLflow would not take a name of a number or parameter; empty if it does."""
+    if not NAME.fullmatch(name):
+        return f"MLflow takes no name like {name!r}: use letters, digits, spaces and _ - . : /"
+    if posixpath.normpath(name) != name or name.startswith(("..", "/")) or name == ".":
+        return f"MLflow takes no name like {name!r}: it could be read as the path of another name"
+    if len(name) > LONGEST_NAME:
+        return f"MLflow takes names of {LONGEST_NAME} characters at most, not {name[:20]}..."
+    return ""
+
+
 def wrong_numbers(numbers: Any, what: str) -> str:
     """Return what is wrong with named numbers; empty if nothing is. They may be infinite or NaN."""
     if not isinstance(numbers, Mapping):
@@ -148,6 +167,8 @@ def wrong_numbers(numbers: Any, what: str) -> str:
             return f"{what}: the name {name!r} is {described(name)}; name numbers by words"
         if isinstance(value, str) or not _is_number(value):
             return f"{what}: {name} is {_shown(value)}, not a number; take float(...)"
+        if wrong := wrong_name(name):
+            return f"{what}: {wrong}"
     return ""
 
 
@@ -166,8 +187,14 @@ def _shown(value: object) -> str:
 
 def wrong_params(value: object) -> str:
     """Return what is wrong with completed parameters; empty if nothing is."""
-    known = isinstance(value, Mapping)
-    return "" if known else f"it returns {described(value)}; return all parameters in a dict"
+    if not isinstance(value, Mapping):
+        return f"it returns {described(value)}; return all parameters in a dict"
+    for name, said in value.items():
+        if wrong := wrong_name(str(name)):
+            return wrong
+        if len(str(said)) > LONGEST_VALUE:
+            return f"{name} is longer than the {LONGEST_VALUE} characters that MLflow keeps"
+    return ""
 
 
 def wrong_identity(value: object) -> str:

@@ -19,7 +19,7 @@ from sweeps.front import standings
 from sweeps.interrupts import Interrupts
 from sweeps.lease import driving
 from sweeps.mirror import Mirror
-from sweeps.opening import Left, find_left, load_same, work_left
+from sweeps.opening import Left, find_left, has_begun, load_same, work_left
 from sweeps.own_code import check_importable, code_path, mixed_up
 from sweeps.preflight import Plan, check_study
 from sweeps.ray_safety import dangers
@@ -31,6 +31,7 @@ from sweeps.start import Held, Start
 from sweeps.summary import SweepSummary
 from sweeps.tally import counts
 from sweeps.teachers import teacher_identities
+from sweeps.tracking_check import check_tracking
 from sweeps.utilisation import Utilisation
 from sweeps.warm_start import find_earlier
 
@@ -69,6 +70,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     old = SweepFolder(home.resolve() / name)
     if old.study.is_file():
         return _go_on(old, study, tracking_uri, seats, display, storage)
+    folder = check_new(home, name)
     plan = check_study(study)
     check_importable(study)
     if storage is not None:
@@ -79,22 +81,24 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
         seats=seats,
         task_path=code_path(study),
         storage=storage,
+        folder=str(folder.path),
     )
+    check_tracking(folder, settings.tracking_uri, study.name, "")
     site = find_site(study, settings)
-    folder = check_new(home, name)
     create(folder, study.text, {SETTINGS_FILE: settings.text})
     interrupts = Interrupts()
     try:
         with (
-            driving(folder.path) as lease,
+            driving(folder.path, interrupts.request) as lease,
             kept(storage, folder, display.note, interrupts) as mirror,
         ):
             left = Left(study=study, settings=settings, ledger=None)
             held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
             summary = _drive(folder, left, plan, display, held, site)
         return _stored(summary, mirror)
-    except BaseException:
-        if not folder.journal.is_file():
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        if not folder.journal.is_file() or not (stopped or has_begun(folder)):
             shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
         raise
 
@@ -139,7 +143,7 @@ def _go_on(
     storage: str | None,
 ) -> SweepSummary:
     interrupts = Interrupts()
-    with driving(folder.path) as lease:
+    with driving(folder.path, interrupts.request) as lease:
         storage = storage or read_settings(folder.path).storage
         # what was done elsewhere comes first
         with kept(storage, folder, display.note, interrupts) as mirror:
@@ -149,10 +153,14 @@ def _go_on(
             left = replace(left, settings=replace(left.settings, storage=storage))
             plan = check_study(left.study)
             check_importable(left.study)
-            write_settings(folder.path, left.settings)
+            settings, site = left.settings, None
+            check_tracking(folder, settings.tracking_uri, left.study.name, settings.id)
+            if work_left(left.study, plan, left.ledger):
+                site = find_site(left.study, settings)
+            write_settings(folder.path, settings)
             create_missing(folder)
             held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
-            summary = _drive(folder, left, plan, display, held)
+            summary = _drive(folder, left, plan, display, held, site)
     return _stored(summary, mirror)
 
 
@@ -166,9 +174,9 @@ def _drive(
     plan: Plan,
     display: Display,
     held: Held,
-    site: Site | None = None,
+    site: Site | None,
 ) -> SweepSummary:
-    """Do what is left of a sweep, and keep its log; without a site, look for one if need be."""
+    """Do what is left of a sweep, and keep its log; without a site, nothing can be trained."""
     trials = [] if left.ledger is None else left.ledger.trials()
     order = standings(trials, left.study)
     log = EventLog(folder.log, left.study, SystemClock(), display)
@@ -180,8 +188,6 @@ def _drive(
             watching.note(words)
         if order.rows:
             watching.front(order.rows, order.hypervolume)
-        if site is None and work_left(left.study, plan, left.ledger):
-            site = find_site(left.study, left.settings)
         start = _start(folder, left, plan, watching, held, site)
         try:
             # MLflow and Tune take seconds to import: Ray comes up meanwhile

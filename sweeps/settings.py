@@ -1,16 +1,16 @@
 """How a sweep was started, beside its study: kept in its folder for whoever goes on or reads."""
 
 import json
+import re
 import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from analysis.sqlite_file import sqlite_path, sqlite_uri
 from kdtasks.errors import ConfigError, DataError
 from sweeps.folder import SETTINGS_FILE, put_text
 from sweeps.seats import SeatWishes
 from sweeps.secrets import has_secret, redacted
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +24,7 @@ class SweepSettings:
         seats: What was asked for.
         task_path: Folder in which Python finds the user's own code, if the study names some.
         storage: Where a copy of the sweep is kept; None if there is none.
+        folder: The sweep's folder when it was last driven; it may have been moved or copied since.
     """
 
     id: str = ""
@@ -31,6 +32,7 @@ class SweepSettings:
     seats: SeatWishes = field(default_factory=SeatWishes)
     task_path: str = ""
     storage: str | None = None
+    folder: str = ""
 
     @property
     def text(self) -> str:
@@ -51,9 +53,14 @@ def settled_uri(tracking_uri: str | None) -> str | None:
     """
     if tracking_uri is None:
         return None
-    if tracking_uri.startswith(SQLITE):
-        path, mark, options = tracking_uri.removeprefix(SQLITE).partition("?")
-        return f"{SQLITE}{Path(path).expanduser().resolve()}{mark}{options}"
+    if (database := sqlite_path(tracking_uri)) is not None:
+        _, mark, options = tracking_uri.partition("?")
+        return f"{sqlite_uri(database.expanduser().resolve())}{mark}{options}"
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/|databricks", tracking_uri):
+        raise ConfigError(
+            f"--tracking-uri {tracking_uri} is no address; write http://host:port for a server, "
+            "sqlite:///path/runs.db for a database in a file"
+        )
     if has_secret(tracking_uri):
         raise ConfigError(
             f"--tracking-uri {redacted(tracking_uri)}: the address holds a password or token; give "
@@ -91,9 +98,43 @@ def read_settings(folder: Path) -> SweepSettings:
         return SweepSettings()
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return SweepSettings(**{**found, "seats": SeatWishes(**found["seats"])})
+        settings = SweepSettings(**{**found, "seats": SeatWishes(**found["seats"])})
+        return replace(settings, tracking_uri=_moved_along(settings, folder))
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(
             f"{path} is damaged ({type(error).__name__}); remove it, and name the server with "
             "--tracking-uri if the sweep's runs are not in its folder"
         ) from error
+
+
+def _moved_along(settings: SweepSettings, folder: Path) -> str | None:
+    """Return where the runs are: a database inside a home is moved with it."""
+    uri, home = settings.tracking_uri, Path(settings.folder).parent
+    database = None if uri is None else sqlite_path(uri)
+    if database is None or not settings.folder or not database.is_relative_to(home):
+        return uri
+    return sqlite_uri(folder.absolute().parent / database.relative_to(home))
+
+
+def followed(settings: SweepSettings, folder: Path) -> SweepSettings:
+    """Return the settings of a sweep that goes on in a folder.
+
+    A copy beside the sweep that it was made of is a sweep of its own. Where both use one MLflow it
+    gets another identifier, so that it does not write into the runs of that one.
+
+    Args:
+        settings: As they were read.
+        folder: Where it is now.
+    """
+    before, known = Path(settings.folder or folder), settings.id
+    shared = settings.tracking_uri is not None and before.is_dir() and not before.samefile(folder)
+    if shared and _id_in(before) == known:
+        known = new_id()
+    return replace(settings, folder=str(folder), id=known)
+
+
+def _id_in(folder: Path) -> str:
+    try:
+        return read_settings(folder).id
+    except DataError:
+        return ""

@@ -32,9 +32,11 @@ class Held:
     interrupts: Interrupts
     mirror: Mirror | None
 
-    def lost(self) -> bool:
-        """Return whether another driver has taken the sweep over: MLflow is left to that one."""
-        return self.mirror is not None and self.mirror.lost
+    def lost(self) -> str:
+        """Return why the sweep is no longer ours, and MLflow left alone; empty if it is."""
+        if self.mirror is not None and self.mirror.lost:
+            return "another driver has taken the sweep over"
+        return "its folder was moved or removed while it ran" if self.lease.lost else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

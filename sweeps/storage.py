@@ -18,6 +18,9 @@ APPEARS_WHOLE = ("s3", "gcs", "abfs")
 REPLACES_NOTHING = ("hdfs",)
 """File systems that move no file to where another is; for a moment there is none."""
 
+LOCAL_FILES = fs.LocalFileSystem()
+"""The file system of this machine, for paths that may look like addresses."""
+
 LONGEST = 200
 """Characters of a library's message that are passed on."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from analysis import layout
 from analysis.runs import PARENT
+from analysis.sqlite_file import artifacts_beside, sqlite_path
 from kdtasks.config import Value
 from kdtasks.errors import ConfigError, UserError
 from search_spaces.study import Study
@@ -24,14 +25,18 @@ from sweeps.mlflow_client import (
     Param,
     RunTag,
     TrackingError,
+    check_ours,
     children_of,
     connect,
     find_parents,
     log_splits,
+    rename,
 )
-from sweeps.mlflow_file import is_whole
+from sweeps.mlflow_file import follow, is_whole
 from sweeps.mlflow_views import KIND, NOTE, described, views
 from sweeps.secrets import redacted
+
+Tag = tuple[str, str]
 
 MAX_PARAMS, MAX_METRICS = 100, 800
 """Parameters and metrics per request: servers refuse more than 100 of the former, or than 1000
@@ -72,12 +77,14 @@ class Tracker:
             UserError: If MLflow does not answer, or has a sweep of this name already.
         """
         try:
+            follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
-            if find_parents(client, folder.name):
+            if find_parents(client, folder, tracking_uri, ""):
                 known = f"MLflow has a sweep {folder.name} already"
                 raise ConfigError(f"{known}; choose another --name")
             root = _artifact_root(folder, tracking_uri)
-            experiment_id = _experiment(client, study.name, root)
+            beside = [layout.BESIDE] if sqlite_path(tracking_uri or folder.tracking_uri) else []
+            experiment_id = _experiment(client, study.name, root, *beside)
             run = client.create_run(
                 experiment_id,
                 start_time=started_ms,
@@ -105,16 +112,14 @@ class Tracker:
         if tracking_uri is None and not is_whole(folder.path / layout.MLFLOW_FILE):
             return None
         try:
+            follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
-            parents = find_parents(client, folder.name)
+            parents = find_parents(client, folder, tracking_uri, sweep_id)
             if not parents:
                 return None
-            known = {parent.data.tags.get(layout.SWEEP_ID, "") for parent in parents}
-            if len(parents) > 1 or known - {sweep_id, ""}:
-                raise ConfigError(
-                    f"MLflow has another sweep {folder.name}; delete its run there, or rename the "
-                    f"folder {folder.path}"
-                )
+            check_ours(parents, folder, tracking_uri, sweep_id)
+            if (before := parents[0].info.run_name) != folder.name:
+                rename(client, parents[0].info.run_id, before, folder.name)
             tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
             tracker._adopt(parents[0])
         except (TrackingError, OSError) as error:
@@ -238,6 +243,10 @@ class Tracker:
         self._client.log_batch(self._run_id, tags=[RunTag(NOTE, about)])
         return [(view.title, view.fragment) for view in offered]
 
+    def discard(self) -> None:
+        """Remove the sweep's run, in which there is nothing yet: its name is free again."""
+        self._client.delete_run(self._run_id)
+
     def end(self, status: Status, time_ms: int) -> None:
         """Close the sweep's run."""
         self._client.set_terminated(self._run_id, status=status, end_time=time_ms)
@@ -261,20 +270,20 @@ def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, fl
 
 def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:
     """Return where artifacts go; None leaves it to the server."""
-    if tracking_uri is None:
-        return folder.artifacts.as_uri()
-    if tracking_uri.startswith(("http://", "https://", "databricks")):
+    uri = tracking_uri or folder.tracking_uri
+    if uri.startswith(("http://", "https://", "databricks")):
         return None
     # MLflow would put those of a database into the current directory. One database may hold several
-    # sweeps, so they are kept beside the sweeps' folders and outlive each of them.
-    return folder.shared_artifacts.as_uri()
+    # sweeps, so they are kept beside it, or beside the sweeps' folders, and outlive each of them.
+    database = sqlite_path(uri)
+    return folder.shared_artifacts.as_uri() if database is None else artifacts_beside(database)
 
 
-def _experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
+def _experiment(client: MlflowClient, name: str, artifact_root: str | None, *tags: Tag) -> str:
     """Return the experiment of a study: its sweeps can then be compared in one table."""
     if (known := client.get_experiment_by_name(name)) is None:
         try:
-            return str(client.create_experiment(name, artifact_root, dict([KIND])))
+            return str(client.create_experiment(name, artifact_root, dict([KIND, *tags])))
         except TrackingError:  # another sweep of the study has made it meanwhile, or it cannot be
             if (known := client.get_experiment_by_name(name)) is None:
                 raise

@@ -40,7 +40,7 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} does not exist; check the sweep's name and --home")
-    sweep = SweepFolder(folder.resolve())
+    sweep = SweepFolder(folder.absolute())
     ledger = Ledger.open(sweep.journal)
     study, trials = ledger.study, ledger.trials()
     parent, runs = read_runs(sweep, tracking_uri)

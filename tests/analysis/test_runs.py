@@ -15,7 +15,8 @@ from analysis.errors import ResultsError
 from analysis.frames import read_sweep
 from analysis.mlflow_runs import client_runs
 from analysis.runs import PARENT
-from analysis.sqlite_runs import SQLITE, UnknownStoreError, database_runs
+from analysis.sqlite_file import SQLITE
+from analysis.sqlite_runs import UnknownStoreError, database_runs
 
 pytestmark = [
     pytest.mark.slow,

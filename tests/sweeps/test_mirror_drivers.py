@@ -204,7 +204,7 @@ class Replaced:
     def work_left(self) -> bool:
         ledger = self._engine.ledger
         with self.books.deferring():
-            self.books.lost = lambda: True
+            self.books.lost = lambda: "another driver has taken the sweep over"
             number, _ = ledger.ask(self.study.space)
             ledger.fail(number, "interrupted")
             self.books.trial(number)

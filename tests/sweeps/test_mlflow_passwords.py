@@ -8,7 +8,7 @@ from toy_study import ManualClock, toy_study
 
 from kdtasks.errors import ConfigError, UserError
 from sweeps.cli import main
-from sweeps.cli_sweeps import known_uri, ui_command
+from sweeps.cli_sweeps import known_uri, prepare_ui
 from sweeps.display import SilentDisplay
 from sweeps.event_log import EventLog
 from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create
@@ -81,7 +81,7 @@ def test_what_mlflow_says_about_an_address_is_shown_without(
     with pytest.raises(UserError, match="MLflow cannot be read") as read:
         read_runs(folder, SERVER)
     with pytest.raises(UserError, match="a server of their own") as shown:
-        ui_command(folder.path, 5000)
+        prepare_ui(folder.path)
     assert not any("hunter2" in str(told.value) for told in (start, resume, read, shown))
 
 

@@ -7,6 +7,7 @@ from mlflow.data import get_source
 from toy_study import toy_study
 
 from analysis import layout
+from analysis.sqlite_file import sqlite_uri
 from kdtasks.errors import ConfigError, UserError
 from kdtasks.task import ScenarioData
 from sweeps.children import ChildRun
@@ -14,6 +15,7 @@ from sweeps.curves import MOST_CURVES, MOST_POINTS
 from sweeps.dataset_facts import split_facts
 from sweeps.folder import SweepFolder, check_new, create
 from sweeps.mlflow_client import MlflowClient, read_runs
+from sweeps.settings import SweepSettings, write_settings
 from sweeps.tracking import Tracker
 
 pytestmark = [
@@ -77,11 +79,16 @@ def test_a_database_of_the_users_own_holds_several_sweeps(
 def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mlflow\.db does not exist"):
         read_runs(SweepFolder(tmp_path / "nothing"), None)
+    uri = sqlite_uri(tmp_path / "shared.db")
     folder = make(tmp_path)
-    Tracker.start(folder, None, toy_study(), started_ms=0)
-    renamed = SweepFolder(folder.path.rename(tmp_path / "renamed"))
-    with pytest.raises(ConfigError, match="MLflow has 0 sweeps called renamed"):
-        read_runs(renamed, None)
+    Tracker.start(folder, uri, toy_study(), started_ms=0, sweep_id="a")
+    for known in ("b", ""):
+        other = make(tmp_path, f"other{known}")
+        write_settings(other.path, SweepSettings(id=known))
+        with pytest.raises(ConfigError, match="MLflow has 0 sweeps called other"):
+            read_runs(other, uri)
+    write_settings(other.path, SweepSettings(id="a"))
+    assert read_runs(other, uri)[0].name == folder.name
 
 
 def test_a_uri_that_leads_nowhere_is_the_users_to_mend(tmp_path: Path) -> None:

@@ -60,8 +60,10 @@ def parameter_laws(task: KDTask, params: Params) -> Iterator[Finding]:
     yield Finding("complete refuses a parameter that it does not know", _takes_unknown(task))
     yield from _identity_laws(task, config)
     cost = tried("cost", lambda: task.cost(config))
-    yield Finding("cost gives finite numbers", not_finite(cost))
-    yield Finding("equal parameters give equal cost", _moody_cost(task, config, cost))
+    broken = not_finite(cost)
+    yield Finding("cost gives finite numbers", broken)
+    if not broken:
+        yield Finding("equal parameters give equal cost", _moody_cost(task, config, cost))
 
 
 def _moody_cost(task: KDTask, config: Params, cost: Mapping[str, float]) -> str:

@@ -85,6 +85,7 @@ class Stopped:
 
     def __init__(self, engine: Engine) -> None:
         self.books, self.utilisation = engine.books, Utilisation(1, engine.clock)
+        self.display = Notes()
 
     def searched(self) -> str:
         return ""

@@ -51,8 +51,9 @@ def _message(error: BaseException) -> str:
 
 def located(error: BaseException) -> str:
     """Return an error in one line, with its place in the user's own code if it has one."""
-    place = own_place(error)
-    return f"{one_line(error)} ({place})" if place else one_line(error)
+    place, said = own_place(error), one_line(error)
+    # a SyntaxError's message ends in its place
+    return f"{said} ({place})" if place and not said.endswith(f"({place})") else said
 
 
 def own_place(error: BaseException) -> str:

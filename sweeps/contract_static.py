@@ -11,7 +11,7 @@ from kdtasks.errors import ConfigError
 from kdtasks.task import Baseline, KDTask, MetricInfo, ScenarioData
 from search_spaces.domains import Choice
 from search_spaces.study import Study
-from sweeps.contract_facts import Finding, not_finite, tried
+from sweeps.contract_facts import Finding, UnfitError, not_finite, tried
 from sweeps.proposals import task_params
 from sweeps.returned import fitting, wrong_baselines, wrong_identity, wrong_name, wrong_params
 
@@ -83,6 +83,13 @@ def scale_law(study: Study, task: KDTask) -> Finding:
 
     Every value of every choice that a point or a random draw of the study has is looked at.
     """
+    try:
+        return _scale_law(study, task)
+    except UnfitError as error:
+        return error.finding
+
+
+def _scale_law(study: Study, task: KDTask) -> Finding:
     rng = np.random.default_rng(study.seeds.search)
     draws = 0 if study.search.sampler == "points" else DRAWS
     drawn = [study.space.sample(rng) for _ in range(draws)]
@@ -94,7 +101,8 @@ def scale_law(study: Study, task: KDTask) -> Finding:
         if fresh <= seen and (seen or not study.space.names):
             continue
         seen |= fresh
-        cost = task.cost(task.complete(task_params(study, searched)))
+        params = task_params(study, searched)
+        cost = tried(f"cost with {dict(searched)}", partial(_cost, task, params))
         for goal in study.objectives:
             value = cost.get(goal.metric, 1.0)
             if goal.scale == "log" and value < 0.0:
@@ -103,6 +111,10 @@ def scale_law(study: Study, task: KDTask) -> Finding:
                 zeros.add(f"{goal.metric} is 0 with {dict(searched)}, placed at {goal.floor:g}")
     told = f" ({'; '.join(sorted(zeros)[:3])})" if zeros else ""
     return Finding(f"objectives on a logarithmic scale are positive, or 0 at its end{told}", broken)
+
+
+def _cost(task: KDTask, params: Params) -> Mapping[str, float]:
+    return task.cost(task.complete(params))
 
 
 def _changed(before: Params, after: Params) -> str:

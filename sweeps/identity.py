@@ -90,8 +90,8 @@ def code_of(study: Study) -> dict[str, str]:
 
 
 def task_code(name: str) -> dict[str, str]:
-    """Return the digests of the modules of a task, by module."""
-    return sources(task_module(name))
+    """Return the digests of the modules of a task, by module, and which of their classes it is."""
+    return {**sources(task_module(name)), f"task {name}": ""}
 
 
 def task_module(name: str) -> str:

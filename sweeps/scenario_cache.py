@@ -15,7 +15,7 @@ def scenario_cache(task: KDTask, params: Params, home: Path) -> Iterator[Path]:
     """Yield the folder that a task is given as ``cache_dir``.
 
     Our own tasks share one: their caches hold what they were made of. One of a user's own has a
-    folder for its source and the files that its parameters name; an empty one does not stay.
+    folder for its class, source and the files that its parameters name; an empty one does not stay.
 
     Args:
         task: The task.
@@ -28,7 +28,8 @@ def scenario_cache(task: KDTask, params: Params, home: Path) -> Iterator[Path]:
         return
     paths = [str(value) for name, value in sorted(params.items()) if value and is_path(name)]
     files = {path: list(_states(Path(path))) for path in paths}
-    folder = home / f"{module}-{fingerprint({'code': sources(module), 'files': files})}"
+    content = {"class": type(task).__qualname__, "code": sources(module), "files": files}
+    folder = home / f"{module}-{fingerprint(content)}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder

@@ -95,7 +95,9 @@ def damage_named(path: Path) -> Iterator[None]:
             "smaller"
         ) from error
     except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # numpy goes on with how to load what it does not trust
+        reason = " ".join(str(error).split()).partition(" To allow loading")[0]
+        reason = reason or type(error).__name__
         raise DataError(
             f"{path}: damaged or truncated ({reason}); copy or export it again"
         ) from error

@@ -79,8 +79,9 @@ def test_a_module_that_cannot_be_imported_is_named_with_its_line(name, tmp_path,
     text, place = MODULES[name]
     (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigError, match=rf"cannot be imported: .*\({place}"):
+    with pytest.raises(ConfigError, match=rf"cannot be imported: .*\({place}") as error:
         load_named("task", f"{name}:Task")
+    assert str(error.value).count(place) == 1
 
 
 def test_code_of_an_installed_package_is_the_users_own_if_a_study_names_it(tmp_path, monkeypatch):

@@ -120,6 +120,34 @@ def test_what_has_not_changed_is_found_again(workshop: Workshop, tmp_path: Path)
     assert list((home / "cache" / "teachers").iterdir()) == [weights]
 
 
+SIBLING = """
+
+class Sibling(Own):
+    SEED = 10
+
+    def train_teacher(self, params, train, val):
+        teacher = yield from super().train_teacher(params, train, val)
+        teacher.outputs["said"] = -teacher.outputs["said"]
+        return teacher
+"""
+
+
+def test_classes_of_one_file_share_neither_teachers_nor_cache(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    cached = CACHED.replace("SEED", "getattr(self, 'SEED', SEED)")
+    workshop.change("own_task_file", "        train = make_dataset(40, SEED)", cached)
+    file = workshop.folder / "own_task_file.py"
+    file.write_text(file.read_text() + SIBLING)
+    study = workshop.study()
+    sibling = parse_study(study.text.replace("own_task_file:Own", "own_task_file:Sibling"), "s")
+    taught(study, tmp_path / "home", "one")
+    second, (note,) = taught(sibling, tmp_path / "home", "two")
+    assert "own_task_file:Sibling" in note
+    alone, _ = taught(sibling, tmp_path / "elsewhere", "two")
+    np.testing.assert_array_equal(second, alone)
+
+
 def extended(engine: Engine, study: Study | None) -> None:
     left = find_left(engine.folder, study, tracking_uri=None, seats=None, display=SilentDisplay())
     load_same(engine.folder, left, check_study(left.study), SilentDisplay())

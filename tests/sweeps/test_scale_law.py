@@ -20,3 +20,14 @@ def test_every_value_of_every_choice_is_looked_at(flaw, broken, told):
     assert bool(found.broken) is bool(broken)
     assert told in found.law
     assert flaw in found.broken + found.law or flaw == "nan"
+
+
+def test_a_cost_that_raises_breaks_the_law_and_names_the_trial(monkeypatch):
+    def cost(self, params):
+        raise ValueError("no such width")
+
+    monkeypatch.setattr(ToyTask, "cost", cost)
+    found = scale_law(toy_study(space=BASE), ToyTask())
+    assert "method" in found.law
+    assert "no such width" in found.broken
+    assert "no such width" in found.traceback

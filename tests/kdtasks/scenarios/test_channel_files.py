@@ -93,6 +93,7 @@ DAMAGED = {
     "brackets": header("((((((") + bytes(64),
     "version": b"\x93NUMPY\x09\x00" + bytes(300),
     "length": b"\x93NUMPY\x01\x00\xff\xff" + bytes(300),
+    "long": b"\x93NUMPY\x02\x00" + (60_000).to_bytes(4, "little") + b" " * 60_000,
     "type": header("(5, 3, 2)", "<q99") + bytes(300),
     "archive": b"PK\x03\x04" + bytes(300),
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(600),

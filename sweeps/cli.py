@@ -33,7 +33,7 @@ from sweeps.cli_options import (
     known_studies,
     task_names,
 )
-from sweeps.cli_text import any_encoding
+from sweeps.cli_text import any_encoding, in_words
 from sweeps.interrupts import Interrupts
 from sweeps.secrets import redacted
 
@@ -320,7 +320,7 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
             return 1
         _raise_if(error, debug=debug)
         theirs = isinstance(error, OSError) and own_place(error)
-        return _told(located(error) if theirs else str(error), USER_ERROR)
+        return _told(located(error) if theirs else in_words(error), USER_ERROR)
     except Exception as error:
         _raise_if(error, debug=debug)
         if not own_place(error):  # a fault of ours

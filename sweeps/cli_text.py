@@ -1,7 +1,8 @@
-"""Outputs whose encoding lacks characters of ours: a log in Latin-1, a pipe in ASCII."""
+"""What is printed: in outputs whose encoding lacks characters of ours, and of files that fail."""
 
 import codecs
 import io
+import os
 import sys
 import unicodedata
 
@@ -32,3 +33,11 @@ def any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="kdsweep")
+
+
+def in_words(error: Exception) -> str:
+    """Return what an error says; of files what the system refused, and who can mend it."""
+    if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
+        return str(error)
+    user = f" for user {os.getuid()}; its owner can allow that with chmod"
+    return f"{error.filename}: {error.strerror}{user if isinstance(error, PermissionError) else ''}"

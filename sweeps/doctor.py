@@ -24,7 +24,7 @@ from kdtasks.errors import UserError
 from kdtasks.raised import one_line
 from search_spaces.study import load_study
 from sweeps import limits
-from sweeps.environment import usable_gpus
+from sweeps.environment import ROOT, engine_environment, usable_gpus
 from sweeps.events import Training
 from sweeps.folder import SweepFolder, check_room, nearest
 from sweeps.mlflow_environment import TRACKING, left_out, tracking_from
@@ -292,20 +292,19 @@ def try_mlflow(home: Path) -> Finding:
 def try_ray() -> Finding:
     """Let a process of its own start a Ray, for Ray may end the process that starts it."""
     said = "from sweeps.doctor import ray_works; ray_works()"
-    asked = subprocess.run(  # noqa: S603 - our own module
-        [sys.executable, "-c", said], capture_output=True, check=False, env=_with_our_path()
-    )
+    with engine_environment([ROOT]):
+        asked = subprocess.run(  # noqa: S603 - our own module
+            # -P: nothing where we are called is taken for a library
+            [sys.executable, "-P", "-c", said],
+            capture_output=True,
+            check=False,
+        )
     try:
         return Finding(**json.loads(asked.stdout.splitlines()[-1]))
     except (ValueError, IndexError):
         limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
         hint = "; ulimit -v limits memory" if limited else ""
         return _no_ray(f"it ended the process that started it, exit {asked.returncode}{hint}")
-
-
-def _with_our_path() -> dict[str, str]:
-    path = os.pathsep.join(part or str(Path.cwd()) for part in sys.path)
-    return {**os.environ, "PYTHONPATH": path}
 
 
 def ray_works() -> None:

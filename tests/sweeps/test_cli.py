@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 import socket
@@ -18,7 +17,6 @@ from sweeps.cli import app, main
 from sweeps.cli_output import paper_tables, show_paper
 from sweeps.cli_run import make_importable, overrides
 from sweeps.cli_sweeps import UI_PORTS, free_name, free_port, sweep_lines
-from sweeps.cli_text import in_words
 from sweeps.folder import check_new, create
 from sweeps.ledger import Ledger
 
@@ -212,14 +210,6 @@ def test_without_its_own_database_a_sweep_asks_for_the_server(tmp_path, capsys):
         code, _, err = kdsweep(capsys, command, "remote", "--home", str(tmp_path))
         assert code == 2
         assert "--tracking-uri" in err
-
-
-def test_a_file_that_the_system_refuses_is_named_with_who_can_allow_it():
-    said = in_words(PermissionError(errno.EACCES, "Permission denied", "home/a/sweep.json"))
-    assert said.startswith("home/a/sweep.json: Permission denied")
-    assert "chmod" in said
-    assert in_words(OSError(errno.ENOSPC, "No space left", "a.db")) == "a.db: No space left"
-    assert in_words(OSError("no address")) == "no address"
 
 
 def test_the_home_may_come_from_the_environment(tmp_path, capsys, monkeypatch):

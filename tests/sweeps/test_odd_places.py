@@ -1,5 +1,6 @@
 """Homes, names and outputs with characters that addresses, shells and encodings take for others."""
 
+import errno
 import io
 import shlex
 import sys
@@ -20,6 +21,7 @@ from kdtasks.task import MetricInfo
 from search_spaces.errors import StudyError
 from sweeps import cli
 from sweeps.cli_output import command_line, line, program
+from sweeps.cli_text import in_words
 from sweeps.contract_static import class_laws
 from sweeps.folder import check_new
 from sweeps.preflight import check_study
@@ -122,3 +124,11 @@ def test_a_metric_that_mlflow_refuses_is_found_before_anything(
     [broken] = [found for found in class_laws(task) if found.broken]
     assert "val_top@1" in broken.broken
     assert "6000" in wrong_params({"x": "a" * (LONGEST_VALUE + 1)})
+
+
+def test_a_file_that_the_system_refuses_is_named_with_who_can_allow_it():
+    said = in_words(PermissionError(errno.EACCES, "Permission denied", "home/a/sweep.json"))
+    assert said.startswith("home/a/sweep.json: Permission denied")
+    assert "chmod" in said
+    assert in_words(OSError(errno.ENOSPC, "No space left", "a.db")) == "a.db: No space left"
+    assert in_words(OSError("no address")) == "no address"

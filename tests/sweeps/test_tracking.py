@@ -14,6 +14,7 @@ from sweeps.children import ChildRun
 from sweeps.curves import MOST_CURVES, MOST_POINTS
 from sweeps.dataset_facts import split_facts
 from sweeps.folder import SweepFolder, check_new, create
+from sweeps.identity import content_of
 from sweeps.mlflow_client import MlflowClient, read_runs
 from sweeps.settings import SweepSettings, write_settings
 from sweeps.tracking import Tracker
@@ -136,12 +137,13 @@ def test_data_are_noted_once_with_their_digest(tmp_path: Path) -> None:
     tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
     arrays = {"noise": np.zeros((4, 2), np.float32)}
     made = ScenarioData(train=arrays, val=arrays, test=arrays, provenance={"source": "a formula"})
+    splits = list(split_facts("toy", "0123456789abcdef", made, content_of(made)))
     for _ in range(2):
-        tracker.splits(list(split_facts("toy", "0123456789abcdef", made)))
+        tracker.splits(splits)
     parent, _ = read_runs(folder, None)
     noted = MlflowClient(folder.tracking_uri).get_run(parent.run_id).inputs.dataset_inputs
     contexts = {entry.dataset.name: [tag.value for tag in entry.tags] for entry in noted}
     assert contexts == {f"toy {name}": [name] for name in ("train", "validation", "test")}
-    assert {entry.dataset.digest for entry in noted} == {"0123456789abcdef"}
+    assert {entry.dataset.digest for entry in noted} == {split.digest for split in splits}
     for entry in noted:
         assert get_source(entry.dataset).to_dict()["tags"]["source"] == "a formula"

@@ -59,7 +59,7 @@ class ToyNetworkTask(CollaborativeTask):
         "ue_latency_ms": MetricInfo(unit="ms", direction="minimize", description="latency"),
         **NETWORK_METRICS,
     }
-    resource_parameters = frozenset({"method", "teacher_seed"})
+    resource_parameters = frozenset({"method", "teacher_seed", "num_edges"})
     baseline_parameters: ClassVar[frozenset[str]] = frozenset()
 
     # --- as any task ------------------------------------------------------------------------------
@@ -79,7 +79,8 @@ class ToyNetworkTask(CollaborativeTask):
     def teacher_fingerprint(self, params: Params) -> str | None:
         if params["method"] == "vanilla" or params["topology"] in ("mutual", "self"):
             return None
-        return fingerprint({"teacher": params["teacher_seed"]})
+        # it is trained on the server's share, which is smaller the more edges there are
+        return fingerprint({"teacher": params["teacher_seed"], "edges": params["num_edges"]})
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         rng = np.random.default_rng(0)

@@ -4,6 +4,8 @@ The session is shared between searcher and callback in the driver. Tune pickles 
 a Tuner is made; neither makes sense here, for the ledger is what a sweep is resumed from.
 """
 
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +80,13 @@ class SessionCallback(DriverOnly, Callback):
     def __init__(self, session: SearchSession, interrupted: Callable[[], bool]) -> None:
         self._session = session
         self._interrupted = interrupted
+        self._handler = signal.getsignal(signal.SIGUSR1)
         self._busy = False
+
+    def setup(self, **_: Any) -> None:  # type: ignore[override]
+        # Tune takes SIGUSR1 for itself and never gives it back: search and sweep would seem to end
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, self._handler)
 
     # Tune calls by keyword, and nothing else of what it passes is of use.
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # type: ignore[override]

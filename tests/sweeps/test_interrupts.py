@@ -5,11 +5,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 import pytest
+from ray.tune import tune as tune_module
 
 from sweeps import cli
 from sweeps.interrupts import SIGNALS, Interrupts, kept_handlers
+from sweeps.search import SessionCallback
+from sweeps.session import SearchSession
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +147,18 @@ def test_a_driver_lives_on_after_a_signal_while_ray_runs_and_when_it_has_ended(n
     )
     assert done.returncode == 130, done.stderr
     assert int(done.stdout) >= 2
+
+
+def test_tune_does_not_keep_the_signal_that_it_takes():
+    interrupts = Interrupts()
+    with interrupts.installed(), interrupts.deferred():
+        callback = SessionCallback(cast(SearchSession, None), interrupts.requested)
+        tune_module._setup_signal_catching()
+        callback.setup()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert interrupts.requested()
+        with pytest.raises(KeyboardInterrupt):  # a second one is never put off
+            os.kill(os.getpid(), signal.SIGUSR1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])

@@ -14,7 +14,7 @@ from toy_study import ManualClock, toy_study
 from sweeps.cli_status import picture, show_status
 from sweeps.display import FrontRow, SilentDisplay
 from sweeps.event_log import EventLog
-from sweeps.lease import LEASE_FILE, LOST_S, read_driver
+from sweeps.lease import LEASE_FILE, LOCK_FILE, LOST_S, lock_id, read_driver
 from sweeps.records import FailureKind
 from sweeps.status import StatusReader, SweepStatus
 from sweeps.utilisation import Utilisation
@@ -37,10 +37,12 @@ def lease(
 ) -> None:
     """Write who drives the sweep; this process unless another is named."""
     me = psutil.Process()
+    (folder / LOCK_FILE).touch()
     who = {
         "pid": me.pid if pid is None else pid,
         "created": me.create_time() if created is None else created,
         "host": host or socket.gethostname(),
+        "lock": lock_id(folder),
     }
     (folder / LEASE_FILE).write_text(json.dumps({"driver": who, "processes": []}))
 

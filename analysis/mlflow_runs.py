@@ -25,7 +25,7 @@ class MlflowRuns:
 
     def __init__(self, tracking_uri: str) -> None:
         # Set before MLflow is imported: it starts its reporting thread then.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 

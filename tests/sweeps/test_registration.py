@@ -111,11 +111,13 @@ def test_what_was_measured_is_in_ledger_and_mlflow(engine: Engine) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's models of agents, which it imports as well
-def test_mlflow_opens_what_was_registered(engine: Engine) -> None:
+def test_mlflow_opens_what_was_registered(engine: Engine, monkeypatch) -> None:
     import mlflow
 
     found = register(engine)
     trials = {trial.number: trial for trial in engine.ledger.trials()}
+    # set_tracking_uri leaves this behind for every test after it
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", engine.folder.tracking_uri)
     mlflow.set_tracking_uri(engine.folder.tracking_uri)
     model = mlflow.pyfunc.load_model(f"models:/{engine.folder.name}@{SMALLEST}")
     (given,) = model.predict(ONE).values()

@@ -22,7 +22,7 @@ INSTALLED := .venv/installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test fast format clean
+.PHONY: help install sweep test fast format lock clean
 
 help:
 	@echo 'make sweep    set up .venv if need be, run the study csi-feedback, write its report'
@@ -31,6 +31,7 @@ help:
 	@echo 'make fast     the gate without the slow tests'
 	@echo 'make format   let ruff format the code'
 	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'
+	@echo 'make lock     renew deploy/requirements.lock after a change of constraints.txt'
 	@echo 'make clean    remove .venv'
 	@echo
 	@echo 'Once installed, everything works offline. The command is $(BIN)/kdsweep; try --help.'
@@ -65,6 +66,15 @@ fast: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Where pip's configuration offers the CPU build of torch, as above. No index is named in the list.
+lock:
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/pip install --quiet pip-tools==7.6.2
+	CUSTOM_COMPILE_COMMAND='make lock' .venv/lock/bin/pip-compile --quiet --generate-hashes \
+	  --extra cluster --all-build-deps --allow-unsafe --strip-extras --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --constraint constraints.txt --output-file deploy/requirements.lock pyproject.toml
 
 clean:
 	rm -rf .venv

@@ -3,7 +3,10 @@
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +14,20 @@ import pytest
 import ray.autoscaler
 import typer.main
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from search_spaces.study import available
 from sweeps.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
-RAYJOB, CLUSTER, DOCKERFILE, GUIDE = (
+RAYJOB, CLUSTER, DOCKERFILE, LOCK, GUIDE = (
     ROOT / name
     for name in (
         "deploy/rayjob.yaml",
         "deploy/cluster.yaml",
         "deploy/Dockerfile",
+        "deploy/requirements.lock",
         "docs/cluster.md",
     )
 )
@@ -88,6 +94,7 @@ def test_the_manifest_is_made_of_what_kuberay_has() -> None:
     settings, _, job = yaml.safe_load_all(RAYJOB.read_text())
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
+    assert cluster.keys() == {"rayVersion", "authOptions", "headGroupSpec", "workerGroupSpecs"}
     assert job["spec"].keys() <= {
         "entrypoint", "backoffLimit", "shutdownAfterJobFinishes", "ttlSecondsAfterFinished",
         "rayClusterSpec", "submitterPodTemplate",
@@ -119,11 +126,14 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("name", "pod"), list(pods()), ids=[name for name, _ in pods()])
 def test_pods_may_do_no_more_than_they_need(name: str, pod: dict[str, Any]) -> None:
-    """The profile "restricted" of Kubernetes' Pod Security Standards, and no token of its API."""
+    """The profile "restricted" of Kubernetes' Pod Security Standards, and no token of its API.
+
+    An autoscaler would be one more container, which KubeRay adds, and would need that token.
+    """
     spec = pod["spec"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert spec.get("automountServiceAccountToken", True) is (name == "head")
+    assert spec["automountServiceAccountToken"] is False
     for container in spec["containers"]:
         confined = container["securityContext"]
         assert confined["allowPrivilegeEscalation"] is False
@@ -140,7 +150,10 @@ def test_the_network_policy_covers_every_pod_and_lets_strangers_at_no_port() -> 
     own, operator = policy["spec"]["ingress"]
     assert own == {"from": [{"podSelector": {"matchLabels": {key: value}}}]}
     assert [port["port"] for port in operator["ports"]] == [8265]
-    assert all(peer["podSelector"]["matchLabels"] for peer in operator["from"])
+    for peer in operator["from"]:
+        # a label alone is no proof: in a namespace of their own others give their pods any
+        assert peer["podSelector"]["matchLabels"]
+        assert peer["namespaceSelector"]["matchLabels"].keys() == {"kubernetes.io/metadata.name"}
 
 
 def secrets(node: Any) -> Iterator[str]:
@@ -162,12 +175,75 @@ def test_no_secret_stands_in_the_manifest() -> None:
 
 def test_the_image_copies_what_there_is() -> None:
     text = DOCKERFILE.read_text()
-    python = re.search(r"^FROM python:(\d)\.(\d+)", text, re.MULTILINE)
-    assert python is not None
     header = (ROOT / "constraints.txt").read_text().splitlines()[0]
-    assert f"Python {python[1]}.{python[2]}" in header
+    python = re.search(r"Python (\d\.\d+)", header)
+    assert python is not None
+    # a tag names another image every few weeks; the digest has no default, so it must be given
+    assert re.findall(r"^FROM (.+)$", text, re.MULTILINE) == [
+        f"python:{python[1]}-slim@${{BASE_DIGEST}}"
+    ]
+    assert re.findall(r"^ARG (.+)$", text, re.MULTILINE) == ["BASE_DIGEST"]
     copied = re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)
     names = [name for line in copied for name in line.split()]
     assert all((ROOT / name).exists() for name in names)
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert packages <= set(names)
+
+
+@pytest.mark.parametrize("path", [DOCKERFILE, CLUSTER], ids=lambda path: path.name)
+def test_everything_that_is_installed_from_an_index_has_a_known_hash(path: Path) -> None:
+    text = re.sub(r"\\\n\s*", "", path.read_text())
+    libraries, ours = re.findall(r"^(?:RUN|  -) '?(.*pip install[^'\n]*)", text, re.MULTILINE)
+    assert "--require-hashes --only-binary :all:" in libraries
+    assert libraries.endswith(LOCK.name)
+    assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(ours.split())
+
+
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """Return version and hashes of every package of the list."""
+    entries = re.findall(
+        r"^([\w.-]+)==(\S+) \\\n((?: +--hash=\S+(?: \\)?\n?)+)", LOCK.read_text(), re.M
+    )
+    return {
+        canonicalize_name(name): (version, re.findall(r"--hash=sha256:([0-9a-f]{64})", hashes))
+        for name, version, hashes in entries
+    }
+
+
+def test_the_list_has_only_packages_with_hashes_and_names_no_place() -> None:
+    text = LOCK.read_text()
+    assert len(locked()) == len(re.findall(r"^[^#\s]", text, re.MULTILINE))
+    assert all(hashes for _, hashes in locked().values())
+    assert not re.search(r"://|--(?:extra-)?index|--find-links|/", text)
+
+
+def test_the_list_has_the_versions_of_the_constraints() -> None:
+    pinned = {canonicalize_name(name): version for name, version in PINNED.items()}
+    pinned["torch"] += "+cpu"
+    found = {name: version for name, (version, _) in locked().items() if name in pinned}
+    assert found == {name: pinned[name] for name in found}
+
+
+def test_the_list_has_all_that_kdsweep_needs() -> None:
+    """What its requirements, and theirs, come to; of those of a cluster what is installed here."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needs = project["project"]["dependencies"] + project["build-system"]["requires"]
+    wanted = [Requirement(need) for need in needs]
+    wanted += map(Requirement, project["project"]["optional-dependencies"]["cluster"])
+    seen: set[str] = set()
+    while wanted:
+        need = wanted.pop()
+        if str(need) in seen:
+            continue
+        seen.add(str(need))
+        version, _ = locked()[canonicalize_name(need.name)]
+        assert need.specifier.contains(version), need
+        with suppress(PackageNotFoundError):
+            for line in requires(need.name) or []:
+                further = Requirement(line)
+                extras = need.extras or {""}
+                if further.marker is None or any(
+                    further.marker.evaluate({"extra": extra}) for extra in extras
+                ):
+                    wanted.append(further)
+    assert len(seen) > len(needs)

@@ -136,7 +136,7 @@ def _head(status: SweepStatus) -> Text:
 def _phase(status: SweepStatus) -> str:
     if not status.phase or status.state == "finished":
         return ""
-    name = next(words for phase, words in PHASES.items() if phase == status.phase)
+    name = next((words for name, words in PHASES.items() if name == status.phase), status.phase)
     parts = [f"{name} for {time_text(status.phase_s)}" if status.pid is not None else name]
     done, total, unit = status.data
     if status.phase == "data" and total:

@@ -1,6 +1,5 @@
 """The sweeps of a home, as commands see them; without Ray and torch."""
 
-import json
 import os
 import socket
 import sys
@@ -222,8 +221,11 @@ def view_lines(folder: Path, address: str) -> Iterator[str]:
     """Yield a line per ready-made view of a sweep in MLflow's UI; none if it has none."""
     path = folder / layout.VIEWS_FILE
     if path.is_file():
-        for title, fragment in json.loads(path.read_text(encoding="utf-8")):
-            yield f"  {title}: {address}/{fragment}"
+        from kdtasks.reading import damage_named, read_json
+
+        with damage_named(path, "remove it; kdsweep resume writes it again"):
+            for title, fragment in read_json(path):
+                yield f"  {title}: {address}/{fragment}"
 
 
 def serve_ui(folder: Path, port: int) -> NoReturn:

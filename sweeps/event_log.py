@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ import psutil
 
 from kdtasks.config import Value
 from kdtasks.raised import one_line
+from kdtasks.reading import parsed_json
 from search_spaces.study import Study
 from sweeps.clock import Clock
 from sweeps.display import Display, FrontRow, Phase
@@ -82,6 +83,8 @@ EVERY_S, EVERY_SHARE = 5.0, 0.1
 
 So a training has at most ten, however long and however many epochs.
 """
+LONGEST_LINE = 2**20
+"""Of what a log holds [bytes]; ours are below 100 kB."""
 LONGEST = 500
 """Of a text in the log [characters]."""
 
@@ -314,24 +317,29 @@ class LogReader:
 
     def new(self) -> list[dict[str, Any]]:
         """Return the events of the lines that are whole and new; others are left out."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except OSError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        found = (_event(line) for line in whole.splitlines())
-        return [event for event in found if event is not None]
+        return list(self._new())
+
+    def _new(self) -> Iterator[dict[str, Any]]:
+        if not self._path.is_file():
+            return
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(self._offset)
+            while line := file.readline(LONGEST_LINE):
+                whole = line.endswith(b"\n")
+                if not whole and len(line) < LONGEST_LINE:
+                    return  # it is being written
+                self._offset += len(line)
+                event = _event(line) if whole else None
+                if event is not None:
+                    yield event
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
     """Return the event in a line; None if it is none, or not one that this version knows."""
     try:
-        event = json.loads(line)
+        event = parsed_json(line)
         fields = SCHEMA[event["event"]]
         event["time"] = datetime.fromisoformat(event["time"]).timestamp()
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, ArithmeticError, TypeError, LookupError):
         return None
     return event if fields.keys() <= event.keys() else None

@@ -1,6 +1,5 @@
 """The file of a sweep's ledger: appended whole or not at all, mended at its end, damage named."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,9 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from kdtasks.errors import DataError, UserError
+from kdtasks.reading import damage_named, parsed_json
+
+FIX = "put back a copy of the file, or remove the sweep's folder and run the study again"
 
 
 class _OneWriter(JournalFileOpenLock):
@@ -75,20 +77,26 @@ def mend_tail(path: Path) -> str:
 
 
 def damage(path: Path, error: Exception) -> DataError:
-    """Return what to tell about a journal that Optuna cannot read.
+    """Return what to tell about a journal that Optuna, or we, cannot make sense of.
 
     Args:
         path: The journal.
-        error: What Optuna said.
+        error: What was raised.
     """
-    fix = "put back a copy of the file, or remove the sweep's folder and run the study again"
+    try:
+        with damage_named(path, FIX):
+            _check_lines(path)
+            raise error
+    except DataError as found:
+        return found
+
+
+def _check_lines(path: Path) -> None:
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:
-            known = isinstance(json.loads(line), dict)
+            known = isinstance(parsed_json(line), dict)
         except ValueError:
             known = False
         if not known:
-            return DataError(f"{path} is damaged in line {number} of {len(lines)}; {fix}")
-    problem = f"{type(error).__name__}: {error}"
-    return DataError(f"{path} is damaged or no journal of a sweep ({problem}); {fix}")
+            raise DataError(f"{path} is damaged in line {number} of {len(lines)}; {FIX}")

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from kdtasks.errors import ConfigError, UserError
+from kdtasks.reading import read_json
 from sweeps.folder import atomic_file
 
 LOCK_FILE, LEASE_FILE = ".lock", ".lease.json"
@@ -210,7 +211,7 @@ def read_driver(folder: Path) -> Driver | None:
 def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
     """Return the last driver, and the processes that it had started on this machine."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         found = content["driver"]
         process = ProcessRow(int(found["pid"]), float(found["created"]))
         driver = Driver(process, str(found["host"]), path.stat().st_mtime)
@@ -218,7 +219,7 @@ def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
         here = driver.host == socket.gethostname()
         # numbers of devices differ between machines
         copied = (found["lock"] if here else found["lock"][1:]) != lock_id(path.parent)[not here :]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, ArithmeticError, TypeError, LookupError):
         return None, []
     if copied:
         return None, []  # that driver drives the sweep of which this is a copy

@@ -20,6 +20,7 @@ from kdtasks.errors import DataError
 from search_spaces.space import Space
 from search_spaces.study import Study, parse_study
 from search_spaces.to_optuna import suggest
+from sweeps.curves import read as read_curves
 from sweeps.identity import Identity
 from sweeps.journal import Journal, damage
 from sweeps.milestones import Milestones
@@ -53,6 +54,7 @@ from sweeps.records import (
     Stop,
     TrialRecord,
 )
+from sweeps.typed import check_types
 
 # Attributes of the study in the journal.
 STUDY_TEXT, JOB, EXPORT, IDENTITY = "study", "job:", "export:", "identity"
@@ -112,12 +114,22 @@ class Ledger:
             raise DataError(f"{path} does not exist; is its folder that of a sweep?")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
-            study = optuna.load_study(study_name=None, storage=JournalStorage(Journal(path)))
-            parse_study(study.user_attrs[STUDY_TEXT], source=path.name)
-        except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+            ledger = cls(optuna.load_study(study_name=None, storage=JournalStorage(Journal(path))))
+            ledger.check()
+        except Exception as error:
             # what Optuna raises depends on where the damage is
             raise damage(path, error) from error
-        return cls(study)
+        return ledger
+
+    def check(self) -> None:
+        """Read everything once; what is missing, or of another type than was written, raises."""
+        _ = self.study, self.identity, self.milestones.closed_jobs()
+        trials = self.trials()
+        check_types(TrialRecord, *trials)
+        check_types(JobRecord, *self.jobs())
+        check_types(ExportRecord, *self.exports().values())
+        for trial in trials:
+            read_curves(trial.curves)
 
     def use(self, sampler_of: Callable[[int], BaseSampler]) -> None:
         """Let a sampler make the suggestions; the journal does not remember it.

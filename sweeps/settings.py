@@ -8,9 +8,14 @@ from pathlib import Path
 
 from analysis.sqlite_file import sqlite_path, sqlite_uri
 from kdtasks.errors import ConfigError, DataError
+from kdtasks.reading import damage_named, read_json
 from sweeps.folder import SETTINGS_FILE, put_text
 from sweeps.seats import SeatWishes
 from sweeps.secrets import has_secret, redacted
+from sweeps.typed import check_types
+
+FIX = "remove it, and name the server with --tracking-uri if the sweep's runs are not in its folder"
+"""What to do about settings that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,15 +101,11 @@ def read_settings(folder: Path) -> SweepSettings:
     path = folder / SETTINGS_FILE
     if not path.is_file():
         return SweepSettings()
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+    with damage_named(path, FIX):
+        found = read_json(path, FIX)
         settings = SweepSettings(**{**found, "seats": SeatWishes(**found["seats"])})
+        check_types(SweepSettings, asdict(settings))
         return replace(settings, tracking_uri=_moved_along(settings, folder))
-    except (ValueError, TypeError, KeyError) as error:
-        raise DataError(
-            f"{path} is damaged ({type(error).__name__}); remove it, and name the server with "
-            "--tracking-uri if the sweep's runs are not in its folder"
-        ) from error
 
 
 def _moved_along(settings: SweepSettings, folder: Path) -> str | None:

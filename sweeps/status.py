@@ -9,10 +9,12 @@ from typing import Any, Literal
 from analysis import layout
 from analysis.failures import FailureGroup, group_failures
 from kdtasks.config import Value
+from kdtasks.reading import damage_named
 from sweeps.event_log import LogReader
 from sweeps.lease import Driver, read_driver
 from sweeps.progress import Running
 from sweeps.story import Story
+from sweeps.typed import check_types
 
 State = Literal["running", "finished", "interrupted", "failed", "died", "unknown"]
 """What a sweep is doing.
@@ -150,11 +152,18 @@ class StatusReader:
 
         Args:
             now_s: The time, seconds since 1970.
+
+        Raises:
+            DataError: If no sense can be made of its log.
         """
         driver = read_driver(self._folder)
-        for event in self._log.new():
-            self._story.add(event)
-        return _status(self._folder, self._story, driver, now_s)
+        log = self._folder / layout.LOG_FILE
+        with damage_named(log, "move it away; the sweep itself is in its ledger"):
+            for event in self._log.new():
+                self._story.add(event)
+            status = _status(self._folder, self._story, driver, now_s)
+            check_types(SweepStatus, status.facts())
+        return status
 
 
 def _status(folder: Path, story: Story, driver: Driver | None, now_s: float) -> SweepStatus:

@@ -16,9 +16,11 @@ from pathlib import Path
 import psutil
 
 from kdtasks.errors import ConfigError, UserError
+from kdtasks.reading import parsed_json
 from sweeps.clock import Clock
 from sweeps.lease import ProcessRow, living, row_of
 from sweeps.storage import Storage, cause
+from sweeps.typed import check_types
 
 DRIVER_FILE = "driver.json"
 PERIOD_S = 30.0
@@ -78,7 +80,9 @@ def read_driver(storage: Storage) -> Driver | None:
     if content is None:
         return None
     try:
-        return Driver(**json.loads(content))
+        found = parsed_json(content)
+        check_types(Driver, found)
+        return Driver(**found)
     except (ValueError, TypeError):
         return None
 

@@ -66,7 +66,7 @@ class Story:
         """Take in one line; one that this version cannot make sense of is left out."""
         try:
             self._add(event)
-        except (TypeError, ValueError, KeyError, IndexError):
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
             return
 
     def _add(self, event: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save
 
 from kdtasks.config import Params
 from kdtasks.errors import DataError, UserError
+from kdtasks.reading import read_json
 from kdtasks.task import Arrays, TeacherArtifact
 from sweeps.folder import new_beside
 from sweeps.identity import TeacherIdentity
@@ -127,7 +128,7 @@ class TeacherStore:
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = read_json(path)
         known = card["format"] == FORMAT and set(card["sha256"]) == {WEIGHTS, OUTPUTS}
         known = known and isinstance(card["decided_by"], dict)
         known = known and TeacherIdentity(**card["identity"]).key == folder.name

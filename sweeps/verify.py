@@ -1,6 +1,5 @@
 """Check that ledger, MLflow and front say the same."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,6 +8,7 @@ from typing import Any
 
 from analysis import layout
 from kdtasks.errors import ConfigError, DataError
+from kdtasks.reading import damage_named, read_json
 from search_spaces.study import Study
 from sweeps.children import ChildRun, ended_children, standing_tags
 from sweeps.folder import SweepFolder
@@ -156,9 +156,10 @@ def _front_file(
             yield f"{path.name}: missing, though the sweep is finished"
         return
     try:
-        rows = {int(row["trial"]): row for row in json.loads(path.read_text("utf-8"))["front"]}
-    except (ValueError, KeyError, TypeError) as error:
-        yield f"{path.name}: cannot be read: {type(error).__name__}: {error}"
+        with damage_named(path, "kdsweep report makes it again"):
+            rows = {int(row["trial"]): dict(row) for row in read_json(path)["front"]}
+    except DataError as error:
+        yield str(error)
         return
     wanted = {row.number: row.objectives for row in standings(trials, study).rows}
     yield from _front_rows(path.name, rows, wanted)

@@ -1,0 +1,26 @@
+"""Whether what a file says is of the types that were written, before anything relies on it."""
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+
+def check_types(kind: Any, *said: Any) -> None:
+    """Check entries of a dataclass.
+
+    Args:
+        kind: The dataclass.
+        said: Any number of instances, or of their fields by name.
+
+    Raises:
+        ValueError: If one is of another type; the message names the field and quotes nothing.
+    """
+    typed = TypeAdapter(kind)
+    for one in said:
+        try:
+            fields = kind.__dataclass_fields__ if isinstance(one, kind) else ()
+            typed.validate_python({name: getattr(one, name) for name in fields} or one)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            raise ValueError(f"{place}: {problem['msg']}") from None

@@ -34,6 +34,10 @@ _RECIPES = {
     "struct": "save its field, H = NAME.H; save('h.mat', 'H', '-v7')",
     "cell": "put its cells together, H = cat(4, NAME{:}); save('h.mat', 'H', '-v7')",
     "sparse": "save it as H = full(NAME)",
+    **dict.fromkeys(
+        ("external link", "soft link", "external storage", "virtual dataset"),
+        "its values may lie in another file, which is never opened; copy them into this one",
+    ),
     "object": "it holds objects, which are never opened; save an array of complex numbers",
 }
 """How to save what is no array of numbers, by kind."""

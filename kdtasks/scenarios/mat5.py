@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
+from kdtasks.reading import check_size
 from kdtasks.scenarios.stored_arrays import Index, Read, Variable, as_complex
 
 HEADER_BYTES = 128
@@ -55,6 +56,9 @@ _CLASSES = {
 }
 _NUMERIC, _OPAQUE = range(6, 16), 17
 _LOGICAL, _COMPLEX = 2, 8
+MOST_AXES, MOST_NAME_BYTES = 32, 1024
+"""NumPy and MATLAB have no more axes, and names of 63 letters."""
+
 # flags, up to 32 axes and a name of up to 63 letters are within these
 _HEAD_BYTES = 4096
 
@@ -100,6 +104,8 @@ def reader(path: Path, name: str) -> Read:
         DataError: If fewer values are there than its size says.
     """
     variable, place, values_at = next(head[:3] for head in _heads(path) if head[0].name == name)
+    wanted = 8 * (1 + variable.is_complex) * math.prod(variable.shape)
+    check_size(f"{path}: {variable}", wanted, place.length)
     body = _body(path, place, 32 * math.prod(variable.shape) + _HEAD_BYTES)
     parts = []
     for _ in range(1 + variable.is_complex):
@@ -141,13 +147,14 @@ def _head(path: Path, body: _Body) -> tuple[Variable, int]:
     number, bits = flags & 0xFF, flags >> 8
     shape: tuple[int, ...] = (1, 1)
     kind, start, length, after = body.element(place)
-    if kind == _MI_INT32:  # objects may have no sizes
+    if kind == _MI_INT32 and length <= 4 * MOST_AXES:  # objects may have no sizes
         shape = struct.unpack_from(f"{body.order}{length // 4}i", body.data, start)
         _, start, length, after = body.element(after)
     elif number != _OPAQUE:
         raise DataError(f"{path}: damaged: a variable without sizes; copy or export it again")
     if min(shape) < 0:
         raise DataError(f"{path}: damaged: a variable of size {shape}; copy or export it again")
+    length = min(length, MOST_NAME_BYTES)
     return Variable(
         name=bytes(body.data[start : start + length]).decode("utf-8", "replace"),
         shape=tuple(shape),

@@ -7,6 +7,7 @@ Source: MathWorks, "MAT-File Format", R2023b: header.
 """
 
 import hashlib
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
+from kdtasks.reading import check_size, damage_named
 from kdtasks.scenarios import hdf5_arrays, mat5
-from kdtasks.scenarios.stored_arrays import Read, Variable, damage_named
+from kdtasks.scenarios.stored_arrays import Read, Variable
 
 Version = Literal["5", "7.3"]
 
@@ -109,6 +111,8 @@ def read_array(path: Path, variable: Variable, dtype: type[_Number]) -> NDArray[
     with damage_named(path), np.errstate(over="ignore"):
         if version(path) == "5":
             return np.ascontiguousarray(mat5.reader(path, variable.name)((...,)), dtype=dtype)
+        wanted = math.prod(variable.shape) * np.dtype(dtype).itemsize
+        check_size(f"{path}: {variable}", wanted, path.stat().st_size)
         result = np.empty(variable.shape, dtype)
         hdf5_arrays.fill_matlab(path, variable.name, result)
     return result

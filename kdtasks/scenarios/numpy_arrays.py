@@ -3,6 +3,7 @@
 Nothing here unpickles: an array of Python objects is named and never opened.
 """
 
+import io
 import math
 import struct
 import zipfile
@@ -15,7 +16,11 @@ import numpy as np
 from numpy.lib import format as npy
 
 from kdtasks.errors import DataError
+from kdtasks.reading import check_size
 from kdtasks.scenarios.stored_arrays import Read, Variable, described, joined
+
+MOST_HEADER_BYTES = 10_000
+"""Of an array; NumPy reads no longer one."""
 
 _SUFFIX = ".npy"
 # a local header of ZIP; the lengths of name and extra field stand in its last four bytes
@@ -32,6 +37,7 @@ def variables(path: Path) -> list[Variable]:
         for info in archive.infolist():
             if info.filename.endswith(_SUFFIX):
                 name = info.filename.removesuffix(_SUFFIX)
+                _check_packed(path, info)
                 with archive.open(info) as member:
                     found.append(_described(path, name, member, info.file_size))
     return found
@@ -46,15 +52,26 @@ def _described(path: Path, name: str, file: IO[bytes], end: int) -> Variable:
     shape, _, dtype = _header(file)
     if not dtype.hasobject:
         _check_bytes(path, shape, dtype, end - file.tell())
-    if min(shape, default=0) < 0:
-        raise DataError(f"{path}: damaged: an array of shape {shape}; save it anew")
     return described(name, shape, dtype)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy.read_magic(file)
+    size = file.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(size, "little")
+    if length > MOST_HEADER_BYTES:  # before it is read, for a member of an archive may unpack it
+        raise ValueError(f"a header of {length} bytes")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(file)
+    shape, fortran, dtype = read(io.BytesIO(size + file.read(length)))
+    if min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape}")
+    return shape, fortran, dtype
+
+
+def mapped(path: Path) -> Any:
+    """Return the array of a ``.npy`` file, of which nothing is read yet."""
+    with path.open("rb") as file:
+        return _mapped(path, file, path.stat().st_size)
 
 
 @contextmanager
@@ -82,8 +99,17 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: I
     with archive.open(info) as member:
         shape, _, dtype = _header(member)
         _check_bytes(path, shape, dtype, info.file_size - member.tell())
+        check_size(f"{path}: {info.filename}", info.file_size, info.compress_size)
     with archive.open(info) as member:
         return npy.read_array(member, allow_pickle=False)
+
+
+def _check_packed(path: Path, info: zipfile.ZipInfo) -> None:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(
+            f"{path}: {info.filename} is packed with method {info.compress_type}, "
+            "which NumPy never does; save it anew"
+        )
 
 
 def _mapped(path: Path, file: IO[bytes], end: int) -> Any:

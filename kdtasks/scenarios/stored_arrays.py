@@ -1,20 +1,12 @@
-"""Arrays in files, whatever the format: what a file says of them, and one line per damage."""
+"""Arrays in files, whatever the format: what a file says of them."""
 
-import struct
-import tokenize
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from kdtasks.errors import DataError
 
 Index = tuple[int | slice | EllipsisType, ...]
 """One entry per axis, in the order of `Variable.shape`; an integer drops its axis."""
@@ -23,23 +15,6 @@ Read = Callable[[Index], NDArray[Any]]
 """Returns a part of an array without reading the rest, as far as the format allows that."""
 
 _COMPLEX_FIELDS = (("real", "imag"), ("r", "i"), ("re", "im"), ("i", "q"))
-
-# What numpy, h5py and zlib raise on damaged bytes.
-_DAMAGE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    ArithmeticError,
-    SyntaxError,
-    AttributeError,
-    tokenize.TokenError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,31 +51,6 @@ class Variable:
     def __str__(self) -> str:
         sizes = f"{'x'.join(map(str, self.shape)) or 'scalar'} {self.type_name}"
         return f"{self.name} ({sizes})" if self.name else sizes
-
-
-@contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turn whatever a library raises while it reads a file into one `DataError`."""
-    try:
-        yield
-    except DataError:
-        raise
-    except PermissionError as error:
-        raise DataError(
-            f"{path}: may not be read ({error.strerror}); check its access rights"
-        ) from error
-    except (MemoryError, RecursionError) as error:
-        raise DataError(
-            f"{path}: more than fits into memory; take fewer samples, or export it again if it is "
-            "smaller"
-        ) from error
-    except _DAMAGE as error:
-        # numpy goes on with how to load what it does not trust
-        reason = " ".join(str(error).split()).partition(" To allow loading")[0]
-        reason = reason or type(error).__name__
-        raise DataError(
-            f"{path}: damaged or truncated ({reason}); copy or export it again"
-        ) from error
 
 
 def complex_fields(dtype: np.dtype[Any]) -> tuple[str, str] | None:

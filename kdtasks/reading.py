@@ -121,8 +121,8 @@ def _real(folder: Path) -> str:
     return os.path.realpath(folder)
 
 
-def check_inside(root: Path, path: Path) -> None:
-    """Check that a path that a table names, or a file of a folder, stays in that folder.
+def checked_inside(root: Path, path: Path) -> Path:
+    """Return a path that a table names, or a file of a folder, if it stays in that folder.
 
     Raises:
         DataError: If it does not; the message says nothing of what is there.
@@ -132,6 +132,7 @@ def check_inside(root: Path, path: Path) -> None:
             f"{path}: leads out of {root}, by '..' or a link, and is not opened; copy it there, or "
             f"set {FOLLOW}=1 if you trust the folder"
         )
+    return path
 
 
 def read_bytes(path: Path, most: int) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.errors import DataError
-from kdtasks.reading import check_inside, check_size, damage_named
+from kdtasks.reading import check_size, checked_inside, damage_named
 from kdtasks.scenarios import hdf5_arrays, matlab, numpy_arrays
 from kdtasks.scenarios.channel_axes import AXES, Axes, Layout, advice, check_layout
 from kdtasks.scenarios.checks import check_finite, check_power
@@ -113,14 +113,11 @@ def channel_files(path: Path) -> list[Path]:
         DataError: If there is nothing at the path, or a link in it leads out of it.
     """
     if path.is_dir():
-        files = sorted(
-            file
+        return sorted(
+            checked_inside(path, file)
             for file in path.iterdir()
             if file.suffix.lower() in SUFFIXES and file.name[0] != "." and not file.is_dir()
         )
-        for file in files:
-            check_inside(path, file)
-        return files
     if not path.exists():
         raise DataError(f"{path}: no such file or folder, or a link that leads nowhere")
     return [path]
@@ -219,7 +216,7 @@ def take(found: Channels, count: int, *, drop: bool) -> Taken:
     layout = found.layout
     count = min(count, layout.samples)
     values = count * layout.antennas * layout.subcarriers
-    stored = sum(file.stat().st_size for file in {array.file for array in found.arrays})
+    stored = sum(array.file.stat().st_size for array in found.arrays)
     check_size(found.arrays[0].where, 8 * values, stored)
     with damage_named(found.arrays[0].file):
         channels_NAC = np.empty((count, layout.antennas, layout.subcarriers), np.complex64)

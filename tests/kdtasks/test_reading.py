@@ -9,8 +9,8 @@ from kdtasks.reading import (
     DEEPEST,
     FOLLOW,
     SMALL_BYTES,
-    check_inside,
     check_size,
+    checked_inside,
     damage_named,
     inside,
     parsed_json,
@@ -93,6 +93,6 @@ def test_a_path_stays_in_its_folder_with_all_links_resolved(tmp_path, monkeypatc
     for name in bad:
         assert not inside(root, root / name)
         with pytest.raises(DataError, match=rf"a\.txt|out\.txt|passwd.*{FOLLOW}"):
-            check_inside(root, root / name)
+            checked_inside(root, root / name)
     monkeypatch.setenv(FOLLOW, "1")
     assert inside(root, root / "out.txt")

@@ -29,6 +29,7 @@ from sweeps.events import Training
 from sweeps.folder import SweepFolder, check_room, nearest
 from sweeps.mlflow_environment import TRACKING, left_out, tracking_from
 from sweeps.pool import Job
+from sweeps.ray_start import local_refusal
 from sweeps.seats import Seats
 from sweeps.secrets import redacted
 
@@ -291,6 +292,8 @@ def try_mlflow(home: Path) -> Finding:
 
 def try_ray() -> Finding:
     """Let a process of its own start a Ray, for Ray may end the process that starts it."""
+    if why := local_refusal():  # what a run asks first
+        return _no_ray(why)
     said = "from sweeps.doctor import ray_works; ray_works()"
     with engine_environment([ROOT]):
         asked = subprocess.run(  # noqa: S603 - our own module
@@ -302,9 +305,7 @@ def try_ray() -> Finding:
     try:
         return Finding(**json.loads(asked.stdout.splitlines()[-1]))
     except (ValueError, IndexError):
-        limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-        hint = "; ulimit -v limits memory" if limited else ""
-        return _no_ray(f"it ended the process that started it, exit {asked.returncode}{hint}")
+        return _no_ray(f"it ended the process that started it, exit {asked.returncode}")
 
 
 def ray_works() -> None:

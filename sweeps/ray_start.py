@@ -38,22 +38,33 @@ def no_ray(why: str) -> UserError:
 
 
 def check_local() -> None:
-    """Start and end a Ray in a process of its own where memory is limited: it may abort.
+    """Refuse a machine on which no Ray can be started.
 
     Raises:
-        UserError: If it cannot be started.
+        UserError: With what Ray says.
+    """
+    if why := local_refusal():
+        raise no_ray(why)
+
+
+def local_refusal() -> str:
+    """Start and end a Ray in a process of its own where memory is limited: it may abort.
+
+    Returns:
+        Why it cannot be started; empty if it can, or nothing limits it.
     """
     limits = {name: resource.getrlimit(kind)[0] for name, kind in LIMITS.items()}
     if not (limited := [n for n, limit in limits.items() if limit != resource.RLIM_INFINITY]):
-        return
+        return ""
     try:
         with ray_folder() as folder:
             code, found = ask(LOCAL, str(folder / RAY), patience_s=START_S)
     except subprocess.TimeoutExpired as error:
         code, found = 1, {"error": f"it was not there after {error.timeout:.0f} s"}
-    if code or "error" in found:
-        why = found.get("error") or f"it aborted with exit code {code}"
-        raise no_ray(f"{why}; {' and '.join(limited)} limits memory: raise that limit")
+    if not code and "error" not in found:
+        return ""
+    why = found.get("error") or f"it aborted with exit code {code}"
+    return f"{why}; {' and '.join(limited)} limits memory: raise that limit"
 
 
 def ask(*address: str, patience_s: float) -> tuple[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.errors import UserError
-from sweeps import doctor
+from sweeps import doctor, ray_start
 from sweeps.doctor import Finding, Machine, look_at, look_at_home, look_at_packages, try_mlflow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,21 @@ def test_mlflow_is_tried_and_leaves_nothing(tmp_path):
     finding = try_mlflow(tmp_path / "file")
     assert finding.state == "bad"
     assert "local disk" in finding.fix
+
+
+def test_ray_is_not_said_to_work_where_a_run_refuses(monkeypatch):
+    kinds = {resource.RLIMIT_AS: 3 << 30}
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda kind: (kinds.get(kind, resource.RLIM_INFINITY),) * 2
+    )
+    monkeypatch.setattr(ray_start, "ask", lambda *_, patience_s: (134, {}))
+    with pytest.raises(UserError) as refused:
+        ray_start.check_local()
+    finding = doctor.try_ray()
+    assert finding.state == "bad"
+    assert "134" in finding.found
+    assert "ulimit -v" in finding.found
+    assert finding.found in str(refused.value)
 
 
 @pytest.mark.slow

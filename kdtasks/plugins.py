@@ -117,7 +117,9 @@ def load_target(kind: str, name: str, target: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(import_module(module), attribute)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         # a module of somebody else's may raise anything when it is imported
         fixes = [f"; {words}: rename yours" for words in hidden_from(module)]
         fixes += ["; put it into a file of its own"] * (module == "__main__")

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from analysis.errors import ResultsError
 from kdtasks.errors import UserError
@@ -46,8 +47,24 @@ UNFIT = 1
 GONE = (errno.EPIPE, errno.EIO)
 """Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
 
+
+class StoppedError(Exception):
+    """A signal stopped a command; says how to go on, if there is anything to go on with."""
+
+
+class Commands(TyperGroup):
+    """Commands that a signal stops; Typer itself would end without a word."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise StoppedError(str(stop)) from stop
+
+
 app = typer.Typer(
     name="kdsweep",
+    cls=Commands,
     help="Sweeps for knowledge distillation on radio nodes: accuracy against complexity.",
     epilog="Example: kdsweep run csi-feedback --time 10m",
     invoke_without_command=True,
@@ -307,8 +324,8 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
     try:
         code = invoke()
         sys.stdout.flush()
-    except (KeyboardInterrupt, typer.Abort):
-        return _told("interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, StoppedError, typer.Abort) as error:
+        return _told("; ".join(filter(None, ["interrupted", str(error)])), INTERRUPTED)
     except typer.TyperException as error:
         _raise_if(error, debug=debug)
         command = getattr(getattr(error, "ctx", None), "command_path", "kdsweep")
@@ -321,7 +338,7 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
         _raise_if(error, debug=debug)
         theirs = isinstance(error, OSError) and own_place(error)
         return _told(located(error) if theirs else in_words(error), USER_ERROR)
-    except Exception as error:
+    except BaseException as error:
         _raise_if(error, debug=debug)
         if not own_place(error):  # a fault of ours
             raise
@@ -329,7 +346,7 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _raise_if(error: Exception, *, debug: bool) -> None:
+def _raise_if(error: BaseException, *, debug: bool) -> None:
     if debug:
         raise error
 

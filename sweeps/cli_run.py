@@ -13,14 +13,15 @@ from search_spaces.study import Study, load_study
 from sweeps.cli_options import INTERRUPTED
 from sweeps.cli_output import command_line, line, show_front, show_paper, shown_path
 from sweeps.cli_sweeps import find_sweep, free_name
-from sweeps.display import Display
+from sweeps.display import Display, Phase, SilentDisplay
 from sweeps.environment import put_last, share_cores
+from sweeps.fan_out import FanOut
 from sweeps.mlflow_environment import STAYS, TRACKING, left_out, tracking_from
 from sweeps.own_data import study_on
 from sweeps.seats import BackendName, SeatWishes
 from sweeps.secrets import redacted
 from sweeps.settings import read_settings
-from sweeps.summary import SweepSummary
+from sweeps.summary import SweepSummary, WithoutTeachersError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +66,23 @@ class ResumeOptions:
     storage: str | None
 
 
+class Beginning(SilentDisplay):
+    """Says which sweep begins, and where, once nothing is left that could refuse it.
+
+    Args:
+        told: Is told with the first phase.
+        words: What it is told.
+    """
+
+    def __init__(self, told: Display, words: str) -> None:
+        self._told, self._words = told, words
+
+    def phase(self, name: Phase) -> None:  # noqa: ARG002 - of Display
+        if self._words:
+            self._told.note(self._words)
+        self._words = ""
+
+
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
     """Return all settings of a study; the shorthands come last and win."""
     found = list(settings)
@@ -96,7 +114,8 @@ def run_sweep(
     name = options.name or free_name(options.home, study.name)
     options = _with_environment(options, name)
     on = "" if options.data is None else f", on the data in {shown_path(options.data)}"
-    line(f"{study.title}\nsweep {name} in {shown_path(options.home / name)}{on}")
+    begins = f"sweep {name} in {shown_path(options.home / name)}{on}"
+    line(study.title)
     sys.stdout.flush()
 
     def start(display: Display) -> SweepSummary:
@@ -108,7 +127,7 @@ def run_sweep(
             home=options.home,
             tracking_uri=options.tracking_uri,
             seats=options.seats,
-            display=display,
+            display=FanOut(Beginning(display, begins), display),
             storage=options.storage,
         )
 
@@ -143,7 +162,8 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
     folder = find_sweep(options.home, name)
     make_importable(name)
     study, seats = _study_of(folder), _seats_of(folder, options)
-    line(f"{study.title}\nsweep {name} in {shown_path(folder)} goes on")
+    begins = f"sweep {name} in {shown_path(folder)} goes on"
+    line(study.title)
     uri = tracking_from(os.environ)
     stays = uri not in (None, options.tracking_uri, read_settings(folder).tracking_uri)
     for words in [*([STAYS] if stays else []), *left_out(os.environ)]:
@@ -158,7 +178,7 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
             home=options.home,
             tracking_uri=options.tracking_uri,
             seats=seats,
-            display=display,
+            display=FanOut(Beginning(display, begins), display),
             storage=options.storage,
         )
 
@@ -198,7 +218,13 @@ def _show(
     from sweeps.console import console_display
 
     with console_display(study, name, sys.stdout, lines=inline) as display:
-        summary = start(display)
+        try:
+            summary = start(display)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_next_step(name, options)) from stop
+        except WithoutTeachersError:
+            line(_failures(name, options))
+            raise
     _show_results(name, summary)
     if debug and summary.failed:
         from sweeps.cli_trial import show_failed
@@ -208,6 +234,17 @@ def _show(
     if summary.interrupted:
         return INTERRUPTED
     return 0 if summary.complete else 1
+
+
+def _failures(name: str, options: RunOptions | ResumeOptions) -> str:
+    return f"failures:  {command_line('status {} --failed', name, options.home)}"
+
+
+def _next_step(name: str, options: RunOptions | ResumeOptions) -> str:
+    """Return how to go on with a sweep that was stopped before its search."""
+    if (options.home / name / layout.STUDY_FILE).exists():
+        return f"{command_line('resume {}', name, options.home)} goes on"
+    return "nothing had begun and nothing is kept: the same command starts anew"
 
 
 def _show_results(name: str, summary: SweepSummary) -> None:
@@ -230,8 +267,8 @@ def _show_results(name: str, summary: SweepSummary) -> None:
 def _show_places(name: str, options: RunOptions | ResumeOptions, summary: SweepSummary) -> None:
     """Say where things are, and what to do next."""
     line("")
-    if summary.failed:
-        line(f"failures:  {command_line('status {} --failed', name, options.home)}")
+    if summary.failed or summary.jobs_failed:
+        line(_failures(name, options))
     if summary.interrupted:
         line(f"resume:    {command_line('resume {}', name, options.home)}")
     if summary.report is not None:

@@ -92,9 +92,9 @@ def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Findi
         yield from _deployable_laws(task, config, data, weights)
     except UnfitError as error:
         yield error.finding
-    except UserError:
+    except (UserError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a task makes of the laws, they are told
+    except BaseException as error:  # noqa: BLE001 - whatever a task makes of the laws, they are told
         failed = work_failed(error)
         yield Finding("a task can be checked", failed.reason, failed.traceback)
 

@@ -47,7 +47,9 @@ def tried(what: str, work: Callable[[], T]) -> T:
     """
     try:
         return work()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         failed = work_failed(error)
         law, broken = f"{what} does its work", failed.reason
         if failed.kind is FailureKind.CONTRACT:

@@ -114,6 +114,7 @@ def _run(run: Sweep) -> SweepSummary:
         pruned=tally["trials_pruned"],
         epochs_saved=tally["epochs_saved"],
         failed=tally["trials_failed"],
+        jobs_failed=sum(bool(job.reason) for job in run.books.ledger.jobs()),
         confirmations=run.books.confirmed(),
         front=order.rows,
         hypervolume=order.hypervolume,

@@ -104,15 +104,22 @@ def _event(report: Report) -> Event:
 
 def events(work: Training[Any]) -> Iterator[Event]:
     """Yield an event per report of ``work`` and one for its end, however it ends."""
-    cpu_s = time.process_time()
+    begun_s, event = time.process_time(), Event()
+    while not event.done:
+        event = _next(work, begun_s)
+        yield event
+
+
+def _next(work: Training[Any], begun_s: float) -> Event:
     try:
-        while True:
-            yield _event(next(work))
+        return _event(next(work))
     except StopIteration as stop:
-        yield Event(done=True, result=stop.value, cpu_s=time.process_time() - cpu_s)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
+        return Event(done=True, result=stop.value, cpu_s=time.process_time() - begun_s)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the trial boundary: whatever a task raises is recorded
         failed = work_failed(error)
-        yield Event(done=True, reason=failed.reason, kind=failed.kind, traceback=failed.traceback)
+        return Event(done=True, reason=failed.reason, kind=failed.kind, traceback=failed.traceback)
 
 
 def work_failed(error: BaseException) -> WorkFailedError:
@@ -132,5 +139,7 @@ def at_work() -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise work_failed(error) from error

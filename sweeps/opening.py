@@ -107,9 +107,12 @@ def load_same(
 
 
 def has_begun(folder: SweepFolder) -> bool:
-    """Return whether a sweep has tried anything: a trial, a teacher or another job."""
+    """Return whether a sweep has tried a trial, or has a job of which one must know why it failed.
+
+    Teachers that were trained are in the cache, for all sweeps.
+    """
     ledger = Ledger.open(folder.journal)
-    return bool(ledger.trials() or ledger.jobs())
+    return bool(ledger.trials() or any(job.reason for job in ledger.jobs()))
 
 
 def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:

@@ -11,7 +11,7 @@ from kdtasks.task import KDTask
 from search_spaces.space import Space
 from search_spaces.study import Study
 from sweeps.clock import Clock
-from sweeps.events import work_failed
+from sweeps.events import WorkFailedError, at_work, work_failed
 from sweeps.ledger import Ledger
 from sweeps.optuna_trials import FAILURE, TRACEBACK
 from sweeps.records import FailureKind, TrialState
@@ -171,8 +171,9 @@ class Proposals:
 
     def _known(self, searched: Params) -> bool:
         try:
-            config = self._task.complete(task_params(self._study, searched))
-        except Exception:  # noqa: BLE001 - told of when it is asked for
+            with at_work():
+                config = self._task.complete(task_params(self._study, searched))
+        except WorkFailedError:  # told of when it is asked for
             return fingerprint(searched) in self._refused
         return fingerprint(config) in self._seen
 
@@ -184,7 +185,9 @@ class Proposals:
         except ConfigError as error:
             refused = FailureKind.REFUSED
             return self._refuse(number, params, f"refused by the task: {error}", {FAILURE: refused})
-        except Exception as error:  # noqa: BLE001 - a fault of the task costs this trial alone
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a fault of the task costs this trial alone
             failed = work_failed(error)
             attrs = {FAILURE: failed.kind, TRACEBACK: failed.traceback}
             return self._refuse(number, params, f"complete: {failed.reason}", attrs)

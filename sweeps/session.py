@@ -14,7 +14,7 @@ from sweeps.books import Books
 from sweeps.curves import Curves
 from sweeps.display import Display
 from sweeps.early_stopping import EarlyStopping
-from sweeps.events import Event, work_failed
+from sweeps.events import Event, WorkFailedError, at_work
 from sweeps.front import Standings, standings
 from sweeps.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.proposals import Proposal, Proposals
@@ -73,9 +73,9 @@ class SearchSession:
         while (proposal := self.proposals.next()) is not None:
             self._book_refused()
             try:
-                need = need_of(self.task, proposal.config)
-            except Exception as error:  # noqa: BLE001 - a fault of the task costs this trial alone
-                failed = work_failed(error)
+                with at_work():
+                    need = need_of(self.task, proposal.config)
+            except WorkFailedError as failed:  # a fault of the task costs this trial alone
                 trace = {TRACEBACK: failed.traceback}
                 self._fail(proposal.number, failed.kind, failed.reason, trace)
                 continue

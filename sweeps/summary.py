@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdtasks.errors import UserError
 from sweeps.display import FrontRow
+
+
+class WithoutTeachersError(UserError):
+    """Teachers could not be trained; the ledger has why and where."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +24,7 @@ class SweepSummary:
         pruned: Trials that were stopped early.
         epochs_saved: Epochs that these did not train.
         failed: Trials that failed, without repeated suggestions.
+        jobs_failed: Teachers, baselines and confirmations that failed.
         confirmations: Confirmations that succeeded.
         front: The front, best first objective first.
         hypervolume: Its hypervolume, log10 of the objectives that are so scaled.
@@ -38,6 +44,7 @@ class SweepSummary:
     pruned: int
     epochs_saved: int
     failed: int
+    jobs_failed: int
     confirmations: int
     front: Sequence[FrontRow]
     hypervolume: float

@@ -12,6 +12,7 @@ from sweeps.identity import Identity, TeacherIdentity, task_code, teacher_identi
 from sweeps.pool import Job, Pool
 from sweeps.records import JobRecord
 from sweeps.resources import Need, Resources, by_teacher
+from sweeps.summary import WithoutTeachersError
 from sweeps.teacher_store import TeacherStore
 from sweeps.worker import train_teacher
 
@@ -93,10 +94,10 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
     resources.check_teachers()
 
 
-def _without(failed: Sequence[JobRecord]) -> UserError:
+def _without(failed: Sequence[JobRecord]) -> WithoutTeachersError:
     """Return what to tell if teachers cannot be trained; ``--debug`` shows their tracebacks."""
     said = "; ".join(f"{job.key.replace('/', ' ')}: {job.reason}" for job in failed)
-    error = UserError(f"without its teachers the sweep cannot run: {said}")
+    error = WithoutTeachersError(f"without its teachers the sweep cannot run: {said}")
     for job in failed:
         error.add_note(f"{job.key}:\n{job.traceback}")
     return error

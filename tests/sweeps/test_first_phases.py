@@ -89,11 +89,11 @@ def test_a_sweep_that_is_there_is_to_be_resumed(run, tmp_path):
     assert "resume toy" in err
 
 
+@pytest.mark.parametrize("name", ["GeneratorExit", "asyncio.CancelledError", "SystemExit"])
 @pytest.mark.parametrize(
-    "name", ["GeneratorExit", "asyncio.CancelledError", "BaseException", "SystemExit"]
-)
-@pytest.mark.parametrize(
-    ("body", "code"), [(LOADING, 2), (TRAINING, 1), (TEACHING, 2), (COMPLETING, 2)]
+    ("body", "code"),
+    [(LOADING, 2), (TRAINING, 1), (TEACHING, 2), (COMPLETING, 2)],
+    ids=["data", "student", "teacher", "parameters"],
 )
 def test_whatever_a_task_raises_is_one_line(run, name, body, code):
     got, out, err = run(body.format(f"raise {name}('of ours')"))

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from analysis.errors import ResultsError
 from kdtasks.errors import UserError
@@ -25,9 +24,11 @@ from sweeps.cli_options import (
     INTERRUPTED,
     RUNS,
     Address,
+    Commands,
     Home,
     Json,
     Name,
+    StoppedError,
     Storage,
     TrackingUri,
     at_home,
@@ -46,21 +47,6 @@ UNFIT = 1
 
 GONE = (errno.EPIPE, errno.EIO)
 """Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
-
-
-class StoppedError(Exception):
-    """A signal stopped a command; says how to go on, if there is anything to go on with."""
-
-
-class Commands(TyperGroup):
-    """Commands that a signal stops; Typer itself would end without a word."""
-
-    def invoke(self, ctx: Any) -> object:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            raise StoppedError(str(stop)) from stop
-
 
 app = typer.Typer(
     name="kdsweep",

@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 RUNS = Path("runs")
 
@@ -91,3 +92,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for other program
 
 INTERRUPTED = 130
 """Exit code when the user stopped something, as shells have it for Ctrl-C."""
+
+
+class StoppedError(Exception):
+    """A signal stopped a command; says how to go on, if there is anything to go on with."""
+
+
+class Commands(TyperGroup):
+    """Commands that a signal stops; Typer itself would end without a word."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise StoppedError(str(stop)) from stop

@@ -117,7 +117,7 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path:
     uri = read_settings(sweep).tracking_uri
     assert verify_sweep(sweep, uri) == []
     # MLflow's database is gone: the ledger has everything
-    for path in (tmp_path / "elsewhere").iterdir():
+    for path in (tmp_path / "elsewhere").glob("runs.db*"):
         path.unlink()
     again = call(tmp_path, "resume", "toy")
     assert again.returncode == 0, again.stderr
@@ -130,10 +130,11 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path:
 def test_a_run_in_mlflow_that_is_another_sweeps_is_left_alone(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path / "toy")
     create(folder, toy_study().text)
-    Tracker.start(folder, None, toy_study(), 0, sweep_id="first")
-    assert Tracker.resume(folder, None, "first") is not None
+    shared = f"sqlite:///{tmp_path}/runs.db"
+    Tracker.start(folder, shared, toy_study(), 0, sweep_id="first")
+    assert Tracker.resume(folder, shared, "first") is not None
     with pytest.raises(ConfigError, match="MLflow has another sweep toy"):
-        Tracker.resume(folder, None, "second")
+        Tracker.resume(folder, shared, "second")
 
 
 @pytest.mark.parametrize("damage", ["deleted", "empty", "text", "half made"])

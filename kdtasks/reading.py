@@ -111,9 +111,12 @@ def inside(root: Path, path: Path) -> bool:
     """
     if os.environ.get(FOLLOW) == "1":
         return True
-    folder = _real(path.parent)
-    real = os.path.realpath(path) if path.is_symlink() or path.name == ".." else folder
-    return Path(real).is_relative_to(_real(root))
+    try:
+        linked = os.path.islink(path)  # noqa: PTH114 - False for names that cannot be
+        real = os.path.realpath(path) if linked or path.name == ".." else ""
+        return Path(real or _real(path.parent)).is_relative_to(_real(root))
+    except ValueError:  # a name that cannot be, and so cannot be opened
+        return True
 
 
 @lru_cache(maxsize=4096)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from kdtasks.errors import DataError
+from kdtasks.reading import damage_named
 from kdtasks.scenarios.deepsense_columns import resolve_columns
 from kdtasks.scenarios.deepsense_leaks import shared_with_training
 from kdtasks.scenarios.deepsense_rows import fill_table
@@ -52,12 +53,12 @@ def _read_source(path: Path, size: int, _mtime_ns: int) -> Source:
     if size > MAX_TABLE_BYTES:
         raise DataError(f"{path}: {size} bytes, more than a table can have ({MAX_TABLE_BYTES})")
     lines: list[tuple[int, list[str]]] = []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable CSV table ({error})") from error
+    with (
+        damage_named(path, "give a CSV table"),
+        path.open(encoding="utf-8-sig", newline="") as file,
+    ):
+        reader = csv.reader(file)
+        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     if not lines:
         raise DataError(f"{path}: empty; expected a CSV table with a line of column names")
     header = lines[0][1]

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from kdtasks.beam_format import NUM_BEAMS, NUM_RAYS
 from kdtasks.config import fingerprint
 from kdtasks.errors import DataError
+from kdtasks.reading import checked_inside
 from kdtasks.scenarios.cache import ArrayCache
 from kdtasks.scenarios.deepsense_files import (
     doppler_file,
@@ -152,21 +153,32 @@ def examine(
     usable_F = np.zeros(table.num_frames, bool)
     defects: dict[str, Defect] = {}
     for frame in range(table.num_frames):
-        name, path = table.name(kind, frame), table.path(kind, frame)
-        problem: tuple[str, str] | None = None
-        if path is None:
-            problem = (f"no {kind} file", "the table names none")
-        elif not os.path.isfile(path):  # noqa: PTH113 - False for names that cannot be
-            problem = (f"missing {kind} file", f"not in {table.root}")
-        else:
-            try:
-                look(frame)
-            except DataError as error:
-                problem = (f"damaged {kind} file", str(error).removeprefix(f"{path}: "))
+        name, problem = table.name(kind, frame), _problem(table, kind, frame, look)
         usable_F[frame] = problem is None
         if problem is not None and wanted_F[frame]:
             defects.setdefault(name, Defect(kind=problem[0], where=name, detail=problem[1]))
     return usable_F, list(defects.values())
+
+
+def _problem(
+    table: Table, kind: str, frame: int, look: Callable[[int], object]
+) -> tuple[str, str] | None:
+    """Return what is wrong with the file of a frame, in a word and in detail."""
+    try:
+        path = table.path(kind, frame)
+        if path is not None and (doppler := doppler_file(path)) is not None:
+            checked_inside(table.root, doppler)
+    except DataError as error:
+        return f"{kind} file elsewhere", str(error)
+    if path is None:
+        return f"no {kind} file", "the table names none"
+    if not os.path.isfile(path):  # noqa: PTH113 - False for names that cannot be
+        return f"missing {kind} file", f"not in {table.root}"
+    try:
+        look(frame)
+    except DataError as error:
+        return f"damaged {kind} file", str(error).removeprefix(f"{path}: ")
+    return None
 
 
 def nan_defects(table: Table, power_FB: NDArray[Any], usable_F: NDArray[np.bool_]) -> list[Defect]:

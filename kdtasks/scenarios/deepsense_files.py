@@ -10,6 +10,7 @@ Shape suffixes in this file: M = antennas, N = samples of a chirp,
 C = chirps, K = angles, R = rays, P = points, F = frames.
 """
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 
 from kdtasks.beam_format import NUM_BEAMS, NUM_RAYS
 from kdtasks.errors import DataError
+from kdtasks.reading import damage_named
 from kdtasks.scenarios.deepsense_pictures import probe_image
 from kdtasks.scenarios.matlab import find_variable, read_array
+from kdtasks.scenarios.numpy_arrays import mapped
 from kdtasks.scenarios.radar_maps import (
     NUM_ANGLES,
     NUM_ANTENNAS,
@@ -59,7 +62,7 @@ def read_position(path: Path) -> tuple[float, float]:
     """Return latitude and longitude [degrees] of a GPS file."""
     numbers = _numbers(path)
     if len(numbers) < 2 or not (abs(numbers[0]) <= 90.0 and abs(numbers[1]) <= 180.0):
-        raise DataError(f"{path}: expected latitude and longitude in degrees, found {numbers[:3]}")
+        raise DataError(f"{path}: expected latitude and longitude in degrees")
     return numbers[0], numbers[1]
 
 
@@ -162,12 +165,8 @@ def _map(path: Path) -> NDArray[np.float16]:
 
 def _array(path: Path) -> NDArray[Any]:
     """Open a ``.npy`` file without reading its values."""
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
-        raise DataError(f"{path}: not a readable .npy array ({error})") from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path}: an archive, expected one array")
+    with damage_named(path):
+        array: NDArray[Any] = mapped(path)
     return array
 
 
@@ -215,12 +214,16 @@ def planar_scan(cloud_P3: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _cloud(path: Path) -> NDArray[np.float64]:
     start, count, names = _cloud_header(path)
-    lines = _bytes(path)[start:].split(b"\n", count)[:count]
+    if 2 * count * len(names) > path.stat().st_size:  # a digit and a blank each
+        raise DataError(f"{path}: its header says {count} points, more than the file has room for")
     try:
-        table = np.array([line.split() for line in lines], np.float64)
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of empty lines
+            file.seek(start)
+            table = np.loadtxt(file, ndmin=2, max_rows=count, comments=None)
         cloud_P3 = table[:, [names.index(axis) for axis in "xyz"]]
-    except (ValueError, IndexError) as error:
-        raise DataError(f"{path}: points are not {len(names)} numbers each ({error})") from error
+    except (ValueError, IndexError) as error:  # whose message would quote the file
+        raise DataError(f"{path}: points are not {len(names)} numbers each") from error
     if len(cloud_P3) < count:
         raise DataError(f"{path}: {len(cloud_P3)} points, but its header says {count}")
     return cloud_P3[np.isfinite(cloud_P3).all(axis=1)]
@@ -236,7 +239,8 @@ def _cloud_header(path: Path) -> tuple[int, int, list[str]]:
     for word in words:
         if word[:1] == ["element"]:
             inside = word[1:2] == ["vertex"]
-            count = int(word[2]) if inside and len(word) > 2 and word[2].isdigit() else count
+            counts = inside and len(word) > 2 and word[2].isdecimal() and len(word[2]) < 12
+            count = int(word[2]) if counts else count
         elif word[:1] == ["property"] and inside:
             names.append(word[-1])
     if not end or ["format", "ascii", "1.0"] not in words or not count or not {*"xyz"} <= {*names}:
@@ -266,8 +270,8 @@ def _numbers(path: Path) -> list[float]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         return [float(word) for word in text.replace(",", " ").split()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a text file of numbers ({error})") from error
+    except (OSError, ValueError) as error:  # whose message would quote the file
+        raise DataError(f"{path}: not a text file of numbers") from error
 
 
 PROBES: dict[str, Callable[[Path], object]] = {

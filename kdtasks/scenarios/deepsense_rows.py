@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kdtasks.beam_format import CONDITIONS, NUM_PAST, NUM_SLOTS, UNKNOWN_CONDITION
 from kdtasks.errors import DataError
+from kdtasks.reading import inside
 from kdtasks.scenarios.deepsense_columns import SENSORS
 from kdtasks.scenarios.deepsense_table import KINDS, Defect, Source, Table
 from kdtasks.scenarios.splits import SPLITS
@@ -70,7 +71,8 @@ def resolve_path(root: Path, cell: str) -> str:
     absolute = cell.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", cell) is not None
     starts = [unit, max(unit - 1, 0)] if absolute else [0, unit, max(unit - 1, 0)]
     tried = ["/".join(parts[start:]) for start in starts]
-    return next((name for name in tried if os.path.isfile(root / name)), tried[0])  # noqa: PTH113
+    there = (name for name in tried if inside(root, root / name))
+    return next((name for name in there if os.path.isfile(root / name)), tried[0])  # noqa: PTH113
 
 
 def _root(source: Source) -> Path:
@@ -81,7 +83,8 @@ def _root(source: Source) -> Path:
         for kind in ("power", *SENSORS):
             cell = columns.single(row, kind)
             for root in (folder, folder.parent):
-                if cell and os.path.isfile(root / resolve_path(root, cell)):  # noqa: PTH113
+                file = root / resolve_path(root, cell)
+                if cell and inside(root, file) and os.path.isfile(file):  # noqa: PTH113
                     return root
     return folder
 

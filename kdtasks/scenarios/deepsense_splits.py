@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdtasks.errors import DataError
+from kdtasks.reading import checked_inside, inside
 from kdtasks.scenarios.deepsense_table import Source
 from kdtasks.scenarios.splits import SPLITS
 
@@ -290,11 +291,19 @@ def _names(sources: Iterable[Source], folder: Path | None = None) -> str:
 def _tables_in(folder: Path) -> list[Path]:
     found = folder.glob("*.[cC][sS][vV]")
     # What begins with a dot is left by other programs, as ._a.csv by macOS.
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
+    return sorted(
+        checked_inside(folder, path)
+        for path in found
+        if not path.name.startswith(".") and path.is_file()
+    )
 
 
 def _tables_below(folder: Path) -> list[Path]:
-    inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    inner = [
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith(".") and inside(folder, path)
+    ]
     return [table for path in sorted(inner) for table in _tables_in(path)]
 
 

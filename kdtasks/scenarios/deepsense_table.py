@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.reading import checked_inside
 from kdtasks.scenarios.deepsense_columns import SENSORS, Columns
 
 KINDS = (*SENSORS, "gps", "base", "power")
@@ -115,9 +116,13 @@ class Table:
         return np.array(self.sequence, np.int32)
 
     def path(self, kind: str, frame: int) -> Path | None:
-        """Return the file of a frame, or None if its table names none."""
+        """Return the file of a frame, or None if its table names none.
+
+        Raises:
+            DataError: If it is not in the tables' folder, with all links resolved.
+        """
         name = self.files[kind][frame]
-        return self.root / name if name else None
+        return checked_inside(self.root, self.root / name) if name else None
 
     def name(self, kind: str, frame: int) -> str:
         """Return how messages name a file of a frame."""

@@ -71,6 +71,9 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def mapped(path: Path) -> Any:
     """Return the array of a ``.npy`` file, of which nothing is read yet."""
     with path.open("rb") as file:
+        if _header(file)[2].hasobject:
+            raise ValueError("Python objects, which are never opened")
+        file.seek(0)
         return _mapped(path, file, path.stat().st_size)
 
 

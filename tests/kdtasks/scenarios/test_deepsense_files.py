@@ -142,7 +142,7 @@ def test_maps_that_published_code_keeps(tmp_path, rows):
         ("a.mat", cube().real, "is real, expected complex"),
         ("a.npy", cube(100), "128 chirps"),
         ("a.npy", cube().real, "of float32, expected complex"),
-        ("a.npy", np.array([{"a": 1}], dtype=object), "not a readable .npy"),
+        ("a.npy", np.array([{"a": 1}], dtype=object), "damaged or truncated"),
         ("a_RA.npy", np.zeros((64, 64)), "radar map of shape"),
         ("a.npy", np.full((4, 256, 128), np.nan + 0j), "NaN or infinite"),
         ("a.mat", np.full((4, 256, 128), np.inf + 0j), "NaN or infinite"),

@@ -317,7 +317,7 @@ def _knock(address: str) -> None:
     """Refuse what cannot be the address of a cluster, and one where nobody listens, at once."""
     if "://" in address:
         raise UserError(
-            f"--address (RAY_ADDRESS) {address}: a sweep is driven from a machine of the cluster, "
+            f"{_said(address)}: a sweep is driven from a machine of the cluster, "
             "which it names as host:port or auto; run kdsweep there, by ray job submit for instance"
         )
     parts = urlsplit(f"//{address}")
@@ -327,7 +327,7 @@ def _knock(address: str) -> None:
         host, port = None, None
     if not host or not port:
         raise UserError(
-            f"--address (RAY_ADDRESS) {address} is no address of a Ray cluster; give host:port, "
+            f"{_said(address)} is no address of a Ray cluster; give host:port, "
             "auto for the cluster of which this machine is a part, or local"
         )
     try:
@@ -336,10 +336,16 @@ def _knock(address: str) -> None:
         raise _refused(address, error.strerror or str(error)) from error
 
 
+def _said(address: str) -> str:
+    """Return an address after what it was given by."""
+    given = os.environ.get("RAY_ADDRESS") == address
+    return f"{'RAY_ADDRESS' if given else '--address'} {address}"
+
+
 def _refused(address: str, why: str) -> UserError:
     words = " ".join(why.split()).partition(". ")[0].rstrip(".")
     return UserError(
-        f"--address (RAY_ADDRESS) {address}: the Ray cluster cannot be joined: {words}; see that "
+        f"{_said(address)}: the Ray cluster cannot be joined: {words}; see that "
         "it runs and that this machine is a part of it and has its token (ray status tells), or "
         "give --address local to run here"
     )

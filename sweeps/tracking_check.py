@@ -1,11 +1,26 @@
 """Whether MLflow will take a sweep, asked before the sweep takes its name or changes anything."""
 
 import os
+import re
 
 from analysis.sqlite_file import sqlite_path
 from kdtasks.errors import ConfigError, UserError
 from sweeps.folder import SweepFolder
+from sweeps.mlflow_environment import TRACKING, tracking_from
 from sweeps.secrets import redacted
+
+SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<said>[\w ,]+)|(?P<late>[Tt]imed out)")
+"""What the system said, deep in a sentence of MLflow's client."""
+LONGEST = 120
+"""Of another reason that is quoted [characters]."""
+
+
+def _cause(error: Exception) -> str:
+    """Return why there was no answer, without the layers of libraries through which it came."""
+    why = " ".join(str(error).split())
+    if found := SYSTEM.search(why):
+        return found["said"] or "no answer in time"
+    return why if len(why) <= LONGEST else f"{why[:LONGEST]} ..."
 
 
 def check_tracking(
@@ -27,11 +42,14 @@ def check_tracking(
     """
     if tracking_uri is None:
         return
+    option, without = "--tracking-uri", "leave the option out"
+    if tracking_uri == tracking_from(os.environ):
+        option, without = TRACKING, f"unset {TRACKING}"
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         if not os.access(database.parent, os.W_OK | os.X_OK):
             raise UserError(
-                f"--tracking-uri {tracking_uri}: {database.parent} is no folder that can be "
+                f"{option} {tracking_uri}: {database.parent} is no folder that can be "
                 "written to; make it, or name another"
             )
         return
@@ -43,11 +61,10 @@ def check_tracking(
         known = client.get_experiment_by_name(study)
         parents = find_parents(client, folder, tracking_uri, sweep_id)
     except (TrackingError, OSError, ValueError, ImportError) as error:
-        why = " ".join(str(error).split())
         raise UserError(
             redacted(
-                f"--tracking-uri {tracking_uri}: MLflow cannot be reached: {why}; see that it "
-                "runs there, or leave the option out: the runs go into the sweep's folder then"
+                f"{option} {tracking_uri}: MLflow cannot be reached: {_cause(error)}; see that it "
+                f"runs there, or {without}: the runs go into the sweep's folder then"
             )
         ) from error
     if known is not None and known.lifecycle_stage != "active":

@@ -183,3 +183,34 @@ def test_a_ray_that_aborts_is_told(tmp_path: Path) -> None:
     )
     assert "Ray cannot be started on this machine" in asked.stdout
     assert "ulimit -v limits memory: raise that limit" in asked.stdout
+
+
+@pytest.mark.parametrize("variable", [True, False])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_was_set_is_named_and_a_dead_server_is_told_in_few_words(
+    tmp_path, monkeypatch, variable, scheme
+):
+    uri = f"{scheme}://127.0.0.1:9"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri if variable else "http://127.0.0.1:10")
+    with pytest.raises(UserError) as refused:
+        check_tracking(SweepFolder(tmp_path / "sweep"), uri, "study", "")
+    said = str(refused.value)
+    assert len(said) < 250
+    assert "Connection refused" in said
+    option, other = "MLFLOW_TRACKING_URI", "--tracking-uri"
+    option, other = (option, other) if variable else (other, option)
+    assert said.startswith(f"{option} {uri}")
+    assert other not in said
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere"])
+@pytest.mark.parametrize("variable", [True, False])
+def test_an_address_is_named_by_what_it_was_given_by(monkeypatch, address, variable):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UserError) as refused:
+        ray_cluster.cluster_capacity(address)
+    option, other = ("RAY_ADDRESS", "--address") if variable else ("--address", "RAY_ADDRESS")
+    assert str(refused.value).startswith(f"{option} {address}")
+    assert other not in str(refused.value).removesuffix("--address local to run here")

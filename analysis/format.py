@@ -143,8 +143,8 @@ def _prefixed(size: float, base: str) -> tuple[float, str]:
 
 
 def with_unit(text: str, unit: str) -> str:
-    """Return the text and its unit, if it has one."""
-    return f"{text}\N{NO-BREAK SPACE}{unit}" if unit else text
+    """Return the text and its unit, if it has one; 1 stands for a number without."""
+    return f"{text}\N{NO-BREAK SPACE}{unit}" if unit not in ("", "1") else text
 
 
 def gap_unit(unit: str) -> str:

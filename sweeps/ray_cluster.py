@@ -338,8 +338,7 @@ def _knock(address: str) -> None:
 
 def _said(address: str) -> str:
     """Return an address after what it was given by."""
-    given = os.environ.get("RAY_ADDRESS") == address
-    return f"{'RAY_ADDRESS' if given else '--address'} {address}"
+    return f"{'RAY_ADDRESS' if os.environ.get('RAY_ADDRESS') == address else '--address'} {address}"
 
 
 def _refused(address: str, why: str) -> UserError:

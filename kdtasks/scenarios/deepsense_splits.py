@@ -107,6 +107,7 @@ def _choose_in(folder: Path, read: Callable[[Path], Source]) -> DataSet:
         pairs = _complete([*found.usable, *below.usable])
         # Tables of other folders count where they are all that there is, or a published split.
         aside = found.aside if found.usable and not pairs else {**found.aside, **below.aside}
+        _check_readable(folder, {**found.aside, **below.aside})
         found = _Tables(usable=found.usable or below.usable, aside=aside)
     if len(pairs) == 1:
         return _together(pairs[0], found)
@@ -130,6 +131,19 @@ def _choose_in(folder: Path, read: Callable[[Path], Source]) -> DataSet:
     if reasons:
         raise DataError(f"{folder}: none of its tables can be used: {reasons}")
     raise DataError(f"{folder}: no .csv table; give the folder that holds a scenario's CSV")
+
+
+def _check_readable(folder: Path, aside: Mapping[Path, str]) -> None:
+    """Refuse a published split of which nothing can be used: another would take its place."""
+    broken = {path: why for path, why in aside.items() if _split_of(path)}
+    if {"train", "test"} <= {_split_of(path) for path in broken}:
+        said = "; ".join(
+            f"{path.name}: {why.removeprefix(f'{path}: ')}" for path, why in broken.items()
+        )
+        raise DataError(
+            f"{folder}: its published split cannot be used: {said}; mend these tables, move them "
+            "elsewhere, or give the path of the table to cut a split of your own from"
+        )
 
 
 def _choose_with(path: Path, read: Callable[[Path], Source]) -> DataSet:

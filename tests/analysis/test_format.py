@@ -106,3 +106,11 @@ def test_parameters_and_plurals():
 )
 def test_only_certainty_is_nothing_or_everything(share, expected):
     assert text.percent(share) == expected
+
+
+@pytest.mark.parametrize("value", [73.0, 0.5, 9.0])
+def test_one_is_the_unit_of_a_number_without(value):
+    for shown in (text.quantity, text.level):
+        one = shown(Interval(value, None, 1), "1")
+        assert "\N{NO-BREAK SPACE}" not in one
+        assert float(one.replace(" ", "")) == pytest.approx(value, rel=1e-2)

@@ -251,6 +251,25 @@ def test_a_damaged_part_of_a_split_is_refused_by_name(tmp_path, content):
     assert "train_seqs.csv has no partner" in open_table(tmp_path).notes[0]
 
 
+@pytest.mark.parametrize("content", ["", "a\n1\n", "\0\0"])
+@pytest.mark.parametrize(
+    "names", [("train_seqs.csv", "test_seqs.csv"), ("Train/seqs.csv", "Test/seqs.csv")]
+)
+def test_a_split_that_cannot_be_read_is_not_replaced_by_another(tmp_path, names, content):
+    scenario, _ = publish(tmp_path, {"train": "train_seqs.csv", "test": "test_seqs.csv"})
+    for name in ("train_seqs.csv", "test_seqs.csv"):
+        (tmp_path / name).unlink()
+    path = scenario.write("scenario9.csv")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match="published split") as refused:
+        open_table(tmp_path)
+    assert all(name.rpartition("/")[2] in str(refused.value) for name in names)
+    assert str(tmp_path) in str(refused.value)
+    assert open_table(path).split == {}  # who names a table means it
+
+
 def test_several_published_splits_are_told_apart(tmp_path):
     scenario, _ = publish(tmp_path, {"train": "train_p80.csv", "test": "test_p80.csv"})
     publish(tmp_path, {"train": "train_p60.csv", "test": "test_p60.csv"}, scenario, first_of_test=4)

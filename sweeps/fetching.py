@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analysis import layout
 from kdtasks.errors import ConfigError
+from kdtasks.reading import checked_inside
 from sweeps.clock import SystemClock
 from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room, new_beside, writing
 from sweeps.interrupts import Interrupts
@@ -104,7 +105,7 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     for part in (layout.WEIGHTS_DIR, layout.REPORT_DIR):
         (folder.path / part).mkdir(exist_ok=True)
         for path, size in storage.sizes(part).items():
-            file = folder.path / path
+            file = checked_inside(folder.path, folder.path / path)
             if path not in kept or not file.is_file() or file.stat().st_size != size:
                 _place(storage.read(path), file)
     _fetch_teachers(storage, folder)

@@ -55,7 +55,7 @@ class StudentStore:
         path = self.file(number)
         try:
             weights: Arrays = load_file(path)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
             raise DataError(
                 f"{path} with the weights of trial {number} cannot be read: {error}"
             ) from error

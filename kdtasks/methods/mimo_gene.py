@@ -179,5 +179,5 @@ def opened(message: bytes) -> dict[str, NDArray[np.float32]]:
     """
     try:
         return dict(safetensors.load(message))
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"malformed message with a learngene: {error}") from error

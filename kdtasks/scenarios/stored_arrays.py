@@ -37,6 +37,10 @@ class Variable:
     is_number: bool = False
     chunks: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if not self.name.isprintable():
+            raise ValueError("a name that cannot be printed")
+
     @property
     def is_floating(self) -> bool:
         """Whether it is an array of MATLAB's floating-point numbers, real or complex."""

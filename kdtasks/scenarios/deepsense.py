@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from kdtasks.errors import DataError
+from kdtasks.raised import printable
 from kdtasks.reading import damage_named
 from kdtasks.scenarios.deepsense_columns import resolve_columns
 from kdtasks.scenarios.deepsense_leaks import shared_with_training
@@ -61,7 +62,7 @@ def _read_source(path: Path, size: int, _mtime_ns: int) -> Source:
         lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     if not lines:
         raise DataError(f"{path}: empty; expected a CSV table with a line of column names")
-    header = lines[0][1]
+    header = [printable(name) for name in lines[0][1]]
     rows, defects = [], []
     for line, row in lines[1:]:
         cells = _fitted(row, len(header))

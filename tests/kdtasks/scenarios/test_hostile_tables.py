@@ -91,3 +91,11 @@ def test_an_archive_or_a_pickle_named_npy_is_one_line(tmp_path):
     for name in "abc":
         with pytest.raises(DataError, match=rf"{name}\.npy"):
             read_radar(tmp_path / f"{name}.npy")
+
+
+def test_names_of_columns_break_no_line(tmp_path):
+    (tmp_path / "a.csv").write_text('"seq\n\x1b[31m",b\n1,2\n')
+    with pytest.raises(DataError, match=r"a\.csv") as caught:
+        open_table(tmp_path / "a.csv")
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)

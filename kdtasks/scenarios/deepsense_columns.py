@@ -107,7 +107,7 @@ def resolve_columns(header: Sequence[str], first_row: Sequence[str], where: str)
 def _meaning(name: str, value: str) -> tuple[str, int, int] | None:
     """Return meaning, number and rank of a name; None if it says nothing that is needed."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
-    numbered = re.fullmatch(r"(.*?[a-z])_?(\d+)", plain)
+    numbered = re.fullmatch(r"(.*?[a-z])_?(\d{1,6})", plain)
     stem, number = (numbered[1], int(numbered[2])) if numbered else (plain, 0)
     if number and stem in _NUMBERED_ONLY:
         meaning = _NUMBERED_ONLY[stem]

@@ -99,3 +99,11 @@ def test_names_of_columns_break_no_line(tmp_path):
         open_table(tmp_path / "a.csv")
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+def test_a_column_with_an_endless_number_is_no_column(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        f"seq_index,unit1_rgb_{5000 * '9'},unit1_pwr_60ghz\n1,a.jpg,b\n"
+    )
+    with pytest.raises(DataError, match=r"a\.csv"):
+        open_table(tmp_path / "a.csv")

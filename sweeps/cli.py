@@ -48,6 +48,9 @@ UNFIT = 1
 GONE = (errno.EPIPE, errno.EIO)
 """Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
 
+OTHERS_WRITE = 0o002
+"""Taken from the mode of every file, whatever the umask; groups may share a home on purpose."""
+
 app = typer.Typer(
     name="kdsweep",
     cls=Commands,
@@ -296,6 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     any_encoding()
+    os.umask(os.umask(0) | OTHERS_WRITE)
     words = [word for word in given if word != "--debug"]
     debug = len(words) < len(given)
     with Interrupts().installed():

@@ -10,7 +10,15 @@ from analysis import layout
 from kdtasks.errors import ConfigError
 from kdtasks.reading import checked_inside
 from sweeps.clock import SystemClock
-from sweeps.folder import SETTINGS_FILE, SweepFolder, atomic_file, check_room, new_beside, writing
+from sweeps.folder import (
+    SETTINGS_FILE,
+    SweepFolder,
+    atomic_file,
+    check_room,
+    make_home,
+    new_beside,
+    writing,
+)
 from sweeps.interrupts import Interrupts
 from sweeps.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
 from sweeps.storage import Storage, open_storage
@@ -59,7 +67,7 @@ def fetch_missing(home: Path, name: str, uri: str) -> None:
             raise ConfigError(
                 f"no sweep {name!r} in {home}, nor in {storage.where}; check name and --storage"
             )
-        home.mkdir(parents=True, exist_ok=True)
+        make_home(home)
         check_room(home)
         folder.path.mkdir(exist_ok=True)
         _download(storage, folder, whole_lines(journal))

@@ -171,7 +171,8 @@ def create(
     """
     partial = SweepFolder(folder.path.with_name(f".{folder.name}.{os.getpid()}.part"))
     try:
-        partial.path.mkdir(parents=True)
+        make_home(folder.path.parent)
+        partial.path.mkdir()
         partial.weights.mkdir()
         for name, text in private.items():
             (partial.path / name).touch(mode=0o600)
@@ -187,6 +188,11 @@ def create(
         raise UserError(
             f"{folder.path} cannot be made: {why}; free some room or choose another --home"
         ) from error
+
+
+def make_home(home: Path) -> None:
+    """Make a home that its user alone can enter; one that is there keeps its mode, for groups."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def create_missing(folder: SweepFolder) -> None:

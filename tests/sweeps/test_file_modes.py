@@ -11,7 +11,8 @@ from torch import nn
 from kdtasks.deployable import Part
 from kdtasks.export import write_weights
 from kdtasks.task import TeacherArtifact
-from sweeps.folder import new_beside
+from sweeps.cli import main
+from sweeps.folder import SweepFolder, create, new_beside
 from sweeps.identity import TeacherIdentity
 from sweeps.students import StudentStore
 from sweeps.teacher_store import TeacherStore
@@ -39,3 +40,25 @@ def test_weights_and_teachers_can_be_read_by_whom_the_umask_lets(tmp_path: Path,
     for path in written:
         wanted = (0o777 if path.is_dir() else 0o666) & ~umask
         assert path.stat().st_mode & 0o777 == wanted, path
+
+
+@pytest.mark.parametrize("given", [0o000, 0o002, 0o022, 0o027, 0o077], ids=oct)
+def test_no_command_lets_all_users_write(given: int) -> None:
+    before = os.umask(given)
+    try:
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        assert os.umask(0) == given | 0o002
+    finally:
+        os.umask(before)
+
+
+def test_a_new_home_is_its_users_and_an_old_one_keeps_its_mode(tmp_path: Path, umask: int) -> None:
+    create(SweepFolder(tmp_path / "new" / "toy"), "")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o2770)
+    create(SweepFolder(shared / "toy"), "")
+    assert shared.stat().st_mode & 0o7777 == 0o2770
+    assert (shared / "toy").stat().st_mode & 0o777 == 0o777 & ~umask

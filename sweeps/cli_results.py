@@ -295,20 +295,23 @@ def ui(
 ) -> None:
     """Serve MLflow's UI for a sweep.
 
-    Only this machine can reach it; Ctrl-C ends it.
+    Only this machine can reach it, with the token in the address; Ctrl-C ends it.
     """
+    from secrets import token_urlsafe
+
     from sweeps.cli_output import line
     from sweeps.cli_sweeps import find_sweep, free_port, prepare_ui, serve_ui, view_lines
 
     folder = find_sweep(home, name)
     prepare_ui(folder)  # what is wrong is told before the address is
     chosen = free_port(port)
-    address = f"http://127.0.0.1:{chosen}"
+    token = token_urlsafe(32)
+    address = f"http://127.0.0.1:{chosen}/?token={token}"
     line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")
     for view in view_lines(folder, address):
         line(view)
     sys.stdout.flush()
-    serve_ui(folder, chosen)
+    serve_ui(folder, chosen, token)
 
 
 def list_sweeps(as_json: Json = False, home: Home = RUNS) -> None:

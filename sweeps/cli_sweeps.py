@@ -198,23 +198,13 @@ def prepare_ui(folder: Path) -> None:
 
 
 def ui_command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves MLflow's UI for a sweep, on loopback alone.
+    """Return the command that serves MLflow's UI for a sweep, on loopback alone."""
+    from sweeps import ui_server
 
-    The artifacts' addresses in the database are paths of this machine, which the server reads
-    itself; so it needs no artifact proxy, and offers none.
-
-    """
     uri = database_uri(folder, None)
     database = sqlite_path(uri)
     root = (folder / "artifacts").as_uri() if database is None else artifacts_beside(database)
-    return [
-        *(sys.executable, "-P", "-m", "mlflow", "server"),
-        *("--backend-store-uri", uri),
-        *("--default-artifact-root", root, "--no-serve-artifacts"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly
-        *("--uvicorn-opts", "--log-level warning --lifespan off"),
-    ]
+    return [sys.executable, "-P", "-m", ui_server.__name__, uri, root, str(port)]
 
 
 def view_lines(folder: Path, address: str) -> Iterator[str]:
@@ -225,11 +215,14 @@ def view_lines(folder: Path, address: str) -> Iterator[str]:
 
         with damage_named(path, "remove it; kdsweep resume writes it again"):
             for title, fragment in read_json(path):
-                yield f"  {title}: {address}/{fragment}"
+                yield f"  {title}: {address}{fragment}"
 
 
-def serve_ui(folder: Path, port: int) -> NoReturn:
+def serve_ui(folder: Path, port: int, token: str) -> NoReturn:
     """Become MLflow's server for a sweep; ends with Ctrl-C."""
+    from sweeps.ui_server import TOKEN
+
+    os.environ[TOKEN] = token
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # no background jobs: they start a dozen processes that a viewer has no use for
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from itertools import pairwise
 from pathlib import Path
@@ -210,6 +211,12 @@ def wait_for(url: str, server: subprocess.Popen[str]) -> None:
     raise AssertionError("the server does not answer")
 
 
+def refused_without_token(address: str) -> None:
+    for path in ("/", "/health", "/?token=wrong", "/api/2.0/mlflow/experiments/search"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.build_opener().open(address + path)
+
+
 def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -225,7 +232,14 @@ def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        wait_for(f"{address}/health", server)
+        first = server.stdout.readline()
+        token = first.split("?token=")[1].split()[0]
+        assert token not in " ".join(Path(f"/proc/{server.pid}/cmdline").read_text().split("\0"))
+        urllib.request.install_opener(
+            urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        )
+        wait_for(f"{address}/?token={token}", server)
+        refused_without_token(address)
         api = f"{address}/api/2.0/mlflow"
         found = json.loads(ask(f"{api}/experiments/search", {"max_results": 10}))
         ids = [experiment["experiment_id"] for experiment in found["experiments"]]
@@ -237,6 +251,8 @@ def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
     finally:
         os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
         out, err = server.communicate(timeout=30)
-    assert out.startswith(f"MLflow UI of toy: {address}")
-    assert f"the front: {address}/#/experiments/" in out
+        urllib.request.install_opener(urllib.request.build_opener())
+    assert first.startswith(f"MLflow UI of toy: {address}")
+    assert f"the front: {address}/?token={token}#/experiments/" in out
     assert "Traceback" not in err
+    assert token not in err

@@ -1,0 +1,104 @@
+"""MLflow's UI of a sweep, for those alone who know its token: loopback belongs to all users."""
+
+import base64
+import binascii
+import hmac
+import os
+import sys
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+TOKEN = "KDSWEEP_UI_TOKEN"  # noqa: S105 - its name
+"""Variable that hands the token on: other users see arguments, but no environment."""
+
+
+class Gate:
+    """Let requests through that have the token.
+
+    It is in the address of the first one, which sets a cookie, or it is a bearer token or the
+    password of any user, as with ``MLFLOW_TRACKING_TOKEN`` and ``MLFLOW_TRACKING_PASSWORD``.
+
+    Args:
+        app: What is behind it.
+        token: Characters of ASCII.
+        port: Of the server; browsers send a cookie to all ports of a host, so its name differs.
+    """
+
+    def __init__(self, app: "ASGIApp", token: str, port: int) -> None:
+        self._app, self._token, self._cookie = app, token.encode(), f"kdsweep-{port}"
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        """Answer a request: pass it on, remember the token, or refuse."""
+        from starlette.responses import PlainTextResponse, RedirectResponse
+
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if self._known(headers):
+            await self._app(scope, receive, send)
+            return
+        asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if scope["type"] == "http" and self._is_token(asked):
+            answer = RedirectResponse("/", 303, {"Referrer-Policy": "no-referrer"})
+            answer.set_cookie(self._cookie, asked, httponly=True, samesite="strict")
+            await answer(scope, receive, send)
+        elif scope["type"] == "http":
+            text = "open the address that kdsweep ui printed, or give its token as the password\n"
+            challenge = {"WWW-Authenticate": 'Basic realm="kdsweep"'}
+            await PlainTextResponse(text, 401, challenge)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _known(self, headers: dict[bytes, str]) -> bool:
+        scheme, _, given = headers.get(b"authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._is_token(given.strip())
+        if scheme.lower() == "basic":
+            try:
+                pair = base64.b64decode(given, validate=True).decode("latin-1")
+            except (binascii.Error, ValueError):
+                return False
+            return self._is_token(pair.partition(":")[2])
+        try:
+            found = SimpleCookie(headers.get(b"cookie", "")).get(self._cookie)
+        except CookieError:
+            return False
+        return found is not None and self._is_token(found.value)
+
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+
+
+def serve(uri: str, root: str, port: int) -> None:
+    """Serve on loopback until Ctrl-C.
+
+    The artifacts' addresses in the database are paths of this machine, which the server reads
+    itself; so it needs no artifact proxy, and offers none.
+
+    Args:
+        uri: MLflow's database.
+        root: Where artifacts of new experiments go.
+        port: Where to listen.
+    """
+    from mlflow.server import constants
+
+    token = os.environ.pop(TOKEN)
+    os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = uri
+    os.environ[constants.REGISTRY_STORE_URI_ENV_VAR] = uri
+    os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = root
+    os.environ["_MLFLOW_SGI_NAME"] = "uvicorn"
+
+    import uvicorn
+    from mlflow.server.fastapi_app import app
+    from mlflow.server.handlers import initialize_backend_stores
+
+    initialize_backend_stores(uri, uri, root)
+    # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly
+    gate = Gate(app, token, port)
+    uvicorn.run(gate, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -192,7 +192,8 @@ def create(
 
 def make_home(home: Path) -> None:
     """Make a home that its user alone can enter; one that is there keeps its mode, for groups."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not home.exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def create_missing(folder: SweepFolder) -> None:

@@ -44,7 +44,7 @@ DOORS = {
         "sweeps.optuna_trials",
         "search_spaces.to_optuna",
     ),
-    "mlflow": ("sweeps.mlflow_client", "analysis.mlflow_runs"),
+    "mlflow": ("sweeps.mlflow_client", "sweeps.ui_server", "analysis.mlflow_runs"),
     "sionna": ("kdtasks.scenarios.",),
     "h5py": ("kdtasks.scenarios.",),
     "scipy": ("kdtasks.scenarios.", "analysis."),

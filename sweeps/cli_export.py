@@ -66,6 +66,8 @@ def run_export(
     where = out or folder / EXPORT_DIR / f"trial-{number}"
     sweep = SweepFolder(folder)
     exported = Exporter(sweep, SilentDisplay().data_progress).export(number, where, int8=int8)
+    if not exported.trial.sha256:
+        tell(f"no hash recorded of trial {number} (an older version): its weights are unchecked")
     path, unrecorded = write_card(exported, frames, where), ""
     try:
         with recording(sweep, known_uri(folder, tracking_uri), tell) as books:

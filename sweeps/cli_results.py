@@ -276,7 +276,7 @@ def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> N
     from sweeps.cli_sweeps import find_sweep, known_uri
 
     folder = find_sweep(home, name)
-    from sweeps.verify import verify_sweep
+    from sweeps.verify import verify_sweep, without_hash
 
     differences = verify_sweep(folder, known_uri(folder, tracking_uri))
     for difference in differences:
@@ -284,6 +284,10 @@ def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> N
     if differences:
         raise typer.Exit(DIFFERENT)
     line(f"{name}: ledger, MLflow and front agree")
+    if count := without_hash(folder):
+        line(
+            f"no hash recorded of {count} students (an older version): their weights are unchecked"
+        )
 
 
 def ui(

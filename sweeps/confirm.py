@@ -191,7 +191,7 @@ class Confirmation:
         params = dict(trial.config)
         test = tests[self.task.scenario_fingerprint(params)]
         job, draft = self._job(trial, params, confirm_by_weights, (test,))
-        return replace(job, load=lambda: (self.students.get(trial.number),)), draft
+        return replace(job, load=lambda: (self.students.get(trial.number, trial.sha256),)), draft
 
     def _by_training(
         self, trial: TrialRecord, seed: int, tests: dict[str, Handle]

@@ -144,7 +144,7 @@ class Exporter:
                 be written, or an export does not give the network's numbers.
         """
         trial = self._finished(number)
-        weights = StudentStore(self._folder.weights).get(number)
+        weights = StudentStore(self._folder.weights).get(number, trial.sha256)
         student = self._deployable(trial.config, weights)
         try:
             out.mkdir(parents=True, exist_ok=True)

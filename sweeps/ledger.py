@@ -36,6 +36,7 @@ from sweeps.optuna_trials import (
     REASON,
     RETRY_OF,
     RUNGS,
+    SHA256,
     STARTED_MS,
     TAUGHT,
     TRAINED,
@@ -46,14 +47,7 @@ from sweeps.optuna_trials import (
     record_of,
     retry_of,
 )
-from sweeps.records import (
-    EarlierTrial,
-    ExportRecord,
-    JobRecord,
-    RungEntry,
-    Stop,
-    TrialRecord,
-)
+from sweeps.records import EarlierTrial, ExportRecord, JobRecord, RungEntry, Stop, TrialRecord
 from sweeps.typed import check_types
 
 # Attributes of the study in the journal.
@@ -268,6 +262,7 @@ class Ledger:
         values: Sequence[float],
         metrics: Mapping[str, float],
         violations: Mapping[str, float],
+        sha256: str = "",
     ) -> None:
         """Close a trial that has every objective.
 
@@ -276,11 +271,13 @@ class Ledger:
             values: The objectives in the study's order; finite.
             metrics: All its numbers.
             violations: By how much each constraint is missed; at most 0 is feasible.
+            sha256: Of the file with its weights, which is there already.
         """
         trial = self._asked[number]
         for name, violation in violations.items():
             trial.set_constraint(name, violation)
         trial.set_user_attr(METRICS, dict(metrics))
+        trial.set_user_attr(SHA256, sha256)
         self._study.tell(trial, list(values))
         del self._asked[number]  # not before: it is open if it could not be written
 

@@ -20,6 +20,7 @@ DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
 STARTED_MS, TAUGHT = "started_ms", "taught"
 CURVES = "curves"
 RUNGS, TRAINED = "rungs", "trained"
+SHA256 = "sha256"
 POINT, RETRY_OF = "point", "retry_of"
 EARLIER = "earlier"
 """Of a trial of an earlier sweep, which only samplers look at: where it was run."""
@@ -68,6 +69,7 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         curves=attrs.get(CURVES, ""),
         rungs=tuple(RungEntry(**entry) for entry in attrs.get(RUNGS, ())),
         trained=tuple(attrs[TRAINED]) if TRAINED in attrs else None,
+        sha256=attrs.get(SHA256, ""),
         started_ms=attrs.get(STARTED_MS),
         ended_ms=_epoch_ms(trial.datetime_complete),
     )

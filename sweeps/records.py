@@ -106,6 +106,8 @@ class TrialRecord:
         rungs: What it had come to where it was compared with others, in order.
         trained: Epochs done and planned when it was stopped early; None otherwise. Planned are 0
             if it was stopped before its first report.
+        sha256: Of the file with its weights; empty if it has none, or an earlier version noted
+            none.
         started_ms: When it got its slot, milliseconds since 1970; None if it never ran.
         ended_ms: When it ended, milliseconds since 1970.
     """
@@ -125,6 +127,7 @@ class TrialRecord:
     curves: str = ""
     rungs: tuple[RungEntry, ...] = ()
     trained: tuple[int, int] | None = None
+    sha256: str = ""
     started_ms: int | None = None
     ended_ms: int | None = None
 

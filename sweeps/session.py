@@ -158,9 +158,10 @@ class SearchSession:
             self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
             return
         self._note_below(number, metrics)
-        self.students.put(number, weights)  # a trial is not complete without its student
+        # a trial is not complete without its student
+        sha256 = self.students.put(number, weights)
         self._early.ended(number, TrialState.COMPLETE)
-        self.books.ledger.complete(number, verdict.values, metrics, verdict.violations)
+        self.books.ledger.complete(number, verdict.values, metrics, verdict.violations, sha256)
         self._rank(self.books.trial(number))
         self.display.trial_finished(number, metrics)
         self.display.front(self.standings.rows, self.standings.hypervolume)

@@ -16,6 +16,7 @@ from sweeps.front import standings
 from sweeps.ledger import Ledger
 from sweeps.mlflow_client import RunFacts, read_runs
 from sweeps.records import TrialRecord, TrialState
+from sweeps.students import StudentStore
 from sweeps.tally import counts
 from sweeps.teacher_store import TeacherStore
 
@@ -56,6 +57,7 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
         *_parent(parent, trials, study),
         *_front_file(sweep, parent, trials, study),
         *damaged_teachers(sweep, ledger),
+        *_damaged_students(sweep, trials),
     ]
 
 
@@ -67,6 +69,19 @@ def damaged_teachers(sweep: SweepFolder, ledger: Ledger) -> Iterator[str]:
             store.by_key(job.identity)
         except DataError as error:
             yield f"{job.key}: {error}"
+
+
+def _damaged_students(sweep: SweepFolder, trials: Sequence[TrialRecord]) -> Iterator[str]:
+    store = StudentStore(sweep.weights)
+    for trial in trials:
+        if trial.sha256 and (damage := store.damage(trial.number, trial.sha256)):
+            yield f"trial {trial.number}: {damage}"
+
+
+def without_hash(folder: Path) -> int:
+    """Return of how many students no hash was recorded, so that nothing tells if they changed."""
+    trials = Ledger.open(SweepFolder(folder).journal).trials()
+    return sum(trial.state is TrialState.COMPLETE and not trial.sha256 for trial in trials)
 
 
 def _trials_that_never_ended(trials: Sequence[TrialRecord], *, ended: str) -> Iterator[str]:

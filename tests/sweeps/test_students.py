@@ -1,14 +1,17 @@
 """Students come back from workers with the last event, and the driver alone writes them."""
 
 import errno
+import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from in_process import Engine
+from safetensors.numpy import load, save
 from toy_study import toy_study
 
 from kdtasks.errors import DataError, UserError
@@ -17,6 +20,7 @@ from sweeps.records import TrialState
 from sweeps.search import SessionCallback, SessionSearcher
 from sweeps.students import StudentStore
 from sweeps.trial import EVENT
+from sweeps.verify import verify_sweep, without_hash
 
 
 @pytest.fixture
@@ -29,8 +33,7 @@ def engine(tmp_path: Path) -> Engine:
 def test_weights_come_back_as_they_were_whatever_their_layout(tmp_path: Path) -> None:
     students = StudentStore(tmp_path)
     weights = {"w": np.arange(6.0).reshape(2, 3).T, "empty": np.zeros((0, 2), np.float32)}
-    students.put(3, weights)
-    found = students.get(3)
+    found = students.get(3, students.put(3, weights))
     assert found.keys() == weights.keys()
     for name, array in weights.items():
         assert found[name].dtype == array.dtype
@@ -38,6 +41,58 @@ def test_weights_come_back_as_they_were_whatever_their_layout(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["trial-3.safetensors"]
     with pytest.raises(DataError, match=r"trial-4\.safetensors with the weights of trial 4 cannot"):
         students.get(4)
+
+
+def zeroed(path: Path) -> None:
+    weights = load(path.read_bytes())
+    path.write_bytes(save({name: np.zeros_like(array) for name, array in weights.items()}))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+@pytest.mark.parametrize("change", [zeroed, cut, Path.unlink, lambda path: path.write_bytes(b"")])
+def test_changed_weights_are_told_by_all_that_read_them(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    points = [{"method": "vanilla", "width": [2, 3], "x": 0.5}]
+    engine = Engine(
+        toy_study(
+            search={"sampler": "points", "points": points},
+            space={},
+            confirm={"select": "all", "retrain": False},
+        ),
+        tmp_path,
+    )
+    engine.search()
+    for trial in Ledger.open(engine.folder.journal).trials():
+        content = StudentStore(engine.folder.weights).file(trial.number).read_bytes()
+        assert trial.sha256 == hashlib.sha256(content).hexdigest()
+    engine.into_mlflow()
+    file = StudentStore(engine.folder.weights).file(1)
+    assert not [said for said in verify_sweep(engine.folder.path) if "weights" in said]
+    change(file)
+    [said] = [said for said in verify_sweep(engine.folder.path) if "weights" in said]
+    assert str(file) in said
+    assert "copy" in said
+    with pytest.raises(DataError, match=file.name):
+        StudentStore(engine.folder.weights).get(1, engine.ledger.trial(1).sha256)
+    assert engine.confirm() == 1
+    [failed] = [job for job in engine.ledger.jobs() if job.kind == "confirmation" and job.reason]
+    assert file.name in failed.reason
+
+
+def test_students_without_a_hash_are_counted(tmp_path: Path) -> None:
+    points = [{"method": "vanilla", "width": 2, "x": 0.5}]
+    engine = Engine(toy_study(search={"sampler": "points", "points": points}, space={}), tmp_path)
+    engine.search()
+    assert without_hash(engine.folder.path) == 0
+    journal = engine.folder.journal
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(line for line in lines if '"sha256"' not in line))
+    assert without_hash(engine.folder.path) == 1
 
 
 def test_only_complete_trials_leave_a_student(tmp_path: Path) -> None:

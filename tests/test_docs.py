@@ -63,7 +63,7 @@ def typed(command):
         return 0
     assert words[0] == "kdsweep", command
     try:
-        main(words[1:])
+        main(["--debug", *words[1:]])  # else it would be told as an error of the page's own code
     except StartedError:
         return 0
     except SystemExit as end:

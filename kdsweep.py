@@ -34,7 +34,7 @@ _load_ours()
 
 def main() -> None:
     """Run the command line and exit."""
-    from sweeps.cli import main as run
+    from sweeps.cli.main import main as run
 
     run()
 

@@ -56,7 +56,7 @@ class SweepFrames:
         teachers: One row per teacher.
         baselines: One row per baseline.
         confirmations: One row per (trial, seed); ``number`` is that of the trial it repeats.
-        failures: What failed and where it raised, as ``sweeps.faults.Fault`` has it; empty while
+        failures: What failed and where it raised, as ``sweeps.ledger.failures.Fault`` has it; empty
             the sweep has not ended.
         provenance: Facts about the data.
         environment: Versions and machine.

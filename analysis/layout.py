@@ -1,4 +1,4 @@
-"""Names in MLflow and in a sweep's folder: writer (`sweeps.tracking`) and reader agree here."""
+"""Names in MLflow and in a sweep's folder; `sweeps.tracking.writer` and readers agree here."""
 
 ROLE = "kdsweep.role"
 """Tag: what a run is. One of the values below."""
@@ -79,6 +79,6 @@ FRONT_PARQUET = "front.parquet"
 FRONT_JSON = "front.json"
 FRONT_PNG = "front.png"
 LOG_FILE = "log.jsonl"
-"""What happened and when; its fields are in `sweeps.event_log`."""
+"""What happened and when; its fields are in `sweeps.progress.log`."""
 VIEWS_FILE = "mlflow-views.json"
 """Titles and addresses of the ready-made views in MLflow's UI."""

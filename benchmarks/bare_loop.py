@@ -13,19 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdtasks.config import Params
-from kdtasks.losses import codeword_mse
-from kdtasks.methods.csi_job import Plan, soft_picture_loss
-from kdtasks.metrics import nmse, relative_errors
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.seeding import torch_generator
-from kdtasks.task import ScenarioData, TeacherArtifact
-from kdtasks.tasks.csi_parts import make_decoder, plan_of
-from kdtasks.tasks.csi_settings import resolve
-from kdtasks.tasks.csi_students import new_student
-from kdtasks.tensors import as_tensor, load_state
-from kdtasks.training import Schedule, run_frozen
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import ScenarioData, TeacherArtifact
+from kdtasks.csi_feedback.methods.job import Plan, soft_picture_loss
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.models.crnet import CRNetDecoder
+from kdtasks.csi_feedback.settings import resolve
+from kdtasks.csi_feedback.students import make_decoder, new_student, plan_of
+from kdtasks.learning.losses import codeword_mse
+from kdtasks.learning.metrics import nmse, relative_errors
+from kdtasks.learning.random import torch_generator
+from kdtasks.learning.tensors import as_tensor, load_state
+from kdtasks.learning.training import Schedule, run_frozen
 
 Loss = Callable[[Tensor], Tensor]
 

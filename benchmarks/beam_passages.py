@@ -29,21 +29,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.beam_metrics import best_beams, hits
-from kdtasks.config import Value
-from kdtasks.methods import beam_job
-from kdtasks.methods.beam_batches import windows_of
-from kdtasks.task import Arrays, ScenarioData, TeacherArtifact
-from kdtasks.tasks.beam_settings import BeamSettings, resolve
-from kdtasks.tasks.beam_students import restored
-from kdtasks.tasks.beam_tracking import BeamTracking
-from sweeps.folder import SweepFolder
-from sweeps.identity import content_of, task_code, teacher_identity
-from sweeps.ledger import Ledger
-from sweeps.records import TrialRecord, TrialState
-from sweeps.students import StudentStore
-from sweeps.teacher_store import TeacherStore
+from kdtasks.beam_tracking.methods import job as beam_job
+from kdtasks.beam_tracking.methods.batches import windows_of
+from kdtasks.beam_tracking.settings import BeamSettings, resolve
+from kdtasks.beam_tracking.students import restored
+from kdtasks.beam_tracking.task import BeamTracking
+from kdtasks.contract.params import Value
+from kdtasks.contract.task import Arrays, ScenarioData, TeacherArtifact
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.metrics import best_beams, hits
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.identity import content_of, task_code, teacher_identity
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
 
 TASK = BeamTracking()
 TEACHER_SEEDS = ("seed", "teacher_seed")

@@ -14,12 +14,12 @@ import yaml
 
 from benchmarks.bare_loop import bare_run
 from benchmarks.plain_script import teacher_file
-from kdtasks.config import Value
-from kdtasks.task import ScenarioData, TeacherArtifact
-from kdtasks.tasks.csi_feedback import CsiFeedback
+from kdtasks.contract.params import Value
+from kdtasks.contract.task import ScenarioData, TeacherArtifact
+from kdtasks.csi_feedback.task import CsiFeedback
 from search_spaces.study import Study, parse_study
-from sweeps.identity import TeacherIdentity, content_of, task_code, teacher_identity
-from sweeps.teacher_store import TeacherStore
+from sweeps.ledger.identity import TeacherIdentity, content_of, task_code, teacher_identity
+from sweeps.ledger.teacher_cache import TeacherStore
 
 TASK = CsiFeedback()
 COMPRESSIONS = (16, 32)

@@ -18,15 +18,15 @@ import time
 from pathlib import Path
 
 from analysis import layout
-from sweeps.folder import SweepFolder
-from sweeps.ledger import Ledger
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
 
 TOPS = ("test_top1", "test_top2", "test_top3")
 
 
 def kdsweep(*words: str) -> subprocess.CompletedProcess[str]:
     """Run the command and return what came of it."""
-    script = "from sweeps.cli import main; main()"
+    script = "from sweeps.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
     )

@@ -32,7 +32,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-CLI = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CLI = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 EPOCHS = 3
 RUNGS = {"kind": "asha", "min_share": 0.3333, "eta": 2, "min_trials": 8}
 """Rungs after the first and the second of three epochs. Of two trials that come at one moment the

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from analysis import pareto
 from search_spaces.objectives import Objective
 from search_spaces.stopping import Stopping
-from sweeps.events import Event
-from sweeps.replay import SimulatedClock, replay
-from sweeps.rungs import Rungs
+from sweeps.common.events import Event
+from sweeps.search.replay import SimulatedClock, replay
+from sweeps.search.rungs import Rungs
 
 GOAL = 0.5
 """Share of the epochs that may be spent."""

@@ -27,16 +27,16 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from kdtasks.config import Value
-from kdtasks.losses import codeword_mse
-from kdtasks.methods.csi_job import soft_picture_loss
-from kdtasks.metrics import relative_errors
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.task import Outcome, ScenarioData, TeacherArtifact
-from kdtasks.tasks.csi_feedback import CsiFeedback
-from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of
-from kdtasks.tasks.csi_settings import CsiSettings, resolve
-from kdtasks.tensors import as_tensor
+from kdtasks.contract.params import Value
+from kdtasks.contract.task import Outcome, ScenarioData, TeacherArtifact
+from kdtasks.csi_feedback.methods.job import soft_picture_loss
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.settings import CsiSettings, resolve
+from kdtasks.csi_feedback.students import make_decoder, make_encoder, plan_of
+from kdtasks.csi_feedback.task import CsiFeedback
+from kdtasks.learning.losses import codeword_mse
+from kdtasks.learning.metrics import relative_errors
+from kdtasks.learning.tensors import as_tensor
 
 PAPER_RATIO = (0.91 + 0.32) / 3.71
 LIMIT = 0.45

@@ -28,20 +28,20 @@ from scipy.io import savemat
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from kdtasks.errors import UserError
-from kdtasks.scenarios.channel_axes import DEFAULT
-from kdtasks.scenarios.channel_files import read_channels
-from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_files import read_lidar, read_position, read_power
-from kdtasks.scenarios.deepsense_pictures import read_image
+from kdtasks.contract.errors import UserError
+from kdtasks.csi_feedback.data.channel_axes import DEFAULT
+from kdtasks.csi_feedback.data.channel_files import read_channels
+from kdtasks.sensing.deepsense.files import read_lidar, read_position, read_power
+from kdtasks.sensing.deepsense.folder import open_table
+from kdtasks.sensing.deepsense.pictures import read_image
 from search_spaces.errors import StudyError
 from search_spaces.study import load_study
-from sweeps.lease import read_driver
-from sweeps.ledger import Ledger
-from sweeps.nodes.messages import Kind, Message
-from sweeps.settings import SweepSettings, read_settings
-from sweeps.status import StatusReader
-from sweeps.students import StudentStore
+from sweeps.ledger.launch_settings import SweepSettings, read_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.process_lock import read_driver
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.nodes.wire.messages import Kind, Message
+from sweeps.progress.status import StatusReader
 
 MOST_BYTES, SLOWEST_S = 500 * 10**6, 10
 STUDY = Path(__file__).resolve().parents[1] / "search_spaces" / "studies" / "csi-tables-short.yaml"

@@ -24,14 +24,14 @@ from pathlib import Path
 
 import yaml
 
-from kdtasks.config import fingerprint
-from sweeps.lease import LEASE_FILE, ProcessRow, living
-from sweeps.ledger import Ledger
-from sweeps.records import TrialRecord, TrialState
-from sweeps.verify import verify_sweep
+from kdtasks.contract.params import fingerprint
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.process_lock import LEASE_FILE, ProcessRow, living
+from sweeps.tracking.verify import verify_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
-CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 PHASES = {
     "start": "goes on",
     "data": "loading data",

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.stats import Interval, mean_interval, paired_difference
-from kdtasks.config import Params, Value
-from kdtasks.tasks.lidar_beam import LidarBeam
-from sweeps.folder import SweepFolder
-from sweeps.ledger import Ledger
-from sweeps.records import JobRecord
+from kdtasks.contract.params import Params, Value
+from kdtasks.lidar_beam.task import LidarBeam
+from sweeps.common.records import JobRecord
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
 
 TASK = LidarBeam()
 SCORE = "test_top5"

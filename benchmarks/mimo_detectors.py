@@ -21,14 +21,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from kdtasks.bit_errors import compare
-from kdtasks.config import Value
-from kdtasks.scenarios.mimo_sionna_detectors import detect, names_for
-from kdtasks.task import Report, ScenarioData
-from kdtasks.tasks.mimo_checks import resolve
-from kdtasks.tasks.mimo_detection import MimoDetection
-from kdtasks.tasks.mimo_scores import by_snr
-from kdtasks.tasks.mimo_students import linear_errors
+from kdtasks.contract.params import Value
+from kdtasks.contract.task import Report, ScenarioData
+from kdtasks.mimo_detection.link.bit_errors import compare
+from kdtasks.mimo_detection.link.sionna_detectors import detect, names_for
+from kdtasks.mimo_detection.scores import by_snr
+from kdtasks.mimo_detection.settings import resolve
+from kdtasks.mimo_detection.students import linear_errors
+from kdtasks.mimo_detection.task import MimoDetection
 
 TASK = MimoDetection()
 T = TypeVar("T")

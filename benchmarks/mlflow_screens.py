@@ -30,7 +30,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL_TRAINING = "workflowType=machine_learning"
-CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SIZE = {"width": 1600, "height": 1000}
 PATIENCE_S = 90.0

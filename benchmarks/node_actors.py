@@ -27,10 +27,10 @@ import psutil
 import yaml
 
 from search_spaces.study import Study, parse_study
-from sweeps.display import Phase, SilentDisplay
-from sweeps.records import FailureKind
-from sweeps.runner import run_study
-from sweeps.seats import SeatWishes
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import FailureKind
+from sweeps.progress.listener import Phase, SilentDisplay
+from sweeps.run.runner import run_study
 
 SAMPLING_S = 0.5
 """How often memory is looked at."""

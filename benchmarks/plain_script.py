@@ -28,18 +28,17 @@ from ray.tune.search.optuna import OptunaSearch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from kdtasks.cost import count
-from kdtasks.losses import codeword_mse
-from kdtasks.methods.csi_job import soft_picture_loss
-from kdtasks.metrics import nmse, relative_errors
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.seeding import torch_generator
-from kdtasks.tasks.csi_feedback import CsiFeedback
-from kdtasks.tasks.csi_parts import make_decoder, make_encoder, plan_of
-from kdtasks.tasks.csi_settings import CsiSettings, resolve
-from kdtasks.tasks.csi_students import new_student
-from kdtasks.tensors import as_tensor
-from kdtasks.training import Schedule, run_frozen
+from kdtasks.csi_feedback.methods.job import soft_picture_loss
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.settings import CsiSettings, resolve
+from kdtasks.csi_feedback.students import make_decoder, make_encoder, new_student, plan_of
+from kdtasks.csi_feedback.task import CsiFeedback
+from kdtasks.learning.complexity import count
+from kdtasks.learning.losses import codeword_mse
+from kdtasks.learning.metrics import nmse, relative_errors
+from kdtasks.learning.random import torch_generator
+from kdtasks.learning.tensors import as_tensor
+from kdtasks.learning.training import Schedule, run_frozen
 
 RESULTS_FILE = "results.csv"
 """The last result of every trial."""

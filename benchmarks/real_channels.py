@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kdtasks.scenarios.channel_files import SUFFIXES
+from kdtasks.csi_feedback.data.channel_files import SUFFIXES
 
-KDSWEEP = (sys.executable, "-c", "import sys; from sweeps.cli import main; main(sys.argv[1:])")
+KDSWEEP = (sys.executable, "-c", "import sys; from sweeps.cli.main import main; main(sys.argv[1:])")
 QUICK = ("parameters.epochs=2", "parameters.encoder_epochs=2", "parameters.teacher_epochs=2")
 
 

@@ -35,10 +35,10 @@ from mlflow import MlflowClient  # noqa: E402
 from analysis import layout  # noqa: E402
 from analysis.frames import read_sweep  # noqa: E402
 from search_spaces.study import Study, parse_study  # noqa: E402
-from sweeps.display import SilentDisplay  # noqa: E402
-from sweeps.proposals import Proposals  # noqa: E402
-from sweeps.runner import SweepSummary, run_study  # noqa: E402
-from sweeps.seats import SeatWishes  # noqa: E402
+from sweeps.common.capacity import SeatWishes  # noqa: E402
+from sweeps.progress.listener import SilentDisplay  # noqa: E402
+from sweeps.run.runner import SweepSummary, run_study  # noqa: E402
+from sweeps.search.proposals import Proposals  # noqa: E402
 
 SETTLED = 200
 """Trials until everything is imported and all pools are filled."""
@@ -224,7 +224,7 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
 
 def time_answer(command: str, home: Path) -> float:
     """Return how long a command about the sweep takes, in a process of its own [s]."""
-    script = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+    script = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
     asked = [sys.executable, "-c", script, command, "scale", "--home", str(home)]
     begun_s = time.perf_counter()
     subprocess.run(asked, cwd=ROOT, check=True, capture_output=True)

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kdtasks.config import Params, Value, fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.task import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.task import (
     Arrays,
     Baseline,
     KDTask,

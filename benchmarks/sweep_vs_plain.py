@@ -49,17 +49,17 @@ from benchmarks.csi_cases import (  # noqa: E402 - found where the line above sa
 from benchmarks.curves import Curve, Found  # noqa: E402
 from benchmarks.plain_script import RESULTS_FILE  # noqa: E402
 from benchmarks.process_tree import Spending, measured  # noqa: E402
-from sweeps.environment import ONE_THREAD  # noqa: E402
-from sweeps.ledger import Ledger  # noqa: E402
-from sweeps.limits import whole_cores  # noqa: E402
-from sweeps.records import TrialState  # noqa: E402
+from sweeps.common.environment import ONE_THREAD  # noqa: E402
+from sweeps.common.limits import whole_cores  # noqa: E402
+from sweeps.common.records import TrialState  # noqa: E402
+from sweeps.ledger.ledger import Ledger  # noqa: E402
 
 METHODS = ("autoencoder-kd", "encoder-kd")
 SHARE = 0.95
 """Of the better final hypervolume: the target."""
 GOAL_RATIO = 3.0
 GOAL_EFFICIENCY = 0.85
-KDSWEEP = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+KDSWEEP = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 PLAIN, FULL, STOPPING = "plain script", "kdsweep, no stopping", "kdsweep, stopping"
 
 

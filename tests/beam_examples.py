@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from kdtasks.beam_format import NUM_STEPS
-from kdtasks.models.beam_layers import RADAR_SHAPE
-from kdtasks.seeding import initialised
+from kdtasks.learning.random import initialised
+from kdtasks.sensing.beams.format import NUM_STEPS, RADAR_SHAPE
 
 SIDE = 64
 FRAME = {"image": (1, SIDE, SIDE), "radar": RADAR_SHAPE, "gps": (2,)}

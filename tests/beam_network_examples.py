@@ -6,11 +6,11 @@ import numpy as np
 from beam_trials import TASK, tiny
 from csi_examples import drained
 
-from kdtasks.beam_format import CONDITIONS, NUM_BEAMS, NUM_SLOTS
-from kdtasks.collaboration import Guidance, Stage
-from kdtasks.scenarios.beam_windows import make_windows
-from kdtasks.task import ScenarioData
-from kdtasks.tasks.beam_data import window_masks
+from kdtasks.beam_tracking.data import window_masks
+from kdtasks.contract.collaboration import Guidance, Stage
+from kdtasks.contract.task import ScenarioData
+from kdtasks.sensing.beams.format import CONDITIONS, NUM_BEAMS, NUM_SLOTS
+from kdtasks.sensing.beams.windows import make_windows
 
 NETWORK = {
     "sensors": "image radar gps",

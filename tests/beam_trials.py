@@ -2,8 +2,8 @@
 
 from csi_examples import drained
 
-from kdtasks.network import NETWORK_METRICS
-from kdtasks.tasks.beam_tracking import BeamTracking
+from kdtasks.beam_tracking.task import BeamTracking
+from kdtasks.contract.deployment import NETWORK_METRICS
 
 TASK = BeamTracking()
 

@@ -1,6 +1,6 @@
 """Trials of CSI feedback that take a tenth of a second, and how to run a training to its end."""
 
-from kdtasks.tasks.csi_feedback import CsiFeedback
+from kdtasks.csi_feedback.task import CsiFeedback
 
 TASK = CsiFeedback()
 

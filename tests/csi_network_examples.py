@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from csi_examples import TASK, drained, tiny
 
-from kdtasks.collaboration import Stage
+from kdtasks.contract.collaboration import Stage
 
 NETWORK = {"num_train": 480, "num_val": 160, "num_edges": 3, "edge_epochs": 1}
 

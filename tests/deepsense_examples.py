@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from kdtasks.scenarios.beam_windows import make_windows
-from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
-from kdtasks.scenarios.splits import SPLITS
+from kdtasks.data.splits import SPLITS
+from kdtasks.sensing.beams.windows import make_windows
+from kdtasks.sensing.deepsense.dataset import DeepSenseData, load_deepsense
 
 LENGTHS = (14, 13, 5, 16, 13)
 """Frames of the sequences 1, 2 ...; the third is too short for a window."""

@@ -3,9 +3,9 @@
 import numpy as np
 from csi_examples import drained
 
-from kdtasks.network import NETWORK_METRICS
-from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
-from kdtasks.tasks.lidar_beam import LidarBeam
+from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.lidar_beam.task import LidarBeam
+from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
 
 TASK = LidarBeam()
 

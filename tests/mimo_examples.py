@@ -1,7 +1,7 @@
 """Links and channel uses that tests of MIMO detection share."""
 
-from kdtasks.scenarios.mimo_link import MimoLink, from_law, transmit, with_perfect_csi
-from kdtasks.seeding import torch_generator
+from kdtasks.learning.random import torch_generator
+from kdtasks.mimo_detection.link.link import MimoLink, from_law, transmit, with_perfect_csi
 
 
 def received(link, count, snr_db, *, seed=0, perfect=False):

@@ -2,7 +2,7 @@
 
 from csi_examples import drained
 
-from kdtasks.tasks.mimo_detection import MimoDetection
+from kdtasks.mimo_detection.task import MimoDetection
 
 TASK = MimoDetection()
 

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from kdtasks.beam_format import NUM_SLOTS
-from kdtasks.bit_losses import soft_bit_kl
-from kdtasks.losses import slot_kl
-from kdtasks.models.light_encoder import LightEncoder, LightShape
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.learning.losses import slot_kl
+from kdtasks.mimo_detection.methods.losses import soft_bit_kl
+from kdtasks.sensing.beams.format import NUM_SLOTS
 
 
 def response(student, teacher):

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kdtasks.beam_format import DAY
-from kdtasks.scenarios.street import KINDS, Passage, StreetConfig
+from kdtasks.sensing.beams.format import DAY
+from kdtasks.sensing.street.traffic import KINDS, Passage, StreetConfig
 
 STREET = StreetConfig()
 

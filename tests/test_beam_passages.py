@@ -6,10 +6,10 @@ import pytest
 from beam_trials import TASK, tiny, trained_student, trained_teacher
 
 from benchmarks.beam_passages import Arm, Tally, accuracies, student_arms, table, teacher_arms
-from sweeps.identity import content_of, task_code, teacher_identity
-from sweeps.records import TrialRecord, TrialState
-from sweeps.students import StudentStore
-from sweeps.teacher_store import TeacherStore
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.identity import content_of, task_code, teacher_identity
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
 
 SLOTS, PASSAGES = 4, 80
 

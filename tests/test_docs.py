@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cli import main
-from sweeps.preflight import check_study
+from sweeps.cli.main import main
+from sweeps.plan.preflight import check_study
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
     """An empty folder that a reader works in; what is imported from it is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("sweeps.runner.run_study", stands_in)
+    monkeypatch.setattr("sweeps.run.runner.run_study", stands_in)
     yield tmp_path
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from benchmarks.fuzz import READERS, mutated
-from kdtasks.errors import UserError
+from kdtasks.contract.errors import UserError
 from search_spaces.errors import StudyError
 
 SLOW = ("study", "journal")

@@ -2,7 +2,7 @@ import pytest
 
 from analysis.stats import mean_interval
 from benchmarks.lidar_share import SCORE, arms_of, lines_of
-from sweeps.records import JobRecord
+from sweeps.common.records import JobRecord
 
 TEACHERS = {0: 80.0, 1: 90.0, 2: 100.0}
 

@@ -8,11 +8,11 @@ import pytest
 from csi_examples import drained
 from typer.testing import CliRunner
 
-from kdtasks.registry import load_task
-from kdtasks.task import KDTask
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import KDTask
 from search_spaces.study import Study, load_study
-from sweeps.cli import app
-from sweeps.preflight import check_study
+from sweeps.cli.main import app
+from sweeps.plan.preflight import check_study
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

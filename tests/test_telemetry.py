@@ -20,7 +20,7 @@ ON = {
 }
 MLFLOW_IS_OFF_FOR_TESTS = ("CI", "PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 ASK = {
-    "the driver": "import sweeps.mlflow_client",
+    "the driver": "import sweeps.tracking.client",
     "analysis alone": (
         "from analysis.mlflow_runs import MlflowRuns; MlflowRuns('sqlite:///absent.db')"
     ),
@@ -61,8 +61,8 @@ def test_mlflow_reports_nothing(program: str, tmp_path: Path) -> None:
 
 def test_every_variable_of_the_page_is_set_where_a_sweep_runs(tmp_path: Path) -> None:
     said = reports(
-        "import json, os, sweeps.mlflow_client\n"
-        "from sweeps.environment import engine_environment\n"
+        "import json, os, sweeps.tracking.client\n"
+        "from sweeps.common.environment import engine_environment\n"
         "from ray._common.usage.usage_lib import usage_stats_enabled\n"
         "with engine_environment():\n"
         "    print(json.dumps({**os.environ, 'ray': usage_stats_enabled()}))",

@@ -1,1 +1,1 @@
-"""The network in which students are distilled: a server, edge nodes, links and messages."""
+"""Server and edges of a trial's network."""

@@ -5,16 +5,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kdtasks.collaboration import CollaborativeTask, joined
-from kdtasks.config import Params
-from kdtasks.network import NetworkSettings
-from kdtasks.task import KDTask, Outcome, Report
-from sweeps.events import Training, WorkFailedError
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+from kdtasks.contract.collaboration import CollaborativeTask, joined
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import KDTask, Outcome, Report
+from sweeps.common.events import Training, WorkFailedError
+from sweeps.common.records import FailureKind
 from sweeps.nodes.node import REJECTED
 from sweeps.nodes.topologies.catalog import topology_of
 from sweeps.nodes.transport import Accounts, Transport
-from sweeps.records import FailureKind
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 
 
 def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outcome]:

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from kdtasks.collaboration import Guidance, Learnt, Stage
-from kdtasks.config import Params
-from kdtasks.task import Arrays, TeacherArtifact
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
+from kdtasks.contract.collaboration import Guidance, Learnt, Stage
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Arrays, TeacherArtifact
 from sweeps.nodes.node import (
     Deployment,
     Handler,
@@ -20,6 +19,7 @@ from sweeps.nodes.node import (
     whole_number,
     yes_or_no,
 )
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 
 
 class EdgeNode(Node):

@@ -7,17 +7,17 @@ because they are generator functions themselves.
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from kdtasks.collaboration import CollaborativeTask, Work
-from kdtasks.config import Params, fingerprint
-from kdtasks.network import NetworkSettings
-from kdtasks.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
-from sweeps.events import Event, at_work, events, floats
+from kdtasks.contract.collaboration import CollaborativeTask, Work
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params, fingerprint
+from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
+from sweeps.common.events import Event, at_work, events, floats
+from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
-from sweeps.nodes.messages import SERVER, Parcel
 from sweeps.nodes.node import Deployment, Node
 from sweeps.nodes.server import ServerNode
-from sweeps.open_task import open_task, start_afresh
-from sweeps.returned import fitting, generated, wrong_outcome
+from sweeps.nodes.task_process import open_task, start_afresh
+from sweeps.nodes.wire.messages import SERVER, Parcel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kdtasks.collaboration import CollaborativeTask, TensorSpec, Work
-from kdtasks.config import Params
-from kdtasks.errors import UserError
-from kdtasks.network import NetworkSettings
-from kdtasks.task import Arrays, Report
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
+from kdtasks.contract.collaboration import CollaborativeTask, TensorSpec, Work
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.errors import UserError
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Arrays, Report
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 
 REJECTED = "rejected"
 """Subject of the note by which a node says that it refused a message."""

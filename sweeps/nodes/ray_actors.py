@@ -13,13 +13,13 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from kdtasks.config import Params
-from kdtasks.network import NetworkSettings
-from kdtasks.task import Report
-from sweeps.events import Event, WorkFailedError
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Report
+from sweeps.common.capacity import ONE_CORE, Share
+from sweeps.common.events import Event, WorkFailedError
 from sweeps.nodes.host import NodeHost
 from sweeps.nodes.transport import HostMethod, Reports, Transport
-from sweeps.seats import ONE_CORE, Share
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kdtasks.collaboration import CollaborativeTask, Place
-from kdtasks.config import Params, fingerprint
-from kdtasks.network import NetworkSettings
-from kdtasks.task import Arrays, TeacherArtifact
-from sweeps.nodes.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
+from kdtasks.contract.collaboration import Place
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Arrays, TeacherArtifact
 from sweeps.nodes.node import (
     Deployment,
     Handler,
@@ -22,18 +20,8 @@ from sweeps.nodes.node import (
     whole_number,
     yes_or_no,
 )
-
-Group = tuple[str, int]
-"""Edges whose students the server need not tell apart: their family and their teacher."""
-
-
-def groups(task: CollaborativeTask, params: Params) -> list[Group]:
-    """Return the group of each edge: in it students have one architecture and one teacher."""
-    settings = NetworkSettings.of(params)
-    return [
-        (fingerprint(task.edge_params(params, edge)), settings.teacher_of(edge))
-        for edge in range(settings.num_edges)
-    ]
+from sweeps.nodes.topologies.base import Group, groups
+from sweeps.nodes.wire.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
 
 
 class ServerNode(Node):

@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kdtasks.collaboration import Work
-from kdtasks.config import Params
-from kdtasks.network import NetworkSettings
-from kdtasks.seeding import numpy_generator
-from kdtasks.task import Arrays, Outcome, Report, TeacherArtifact
-from sweeps.events import Event, WorkFailedError
+from kdtasks.contract.collaboration import Work
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Arrays, Outcome, Report, TeacherArtifact
+from kdtasks.learning.random import numpy_generator
+from sweeps.common.events import Event, WorkFailedError
 from sweeps.nodes.host import Answer, Batch, Delivery, NodeHost
-from sweeps.nodes.links import Link
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Parcel
-from sweeps.nodes.traffic import Traffic
+from sweeps.nodes.wire.links import Link
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Parcel
+from sweeps.nodes.wire.traffic import Traffic
 
 HostMethod = Literal["handle", "train_alone", "judge"]
 """What a host is asked to do; each yields events."""

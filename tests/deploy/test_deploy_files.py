@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from search_spaces.study import available
-from sweeps.cli import app
+from sweeps.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
 RAYJOB, CLUSTER, DOCKERFILE, LOCK, GUIDE = (

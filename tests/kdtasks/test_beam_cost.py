@@ -6,8 +6,8 @@ from beam_examples import SIDE, built
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdtasks.cost import batch1_latency_ms, count, training_bytes
-from kdtasks.models.beam_family import BEAM_MODELS, PAPER_IMAGE_SIZE
+from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE
+from kdtasks.learning.complexity import batch1_latency_ms, count, training_bytes
 
 
 def macs(name, steps):

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.losses import (
+from kdtasks.learning.labels import IGNORED
+from kdtasks.learning.losses import (
     feature_mse,
     focal_loss,
     leaning_weights,

@@ -4,8 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import CONDITIONS, DAY, IGNORED, NIGHT, UNKNOWN_CONDITION
-from kdtasks.beam_metrics import (
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.format import CONDITIONS, DAY, NIGHT, UNKNOWN_CONDITION
+from kdtasks.sensing.beams.metrics import (
     TOP_K,
     beam_scores,
     best_beams,
@@ -14,7 +16,6 @@ from kdtasks.beam_metrics import (
     top2_by_condition,
     top_k,
 )
-from kdtasks.errors import DataError
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = st.integers(1, 15)

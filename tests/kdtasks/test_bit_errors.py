@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from kdtasks.bit_errors import BitErrors, compare, counted
+from kdtasks.mimo_detection.link.bit_errors import BitErrors, compare, counted
 
 COUNTS = st.tuples(st.integers(0, 10**6), st.integers(1, 10**6)).map(
     lambda pair: BitErrors(min(pair), pair[1])

@@ -3,11 +3,10 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from kdtasks.cost import batch1_latency_ms, count, state_bytes, training_bytes
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.models.crnet_encoder import CRNetEncoder
-from kdtasks.models.light_encoder import LightEncoder, LightShape
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.models.crnet import CRNetDecoder, CRNetEncoder
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.learning.complexity import batch1_latency_ms, count, state_bytes, training_bytes
 
 PICTURE = (2, 32, 32)
 

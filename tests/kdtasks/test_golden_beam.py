@@ -15,7 +15,7 @@ import pytest
 import torch
 from beam_examples import SIDE, whole_windows
 
-from kdtasks.models.beam_family import BEAM_MODELS
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "beam.json"
 WIDTHS = {"image-student": (1.0, 0.5), "image-radar-student": (1.0, 0.5)}

@@ -18,11 +18,11 @@ import pytest
 import torch
 from csi_examples import TASK, drained, tiny
 
-from kdtasks.scenarios.csi import Scaling, channel, to_angular_delay
-from kdtasks.scenarios.csi_sites import CsiSite
-from kdtasks.scenarios.site import SiteConfig, draw_positions, trace
-from kdtasks.scenarios.splits import SPLITS, SplitPlan, split_by_position
-from kdtasks.seeding import numpy_generator
+from kdtasks.csi_feedback.data.angular_delay import Scaling, channel, to_angular_delay
+from kdtasks.csi_feedback.data.named_sites import CsiSite
+from kdtasks.csi_feedback.data.site import SiteConfig, draw_positions, trace
+from kdtasks.data.splits import SPLITS, SplitPlan, split_by_position
+from kdtasks.learning.random import numpy_generator
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "csi.json"
 TOLERANCE_DB = 1e-4

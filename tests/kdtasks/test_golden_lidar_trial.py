@@ -17,8 +17,7 @@ import pytest
 import torch
 from lidar_trials import TASK, tiny, trained_student, trained_teacher
 
-from kdtasks.methods.lidar_metadata import opened
-from kdtasks.methods.lidar_statistics import GROUPS
+from kdtasks.lidar_beam.methods.metadata import GROUPS, opened
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lidar_trial.json"
 

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.losses import blended_terms, codeword_mse, soft_target_kl
-from kdtasks.methods.codeword_training import normalised_mse
-from kdtasks.methods.csi_job import Plan, reconstruction_terms, soft_picture_loss
+from kdtasks.csi_feedback.methods.codewords import normalised_mse
+from kdtasks.csi_feedback.methods.job import Plan, reconstruction_terms, soft_picture_loss
+from kdtasks.learning.losses import blended_terms, codeword_mse, soft_target_kl
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEMPERATURES = st.floats(0.5, 50.0)

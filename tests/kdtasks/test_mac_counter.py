@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.cost import count
-from kdtasks.errors import ConfigError
+from kdtasks.contract.errors import ConfigError
+from kdtasks.learning.complexity import count
 
 
 class Function(nn.Module):

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import DataError
-from kdtasks.metrics import PICTURE_ZERO, Ratio, nmse, relative_errors
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.metrics import PICTURE_ZERO, Ratio, nmse, relative_errors
 
 RATIOS = st.builds(Ratio, st.integers(0, 10**6).map(float), st.integers(0, 10**6))
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,18 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks import raised as raised_module
-from kdtasks.errors import ConfigError
-from kdtasks.plugins import load_named
-from kdtasks.raised import LONGEST, located, one_line, own_place, printable, trace_of
-from kdtasks.training import Schedule, fit
+from kdtasks.contract import error_text as raised_module
+from kdtasks.contract.error_text import LONGEST, located, one_line, own_place, printable, trace_of
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.plugins import load_named
+from kdtasks.learning.training import Schedule, fit
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_named(monkeypatch):
     """Tests before these may have named a function of torch as their own."""
-    monkeypatch.setattr("kdtasks.raised.named", set())
-    monkeypatch.setattr("kdtasks.plugins.named", raised_module.named)
+    monkeypatch.setattr("kdtasks.contract.error_text.named", set())
+    monkeypatch.setattr("kdtasks.contract.plugins.named", raised_module.named)
 
 
 def raised(work):

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.reading import (
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.data.reading import (
     DEEPEST,
     FOLLOW,
     SMALL_BYTES,

@@ -1,9 +1,9 @@
 import pytest
 
-from kdtasks.errors import ConfigError
-from kdtasks.plugins import GROUPS
-from kdtasks.registry import TASKS, known_tasks, load_task
-from kdtasks.task import KDTask
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.plugins import GROUPS
+from kdtasks.contract.registry import TASKS, known_tasks, load_task
+from kdtasks.contract.task import KDTask
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -14,7 +14,7 @@ def test_every_shipped_task_is_found_under_its_own_name(name):
 
 
 def test_a_task_of_the_users_own_is_found_by_module_and_class():
-    assert load_task("kdtasks.tasks.csi_feedback:CsiFeedback").name == "csi-feedback"
+    assert load_task("kdtasks.csi_feedback.task:CsiFeedback").name == "csi-feedback"
 
 
 @pytest.mark.parametrize("name", ["csi", "", "os.path", ":CsiFeedback", "os:", ".csi:Task"])
@@ -28,10 +28,10 @@ def test_an_unknown_name_lists_what_there_is(name):
     ("name", "reason"),
     [
         ("no_such_module:Task", "No module named 'no_such_module'"),
-        ("kdtasks.task:Nothing", "no attribute 'Nothing'"),
+        ("kdtasks.contract.task:Nothing", "no attribute 'Nothing'"),
         ("os:sep", "not a subclass"),
         ("collections:OrderedDict", "not a subclass"),
-        ("kdtasks.task:KDTask", "lacks baselines, complete, cost"),
+        ("kdtasks.contract.task:KDTask", "lacks baselines, complete, cost"),
     ],
 )
 def test_what_is_no_task_is_refused_with_the_reason(name, reason):
@@ -42,8 +42,8 @@ def test_what_is_no_task_is_refused_with_the_reason(name, reason):
 
 def test_a_task_that_leaves_a_field_unset_is_refused(tmp_path, monkeypatch):
     (tmp_path / "half_a_task.py").write_text(
-        "from kdtasks.tasks.csi_feedback import CsiFeedback\n"
-        "from kdtasks.task import KDTask\n"
+        "from kdtasks.csi_feedback.task import CsiFeedback\n"
+        "from kdtasks.contract.task import KDTask\n"
         "methods = {n: getattr(CsiFeedback, n) for n in KDTask.__abstractmethods__}\n"
         "Half = type('Half', (KDTask,), {**methods, 'name': 'half', 'metrics': {}})\n"
     )
@@ -63,7 +63,7 @@ def plugin(tmp_path, monkeypatch):
         "csi-feedback = radio_tasks:Radio\n"
     )
     (tmp_path / "radio_tasks.py").write_text(
-        "from kdtasks.tasks.csi_feedback import CsiFeedback\n"
+        "from kdtasks.csi_feedback.task import CsiFeedback\n"
         "class Radio(CsiFeedback):\n    name = 'radio'\n"
     )
     (tmp_path / "radio_tasks_broken.py").write_text("import a_library_that_is_not_there\n")

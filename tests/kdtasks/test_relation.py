@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from kdtasks.relation import draw_pairs, relation_loss
+from kdtasks.learning.losses import draw_pairs, relation_loss
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.seeding import initialised, numpy_generator, seed_for, torch_generator
+from kdtasks.learning.random import initialised, numpy_generator, seed_for, torch_generator
 
 SEEDS = st.integers(0, 2**63 - 1)
 PURPOSES = st.text(max_size=8)

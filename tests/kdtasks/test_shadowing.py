@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from kdtasks.errors import ConfigError
-from kdtasks.plugins import load_named
-from kdtasks.shadowing import hidden, hidden_from
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.plugins import load_named
+from kdtasks.contract.shadowing import hidden, hidden_from
 
 LIBRARIES = ("profile", "types", "random", "time", "sys", "torch", "numpy", "kdtasks", "analysis")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdtasks.sources import changed, source_digest, sources
+from kdtasks.contract.source_code import changed, source_digest, sources
 
 
 @pytest.fixture
@@ -85,11 +85,12 @@ def test_modules_may_import_each_other(files) -> None:
 
 def test_what_is_installed_does_not_count_but_ours_does(files) -> None:
     files(
-        srce_task="import torch, json, numpy.linalg\nfrom kdtasks.training import fit\nimport nix"
+        srce_task="import torch, json, numpy.linalg\n"
+        "from kdtasks.learning.training import fit\nimport nix"
     )
     found = sources("srce_task")
     assert {name.partition(".")[0] for name in found} == {"srce_task", "kdtasks"}
-    assert "kdtasks.training" in found
+    assert "kdtasks.learning.training" in found
     assert "iniconfig._parse" in sources("iniconfig")  # by its name, as a package with a task
 
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdtasks.errors import DataError
-from kdtasks.tensors import as_tensor, load_state, state_arrays
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 
 
 def network(seed=0):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdtasks.models.beam_family import BEAM_MODELS, PAPER_IMAGE_SIZE
-from kdtasks.thop_count import PAPER_STEPS, thop_count
+from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE
+from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
 
 TABLE_II = {
     # Operations at 8 steps [M], parameters as the paper counts them.

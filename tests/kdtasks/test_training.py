@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.errors import UserError
-from kdtasks.seeding import initialised
-from kdtasks.training import DivergedError, Schedule, batches, fit, run_frozen
+from kdtasks.contract.errors import UserError
+from kdtasks.learning.random import initialised
+from kdtasks.learning.training import DivergedError, Schedule, batches, fit, run_frozen
 
 SCHEDULE = Schedule(epochs=3, batch_size=4, learning_rate=0.1)
 

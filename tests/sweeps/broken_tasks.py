@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 from toy_task import ToyTask
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.task import Baseline, Outcome, Report
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.task import Baseline, Outcome, Report
 
 CALLS = count(1)
 """Something that is different in every call."""

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from toy_task import ToyTask
 
-from kdtasks.config import Params
-from kdtasks.deployable import Call, Deployable, Part
-from kdtasks.errors import ConfigError
-from kdtasks.task import Arrays
+from kdtasks.contract.deployable import Call, Deployable, Part
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Arrays
 
 INPUTS = 3
 TWO_PARTS, TWO_STUDENTS = 2, 3

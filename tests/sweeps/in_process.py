@@ -9,29 +9,29 @@ from pathlib import Path
 from toy_study import ManualClock
 
 from search_spaces.study import Study
-from sweeps import inline
-from sweeps.books import Books
-from sweeps.children import ChildRun, Status
-from sweeps.confirm import Confirmation
-from sweeps.dataset_facts import SplitFacts
-from sweeps.display import Display, SilentDisplay
-from sweeps.events import Event
-from sweeps.folder import SweepFolder, check_new, create
-from sweeps.identity import code_of, identify
-from sweeps.interrupts import Interrupts
-from sweeps.ledger import Ledger
-from sweeps.mlflow_client import TrackingError
-from sweeps.preflight import check_study
-from sweeps.proposals import Proposals
-from sweeps.resources import Resources, load_data, share_data
-from sweeps.samplers import make_sampler
-from sweeps.session import SearchSession
-from sweeps.students import StudentStore
-from sweeps.teacher_store import TeacherStore
-from sweeps.teachers import prepare_teachers, teacher_identities
-from sweeps.tracking import Tracker
-from sweeps.utilisation import Utilisation
-from sweeps.worker import Assignment
+from sweeps.common.events import Event
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.dataset_facts import SplitFacts
+from sweeps.ledger.identity import code_of, identify
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder, check_new, create
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.plan.needs import Resources, load_data, share_data
+from sweeps.plan.preflight import check_study
+from sweeps.progress.listener import Display, SilentDisplay
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run import inline
+from sweeps.run.confirmation import Confirmation
+from sweeps.run.teachers import prepare_teachers, teacher_identities
+from sweeps.search.proposals import Proposals
+from sweeps.search.samplers import make_sampler
+from sweeps.search.session import SearchSession
+from sweeps.tracking.client import TrackingError
+from sweeps.tracking.double_entry import Books
+from sweeps.tracking.runs import ChildRun, Status
+from sweeps.tracking.writer import Tracker
+from sweeps.workers.jobs import Assignment
 
 
 class MemoryTracker(Tracker):

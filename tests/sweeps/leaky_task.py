@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from toy_task import ToyTask
 
-from kdtasks.config import Params
-from kdtasks.task import (
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import (
     Arrays,
     Baseline,
     MetricInfo,

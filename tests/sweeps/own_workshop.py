@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdtasks.task import KDTask
+from kdtasks.contract.task import KDTask
 from search_spaces.study import Study, parse_study
 
 NETS = """
@@ -29,8 +29,8 @@ def make_dataset(count, seed):
 TASK = """
 import numpy as np
 
-from kdtasks.config import fingerprint
-from kdtasks.task import KDTask, MetricInfo, Outcome, Report, ScenarioData, TeacherArtifact
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.task import KDTask, MetricInfo, Outcome, Report, ScenarioData, TeacherArtifact
 from own_data_file import make_dataset
 
 DEFAULTS = {"method": "kd", "x": 0.5, "seed": 0, "teacher_seed": 0, "data_path": ""}

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sweeps.ahead import Ahead
+from sweeps.common.interrupts import Ahead
 
 PASS = ["kdsweep-ahead", "left kdsweep-ahead"]
 

@@ -4,8 +4,8 @@ import pytest
 from toy_study import toy_study
 from toy_task import DEFAULTS, ToyTask
 
-from kdtasks.errors import ConfigError
-from sweeps.preflight import check_study
+from kdtasks.contract.errors import ConfigError
+from sweeps.plan.preflight import check_study
 
 POINT = {"method": "kd", "width": 2, "x": 0.5}
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from toy_study import toy_study
 
 from analysis import layout
-from sweeps.children import child_of_job, child_of_trial, standing_tags, trial_key
-from sweeps.mlflow_charts import SHOWN
-from sweeps.records import ExportRecord, JobRecord, TrialRecord, TrialState
+from sweeps.common.records import ExportRecord, JobRecord, TrialRecord, TrialState
+from sweeps.tracking.runs import child_of_job, child_of_trial, standing_tags, trial_key
+from sweeps.tracking.views import SHOWN
 
 PARAMS = {"topology": "mutual", "method": "vanilla", "rounds": 4}
 

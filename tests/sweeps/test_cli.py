@@ -11,17 +11,17 @@ from synthetic_topologies import make_topology_frames
 from toy_study import toy_study
 
 from analysis.paper_view import paper_views
-from kdtasks.errors import ConfigError
+from kdtasks.contract.errors import ConfigError
 from search_spaces.study import available, load_study, parse_study
-from sweeps.cli import app, main
-from sweeps.cli_output import paper_tables, show_paper
-from sweeps.cli_run import make_importable, overrides
-from sweeps.cli_sweeps import UI_PORTS, free_name, free_port, sweep_lines
-from sweeps.folder import check_new, create
-from sweeps.ledger import Ledger
+from sweeps.cli.main import app, main
+from sweeps.cli.output import paper_tables, show_paper
+from sweeps.cli.run import make_importable, overrides
+from sweeps.cli.sweeps import UI_PORTS, free_name, free_port, sweep_lines
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import check_new, create
 
 ROOT = Path(__file__).resolve().parents[2]
-CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
 COMMANDS = [
     "run",

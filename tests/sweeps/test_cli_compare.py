@@ -5,8 +5,8 @@ from dataclasses import replace
 from synthetic_frames import make_frames
 
 from analysis.compare import compare
-from sweeps import cli_compare
-from sweeps.cli_compare import write_page
+from sweeps.cli import compare as cli_compare
+from sweeps.cli.compare import write_page
 
 
 def two_sweeps():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from deepsense_examples import Scenario, write_table
 
-from sweeps.cli import main
+from sweeps.cli.main import main
 
 
 def kdsweep(capsys, *arguments):
@@ -138,7 +138,7 @@ def test_inspect_loads_neither_torch_nor_ray(tmp_path, kind):
     else:
         np.save(tmp_path / "a.npy", np.ones((90, 8, 4), complex))
     script = (
-        "import sys; from sweeps.cli import main\n"
+        "import sys; from sweeps.cli.main import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: assert end.code == 0\n"
         "print([name for name in ('torch', 'ray', 'mlflow', 'optuna') if name in sys.modules])"

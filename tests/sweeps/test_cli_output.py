@@ -10,8 +10,8 @@ from synthetic_frames import make_frames
 from analysis.column_parts import BESIDE
 from analysis.format import number, param
 from analysis.front_rows import front_rows, near_rows
-from sweeps import cli_output
-from sweeps.cli_output import LABEL_WIDTH, PADDING, fitting, show_front, show_near
+from sweeps.cli import output as cli_output
+from sweeps.cli.output import LABEL_WIDTH, PADDING, fitting, show_front, show_near
 
 TITLES = st.lists(st.sampled_from([*BESIDE, "top-2 at t0 [%]", "seeds", "x"]), max_size=9)
 

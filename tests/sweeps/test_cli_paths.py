@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 import typer
 
-from sweeps.cli import main
-from sweeps.cli_options import known_sweeps
-from sweeps.settings import settled_uri
+from sweeps.cli.main import main
+from sweeps.cli.options import known_sweeps
+from sweeps.ledger.launch_settings import settled_uri
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 CALL = """
 import io, json, sys
 from contextlib import redirect_stderr, redirect_stdout
-from sweeps.cli import main
+from sweeps.cli.main import main
 
 found = {}
 for name in sys.argv[1:]:

@@ -21,15 +21,15 @@ import yaml
 from toy_study import toy_study
 
 from search_spaces.study import load_study
-from sweeps.preflight import check_study
+from sweeps.plan.preflight import check_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
-CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 CALL_ALL = """
 import json, sys
-from sweeps.cli import main
+from sweeps.cli.main import main
 for words in json.loads(sys.argv[1]):
     try:
         main(words)

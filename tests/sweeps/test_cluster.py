@@ -15,16 +15,17 @@ import ray
 from ray.cluster_utils import Cluster
 from toy_study import toy_study
 
-from kdtasks.errors import UserError
+from kdtasks.contract.errors import UserError
 from search_spaces.study import Study
-from sweeps import cli, ray_cluster
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.records import TrialState
-from sweeps.runner import run_study
-from sweeps.seats import SeatWishes
-from sweeps.settings import read_settings
-from sweeps.verify import verify_sweep
+from sweeps.cli import main as cli
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import TrialState
+from sweeps.ledger.launch_settings import read_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run import ray_cluster
+from sweeps.run.runner import run_study
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,

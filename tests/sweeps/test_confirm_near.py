@@ -8,12 +8,12 @@ import pytest
 from in_process import Engine
 from toy_study import toy_study
 
-from sweeps.confirm import candidates, open_jobs
-from sweeps.events import Event
-from sweeps.front import standings
-from sweeps.inline import InlinePool
-from sweeps.interrupts import Interrupts
-from sweeps.pool import Job
+from sweeps.common.events import Event
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.front import standings
+from sweeps.run.confirmation import candidates, open_jobs
+from sweeps.run.inline import InlinePool
+from sweeps.workers.jobs import Job
 
 SEEDS = [101, 102]
 

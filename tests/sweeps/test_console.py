@@ -5,9 +5,14 @@ import pytest
 from rich.console import Console
 from toy_study import ManualClock, toy_study
 
-from sweeps.console import LINE_EVERY_S, LineDisplay, LiveDisplay, SweepDisplay, console_display
-from sweeps.display import FrontRow
-from sweeps.records import FailureKind
+from sweeps.common.records import FailureKind, FrontRow
+from sweeps.progress.terminal import (
+    LINE_EVERY_S,
+    LineDisplay,
+    LiveDisplay,
+    SweepDisplay,
+    console_display,
+)
 
 ESCAPE = "\x1b"
 

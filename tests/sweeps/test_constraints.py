@@ -11,13 +11,13 @@ from in_process import Engine
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
-from sweeps.confirm import candidates
-from sweeps.ledger import Ledger
-from sweeps.proposals import Proposals
-from sweeps.records import TrialState
-from sweeps.samplers import make_sampler
-from sweeps.utilisation import Utilisation
-from sweeps.verdict import judge
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run.confirmation import candidates
+from sweeps.search.proposals import Proposals
+from sweeps.search.samplers import make_sampler
+from sweeps.search.verdict import judge
 
 
 @pytest.fixture(autouse=True)

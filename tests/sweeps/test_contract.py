@@ -10,9 +10,9 @@ import mimo_trials
 import pytest
 from toy_study import toy_study
 
-from kdtasks.errors import ConfigError
-from sweeps.cli import main
-from sweeps.contract import broken_laws, check_contract
+from kdtasks.contract.errors import ConfigError
+from sweeps.cli.main import main
+from sweeps.plan.contract import broken_laws, check_contract
 
 OURS = [
     ("csi-feedback", csi_examples.tiny(method="autoencoder-kd")),
@@ -36,7 +36,7 @@ BROKEN = {
     "Listing": r"completed parameters are numbers, words or truth values: \{'sizes'",
     "Restless": "what is complete stays as it is: .*width is 4 and was 3",
     "Lenient": "complete refuses a parameter that it does not know: no_such_parameter=1 was taken",
-    "Rude": "complete refuses .*: raise kdtasks.errors.ConfigError, not KeyError",
+    "Rude": "complete refuses .*: raise kdtasks.contract.errors.ConfigError, not KeyError",
     "ForgetfulScenario": "scenario_fingerprint is the same for the same parameters: it is",
     "SeededData": "scenario_fingerprint does not depend on seed: .*teacher_seed",
     "ForgetfulTeacher": "teacher_fingerprint is the same for the same parameters: it is",
@@ -45,7 +45,8 @@ BROKEN = {
     "MoodyCost": "equal parameters give equal cost: asked again, ue_flops is .* and was",
     "NoTest": "every split has samples, as arrays of numbers: test has no arrays",
     "Words": r"every split has samples.*: val\['names'\] is an array of <U1",
-    "Moody": "the same parameters give the same data: val changed; draw from kdtasks.seeding",
+    "Moody": "the same parameters give the same data: val changed; "
+    "draw from kdtasks.learning.random",
     "Silent": "provenance says where data are from, in JSON: it is empty",
     "Opaque": "provenance says .*: Object of type set",
     "NoOutputs": r"train_teacher returns what it must: outputs\['names'\] is an array of <U1",

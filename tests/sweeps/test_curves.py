@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
 
-from sweeps.children import child_of_trial
-from sweeps.curves import MOST_CURVES, MOST_POINTS, Curves, read, thinned
-from sweeps.events import Event
-from sweeps.ledger import Ledger
-from sweeps.records import RungEntry, TrialRecord, TrialState
+from sweeps.common.curves import MOST_CURVES, MOST_POINTS, Curves, read, thinned
+from sweeps.common.events import Event
+from sweeps.common.records import RungEntry, TrialRecord, TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.tracking.runs import child_of_trial
 
 
 def kept(reports, config=()):

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from kdtasks.task import ScenarioData
-from sweeps.dataset_facts import split_facts
-from sweeps.identity import content_of
+from kdtasks.contract.task import ScenarioData
+from sweeps.ledger.dataset_facts import split_facts
+from sweeps.ledger.identity import content_of
 
 
 def test_every_split_has_its_counts_and_a_digest_of_its_arrays() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
 
-from sweeps.display import SilentDisplay
-from sweeps.utilisation import Utilisation
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.utilisation import Utilisation
 
 TRIALS = 8
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import UserError
-from sweeps import doctor, ray_start
-from sweeps.doctor import Finding, Machine, look_at, look_at_home, look_at_packages, try_mlflow
+from kdtasks.contract.errors import UserError
+from sweeps.run import doctor
+from sweeps.run.doctor import Finding, Machine, look_at, look_at_home, look_at_packages, try_mlflow
+from sweeps.workers import ray_start
 
 ROOT = Path(__file__).resolve().parents[2]
 WELL = Machine(
@@ -124,7 +125,12 @@ def test_the_command_starts_ray_and_says_so(tmp_path):
     for name in ("types", "sweeps", "ray"):  # nothing where it is called is taken for a library
         (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
     done = subprocess.run(
-        [sys.executable, "-P", "-c", "from sweeps.cli import main; main(['doctor', '--json'])"],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            "from sweeps.cli.main import main; main(['doctor', '--json'])",
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

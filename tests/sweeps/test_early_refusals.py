@@ -14,15 +14,15 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis.sqlite_file import sqlite_uri
-from kdtasks.errors import ConfigError, UserError
-from sweeps import ray_cluster, runner
-from sweeps.display import SilentDisplay
-from sweeps.folder import SweepFolder
-from sweeps.mlflow_client import MlflowClient
-from sweeps.seats import SeatWishes
-from sweeps.settings import SweepSettings, settled_uri, write_settings
-from sweeps.tracking import Tracker
-from sweeps.tracking_check import check_tracking
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.capacity import SeatWishes
+from sweeps.ledger.launch_settings import SweepSettings, settled_uri, write_settings
+from sweeps.ledger.paths import SweepFolder
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run import ray_cluster, runner
+from sweeps.tracking.client import MlflowClient
+from sweeps.tracking.server_check import check_tracking
+from sweeps.tracking.writer import Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -170,8 +170,8 @@ def test_a_disk_that_is_full_leaves_nothing(
 def test_a_ray_that_aborts_is_told(tmp_path: Path) -> None:
     limit = 3_000_000_000
     script = (
-        "from sweeps.ray_cluster import check_local\n"
-        "from kdtasks.errors import UserError\n"
+        "from sweeps.run.ray_cluster import check_local\n"
+        "from kdtasks.contract.errors import UserError\n"
         "try:\n    check_local()\nexcept UserError as error:\n    print(error)\n"
     )
     asked = subprocess.run(

@@ -10,13 +10,13 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis import layout
-from sweeps import inline
-from sweeps.display import SilentDisplay
-from sweeps.early_stopping import EarlyStopping
-from sweeps.ledger import Ledger
-from sweeps.records import TrialState
-from sweeps.session import SearchSession
-from sweeps.utilisation import Utilisation
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run import inline
+from sweeps.search.asha import EarlyStopping
+from sweeps.search.session import SearchSession
 
 
 class Watching(SilentDisplay):

@@ -1,7 +1,7 @@
 """What the machines of a cluster are told and sent."""
 
 import sweeps
-from sweeps.environment import ONE_THREAD, WORKER_SETTINGS, our_packages
+from sweeps.common.environment import ONE_THREAD, WORKER_SETTINGS, our_packages
 
 
 def test_a_cluster_is_sent_our_packages() -> None:

@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_study import ManualClock, toy_study
 
-from sweeps.display import Display, FrontRow, SilentDisplay
-from sweeps.event_log import EVERY_SHARE, SCHEMA, EventLog, LogReader
-from sweeps.fan_out import FanOut
-from sweeps.records import FailureKind
+from sweeps.common.records import FailureKind, FrontRow
+from sweeps.progress.listener import Display, FanOut, SilentDisplay
+from sweeps.progress.log import EVERY_SHARE, SCHEMA, EventLog, LogReader
 
 
 class Notes(SilentDisplay):

@@ -12,15 +12,23 @@ from synthetic_frames import make_frames
 
 from analysis.frames import table
 from analysis.fronts import front_trials
-from kdtasks.errors import ConfigError, UserError
-from kdtasks.export import Latency
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.learning.onnx_export import Latency
 from search_spaces.study import parse_study
-from sweeps.chosen import KNEE, MOST_ACCURATE, SMALLEST, WORDS, along_front, by_word, knee_of
-from sweeps.cli_export import described
-from sweeps.export import TOLERANCE, Exported, ExportedPart, Exporter, OnnxFile, check_same
-from sweeps.export_records import numbers_of
-from sweeps.model_card import CARD, card, results
-from sweeps.settings import SweepSettings, write_settings
+from sweeps.cli.export import described
+from sweeps.export.export import TOLERANCE, Exported, ExportedPart, Exporter, OnnxFile, check_same
+from sweeps.export.model_card import CARD, card, results
+from sweeps.export.records import numbers_of
+from sweeps.export.selection import (
+    KNEE,
+    MOST_ACCURATE,
+    SMALLEST,
+    WORDS,
+    along_front,
+    by_word,
+    knee_of,
+)
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
 
 STUDY = {
     "name": "scans",

@@ -9,14 +9,14 @@ from in_process import Engine
 from torch import nn
 from toy_study import toy_study
 
-from kdtasks.deployable import Deployable
-from kdtasks.errors import ConfigError
-from kdtasks.task import Arrays
-from sweeps import export
-from sweeps.cli_register import _line
-from sweeps.display import SilentDisplay
-from sweeps.export import Exporter
-from sweeps.registration import Member
+from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import Arrays
+from sweeps.cli.register import _line
+from sweeps.export import export
+from sweeps.export.export import Exporter
+from sweeps.export.registration import Member
+from sweeps.progress.listener import SilentDisplay
 
 
 class Parent(DeployedToy):

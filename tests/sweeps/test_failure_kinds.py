@@ -10,14 +10,14 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis import layout
-from kdtasks.config import Params, Value
-from kdtasks.errors import ConfigError
-from sweeps.children import child_of_trial
-from sweeps.events import WorkFailedError, events
-from sweeps.ledger import Ledger
-from sweeps.records import FailureKind, TrialRecord, TrialState
-from sweeps.tally import counts, failed, paid
-from sweeps.utilisation import Utilisation
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value
+from sweeps.common.events import WorkFailedError, events
+from sweeps.common.records import FailureKind, TrialRecord, TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.totals import counts, failed, paid
+from sweeps.progress.utilisation import Utilisation
+from sweeps.tracking.runs import child_of_trial
 
 KINDS = {
     "raise": FailureKind.RAISED,

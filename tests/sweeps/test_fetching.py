@@ -3,16 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import toy_study
 
-from kdtasks.errors import ConfigError, UserError
-from sweeps.clock import SystemClock
-from sweeps.fetching import catch_up, check_unknown, fetch_missing, kept
-from sweeps.folder import SweepFolder
-from sweeps.interrupts import Interrupts
-from sweeps.ledger import Ledger
-from sweeps.settings import SweepSettings, write_settings
-from sweeps.storage import open_storage
-from sweeps.storage_lease import StorageLease
-from sweeps.stored_ledger import longer, whole_lines
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.clock import SystemClock
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
+from sweeps.mirror.compare_journals import longer, whole_lines
+from sweeps.mirror.restore import catch_up, check_unknown, fetch_missing, kept
+from sweeps.mirror.storage import open_storage
+from sweeps.mirror.storage_lock import StorageLease
 
 lines = st.lists(st.binary(max_size=3).map(lambda line: line.replace(b"\n", b"") + b"\n"))
 tails = st.sampled_from([b"", b"half a li"])

@@ -15,11 +15,11 @@ from mlflow.entities import Metric, Param
 from toy_study import toy_study
 
 from analysis import layout
-from sweeps.children import ChildRun
-from sweeps.folder import SweepFolder, create
-from sweeps.ledger import Ledger
-from sweeps.mlflow_client import read_runs
-from sweeps.tracking import Tracker
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder, create
+from sweeps.tracking.client import read_runs
+from sweeps.tracking.runs import ChildRun
+from sweeps.tracking.writer import Tracker
 
 pytestmark = [
     pytest.mark.slow,
@@ -90,10 +90,10 @@ import sys
 sys.path[:0] = ["tests", "tests/sweeps"]
 from pathlib import Path
 from toy_study import toy_study
-from sweeps.children import ChildRun
-from sweeps.folder import check_new, create
-from sweeps.ledger import Ledger
-from sweeps.tracking import Tracker
+from sweeps.tracking.runs import ChildRun
+from sweeps.ledger.paths import check_new, create
+from sweeps.ledger.ledger import Ledger
+from sweeps.tracking.writer import Tracker
 
 home, name, uri = Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None
 print("ready", flush=True)

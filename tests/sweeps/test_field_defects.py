@@ -21,15 +21,15 @@ from toy_study import toy_study
 from analysis import layout
 from analysis.frames import SweepFrames, read_sweep
 from analysis.front_rows import front_rows
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
-from sweeps.display import SilentDisplay
-from sweeps.folder import SweepFolder
-from sweeps.ledger import Ledger
-from sweeps.preflight import check_study
-from sweeps.runner import SweepSummary, run_study
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
+from sweeps.common.capacity import SeatWishes
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
+from sweeps.plan.preflight import check_study
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import SweepSummary, run_study
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,16 +11,16 @@ from in_process import Engine
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
-from kdtasks.errors import ConfigError
+from kdtasks.contract.errors import ConfigError
 from search_spaces.study import Study
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.proposals import Proposals
-from sweeps.records import TrialRecord, TrialState
-from sweeps.runner import SweepSummary, run_study
-from sweeps.samplers import make_sampler
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import SweepSummary, run_study
+from sweeps.search.proposals import Proposals
+from sweeps.search.samplers import make_sampler
+from sweeps.tracking.verify import verify_sweep
 
 MANY = 4096
 

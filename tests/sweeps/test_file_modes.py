@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from kdtasks.deployable import Part
-from kdtasks.export import write_weights
-from kdtasks.task import TeacherArtifact
-from sweeps.cli import main
-from sweeps.folder import SweepFolder, create, new_beside
-from sweeps.identity import TeacherIdentity
-from sweeps.students import StudentStore
-from sweeps.teacher_store import TeacherStore
+from kdtasks.contract.deployable import Part
+from kdtasks.contract.task import TeacherArtifact
+from kdtasks.learning.onnx_export import write_weights
+from sweeps.cli.main import main
+from sweeps.ledger.identity import TeacherIdentity
+from sweeps.ledger.paths import SweepFolder, create, new_beside
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
 
 ARRAYS = {"w": np.arange(6, dtype=np.float32)}
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 from toy_study import toy_study
 
-from sweeps.cli import main
+from sweeps.cli.main import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from kdtasks.errors import UserError
-from sweeps.fetching import catch_up
-from sweeps.folder import SweepFolder, create, put_text
-from sweeps.settings import SweepSettings, write_settings
-from sweeps.storage import open_storage
+from kdtasks.contract.errors import UserError
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
+from sweeps.ledger.paths import SweepFolder, create, put_text
+from sweeps.mirror.restore import catch_up
+from sweeps.mirror.storage import open_storage
 
 FULL = Path("/dev/full")
 

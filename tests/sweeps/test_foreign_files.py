@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from toy_study import toy_study
 
-from kdtasks.shadowing import is_library
+from kdtasks.contract.shadowing import is_library
 from sweeps import OWN_CODE
-from sweeps.environment import worker_paths
+from sweeps.common.environment import worker_paths
 
 HERE = Path(__file__).resolve().parent
 COMMAND = str(HERE.parents[1] / "kdsweep.py")

@@ -13,14 +13,13 @@ from in_process import Engine
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
-from kdtasks.task import Report
-from sweeps.display import SilentDisplay
-from sweeps.event_log import EventLog, LogReader
-from sweeps.events import Event, events
-from sweeps.fan_out import FanOut
-from sweeps.records import FailureKind, TrialState
-from sweeps.search import SessionCallback
-from sweeps.trial import EVENT
+from kdtasks.contract.task import Report
+from sweeps.common.events import Event, events
+from sweeps.common.records import FailureKind, TrialState
+from sweeps.progress.listener import FanOut, SilentDisplay
+from sweeps.progress.log import EventLog, LogReader
+from sweeps.search.tune_adapters import SessionCallback
+from sweeps.workers.trainable import EVENT
 
 
 class Notes(SilentDisplay):
@@ -81,7 +80,7 @@ def in_numpy(task, params, train, val, teacher):
 
 def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monkeypatch):
     monkeypatch.setattr(ToyTask, "train_student", in_numpy)
-    monkeypatch.setattr("sweeps.event_log.EVERY_S", -1.0)
+    monkeypatch.setattr("sweeps.progress.log.EVERY_S", -1.0)
     study = toy_study(
         parameters={"epochs": 8},
         stopping={"kind": "asha", "min_share": 0.125, "eta": 2, "min_trials": 2},

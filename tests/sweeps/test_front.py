@@ -7,10 +7,10 @@ from toy_study import toy_study
 
 from analysis import layout
 from search_spaces.study import Study
-from sweeps.children import standing_tags
-from sweeps.confirm import candidates
-from sweeps.front import standings
-from sweeps.records import TrialRecord, TrialState
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.front import standings
+from sweeps.run.confirmation import candidates
+from sweeps.tracking.runs import standing_tags
 
 
 def trial(number: int, error: float, flops: float, *, violation: float = -1.0) -> TrialRecord:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from toy_study import toy_study
 
-from kdtasks.errors import UserError
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.records import TrialState
-from sweeps.runner import resume_sweep, run_study
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from kdtasks.contract.errors import UserError
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import resume_sweep, run_study
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,16 +6,16 @@ import pytest
 from test_cli import kdsweep, make_sweep
 from toy_study import toy_study
 
-from kdtasks.errors import DataError
-from sweeps import storage_lease
-from sweeps.cli_sweeps import sweep_lines
-from sweeps.event_log import LONGEST_LINE, SCHEMA, LogReader
-from sweeps.journal import Journal
-from sweeps.lease import LEASE_FILE, read_driver
-from sweeps.ledger import Ledger
-from sweeps.settings import read_settings
-from sweeps.storage import open_storage
-from sweeps.storage_lease import DRIVER_FILE
+from kdtasks.contract.errors import DataError
+from sweeps.cli.sweeps import sweep_lines
+from sweeps.ledger.journal import Journal
+from sweeps.ledger.launch_settings import read_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.process_lock import LEASE_FILE, read_driver
+from sweeps.mirror import storage_lock as storage_lease
+from sweeps.mirror.storage import open_storage
+from sweeps.mirror.storage_lock import DRIVER_FILE
+from sweeps.progress.log import LONGEST_LINE, SCHEMA, LogReader
 
 DEEP = 200_000 * "["
 TRIAL = {"op_code": 4, "worker_id": "w", "study_id": 0, "datetime_start": "2026-01-01T00:00:00"}
@@ -90,7 +90,7 @@ def test_a_journal_that_may_not_be_read_hides_no_other_sweep(tmp_path, monkeypat
             raise PermissionError(13, "Permission denied")
         return Journal(path)
 
-    monkeypatch.setattr("sweeps.ledger.Journal", journal)
+    monkeypatch.setattr("sweeps.ledger.ledger.Journal", journal)
     states = {sweep.name: sweep.state for sweep in sweep_lines(tmp_path)}
     assert "access rights" in states["bad"]
 

@@ -16,17 +16,17 @@ from hypothesis.extra.numpy import arrays, scalar_dtypes
 from in_process import Engine
 from own_workshop import Workshop
 
-from kdtasks.errors import ConfigError, DataError, UserError
-from kdtasks.task import ScenarioData
+from kdtasks.contract.errors import ConfigError, DataError, UserError
+from kdtasks.contract.task import ScenarioData
 from search_spaces.study import Study, parse_study
-from sweeps.display import SilentDisplay
-from sweeps.events import Event
-from sweeps.identity import check_scenario, content_of
-from sweeps.inline import InlinePool
-from sweeps.opening import find_left, load_same
-from sweeps.pool import Job
-from sweeps.preflight import check_study
-from sweeps.verify import damaged_teachers
+from sweeps.common.events import Event
+from sweeps.ledger.identity import check_scenario, content_of
+from sweeps.plan.preflight import check_study
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.inline import InlinePool
+from sweeps.run.resume import find_left, load_same
+from sweeps.tracking.verify import damaged_teachers
+from sweeps.workers.jobs import Job
 
 
 class Notes(SilentDisplay):

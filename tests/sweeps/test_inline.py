@@ -13,17 +13,17 @@ import pytest
 from in_process import Engine
 from toy_study import toy_study
 
-from kdtasks.errors import ConfigError
-from kdtasks.task import TeacherArtifact
-from sweeps.cli_run import ResumeOptions, _seats_of
-from sweeps.inline import InlinePool, InlineSite
-from sweeps.interrupts import Interrupts
-from sweeps.ledger import Ledger
-from sweeps.phases import closing_trials
-from sweeps.records import TrialState
-from sweeps.seats import SeatWishes
-from sweeps.settings import SweepSettings, write_settings
-from sweeps.site import find_site
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import TeacherArtifact
+from sweeps.cli.run import ResumeOptions, _seats_of
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.interrupts import Interrupts
+from sweeps.common.records import TrialState
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.run.inline import InlinePool, InlineSite
+from sweeps.run.phases import closing_trials
+from sweeps.run.site import find_site
 
 HERE = Path(__file__).resolve().parent
 
@@ -116,7 +116,7 @@ def test_a_trial_that_leaves_the_process_fails_alone(tmp_path):
 
 COMMAND = """
 import sys
-from sweeps.cli import main
+from sweeps.cli.main import main
 
 try:
     main(sys.argv[1:])

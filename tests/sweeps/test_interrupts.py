@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 from ray.tune import tune as tune_module
 
-from sweeps import cli
-from sweeps.interrupts import SIGNALS, Interrupts, kept_handlers
-from sweeps.search import SessionCallback
-from sweeps.session import SearchSession
+from sweeps.cli import main as cli
+from sweeps.common.interrupts import SIGNALS, Interrupts, kept_handlers
+from sweeps.search.session import SearchSession
+from sweeps.search.tune_adapters import SessionCallback
 
 
 @pytest.fixture(autouse=True)
@@ -108,9 +108,9 @@ def test_an_alarm_that_would_abort_the_process_is_cancelled():
 
 ENDED = """
 import os, signal, sys, threading, time
-from sweeps.ahead import Ahead
-from sweeps.interrupts import Interrupts
-from sweeps.ray_cluster import local_ray
+from sweeps.common.interrupts import Ahead
+from sweeps.common.interrupts import Interrupts
+from sweeps.run.ray_cluster import local_ray
 interrupts, ray = Interrupts(), Ahead(local_ray(1))
 with interrupts.installed():
     try:

@@ -12,9 +12,9 @@ from test_early_stopping import Watching
 from toy_study import toy_study
 
 from search_spaces.errors import StudyError
-from sweeps.early_stopping import EarlyStopping
-from sweeps.records import TrialState
-from sweeps.session import SearchSession
+from sweeps.common.records import TrialState
+from sweeps.search.asha import EarlyStopping
+from sweeps.search.session import SearchSession
 
 HARSH = {"kind": "asha", "min_share": 0.125, "eta": 8, "min_trials": 1}
 SPACE = {

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from kdtasks.errors import ConfigError, UserError
-from sweeps.lease import (
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.ledger.process_lock import (
     LEASE_FILE,
     STARTING_PERIOD_S,
     Lease,
@@ -31,7 +31,7 @@ STUBBORN = [
     "time.sleep(60)",
 ]
 HOLD = (
-    "import sys, time; from pathlib import Path; from sweeps.lease import driving\n"
+    "import sys, time; from pathlib import Path; from sweeps.ledger.process_lock import driving\n"
     "import subprocess\n"
     "with driving(Path(sys.argv[1])) as lease:\n"
     "    with lease.starting():\n"

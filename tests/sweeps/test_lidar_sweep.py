@@ -7,9 +7,9 @@ from in_process import Engine
 from lidar_trials import TASK, TINY
 
 from benchmarks.lidar_share import arms_of
-from kdtasks.config import fingerprint
+from kdtasks.contract.params import fingerprint
 from search_spaces.study import load_study, parse_study
-from sweeps.proposals import task_params
+from sweeps.plan.needs import task_params
 
 STUDY = {
     "name": "scans",

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
+from kdtasks.contract.errors import ConfigError
 from search_spaces.resources import TrialResources
-from sweeps import doctor, limits
-from sweeps.doctor import look_at
-from sweeps.environment import describe_environment, share_cores
-from sweeps.limits import MEBIBYTE, Limit, Machine, cores, free_memory, memory
-from sweeps.ray_cluster import this_capacity
-from sweeps.seats import Seats, SeatWishes, share_out
+from sweeps.common import limits
+from sweeps.common.capacity import Seats, SeatWishes, share_out
+from sweeps.common.environment import describe_environment, share_cores
+from sweeps.common.limits import MEBIBYTE, Limit, Machine, cores, free_memory, memory
+from sweeps.run import doctor
+from sweeps.run.doctor import look_at
+from sweeps.run.ray_cluster import this_capacity
 
 GIB = 1 << 30
 V2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -199,7 +200,7 @@ def test_files_of_a_strange_kernel_break_nothing(tmp_path_factory, content, moun
     assert cores(machine(root)).amount == 64
 
 
-CALL = "from sweeps import limits; print(limits.cores().amount, limits.memory().amount)"
+CALL = "from sweeps.common import limits; print(limits.cores().amount, limits.memory().amount)"
 
 
 def test_a_real_group_of_this_machine(tmp_path):

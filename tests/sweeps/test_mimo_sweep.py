@@ -6,10 +6,10 @@ import pytest
 from in_process import Engine
 from mimo_trials import TASK, TINY
 
-from kdtasks.config import fingerprint
+from kdtasks.contract.params import fingerprint
 from search_spaces.study import load_study, parse_study
-from sweeps.preflight import check_study
-from sweeps.proposals import task_params
+from sweeps.plan.needs import task_params
+from sweeps.plan.preflight import check_study
 
 STUDY = {
     "name": "genes",

@@ -9,15 +9,15 @@ import pytest
 from toy_storage import Counting, begun_sweep, mirror_of
 from toy_study import ManualClock, toy_study
 
-from sweeps import mirror as mirror_module
-from sweeps.fetching import kept
-from sweeps.folder import SweepFolder
-from sweeps.interrupts import Interrupts
-from sweeps.ledger import Ledger
-from sweeps.mirror import PATIENCE_S, Mirror
-from sweeps.settings import SweepSettings, read_settings, write_settings
-from sweeps.storage import open_storage
-from sweeps.storage_lease import DRIVER_FILE, StorageLease
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.launch_settings import SweepSettings, read_settings, write_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
+from sweeps.mirror import mirror as mirror_module
+from sweeps.mirror.mirror import PATIENCE_S, Mirror
+from sweeps.mirror.restore import kept
+from sweeps.mirror.storage import open_storage
+from sweeps.mirror.storage_lock import DRIVER_FILE, StorageLease
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,17 +15,17 @@ from in_process import Engine
 from toy_storage import Counting, begun_sweep, mirror_of
 from toy_study import ManualClock, toy_study
 
-from kdtasks.errors import ConfigError
-from sweeps import mirror as mirror_module
-from sweeps.clock import SystemClock
-from sweeps.driver import _run
-from sweeps.folder import SweepFolder
-from sweeps.interrupts import Interrupts
-from sweeps.mirror import PATIENCE_S
-from sweeps.phases import Sweep
-from sweeps.storage import Storage, open_storage
-from sweeps.storage_lease import DRIVER_FILE, PERIOD_S, StorageLease
-from sweeps.utilisation import Utilisation
+from kdtasks.contract.errors import ConfigError
+from sweeps.common.clock import SystemClock
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.paths import SweepFolder
+from sweeps.mirror import mirror as mirror_module
+from sweeps.mirror.mirror import PATIENCE_S
+from sweeps.mirror.storage import Storage, open_storage
+from sweeps.mirror.storage_lock import DRIVER_FILE, PERIOD_S, StorageLease
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run.driver import _run
+from sweeps.run.phases import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,8 +85,9 @@ def test_a_damaged_note_is_nobodys(storage):
 
 
 HOLD = (
-    "import sys; from sweeps.storage import open_storage; from sweeps.clock import SystemClock\n"
-    "from sweeps.storage_lease import StorageLease\n"
+    "import sys; from sweeps.mirror.storage import open_storage\n"
+    "from sweeps.common.clock import SystemClock\n"
+    "from sweeps.mirror.storage_lock import StorageLease\n"
     "StorageLease(open_storage(sys.argv[1], 'toy'), SystemClock()).take()\n"
     "print(1, flush=True); sys.stdin.read()\n"
 )

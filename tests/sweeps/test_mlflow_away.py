@@ -13,13 +13,13 @@ from in_process import Engine
 from mlflow import MlflowClient
 from toy_study import toy_study
 
-from kdtasks.errors import UserError
-from sweeps.books import PAUSE_S
-from sweeps.display import SilentDisplay
-from sweeps.driver import _run
-from sweeps.phases import Sweep
-from sweeps.tracking import Tracker
-from sweeps.utilisation import Utilisation
+from kdtasks.contract.errors import UserError
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run.driver import _run
+from sweeps.run.phases import Sweep
+from sweeps.tracking.double_entry import PAUSE_S
+from sweeps.tracking.writer import Tracker
 
 TRIES = 2
 """Connections that one request takes which nobody answers."""

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import doctor
-from sweeps.cli_run import RunOptions, _with_environment
-from sweeps.folder import SweepFolder
-from sweeps.mlflow_client import connect
-from sweeps.mlflow_environment import TRACKING, UNUSED
-from sweeps.seats import SeatWishes
+from sweeps.cli.run import RunOptions, _with_environment
+from sweeps.common.capacity import SeatWishes
+from sweeps.ledger.paths import SweepFolder
+from sweeps.run import doctor
+from sweeps.tracking.client import connect
+from sweeps.tracking.server_address import TRACKING, UNUSED
 
 SERVER = "http://127.0.0.1:9"
 

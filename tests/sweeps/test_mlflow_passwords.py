@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from toy_study import ManualClock, toy_study
 
-from kdtasks.errors import ConfigError, UserError
-from sweeps.cli import main
-from sweeps.cli_sweeps import known_uri, prepare_ui
-from sweeps.display import SilentDisplay
-from sweeps.event_log import EventLog
-from sweeps.folder import SETTINGS_FILE, SweepFolder, check_new, create
-from sweeps.mlflow_client import read_runs
-from sweeps.records import FailureKind
-from sweeps.settings import settled_uri
-from sweeps.tracking import Tracker
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.cli.main import main
+from sweeps.cli.sweeps import known_uri, prepare_ui
+from sweeps.common.records import FailureKind
+from sweeps.ledger.launch_settings import settled_uri
+from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, check_new, create
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.log import EventLog
+from sweeps.tracking.client import read_runs
+from sweeps.tracking.writer import Tracker
 
 SERVER = "http://user:hunter2@127.0.0.1:1"
 DATABASE = "postgresql://user:hunter2@host/mlflow"

@@ -9,10 +9,10 @@ from in_process import Engine
 from toy_study import toy_study
 
 from benchmarks.mlflow_screens import Served, Tour, browsing, find_browser, served
-from sweeps.chosen import KNEE, SMALLEST
-from sweeps.front import standings
-from sweeps.mlflow_models import Models
-from sweeps.records import ExportRecord
+from sweeps.common.records import ExportRecord
+from sweeps.export.mlflow_models import Models
+from sweeps.export.selection import KNEE, SMALLEST
+from sweeps.ledger.front import standings
 
 BROWSER = find_browser()
 

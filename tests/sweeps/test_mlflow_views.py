@@ -4,7 +4,7 @@ from itertools import combinations
 import pytest
 
 from search_spaces.study import load_study, names
-from sweeps.mlflow_views import TAG, described, views
+from sweeps.tracking.views import TAG, described, views
 
 
 def test_views_name_runs_columns_and_order() -> None:

@@ -20,20 +20,20 @@ from toy_study import toy_study
 
 from analysis import layout
 from analysis.sqlite_file import sqlite_uri
-from sweeps.books import Books
-from sweeps.cli_sweeps import find_sweep, prepare_ui, sweep_frames, ui_command
-from sweeps.clock import SystemClock
-from sweeps.display import SilentDisplay
-from sweeps.folder import SweepFolder
-from sweeps.lease import LEASE_FILE, driving, read_driver, row_of
-from sweeps.ledger import Ledger
-from sweeps.mlflow_client import read_runs
-from sweeps.mlflow_file import ADDRESSES, follow
-from sweeps.mlflow_models import Models
-from sweeps.settings import SweepSettings, followed, read_settings, write_settings
-from sweeps.tracking import Tracker
-from sweeps.utilisation import Utilisation
-from sweeps.verify import verify_sweep
+from sweeps.cli.sweeps import find_sweep, prepare_ui, sweep_frames, ui_command
+from sweeps.common.clock import SystemClock
+from sweeps.export.mlflow_models import Models
+from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, write_settings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.process_lock import LEASE_FILE, driving, read_driver, row_of
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.utilisation import Utilisation
+from sweeps.tracking.client import read_runs
+from sweeps.tracking.database_file import ADDRESSES, follow
+from sweeps.tracking.double_entry import Books
+from sweeps.tracking.verify import verify_sweep
+from sweeps.tracking.writer import Tracker
 
 ODD = "100%25 of a? #1;&'x' +ü"
 
@@ -184,8 +184,8 @@ class TestMoved:
             before = files(home)
             script = (
                 "import sys; from pathlib import Path; sys.dont_write_bytecode = True\n"
-                "from sweeps.cli_sweeps import sweep_frames\n"
-                "from sweeps.verify import verify_sweep\n"
+                "from sweeps.cli.sweeps import sweep_frames\n"
+                "from sweeps.tracking.verify import verify_sweep\n"
                 f"folder = Path({str(home / 'sweep')!r})\n"
                 "assert len(sweep_frames(folder).trials) == 3\n"
                 "assert len(verify_sweep(folder)) == 1\n"

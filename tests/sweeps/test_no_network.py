@@ -33,7 +33,8 @@ ASK = "import socket, contextlib\nwith contextlib.suppress(OSError): socket.geta
 COMMANDS = """
 import shlex, subprocess, sys, time
 for line in open("commands"):
-    call = [sys.executable, "-P", "-c", "from sweeps.cli import main; main()", *shlex.split(line)]
+    command = "from sweeps.cli.main import main; main()"
+    call = [sys.executable, "-P", "-c", command, *shlex.split(line)]
     subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
 """
 SMALL = " ".join(

@@ -5,15 +5,15 @@ from in_process import Engine
 from toy_study import toy_study
 from toy_task import ToyTask
 
-from kdtasks.errors import UserError
-from sweeps import runner
-from sweeps.display import SilentDisplay
-from sweeps.opening import work_left
-from sweeps.preflight import check_study
-from sweeps.runner import resume_sweep
-from sweeps.seats import SeatWishes
-from sweeps.settings import SweepSettings, write_settings
-from sweeps.verify import verify_sweep
+from kdtasks.contract.errors import UserError
+from sweeps.common.capacity import SeatWishes
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
+from sweeps.plan.preflight import check_study
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run import runner
+from sweeps.run.resume import work_left
+from sweeps.run.runner import resume_sweep
+from sweeps.tracking.verify import verify_sweep
 
 GONE = SeatWishes(address="127.0.0.1:1")
 """A cluster where nobody listens."""

@@ -15,18 +15,18 @@ from sqlalchemy import make_url
 from toy_study import toy_study
 
 from analysis.sqlite_file import sqlite_path, sqlite_uri
-from kdtasks.errors import ConfigError, UserError
-from kdtasks.registry import load_task
-from kdtasks.task import MetricInfo
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import MetricInfo
 from search_spaces.errors import StudyError
-from sweeps import cli
-from sweeps.cli_output import command_line, line, program
-from sweeps.cli_text import in_words
-from sweeps.contract_static import class_laws
-from sweeps.folder import check_new
-from sweeps.preflight import check_study
-from sweeps.returned import LONGEST_VALUE, wrong_name, wrong_params
-from sweeps.settings import settled_uri
+from sweeps.cli import main as cli
+from sweeps.cli.output import command_line, line, program
+from sweeps.cli.text import in_words
+from sweeps.common.returned_values import LONGEST_VALUE, wrong_name, wrong_params
+from sweeps.ledger.launch_settings import settled_uri
+from sweeps.ledger.paths import check_new
+from sweeps.plan.contract_static import class_laws
+from sweeps.plan.preflight import check_study
 
 NAMES = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20

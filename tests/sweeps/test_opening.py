@@ -8,22 +8,22 @@ import pytest
 from in_process import Engine
 from toy_study import FINITE, toy_study
 
-from kdtasks.errors import ConfigError, DataError
+from kdtasks.contract.errors import ConfigError, DataError
 from search_spaces.study import Study, parse_study
-from sweeps.changes import differences
-from sweeps.display import SilentDisplay
-from sweeps.folder import SETTINGS_FILE, SweepFolder, create
-from sweeps.ledger import Ledger
-from sweeps.opening import Left, find_left, load_same, num_spent
-from sweeps.preflight import check_study
-from sweeps.seats import SeatWishes
-from sweeps.settings import (
+from sweeps.common.capacity import SeatWishes
+from sweeps.ledger.launch_settings import (
     SweepSettings,
     new_id,
     read_settings,
     settled_uri,
     write_settings,
 )
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, create
+from sweeps.plan.preflight import check_study
+from sweeps.plan.study_changes import differences
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.resume import Left, find_left, load_same, num_spent
 
 
 class Notes(SilentDisplay):

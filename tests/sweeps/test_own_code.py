@@ -10,12 +10,12 @@ import pytest
 from toy_study import toy_study
 from toy_task import ToyTask
 
-from kdtasks.errors import ConfigError
-from kdtasks.registry import load_task
-from sweeps.display import SilentDisplay
-from sweeps.own_code import check_importable, code_path, code_to_send, own_modules
-from sweeps.runner import run_study
-from sweeps.seats import SeatWishes
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.registry import load_task
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.custom_code import check_importable, code_path, code_to_send, own_modules
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import run_study
 
 HERE = str(Path(__file__).resolve().parent)
 assert ToyTask.__module__ == "toy_task"

@@ -6,14 +6,14 @@ import pytest
 from deepsense_examples import Scenario, bare_table
 from toy_study import toy_study
 
-from kdtasks.errors import ConfigError, DataError, UserError
+from kdtasks.contract.errors import ConfigError, DataError, UserError
 from search_spaces.study import load_study, parse_study
 from search_spaces.study_yaml import dump_yaml, load_yaml
-from sweeps.cli_data import next_command
-from sweeps.display import SilentDisplay
-from sweeps.own_data import study_on
-from sweeps.preflight import check_study
-from sweeps.resources import find_needs, load_data
+from sweeps.cli.data import next_command
+from sweeps.plan.needs import find_needs, load_data
+from sweeps.plan.own_data import study_on
+from sweeps.plan.preflight import check_study
+from sweeps.progress.listener import SilentDisplay
 
 OF_THE_STREET = ("data_seed", "night_share", "train_passages", "val_passages", "distractors")
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from kdtasks.errors import ConfigError
-from kdtasks.plugins import GROUPS, installed, load_named
-from kdtasks.registry import load_task
-from kdtasks.tasks.csi_feedback import CsiFeedback
-from sweeps.cli import main
-from sweeps.plugin_checks import look_at_plugins
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.plugins import GROUPS, installed, load_named
+from kdtasks.contract.registry import load_task
+from kdtasks.csi_feedback.task import CsiFeedback
+from sweeps.cli.main import main
+from sweeps.run.plugin_checks import look_at_plugins
 
 ENTRIES = {
     "task": {"radio": "radio_parts:Radio", "half": "radio_parts:distance"},
@@ -23,7 +23,7 @@ ENTRIES = {
     "scenario": {"rays": "radio_parts:rays", "table": "radio_parts:table"},
 }
 PARTS = """
-from kdtasks.tasks.csi_feedback import CsiFeedback
+from kdtasks.csi_feedback.task import CsiFeedback
 from own_parts import distance, rays
 number = table = 3
 class Radio(CsiFeedback):

@@ -5,12 +5,12 @@ import pytest
 from toy_study import FINITE, toy_study
 from toy_task import ToyTask
 
-from kdtasks.errors import ConfigError, UserError
-from kdtasks.task import MetricInfo
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.task import MetricInfo
 from search_spaces.errors import StudyError
-from sweeps.folder import check_new, create
-from sweeps.preflight import check_study
-from sweeps.resources import find_needs
+from sweeps.ledger.paths import check_new, create
+from sweeps.plan.needs import find_needs
+from sweeps.plan.preflight import check_study
 
 ERROR, FLOPS = toy_study().objectives
 
@@ -228,6 +228,6 @@ def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.folder.MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr("sweeps.ledger.paths.MIN_FREE_BYTES", 1 << 62)
     with pytest.raises(UserError, match="MiB free"):
         check_new(tmp_path, "one")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import ManualClock
 
-from sweeps.progress import Progress, Running
+from sweeps.progress.state import Progress, Running
 
 
 def searching(*, trials: int, limit_s: float | None = None, slots: int = 1) -> Progress:

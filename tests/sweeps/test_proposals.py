@@ -9,10 +9,10 @@ from toy_study import FINITE, ManualClock, toy_study
 from toy_task import ToyTask
 
 from search_spaces.study import Study
-from sweeps.ledger import Ledger
-from sweeps.proposals import MAX_REPEATS, Proposal, Proposals
-from sweeps.records import TrialState
-from sweeps.samplers import make_sampler
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.search.proposals import MAX_REPEATS, Proposal, Proposals
+from sweeps.search.samplers import make_sampler
 
 
 def open_proposals(study: Study, folder: Path, clock: ManualClock | None = None) -> Proposals:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from kdtasks.errors import UserError
-from sweeps import ray_cluster, ray_folder
-from sweeps.ray_cluster import running_cluster
-from sweeps.ray_folder import LONGEST_SOCKET, PREFIX, SOCKET, YOUNG_S, remove_abandoned
+from kdtasks.contract.errors import UserError
+from sweeps.run import ray_cluster
+from sweeps.run.ray_cluster import running_cluster
+from sweeps.workers import ray_folder
+from sweeps.workers.ray_folder import LONGEST_SOCKET, PREFIX, SOCKET, YOUNG_S, remove_abandoned
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = (
-    "import sys, time; from sweeps.ray_folder import ray_folder\n"
+    "import sys, time; from sweeps.workers.ray_folder import ray_folder\n"
     "with ray_folder() as folder:\n"
     "    (folder / 'r').mkdir()\n"
     "    print(folder, flush=True)\n"
@@ -75,7 +76,7 @@ def test_it_is_gone_however_its_driver_ends(place, ending):
 
 def test_a_thread_that_is_still_inside_at_exit_leaves_nothing(place):
     code = (
-        "import threading, time; from sweeps.ray_folder import ray_folder\n"
+        "import threading, time; from sweeps.workers.ray_folder import ray_folder\n"
         "def hold():\n"
         "    with ray_folder() as folder:\n"
         "        print(folder, flush=True); up.set(); time.sleep(60)\n"

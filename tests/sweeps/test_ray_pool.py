@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdtasks.errors import DataError
-from kdtasks.task import Report
-from sweeps.events import Event, Training
-from sweeps.pool import Job
-from sweeps.ray_cluster import local_ray
-from sweeps.ray_pool import RayPool
-from sweeps.records import FailureKind
-from sweeps.seats import Seats, Share
-from sweeps.students import StudentStore
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.task import Report
+from sweeps.common.capacity import Seats, Share
+from sweeps.common.events import Event, Training
+from sweeps.common.records import FailureKind
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.run.ray_cluster import local_ray
+from sweeps.workers.jobs import Job
+from sweeps.workers.ray_pool import RayPool
 
 # Starting Ray takes most of the time, and more on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]

@@ -7,8 +7,9 @@ import pytest
 import ray
 from ray.tune.execution import class_cache
 
-from sweeps import ray_safety, ray_search
-from sweeps.ray_safety import dangers, keep_token_private
+from sweeps.search import ray_search
+from sweeps.workers import ray_safety
+from sweeps.workers.ray_safety import dangers, keep_token_private
 
 assert ray_search  # what uses Tune
 

@@ -13,14 +13,14 @@ import pytest
 from toy_study import FINITE, ManualClock, toy_study
 from toy_task import ToyTask, error_db
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import DataError, UserError
+from kdtasks.contract.errors import DataError, UserError
+from kdtasks.contract.params import fingerprint
 from search_spaces.study import Study
-from sweeps.journal import mend_tail
-from sweeps.ledger import Ledger
-from sweeps.proposals import Proposals
-from sweeps.records import TrialRecord, TrialState
-from sweeps.samplers import make_sampler
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.journal import mend_tail
+from sweeps.ledger.ledger import Ledger
+from sweeps.search.proposals import Proposals
+from sweeps.search.samplers import make_sampler
 
 
 @pytest.fixture(autouse=True)

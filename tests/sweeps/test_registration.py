@@ -10,15 +10,15 @@ from toy_study import toy_study
 
 from analysis import layout
 from analysis.frames import SweepFrames, read_sweep
-from sweeps.chosen import KNEE, MOST_ACCURATE, SMALLEST
-from sweeps.cli_export import EXPORT_DIR, run_export
-from sweeps.display import SilentDisplay
-from sweeps.export import Exporter
-from sweeps.export_records import recording
-from sweeps.lease import driving
-from sweeps.mlflow_client import MlflowClient
-from sweeps.registration import Bounds, Member, Registration
-from sweeps.verify import verify_sweep
+from sweeps.cli.export import EXPORT_DIR, run_export
+from sweeps.export.export import Exporter
+from sweeps.export.records import recording
+from sweeps.export.registration import Bounds, Member, Registration
+from sweeps.export.selection import KNEE, MOST_ACCURATE, SMALLEST
+from sweeps.ledger.process_lock import driving
+from sweeps.progress.listener import SilentDisplay
+from sweeps.tracking.client import MlflowClient
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,  # PyTorch's exporter and MLflow's tables

@@ -15,11 +15,11 @@ from toy_task import error_db
 
 from benchmarks.early_stopping import GOAL, compare
 from search_spaces.stopping import Stopping
-from sweeps.events import Event
-from sweeps.records import TrialState
-from sweeps.replay import SimulatedClock, replay
-from sweeps.session import SearchSession
-from sweeps.worker import Assignment
+from sweeps.common.events import Event
+from sweeps.common.records import TrialState
+from sweeps.search.replay import SimulatedClock, replay
+from sweeps.search.session import SearchSession
+from sweeps.workers.jobs import Assignment
 
 
 class Listed:

@@ -26,12 +26,12 @@ from benchmarks.kill_resume import (
     trials_of,
     write_study,
 )
-from kdtasks.errors import ConfigError
-from sweeps.folder import SweepFolder, create
-from sweeps.lease import living
-from sweeps.settings import read_settings
-from sweeps.tracking import Tracker
-from sweeps.verify import verify_sweep
+from kdtasks.contract.errors import ConfigError
+from sweeps.ledger.launch_settings import read_settings
+from sweeps.ledger.paths import SweepFolder, create
+from sweeps.ledger.process_lock import living
+from sweeps.tracking.verify import verify_sweep
+from sweeps.tracking.writer import Tracker
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
 
-from kdtasks.errors import ConfigError, UserError
-from kdtasks.registry import load_task
-from kdtasks.task import Outcome
-from sweeps.contract import check_contract
-from sweeps.records import FailureKind, TrialState
-from sweeps.returned import wrong_arrays, wrong_numbers, wrong_outcome, wrong_scenario
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import Outcome
+from sweeps.common.records import FailureKind, TrialState
+from sweeps.common.returned_values import wrong_arrays, wrong_numbers, wrong_outcome, wrong_scenario
+from sweeps.plan.contract import check_contract
 
 ARRAYS = "state_arrays"
 WRONG = {
@@ -23,9 +23,12 @@ WRONG = {
     "ListTeacher": (r"train_teacher .*weights\['w'\] is a list", "numpy.asarray"),
     "NoTeacherWeights": ("train_teacher .*weights is None", "dict of NumPy arrays"),
     "WordyTeacher": ("train_teacher .*val_nmse_db is None", r"float\("),
-    "PlainTeacher": ("train_teacher .*returns None at once", "yield a kdtasks.task.Report"),
-    "Nothing": ("train_student .*ends with None", "return kdtasks.task.Outcome"),
-    "Pair": ("train_student .*ends with a tuple", "return kdtasks.task.Outcome"),
+    "PlainTeacher": (
+        "train_teacher .*returns None at once",
+        "yield a kdtasks.contract.task.Report",
+    ),
+    "Nothing": ("train_student .*ends with None", "return kdtasks.contract.task.Outcome"),
+    "Pair": ("train_student .*ends with a tuple", "return kdtasks.contract.task.Outcome"),
     "TensorStudent": (r"train_student .*weights\['error'\] is a torch Tensor", ARRAYS),
     "ScalarStudent": (r"train_student .*weights\['error'\] is a numpy float64", "numpy.asarray"),
     "NumberedStudent": ("train_student .*name 0 is a int", "by words"),
@@ -34,23 +37,29 @@ WRONG = {
     "NoMetrics": ("train_student .*metrics is None", "dict of numbers"),
     "ListMetric": (r"train_student .*val_nmse_db is \[1.0, 2.0\]", r"float\("),
     "NumberedMetric": ("train_student .*name 3 is a int", "by words"),
-    "Plain": ("train_student .*returns a Outcome at once", "yield a kdtasks.task.Report"),
-    "DictReports": ("train_student .*yields a dict", "yield a kdtasks.task.Report"),
+    "Plain": ("train_student .*returns a Outcome at once", "yield a kdtasks.contract.task.Report"),
+    "DictReports": ("train_student .*yields a dict", "yield a kdtasks.contract.task.Report"),
     "WordyReports": ("train_student .*metrics is a str", "dict of numbers"),
     "Leaving": (r"train_student .*SystemExit: licence \(wrong_types.py, line \d+", ""),
     "BareEvaluate": ("evaluate .*is a float", "dict of numbers"),
     "NoCost": ("cost .*is None", "dict of numbers"),
     "TensorCost": (r"cost .*ue_flops is tensor\(\[0., 0.\]\)", r"float\("),
     "NoParams": ("complete .*returns None", "in a dict"),
-    "NumberedScenario": ("scenario_fingerprint .*returns a int", "kdtasks.config.fingerprint"),
-    "NumberedTeacher": ("teacher_fingerprint .*returns a int", "kdtasks.config.fingerprint"),
+    "NumberedScenario": (
+        "scenario_fingerprint .*returns a int",
+        "kdtasks.contract.params.fingerprint",
+    ),
+    "NumberedTeacher": (
+        "teacher_fingerprint .*returns a int",
+        "kdtasks.contract.params.fingerprint",
+    ),
     "TensorData": (r"every split .*train\['noise'\] is a torch Tensor", r"\.numpy\(\)"),
     "ListData": (r"every split .*val\['noise'\] is a list", "numpy.asarray"),
-    "TupleData": ("every split .*returns a tuple", "kdtasks.task.ScenarioData"),
-    "BareBaselines": ("baselines .*returns None", r"kdtasks.task.Baseline, or \[\]"),
+    "TupleData": ("every split .*returns a tuple", "kdtasks.contract.task.ScenarioData"),
+    "BareBaselines": ("baselines .*returns None", r"kdtasks.contract.task.Baseline, or \[\]"),
     "WordyBaselines": ("baselines .*PCA: metrics: ue_flops is 'few'", r"float\("),
     "NoModels": ("models .*list of dicts", ""),
-    "BareDeployable": ("deployable .*return kdtasks.deployable.Deployable", ""),
+    "BareDeployable": ("deployable .*return kdtasks.contract.deployable.Deployable", ""),
 }
 
 

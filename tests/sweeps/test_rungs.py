@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.stopping import Stopping
-from sweeps.records import RungEntry
-from sweeps.rungs import Rungs, best_of
+from sweeps.common.records import RungEntry
+from sweeps.search.rungs import Rungs, best_of
 
 WAYS = ("minimize", "maximize")
 RUNG = 0.125

@@ -7,12 +7,12 @@ from toy_study import toy_study
 
 from analysis import layout
 from analysis.frames import read_sweep
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.records import TrialState
-from sweeps.runner import run_study
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import run_study
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
+from kdtasks.contract.errors import ConfigError
 from search_spaces.resources import TrialResources
-from sweeps.seats import Capacity, Machine, Seats, SeatWishes, Share, share_out
+from sweeps.common.capacity import Capacity, Machine, Seats, SeatWishes, Share, share_out
 
 ONE = TrialResources()
 

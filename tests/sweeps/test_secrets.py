@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.secrets import has_secret, redacted
-from sweeps.settings import SweepSettings, without_password
+from sweeps.common.secrets import has_secret, redacted
+from sweeps.ledger.launch_settings import SweepSettings, without_password
 
 HIDDEN = [
     "postgresql://u:hunter2@host/db",

@@ -6,13 +6,13 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis import layout
-from kdtasks.errors import DataError, UserError
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.phases import closing_trials
-from sweeps.records import TrialState
-from sweeps.teacher_store import OUTPUTS
-from sweeps.utilisation import Utilisation
+from kdtasks.contract.errors import DataError, UserError
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.teacher_cache import OUTPUTS
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run.phases import closing_trials
 
 FLAWS = {
     "raise": "RuntimeError: the loss is not a number",
@@ -226,7 +226,7 @@ def test_without_its_teacher_a_sweep_does_not_start(
 
 
 def test_trials_cannot_reach_the_test_split(engine: Engine) -> None:
-    from sweeps.trial import Shared
+    from sweeps.workers.trainable import Shared
 
     assert set(Shared.__dataclass_fields__) == {"task", "splits", "teachers", "seats"}
     scenario = next(iter(engine.resources.scenarios.values()))

@@ -6,10 +6,9 @@ from analysis.claims import judged_claims
 from analysis.frames import PARAM, SweepFrames, table
 from analysis.stats import Verdict
 from analysis.tables import row_values
-from kdtasks.registry import load_task
+from kdtasks.contract.registry import load_task
 from search_spaces.study import load_study
-from sweeps.proposals import task_params
-from sweeps.resources import by_teacher, find_needs
+from sweeps.plan.needs import by_teacher, find_needs, task_params
 
 METRIC = "test_top2"
 

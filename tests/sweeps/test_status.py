@@ -11,13 +11,13 @@ import psutil
 import pytest
 from toy_study import ManualClock, toy_study
 
-from sweeps.cli_status import picture, show_status
-from sweeps.display import FrontRow, SilentDisplay
-from sweeps.event_log import EventLog
-from sweeps.lease import LEASE_FILE, LOCK_FILE, LOST_S, lock_id, read_driver
-from sweeps.records import FailureKind
-from sweeps.status import StatusReader, SweepStatus
-from sweeps.utilisation import Utilisation
+from sweeps.cli.status import picture, show_status
+from sweeps.common.records import FailureKind, FrontRow
+from sweeps.ledger.process_lock import LEASE_FILE, LOCK_FILE, LOST_S, lock_id, read_driver
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.log import EventLog
+from sweeps.progress.status import StatusReader, SweepStatus
+from sweeps.progress.utilisation import Utilisation
 
 START_S = ManualClock().epoch_ms() / 1000
 
@@ -250,7 +250,7 @@ def test_watching_ends_with_the_sweep(tmp_path, capsys, monkeypatch, as_json):
                 log.closed("finished", "the budget of trials is spent")
                 (folder / LEASE_FILE).unlink()
 
-        monkeypatch.setattr("sweeps.cli_status.time.sleep", wait)
+        monkeypatch.setattr("sweeps.cli.status.time.sleep", wait)
         text = shown(folder, capsys, as_json=as_json, watch=True)
     assert len(waits) == 3
     if as_json:

@@ -11,12 +11,12 @@ import psutil
 import pytest
 from toy_study import toy_study
 
-from sweeps.status import StatusReader, SweepStatus
+from sweeps.progress.status import StatusReader, SweepStatus
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[2]
-CALL = "import sys; from sweeps.cli import main; main(sys.argv[1:])"
+CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 TERMINAL = "import pty, sys; pty.spawn(sys.argv[1:])"
 PATIENCE_S = 120.0
 

@@ -1,8 +1,8 @@
 import pytest
 from pyarrow import fs
 
-from kdtasks.errors import ConfigError, UserError
-from sweeps.storage import LONGEST, Storage, cause, open_storage
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.mirror.storage import LONGEST, Storage, cause, open_storage
 
 
 @pytest.fixture(params=["local", "mock"])

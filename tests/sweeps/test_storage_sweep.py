@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.kill_resume import ROOT, Output, finished, trials_of, write_study
-from sweeps.records import TrialRecord
-from sweeps.storage_lease import DRIVER_FILE
-from sweeps.verify import verify_sweep
+from sweeps.common.records import TrialRecord
+from sweeps.mirror.storage_lock import DRIVER_FILE
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,8 +24,8 @@ pytestmark = [
 
 TRIALS = 6
 OFTEN = (
-    "import sys; import sweeps.mirror; sweeps.mirror.PERIOD_S = 0.1\n"
-    "from sweeps.cli import main; main(sys.argv[1:])"
+    "import sys; import sweeps.mirror.mirror; sweeps.mirror.mirror.PERIOD_S = 0.1\n"
+    "from sweeps.cli.main import main; main(sys.argv[1:])"
 )
 """The command, with what has changed copied ten times a second."""
 

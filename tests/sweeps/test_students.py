@@ -14,13 +14,13 @@ from in_process import Engine
 from safetensors.numpy import load, save
 from toy_study import toy_study
 
-from kdtasks.errors import DataError, UserError
-from sweeps.ledger import Ledger
-from sweeps.records import TrialState
-from sweeps.search import SessionCallback, SessionSearcher
-from sweeps.students import StudentStore
-from sweeps.trial import EVENT
-from sweeps.verify import verify_sweep, without_hash
+from kdtasks.contract.errors import DataError, UserError
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.search.tune_adapters import SessionCallback, SessionSearcher
+from sweeps.tracking.verify import verify_sweep, without_hash
+from sweeps.workers.trainable import EVENT
 
 
 @pytest.fixture

@@ -16,14 +16,14 @@ from toy_task import ToyTask
 
 from analysis import layout
 from analysis.frames import read_sweep
-from kdtasks.config import Value
-from kdtasks.errors import ConfigError, DataError
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.records import TrialState
-from sweeps.runner import SweepSummary, run_study
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.contract.params import Value
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import SweepSummary, run_study
+from sweeps.tracking.verify import verify_sweep
 
 # Importing Ray and starting it takes most of these tests' time, and more on a busy machine.
 pytestmark = [

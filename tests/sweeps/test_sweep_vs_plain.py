@@ -23,10 +23,10 @@ from benchmarks.csi_cases import ARCHITECTURES, Case, Places, make_case, network
 from benchmarks.curves import Curve, Found
 from benchmarks.process_tree import SAMPLING_S, FailedRunError, Spending, measured
 from benchmarks.sweep_vs_plain import METHODS, Student, steps_s
-from kdtasks.metrics import nmse
-from kdtasks.tasks.csi_settings import resolve
-from kdtasks.tensors import as_tensor
-from kdtasks.training import run_frozen
+from kdtasks.csi_feedback.settings import resolve
+from kdtasks.learning.metrics import nmse
+from kdtasks.learning.tensors import as_tensor
+from kdtasks.learning.training import run_frozen
 from search_spaces.to_optuna import suggest
 
 ROOT = Path(__file__).resolve().parents[2]

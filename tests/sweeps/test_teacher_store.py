@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kdtasks.errors import DataError
-from kdtasks.task import TeacherArtifact
-from sweeps.identity import TeacherIdentity
-from sweeps.teacher_store import CARD, FORMAT, OUTPUTS, WEIGHTS, TeacherStore
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.task import TeacherArtifact
+from sweeps.ledger.identity import TeacherIdentity
+from sweeps.ledger.teacher_cache import CARD, FORMAT, OUTPUTS, WEIGHTS, TeacherStore
 
 IDENTITY = TeacherIdentity(
     fingerprint="0123456789abcdef",

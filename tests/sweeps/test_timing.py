@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.timing import ABOUT, first_trial_s, parts
+from sweeps.progress.timing import ABOUT, first_trial_s, parts
 
 
 def log(*events):

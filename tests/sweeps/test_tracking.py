@@ -8,16 +8,16 @@ from toy_study import toy_study
 
 from analysis import layout
 from analysis.sqlite_file import sqlite_uri
-from kdtasks.errors import ConfigError, UserError
-from kdtasks.task import ScenarioData
-from sweeps.children import ChildRun
-from sweeps.curves import MOST_CURVES, MOST_POINTS
-from sweeps.dataset_facts import split_facts
-from sweeps.folder import SweepFolder, check_new, create
-from sweeps.identity import content_of
-from sweeps.mlflow_client import MlflowClient, read_runs
-from sweeps.settings import SweepSettings, write_settings
-from sweeps.tracking import Tracker
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.task import ScenarioData
+from sweeps.common.curves import MOST_CURVES, MOST_POINTS
+from sweeps.ledger.dataset_facts import split_facts
+from sweeps.ledger.identity import content_of
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
+from sweeps.ledger.paths import SweepFolder, check_new, create
+from sweeps.tracking.client import MlflowClient, read_runs
+from sweeps.tracking.runs import ChildRun
+from sweeps.tracking.writer import Tracker
 
 pytestmark = [
     pytest.mark.slow,  # MLflow makes 65 tables

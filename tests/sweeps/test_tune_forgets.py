@@ -8,10 +8,10 @@ import pytest
 from ray.tune.experiment import Trial
 from toy_study import toy_study
 
-from sweeps.display import SilentDisplay
-from sweeps.runner import run_study
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from sweeps.common.capacity import SeatWishes
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import run_study
+from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from starlette.responses import PlainTextResponse
 
-from sweeps.ui_server import Gate
+from sweeps.tracking.ui_server import Gate
 
 TOKEN = "right-token"  # noqa: S105 - made up
 COOKIE = "kdsweep-5000"

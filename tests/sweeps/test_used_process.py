@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from leaky_task import DRAWN, leak
 from toy_study import toy_study
 
-from kdtasks.task import TeacherArtifact
-from sweeps.display import SilentDisplay
-from sweeps.events import Training
-from sweeps.ledger import Ledger
+from kdtasks.contract.task import TeacherArtifact
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.events import Training
+from sweeps.ledger.ledger import Ledger
 from sweeps.nodes.transport import in_process
-from sweeps.runner import run_study
-from sweeps.seats import SeatWishes
-from sweeps.worker import assess_baselines, assess_teacher, confirm_by_weights, train_teacher
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import run_study
+from sweeps.workers.jobs import assess_baselines, assess_teacher, confirm_by_weights, train_teacher
 
 TASK = "leaky_task:LeakyTask"
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import toy_study
 
-from sweeps.verdict import judge
+from sweeps.search.verdict import judge
 
 GOOD = {"val_nmse_db": -5.0, "ue_flops": 2000.0, "payload_bits": 1024.0}
 finite = st.floats(allow_nan=False, allow_infinity=False)

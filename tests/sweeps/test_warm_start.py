@@ -13,19 +13,19 @@ from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
 from analysis import pareto
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
 from search_spaces.study import Study
-from sweeps.display import SilentDisplay
-from sweeps.folder import SweepFolder, create
-from sweeps.front import values_of
-from sweeps.ledger import Ledger
-from sweeps.optuna_trials import is_earlier
-from sweeps.proposals import Proposals
-from sweeps.records import Stop
-from sweeps.samplers import make_sampler
-from sweeps.utilisation import Utilisation
-from sweeps.warm_start import find_earlier
+from sweeps.common.records import Stop
+from sweeps.ledger.front import values_of
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.optuna_trials import is_earlier
+from sweeps.ledger.paths import SweepFolder, create
+from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.utilisation import Utilisation
+from sweeps.search.proposals import Proposals
+from sweeps.search.samplers import make_sampler
+from sweeps.search.warm_start import find_earlier
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ from toy_study import toy_study
 
 from analysis.frames import read_sweep
 from analysis.report import build_report
-from kdtasks.errors import UserError
-from sweeps.cli import main
-from sweeps.mlflow_client import sweep_runs
-from sweeps.records import FailureKind, TrialState
-from sweeps.utilisation import Utilisation
+from kdtasks.contract.errors import UserError
+from sweeps.cli.main import main
+from sweeps.common.records import FailureKind, TrialState
+from sweeps.progress.utilisation import Utilisation
+from sweeps.tracking.client import sweep_runs
 
 PLACE = re.compile(r"\((toy_task|test_where_raised)\.py, line \d+, in \w+\)$")
 GOAL = {

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kdtasks.collaboration import (
+from kdtasks.contract.collaboration import (
     CollaborativeTask,
     Guidance,
     Learnt,
@@ -21,10 +21,10 @@ from kdtasks.collaboration import (
     Work,
     parted,
 )
-from kdtasks.config import Params, Value, fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.network import NETWORK_METRICS, NetworkSettings, network_values
-from kdtasks.task import (
+from kdtasks.contract.deployment import NETWORK_METRICS, NetworkSettings, network_values
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.task import (
     Arrays,
     Baseline,
     MetricInfo,

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from toy_study import ManualClock
 
-from sweeps.folder import SweepFolder
-from sweeps.interrupts import Interrupts
-from sweeps.mirror import Mirror
-from sweeps.settings import SweepSettings, write_settings
-from sweeps.storage import Storage
-from sweeps.storage_lease import StorageLease
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.launch_settings import SweepSettings, write_settings
+from sweeps.ledger.paths import SweepFolder
+from sweeps.mirror.mirror import Mirror
+from sweeps.mirror.storage import Storage
+from sweeps.mirror.storage_lock import StorageLease
 
 
 def begun_sweep(path: Path) -> SweepFolder:

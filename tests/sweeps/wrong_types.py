@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from toy_task import ToyTask
 
-from kdtasks.task import Baseline, Outcome, Report, TeacherArtifact
+from kdtasks.contract.task import Baseline, Outcome, Report, TeacherArtifact
 
 
 class Artifact(ToyTask):

@@ -1,1 +1,1 @@
-"""One strategy per topology: it emits messages and digests what nodes answer."""
+"""Who trains what, where: one file per topology."""

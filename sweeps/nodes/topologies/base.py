@@ -5,8 +5,23 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdtasks.network import NetworkSettings
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+from kdtasks.contract.collaboration import CollaborativeTask
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params, fingerprint
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+
+Group = tuple[str, int]
+"""Edges whose students the server need not tell apart: their family and their teacher."""
+
+
+def groups(task: CollaborativeTask, params: Params) -> list[Group]:
+    """Return the group of each edge: in it students have one architecture and one teacher."""
+    settings = NetworkSettings.of(params)
+    return [
+        (fingerprint(task.edge_params(params, edge)), settings.teacher_of(edge))
+        for edge in range(settings.num_edges)
+    ]
+
 
 Steps = Generator[list[Parcel], list[Parcel], None]
 """Yields parcels to be delivered; is sent the parcels that their receivers want to send."""

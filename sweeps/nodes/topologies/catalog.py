@@ -1,15 +1,12 @@
 """From a trial's parameters to the strategy of its topology."""
 
-from kdtasks.collaboration import CollaborativeTask
-from kdtasks.config import Params, fingerprint
-from kdtasks.network import NetworkSettings
-from sweeps.nodes.server import groups
-from sweeps.nodes.topologies.base import Scene, Topology
+from kdtasks.contract.collaboration import CollaborativeTask
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params, fingerprint
+from sweeps.nodes.topologies.base import Scene, Topology, groups
 from sweeps.nodes.topologies.centralized import Centralized
-from sweeps.nodes.topologies.decentralized import Decentralized
-from sweeps.nodes.topologies.mutual import Mutual
-from sweeps.nodes.topologies.pair_exchange import PairExchange
-from sweeps.nodes.topologies.self_distillation import SelfDistillation
+from sweeps.nodes.topologies.decentralized import Decentralized, PairExchange
+from sweeps.nodes.topologies.peer import Mutual, SelfDistillation
 from sweeps.nodes.topologies.semi_centralized import SemiCentralized
 
 TOPOLOGIES: dict[str, type[Topology]] = {

@@ -8,15 +8,16 @@ from beam_trials import TASK, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import NUM_STEPS
-from kdtasks.methods.beam_batches import CHUNK, Chunks, conditions_of, windows_of
-from kdtasks.models.beam_family import BEAM_MODELS
-from kdtasks.scenarios.camera_masks import motion_masks
-from kdtasks.scenarios.splits import SPLITS
-from kdtasks.scenarios.street_data import load_street
-from kdtasks.seeding import torch_generator
-from kdtasks.tasks.beam_data import data_of
-from kdtasks.tasks.beam_settings import resolve
+from kdtasks.beam_tracking.data import data_of
+from kdtasks.beam_tracking.methods.batches import CHUNK, Chunks, windows_of
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.data.splits import SPLITS
+from kdtasks.learning.random import torch_generator
+from kdtasks.sensing.beams.format import NUM_STEPS
+from kdtasks.sensing.beams.window_tensors import conditions_of
+from kdtasks.sensing.deepsense.camera_masks import motion_masks
+from kdtasks.sensing.street.dataset import load_street
 
 RADAR = {"train_passages": 2, "val_passages": 1, "test_passages": 1}
 SENSORS = "image radar gps"

@@ -8,15 +8,15 @@ import torch
 from beam_trials import DISTILLING, METHODS, TASK, tiny, trained_student, trained_teacher
 from csi_examples import drained
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.errors import DataError
-from kdtasks.methods import beam_job
-from kdtasks.methods.beam_batches import windows_of
-from kdtasks.methods.beam_self_kd import train_generations
-from kdtasks.models.beam_network import BeamNetwork, BeamOutputs
-from kdtasks.seeding import drawing_from, torch_generator
-from kdtasks.tasks.beam_settings import resolve
-from kdtasks.tasks.beam_students import student_job, teacher_job
+from kdtasks.beam_tracking.methods import job as beam_job
+from kdtasks.beam_tracking.methods.batches import windows_of
+from kdtasks.beam_tracking.methods.self_kd import train_generations
+from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.beam_tracking.students import student_job, teacher_job
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.learning.random import drawing_from, torch_generator
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import CONDITIONS, IGNORED, NIGHT, UNKNOWN_CONDITION
-from kdtasks.errors import DataError
-from kdtasks.methods.beam_job import scores_of
-from kdtasks.methods.beam_switch import SWITCH, Switch, choose, switch_scores
+from kdtasks.beam_tracking.two_students import SWITCH, Switch, choose, switch_scores
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.format import CONDITIONS, NIGHT, UNKNOWN_CONDITION
+from kdtasks.sensing.beams.metrics import scores_of
 
 SLOTS, BEAMS = 4, 8
 SEEDS = st.integers(0, 2**32 - 1)

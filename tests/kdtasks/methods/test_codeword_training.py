@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.methods.codeword_training import fit_encoder, normalised_mse
-from kdtasks.seeding import initialised
-from kdtasks.training import Schedule
+from kdtasks.csi_feedback.methods.codewords import fit_encoder, normalised_mse
+from kdtasks.learning.random import initialised
+from kdtasks.learning.training import Schedule
 
 PICTURES = torch.rand(60, 2, 3, 4, generator=torch.Generator().manual_seed(0))
 CODEWORDS = torch.randn(60, 5, generator=torch.Generator().manual_seed(1))

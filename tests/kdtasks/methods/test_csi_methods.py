@@ -7,18 +7,18 @@ import pytest
 import torch
 from csi_examples import DISTILLING, METHODS, TASK, drained, tiny, trained_student, trained_teacher
 
-from kdtasks.methods import autoencoder_kd, csi_job, encoder_kd, vanilla
-from kdtasks.methods.codeword_training import normalised_mse
-from kdtasks.methods.csi_job import Job, Plan, Teacher
-from kdtasks.methods.ip_encoder_kd import method as ip
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.models.crnet_encoder import CRNetEncoder
-from kdtasks.models.light_encoder import LightEncoder, LightShape
-from kdtasks.seeding import initialised, torch_generator
-from kdtasks.task import TeacherArtifact
-from kdtasks.tensors import as_tensor
-from kdtasks.training import run_frozen
+from kdtasks.contract.task import TeacherArtifact
+from kdtasks.csi_feedback.methods import autoencoder_kd, encoder_kd, vanilla
+from kdtasks.csi_feedback.methods import job as csi_job
+from kdtasks.csi_feedback.methods.codewords import normalised_mse
+from kdtasks.csi_feedback.methods.ip_encoder_kd import method as ip
+from kdtasks.csi_feedback.methods.job import Job, Plan, Teacher
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.models.crnet import CRNetDecoder, CRNetEncoder
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.learning.tensors import as_tensor
+from kdtasks.learning.training import run_frozen
 
 TIMES = {"train_core_seconds", "distill_core_seconds", "finetune_core_seconds", "ue_latency_ms"}
 """Metrics that no seed decides."""

@@ -6,16 +6,16 @@ import pytest
 import torch
 from csi_examples import drained
 
-from kdtasks.methods import csi_refine
-from kdtasks.methods.codeword_training import normalised_mse
-from kdtasks.methods.csi_job import Plan, reconstruction_terms
-from kdtasks.methods.csi_refine import Course, Guide, train_on
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.models.light_encoder import LightEncoder, LightShape
-from kdtasks.seeding import initialised, torch_generator
-from kdtasks.tensors import as_tensor
-from kdtasks.training import Schedule, fit
+from kdtasks.csi_feedback.methods import fine_tuning as csi_refine
+from kdtasks.csi_feedback.methods.codewords import normalised_mse
+from kdtasks.csi_feedback.methods.fine_tuning import Course, Guide, train_on
+from kdtasks.csi_feedback.methods.job import Plan, reconstruction_terms
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.models.crnet import CRNetDecoder
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.learning.tensors import as_tensor
+from kdtasks.learning.training import Schedule, fit
 
 PLAN = Plan(
     epochs=1,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.methods.csi_synthesis import describe, draw
-from kdtasks.seeding import numpy_generator
+from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
+from kdtasks.learning.random import numpy_generator
 
 
 def codewords(seed, count, length):

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.losses import activation_loss, entropy_loss, logit_mse, slot_kl
-from kdtasks.methods.lidar_batches import Scans
-from kdtasks.methods.lidar_imitation import (
+from kdtasks.learning.losses import activation_loss, entropy_loss, logit_mse, slot_kl
+from kdtasks.learning.random import initialised
+from kdtasks.lidar_beam.methods.batches import Scans
+from kdtasks.lidar_beam.methods.imitation import (
     Lesson,
     answers,
     gaussian,
@@ -19,11 +20,10 @@ from kdtasks.methods.lidar_imitation import (
     soft_loss,
     with_teacher,
 )
-from kdtasks.methods.lidar_job import labels_only
-from kdtasks.models.lidar_family import LIDAR_TEACHERS, WINDOW_SHAPE
-from kdtasks.models.lidar_objects import ObjectGenerator
-from kdtasks.models.lidar_student import LidarStudent
-from kdtasks.seeding import initialised
+from kdtasks.lidar_beam.methods.job import labels_only
+from kdtasks.lidar_beam.models.family import LIDAR_TEACHERS, WINDOW_SHAPE
+from kdtasks.lidar_beam.models.objects import ObjectGenerator
+from kdtasks.lidar_beam.models.student import LidarStudent
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEACHER = initialised(0, "teacher", LIDAR_TEACHERS["gru"]).eval().requires_grad_(False)

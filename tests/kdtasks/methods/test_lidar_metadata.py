@@ -10,23 +10,27 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.errors import DataError
-from kdtasks.methods.lidar_inversion import Inversion, Weights, generator_terms, invert
-from kdtasks.methods.lidar_metadata import (
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.random import initialised
+from kdtasks.lidar_beam.methods.inversion import Inversion, Weights, generator_terms, invert
+from kdtasks.lidar_beam.methods.metadata import (
     FEWEST_WINDOWS,
+    GROUPS,
     Metadata,
+    Observed,
+    covariance,
+    describe,
+    hits,
     opened,
     sealed,
     sealed_bytes,
     summarised,
 )
-from kdtasks.methods.lidar_statistics import GROUPS, Observed, covariance, describe, hits
-from kdtasks.models.lidar_family import LIDAR_TEACHERS, WINDOW_SHAPE
-from kdtasks.models.lidar_generator import DenseGenerator
-from kdtasks.models.lidar_network import LidarOutputs
-from kdtasks.models.lidar_objects import ObjectGenerator, hand_set_objects, render
-from kdtasks.seeding import initialised
-from kdtasks.tasks.lidar_settings import PRESETS
+from kdtasks.lidar_beam.models.family import LIDAR_TEACHERS, WINDOW_SHAPE
+from kdtasks.lidar_beam.models.generator import DenseGenerator
+from kdtasks.lidar_beam.models.network import LidarOutputs
+from kdtasks.lidar_beam.models.objects import ObjectGenerator, hand_set_objects, render
+from kdtasks.lidar_beam.settings import PRESETS
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEACHER = initialised(0, "teacher", LIDAR_TEACHERS["gru"]).eval().requires_grad_(False)

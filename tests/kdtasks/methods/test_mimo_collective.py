@@ -4,20 +4,20 @@ import torch
 from csi_examples import drained
 from mimo_examples import received
 
-from kdtasks.methods.mimo_collective import (
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.mimo_detection.link.link import MimoLink, from_law
+from kdtasks.mimo_detection.methods.collective import (
     LARGE_GRADIENT,
     Lesson,
     importance,
     large_gradients,
     learn_stream,
 )
-from kdtasks.methods.mimo_gene import Segment, Stack, chosen, place
-from kdtasks.methods.mimo_job import Pace, bits_only, on_samples
-from kdtasks.methods.mimo_samples import Judged, fixed, stream
-from kdtasks.models.mimo_family import build, conv_plan, run
-from kdtasks.models.mimo_features import Looks, look
-from kdtasks.scenarios.mimo_link import MimoLink, from_law
-from kdtasks.seeding import initialised, torch_generator
+from kdtasks.mimo_detection.methods.job import Pace, bits_only, on_samples
+from kdtasks.mimo_detection.methods.learngene import Segment, Stack, chosen, place
+from kdtasks.mimo_detection.methods.samples import Judged, fixed, stream
+from kdtasks.mimo_detection.models.family import build, conv_plan, run
+from kdtasks.mimo_detection.models.features import Looks, look
 
 LOOKS = Looks()
 CONV = Stack(bottom=1, middle=6, top=1)

@@ -5,15 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimo_examples import received
 
-from kdtasks.methods.mimo_collective import Lesson, learn_stream
-from kdtasks.methods.mimo_job import Pace, bits_only, on_samples
-from kdtasks.methods.mimo_samples import Judged, fixed, stream
-from kdtasks.methods.mimo_widening import widened
-from kdtasks.models.mimo_conv import ConvNet
-from kdtasks.models.mimo_family import build, conv_plan, run
-from kdtasks.models.mimo_features import Looks, look
-from kdtasks.scenarios.mimo_link import MimoLink, from_law
-from kdtasks.seeding import initialised, torch_generator
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.mimo_detection.link.link import MimoLink, from_law
+from kdtasks.mimo_detection.methods.collective import Lesson, learn_stream, widened
+from kdtasks.mimo_detection.methods.job import Pace, bits_only, on_samples
+from kdtasks.mimo_detection.methods.samples import Judged, fixed, stream
+from kdtasks.mimo_detection.models.conv import ConvNet
+from kdtasks.mimo_detection.models.family import build, conv_plan, run
+from kdtasks.mimo_detection.models.features import Looks, look
 
 LOOKS = Looks()
 TEXT = "3x4 qpsk rayleigh"

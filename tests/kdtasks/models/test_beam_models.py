@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from kdtasks.beam_format import NUM_BEAMS, NUM_SLOTS, NUM_STEPS
-from kdtasks.cost import count
-from kdtasks.models.beam_family import BEAM_MODELS
-from kdtasks.models.beam_layers import (
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
+from kdtasks.beam_tracking.models.layers import (
     AdditiveAttention,
     AverageAndMax,
     ChannelGate,
     SelfAttention,
     SpatialGate,
 )
-from kdtasks.tensors import load_state, state_arrays
+from kdtasks.learning.complexity import count
+from kdtasks.learning.tensors import load_state, state_arrays
+from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS, NUM_STEPS
 
 MODELS = list(BEAM_MODELS.values())
 STUDENTS = [model for model in MODELS if model.role == "student"]

@@ -3,12 +3,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.cost import count
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRBlock, CRNetDecoder
-from kdtasks.models.crnet_encoder import CRNetEncoder
-from kdtasks.models.light_encoder import LightEncoder, LightShape
-from kdtasks.seeding import initialised
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.models.crnet import CRBlock, CRNetDecoder, CRNetEncoder
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.learning.complexity import count
+from kdtasks.learning.random import initialised
 
 SHAPES = st.builds(
     LightShape,

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdtasks.beam_format import NUM_BEAMS, NUM_PAST, NUM_RAYS, SCAN_STEPS
-from kdtasks.cost import count
-from kdtasks.models.lidar_family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
-from kdtasks.models.lidar_student import LidarStudent
-from kdtasks.seeding import initialised
-from kdtasks.tensors import load_state, state_arrays
+from kdtasks.learning.complexity import count
+from kdtasks.learning.random import initialised
+from kdtasks.learning.tensors import load_state, state_arrays
+from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
+from kdtasks.lidar_beam.models.student import LidarStudent
+from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_PAST, NUM_RAYS, SCAN_STEPS
 
 NETWORKS = {**LIDAR_TEACHERS, "student": LidarStudent}
 by_network = pytest.mark.parametrize("name", NETWORKS)

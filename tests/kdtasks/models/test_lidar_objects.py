@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.models.lidar_objects import (
+from kdtasks.learning.random import initialised
+from kdtasks.lidar_beam.models.objects import (
     EDGE_RAYS,
     NEAREST,
     SPREAD,
@@ -15,7 +16,6 @@ from kdtasks.models.lidar_objects import (
     hard_step,
     render,
 )
-from kdtasks.seeding import initialised
 
 LAST_RAY = 215
 

@@ -8,17 +8,24 @@ from hypothesis import strategies as st
 from mimo_examples import received
 from torch import nn
 
-from kdtasks.bit_errors import compare
-from kdtasks.cost import count
-from kdtasks.models.mimo_conv import ConvPlan
-from kdtasks.models.mimo_family import LISTED, build, conv_plan, cost_of, input_shapes, run
-from kdtasks.models.mimo_features import Looks, look
-from kdtasks.models.mimo_layers import PixelBlock
-from kdtasks.models.mimo_unrolled import UnrolledPlan, soft_symbol
-from kdtasks.scenarios.mimo_detectors import lmmse, zero_forcing
-from kdtasks.scenarios.mimo_link import Received
-from kdtasks.scenarios.mimo_symbols import decide
-from kdtasks.seeding import initialised
+from kdtasks.learning.complexity import count
+from kdtasks.learning.random import initialised
+from kdtasks.mimo_detection.link.bit_errors import compare
+from kdtasks.mimo_detection.link.linear import lmmse, zero_forcing
+from kdtasks.mimo_detection.link.link import Received
+from kdtasks.mimo_detection.link.symbols import decide
+from kdtasks.mimo_detection.models.conv import ConvPlan
+from kdtasks.mimo_detection.models.family import (
+    LISTED,
+    build,
+    conv_plan,
+    cost_of,
+    input_shapes,
+    run,
+)
+from kdtasks.mimo_detection.models.features import Looks, look
+from kdtasks.mimo_detection.models.layers import PixelBlock
+from kdtasks.mimo_detection.models.unrolled import UnrolledPlan, soft_symbol
 
 LINKS = ("2x2 qpsk rayleigh", "4x4 16qam kronecker-0.3", "3x5 16qam rician-3")
 SMALL = {

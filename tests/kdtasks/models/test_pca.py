@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.models.pca import pca_reconstruction
+from kdtasks.csi_feedback.models.pca import pca_reconstruction
 
 
 def pictures(seed, count, shape=(2, 3, 4)):

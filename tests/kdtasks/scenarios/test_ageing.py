@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matlab_files import write_v5
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios import csi_data
-from kdtasks.scenarios.csi import Scaling
-from kdtasks.scenarios.csi_data import CsiData, load_pictures
-from kdtasks.scenarios.csi_sites import CSI_SITES, observe, place_users
-from kdtasks.scenarios.site import SiteConfig, build_site, draw_positions, trace
-from kdtasks.scenarios.splits import SPLITS
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.data import dataset as csi_data
+from kdtasks.csi_feedback.data.angular_delay import Scaling
+from kdtasks.csi_feedback.data.dataset import CsiData, load_pictures
+from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
+from kdtasks.csi_feedback.data.site import SiteConfig, build_site, draw_positions, trace
+from kdtasks.data.splits import SPLITS
 
 CARRIER_HZ = 2.655e9
 AGES = st.floats(0.0, 1.0)

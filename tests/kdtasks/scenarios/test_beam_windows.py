@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.beam_windows import best_beams, make_windows, split_passages, window_starts
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.windows import best_beams, make_windows, split_passages, window_starts
 
 POWERS = arrays(
     np.float32,

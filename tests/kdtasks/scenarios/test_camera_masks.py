@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.camera_masks import motion_masks
+from kdtasks.contract.errors import DataError
+from kdtasks.sensing.deepsense.camera_masks import motion_masks
 
 
 def frames(seed, count=3, size=10):

@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.channel_axes import AXES, WORDS, Axes, advice, check_layout, suggested
-from kdtasks.scenarios.splits import SPLITS, counts_that_fit, split_by_order
-from kdtasks.scenarios.stored_arrays import Variable
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.csi_feedback.data.channel_axes import (
+    AXES,
+    WORDS,
+    Axes,
+    advice,
+    check_layout,
+    suggested,
+)
+from kdtasks.data.splits import SPLITS, counts_that_fit, split_by_order
+from kdtasks.data.stored_arrays import Variable
 
 WHOLE = slice(None)
 

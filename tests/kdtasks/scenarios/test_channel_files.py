@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matlab_files import WRITERS, write_v5, write_v73
 
-from kdtasks.errors import DataError, UserError
-from kdtasks.scenarios import channel_files
-from kdtasks.scenarios.channel_axes import AXES
-from kdtasks.scenarios.channel_files import SUFFIXES, find_channels, read_channels, take
+from kdtasks.contract.errors import DataError, UserError
+from kdtasks.csi_feedback.data import channel_files
+from kdtasks.csi_feedback.data.channel_axes import AXES
+from kdtasks.csi_feedback.data.channel_files import SUFFIXES, find_channels, read_channels, take
 
 
 def channels(shape=(5, 3, 2), seed=0):

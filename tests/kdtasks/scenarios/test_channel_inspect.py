@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from matlab_files import write_v5, write_v73
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios import channel_inspect
-from kdtasks.scenarios.channel_inspect import holds_channels, inspect_channels
-from kdtasks.scenarios.cost2100 import split_files
-from kdtasks.tasks.csi_settings import PRESETS
+from kdtasks.contract.errors import DataError
+from kdtasks.csi_feedback.data import channel_inspect
+from kdtasks.csi_feedback.data.channel_inspect import holds_channels, inspect_channels
+from kdtasks.csi_feedback.data.cost2100 import split_files
+from kdtasks.csi_feedback.settings import PRESETS
 from search_spaces.study import load_study
-from sweeps.own_data import study_on
-from sweeps.preflight import check_study
+from sweeps.plan.own_data import study_on
+from sweeps.plan.preflight import check_study
 
 
 def channels(shape, seed=0):
@@ -105,7 +105,7 @@ def test_useless_users_are_counted_and_left_out(tmp_path):
 
 def test_large_files_are_searched_in_part(tmp_path, monkeypatch):
     monkeypatch.setattr(channel_inspect, "SCANNED_BYTES", 1)
-    monkeypatch.setattr("kdtasks.scenarios.channel_files.BLOCK_BYTES", 8 * 64 * 10)
+    monkeypatch.setattr("kdtasks.csi_feedback.data.channel_files.BLOCK_BYTES", 8 * 64 * 10)
     found = inspect_channels(saved(tmp_path / "a.npy", channels((400, 8, 8))))
     assert (found.users, found.searched) == (400, 10)
 

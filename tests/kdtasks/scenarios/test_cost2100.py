@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matlab_files import WRITERS, write_v5, write_v73
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.cost2100 import read_cost2100, read_cost2100_folder
+from kdtasks.contract.errors import DataError
+from kdtasks.csi_feedback.data.cost2100 import read_cost2100, read_cost2100_folder
 
 ANY_FORMAT = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.csi import (
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.csi_feedback.data.angular_delay import (
     Observation,
     Scaling,
     channel,
@@ -13,7 +13,7 @@ from kdtasks.scenarios.csi import (
     to_angular_delay,
     unit_power,
 )
-from kdtasks.scenarios.site import Paths, SiteConfig, draw_positions, trace
+from kdtasks.csi_feedback.data.site import Paths, SiteConfig, draw_positions, trace
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9)

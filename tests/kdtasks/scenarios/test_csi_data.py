@@ -7,12 +7,13 @@ import pytest
 from csi_examples import silent
 from matlab_files import WRITERS, write_v5
 
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios import csi_data, csi_sites
-from kdtasks.scenarios.csi import from_angular_delay, to_angular_delay, unit_power
-from kdtasks.scenarios.csi_data import SCENARIOS, CsiData, load_pictures
-from kdtasks.scenarios.csi_sites import CSI_SITES
-from kdtasks.scenarios.splits import SPLITS
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.csi_feedback.data import dataset as csi_data
+from kdtasks.csi_feedback.data import named_sites as csi_sites
+from kdtasks.csi_feedback.data.angular_delay import from_angular_delay, to_angular_delay, unit_power
+from kdtasks.csi_feedback.data.dataset import SCENARIOS, CsiData, load_pictures
+from kdtasks.csi_feedback.data.named_sites import CSI_SITES
+from kdtasks.data.splits import SPLITS
 
 SITE = CsiData(scenario="site-umi-los", num_antennas=6, num_subcarriers=5, counts=(60, 20, 20))
 QUADRIGA = CsiData(

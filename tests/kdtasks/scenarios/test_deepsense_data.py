@@ -14,15 +14,16 @@ from deepsense_examples import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import IGNORED, UNKNOWN_CONDITION
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_data import load_deepsense
-from kdtasks.scenarios.deepsense_inspect import inspect
-from kdtasks.scenarios.deepsense_table import Table
-from kdtasks.scenarios.deepsense_windows import SHARES, split_sequences, usable_windows
-from kdtasks.scenarios.splits import SPLITS
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.data.splits import SPLITS
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.format import UNKNOWN_CONDITION
+from kdtasks.sensing.beams.windows import best_beams
+from kdtasks.sensing.deepsense.dataset import load_deepsense
+from kdtasks.sensing.deepsense.folder import open_table
+from kdtasks.sensing.deepsense.inspect import inspect
+from kdtasks.sensing.deepsense.table import Table
+from kdtasks.sensing.deepsense.windows import SHARES, split_sequences, usable_windows
 
 
 def split_of(data):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from deepsense_examples import Scenario, all_windows, load, write_power
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.errors import DataError
-from kdtasks.scenarios.beam_windows import best_beams
+from kdtasks.contract.errors import DataError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.windows import best_beams
 
 
 class Defects:

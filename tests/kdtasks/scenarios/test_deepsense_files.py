@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.deepsense_files import (
+from kdtasks.contract.errors import DataError
+from kdtasks.sensing.beams.radar_maps import stacked_maps
+from kdtasks.sensing.deepsense.files import (
     CLOUD_BAND_M,
     CLOUD_NEAREST_M,
     planar_scan,
@@ -18,8 +19,7 @@ from kdtasks.scenarios.deepsense_files import (
     read_radar,
     to_metres,
 )
-from kdtasks.scenarios.deepsense_pictures import probe_image
-from kdtasks.scenarios.radar_maps import stacked_maps
+from kdtasks.sensing.deepsense.pictures import probe_image
 
 
 def cube(chirps=128, seed=0):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from deepsense_examples import SCENARIO9, Scenario, write_mat, write_power, write_table, write_text
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
-from kdtasks.scenarios.deepsense_inspect import inspect
-from kdtasks.scenarios.splits import SPLITS
+from kdtasks.contract.errors import DataError
+from kdtasks.data.splits import SPLITS
+from kdtasks.sensing.beams.windows import best_beams
+from kdtasks.sensing.deepsense.dataset import DeepSenseData, load_deepsense
+from kdtasks.sensing.deepsense.inspect import inspect
 
 LENGTHS = (14, 5, 16, 16, 16, 14)
 

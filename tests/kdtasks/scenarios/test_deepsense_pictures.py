@@ -7,8 +7,8 @@ import pytest
 from deepsense_examples import write_picture
 from PIL import Image
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.deepsense_pictures import LUMA, probe_image, read_image
+from kdtasks.contract.errors import DataError
+from kdtasks.sensing.deepsense.pictures import LUMA, probe_image, read_image
 
 
 def pixels(shape, seed=0):

@@ -8,14 +8,14 @@ from deepsense_examples import Scenario, all_windows, load, settings_of, write_t
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_data import load_deepsense
-from kdtasks.scenarios.deepsense_inspect import inspect
-from kdtasks.scenarios.deepsense_splits import split_in_name
-from kdtasks.scenarios.splits import SPLITS
-from kdtasks.tasks.beam_own_data import identity_of
-from kdtasks.tasks.lidar_data import SHARES as LIDAR_SHARES
+from kdtasks.contract.errors import DataError
+from kdtasks.data.splits import SPLITS
+from kdtasks.lidar_beam.data import SHARES as LIDAR_SHARES
+from kdtasks.sensing.deepsense.dataset import load_deepsense
+from kdtasks.sensing.deepsense.folder import open_table
+from kdtasks.sensing.deepsense.inspect import inspect
+from kdtasks.sensing.deepsense.published_splits import split_in_name
+from kdtasks.sensing.sources import identity_of
 
 LENGTHS = (16, 15, 14, 16, 15, 14)
 

@@ -1,10 +1,10 @@
 import pytest
 from deepsense_examples import SCENARIO9, Scenario, write_table, write_text
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_columns import resolve_columns
-from kdtasks.scenarios.deepsense_rows import SCENE_STEP, resolve_path
+from kdtasks.contract.errors import DataError
+from kdtasks.sensing.deepsense.folder import open_table
+from kdtasks.sensing.deepsense.rows import SCENE_STEP, resolve_path
+from kdtasks.sensing.deepsense.table import resolve_columns
 
 RELEASES = {
     "scenario 9": (

@@ -3,15 +3,15 @@ import csv
 import numpy as np
 import pytest
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.beam_windows import make_windows
-from kdtasks.scenarios.deepsense_data import DeepSenseData, load_deepsense
-from kdtasks.scenarios.deepsense_inspect import inspect
-from kdtasks.scenarios.deepsense_write import write_scenario
-from kdtasks.scenarios.radar_maps import stacked_maps
-from kdtasks.scenarios.splits import SPLITS
-from kdtasks.scenarios.street_data import StreetData, build_passages, load_street
-from kdtasks.scenarios.street_radar import radar_cubes
+from kdtasks.contract.errors import DataError
+from kdtasks.data.splits import SPLITS
+from kdtasks.sensing.beams.radar_maps import stacked_maps
+from kdtasks.sensing.beams.windows import make_windows
+from kdtasks.sensing.deepsense.dataset import DeepSenseData, load_deepsense
+from kdtasks.sensing.deepsense.inspect import inspect
+from kdtasks.sensing.deepsense.write import write_scenario
+from kdtasks.sensing.street.dataset import StreetData, build_passages, load_street
+from kdtasks.sensing.street.radar import radar_cubes
 
 SENSORS = ("image", "radar", "lidar", "gps")
 PASSAGES = {"train": (0, [13, 15, 4]), "val": (10_000_000, [14]), "test": (20_000_000, [16, 13])}

@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
-from kdtasks.errors import DataError
-from kdtasks.reading import SMALL_BYTES
-from kdtasks.scenarios import channel_files
-from kdtasks.scenarios.channel_axes import DEFAULT
-from kdtasks.scenarios.channel_files import read_channels
+from kdtasks.contract.errors import DataError
+from kdtasks.csi_feedback.data import channel_files
+from kdtasks.csi_feedback.data.channel_axes import DEFAULT
+from kdtasks.csi_feedback.data.channel_files import read_channels
+from kdtasks.data.reading import SMALL_BYTES
 
 SHAPE = (20, 8, 4)
 RNG = np.random.default_rng(0)

@@ -5,11 +5,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from kdtasks.errors import DataError
-from kdtasks.reading import FOLLOW
-from kdtasks.scenarios.deepsense import open_table
-from kdtasks.scenarios.deepsense_arrays import read_powers
-from kdtasks.scenarios.deepsense_files import read_lidar, read_position, read_power, read_radar
+from kdtasks.contract.errors import DataError
+from kdtasks.data.reading import FOLLOW
+from kdtasks.sensing.deepsense.arrays import read_powers
+from kdtasks.sensing.deepsense.files import read_lidar, read_position, read_power, read_radar
+from kdtasks.sensing.deepsense.folder import open_table
 
 SECRET = "toor:x:0:0"  # noqa: S105 - a made-up file
 

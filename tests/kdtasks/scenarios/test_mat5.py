@@ -8,10 +8,10 @@ import pytest
 import scipy.sparse
 from scipy.io import savemat
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios import mat5
-from kdtasks.scenarios.channel_files import read_channels
-from kdtasks.scenarios.matlab import find_variable, read_array
+from kdtasks.contract.errors import DataError
+from kdtasks.csi_feedback.data.channel_files import read_channels
+from kdtasks.data import matlab5 as mat5
+from kdtasks.data.matlab import find_variable, read_array
 
 AXES = "user antenna subcarrier"
 HEADERS = {order: b"MATLAB 5.0 MAT-file".ljust(124) for order in "<>"}

@@ -6,9 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matlab_files import WRITERS, write_v5, write_v73
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios import channel_files, checks
-from kdtasks.scenarios.channel_files import read_channels
+from kdtasks.contract.errors import DataError
+from kdtasks.csi_feedback.data import channel_files
+from kdtasks.csi_feedback.data.channel_files import read_channels
+from kdtasks.data import checks
 
 ANY_FORMAT = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 # tmp_path is shared by all examples on purpose: each one overwrites the file

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mimo_examples import received
 
-from kdtasks.bit_errors import compare
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.mimo_channels import ChannelLaw, draw_channels, exponential
-from kdtasks.scenarios.mimo_detectors import lmmse, zero_forcing
-from kdtasks.scenarios.mimo_link import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.learning.random import torch_generator
+from kdtasks.mimo_detection.link.bit_errors import compare
+from kdtasks.mimo_detection.link.channels import ChannelLaw, draw_channels, exponential
+from kdtasks.mimo_detection.link.linear import lmmse, zero_forcing
+from kdtasks.mimo_detection.link.link import (
     MimoLink,
     from_pool,
     least_squares,
@@ -18,7 +19,7 @@ from kdtasks.scenarios.mimo_link import (
     pilots,
     transmit,
 )
-from kdtasks.scenarios.mimo_symbols import (
+from kdtasks.mimo_detection.link.symbols import (
     decide,
     draw_bits,
     modulate,
@@ -26,7 +27,6 @@ from kdtasks.scenarios.mimo_symbols import (
     to_complex,
     to_real,
 )
-from kdtasks.seeding import torch_generator
 
 LAWS = ("rayleigh", "kronecker-0.6", "rician-6", "rician--3", "cdl-A", "tdl-E")
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 from mimo_examples import received
 
-from kdtasks.bit_errors import compare
-from kdtasks.scenarios.mimo_channels import ChannelLaw
-from kdtasks.scenarios.mimo_detectors import lmmse, zero_forcing
-from kdtasks.scenarios.mimo_link import MimoLink
-from kdtasks.scenarios.mimo_sionna_detectors import detect, names_for, to_axes
-from kdtasks.scenarios.mimo_symbols import decide, draw_bits, modulate
-from kdtasks.scenarios.mimo_tr38901 import draw_pool
-from kdtasks.scenarios.sionna_session import sionna_seeded
-from kdtasks.seeding import torch_generator
+from kdtasks.data.sionna_session import sionna_seeded
+from kdtasks.learning.random import torch_generator
+from kdtasks.mimo_detection.link.bit_errors import compare
+from kdtasks.mimo_detection.link.channels import ChannelLaw
+from kdtasks.mimo_detection.link.linear import lmmse, zero_forcing
+from kdtasks.mimo_detection.link.link import MimoLink
+from kdtasks.mimo_detection.link.sionna_detectors import detect, names_for, to_axes
+from kdtasks.mimo_detection.link.symbols import decide, draw_bits, modulate
+from kdtasks.mimo_detection.link.tr38901 import draw_pool
 
 pytestmark = pytest.mark.timeout(30)
 

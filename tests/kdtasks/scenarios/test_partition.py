@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.csi import Scaling, strongest_beam
-from kdtasks.scenarios.partition import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.data.angular_delay import Scaling, strongest_beam
+from kdtasks.data.partition import (
     by_area,
     by_dirichlet,
     by_modality,

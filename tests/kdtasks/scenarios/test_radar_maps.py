@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.radar_maps import radar_maps, range_doppler, stacked_maps
+from kdtasks.contract.errors import DataError
+from kdtasks.sensing.beams.radar_maps import radar_maps, range_doppler, stacked_maps
 
 
 def random_cube(seed, *shape):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.constants import speed_of_light
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.site import SiteConfig, build_site, draw_positions, trace
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.data.site import SiteConfig, build_site, draw_positions, trace
 
 CONFIG = SiteConfig(num_scatterers=7, num_walls=5)
 CARRIER_HZ = 2.655e9

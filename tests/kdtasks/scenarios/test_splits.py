@@ -5,8 +5,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kdtasks.errors import DataError
-from kdtasks.scenarios.splits import SPLITS, SplitPlan, manifest, split_by_position
+from kdtasks.contract.errors import DataError
+from kdtasks.data.splits import SPLITS, SplitPlan, manifest, split_by_position
 
 
 def positions(seed, count=400, side=60.0):

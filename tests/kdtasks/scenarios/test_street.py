@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import placed
 
-from kdtasks.beam_format import CONDITIONS, RAIN
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.street import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.beams.format import CONDITIONS, RAIN
+from kdtasks.sensing.street.geometry import blocked
+from kdtasks.sensing.street.traffic import (
     LEAST_SPEED,
     StreetConfig,
     build_passage,
     passage_generator,
     pole_places,
 )
-from kdtasks.scenarios.street_boxes import blocked
 
 BUSY = StreetConfig(traffic=4.0)
 

@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import AWAY, STREET, placed
 
-from kdtasks.beam_format import DAY, NIGHT, RAIN
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.camera_masks import motion_masks
-from kdtasks.scenarios.street import KINDS, build_passage
-from kdtasks.scenarios.street_backdrop import make_backdrop
-from kdtasks.scenarios.street_camera import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.beams.format import DAY, NIGHT, RAIN
+from kdtasks.sensing.deepsense.camera_masks import motion_masks
+from kdtasks.sensing.street.backdrop import make_backdrop
+from kdtasks.sensing.street.camera import (
     END,
     SIDE,
     SUN_D,
@@ -24,6 +23,7 @@ from kdtasks.scenarios.street_camera import (
     cast_box,
     daylight,
 )
+from kdtasks.sensing.street.traffic import KINDS, build_passage
 
 CAMERA = CameraConfig()
 CLEAN = CameraConfig(flicker=0.0, noise=0.0, night_noise=0.0, rain_noise=0.0, streaks=0.0)

@@ -4,11 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kdtasks.beam_format import CONDITIONS, IGNORED, NIGHT
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.scenarios.street import StreetConfig, build_passage
-from kdtasks.scenarios.street_data import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.format import CONDITIONS, NIGHT
+from kdtasks.sensing.beams.windows import best_beams
+from kdtasks.sensing.street.dataset import (
     FIRST,
     LIDAR_TWIN,
     SENSORS,
@@ -17,6 +17,7 @@ from kdtasks.scenarios.street_data import (
     build_passages,
     load_street,
 )
+from kdtasks.sensing.street.traffic import StreetConfig, build_passage
 
 FAST = StreetConfig(speed_m_s=(14.0, 15.0), lanes_m=(9.5, 13.0), directions=(1, -1))
 DATA = StreetData(twin=TwinConfig(street=FAST), passages=(3, 1, 1), sensors=SENSORS, image_size=16)

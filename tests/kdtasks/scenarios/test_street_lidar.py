@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import AWAY, placed
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.street import KINDS
-from kdtasks.scenarios.street_gps import GpsConfig, positions
-from kdtasks.scenarios.street_lidar import LidarConfig, ray_bearings, scans, true_ranges
+from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.street.gps import GpsConfig, positions
+from kdtasks.sensing.street.lidar import LidarConfig, ray_bearings, scans, true_ranges
+from kdtasks.sensing.street.traffic import KINDS
 
 LIDAR = LidarConfig()
 EXACT = LidarConfig(noise_m=0.0, dropout=0.0, clutter=0.0)

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from scipy.constants import speed_of_light
 from street_examples import AWAY, placed, still
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.radar_maps import radar_maps
-from kdtasks.scenarios.street import build_passage
-from kdtasks.scenarios.street_radar import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.beams.radar_maps import radar_maps
+from kdtasks.sensing.street.radar import (
     Points,
     RadarConfig,
     maps,
@@ -21,6 +20,7 @@ from kdtasks.scenarios.street_radar import (
     receive,
     trace_radar,
 )
+from kdtasks.sensing.street.traffic import build_passage
 
 RADAR = RadarConfig()
 CLEAN = RadarConfig(noise=0.0, static_points=0)

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from scipy.constants import speed_of_light
 from street_examples import AWAY, STREET, placed
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.scenarios.street import StreetConfig, build_passage
-from kdtasks.scenarios.street_radio import (
+from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.beams.windows import best_beams
+from kdtasks.sensing.street.radio import (
     RadioConfig,
     RadioPaths,
     beam_powers,
@@ -22,6 +21,7 @@ from kdtasks.scenarios.street_radio import (
     poles,
     trace_radio,
 )
+from kdtasks.sensing.street.traffic import StreetConfig, build_passage
 
 RADIO = RadioConfig()
 QUIET = replace(RADIO, ripple_db=0.0, jitter_db=0.0, noise_power=0.0)

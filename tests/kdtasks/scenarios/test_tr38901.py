@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios import tr38901
-from kdtasks.scenarios.cache import ArrayCache
-from kdtasks.scenarios.tr38901 import BATCH_SIZE, PRESETS, generate, load, read_card
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.data import tr38901
+from kdtasks.csi_feedback.data.tr38901 import BATCH_SIZE, PRESETS, generate, load, read_card
+from kdtasks.data.array_cache import ArrayCache
 
 # Drawing channels imports Sionna, which takes seconds; everything else here is fast.
 draws = pytest.mark.slow
@@ -235,7 +235,7 @@ def damage_by_flipping(path):
     "damage", [damage_by_cutting, damage_by_flipping, lambda path: path.write_bytes(b"")]
 )
 def test_damaged_entries_count_as_missing(tmp_path, caplog, name, damage):
-    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.data.array_cache")
     keep(cache, np.arange(9))
     if name == "a.json":  # a card that is cut at its last line break is still whole
         (tmp_path / name).write_text((tmp_path / name).read_text().strip())
@@ -246,7 +246,7 @@ def test_damaged_entries_count_as_missing(tmp_path, caplog, name, damage):
 
 
 def test_a_missing_array_counts_as_missing(tmp_path):
-    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.data.array_cache")
     assert cache.read() is None
     keep(cache, np.arange(9))
     (tmp_path / "a.x.npy").unlink()
@@ -258,14 +258,14 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path):
         paths["x"].write_bytes(b"half")
         raise KeyboardInterrupt
 
-    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.data.array_cache")
     with pytest.raises(KeyboardInterrupt):
         cache.write(fail, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_writers_at_once_both_succeed(tmp_path):
-    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.scenarios.cache")
+    cache = ArrayCache(tmp_path, "a", ("x",), "kdtasks.data.array_cache")
 
     def overtaken(paths):
         keep(cache, np.arange(9))
@@ -277,7 +277,7 @@ def test_two_writers_at_once_both_succeed(tmp_path):
 
 @draws
 def test_sionna_is_not_imported_before_it_is_needed():
-    check = "import sys, kdtasks.scenarios.tr38901; sys.exit('sionna' in sys.modules)"
+    check = "import sys, kdtasks.csi_feedback.data.tr38901; sys.exit('sionna' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from beam_trials import TASK, tiny
 
-from kdtasks.beam_format import CONDITIONS
-from kdtasks.scenarios.beam_windows import best_beams
-from kdtasks.tasks.beam_baselines import _gps_line
-from kdtasks.tasks.beam_deployed import DEPLOYMENT_METRICS
+from kdtasks.sensing.baselines import _gps_line
+from kdtasks.sensing.beams.format import CONDITIONS
+from kdtasks.sensing.beams.windows import best_beams
+from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
 
 GPS = {"sensors": "image gps"}
 

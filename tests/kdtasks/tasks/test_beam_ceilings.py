@@ -7,17 +7,11 @@ import pytest
 from beam_trials import TASK, tiny
 from street_examples import placed
 
-from kdtasks.scenarios.street_radio import RadioConfig, mean_powers, trace_radio
-from kdtasks.tasks import beam_ceilings
-from kdtasks.tasks.beam_ceilings import (
-    CEILINGS,
-    known_angle,
-    steady_turn,
-    true_sines,
-    with_ceilings,
-)
-from kdtasks.tasks.beam_data import data_of
-from kdtasks.tasks.beam_settings import resolve
+from kdtasks.beam_tracking.data import data_of
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.sensing import baselines as beam_ceilings
+from kdtasks.sensing.baselines import CEILINGS, known_angle, steady_turn, true_sines, with_ceilings
+from kdtasks.sensing.street.radio import RadioConfig, mean_powers, trace_radio
 
 WINDOW = np.arange(8)[None] + np.array([[0], [3]])
 

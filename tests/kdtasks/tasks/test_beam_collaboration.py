@@ -16,11 +16,11 @@ from beam_network_examples import (
 from beam_trials import TASK, tiny
 from csi_examples import drained
 
-from kdtasks.methods.beam_batches import windows_of
-from kdtasks.methods.beam_job import run
-from kdtasks.tasks.beam_settings import resolve
-from kdtasks.tasks.beam_shares import taken, windows_together
-from kdtasks.tasks.beam_students import restored
+from kdtasks.beam_tracking.methods.batches import windows_of
+from kdtasks.beam_tracking.methods.job import run
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.beam_tracking.students import restored
+from kdtasks.sensing.ownership import taken, windows_together
 
 METHODS = ("vanilla", "response", "feature", "relation")
 

@@ -8,13 +8,13 @@ from beam_trials import TASK, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.camera_masks import motion_masks
-from kdtasks.scenarios.street_data import BEAM_TWIN
-from kdtasks.tasks import beam_sources
-from kdtasks.tasks.beam_data import data_of, window_masks
-from kdtasks.tasks.beam_settings import resolve
+from kdtasks.beam_tracking.data import data_of, window_masks
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing import sources as beam_sources
+from kdtasks.sensing.deepsense.camera_masks import motion_masks
+from kdtasks.sensing.street.dataset import BEAM_TWIN
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 8, 8)).astype(np.uint8)
 

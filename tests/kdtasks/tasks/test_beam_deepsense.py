@@ -5,12 +5,12 @@ import pytest
 from beam_trials import TASK, tiny, trained_student, trained_teacher, without_times
 from deepsense_examples import SCENARIO9, Scenario, write_power
 
-from kdtasks.scenarios.deepsense_inspect import inspect
-from kdtasks.scenarios.deepsense_write import write_scenario
-from kdtasks.scenarios.splits import SPLITS
-from kdtasks.scenarios.street_data import load_street
-from kdtasks.tasks.beam_data import data_of
-from kdtasks.tasks.beam_settings import resolve
+from kdtasks.beam_tracking.data import data_of
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.data.splits import SPLITS
+from kdtasks.sensing.deepsense.inspect import inspect
+from kdtasks.sensing.deepsense.write import write_scenario
+from kdtasks.sensing.street.dataset import load_street
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from beam_network_examples import (
 )
 from beam_trials import TASK, tiny
 
-from kdtasks.collaboration import joined
+from kdtasks.contract.collaboration import joined
 
 
 @pytest.fixture(scope="module")

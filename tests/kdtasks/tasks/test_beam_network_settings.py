@@ -6,10 +6,10 @@ from beam_trials import TASK, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.network import NetworkSettings
-from kdtasks.tasks.beam_settings import FAMILIES, PRESETS, resolve
+from kdtasks.beam_tracking.settings import FAMILIES, PRESETS, resolve
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
 
 SHARED = {
     "num_edges": st.integers(1, 256),

@@ -4,10 +4,10 @@ from deepsense_examples import bare_table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.models.beam_family import BEAM_MODELS
-from kdtasks.tasks.beam_settings import MUST_FIT, PRESETS, BeamSettings, resolve
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
+from kdtasks.beam_tracking.settings import MUST_FIT, PRESETS, BeamSettings, resolve
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
 
 ALPHA = {"alpha": st.floats(0.0, 1.0)}
 SOFT = {"temperature": st.floats(0.1, 50.0), "slot_lean": st.floats(-3.0, 3.0)}

@@ -8,9 +8,9 @@ from beam_trials import TASK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
-from kdtasks.methods.beam_batches import windows_of
-from kdtasks.tasks.beam_shares import (
+from kdtasks.beam_tracking.methods.batches import windows_of
+from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.ownership import (
     pointing_nowhere,
     sensors_in,
     taken,

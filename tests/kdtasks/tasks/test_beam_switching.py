@@ -8,15 +8,14 @@ from beam_trials import OF_NETWORKS, TASK, tiny, trained_student, trained_teache
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_format import CONDITIONS
-from kdtasks.config import fingerprint
-from kdtasks.cost import PJ_PER_MAC
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.export import OnnxNetwork, largest_difference, write_onnx
-from kdtasks.methods.beam_batches import conditions_of
-from kdtasks.methods.beam_switch import SWITCH
-from kdtasks.tasks.beam_settings import resolve
-from kdtasks.tasks.beam_switching import FIRST, SECOND, students_of
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.beam_tracking.two_students import FIRST, SECOND, SWITCH, students_of
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.contract.params import fingerprint
+from kdtasks.learning.complexity import PJ_PER_MAC
+from kdtasks.learning.onnx_export import OnnxNetwork, largest_difference, write_onnx
+from kdtasks.sensing.beams.format import CONDITIONS
+from kdtasks.sensing.beams.window_tensors import conditions_of
 
 DATA = {
     "sensors": "image gps",

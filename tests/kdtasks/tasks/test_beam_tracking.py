@@ -13,11 +13,11 @@ from beam_trials import (
     without_times,
 )
 
-from kdtasks.beam_format import CONDITIONS
-from kdtasks.config import fingerprint
-from kdtasks.errors import DataError
-from kdtasks.models.beam_family import BEAM_MODELS
-from kdtasks.registry import load_task
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.registry import load_task
+from kdtasks.sensing.beams.format import CONDITIONS
 
 
 def without(data):

@@ -13,13 +13,13 @@ from beam_network_examples import (
 )
 from beam_trials import TASK
 
-from kdtasks.cost import count, state_bytes
-from kdtasks.errors import ConfigError
-from kdtasks.models.beam_family import BEAM_MODELS
-from kdtasks.tasks.beam_settings import resolve
-from kdtasks.tasks.beam_shares import taken
-from kdtasks.tasks.beam_students import restored
-from kdtasks.tasks.beam_work import edge_bytes, peak_bytes, student_size
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
+from kdtasks.beam_tracking.settings import resolve
+from kdtasks.beam_tracking.students import restored
+from kdtasks.beam_tracking.workload import edge_bytes, peak_bytes, student_size
+from kdtasks.contract.errors import ConfigError
+from kdtasks.learning.complexity import count, state_bytes
+from kdtasks.sensing.ownership import taken
 
 
 @pytest.mark.parametrize("edge", range(3))

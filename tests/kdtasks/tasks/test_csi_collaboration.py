@@ -8,12 +8,12 @@ import torch
 from csi_examples import METHODS, TASK, drained, tiny, trained_student
 from csi_network_examples import assert_same, learnt, networked, trained_on
 
-from kdtasks.collaboration import Guidance, Work
-from kdtasks.methods.ip_encoder_kd.pairs import quantise
-from kdtasks.task import TeacherArtifact
-from kdtasks.tasks.csi_parts import make_decoder
-from kdtasks.tasks.csi_settings import resolve
-from kdtasks.tensors import load_state
+from kdtasks.contract.collaboration import Guidance, Work
+from kdtasks.contract.task import TeacherArtifact
+from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import quantise
+from kdtasks.csi_feedback.settings import resolve
+from kdtasks.csi_feedback.students import make_decoder
+from kdtasks.learning.tensors import load_state
 
 
 def part(weights, prefix):

@@ -5,8 +5,8 @@ import pytest
 from csi_examples import TASK, drained, tiny
 from csi_network_examples import STAGE, assert_same, networked, trained_on
 
-from kdtasks.collaboration import joined, parted
-from kdtasks.models.pca import pca_reconstruction
+from kdtasks.contract.collaboration import joined, parted
+from kdtasks.csi_feedback.models.pca import pca_reconstruction
 
 
 @pytest.mark.parametrize("encoder", [{}, {"encoder": "crnet"}, {"encoder_depth": 3}])

@@ -7,10 +7,10 @@ import pytest
 from csi_examples import METHODS, TASK, drained, silent, tiny, trained_student, trained_teacher
 from matlab_files import write_v5
 
-from kdtasks.config import fingerprint
-from kdtasks.cost import count
-from kdtasks.errors import DataError
-from kdtasks.models.light_encoder import LightEncoder, LightShape
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.params import fingerprint
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.learning.complexity import count
 
 TWO = {"second_scenario": "site-umi-nlos"}
 

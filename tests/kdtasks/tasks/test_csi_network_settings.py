@@ -6,9 +6,9 @@ from csi_network_examples import NETWORK, TOPOLOGIES, networked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
-from kdtasks.network import SERVER_DATA, TEACHERS, NetworkSettings
-from kdtasks.tasks.csi_settings import PRESETS, resolve
+from kdtasks.contract.deployment import SERVER_DATA, TEACHERS, NetworkSettings
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.settings import PRESETS, resolve
 
 SHARED = {
     "num_edges": st.integers(1, 256),

@@ -5,10 +5,10 @@ import pytest
 from csi_examples import DISTILLING, METHODS, TASK, drained, silent, tiny
 from matlab_files import write_v5, write_v73
 
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.cost2100 import split_files
-from kdtasks.scenarios.splits import SPLITS
-from sweeps.own_data import study_on
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.csi_feedback.data.cost2100 import split_files
+from kdtasks.data.splits import SPLITS
+from sweeps.plan.own_data import study_on
 
 
 def published(folder, *environments):

@@ -3,8 +3,8 @@ from csi_examples import TASK, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
-from kdtasks.tasks.csi_settings import MUST_FIT, PRESETS, CsiSettings, resolve
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.settings import MUST_FIT, PRESETS, CsiSettings, resolve
 
 METHOD_PARAMETERS = {
     "vanilla": {},

@@ -9,8 +9,8 @@ from csi_network_examples import networked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
-from kdtasks.scenarios.csi import strongest_beam
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.data.angular_delay import strongest_beam
 
 
 def split_of(count=300, seed=0, stale=False):

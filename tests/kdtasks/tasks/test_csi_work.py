@@ -5,16 +5,15 @@ import torch
 from csi_examples import METHODS, TASK, drained, tiny
 from csi_network_examples import networked
 
-from kdtasks.collaboration import Guidance, Stage
-from kdtasks.cost import count, state_bytes, training_bytes
-from kdtasks.errors import ConfigError
-from kdtasks.models.autoencoder import Autoencoder
-from kdtasks.models.crnet_decoder import CRNetDecoder
-from kdtasks.models.crnet_encoder import CRNetEncoder
-from kdtasks.models.light_encoder import LightEncoder, LightShape
-from kdtasks.task import TeacherArtifact
-from kdtasks.tasks.csi_settings import resolve
-from kdtasks.tasks.csi_work import edge_bytes
+from kdtasks.contract.collaboration import Guidance, Stage
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import TeacherArtifact
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.models.crnet import CRNetDecoder, CRNetEncoder
+from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.csi_feedback.settings import resolve
+from kdtasks.csi_feedback.workload import edge_bytes
+from kdtasks.learning.complexity import count, state_bytes, training_bytes
 
 ENCODER, DECODER = LightEncoder(8, 8, 32, LightShape()), CRNetDecoder(8, 8, 32)
 TEACHER = CRNetEncoder(8, 8, 32)

@@ -9,9 +9,15 @@ import onnx
 import pytest
 from safetensors.numpy import load_file
 
-from kdtasks.errors import ConfigError
-from kdtasks.export import OnnxNetwork, largest_difference, write_int8, write_onnx, write_weights
-from kdtasks.task import KDTask
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import KDTask
+from kdtasks.learning.onnx_export import (
+    OnnxNetwork,
+    largest_difference,
+    write_int8,
+    write_onnx,
+    write_weights,
+)
 
 TASKS = {
     "csi": (csi_examples, {}, "tiny_data"),

@@ -8,14 +8,16 @@ import csi_network_examples
 import lidar_trials
 import pytest
 
-from kdtasks.collaboration import joined
-from kdtasks.deployable import Called
-from kdtasks.seeding import initialised
-from kdtasks.tasks import beam_settings, csi_settings, lidar_settings
-from kdtasks.tasks.beam_students import new_student as new_beam_student
-from kdtasks.tasks.csi_students import new_student as new_csi_student
-from kdtasks.tasks.lidar_students import student_of
-from kdtasks.tensors import state_arrays
+from kdtasks.beam_tracking import settings as beam_settings
+from kdtasks.beam_tracking.students import new_student as new_beam_student
+from kdtasks.contract.collaboration import joined
+from kdtasks.contract.deployable import Called
+from kdtasks.csi_feedback import settings as csi_settings
+from kdtasks.csi_feedback.students import new_student as new_csi_student
+from kdtasks.learning.random import initialised
+from kdtasks.learning.tensors import state_arrays
+from kdtasks.lidar_beam import settings as lidar_settings
+from kdtasks.lidar_beam.students import student_of
 
 EDGES = 3
 

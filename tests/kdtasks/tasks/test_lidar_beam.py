@@ -6,17 +6,17 @@ import pytest
 from lidar_trials import DISTILLING, METHODS, OF_NETWORKS, TASK, WITHOUT_DATA, tiny, trained_teacher
 from lidar_trials import trained_student as trained
 
-from kdtasks.beam_format import IGNORED
-from kdtasks.config import fingerprint
-from kdtasks.errors import DataError
-from kdtasks.methods.lidar_batches import scans_of
-from kdtasks.methods.lidar_job import label_judge
-from kdtasks.registry import load_task
-from kdtasks.scenarios.deepsense_write import write_scenario
-from kdtasks.scenarios.splits import SPLITS
-from kdtasks.task import ScenarioData, TeacherArtifact
-from kdtasks.tasks.lidar_settings import resolve
-from kdtasks.tasks.lidar_students import restored
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import ScenarioData, TeacherArtifact
+from kdtasks.data.splits import SPLITS
+from kdtasks.learning.labels import IGNORED
+from kdtasks.lidar_beam.methods.batches import scans_of
+from kdtasks.lidar_beam.methods.job import label_judge
+from kdtasks.lidar_beam.settings import resolve
+from kdtasks.lidar_beam.students import restored
+from kdtasks.sensing.deepsense.write import write_scenario
 
 QUALITY = ("val_top1", "val_top5", "val_top5_t3", "val_dba_top3")
 
@@ -249,7 +249,7 @@ def test_a_slot_without_labels_is_refused(tmp_path, monkeypatch, lidar_data_tiny
         test=lidar_data_tiny.test,
         provenance={},
     )
-    monkeypatch.setattr("kdtasks.tasks.beam_sources.load_street", lambda *_, **__: broken)
+    monkeypatch.setattr("kdtasks.sensing.sources.load_street", lambda *_, **__: broken)
     with pytest.raises(DataError, match="the val split has no label for slot t2"):
         TASK.load_scenario(tiny(), cache_dir=tmp_path, progress=lambda *_: None)
 

@@ -15,18 +15,17 @@ from lidar_trials import (
     tiny,
 )
 
-from kdtasks.collaboration import joined
-from kdtasks.config import fingerprint
-from kdtasks.cost import count
-from kdtasks.errors import ConfigError
-from kdtasks.methods.lidar_metadata import opened
-from kdtasks.methods.lidar_statistics import GROUPS
-from kdtasks.models.lidar_family import WINDOW_SHAPE
-from kdtasks.models.lidar_gru_teacher import LidarGruTeacher
-from kdtasks.models.lidar_student import LidarStudent
-from kdtasks.tasks.beam_shares import windows_together
-from kdtasks.tasks.lidar_settings import resolve
-from kdtasks.tasks.lidar_work import edge_bytes, generator_size
+from kdtasks.contract.collaboration import joined
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
+from kdtasks.learning.complexity import count
+from kdtasks.lidar_beam.methods.metadata import GROUPS, opened
+from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
+from kdtasks.lidar_beam.models.gru_teacher import LidarGruTeacher
+from kdtasks.lidar_beam.models.student import LidarStudent
+from kdtasks.lidar_beam.settings import resolve
+from kdtasks.lidar_beam.workload import edge_bytes, generator_size
+from kdtasks.sensing.ownership import windows_together
 
 STUDENT = count(LidarStudent(), WINDOW_SHAPE).macs
 TEACHER = count(LidarGruTeacher(), WINDOW_SHAPE).macs

@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lidar_trials import DISTILLING, METHODS, TASK, WITHOUT_DATA, tiny
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.methods.lidar_statistics import GROUPS
-from kdtasks.models.lidar_family import GENERATORS, LIDAR_TEACHERS
-from kdtasks.tasks.lidar_beam import FREE
-from kdtasks.tasks.lidar_settings import MUST_FIT, PRESETS, LidarSettings, resolve
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
+from kdtasks.lidar_beam.methods.metadata import GROUPS
+from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS
+from kdtasks.lidar_beam.settings import MUST_FIT, PRESETS, LidarSettings, resolve
+from kdtasks.lidar_beam.task import FREE
 
 SOFT = st.fixed_dictionaries({"soft_loss": st.just("mse")}) | st.fixed_dictionaries(
     {}, optional={"soft_loss": st.just("kl"), "temperature": st.floats(0.1, 50.0)}

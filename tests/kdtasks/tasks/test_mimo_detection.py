@@ -8,21 +8,21 @@ from csi_examples import drained
 from mimo_trials import METHODS, TASK, TAUGHT, TINY, tiny, trained_teacher
 from mimo_trials import trained_student as trained
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import DataError
-from kdtasks.methods.mimo_gene import opened, sealed
-from kdtasks.methods.mimo_job import STEPS
-from kdtasks.methods.mimo_samples import Judged
-from kdtasks.registry import load_task
-from kdtasks.scenarios.mimo_detectors import zero_forcing
-from kdtasks.scenarios.mimo_symbols import decide
-from kdtasks.scenarios.splits import SPLITS
-from kdtasks.seeding import torch_generator
-from kdtasks.task import TeacherArtifact
-from kdtasks.tasks.mimo_checks import resolve
-from kdtasks.tasks.mimo_data import received_of
-from kdtasks.tasks.mimo_students import delivered, individual_of, restored_collective
-from kdtasks.tensors import state_arrays
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import TeacherArtifact
+from kdtasks.data.splits import SPLITS
+from kdtasks.learning.random import torch_generator
+from kdtasks.learning.tensors import state_arrays
+from kdtasks.mimo_detection.data import received_of
+from kdtasks.mimo_detection.link.linear import zero_forcing
+from kdtasks.mimo_detection.link.symbols import decide
+from kdtasks.mimo_detection.methods.job import STEPS
+from kdtasks.mimo_detection.methods.learngene import opened, sealed
+from kdtasks.mimo_detection.methods.samples import Judged
+from kdtasks.mimo_detection.settings import resolve
+from kdtasks.mimo_detection.students import delivered, individual_of, restored_collective
 
 COLLECTIVE_PARAMS = 8 * 14 + 3 * 200 + 22 * 64 + 64 + 65 + 1
 GENE_PARAMS = 8 * 14 + 200

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.bit_errors import BitErrors
-from kdtasks.tasks.mimo_scores import curve_metrics, steps_below
+from kdtasks.mimo_detection.link.bit_errors import BitErrors
+from kdtasks.mimo_detection.scores import curve_metrics, steps_below
 
 CURVE = {0: BitErrors(200, 1000), 50: BitErrors(100, 1000), 100: BitErrors(80, 1000)}
 

@@ -3,11 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mimo_trials import METHODS, TASK, tiny
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import ConfigError
-from kdtasks.tasks.mimo_checks import MUST_FIT, PRESETS, resolve
-from kdtasks.tasks.mimo_detection import FREE, OF_TEACHER
-from kdtasks.tasks.mimo_settings import MimoSettings
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
+from kdtasks.mimo_detection.settings import MUST_FIT, PRESETS, MimoSettings, resolve
+from kdtasks.mimo_detection.task import FREE, OF_TEACHER
 
 INHERITING = st.fixed_dictionaries(
     {},

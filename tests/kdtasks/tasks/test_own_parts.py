@@ -9,8 +9,8 @@ import own_parts
 import pytest
 from csi_examples import silent, tiny
 
-from kdtasks.errors import ConfigError, DataError
-from kdtasks.scenarios.splits import SPLITS
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.data.splits import SPLITS
 
 CSI, BEAM = csi_examples.TASK, beam_trials.TASK
 DISTANCE, LINEAR, RAYS = "own_parts:distance", "own_parts:linear", "own_parts:rays"
@@ -162,7 +162,7 @@ def test_an_encoder_that_gives_no_codewords_is_refused(changes, reason):
 def test_an_own_encoder_and_an_own_loss_work_in_a_network(tmp_path):
     from csi_network_examples import networked
 
-    from sweeps.contract import broken_laws
+    from sweeps.plan.contract import broken_laws
 
     params = networked("decentralized", method=DISTANCE, encoder=LINEAR)
     assert broken_laws("csi-feedback", params, tmp_path) == []

@@ -14,13 +14,13 @@ from beam_network_examples import (
 )
 from beam_trials import TASK, without_times
 
-from kdtasks.collaboration import parted
-from kdtasks.config import fingerprint
-from kdtasks.models.beam_family import BEAM_MODELS
-from kdtasks.tasks.beam_shares import sensors_in
+from kdtasks.beam_tracking.models.family import BEAM_MODELS
+from kdtasks.contract.collaboration import parted
+from kdtasks.contract.params import fingerprint
+from kdtasks.sensing.ownership import sensors_in
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.messages import Kind, Message
 from sweeps.nodes.transport import in_process
+from sweeps.nodes.wire.messages import Kind, Message
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kdtasks.registry import load_task
-from kdtasks.task import ScenarioData
-from sweeps.events import Training
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import ScenarioData
+from sweeps.common.events import Training
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import in_process
 

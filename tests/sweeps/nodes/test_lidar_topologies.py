@@ -5,14 +5,14 @@ import pytest
 from csi_examples import drained, silent
 from lidar_trials import TASK, assert_same, network_teacher, networked
 
-from kdtasks.collaboration import parted
-from kdtasks.config import fingerprint
-from kdtasks.network import NetworkSettings
+from kdtasks.contract.collaboration import parted
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import fingerprint
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.edge import EdgeNode
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Message
 from sweeps.nodes.node import Deployment
 from sweeps.nodes.transport import in_process
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message
 
 LEAVES_NO_SCAN = {
     "metadata": {"method": "datafree"},

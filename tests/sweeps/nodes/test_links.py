@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.errors import ConfigError
-from sweeps.nodes.links import Link, Transmission
+from kdtasks.contract.errors import ConfigError
+from sweeps.nodes.wire.links import Link, Transmission
 
 links = st.builds(
     Link,

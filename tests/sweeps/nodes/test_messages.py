@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from safetensors import numpy as safetensors
 
-from kdtasks.collaboration import TensorSpec
-from kdtasks.errors import UserError
-from kdtasks.methods.ip_encoder_kd.pairs import quantise
-from sweeps.nodes.messages import Kind, Message, MessageError, Parcel
+from kdtasks.contract.collaboration import TensorSpec
+from kdtasks.contract.errors import UserError
+from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import quantise
+from sweeps.nodes.wire.messages import Kind, Message, MessageError, Parcel
 
 DEPLOYMENT = "d3b07384"
 DTYPES = ("float32", "float64", "float16", "int64", "int32", "uint8", "bool")

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_network import ToyNetworkTask
 
-from kdtasks.config import fingerprint
-from kdtasks.errors import UserError
-from kdtasks.network import NetworkSettings
-from kdtasks.task import Arrays
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.errors import UserError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.task import Arrays
 from sweeps.nodes.edge import EdgeNode
-from sweeps.nodes.messages import Kind, Message, Parcel
 from sweeps.nodes.node import REJECTED, Deployment, Node
 from sweeps.nodes.server import ServerNode
+from sweeps.nodes.wire.messages import Kind, Message, Parcel
 
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)

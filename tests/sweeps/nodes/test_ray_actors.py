@@ -11,14 +11,14 @@ import pytest
 import ray
 from toy_network import ToyNetworkTask
 
-from kdtasks.registry import load_task
-from kdtasks.task import Arrays, Outcome, TeacherArtifact
-from sweeps.events import Training, WorkFailedError, events
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import Arrays, Outcome, TeacherArtifact
+from sweeps.common.events import Training, WorkFailedError, events
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
 from sweeps.nodes.transport import in_process
-from sweeps.ray_cluster import local_ray
-from sweeps.worker import confirm_by_training
+from sweeps.run.ray_cluster import local_ray
+from sweeps.workers.jobs import confirm_by_training
 
 # Starting Ray takes most of the time, and more on a busy machine.
 pytestmark = [

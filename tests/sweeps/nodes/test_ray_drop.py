@@ -7,11 +7,11 @@ import pytest
 import ray
 from toy_network import ToyNetworkTask
 
-from kdtasks.task import Outcome
-from sweeps.events import Training
+from kdtasks.contract.task import Outcome
+from sweeps.common.events import Training
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import NodeActors
-from sweeps.ray_cluster import local_ray
+from sweeps.run.ray_cluster import local_ray
 
 pytestmark = [
     pytest.mark.slow,

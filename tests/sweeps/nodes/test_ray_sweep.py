@@ -10,12 +10,12 @@ import pytest
 from toy_study import toy_study
 
 from search_spaces.study import Study
-from sweeps.display import SilentDisplay
-from sweeps.ledger import Ledger
-from sweeps.records import FailureKind, TrialRecord, TrialState
-from sweeps.runner import SweepSummary, run_study
-from sweeps.seats import SeatWishes
-from sweeps.verify import verify_sweep
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import FailureKind, TrialRecord, TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.progress.listener import SilentDisplay
+from sweeps.run.runner import SweepSummary, run_study
+from sweeps.tracking.verify import verify_sweep
 
 # Two sweeps; starting Ray and the processes takes most of the time, and more on a busy machine.
 pytestmark = [

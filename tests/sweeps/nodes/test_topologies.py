@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_network import ToyNetworkTask
 
-from kdtasks.task import Outcome, TeacherArtifact
-from sweeps.events import Training, WorkFailedError
+from kdtasks.contract.task import Outcome, TeacherArtifact
+from sweeps.common.events import Training, WorkFailedError
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.messages import Kind, Parcel
 from sweeps.nodes.transport import InProcessTransport, in_process
+from sweeps.nodes.wire.messages import Kind, Parcel
 
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)

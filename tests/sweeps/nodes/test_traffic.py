@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.network import NETWORK_METRICS
-from sweeps.nodes.links import Link, Transmission
-from sweeps.nodes.messages import CONDUCTOR, SERVER, Kind, Parcel
-from sweeps.nodes.traffic import Traffic
+from kdtasks.contract.deployment import NETWORK_METRICS
+from sweeps.nodes.wire.links import Link, Transmission
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Parcel
+from sweeps.nodes.wire.traffic import Traffic
 
 EDGES = ("edge-0", "edge-1", "edge-2")
 Booking = tuple[Parcel, Transmission]

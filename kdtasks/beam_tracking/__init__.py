@@ -1,0 +1,1 @@
+"""Beam tracking by camera, radar and position."""

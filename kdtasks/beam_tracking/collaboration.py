@@ -1,0 +1,239 @@
+"""Beam tracking in a network: what its nodes do when a topology tells them to.
+
+The server is a base station with data of all sensors, an edge is one with sensors of its own, such
+as a camera or a radar. A student is wholly at its edge, and knowledge travels as models, or as the
+logits of students on windows that all of them can see.
+"""
+
+import time
+from collections.abc import Generator, Sequence
+
+import numpy as np
+
+from kdtasks.beam_tracking.methods import fine_tuning as beam_refine
+from kdtasks.beam_tracking.methods import job as beam_job
+from kdtasks.beam_tracking.methods.batches import Windows, windows_of
+from kdtasks.beam_tracking.methods.fine_tuning import Course, Guide
+from kdtasks.beam_tracking.methods.job import Plan, Said
+from kdtasks.beam_tracking.methods.kd import response_loss
+from kdtasks.beam_tracking.settings import BeamSettings, completed, resolve
+from kdtasks.beam_tracking.students import loss_of, new_student, restored, streams_of, student_job
+from kdtasks.beam_tracking.workload import (
+    fitted,
+    specs_of,
+    student_latency_ms,
+    student_size,
+    teacher_size,
+    training_work,
+)
+from kdtasks.contract.collaboration import Guidance, Learnt, Shares, Stage, TensorSpec, Work
+from kdtasks.contract.params import Params, Value
+from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
+from kdtasks.learning.deployed_students import one_of
+from kdtasks.learning.random import seed_for
+from kdtasks.learning.tensors import as_tensor, state_arrays
+from kdtasks.sensing.ownership import Owners, sample_specs, shares, with_sensors
+from kdtasks.sensing.window_task import WindowTask
+
+SAID = ("logits", "features")
+"""What a teacher says of windows."""
+
+
+class BeamCollaboration(WindowTask):
+    """The half of the beam-tracking task that nodes of a network call.
+
+    Nodes with fewer windows than a batch train on batches of all they have. They have no validation
+    split, and keep the weights of the last epoch.
+    """
+
+    # --- samples --------------------------------------------------------------------------------
+
+    def samples_for(self, params: Params, samples: Arrays) -> Arrays:
+        return with_sensors(samples, resolve(params).at_edge)
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        settings = resolve(params)
+        return shares(settings, owners_of(settings), split, name)
+
+    # --- what there is --------------------------------------------------------------------------
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
+        return completed(resolve(params).of_edge(edge))
+
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        return artifact if resolve(params).num_teachers == 1 else one_of(artifact, number)
+
+    def latency(self, params: Params) -> dict[str, float]:
+        settings = resolve(params)
+        families = [settings.of_edge(k) for k in range(len(settings.students))]
+        families_ms = [student_latency_ms(own, new_student(own)) for own in families]
+        return {"latency_ms": mean_of_edges(settings, families_ms)}
+
+    def planned_epochs(self, params: Params) -> int:
+        return resolve(params).epochs
+
+    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        settings = resolve(params)
+        return dict(specs_of(settings.student_model, settings.width, settings.image_size))
+
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        settings = resolve(params)
+        return dict(specs_of(settings.teacher_model, settings.teacher_width, settings.image_size))
+
+    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        settings = resolve(params)
+        return sample_specs(settings.at_edge, settings.image_size)
+
+    # --- learning -------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        params: Params,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        *,
+        server_part: bool,  # noqa: ARG002
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        settings = _at_node(resolve(params), data, who)
+        seen = windows_of(data, settings.student_model.sensors)
+        asked = Work()
+        if teacher is not None:
+            teacher, asked = _heard(settings, teacher, data)
+        trained = yield from beam_job.train(student_job(settings, seen, None, teacher))
+        work = training_work(settings, trained.passes, trained.core_seconds)
+        if teacher is not None:
+            held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).state_bytes)
+            work = work + asked + held
+        return Learnt(
+            weights=state_arrays(trained.network),
+            work=work,
+            server_part_moved=False,
+            teacher_outputs={} if teacher is None else teacher.outputs,
+        )
+
+    def train_on(
+        self,
+        params: Params,
+        weights: Arrays,
+        data: Arrays,
+        guidance: Guidance | None,
+        stage: Stage,
+    ) -> Generator[Report, None, Learnt]:
+        settings = _at_node(resolve(params), data, stage.who)
+        guided = guidance is not None and stage.guidance_weight > 0.0
+        course = Course(
+            network=restored(settings, weights, teacher=False)
+            if weights
+            else new_student(settings),
+            train=windows_of(data, settings.student_model.sensors),
+            task_loss=loss_of(settings.task_loss, settings.focal_gamma),
+            guide=_guide(settings, guidance, stage) if guidance is not None and guided else None,
+            plan=Plan(
+                epochs=stage.epochs,
+                batch_chunks=settings.batch_chunks,
+                learning_rate=stage.rate,
+                weight_decay=settings.weight_decay,
+            ),
+            streams=streams_of(settings.seed, "labelled"),
+        )
+        trained = yield from beam_refine.train_on(course)
+        together = 2 if guided and stage.guidance_weight < 1.0 else 1
+        return Learnt(
+            weights=state_arrays(trained.network),
+            work=training_work(settings, trained.passes, trained.core_seconds, batches=together),
+            server_part_moved=False,
+        )
+
+    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        settings, begin = resolve(params), time.process_time()
+        network = restored(settings, weights, teacher=False)
+        said = beam_job.run(network, windows_of(samples, settings.student_model.sensors))
+        work = Work(
+            flops=student_size(settings).forward_flops(said.passes),
+            core_seconds=time.process_time() - begin,
+        )
+        return {"logits": np.ascontiguousarray(said.logits_WTC.numpy())}, work
+
+    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
+        """Return the mean of logits.
+
+        It is the geometric mean of the students' probabilities, at whatever temperature these are
+        softened with afterwards; that of probabilities would hold at one temperature alone.
+        """
+        mean = np.mean([said["logits"] for said in outputs], axis=0, dtype=np.float64)
+        return {"logits": as_float32(np.asarray(mean))}
+
+    def evaluate_deployment(
+        self, params: Params, weights: Arrays, split: Arrays
+    ) -> dict[str, float]:
+        """Return the quality metrics of a deployment's students, without prefix."""
+        settings = resolve(params)
+
+        def score(edge: int, own: Arrays, share: Arrays) -> dict[str, float]:
+            student = settings.of_edge(edge)
+            network = restored(student, own, teacher=False)
+            return beam_job.score(network, windows_of(share, student.student_model.sensors))
+
+        return self.deployment_scores(params, weights, split, score)
+
+
+def owners_of(settings: BeamSettings) -> Owners:
+    """Return who has which sensors: the server all that are needed, an edge what it needs."""
+    edges = [settings.of_edge(edge) for edge in range(settings.num_edges)]
+    return Owners(
+        seed=settings.data_seed,
+        passages=f"train_passages={settings.train_passages}",
+        label=settings.partition_label,
+        server=settings.needed,
+        edges=tuple(own.at_edge for own in edges),
+    )
+
+
+def mean_of_edges(settings: BeamSettings, families: Sequence[float]) -> float:
+    """Return the mean over edges of what is known of their families."""
+    edges = settings.num_edges if settings.mixed else 1
+    return sum(families[edge % len(families)] for edge in range(edges)) / edges
+
+
+def _at_node(settings: BeamSettings, data: Arrays, who: str) -> BeamSettings:
+    """Return a node's settings: its batch fits its windows, and its random streams are its own."""
+    own = {"seed": seed_for(settings.seed, who)} if who else {}
+    return fitted(settings.model_copy(update=own), len(data["label"]))
+
+
+def _heard(
+    settings: BeamSettings, teacher: TeacherArtifact, data: Arrays
+) -> tuple[TeacherArtifact, Work]:
+    """Return a teacher that has spoken of all windows, and what it took to ask about the rest."""
+    windows = windows_of(data, settings.teacher_model.sensors)
+    known = len(teacher.outputs.get("logits", ()))
+    if known == len(windows):
+        return teacher, Work()
+    begin = time.process_time()
+    network = restored(settings, teacher.weights, teacher=True)
+    said = beam_job.run(network, windows.between(known, len(windows)))
+    new = (said.logits_WTC.numpy(), said.features_WTH.numpy())
+    outputs = {
+        name: np.concatenate([teacher.outputs[name], more]) if known else more
+        for name, more in zip(SAID, new, strict=True)
+    }
+    work = Work(
+        flops=teacher_size(settings).forward_flops(said.passes),
+        core_seconds=time.process_time() - begin,
+        teacher_samples=len(windows) - known,
+    )
+    artifact = TeacherArtifact(metrics=teacher.metrics, weights=teacher.weights, outputs=outputs)
+    return artifact, work
+
+
+def _guide(settings: BeamSettings, guidance: Guidance, stage: Stage) -> Guide:
+    logits = as_tensor(guidance.outputs["logits"])
+    windows: Windows = windows_of(guidance.samples, settings.student_model.sensors)
+    said = Said(logits_WTC=logits, features_WTH=logits.new_empty(0))
+    return Guide(
+        windows=windows,
+        loss=response_loss(said, temperature=settings.temperature, slot_lean=settings.slot_lean),
+        weight=stage.guidance_weight,
+        streams=streams_of(settings.seed, "guidance"),
+    )

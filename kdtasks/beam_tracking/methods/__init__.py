@@ -1,0 +1,1 @@
+"""Ways to train a beam tracker, with and without a teacher."""

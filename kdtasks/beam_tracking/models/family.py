@@ -1,0 +1,126 @@
+"""The beam-tracking networks by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from kdtasks.beam_tracking.models.gps import GpsStudent
+from kdtasks.beam_tracking.models.image import ImageStudent, ImageTeacher
+from kdtasks.beam_tracking.models.image_radar import ImageRadarStudent, ImageRadarTeacher
+from kdtasks.beam_tracking.models.network import BeamNetwork
+from kdtasks.beam_tracking.models.radar import RadarStudent, RadarTeacher
+from kdtasks.sensing.beams.format import NUM_STEPS, RADAR_SHAPE, Sensor
+
+Role = Literal["teacher", "student"]
+
+PAPER_IMAGE_SIZE = 224
+"""Side of the images in the paper [px]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BeamModel:
+    """One network, or one family of students.
+
+    Attributes:
+        name: Unique, as in study files.
+        sensors: What it takes, in the order of `BeamNetwork.sensors`.
+        role: Students come in any width, teachers as published.
+        published: Whether it is in Table II of the paper; what is not is ours.
+        builder: Builds it from the side of the images [px] and the width factor.
+    """
+
+    name: str
+    sensors: tuple[Sensor, ...]
+    role: Role
+    published: bool
+    builder: Callable[[int, float], BeamNetwork]
+
+    def build(self, *, image_size: int, width: float = 1.0) -> BeamNetwork:
+        """Build the network; initial weights come from torch's global generator.
+
+        Args:
+            image_size: Side of the images [px], a multiple of 32; without effect on students and
+                where there is no camera.
+            width: Factor on channels, features and hidden units; 1 is the published network.
+
+        Raises:
+            ValueError: If a teacher is to be of another width, or a size cannot be.
+        """
+        if self.role == "teacher" and width != 1.0:
+            raise ValueError(f"only students have a width: {self.name} got {width=}")
+        return self.builder(image_size, width)
+
+    def window_shapes(
+        self, *, image_size: int, steps: int = NUM_STEPS
+    ) -> tuple[tuple[int, ...], ...]:
+        """Return the shape of one window for each sensor, without batch."""
+        shapes: dict[Sensor, tuple[int, ...]] = {
+            "image": (1, image_size, image_size),
+            "radar": RADAR_SHAPE,
+            "gps": (2,),
+        }
+        return tuple((steps, *shapes[sensor]) for sensor in self.sensors)
+
+
+BEAM_MODELS = {
+    model.name: model
+    for model in (
+        BeamModel(
+            name="image-teacher",
+            sensors=("image",),
+            role="teacher",
+            published=True,
+            builder=lambda size, _: ImageTeacher(size),
+        ),
+        BeamModel(
+            name="image-teacher-gru1",
+            sensors=("image",),
+            role="teacher",
+            published=True,
+            builder=lambda size, _: ImageTeacher(size, gru_layers=1),
+        ),
+        BeamModel(
+            name="image-student",
+            sensors=("image",),
+            role="student",
+            published=True,
+            builder=lambda _, width: ImageStudent(width=width),
+        ),
+        BeamModel(
+            name="image-radar-teacher",
+            sensors=("image", "radar"),
+            role="teacher",
+            published=True,
+            builder=lambda size, _: ImageRadarTeacher(size),
+        ),
+        BeamModel(
+            name="image-radar-student",
+            sensors=("image", "radar"),
+            role="student",
+            published=True,
+            builder=lambda _, width: ImageRadarStudent(width=width),
+        ),
+        BeamModel(
+            name="radar-teacher",
+            sensors=("radar",),
+            role="teacher",
+            published=False,
+            builder=lambda *_: RadarTeacher(),
+        ),
+        BeamModel(
+            name="radar-student",
+            sensors=("radar",),
+            role="student",
+            published=False,
+            builder=lambda _, width: RadarStudent(width=width),
+        ),
+        BeamModel(
+            name="gps-student",
+            sensors=("gps",),
+            role="student",
+            published=False,
+            builder=lambda _, width: GpsStudent(width=width),
+        ),
+    )
+}
+"""Every network, by name."""

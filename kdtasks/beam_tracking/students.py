@@ -1,0 +1,200 @@
+"""How one beam-tracking network is built, and what for it is trained."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from kdtasks.beam_tracking.methods.batches import Windows
+from kdtasks.beam_tracking.methods.job import (
+    Goal,
+    Job,
+    Plan,
+    Said,
+    Streams,
+    TaskLoss,
+    blended,
+    labels_only,
+)
+from kdtasks.beam_tracking.methods.kd import feature_loss, pair_loss, projection, response_loss
+from kdtasks.beam_tracking.methods.self_kd import ALPHA, TEMPERATURE
+from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.settings import METHOD_NAMES, SAID_SHAPE, BeamSettings, LossName
+from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.losses import focal_loss, slot_cross_entropy
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.learning.tensors import as_tensor, load_state
+
+TEACHER_GAMMA = 2.0
+"""Exponent of a teacher's focal loss, that of Table II."""
+
+
+def student_job(
+    settings: BeamSettings, train: Windows, val: Windows | None, teacher: TeacherArtifact | None
+) -> Job:
+    """Return what a student is trained by; a node of a network trains on all that it has."""
+    lone = settings.scenario == "street" and not settings.networked
+    network = new_student(settings)
+    own = train.first(settings.train_passages) if lone else train
+    return Job(
+        network=network,
+        train=own,
+        val=val,
+        goal=student_goal(settings, network, own, None if teacher is None else said_by(teacher)),
+        plan=Plan(
+            epochs=settings.epochs,
+            batch_chunks=settings.batch_chunks,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        ),
+        streams=streams_of(settings.seed, "student"),
+    )
+
+
+def new_student(settings: BeamSettings) -> BeamNetwork:
+    """Return a student that has learnt nothing."""
+    return initialised(settings.seed, "student", partial(build, settings, teacher=False))
+
+
+def teacher_job(
+    settings: BeamSettings, generation: int, train: Windows, val: Windows, before: Said | None
+) -> Job:
+    """Return what a teacher is trained by.
+
+    Args:
+        settings: The trial's.
+        generation: 0, except for later generations of self-distillation.
+        train: Windows that it may see.
+        val: Windows that it is judged on.
+        before: What the generation before says of the training windows.
+    """
+    who = f"teacher {generation}"
+    make = partial(build, settings, teacher=True)
+    return Job(
+        network=initialised(settings.teacher_seed, who, make),
+        train=train,
+        val=val,
+        goal=generation_goal(settings, before),
+        plan=Plan(
+            epochs=settings.teacher_epochs,
+            batch_chunks=settings.batch_chunks,
+            learning_rate=settings.teacher_rate,
+            weight_decay=settings.teacher_decay,
+        ),
+        streams=streams_of(settings.teacher_seed, who),
+    )
+
+
+def streams_of(seed: int, who: str) -> Streams:
+    """Return the random streams of a training."""
+    return Streams(
+        order=torch_generator(seed, f"{who} order"),
+        cuts=torch_generator(seed, f"{who} cuts"),
+        dropout=torch_generator(seed, f"{who} dropout"),
+    )
+
+
+def build(settings: BeamSettings, *, teacher: bool) -> BeamNetwork:
+    """Build a student, or its teacher; weights come from torch's global generator."""
+    model = settings.teacher_model if teacher else settings.student_model
+    width = settings.teacher_width if teacher else settings.width
+    return model.build(image_size=settings.image_size, width=width)
+
+
+def restored(settings: BeamSettings, weights: Arrays, *, teacher: bool) -> BeamNetwork:
+    """Build a network and load its weights."""
+    with torch.random.fork_rng(devices=[]):
+        network = build(settings, teacher=teacher)
+    load_state(network, weights)
+    return network.eval()
+
+
+def said_by(teacher: TeacherArtifact) -> Said:
+    """Return what a teacher says of all training windows."""
+    outputs = teacher.outputs
+    return Said(
+        logits_WTC=as_tensor(outputs["logits"]), features_WTH=as_tensor(outputs["features"])
+    )
+
+
+def loss_of(name: LossName, gamma: float) -> TaskLoss:
+    """Return a loss towards labels."""
+    losses: dict[LossName, TaskLoss] = {
+        "focal": partial(focal_loss, gamma=gamma),
+        "cross-entropy": slot_cross_entropy,
+    }
+    return losses[name]
+
+
+def generation_goal(settings: BeamSettings, before: Said | None) -> Goal:
+    """Return what a teacher is trained for; with a generation before it, its answers too."""
+    labels = loss_of(settings.teacher_loss, TEACHER_GAMMA)
+    if before is None:
+        return labels_only(labels)
+    return blended(labels, response_loss(before, temperature=TEMPERATURE, slot_lean=0.0), ALPHA)
+
+
+def student_goal(
+    settings: BeamSettings, network: BeamNetwork, train: Windows, said: Said | None
+) -> Goal:
+    """Return what a student is trained for: labels, and what its method takes from the teacher."""
+    labels = loss_of(settings.task_loss, settings.focal_gamma)
+    if said is None:
+        return labels_only(labels)
+    make = GOALS.get(settings.method, _own)
+    return make(settings, network, train, said, labels)
+
+
+def _response(
+    settings: BeamSettings, _network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+) -> Goal:
+    distil = response_loss(said, temperature=settings.temperature, slot_lean=settings.slot_lean)
+    return blended(labels, distil, settings.alpha)
+
+
+def _feature(
+    settings: BeamSettings, network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+) -> Goal:
+    mapping = projection(network.num_outputs, said.features_WTH.shape[-1], settings.seed)
+    modules = () if mapping is None else (mapping,)
+    return blended(labels, feature_loss(said, mapping), settings.alpha, modules)
+
+
+def _relation(
+    settings: BeamSettings, _network: BeamNetwork, train: Windows, said: Said, labels: TaskLoss
+) -> Goal:
+    weights = (settings.relation_distance, settings.relation_angle)
+    if weights == (0.0, 0.0):
+        return labels_only(labels)  # nothing is taken from the teacher
+    distil = pair_loss(
+        said,
+        train.passage_W,
+        weights=weights,
+        partners=settings.relation_partners,
+        generator=torch_generator(settings.seed, "pairs"),
+    )
+    return blended(labels, distil, settings.alpha)
+
+
+def _own(
+    settings: BeamSettings, _network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+) -> Goal:
+    loss = own_loss(settings.method, SAID_SHAPE, METHOD_NAMES)
+
+    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
+        return loss(outputs.logits, said.logits_WTC[chosen_B])
+
+    return blended(labels, distil, settings.alpha)
+
+
+MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, Said, TaskLoss], Goal]
+
+GOALS: dict[str, MakeGoal] = {
+    "response": _response,
+    "feature": _feature,
+    "relation": _relation,
+    "self": _response,
+}
+"""What a method trains its student for; any other is a loss of the user's own."""

@@ -1,0 +1,1 @@
+"""What a task promises: parameters, data, teachers and students; how tasks are found."""

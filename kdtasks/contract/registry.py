@@ -1,0 +1,68 @@
+"""Names to tasks; a task's module is imported only when it is asked for.
+
+A package of one's own makes a task known by an entry point of the group ``kdsweep.tasks``::
+
+    [project.entry-points."kdsweep.tasks"]
+    my-task = "my_package.module:MyTask"
+
+`kdtasks.contract.plugins` says when it is imported.
+"""
+
+import inspect
+from collections.abc import Mapping, Set
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.plugins import load_named, load_target, names_of
+from kdtasks.contract.task import KDTask
+
+TASKS = {
+    "beam-tracking": "kdtasks.beam_tracking.task:BeamTracking",
+    "csi-feedback": "kdtasks.csi_feedback.task:CsiFeedback",
+    "lidar-beam": "kdtasks.lidar_beam.task:LidarBeam",
+    "mimo-detection": "kdtasks.mimo_detection.task:MimoDetection",
+}
+
+FIELDS = {
+    "name": str,
+    "metrics": Mapping,
+    "resource_parameters": Set,
+    "baseline_parameters": Set,
+}
+"""Class attributes that every task sets, with their types, see `kdtasks.contract.task.KDTask`."""
+SHAPES = 'name is a str, metrics a dict, the others are written as frozenset({"method"})'
+"""What these should look like."""
+
+
+def known_tasks() -> dict[str, str]:
+    """Return where every task is, by name: the project's own, then those of installed packages.
+
+    The project's own names cannot be taken.
+    """
+    return {**names_of("task"), **TASKS}
+
+
+def load_task(name: str) -> KDTask:
+    """Return the task of that name.
+
+    A name of the form ``package.module:Class`` loads a task of the user's own that is not in an
+    installed package.
+
+    Raises:
+        ConfigError: If there is no such task, or what is named is not a task.
+    """
+    if name in TASKS:
+        task_class = load_target("task", name, TASKS[name])
+    else:
+        task_class = load_named("task", name, TASKS)
+    if not (isinstance(task_class, type) and issubclass(task_class, KDTask)):
+        raise ConfigError(f"task {name!r} is not a subclass of kdtasks.contract.task.KDTask")
+    if inspect.isabstract(task_class):
+        missing = ", ".join(sorted(task_class.__abstractmethods__))
+        raise ConfigError(f"task {name!r} lacks {missing}")
+    unset = [field for field in FIELDS if not hasattr(task_class, field)]
+    if unset:
+        raise ConfigError(f"task {name!r} does not set {', '.join(unset)}")
+    for field, kind in FIELDS.items():
+        if not isinstance(value := getattr(task_class, field), kind):
+            raise ConfigError(f"task {name!r}: {field} is {value!r}; {SHAPES}")
+    return task_class()

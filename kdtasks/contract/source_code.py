@@ -1,0 +1,166 @@
+"""Which source a piece of work runs: a module and what it imports that is not installed.
+
+What is imported inside functions counts, relatively, or by ``import_module`` with a name that
+stands there; what a program puts together while it runs cannot be seen. Source is compared as
+Python reads it: comments, docstrings and layout change nothing.
+"""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from kdtasks.contract.params import fingerprint
+
+OURS = "kdtasks"
+"""Counts wherever it lies: every task works with it."""
+
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of packages that are installed; their versions are in the record of the environment."""
+
+BY_NAME = frozenset({"import_module", "__import__"})
+"""Functions that import what a text names."""
+
+
+def sources(*modules: str) -> dict[str, str]:
+    """Return a digest of the source of modules and of all that they import, by module.
+
+    Packages that are installed are left out, but for those of ``modules`` and our own. The
+    packages around a module count, as Python runs them first.
+
+    Args:
+        modules: Dotted names. One that has no source, or is not found, has no digest.
+    """
+    tops = {OURS, *(name.partition(".")[0] for name in modules)}
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if not name or name in seen:
+            continue
+        seen.add(name)
+        waiting.append(name.rpartition(".")[0])
+        file = _file(name, tops)
+        if file is None:
+            continue
+        facts = file.stat()
+        read = _read(file, name, facts.st_mtime_ns, facts.st_size)
+        found[name] = read[0]
+        waiting += read[1]
+    return dict(sorted(found.items()))
+
+
+def source_digest(*modules: str) -> str:
+    """Return 16 hexadecimal digits that identify what `sources` returns."""
+    return fingerprint(sources(*modules))
+
+
+def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return the modules that are other ones, new or gone."""
+    return sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of a module that nothing need have imported; None if it has none."""
+    spec = _spec(module)
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def _file(name: str, tops: set[str]) -> Path | None:
+    """Return the file of a module that counts."""
+    top = name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return None
+    file = file_of(name)
+    if file is None or not file.is_file():
+        return None
+    return file if top in tops or not INSTALLED.intersection(file.parts) else None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Find a module without running the packages around it."""
+    path = None
+    if parent := name.rpartition(".")[0]:
+        above = _spec(parent)
+        if above is None or above.submodule_search_locations is None:
+            return None
+        path = list(above.submodule_search_locations)
+    for finder in sys.meta_path:
+        if spec := finder.find_spec(name, path):
+            return spec
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _read(file: Path, name: str, _mtime_ns: int, _size: int) -> tuple[str, tuple[str, ...]]:
+    """Return the digest of a file and the modules that it may import."""
+    content = file.read_bytes()
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # compiled, or nothing that Python can run
+        return hashlib.sha256(content).hexdigest()[:16], ()
+    package = name if file.stem == "__init__" else name.rpartition(".")[0]
+    imported = tuple(_imports(tree, package))
+    total = hashlib.sha256()
+    for word in _words(tree):
+        total.update(word.encode("utf-8", "surrogatepass") + b"\0")
+    return total.hexdigest()[:16], imported
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    """Yield what decides on the meaning of source; the same by every version of Python."""
+    yield f"({type(node).__name__}"
+    for field, value in ast.iter_fields(node):
+        parts = value if isinstance(value, list) else [value]
+        if field == "body" and _is_docstring(parts[0] if parts else None):
+            parts = parts[1:]
+        for part in parts:
+            if isinstance(part, ast.AST):
+                yield field
+                yield from _words(part)
+            elif (part is not None or parts is value) and field not in ("kind", "type_comment"):
+                yield f"{field} {part!r}"  # None in a list has a place: {**a, "b": c}
+    yield ")"
+
+
+def _is_docstring(node: object) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    """Yield every name that may be one of a module that is imported; some are of other things."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute("." * node.level + (node.module or ""), package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and _called(node.func) in BY_NAME:
+            said = node.args[0]
+            if isinstance(said, ast.Constant) and isinstance(said.value, str):
+                yield _absolute(said.value, package)
+
+
+def _called(function: ast.expr) -> str:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _absolute(name: str, package: str) -> str:
+    """Return a module's full name; leading dots count packages upwards."""
+    plain = name.lstrip(".")
+    level = len(name) - len(plain)
+    if level == 0:
+        return name
+    parts = package.split(".")
+    return ".".join([*parts[: len(parts) - level + 1], *([plain] if plain else [])])

@@ -1,0 +1,279 @@
+"""The contract between a distillation task and the engine that sweeps it.
+
+The engine knows parameters (JSON scalars), arrays and numbers; it never sees a network. A task
+turns parameters into data, teachers and trained students. Everything that a task hands out can be
+written to disk without pickle.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value
+
+if TYPE_CHECKING:
+    from kdtasks.contract.deployable import Deployable
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Named arrays: a split of a data set, the weights of a model, the outputs of a teacher."""
+
+SplitName = Literal["train", "val", "test"]
+
+Progress = Callable[[int, int, str], None]
+"""Called as ``progress(done, total, unit)`` while data are made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricInfo:
+    """What a number means.
+
+    Attributes:
+        unit: Unit as printed in tables, for example ``"dB"``; empty for a pure number.
+        direction: Which way is better.
+        description: One line for tables and tooltips, with the convention where several exist.
+    """
+
+    unit: str
+    direction: Literal["minimize", "maximize"]
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScenarioData:
+    """One scenario, split once.
+
+    Attributes:
+        train: Arrays of the training split; the first axis counts samples.
+        val: Validation split: all that a search may look at.
+        test: Test split; the engine opens it only for reports.
+        provenance: JSON facts about the data: source, settings, seeds, split manifest, counts,
+            fingerprint. Never empty. Under ``notes`` lines on what is wrong with files, if anything
+            is: the user is told before anything is trained, and in the report.
+    """
+
+    train: Arrays
+    val: Arrays
+    test: Arrays
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What a training says after each epoch.
+
+    Attributes:
+        epoch: Epochs done, over all stages, from 1.
+        epochs: Epochs planned, over all stages.
+        metrics: Numbers known so far, by name; validation metrics start with ``val_``.
+    """
+
+    epoch: int
+    epochs: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a finished training leaves.
+
+    Attributes:
+        metrics: Final numbers: validation metrics, complexity, costs of training.
+        weights: State of the student by tensor name, as needed by ``KDTask.evaluate``.
+    """
+
+    metrics: Mapping[str, float]
+    weights: Arrays
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherArtifact:
+    """A trained teacher and what it says about the fixed training inputs.
+
+    Attributes:
+        metrics: Validation metrics and cost of its training.
+        weights: State of the teacher by tensor name.
+        outputs: Its outputs on the training split, in the order of the samples.
+        decided_by: Parameters that its training looked up by name, with their values; the engine
+            fills this in. ``teacher_fingerprint`` must tell them apart.
+    """
+
+    metrics: Mapping[str, float]
+    weights: Arrays
+    outputs: Arrays
+    decided_by: Params = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Baseline:
+    """A reference that is computed, not searched: PCA, zero forcing, majority beam.
+
+    Attributes:
+        name: Unique within the sweep, for example ``"PCA 1/16"``.
+        params: The parameters that it depends on.
+        metrics: Complexity and ``val_`` and ``test_`` metrics.
+    """
+
+    name: str
+    params: Mapping[str, Value]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnData:
+    """How a task is told to read files of the user's own.
+
+    Attributes:
+        parameters: Parameters that make it read them.
+        idle: Parameters of made data, which change nothing about data that are read.
+        defaults: Parameters that fit the files better than the task's own defaults do; what the
+            study says itself wins.
+    """
+
+    parameters: Mapping[str, Value]
+    idle: frozenset[str]
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+
+
+class KDTask(ABC):
+    """A distillation problem: data, teacher, students, methods, metrics.
+
+    Every method takes the parameters of a trial and completes them itself, so that a worker needs
+    nothing but JSON. All randomness follows from the parameters ``seed`` and ``teacher_seed``.
+
+    Generators of one's own are best, see `kdtasks.learning.random`. The libraries' are seeded
+    before every piece of work, and torch's defaults set back; but torch only where it is imported
+    by then, so a task of torch imports it at the head of its module and not in a method.
+    """
+
+    name: ClassVar[str]
+    """Name in study files."""
+
+    metrics: ClassVar[Mapping[str, MetricInfo]]
+    """Every number that ``training`` reports at its end."""
+
+    resource_parameters: ClassVar[frozenset[str]]
+    """Parameters that decide which data and which teacher a trial needs. In a search space they
+    must be finite choices, because data and teachers are made before the first trial."""
+
+    baseline_parameters: ClassVar[frozenset[str]]
+    """Parameters that decide the baselines of a scenario; a subset of the above."""
+
+    teacher_splits: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
+    """What ``train_teacher`` is given of a scenario; another one then has another teacher. Empty if
+    teachers have data of their own, so that several scenarios share one."""
+
+    @abstractmethod
+    def complete(self, params: Params) -> dict[str, Value]:
+        """Return ``params`` checked and with defaults filled in, in a fixed order.
+
+        Raises:
+            ConfigError: Naming the parameter, the value and what would be accepted.
+        """
+
+    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
+        """Return what makes trials read the user's own files, after a look at these.
+
+        Args:
+            path: A folder or a file.
+            params: What the study fixes; it may say how to read them.
+
+        Raises:
+            ConfigError: If the task reads no files, or cannot tell from these what they are.
+            DataError: If there are none, or none that it can use.
+        """
+        raise ConfigError(f"{path}: task {self.name} reads no files of your own")
+
+    @abstractmethod
+    def scenario_fingerprint(self, params: Params) -> str:
+        """Return what parameters say of the data that a trial needs.
+
+        What is in the data need not be told: the engine takes digests of their arrays.
+        """
+
+    @abstractmethod
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        """Return what parameters say of the teacher that a trial needs, or None if it needs none.
+
+        All that ``train_teacher`` looks up must be in it. Data and code need not: the engine takes
+        digests of them.
+        """
+
+    @abstractmethod
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        """Read or make the data; what is slow to make is kept in ``cache_dir``.
+
+        For a task of one's own that is a folder for one version of its code.
+
+        Raises:
+            DataError: If a file is missing, damaged or of the wrong layout.
+        """
+
+    @abstractmethod
+    def cost(self, params: Params) -> dict[str, float]:
+        """Return the complexity of the student, known before it is trained."""
+
+    @abstractmethod
+    def train_teacher(
+        self, params: Params, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
+        """Train the teacher of a trial; yields a report per epoch."""
+
+    @abstractmethod
+    def train_student(
+        self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
+    ) -> Generator[Report, None, Outcome]:
+        """Train the student of a trial; yields a report per epoch."""
+
+    @abstractmethod
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        """Return the quality metrics of a trained student on one split, without prefix."""
+
+    def deployable(self, params: Params, weights: Arrays) -> "Deployable":  # noqa: ARG002
+        """Return a trained student as the networks that its nodes run.
+
+        Raises:
+            ConfigError: If the task does not say so, or not of such a student.
+        """
+        raise ConfigError(
+            f"task {self.name} does not say how its students are deployed; give its class the "
+            "method deployable, see kdtasks.contract.task.KDTask and docs/own-task.md"
+        )
+
+    @abstractmethod
+    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        """Return the quality metrics of the teacher on one split, without prefix."""
+
+    @abstractmethod
+    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        """Return the references that need no search."""
+
+    @abstractmethod
+    def models(self) -> list[dict[str, Any]]:
+        """Describe the published networks: one JSON row each, with parameters and FLOPs."""
+
+
+def digest(arrays: Arrays) -> str:
+    """Return an identity of arrays: names, types, shapes and every bit."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        total.update(f"{name} {array.dtype} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def prefixed(split: SplitName, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return ``metrics`` with the split's name in front, so that no number hides its origin."""
+    return {f"{split}_{name}": value for name, value in metrics.items()}
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the array as float32 without copying when it already is."""
+    return np.asarray(array, dtype=np.float32)

@@ -1,0 +1,346 @@
+"""CSI feedback in a network: what its nodes do when a topology tells them to.
+
+The server is the base station, an edge is a user equipment. The student is an autoencoder: its
+tensors ``encoder.*`` belong at the edge and ``decoder.*`` at the server. Knowledge travels as
+models (3GPP TR 38.843 training Type 1) or as CSI-codeword pairs (Type 3).
+"""
+
+import time
+from collections.abc import Generator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdtasks.contract.collaboration import (
+    CollaborativeTask,
+    Guidance,
+    Learnt,
+    Place,
+    Shares,
+    Stage,
+    TensorSpec,
+    Transfer,
+    Work,
+    parted,
+)
+from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.params import Params, Value
+from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
+from kdtasks.csi_feedback.deployment_scores import deployment_scores
+from kdtasks.csi_feedback.export import deployable
+from kdtasks.csi_feedback.methods.codewords import codeword_loss
+from kdtasks.csi_feedback.methods.fine_tuning import Course, Guide, train_on
+from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
+from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import send
+from kdtasks.csi_feedback.methods.job import Stint, report_encoder
+from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
+from kdtasks.csi_feedback.ownership import shares
+from kdtasks.csi_feedback.settings import CsiSettings, families, family_params, resolve
+from kdtasks.csi_feedback.students import (
+    frozen_teacher,
+    make_decoder,
+    make_encoder,
+    method_of,
+    new_student,
+    plan_of,
+    restored_student,
+    score,
+    stream,
+    student_job,
+)
+from kdtasks.csi_feedback.workload import forward_flops, tensor_specs, work_of
+from kdtasks.learning.complexity import batch1_latency_ms
+from kdtasks.learning.deployed_students import ScoreOf, deployed, one_of
+from kdtasks.learning.random import numpy_generator, torch_generator
+from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
+from kdtasks.learning.training import Schedule, run_frozen
+
+_PREFIX: dict[Place, str] = {"edge": "encoder.", "server": "decoder."}
+
+
+class CsiCollaboration(CollaborativeTask):
+    """The half of the CSI feedback task that nodes of a network call.
+
+    Nodes with fewer samples than a batch train on batches of all they have.
+    """
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        return shares(resolve(params), split, name)
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
+        return self.complete(family_params(resolve(params), params, edge))
+
+    def transfer(self, params: Params) -> Transfer:
+        return "pairs" if resolve(params).sends_pairs else "model"
+
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        return artifact if resolve(params).num_teachers == 1 else one_of(artifact, number)
+
+    def latency(self, params: Params) -> dict[str, float]:
+        settings = resolve(params)
+        families_ms = [
+            batch1_latency_ms(make_encoder(own, own.encoder), settings.picture_shape)
+            for own in families(settings, params)
+        ]
+        # edge k is of family k modulo their number
+        edges_ms = [families_ms[k % len(families_ms)] for k in range(settings.num_edges)]
+        return {"ue_latency_ms": sum(edges_ms) / len(edges_ms)}
+
+    def planned_epochs(self, params: Params) -> int:
+        return _planned(resolve(params))
+
+    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
+        specs = tensor_specs(resolve(params))
+        prefix = "" if place is None else _PREFIX[place]
+        return {name: spec for name, spec in specs.items() if name.startswith(prefix)}
+
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return tensor_specs(resolve(params), teacher=True)
+
+    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        shape = (None, *resolve(params).picture_shape)
+        return {"pictures": TensorSpec(shape=shape, dtype="float32")}
+
+    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return self.sample_tensors(params)
+
+    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        shape = (None, resolve(params).codeword_length)
+        return {"codewords": TensorSpec(shape=shape, dtype="float32")}
+
+    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        length = resolve(params).codeword_length
+        return {
+            "mean": TensorSpec(shape=(length,), dtype="float32"),
+            "covariance": TensorSpec(shape=(length, length), dtype="float32"),
+        }
+
+    def learn(
+        self,
+        params: Params,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        *,
+        server_part: bool,
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        pictures = as_tensor(data["pictures"])
+        settings = _fitted(resolve(params), len(pictures))
+        distils = settings.has_teacher and teacher is not None
+        frozen = frozen_teacher(settings, teacher) if distils and teacher is not None else None
+        job = student_job(settings, pictures, None, frozen, server_part=server_part, who=who)
+        trained = yield from method_of(settings)(job)
+        spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
+        said = {} if frozen is None else frozen.said()
+        return Learnt(
+            weights=state_arrays(trained.autoencoder),
+            work=work_of(settings, trained.stints, spent, settings.batch_size, frozen),
+            server_part_moved=any(stint.decoder == 3 for stint in trained.stints),
+            teacher_outputs={name: tensor.numpy() for name, tensor in said.items()},
+        )
+
+    def train_on(
+        self,
+        params: Params,
+        weights: Arrays,
+        data: Arrays,
+        guidance: Guidance | None,
+        stage: Stage,
+    ) -> Generator[Report, None, Learnt]:
+        pictures = as_tensor(data["pictures"])
+        settings = _fitted(resolve(params), len(pictures))
+        model = restored_student(settings, weights) if weights else None
+        course = Course(
+            model=model or new_student(settings, stage.who),
+            pictures_N2AC=pictures,
+            guide=_guide(settings, guidance, stage),
+            plan=plan_of(settings),
+            schedule=Schedule(
+                epochs=stage.epochs, batch_size=settings.batch_size, learning_rate=stage.rate
+            ),
+            generator=torch_generator(settings.seed, stream(stage.who, "order")),
+            server_part=stage.server_part,
+        )
+        trained = yield from train_on(course)
+        spent = trained.metrics["finetune_core_seconds"]
+        return Learnt(
+            weights=state_arrays(trained.autoencoder),
+            work=work_of(settings, trained.stints, spent, settings.batch_size),
+            server_part_moved=stage.server_part,
+        )
+
+    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        settings, begin = resolve(params), time.process_time()
+        model = restored_student(settings, weights)
+        outputs = run_frozen(model, as_tensor(samples["pictures"]))
+        # The decoder works in another memory layout, and what is sent is written as it lies.
+        arrays = {"pictures": np.ascontiguousarray(outputs.numpy())}
+        stint = Stint(samples=len(outputs), encoder=1, decoder=1)
+        return arrays, _ran(settings, stint, begin)
+
+    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
+        mean = np.mean([said["pictures"] for said in outputs], axis=0, dtype=np.float64)
+        return {"pictures": as_float32(np.asarray(mean))}
+
+    def pair_knowledge(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        settings = resolve(params)
+        frozen, pictures = frozen_teacher(settings, teacher), as_tensor(samples["pictures"])
+        codewords = frozen.codewords(pictures, torch.arange(len(pictures))).numpy()
+        flops = frozen.forward_samples * forward_flops(settings, "teacher encoder")
+        work = Work(
+            flops=float(flops),
+            core_seconds=frozen.core_seconds,
+            teacher_samples=frozen.forward_samples,
+        )
+        return {"codewords": codewords}, work
+
+    def learn_pairs(
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+    ) -> Generator[Report, None, Learnt]:
+        settings = _fitted(resolve(params), len(samples["pictures"]))
+        encoder = new_student(settings, who).encoder
+        received = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
+        schedule = Schedule(
+            epochs=settings.encoder_epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+        )
+        generator = torch_generator(settings.seed, stream(who, "order"))
+        spent, count = 0.0, 0
+        loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
+        for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
+            spent, count = epoch.core_seconds, epoch.samples
+            yield report_encoder(epoch, of=_planned(settings))
+        stints = [Stint(samples=count, encoder=3, decoder=0)]
+        return Learnt(
+            weights=state_arrays(encoder, "encoder."),
+            work=work_of(settings, stints, spent, settings.batch_size),
+            server_part_moved=False,
+        )
+
+    def answer_pairs(
+        self, params: Params, edge_part: Arrays, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        settings = resolve(params)
+        if settings.method == "sequential":
+            return {}, Work()
+        codewords, work = _codewords(settings, edge_part, samples)
+        return {"codewords": codewords.numpy()}, work
+
+    def adopt(
+        self,
+        params: Params,
+        teacher: TeacherArtifact,
+        samples: Arrays,
+        knowledge: Arrays,
+        *,
+        who: str,
+    ) -> Generator[Report, None, Learnt]:
+        settings = _fitted(resolve(params), len(samples["pictures"]))
+        decoder = make_decoder(settings)
+        load_state(decoder, teacher.weights, "decoder.")
+        returned = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
+        schedule = Schedule(
+            epochs=settings.finetune_epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.finetune_rate,
+        )
+        generator = torch_generator(settings.seed, stream(who, "order"))
+        spent, count = 0.0, 0
+        for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=generator):
+            spent, count = epoch.core_seconds, epoch.samples
+            yield Report(
+                epoch=settings.encoder_epochs + epoch.number,
+                epochs=_planned(settings),
+                metrics={"train_loss": epoch.terms["total"]},
+            )
+        stints = [Stint(samples=count, encoder=0, decoder=3)]
+        return Learnt(
+            weights=state_arrays(decoder, "decoder."),
+            work=work_of(settings, stints, spent, settings.batch_size),
+            server_part_moved=True,
+        )
+
+    def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        codewords, work = _codewords(resolve(params), weights, samples)
+        return describe(codewords.numpy()), work
+
+    def synthesise(
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+    ) -> tuple[Arrays, Work]:
+        settings, begin = resolve(params), time.process_time()
+        decoder = make_decoder(settings)
+        load_state(decoder, weights, "decoder.")
+        rng = numpy_generator(settings.seed, stream(who, "synthesis"))
+        pictures = run_frozen(decoder, as_tensor(draw(statistics, count, rng)))
+        stint = Stint(samples=count, encoder=0, decoder=1)
+        made = {"pictures": np.ascontiguousarray(pictures.numpy())}
+        return made, _ran(settings, stint, begin)
+
+    def evaluate_deployment(
+        self, params: Params, weights: Arrays, split: Arrays
+    ) -> dict[str, float]:
+        """Return the quality metrics of a deployment's students, without prefix."""
+
+        def linear_nmse(edge: int, own: Arrays, share: Arrays) -> float:
+            model = restored_student(resolve(self.edge_params(params, edge)), own)
+            return score(model, as_tensor(share["pictures"])).value
+
+        # Not the training split, so no edge's share is cut.
+        return deployment_scores(linear_nmse, parted(weights), self.share_out(params, split, "val"))
+
+    def deployed_edges(self, params: Params, weights: Arrays) -> Deployable:
+        """Return encoders and decoders of a deployment's students."""
+
+        def built(edge: int, own: Arrays) -> Deployable:
+            return deployable(resolve(self.edge_params(params, edge)), own)
+
+        def judged(score_of: ScoreOf, split: Arrays) -> dict[str, float]:
+            def linear_nmse(edge: int, own: Arrays, share: Arrays) -> float:
+                return float(10.0 ** (score_of(edge, own, share)["nmse_db"] / 10.0))
+
+            every = self.share_out(params, split, "val")
+            return deployment_scores(linear_nmse, parted(weights), every)
+
+        return deployed(weights, built, judged)
+
+
+def _planned(settings: CsiSettings) -> int:
+    if settings.method == "vanilla" or settings.learns_outputs:
+        return settings.epochs
+    if settings.method == "sequential":
+        return settings.encoder_epochs
+    return settings.encoder_epochs + settings.finetune_epochs
+
+
+def _fitted(settings: CsiSettings, count: int) -> CsiSettings:
+    """Return settings whose batch is no larger than the samples at hand."""
+    return settings.model_copy(update={"batch_size": min(settings.batch_size, count)})
+
+
+def _guide(settings: CsiSettings, guidance: Guidance | None, stage: Stage) -> Guide | None:
+    if guidance is None or stage.guidance_weight == 0.0:
+        return None
+    return Guide(
+        pictures_N2AC=as_tensor(guidance.samples["pictures"]),
+        outputs_N2AC=as_tensor(guidance.outputs["pictures"]),
+        weight=stage.guidance_weight,
+        generator=torch_generator(settings.seed, stream(stage.who, "guidance order")),
+    )
+
+
+def _codewords(settings: CsiSettings, weights: Arrays, samples: Arrays) -> tuple[Tensor, Work]:
+    begin = time.process_time()
+    encoder = make_encoder(settings, settings.encoder)
+    load_state(encoder, weights, "encoder.")
+    codewords = run_frozen(encoder, as_tensor(samples["pictures"]))
+    stint = Stint(samples=len(codewords), encoder=1, decoder=0)
+    return codewords, _ran(settings, stint, begin)
+
+
+def _ran(settings: CsiSettings, stint: Stint, begin: float) -> Work:
+    """Return what it has cost to run a network since ``begin`` of the process's CPU time [s]."""
+    return work_of(settings, [stint], time.process_time() - begin, settings.batch_size)

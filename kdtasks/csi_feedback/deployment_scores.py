@@ -1,0 +1,59 @@
+"""Judge the students of a deployment on local data, on the server's, and on what they forgot.
+
+All means over edges are taken of linear NMSE and turned to dB last. Every edge counts the same,
+however many samples it has; one that has none is left out where its own samples are asked for.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from kdtasks.contract.collaboration import Shares
+from kdtasks.contract.task import Arrays
+from kdtasks.learning.deployed_students import Judge
+
+
+def deployment_scores(
+    linear_nmse: Callable[[int, Arrays, Arrays], float], nodes: Mapping[str, Arrays], shares: Shares
+) -> dict[str, float]:
+    """Return the metrics of a deployment [dB].
+
+    ``forgetting_db`` is what the server's distribution has lost by training at the edges: positive
+    if students are now worse on it than when they were received.
+
+    ``judged_edges`` counts the edges that have samples to be judged on; means are over these.
+
+    Args:
+        linear_nmse: Returns the NMSE, not in dB, of the student of an edge's kind, with these
+            weights, on a share.
+        nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
+        shares: Who owns which samples of the split.
+    """
+    judge = Judge(linear_nmse, lambda share: len(share["pictures"]))
+    edges = range(len(shares.edges))
+    students = [nodes[f"edge-{edge}"] for edge in edges]
+    own = judge.each(students, shares.edges)
+    found = {
+        "nmse_db": _mean_db(own),
+        "worst_edge_nmse_db": _decibel(max(own)),
+        "judged_edges": float(len(own)),
+    }
+    names = [f"received-{edge}" for edge in edges]
+    received = [nodes[name] for name in names if name in nodes]
+    complete = len(received) == len(edges)
+    if complete:
+        found["received_nmse_db"] = _mean_db(judge.each(received, shares.edges))
+    if len(shares.server["pictures"]):
+        everywhere = [shares.server] * len(edges)
+        found["server_nmse_db"] = _mean_db(judge.each(students, everywhere))
+        if complete:
+            before = _mean_db(judge.each(received, everywhere))
+            found["forgetting_db"] = found["server_nmse_db"] - before
+    return found
+
+
+def _mean_db(linear: Sequence[float]) -> float:
+    return _decibel(sum(linear) / len(linear))
+
+
+def _decibel(linear: float) -> float:
+    return 10.0 * math.log10(linear) if linear > 0.0 else -math.inf

@@ -1,0 +1,1 @@
+"""Ways to train a CSI autoencoder, with and without a teacher."""

@@ -1,0 +1,136 @@
+"""Train a student on: at an edge on its local data, held to what somebody else says of samples.
+
+It serves the fine-tune of a received student as well as the rounds of mutual and self distillation.
+What the guiding samples and outputs are is the caller's business.
+
+Shape suffixes in this file: N = samples, A = antennas, C = subcarriers.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdtasks.contract.task import Report
+from kdtasks.csi_feedback.methods.job import (
+    Plan,
+    Stint,
+    Trained,
+    reconstruction_terms,
+    soft_picture_loss,
+)
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.learning.training import Schedule, Terms, fit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guide:
+    """Samples and soft outputs to imitate on them.
+
+    Attributes:
+        pictures_N2AC: Samples.
+        outputs_N2AC: What somebody else reconstructs of them.
+        weight: Weight of the distillation term, in (0, 1].
+        generator: Source of the order of these samples; not that of the labelled ones, whose order
+            a guide must not change.
+    """
+
+    pictures_N2AC: Tensor
+    outputs_N2AC: Tensor
+    weight: float
+    generator: torch.Generator
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """How one student is trained on.
+
+    Attributes:
+        model: The student; trained in place.
+        pictures_N2AC: Labelled samples.
+        guide: None trains on the task's loss alone.
+        plan: Temperature and scale of the distillation term; its epochs and rates are not used.
+        schedule: Epochs, batch size, learning rate.
+        generator: Source of the order of labelled samples.
+        server_part: Whether the decoder is trained too; if not, its batch-norm statistics are kept.
+    """
+
+    model: Autoencoder
+    pictures_N2AC: Tensor
+    guide: Guide | None
+    plan: Plan
+    schedule: Schedule
+    generator: torch.Generator
+    server_part: bool
+
+
+def train_on(course: Course) -> Generator[Report, None, Trained]:
+    """Minimise ``(1 - w) task(labelled) + w distill(guide)``.
+
+    A step takes a batch of each; an epoch is a pass over the labelled samples, and the guide's go
+    round as often as that needs. At w = 1 labelled samples are not even run, for batch norm would
+    remember them.
+    """
+    model, guide = course.model, course.guide
+    model.decoder.eval().requires_grad_(course.server_part)
+    batch = course.schedule.batch_size
+    guided = _rounds(guide, batch) if guide else iter(())
+
+    def objective(index: Tensor) -> Terms:
+        if guide is None:
+            return reconstruction_terms(model, course.pictures_N2AC[index])
+        picked = next(guided)
+        pictures = guide.pictures_N2AC[picked]
+        output, target = model(pictures), guide.outputs_N2AC[picked]
+        distill = soft_picture_loss(output, target, pictures, course.plan)
+        if guide.weight == 1.0:
+            return {"total": distill, "distill": distill}
+        task = reconstruction_terms(model, course.pictures_N2AC[index])["task"]
+        total = (1.0 - guide.weight) * task + guide.weight * distill
+        return {"total": total, "task": task, "distill": distill}
+
+    spent, samples, of = 0.0, 0, course.schedule.epochs
+    for epoch in fit(
+        [model if course.server_part else model.encoder],
+        objective,
+        num_samples=len(course.pictures_N2AC),
+        schedule=course.schedule,
+        generator=course.generator,
+    ):
+        spent, samples = epoch.core_seconds, epoch.samples
+        metrics = {"train_loss": epoch.terms["total"]}
+        yield Report(epoch=epoch.number, epochs=of, metrics=metrics)
+    return Trained(
+        autoencoder=model,
+        metrics={"finetune_core_seconds": spent},
+        stints=_stints(course, samples),
+    )
+
+
+def _rounds(guide: Guide, batch: int) -> Iterator[Tensor]:
+    """Yield batches of the guide's samples for ever, each round in a new order."""
+    count = len(guide.pictures_N2AC)
+    size = min(batch, count)
+    while True:
+        order = torch.randperm(count, generator=guide.generator)
+        for step in range(count // size):
+            yield order[step * size : (step + 1) * size]
+
+
+def _stints(course: Course, samples: int) -> tuple[Stint, ...]:
+    decoder = 3 if course.server_part else 2
+    if course.guide is None:
+        return (Stint(samples=samples, encoder=3, decoder=decoder),)
+    batch = course.schedule.batch_size
+    size = min(batch, len(course.guide.pictures_N2AC))
+    guided = samples // batch * size
+    both = course.guide.weight < 1.0
+    return (
+        Stint(
+            samples=guided + samples * both,
+            encoder=3,
+            decoder=decoder,
+            together=1 + both,
+        ),
+    )

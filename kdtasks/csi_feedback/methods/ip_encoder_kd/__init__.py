@@ -1,0 +1,1 @@
+"""Encoder KD in which neither vendor sees the other's network."""

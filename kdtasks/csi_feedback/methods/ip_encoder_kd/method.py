@@ -1,0 +1,93 @@
+"""The two halves in turn; also sequential training, which stops after the user equipment's half."""
+
+import copy
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+
+from kdtasks.contract.task import Report
+from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
+from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import Pairs
+from kdtasks.csi_feedback.methods.job import (
+    Job,
+    Stint,
+    Trained,
+    report_distilling,
+    report_end_to_end,
+)
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.learning.training import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    received: Pairs
+    core_seconds: float
+    stint: Stint
+
+
+def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
+    """Steps 1 and 2: the base station offers pairs and the user equipment learns them."""
+    plan, teacher = job.plan, job.the_teacher()
+    everything = torch.arange(len(job.train_N2AC))
+    codewords_NM = teacher.codewords(job.train_N2AC, everything)
+    received = bs.offer(job.train_N2AC, codewords_NM, bits=plan.pair_bits)
+    schedule = Schedule(
+        epochs=plan.encoder_epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
+    )
+    spent, samples = 0.0, 0
+    for epoch in ue.learn(
+        job.encoder,
+        received,
+        loss=plan.codeword_loss,
+        schedule=schedule,
+        generator=job.generator,
+    ):
+        spent, samples = epoch.core_seconds, epoch.samples
+        yield report_distilling(job, epoch, of=of)
+    return _Learnt(received, spent, Stint(samples=samples, encoder=3, decoder=0))
+
+
+def train(job: Job) -> Generator[Report, None, Trained]:
+    """Exchange pairs both ways; the base station fine-tunes its decoder alone."""
+    plan = job.plan
+    of = plan.encoder_epochs + plan.finetune_epochs
+    learnt = yield from _user_equipment(job, of)
+    returned = ue.answer(job.encoder, learnt.received, bits=plan.pair_bits)
+    decoder = copy.deepcopy(job.the_teacher().autoencoder.decoder).requires_grad_(True)
+    model = Autoencoder(job.encoder, decoder)
+    schedule = Schedule(
+        epochs=plan.finetune_epochs, batch_size=plan.batch_size, learning_rate=plan.finetune_rate
+    )
+    spent, samples = 0.0, 0
+    for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=job.generator):
+        spent, samples = epoch.core_seconds, epoch.samples
+        yield report_end_to_end(job, epoch, model, done=plan.encoder_epochs, of=of)
+    return Trained(
+        autoencoder=model,
+        metrics={
+            "distill_core_seconds": learnt.core_seconds,
+            "finetune_core_seconds": spent,
+            "exchange_bytes": float(learnt.received.payload_bytes + returned.payload_bytes),
+        },
+        stints=(
+            learnt.stint,
+            Stint(samples=len(job.train_N2AC), encoder=1, decoder=0),
+            Stint(samples=samples, encoder=0, decoder=3),
+        ),
+    )
+
+
+def train_sequential(job: Job) -> Generator[Report, None, Trained]:
+    """Sequential training (Cui et al., section IV-C and Table XII): pairs go one way only."""
+    of = job.plan.encoder_epochs
+    learnt = yield from _user_equipment(job, of)
+    return Trained(
+        autoencoder=Autoencoder(job.encoder, job.the_teacher().autoencoder.decoder),
+        metrics={
+            "distill_core_seconds": learnt.core_seconds,
+            "exchange_bytes": float(learnt.received.payload_bytes),
+        },
+        stints=(learnt.stint,),
+    )

@@ -1,0 +1,97 @@
+"""Who owns which samples when CSI feedback is learnt in a network."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.contract.collaboration import Shares
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import Arrays, SplitName, as_float32
+from kdtasks.csi_feedback.data.angular_delay import strongest_beam
+from kdtasks.csi_feedback.settings import CsiSettings
+from kdtasks.data.partition import by_area, by_dirichlet, covered, server_mask
+from kdtasks.learning.random import numpy_generator
+
+LEAST_TO_TRAIN = 2
+"""Batch norm needs two samples."""
+
+
+def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
+    """Divide a split among server and edges by the same rule for every split.
+
+    The server has a random part of the training samples, of which it keeps those of the region that
+    it has covered; edges have the rest, at most ``edge_samples`` each. The other splits train
+    nothing: there the server is judged on all samples of its region, an edge on all of its own.
+    Splits go by squares of the site, so that a narrow sector may have no square of the validation
+    or test split: such an edge is not judged, and ``judged_edges`` says how many are.
+
+    Raises:
+        ConfigError: If a node has too few samples to train on, or the data have no positions to go
+            by.
+    """
+    server = server_share(settings, split, name)
+    owners = _owners(settings, split)
+    mine = ~_at_server(settings, split, name) if name == "train" else np.full(len(owners), True)
+    limit = settings.edge_samples if name == "train" and settings.edge_samples else None
+    edges = []
+    for edge in range(settings.num_edges):
+        chosen = _shuffled(settings, mine & (owners == edge))[:limit]
+        if name == "train" and len(chosen) < LEAST_TO_TRAIN:
+            raise ConfigError(
+                f"edge {edge} has {len(chosen)} training samples: lower num_edges="
+                f"{settings.num_edges}, server_share={settings.server_share:g} or partition_skew="
+                f"{settings.partition_skew:g}, or raise num_train={len(owners)} or edge_samples"
+            )
+        edges.append({"pictures": as_float32(split["pictures"][chosen])})
+    return Shares(server=server, edges=tuple(edges))
+
+
+def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Arrays:
+    """Return the server's global data; they do not depend on the edges.
+
+    Raises:
+        ConfigError: If there are too few to train on, or a coverage needs positions that the data
+            do not have.
+    """
+    mask = _at_server(settings, split, name)
+    if settings.server_coverage < 1.0:
+        mask &= covered(_positions(settings, split, "server_coverage"), settings.server_coverage)
+    if name == "train" and mask.sum() < LEAST_TO_TRAIN:
+        raise ConfigError(
+            f"the server has {mask.sum()} training samples: raise server_share="
+            f"{settings.server_share:g} or server_coverage={settings.server_coverage:g}"
+        )
+    source = "stale_pictures" if settings.server_age > 0.0 else "pictures"
+    return {"pictures": as_float32(split[source][_shuffled(settings, mask)])}
+
+
+def _at_server(settings: CsiSettings, split: Arrays, name: SplitName) -> NDArray[np.bool_]:
+    count = len(split["pictures"])
+    if name != "train":
+        return np.full(count, True)
+    return server_mask(count, settings.server_share, seed=settings.data_seed)
+
+
+def _shuffled(settings: CsiSettings, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where a mask is true, in random order: neighbours of a file lie on one track."""
+    rng = numpy_generator(settings.data_seed, "order of a node's samples")
+    return rng.permutation(np.flatnonzero(mask))
+
+
+def _owners(settings: CsiSettings, split: Arrays) -> NDArray[np.int64]:
+    skew, seed = settings.partition_skew, settings.data_seed
+    if settings.partition == "dirichlet":
+        beams = strongest_beam(split["pictures"])
+        return by_dirichlet(beams, settings.num_edges, skew, seed=seed)
+    return by_area(_positions(settings, split, "partition"), settings.num_edges, skew, seed=seed)
+
+
+def _positions(settings: CsiSettings, split: Arrays, needed_by: str) -> NDArray[Any]:
+    if "positions" in split:
+        return split["positions"]
+    remedy = "take partition dirichlet" if needed_by == "partition" else "leave it at 1"
+    raise ConfigError(
+        f"{needed_by}={getattr(settings, needed_by)!r} needs to know where users are, and the data "
+        f"of scenario {settings.scenario!r} do not say: {remedy}"
+    )

@@ -1,0 +1,187 @@
+"""What training of a CSI student costs a node: operations and memory."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Literal
+
+from torch import nn
+
+from kdtasks.contract.collaboration import TensorSpec, Work
+from kdtasks.contract.deployment import neediest
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.methods.job import Stint, Teacher
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.csi_feedback.settings import CsiSettings, resolve
+from kdtasks.csi_feedback.students import make_decoder, make_encoder
+from kdtasks.learning.complexity import count, state_bytes, training_bytes
+from kdtasks.learning.random import initialised
+
+Part = Literal["encoder", "decoder", "teacher encoder"]
+
+_DECIDING = (
+    "num_antennas",
+    "num_subcarriers",
+    "compression",
+    "encoder",
+    "encoder_depth",
+    "encoder_width",
+    "encoder_kernel",
+    "encoder_factorised",
+    "decoder_width",
+    "method",
+)
+_PLAIN = resolve({})
+
+
+def _architecture(settings: CsiSettings) -> CsiSettings:
+    """Return settings that differ only where networks do, so that results can be kept by them."""
+    return _PLAIN.model_copy(update={name: getattr(settings, name) for name in _DECIDING})
+
+
+def _sample(settings: CsiSettings, part: Part) -> nn.Module:
+    """Build a network to be measured; whatever its weights are."""
+    if part == "decoder":
+        return initialised(0, part, partial(make_decoder, settings))
+    name = settings.encoder if part == "encoder" else settings.teacher_encoder
+    return initialised(0, part, partial(make_encoder, settings, name))
+
+
+@lru_cache(maxsize=512)
+def _flops(architecture: CsiSettings, part: Part) -> int:
+    shape = (architecture.codeword_length,) if part == "decoder" else architecture.picture_shape
+    return count(_sample(architecture, part), shape).flops
+
+
+def forward_flops(settings: CsiSettings, part: Part) -> int:
+    """Return the operations of one forward pass of one sample, see `learning.complexity.Cost`."""
+    return _flops(_architecture(settings), part)
+
+
+@lru_cache(maxsize=512)
+def _specs(architecture: CsiSettings, *, teacher: bool) -> dict[str, TensorSpec]:
+    encoder = _sample(architecture, "teacher encoder" if teacher else "encoder")
+    model = Autoencoder(encoder, _sample(architecture, "decoder"))
+    return {
+        name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
+        for name, t in model.state_dict().items()
+    }
+
+
+def tensor_specs(settings: CsiSettings, *, teacher: bool = False) -> dict[str, TensorSpec]:
+    """Return the tensors of a student, or of the teacher."""
+    return dict(_specs(_architecture(settings), teacher=teacher))
+
+
+@lru_cache(maxsize=512)
+def _stint_bytes(architecture: CsiSettings, stint: Stint, batch_size: int) -> int:
+    encoder, decoder = _sample(architecture, "encoder"), _sample(architecture, "decoder")
+    decoder.requires_grad_(stint.decoder == 3)
+    batch = batch_size * stint.together
+    if stint.decoder == 0:
+        return training_bytes(encoder, architecture.picture_shape, batch)
+    if stint.encoder == 0:
+        return training_bytes(decoder, (architecture.codeword_length,), batch)
+    return training_bytes(Autoencoder(encoder, decoder), architecture.picture_shape, batch)
+
+
+@lru_cache(maxsize=512)
+def _teacher_bytes(architecture: CsiSettings) -> int:
+    parts: tuple[Part, ...] = ("teacher encoder", "decoder")
+    return sum(state_bytes(_sample(architecture, part)) for part in parts)
+
+
+def peak_bytes(
+    settings: CsiSettings, stints: Iterable[Stint], batch_size: int, *, teacher: bool
+) -> int:
+    """Return the memory of the neediest stage, with the teacher's weights if one is held [B].
+
+    Samples, and what a teacher says of them, are data and not counted.
+    """
+    architecture = _architecture(settings)
+    training = [
+        replace(stint, samples=0) for stint in stints if 3 in (stint.encoder, stint.decoder)
+    ]
+    peak = max((_stint_bytes(architecture, stint, batch_size) for stint in training), default=0)
+    return peak + (_teacher_bytes(architecture) if teacher and training else 0)
+
+
+def work_of(
+    settings: CsiSettings,
+    stints: Iterable[Stint],
+    core_seconds: float,
+    batch_size: int,
+    teacher: Teacher | None = None,
+) -> Work:
+    """Return what a training has cost.
+
+    Args:
+        settings: The student.
+        stints: The stages of the training.
+        core_seconds: CPU time of its epochs [s]; that of the teacher is added.
+        batch_size: Samples per step.
+        teacher: A teacher that was held in memory, and perhaps run.
+    """
+    stints = tuple(stints)
+    encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
+    flops = sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in stints)
+    if teacher is not None:
+        flops += teacher.forward_samples * forward_flops(settings, "teacher encoder")
+        flops += teacher.decoded_samples * decoder
+        core_seconds += teacher.core_seconds
+    return Work(
+        flops=float(flops),
+        core_seconds=core_seconds,
+        peak_bytes=float(peak_bytes(settings, stints, batch_size, teacher=teacher is not None)),
+        teacher_samples=0 if teacher is None else teacher.forward_samples,
+    )
+
+
+_ENCODER = Stint(samples=0, encoder=3, decoder=0)
+_THROUGH = Stint(samples=0, encoder=3, decoder=2)
+_BOTH = Stint(samples=0, encoder=3, decoder=3)
+
+
+def edge_bytes(settings: CsiSettings) -> int:
+    """Return the memory that an edge's training will take at its peak [B].
+
+    Args:
+        settings: The edge's own: its family may differ from the others'.
+    """
+    batch = min(settings.batch_size, settings.edge_samples or settings.batch_size)
+    whole = _THROUGH if settings.edge_part_only else _BOTH
+    if settings.topology == "centralized":
+        return 0
+    if settings.topology == "decentralized":
+        if settings.sends_pairs:
+            return peak_bytes(settings, [_ENCODER], batch, teacher=False)
+        stints = [_ENCODER, whole] if settings.method == "encoder-kd" else [_BOTH]
+        return peak_bytes(settings, stints, batch, teacher=settings.has_teacher)
+    last = _BOTH if settings.in_rounds else whole
+    # With both terms, a batch of labelled samples and one of guiding samples are held at once.
+    together = 2 if settings.anchored and settings.anchor_weight < 1.0 else 1
+    return peak_bytes(settings, [replace(last, together=together)], batch, teacher=False)
+
+
+def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
+    """Refuse a deployment whose training does not fit into ``edge_memory_mb``.
+
+    Args:
+        settings: The deployment.
+        edges: The settings of every family of edges.
+
+    Raises:
+        ConfigError: Naming what training takes and what to lower.
+    """
+    lacking = neediest(settings, [edge_bytes(edge) / 1e6 for edge in edges])
+    if lacking is not None:
+        edge, has_mb, needs_mb = lacking
+        held = settings.topology == "decentralized" and settings.has_teacher
+        raise ConfigError(
+            f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and "
+            f"training there takes {needs_mb:.3g} MB with topology {settings.topology} and method "
+            f"{settings.method}"
+            f"{', the teacher included' if held and not settings.sends_pairs else ''}: lower "
+            f"batch_size={settings.batch_size}, decoder_width or encoder_width, or take topology "
+            "centralized"
+        )

@@ -1,0 +1,1 @@
+"""Reading, caching, checking and splitting arrays, whatever they mean."""

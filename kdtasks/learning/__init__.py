@@ -1,0 +1,1 @@
+"""What every system learns with: training, losses, metrics, cost, randomness, export."""

@@ -1,0 +1,163 @@
+"""The one training loop. It knows objectives and schedules, and no method by name."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from kdtasks.contract.errors import UserError
+
+Terms = dict[str, Tensor]
+"""What a loss is made of: every term by name, and ``total``, which is what is minimised."""
+
+Objective = Callable[[Tensor], Terms]
+"""Maps the indices of a batch of training samples to the terms of the loss."""
+
+
+class DivergedError(UserError):
+    """The loss became infinite or NaN."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Samples per step; an incomplete last batch is left out.
+        learning_rate: Peak rate of Adam. It rises linearly over the warm-up and falls by a half
+            cosine to ``final_share`` of the peak.
+        warmup_steps: Steps of the rise.
+        final_share: Rate at the end, as a share of the peak.
+        weight_decay: Factor on the squares of the weights, half of which Adam adds to the loss.
+        clip_norm: Gradients of a greater norm, over all parameters, are scaled down to this one.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int = 100
+    final_share: float = 0.01
+    weight_decay: float = 0.0
+    clip_norm: float = math.inf
+
+    def rate_share(self, step: int, total_steps: int) -> float:
+        """Return the rate at a step as a share of the peak."""
+        rise = min(1.0, (step + 1) / max(1, min(self.warmup_steps, total_steps // 2)))
+        fall = 0.5 * (1.0 + math.cos(math.pi * step / max(1, total_steps)))
+        return rise * (self.final_share + (1.0 - self.final_share) * fall)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Epoch:
+    """One pass over the training split.
+
+    Attributes:
+        number: From 1.
+        terms: Mean of every term of the loss.
+        core_seconds: CPU time of all epochs so far [s].
+        samples: Samples trained on in all epochs so far.
+    """
+
+    number: int
+    terms: dict[str, float]
+    core_seconds: float
+    samples: int
+
+
+def fit(
+    trained: Iterable[nn.Module],
+    objective: Objective,
+    *,
+    num_samples: int,
+    schedule: Schedule,
+    generator: torch.Generator,
+    rate_shares: Sequence[float] = (),
+) -> Iterator[Epoch]:
+    """Train modules with Adam; yields after each epoch.
+
+    Args:
+        trained: Modules whose parameters are trained; they are put in training mode.
+        objective: Gives the terms of the loss for a batch of sample indices.
+        num_samples: Samples of the training split.
+        schedule: Epochs, batch size, learning rate.
+        generator: Source of the order of samples.
+        rate_shares: Share of the learning rate for each module; empty for the whole rate.
+
+    Raises:
+        DivergedError: If the loss is not finite.
+        UserError: If one batch is larger than the training split.
+    """
+    steps = num_samples // schedule.batch_size
+    if steps == 0:
+        raise UserError(
+            f"batch_size={schedule.batch_size} is larger than the {num_samples} training samples"
+        )
+    modules = list(trained)
+    parameters = [p for module in modules for p in module.parameters()]
+    optimiser = torch.optim.Adam(
+        _groups(modules, schedule.learning_rate, rate_shares) if rate_shares else parameters,
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+    )
+    total = steps * schedule.epochs
+    pace = LambdaLR(optimiser, lambda step: schedule.rate_share(step, total))
+    spent = 0.0
+    for number in range(1, schedule.epochs + 1):
+        start = time.process_time()
+        for module in modules:
+            module.train()
+        order = torch.randperm(num_samples, generator=generator)
+        sums: dict[str, Tensor] = {}
+        for step in range(steps):
+            terms = objective(order[step * schedule.batch_size : (step + 1) * schedule.batch_size])
+            optimiser.zero_grad(set_to_none=True)
+            terms["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            if math.isfinite(schedule.clip_norm):
+                nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
+            optimiser.step()
+            pace.step()
+            for name, term in terms.items():
+                sums[name] = sums.get(name, torch.zeros(())) + term.detach()
+        means = {name: float(total_) / steps for name, total_ in sums.items()}
+        if not math.isfinite(means["total"]):
+            raise DivergedError(
+                f"the loss became {means['total']} in epoch {number}; "
+                f"lower learning_rate={schedule.learning_rate:g}"
+            )
+        spent += time.process_time() - start
+        samples = number * steps * schedule.batch_size
+        yield Epoch(number=number, terms=dict(means), core_seconds=spent, samples=samples)
+
+
+def _groups(
+    modules: Sequence[nn.Module], rate: float, shares: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Return each module's parameters with a rate of their own."""
+    return [
+        {"params": list(module.parameters()), "lr": share * rate}
+        for module, share in zip(modules, shares, strict=True)
+    ]
+
+
+def batches(num_samples: int, size: int = 500) -> Iterator[slice]:
+    """Cut a split into slices for evaluation."""
+    for start in range(0, num_samples, size):
+        yield slice(start, min(start + size, num_samples))
+
+
+def run_frozen(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Return a module's outputs in evaluation mode, without gradient; its mode is restored."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.inference_mode():
+            parts = [module(inputs[part]) for part in batches(len(inputs))]
+    finally:
+        module.train(was_training)
+    return torch.cat(parts).clone()

@@ -1,0 +1,1 @@
+"""Data-free KD for LiDAR beam tracking."""

@@ -1,0 +1,276 @@
+# ruff: noqa: ARG002  # what is the same for all nodes takes its arguments all the same
+"""LiDAR beam tracking in a network: what its nodes do when a topology tells them to.
+
+The server has scans and a teacher. An edge may be sent its student, scans with what the teacher
+says of them, the teacher to learn from on scans of its own, or the teacher with sealed statistics
+of the server's scans, or with a generator that was trained on these: then no scan leaves anybody.
+"""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kdtasks.contract.collaboration import (
+    Guidance,
+    Learnt,
+    Shares,
+    Stage,
+    TensorSpec,
+    Transfer,
+    Work,
+)
+from kdtasks.contract.params import Params, Value
+from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
+from kdtasks.learning.complexity import batch1_latency_ms
+from kdtasks.learning.random import seed_for
+from kdtasks.learning.tensors import state_arrays
+from kdtasks.lidar_beam.data import SENSORS
+from kdtasks.lidar_beam.methods import job as lidar_job
+from kdtasks.lidar_beam.methods.batches import Scans, scans_of
+from kdtasks.lidar_beam.methods.metadata import PREFIX
+from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
+from kdtasks.lidar_beam.models.network import LidarNetwork
+from kdtasks.lidar_beam.settings import LidarSettings, completed, resolve
+from kdtasks.lidar_beam.students import (
+    SENT_GENERATOR,
+    Taught,
+    Windows,
+    restored,
+    student_of,
+    teach,
+    windows_of,
+)
+from kdtasks.lidar_beam.workload import (
+    asking_work,
+    generator_size,
+    held_beside,
+    inversion_work,
+    student_size,
+    teacher_size,
+    training_work,
+)
+from kdtasks.sensing.ownership import Owners, sample_specs, server_share, shares, taken
+from kdtasks.sensing.window_task import WindowTask
+
+LATENCY_REPEATS = 30
+"""Forward passes whose median is the latency."""
+
+Learning = Generator[Report, None, Learnt]
+
+
+class LidarCollaboration(WindowTask):
+    """The half of LiDAR beam tracking that nodes of a network call.
+
+    Nodes have no validation split: they keep the weights of the last epoch, or choose one by
+    windows that they have made up.
+    """
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        """Divide a split; edges whose students are made without data have none to train on."""
+        settings = resolve(params)
+        owners = owners_of(settings)
+        if name == "train" and not settings.on_data:
+            server = server_share(settings, owners, split, name)
+            nothing = taken(split, np.empty(0, np.int64), SENSORS)
+            return Shares(server=server, edges=(nothing,) * settings.num_edges)
+        return shares(settings, owners, split, name)
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
+        return completed(resolve(params))
+
+    def transfer(self, params: Params) -> Transfer:
+        return "pairs" if resolve(params).scans_travel else "model"
+
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        return artifact
+
+    def latency(self, params: Params) -> dict[str, float]:
+        return {"latency_ms": latency_ms(student_of(resolve(params)))}
+
+    def planned_epochs(self, params: Params) -> int:
+        settings = resolve(params)
+        inverting = settings.generator_epochs if settings.inverts_at_edge else 0
+        return inverting + settings.epochs
+
+    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return student_size(resolve(params)).tensors
+
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return teacher_size(resolve(params)).tensors
+
+    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return sample_specs(SENSORS)
+
+    # --- what is sent beside a teacher ----------------------------------------------------------
+
+    def beside_teacher(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
+        """Return sealed metadata, or the generator that the server has trained on them."""
+        settings = resolve(params)
+        if settings.method != "datafree":
+            return {}, Work()
+        if settings.travels == "metadata":
+            names = [PREFIX + group for group in settings.groups]
+            return {name: teacher.outputs[name] for name in names}, Work()
+        expert = restored(settings, teacher.weights, teacher=True)
+        made = _ended(windows_of(settings, expert, teacher.outputs))
+        assert made.generator is not None
+        sent = state_arrays(made.generator, SENT_GENERATOR)
+        return sent, inversion_work(settings, made.core_seconds)
+
+    def beside_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        settings = resolve(params)
+        if settings.method != "datafree":
+            return {}
+        if settings.travels == "metadata":
+            sealed = TensorSpec(shape=(None,), dtype="uint8")
+            return dict.fromkeys((PREFIX + group for group in settings.groups), sealed)
+        tensors = generator_size(settings).tensors
+        return {SENT_GENERATOR + name: spec for name, spec in tensors.items()}
+
+    # --- learning -------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        params: Params,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        *,
+        server_part: bool,
+        who: str,
+    ) -> Learning:
+        settings, asked = _at_node(resolve(params), data, who), Work()
+        if teacher is not None and settings.on_data:
+            teacher, asked = _heard(settings, teacher, scans_of(data))
+        taught = yield from teach(settings, data, None, teacher)
+        held = Work() if teacher is None else Work(peak_bytes=float(held_beside(settings)))
+        return _learnt(settings, taught, asked, held, teacher)
+
+    def pair_knowledge(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        """Return the teacher's logits of the server's windows, which it has once said."""
+        return {"logits": teacher.outputs["logits"]}, Work()
+
+    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return self.output_tensors(params)
+
+    def learn_pairs(
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+    ) -> Learning:
+        settings = _at_node(resolve(params), samples, who)
+        said = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
+        taught = yield from teach(settings, samples, None, said)
+        return _learnt(settings, taught, Work(), Work(), None)
+
+    def answer_pairs(
+        self, params: Params, edge_part: Arrays, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        """Return nothing: a student is wholly at its edge."""
+        return {}, Work()
+
+    def train_on(
+        self,
+        params: Params,
+        weights: Arrays,
+        data: Arrays,
+        guidance: Guidance | None,
+        stage: Stage,
+    ) -> Learning:
+        raise NotImplementedError(f"{self.name} trains no student on")
+
+    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        raise NotImplementedError(f"{self.name} exchanges no outputs of students")
+
+    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:
+        raise NotImplementedError(f"{self.name} exchanges no outputs of students")
+
+    # --- judging --------------------------------------------------------------------------------
+
+    def evaluate_deployment(
+        self, params: Params, weights: Arrays, split: Arrays
+    ) -> dict[str, float]:
+        """Return the quality metrics of a deployment's students, without prefix."""
+        settings = resolve(params)
+
+        def score(_edge: int, own: Arrays, share: Arrays) -> dict[str, float]:
+            return lidar_job.score(restored(settings, own, teacher=False), scans_of(share))
+
+        return self.deployment_scores(params, weights, split, score)
+
+
+def owners_of(settings: LidarSettings) -> Owners:
+    """Return who has scans: everybody."""
+    return Owners(
+        seed=settings.data_seed,
+        passages=f"train_passages={settings.train_passages}",
+        label="beam",
+        server=SENSORS,
+        edges=(SENSORS,) * settings.num_edges,
+    )
+
+
+def latency_ms(network: LidarNetwork) -> float:
+    """Return the median wall time of one window on this CPU, one thread [ms]."""
+    return batch1_latency_ms(network, WINDOW_SHAPE, repeats=LATENCY_REPEATS)
+
+
+def fitted(settings: LidarSettings, windows: int) -> LidarSettings:
+    """Return settings whose batch is no larger than the recorded windows at hand."""
+    fits = min(settings.batch_size, windows) if settings.on_data else settings.batch_size
+    return settings.model_copy(update={"batch_size": fits})
+
+
+def _at_node(settings: LidarSettings, data: Arrays, who: str) -> LidarSettings:
+    """Return a node's settings: its batch fits its windows, and its random streams are its own."""
+    own = {"seed": seed_for(settings.seed, who)} if who else {}
+    return fitted(settings.model_copy(update=own), len(data["label"]))
+
+
+def _heard(
+    settings: LidarSettings, teacher: TeacherArtifact, seen: Scans
+) -> tuple[TeacherArtifact, Work]:
+    """Return a teacher that has spoken of all windows, and what it took to ask about the rest."""
+    known = len(teacher.outputs.get("logits", ()))
+    if known == len(seen):
+        return teacher, Work()
+    begin = time.process_time()
+    rest = replace(seen, window_WT=seen.window_WT[known:], label_WT=seen.label_WT[known:])
+    said = lidar_job.run_scans(restored(settings, teacher.weights, teacher=True), rest)
+    new = said.predicted.numpy()
+    logits = np.concatenate([teacher.outputs["logits"], new]) if known else new.copy()
+    asked = asking_work(settings, len(rest), time.process_time() - begin)
+    outputs = {**teacher.outputs, "logits": logits}
+    artifact = TeacherArtifact(metrics=teacher.metrics, weights=teacher.weights, outputs=outputs)
+    return artifact, asked
+
+
+def _learnt(
+    settings: LidarSettings,
+    taught: Taught,
+    asked: Work,
+    held: Work,
+    teacher: TeacherArtifact | None,
+) -> Learnt:
+    trained = taught.trained
+    work = training_work(settings, trained.samples, trained.core_seconds, taught.asked)
+    work = asked + work + Work(peak_bytes=work.peak_bytes + held.peak_bytes)
+    if taught.made is not None and taught.made.asked:
+        work = work + inversion_work(settings, taught.made.core_seconds)
+    return Learnt(
+        weights=state_arrays(trained.network),
+        work=work,
+        server_part_moved=False,
+        teacher_outputs={} if teacher is None else teacher.outputs,
+    )
+
+
+def _ended(inverting: Generator[Report, None, Windows]) -> Windows:
+    """Return what an inversion comes to; while a server prepares what it sends, it tells nobody."""
+    while True:
+        try:
+            next(inverting)
+        except StopIteration as stop:
+            made: Windows = stop.value
+            return made

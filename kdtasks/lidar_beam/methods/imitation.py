@@ -1,0 +1,168 @@
+"""A student learns what its teacher says, of recorded windows or of made-up ones.
+
+Shape suffixes in this file: N = windows, B = windows of a batch, T = predicted slots, S = steps,
+C = beams.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.losses import blended_terms, logit_mse, slot_cross_entropy, slot_kl
+from kdtasks.learning.random import drawing_from
+from kdtasks.learning.training import Objective, Terms, batches
+from kdtasks.lidar_beam.methods.batches import Scans
+from kdtasks.lidar_beam.methods.job import Judge, LossOfWindows, labels_only, run
+from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
+from kdtasks.lidar_beam.models.generator import ScanGenerator
+from kdtasks.lidar_beam.models.network import LidarNetwork, LidarOutputs
+from kdtasks.lidar_beam.models.objects import hand_set_objects, render
+from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS
+
+SoftLoss = Callable[[Tensor, Tensor], Tensor]
+"""Loss of a student's logits against its teacher's, [B, T, C] or of all steps."""
+
+SOFT_LOSSES = ("kl", "mse")
+SAID_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
+"""Of a batch of logits, on which a loss of the user's own is tried."""
+
+TaughtSteps = Literal["last", "all"]
+"""The four predicted slots, or every step of a window."""
+
+Source = Callable[[int], Tensor]
+"""Draws so many windows that nobody has measured [10 m], [N, 8, 216]."""
+
+
+def soft_loss(name: str, temperature: float) -> SoftLoss:
+    """Return a loss towards a teacher's logits; only ``kl`` has a temperature.
+
+    Args:
+        name: Of `SOFT_LOSSES`, or that of the user's own, see `own_loss`.
+        temperature: Softens the logits of both.
+
+    Raises:
+        ConfigError: If there is no such loss, or it cannot be trained by.
+    """
+    if name == "kl":
+        return partial(slot_kl, temperature=temperature)
+    return logit_mse if name == "mse" else own_loss(name, SAID_SHAPE, SOFT_LOSSES)
+
+
+def with_teacher(scans: Scans, said_WTC: Tensor, soft: SoftLoss, alpha: float) -> LossOfWindows:
+    """Return the loss ``(1 - alpha) task + alpha distill`` of recorded windows.
+
+    Args:
+        scans: The windows and their labels.
+        said_WTC: The teacher's logits of their predicted slots.
+        soft: Loss towards them.
+        alpha: 0 is training without a teacher, 1 without labels.
+    """
+    if alpha == 0.0:
+        return labels_only(scans)
+
+    def loss(outputs: LidarOutputs, chosen_B: Tensor) -> Terms:
+        task = slot_cross_entropy(outputs.predicted, scans.label_WT[chosen_B])
+        distill = soft(outputs.predicted, said_WTC[chosen_B])
+        return blended_terms(task, distill, alpha=alpha)
+
+    return loss
+
+
+def gaussian(draws: torch.Generator) -> Source:
+    """Return windows of independent normal numbers: no knowledge at all."""
+    return lambda count: torch.randn(count, *WINDOW_SHAPE, generator=draws)
+
+
+def hand_set(draws: torch.Generator) -> Source:
+    """Return objects set by hand: knowledge of scanners and this traffic, none of the teacher."""
+    return lambda count: render(hand_set_objects(count, draws))
+
+
+def generated(generator: ScanGenerator, draws: torch.Generator) -> Source:
+    """Return what a generator makes of new noise."""
+    generator.eval()
+
+    def source(count: int) -> Tensor:
+        with torch.no_grad():
+            made: Tensor = generator(torch.randn(count, generator.noise_size, generator=draws))
+        return made
+
+    return source
+
+
+def logits_of(outputs: LidarOutputs, steps: TaughtSteps) -> Tensor:
+    """Return the logits that are taught."""
+    return outputs.predicted if steps == "last" else outputs.logits
+
+
+def answers(teacher: LidarNetwork, scan_NTR: Tensor, steps: TaughtSteps) -> Tensor:
+    """Return what a teacher says of windows, the logits that are taught."""
+    parts = (scan_NTR[part] for part in batches(len(scan_NTR)))
+    return logits_of(run(teacher, parts), steps)
+
+
+class Lesson:
+    """Windows from a source, and what a teacher says of them.
+
+    Args:
+        teacher: Is asked about every window once.
+        source: Where windows come from.
+        soft: Loss towards the teacher's logits.
+        steps: Which logits are taught.
+
+    Attributes:
+        asked: Windows that the teacher was run on.
+    """
+
+    def __init__(
+        self, teacher: LidarNetwork, source: Source, soft: SoftLoss, steps: TaughtSteps
+    ) -> None:
+        self._teacher = teacher
+        self._source = source
+        self._soft = soft
+        self._steps = steps
+        self.asked = 0
+
+    def objective(
+        self, network: LidarNetwork, dropout: torch.Generator, *, fixed: int
+    ) -> Objective:
+        """Return what a student is trained for: the teacher's answers, no labels.
+
+        Args:
+            network: The student.
+            dropout: Where its dropout is drawn from.
+            fixed: How many windows there are, made once; 0 for new ones in every step.
+        """
+        kept: list[tuple[Tensor, Tensor]] = []
+
+        def objective(chosen_B: Tensor) -> Terms:
+            if fixed and not kept:
+                kept.append(self._taught(fixed))  # here, so that the first epoch's time has it
+            if kept:
+                scans, said = (part[chosen_B] for part in kept[0])
+            else:
+                scans, said = self._taught(len(chosen_B))
+            with drawing_from(dropout):
+                outputs = network(scans)
+            distill = self._soft(logits_of(outputs, self._steps), said)
+            return {"total": distill, "distill": distill}
+
+        return objective
+
+    def judge(self, count: int) -> Judge:
+        """Return the loss on windows of its own, the same after every epoch."""
+        scans, said = self._taught(count)
+
+        def judge(network: LidarNetwork) -> float:
+            return float(self._soft(answers(network, scans, self._steps), said))
+
+        return judge
+
+    def _taught(self, count: int) -> tuple[Tensor, Tensor]:
+        scans = self._source(count)
+        self.asked += count
+        return scans, answers(self._teacher, scans, self._steps)

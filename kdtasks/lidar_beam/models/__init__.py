@@ -1,0 +1,1 @@
+"""Teachers, students and generators of LiDAR beam tracking."""

@@ -1,0 +1,280 @@
+"""How one network of LiDAR beam tracking is built, and on what windows it is trained."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+
+from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
+from kdtasks.learning.training import Schedule
+from kdtasks.lidar_beam.methods import job as lidar_job
+from kdtasks.lidar_beam.methods.batches import Scans, scans_of
+from kdtasks.lidar_beam.methods.imitation import (
+    Lesson,
+    Source,
+    gaussian,
+    generated,
+    hand_set,
+    soft_loss,
+    with_teacher,
+)
+from kdtasks.lidar_beam.methods.inversion import Inversion, Weights, invert
+from kdtasks.lidar_beam.methods.metadata import opened, sealed_bytes
+from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS
+from kdtasks.lidar_beam.models.generator import ScanGenerator
+from kdtasks.lidar_beam.models.network import LidarNetwork
+from kdtasks.lidar_beam.models.student import LidarStudent
+from kdtasks.lidar_beam.settings import LidarSettings
+
+HELD_OUT = 1000
+"""Made-up windows that an epoch is chosen by."""
+
+SENT_GENERATOR = "generator."
+"""Of the names under which tensors of a generator lie that was sent with its teacher."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Windows:
+    """Where made-up windows come from.
+
+    Attributes:
+        source: Draws them.
+        terms: Terms of the generator's loss in its last epoch, if it was trained.
+        generator: The generator, if there is one.
+        core_seconds: CPU time of its training [s].
+        asked: Windows that the teacher was run on meanwhile.
+        epochs: What was reported meanwhile.
+    """
+
+    source: Source
+    terms: Mapping[str, float] = field(default_factory=dict)
+    generator: ScanGenerator | None = None
+    core_seconds: float = 0.0
+    asked: int = 0
+    epochs: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taught:
+    """A student that has been trained.
+
+    Attributes:
+        trained: The student, and its training.
+        made: Where its windows came from, if they were made up.
+        asked: Of these, for how many its teacher was asked.
+    """
+
+    trained: lidar_job.Trained
+    made: Windows | None = None
+    asked: int = 0
+
+
+def student_of(settings: LidarSettings) -> LidarNetwork:
+    """Build a student; weights come from torch's global generator."""
+    return LidarStudent(width=settings.width, dropout=settings.dropout)
+
+
+def restored(settings: LidarSettings, weights: Arrays, *, teacher: bool) -> LidarNetwork:
+    """Build a network and load its weights."""
+    with torch.random.fork_rng(devices=[]):
+        network = LIDAR_TEACHERS[settings.teacher]() if teacher else student_of(settings)
+    load_state(network, weights)
+    return network.eval()
+
+
+def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> lidar_job.Job:
+    """Return what a teacher is trained by: labels; the server has all windows, and chooses."""
+    seed = settings.teacher_seed
+    network = initialised(seed, "teacher", LIDAR_TEACHERS[settings.teacher])
+    dropout = torch_generator(seed, "teacher dropout")
+    return lidar_job.Job(
+        network=network,
+        objective=lidar_job.on_scans(network, train, lidar_job.labels_only(train), dropout),
+        num_samples=len(train),
+        schedule=Schedule(
+            epochs=settings.teacher_epochs,
+            batch_size=settings.teacher_batch,
+            learning_rate=settings.teacher_rate,
+            weight_decay=settings.teacher_decay,
+            clip_norm=lidar_job.CLIP_NORM,
+        ),
+        order=torch_generator(seed, "teacher order"),
+        val=val,
+        judge=lidar_job.label_judge(val),
+    )
+
+
+def teach(
+    settings: LidarSettings, train: Arrays, val: Scans | None, teacher: TeacherArtifact | None
+) -> Generator[Report, None, Taught]:
+    """Train a student; one of a method without data reads nothing of the training windows.
+
+    Args:
+        settings: The trial's, or a node's.
+        train: Recorded windows.
+        val: Recorded windows, to score the student on; a node of a network has none.
+        teacher: What it says of the training windows, or all that an edge is sent of it.
+    """
+    if settings.on_data:
+        job = _job_on_data(settings, scans_of(train), val, teacher)
+        return Taught(trained=(yield from lidar_job.train(job)))
+    assert teacher is not None
+    expert = restored(settings, teacher.weights, teacher=True)
+    made = yield from windows_of(settings, expert, teacher.outputs)
+    soft = soft_loss(settings.soft_loss, settings.temperature)
+    lesson = Lesson(expert, made.source, soft, settings.taught_steps)
+    job = _job_without_data(settings, lesson, val, epochs_before=made.epochs)
+    trained = yield from lidar_job.train(job)
+    return Taught(trained=trained, made=made, asked=lesson.asked)
+
+
+def _job_on_data(
+    settings: LidarSettings, train: Scans, val: Scans | None, teacher: TeacherArtifact | None
+) -> lidar_job.Job:
+    """Return what a student is trained by that sees recorded windows."""
+    network = initialised(settings.seed, "student", partial(student_of, settings))
+    loss = lidar_job.labels_only(train)
+    if teacher is not None:
+        soft = soft_loss(settings.soft_loss, settings.temperature)
+        loss = with_teacher(train, as_tensor(teacher.outputs["logits"]), soft, settings.alpha)
+    dropout = torch_generator(settings.seed, "dropout")
+    return lidar_job.Job(
+        network=network,
+        objective=lidar_job.on_scans(network, train, loss, dropout),
+        num_samples=len(train),
+        schedule=_schedule(settings),
+        order=torch_generator(settings.seed, "order"),
+        val=val,
+        judge=_judge_on_labels(val) if settings.selection == "real" else None,
+    )
+
+
+def _judge_on_labels(val: Scans | None) -> lidar_job.Judge:
+    assert val is not None, "where nothing is to be judged by, selection is not real"
+    return lidar_job.label_judge(val)
+
+
+def _job_without_data(
+    settings: LidarSettings, lesson: Lesson, val: Scans | None, *, epochs_before: int
+) -> lidar_job.Job:
+    """Return what a student is trained by that sees made-up windows only.
+
+    Args:
+        settings: The trial's.
+        lesson: The windows, and what the teacher says of them.
+        val: Recorded windows, to score students on; with ``selection`` real also to choose one.
+        epochs_before: Epochs that the generator took.
+    """
+    network = initialised(settings.seed, "student", partial(student_of, settings))
+    dropout = torch_generator(settings.seed, "dropout")
+    judge = None
+    if settings.selection != "none":
+        real = settings.selection == "real"
+        judge = _judge_on_labels(val) if real else lesson.judge(HELD_OUT)
+    fixed = 0 if settings.fresh else settings.windows
+    return lidar_job.Job(
+        network=network,
+        objective=lesson.objective(network, dropout, fixed=fixed),
+        num_samples=settings.windows,
+        schedule=_schedule(settings),
+        order=torch_generator(settings.seed, "order"),
+        val=val,
+        judge=judge,
+        epochs_before=epochs_before,
+    )
+
+
+def windows_of(
+    settings: LidarSettings, teacher: LidarNetwork, outputs: Arrays
+) -> Generator[Report, None, Windows]:
+    """Return where the made-up windows of a method come from; yields reports if that is learnt.
+
+    Args:
+        settings: The trial's.
+        teacher: In evaluation mode.
+        outputs: Of the teacher; nothing but its sealed metadata is looked at, or a generator that
+            was sent instead of them.
+    """
+    draws = torch_generator(settings.seed, "made-up windows")
+    if settings.method in ("gaussian", "prior"):
+        return Windows(source=(gaussian if settings.method == "gaussian" else hand_set)(draws))
+    family = GENERATORS[settings.generator]
+    generator = initialised(
+        settings.seed,
+        "generator",
+        lambda: family.build(noise_size=settings.generator_noise, width=settings.generator_width),
+    )
+    sent = any(name.startswith(SENT_GENERATOR) for name in outputs)
+    if sent:
+        load_state(generator, outputs, SENT_GENERATOR)
+    if sent or settings.method == "untrained":
+        return Windows(source=generated(generator, draws), generator=generator)
+    spent, terms = 0.0, dict[str, float]()
+    for epoch in invert(_inversion(settings, generator, teacher, outputs)):
+        spent = epoch.core_seconds
+        terms = {f"generator_{name}": value for name, value in epoch.terms.items()}
+        of = settings.generator_epochs + settings.epochs
+        yield Report(epoch=epoch.number, epochs=of, metrics=terms)
+    return Windows(
+        source=generated(generator, draws),
+        terms=terms,
+        generator=generator,
+        core_seconds=spent,
+        asked=settings.generator_steps * settings.generator_batch,
+        epochs=settings.generator_epochs,
+    )
+
+
+def _inversion(
+    settings: LidarSettings, generator: ScanGenerator, teacher: LidarNetwork, outputs: Arrays
+) -> Inversion:
+    return Inversion(
+        generator=generator,
+        teacher=teacher,
+        metadata=opened(outputs, settings.groups),
+        weights=Weights(
+            metadata=settings.metadata_weight,
+            activation=settings.activation_weight,
+            entropy=settings.entropy_weight,
+        ),
+        steps=settings.generator_steps,
+        batch_size=settings.generator_batch,
+        learning_rate=settings.generator_rate,
+        noise=torch_generator(settings.seed, "noise of the generator's training"),
+    )
+
+
+def sent_bytes(
+    settings: LidarSettings, train: Arrays, teacher: TeacherArtifact | None, made: Windows | None
+) -> int:
+    """Return what a server sends so that an edge can train this student [B].
+
+    Scans and labels, where the student learns from them, and what the teacher says of them; else
+    the teacher, and either its metadata or the generator. A generator that was never trained, and
+    objects set by hand, are code and a seed.
+    """
+    if settings.on_data:
+        data = sum(train[name].nbytes for name in ("lidar", "window", "label"))
+        return data + (0 if teacher is None else teacher.outputs["logits"].nbytes)
+    assert teacher is not None
+    assert made is not None
+    model = sum(array.nbytes for array in teacher.weights.values())
+    if settings.method != "datafree":
+        return model
+    if settings.travels == "metadata":
+        return model + sealed_bytes(teacher.outputs, settings.groups)
+    assert made.generator is not None
+    return model + sum(array.nbytes for array in state_arrays(made.generator).values())
+
+
+def _schedule(settings: LidarSettings) -> Schedule:
+    return Schedule(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        clip_norm=lidar_job.CLIP_NORM,
+    )

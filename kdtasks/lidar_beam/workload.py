@@ -1,0 +1,185 @@
+"""What training of a LiDAR student costs a node: operations and memory."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+
+from kdtasks.contract.collaboration import TensorSpec, Work
+from kdtasks.contract.deployment import neediest
+from kdtasks.contract.errors import ConfigError
+from kdtasks.learning.complexity import count, held_bytes, kept_bytes, state_bytes
+from kdtasks.learning.random import initialised
+from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
+from kdtasks.lidar_beam.models.student import LidarStudent
+from kdtasks.lidar_beam.settings import GENERATING, LidarSettings
+
+FLOPS_PER_MAC = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """A network's costs.
+
+    Attributes:
+        macs: Multiply-accumulates of a window.
+        window_bytes: Outputs of all layers for a window [B].
+        held_bytes: What training holds whatever the batch [B].
+        state_bytes: Parameters and buffers [B].
+        tensors: Its state.
+    """
+
+    macs: int
+    window_bytes: int
+    held_bytes: int
+    state_bytes: int
+    tensors: dict[str, TensorSpec]
+
+    def batch_bytes(self, batch: int) -> int:
+        """Return the memory that training takes at its peak with so many windows per step [B]."""
+        return self.held_bytes + batch * self.window_bytes
+
+
+@lru_cache(maxsize=256)
+def _student(width: float) -> Size:
+    return _size(initialised(0, "size", lambda: LidarStudent(width=width)), WINDOW_SHAPE)
+
+
+@lru_cache(maxsize=256)
+def _teacher(name: str) -> Size:
+    builder = {str(known): build for known, build in LIDAR_TEACHERS.items()}[name]
+    return _size(initialised(0, "size", builder), WINDOW_SHAPE)
+
+
+@lru_cache(maxsize=256)
+def _generator(name: str, noise: int, width: float) -> Size:
+    family = GENERATORS[name]
+    network = initialised(0, "size", lambda: family.build(noise_size=noise, width=width))
+    return _size(network, (network.noise_size,))
+
+
+def _size(network: torch.nn.Module, shape: tuple[int, ...]) -> Size:
+    state = network.state_dict()
+    return Size(
+        macs=count(network, shape).macs,
+        window_bytes=kept_bytes(network, shape),
+        held_bytes=held_bytes(network),
+        state_bytes=state_bytes(network),
+        tensors={
+            name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
+            for name, t in state.items()
+        },
+    )
+
+
+def student_size(settings: LidarSettings) -> Size:
+    """Return what the student costs."""
+    return _student(settings.width)
+
+
+def teacher_size(settings: LidarSettings) -> Size:
+    """Return what the teacher costs."""
+    return _teacher(settings.teacher)
+
+
+def generator_size(settings: LidarSettings) -> Size:
+    """Return what the generator costs; what is no layer, such as rendering objects, is free."""
+    return _generator(settings.generator, settings.generator_noise, settings.generator_width)
+
+
+def asking_work(settings: LidarSettings, windows: int, core_seconds: float) -> Work:
+    """Return what it has cost to ask the teacher about so many windows."""
+    return Work(
+        flops=float(FLOPS_PER_MAC * windows * teacher_size(settings).macs),
+        core_seconds=core_seconds,
+        teacher_samples=windows,
+    )
+
+
+def training_work(settings: LidarSettings, samples: int, core_seconds: float, made: int) -> Work:
+    """Return what a student's training has cost, without that of a generator.
+
+    Args:
+        settings: The student.
+        samples: Windows that it was trained on, repetitions included.
+        core_seconds: CPU time of its epochs [s].
+        made: Windows that were made up for it, each of which its teacher was asked about.
+    """
+    macs = 3 * samples * student_size(settings).macs
+    if made:
+        macs += made * teacher_size(settings).macs
+    if made and settings.method in GENERATING:
+        macs += made * generator_size(settings).macs
+    return Work(
+        flops=float(FLOPS_PER_MAC * macs),
+        core_seconds=core_seconds,
+        peak_bytes=float(student_size(settings).batch_bytes(settings.batch_size)),
+        teacher_samples=made,
+    )
+
+
+def inversion_work(settings: LidarSettings, core_seconds: float) -> Work:
+    """Return what the training of a generator has cost.
+
+    Per window three times the generator's forward pass, and twice the teacher's, whose weights get
+    no gradient.
+    """
+    windows = settings.generator_steps * settings.generator_batch
+    macs = windows * (3 * generator_size(settings).macs + 2 * teacher_size(settings).macs)
+    return Work(
+        flops=float(FLOPS_PER_MAC * macs),
+        core_seconds=core_seconds,
+        peak_bytes=float(inversion_bytes(settings)),
+        teacher_samples=windows,
+    )
+
+
+def inversion_bytes(settings: LidarSettings) -> int:
+    """Return the memory that training a generator takes at its peak, its teacher included [B]."""
+    teacher = teacher_size(settings)
+    batch = settings.generator_batch
+    return (
+        generator_size(settings).batch_bytes(batch)
+        + teacher.state_bytes
+        + batch * teacher.window_bytes
+    )
+
+
+def held_beside(settings: LidarSettings) -> int:
+    """Return the memory of what stays at an edge while its student is trained [B]."""
+    generator = generator_size(settings).state_bytes if settings.method in GENERATING else 0
+    teacher = settings.has_teacher and not settings.scans_travel
+    return generator + (teacher_size(settings).state_bytes if teacher else 0)
+
+
+def edge_bytes(settings: LidarSettings) -> int:
+    """Return the memory that an edge's training will take at its peak [B].
+
+    Windows, and what a teacher says of them, are data and not counted.
+    """
+    if settings.topology == "centralized":
+        return 0
+    student = student_size(settings).batch_bytes(settings.batch_size) + held_beside(settings)
+    return max(student, inversion_bytes(settings) if settings.inverts_at_edge else 0)
+
+
+def check_memory(settings: LidarSettings) -> None:
+    """Refuse a deployment whose training does not fit into ``edge_memory_mb``.
+
+    Raises:
+        ConfigError: Naming what training takes and what to lower.
+    """
+    lacking = neediest(settings, [edge_bytes(settings) / 1e6])
+    if lacking is None:
+        return
+    edge, has_mb, needs_mb = lacking
+    advice = f"lower batch_size={settings.batch_size}"
+    if settings.inverts_at_edge:
+        advice = (
+            f"lower generator_batch={settings.generator_batch}, or set travels to generator, which "
+            "is then trained by the server"
+        )
+    raise ConfigError(
+        f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and training "
+        f"there takes {needs_mb:.3g} MB: {advice}, or take topology centralized"
+    )

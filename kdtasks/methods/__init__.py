@@ -1,1 +1,0 @@
-"""Distillation methods, one per file."""

@@ -1,0 +1,1 @@
+"""MIMO detection with inherited layers (learngene)."""

@@ -1,0 +1,1 @@
+"""Links: symbols, channels, pilots and the detectors that are not learnt."""

@@ -1,0 +1,1 @@
+"""Training of collective and individual models, and inheritance between them."""

@@ -1,0 +1,1 @@
+"""Learnt detectors and what they see of a link."""

@@ -1,1 +1,0 @@
-"""Published architectures, one per file; no training code."""

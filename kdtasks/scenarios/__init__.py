@@ -1,1 +1,0 @@
-"""Data sources, one per file; `base` says what each of them hands out."""

@@ -1,0 +1,1 @@
+"""What tasks over windows of sensor frames share: data sources, baselines, ownership."""

@@ -1,0 +1,1 @@
+"""Beams: the format of frames and windows, and the metrics of beam prediction."""

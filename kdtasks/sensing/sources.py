@@ -1,0 +1,59 @@
+"""Where beams come from: a synthetic street, or files in the layout of DeepSense 6G."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.task import Progress, ScenarioData
+from kdtasks.data.splits import SPLITS
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.deepsense.dataset import DeepSenseData, load_deepsense
+from kdtasks.sensing.deepsense.published_splits import tables_near
+from kdtasks.sensing.street.dataset import StreetData, load_street
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""Path, size [bytes] and time of the last change [ns] of tables."""
+
+
+def identity_of(data: DeepSenseData) -> str:
+    """Return the fingerprint of files, see `DeepSenseData.fingerprint`."""
+    return _identity(data, _stamp(Path(data.path)))
+
+
+@lru_cache(maxsize=16)
+def _identity(data: DeepSenseData, _tables: Stamp) -> str:
+    return data.fingerprint
+
+
+def _stamp(path: Path) -> Stamp:
+    facts = [(str(table), table.stat()) for table in tables_near(path)]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in facts)
+
+
+Source = StreetData | DeepSenseData
+
+
+def source_fingerprint(source: Source) -> str:
+    """Return the identity of data; files are not read again while their tables stay."""
+    return identity_of(source) if isinstance(source, DeepSenseData) else source.fingerprint
+
+
+def load_source(source: Source, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+    """Return the splits of data.
+
+    Raises:
+        DataError: If files cannot be read, or a slot has no label in a whole split: it could not
+            be judged.
+    """
+    if isinstance(source, DeepSenseData):
+        loaded = load_deepsense(source, cache_dir=cache_dir, progress=progress)
+    else:
+        loaded = load_street(source, cache_dir=cache_dir, progress=progress)
+    for name in SPLITS:
+        unknown = (getattr(loaded, name)["label"] == IGNORED).all(axis=0)
+        if unknown.any():
+            raise DataError(
+                f"the {name} split has no label for slot t{int(unknown.argmax())}: its tables know "
+                "the beams of fewer slots; take tables with three future beams"
+            )
+    return loaded

@@ -1,0 +1,1 @@
+"""A synthetic street: traffic, sensors and radio links, rendered frame by frame."""

@@ -1,0 +1,316 @@
+"""From the street twin's configuration to the splits that beam-tracking tasks train on.
+
+It is a synthetic site, and its provenance says so. Frames are stored once and windows point at
+them. A passage is made from the seed and its number alone, and splits number theirs apart from each
+other: more passages in one of them change none of the others.
+
+Shape suffixes in this file: F = frames, S = pixels along either side.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import DTypeLike, NDArray
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.task import Arrays, Progress, ScenarioData
+from kdtasks.data.array_cache import ArrayCache
+from kdtasks.data.splits import SPLITS
+from kdtasks.sensing.beams.format import CONDITIONS
+from kdtasks.sensing.beams.radar_maps import NUM_ANGLES, NUM_CHIRPS
+from kdtasks.sensing.beams.windows import SPAN, make_windows
+from kdtasks.sensing.street.camera import CameraConfig, camera_frames
+from kdtasks.sensing.street.geometry import refuse
+from kdtasks.sensing.street.gps import GpsConfig, positions
+from kdtasks.sensing.street.lidar import LidarConfig, scans
+from kdtasks.sensing.street.radar import RadarConfig, maps
+from kdtasks.sensing.street.radio import RadioConfig, beam_powers, trace_radio
+from kdtasks.sensing.street.traffic import Passage, StreetConfig, build_passage
+
+LAYOUT = 1
+"""Raised when the same settings would give other data, so that old caches are not used."""
+
+SOURCE = "street twin (synthetic site: simulated geometry and sensors, nothing measured)"
+"""What the data are; stands in every provenance."""
+
+FIRST = {"train": 0, "val": 10_000_000, "test": 20_000_000}
+"""Number of the first passage of each split."""
+
+SENSORS = ("image", "radar", "lidar", "gps")
+"""What a frame can hold besides the beams' powers."""
+
+PICTURE_MS, PIXEL_MS, RADAR_MS = 0.3, 1.3e-5, 13.0
+"""CPU time of a picture, of each of its pixels, and of the maps of a radar frame, on one x86 core;
+only their ratios matter."""
+
+Passages = Mapping[str, list[Passage]]
+"""Passages of train, val and test."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TwinConfig:
+    """The street and everything that observes it.
+
+    Attributes:
+        street: Lanes and what drives on them.
+        radio: Array that measures the beams' powers.
+        camera: Camera.
+        radar: FMCW radar.
+        lidar: Laser scanner.
+        gps: Receiver on the target.
+    """
+
+    street: StreetConfig = field(default_factory=StreetConfig)
+    radio: RadioConfig = field(default_factory=RadioConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    radar: RadarConfig = field(default_factory=RadarConfig)
+    lidar: LidarConfig = field(default_factory=LidarConfig)
+    gps: GpsConfig = field(default_factory=GpsConfig)
+
+
+BEAM_TWIN = TwinConfig()
+"""A van among other traffic, for camera and radar; a third of the passages are dark or wet."""
+
+LIDAR_TWIN = TwinConfig(
+    street=StreetConfig(
+        lanes_m=(8.0, 11.5, 15.0, 18.5),
+        sector_deg=65.0,
+        lane_jitter_m=0.2,
+        speed_m_s=(6.0, 15.0),
+        size_sd=0.1,
+        target_mix=(("car", 6), ("truck", 1), ("bus", 1)),
+        traffic_mix=(("car", 6), ("truck", 1), ("bus", 1)),
+        traffic=0.29,
+        max_traffic=1,
+    ),
+    radio=RadioConfig(sector_deg=65.0),
+)
+"""For the laser scanner: targets of several sizes, another vehicle in a quarter of the passages."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreetData:
+    """Which data of the street twin, and how many.
+
+    Attributes:
+        twin: The street and its sensors; its seeds decide everything random.
+        passages: Passages of train, val and test.
+        sensors: Which of `SENSORS` are stored; beams' powers always are.
+        image_size: Pixels along either side of the pictures.
+        strict: Window rule, see `beam_windows.window_starts`.
+        stride: Frames from one window to the next.
+    """
+
+    twin: TwinConfig = BEAM_TWIN
+    passages: tuple[int, int, int]
+    sensors: tuple[str, ...]
+    image_size: int = 64
+    strict: bool = True
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.passages) != len(SPLITS) or not all(
+            0 < count <= FIRST["val"] for count in self.passages
+        ):
+            refuse(self, "passages", f"three counts of 1 to {FIRST['val']}, of train, val, test")
+        if len(set(self.sensors)) != len(self.sensors) or not set(self.sensors) <= set(SENSORS):
+            refuse(self, "sensors", f"some of {', '.join(SENSORS)}, each once")
+        if not 8 <= self.image_size <= 1024:
+            refuse(self, "image_size", "8 to 1024 pixels")
+        if self.stride < 1:
+            refuse(self, "stride", ">= 1")
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the data; the order of sensors has no part in it."""
+        return fingerprint({"layout": LAYOUT, **asdict(self), "sensors": sorted(self.sensors)})
+
+
+def build_passages(data: StreetData) -> Passages:
+    """Return the passages of every split, without what sensors make of them."""
+    return {
+        name: [build_passage(data.twin.street, FIRST[name] + i) for i in range(count)]
+        for name, count in zip(SPLITS, data.passages, strict=True)
+    }
+
+
+def load_street(data: StreetData, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+    """Return the frames and windows of the street twin.
+
+    Each split holds, with F frames and W windows: ``power`` float32 [F, 64], linear; ``condition``
+    int8 [F], see `CONDITIONS`; ``frame_passage`` int32 [F]; ``window`` int32 [W, 8];
+    ``label`` int64 [W, 4]; ``passage`` int32 [W]; and of the sensors that were asked for ``image``
+    uint8 [F, S, S], ``radar`` float16 [F, 2, 128, 64], ``lidar`` float32 [F, 216] [m] and ``gps``
+    float32 [F, 2] [m].
+
+    Args:
+        data: What to make.
+        cache_dir: Where pictures and radar maps are kept; the rest takes milliseconds.
+        progress: Told how much of what is not in the cache is made, in passages; of a passage each
+            sensor counts by the time that it takes.
+
+    Raises:
+        ConfigError: If passages are too short for windows.
+    """
+    passages = build_passages(data)
+    slow = _slow_sensors(data, passages, cache_dir, progress)
+    splits = {name: _split(data, passages[name]) | slow[name] for name in SPLITS}
+    for name, split in splits.items():
+        if not len(split["window"]):
+            raise ConfigError(
+                f"no {name} passage has the {SPAN} frames and more that a window needs: raise "
+                "frame_rate_hz, lower speed_m_s or take more passages"
+            )
+    return ScenarioData(**splits, provenance=_provenance(data, passages, splits))
+
+
+def _split(data: StreetData, passages: list[Passage]) -> dict[str, NDArray[Any]]:
+    """Return everything of a split that takes no time."""
+    frames = [passage.num_frames for passage in passages]
+    twin = data.twin
+    numbers = np.array([passage.index for passage in passages], np.int32)
+    conditions = np.array([passage.condition for passage in passages], np.int8)
+    split: dict[str, NDArray[Any]] = {
+        "power": np.concatenate([beam_powers(passage, twin.radio) for passage in passages]),
+        "condition": conditions.repeat(frames),
+        "frame_passage": numbers.repeat(frames),
+    }
+    if "lidar" in data.sensors:
+        split["lidar"] = np.concatenate([scans(passage, twin.lidar) for passage in passages])
+    if "gps" in data.sensors:
+        split["gps"] = np.concatenate([positions(passage, twin.gps) for passage in passages])
+    windows = make_windows(
+        split["frame_passage"], split["power"], strict=data.strict, stride=data.stride
+    )
+    return split | windows
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Slow:
+    """A sensor worth caching.
+
+    Attributes:
+        shape: Of a frame.
+        dtype: Of a frame.
+        make: Makes the frames of a passage.
+        settings: What decides on them.
+        work: About how long a frame takes [ms].
+    """
+
+    shape: tuple[int, ...]
+    dtype: DTypeLike
+    make: Callable[[Passage], NDArray[Any]]
+    settings: Mapping[str, Any]
+    work: float
+
+
+def _slow(data: StreetData, sensor: str) -> _Slow:
+    twin, size = data.twin, data.image_size
+    if sensor == "image":
+        return _Slow(
+            shape=(size, size),
+            dtype=np.uint8,
+            make=lambda passage: camera_frames(passage, twin.camera, size=size),
+            settings={"camera": asdict(twin.camera), "size": size},
+            work=PICTURE_MS + PIXEL_MS * size**2,
+        )
+    return _Slow(
+        shape=(2, NUM_CHIRPS, NUM_ANGLES),
+        dtype=np.float16,
+        make=lambda passage: maps(passage, twin.radar),
+        settings={"radar": asdict(twin.radar)},
+        work=RADAR_MS,
+    )
+
+
+def _slow_sensors(
+    data: StreetData, passages: Passages, cache_dir: Path, progress: Progress
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """Read pictures and radar maps from the cache, or make them; by split and sensor."""
+    wanted = [sensor for sensor in ("image", "radar") if sensor in data.sensors]
+    caches = {sensor: _cache(data, sensor, cache_dir) for sensor in wanted}
+    found = {sensor: cache.read() for sensor, cache in caches.items()}
+    missing = {sensor: _slow(data, sensor) for sensor in wanted if found[sensor] is None}
+    total, before = sum(data.passages), 0.0
+    for sensor, slow in missing.items():
+        share = slow.work / sum(other.work for other in missing.values())
+
+        def tick(done: int, before: float = before, share: float = share) -> None:
+            progress(round(before + share * done), total, "passages")
+
+        found[sensor] = _fill(caches[sensor], slow, passages, tick)
+        before += share * total
+    splits: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in SPLITS}
+    for sensor, arrays in found.items():
+        assert arrays is not None
+        for name in SPLITS:
+            splits[name][sensor] = arrays[name]
+    return splits
+
+
+def _cache(data: StreetData, sensor: str, cache_dir: Path) -> ArrayCache:
+    # Only what this sensor depends on: another window rule or codebook keeps the pictures.
+    identity = fingerprint(
+        {
+            "layout": LAYOUT,
+            "street": asdict(data.twin.street),
+            "passages": data.passages,
+            **_slow(data, sensor).settings,
+        }
+    )
+    return ArrayCache(cache_dir, f"street-{sensor}-{identity}", SPLITS, __name__)
+
+
+def _fill(
+    cache: ArrayCache, slow: _Slow, passages: Passages, tick: Callable[[int], None]
+) -> dict[str, NDArray[Any]]:
+    def make(paths: Mapping[str, Path]) -> None:
+        done = 0
+        for name in SPLITS:
+            count = sum(passage.num_frames for passage in passages[name])
+            array = np.lib.format.open_memmap(
+                paths[name], mode="w+", dtype=slow.dtype, shape=(count, *slow.shape)
+            )
+            start = 0
+            for passage in passages[name]:
+                array[start : start + passage.num_frames] = slow.make(passage)
+                start += passage.num_frames
+                done += 1
+                tick(done)
+            array.flush()
+
+    return cache.write(make, {"source": SOURCE, "settings": dict(slow.settings)})
+
+
+def _provenance(
+    data: StreetData, passages: Passages, splits: Mapping[str, Arrays]
+) -> dict[str, Any]:
+    def facts(name: str) -> dict[str, Any]:
+        radio = data.twin.radio
+        hidden = [trace_radio(passage, radio).blocked_FP[:, 0] for passage in passages[name]]
+        return {
+            "first_passage": FIRST[name],
+            "passages": len(passages[name]),
+            "frames": len(splits[name]["power"]),
+            "windows": len(splits[name]["window"]),
+            "passages_by_condition": {
+                condition: sum(passage.condition == number for passage in passages[name])
+                for condition, number in CONDITIONS.items()
+            },
+            "share_of_frames_without_line_of_sight": float(np.concatenate(hidden).mean()),
+        }
+
+    return {
+        "source": SOURCE,
+        "synthetic": True,
+        "layout": LAYOUT,
+        "fingerprint": data.fingerprint,
+        "settings": asdict(data),
+        "made_with": {"numpy": np.__version__, "scipy": scipy.__version__},
+        "split": {"by": "passage", "of": {name: facts(name) for name in SPLITS}},
+    }

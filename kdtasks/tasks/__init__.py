@@ -1,1 +1,0 @@
-"""Tasks: a scenario, its models, methods and metrics put together."""

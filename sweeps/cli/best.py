@@ -1,0 +1,84 @@
+"""`kdsweep best`: the chosen model, its runners-up, and what larger budgets would buy."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from analysis import format as text
+from analysis import layout
+from analysis.best import Best, Budget, Candidate, Offer, limit_text
+from analysis.fronts import split_label, test_metric
+from search_spaces.objectives import Objective
+from search_spaces.study import Study
+from sweeps.cli.output import line, objective_headings, show_wide
+
+
+def show_best(best: Best, study: Study, *, as_json: bool) -> None:
+    """Print what was found, as text or as JSON."""
+    if as_json:
+        line(json.dumps(_described(best), indent=2))
+        return
+    goal = best.objective
+    limits = " ".join(limit_text(budget) for budget in best.budgets)
+    share = f"{best.allowed} of {text.plural(best.considered, 'trial')} within {limits}"
+    line(share if limits else text.plural(best.considered, "trial"))
+    line(f"take trial {best.chosen.trial}, the best in {goal.label} {split_label(goal)}".rstrip())
+    line()
+    _show_candidates(best, study)
+    for offer in best.offers:
+        if offer is not None:
+            line()
+            line(_offer_line(offer, goal))
+    for budget, unknown in zip(best.budgets, best.unknown, strict=True):
+        if unknown:
+            line()
+            line(_unknown_line(budget, unknown, best.considered))
+    if not best.chosen.test and split_label(goal):
+        line()
+        line("it was not judged on the test split: studies judge what confirm.select says")
+
+
+def _described(best: Best) -> dict[str, Any]:
+    described = asdict(best)
+    described["objective"] = best.objective.metric
+    return described
+
+
+def _show_candidates(best: Best, study: Study) -> None:
+    metrics = {goal.metric: goal for goal in study.objectives}
+    others = [b.metric for b in best.budgets if b.metric not in metrics]
+    columns = ["trial", "kind", *objective_headings(study.objectives)]
+    columns += [*dict.fromkeys(others), "parameters"]
+    rows = [_row(one, metrics, others) for one in (best.chosen, *best.runners_up)]
+    show_wide(columns, rows)
+
+
+def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list[str]:
+    cells = [str(one.trial), one.kind]
+    for goal in goals.values():
+        cells.append(text.number(one.values[goal.metric]))
+        if metric := test_metric(goal):
+            cells.append(text.level(one.test.get(metric)))
+    cells += [text.number(one.values[name]) for name in dict.fromkeys(others)]
+    return [*cells, text.params(one.searched, " ")]
+
+
+def _unknown_line(budget: Budget, unknown: int, considered: int) -> str:
+    """Return how many trials may be within a budget without anybody knowing."""
+    how = ""
+    if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
+        how = "; kdsweep export --trial N measures it"
+    trials = text.plural(considered, "trial")
+    return f"{budget.metric} is unknown of {unknown} of {trials}, which are left out{how}"
+
+
+def _offer_line(offer: Offer, goal: Objective) -> str:
+    """Return what more of one budget would buy; validation is one seed, and says so."""
+    unit = text.gap_unit(goal.unit)
+    gain = text.with_unit(text.number(offer.gain), unit)
+    each = text.with_unit(text.number(offer.gain / offer.extra), unit)
+    where = f" on {split_label(goal)}, one seed" if split_label(goal) else ""
+    return (
+        f"{limit_text(offer.budget)} would buy {gain} (trial {offer.candidate.trial}{where}), "
+        f"{each} for each unit of {offer.budget.metric}"
+    )

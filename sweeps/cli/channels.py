@@ -1,0 +1,60 @@
+"""What `kdsweep data inspect` shows of files of channels."""
+
+import json
+from pathlib import Path
+
+from analysis.format import plural
+from kdtasks.contract.errors import ConfigError
+from kdtasks.csi_feedback.data import channel_inspect
+from kdtasks.csi_feedback.data.channel_inspect import ChannelInspection
+from sweeps.cli.output import line
+
+SHOWN = 8
+"""Files, and variables of a file, that are listed; ``--json`` has all of them."""
+
+
+def inspect_channels(path: Path, sensors: str | None, *, as_json: bool) -> bool:
+    """Look at channels and show what is there; return whether something can be trained on them.
+
+    Raises:
+        ConfigError: If sensors were asked for.
+        DataError: See `channel_inspect.inspect_channels`.
+    """
+    if sensors is not None:
+        raise ConfigError(
+            f"--sensors={sensors}: {path} holds channels and no sensors; leave it out"
+        )
+    found = channel_inspect.inspect_channels(path)
+    if as_json:
+        line(json.dumps(found.as_dict(), indent=2))
+    else:
+        _show(found)
+    return not found.problem
+
+
+def _show(found: ChannelInspection) -> None:
+    """Show files, sizes, what is wrong, and what to type."""
+    for name, held in list(found.files.items())[:SHOWN]:
+        more = f" and {len(held) - SHOWN} more, see --json" if len(held) > SHOWN else ""
+        line(f"{name}: {', '.join(held[:SHOWN]) or 'nothing'}{more}")
+    if len(found.files) > SHOWN:
+        line(f"and {len(found.files) - SHOWN} more files, see --json")
+    if found.skipped:
+        line(f"without channels, not read: {', '.join(found.skipped[:SHOWN])}")
+    line()
+    if found.users:
+        receive = f" with {found.receive} receive antennas each" if found.receive > 1 else ""
+        line(f"{plural(found.users, 'user')}{receive}")
+        line(f"{plural(found.antennas, 'antenna')}, {plural(found.subcarriers, 'subcarrier')}")
+        searched = "" if found.searched == found.users * found.receive else ", of those searched"
+        line(
+            f"of {found.searched} samples{searched}: {found.silent} without a path (all zero), "
+            f"{found.not_finite} not finite"
+        )
+    for remark in found.remarks:
+        line(remark)
+    if found.silent or found.not_finite:
+        line("parameters.data_drop=true leaves useless samples out and counts them")
+    line(f"cannot be trained on: {found.problem}" if found.problem else "can be trained on:")
+    if found.command:
+        line(found.command)

@@ -1,0 +1,119 @@
+"""`kdsweep check`: does a study fit its task, and does the task keep its contract?"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from textwrap import indent
+
+from analysis import format as text
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value
+from kdtasks.contract.registry import load_task
+from search_spaces.domains import Choice
+from search_spaces.study import Study, load_study, names
+from search_spaces.study_paths import settle_paths
+from search_spaces.study_yaml import load_yaml
+from sweeps.cli.output import line
+from sweeps.cli.run import make_importable
+from sweeps.plan.contract import check_contract
+from sweeps.plan.contract_static import Finding, scale_law
+from sweeps.plan.preflight import check_study
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """A trial that is tried.
+
+    Attributes:
+        task: Name of its task.
+        name: What it is called on the screen.
+        params: Its parameters.
+    """
+
+    task: str
+    name: str
+    params: Params
+
+
+def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool = False) -> bool:
+    """Check a study or a task, and tell every law as soon as it is known.
+
+    Args:
+        what: A study, as for ``kdsweep run``, or else a task.
+        settings: Of the study, or parameters of the task, ``key=value`` each.
+        as_json: Print JSON in the end instead.
+        debug: Print the tracebacks of what the task raises, too.
+
+    Returns:
+        Whether every law is kept.
+
+    Raises:
+        UserError: If there is no such study or task, or the study does not fit its task.
+        StudyError: If the study cannot be right.
+    """
+    make_importable(what)
+    is_study = what.endswith((".yaml", ".yml")) or what in names()
+    trials = _of_study(load_study(what, settings)) if is_study else [_of_task(what, settings)]
+    if is_study and not as_json:
+        line(f"study {what} fits its task {trials[0].task}")
+    found: dict[str, list[Finding]] = {}
+    if is_study:
+        study = load_study(what, settings)
+        law = iter([scale_law(study, load_task(study.task))])
+        found[study.name] = list(law if as_json else _told(study.name, law, debug=debug))
+    with TemporaryDirectory(prefix="kdsweep-") as cache:
+        for trial in trials:
+            findings = check_contract(trial.task, trial.params, Path(cache))
+            told = findings if as_json else _told(trial.name, findings, debug=debug)
+            found[trial.name] = list(told)
+    broken = sum(bool(one.broken) for told in found.values() for one in told)
+    if as_json:
+        rows = [{"trial": n, **asdict(one)} for n, told in found.items() for one in told]
+        line(json.dumps(rows, indent=2))
+    else:
+        kept = sum(map(len, found.values())) - broken
+        line(f"{text.plural(kept, 'law')} kept, {broken} broken")
+    return not broken
+
+
+def _of_study(study: Study) -> list[Trial]:
+    """Return trials in which every word that a study searches occurs: words choose code."""
+    domains = {name: parameter.domain for name, parameter in study.space.parameters.items()}
+    searched = [name for name, domain in domains.items() if isinstance(domain, Choice)]
+    found: list[Trial] = []
+    seen: set[str] = set()
+    for need in check_study(study).needs:
+        values = {name: need.params.get(name) for name in searched}
+        words = {f"{name} {value}" for name, value in values.items() if isinstance(value, str)}
+        if words - seen or not found:
+            name = ", ".join([study.task, *sorted(words)])
+            found.append(Trial(task=study.task, name=name, params=need.params))
+        seen |= words
+    return found
+
+
+def _of_task(name: str, settings: Sequence[str]) -> Trial:
+    params: dict[str, Value] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"--set {setting}: must look like epochs=1")
+        params[key] = load_yaml(value, f"--set {setting}")
+    settle_paths({"parameters": params}, Path())
+    return Trial(task=name, name=", ".join([name, *settings]), params=params)
+
+
+def _told(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
+    """Yield the findings of a trial, each after it was printed."""
+    line(name)
+    for finding in findings:
+        line(f"{'BAD ' if finding.broken else 'ok  '}  {finding.law}")
+        if finding.broken:
+            line(f"      {finding.broken}")
+        if finding.traceback:
+            line(indent(finding.traceback, " " * 6) if debug else "      --debug shows where")
+        sys.stdout.flush()  # the next law may take a training
+        yield finding

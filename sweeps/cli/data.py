@@ -1,0 +1,205 @@
+"""Commands of ``kdsweep`` that look at data on disk.
+
+Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
+"""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.options import Json, at_home
+
+if TYPE_CHECKING:
+    from kdtasks.sensing.deepsense.inspect import Inspection
+
+NOT_USABLE = 1
+"""Exit code of ``inspect`` when nothing could be trained on what it found."""
+
+SHOWN = 5
+"""Defects of a kind that are listed; ``--json`` has all of them."""
+
+STUDY = "beam-tracking"
+"""The study for pictures and radar."""
+
+OTHER_STUDIES = {"gps": "beam-gps", "lidar": "lidar-datafree"}
+"""The study for files of one other sensor."""
+
+ALONE = {
+    "image": ("image-student", "image-teacher-gru1"),
+    "radar": ("radar-student", "radar-teacher"),
+}
+"""Student and teacher of `STUDY` for files that have one of its two sensors only."""
+
+MEANINGS = {
+    "image": "camera pictures",
+    "power": "powers of the beams",
+    "lidar": "laser scans",
+    "radar": "radar",
+    "gps": "position of the vehicle",
+    "base": "position of the base station",
+    "label": "best beam",
+    "sequence": "number of the sequence",
+    "split": "train, val or test",
+    "condition": "day, night or rain",
+}
+"""What a column holds, in words."""
+
+app = typer.Typer(
+    help="Look at measured data before a sweep reads them.",
+    epilog="Example: kdsweep data inspect scenario9",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def data(context: typer.Context) -> None:
+    """Look at measured data before a sweep reads them."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog="Example: kdsweep data inspect scenario9 --sensors image,radar --json")
+def inspect(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            callback=at_home,
+            help="Folder of a DeepSense 6G scenario, or its CSV; file or folder of channels.",
+        ),
+    ],
+    as_json: Json = False,
+    sensors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Of image,radar,lidar,gps: what windows need; default: image and radar as far as "
+            "files are there, or else gps, or else lidar.",
+        ),
+    ] = None,
+) -> None:
+    """Say what a folder of measured data holds, what is wrong with it, and what it trains.
+
+    Reads tables, small files and channels whole, and the heads of pictures, cubes and scans.
+    """
+    from kdtasks.csi_feedback.data.channel_inspect import holds_channels
+
+    if holds_channels(path):
+        from sweeps.cli.channels import inspect_channels
+
+        raise typer.Exit(0 if inspect_channels(path, sensors, as_json=as_json) else NOT_USABLE)
+    from kdtasks.sensing.deepsense.inspect import inspect as look
+    from sweeps.cli.output import line
+
+    names = None if sensors is None else tuple(name.strip() for name in sensors.split(","))
+    found = look(path, sensors=names)
+    if as_json:
+        line(json.dumps(found.as_dict(), indent=2))
+    else:
+        _show(found)
+    if found.problem:
+        raise typer.Exit(NOT_USABLE)
+
+
+def _show(found: "Inspection") -> None:
+    from analysis.format import plural
+    from sweeps.cli.output import line, plain_table, show
+
+    line(f"{', '.join(found.tables)}: {found.frames} frames in {found.sequences} sequences")
+    line(f"a row of the table is {'a frame' if found.layout == 'frames' else 'a window of frames'}")
+    for note in found.notes:
+        line(note)
+    line()
+    rows = [
+        (
+            MEANINGS.get(meaning, meaning),
+            columns,
+            f"{found.files[meaning]} of {found.needed[meaning]}" if meaning in found.files else "–",
+        )
+        for meaning, columns in found.columns.items()
+    ]
+    show(plain_table(("what", "column", "usable files"), rows))
+    if found.label_column:
+        line(found.label_column)
+    line()
+    line(plural(len(found.defects), "defect"))
+    for kind, defects in found.defects_by_kind().items():
+        line(f"{kind}: {len(defects)}")
+        for defect in defects[:SHOWN]:
+            line(f"    {defect.where}: {defect.detail}")
+        if len(defects) > SHOWN:
+            line(f"    and {len(defects) - SHOWN} more, see --json")
+    line()
+    _show_windows(found)
+
+
+def _show_windows(found: "Inspection") -> None:
+    from sweeps.cli.output import dict_table, line, show
+
+    where = ", one at every frame where one fits" if found.layout == "frames" else ""
+    line(f"windows with {' and '.join(found.sensors) or 'beams alone'}{where}:")
+    splits = [
+        {
+            "split": name,
+            "sequences": split.sequences,
+            "frames": split.frames,
+            "windows": split.windows,
+            "different beams": sum(count > 0 for count in split.labels),
+            "most frequent beam": _most(split.labels),
+            "slots without a known beam": split.unknown,
+        }
+        for name, split in found.splits.items()
+    ]
+    if splits:
+        show(dict_table(splits))
+    line(
+        f"left out: {found.without_sensor} windows that lack a sensor's data, "
+        f"{found.without_label} that know no beam"
+    )
+    if len(set(found.alone.values())) > 1:
+        alone = ", ".join(f"{sensor} {count}" for sensor, count in found.alone.items())
+        line(f"windows with one sensor alone: {alone}")
+    if found.problem:
+        line(f"cannot be trained on: {found.problem}")
+        return
+    line(
+        "a study takes as many of them as its window_stride says: 2 is every second; of windows "
+        "published for val and test it takes all"
+        if found.layout == "windows"
+        else "a study takes as many of them as its window_stride says: 2 is every second"
+    )
+    line(f"can be trained on: {next_command(found.path, found.sensors)}")
+
+
+def next_command(path: str, sensors: Sequence[str]) -> str:
+    """Return the command that trains on files.
+
+    Args:
+        path: The files.
+        sensors: What windows of them have, at least one.
+    """
+    words = ["kdsweep", "run", STUDY, "--data", path]
+    if {"image", "radar"} <= set(sensors):
+        return shlex.join(words)
+    for sensor, (student, teacher) in ALONE.items():
+        if sensor in sensors:
+            changes = {
+                "parameters.sensors": sensor,
+                "space.model.values": f"[{student}]",
+                "space.teacher.values": f"[{teacher}]",
+                "search.points.0.model": student,
+            }
+            settings = [f"--set={name}={value}" for name, value in changes.items()]
+            return shlex.join([*words, *settings])
+    study = next(study for sensor, study in OTHER_STUDIES.items() if sensor in sensors)
+    return shlex.join(["kdsweep", "run", study, "--data", path])
+
+
+def _most(labels: list[int]) -> str:
+    best = max(range(len(labels)), key=lambda beam: labels[beam])
+    return f"{best} ({labels[best] / sum(labels):.0%})" if sum(labels) else "–"

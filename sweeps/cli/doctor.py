@@ -1,0 +1,53 @@
+"""`kdsweep doctor`: the checks one after the other, each told as soon as it is done."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from kdtasks.contract.plugins import installed as installed_plugins
+from sweeps.cli.output import line
+from sweeps.run.doctor import (
+    Finding,
+    installed,
+    look_at,
+    look_at_home,
+    look_at_packages,
+    this_machine,
+    try_mlflow,
+    try_ray,
+)
+from sweeps.run.plugin_checks import look_at_plugins
+
+SIGNS = {"good": "ok  ", "fair": "note", "bad": "BAD "}
+
+
+def show_doctor(home: Path, *, as_json: bool) -> bool:
+    """Print what every check has found; return whether sweeps can run here."""
+    found = []
+    for finding in _findings(home):
+        found.append(finding)
+        if not as_json:
+            _tell(finding)
+    if as_json:
+        line(json.dumps([asdict(finding) for finding in found], indent=2))
+    return all(finding.state != "bad" for finding in found)
+
+
+def _findings(home: Path) -> Iterator[Finding]:
+    yield from look_at_packages(*installed())
+    yield from look_at(this_machine())
+    yield from look_at_plugins(installed_plugins())
+    place = look_at_home(home)
+    yield place
+    if place.state == "good":
+        yield try_mlflow(home)
+    yield try_ray()
+
+
+def _tell(finding: Finding) -> None:
+    line(f"{SIGNS[finding.state]}  {finding.name}: {finding.found}")
+    if finding.fix:
+        line(f"      {finding.fix}")
+    sys.stdout.flush()  # the next check may take seconds

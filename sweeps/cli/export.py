@@ -1,0 +1,142 @@
+"""`kdsweep export`: choose a student, write it, say whether the files give its numbers."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis import format as text
+from analysis.frames import SweepFrames
+from kdtasks.contract.errors import UserError
+from sweeps.cli.output import line, plain_table, show, shown_path
+from sweeps.cli.sweeps import known_uri, sweep_frames
+from sweeps.export.export import Exported, ExportedPart, Exporter, OnnxFile
+from sweeps.export.model_card import CARD, results, write_card
+from sweeps.export.records import recording
+from sweeps.export.selection import knee_of
+from sweeps.ledger.paths import SweepFolder
+from sweeps.progress.listener import SilentDisplay
+
+EXPORT_DIR = "export"
+"""Folder of a sweep with its exported students, unless another is named."""
+
+NETWORKS = ("network", "parameters", "kB", "largest difference", "median", "95 %")
+SCORES = ("test split", "PyTorch", "ONNX", "8 bit", "the sweep, mean ± 95 %")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """An export that was made.
+
+    Attributes:
+        exported: The student.
+        frames: Its sweep.
+        folder: Where its files are.
+        unrecorded: Why the sweep's records do not have it; empty if they do.
+    """
+
+    exported: Exported
+    frames: SweepFrames
+    folder: Path
+    unrecorded: str
+
+
+def tell(words: str) -> None:
+    """Tell the user something that is no result."""
+    sys.stderr.write(f"{words}\n")
+
+
+def run_export(
+    folder: Path, tracking_uri: str | None, trial: int | None, out: Path | None, *, int8: bool
+) -> Done:
+    """Write a student and its card, and enter what was measured into the sweep's records.
+
+    The files are what was asked for: a sweep that is being run, or a MLflow that does not answer,
+    is told, and does not take them away.
+
+    Args:
+        folder: Folder of the sweep.
+        tracking_uri: MLflow server with the runs; None for where the sweep has them.
+        trial: Its number; None for the knee of the front.
+        out: Where to; None for a folder in the sweep's.
+        int8: Write networks with 8-bit weights, too.
+    """
+    frames = sweep_frames(folder, tracking_uri)
+    number = knee_of(frames) if trial is None else trial
+    where = out or folder / EXPORT_DIR / f"trial-{number}"
+    sweep = SweepFolder(folder)
+    exported = Exporter(sweep, SilentDisplay().data_progress).export(number, where, int8=int8)
+    if not exported.trial.sha256:
+        tell(f"no hash recorded of trial {number} (an older version): its weights are unchecked")
+    path, unrecorded = write_card(exported, frames, where), ""
+    try:
+        with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
+            books.enter(exported, path)
+    except UserError as error:
+        unrecorded = str(error)
+    return Done(exported=exported, frames=frames, folder=where, unrecorded=unrecorded)
+
+
+def show_export(done: Done, *, as_json: bool) -> None:
+    """Print what was written and what it gives."""
+    exported, where = done.exported, done.folder
+    if as_json:
+        facts = {**described(exported, where), "unrecorded": done.unrecorded}
+        line(json.dumps(facts, indent=2))
+        return
+    line(f"trial {exported.trial.number} of {done.frames.name}, in {shown_path(where)}")
+    line()
+    show(plain_table(NETWORKS, [row for part in exported.parts for row in _part_rows(part)]))
+    line()
+    show(plain_table(SCORES, results(exported, done.frames)))
+    line()
+    line(f"card:      {shown_path(where / CARD)}")
+    if done.unrecorded:
+        line(f"not in the sweep's records: {done.unrecorded}")
+
+
+def _part_rows(part: ExportedPart) -> list[tuple[str, ...]]:
+    files = {part.name: part.onnx, f"{part.name}, 8 bit": part.int8}
+    return [
+        (
+            name,
+            text.number(part.params),
+            f"{file.path.stat().st_size / 1e3:.0f}",
+            f"{file.difference:.1e}",
+            f"{file.latency.median_ms:.3f} ms",
+            f"{file.latency.p95_ms:.3f} ms",
+        )
+        for name, file in files.items()
+        if file is not None
+    ]
+
+
+def described(exported: Exported, where: Path) -> dict[str, object]:
+    """Return all numbers of an export as plain data."""
+    return {
+        "trial": exported.trial.number,
+        "folder": str(where),
+        "parts": [
+            {
+                "name": part.name,
+                "weights": part.weights.name,
+                "params": part.params,
+                "onnx": _file(part.onnx),
+                "int8": None if part.int8 is None else _file(part.int8),
+            }
+            for part in exported.parts
+        ],
+        "test": dict(exported.scores),
+        "test_onnx": dict(exported.onnx_scores),
+        "test_int8": None if exported.int8_scores is None else dict(exported.int8_scores),
+    }
+
+
+def _file(file: OnnxFile) -> dict[str, object]:
+    return {
+        "file": file.path.name,
+        "bytes": file.path.stat().st_size,
+        "largest_difference": file.difference,
+        "latency_ms": file.latency.median_ms,
+        "latency_p95_ms": file.latency.p95_ms,
+    }

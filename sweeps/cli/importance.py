@@ -1,0 +1,35 @@
+"""`kdsweep importance`: what each parameter is worth for each objective."""
+
+import json
+from collections.abc import Sequence
+
+from analysis import format as text
+from analysis.importance import Importance
+from sweeps.cli.output import line, plain_table, show
+
+
+def show_importances(found: Sequence[Importance], trials: int, *, as_json: bool) -> None:
+    """Print what was found of so many trials, as text or as JSON."""
+    if as_json:
+        line(json.dumps({"trials": trials, "objectives": [_entry(one) for one in found]}, indent=2))
+        return
+    line(f"Shares of what parameters explain, of {text.plural(trials, 'trial')} [%]")
+    line()
+    told = [one for one in found if one.shares]
+    if told:
+        names = dict.fromkeys(name for one in told for name in one.shares)
+        rows = [[name, *(f"{100 * one.shares[name]:.0f}" for one in told)] for name in names]
+        show(plain_table(["parameter", *(one.objective.label for one in told)], rows))
+        line()
+    for one in found:
+        said = one.note or f"a model explains {100 * one.explained:.0f} % of the variance"
+        line(f"{one.objective.label}: {said}")
+
+
+def _entry(found: Importance) -> dict[str, object]:
+    return {
+        "metric": found.objective.metric,
+        "shares": dict(found.shares),
+        "explained": found.explained,
+        "note": found.note,
+    }

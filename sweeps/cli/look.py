@@ -1,0 +1,94 @@
+"""Commands that look: whether a study and its task are right, what a sweep is doing."""
+
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.options import RUNS, Home, Json, Name, studies_and_tasks
+
+BROKEN = 1
+"""Exit code of ``check`` when a task breaks its contract."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make the commands known."""
+    app.command(
+        epilog="Example: kdsweep check my-study.yaml --set parameters.epochs=1\n\n"
+        "Example: kdsweep check my_package.module:MyTask --set epochs=1"
+    )(check)
+    app.command(epilog="Example: kdsweep status csi-feedback --watch")(status)
+
+
+def check(
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|TASK",
+            help="A study as for kdsweep run, or a task or package.module:Class.",
+            autocompletion=studies_and_tasks,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Field of the study, or parameter of the task; repeatable. Make it small: of "
+            "every kind of trial one is trained three times.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check that a study fits its task, and that the task keeps its contract.
+
+    Trains in this process, without Ray. What is broken is told with its fix; the exit code is 1
+    then.
+    """
+    from sweeps.cli.check import run_check
+
+    if not run_check(what, settings or [], as_json=as_json, debug=bool(context.obj)):
+        raise typer.Exit(BROKEN)
+
+
+def status(  # noqa: PLR0913 - one parameter per option
+    name: Name,
+    as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until the sweep ends.")
+    ] = False,
+    trial: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Show this trial instead: numbers, or where it raised."),
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Show everything that failed instead, and where.")
+    ] = False,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Show where the time goes instead.")
+    ] = False,
+    home: Home = RUNS,
+) -> None:
+    """Say what a sweep is doing, or why it ended.
+
+    Works while it runs, from any terminal, and disturbs nothing.
+    """
+    from sweeps.cli.sweeps import find_sweep
+
+    folder = find_sweep(home, name)
+    if trial is not None or failed:
+        from sweeps.cli.trial import show_failed, show_trial
+
+        if trial is not None:
+            show_trial(folder, trial, as_json=as_json)
+        else:
+            show_failed(folder, as_json=as_json)
+        return
+    if timing:
+        from sweeps.cli.timing import show_timing
+
+        show_timing(folder, as_json=as_json)
+        return
+    from sweeps.cli.status import show_status
+
+    show_status(folder, home, as_json=as_json, watch=watch)

@@ -1,0 +1,349 @@
+"""The command ``kdsweep``.
+
+Thin: every command imports what it needs itself, so that reading results loads neither torch nor
+Ray, and help comes at once.
+"""
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from analysis.errors import ResultsError
+from kdtasks.contract.error_text import located, own_place, printable
+from kdtasks.contract.errors import UserError
+from search_spaces.errors import StudyError
+from sweeps.cli import data as cli_data
+from sweeps.cli import look as cli_look
+from sweeps.cli import results as cli_results
+from sweeps.cli.options import (
+    INTERRUPTED,
+    RUNS,
+    Address,
+    Commands,
+    Home,
+    Json,
+    Name,
+    StoppedError,
+    Storage,
+    TrackingUri,
+    at_home,
+    known_studies,
+    task_names,
+)
+from sweeps.cli.text import any_encoding, in_words
+from sweeps.common.interrupts import Interrupts
+from sweeps.common.secrets import redacted
+
+USER_ERROR = 2
+"""Exit code when something is the user's to mend."""
+
+UNFIT = 1
+"""Exit code of ``doctor`` when sweeps cannot run here."""
+
+GONE = (errno.EPIPE, errno.EIO)
+"""Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
+
+OTHERS_WRITE = 0o002
+"""Taken from the mode of every file, whatever the umask; groups may share a home on purpose."""
+
+app = typer.Typer(
+    name="kdsweep",
+    cls=Commands,
+    help="Sweeps for knowledge distillation on radio nodes: accuracy against complexity.",
+    epilog="Example: kdsweep run csi-feedback --time 10m",
+    invoke_without_command=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+studies_app = typer.Typer(
+    help="List the shipped studies, or show one.",
+    epilog="Example: kdsweep studies show csi-feedback > my-study.yaml",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(studies_app, name="studies")
+app.add_typer(cli_data.app, name="data")
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    debug: Annotated[  # noqa: ARG001 - main has taken it, and hands it on as the context's obj
+        bool, typer.Option("--debug", help="Show where an error was raised; works anywhere.")
+    ] = False,
+) -> None:
+    """Take options that go with every command; print help where there is none."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(
+    epilog="Example: kdsweep run csi-feedback --time 10m --set space.alpha.high=0.9\n\n"
+    "Example: kdsweep run topologies --actors 2\n\n"
+    "Example: kdsweep run beam-tracking --data scenario9 --trials 20"
+)
+def run(  # noqa: PLR0913 - one argument per option
+    context: typer.Context,
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help="A name of kdsweep studies, or a .yaml file.",
+            autocompletion=known_studies,
+        ),
+    ],
+    trials: Annotated[int | None, typer.Option(help="Short for --set budget.trials=N.")] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Short for --set budget.time=10m; also 90s, 2h.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the sweep; default: the study's, with -2, -3 ...")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the study; repeatable."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            callback=at_home,
+            help="Train on your own files: a DeepSense 6G scenario (beam-tracking, lidar-beam), "
+            "COST2100 or MATLAB channels (csi-feedback). Look at the first with kdsweep data "
+            "inspect.",
+        ),
+    ] = None,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+    slots: Annotated[
+        int | None, typer.Option(help="Trials at once; default: resources.slots of the study.")
+    ] = None,
+    transport: Annotated[
+        Literal["ray", "inprocess"],
+        typer.Option(
+            help="Nodes of a trial: in Ray actors, or all in the trial's process. Same numbers."
+        ),
+    ] = "ray",
+    actors: Annotated[
+        int | None,
+        typer.Option(help="Ray actors per trial that share its nodes; default: 1."),
+    ] = None,
+    backend: Annotated[
+        Literal["ray", "inline"],
+        typer.Option(
+            help="What runs trials: worker processes of Ray, or this process, one after the other, "
+            "for debugging: breakpoints work. Same numbers."
+        ),
+    ] = "ray",
+    address: Address = None,
+    storage: Storage = None,
+) -> None:
+    """Run a study, from its data to its report.
+
+    Loads the data, trains the teachers, searches, repeats the front on the test split, reports.
+    With the name of a finished sweep of the same study, and more trials or points, it extends that.
+    """
+    from sweeps.cli.run import RunOptions, overrides, run_sweep
+    from sweeps.common.capacity import SeatWishes
+
+    seats = SeatWishes(
+        slots=slots, transport=transport, actors=actors, address=address, backend=backend
+    )
+    options = RunOptions(
+        name=name,
+        home=home,
+        tracking_uri=tracking_uri,
+        seats=seats,
+        storage=storage,
+        data=data,
+    )
+    found = overrides(settings or [], trials, time)
+    raise typer.Exit(run_sweep(study, found, options, debug=bool(context.obj)))
+
+
+@app.command(epilog="Example: kdsweep resume csi-feedback")
+def resume(  # noqa: PLR0913 - one argument per option
+    context: typer.Context,
+    name: Name,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+    slots: Annotated[
+        int | None, typer.Option(help="Trials at once; default: as when it was started.")
+    ] = None,
+    backend: Annotated[
+        Literal["ray", "inline"] | None,
+        typer.Option(help="What runs trials; default: as when it was started."),
+    ] = None,
+    address: Address = None,
+    storage: Storage = None,
+) -> None:
+    """Go on with a sweep that was stopped.
+
+    What is finished stays, what was interrupted runs again, what is left of the budget is spent.
+    A sweep that the home does not have is fetched from its storage.
+    """
+    from sweeps.cli.run import ResumeOptions, resume_sweep
+
+    options = ResumeOptions(
+        home=home,
+        tracking_uri=tracking_uri,
+        slots=slots,
+        address=address,
+        backend=backend,
+        storage=storage,
+    )
+    raise typer.Exit(resume_sweep(name, options, debug=bool(context.obj)))
+
+
+cli_look.add_to(app)
+cli_results.add_to(app)
+
+
+@studies_app.callback()
+def studies(context: typer.Context, as_json: Json = False) -> None:
+    """List the shipped studies, or show one."""
+    if context.invoked_subcommand is not None:
+        return
+    from search_spaces.study import available
+    from sweeps.cli.output import line, plain_table, show
+
+    if as_json:
+        line(json.dumps(available(), indent=2))
+        return
+    show(plain_table(("study", "title"), list(available().items())))
+
+
+@studies_app.command("show", epilog="Example: kdsweep studies show csi-feedback > my-study.yaml")
+def show_study(
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help="A name, or a .yaml file.", autocompletion=known_studies
+        ),
+    ],
+) -> None:
+    """Print the YAML of a study, after checking it: the start of one of your own."""
+    from search_spaces.study import load_study
+    from sweeps.cli.output import line
+
+    line(load_study(study).text.rstrip("\n"))
+
+
+@studies_app.command("schema", epilog="Example: kdsweep studies schema > my-study.yaml")
+def schema(as_json: Json = False) -> None:
+    """Print the line that lets an editor complete and check studies, or their JSON Schema.
+
+    The line is for the YAML language server of VS Code, Neovim and others: it belongs at the top.
+    """
+    from search_spaces.study import json_schema, schema_file
+    from sweeps.cli.output import line
+
+    if as_json:
+        line(json.dumps(json_schema(), indent=2))
+        return
+    line(f"# yaml-language-server: $schema={schema_file()}")
+
+
+@app.command(epilog="Example: kdsweep models csi-feedback --json")
+def models(
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK", help="A task, or package.module:Class.", autocompletion=task_names
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Print the published networks of a task.
+
+    With parameters, FLOPs by the paper's convention, MACs and batch-1 latency on this machine.
+    """
+    from sweeps.cli.output import dict_table, line, show
+    from sweeps.cli.run import make_importable
+
+    make_importable(task)
+    from kdtasks.contract.registry import load_task
+
+    rows = load_task(task).models()
+    if as_json:
+        line(json.dumps(rows, indent=2))
+    elif rows:
+        show(dict_table(rows))
+    else:
+        line(f"{task} publishes no networks; its method models() returns them, a dict for each")
+
+
+@app.command(epilog="Example: kdsweep doctor --home runs")
+def doctor(home: Home = RUNS, as_json: Json = False) -> None:
+    """Check whether sweeps can run here: packages, cores, memory, GPU, disk, MLflow, Ray.
+
+    Takes some 15 seconds. What is wrong is told with its fix; the exit code is 1 then.
+    """
+    from sweeps.cli.doctor import show_doctor
+
+    if not show_doctor(home, as_json=as_json):
+        raise typer.Exit(UNFIT)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit; what is the user's to mend is told in one line.
+
+    Args:
+        arguments: Without the program's name; None takes those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    any_encoding()
+    os.umask(os.umask(0) | OTHERS_WRITE)
+    words = [word for word in given if word != "--debug"]
+    debug = len(words) < len(given)
+    with Interrupts().installed():
+        code = _guarded(
+            lambda: app(words, prog_name="kdsweep", standalone_mode=False, obj=debug),
+            debug=debug,
+        )
+    sys.exit(code)
+
+
+def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
+    try:
+        code = invoke()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, StoppedError, typer.Abort) as error:
+        return _told("; ".join(filter(None, ["interrupted", str(error)])), INTERRUPTED)
+    except typer.TyperException as error:
+        _raise_if(error, debug=debug)
+        command = getattr(getattr(error, "ctx", None), "command_path", "kdsweep")
+        return _told(f"{error.format_message()} (see {command} --help)", USER_ERROR)
+    except (UserError, StudyError, ResultsError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in GONE:
+            # nothing may be flushed to it any more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        _raise_if(error, debug=debug)
+        theirs = isinstance(error, OSError) and own_place(error)
+        return _told(located(error) if theirs else in_words(error), USER_ERROR)
+    except BaseException as error:
+        _raise_if(error, debug=debug)
+        if not own_place(error):  # a fault of ours
+            raise
+        return _told(f"{located(error)}; --debug shows where", USER_ERROR)
+    return code if isinstance(code, int) else 0
+
+
+def _raise_if(error: BaseException, *, debug: bool) -> None:
+    if debug:
+        raise error
+
+
+def _told(message: str, code: int) -> int:
+    with suppress(OSError):  # of a terminal that was closed
+        sys.stderr.write(f"kdsweep: {redacted(printable(' '.join(message.split())))}\n")
+    return code

@@ -1,0 +1,108 @@
+"""Arguments and options that several commands of ``kdsweep`` share."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+RUNS = Path("runs")
+
+
+def at_home(path: Path | None) -> Path | None:
+    """Return the path of an option with ``~`` in it resolved, which not every shell does."""
+    return None if path is None else path.expanduser()
+
+
+def _storage(uri: str | None) -> str | None:
+    return str(Path(uri).expanduser()) if uri is not None and uri.startswith("~") else uri
+
+
+def known_sweeps(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the sweeps whose names begin like that, for the shell."""
+    from sweeps.cli.sweeps import sweep_names
+
+    home = context.params.get("home") or os.environ.get("KDSWEEP_HOME") or RUNS
+    return [name for name in sweep_names(Path(home).expanduser()) if name.startswith(incomplete)]
+
+
+def known_studies(incomplete: str) -> list[str]:
+    """Return the shipped studies whose names begin like that, for the shell."""
+    from search_spaces.study import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def task_names(incomplete: str) -> list[str]:
+    """Return the tasks whose names begin like that, for the shell."""
+    from kdtasks.contract.registry import known_tasks
+
+    return [name for name in known_tasks() if name.startswith(incomplete)]
+
+
+def studies_and_tasks(incomplete: str) -> list[str]:
+    """Return the shipped studies and the tasks whose names begin like that, for the shell."""
+    return sorted({*known_studies(incomplete), *task_names(incomplete)})
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of a sweep; see kdsweep list.", autocompletion=known_sweeps
+    ),
+]
+Home = Annotated[
+    Path,
+    typer.Option(
+        "--home",
+        envvar="KDSWEEP_HOME",
+        callback=at_home,
+        help="Folder of all sweeps and of the cache.",
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        help="MLflow server with the runs; default: where the sweep has them, of a new one "
+        "MLFLOW_TRACKING_URI or a database in its folder.",
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        envvar="KDSWEEP_STORAGE",
+        callback=_storage,
+        help="URI where a copy is kept while it runs: file:///..., s3://..., gs://... . "
+        "Credentials come from the environment.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        envvar="RAY_ADDRESS",
+        help="Run on the Ray cluster of which this machine is a part: host:port, or auto. "
+        "local stands for this machine alone.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+
+INTERRUPTED = 130
+"""Exit code when the user stopped something, as shells have it for Ctrl-C."""
+
+
+class StoppedError(Exception):
+    """A signal stopped a command; says how to go on, if there is anything to go on with."""
+
+
+class Commands(TyperGroup):
+    """Commands that a signal stops; Typer itself would end without a word."""
+
+    def invoke(self, ctx: Any) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise StoppedError(str(stop)) from stop

@@ -1,0 +1,291 @@
+"""What commands print: tables that stay readable in a terminal and in a log."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kdtasks.contract.error_text import printable
+from search_spaces.objectives import Objective
+from sweeps.common.text import KEPT
+
+LOG_WIDTH = 200
+"""Width of tables where there is no terminal [characters]; a log is not folded."""
+
+
+PADDING = 2
+"""Between columns [characters]."""
+
+
+LABEL_WIDTH, CELL_WIDTH = 28, 16
+"""Room of a transposed table's first column and of every other one [characters]."""
+
+TEXT_WIDTH = 40
+"""Room of a column from which its texts are folded between words [characters]."""
+
+
+def _width() -> int:
+    return Console().width if sys.stdout.isatty() else LOG_WIDTH
+
+
+def show(table: Table) -> None:
+    """Print a table; elsewhere than on a terminal wide and without control codes."""
+    if sys.stdout.isatty():
+        Console().print(table)
+    else:
+        Console(width=LOG_WIDTH, color_system=None, force_terminal=False).print(table)
+
+
+def line(text: str = "") -> None:
+    """Print one line as it is."""
+    sys.stdout.write(printable(text, keep=KEPT) + "\n")
+
+
+def show_wide(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of text, in parts one below the other where the terminal is too narrow."""
+    for index, table in enumerate(_parts(columns, rows, _width())):
+        if index:
+            line()
+        show(table)
+
+
+def _parts(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[Table]:
+    room = _room(columns, rows)
+    for part in fitting(columns, rows, width):
+        table = plain_table([columns[i] for i in part], [[row[i] for i in part] for row in rows])
+        left = width - sum(room[i] for i in part)
+        # rich would take from the widest column, within words, too; texts, which are last, go first
+        for column, i in reversed([*zip(table.columns, part, strict=True)]):
+            whole = max(cell_len(cell) for cell in (columns[i], *(row[i] for row in rows)))
+            more = max(0, min(left, whole + PADDING - room[i]))
+            column.width, left = room[i] - PADDING + more, left - more
+        yield table
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of text; columns of numbers are aligned to the right."""
+    table = Table(box=None, padding=(0, PADDING, 0, 0), pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = all(_is_number(row[index]) for row in rows)
+        title = Text(printable(name, keep=KEPT))
+        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell, keep=KEPT)) for cell in row))
+    return table
+
+
+def _is_number(cell: str) -> bool:
+    return not cell.strip("–") or cell.lstrip("\N{MINUS SIGN}-<>")[:1].isdigit()
+
+
+def objective_headings(goals: Sequence[Objective]) -> list[str]:
+    """Return a heading per objective, and one more behind it where a test split has it."""
+    from analysis import format as text
+    from analysis.fronts import split_label, test_metric
+
+    headings = []
+    for goal in goals:
+        label = " ".join(part for part in (goal.label, split_label(goal)) if part)
+        headings.append(text.with_unit(label, f"[{goal.unit}]") if goal.unit else label)
+        if test_metric(goal):
+            label = f"{goal.label} test, mean ± 95 %"
+            headings.append(f"{label} [{goal.unit}]" if goal.unit else label)
+    return headings
+
+
+def show_front(frames: Any) -> None:
+    """Print the front of a sweep with its test results, best first objective first.
+
+    Args:
+        frames: The sweep, an ``analysis.frames.SweepFrames``.
+    """
+    from analysis.front_rows import front_rows
+    from analysis.summary import summary
+
+    if rows := front_rows(frames):
+        _show_rows(frames, rows)
+    else:
+        line(summary(frames)[0])
+
+
+def show_near(frames: Any) -> None:
+    """Print the trials that were repeated though they are not on the front; nothing without any.
+
+    Args:
+        frames: The sweep, an ``analysis.frames.SweepFrames``.
+    """
+    from analysis.front_rows import near_rows
+
+    if rows := near_rows(frames):
+        line()
+        line("repeated, too, but behind the front on validation by so much of its range:")
+        _show_rows(frames, rows)
+
+
+def _show_rows(frames: Any, found: Sequence[Mapping[str, Any]]) -> None:
+    from analysis import format as text
+    from analysis.front_rows import BEHIND, CHANCE
+    from analysis.fronts import knee_trial, test_metric
+
+    goals, knee = frames.study.objectives, knee_trial(frames)
+    titles = {BEHIND: "behind [%]", CHANCE: "on front [%]"}
+    shares = [name for name in titles if any(row.get(name) is not None for row in found)]
+    columns = ["trial", "method", *objective_headings(goals)]
+    columns += [*(titles[name] for name in shares), "parameters"]
+    rows = []
+    for row in found:
+        mark = " (knee)" if row["trial"] == knee else ""
+        cells = [f"{row['trial']}{mark}", row["method"]]
+        for goal in goals:
+            cells.append(text.number(row[goal.metric]))
+            if metric := test_metric(goal):
+                cells.append(_interval(row["test"].get(metric)))
+        cells += [text.percent(row.get(name)) for name in shares]
+        rows.append([*cells, text.params(row["searched"], " ")])
+    show_wide(columns, rows)
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    from analysis.format import level
+    from analysis.stats import Interval
+
+    if found is None:
+        return level(None)
+    return level(Interval(found["mean"], found["half_width"], found["seeds"]))
+
+
+def paper_tables(view: Any, width: int) -> list[Table]:
+    """Return one table of a paper with our numbers in it, in parts if it is wide.
+
+    Args:
+        view: An ``analysis.paper_view.PaperView``.
+        width: Of the terminal [characters].
+    """
+    if view.grid is None:
+        number = len(view.aspects.headings)
+        parts = -(-number // max(1, (width - LABEL_WIDTH) // CELL_WIDTH))
+        size = -(-number // parts)
+        return [_aspect_table(view, slice(start, start + size)) for start in range(0, number, size)]
+    head, *others = view.grid.headings
+    columns = [head.title or f"Table {view.spec.id}", *(heading.title for heading in others)]
+    rows = [[cell.text for cell in row] for row in view.grid.rows]
+    return [*_parts(columns, rows, width)]
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """Return which columns go into each part, so that none is folded within a word."""
+    from analysis.column_parts import column_parts
+
+    return column_parts(columns, _room(columns, rows), width)
+
+
+def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return what each column needs if its heading is folded between words, and long texts are."""
+    room = [
+        max(cell_len(word) for word in (*column.split(" "), *(row[i] for row in rows))) + PADDING
+        for i, column in enumerate(columns)
+    ]
+    return [min(room[0], LABEL_WIDTH), *(min(each, TEXT_WIDTH) for each in room[1:])]
+
+
+def _aspect_table(view: Any, part: slice) -> Table:
+    """Return configurations of a transposed table: what the paper says, then what was measured."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="bold")
+    table.add_column(Text(f"Table {view.spec.id}"), overflow="fold", min_width=12)
+    for name in view.aspects.headings[part]:
+        table.add_column(Text(name), overflow="fold")
+    for group in view.aspects.groups:
+        if group.name:
+            said = (_said(one.word, one.fact) for one in group.said[part])
+            table.add_row(Text(group.name, style="bold"), *said)
+        for line in group.lines:
+            shown = zip(line.cells[part], line.notes[part], strict=True)
+            cells = (Text("\n".join(filter(None, pair))) for pair in shown)
+            table.add_row(Text(f"  {line.label}" if group.name else line.label), *cells)
+        table.add_section()
+    return table
+
+
+def _said(word: str, fact: str) -> Text:
+    return Text.assemble((word, "bold"), " " if word and fact else "", fact)
+
+
+def show_paper(frames: Any) -> None:
+    """Print the tables and claims of a study that has them; nothing otherwise."""
+    from analysis.claims import judged_claims
+    from analysis.paper_view import paper_views
+
+    for view in paper_views(frames):
+        line(f"{view.spec.title} ({view.spec.source})" if view.spec.source else view.spec.title)
+        for table in paper_tables(view, _width()):
+            show(table)
+            line()
+        if view.statements:
+            line(f"Words against numbers: {view.agreement}")
+            for said in view.statements:
+                line(f"{said.agreement}: {said.aspect.name}: {said.says}")
+                line(f"    {said.detail}")
+            line()
+    for judged in judged_claims(frames):
+        line(f"{judged.verdict.value}: {judged.claim.text}")
+        line(f"    {judged.detail}")
+
+
+def paper_json(frames: Any) -> dict[str, Any]:
+    """Return a study's tables and claims with our numbers as plain data."""
+    from analysis.claims import judged_claims
+    from analysis.tables import described
+    from analysis.tables import paper_tables as filled_in
+
+    claims = [
+        {"id": one.claim.id, "text": one.claim.text, "verdict": one.verdict.value}
+        | {"detail": one.detail}
+        for one in judged_claims(frames)
+    ]
+    return {"tables": [described(table) for table in filled_in(frames)], "claims": claims}
+
+
+def dict_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return rows of plain data as a table, one column per key."""
+    from analysis import format as text
+
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return plain_table(columns, [[text.number(row.get(name)) for name in columns] for row in rows])
+
+
+def shown_path(path: Path) -> str:
+    """Return a path below the current folder relative to it, any other one in full."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def program() -> str:
+    """Return how this program can be called again from here."""
+    return "kdsweep" if shutil.which("kdsweep") else shlex.quote(shown_path(Path(sys.argv[0])))
+
+
+def command_line(command: str, name: str, home: Path) -> str:
+    """Return how to call a command for a sweep.
+
+    Args:
+        command: The command with ``{}`` for the sweep's name.
+        name: Name of the sweep.
+        home: Folder of all sweeps; it is named if the command would look elsewhere.
+    """
+    default = Path(os.environ.get("KDSWEEP_HOME", "runs")).expanduser()
+    place = "" if home.resolve() == default.resolve() else f" --home {shlex.quote(str(home))}"
+    if name.startswith("-"):  # a folder that was renamed
+        verb, _, rest = command.partition(" {}")
+        return f"{program()} {verb}{rest}{place} -- {shlex.quote(name)}"
+    return f"{program()} {command.format(shlex.quote(name))}{place}"

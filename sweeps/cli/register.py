@@ -1,0 +1,78 @@
+"""`kdsweep register`: the front's students, exported, as versions of a model in MLflow."""
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic_core import PydanticCustomError
+
+from analysis import format as text
+from kdtasks.contract.errors import ConfigError
+from search_spaces.door import duration_s
+from sweeps.cli.export import EXPORT_DIR, tell
+from sweeps.cli.output import line
+from sweeps.cli.sweeps import database_uri, known_uri, sweep_frames
+from sweeps.common.clock import SystemClock
+from sweeps.export.export import Exporter
+from sweeps.export.records import recording
+from sweeps.export.registration import Bounds, Member, Registration
+from sweeps.export.selection import KNEE
+from sweeps.ledger.paths import SweepFolder
+from sweeps.progress.listener import SilentDisplay
+
+NONE = 1
+"""Exit code when no member of the front could be registered."""
+
+
+def run_register(
+    folder: Path, tracking_uri: str | None, limit: int, time: str, *, as_json: bool
+) -> int:
+    """Register the front of a sweep and return the exit code.
+
+    Args:
+        folder: Folder of the sweep.
+        tracking_uri: MLflow server with the runs; None for where the sweep has them.
+        limit: How many members of the front at most.
+        time: After that no further one is exported, such as ``5m``.
+        as_json: Print JSON.
+    """
+    bounds = Bounds(members=limit, seconds=_seconds(time))
+    uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
+    frames = sweep_frames(folder, tracking_uri)
+    found: list[Member] = []
+    with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
+        work = Registration(frames, folder / EXPORT_DIR, books, bounds, SystemClock())
+        for member in work.run(Exporter(sweep, SilentDisplay().data_progress)):
+            same = next((m for m in found if m.reason and m.reason == member.reason), None)
+            found.append(member)
+            if not as_json:
+                line(_line(member, same))
+    made = [member for member in found if member.version]
+    if as_json:
+        facts = {"model": folder.name, "tracking_uri": uri}
+        line(json.dumps({**facts, "members": [asdict(member) for member in found]}, indent=2))
+    elif made:
+        example = f"@{KNEE}" if any(KNEE in member.aliases for member in made) else "/1"
+        line(f"\nmodel:     {folder.name}, {text.plural(len(made), 'version')} of this front")
+        line(f"MLflow:    {uri}")
+        model = shlex.quote(f"models:/{folder.name}{example}")
+        line(f"files:     mlflow artifacts download -u {model}")
+    return 0 if made else NONE
+
+
+def _seconds(time: str) -> float:
+    try:
+        return duration_s(time) or 0.0
+    except PydanticCustomError as error:
+        raise ConfigError(f"--time {time}: {error.message()}") from error
+
+
+def _line(member: Member, same: Member | None) -> str:
+    """Return what came of a member; a reason that another one had before is not told again."""
+    named = f" ({', '.join(member.aliases)})" if member.aliases else ""
+    if not member.version:
+        reason = f"as trial {same.trial}" if same else member.reason
+        return f"trial {member.trial}{named}: not registered: {reason}"
+    latency = "" if member.latency_ms is None else f", {member.latency_ms:.3f} ms"
+    return f"trial {member.trial}{named}: version {member.version}{latency}"

@@ -1,0 +1,334 @@
+"""Commands of ``kdsweep`` that look at sweeps that are there.
+
+Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.options import RUNS, Home, Json, Name, TrackingUri, at_home, known_sweeps
+
+DIFFERENT = 1
+"""Exit code of ``verify`` when ledger, MLflow and front do not agree."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give ``kdsweep`` these commands, in the order in which its help lists them."""
+    app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
+    app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
+    app.command(epilog="Example: kdsweep importance csi-feedback --method encoder-kd")(importance)
+    app.command(epilog="Example: kdsweep export csi-feedback --int8")(export)
+    app.command(epilog="Example: kdsweep register csi-feedback --limit 5")(register)
+    app.command(epilog="Example: kdsweep compare first second --page both.html")(compare)
+    app.command(epilog="Example: kdsweep tables csi-tables")(tables)
+    app.command(epilog="Example: kdsweep report csi-feedback --paper figures")(report)
+    app.command(epilog="Example: kdsweep verify csi-feedback")(verify)
+    app.command(epilog="Example: kdsweep ui csi-feedback --port 5050")(ui)
+    app.command("list", epilog="Example: kdsweep list --home runs")(list_sweeps)
+
+
+def front(
+    name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
+) -> None:
+    """Print the Pareto front of a sweep.
+
+    Validation values are what was searched on; test values are means over seeds. "on front" is how
+    likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
+    """
+    from sweeps.cli.output import line, show_front, show_near
+    from sweeps.cli.sweeps import find_sweep, sweep_frames
+
+    folder = find_sweep(home, name)
+    from analysis.front_notes import front_notes
+
+    frames = sweep_frames(folder, tracking_uri)
+    if as_json:
+        from analysis.export import front_document
+
+        line(json.dumps(front_document(frames), indent=2))
+        return
+    show_front(frames)
+    for note in front_notes(frames):
+        line(note)
+    show_near(frames)
+
+
+def best(  # noqa: PLR0913 - one parameter per option
+    name: Name,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option("--max", metavar="METRIC=N", help="At most this much; may be repeated."),
+    ] = None,
+    at_least: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=N", help="At least this much; may be repeated."),
+    ] = None,
+    topology: Annotated[str | None, typer.Option(help="Only trials of this topology.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="METRIC", help="Objective; default: the study's first.")
+    ] = None,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say which model to take within budgets, and what more of each budget would buy.
+
+    Chosen by what the search saw on validation; test results are shown beside it.
+    """
+    from sweeps.cli.best import show_best
+    from sweeps.cli.sweeps import find_sweep, sweep_frames
+
+    folder = find_sweep(home, name)
+    from analysis.best import find_best, parse_budget
+
+    budgets = [parse_budget(text, "max") for text in at_most or ()]
+    budgets += [parse_budget(text, "min") for text in at_least or ()]
+    frames = sweep_frames(folder, tracking_uri)
+    show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
+
+
+def importance(
+    name: Name,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METHOD", help="Only trials of this method; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Say how much each searched parameter matters for each objective.
+
+    Permutation importance of a random forest on held-out trials. What only some methods have shows
+    best among trials of these methods.
+    """
+    from sweeps.cli.importance import show_importances
+    from sweeps.cli.sweeps import find_sweep, sweep_frames
+
+    folder = find_sweep(home, name)
+    from analysis.fronts import feasible_trials, of_methods
+    from analysis.importance import importances
+
+    frames = sweep_frames(folder, tracking_uri)
+    kept = of_methods(frames, method) if method else frames
+    show_importances(importances(kept), len(feasible_trials(kept)), as_json=as_json)
+
+
+def export(  # noqa: PLR0913 - one parameter per option
+    name: Name,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="Default: the knee of the front.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(callback=at_home, help="Folder of the files; default: in the sweep's own."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Networks with 8-bit weights, too, and what they lose.")
+    ] = False,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Write a trained student as ONNX and safetensors with a model card.
+
+    The ONNX networks are run on the test split and compared with PyTorch. Their latency becomes the
+    trial's metric onnx_latency_ms, for kdsweep best; MLflow gets the files.
+    """
+    from sweeps.cli.export import run_export, show_export
+    from sweeps.cli.sweeps import find_sweep
+
+    done = run_export(find_sweep(home, name), tracking_uri, trial, out, int8=int8)
+    show_export(done, as_json=as_json)
+
+
+def register(
+    name: Name,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, help="At most so many members of the front.")
+    ] = 10,
+    time: Annotated[
+        str, typer.Option(metavar="TIME", help="After that, export no further one: 90s, 10m.")
+    ] = "5m",
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Make the front's students versions of a model in MLflow's registry.
+
+    Each is exported and checked as by kdsweep export. The knee and the ends of the front come
+    first, with the aliases knee, smallest and most-accurate. Called again, it goes on.
+    """
+    from sweeps.cli.sweeps import find_sweep
+
+    folder = find_sweep(home, name)
+    from sweeps.cli.register import run_register
+
+    code = run_register(folder, tracking_uri, limit, time, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+def compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Two or more sweeps with the same objectives.",
+            autocompletion=known_sweeps,
+        ),
+    ],
+    page: Annotated[
+        Path | None,
+        typer.Option(callback=at_home, help="Write their fronts to this page, too (HTML)."),
+    ] = None,
+    as_json: Json = False,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Put sweeps of one problem beside each other: fronts, hypervolume, settings.
+
+    With a permutation test over trials, and what each attains within given budgets. Where both were
+    repeated, also which one attains more on the test split, with how many seeds.
+    """
+    from sweeps.cli.compare import show_comparison
+
+    show_comparison(names, home, tracking_uri, page, as_json=as_json)
+
+
+def tables(
+    name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
+) -> None:
+    """Print a paper's tables beside the sweep's own numbers, and judge its claims."""
+    from sweeps.cli.output import command_line, line, paper_json, show_paper
+    from sweeps.cli.sweeps import find_sweep, sweep_frames
+
+    folder = find_sweep(home, name)
+
+    frames = sweep_frames(folder, tracking_uri)
+    if as_json:
+        line(json.dumps(paper_json(frames), indent=2))
+        return
+    if not (frames.study.report.tables or frames.study.report.claims):
+        see = command_line("front {}", name, home)
+        line(f"study {frames.study.name} has no tables of a paper; see {see}")
+    show_paper(frames)
+
+
+def report(
+    name: Name,
+    paper: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            callback=at_home,
+            help="Write figures and tables for a paper there instead.",
+        ),
+    ] = None,
+    home: Home = RUNS,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Write the report anew and print its path.
+
+    With --paper: figures of a column's width (PDF, PNG), tables in LaTeX and Markdown.
+    """
+    from sweeps.cli.output import line, shown_path
+    from sweeps.cli.sweeps import find_sweep, sweep_frames
+
+    folder = find_sweep(home, name)
+    if paper is None:
+        line(shown_path(_build_report(folder, tracking_uri)))
+        return
+    from analysis.printed.files import write_paper_files
+
+    for path in write_paper_files(sweep_frames(folder, tracking_uri), paper):
+        line(shown_path(path))
+
+
+def _build_report(folder: Path, tracking_uri: str | None) -> Path:
+    from analysis import layout
+    from analysis.beside import process_beside
+    from analysis.uncollected import nothing_collected
+
+    with nothing_collected(), process_beside() as beside:
+        # what takes long to import comes after the other process has started
+        from analysis.importance import begin_importances
+        from analysis.report import build_report
+        from sweeps.cli.sweeps import sweep_frames
+
+        frames = sweep_frames(folder, tracking_uri)
+        found = begin_importances(frames, beside=beside)
+        beside.shutdown(wait=False)
+        return build_report(frames, folder / layout.REPORT_DIR, found).html
+
+
+def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
+    """Check that ledger, MLflow and front agree.
+
+    If they do not, every difference is a line and the exit code is 1.
+    """
+    from sweeps.cli.output import line
+    from sweeps.cli.sweeps import find_sweep, known_uri
+
+    folder = find_sweep(home, name)
+    from sweeps.tracking.verify import verify_sweep, without_hash
+
+    differences = verify_sweep(folder, known_uri(folder, tracking_uri))
+    for difference in differences:
+        line(difference)
+    if differences:
+        raise typer.Exit(DIFFERENT)
+    line(f"{name}: ledger, MLflow and front agree")
+    if count := without_hash(folder):
+        line(
+            f"no hash recorded of {count} students (an older version): their weights are unchecked"
+        )
+
+
+def ui(
+    name: Name,
+    port: Annotated[
+        int | None, typer.Option(help="Default: the first free of 5000 to 5019.")
+    ] = None,
+    home: Home = RUNS,
+) -> None:
+    """Serve MLflow's UI for a sweep.
+
+    Only this machine can reach it, with the token in the address; Ctrl-C ends it.
+    """
+    from secrets import token_urlsafe
+
+    from sweeps.cli.output import line
+    from sweeps.cli.sweeps import find_sweep, free_port, prepare_ui, serve_ui, view_lines
+
+    folder = find_sweep(home, name)
+    prepare_ui(folder)  # what is wrong is told before the address is
+    chosen = free_port(port)
+    token = token_urlsafe(32)
+    address = f"http://127.0.0.1:{chosen}/?token={token}"
+    line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")
+    for view in view_lines(folder, address):
+        line(view)
+    sys.stdout.flush()
+    serve_ui(folder, chosen, token)
+
+
+def list_sweeps(as_json: Json = False, home: Home = RUNS) -> None:
+    """List the sweeps of a home."""
+    from sweeps.cli.output import line, plain_table, show
+    from sweeps.cli.sweeps import sweep_lines
+
+    sweeps = list(sweep_lines(home))
+    if as_json:
+        line(json.dumps([asdict(sweep) for sweep in sweeps], indent=2))
+        return
+    rows = [(one.name, one.study, str(one.complete), str(one.failed), one.state) for one in sweeps]
+    if not rows:
+        line(f"no sweeps in {home}; start one with: kdsweep run csi-feedback")
+        return
+    show(plain_table(("sweep", "study", "finished", "failed", "state"), rows))

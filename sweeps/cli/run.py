@@ -1,0 +1,286 @@
+"""`kdsweep run` and `kdsweep resume`: from a study to a finished sweep, on the screen."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from analysis import layout
+from search_spaces.errors import StudyError
+from search_spaces.study import Study, load_study
+from sweeps.cli.options import INTERRUPTED
+from sweeps.cli.output import command_line, line, show_front, show_paper, shown_path
+from sweeps.cli.sweeps import find_sweep, free_name
+from sweeps.common.capacity import BackendName, SeatWishes
+from sweeps.common.environment import put_last, share_cores
+from sweeps.common.secrets import redacted
+from sweeps.ledger.launch_settings import read_settings
+from sweeps.plan.own_data import study_on
+from sweeps.progress.listener import Display, FanOut, Phase, SilentDisplay
+from sweeps.run.summary import SweepSummary, WithoutTeachersError
+from sweeps.tracking.server_address import STAYS, TRACKING, left_out, tracking_from
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """What was asked for beside the study; None is the default.
+
+    Attributes:
+        name: Name of the sweep.
+        home: Folder of all sweeps.
+        tracking_uri: MLflow server.
+        seats: Trials at once, and how their nodes are connected.
+        storage: Where a copy is kept.
+        data: Files of the user's own to train on, instead of the study's data.
+    """
+
+    name: str | None
+    home: Path
+    tracking_uri: str | None
+    seats: SeatWishes
+    storage: str | None
+    data: Path | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResumeOptions:
+    """What was asked for beside the sweep; None is what was asked for when it was started.
+
+    Attributes:
+        home: Folder of all sweeps.
+        tracking_uri: MLflow server.
+        slots: Trials at once.
+        address: The Ray cluster to run on.
+        backend: What runs trials.
+        storage: Where a copy is kept, and fetched from if the home has none.
+    """
+
+    home: Path
+    tracking_uri: str | None
+    slots: int | None
+    address: str | None
+    backend: BackendName | None
+    storage: str | None
+
+
+class Beginning(SilentDisplay):
+    """Says which sweep begins, and where, once nothing is left that could refuse it.
+
+    Args:
+        told: Is told with the first phase.
+        words: What it is told.
+    """
+
+    def __init__(self, told: Display, words: str) -> None:
+        self._told, self._words = told, words
+
+    def phase(self, name: Phase) -> None:  # noqa: ARG002 - of Display
+        if self._words:
+            self._told.note(self._words)
+        self._words = ""
+
+
+def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
+    """Return all settings of a study; the shorthands come last and win."""
+    found = list(settings)
+    if trials is not None:
+        found.append(f"budget.trials={trials}")
+    if time is not None:
+        found.append(f"budget.time={time}")
+    return found
+
+
+def make_importable(study: str) -> None:
+    """Let Python find a task of the user's own in the current folder and beside the study's file.
+
+    They come last on the path, so that no file there can take the place of a library.
+    """
+    folders = [Path.cwd()]
+    if study.endswith((".yaml", ".yml")):
+        folders.append(Path(study).expanduser().resolve().parent)
+    put_last(folders, sys.path)
+
+
+def run_sweep(
+    study_name: str, settings: Sequence[str], options: RunOptions, *, debug: bool = False
+) -> int:
+    """Run a sweep, show it, say what came of it; return the exit code."""
+    share_cores()
+    make_importable(study_name)
+    study = study_on(study_name, settings, options.data)
+    name = options.name or free_name(options.home, study.name)
+    options = _with_environment(options, name)
+    on = "" if options.data is None else f", on the data in {shown_path(options.data)}"
+    begins = f"sweep {name} in {shown_path(options.home / name)}{on}"
+    line(study.title)
+    sys.stdout.flush()
+
+    def start(display: Display) -> SweepSummary:
+        from sweeps.run.runner import run_study
+
+        return run_study(
+            study,
+            name=name,
+            home=options.home,
+            tracking_uri=options.tracking_uri,
+            seats=options.seats,
+            display=FanOut(Beginning(display, begins), display),
+            storage=options.storage,
+        )
+
+    inline = options.seats.backend == "inline"
+    return _show(study, name, options, start, inline=inline, debug=debug)
+
+
+def _with_environment(options: RunOptions, name: str) -> RunOptions:
+    """Take over what the environment says of MLflow, or say that it has no effect."""
+    said = list(left_out(os.environ))
+    uri = tracking_from(os.environ)
+    if uri is not None and options.tracking_uri is None:
+        if (options.home / name).exists():
+            said.insert(0, STAYS)
+        else:
+            said.insert(0, f"runs go to MLflow at {redacted(uri)} ({TRACKING})")
+            options = replace(options, tracking_uri=uri)
+    if (address := options.seats.address) and address == os.environ.get("RAY_ADDRESS"):
+        said.append(f"trials run on the Ray cluster at {address} (RAY_ADDRESS)")
+    for words in said:
+        line(words)
+    return options
+
+
+def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
+    """Go on with a sweep, show it, say what came of it; return the exit code."""
+    share_cores()
+    if options.storage is not None:
+        from sweeps.mirror.restore import fetch_missing
+
+        fetch_missing(options.home, name, options.storage)
+    folder = find_sweep(options.home, name)
+    make_importable(name)
+    study, seats = _study_of(folder), _seats_of(folder, options)
+    begins = f"sweep {name} in {shown_path(folder)} goes on"
+    line(study.title)
+    uri = tracking_from(os.environ)
+    stays = uri not in (None, options.tracking_uri, read_settings(folder).tracking_uri)
+    for words in [*([STAYS] if stays else []), *left_out(os.environ)]:
+        line(words)
+    sys.stdout.flush()
+
+    def start(display: Display) -> SweepSummary:
+        from sweeps.run import runner
+
+        return runner.resume_sweep(
+            name,
+            home=options.home,
+            tracking_uri=options.tracking_uri,
+            seats=seats,
+            display=FanOut(Beginning(display, begins), display),
+            storage=options.storage,
+        )
+
+    inline = (seats or read_settings(folder).seats).backend == "inline"
+    return _show(study, name, options, start, inline=inline, debug=debug)
+
+
+def _seats_of(folder: Path, options: ResumeOptions) -> SeatWishes | None:
+    """Return where to go on; None for where the sweep was started."""
+    wishes = {"slots": options.slots, "address": options.address, "backend": options.backend}
+    given: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
+    known = read_settings(folder).seats
+    if options.backend not in (None, known.backend):  # what another backend was asked for is not
+        known = SeatWishes(transport=known.transport)
+    return replace(known, **given) if given else None
+
+
+def _study_of(folder: Path) -> Study:
+    try:
+        return load_study(folder / layout.STUDY_FILE)
+    except StudyError:
+        from sweeps.ledger.ledger import Ledger
+
+        return Ledger.open(folder / layout.JOURNAL_FILE).study
+
+
+def _show(
+    study: Study,
+    name: str,
+    options: RunOptions | ResumeOptions,
+    start: Callable[[Display], SweepSummary],
+    *,
+    inline: bool,
+    debug: bool,
+) -> int:
+    # Ray takes a second to import, and says nothing then: the user has read the lines above
+    from sweeps.progress.terminal import console_display
+
+    with console_display(study, name, sys.stdout, lines=inline) as display:
+        try:
+            summary = start(display)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(_next_step(name, options)) from stop
+        except WithoutTeachersError:
+            line(_failures(name, options))
+            raise
+    _show_results(name, summary)
+    if debug and summary.failed:
+        from sweeps.cli.trial import show_failed
+
+        show_failed(summary.folder, as_json=False)
+    _show_places(name, options, summary)
+    if summary.interrupted:
+        return INTERRUPTED
+    return 0 if summary.complete else 1
+
+
+def _failures(name: str, options: RunOptions | ResumeOptions) -> str:
+    return f"failures:  {command_line('status {} --failed', name, options.home)}"
+
+
+def _next_step(name: str, options: RunOptions | ResumeOptions) -> str:
+    """Return how to go on with a sweep that was stopped before its search."""
+    if (options.home / name / layout.STUDY_FILE).exists():
+        return f"{command_line('resume {}', name, options.home)} goes on"
+    return "nothing had begun and nothing is kept: the same command starts anew"
+
+
+def _show_results(name: str, summary: SweepSummary) -> None:
+    from analysis import format as text
+    from analysis.frames import read_sweep
+
+    tally = [f"{text.plural(summary.complete, 'trial')} finished", f"{summary.failed} failed"]
+    if summary.pruned:
+        saved = text.plural(summary.epochs_saved, "epoch")
+        tally.insert(1, f"{summary.pruned} stopped early ({saved} saved)")
+    line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
+    if summary.front:
+        frames = read_sweep(summary.tracking_uri, name)
+        line("")
+        show_front(frames)
+        line("")
+        show_paper(frames)
+
+
+def _show_places(name: str, options: RunOptions | ResumeOptions, summary: SweepSummary) -> None:
+    """Say where things are, and what to do next."""
+    line("")
+    if summary.failed or summary.jobs_failed:
+        line(_failures(name, options))
+    if summary.interrupted:
+        line(f"resume:    {command_line('resume {}', name, options.home)}")
+    if summary.report is not None:
+        line(f"report:    {shown_path(summary.report)}")
+    elif summary.front:
+        command = command_line("report {}", name, options.home)
+        line(f"report:    {command} writes one of what there is")
+    line(f"MLflow UI: {_ui_hint(name, options)}")
+    if summary.unstored:
+        line(f"storage:   {summary.unstored}")
+
+
+def _ui_hint(name: str, options: RunOptions | ResumeOptions) -> str:
+    if options.tracking_uri is not None:
+        return f"{options.tracking_uri}, run {name}"
+    return command_line("ui {}", name, options.home)

@@ -1,0 +1,227 @@
+"""`kdsweep status`: what a sweep is doing, on a terminal, in a log or as JSON."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis import format as text
+from analysis.failures import spoken, trials_named
+from sweeps.cli.output import command_line, line, show, shown_path
+from sweeps.progress.status import State, StatusReader, SweepStatus
+from sweeps.progress.terminal import BAR_WIDTH, PHASES, time_text
+
+EVERY_S = 1.0
+"""How often a terminal is drawn anew while it is watched [s]."""
+LINE_EVERY_S = 5.0
+"""How often a line is written while a sweep is watched where there is no terminal [s]."""
+MOST_RUNNING, MOST_REASONS = 16, 10
+"""Lines of what trains now and of why trials failed; JSON has all."""
+
+WORDS: dict[State, tuple[str, str]] = {
+    "running": ("running", "bold green"),
+    "finished": ("finished", "bold green"),
+    "interrupted": ("stopped by the user", "bold yellow"),
+    "failed": ("stopped by an error", "bold red"),
+    "died": ("stopped without a word", "bold red"),
+    "unknown": ("unknown", "bold yellow"),
+}
+"""What a state is called, and its style."""
+
+Row = tuple[str, RenderableType]
+
+
+def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None:
+    """Print what a sweep is doing.
+
+    Args:
+        folder: The sweep's folder.
+        home: The folder of all sweeps, as the user named it.
+        as_json: Print an object, or a line with one every few seconds.
+        watch: Go on until no process drives the sweep.
+    """
+    reader, terminal = StatusReader(folder), sys.stdout.isatty()
+    if watch and terminal and not as_json:
+        _watch(reader, home)
+    elif watch:
+        _watch_lines(reader, home, as_json=as_json)
+    elif as_json:
+        line(json.dumps(reader.read(time.time()).facts(), indent=2))
+    else:
+        show(picture(reader.read(time.time()), home, bar=terminal))
+
+
+def _watch(reader: StatusReader, home: Path) -> None:
+    status = reader.read(time.time())
+    with Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            live.update(picture(status, home, bar=True), refresh=True)
+            if status.state != "running":
+                return
+            time.sleep(EVERY_S)
+            status = reader.read(time.time())
+
+
+def _watch_lines(reader: StatusReader, home: Path, *, as_json: bool) -> None:
+    while True:
+        status = reader.read(time.time())
+        running = status.state == "running"
+        if as_json:
+            line(json.dumps(status.facts()))
+        elif running:
+            line("  ".join(filter(None, (_phase(status), _trials(status), _front(status)))))
+        else:
+            show(picture(status, home, bar=False))
+        sys.stdout.flush()
+        if not running:
+            return
+        time.sleep(LINE_EVERY_S)
+
+
+def picture(status: SweepStatus, home: Path, *, bar: bool) -> Table:
+    """Return everything about a sweep as a table of two columns.
+
+    Args:
+        status: The sweep.
+        home: The folder of all sweeps, as the user named it.
+        bar: Whether to draw how much is done.
+    """
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, what in _rows(status, home, bar=bar):
+        table.add_row(Text(name), Text(what) if isinstance(what, str) else what)
+    return table
+
+
+def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
+    done: RenderableType = ""
+    if bar and status.state == "running":
+        done = ProgressBar(total=1.0, completed=status.share, width=BAR_WIDTH)
+    rows: list[Row] = [
+        (status.name, _head(status)),
+        ("phase", _phase(status)),
+        ("", done),
+        ("trials", _trials(status)),
+        ("time", _time(status)),
+        ("slots", _slots(status)),
+        ("front", _front(status)),
+        ("best", "\n".join(_best(status))),
+        ("now", Group(*_running(status)) if status.running else ""),
+        ("failed", "\n".join(_failures(status))),
+        ("report", shown_path(Path(status.report)) if status.report else ""),
+        ("next", "\n".join(_next(status, home))),
+    ]
+    yield from (row for row in rows if row[1])
+
+
+def _head(status: SweepStatus) -> Text:
+    word, style = WORDS[status.state]
+    said = Text.assemble((word, style))
+    if status.state == "running" and status.since_s is not None:
+        begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.since_s))
+        said.append(f" since {begun}, process {status.pid} on {status.host}")
+    elif status.why:
+        said.append(f": {status.why}")
+    return said
+
+
+def _phase(status: SweepStatus) -> str:
+    if not status.phase or status.state == "finished":
+        return ""
+    name = next((words for name, words in PHASES.items() if name == status.phase), status.phase)
+    parts = [f"{name} for {time_text(status.phase_s)}" if status.pid is not None else name]
+    done, total, unit = status.data
+    if status.phase == "data" and total:
+        parts.append(f"{done} of {total} {unit}")
+    if status.jobs[1]:
+        parts.append(f"{status.jobs[0]} of {status.jobs[1]} done")
+    if status.left_s is not None:
+        parts.append(f"about {time_text(status.left_s)} left")
+    return ", ".join(parts)
+
+
+def _trials(status: SweepStatus) -> str:
+    if not status.drivers:
+        return ""
+    ended = status.complete + status.stopped + status.failed
+    parts = [f"{status.complete} complete"]
+    if status.stopped:
+        parts.append(f"{status.stopped} stopped early")
+    parts.append(f"{status.failed} failed")
+    if running := sum(one.name.startswith("trial ") for one in status.running):
+        parts.append(f"{running} running")
+    return f"{ended} of {status.budget}: {', '.join(parts)}"
+
+
+def _time(status: SweepStatus) -> str:
+    if not status.drivers:
+        return ""
+    spent = text.duration(status.elapsed_s)
+    if status.drivers > 1:
+        spent += f", in {status.drivers} parts"
+    if status.silent_s is not None and status.pid is None:
+        spent += f"; ended {text.duration(status.silent_s)} ago"
+    return spent
+
+
+def _slots(status: SweepStatus) -> str:
+    parts = []
+    if status.utilisation is not None:
+        parts.append(f"{100 * status.utilisation:.1f} % busy once warm")
+    if status.utilisation_whole is not None:
+        parts.append(f"{100 * status.utilisation_whole:.1f} % of the whole search")
+    return f"{status.slots}, {', '.join(parts)}" if parts else ""
+
+
+def _front(status: SweepStatus) -> str:
+    if not status.front:
+        return ""
+    volume = text.number(status.hypervolume)
+    return f"{text.plural(status.front, 'trial')}, hypervolume {volume}"
+
+
+def _best(status: SweepStatus) -> Iterator[str]:
+    for best in status.best:
+        value = text.with_unit(text.number(best.value), best.unit)
+        yield f"{best.label} {value} (trial {best.trial})"
+
+
+def _running(status: SweepStatus) -> Iterator[Text]:
+    for one in status.running[:MOST_RUNNING]:
+        epochs = f"epoch {one.epoch}/{one.epochs}, " if one.epochs else ""
+        said = f"{one.name}: {epochs}{time_text(one.seconds)}  {text.params(one.params, ' ')}"
+        yield Text(said.rstrip(), no_wrap=True, overflow="ellipsis")
+    if more := len(status.running[MOST_RUNNING:]):
+        yield Text(f"and {more} more")
+
+
+def _failures(status: SweepStatus) -> Iterator[str]:
+    for group in status.failures[:MOST_REASONS]:
+        noun = "trial" if group.count == 1 else "trials"
+        named = trials_named(group)
+        yield f"{group.count} × {spoken(group.kind)}: {group.reason} ({noun} {named})"
+    if more := len(status.failures[MOST_REASONS:]):
+        yield f"and {text.plural(more, 'more reason')}"
+
+
+def _next(status: SweepStatus, home: Path) -> Iterator[str]:
+    commands = {
+        "running": ["status {} --watch"],
+        "finished": ["front {}"] if status.front else [],
+    }.get(status.state, ["resume {}"])
+    if status.front and status.state != "finished":
+        commands.append("front {}")
+    if status.front and not status.report:
+        commands.append("report {}")
+    if status.failures:
+        commands.append("status {} --failed")
+    for command in commands or ["list"]:
+        yield command_line(command, status.name, home)

@@ -1,0 +1,232 @@
+"""The sweeps of a home, as commands see them; without Ray and torch."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from analysis import layout
+from analysis.sqlite_file import artifacts_beside, sqlite_path, sqlite_uri
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.secrets import redacted
+
+if TYPE_CHECKING:
+    from analysis.frames import SweepFrames
+
+UI_PORTS = range(5000, 5020)
+"""Ports that `kdsweep ui` tries unless one is given."""
+
+CACHE = "cache"
+"""Folder beside the sweeps that holds scenarios and teachers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepLine:
+    """One sweep of a home.
+
+    Attributes:
+        name: Its name.
+        study: Its study.
+        complete: Trials that finished.
+        failed: Trials that failed.
+        state: ``reported``, ``no report yet`` (it runs, or was stopped), or what is wrong with it.
+    """
+
+    name: str
+    study: str
+    complete: int
+    failed: int
+    state: str
+
+
+def sweep_names(home: Path) -> list[str]:
+    """Return the names of the sweeps in a home, sorted; none if there is no such folder."""
+    if not home.is_dir():
+        return []
+    names = [path.name for path in home.iterdir()]
+    folders = [home / name for name in names if name != CACHE and not name.startswith(".")]
+    return sorted(folder.name for folder in folders if (folder / layout.STUDY_FILE).is_file())
+
+
+def free_name(home: Path, study: str) -> str:
+    """Return the study's name, or with -2, -3 and so on behind it if a sweep has it already."""
+    name, number = study, 1
+    while (home / name).exists():
+        number += 1
+        name = f"{study}-{number}"
+    return name
+
+
+def find_sweep(home: Path, name: str) -> Path:
+    """Return the folder of a sweep.
+
+    Raises:
+        ConfigError: If there is none; the message lists what there is.
+    """
+    names = sweep_names(home)
+    if name in names:
+        return home.resolve() / name
+    there = f"there are {', '.join(names)}" if names else "it has no sweeps; check --home"
+    raise ConfigError(f"no sweep {name!r} in {home}; {there}")
+
+
+def database_uri(folder: Path, tracking_uri: str | None) -> str:
+    """Return where MLflow keeps the runs of a sweep.
+
+    Args:
+        folder: The sweep's folder.
+        tracking_uri: What the user said; None for what was said when the sweep was started.
+
+    Raises:
+        ConfigError: If they are not in its folder and no server is named, or with a password.
+    """
+    tracking_uri = known_uri(folder, tracking_uri)
+    if tracking_uri is not None:
+        return tracking_uri
+    database = folder / layout.MLFLOW_FILE
+    if not database.is_file():
+        raise ConfigError(
+            f"{database} does not exist: the sweep's runs are on the server that it was run with; "
+            "name it with --tracking-uri"
+        )
+    return sqlite_uri(database)
+
+
+def sweep_frames(folder: Path, tracking_uri: str | None = None) -> "SweepFrames":
+    """Read a sweep from MLflow.
+
+    Args:
+        folder: The sweep's folder.
+        tracking_uri: What the user said; None for what was said when the sweep was started.
+
+    Raises:
+        UserError: If its settings are damaged, or an address holds a password.
+        ResultsError: If MLflow does not have it.
+    """
+    from analysis.frames import read_sweep
+    from sweeps.ledger.launch_settings import read_settings
+
+    known = known_uri(folder, tracking_uri)
+    sweep_id = None if known is None else read_settings(folder).id
+    return read_sweep(database_uri(folder, tracking_uri), folder.name, sweep_id)
+
+
+def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
+    """Return the address of the server with a sweep's runs; None for a file in its folder.
+
+    Raises:
+        ConfigError: If what the user said holds a password.
+    """
+    from sweeps.ledger.launch_settings import read_settings, settled_uri
+
+    return settled_uri(tracking_uri) or read_settings(folder).tracking_uri
+
+
+def sweep_lines(home: Path) -> Iterator[SweepLine]:
+    """Yield what is known about every sweep of a home; a damaged one hides no other."""
+    for name in sweep_names(home):
+        yield _sweep_line(home / name)
+
+
+def _sweep_line(folder: Path) -> SweepLine:
+    from search_spaces.errors import StudyError
+    from sweeps.ledger.ledger import Ledger
+    from sweeps.ledger.totals import counts
+
+    try:
+        ledger = Ledger.open(folder / layout.JOURNAL_FILE)
+        study, tally = ledger.study.name, counts(ledger.trials())
+    except (UserError, StudyError) as error:
+        return SweepLine(name=folder.name, study="", complete=0, failed=0, state=str(error))
+    reported = (folder / layout.REPORT_DIR / layout.REPORT_FILE).is_file()
+    return SweepLine(
+        name=folder.name,
+        study=study,
+        complete=tally["trials_complete"],
+        failed=tally["trials_failed"],
+        state="reported" if reported else "no report yet",
+    )
+
+
+def free_port(port: int | None) -> int:
+    """Return a port of the loopback interface that nothing listens on.
+
+    Args:
+        port: The one that is wanted; None for the first free one of ``UI_PORTS``.
+
+    Raises:
+        ConfigError: If it is taken, or there is no such port.
+    """
+    if port is not None and not 1 <= port <= 65535:
+        raise ConfigError(f"--port must lie in [1, 65535], got {port}")
+    for candidate in UI_PORTS if port is None else [port]:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # as servers do: a port whose last connections are just fading is free
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            return candidate
+    taken = f"port {port} is taken" if port else f"ports {UI_PORTS[0]} to {UI_PORTS[-1]} are taken"
+    raise ConfigError(f"{taken}; choose another --port")
+
+
+def prepare_ui(folder: Path) -> None:
+    """Check that MLflow's UI can be served for a sweep, and let it find files that were moved.
+
+    Raises:
+        UserError: If the runs are on a server, which has a UI of its own, or cannot be written to.
+    """
+    from sweeps.tracking.database_file import follow
+
+    uri = database_uri(folder, None)
+    if uri.startswith(("http://", "https://", "databricks")):
+        raise ConfigError(
+            f"the runs of {folder.name} are on a server of their own: {redacted(uri)}"
+        )
+    database = sqlite_path(uri)
+    if database is not None and not os.access(database.parent, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"{database.parent} is not writable, and MLflow's UI needs a database that it can "
+            "write to; copy the sweep to a place that is, and name that with --home"
+        )
+    follow(uri)
+
+
+def ui_command(folder: Path, port: int) -> list[str]:
+    """Return the command that serves MLflow's UI for a sweep, on loopback alone."""
+    from sweeps.tracking import ui_server
+
+    uri = database_uri(folder, None)
+    database = sqlite_path(uri)
+    root = (folder / "artifacts").as_uri() if database is None else artifacts_beside(database)
+    return [sys.executable, "-P", "-m", ui_server.__name__, uri, root, str(port)]
+
+
+def view_lines(folder: Path, address: str) -> Iterator[str]:
+    """Yield a line per ready-made view of a sweep in MLflow's UI; none if it has none."""
+    path = folder / layout.VIEWS_FILE
+    if path.is_file():
+        from kdtasks.data.reading import damage_named, read_json
+
+        with damage_named(path, "remove it; kdsweep resume writes it again"):
+            for title, fragment in read_json(path):
+                yield f"  {title}: {address}{fragment}"
+
+
+def serve_ui(folder: Path, port: int, token: str) -> NoReturn:
+    """Become MLflow's server for a sweep; ends with Ctrl-C."""
+    from sweeps.tracking.ui_server import TOKEN
+
+    os.environ[TOKEN] = token
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    # no background jobs: they start a dozen processes that a viewer has no use for
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # deprecations inside MLflow
+    os.environ["PYTHONSAFEPATH"] = "1"  # the server's own processes do as -P says
+    command = ui_command(folder, port)
+    os.execv(command[0], command)  # noqa: S606 - no shell, and no argument of it is a user's

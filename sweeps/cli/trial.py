@@ -1,0 +1,101 @@
+"""`kdsweep status NAME --trial N` and `--failed`: what a trial came to, and where trials raised."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from textwrap import indent
+
+from rich.table import Table
+from rich.text import Text
+
+from analysis import format as text
+from analysis import layout
+from analysis.failures import spoken
+from kdtasks.contract.errors import ConfigError
+from sweeps.cli.output import line, show
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.failures import Fault, faults
+from sweeps.ledger.ledger import Ledger
+
+WORDS = {TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
+"""What a state is called, where its name does not say it."""
+
+
+def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
+    """Print a trial: parameters, numbers, why it failed and where, and its failed repetitions.
+
+    Args:
+        folder: The sweep's folder.
+        number: The trial.
+        as_json: Print an object.
+
+    Raises:
+        ConfigError: If there is no such trial.
+        DataError: If the sweep's ledger cannot be read.
+    """
+    ledger = Ledger.open(folder / layout.JOURNAL_FILE)
+    trials = ledger.trials()
+    if not 0 <= number < len(trials):
+        there = f"it has 0 to {len(trials) - 1}" if trials else "it has none yet"
+        raise ConfigError(f"--trial {number}: sweep {folder.name} has no such trial; {there}")
+    trial = trials[number]
+    repeated = [job for job in ledger.jobs() if job.trial == number]
+    if as_json:
+        known = {n: value if isfinite(value) else None for n, value in trial.metrics.items()}
+        confirmations = [asdict(job) for job in repeated]
+        facts = {**asdict(trial), "metrics": known, "confirmations": confirmations}
+        line(json.dumps(facts, indent=2))
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, what in _rows(trial):
+        table.add_row(Text(name), Text(what))
+    show(table)
+    _trace(trial.traceback)
+    _tell(list(faults([], repeated)))
+
+
+def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
+    kind = f", {spoken(trial.failure)}" if trial.failure else ""
+    yield f"trial {trial.number}", WORDS.get(trial.state, trial.state.value.lower()) + kind
+    if trial.reason:
+        yield "reason", trial.reason
+    yield "searched", text.params(trial.params, "  ")
+    if trial.config:
+        yield "parameters", text.params(trial.config, "  ")
+    if trial.metrics:
+        numbers = {name: text.number(value) for name, value in trial.metrics.items()}
+        yield "metrics", "  ".join(f"{name}={number}" for name, number in numbers.items())
+
+
+def show_failed(folder: Path, *, as_json: bool) -> None:
+    """Print everything that failed and where, trials with the same reason once.
+
+    Args:
+        folder: The sweep's folder.
+        as_json: Print a list.
+
+    Raises:
+        DataError: If the sweep's ledger cannot be read.
+    """
+    ledger = Ledger.open(folder / layout.JOURNAL_FILE)
+    found = list(faults(ledger.trials(), ledger.jobs()))
+    if as_json:
+        line(json.dumps([asdict(fault) for fault in found], indent=2))
+    else:
+        _tell(found)
+        line("" if found else "nothing has failed")
+
+
+def _tell(found: Sequence[Fault]) -> None:
+    for fault in found:
+        line(f"\n{fault.what}: {spoken(fault.kind)}: {fault.reason}")
+        _trace(fault.traceback)
+
+
+def _trace(traceback: str) -> None:
+    if traceback:
+        line(indent(traceback.rstrip(), "  "))

@@ -1,0 +1,1 @@
+"""What all rooms use: clock, interrupts, limits, records and events."""

@@ -1,0 +1,233 @@
+"""How cores and GPUs are shared out among trials and their node actors."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kdtasks.contract.errors import ConfigError
+from search_spaces.resources import SMALLEST, TrialResources
+
+TransportName = Literal["ray", "inprocess"]
+"""What carries messages between the nodes of a trial: calls of Ray actors, or of functions in the
+trial's own process."""
+
+
+BackendName = Literal["ray", "inline"]
+"""What runs trials: worker processes of Ray, or this process, one after the other."""
+
+LOCAL = "local"
+"""The address that stands for this machine alone, whatever was asked for earlier."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeatWishes:
+    """What was asked for beside the study.
+
+    Attributes:
+        slots: Trials at once; None for what the study says.
+        transport: What carries messages between a trial's nodes.
+        actors: Node actors per trial; None for 1, or for none if the transport needs none.
+        address: The Ray cluster to run on; None for this machine.
+        backend: What runs trials.
+    """
+
+    slots: int | None = None
+    transport: TransportName = "ray"
+    actors: int | None = None
+    address: str | None = None
+    backend: BackendName = "ray"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """What one process that computes takes.
+
+    Attributes:
+        cpus: Cores.
+        gpus: GPUs.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The share in Ray's words, which takes no zeros."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+    def fits(self, cpus: float, gpus: float) -> int:
+        """Return how many processes fit on a machine with so many cores and GPUs.
+
+        Counted in whole numbers of the smallest share that Ray knows, as Ray does: in floating
+        point ten shares of 0.1 do not fit into 1. Cores are all alike, but a part of a GPU is of
+        one GPU: what two of them have left makes no share together.
+        """
+        room = _units(cpus) // _units(self.cpus)
+        if self.gpus >= 1:
+            room = min(room, _units(gpus) // _units(self.gpus))
+        elif self.gpus:
+            room = min(room, int(gpus) * (_units(1.0) // _units(self.gpus)))
+        return room
+
+    def __str__(self) -> str:
+        return _amount(self.cpus, self.gpus)
+
+
+ONE_CORE = Share()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a machine has.
+
+    Attributes:
+        cpus: Cores.
+        gpus: GPUs.
+    """
+
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """What there is to share out.
+
+    Attributes:
+        machines: At least one.
+        place: What to call them in an error.
+    """
+
+    machines: tuple[Machine, ...]
+    place: str = "this machine"
+
+    def fits(self, share: Share) -> int:
+        """Return how many processes fit; each is on one machine."""
+        return sum(share.fits(machine.cpus, machine.gpus) for machine in self.machines)
+
+    def __str__(self) -> str:
+        each = dict.fromkeys(_amount(machine.cpus, machine.gpus) for machine in self.machines)
+        several = f"{len(self.machines)} machines of " if len(self.machines) > 1 else ""
+        return f"{self.place} has {several}{' or '.join(each)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seats:
+    """Who gets how much.
+
+    Attributes:
+        slots: Trials at once.
+        actors: Node actors of each, with a share each; 0 if the nodes are in the trial's own
+            process, which then has the share.
+        share: What each of these processes takes.
+        machines: Machines over which they are spread.
+    """
+
+    slots: int
+    actors: int
+    share: Share = ONE_CORE
+    machines: int = 1
+
+    @property
+    def processes(self) -> int:
+        """Processes that compute when all slots are busy."""
+        return self.slots * max(1, self.actors)
+
+    @property
+    def bundles(self) -> list[dict[str, float]]:
+        """What a trial takes in Ray's words: a bundle per node actor, and nothing to conduct.
+
+        Without actors the trial's own process does the work. Every topology takes the same, because
+        Tune uses a process again only for trials that take the same.
+        """
+        if not self.actors:
+            return [self.share.bundle]
+        return [{}, *(dict(self.share.bundle) for _ in range(self.actors))]
+
+
+def share_out(wishes: SeatWishes, resources: TrialResources, capacity: Capacity) -> Seats:
+    """Return who gets how much.
+
+    Args:
+        wishes: What was asked for beside the study.
+        resources: What the study asks for.
+        capacity: What there is.
+
+    Raises:
+        ConfigError: If not even one trial fits, or not as many as were asked for; it names the
+            field, its value, what there is and what to change.
+    """
+    share = Share(cpus=resources.cpus, gpus=resources.gpus)
+    most = capacity.fits(share)
+    if most < 1:
+        raise ConfigError(_no_room(resources, capacity))
+    per_trial = _processes(wishes, share, capacity)
+    slots, place = resources.slots, "resources.slots"
+    if wishes.slots is not None:
+        slots, place = wishes.slots, "slots"
+    if slots == "max":
+        slots = most // per_trial
+    if slots < 1:
+        raise ConfigError(f"{place} must be 1 or more, got {slots}")
+    if slots * per_trial > most:
+        fits = f"lower {place} to {most // per_trial}"
+        if slots <= most and per_trial > 1:
+            fits = f"{fits} or actors to {most // slots}"
+        raise ConfigError(
+            f"{place} is {slots}: so many trials at once with {per_trial} processes of {share} "
+            f"each do not fit, {capacity}; {fits}"
+        )
+    actors = per_trial if wishes.transport == "ray" else 0
+    return Seats(slots=slots, actors=actors, share=share, machines=len(capacity.machines))
+
+
+def _processes(wishes: SeatWishes, share: Share, capacity: Capacity) -> int:
+    """Return how many processes of a trial compute."""
+    if wishes.transport == "inprocess":
+        if wishes.actors is not None:
+            raise ConfigError(
+                f"actors = {wishes.actors} has no meaning with transport inprocess, where a trial "
+                "is one process; leave actors out, or take transport ray"
+            )
+        return 1
+    actors = 1 if wishes.actors is None else wishes.actors
+    most = capacity.fits(share)
+    if not 1 <= actors <= most:
+        raise ConfigError(
+            f"actors must lie in [1, {most}], for every node actor of a trial takes {share} and "
+            f"{capacity}, got {actors}"
+        )
+    return actors
+
+
+def _no_room(resources: TrialResources, capacity: Capacity) -> str:
+    """Return which fields of the study ask for more than any machine has, and what to do."""
+    machines, gpus = capacity.machines, Share(cpus=SMALLEST, gpus=resources.gpus)
+    lacks = []
+    if not any(Share(cpus=resources.cpus).fits(each.cpus, 0.0) for each in machines):
+        cores = max(each.cpus for each in machines)
+        lacks.append(_lack("cpus", resources.cpus, capacity, cores, "core"))
+    if not any(gpus.fits(1.0, each.gpus) for each in machines):
+        lacks.append(_lack("gpus", resources.gpus, capacity, max(m.gpus for m in machines), "GPU"))
+    if not lacks:  # each alone is there, but not on one machine
+        share = Share(cpus=resources.cpus, gpus=resources.gpus)
+        lacks = [
+            f"resources.cpus and resources.gpus ask for {share} on one machine, but {capacity}: "
+            "lower one of them"
+        ]
+    return f"not one trial fits: {'; '.join(lacks)}; or run where there is more"
+
+
+def _lack(name: str, asked: float, capacity: Capacity, most: float, unit: str) -> str:
+    has = f"{most:g} {unit}{'s' * (most != 1)}" if most else f"no {unit}"
+    where = " at most" if len(capacity.machines) > 1 else ""
+    fix = f"lower it to {most:g} or less" if most else "set it to 0"
+    return f"resources.{name} is {asked:g}, but {capacity.place} has {has}{where}: {fix}"
+
+
+def _units(amount: float) -> int:
+    return round(amount / SMALLEST)
+
+
+def _amount(cpus: float, gpus: float) -> str:
+    cores = f"{cpus:g} {'core' if cpus == 1 else 'cores'}"
+    return cores + (f" and {gpus:g} {'GPU' if gpus == 1 else 'GPUs'}" if gpus else "")

@@ -1,0 +1,106 @@
+"""What trials report while they train, thinned out: a curve per number, for the ledger and MLflow.
+
+Trials in a network have none: their nodes train in turn, and what several of them report is no
+curve of anything.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analysis.layout import TOPOLOGY
+from kdtasks.contract.params import Params
+from search_spaces.study import Study
+from sweeps.common.events import Event
+
+MOST_POINTS = 50
+"""Points of a curve in MLflow, its last one included."""
+
+MOST_CURVES = 5
+"""Curves of a trial: the numbers that trials are compared by, and then those reported first."""
+
+ALONE = "none"
+"""The topology of a trial without a network."""
+
+DIGITS = 6
+"""Significant digits that are kept of a point."""
+
+Curve = list[tuple[int, float]]
+"""Epochs, ever later, and the value at each."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """Curves of a trial that runs, with up to twice as many points as are kept in the end."""
+
+    last: int = 0
+    points: dict[str, Curve] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        points = self.points.setdefault(name, [])
+        if points and points[-1][0] == self.last:
+            points.pop()
+        points.append((self.last, value))
+        if len(points) > 2 * MOST_POINTS:
+            del points[1:-1:2]
+
+
+class Curves:
+    """Collects the curves of trials that run.
+
+    Args:
+        study: Says which numbers trials are compared by.
+    """
+
+    def __init__(self, study: Study) -> None:
+        goals = [goal.metric for goal in study.objectives]
+        self._first = [*goals, *(bound.metric for bound in study.constraints)]
+        self._running: dict[int, _Running] = {}
+
+    def begin(self, number: int, config: Params) -> None:
+        """Wait for what a trial will report, unless it trains a network of nodes."""
+        if config.get(TOPOLOGY, ALONE) == ALONE:
+            self._running[number] = _Running()
+
+    def add(self, number: int, event: Event) -> None:
+        """Take what a trial reports; an epoch before the last one means that it began anew."""
+        running = self._running.get(number)
+        if running is None or event.epoch < 1:
+            return
+        if event.epoch < running.last:
+            running.points.clear()
+        running.last = event.epoch
+        for name, value in event.metrics.items():
+            if math.isfinite(value):
+                running.add(name, value)
+
+    def end(self, number: int) -> str:
+        """Return the curves of a trial that has ended, as `read` takes them; empty if it has none.
+
+        They are text, for a sweep keeps those of thousands of trials in memory.
+        """
+        points = self._running.pop(number, _Running()).points
+        names = sorted(points, key=lambda name: name not in self._first)[:MOST_CURVES]
+        kept = {
+            name: [(epoch, float(f"{value:.{DIGITS}g}")) for epoch, value in thinned(points[name])]
+            for name in names
+        }
+        return json.dumps(kept, separators=(",", ":")) if kept else ""
+
+
+def thinned(curve: Sequence[tuple[int, float]]) -> Curve:
+    """Return at most `MOST_POINTS` of a curve, evenly spaced, its first and last among them."""
+    if len(curve) <= MOST_POINTS:
+        return list(curve)
+    step = (len(curve) - 1) / (MOST_POINTS - 1)
+    return [curve[round(place * step)] for place in range(MOST_POINTS)]
+
+
+def read(text: str) -> Mapping[str, Curve]:
+    """Return the curves of a trial by name."""
+    found: dict[str, Curve] = {}
+    if text:
+        for name, points in json.loads(text).items():
+            found[name] = [(int(epoch), float(value)) for epoch, value in points]
+    return found

@@ -1,0 +1,157 @@
+"""The process environment that the engine needs, and a description of it for the record."""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from kdtasks.contract.plugins import installed
+from kdtasks.contract.shadowing import is_library
+from sweeps import OWN_CODE
+from sweeps.common import limits
+from sweeps.common.capacity import Seats
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+}
+"""A process computes with one thread, whatever share of the machine it has: numbers must not depend
+on that. Read by the numeric libraries when a worker imports them."""
+
+RAY_SETTINGS = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # 5 files per trial, and nobody reads them
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own takes up to 15 s to give up running trials
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns about what it will do one day
+}
+
+WORKER_SETTINGS = {**ONE_THREAD, **RAY_SETTINGS}
+"""What workers must have in their environment, wherever they run."""
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("kdtasks", "search_spaces", "sweeps", "analysis")
+RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "sionna-no-rt")
+
+
+def put_last(folders: Iterable[Path], path: list[str]) -> None:
+    """Put folders behind all others on a path, so that no file there takes the place of a library.
+
+    Args:
+        folders: Of the user's own code.
+        path: Changed; as ``sys.path`` is.
+    """
+    own = {folder.resolve(): str(folder) for folder in folders}
+    path[:] = [entry for entry in path if Path(entry).resolve() not in own] + list(own.values())
+
+
+def worker_paths(first: Iterable[Path] = ()) -> dict[str, str]:
+    """Return the variables that tell workers where modules are, in the order of this process.
+
+    What the user has put on PYTHONPATH is there for workers, too. Other folders of the user's own
+    come behind all libraries, and not before ours: a ``sitecustomize.py`` there is not run.
+
+    Args:
+        first: Folders that come before all others.
+    """
+    here = Path.cwd()
+    given = [Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    given = [entry for entry in given if entry.resolve() != here]
+    known = {entry.resolve() for entry in given}
+    own = dict.fromkeys(Path(entry).resolve() for entry in sys.path if not is_library(Path(entry)))
+    own_code = [str(entry) for entry in own if entry.is_dir() and entry not in known]
+    return {
+        "PYTHONPATH": os.pathsep.join(map(str, [*first, *given])),
+        OWN_CODE: json.dumps(own_code),
+    }
+
+
+@contextmanager
+def engine_environment(first: Iterable[Path] = ()) -> Iterator[None]:
+    """Set what Ray and its workers read from the environment, and restore it afterwards.
+
+    Workers inherit it from the cluster, which is started inside; a runtime environment would do the
+    same but costs a fresh worker process for every one that Ray has already started.
+
+    Args:
+        first: Folders in which workers look for modules before all others.
+    """
+    wanted = {**WORKER_SETTINGS, **worker_paths(first)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def share_cores() -> None:
+    """Let numeric libraries of this process, unless told otherwise, start no more threads than fit.
+
+    They count the cores on which a process may run, and know nothing of quotas and Slurm.
+    """
+    if limits.cores().why:
+        os.environ.setdefault("OMP_NUM_THREADS", str(limits.whole_cores()))
+
+
+def usable_gpus() -> int:
+    """Return how many GPUs this process may use."""
+    from kdtasks.learning.devices import count_gpus  # torch takes a second to import
+
+    return count_gpus()
+
+
+def our_packages() -> list[Path]:
+    """Return where our own packages are, which the machines of a cluster are sent."""
+    return [ROOT / package for package in PACKAGES]
+
+
+def source_digest() -> str:
+    """Return 16 hexadecimal digits that identify the source of our packages as it runs."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def describe_environment(seats: Seats) -> Mapping[str, Any]:
+    """Return JSON facts about software and machine: versions, cores, memory [byte]."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": limits.cores().amount,
+        "memory_bytes": int(limits.memory().amount),
+        "slots": seats.slots,
+        "transport": "ray" if seats.actors else "inprocess",
+        "actors": seats.actors,
+        "cores_per_process": seats.share.cpus,
+        "gpus_per_process": seats.share.gpus,
+        "machines": seats.machines,
+        "source": source_digest(),
+        "packages": {name: _version(name) for name in RECORDED},
+        "plugins": {f"{one.kind} {one.name}": one.package for one in installed()},
+    }

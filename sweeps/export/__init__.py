@@ -1,0 +1,1 @@
+"""Students written as files and registered as models."""

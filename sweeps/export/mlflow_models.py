@@ -1,0 +1,173 @@
+"""Exported students in MLflow: files and numbers on trials' runs, versions in its registry."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis import layout
+from kdtasks.contract.errors import UserError
+from sweeps.common.records import ExportRecord
+from sweeps.common.secrets import redacted
+from sweeps.export.selection import WORDS
+from sweeps.ledger.dataset_facts import SplitFacts
+from sweeps.ledger.paths import SweepFolder
+from sweeps.tracking.client import (
+    Metric,
+    MlflowClient,
+    RunTag,
+    TrackingError,
+    log_splits,
+    pages,
+    rename,
+    sweep_runs,
+)
+from sweeps.tracking.database_file import follow
+from sweeps.tracking.runs import trial_key
+
+STUDENT_DIR = "student"
+"""Folder of a trial's artifacts with its exported student."""
+
+
+class Models:
+    """What MLflow knows of the exported students of one sweep.
+
+    A registered model has the sweep's name, and a version per trial. Writing twice changes nothing.
+
+    Args:
+        client: Connected client.
+        name: Name of the sweep.
+        runs: Runs of its trials, by the trials' keys.
+    """
+
+    def __init__(self, client: MlflowClient, name: str, runs: Mapping[str, str]) -> None:
+        self._client = client
+        self._name = name
+        self._runs = runs
+
+    @classmethod
+    def open(cls, folder: SweepFolder, tracking_uri: str | None) -> "Models":
+        """Find the runs of a sweep.
+
+        Raises:
+            UserError: If MLflow does not answer or does not have exactly one such sweep.
+        """
+        with _answering():
+            follow(tracking_uri or folder.tracking_uri)
+        client, parent, runs = sweep_runs(folder, tracking_uri)
+        if parent.name != folder.name:
+            with _answering():
+                rename(client, parent.run_id, parent.name, folder.name)
+        found = {run.tags.get(layout.CHILD_KEY, ""): run.run_id for run in runs}
+        return cls(client, folder.name, found)
+
+    def attach(
+        self,
+        export: ExportRecord,
+        splits: Sequence[SplitFacts],
+        files: Mapping[str, Sequence[Path]],
+    ) -> None:
+        """Put numbers, data and files of an exported student on its trial's run.
+
+        Args:
+            export: Its numbers.
+            splits: Its data.
+            files: Files by folder, which is below that of the student; empty for itself.
+
+        Raises:
+            UserError: If MLflow does not answer, or has no such run.
+        """
+        run_id, when_ms = self._run(export.trial), export.exported_ms
+        numbers = [Metric(name, value, when_ms, 0) for name, value in export.metrics.items()]
+        tags = [RunTag(layout.MEASURED_ON, export.measured_on)]
+        with _answering():
+            self._client.log_batch(run_id, metrics=numbers, tags=tags)
+            log_splits(self._client, run_id, splits)
+            for folder, paths in files.items():
+                place = f"{STUDENT_DIR}/{folder}" if folder else STUDENT_DIR
+                for path in paths:
+                    self._client.log_artifact(run_id, str(path), place)
+
+    def _run(self, trial: int) -> str:
+        run_id = self._runs.get(trial_key(trial))
+        if run_id is None:
+            raise UserError(
+                f"MLflow has no run of trial {trial} of {self._name}; kdsweep resume "
+                f"{shlex.quote(self._name)} writes what is missing"
+            )
+        return run_id
+
+    def versions(self) -> dict[int, str]:
+        """Return the numbers of the model's versions, by trial; none if there is no model.
+
+        Raises:
+            UserError: If MLflow does not answer.
+        """
+        query = f"name = '{self._name}'"
+        with _answering():
+            search = self._client.search_model_versions
+            found = list(pages(lambda token: search(query, page_token=token)))
+        known = [(version, version.tags.get(layout.TRIAL_NUMBER, "")) for version in found]
+        # one of a run that was removed, for MLflow's runs were written anew, leads nowhere
+        return {
+            int(trial): str(version.version)
+            for version, trial in known
+            if trial and self._runs.get(trial_key(int(trial))) == version.run_id
+        }
+
+    def register(self, trial: int, tags: Mapping[str, str], about: str) -> str:
+        """Make the exported student of a trial a version of the sweep's model; return its number.
+
+        Args:
+            trial: The trial, whose files were attached.
+            tags: Shown beside the version.
+            about: Describes it.
+
+        Raises:
+            UserError: If MLflow does not answer, or cannot name a model like the sweep.
+        """
+        run_id = self._run(trial)
+        with _answering():
+            if not self._client.search_registered_models(f"name = '{self._name}'", max_results=1):
+                self._client.create_registered_model(self._name)
+            root = self._client.get_run(run_id).info.artifact_uri
+            made = self._client.create_model_version(
+                self._name,
+                f"{root}/{STUDENT_DIR}",
+                run_id,
+                tags={layout.TRIAL_NUMBER: str(trial), **tags},
+                description=about,
+            )
+        return str(made.version)
+
+    def settle(self, about: str, on_front: Mapping[str, bool], aliases: Mapping[str, str]) -> None:
+        """Describe the model and say where its versions stand.
+
+        Args:
+            about: Describes it.
+            on_front: Whether a version's trial is on the front, by version.
+            aliases: Versions by alias; other aliases of `sweeps.export.selection` are taken away.
+
+        Raises:
+            UserError: If MLflow does not answer.
+        """
+        with _answering():
+            self._client.update_registered_model(self._name, about)
+            for version, flag in on_front.items():
+                value = "true" if flag else "false"
+                self._client.set_model_version_tag(self._name, version, layout.ON_FRONT, value)
+            there = self._client.get_registered_model(self._name).aliases
+            for alias in WORDS:
+                if alias in aliases:
+                    self._client.set_registered_model_alias(self._name, alias, aliases[alias])
+                elif alias in there:
+                    self._client.delete_registered_model_alias(self._name, alias)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Tell the user if MLflow does not answer or refuses inside."""
+    try:
+        yield
+    except (TrackingError, OSError) as error:
+        raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error

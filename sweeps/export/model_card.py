@@ -1,0 +1,176 @@
+"""The card of an exported student: what it is, how it came about, how good, and where it ends.
+
+The file by which MLflow's own loaders open an exported network: ``MLmodel``, plain YAML.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analysis import format as text
+from analysis.frames import SweepFrames
+from analysis.fronts import COSTS, confirmed, test_metric
+from analysis.origin import origin_lines
+from kdtasks.contract.params import Value
+from sweeps.export.export import Exported, ExportedPart, OnnxFile
+from sweeps.ledger.paths import put_text
+
+TEACHING = "teacher"
+"""Parameters with this in their name say who taught."""
+
+
+CARD = "model-card.md"
+"""Name of a card's file, beside the networks."""
+
+
+def write_card(exported: Exported, frames: SweepFrames, folder: Path) -> Path:
+    """Write the card of a student beside its networks and return its path.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = folder / CARD
+    put_text(path, card(exported, frames))
+    return path
+
+
+def card(exported: Exported, frames: SweepFrames) -> str:
+    """Return the card in Markdown."""
+    return "\n".join(_lines(exported, frames)) + "\n"
+
+
+def results(exported: Exported, frames: SweepFrames) -> list[list[str]]:
+    """Return the rows metric, PyTorch, ONNX, 8-bit, sweep's mean: test metrics of the objectives.
+
+    A task whose objectives are none that a test split has shows all of its scores.
+    """
+    named = [test_metric(objective) for objective in frames.study.objectives]
+    metrics = [name.removeprefix("test_") for name in named if name] or sorted(exported.scores)
+    return [_result(metric, exported, frames) for metric in metrics]
+
+
+def _result(metric: str, exported: Exported, frames: SweepFrames) -> list[str]:
+    info = exported.task.metrics.get(f"val_{metric}") or exported.task.metrics.get(metric)
+    unit = info.unit if info else ""
+    few = exported.int8_scores
+    return [
+        f"{metric} [{unit}]" if unit else metric,
+        f"{exported.scores[metric]:.4f}",
+        f"{exported.onnx_scores[metric]:.4f}",
+        text.MISSING if few is None else f"{few[metric]:.4f}",
+        text.level(confirmed(frames, exported.trial.number, f"test_{metric}")),
+    ]
+
+
+def _lines(exported: Exported, frames: SweepFrames) -> Iterator[str]:
+    study, trial = frames.study, exported.trial
+    config = trial.config
+    yield f"# {study.title}: student of trial {trial.number}"
+    yield f"\nTask `{study.task}`, sweep `{frames.name}` of study `{study.name}`."
+    yield "\n## Networks\n"
+    for part in exported.parts:
+        yield from _network(part)
+    yield "\n## Results on the test split\n"
+    yield "| metric | PyTorch | ONNX | 8 bit | the sweep, mean ± 95 % over seeds |"
+    yield "|---|---|---|---|---|"
+    for row in results(exported, frames):
+        yield f"| {' | '.join(row)} |"
+    yield "\n## Complexity\n"
+    yield from _complexity(exported)
+    yield "\n## How it was trained\n"
+    yield f"Method `{config.get('method', 'of the study')}`. All parameters of the trial:\n"
+    yield from _parameters(config)
+    yield "\n## Data\n"
+    yield from (f"- {line}" for line in origin_lines(frames))
+    yield f"- Licence: {_licence(frames.provenance)}"
+    yield "\n## Known limits\n"
+    yield from (f"- {line}" for line in _limits(frames))
+
+
+def _network(part: ExportedPart) -> Iterator[str]:
+    name, weights = part.onnx.path.name, part.weights.name
+    yield f"- **{part.name}** (`{name}`, weights `{weights}`): {part.about}"
+    yield f"  {part.params} parameters, batch free. {_measured(part.onnx)}"
+    if part.int8 is not None:
+        yield f"  With 8-bit weights (`{part.int8.path.name}`): {_measured(part.int8)}"
+
+
+def _measured(file: OnnxFile) -> str:
+    size_kb, latency = file.path.stat().st_size / 1e3, file.latency
+    return (
+        f"{size_kb:.0f} kB. ONNX Runtime, one thread, one sample: {latency.median_ms:.3f} ms "
+        f"(95 %: {latency.p95_ms:.3f} ms). Largest difference to PyTorch {file.difference:.1e}."
+    )
+
+
+def _complexity(exported: Exported) -> Iterator[str]:
+    """Name every cost with its convention, as the task describes it."""
+    for name in COSTS:
+        info = exported.task.metrics.get(name)
+        if name in exported.trial.metrics and info is not None:
+            value = text.with_unit(text.number(exported.trial.metrics[name]), info.unit)
+            yield f"- `{name}`: {value} ({info.description})"
+
+
+def _parameters(config: Mapping[str, Value]) -> Iterator[str]:
+    taught = {name: value for name, value in config.items() if TEACHING in name}
+    yield "| parameter | value |"
+    yield "|---|---|"
+    for name, value in {**taught, **config}.items():
+        yield f"| {name} | {value} |"
+
+
+def _licence(provenance: Mapping[str, Any]) -> str:
+    made = [facts.get("synthetic") for facts in provenance.values() if isinstance(facts, Mapping)]
+    if made and all(made):
+        return "the data were made by this program; nobody else has rights in them"
+    return "that of the files named above; see who made them before you pass this on"
+
+
+def _limits(frames: SweepFrames) -> Iterator[str]:
+    yield "These are the weights of one training; the mean over seeds is what to expect of another."
+    yield "It was chosen by validation among the trials of a sweep; only test results are unbiased."
+    made = [facts.get("synthetic") for facts in frames.provenance.values() if facts]
+    if any(made):
+        yield "It was trained and judged on synthetic data: nothing is known of measured ones."
+    yield "Latency is of the machine that exported it."
+
+
+MLMODEL = "MLmodel"
+"""Its name, beside the network."""
+
+
+def mlmodel(part: ExportedPart) -> str:
+    """Return what describes a network to ``mlflow.onnx.load_model`` and ``mlflow.pyfunc``.
+
+    It names files and shapes alone: nothing in it is unpickled or run.
+
+    Args:
+        part: The network, an ONNX file beside this one.
+    """
+    described = {
+        "flavors": {
+            "onnx": {"data": part.onnx.path.name, "providers": ["CPUExecutionProvider"]},
+            "python_function": {"data": part.onnx.path.name, "loader_module": "mlflow.onnx"},
+        },
+        "signature": {
+            "inputs": _tensors(part.inputs),
+            "outputs": _tensors(part.outputs),
+            "params": None,
+        },
+        "utc_time_created": datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" "),
+    }
+    return yaml.safe_dump(described, sort_keys=False)
+
+
+def _tensors(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return tensors of a batch as MLflow spells them."""
+    tensors = [
+        {"name": name, "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]}}
+        for name, shape in shapes.items()
+    ]
+    return json.dumps(tensors)

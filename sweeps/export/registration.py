@@ -1,0 +1,146 @@
+"""A sweep's front as versions of a registered model in MLflow, its chosen members by alias."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from analysis import format as text
+from analysis import layout
+from analysis.frames import SweepFrames
+from analysis.fronts import front_trials, kind_of
+from analysis.ranking import records
+from kdtasks.contract.error_text import one_line
+from kdtasks.contract.errors import UserError
+from sweeps.common.clock import Clock
+from sweeps.export.export import Exported, Exporter
+from sweeps.export.model_card import write_card
+from sweeps.export.records import ExportBooks
+from sweeps.export.selection import along_front, by_word
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A member of the front.
+
+    Attributes:
+        trial: Its number.
+        aliases: Names by which it can be asked for.
+        version: Of the registered model; empty if it has none.
+        latency_ms: Of its exported networks, batch 1 [ms]; None if it was not exported.
+        reason: Why it has no version; empty if it has one.
+    """
+
+    trial: int
+    aliases: tuple[str, ...]
+    version: str = ""
+    latency_ms: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How much work registering may be.
+
+    Attributes:
+        members: How many members of the front at most.
+        seconds: After that time no further student is exported [s].
+    """
+
+    members: int
+    seconds: float
+
+
+class Registration:
+    """Registers the front of one sweep; what has a version keeps it.
+
+    Args:
+        frames: The sweep.
+        exports: Folder of its exported students.
+        books: Its records.
+        bounds: How much work it may be.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self, frames: SweepFrames, exports: Path, books: ExportBooks, bounds: Bounds, clock: Clock
+    ) -> None:
+        self._frames = frames
+        self._exports = exports
+        self._books = books
+        self._bounds = bounds
+        self._clock = clock
+        self._front = {int(row["number"]): row for row in records(front_trials(frames))}
+
+    def run(self, exporter: Exporter) -> Iterator[Member]:
+        """Register members of the front, and yield of each what came of it.
+
+        A student that cannot be exported has the reason, and the others go on.
+
+        Args:
+            exporter: Exports the sweep's students.
+
+        Raises:
+            UserError: If the sweep has no front, or its records cannot be written to.
+        """
+        words, started_s = by_word(self._frames), self._clock.elapsed_s()
+        versions = self._books.models.versions()
+        for number in along_front(self._frames, self._bounds.members):
+            aliases = tuple(word for word, trial in words.items() if trial == number)
+            member = Member(trial=number, aliases=aliases)
+            if number in versions:
+                known = self._books.measured().get(number)
+                latency = None if known is None else known.metrics.get(layout.ONNX_LATENCY)
+                yield replace(member, version=versions[number], latency_ms=latency)
+            elif self._clock.elapsed_s() - started_s > self._bounds.seconds:
+                yield replace(member, reason="no time was left; register again goes on")
+            else:
+                member = self._register(member, exporter)
+                if member.version:
+                    versions[number] = member.version
+                yield member
+        if versions:
+            self._settle(versions, words)
+
+    def _register(self, member: Member, exporter: Exporter) -> Member:
+        out = self._exports / f"trial-{member.trial}"
+        try:
+            exported = exporter.export(member.trial, out, int8=False)
+            card = write_card(exported, self._frames, out)
+        except UserError as error:
+            return replace(member, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - PyTorch's exporter may raise whatever
+            return replace(member, reason=one_line(error))
+        latency = self._books.enter(exported, card).metrics[layout.ONNX_LATENCY]
+        row = self._front[member.trial]
+        version = self._books.models.register(
+            member.trial, self._tags(row), self._about(row, exported)
+        )
+        return replace(member, version=version, latency_ms=latency)
+
+    def _tags(self, row: Mapping[str, Any]) -> dict[str, str]:
+        goals = self._frames.study.objectives
+        return {layout.METHOD: kind_of(row)} | {
+            goal.metric: text.number(row[goal.metric]) for goal in goals
+        }
+
+    def _about(self, row: Mapping[str, Any], exported: Exported) -> str:
+        goals = ", ".join(
+            f"{goal.label} {text.with_unit(text.number(row[goal.metric]), goal.unit)}"
+            for goal in self._frames.study.objectives
+        )
+        networks = ", ".join(part.name for part in exported.parts)
+        return (
+            f"Trial {exported.trial.number}, {kind_of(row)}: {goals}. Networks: {networks}, as "
+            "ONNX and safetensors; the model card lies beside them."
+        )
+
+    def _settle(self, versions: Mapping[int, str], words: Mapping[str, int]) -> None:
+        name = self._frames.name
+        self._books.models.settle(
+            f"{self._frames.study.title}\n\nStudents on the front of sweep {name} (study "
+            f"{self._frames.study.name}), a version per trial. Aliases: "
+            f"{', '.join(words)}.",
+            {version: number in self._front for number, version in versions.items()},
+            {word: versions[trial] for word, trial in words.items() if trial in versions},
+        )

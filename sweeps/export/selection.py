@@ -1,0 +1,60 @@
+"""Members of a front that a reader asks for by a word: its knee, its ends."""
+
+import numpy as np
+
+from analysis.frames import SweepFrames
+from analysis.fronts import front_trials, knee_trial, split_label
+from analysis.ranking import column
+from kdtasks.contract.errors import ConfigError
+
+WORDS = KNEE, SMALLEST, MOST_ACCURATE = "knee", "smallest", "most-accurate"
+"""The words; MLflow has them as aliases of a model's versions."""
+
+
+def knee_of(frames: SweepFrames) -> int:
+    """Return the trial at the knee of the front.
+
+    Raises:
+        ConfigError: If there is no front.
+    """
+    number = knee_trial(frames)
+    if number is None:
+        raise ConfigError(f"sweep {frames.name} has no front yet; name a --trial")
+    return number
+
+
+def by_word(frames: SweepFrames) -> dict[str, int]:
+    """Return members of the front by the words for them.
+
+    The smallest is the best in the first objective that does not depend on data, the most accurate
+    the best in the first that does; a study without such an objective has no such member.
+
+    Raises:
+        ConfigError: If there is no front.
+    """
+    found, front = {KNEE: knee_of(frames)}, front_trials(frames)
+    for word, of_data in ((SMALLEST, False), (MOST_ACCURATE, True)):
+        goals = [o for o in frames.study.objectives if bool(split_label(o)) is of_data]
+        if goals:
+            values = column(front, goals[0].metric)
+            best = np.argmin(values if goals[0].direction == "minimize" else -values)
+            found[word] = int(front.iloc[int(best)]["number"])
+    return found
+
+
+def along_front(frames: SweepFrames, limit: int) -> list[int]:
+    """Return up to ``limit`` members of the front: those with a word first, then evenly along it.
+
+    Args:
+        frames: The sweep.
+        limit: How many at most, at least 1.
+
+    Raises:
+        ConfigError: If there is no front.
+    """
+    numbers = [int(number) for number in front_trials(frames)["number"]]
+    named = list(dict.fromkeys(by_word(frames).values()))
+    left = [number for number in numbers if number not in named]
+    room = max(0, min(limit - len(named), len(left)))
+    places = np.linspace(0, len(left) - 1, room).round().astype(int)
+    return [*named[:limit], *(left[place] for place in places)]

@@ -1,0 +1,81 @@
+"""What a record says of the data: one entry per split, with a digest, without the arrays."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.task import Arrays, ScenarioData
+from sweeps.ledger.identity import Content
+
+GENERATED = "code"
+"""MLflow's word for data that a program made or cut: it offers no address to fetch them from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitFacts:
+    """One split of one scenario, in the words of MLflow's data sets.
+
+    Attributes:
+        name: The task, and which split.
+        context: What it was used for.
+        digest: Identity of the split: 16 digits of the SHA-256 of the digests of its arrays.
+        source: JSON: where the data are from.
+        schema: JSON: names, types and shapes of the arrays.
+        profile: JSON: how many samples and bytes.
+    """
+
+    name: str
+    context: str
+    digest: str
+    source: str
+    schema: str
+    profile: str
+
+
+def split_facts(
+    task: str, scenario: str, data: ScenarioData, content: Content
+) -> Iterator[SplitFacts]:
+    """Yield what there is to say of the three splits of a scenario.
+
+    Args:
+        task: Name of the task.
+        scenario: Its fingerprint.
+        data: The scenario.
+        content: Digests of its arrays.
+    """
+    tags = {name: str(value) for name, value in data.provenance.items() if _is_plain(value)}
+    source = json.dumps({"tags": {**tags, "fingerprint": scenario}})
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    for split, arrays in splits.items():
+        context = {"val": "validation"}.get(split, split)
+        tensors = json.dumps([_tensor(name, array) for name, array in arrays.items()])
+        yield SplitFacts(
+            name=f"{task} {context}",
+            context=context,
+            digest=fingerprint(content[split]),
+            source=source,
+            schema=json.dumps({"mlflow_tensorspec": {"features": tensors, "targets": None}}),
+            profile=json.dumps(_profile(arrays)),
+        )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def _tensor(name: str, array: Any) -> Mapping[str, Any]:
+    shape = [-1, *np.shape(array)[1:]] if np.ndim(array) else []
+    spec = {"dtype": str(np.asarray(array).dtype), "shape": shape}
+    return {"name": name, "type": "tensor", "tensor-spec": spec}
+
+
+def _profile(arrays: Arrays) -> dict[str, Any]:
+    shapes = {name: list(np.shape(array)) for name, array in arrays.items()}
+    rows = {shape[0] for shape in shapes.values() if shape}
+    size = sum(int(np.asarray(array).nbytes) for array in arrays.values())
+    # arrays of another length belong to all samples, as a codebook does
+    return {"num_rows": max(rows, default=0), "nbytes": size, "shapes": shapes}

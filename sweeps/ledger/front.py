@@ -1,0 +1,61 @@
+"""Where the trials of a sweep stand: its front, their ranks, its hypervolume."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import pareto
+from search_spaces.study import Study
+from sweeps.common.records import FrontRow, TrialRecord, TrialState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standings:
+    """The order among finished, feasible trials.
+
+    Attributes:
+        rows: The front, best first objective first.
+        ranks: Rank by trial number; 0 is the front. Infeasible trials have none.
+        hypervolume: Volume that the front dominates, log10 of the objectives that are so scaled.
+    """
+
+    rows: Sequence[FrontRow]
+    ranks: Mapping[int, int]
+    hypervolume: float
+
+
+def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that take part: complete and feasible."""
+    return [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.feasible]
+
+
+def values_of(trials: Sequence[TrialRecord], study: Study) -> NDArray[np.float64]:
+    """Return the objectives in their own units, shape [trials, objectives]."""
+    rows = [[trial.metrics[goal.metric] for goal in study.objectives] for trial in trials]
+    return np.array(rows, dtype=np.float64).reshape(len(trials), len(study.objectives))
+
+
+def standings(trials: Sequence[TrialRecord], study: Study) -> Standings:
+    """Return the standings of ``trials``, of which only the complete, feasible ones count."""
+    members = ranked(trials)
+    values = values_of(members, study)
+    ranks = pareto.sweep_ranks(values, study.objectives).tolist()
+    front = [trial for trial, rank in zip(members, ranks, strict=True) if rank == 0]
+    first = study.objectives[0]
+    sign = 1.0 if first.direction == "minimize" else -1.0
+    front.sort(key=lambda trial: (sign * trial.metrics[first.metric], trial.number))
+    rows = [
+        FrontRow(
+            number=trial.number,
+            params=trial.params,
+            objectives={goal.metric: trial.metrics[goal.metric] for goal in study.objectives},
+        )
+        for trial in front
+    ]
+    return Standings(
+        rows=rows,
+        ranks={trial.number: rank for trial, rank in zip(members, ranks, strict=True)},
+        hypervolume=pareto.sweep_hypervolume(values, study.objectives),
+    )

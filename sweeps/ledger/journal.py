@@ -1,0 +1,102 @@
+"""The file of a sweep's ledger: appended whole or not at all, mended at its end, damage named."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from kdtasks.contract.errors import DataError, UserError
+from kdtasks.data.reading import damage_named, parsed_json
+
+FIX = "put back a copy of the file, or remove the sweep's folder and run the study again"
+
+
+class _OneWriter(JournalFileOpenLock):
+    """No lock: the lease of the sweep's folder admits one writer.
+
+    Optuna's own stays behind when its holder is killed, and is then waited for for half a minute.
+    """
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
+
+
+class Journal(JournalFileBackend):
+    """Optuna's journal, of which no half line stays when a write fails.
+
+    Args:
+        path: The file; made if there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), _OneWriter(str(path)))
+        self._path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        size = self._path.stat().st_size
+        try:
+            super().append_logs(logs)
+        except BaseException as error:
+            # The next line would be glued to what a full disk has left of this one. Whoever is told
+            # of the error does not count on the entry either.
+            os.truncate(self._path, size)
+            if isinstance(error, OSError):
+                raise UserError(
+                    f"{self._path} cannot be written to: {error.strerror}; everything before that "
+                    "is kept, and kdsweep resume goes on once it can be"
+                ) from error
+            raise
+
+
+def mend_tail(path: Path) -> str:
+    """Drop a last line that was never written to its end.
+
+    Args:
+        path: A journal that nobody else writes to.
+
+    Returns:
+        What was done, for the user; empty if nothing was.
+
+    Raises:
+        UserError: If the file cannot be written to.
+    """
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole == len(content):
+        return ""
+    try:
+        os.truncate(path, whole)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to: {error.strerror}") from error
+    written = len(content) - whole
+    return f"{path.name}: its last line was dropped, of which only {written} B had been written"
+
+
+def damage(path: Path, error: Exception) -> DataError:
+    """Return what to tell about a journal that Optuna, or we, cannot make sense of.
+
+    Args:
+        path: The journal.
+        error: What was raised.
+    """
+    try:
+        with damage_named(path, FIX):
+            _check_lines(path)
+            raise error
+    except DataError as found:
+        return found
+
+
+def _check_lines(path: Path) -> None:
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            known = isinstance(parsed_json(line), dict)
+        except ValueError:
+            known = False
+        if not known:
+            raise DataError(f"{path} is damaged in line {number} of {len(lines)}; {FIX}")

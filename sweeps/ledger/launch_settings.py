@@ -1,0 +1,141 @@
+"""How a sweep was started, beside its study: kept in its folder for whoever goes on or reads."""
+
+import json
+import re
+import uuid
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from analysis.sqlite_file import sqlite_path, sqlite_uri
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.data.reading import damage_named, read_json
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.file_types import check_types
+from sweeps.common.secrets import has_secret, redacted
+from sweeps.ledger.paths import SETTINGS_FILE, put_text
+
+FIX = "remove it, and name the server with --tracking-uri if the sweep's runs are not in its folder"
+"""What to do about settings that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepSettings:
+    """How a sweep was started.
+
+    Attributes:
+        id: Tells its run in MLflow from that of another sweep of the same name; empty for sweeps
+            of versions that had none.
+        tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
+        seats: What was asked for.
+        task_path: Folder in which Python finds the user's own code, if the study names some.
+        storage: Where a copy of the sweep is kept; None if there is none.
+        folder: The sweep's folder when it was last driven; it may have been moved or copied since.
+    """
+
+    id: str = ""
+    tracking_uri: str | None = None
+    seats: SeatWishes = field(default_factory=SeatWishes)
+    task_path: str = ""
+    storage: str | None = None
+    folder: str = ""
+
+    @property
+    def text(self) -> str:
+        """The settings as they are kept."""
+        return json.dumps(asdict(self), indent=1)
+
+
+def new_id() -> str:
+    """Return an identifier that no other sweep has."""
+    return uuid.uuid4().hex
+
+
+def settled_uri(tracking_uri: str | None) -> str | None:
+    """Return an address that means the same wherever a later command is called.
+
+    Raises:
+        ConfigError: If it holds a password or token: it is shown, logged and kept in files.
+    """
+    if tracking_uri is None:
+        return None
+    if (database := sqlite_path(tracking_uri)) is not None:
+        _, mark, options = tracking_uri.partition("?")
+        return f"{sqlite_uri(database.expanduser().resolve())}{mark}{options}"
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/|databricks", tracking_uri):
+        raise ConfigError(
+            f"--tracking-uri {tracking_uri} is no address; write http://host:port for a server, "
+            "sqlite:///path/runs.db for a database in a file"
+        )
+    if has_secret(tracking_uri):
+        raise ConfigError(
+            f"--tracking-uri {redacted(tracking_uri)}: the address holds a password or token; give "
+            "it without, and the password in the environment: MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD for a server, PGPASSWORD for PostgreSQL; MySQL reads a file "
+            "that ?read_default_file= names"
+        )
+    return tracking_uri
+
+
+def without_password(settings: SweepSettings) -> SweepSettings:
+    """Return the settings as others may read them: without an address that holds a password."""
+    if settings.tracking_uri is None or not has_secret(settings.tracking_uri):
+        return settings
+    return replace(settings, tracking_uri=None)
+
+
+def write_settings(folder: Path, settings: SweepSettings) -> None:
+    """Keep the settings of a sweep; only its owner can read them, for an address may hold a key.
+
+    Raises:
+        UserError: If they cannot be written.
+    """
+    put_text(folder / SETTINGS_FILE, settings.text, mode=0o600)
+
+
+def read_settings(folder: Path) -> SweepSettings:
+    """Return the settings of a sweep; the defaults if it has none.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return SweepSettings()
+    with damage_named(path, FIX):
+        found = read_json(path, FIX)
+        settings = SweepSettings(**{**found, "seats": SeatWishes(**found["seats"])})
+        check_types(SweepSettings, asdict(settings))
+        return replace(settings, tracking_uri=_moved_along(settings, folder))
+
+
+def _moved_along(settings: SweepSettings, folder: Path) -> str | None:
+    """Return where the runs are: a database inside a home is moved with it."""
+    uri, home = settings.tracking_uri, Path(settings.folder).parent
+    database = None if uri is None else sqlite_path(uri)
+    if database is None or not settings.folder or not database.is_relative_to(home):
+        return uri
+    return sqlite_uri(folder.absolute().parent / database.relative_to(home))
+
+
+def followed(settings: SweepSettings, folder: Path) -> SweepSettings:
+    """Return the settings of a sweep that goes on in a folder.
+
+    A copy beside the sweep that it was made of is a sweep of its own. Where both use one MLflow it
+    gets another identifier, so that it does not write into the runs of that one.
+
+    Args:
+        settings: As they were read.
+        folder: Where it is now.
+    """
+    before, known = Path(settings.folder or folder), settings.id
+    shared = settings.tracking_uri is not None and before.is_dir() and not before.samefile(folder)
+    if shared and _id_in(before) == known:
+        known = new_id()
+    return replace(settings, folder=str(folder), id=known)
+
+
+def _id_in(folder: Path) -> str:
+    try:
+        return read_settings(folder).id
+    except DataError:
+        return ""

@@ -1,0 +1,353 @@
+"""The Optuna journal of a sweep: the truth about what was asked for and what came of it.
+
+Everything that MLflow shows can be written again from here.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.storages import JournalStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from kdtasks.contract.errors import DataError
+from kdtasks.contract.params import Params, Value
+from search_spaces.space import Space
+from search_spaces.study import Study, parse_study
+from search_spaces.to_optuna import suggest
+from sweeps.common.curves import read as read_curves
+from sweeps.common.file_types import check_types
+from sweeps.common.records import (
+    EarlierTrial,
+    ExportRecord,
+    JobRecord,
+    RungEntry,
+    Stop,
+    TrialRecord,
+)
+from sweeps.ledger.identity import Identity
+from sweeps.ledger.journal import Journal, damage
+from sweeps.ledger.milestones import Milestones
+from sweeps.ledger.optuna_trials import (
+    CONFIG,
+    CURVES,
+    DUPLICATE,
+    FIXED,
+    INTERRUPTED,
+    METRICS,
+    PARAMS,
+    POINT,
+    REASON,
+    RETRY_OF,
+    RUNGS,
+    SHA256,
+    STARTED_MS,
+    TAUGHT,
+    TRAINED,
+    all_params,
+    earlier_trial,
+    is_earlier,
+    is_interrupted,
+    record_of,
+    retry_of,
+)
+
+# Attributes of the study in the journal.
+STUDY_TEXT, JOB, EXPORT, IDENTITY = "study", "job:", "export:", "identity"
+
+
+class Ledger:
+    """One sweep's journal, open for reading and writing by one process.
+
+    Trials of earlier sweeps may stand at its beginning. Samplers learn from them; nothing else
+    sees them, and trials are counted from the first of the sweep's own.
+
+    Args:
+        study: The Optuna study in the journal.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._earlier = sum(is_earlier(trial) for trial in study.get_trials(deepcopy=False))
+        self.milestones = Milestones(study)
+        """How far the sweep has come beside its trials."""
+        self._asked: dict[int, optuna.Trial] = {}
+        self._sampler_of: Callable[[int], BaseSampler] = lambda seed: RandomSampler(seed)
+
+    @classmethod
+    def create(cls, path: Path, study: Study, earlier: Sequence[EarlierTrial] = ()) -> "Ledger":
+        """Start the journal of a new sweep; it is there whole or not at all.
+
+        Args:
+            path: The file.
+            study: The study.
+            earlier: What samplers are to know from the beginning.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        partial = path.with_name(f".{path.name}.part")
+        partial.unlink(missing_ok=True)
+        created = optuna.create_study(
+            storage=JournalStorage(Journal(partial)),
+            study_name=study.name,
+            directions=[objective.direction for objective in study.objectives],
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            created.set_metric_names([objective.metric for objective in study.objectives])
+        created.set_user_attr(STUDY_TEXT, study.text)
+        created.add_trials([earlier_trial(trial, study.space) for trial in earlier])
+        partial.replace(path)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "Ledger":
+        """Open the journal of an existing sweep.
+
+        Raises:
+            DataError: If there is none, or it is damaged.
+        """
+        if not path.is_file():
+            raise DataError(f"{path} does not exist; is its folder that of a sweep?")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            ledger = cls(optuna.load_study(study_name=None, storage=JournalStorage(Journal(path))))
+            ledger.check()
+        except Exception as error:
+            # what Optuna raises depends on where the damage is
+            raise damage(path, error) from error
+        return ledger
+
+    def check(self) -> None:
+        """Read everything once; what is missing, or of another type than was written, raises."""
+        _ = self.study, self.identity, self.milestones.closed_jobs()
+        trials = self.trials()
+        check_types(TrialRecord, *trials)
+        check_types(JobRecord, *self.jobs())
+        check_types(ExportRecord, *self.exports().values())
+        for trial in trials:
+            read_curves(trial.curves)
+
+    def use(self, sampler_of: Callable[[int], BaseSampler]) -> None:
+        """Let a sampler make the suggestions; the journal does not remember it.
+
+        Args:
+            sampler_of: Makes a sampler for one suggestion from how many came before it. A
+                suggestion then depends on nothing that ends with this process.
+        """
+        self._sampler_of = sampler_of
+
+    @property
+    def study(self) -> Study:
+        """The study as it was resolved when the sweep began."""
+        return parse_study(self._study.user_attrs[STUDY_TEXT], source="journal")
+
+    def extend(self, study: Study) -> None:
+        """Go on with ``study``, which differs in its budget."""
+        self._study.set_user_attr(STUDY_TEXT, study.text)
+
+    @property
+    def identity(self) -> Identity | None:
+        """What the trials have been run with; None before the first driver has noted it."""
+        found = self._study.user_attrs.get(IDENTITY)
+        return None if found is None else Identity(**found)
+
+    def identify(self, identity: Identity) -> None:
+        """Note what trials are run with, beside what was noted before."""
+        known = self.identity
+        joined = identity if known is None else known.joined(identity)
+        if joined != known:
+            self._study.set_user_attr(IDENTITY, asdict(joined))
+
+    def _own(self) -> list[FrozenTrial]:
+        """Return the sweep's own trials; their place is their number."""
+        return self._study.get_trials(deepcopy=False)[self._earlier :]
+
+    def ask(
+        self, space: Space, fixed: Params | None = None, point: int | None = None
+    ) -> tuple[int, dict[str, Value]]:
+        """Open a trial and return its number and the searched parameters.
+
+        Trials that wait, for their driver was killed, come first and with what was given then.
+
+        Args:
+            space: What the sampler may choose.
+            fixed: Parameters that are given; the sampler chooses the rest of the active ones.
+            point: Which of the study's points these are.
+        """
+        if fixed is not None:
+            attrs = {} if point is None else {POINT: point}
+            self._study.enqueue_trial(dict(fixed), user_attrs=attrs)
+        fixed = self._prepare()
+        with warnings.catch_warnings():
+            # A sampler that meets a conditional parameter for the first time draws it at random and
+            # says so each time; so it is meant.
+            warnings.simplefilter("ignore", UserWarning)
+            trial = self._study.ask()
+            params = suggest(trial, space)
+        params = {**fixed, **params}
+        trial.set_user_attr(PARAMS, params)
+        number = trial.number - self._earlier
+        self._asked[number] = trial
+        return number, params
+
+    def _prepare(self) -> dict[str, Value]:
+        """Make the sampler of the next trial; return the parameters that are given to it."""
+        waiting = next(self._waiting(), None)
+        before = self._own()
+        if waiting is not None:
+            before = before[: waiting.number - self._earlier]
+        if waiting is not None and RETRY_OF in waiting.user_attrs:
+            # its parameters are all given: a sampler that counts its suggestions must not be asked
+            self._study.sampler = RandomSampler(seed=0)
+        else:
+            self._study.sampler = self._sampler_of(sum(not is_interrupted(t) for t in before))
+        return {} if waiting is None else dict(waiting.system_attrs.get(FIXED, {}))
+
+    def _waiting(self) -> Iterator[FrozenTrial]:
+        return iter(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the next trial is one that was interrupted, or left by a killed driver."""
+        return next(self._waiting(), None) is not None
+
+    def recover(self) -> int:
+        """Close trials whose driver is gone, and let all that were interrupted wait to run again.
+
+        Returns:
+            How many wait.
+        """
+        trials = self._own()
+        retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
+        done = [trial.user_attrs.get(PARAMS) for trial in trials if trial.values is not None]
+        for number, trial in enumerate(trials):
+            params = all_params(trial)
+            left = trial.state is TrialState.RUNNING and number not in self._asked
+            again = left or is_interrupted(trial)
+            # First the new trial, then the old one's end: a crash in between loses neither. One
+            # without parameters never was; the sampler will suggest the same once more.
+            if again and params is not None and trial.number not in retried and params not in done:
+                self._study.add_trial(retry_of(trial, params))
+            if left:
+                self._asked[number] = optuna.trial.Trial(self._study, trial._trial_id)
+                self.fail(number, "its driver was killed while it ran", {INTERRUPTED: True})
+        return sum(1 for _ in self._waiting())
+
+    def points_taken(self) -> set[int]:
+        """Return which of the study's points were asked for."""
+        return {
+            trial.user_attrs[POINT]
+            for trial in self._own()
+            if POINT in trial.user_attrs and not is_interrupted(trial)
+        }
+
+    def repeats(self) -> int:
+        """Return how many of the sampler's last suggestions in a row repeated configurations."""
+        count = 0
+        for trial in reversed(self._own()):
+            attrs = trial.user_attrs
+            if not is_interrupted(trial):
+                if not attrs.get(DUPLICATE, False) or POINT in attrs:
+                    break
+                count += 1
+        return count
+
+    def start(self, number: int, config: Params, started_ms: int, *, taught: bool) -> None:
+        """Note that a trial got its slot, all that its task is given, and if it has a teacher."""
+        self._asked[number].set_user_attr(CONFIG, dict(config))
+        self._asked[number].set_user_attr(TAUGHT, taught)
+        self._asked[number].set_user_attr(STARTED_MS, started_ms)
+
+    def complete(
+        self,
+        number: int,
+        values: Sequence[float],
+        metrics: Mapping[str, float],
+        violations: Mapping[str, float],
+        sha256: str = "",
+    ) -> None:
+        """Close a trial that has every objective.
+
+        Args:
+            number: The trial.
+            values: The objectives in the study's order; finite.
+            metrics: All its numbers.
+            violations: By how much each constraint is missed; at most 0 is feasible.
+            sha256: Of the file with its weights, which is there already.
+        """
+        trial = self._asked[number]
+        for name, violation in violations.items():
+            trial.set_constraint(name, violation)
+        trial.set_user_attr(METRICS, dict(metrics))
+        trial.set_user_attr(SHA256, sha256)
+        self._study.tell(trial, list(values))
+        del self._asked[number]  # not before: it is open if it could not be written
+
+    def at_rungs(self, number: int, entries: Sequence[RungEntry]) -> None:
+        """Note what an open trial had come to at all its rungs, in place of what was noted."""
+        self._asked[number].set_user_attr(RUNGS, [asdict(entry) for entry in entries])
+
+    def curves(self, number: int, curves: str) -> None:
+        """Note what an open trial reported while it trained, see `sweeps.common.curves`."""
+        self._asked[number].set_user_attr(CURVES, curves)
+
+    def prune(self, number: int, stop: Stop) -> None:
+        """Close a trial that was stopped early; its numbers are never told as results."""
+        trial = self._asked[number]
+        for name, violation in stop.violations.items():
+            trial.set_constraint(name, violation)
+        trial.set_user_attr(REASON, stop.reason)
+        trial.set_user_attr(METRICS, dict(stop.metrics))
+        trial.set_user_attr(TRAINED, [stop.epoch, stop.epochs])
+        self._study.tell(trial, state=TrialState.PRUNED)
+        del self._asked[number]
+
+    def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
+        """Close a trial that failed, for ``reason``, with further attributes."""
+        trial = self._asked[number]
+        for name, value in {REASON: reason, **(attrs or {})}.items():
+            trial.set_user_attr(name, value)
+        self._study.tell(trial, state=TrialState.FAIL)
+        del self._asked[number]
+
+    def reject_duplicate(self, number: int, config: Params) -> None:
+        """Close a trial whose configuration is known; it is never run and costs no budget."""
+        attrs = {DUPLICATE: True, CONFIG: dict(config)}
+        self.fail(number, "repeats an earlier configuration", attrs)
+
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Trials that are open, in the order of their numbers."""
+        return tuple(sorted(self._asked))
+
+    def trials(self) -> list[TrialRecord]:
+        """Return every trial by number, rejected duplicates too."""
+        return [record_of(trial, number) for number, trial in enumerate(self._own())]
+
+    def trial(self, number: int) -> TrialRecord:
+        """Return one trial."""
+        return record_of(self._study.get_trials(deepcopy=False)[self._earlier + number], number)
+
+    def put_job(self, job: JobRecord) -> None:
+        """Write a teacher, baseline or confirmation, in place of an earlier one of its key."""
+        self._study.set_user_attr(JOB + job.key, asdict(job))
+
+    def jobs(self) -> list[JobRecord]:
+        """Return every teacher, baseline and confirmation, by key."""
+        attrs = self._study.user_attrs
+        return [JobRecord(**attrs[name]) for name in sorted(attrs) if name.startswith(JOB)]
+
+    def put_export(self, export: ExportRecord) -> None:
+        """Write what was measured of an exported student, in place of what was measured before."""
+        self._study.set_user_attr(f"{EXPORT}{export.trial}", asdict(export))
+
+    def exports(self) -> dict[int, ExportRecord]:
+        """Return what was measured of exported students, by trial."""
+        attrs = self._study.user_attrs
+        found = [ExportRecord(**attrs[name]) for name in attrs if name.startswith(EXPORT)]
+        return {export.trial: export for export in found}

@@ -1,0 +1,74 @@
+"""How far a sweep has come beside its trials: notes in the journal that a resumed sweep reads."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+from search_spaces.study import Budget
+from sweeps.common.records import JobKind, TrialRecord
+
+CLOSED = "closed:"
+SESSIONS, ENDED = "sessions", "ended"
+
+
+class Attributes(Protocol):
+    """Where notes are kept: a study of Optuna."""
+
+    @property
+    def user_attrs(self) -> dict[str, Any]: ...
+
+    def set_user_attr(self, key: str, value: Any) -> None: ...
+
+
+def _terms(budget: Budget) -> dict[str, float | None]:
+    return {"trials": budget.trials, "time_s": budget.time_s}
+
+
+class Milestones:
+    """Notes about one sweep.
+
+    Args:
+        attributes: Where they are kept.
+    """
+
+    def __init__(self, attributes: Attributes) -> None:
+        self._attributes = attributes
+
+    def close_job(self, kind: JobKind, key: str) -> None:
+        """Note that work after the search is done, whatever came of it."""
+        self._attributes.set_user_attr(f"{CLOSED}{kind}/{key}", True)
+
+    def closed_jobs(self) -> set[str]:
+        """Return what `close_job` was told, as ``kind/key``."""
+        names = self._attributes.user_attrs
+        return {name.removeprefix(CLOSED) for name in names if name.startswith(CLOSED)}
+
+    def begin_session(self, now_ms: int) -> None:
+        """Note that a driver begins to search, milliseconds since 1970."""
+        self._attributes.set_user_attr(SESSIONS, [*self._sessions(), now_ms])
+
+    def _sessions(self) -> list[int]:
+        return list(self._attributes.user_attrs.get(SESSIONS, []))
+
+    def searched_s(self, trials: Sequence[TrialRecord]) -> float:
+        """Return how long drivers have searched so far [s], by the trials that they ran."""
+        moments = [trial.started_ms for trial in trials]
+        # an interrupted trial is closed when the sweep is resumed, maybe days later
+        moments += [trial.ended_ms for trial in trials if not trial.interrupted]
+        known = sorted(moment for moment in moments if moment is not None)
+        begun = self._sessions()
+        total_ms = 0.0
+        for start, end in pairwise([*begun, math.inf]):
+            inside = [ms for ms in known if start <= ms < end]
+            total_ms += max(inside, default=start) - start
+        return total_ms / 1000
+
+    def end_search(self, budget: Budget, why: str) -> None:
+        """Note that the search with this budget has come to its end."""
+        self._attributes.set_user_attr(ENDED, {"why": why, **_terms(budget)})
+
+    def ended(self, budget: Budget) -> str:
+        """Return why the search with this budget has ended; empty if it has not."""
+        ended: Mapping[str, Any] = self._attributes.user_attrs.get(ENDED, {})
+        return str(ended["why"]) if {**ended, **_terms(budget)} == ended else ""

@@ -1,0 +1,118 @@
+"""Trials as Optuna keeps them in a journal, and what their attributes mean to us."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from optuna.samplers import NSGAIIISampler, NSGAIISampler
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+
+from kdtasks.contract.params import Params
+from search_spaces.space import Space
+from search_spaces.to_optuna import suggest
+from sweeps.common import records
+from sweeps.common.records import EarlierTrial, FailureKind, RungEntry, TrialRecord
+
+# Attributes of trials.
+PARAMS, CONFIG, METRICS = "params", "config", "metrics"
+REASON, FAILURE, TRACEBACK = "reason", "failure", "traceback"
+DUPLICATE, INTERRUPTED = "duplicate", "interrupted"
+STARTED_MS, TAUGHT = "started_ms", "taught"
+CURVES = "curves"
+RUNGS, TRAINED = "rungs", "trained"
+SHA256 = "sha256"
+POINT, RETRY_OF = "point", "retry_of"
+EARLIER = "earlier"
+"""Of a trial of an earlier sweep, which only samplers look at: where it was run."""
+
+FIXED = "fixed_params"
+"""Optuna's own attribute of a trial that waits: the parameters that are given."""
+GENERATION = "generation"
+"""End of the names under which genetic samplers keep the generation of a trial."""
+FIRST_GENERATION = {f"{of.__name__}:{GENERATION}": 0 for of in (NSGAIISampler, NSGAIIISampler)}
+"""Without it a genetic sampler does not see a trial that it has not suggested."""
+
+
+def is_interrupted(trial: FrozenTrial) -> bool:
+    """Return whether a trial failed only because its driver came to an end."""
+    return bool(trial.user_attrs.get(INTERRUPTED, False))
+
+
+def is_earlier(trial: FrozenTrial) -> bool:
+    """Return whether a trial belongs to an earlier sweep."""
+    return EARLIER in trial.user_attrs
+
+
+def all_params(trial: FrozenTrial) -> Params | None:
+    """Return the searched parameters; None if the driver died before they were all drawn."""
+    given = trial.system_attrs.get(FIXED) if RETRY_OF in trial.user_attrs else None
+    params: Params | None = trial.user_attrs.get(PARAMS, given)
+    return params
+
+
+def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
+    """Return what a trial came to, under its number in the sweep."""
+    attrs = trial.user_attrs
+    return TrialRecord(
+        number=number,
+        state=records.TrialState(trial.state.name),
+        params=attrs.get(PARAMS, trial.params),
+        metrics=attrs.get(METRICS, {}),
+        reason=attrs.get(REASON, ""),
+        failure=_failure(attrs),
+        traceback=attrs.get(TRACEBACK, ""),
+        duplicate=attrs.get(DUPLICATE, False),
+        config=attrs.get(CONFIG, {}),
+        taught=attrs.get(TAUGHT),
+        violations=dict(trial.constraints),
+        interrupted=attrs.get(INTERRUPTED, False),
+        curves=attrs.get(CURVES, ""),
+        rungs=tuple(RungEntry(**entry) for entry in attrs.get(RUNGS, ())),
+        trained=tuple(attrs[TRAINED]) if TRAINED in attrs else None,
+        sha256=attrs.get(SHA256, ""),
+        started_ms=attrs.get(STARTED_MS),
+        ended_ms=_epoch_ms(trial.datetime_complete),
+    )
+
+
+def _failure(attrs: Mapping[str, Any]) -> FailureKind | None:
+    if attrs.get(INTERRUPTED, False):
+        return FailureKind.INTERRUPTED
+    return FailureKind(attrs[FAILURE]) if FAILURE in attrs else None
+
+
+def _epoch_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def retry_of(trial: FrozenTrial, params: Params) -> FrozenTrial:
+    """Return a trial that waits to run what an interrupted one was to run."""
+    attrs: dict[str, Any] = {RETRY_OF: trial.number}
+    if POINT in trial.user_attrs:
+        attrs[POINT] = trial.user_attrs[POINT]
+    kept = {key: value for key, value in trial.system_attrs.items() if key.endswith(GENERATION)}
+    return create_trial(
+        state=TrialState.WAITING,
+        system_attrs={**kept, FIXED: dict(params)},
+        user_attrs=attrs,
+    )
+
+
+def earlier_trial(trial: EarlierTrial, space: Space) -> FrozenTrial:
+    """Return a trial of an earlier sweep as one of the present space.
+
+    Args:
+        trial: Its parameters pass ``space.check``.
+        space: The present space, whose domains the samplers compare with.
+    """
+    drawn = FixedTrial(dict(trial.params))
+    params = suggest(drawn, space)
+    return create_trial(
+        state=TrialState.COMPLETE,
+        values=list(trial.values),
+        params=params,
+        distributions=drawn.distributions,
+        user_attrs={EARLIER: f"{trial.sweep}/{trial.number}"},
+        system_attrs=dict(FIRST_GENERATION),
+        constraints=dict(trial.violations),
+    )

@@ -1,0 +1,157 @@
+"""A content-addressed cache of trained teachers and their outputs, verified on every read.
+
+A teacher is found by all that decides on it, see `sweeps.ledger.identity.TeacherIdentity`.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from glob import escape
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from kdtasks.contract.errors import DataError, UserError
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.data.reading import read_json
+from sweeps.ledger.identity import TeacherIdentity
+from sweeps.ledger.paths import new_beside
+
+WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
+FORMAT = 3
+"""Layout of an entry; another one is not read."""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write(arrays: Arrays, path: Path) -> str:
+    # safetensors writes the memory as it lies, so a transposed view would be scrambled
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    # save_file would let nobody else read the file, whatever the umask
+    path.write_bytes(save(ordered))
+    return _sha256(path)
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherStore:
+    """Teachers by what decides on them.
+
+    Attributes:
+        path: Folder with one folder per teacher.
+    """
+
+    path: Path
+
+    def put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
+        """Keep a teacher; one that is there already stays, for it is the same.
+
+        Raises:
+            UserError: If it cannot be written; nothing of it stays.
+        """
+        try:
+            self._put(identity, params, teacher)
+        except (OSError, SafetensorError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise UserError(
+                f"{self.path} cannot be written to: {why}; kdsweep resume goes on once it can be"
+            ) from error
+
+    def _put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
+        key = identity.key
+        self.path.mkdir(parents=True, exist_ok=True)
+        partial = new_beside(self.path / key)
+        try:
+            card = {
+                "format": FORMAT,
+                "identity": asdict(identity),
+                "params": dict(params),
+                "decided_by": dict(teacher.decided_by),
+                "metrics": dict(teacher.metrics),
+                "sha256": {
+                    WEIGHTS: _write(teacher.weights, partial / WEIGHTS),
+                    OUTPUTS: _write(teacher.outputs, partial / OUTPUTS),
+                },
+                "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
+            }
+            (partial / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+            # the card is the last to be written and the rename is atomic: no half entry is seen
+            if not (self.path / key).exists():
+                os.rename(partial, self.path / key)  # noqa: PTH104 - Path.rename returns a new path
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def get(self, identity: TeacherIdentity) -> TeacherArtifact | None:
+        """Return a teacher, or None if it is not in the cache.
+
+        Raises:
+            DataError: If its files are not what was written.
+        """
+        return self.by_key(identity.key)
+
+    def by_key(self, key: str) -> TeacherArtifact | None:
+        """Return a teacher as `get` does, by the key of its identity; None for an empty one."""
+        folder = self.path / key
+        if not (key and folder.is_dir()):
+            return None
+        card = _read_card(folder)
+        return TeacherArtifact(
+            metrics=card["metrics"],
+            weights=_load(folder / WEIGHTS, card),
+            outputs=_load(folder / OUTPUTS, card),
+            decided_by=card["decided_by"],
+        )
+
+    def known(self, fingerprint: str) -> list[TeacherIdentity]:
+        """Return the teachers of which a task says the same, the latest first.
+
+        Of damaged ones nothing is known; `get` tells.
+        """
+        cards = list(self.path.glob(f"{escape(fingerprint)}-*/{CARD}"))
+        found = []
+        for path in sorted(cards, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            with suppress(DataError):
+                found.append(TeacherIdentity(**_read_card(path.parent)["identity"]))
+        return found
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    path = folder / CARD
+    try:
+        card = read_json(path)
+        known = card["format"] == FORMAT and set(card["sha256"]) == {WEIGHTS, OUTPUTS}
+        known = known and isinstance(card["decided_by"], dict)
+        known = known and TeacherIdentity(**card["identity"]).key == folder.name
+        metrics = {name: float(value) for name, value in card["metrics"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
+    if not known:
+        raise _damaged(path, "it describes another entry or layout")
+    return {**card, "metrics": metrics}
+
+
+def _load(path: Path, card: dict[str, Any]) -> Arrays:
+    try:
+        if _sha256(path) != card["sha256"][path.name]:
+            raise _damaged(path, "its content is not what was written")
+        arrays: Arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(path, f"it cannot be read ({error})") from error
+    return arrays
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"cached teacher {path} is damaged: {problem}; "
+        f"remove the folder {path.parent} and it is trained again"
+    )

@@ -1,0 +1,56 @@
+"""What came of trials, in numbers: how many ended how, and what they cost."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from analysis import layout
+from analysis.failures import UNKNOWN
+from sweeps.common.records import TrialRecord, TrialState
+
+
+def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the complete trials in the order in which they ended."""
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    return sorted(complete, key=lambda trial: (trial.ended_ms or 0, trial.number))
+
+
+def failed(trials: Sequence[TrialRecord]) -> Iterator[tuple[str, str, int]]:
+    """Yield kind, reason and number of every trial that failed."""
+    for trial in trials:
+        if trial.state is TrialState.FAIL and not (trial.duplicate or trial.interrupted):
+            yield trial.failure.value if trial.failure else "", trial.reason, trial.number
+
+
+def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:
+    """Return what trials cost, by the name of a metric.
+
+    Processor time is that of trials that trained to their end: what those cost that were stopped
+    early or failed on the way, and tries that were lost, no process has told. Wall time is that of
+    all trials' slots.
+    """
+    spans_ms = [
+        max(0, trial.ended_ms - trial.started_ms)
+        for trial in trials
+        # an interrupted trial is closed when the sweep is resumed, maybe days later
+        if trial.started_ms and trial.ended_ms and not trial.interrupted
+    ]
+    return {
+        layout.TRIALS_CPU_S: sum(trial.metrics.get("trial_cpu_s", 0.0) for trial in trials),
+        layout.TRIALS_WALL_S: sum(spans_ms) / 1000.0,
+    }
+
+
+def counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
+    """Return how many trials came to which end, and what that saved, by the name of a metric."""
+    kinds = Counter(kind or UNKNOWN for kind, _, _ in failed(trials))
+    suggested = [trial for trial in trials if not trial.duplicate]
+    real = [trial for trial in suggested if not trial.interrupted]
+    return {
+        "trials_complete": sum(trial.state is TrialState.COMPLETE for trial in real),
+        "trials_pruned": sum(trial.state is TrialState.PRUNED for trial in real),
+        "trials_failed": sum(trial.state is TrialState.FAIL for trial in real),
+        "epochs_saved": sum(t.trained[1] - t.trained[0] for t in real if t.trained is not None),
+        "trials_interrupted": len(suggested) - len(real),
+        "suggestions_repeated": len(trials) - len(suggested),
+        **{layout.FAILED_KIND + kind: count for kind, count in sorted(kinds.items())},
+    }

@@ -1,0 +1,1 @@
+"""Copies of a sweep in storage that outlives its machine."""

@@ -1,0 +1,196 @@
+"""Brings a sweep from durable storage to a machine that does not have it, or has less of it."""
+
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analysis import layout
+from kdtasks.contract.errors import ConfigError
+from kdtasks.data.reading import checked_inside
+from sweeps.common.clock import SystemClock
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.paths import (
+    SETTINGS_FILE,
+    SweepFolder,
+    atomic_file,
+    check_room,
+    make_home,
+    new_beside,
+    writing,
+)
+from sweeps.ledger.teacher_cache import CARD
+from sweeps.mirror.compare_journals import complete_weights, longer, whole_lines
+from sweeps.mirror.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
+from sweeps.mirror.storage import Storage, open_storage
+from sweeps.mirror.storage_lock import StorageLease, unreachable
+
+
+def check_unknown(uri: str, name: str) -> None:
+    """Check that a new sweep can be kept in storage under a name.
+
+    Raises:
+        UserError: If there is one of that name, or the storage cannot be reached.
+    """
+    storage = open_storage(uri, name)
+    try:
+        known = storage.read(layout.JOURNAL_FILE) is not None
+    except OSError as error:
+        raise unreachable(storage, error) from error
+    if known:
+        raise ConfigError(
+            f"{storage.where} has a sweep {name} already; kdsweep resume {shlex.quote(name)} "
+            "--storage ... goes on with it, another --name starts anew"
+        )
+
+
+def fetch_missing(home: Path, name: str, uri: str) -> None:
+    """Fetch a sweep that is not in a home from storage; do nothing if it is there.
+
+    Args:
+        home: Folder of all sweeps.
+        name: Name of the sweep.
+        uri: Where all sweeps are kept.
+
+    Raises:
+        UserError: If it is not in storage either, somebody drives it, or there is no room for it.
+    """
+    folder = SweepFolder(home.resolve() / name)
+    if folder.study.is_file():
+        return
+    storage = open_storage(uri, name)
+    StorageLease(storage, SystemClock()).check_free()
+    try:
+        journal = storage.read(layout.JOURNAL_FILE)
+        if journal is None:
+            raise ConfigError(
+                f"no sweep {name!r} in {home}, nor in {storage.where}; check name and --storage"
+            )
+        make_home(home)
+        check_room(home)
+        folder.path.mkdir(exist_ok=True)
+        _download(storage, folder, whole_lines(journal))
+    except OSError as error:
+        raise unreachable(storage, error) from error
+
+
+def catch_up(storage: Storage, folder: SweepFolder) -> str:
+    """Give a sweep's folder what was done elsewhere since.
+
+    Args:
+        storage: Where the sweep is kept.
+        folder: Its folder, of which this process is the driver.
+
+    Returns:
+        What was done, for the user; empty if nothing was.
+
+    Raises:
+        OSError: If the storage does not answer.
+        UserError: If different trials were run here and there.
+    """
+    stored = storage.read(layout.JOURNAL_FILE)
+    if stored is None:
+        return ""
+    local = folder.journal.read_bytes() if folder.journal.is_file() else b""
+    journal = longer(local, stored)
+    if journal is None:
+        raise ConfigError(
+            f"{folder.journal} and the one in {storage.where} each have trials that the other "
+            f"lacks; choose one: move {folder.path} away to go on with what is in storage, or name "
+            "another --storage"
+        )
+    if len(journal) <= len(whole_lines(local)):
+        return ""
+    _download(storage, folder, journal)
+    return f"{storage.where} was ahead of {folder.path}; what was done elsewhere was fetched"
+
+
+def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
+    """Fetch a sweep, its ledger last: until that is there, it is fetched again."""
+    local = folder.journal.read_bytes() if folder.journal.is_file() else b""
+    kept = complete_weights(local)  # another trial of the same number has weights of the same size
+    for part in (layout.WEIGHTS_DIR, layout.REPORT_DIR):
+        (folder.path / part).mkdir(exist_ok=True)
+        for path, size in storage.sizes(part).items():
+            file = checked_inside(folder.path, folder.path / path)
+            if path not in kept or not file.is_file() or file.stat().st_size != size:
+                _place(storage.read(path), file)
+    _fetch_teachers(storage, folder)
+    if not (folder.path / SETTINGS_FILE).is_file():
+        _place(storage.read(SETTINGS_FILE), folder.path / SETTINGS_FILE, mode=0o600)
+    _place(storage.read(layout.LOG_FILE), folder.path / layout.LOG_FILE)
+    _place(storage.read(layout.STUDY_FILE), folder.study)
+    _place(journal, folder.journal)
+
+
+def _place(content: bytes | None, file: Path, mode: int = 0o644) -> None:
+    if content is None:
+        return  # it was removed meanwhile
+    with writing(file), atomic_file(file) as partial:
+        partial.touch(mode=mode)
+        partial.write_bytes(content)
+
+
+def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
+    """Fetch teachers, for one that is trained anew on another machine may differ in last digits."""
+    folder.teachers.mkdir(parents=True, exist_ok=True)
+    there = storage.sizes(TEACHERS_DIR)
+    for path in there:
+        name = path.split("/")[1]
+        if not path.endswith(f"/{CARD}") or (folder.teachers / name).exists():
+            continue
+        partial = new_beside(folder.teachers / name)
+        try:
+            for part in there:
+                if part.startswith(f"{TEACHERS_DIR}/{name}/"):
+                    _place(storage.read(part), partial / Path(part).name)
+            if not (folder.teachers / name).exists():
+                partial.rename(folder.teachers / name)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def kept(
+    uri: str | None, folder: SweepFolder, note: Callable[[str], None], interrupts: Interrupts
+) -> Iterator[Mirror | None]:
+    """Keep a sweep in storage while it is driven inside.
+
+    Args:
+        uri: Where all sweeps are kept; None if this one is only in its folder.
+        folder: Its folder, of which this process is the driver.
+        note: Tells the user something; is called from a thread.
+        interrupts: Asked to stop the driver if another takes the sweep over. If the user has asked,
+            there is less patience with a storage that does not answer.
+
+    Yields:
+        What copies; None if nothing does.
+
+    Raises:
+        UserError: If somebody else drives the sweep, different trials were run here and there, or
+            the storage cannot be reached.
+    """
+    if uri is None:
+        yield None
+        return
+    storage = open_storage(uri, folder.name)
+    lease = StorageLease(storage, SystemClock())
+    lease.check_free()
+    mirror = Mirror(storage, lease, folder, note, interrupts)
+    try:
+        fetched = catch_up(storage, folder)
+        lease.take()
+    except OSError as error:
+        raise unreachable(storage, error) from error
+    if fetched:
+        note(fetched)
+    mirror.start()
+    try:
+        yield mirror
+    except BaseException as error:
+        hurried = isinstance(error, KeyboardInterrupt) or interrupts.requested()
+        mirror.finish(HURRIED_S if hurried else PATIENCE_S)
+        mirror.say(mirror.lacking)
+        raise
+    mirror.finish(HURRIED_S if interrupts.requested() else PATIENCE_S)

@@ -1,0 +1,162 @@
+"""The place of a sweep in a durable file system: whatever pyarrow knows by a URI.
+
+A driver's own disk may end with it, as that of a pod does. What it must not lose is kept here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+from pyarrow import fs
+
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.secrets import has_secret
+
+APPEARS_WHOLE = ("s3", "gcs", "abfs")
+"""File systems in which a file is seen once it is written to its end, and not before."""
+
+REPLACES_NOTHING = ("hdfs",)
+"""File systems that move no file to where another is; for a moment there is none."""
+
+LOCAL_FILES = fs.LocalFileSystem()
+"""The file system of this machine, for paths that may look like addresses."""
+
+LONGEST = 200
+"""Characters of a library's message that are passed on."""
+
+
+def cause(error: BaseException) -> str:
+    """Return the first line of what a file system said, cut where it gets long."""
+    said = str(error).strip() or type(error).__name__
+    line = said.splitlines()[0]
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowException as error:  # what goes wrong in a file system has one name here
+        raise OSError(cause(error)) from error
+
+
+class Storage:
+    """The place of one sweep.
+
+    Args:
+        files: The file system.
+        root: Path of the sweep in it.
+        where: What messages call that place.
+    """
+
+    def __init__(self, files: fs.FileSystem, root: str, where: str) -> None:
+        self._files = files
+        self._root = root
+        self.where = where
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def read(self, path: str) -> bytes | None:
+        """Return the content of a file; None if there is no such file.
+
+        Raises:
+            OSError: If the file system does not answer.
+        """
+        try:
+            with (
+                _as_os_error(),
+                self._files.open_input_stream(self._at(path), compression=None) as stream,
+            ):
+                content: bytes = stream.read()
+        except FileNotFoundError:
+            return None
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file; one of that name is replaced, and at no moment is half of it seen.
+
+        Raises:
+            OSError: If the file system does not take it.
+        """
+        if self._files.type_name in APPEARS_WHOLE:
+            self._put(self._at(path), content)
+            return
+        folder, _, name = self._at(path).rpartition("/")
+        partial = f"{folder}/.{name}.part"
+        with _as_os_error():
+            self._files.create_dir(folder, recursive=True)
+            self._put(partial, content)
+            if self._files.type_name in REPLACES_NOTHING:
+                self.delete(path)
+            self._files.move(partial, self._at(path))
+
+    def _put(self, path: str, content: bytes) -> None:
+        with (
+            _as_os_error(),
+            self._files.open_output_stream(path, compression=None) as stream,
+        ):
+            stream.write(content)
+
+    def delete(self, path: str) -> None:
+        """Delete a file, if it is there.
+
+        Raises:
+            OSError: If the file system does not let us.
+        """
+        with _as_os_error():
+            if self._files.get_file_info(self._at(path)).type == fs.FileType.File:
+                self._files.delete_file(self._at(path))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the sizes [byte] of all files below a folder, by their path in the sweep.
+
+        Raises:
+            OSError: If the file system does not answer.
+        """
+        chosen = fs.FileSelector(self._at(folder), allow_not_found=True, recursive=True)
+        found = {}
+        with _as_os_error():
+            infos = self._files.get_file_info(chosen)
+        for info in infos:
+            if info.type == fs.FileType.File and not info.base_name.startswith("."):
+                path = str(info.path)
+                found[path[path.rindex(self._at(folder)) + len(self._root) + 1 :]] = int(info.size)
+        return found
+
+
+def open_storage(uri: str, name: str) -> Storage:
+    """Return the place of a sweep below a URI; nothing is written, but a name may be looked up.
+
+    Args:
+        uri: Where all sweeps are kept, such as ``s3://bucket/sweeps?region=eu-central-1``.
+        name: Name of the sweep.
+
+    Raises:
+        UserError: If the URI holds a secret or names no file system that can be reached.
+    """
+    _check_secrets(uri)
+    shown = uri.partition("?")[0].rstrip("/")
+    try:
+        files, root = fs.FileSystem.from_uri(uri)
+    except pa.ArrowInvalid as error:
+        raise ConfigError(
+            f"--storage {shown}: {cause(error)}; give a URI such as file:///mnt/shared/sweeps, "
+            "s3://bucket/sweeps or gs://bucket/sweeps"
+        ) from error
+    except (OSError, ImportError, NotImplementedError) as error:
+        raise UserError(
+            f"--storage {shown} cannot be reached: {cause(error)}; check address, network and the "
+            "credentials in the environment"
+        ) from error
+    return Storage(files, f"{root.rstrip('/')}/{name}", f"{shown}/{name}")
+
+
+def _check_secrets(uri: str) -> None:
+    """Refuse a URI with a secret in it, without repeating it: URIs are shown and kept in files."""
+    if has_secret(uri):
+        raise ConfigError(
+            f"--storage {uri.partition('://')[0]}://...: the URI holds a password or key; give it "
+            "without, and the credentials in the environment, for S3 AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        )

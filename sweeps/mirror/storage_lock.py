@@ -1,0 +1,183 @@
+"""One driver per sweep, also across machines: a note in durable storage says who it is.
+
+There is no lock in an object store. The note is renewed with every copy; while it is young, nobody
+else drives the sweep, and a driver that finds another's note gives up. A note that is missing says
+nothing: whoever was away for long, as a machine that slept, may find another's work and no note.
+"""
+
+import json
+import os
+import socket
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.data.reading import parsed_json
+from sweeps.common.clock import Clock
+from sweeps.common.file_types import check_types
+from sweeps.ledger.process_lock import ProcessRow, living, row_of
+from sweeps.mirror.storage import Storage, cause
+
+DRIVER_FILE = "driver.json"
+PERIOD_S = 30.0
+"""How often what has changed is copied, and the note renewed [s]."""
+YOUNG_PERIODS = 3
+"""A note that was not renewed for so many periods is a dead driver's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Driver:
+    """Who drives a sweep.
+
+    Attributes:
+        id: Tells this driver from any other.
+        host: Its machine, for people.
+        place: The machine's start and the container, within which process numbers have a meaning.
+        pid: Its process there.
+        created: When that was started, as the system says it.
+        renewed_ms: When it last said so, by its clock [ms since 1970].
+    """
+
+    id: str
+    host: str
+    place: str
+    pid: int
+    created: float
+    renewed_ms: int
+
+    @property
+    def shown(self) -> str:
+        """The driver in words."""
+        return f"process {self.pid} on {self.host}"
+
+    def gone(self) -> bool:
+        """Return whether it is known to have ended; one elsewhere may always live."""
+        row = ProcessRow(self.pid, self.created)
+        me = row_of(psutil.Process())
+        return self.place == this_place() and row != me and not living([row])
+
+
+def this_place() -> str:
+    """Return what two processes share exactly if they can see each other."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):  # not every system tells
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+        parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
+    return " ".join(parts)
+
+
+def read_driver(storage: Storage) -> Driver | None:
+    """Return the driver that is noted in storage; None if there is no note, or none that is whole.
+
+    Raises:
+        OSError: If the storage does not answer.
+    """
+    content = storage.read(DRIVER_FILE)
+    if content is None:
+        return None
+    try:
+        found = parsed_json(content)
+        check_types(Driver, found)
+        return Driver(**found)
+    except (ValueError, TypeError):
+        return None
+
+
+class StorageLease:
+    """The right to drive a sweep that is kept in storage.
+
+    Args:
+        storage: The sweep's place there.
+        clock: Tells the time.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        row = row_of(psutil.Process())
+        self._storage = storage
+        self._clock = clock
+        self._me = Driver(
+            id=uuid.uuid4().hex,
+            host=socket.gethostname(),
+            place=this_place(),
+            pid=os.getpid(),
+            created=row.created,
+            renewed_ms=0,
+        )
+        self._renewed_ms = 0
+
+    def check_free(self) -> None:
+        """Check that nobody else drives the sweep.
+
+        Raises:
+            UserError: If somebody does, or the storage does not answer.
+        """
+        where = self._storage.where
+        try:
+            driver = read_driver(self._storage)
+        except OSError as error:
+            raise unreachable(self._storage, error) from error
+        if driver is None or driver.id == self._me.id or driver.gone():
+            return
+        age_s = (self._clock.epoch_ms() - driver.renewed_ms) / 1000
+        left_s = YOUNG_PERIODS * PERIOD_S - age_s
+        if left_s > 0:
+            raise ConfigError(
+                f"the sweep in {where} is being run by {driver.shown}, which said so "
+                f"{max(age_s, 0):.0f} s ago; stop it there with Ctrl-C, or, if it is gone, try "
+                f"again in {left_s:.0f} s"
+            )
+
+    def take(self) -> None:
+        """Become the driver.
+
+        Raises:
+            UserError: If somebody else is, or the storage does not take the note.
+        """
+        self.check_free()
+        try:
+            self._write()
+        except OSError as error:
+            raise unreachable(self._storage, error) from error
+
+    def stale(self) -> bool:
+        """Return whether the note was not renewed for long; time that the machine slept counts."""
+        return abs(self._clock.epoch_ms() - self._renewed_ms) > PERIOD_S * 1000
+
+    def renew(self) -> Driver | None:
+        """Say again who the driver is; return somebody else whose note there is.
+
+        Raises:
+            OSError: If the storage does not answer.
+        """
+        driver = read_driver(self._storage)
+        if driver is not None and driver.id != self._me.id:
+            return driver
+        self._write()
+        return None
+
+    def release(self) -> None:
+        """Let others drive the sweep at once.
+
+        Raises:
+            OSError: If the storage does not answer.
+        """
+        driver = read_driver(self._storage)
+        if driver is not None and driver.id == self._me.id:
+            self._storage.delete(DRIVER_FILE)
+
+    def _write(self) -> None:
+        note = replace(self._me, renewed_ms=self._clock.epoch_ms())
+        self._storage.write(DRIVER_FILE, json.dumps(asdict(note)).encode())
+        self._renewed_ms = note.renewed_ms
+
+
+def unreachable(storage: Storage, error: OSError) -> UserError:
+    """Return what to tell about a storage that does not do its part."""
+    return UserError(
+        f"{storage.where}: {cause(error)}; check that --storage can be reached and written to, and "
+        "that the credentials are in the environment"
+    )

@@ -1,0 +1,1 @@
+"""Messages between nodes: links, quantisation, encoding and traffic counts."""

@@ -1,0 +1,93 @@
+"""The radio link between two nodes: time, energy and lost packets, all simulated."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdtasks.contract.errors import ConfigError
+
+MAX_LOSS = 0.99
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transmission:
+    """What it took to get something across.
+
+    Attributes:
+        sent_bytes: Everything that was sent, lost packets included [B].
+        lost_bytes: Of these, in packets that were lost [B].
+        seconds: Simulated time until the last packet has arrived [s].
+        joule: Energy [J].
+    """
+
+    sent_bytes: int
+    lost_bytes: int
+    seconds: float
+    joule: float
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that loses packets independently and sends them again until they arrive.
+
+    Attributes:
+        rate_bps: Bits per second while sending [bit/s].
+        delay_s: From the last bit sent to the last bit received [s].
+        loss: Probability that a packet is lost, each time it is sent.
+        energy_j_per_bit: Energy per sent bit, lost or not [J/bit].
+        packet_bytes: Size of a full packet [B].
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    rate_bps: float
+    delay_s: float
+    loss: float
+    energy_j_per_bit: float
+    packet_bytes: int = 1500
+
+    def __post_init__(self) -> None:
+        rules = {
+            "rate_bps": (0 < self.rate_bps < math.inf, "above 0 and finite"),
+            "delay_s": (0 <= self.delay_s < math.inf, "0 or more and finite"),
+            "loss": (0 <= self.loss <= MAX_LOSS, f"in [0, {MAX_LOSS}]"),
+            "energy_j_per_bit": (0 <= self.energy_j_per_bit < math.inf, "0 or more and finite"),
+            "packet_bytes": (self.packet_bytes >= 1, "1 or more"),
+        }
+        for name, (holds, wanted) in rules.items():
+            if not holds:
+                raise ConfigError(f"link: {name} must be {wanted}, got {getattr(self, name)}")
+
+    def transmit(self, size: int, rng: np.random.Generator) -> Transmission:
+        """Send ``size`` bytes.
+
+        A packet arrives at the n-th attempt with probability ``(1 - loss) loss**(n - 1)``, so that
+        on average ``size / (1 - loss)`` bytes are sent.
+
+        Args:
+            size: What has to arrive [B].
+            rng: Decides which packets are lost; not used by a link without loss.
+
+        Raises:
+            ValueError: If ``size`` is negative.
+        """
+        if size < 0:
+            raise ValueError(f"size must be 0 or more, got {size=}")
+        lost = self._lost_bytes(size, rng) if self.loss > 0 else 0
+        sent_bits = 8 * (size + lost)
+        return Transmission(
+            sent_bytes=size + lost,
+            lost_bytes=lost,
+            seconds=self.delay_s + sent_bits / self.rate_bps,
+            joule=sent_bits * self.energy_j_per_bit,
+        )
+
+    def _lost_bytes(self, size: int, rng: np.random.Generator) -> int:
+        full, last = divmod(size, self.packet_bytes)
+        arrives = 1 - self.loss
+        # The losses of n packets until all have arrived: negative binomial; of one: geometric.
+        lost_full = int(rng.negative_binomial(full, arrives)) if full else 0
+        lost_last = int(rng.geometric(arrives)) - 1 if last else 0
+        return lost_full * self.packet_bytes + lost_last * last

@@ -1,0 +1,231 @@
+"""What nodes tell each other: messages that serialise themselves, and parcels that carry them.
+
+The payload of a message is safetensors, its header JSON, see `sweeps.nodes.wire.header`. Nothing is
+pickled, and equal messages are equal bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
+
+from kdtasks.contract.collaboration import TensorSpec
+from kdtasks.contract.task import Arrays
+from sweeps.nodes.wire.header import Header, Range, opened, sealed
+from sweeps.nodes.wire.header import MessageError as MessageError
+from sweeps.nodes.wire.quantisation import MAX_BITS, Packed, pack, unpack
+
+SERVER = "server"
+"""Name of the server node."""
+
+CONDUCTOR = "conductor"
+"""Sender of orders, which cross no link."""
+
+
+class Kind(StrEnum):
+    """What a message carries; its bytes are reported per kind."""
+
+    CONTROL = "control"
+    MODEL = "model"
+    TEACHER = "teacher"
+    SAMPLES = "samples"
+    OUTPUTS = "outputs"
+    FEATURES = "features"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Message:
+    """What one node tells another.
+
+    Attributes:
+        kind: What it carries.
+        subject: What the receiver is to make of it, for example ``"student"``.
+        deployment: Fingerprint of the deployment that it belongs to.
+        facts: JSON values beside the arrays; tuples arrive as lists.
+        arrays: Named arrays, of any type that safetensors and NumPy share.
+        bits: Float32 arrays are sent with so many bits per number, quantised to evenly spaced
+            levels between their smallest and largest value; 0 sends them as they are.
+    """
+
+    kind: Kind
+    subject: str
+    deployment: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+    bits: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bits <= MAX_BITS:
+            raise MessageError(f"bits must be in 0..{MAX_BITS}, got {self.bits}")
+
+    def to_bytes(self) -> bytes:
+        """Serialise; the same message gives the same bytes, in whatever order its entries are.
+
+        Raises:
+            MessageError: If facts are not JSON, an array's type cannot be sent, or one that is to
+                be quantised holds NaN, infinite or enormous values.
+        """
+        tensors, ranges = self._quantised()
+        entries = {
+            "kind": str(self.kind),
+            "subject": self.subject,
+            "deployment": self.deployment,
+            "facts": dict(self.facts),
+            "bits": self.bits,
+            "quantised": ranges,
+        }
+        try:
+            return sealed(entries, self._saved(tensors))
+        except MessageError as error:
+            raise MessageError(f"{self._name}: {error}") from error
+
+    @classmethod
+    def from_bytes(cls, payload: bytes, *, deployment: str) -> Self:
+        """Read a message.
+
+        Args:
+            payload: What `to_bytes` gave.
+            deployment: The receiver's deployment.
+
+        Raises:
+            MessageError: If anything is not as `to_bytes` leaves it, or the message is meant for
+                another deployment. Damage anywhere is found, by the hash if by nothing else.
+        """
+        header, tensors = opened(payload)
+        if header.kind not in tuple(Kind):
+            raise MessageError(f"unknown kind of message {header.kind!r}")
+        if header.deployment != deployment:
+            raise MessageError(
+                f"message of deployment {header.deployment!r}, this node is in {deployment!r}"
+            )
+        return cls(
+            kind=Kind(header.kind),
+            subject=header.subject,
+            deployment=header.deployment,
+            facts=header.facts,
+            arrays=_restored(header, _loaded(tensors)),
+            bits=header.bits,
+        )
+
+    def check(self, specs: Mapping[str, TensorSpec]) -> None:
+        """Make sure that the arrays are those that the receiver can use.
+
+        Args:
+            specs: What they must be, by name.
+
+        Raises:
+            MessageError: If an array is missing, left over, or of the wrong shape, type or values.
+        """
+        missing = sorted(specs.keys() - self.arrays.keys())
+        extra = sorted(self.arrays.keys() - specs.keys())
+        if missing or extra:
+            raise MessageError(f"{self._name}: arrays missing: {missing}, left over: {extra}")
+        for name, spec in specs.items():
+            if misfit := spec.misfit(self.arrays[name]):
+                raise MessageError(f"{self._name}: array {name!r} has {misfit}")
+
+    @property
+    def _name(self) -> str:
+        return f"{self.kind} message {self.subject!r}"
+
+    def _quantised(self) -> tuple[dict[str, NDArray[Any]], dict[str, Range]]:
+        # safetensors reads memory from the first byte on, whatever the strides say.
+        tensors = {
+            name: np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+            for name, array in self.arrays.items()
+        }
+        ranges: dict[str, Range] = {}
+        for name, array in tensors.items():
+            if not self.bits or array.dtype != np.float32:
+                continue
+            try:
+                packed = pack(array, self.bits)
+            except ValueError as error:
+                raise MessageError(f"{self._name}: array {name!r}: {error}") from error
+            tensors[name] = packed.data
+            ranges[name] = Range(shape=packed.shape, low=packed.low, high=packed.high)
+        return tensors, ranges
+
+    def _saved(self, tensors: dict[str, NDArray[Any]]) -> bytes:
+        try:
+            return safetensors.save(tensors)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            types = {name: str(array.dtype) for name, array in tensors.items()}
+            raise MessageError(f"{types} cannot be sent: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """A serialised message on its way.
+
+    Attributes:
+        sender: Name of a node, or the conductor.
+        receiver: Name of a node.
+        payload: The serialised message; its length is what a link has to carry [B].
+        kind: Of the message.
+        raw_samples: Local samples of the sender inside.
+        raw_bytes: Their size as they are stored, before any quantisation [B].
+        made_s: When its sender had made it [s], simulated; the transport notes it.
+    """
+
+    sender: str
+    receiver: str
+    payload: bytes = field(repr=False)
+    kind: Kind
+    raw_samples: int = 0
+    raw_bytes: int = 0
+    made_s: float = 0.0
+
+    @classmethod
+    def pack(
+        cls, sender: str, receivers: Sequence[str], message: Message, *, raw_samples: int = 0
+    ) -> list[Self]:
+        """Serialise a message once, for one or more receivers.
+
+        Args:
+            sender: Name of a node, or the conductor.
+            receivers: Names of nodes.
+            message: What they are told.
+            raw_samples: How many of the sender's own samples the message's arrays are.
+        """
+        payload = message.to_bytes()
+        raw_bytes = sum(array.nbytes for array in message.arrays.values()) if raw_samples else 0
+        return [
+            cls(
+                sender=sender,
+                receiver=receiver,
+                payload=payload,
+                kind=message.kind,
+                raw_samples=raw_samples,
+                raw_bytes=raw_bytes,
+            )
+            for receiver in receivers
+        ]
+
+
+def _loaded(payload: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        return dict(safetensors.load(payload))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise MessageError(f"malformed payload: {error}") from error
+
+
+def _restored(header: Header, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays with quantised ones unpacked."""
+    plain = {name for name, array in tensors.items() if array.dtype == np.float32}
+    if (header.quantised and not header.bits) or (header.bits and plain):
+        raise MessageError(f"arrays do not match the header: {header.bits} bits per number")
+    if absent := sorted(header.quantised.keys() - tensors.keys()):
+        raise MessageError(f"arrays do not match the header: {absent} are not in the payload")
+    for name, said in header.quantised.items():
+        packed = Packed(shape=said.shape, low=said.low, high=said.high, data=tensors[name])
+        try:
+            tensors[name] = unpack(packed, header.bits)
+        except ValueError as error:
+            raise MessageError(f"array {name!r} does not match the header: {error}") from error
+    return tensors

@@ -1,0 +1,80 @@
+"""The books of what nodes have sent each other in one deployment."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sweeps.nodes.wire.links import Transmission
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Parcel
+
+
+class Traffic:
+    """Counts every parcel that crosses a link, once, when it is sent."""
+
+    def __init__(self, edges: Sequence[str]) -> None:
+        """Begin with nothing sent.
+
+        Args:
+            edges: Names of the edge nodes, at least one.
+        """
+        self._nodes = {SERVER, *edges}
+        self._num_edges = len(edges)
+        self._down = 0
+        self._up = 0
+        self._lost = 0
+        self._joule = 0.0
+        self._raw_samples = 0
+        self._raw_bytes = 0
+        self._by_kind: Counter[Kind] = Counter()
+        self._received: Counter[str] = Counter()
+
+    def sent(self, parcel: Parcel, transmission: Transmission) -> None:
+        """Enter a parcel.
+
+        Args:
+            parcel: Between two nodes; what an edge sends counts as up, to whomever.
+            transmission: What it took.
+
+        Raises:
+            ValueError: If sender or receiver is not a node of this deployment.
+        """
+        if strangers := {parcel.sender, parcel.receiver} - self._nodes:
+            raise ValueError(f"{sorted(strangers)} are no nodes of this deployment")
+        if parcel.sender == SERVER:
+            self._down += transmission.sent_bytes
+        else:
+            self._up += transmission.sent_bytes
+            self._raw_samples += parcel.raw_samples
+            self._raw_bytes += parcel.raw_bytes
+        self._lost += transmission.lost_bytes
+        self._joule += transmission.joule
+        self._by_kind[parcel.kind] += transmission.sent_bytes
+
+    def received(self, parcel: Parcel, size: int) -> None:
+        """Enter what has come out at the other end of a link; orders cross none.
+
+        Args:
+            parcel: As it was sent.
+            size: Bytes that its receiver was given [B].
+        """
+        if CONDUCTOR not in (parcel.sender, parcel.receiver):
+            self._received[parcel.receiver] += size
+
+    def received_by(self, node: str) -> int:
+        """Return the bytes of the messages that a node has received [B]."""
+        return self._received[node]
+
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers of `contract.deployment.NETWORK_METRICS` that concern links."""
+        over_air = self._down + self._up
+        per_kind = {f"edge_{kind}_bytes": self._by_kind[kind] / self._num_edges for kind in Kind}
+        return {
+            "bytes_over_air": float(over_air),
+            "bytes_down": float(self._down),
+            "bytes_up": float(self._up),
+            "bytes_lost": float(self._lost),
+            "edge_bytes": over_air / self._num_edges,
+            **per_kind,
+            "energy_j": self._joule,
+            "raw_samples_up": float(self._raw_samples),
+            "raw_bytes_up": float(self._raw_bytes),
+        }

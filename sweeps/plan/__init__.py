@@ -1,0 +1,1 @@
+"""Everything checked and decided before the first trial."""

@@ -1,0 +1,78 @@
+"""Which field of a study a task refuses, and what the task lacks for it."""
+
+from collections.abc import Mapping
+
+from kdtasks.contract.collaboration import CollaborativeTask
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value
+from kdtasks.contract.task import KDTask
+from search_spaces.study import Study
+from sweeps.plan.needs import task_params
+
+TOPOLOGY = "topology"
+ALONE = "none"
+"""Value of `TOPOLOGY` without a network."""
+
+
+def completed(study: Study, task: KDTask, place: str, searched: Params) -> dict[str, Value]:
+    """Return a configuration, completed by the task.
+
+    Args:
+        study: The study.
+        task: Its task.
+        place: Where in the study the searched parameters are from: a point, or ``space``.
+        searched: The searched parameters.
+
+    Raises:
+        ConfigError: If the task refuses it; names the field that the user set, and the fix.
+    """
+    params = task_params(study, searched)
+    try:
+        config = task.complete(params)
+    except ConfigError as error:
+        name = _blamed(task, params, str(error))
+        where = _where(study, place, searched, name)
+        raise ConfigError(f"study {study.name}: {where}: {_told(task, name, error)}") from error
+    if config.get(TOPOLOGY, ALONE) != ALONE and not isinstance(task, CollaborativeTask):
+        where = _where(study, place, searched, TOPOLOGY)
+        raise ConfigError(f"study {study.name}: {where}: {_without_network(task, TOPOLOGY)}")
+    return config
+
+
+def _where(study: Study, place: str, searched: Params, name: str) -> str:
+    if name in study.parameters and name not in searched:
+        return f"parameters.{name} = {study.parameters[name]!r}"
+    if name in searched and place == "space" and name in study.space.names:
+        return f"space.{name}, for example {dict(searched)}"
+    return f"{place} {dict(searched)}"
+
+
+def _told(task: KDTask, name: str, error: ConfigError) -> str:
+    if name in NetworkSettings.model_fields and not isinstance(task, CollaborativeTask):
+        return _without_network(task, name)
+    return str(error)
+
+
+def _without_network(task: KDTask, name: str) -> str:
+    return (
+        f"{name} describes a network of nodes, and task {task.name} has none: it trains every "
+        f"student on one node; drop {name}, or take a task with topologies, such as csi-feedback"
+    )
+
+
+def _blamed(task: KDTask, params: Mapping[str, Value], said: str) -> str:
+    """Return the parameter without which the task would not say the same; empty if none is.
+
+    A parameter that the error names comes first: one that does not fit to another is refused, and
+    leaving out either would do.
+    """
+    for name in sorted(params, key=lambda name: name not in said):
+        rest = {other: value for other, value in params.items() if other != name}
+        try:
+            task.complete(rest)
+        except ConfigError as error:
+            if str(error) == said:
+                continue
+        return name
+    return ""

@@ -1,0 +1,218 @@
+"""What trials need before they can start: scenarios and teachers, found out and loaded once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.task import Arrays, KDTask, ScenarioData
+from search_spaces.study import Study
+from sweeps.common.returned_values import fitting, wrong_identity, wrong_params, wrong_scenario
+from sweeps.ledger.scenario_cache import scenario_cache
+from sweeps.progress.listener import Display
+from sweeps.workers.jobs import Handle, Pool
+
+
+def task_params(study: Study, searched: Params) -> dict[str, Value]:
+    """Return what the task is given for one configuration, before it is completed."""
+    params: dict[str, Value] = dict(study.parameters)
+    if study.budget.epochs is not None:
+        params["epochs"] = study.budget.epochs
+    params["seed"] = study.seeds.trial
+    return {**params, **searched}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """Scenario and teacher that some trial of the sweep needs.
+
+    Attributes:
+        scenario: Fingerprint of the scenario.
+        teacher: Fingerprint of the teacher; None if the trial needs none.
+        params: The completed parameters of one such trial.
+        deciding: Those of them that decide on scenario and teacher.
+    """
+
+    scenario: str
+    teacher: str | None
+    params: Params
+    deciding: Params
+
+
+def need_of(task: KDTask, config: Params) -> Need:
+    """Return what a trial with these completed parameters needs.
+
+    Raises:
+        ContractError: If the task does not name them.
+    """
+    fitting("complete", config, wrong_params)
+    teacher = task.teacher_fingerprint(config)
+    return Need(
+        scenario=fitting("scenario_fingerprint", task.scenario_fingerprint(config), wrong_identity),
+        teacher=teacher and fitting("teacher_fingerprint", teacher, wrong_identity),
+        params=config,
+        deciding={name: config[name] for name in config if name in task.resource_parameters},
+    )
+
+
+def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
+    """Yield searched parameters that, completed, show every need of the study at least once."""
+    names = task.resource_parameters.intersection(study.space.names)
+    combinations = study.space.assignments(names)
+    if study.search.sampler == "points":
+        combinations = [{}]
+    else:
+        yield from combinations
+    for point in study.search.points:
+        for combination in combinations:
+            yield {**combination, **point}
+
+
+def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
+    """Return the needs of the study in the order in which they are first met.
+
+    They differ in scenario, teacher or a parameter that decides on these, for baselines may depend
+    on such a parameter even where the scenario and the teacher do not.
+
+    Raises:
+        StudyError: If a parameter that decides on data or teacher has no end of values.
+    """
+    found: dict[str, Need] = {}
+    for searched in _candidates(study, task):
+        try:
+            config = task.complete(task_params(study, searched))
+        except ConfigError:
+            continue  # no trial can have this combination
+        need = need_of(task, config)
+        key = {"scenario": need.scenario, "teacher": need.teacher, "params": need.deciding}
+        found.setdefault(fingerprint(key), need)
+    return tuple(found.values())
+
+
+def by_scenario(needs: Iterable[Need]) -> dict[str, Need]:
+    """Return the first need of each scenario, by the scenario's fingerprint."""
+    found: dict[str, Need] = {}
+    for need in needs:
+        found.setdefault(need.scenario, need)
+    return found
+
+
+def by_teacher(needs: Iterable[Need]) -> dict[str, Need]:
+    """Return the first need of each teacher, by the teacher's fingerprint."""
+    found: dict[str, Need] = {}
+    for need in needs:
+        if need.teacher is not None:
+            found.setdefault(need.teacher, need)
+    return found
+
+
+def by_baselines(needs: Iterable[Need], task: KDTask) -> dict[str, Need]:
+    """Return the first need of each set of baselines: scenario and what the task says decides."""
+    found: dict[str, Need] = {}
+    for need in needs:
+        deciding = {n: need.params[n] for n in task.baseline_parameters if n in need.params}
+        found.setdefault(fingerprint({"scenario": need.scenario, "params": deciding}), need)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scenario:
+    """A loaded scenario.
+
+    Attributes:
+        train: Handle of the training split.
+        val: Handle of the validation split.
+        test: The test split itself: no worker can reach it before the search is over.
+        provenance: JSON facts about the data.
+    """
+
+    train: Handle
+    val: Handle
+    test: Arrays
+    provenance: Mapping[str, Any]
+
+
+@dataclass(kw_only=True, slots=True)
+class Resources:
+    """Everything that trials share.
+
+    Attributes:
+        needs: What was asked for.
+        scenarios: Scenarios by fingerprint.
+        teachers: Handles of teachers, without their training, by fingerprint.
+        decided_by: Parameters that their training looked up, by fingerprint.
+    """
+
+    needs: tuple[Need, ...]
+    scenarios: dict[str, Scenario]
+    teachers: dict[str, Handle] = field(default_factory=dict)
+    decided_by: dict[str, Params] = field(default_factory=dict)
+
+    def lack(self, need: Need) -> str:
+        """Return why there is not what a trial needs; empty if there is."""
+        if need.scenario not in self.scenarios:
+            return f"scenario {need.scenario} was not prepared"
+        if need.teacher is not None and need.teacher not in self.teachers:
+            return f"teacher {need.teacher} was not prepared"
+        return self.misfit(need)
+
+    def check_teachers(self) -> None:
+        """Check that teachers are those of the trials for which they were prepared.
+
+        Raises:
+            UserError: If the fingerprint of one does not tell it from another.
+        """
+        if misfit := next(filter(None, map(self.misfit, self.needs)), ""):
+            raise UserError(misfit)
+
+    def misfit(self, need: Need) -> str:
+        """Return why the teacher of its fingerprint is not that of a trial; empty if it is."""
+        for name, value in self.decided_by.get(need.teacher or "", {}).items():
+            if need.params.get(name) != value:
+                return (
+                    f"teacher {need.teacher} was trained with {name}={value!r}, not with "
+                    f"{need.params.get(name)!r}: train_teacher looks {name} up, so "
+                    "teacher_fingerprint must contain it and resource_parameters name it"
+                )
+        return ""
+
+
+def load_data(
+    needs: tuple[Need, ...], task: KDTask, *, cache: Path, display: Display
+) -> dict[str, ScenarioData]:
+    """Load every scenario, by fingerprint, and tell what is wrong with files.
+
+    Raises:
+        DataError: If data are missing or damaged.
+        ContractError: If the task returns something else than data.
+    """
+    loaded = {}
+    for key, need in by_scenario(needs).items():
+        with scenario_cache(task, need.params, cache) as folder:
+            found = task.load_scenario(
+                need.params, cache_dir=folder, progress=display.data_progress
+            )
+        loaded[key] = fitting("load_scenario", found, wrong_scenario)
+    # several scenarios may be cut from the same files
+    notes = [note for data in loaded.values() for note in data.provenance.get("notes", ())]
+    for note in dict.fromkeys(notes):
+        display.note(f"data: {note}")
+    return loaded
+
+
+def share_data(
+    needs: tuple[Need, ...], loaded: Mapping[str, ScenarioData], pool: Pool
+) -> Resources:
+    """Place the training and validation splits where workers read them; keep the test splits."""
+    scenarios = {
+        key: Scenario(
+            train=pool.put(dict(data.train)),
+            val=pool.put(dict(data.val)),
+            test=dict(data.test),
+            provenance=data.provenance,
+        )
+        for key, data in loaded.items()
+    }
+    return Resources(needs=needs, scenarios=scenarios)

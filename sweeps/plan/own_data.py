@@ -1,0 +1,81 @@
+"""A study that was written for made data, run on files of the user's own instead."""
+
+import json
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import OwnData
+from search_spaces.study import Study, load_study, parse_study
+from search_spaces.study_yaml import dump_yaml, load_yaml
+
+
+def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> Study:
+    """Return a study; with a path, such that its trials read what is there.
+
+    The study holds all of that itself, so that whoever resumes it need not name the files again.
+
+    Args:
+        name_or_path: See `load_study`.
+        settings: Settings of the user's own; they win over what the files ask for.
+        path: Folder or file of the user's own; None for the data that the study has.
+
+    Raises:
+        ConfigError: If the task reads no such files, or the study varies what they settle.
+        DataError: If there is nothing that can be used.
+        StudyError: If the study cannot be right.
+    """
+    study = load_study(name_or_path, settings)
+    if path is None:
+        return study
+    own = load_task(study.task).own_data(path, study.parameters)
+    _check_space(study, own, path)
+    _check_points(study, own, path)
+    told = {*study.parameters, *study.space.parameters, *chain(*study.search.points)}
+    defaults = {name: value for name, value in own.defaults.items() if name not in told}
+    # JSON is YAML, and its quotes keep whatever a path may hold
+    fixed = [
+        f"parameters.{name}={json.dumps(value, ensure_ascii=False)}"
+        for name, value in {**own.parameters, **defaults}.items()
+    ]
+    return _without_idle(load_study(name_or_path, [*fixed, *settings]), own, path)
+
+
+def _without_idle(study: Study, own: OwnData, path: Path) -> Study:
+    """Return a study that does not speak of made data, whose sizes would stand in its report."""
+    source = f"{study.name} with --data {path}"
+    raw = load_yaml(study.text, source)
+    raw["parameters"] = {n: v for n, v in raw["parameters"].items() if n not in own.idle}
+    return parse_study(dump_yaml(raw), source)
+
+
+def _check_space(study: Study, own: OwnData, path: Path) -> None:
+    for name, parameter in study.space.parameters.items():
+        place = f"study {study.name}: space.{name}"
+        if name in own.parameters:
+            raise ConfigError(f"{place}: settled by --data {path}; drop it from the space")
+        if name in own.idle and parameter.domain.size() != 1:
+            raise ConfigError(
+                f"{place}: changes nothing about the files in --data {path}, which are as they "
+                "are; drop it from the space"
+            )
+
+
+def _check_points(study: Study, own: OwnData, path: Path) -> None:
+    for index, point in enumerate(study.search.points):
+        place = f"study {study.name}: search.points[{index}]"
+        for name in own.parameters.keys() & point.keys():
+            raise ConfigError(
+                f"{place}: {name} = {point[name]!r}, but --data {path} settles it; drop it from "
+                "the points"
+            )
+    for name in sorted(own.idle):
+        told = {point.get(name, study.parameters.get(name)) for point in study.search.points}
+        if len(told) > 1:
+            shown = ", ".join(sorted(map(repr, told - {None})))
+            raise ConfigError(
+                f"study {study.name}: search.points: {name} varies ({shown}), but changes nothing "
+                f"about the files in --data {path}, which are as they are; drop it from the points"
+            )

@@ -1,0 +1,237 @@
+"""What is checked before anything is started: a study that cannot run fails in seconds.
+
+Whether a study's bounds can be kept at all, as far as complexity alone decides.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.task import KDTask
+from search_spaces.domains import same
+from search_spaces.objectives import Constraint
+from search_spaces.report_spec import Claim
+from search_spaces.study import Study
+from sweeps.common.returned_values import wrong_name
+from sweeps.plan.field_errors import completed
+from sweeps.plan.needs import Need, find_needs, need_of, task_params
+
+MAX_LISTED = 512
+"""Configurations up to which all of a space are looked at."""
+
+
+def check_feasible(study: Study, task: KDTask) -> None:
+    """Check that no bound is broken by every configuration before anything is learnt.
+
+    Larger spaces and those without end pass: what their trials cost is not known before.
+
+    Raises:
+        ConfigError: If no trial could keep a bound; it names the best value that there is.
+    """
+    if not study.constraints:
+        return
+    costs = [_cost(study, task, searched) for searched in _everything(study)]
+    for bound in study.constraints:
+        values = [cost.get(bound.metric) for cost in costs if cost]
+        known = [value for value in values if value is not None]
+        if not known or len(known) < len(values):
+            continue
+        best = min(known, key=bound.violation)
+        if bound.violation(best) > 0.0:
+            raise ConfigError(
+                f"study {study.name}: constraints: {bound.metric} is {best:g} at best, in all "
+                f"{len(known)} configurations {_broken(bound, best)}; change the bound or the space"
+            )
+
+
+def _broken(bound: Constraint, best: float) -> str:
+    above = bound.max is not None and best > bound.max
+    return f"above max = {bound.max:g}" if above else f"below min = {bound.min:g}"
+
+
+def _cost(study: Study, task: KDTask, searched: Params) -> Mapping[str, float]:
+    try:
+        return task.cost(task.complete(task_params(study, searched)))
+    except ConfigError:
+        return {}  # refused, and so no way to keep a bound
+
+
+def _everything(study: Study) -> Iterator[Params]:
+    """Yield every configuration that can be proposed; nothing if they are too many."""
+    points = study.search.points
+    if study.search.sampler == "points":
+        yield from points[: MAX_LISTED if len(points) <= MAX_LISTED else 0]
+        return
+    if (study.space.size() or inf) > MAX_LISTED:
+        return
+    for whole in study.space.enumerate():
+        yield whole
+        yield from ({**whole, **point} for point in points if _agree(whole, point, study))
+
+
+def _agree(whole: Params, point: Params, study: Study) -> bool:
+    named = [name for name in point if name in study.space.parameters]
+    return all(name in whole and same(whole[name], point[name]) for name in named)
+
+
+OF_ENGINE = "trial_"
+"""What names of metrics begin with that the engine measures itself."""
+
+DRAWS = 64
+"""Random configurations that are shown to the task before the first trial."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A study that can run.
+
+    Attributes:
+        task: Its task.
+        needs: The data and teachers of its trials.
+    """
+
+    task: KDTask
+    needs: tuple[Need, ...]
+
+
+def check_study(study: Study) -> Plan:
+    """Return what the study needs, after checking it against its task.
+
+    Raises:
+        UserError: Naming the field of the study, the value and the fix.
+        StudyError: If a parameter that decides on data or teacher has no end of values.
+    """
+    task = load_task(study.task)
+    _check_metrics(study, task)
+    needs = find_needs(study, task)
+    _check_teachers(task, needs)
+    known = {(need.scenario, need.teacher) for need in needs}
+    for place, searched in _shown(study):
+        config = completed(study, task, place, searched)
+        need = need_of(task, config)
+        if (need.scenario, need.teacher) not in known:
+            raise ConfigError(
+                f"study {study.name}: {place}: data or teacher of {dict(searched)} cannot be told "
+                f"from the parameters {sorted(task.resource_parameters)}, which task {task.name} "
+                "names as those that decide on them; extend its resource_parameters"
+            )
+        _check_repetitions(study, task, need)
+    _check_stopping(study, task, config)
+    check_feasible(study, task)
+    return Plan(task=task, needs=needs)
+
+
+def _check_teachers(task: KDTask, needs: Sequence[Need]) -> None:
+    """Check that no teacher is to serve trials on other data than those that it was trained on."""
+    first: dict[str | None, Need] = {}
+    for need in needs if task.teacher_splits else ():
+        other = first.setdefault(need.teacher, need)
+        if need.teacher is not None and need.scenario != other.scenario:
+            differing = [n for n, v in need.deciding.items() if other.deciding.get(n) != v]
+            raise ConfigError(
+                f"task {task.name}: teacher_fingerprint is {need.teacher} on two sets of data "
+                f"(another {' or '.join(differing)}); let it contain scenario_fingerprint(params), "
+                "or set teacher_splits = () if teachers have data of their own"
+            )
+
+
+def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:
+    for seed in study.seeds.confirm:
+        repeated = need_of(task, task.complete({**need.params, "seed": seed}))
+        if (repeated.scenario, repeated.teacher) != (need.scenario, need.teacher):
+            raise ConfigError(
+                f"task {task.name}: data or teacher change with the parameter seed, so no trial "
+                "can be repeated on the same data; let them depend on teacher_seed instead"
+            )
+
+
+def _check_stopping(study: Study, task: KDTask, config: Params) -> None:
+    """Check that trials can be compared before their end: by ``cost``, and on validation."""
+    if study.stopping is None:
+        return
+    cost = task.cost(config)
+    for objective in study.objectives:
+        if objective.metric not in cost and not objective.metric.startswith("val_"):
+            raise ConfigError(
+                f"study {study.name}: stopping: {objective.metric} is known only at the end of a "
+                "training, so trials cannot be compared before; drop stopping or this objective"
+            )
+    if all(objective.metric in cost for objective in study.objectives):
+        raise ConfigError(
+            f"study {study.name}: stopping: every objective is known before training; drop it"
+        )
+
+
+def _shown(study: Study) -> Iterator[tuple[str, Params]]:
+    for index, point in enumerate(study.search.points):
+        yield f"search.points[{index}]", point
+    if study.search.sampler == "points":
+        return
+    rng = np.random.default_rng(study.seeds.search)
+    for _ in range(DRAWS):
+        yield "space", study.space.sample(rng)
+
+
+def _check_metrics(study: Study, task: KDTask) -> None:
+    for constraint in study.constraints:
+        _check_known(study, task, "constraints", constraint.metric)
+    for wrong in filter(None, map(wrong_name, task.metrics)):
+        raise ConfigError(f"task {task.name}: metrics: {wrong}; rename it")
+    _check_report(study, task)
+    for objective in study.objectives:
+        _check_known(study, task, "objectives", objective.metric)
+        info = task.metrics[objective.metric]
+        facts = {
+            "direction": (objective.direction, info.direction),
+            "unit": (objective.unit, info.unit),
+        }
+        for field, (asked, real) in facts.items():
+            if asked != real:
+                raise ConfigError(
+                    f"study {study.name}: objectives: {objective.metric}: {field} is {asked!r}, "
+                    f"task {task.name} reports it as {real!r}"
+                )
+
+
+def _check_report(study: Study, task: KDTask) -> None:
+    asked = [
+        (f"report.tables {table.id}", column.metric)
+        for table in study.report.tables
+        for column in table.columns
+    ]
+    asked += [(f"report.claims {claim.id}", claim.metric) for claim in study.report.claims]
+    for field, metric in asked:
+        if not metric.startswith(OF_ENGINE):
+            _check_known(study, task, field, on_validation(metric))
+    for claim in study.report.claims:
+        if not claim.metric.startswith(OF_ENGINE):
+            _check_direction(study, task, claim)
+
+
+def on_validation(metric: str) -> str:
+    """Return the name of a metric on the validation split; it is measured on the test split too."""
+    return metric.replace("test_", "val_", 1)
+
+
+def _check_direction(study: Study, task: KDTask, claim: Claim) -> None:
+    metric = on_validation(claim.metric)
+    wanted = {objective.metric: objective.direction for objective in study.objectives}
+    said, real = claim.direction or wanted.get(metric, "minimize"), task.metrics[metric].direction
+    if said != real:
+        raise ConfigError(
+            f"study {study.name}: report.claims {claim.id}: direction is {said!r}, task "
+            f"{task.name} reports {claim.metric} as {real!r}: write direction: {real}"
+        )
+
+
+def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:
+    if metric not in task.metrics:
+        raise ConfigError(
+            f"study {study.name}: {field}: task {task.name} reports no metric {metric!r}; "
+            f"there are {', '.join(sorted(task.metrics))}"
+        )

@@ -1,0 +1,1 @@
+"""What a running sweep tells: terminal, log and status."""

@@ -1,0 +1,345 @@
+"""The log of a sweep, ``log.jsonl``: what happened and when, for `kdsweep status` and programs.
+
+One JSON object per line, appended as things happen, also by a sweep that is resumed. A line that is
+not whole is to be ignored: its writer was killed, or the disk was full.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from kdtasks.contract.error_text import one_line
+from kdtasks.contract.params import Value
+from kdtasks.data.reading import parsed_json
+from search_spaces.study import Study
+from sweeps.common.clock import Clock
+from sweeps.common.records import FailureKind, FrontRow, JobKind
+from sweeps.common.secrets import redacted
+from sweeps.progress.listener import Display, Phase
+from sweeps.progress.utilisation import Utilisation
+
+SCHEMA: Mapping[str, Mapping[str, str]] = {
+    "opened": {
+        "sweep": "name of the sweep",
+        "study": "name of its study",
+        "pid": "number of the process that drives it",
+        "host": "machine of that process",
+        "trials": "trials of the whole budget",
+        "time_s": "limit of the search's wall time [s]; null for none",
+        "objectives": "metric, label, unit and direction of each",
+        "before": "how many trials came to which end before, as in the metrics of the sweep's run",
+    },
+    "process": {"seconds": "how long the driver's process had run when it opened the log [s]"},
+    "phase": {"name": "data, start, teachers, search, confirm, record or report"},
+    "note": {"text": "what the user was told"},
+    "data_progress": {"done": "parts loaded", "total": "of so many", "unit": "what a part is"},
+    "jobs_planned": {"kind": "teacher, baseline or confirmation", "count": "so many follow"},
+    "job_reported": {"kind": "", "key": "", "epoch": "epochs done", "epochs": "epochs planned"},
+    "job_finished": {"kind": "", "key": "", "reason": "why it failed; empty if it did not"},
+    "search_started": {
+        "trials": "trials that are left of the budget",
+        "time_s": "what is left of its time [s]; null for no limit",
+        "slots": "trials at once",
+    },
+    "trial_started": {"trial": "its number in the ledger", "params": "what was searched"},
+    "trial_reported": {"trial": "", "epoch": "epochs done", "epochs": "epochs planned"},
+    "trial_finished": {
+        "trial": "",
+        "objectives": "by metric",
+        "wall_s": "wall time of its process [s]; null if unknown",
+        "cpu_s": "processor time of its nodes [s]; null if unknown",
+    },
+    "trial_stopped": {"trial": "", "epoch": "epochs done", "epochs": "epochs planned"},
+    "trial_failed": {
+        "trial": "",
+        "kind": "what sort of failure, as `sweeps.common.records.FailureKind` has them",
+        "reason": "why, in one line",
+    },
+    "front": {
+        "size": "trials on the front",
+        "hypervolume": "of the front",
+        "best": "by metric: the best value on the front and the trial that has it",
+    },
+    "closed": {
+        "outcome": "finished, interrupted or failed; a driver that was killed writes none",
+        "why": "why the search ended, or what went wrong",
+        "utilisation": "share of the slots' time that trials kept busy once all slots were warm; "
+        "null if unknown",
+        "utilisation_whole": "the same of the whole search",
+    },
+}
+"""Fields of every event, beside ``time`` (UTC, ISO 8601, milliseconds) and ``event``."""
+
+EVERY_S, EVERY_SHARE = 5.0, 0.1
+"""Least time [s] and part of a training between two reports of it; its start and end stand anyway.
+
+So a training has at most ten, however long and however many epochs.
+"""
+LONGEST_LINE = 2**20
+"""Of what a log holds [bytes]; ours are below 100 kB."""
+LONGEST = 500
+"""Of a text in the log [characters]."""
+
+Outcome = Literal["finished", "interrupted", "failed"]
+
+
+def _number(value: float | None) -> float | None:
+    """Return a number that JSON can hold."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _text(text: str) -> str:
+    return redacted(" ".join(text.split()))[:LONGEST]
+
+
+def _first_line(text: str) -> str:
+    return _text((text.strip().splitlines() or [""])[0])
+
+
+class EventLog:
+    """A display that writes the log. What goes wrong with it never stops a sweep.
+
+    Args:
+        path: The file; what it has stays.
+        study: What runs.
+        clock: Dates the lines.
+        told: Shows what was noted to the user, once, if the log cannot be written to.
+    """
+
+    def __init__(self, path: Path, study: Study, clock: Clock, told: Display) -> None:
+        self._path = path
+        self._study = study
+        self._clock = clock
+        self._told = told
+        self._file: int | None = None
+        self._torn = False
+        self._warned = False
+        self._open = False
+        self._said: dict[object, tuple[float, float]] = {}
+        self._front: tuple[object, ...] = ()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the file open inside, and note how it ends if that is with an error."""
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            size = os.fstat(self._file).st_size
+            self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+        except OSError as error:
+            self._warn(error)
+        try:
+            yield
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            self.closed("interrupted" if interrupted else "failed", one_line(error))
+            raise
+        finally:
+            if self._file is not None:
+                os.close(self._file)
+            self._file = None
+
+    def _warn(self, error: Exception) -> None:
+        if not self._warned:
+            why = error.strerror if isinstance(error, OSError) else one_line(error)
+            self._told.note(f"{self._path} cannot be written to: {why}; no harm is done")
+        self._warned = True
+
+    def _write(self, event: str, facts: Mapping[str, Any]) -> None:
+        if self._file is None:
+            return
+        moment = datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
+        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            line = json.dumps({"time": stamp, "event": event, **facts}, separators=(",", ":"))
+        except (TypeError, ValueError) as error:  # something of a user's that is no JSON
+            self._warn(error)
+            return
+        # what is left of a line that could not be written whole must not spoil this one
+        data = b"\n" * self._torn + line.encode() + b"\n"
+        self._torn = True
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as error:
+            self._warn(error)
+        else:
+            self._torn = False
+
+    def opened(self, name: str, host: str, before: Mapping[str, int]) -> None:
+        """A driver, which is this process, begins or goes on.
+
+        Args:
+            name: Name of the sweep.
+            host: This machine.
+            before: How many trials came to which end before.
+        """
+        self._open = True
+        goals = self._study.objectives
+        names = ("metric", "label", "unit", "direction")
+        facts = {
+            "sweep": name,
+            "study": self._study.name,
+            "pid": os.getpid(),
+            "host": host,
+            "trials": self._study.budget.trials,
+            "time_s": _number(self._study.budget.time_s),
+            "objectives": [{name: getattr(goal, name) for name in names} for goal in goals],
+            "before": dict(before),
+        }
+        self._write("opened", facts)
+
+    def process(self) -> None:
+        """Note for how long this process has run: Python, imports, checks of the study."""
+        seconds = time.time() - psutil.Process().create_time()
+        self._write("process", {"seconds": max(0.0, seconds)})
+
+    def closed(self, outcome: Outcome, why: str, utilisation: Utilisation | None = None) -> None:
+        """The driver ends; only the first word counts, and none if it never began.
+
+        Args:
+            outcome: How.
+            why: And why.
+            utilisation: How busy the slots were; None if that is not known.
+        """
+        if self._open:
+            facts = {
+                "outcome": outcome,
+                "why": _text(why),
+                "utilisation": _number(utilisation.share() if utilisation else None),
+                "utilisation_whole": _number(utilisation.whole() if utilisation else None),
+            }
+            self._write("closed", facts)
+        self._open = False
+
+    def phase(self, name: Phase) -> None:
+        self._said.clear()
+        self._write("phase", {"name": name})
+
+    def note(self, text: str) -> None:
+        self._write("note", {"text": _text(text)})
+
+    def data_progress(self, done: int, total: int, unit: str) -> None:
+        if self._due("data", done / total if total else 0.0):
+            self._write("data_progress", {"done": done, "total": total, "unit": unit})
+
+    def jobs_planned(self, kind: JobKind, count: int) -> None:
+        self._write("jobs_planned", {"kind": kind, "count": count})
+
+    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
+        new = (kind, key) not in self._said  # no other line says that it began
+        if self._due((kind, key), epoch / epochs if epochs else 0.0) or new:
+            facts = {"kind": kind, "key": key, "epoch": epoch, "epochs": epochs}
+            self._write("job_reported", facts)
+
+    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
+        self._said.pop((kind, key), None)
+        self._write("job_finished", {"kind": kind, "key": key, "reason": _text(reason)})
+
+    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
+        facts = {"trials": trials, "time_s": _number(time_s), "slots": slots}
+        self._write("search_started", facts)
+
+    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
+        self._due(number, 0.0)
+        self._write("trial_started", {"trial": number, "params": dict(params)})
+
+    def trial_reported(
+        self,
+        number: int,
+        epoch: int,
+        epochs: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        if self._due(number, epoch / epochs if epochs else 0.0):
+            self._write("trial_reported", {"trial": number, "epoch": epoch, "epochs": epochs})
+
+    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
+        self._said.pop(number, None)
+        goals = [goal.metric for goal in self._study.objectives]
+        facts = {
+            "trial": number,
+            "objectives": {name: _number(metrics.get(name)) for name in goals},
+            "wall_s": _number(metrics.get("trial_wall_s")),
+            "cpu_s": _number(metrics.get("trial_cpu_s")),
+        }
+        self._write("trial_finished", facts)
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        self._said.pop(number, None)
+        self._write("trial_stopped", {"trial": number, "epoch": epoch, "epochs": epochs})
+
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
+        self._said.pop(number, None)
+        facts = {"trial": number, "kind": kind.value, "reason": _first_line(reason)}
+        self._write("trial_failed", facts)
+
+    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
+        now = (hypervolume, *(row.number for row in rows))
+        if now == self._front:
+            return
+        self._front = now
+        best = {}
+        for goal in self._study.objectives if rows else ():
+            pick = min if goal.direction == "minimize" else max
+            value, number = pick((row.objectives[goal.metric], row.number) for row in rows)
+            best[goal.metric] = {"value": value, "trial": number}
+        facts = {"size": len(rows), "hypervolume": _number(hypervolume), "best": best}
+        self._write("front", facts)
+
+    def _due(self, key: object, share: float) -> bool:
+        """Return whether to say how far something has come; of its start other lines tell."""
+        now_s = self._clock.elapsed_s()
+        last_s, last = self._said.setdefault(key, (now_s, 0.0))
+        if now_s - last_s < EVERY_S or share - last < EVERY_SHARE:
+            return False
+        self._said[key] = (now_s, share)
+        return True
+
+
+class LogReader:
+    """Reads a log, and later what was added to it.
+
+    Args:
+        path: The file; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new(self) -> list[dict[str, Any]]:
+        """Return the events of the lines that are whole and new; others are left out."""
+        return list(self._new())
+
+    def _new(self) -> Iterator[dict[str, Any]]:
+        if not self._path.is_file():
+            return
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(self._offset)
+            while line := file.readline(LONGEST_LINE):
+                whole = line.endswith(b"\n")
+                if not whole and len(line) < LONGEST_LINE:
+                    return  # it is being written
+                self._offset += len(line)
+                event = _event(line) if whole else None
+                if event is not None:
+                    yield event
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """Return the event in a line; None if it is none, or not one that this version knows."""
+    try:
+        event = parsed_json(line)
+        fields = SCHEMA[event["event"]]
+        event["time"] = datetime.fromisoformat(event["time"]).timestamp()
+    except (ValueError, ArithmeticError, TypeError, LookupError):
+        return None
+    return event if fields.keys() <= event.keys() else None

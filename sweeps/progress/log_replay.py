@@ -1,0 +1,147 @@
+"""What the lines of a sweep's log come to; fed one after another, also while the sweep runs."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeps.common.records import FailureKind
+from sweeps.progress.state import Account, Progress
+from sweeps.progress.utilisation import Utilisation
+
+
+@dataclass
+class LogClock:
+    """Shows the time of the line that is being read.
+
+    Attributes:
+        now_s: Seconds since 1970.
+    """
+
+    now_s: float = 0.0
+
+    def elapsed_s(self) -> float:
+        return self.now_s
+
+    def epoch_ms(self) -> int:
+        return int(self.now_s * 1000)
+
+
+@dataclass
+class Story:
+    """What the lines of a log come to; fed one after another.
+
+    Attributes:
+        clock: Shows the time of the last line.
+        opened: The last line with which a driver began; empty if none did.
+        closed: The line with which it ended; empty if it did not.
+        drivers: How many began.
+        counts: Trials that came to each end, by metric of the sweep's run.
+        failures: Kind, reason and number of every trial that failed.
+        front: The last line about the front.
+    """
+
+    clock: LogClock = field(default_factory=LogClock)
+    opened: dict[str, Any] = field(default_factory=dict)
+    closed: dict[str, Any] = field(default_factory=dict)
+    drivers: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    front: dict[str, Any] = field(default_factory=dict)
+    worked_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self.account = Account(self.clock)
+        self.utilisation = Utilisation(1, self.clock)
+
+    @property
+    def progress(self) -> Progress:
+        """What the last driver has come to."""
+        return self.account.progress
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take in one line; one that this version cannot make sense of is left out."""
+        try:
+            self._add(event)
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
+            return
+
+    def _add(self, event: dict[str, Any]) -> None:
+        if self.opened and not self.closed and event["event"] != "opened":
+            self.worked_s += max(0.0, event["time"] - self.clock.now_s)
+        self.clock.now_s = event["time"]
+        tell = TELL.get(event["event"])
+        if tell is not None:
+            tell(self, event)
+
+    def open(self, event: dict[str, Any]) -> None:
+        self.counts = {name: int(count) for name, count in dict(event["before"]).items()}
+        self.opened, self.closed = event, {}
+        self.drivers += 1
+        self._begin()
+
+    def search(self, event: dict[str, Any]) -> None:
+        self.account.search_started(event["trials"], event["time_s"], event["slots"])
+        self.utilisation = Utilisation(event["slots"], self.clock)
+        self.utilisation.begin()
+
+    def start(self, event: dict[str, Any]) -> None:
+        self.account.trial_started(event["trial"], event["params"])
+        self.utilisation.started(event["trial"])
+
+    def finish(self, event: dict[str, Any]) -> None:
+        self.account.trial_finished(event["trial"], event["objectives"])
+        self._end("trials_complete", event["trial"], event["wall_s"])
+
+    def stop(self, event: dict[str, Any]) -> None:
+        self.account.trial_stopped(event["trial"], event["epoch"], event["epochs"])
+        self._end("trials_pruned", event["trial"], None)
+
+    def fail(self, event: dict[str, Any]) -> None:
+        number, kind = event["trial"], FailureKind(event["kind"])
+        self.account.trial_failed(number, kind, event["reason"])
+        if kind is FailureKind.INTERRUPTED:
+            self._end("trials_interrupted", number, None)
+            return
+        self.failures[number] = (kind, event["reason"], number)
+        self._end("trials_failed", number, None)
+
+    def _end(self, name: str, number: int, wall_s: float | None) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self.utilisation.ended(number, math.nan if wall_s is None else wall_s)
+
+    def new_front(self, event: dict[str, Any]) -> None:
+        self.front = event
+
+    def close(self, event: dict[str, Any]) -> None:
+        self.closed = event
+
+
+TELL: Mapping[str, Callable[[Story, dict[str, Any]], None]] = {
+    "opened": Story.open,
+    "phase": lambda story, event: story.account.phase(event["name"]),
+    "data_progress": lambda story, event: story.account.data_progress(
+        event["done"], event["total"], event["unit"]
+    ),
+    "jobs_planned": lambda story, event: story.account.jobs_planned(event["kind"], event["count"]),
+    "job_reported": lambda story, event: story.account.job_reported(
+        event["kind"], event["key"], event["epoch"], event["epochs"]
+    ),
+    "job_finished": lambda story, event: story.account.job_finished(
+        event["kind"], event["key"], event["reason"]
+    ),
+    "search_started": Story.search,
+    "trial_started": Story.start,
+    "trial_reported": lambda story, event: story.account.trial_reported(
+        event["trial"], event["epoch"], event["epochs"], {}
+    ),
+    "trial_finished": Story.finish,
+    "trial_stopped": Story.stop,
+    "trial_failed": Story.fail,
+    "front": Story.new_front,
+    "closed": Story.close,
+}
+"""What each line of the log changes."""

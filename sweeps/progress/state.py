@@ -1,0 +1,225 @@
+"""What a running sweep has come to so far, and how long it will still take; nothing is drawn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kdtasks.contract.params import Value
+from sweeps.common.clock import Clock
+from sweeps.common.records import FailureKind, FrontRow, JobKind
+from sweeps.progress.listener import Phase
+
+
+@dataclass(kw_only=True, slots=True)
+class Running:
+    """Something that trains at this moment.
+
+    Attributes:
+        started_s: When it began [s].
+        params: What was searched, of a trial.
+        epoch: Epochs done.
+        epochs: Epochs planned; 0 until its first report.
+    """
+
+    started_s: float
+    params: Mapping[str, Value] = field(default_factory=dict)
+    epoch: int = 0
+    epochs: int = 0
+
+    @property
+    def share(self) -> float:
+        """Part that is done, in [0, 1]."""
+        return self.epoch / self.epochs if self.epochs else 0.0
+
+
+@dataclass(kw_only=True, slots=True)
+class Progress:
+    """Counts and times of a sweep; the displays write it and draw it.
+
+    Attributes:
+        clock: Tells the time.
+        phase: The current part of the sweep; None before the first.
+        phase_started_s: When it began [s].
+        data: Done, total and unit of the scenario being loaded.
+        planned: Jobs of the current phase by kind.
+        ended: Jobs of the current phase that ended.
+        jobs: Jobs that train now, by kind and key.
+        budget: Trials, limit of wall time [s] and slots of the search.
+        trials: Trials that train now, by number.
+        durations_s: Wall times of the finished trials [s].
+        stopped_s: Wall times of the trials that were stopped early [s]; 0 if one never began.
+        epochs_saved: Epochs that these did not train.
+        failed: Trials that failed.
+        front: The current front, best first objective first.
+        hypervolume: Its hypervolume.
+    """
+
+    clock: Clock
+    phase: Phase | None = None
+    phase_started_s: float = 0.0
+    data: tuple[int, int, str] = (0, 0, "")
+    planned: dict[JobKind, int] = field(default_factory=dict)
+    ended: int = 0
+    jobs: dict[tuple[JobKind, str], Running] = field(default_factory=dict)
+    budget: tuple[int, float | None, int] = (0, None, 1)
+    trials: dict[int, Running] = field(default_factory=dict)
+    durations_s: list[float] = field(default_factory=list)
+    stopped_s: list[float] = field(default_factory=list)
+    epochs_saved: int = 0
+    failed: int = 0
+    front: Sequence[FrontRow] = ()
+    hypervolume: float = 0.0
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a part of the sweep; the jobs of the part before are forgotten."""
+        self.phase, self.phase_started_s = phase, self.clock.elapsed_s()
+        self.planned, self.ended, self.jobs = {}, 0, {}
+        self.data = (0, 0, "")
+
+    def end_trial(self, number: int, *, failed: bool) -> None:
+        """Count a trial that ended; one that failed may never have begun."""
+        trial = self.trials.pop(number, None)
+        if failed:
+            self.failed += 1
+        elif trial is not None:
+            self.durations_s.append(self.clock.elapsed_s() - trial.started_s)
+
+    def stop_trial(self, number: int, epochs_saved: int) -> None:
+        """Count a trial that was stopped early; it may never have begun."""
+        trial = self.trials.pop(number, None)
+        self.stopped_s.append(0.0 if trial is None else self.clock.elapsed_s() - trial.started_s)
+        self.epochs_saved += epochs_saved
+
+    @property
+    def finished(self) -> int:
+        """Trials that finished."""
+        return len(self.durations_s)
+
+    @property
+    def spent(self) -> int:
+        """Trials of the budget that have ended, however they did."""
+        return self.finished + len(self.stopped_s) + self.failed
+
+    @property
+    def phase_s(self) -> float:
+        """How long the current part has taken [s]."""
+        return self.clock.elapsed_s() - self.phase_started_s
+
+    @property
+    def share(self) -> float:
+        """Part of the current phase that is done, in [0, 1]; 0 if that cannot be told."""
+        if self.phase == "search":
+            trials, limit_s, _ = self.budget
+            by_trials = self.spent / trials if trials else 0.0
+            by_time = self.phase_s / limit_s if limit_s else 0.0
+            return min(1.0, max(by_trials, by_time))
+        if self.phase == "data":
+            return self.data[0] / self.data[1] if self.data[1] else 0.0
+        total = sum(self.planned.values())
+        done = self.ended + sum(job.share for job in self.jobs.values())
+        return min(1.0, done / total) if total else 0.0
+
+    def left_s(self) -> float | None:
+        """Return how long the current phase will still take [s]; None if that cannot be told.
+
+        The search: what is left of running trials and those to come, at the mean time of a trial,
+        spread over the slots; with a limit of time, trials that run at its end still finish. The
+        other parts: as fast as until now.
+        """
+        if self.phase == "search":
+            return self._search_left_s()
+        share = self.share
+        return self.phase_s * (1.0 - share) / share if share > 0.0 else None
+
+    def _search_left_s(self) -> float | None:
+        trials, limit_s, slots = self.budget
+        trial_s = self._trial_s()
+        if trial_s is None:
+            return None
+        now_s = self.clock.elapsed_s()
+        rests_s = [max(0.0, trial_s - (now_s - t.started_s)) for t in self.trials.values()]
+        coming = max(0, trials - self.spent - len(self.trials))
+        left_s = max([(sum(rests_s) + coming * trial_s) / slots, *rests_s])
+        if limit_s is not None:
+            left_s = min(left_s, max(0.0, limit_s - self.phase_s) + trial_s)
+        return left_s
+
+    def _trial_s(self) -> float | None:
+        """Return the mean time of a trial; before the first has ended, what the running promise."""
+        known_s = self.durations_s + self.stopped_s
+        if not known_s:
+            now_s = self.clock.elapsed_s()
+            known_s = [(now_s - t.started_s) / t.share for t in self.trials.values() if t.share]
+        return sum(known_s) / len(known_s) if known_s else None
+
+
+class Account:
+    """A display that keeps account and shows nothing.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.progress = Progress(clock=clock)
+
+    def phase(self, name: Phase) -> None:
+        self.progress.enter(name)
+
+    def note(self, text: str) -> None: ...
+
+    def data_progress(self, done: int, total: int, unit: str) -> None:
+        self.progress.data = (done, total, unit)
+
+    def jobs_planned(self, kind: JobKind, count: int) -> None:
+        self.progress.planned[kind] = count
+
+    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
+        fresh = Running(started_s=self.progress.clock.elapsed_s())
+        job = self.progress.jobs.setdefault((kind, key), fresh)
+        job.epoch, job.epochs = epoch, epochs
+
+    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:  # noqa: ARG002 - part of Display
+        self.progress.jobs.pop((kind, key), None)
+        self.progress.ended += 1
+
+    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
+        self.progress.budget = (trials, time_s, slots)
+
+    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
+        now_s = self.progress.clock.elapsed_s()
+        self.progress.trials[number] = Running(params=params, started_s=now_s)
+
+    def trial_reported(
+        self,
+        number: int,
+        epoch: int,
+        epochs: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        trial = self.progress.trials.get(number)
+        if trial is not None:
+            trial.epoch, trial.epochs = epoch, epochs
+
+    def trial_finished(
+        self,
+        number: int,
+        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
+    ) -> None:
+        self.progress.end_trial(number, failed=False)
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        self.progress.stop_trial(number, epochs - epoch)
+
+    def trial_failed(
+        self,
+        number: int,
+        kind: FailureKind,
+        reason: str,  # noqa: ARG002 - part of Display
+    ) -> None:
+        if kind is FailureKind.INTERRUPTED:
+            self.progress.trials.pop(number, None)
+        else:
+            self.progress.end_trial(number, failed=True)
+
+    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
+        self.progress.front, self.progress.hypervolume = rows, hypervolume

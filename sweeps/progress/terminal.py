@@ -1,0 +1,308 @@
+"""The displays of the command line: a live picture on a terminal, plain lines elsewhere."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis import format as text
+from kdtasks.contract.error_text import printable
+from kdtasks.contract.params import Value
+from search_spaces.study import Study
+from sweeps.common.clock import Clock, SystemClock
+from sweeps.common.records import FailureKind, FrontRow, JobKind
+from sweeps.common.text import KEPT
+from sweeps.progress.listener import Display, Phase
+from sweeps.progress.state import Account, Progress, Running
+
+LINE_EVERY_S = 5.0
+"""Least time between two status lines where there is no terminal [s]."""
+
+MOST_ROWS = 8
+"""Rows of the front on the screen; the report has all."""
+
+BAR_WIDTH = 30
+"""Of the bar that shows how much of a phase is done [characters]."""
+
+PHASES: Mapping[Phase, str] = {
+    "data": "loading data",
+    "start": "starting",
+    "teachers": "training teachers",
+    "search": "searching",
+    "confirm": "confirming on the test split",
+    "record": "writing to MLflow",
+    "report": "writing the report",
+}
+
+
+class SweepDisplay(ABC):
+    """Keeps account of a sweep; what becomes visible, and when, is left to the two below.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._account = Account(clock)
+        self.progress = self._account.progress
+        # The live picture is drawn by a thread of its own.
+        self._lock = threading.RLock()
+
+    @abstractmethod
+    def say(self, line: str) -> None:
+        """Show a line that stays."""
+
+    @abstractmethod
+    def changed(self) -> None:
+        """Show the progress, if it is time to."""
+
+    @contextmanager
+    def _change(self) -> Iterator[Account]:
+        with self._lock:
+            yield self._account
+        self.changed()
+
+    def phase(self, name: Phase) -> None:
+        with self._change() as account:
+            account.phase(name)
+
+    def note(self, text: str) -> None:
+        self.say(text)
+
+    def data_progress(self, done: int, total: int, unit: str) -> None:
+        with self._change() as account:
+            account.data_progress(done, total, unit)
+
+    def jobs_planned(self, kind: JobKind, count: int) -> None:
+        with self._change() as account:
+            account.jobs_planned(kind, count)
+
+    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
+        with self._change() as account:
+            account.job_reported(kind, key, epoch, epochs)
+
+    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
+        if reason:
+            self.say(f"{kind} {key} failed: {reason}")
+        with self._change() as account:
+            account.job_finished(kind, key, reason)
+
+    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
+        with self._change() as account:
+            account.search_started(trials, time_s, slots)
+
+    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
+        with self._change() as account:
+            account.trial_started(number, params)
+
+    def trial_reported(
+        self, number: int, epoch: int, epochs: int, metrics: Mapping[str, float]
+    ) -> None:
+        with self._change() as account:
+            account.trial_reported(number, epoch, epochs, metrics)
+
+    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
+        with self._change() as account:
+            account.trial_finished(number, metrics)
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        with self._change() as account:
+            account.trial_stopped(number, epoch, epochs)
+
+    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
+        failed = "" if kind is FailureKind.INTERRUPTED else " failed"
+        self.say(f"trial {number}{failed}: {reason}")
+        with self._change() as account:
+            account.trial_failed(number, kind, reason)
+
+    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
+        with self._change() as account:
+            account.front(rows, hypervolume)
+
+
+def status(progress: Progress) -> str:
+    """Return what there is to say in one line, without the phase and its time."""
+    parts: list[str] = []
+    if progress.phase == "search":
+        parts = _search_status(progress)
+    elif progress.phase == "data":
+        done, total, unit = progress.data
+        parts = [f"{done} of {total} {unit}"] if total else []
+    else:
+        total = sum(progress.planned.values())
+        parts = [f"{progress.ended} of {total} done"] if total else []
+    left_s = progress.left_s()
+    if left_s is not None:
+        parts.append(f"about {time_text(left_s)} left")
+    return ", ".join(parts)
+
+
+def _search_status(progress: Progress) -> list[str]:
+    total = progress.budget[0]
+    if not total:
+        return []
+    parts = [
+        f"{progress.finished} of {total} finished",
+        f"{len(progress.trials)} running",
+        f"{progress.failed} failed",
+    ]
+    if stopped := len(progress.stopped_s):
+        saved = text.plural(progress.epochs_saved, "epoch")
+        parts.insert(1, f"{stopped} stopped early ({saved} saved)")
+    if progress.front:
+        parts.append(f"{len(progress.front)} on the front")
+        parts.append(f"hypervolume {text.number(progress.hypervolume)}")
+    return parts
+
+
+def time_text(seconds: float) -> str:
+    """Return a time without fractions of a second."""
+    return f"{seconds:.0f} s" if seconds < 59.5 else text.duration(seconds)
+
+
+class LineDisplay(SweepDisplay):
+    """Writes whole lines, for logs: at every new phase, and in between at most so often.
+
+    Args:
+        stream: Where to write.
+        clock: Tells the time.
+    """
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        super().__init__(clock)
+        self._stream = stream
+        self._begun_s = clock.elapsed_s()
+        self._last: tuple[Phase | None, float] = (None, 0.0)
+
+    def say(self, line: str) -> None:
+        elapsed_s = round(self.progress.clock.elapsed_s() - self._begun_s)
+        stamp = f"{elapsed_s // 60:3d}:{elapsed_s % 60:02d}"
+        self._stream.write(f"[{stamp}] {printable(' '.join(line.split()), keep=KEPT)}\n")
+        self._stream.flush()
+
+    def changed(self) -> None:
+        phase, now_s = self.progress.phase, self.progress.clock.elapsed_s()
+        before, last_s = self._last
+        if phase is None or (phase == before and now_s - last_s < LINE_EVERY_S):
+            return
+        self._last = (phase, now_s)
+        busy = [f"{kind} {key} {epochs(job)}" for (kind, key), job in self.progress.jobs.items()]
+        parts = [part for part in (status(self.progress), *busy) if part]
+        self.say(f"{PHASES[phase]}: {', '.join(parts)}" if parts else PHASES[phase])
+
+
+class LiveDisplay(SweepDisplay):
+    """Redraws a few lines in place: phase, time left, what trains now, and the front.
+
+    Args:
+        study: Names the objectives.
+        name: Name of the sweep.
+        console: The terminal.
+        clock: Tells the time.
+    """
+
+    def __init__(self, study: Study, name: str, console: Console, clock: Clock) -> None:
+        super().__init__(clock)
+        self._study = study
+        self._name = printable(name)
+        self._console = console
+        self.live = Live(
+            get_renderable=self.render, console=console, refresh_per_second=4, transient=True
+        )
+
+    def say(self, line: str) -> None:
+        self._console.print(Text(printable(" ".join(line.split()), keep=KEPT)))
+
+    def changed(self) -> None:
+        """Do nothing: the picture is redrawn by the clock."""
+
+    def render(self) -> RenderableType:
+        """Return the picture of this moment."""
+        with self._lock:
+            progress = self.progress
+            if progress.phase is None:
+                return Text(f"{self._name}: starting")
+            head = Text.assemble(
+                (self._name, "bold"),
+                f"  {PHASES[progress.phase]}  {time_text(progress.phase_s)}",
+            )
+            lines = [
+                Text(printable(f"  {line}", keep=KEPT), style="dim")
+                for line in busy_lines(progress)
+            ]
+            done = Table.grid(padding=(0, 1))
+            done.add_row(
+                ProgressBar(total=1.0, completed=progress.share, width=BAR_WIDTH),
+                Text(status(progress)),
+            )
+            parts: list[RenderableType] = [head, done, *(_one_line(line) for line in lines)]
+            if progress.front:
+                parts += [live_front(self._study, progress.front)]
+            return Group(*parts)
+
+
+def _one_line(line: Text) -> Text:
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
+
+
+def epochs(job: Running) -> str:
+    """Return how far something has come."""
+    return f"epoch {job.epoch}/{job.epochs}" if job.epochs else "starting"
+
+
+def busy_lines(progress: Progress) -> Iterator[str]:
+    """Yield what trains now."""
+    for (kind, key), job in progress.jobs.items():
+        yield f"{epochs(job)}  {kind} {key}"
+    for number, trial in progress.trials.items():
+        yield f"{epochs(trial)}  trial {number}: {text.params(trial.params, ' ')}"
+
+
+def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:
+    """Return the best rows of the front as it stands during the search, on validation."""
+    table = Table(box=None, padding=(0, 1), title_justify="left", caption_justify="left")
+    table.title = "front on the validation split"
+    table.add_column("trial", justify="right")
+    for goal in study.objectives:
+        # as Text: rich would take a unit in brackets for markup
+        label = text.with_unit(goal.label, f"[{goal.unit}]") if goal.unit else goal.label
+        table.add_column(Text(printable(label, keep=KEPT)), justify="right")
+    table.add_column("parameters", no_wrap=True, overflow="ellipsis")
+    for row in rows[:MOST_ROWS]:
+        values = [text.number(row.objectives[goal.metric]) for goal in study.objectives]
+        table.add_row(
+            str(row.number), *values, Text(printable(text.params(row.params, " "), keep=KEPT))
+        )
+    if len(rows) > MOST_ROWS:
+        table.caption = f"and {len(rows) - MOST_ROWS} more on the front"
+    return table
+
+
+@contextmanager
+def console_display(
+    study: Study, name: str, stream: TextIO, *, lines: bool = False
+) -> Iterator[Display]:
+    """Yield the display that fits ``stream``: live on a terminal, else plain lines without codes.
+
+    Args:
+        study: What runs.
+        name: Name of the sweep.
+        stream: Usually standard output.
+        lines: Write lines to a terminal, too: a debugger can be typed into between them.
+    """
+    console = Console(file=stream)
+    # asked of the stream itself: FORCE_COLOR makes rich take a log for a terminal
+    if lines or not stream.isatty() or console.is_dumb_terminal:
+        yield LineDisplay(stream, SystemClock())
+        return
+    display = LiveDisplay(study, name, console, SystemClock())
+    with display.live:
+        yield display

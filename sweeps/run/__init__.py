@@ -1,0 +1,1 @@
+"""A sweep from start to report: site, phases, resumption."""

@@ -1,0 +1,242 @@
+"""After the search: the test split is opened, candidates are repeated, references are measured."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from analysis import pareto
+from kdtasks.contract.params import Params, Value
+from kdtasks.contract.task import Baseline, KDTask
+from search_spaces.study import Study
+from sweeps.common.events import Event, Training
+from sweeps.common.records import JobKind, JobRecord, TrialRecord, TrialState
+from sweeps.ledger.front import ranked, standings, values_of
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of
+from sweeps.progress.listener import Display
+from sweeps.run.teachers import teacher_key
+from sweeps.workers.jobs import (
+    Handle,
+    Job,
+    Pool,
+    assess_baselines,
+    assess_teacher,
+    confirm_by_training,
+    confirm_by_weights,
+)
+
+if TYPE_CHECKING:
+    from sweeps.tracking.double_entry import Books
+
+
+def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that the study wants judged on the test split, the most wanted first."""
+    return [trial for wave in waves(study, trials) for trial in wave]
+
+
+def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
+    """Return the candidates in groups of which each is done with all seeds before the next.
+
+    The members of the front come first, then those that are near it, the nearest first. The limit
+    of the study counts both.
+    """
+    if study.confirm.select == "none":
+        return []
+    order = standings(trials, study)
+    limit = study.confirm.limit
+    if study.confirm.select == "all":
+        last = len(ranked(trials))
+        complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        complete.sort(key=lambda trial: (order.ranks.get(trial.number, last), trial.number))
+        return [complete[:limit]]
+    by_number = {trial.number: trial for trial in trials}
+    front = [by_number[row.number] for row in order.rows]
+    if limit is None:
+        return [front, _near(study, trials)]
+    return [_spread(front, limit), _near(study, trials)[: max(0, limit - len(front))]]
+
+
+def _near(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return trials off the front but within ``confirm.epsilon`` of it, the nearest first."""
+    members = ranked(trials)
+    behind = pareto.behind_front(values_of(members, study), study.objectives).tolist()
+    found = sorted(
+        (distance, trial.number, trial)
+        for distance, trial in zip(behind, members, strict=True)
+        if 0.0 < distance <= study.confirm.epsilon
+    )
+    return [trial for _, _, trial in found]
+
+
+def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
+    """Return ``limit`` members along the front, both of its ends among them."""
+    if limit >= len(front):
+        return front
+    if limit == 1:
+        return front[:1]
+    step = (len(front) - 1) / (limit - 1)
+    return [front[round(index * step)] for index in range(limit)]
+
+
+def open_jobs(
+    study: Study, task: KDTask, needs: Sequence[Need], ledger: Ledger
+) -> list[tuple[JobKind, str]]:
+    """Return kind and key of the jobs of this phase that no driver has done so far."""
+    wanted: list[tuple[JobKind, str]] = [("teacher", key) for key in by_teacher(needs)]
+    wanted += [("baseline", key) for key in by_baselines(needs, task)]
+    for trial in candidates(study, ledger.trials()):
+        own = (trial.config["seed"],)
+        seeds = study.seeds.confirm if study.confirm.retrain else own
+        wanted += [("confirmation", _repetition(trial, seed)) for seed in seeds]
+    done = ledger.milestones.closed_jobs() | {
+        job.key for job in ledger.jobs() if job.trial is not None
+    }
+    return [entry for entry in wanted if "/".join(entry) not in done]
+
+
+def _repetition(trial: TrialRecord, seed: Value) -> str:
+    return f"{trial.number}/{seed}"
+
+
+@dataclass(kw_only=True)
+class Confirmation:
+    """The phase that looks at the test split.
+
+    Attributes:
+        study: The study.
+        task: Its task.
+        resources: Scenarios and teachers.
+        students: The trials' weights.
+        pool: Does the work.
+        books: Where results go.
+        display: Watches.
+    """
+
+    study: Study
+    task: KDTask
+    resources: Resources
+    students: StudentStore
+    pool: Pool
+    books: "Books"
+    display: Display
+
+    def run(self) -> int:
+        """Measure references and candidates on the test split; return how many jobs failed.
+
+        A job that fails is noted and the others go on.
+        """
+        # Only now are the test splits placed where a worker can read them.
+        tests = {key: self.pool.put(s.test) for key, s in self.resources.scenarios.items()}
+        left = set(open_jobs(self.study, self.task, self.resources.needs, self.books.ledger))
+        drafts = [*self._references(tests), *self._repetitions(tests)]
+        drafts = [entry for entry in drafts if (entry[0].kind, entry[0].key) in left]
+        for kind in ("teacher", "baseline", "confirmation"):
+            self.display.jobs_planned(kind, sum(job.kind == kind for job, _ in drafts))
+        entries = {(job.kind, job.key): record for job, record in drafts}
+        failures = 0
+        for job, event in self.pool.run([job for job, _ in drafts]):
+            if not event.done:
+                self.display.job_reported(job.kind, job.key, event.epoch, event.epochs)
+                continue
+            failures += bool(event.reason)
+            self.display.job_finished(job.kind, job.key, event.reason)
+            for record in _results(entries[job.kind, job.key], event):
+                self._enter(record)
+            self.books.ledger.milestones.close_job(job.kind, job.key)
+        return failures
+
+    def _enter(self, record: JobRecord) -> None:
+        known = {job.key: job for job in self.books.ledger.jobs()}.get(record.key)
+        if known is None:
+            ended_ms = self.books.clock.epoch_ms()
+            wall_ms = int(1000 * record.metrics.get("trial_wall_s", 0.0))
+            self.books.job(replace(record, started_ms=ended_ms - wall_ms, ended_ms=ended_ms))
+        elif record.kind == "teacher":
+            metrics = {**known.metrics, **record.metrics}
+            judged = replace(known, metrics=metrics, reason=record.reason)
+            self.books.job(replace(judged, traceback=record.traceback))
+
+    def _references(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
+        for key, need in by_teacher(self.resources.needs).items():
+            teacher, test = self.resources.teachers[key], tests[need.scenario]
+            job = Job(
+                kind="teacher",
+                key=key,
+                function=assess_teacher,
+                args=(self.study.task, dict(need.params), teacher, test),
+            )
+            yield job, _draft(job, teacher_key(key), need.params)
+        for key, need in by_baselines(self.resources.needs, self.task).items():
+            scenario = self.resources.scenarios[need.scenario]
+            args = (scenario.train, scenario.val, tests[need.scenario], dict(scenario.provenance))
+            job = Job(
+                kind="baseline",
+                key=key,
+                function=assess_baselines,
+                args=(self.study.task, dict(need.params), *args),
+            )
+            yield job, _draft(job, f"baseline/{job.key}", need.params)
+
+    def _repetitions(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
+        for wave in waves(self.study, self.books.ledger.trials()):
+            if not self.study.confirm.retrain:
+                for trial in wave:
+                    yield self._by_weights(trial, tests)
+                continue
+            # seed by seed, so that a sweep that is stopped has judged as many trials as it could
+            for seed in self.study.seeds.confirm:
+                for trial in wave:
+                    yield self._by_training(trial, seed, tests)
+
+    def _by_weights(self, trial: TrialRecord, tests: dict[str, Handle]) -> tuple[Job, JobRecord]:
+        params = dict(trial.config)
+        test = tests[self.task.scenario_fingerprint(params)]
+        job, draft = self._job(trial, params, confirm_by_weights, (test,))
+        return replace(job, load=lambda: (self.students.get(trial.number, trial.sha256),)), draft
+
+    def _by_training(
+        self, trial: TrialRecord, seed: int, tests: dict[str, Handle]
+    ) -> tuple[Job, JobRecord]:
+        params = self.task.complete({**trial.config, "seed": seed})
+        need = need_of(self.task, params)
+        scenario = self.resources.scenarios[need.scenario]
+        teacher = None if need.teacher is None else self.resources.teachers[need.teacher]
+        args = (scenario.train, scenario.val, teacher, tests[need.scenario])
+        return self._job(trial, params, confirm_by_training, args)
+
+    def _job(
+        self,
+        trial: TrialRecord,
+        params: Params,
+        function: Callable[..., Training[dict[str, float]]],
+        args: tuple[Any, ...],
+    ) -> tuple[Job, JobRecord]:
+        job = Job(
+            kind="confirmation",
+            key=_repetition(trial, params["seed"]),
+            function=function,
+            args=(self.study.task, dict(params), *args),
+        )
+        return job, replace(_draft(job, f"confirmation/{job.key}", params), trial=trial.number)
+
+
+def _draft(job: Job, key: str, params: Params) -> JobRecord:
+    return JobRecord(kind=job.kind, key=key, params=dict(params), started_ms=0, ended_ms=0)
+
+
+def _results(draft: JobRecord, event: Event) -> Iterator[JobRecord]:
+    """Yield what a job came to; several baselines come from one job."""
+    if event.reason:
+        yield replace(draft, reason=event.reason, traceback=event.traceback)
+    elif draft.kind == "baseline":
+        found: list[Baseline] = event.result
+        for baseline in found:
+            yield replace(
+                draft,
+                key=f"baseline/{baseline.name}",
+                params=dict(baseline.params),
+                metrics={name: float(value) for name, value in baseline.metrics.items()},
+            )
+    else:
+        yield replace(draft, metrics=event.result)

@@ -1,0 +1,341 @@
+"""Can this machine run sweeps? Every check says what it found and, if that is bad, how to mend it.
+
+Facts are read at one place and judged at another, so that bad machines can be made up in tests.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import Requirement
+
+from kdtasks.contract.error_text import one_line
+from kdtasks.contract.errors import UserError
+from search_spaces.study import load_study
+from sweeps.common import limits
+from sweeps.common.capacity import Seats
+from sweeps.common.environment import ROOT, engine_environment, usable_gpus
+from sweeps.common.events import Training
+from sweeps.common.secrets import redacted
+from sweeps.ledger.paths import SweepFolder, check_room, nearest
+from sweeps.tracking.server_address import TRACKING, left_out, tracking_from
+from sweeps.workers.jobs import Job
+from sweeps.workers.ray_start import local_refusal
+
+State = Literal["good", "fair", "bad"]
+
+MIN_SHARED_BYTES = 1 << 30
+MIN_MEMORY_BYTES = 2 << 30
+"""What a process of a trial with torch, and Ray beside it, may take."""
+MIN_FILES = 1024
+STUDY = "csi-feedback"
+"""A study to open books for."""
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+NO_PROXY = ("no_proxy", "NO_PROXY")
+HERE = ("127.0.0.1", "localhost", "*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a check has found.
+
+    Attributes:
+        name: Of the check.
+        state: ``fair`` works with a limit, ``bad`` does not work.
+        found: What was found.
+        fix: What to do about it; empty where nothing needs to be done.
+    """
+
+    name: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Facts about a machine and this process on it.
+
+    Attributes:
+        cores: That this process may use; under a quota a part of one, too.
+        cores_why: What limits them; empty for the machine.
+        memory_bytes: That are available now.
+        memory_why: What limits that, likewise.
+        shared_bytes: That are free in the memory file system of Ray's object store; None where
+            there is none.
+        files: How many files this process may open.
+        gpus: That torch can use.
+        cuda: Whether torch was built for GPUs.
+        environment: Its environment variables.
+    """
+
+    cores: float
+    memory_bytes: int
+    shared_bytes: int | None
+    files: int
+    gpus: int
+    cuda: bool
+    environment: Mapping[str, str]
+    cores_why: str = ""
+    memory_why: str = ""
+
+
+def this_machine() -> Machine:
+    """Return the facts of this machine; imports torch, which takes seconds."""
+    from kdtasks.learning.devices import built_for_gpus
+
+    cores, memory = limits.cores(), limits.free_memory()
+    return Machine(
+        cores=cores.amount,
+        cores_why=cores.why,
+        memory_bytes=int(memory.amount),
+        memory_why=memory.why,
+        shared_bytes=limits.shared_memory(),
+        files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        gpus=usable_gpus(),
+        cuda=built_for_gpus(),
+        environment=dict(os.environ),
+    )
+
+
+def look_at(machine: Machine) -> Iterator[Finding]:
+    """Judge a machine."""
+    yield _cores(machine)
+    yield _memory(machine)
+    yield _gpus(machine)
+    yield _shared(machine)
+    yield _files(machine)
+    yield from _environment(machine.environment)
+
+
+def _cores(machine: Machine) -> Finding:
+    few = machine.cores < 2
+    return Finding(
+        name="cores",
+        state="fair" if few else "good",
+        found=_with_why(f"{machine.cores:g} usable", machine.cores_why),
+        fix="one trial runs at a time; more cores run more" if few else "",
+    )
+
+
+def _memory(machine: Machine) -> Finding:
+    room = machine.memory_bytes // MIN_MEMORY_BYTES
+    found = _with_why(f"{machine.memory_bytes / (1 << 30):.1f} GiB available", machine.memory_why)
+    if room >= max(1, int(machine.cores)):
+        return Finding(name="memory", state="good", found=found)
+    fix = f"run {max(1, room)} trials at once: kdsweep run ... --slots {max(1, room)}"
+    return Finding(name="memory", state="fair" if room else "bad", found=found, fix=fix)
+
+
+def _with_why(found: str, why: str) -> str:
+    return f"{found}, by {why}" if why else found
+
+
+def _gpus(machine: Machine) -> Finding:
+    if machine.cuda and not machine.gpus:
+        return Finding(
+            name="GPU",
+            state="fair",
+            found="torch was built for GPUs and finds none",
+            fix="trials run on cores; for GPUs see that nvidia-smi works for this user",
+        )
+    found = f"{machine.gpus} usable" if machine.cuda else "none; torch was built for cores"
+    return Finding(name="GPU", state="good", found=found)
+
+
+def _shared(machine: Machine) -> Finding:
+    if machine.shared_bytes is None:
+        return Finding(
+            name="shared memory", state="good", found=f"no {limits.SHARED}; Ray uses the disk"
+        )
+    found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {limits.SHARED}"
+    if machine.shared_bytes >= MIN_SHARED_BYTES:
+        return Finding(name="shared memory", state="good", found=found)
+    fix = "Ray falls back to the disk, which is slow; in a container give --shm-size=2g"
+    return Finding(name="shared memory", state="fair", found=found, fix=fix)
+
+
+def _files(machine: Machine) -> Finding:
+    few = 0 <= machine.files < MIN_FILES
+    return Finding(
+        name="open files",
+        state="bad" if few else "good",
+        found=f"at most {machine.files}" if machine.files >= 0 else "no limit",
+        fix=f"Ray opens many: ulimit -n {4 * MIN_FILES}" if few else "",
+    )
+
+
+def _environment(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Name variables that change what a sweep does, or break it."""
+    proxied = [name for name in PROXIES if environment.get(name)]
+    spared = ",".join(environment.get(name, "") for name in NO_PROXY)
+    if proxied and not any(host in spared for host in HERE):
+        yield Finding(
+            name="proxy",
+            state="fair",
+            found=f"{proxied[0]} is set and this machine is not excepted",
+            fix="for an MLflow server of this machine's own: export no_proxy=127.0.0.1,localhost",
+        )
+    if uri := tracking_from(environment):
+        yield Finding(
+            name=TRACKING,
+            state="fair",
+            found=f"new sweeps keep their runs in MLflow at {redacted(uri)}",
+            fix=f"unset {TRACKING} keeps them in each sweep's folder",
+        )
+    for words in left_out(environment):
+        yield Finding(name="MLflow variable", state="fair", found=words)
+    if address := environment.get("RAY_ADDRESS"):
+        yield Finding(
+            name="RAY_ADDRESS",
+            state="fair",
+            found=f"sweeps join the cluster at {address}",
+            fix="--address local runs on this machine; unset RAY_ADDRESS does so always",
+        )
+    if environment.get("RAY_AUTH_MODE", "token") != "token":
+        yield Finding(
+            name="RAY_AUTH_MODE",
+            state="bad",
+            found="Ray's token authentication is off",
+            fix="anyone who reaches its port can run code: unset RAY_AUTH_MODE",
+        )
+
+
+def look_at_packages(requirements: list[str], versions: Mapping[str, str]) -> Iterator[Finding]:
+    """Compare installed packages with what this one asks for.
+
+    Args:
+        requirements: As the package's metadata has them; those of extras are left out.
+        versions: What is installed.
+    """
+    yield Finding(name="Python", state="good", found=platform.python_version())
+    wrong, asked = [], [one for one in map(Requirement, requirements) if _applies(one)]
+    for requirement in asked:
+        version = versions.get(requirement.name)
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version or 'missing'}, not {requirement.specifier}")
+    yield Finding(
+        name="packages",
+        state="bad" if wrong else "good",
+        found="; ".join(wrong) or f"{len(asked)} requirements kept",
+        fix="pip install -c constraints.txt --upgrade kdsweep" if wrong else "",
+    )
+
+
+def _applies(requirement: Requirement) -> bool:
+    """Return whether a plain installation needs it: extras do not count."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def installed() -> tuple[list[str], dict[str, str]]:
+    """Return what this package asks for, and the versions that are installed.
+
+    Raises:
+        UserError: If the package itself is not installed.
+    """
+    try:
+        requirements = metadata.requires("kdsweep") or []
+    except metadata.PackageNotFoundError as error:
+        raise UserError("kdsweep is not installed: pip install -c constraints.txt .") from error
+    versions = {}
+    for requirement in map(Requirement, requirements):
+        try:
+            versions[requirement.name] = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            continue
+    return requirements, versions
+
+
+def look_at_home(home: Path) -> Finding:
+    """Say whether a home can be written to and has room."""
+    try:
+        place = nearest(home)
+        check_room(place)
+    except UserError as error:
+        return Finding(name="home", state="bad", found=str(error))
+    free = shutil.disk_usage(place).free
+    return Finding(name="home", state="good", found=f"{home}, {free / (1 << 30):.0f} GiB free")
+
+
+def try_mlflow(home: Path) -> Finding:
+    """Make a small MLflow database where the sweeps are, read what was written, remove it."""
+    from sweeps.tracking.client import read_runs  # MLflow takes a second to import
+    from sweeps.tracking.writer import Tracker
+
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest(home), prefix=".doctor-") as place:
+            folder = SweepFolder(Path(place) / "doctor")
+            folder.path.mkdir()
+            now_ms = time.time_ns() // 1_000_000
+            Tracker.start(folder, None, load_study(STUDY), now_ms).end("FINISHED", now_ms)
+            read_runs(folder, None)
+    except Exception as error:  # noqa: BLE001 - whatever it is, is the finding
+        return Finding(
+            name="MLflow",
+            state="bad",
+            found=one_line(error),
+            fix="give a --home on a local disk: a database needs locks, which NFS often lacks",
+        )
+    return Finding(name="MLflow", state="good", found="a database was written and read")
+
+
+def try_ray() -> Finding:
+    """Let a process of its own start a Ray, for Ray may end the process that starts it."""
+    if why := local_refusal():  # what a run asks first
+        return _no_ray(why)
+    said = "from sweeps.run.doctor import ray_works; ray_works()"
+    with engine_environment([ROOT]):
+        asked = subprocess.run(  # noqa: S603 - our own module
+            # -P: nothing where we are called is taken for a library
+            [sys.executable, "-P", "-c", said],
+            capture_output=True,
+            check=False,
+        )
+    try:
+        return Finding(**json.loads(asked.stdout.splitlines()[-1]))
+    except (ValueError, IndexError):
+        return _no_ray(f"it ended the process that started it, exit {asked.returncode}")
+
+
+def ray_works() -> None:
+    """Print what `work_in_ray` has found as JSON, on the last line."""
+    sys.stdout.write(f"\n{json.dumps(asdict(work_in_ray()))}\n")
+
+
+def work_in_ray() -> Finding:
+    """Start a Ray on this machine, run one job in a worker and end it."""
+    from sweeps.run.ray_cluster import local_ray  # Ray takes a second to import
+    from sweeps.workers.ray_pool import RayPool
+
+    begun_s = time.monotonic()
+    job = Job(kind="teacher", key="doctor", function=_nothing, args=())
+    try:
+        with local_ray(1):
+            heard = [event for _, event in RayPool(Seats(slots=1, actors=0), bool).run([job])]
+    except Exception as error:  # noqa: BLE001 - whatever it is, is the finding
+        return _no_ray(one_line(error))
+    if heard[-1].reason:
+        return _no_ray(heard[-1].reason)
+    seconds = time.monotonic() - begun_s
+    return Finding(name="Ray", state="good", found=f"started, worked and ended in {seconds:.0f} s")
+
+
+def _nothing() -> Training[None]:
+    """Do nothing, in a worker."""
+    yield from ()
+
+
+def _no_ray(reason: str) -> Finding:
+    fix = "Ray needs loopback, free ports and room in TMPDIR; try export TMPDIR=/var/tmp"
+    return Finding(name="Ray", state="bad", found=reason, fix=fix)

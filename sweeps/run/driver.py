@@ -1,0 +1,126 @@
+"""Drive a sweep whose data is loaded: open its books, run its phases, sum it up."""
+
+import json
+
+from sweeps.common.clock import SystemClock
+from sweeps.common.environment import describe_environment
+from sweeps.ledger.dataset_facts import split_facts
+from sweeps.ledger.front import standings
+from sweeps.ledger.identity import flat
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import put_text
+from sweeps.ledger.totals import counts
+from sweeps.run.phases import Sweep
+from sweeps.run.site import NOWHERE
+from sweeps.run.start import Start
+from sweeps.run.summary import SweepSummary
+from sweeps.tracking.double_entry import Books
+from sweeps.tracking.writer import Tracker
+
+
+def drive(start: Start) -> SweepSummary:
+    """Do what is left of a sweep and return what came of it.
+
+    Raises:
+        UserError: If MLflow does not answer, or a teacher cannot be trained.
+    """
+    return _run(_open(start))
+
+
+def _open(start: Start) -> Sweep:
+    folder, site, held = start.folder, start.site, start.held
+    books = _open_books(start)
+    put_text(folder.views, json.dumps(books.offer_views()))
+    if site is None:  # what ran the trials was described then
+        site = NOWHERE
+    else:
+        books.attach("environment.json", describe_environment(site.seats))
+    task, contents = start.left.study.task, start.identity.data
+    found = {
+        key: {**scenario.provenance, "content": flat(contents[key])}
+        for key, scenario in start.data.items()
+    }
+    books.attach("provenance.json", found)
+    data = start.data.items()
+    books.attach_splits(
+        [s for key, scenario in data for s in split_facts(task, key, scenario, contents[key])]
+    )
+    books.attach_file(folder.study)
+    return Sweep(
+        study=start.left.study,
+        plan=start.plan,
+        folder=folder,
+        tracking_uri=start.left.settings.tracking_uri or folder.tracking_uri,
+        site=site,
+        data=start.data,
+        teachers=start.teachers,
+        books=books,
+        display=start.display,
+        interrupts=held.interrupts,
+        pool=site.pool(held.interrupts),
+        utilisation=start.utilisation,
+        ray=start.ray,
+    )
+
+
+def _open_books(start: Start) -> Books:
+    folder, study = start.folder, start.left.study
+    settings, ledger = start.left.settings, start.left.ledger
+    clock, tracker = SystemClock(), None
+    if ledger is None:
+        ledger = Ledger.create(folder.journal, study, start.earlier)
+    else:
+        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
+    ledger.identify(start.identity)
+    if tracker is None:
+        begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
+        started_ms = min(begun, default=clock.epoch_ms())
+        tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
+    books = Books(study, ledger, tracker, clock, start.display)
+    books.lost = start.held.lost
+    books.catch_up()
+    return books
+
+
+def _run(run: Sweep) -> SweepSummary:
+    clock = run.books.clock
+    started_s = clock.elapsed_s()
+    ended, interrupted = run.searched(), False
+    try:
+        try:
+            if run.work_left():
+                with run.ray:
+                    resources = run.prepare()
+                    ended = run.search(resources)
+                    run.confirm(resources)
+        except KeyboardInterrupt:
+            interrupted, ended = True, "the user stopped the sweep"
+        if lost := run.books.lost():
+            interrupted, ended = True, lost
+        run.display.phase("record")
+        run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
+    except BaseException:
+        run.books.give_up()
+        raise
+    report = None if interrupted else run.report()
+    trials = run.books.ledger.trials()
+    order = standings(trials, run.study)
+    tally = counts(trials)
+    return SweepSummary(
+        name=run.folder.name,
+        folder=run.folder.path,
+        tracking_uri=run.tracking_uri,
+        complete=tally["trials_complete"],
+        pruned=tally["trials_pruned"],
+        epochs_saved=tally["epochs_saved"],
+        failed=tally["trials_failed"],
+        jobs_failed=sum(bool(job.reason) for job in run.books.ledger.jobs()),
+        confirmations=run.books.confirmed(),
+        front=order.rows,
+        hypervolume=order.hypervolume,
+        report=report,
+        interrupted=interrupted,
+        ended=ended,
+        seconds=clock.elapsed_s() - started_s,
+        utilisation=run.utilisation.share(),
+    )

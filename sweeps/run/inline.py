@@ -1,0 +1,155 @@
+"""Everything in this process, without Ray: one trial or job after the other, for debugging.
+
+The numbers are those of Ray: arrays are shared read-only there, too, and a process computes with
+one thread.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.task import Arrays, TeacherArtifact
+from sweeps.common.capacity import LOCAL, Seats, SeatWishes
+from sweeps.common.events import Event, events
+from sweeps.common.interrupts import Interrupts
+from sweeps.nodes.task_process import open_task
+from sweeps.nodes.transport import in_process
+from sweeps.plan.needs import Resources
+from sweeps.workers.jobs import Assignment, Handle, Job, Starting, train_student
+
+if TYPE_CHECKING:
+    from sweeps.search.session import SearchSession
+
+
+@dataclass(frozen=True, slots=True)
+class InlineSite:
+    """This process."""
+
+    seats: Seats = field(default_factory=lambda: Seats(slots=1, actors=0))
+
+    @classmethod
+    def of(cls, wishes: SeatWishes) -> "InlineSite":
+        """Return this process as the place of a sweep.
+
+        Raises:
+            ConfigError: If something was asked for that it cannot do.
+        """
+        address = None if wishes.address == LOCAL else wishes.address
+        slots = None if wishes.slots == 1 else wishes.slots
+        asked = {"slots": slots, "actors": wishes.actors, "address": address}
+        for name, value in asked.items():
+            if value is not None:
+                raise ConfigError(
+                    f"{name} is {value}, which backend inline cannot give: trials run one after "
+                    f"the other in this process; leave {name} out, or take backend ray"
+                )
+        return cls()
+
+    def ready(self, starting: Starting) -> AbstractContextManager[None]:  # noqa: ARG002 - of Site
+        """See `sweeps.run.site.Site`."""
+        return nullcontext()
+
+    def pool(self, interrupts: Interrupts) -> "InlinePool":
+        """See `sweeps.run.site.Site`."""
+        return InlinePool(interrupts)
+
+    def search(
+        self,
+        session: "SearchSession",
+        scratch: Path,  # noqa: ARG002 - of Site
+        interrupts: Interrupts,
+    ) -> None:
+        """See `sweeps.run.site.Site`."""
+        for number in count():
+            name = str(number)
+            assignment = session.assign(name)
+            if assignment is None:
+                return
+            session.started(name)
+            work = train(session.study.task, session.resources, assignment)
+            _conduct(session, name, work, interrupts)
+            while session.books.owed:
+                session.books.pay()
+
+
+def train(task: str, resources: Resources, assignment: Assignment) -> Iterator[Event]:
+    """Train what was assigned, as a trial's process does; return what it says.
+
+    Args:
+        task: Name of the task.
+        resources: Scenarios and teachers.
+        assignment: The trial.
+    """
+    scenario, teacher = resources.scenarios[assignment.scenario], None
+    if assignment.teacher is not None:
+        teacher = resources.teachers[assignment.teacher]
+    deploy = partial(in_process, task, assignment.config, (scenario.train, scenario.val), teacher)
+    return events(train_student(open_task(task), assignment.config, deploy))
+
+
+def _conduct(
+    session: "SearchSession", name: str, work: Iterator[Event], interrupts: Interrupts
+) -> None:
+    """Tell the session what a trial says until it ends or is stopped."""
+    for said in _heard(work, interrupts):
+        event = session.received(name, said)
+        stops = not event.done and session.stops(name, event)
+        session.reported(name, event)
+        if event.done or stops:
+            session.finished(name, event)
+            return
+
+
+def _heard(work: Any, interrupts: Interrupts) -> Iterator[Event]:
+    """Yield what work says; while it works, the user may stop it at once."""
+    with closing(work), threadpool_limits(1):
+        while True:
+            with interrupts.at_once():
+                event = next(work, None)
+            if event is None:
+                return
+            yield event
+
+
+class InlinePool:
+    """Carries out jobs here, one after the other.
+
+    Args:
+        interrupts: The user's wish to stop.
+    """
+
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+
+    def put(self, value: Any) -> Handle:
+        """Return arrays, or a teacher, that nobody can write to."""
+        if isinstance(value, TeacherArtifact):
+            weights, outputs = _locked(value.weights), _locked(value.outputs)
+            return replace(value, weights=weights, outputs=outputs)
+        return _locked(value)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
+        """See `sweeps.workers.jobs.Pool`."""
+        for job in jobs:
+            try:
+                loaded = job.load()
+            except UserError as error:
+                yield job, Event(done=True, reason=str(error))
+                continue
+            work = events(job.function(*job.args, *loaded))
+            for event in _heard(work, self._interrupts):
+                yield job, event
+
+
+def _locked(arrays: Arrays) -> Arrays:
+    views = {name: array.view() for name, array in arrays.items()}
+    for view in views.values():
+        view.setflags(write=False)
+    return views

@@ -1,0 +1,182 @@
+"""The phases of a sweep: teachers, search, confirmation, report."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from kdtasks.contract.error_text import one_line
+from kdtasks.contract.errors import UserError
+from kdtasks.contract.task import ScenarioData
+from search_spaces.study import Study
+from sweeps.common.interrupts import Ahead, Interrupts
+from sweeps.common.records import TrialRecord
+from sweeps.ledger.front import standings
+from sweeps.ledger.identity import TeacherIdentity
+from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.ledger.totals import finished_in_order
+from sweeps.plan.needs import Resources, share_data
+from sweeps.plan.preflight import Plan
+from sweeps.progress.listener import Display
+from sweeps.progress.utilisation import Utilisation
+from sweeps.run.confirmation import Confirmation
+from sweeps.run.resume import num_spent, work_left
+from sweeps.run.site import Site
+from sweeps.run.teachers import prepare_teachers
+from sweeps.search.proposals import Proposals
+from sweeps.search.samplers import make_sampler
+from sweeps.search.session import SearchSession
+from sweeps.tracking.double_entry import Books
+from sweeps.workers.jobs import Pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The phases of one sweep, and what they share."""
+
+    study: Study
+    plan: Plan
+    folder: SweepFolder
+    tracking_uri: str
+    site: Site
+    data: dict[str, ScenarioData]
+    teachers: Mapping[str, TeacherIdentity]
+    books: Books
+    display: Display
+    interrupts: Interrupts
+    pool: Pool
+    utilisation: Utilisation
+    ray: Ahead
+
+    def work_left(self) -> bool:
+        """Return whether anything must be trained or measured."""
+        return work_left(self.study, self.plan, self.books.ledger)
+
+    def searched(self) -> str:
+        """Return why the search has ended; empty if it has not."""
+        return self.books.ledger.milestones.ended(self.study.budget)
+
+    def prepare(self) -> Resources:
+        """Share the data and make teachers available."""
+        resources = share_data(self.plan.needs, self.data, self.pool)
+        self.data.clear()  # workers read the copy in the object store; one copy is enough
+        self.display.phase("teachers")
+        with self.interrupts.deferred():
+            prepare_teachers(
+                resources,
+                self.study.task,
+                self.teachers,
+                store=TeacherStore(self.folder.teachers),
+                pool=self.pool,
+                books=self.books,
+                display=self.display,
+            )
+        return resources
+
+    def search(self, resources: Resources) -> str:
+        """Run the trials; return why the search ended.
+
+        Raises:
+            KeyboardInterrupt: If the user stopped it; open trials are closed by then.
+        """
+        if ended := self.searched():
+            return ended
+        self.display.phase("search")
+        ledger, trials = self.books.ledger, self.books.ledger.trials()
+        ledger.use(partial(make_sampler, self.study))
+        self._announce(trials)
+        ledger.milestones.begin_session(self.books.clock.epoch_ms())
+        shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        complete = finished_in_order(trials)
+        session = SearchSession(
+            study=self.study,
+            task=self.plan.task,
+            resources=resources,
+            proposals=Proposals(self.study, self.plan.task, ledger, self.books.clock),
+            books=self.books,
+            students=StudentStore(self.folder.weights),
+            display=self.display,
+            utilisation=self.utilisation,
+            complete=complete,
+            standings=standings(complete, self.study),
+        )
+        with closing_trials(session):
+            try:
+                with self.interrupts.deferred(), self.books.deferring():
+                    self.site.search(session, self.folder.scratch, self.interrupts)
+            finally:
+                shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        session.closed()
+        ledger.milestones.end_search(self.study.budget, session.proposals.ended)
+        return session.proposals.ended
+
+    def _announce(self, trials: Sequence[TrialRecord]) -> None:
+        budget, spent = self.study.budget, num_spent(self.books.ledger)
+        time_s = budget.time_s
+        if time_s is not None:
+            time_s = max(0.0, time_s - self.books.ledger.milestones.searched_s(trials))
+        self.display.search_started(budget.trials - spent, time_s, self.site.seats.slots)
+        if spent:
+            self.display.note(f"{spent} of {budget.trials} trials were run before")
+
+    def confirm(self, resources: Resources) -> None:
+        """Look at the test split."""
+        self.display.phase("confirm")
+        confirmation = Confirmation(
+            study=self.study,
+            task=self.plan.task,
+            resources=resources,
+            students=StudentStore(self.folder.weights),
+            pool=self.pool,
+            books=self.books,
+            display=self.display,
+        )
+        with self.interrupts.deferred():
+            failures = confirmation.run()
+        if failures:
+            self.display.note(f"{failures} jobs of the confirmation failed; see the report")
+
+    def report(self) -> Path:
+        """Write the report and attach it."""
+        # figures take seconds to import: the first trial need not wait for them
+        from analysis.frames import read_sweep
+        from analysis.report import build_report
+
+        self.display.phase("report")
+        frames = read_sweep(self.tracking_uri, self.folder.name)
+        files = build_report(frames, self.folder.report)
+        self.books.attach_report([files.html, files.png, files.parquet, files.json])
+        return files.html
+
+
+@contextmanager
+def closing_trials(session: SearchSession) -> Iterator[None]:
+    """Close trials that are open when the search ends, with what ended it.
+
+    Args:
+        session: The search; its fault is raised if nothing else was.
+    """
+    ended_by: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        ended_by = error
+        raise
+    finally:
+        try:
+            session.abandon(_ending(session.fault or ended_by))
+        except UserError as fault:  # a full disk; the trials stay open until the sweep is resumed
+            session.fault = session.fault or fault
+    if session.fault is not None:
+        raise session.fault
+
+
+def _ending(error: BaseException | None) -> str:
+    """Return why trials are left open."""
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return "interrupted by the user"
+    return f"interrupted by an error of the sweep itself: {one_line(error)}"

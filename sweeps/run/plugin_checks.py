@@ -1,0 +1,86 @@
+"""What `kdsweep doctor` says of plugins: each is loaded and tried, and none is in another's way."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from kdtasks.beam_tracking import settings as beam_settings
+from kdtasks.contract.errors import UserError
+from kdtasks.contract.plugins import Plugin, load_target
+from kdtasks.contract.registry import TASKS, load_task
+from kdtasks.csi_feedback import settings as csi_settings
+from kdtasks.csi_feedback.data.dataset import SCENARIOS
+from kdtasks.learning.custom_loss import broken_loss
+from sweeps.run.doctor import Finding
+
+TAKEN = {
+    "task": set(TASKS),
+    "method": {*csi_settings.METHOD_NAMES, *beam_settings.METHOD_NAMES},
+    "scenario": set(SCENARIOS),
+}
+"""Names of the project, by kind."""
+
+OUTPUTS = ((4, 2, 16, 16), beam_settings.SAID_SHAPE)
+"""Shapes of outputs of the tasks that take losses."""
+
+
+def look_at_plugins(plugins: Sequence[Plugin]) -> list[Finding]:
+    """Return whether everything that installed packages have named can be used."""
+    if not plugins:
+        return [Finding(name="plugins", state="good", found="none installed")]
+    names = Counter((plugin.kind, plugin.name) for plugin in plugins)
+    return [_look(plugin, several=names[plugin.kind, plugin.name] > 1) for plugin in plugins]
+
+
+def _look(plugin: Plugin, *, several: bool) -> Finding:
+    name = f"{plugin.kind} {plugin.name}"
+    if plugin.name in TAKEN[plugin.kind]:
+        return Finding(
+            name=name,
+            state="fair",
+            found=f"is a name of the project; that of {plugin.package} is not used",
+            fix=f"name it {plugin.target} in studies, or rename it in {plugin.package}",
+        )
+    broken = _broken(plugin)
+    if broken:
+        return Finding(
+            name=name,
+            state="fair",
+            found=f"of {plugin.package}: {broken}",
+            fix=f"mend or uninstall {plugin.package}; studies without it are not affected",
+        )
+    return Finding(
+        name=name,
+        state="fair" if several else "good",
+        found=f"{plugin.target} of {plugin.package}",
+        fix=f"several packages have that name; name it {plugin.target} in studies"
+        if several
+        else "",
+    )
+
+
+def _broken(plugin: Plugin) -> str:
+    tries: dict[str, Callable[[Plugin], str]] = {
+        "task": _broken_task,
+        "method": _broken_method,
+        "scenario": _broken_scenario,
+    }
+    try:
+        return tries[plugin.kind](plugin)
+    except UserError as error:
+        return str(error)
+
+
+def _broken_task(plugin: Plugin) -> str:
+    load_task(plugin.target)
+    return ""
+
+
+def _broken_method(plugin: Plugin) -> str:
+    loss = load_target(plugin.kind, plugin.name, plugin.target)
+    found = [broken_loss(loss, shape) for shape in OUTPUTS]
+    return found[0] if all(found) else ""  # a loss may be of one task alone
+
+
+def _broken_scenario(plugin: Plugin) -> str:
+    source = load_target(plugin.kind, plugin.name, plugin.target)
+    return "" if callable(source) else f"is of type {type(source).__name__}, not a function"

@@ -1,0 +1,345 @@
+"""The Ray that a sweep runs on: one of our own on this machine, or a cluster that is joined."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psutil
+import ray
+from ray._private.node import Node
+from ray.exceptions import RayError
+from ray.job_config import JobConfig
+
+from kdtasks.contract.errors import UserError
+from search_spaces.study import Study
+from sweeps.common import limits
+from sweeps.common.capacity import LOCAL, Capacity, Machine, Seats, share_out
+from sweeps.common.custom_code import code_to_send
+from sweeps.common.environment import WORKER_SETTINGS, engine_environment, our_packages, usable_gpus
+from sweeps.common.interrupts import Interrupts, kept_handlers
+from sweeps.ledger.launch_settings import SweepSettings
+from sweeps.workers.jobs import Pool, Starting
+from sweeps.workers.ray_folder import RAY, ray_folder, started_by_kdsweep
+from sweeps.workers.ray_safety import keep_token_private
+from sweeps.workers.ray_start import ask, check_local, startable
+
+if TYPE_CHECKING:
+    from sweeps.search.session import SearchSession
+
+PATIENCE_S = 25.0
+"""How long a cluster may take to answer."""
+KNOCK_S = 5.0
+"""How long its machine may take to accept a connection."""
+
+AUTO = "auto"
+"""The address that stands for the cluster of which this machine is a part."""
+CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - only read, and checked
+"""Where ``ray start`` notes the address of its cluster."""
+FLAG = "--gcs-address="
+"""What stands before the address on the command line of Ray's processes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RaySite:
+    """Where a sweep runs.
+
+    Attributes:
+        seats: Who gets how much there.
+        address: The cluster; None for this machine.
+        modules: What machines of a cluster are sent.
+    """
+
+    seats: Seats
+    address: str | None
+    modules: tuple[Path, ...] = ()
+
+    def ready(self, starting: Starting) -> AbstractContextManager[None]:
+        """Have Ray inside.
+
+        Args:
+            starting: Entered while processes are started on this machine that must not outlive us.
+        """
+        if self.address is not None:
+            return joined_ray(self.address, self.modules)
+        share, processes = self.seats.share, self.seats.processes
+        return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
+
+    def pool(self, interrupts: Interrupts) -> Pool:
+        """See `sweeps.run.site.Site`."""
+        import sweeps.search.ray_search  # noqa: F401 - Tune takes seconds to import: Ray comes up meanwhile
+        from sweeps.workers.ray_pool import RayPool
+
+        return RayPool(self.seats, interrupts.requested)
+
+    def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
+        """See `sweeps.run.site.Site`."""
+        from sweeps.search.ray_search import search
+
+        search(session, self.seats, scratch, interrupts)
+
+
+def find_ray(study: Study, settings: SweepSettings) -> RaySite:
+    """Return where a sweep runs, after looking at what there is.
+
+    Args:
+        study: What is to run.
+        settings: How it was started.
+
+    Raises:
+        UserError: If not even one trial fits there, or a cluster does not answer.
+    """
+    address = settings.seats.address
+    if address == AUTO:
+        address = running_cluster()
+    if address in (None, LOCAL):
+        gpus = usable_gpus() if study.resources.gpus else 0
+        check_local()
+        here = this_capacity(study.resources.cpus, gpus)
+        return RaySite(seats=share_out(settings.seats, study.resources, here), address=None)
+    return RaySite(
+        seats=share_out(settings.seats, study.resources, cluster_capacity(address)),
+        address=address,
+        modules=(*our_packages(), *code_to_send(study, settings.task_path)),
+    )
+
+
+def this_capacity(cpus: float, gpus: int) -> Capacity:
+    """Return what this machine has to give.
+
+    Args:
+        cpus: What a process of a trial takes: one that takes a core or less fits anywhere.
+        gpus: GPUs that there are.
+    """
+    cores = limits.cores()
+    place = f"this machine ({cores.why})" if cores.why else "this machine"
+    machine = Machine(cpus=max(cores.amount, min(cpus, 1.0)), gpus=gpus)
+    return Capacity(machines=(machine,), place=place)
+
+
+@contextmanager
+def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> Iterator[None]:
+    """Run a Ray of our own inside, on loopback.
+
+    Args:
+        cores: What Ray is to have.
+        gpus: Likewise.
+        starting: Entered while its processes are started.
+
+    An address is always given: without one Ray would join any cluster that it finds. Its token
+    authentication stays as it is by default: on.
+    """
+    _hush()
+    keep_token_private()
+    with ray_folder() as folder:
+        ours = folder / "kdsweep"
+        ours.mkdir()
+        for package in our_packages():
+            (ours / package.name).symlink_to(package)
+        with engine_environment([ours]):
+            try:
+                with (
+                    starting(),
+                    startable(),
+                    kept_handlers(),
+                    _warnings_held_back(),
+                    _without_dashboard(),
+                ):
+                    ray.init(
+                        address=LOCAL,
+                        num_cpus=cores,
+                        num_gpus=gpus,
+                        object_store_memory=limits.object_store_bytes(),
+                        include_dashboard=False,
+                        job_config=_job(),
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        _temp_dir=str(folder / RAY),
+                    )
+                yield
+            finally:
+                _end()
+
+
+def _end() -> None:
+    with kept_handlers():
+        ray.shutdown()
+
+
+@contextmanager
+def _warnings_held_back() -> Iterator[None]:
+    """Let no process that is started inside receive SIGUSR1, of which it would die.
+
+    Slurm sends it to all processes of a job before the time is over; it is for the driver.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_dashboard() -> Iterator[None]:
+    """Let Ray start no dashboard inside.
+
+    Without its pages one module is left in it: that of usage statistics, which, although these are
+    off, looks up where it runs at the metadata servers of three clouds.
+    """
+    start = Node.start_api_server
+    Node.start_api_server = lambda _self, **_options: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Node.start_api_server = start  # type: ignore[method-assign]
+
+
+class _Nothing(list[str]):
+    """Folders that Ray is to put first on the path of workers: none, whatever it adds."""
+
+    def extend(self, _folders: Iterable[str]) -> None:
+        """Ray would add the current folder and that of the script."""
+
+
+def _job(runtime_env: dict[str, Any] | None = None) -> JobConfig:
+    config = JobConfig(runtime_env=runtime_env)
+    config._py_driver_sys_path = _Nothing()
+    return config
+
+
+@contextmanager
+def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
+    """Be a driver of a running cluster inside; the cluster stays, our processes in it end.
+
+    Args:
+        address: The cluster.
+        modules: Packages and modules that its machines are sent; everything else that workers
+            import must be installed there.
+
+    Workers of a cluster inherit nothing from this process, so they are told what to set.
+
+    Raises:
+        UserError: If the cluster refuses.
+    """
+    _hush()
+    sent = {"env_vars": WORKER_SETTINGS, "py_modules": [str(module) for module in modules]}
+    with engine_environment():
+        try:
+            try:
+                with kept_handlers():
+                    ray.init(
+                        address=address,
+                        job_config=_job(sent),
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                    )
+            except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+                raise _refused(address, str(error)) from error
+            yield
+        finally:
+            _end()
+
+
+def _hush() -> None:
+    # Tune misses the files of loggers that we switched off, and prints what we record anyway.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+
+
+def running_cluster() -> str:
+    """Return the address of the cluster of which this machine is a part, as Ray would.
+
+    Ray would also take what another sweep runs on, which is to end with that sweep.
+
+    Raises:
+        UserError: If there is none, or it is not clear which.
+    """
+    if (asked := os.environ.get("RAY_ADDRESS", AUTO)) not in ("", AUTO, LOCAL):
+        return asked
+    found = set(_addresses())
+    with suppress(OSError):
+        noted = CURRENT.read_text("utf-8").strip()
+        if noted in found or not found:
+            return noted
+    if not found:
+        raise _refused(AUTO, "none runs on this machine, other than those of sweeps themselves")
+    if len(found) > 1:
+        raise _refused(AUTO, f"there are {', '.join(sorted(found))}, so name one as host:port")
+    return found.pop()
+
+
+def _addresses() -> Iterator[str]:
+    """Yield the clusters whose processes run here, but not those that sweeps have started."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        program, *words = command.split() or [""]
+        if program.endswith("/raylet") and not started_by_kdsweep(command):
+            yield from (word[len(FLAG) :] for word in words if word.startswith(FLAG))
+
+
+def cluster_capacity(address: str) -> Capacity:
+    """Return what a cluster has at this moment.
+
+    Args:
+        address: The cluster: ``host:port``.
+
+    Raises:
+        UserError: If it does not answer within half a minute, or the address is of another kind.
+    """
+    _knock(address)
+    try:
+        _, found = ask(address, patience_s=PATIENCE_S)
+    except subprocess.TimeoutExpired as error:
+        raise _refused(address, f"no Ray answers there within {PATIENCE_S:.0f} s") from error
+    if not found:
+        raise _refused(address, "Ray gave up asking there")
+    if "error" in found:
+        raise _refused(address, found["error"])
+    machines = tuple(Machine(cpus=cpus, gpus=gpus) for cpus, gpus in found["machines"] if cpus)
+    if not machines:
+        raise _refused(address, "none of its machines has a core to give")
+    return Capacity(machines=machines, place="the cluster")
+
+
+def _knock(address: str) -> None:
+    """Refuse what cannot be the address of a cluster, and one where nobody listens, at once."""
+    if "://" in address:
+        raise UserError(
+            f"{_said(address)}: a sweep is driven from a machine of the cluster, "
+            "which it names as host:port or auto; run kdsweep there, by ray job submit for instance"
+        )
+    parts = urlsplit(f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port:
+        raise UserError(
+            f"{_said(address)} is no address of a Ray cluster; give host:port, "
+            "auto for the cluster of which this machine is a part, or local"
+        )
+    try:
+        socket.create_connection((host, port), timeout=KNOCK_S).close()
+    except OSError as error:
+        raise _refused(address, error.strerror or str(error)) from error
+
+
+def _said(address: str) -> str:
+    """Return an address after what it was given by."""
+    return f"{'RAY_ADDRESS' if os.environ.get('RAY_ADDRESS') == address else '--address'} {address}"
+
+
+def _refused(address: str, why: str) -> UserError:
+    words = " ".join(why.split()).partition(". ")[0].rstrip(".")
+    return UserError(
+        f"{_said(address)}: the Ray cluster cannot be joined: {words}; see that "
+        "it runs and that this machine is a part of it and has its token (ray status tells), or "
+        "give --address local to run here"
+    )

@@ -1,0 +1,193 @@
+"""Before a sweep runs: may it, is it a new one, and if not, how far has it come?"""
+
+import shlex
+import sys
+from dataclasses import dataclass, replace
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import ScenarioData
+from search_spaces.errors import StudyError
+from search_spaces.study import Study, load_study
+from sweeps.common.capacity import SeatWishes
+from sweeps.common.records import TrialState
+from sweeps.ledger.identity import Identity, check_code, check_data, code_of, identify
+from sweeps.ledger.journal import mend_tail
+from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, settled_uri
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder, check_room, put_text
+from sweeps.plan.needs import by_scenario, load_data
+from sweeps.plan.preflight import Plan
+from sweeps.plan.study_changes import differences
+from sweeps.progress.listener import Display
+from sweeps.run.confirmation import open_jobs
+
+NAMED = 3
+"""Differences that are named; there may be as many as a study has fields."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """A sweep that was begun and can go on.
+
+    Attributes:
+        study: What to go on with.
+        settings: How it was started.
+        ledger: Its ledger; None if it was stopped before it had one.
+    """
+
+    study: Study
+    settings: SweepSettings
+    ledger: Ledger | None
+
+
+def find_left(
+    folder: SweepFolder,
+    wanted: Study | None,
+    *,
+    tracking_uri: str | None,
+    seats: SeatWishes | None,
+    display: Display,
+) -> Left:
+    """Return how far a sweep has come, after mending what a killed driver left.
+
+    Args:
+        folder: The sweep's folder, of which this process is the driver.
+        wanted: What to go on with; None for the study in the folder.
+        tracking_uri: Where MLflow has the runs now; None for where it had them.
+        seats: Trials at once; None for what was asked for when the sweep was started.
+        display: Told what was mended.
+
+    Raises:
+        UserError: If it cannot go on; the message names file or field and the fix.
+    """
+    check_room(folder.path.parent)
+    settings = read_settings(folder.path)
+    if tracking_uri is not None:
+        settings = replace(settings, tracking_uri=settled_uri(tracking_uri))
+    settings = followed(settings, folder.path)
+    if seats is not None:
+        settings = replace(settings, seats=seats)
+    if settings.task_path not in ("", *sys.path):
+        sys.path.append(settings.task_path)
+    for partial in folder.weights.glob(".*.part"):
+        partial.unlink(missing_ok=True)
+    ledger = _open_ledger(folder, display)
+    study = _agree(folder, ledger, wanted)
+    return Left(study=study, settings=settings, ledger=ledger)
+
+
+def load_same(
+    folder: SweepFolder, left: Left, plan: Plan, display: Display
+) -> tuple[dict[str, ScenarioData], Identity]:
+    """Load the data, and remember what a sweep goes on with, once nothing speaks against that.
+
+    Returns:
+        Scenarios by fingerprint, and what they and the code are.
+
+    Raises:
+        ConfigError: If code or data are not those that the sweep has been run with.
+        DataError: If data are missing or damaged.
+    """
+    known = None if left.ledger is None else left.ledger.identity
+    code = code_of(left.study)
+    if known is not None:
+        check_code(folder.name, known.code, code)
+    display.phase("data")
+    data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
+    identity = identify(data, code)
+    if known is not None:
+        params = {key: need.params for key, need in by_scenario(plan.needs).items()}
+        check_data(folder.name, known, identity, params)
+    if left.ledger is not None:
+        if left.study.text != left.ledger.study.text:
+            put_text(folder.study, left.study.text)
+            left.ledger.extend(left.study)
+        left.ledger.recover()
+    return data, identity
+
+
+def has_begun(folder: SweepFolder) -> bool:
+    """Return whether a sweep has tried a trial, or has a job of which one must know why it failed.
+
+    Teachers that were trained are in the cache, for all sweeps.
+    """
+    ledger = Ledger.open(folder.journal)
+    return bool(ledger.trials() or any(job.reason for job in ledger.jobs()))
+
+
+def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:
+    if not folder.journal.is_file():
+        if folder.weights.is_dir() and any(folder.weights.iterdir()):
+            raise ConfigError(
+                f"{folder.journal} is gone, though the sweep had trials; put it back, or remove "
+                f"{folder.path} and run the study again"
+            )
+        return None
+    if mended := mend_tail(folder.journal):
+        display.note(mended)
+    return Ledger.open(folder.journal)
+
+
+def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> Study:
+    """Return the study to go on with, after comparing it with what was run."""
+    known = None if ledger is None else ledger.study
+    study = wanted or _study_in(folder, known)
+    if known is None or ledger is None:
+        known = _study_in(folder, None)
+    if differ := differences(study, known):
+        named = "; ".join(differ[:NAMED]) + ("; ..." if len(differ) > NAMED else "")
+        fix = "undo that" if wanted is None else "choose another --name"
+        raise ConfigError(
+            f"sweep {folder.name} was run with another study, only trials and time of its budget, "
+            "its resources, its title, description and report may change, and points may follow "
+            f"those that there are if nothing else is run: {named}; {fix}"
+        )
+    if wanted is not None and replace(wanted, text=known.text) == known:
+        raise ConfigError(
+            f"{folder.path} exists already, with this study; kdsweep resume "
+            f"{shlex.quote(folder.name)} goes on "
+            f"with it, more than {known.budget.trials} trials extend it, another --name starts anew"
+        )
+    if ledger is not None:
+        _check_budget(study, ledger)
+    return study
+
+
+def _study_in(folder: SweepFolder, known: Study | None) -> Study:
+    try:
+        return load_study(folder.study)
+    except StudyError:
+        if known is None:
+            raise
+        return known  # the ledger has it too
+
+
+def _check_budget(study: Study, ledger: Ledger) -> None:
+    spent = num_spent(ledger)
+    if study.budget.trials < spent:
+        raise ConfigError(
+            f"study {study.name}: budget.trials is {study.budget.trials}, but the sweep has "
+            f"{spent} trials already; give more"
+        )
+
+
+def num_spent(ledger: Ledger) -> int:
+    """Return how many trials of the budget were run to their end."""
+    open_states = (TrialState.WAITING, TrialState.RUNNING)
+    return sum(
+        trial.state not in open_states and not trial.duplicate and not trial.interrupted
+        for trial in ledger.trials()
+    )
+
+
+def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
+    """Return whether anything must be trained or measured, for which there must be a place.
+
+    Args:
+        study: What to go on with.
+        plan: What it needs.
+        ledger: How far it has come; None if it has not begun.
+    """
+    if ledger is None or not ledger.milestones.ended(study.budget):
+        return True
+    return bool(open_jobs(study, plan.task, plan.needs, ledger))

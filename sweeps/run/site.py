@@ -1,0 +1,66 @@
+"""Where a sweep runs: on a Ray, or one trial after the other in this process."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from search_spaces.study import Study
+from sweeps.common.capacity import Seats
+from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.launch_settings import SweepSettings
+from sweeps.run.inline import InlineSite
+from sweeps.workers.jobs import Pool, Starting
+
+if TYPE_CHECKING:
+    from sweeps.search.session import SearchSession
+
+
+class Site(Protocol):
+    """Carries out a sweep's trials and jobs."""
+
+    @property
+    def seats(self) -> Seats:
+        """Who gets how much there."""
+
+    def ready(self, starting: Starting) -> AbstractContextManager[None]:
+        """Be able to work inside.
+
+        Args:
+            starting: Entered while processes are started on this machine that must not outlive us.
+        """
+
+    def pool(self, interrupts: Interrupts) -> Pool:
+        """Return what carries out jobs beside the search."""
+
+    def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
+        """Run trials until the session has no more.
+
+        Args:
+            session: The search.
+            scratch: A folder of its own, removed afterwards.
+            interrupts: The user's wish to stop.
+
+        Raises:
+            KeyboardInterrupt: If the user stops it.
+        """
+
+
+NOWHERE = InlineSite()
+"""Stands for the place of a sweep that has nothing left to run."""
+
+
+def find_site(study: Study, settings: SweepSettings) -> Site:
+    """Return where a sweep runs, after looking at what there is.
+
+    Args:
+        study: What is to run.
+        settings: How it was started.
+
+    Raises:
+        UserError: If not even one trial fits there, or a cluster does not answer.
+    """
+    if settings.seats.backend == "inline":
+        return InlineSite.of(settings.seats)
+    from sweeps.run.ray_cluster import find_ray  # takes a second to import
+
+    return find_ray(study, settings)

@@ -1,0 +1,1 @@
+"""Which configuration runs next, and which trial stops early."""

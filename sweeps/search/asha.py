@@ -1,0 +1,114 @@
+"""Which trials of a search are stopped before their end; `sweeps.search.rungs` compares them."""
+
+from collections.abc import Mapping
+
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import KDTask
+from search_spaces.study import Study
+from sweeps.common.events import Event
+from sweeps.common.records import RungEntry, Stop, TrialState
+from sweeps.ledger.ledger import Ledger
+from sweeps.search.d_trials import Kept
+from sweeps.search.rungs import Rungs
+
+
+class EarlyStopping:
+    """Compares trials at the rungs of a study; one without ``stopping`` stops nobody.
+
+    What training cannot change comes from ``KDTask.cost``, the rest from reports. A report that
+    lacks an objective leaves its trial out of that rung: trials in a network report no validation.
+    A trial that `sweeps.search.d_trials` spares goes on whatever it has come to.
+
+    Args:
+        study: The study.
+        task: Its task.
+        ledger: Where rungs are noted; what is in it already takes part.
+    """
+
+    def __init__(self, study: Study, task: KDTask, ledger: Ledger) -> None:
+        self._study = study
+        self._task = task
+        self._ledger = ledger
+        self._costs: dict[int, Mapping[str, float]] = {}
+        self._noted: dict[int, list[RungEntry]] = {}
+        self._rungs: Rungs | None = None
+        self._kept = Kept(study, ledger.trials())
+        if study.stopping is not None:
+            self._rungs = Rungs(study.stopping, study.objectives, study.constraints)
+            self._restore(self._rungs)
+
+    def _restore(self, rungs: Rungs) -> None:
+        for trial in self._ledger.trials():
+            if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+                for entry in trial.rungs:
+                    rungs.restore(trial.number, entry)
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """Objectives that reports at rungs did not have."""
+        return frozenset() if self._rungs is None else frozenset(self._rungs.lacking)
+
+    def before(self, number: int, config: Params) -> Stop | None:
+        """Return why a trial need not begin, if its complexity alone makes it infeasible."""
+        if self._rungs is None:
+            return None
+        cost = self._cost(config)
+        self._costs[number] = cost
+        violations = self._violations(cost)
+        missed = [name for name, violation in violations.items() if violation > 0.0]
+        if not missed:
+            taught = self._task.teacher_fingerprint(config) is not None
+            self._kept.begin(number, config, taught=taught)
+            return None
+        what = ", ".join(f"{name} is {cost[name]:g}" for name in missed)
+        reason = f"infeasible whatever it learns: {what}"
+        return Stop(reason=reason, metrics=cost, violations=violations)
+
+    def after(self, number: int, event: Event) -> Stop | None:
+        """Return why a trial is to be stopped after a report, if it is."""
+        if self._rungs is None or event.done:
+            return None
+        cost = self._costs[number]
+        metrics = {**cost, **event.metrics}
+        entry = self._rungs.report(number, event.epoch, event.epochs, metrics)
+        if entry is None:
+            return None
+        # of a trial that began anew, later rungs were those of its first attempt
+        earlier = [e for e in self._noted.get(number, []) if e.rung < entry.rung]
+        self._noted[number] = [*earlier, entry]
+        self._ledger.at_rungs(number, self._noted[number])
+        if self._rungs.goes_on(number, entry.rung) or self._kept.spares(number):
+            return None
+        self._kept.end(number)
+        return Stop(
+            reason=f"not among the best at {100 * entry.rung:g} % of its training",
+            epoch=event.epoch,
+            epochs=event.epochs,
+            metrics=metrics,
+            violations=self._violations(cost),
+        )
+
+    def missing(self) -> list[str]:
+        """Return what ``stopping.keep`` names and no trial has finished with."""
+        return self._kept.missing()
+
+    def ended(self, number: int, state: TrialState) -> None:
+        """Note that a trial has ended; what it came to stays in its rungs unless it failed."""
+        self._costs.pop(number, None)
+        self._noted.pop(number, None)
+        self._kept.end(number, finished=state is TrialState.COMPLETE)
+        if state is TrialState.FAIL and self._rungs is not None:
+            self._rungs.forget(number)
+
+    def _cost(self, config: Params) -> Mapping[str, float]:
+        try:
+            return {name: float(value) for name, value in self._task.cost(config).items()}
+        except Exception:  # noqa: BLE001 - the trial calls it too, and fails there with its reason
+            return {}
+
+    def _violations(self, cost: Mapping[str, float]) -> dict[str, float]:
+        return {
+            bound.metric: bound.violation(cost[bound.metric])
+            for bound in self._study.constraints
+            if bound.metric in cost
+        }

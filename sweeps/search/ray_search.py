@@ -1,0 +1,81 @@
+"""The search on Ray: Tune drives the session."""
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.execution import class_cache
+
+from sweeps.common.capacity import Seats
+from sweeps.common.interrupts import Interrupts
+from sweeps.mirror.storage import LOCAL_FILES
+from sweeps.search.session import SearchSession
+from sweeps.search.tune_adapters import (
+    NoProgress,
+    SessionCallback,
+    SessionScheduler,
+    SessionSearcher,
+)
+from sweeps.workers.ray_safety import harmless
+from sweeps.workers.trainable import Shared, StudentTrial
+
+RETRIES = 4
+"""How often a trial is tried anew whose process or machine dies. A machine that is lost may take
+several attempts with it: Ray starts processes there until it notices."""
+
+class_cache.ENV_VARS_TO_PROPAGATE = harmless(class_cache.ENV_VARS_TO_PROPAGATE)
+
+
+def _trial_id(trial: Any) -> str:
+    # Tune would put the whole configuration into the name
+    return str(trial.trial_id)
+
+
+def search(session: SearchSession, seats: Seats, scratch: Path, interrupts: Interrupts) -> None:
+    """Let Tune run trials until the session has no more.
+
+    Args:
+        session: The search.
+        seats: Who gets how much.
+        scratch: Where Tune may write.
+        interrupts: The user's wish to stop.
+
+    Raises:
+        KeyboardInterrupt: If the user stops it.
+    """
+    _tuner(session, seats, scratch, interrupts).fit()
+
+
+def _tuner(
+    session: SearchSession, seats: Seats, scratch: Path, interrupts: Interrupts
+) -> tune.Tuner:
+    resources = session.resources
+    shared = Shared(
+        task=session.study.task,
+        splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
+        teachers=resources.teachers,
+        seats=seats,
+    )
+    place = tune.PlacementGroupFactory(seats.bundles)
+    return tune.Tuner(
+        tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
+        tune_config=tune.TuneConfig(
+            search_alg=SessionSearcher(session),
+            scheduler=SessionScheduler(session),
+            num_samples=-1,  # the session owns the budget
+            max_concurrent_trials=seats.slots,  # without it trials run one by one
+            reuse_actors=True,
+            trial_dirname_creator=_trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(scratch),
+            storage_filesystem=LOCAL_FILES,  # or Ray reads the path as an address
+            callbacks=[SessionCallback(session, interrupts.requested), NoProgress()],
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_frequency=0, checkpoint_at_end=False
+            ),
+            verbose=0,
+        ),
+    )

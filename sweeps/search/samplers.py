@@ -1,0 +1,42 @@
+"""The samplers of Optuna, made anew for every suggestion."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+
+from search_spaces.study import Study
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
+    "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    # These two are listed by `sweeps.search.proposals`; what a partial point leaves open is drawn.
+    "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "points": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+}
+
+COUNTING = ("qmc",)
+"""Samplers of one sequence, in which the ledger counts: all their suggestions need one seed."""
+
+
+def make_sampler(study: Study, known: int) -> BaseSampler:
+    """Return the study's sampler for one suggestion.
+
+    Args:
+        study: The study.
+        known: Suggestions before this one. The seed follows from it, so that a resumed search
+            neither repeats points nor suggests others than one that was never interrupted.
+    """
+    if study.search.sampler in COUNTING:
+        known = 0
+    seed = np.random.SeedSequence([study.seeds.search, known]).generate_state(1)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[study.search.sampler](int(seed))

@@ -1,0 +1,235 @@
+"""The search as it runs: hands out trials, judges what comes back, keeps the books.
+
+Ray Tune drives it through the shims of `sweeps.search.tune_adapters`; it knows nothing of Ray.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from kdtasks.contract.task import Arrays, KDTask
+from search_spaces.study import Study
+from sweeps.common.curves import Curves
+from sweeps.common.events import Event, WorkFailedError, at_work
+from sweeps.common.records import FailureKind, Stop, TrialRecord, TrialState
+from sweeps.ledger.front import Standings, standings
+from sweeps.ledger.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.plan.needs import Resources, need_of
+from sweeps.progress.listener import Display
+from sweeps.progress.utilisation import Utilisation
+from sweeps.search.asha import EarlyStopping
+from sweeps.search.proposals import Proposal, Proposals
+from sweeps.search.verdict import judge
+from sweeps.tracking.double_entry import Books
+from sweeps.workers.jobs import Assignment, Trained
+
+
+@dataclass(kw_only=True)
+class SearchSession:
+    """One search.
+
+    Attributes:
+        study: The study.
+        task: Its task.
+        resources: Scenarios and teachers that are ready.
+        proposals: What to run next.
+        books: Where results go.
+        students: Where the weights of finished trials go.
+        display: Watches.
+        utilisation: Keeps account of the slots.
+        complete: Complete trials so far.
+        standings: Where they stand.
+        fault: An error of the engine itself, to be raised where it is safe.
+    """
+
+    study: Study
+    task: KDTask
+    resources: Resources
+    proposals: Proposals
+    books: Books
+    students: StudentStore
+    display: Display
+    utilisation: Utilisation
+    complete: list[TrialRecord] = field(default_factory=list)
+    standings: Standings = field(
+        default_factory=lambda: Standings(rows=(), ranks={}, hypervolume=0.0)
+    )
+    fault: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+        self._stopped: dict[int, Stop] = {}
+        self._weights: dict[str, Arrays] = {}
+        self._early = EarlyStopping(self.study, self.task, self.books.ledger)
+        self._curves = Curves(self.study)
+        self._noted_lack = False
+        self._noted_below: set[str] = set()
+        self.utilisation.begin()
+
+    def assign(self, trial_id: str) -> Assignment | None:
+        """Return what the trial process ``trial_id`` is to run; None if there is nothing left."""
+        while (proposal := self.proposals.next()) is not None:
+            self._book_refused()
+            try:
+                with at_work():
+                    need = need_of(self.task, proposal.config)
+            except WorkFailedError as failed:  # a fault of the task costs this trial alone
+                trace = {TRACEBACK: failed.traceback}
+                self._fail(proposal.number, failed.kind, failed.reason, trace)
+                continue
+            if lack := self.resources.lack(need):
+                self._fail(proposal.number, FailureKind.NOT_PREPARED, lack)
+                continue
+            if stop := self._early.before(proposal.number, proposal.config):
+                self._stop(proposal.number, stop)
+                continue
+            self._numbers[trial_id] = proposal.number
+            self._curves.begin(proposal.number, proposal.config)
+            return _assignment(proposal, need.scenario, need.teacher)
+        self._book_refused()
+        return None
+
+    def _book_refused(self) -> None:
+        for number in self.proposals.refused:
+            record = self.books.trial(number)
+            self.display.trial_failed(number, record.failure or FailureKind.REFUSED, record.reason)
+        self.proposals.refused.clear()
+
+    def started(self, trial_id: str) -> None:
+        """Note that the process of a trial runs."""
+        number = self._numbers[trial_id]
+        self.utilisation.started(number)
+        self.display.trial_started(number, self.books.ledger.trial(number).params)
+
+    def reported(self, trial_id: str, event: Event) -> None:
+        """Pass on what a running trial says."""
+        if not event.done:
+            number = self._numbers[trial_id]
+            self._curves.add(number, event)
+            self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
+
+    def received(self, trial_id: str, event: Event) -> Event:
+        """Take the student out of an event of its trial; `finished` keeps it or lets it go."""
+        if not isinstance(event.result, Trained):
+            return event
+        self._weights[trial_id] = event.result.weights
+        return replace(event, result=event.result.metrics)
+
+    def stops(self, trial_id: str, event: Event) -> bool:
+        """Return whether a trial is to be stopped after what it said; `finished` closes it."""
+        number = self._numbers[trial_id]
+        stop = self._early.after(number, event)
+        if self._early.lacking and not self._noted_lack:
+            self._noted_lack = True
+            self.display.note(
+                f"trial {number} reports no {', '.join(sorted(self._early.lacking))} at "
+                f"{event.epoch} of {event.epochs} epochs: such trials are not stopped there"
+            )
+        if stop is not None:
+            self._stopped[number] = stop
+        return stop is not None
+
+    def finished(self, trial_id: str, event: Event | None) -> None:
+        """Close a trial.
+
+        Args:
+            trial_id: Its process.
+            event: Its last event, or that after which it was stopped; None if the process died.
+        """
+        number = self._numbers.pop(trial_id)
+        weights = self._weights.pop(trial_id, {})
+        self._note_curves(number)
+        if stop := self._stopped.pop(number, None):
+            self.utilisation.ended(number, math.nan)
+            self._stop(number, stop)
+            return
+        if event is None:
+            reason = "its process died, and again whenever it was tried anew"
+            event = Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
+        metrics = event.result or {}
+        self.utilisation.ended(number, metrics.get("trial_wall_s", math.nan))
+        if event.reason:
+            self._fail(number, event.kind, event.reason, {TRACEBACK: event.traceback})
+            return
+        verdict = judge(self.study, metrics)
+        if verdict.reason:
+            self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
+            return
+        self._note_below(number, metrics)
+        # a trial is not complete without its student
+        sha256 = self.students.put(number, weights)
+        self._early.ended(number, TrialState.COMPLETE)
+        self.books.ledger.complete(number, verdict.values, metrics, verdict.violations, sha256)
+        self._rank(self.books.trial(number))
+        self.display.trial_finished(number, metrics)
+        self.display.front(self.standings.rows, self.standings.hypervolume)
+
+    def _note_below(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Say once per objective that a logarithmic scale ends above what a trial has reached."""
+        for goal in self.study.objectives:
+            if metrics[goal.metric] < goal.floor and goal.metric not in self._noted_below:
+                self._noted_below.add(goal.metric)
+                self.display.note(
+                    f"{goal.metric} of trial {number} is {metrics[goal.metric]:g}: hypervolume and "
+                    f"figures place it at {goal.floor:g}, where its logarithmic scale ends, a "
+                    "millionth of the reference"
+                )
+
+    def _note_curves(self, number: int) -> None:
+        if curves := self._curves.end(number):
+            self.books.ledger.curves(number, curves)
+
+    def _rank(self, record: TrialRecord) -> None:
+        assert record.state is TrialState.COMPLETE
+        self.complete.append(record)
+        self.standings = standings(self.complete, self.study)
+        self.books.hypervolume(len(self.complete), self.standings.hypervolume)
+
+    def _stop(self, number: int, stop: Stop) -> None:
+        self._early.ended(number, TrialState.PRUNED)
+        self.books.ledger.prune(number, stop)
+        self.books.trial(number)
+        self.display.trial_stopped(number, stop.epoch, stop.epochs)
+
+    def _fail(
+        self,
+        number: int,
+        kind: FailureKind,
+        reason: str,
+        attrs: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        self._early.ended(number, TrialState.FAIL)
+        self.books.ledger.fail(number, reason, {FAILURE: kind.value, **attrs})
+        self.books.trial(number)
+        self.display.trial_failed(number, kind, reason)
+
+    def closed(self) -> None:
+        """Say, at the search's end, what was to be kept and is not there."""
+        if missing := self._early.missing():
+            self.display.note(
+                f"stopping.keep: no trial finished with {', '.join(missing)}; they were not "
+                "proposed, cannot keep the constraints, or failed"
+            )
+
+    def abandon(self, reason: str) -> None:
+        """Close every trial that is still open as interrupted; they run again on resuming.
+
+        Args:
+            reason: What ended the search.
+        """
+        running = self.books.ledger.running
+        for number in running:
+            self.utilisation.ended(number, math.nan)
+        for number in running:
+            self._note_curves(number)
+            self._fail(number, FailureKind.INTERRUPTED, reason, {INTERRUPTED: True})
+        self._numbers.clear()
+        self._stopped.clear()
+
+
+def _assignment(proposal: Proposal, scenario: str, teacher: str | None) -> Assignment:
+    return Assignment(
+        number=proposal.number, config=proposal.config, scenario=scenario, teacher=teacher
+    )

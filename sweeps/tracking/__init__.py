@@ -1,0 +1,1 @@
+"""The sweep in MLflow, and whether it agrees with the ledger."""

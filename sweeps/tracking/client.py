@@ -1,0 +1,251 @@
+"""The one door to MLflow's client: how it is set up, and how a sweep's runs are found and read."""
+
+import logging
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Must be set before MLflow is imported: it starts its reporting thread then.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# A bar per downloaded file would tear the live display.
+os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+# A line per closed run would tear it too.
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+# By default a server that does not answer is waited for and asked again for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as database_utils
+
+from analysis import layout
+from analysis.runs import PARENT
+from analysis.sqlite_file import readable
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.secrets import redacted
+from sweeps.ledger.dataset_facts import GENERATED, SplitFacts
+from sweeps.ledger.launch_settings import read_settings
+from sweeps.ledger.paths import SweepFolder
+from sweeps.tracking.database_file import made_by_one
+
+__all__ = [
+    "Metric",
+    "MlflowClient",
+    "Param",
+    "RunFacts",
+    "RunTag",
+    "TrackingError",
+    "check_ours",
+    "children_of",
+    "connect",
+    "find_parents",
+    "log_splits",
+    "pages",
+    "read_runs",
+    "rename",
+    "sweep_runs",
+]
+
+# It would make a folder named by the address, escapes and all; ours are there.
+database_utils._make_parent_dirs_if_sqlite = lambda db_uri: None  # noqa: ARG005
+database_utils.MAX_RETRY_COUNT = 4  # a database that is not there is asked for 100 s otherwise
+
+TrackingError = MlflowException
+"""MLflow does not answer or refuses."""
+
+PAGE = 200  # runs per answer, which must come in time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """A run as MLflow has it.
+
+    Attributes:
+        run_id: MLflow's identifier.
+        name: Its name.
+        status: RUNNING or how it ended.
+        params: Parameters as text.
+        metrics: Last values.
+        tags: All tags.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
+    """Return a client of the MLflow that has the runs of a sweep.
+
+    Args:
+        folder: The sweep.
+        tracking_uri: Its address; None for the database in the sweep's folder.
+
+    Raises:
+        OSError: If the database cannot be made.
+        TrackingError: If it cannot be opened.
+    """
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    address = tracking_uri or folder.tracking_uri
+    with made_by_one(address):
+        # or MLFLOW_REGISTRY_URI would decide where models go
+        registry = None if address.startswith("databricks") else address
+        return MlflowClient(tracking_uri=address, registry_uri=registry)
+
+
+def pages(search: Any) -> Iterator[Any]:
+    """Yield what a search finds, page by page.
+
+    Args:
+        search: Called with the token of a page, None for the first; returns it.
+    """
+    token: str | None = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _facts(run: Any) -> RunFacts:
+    return RunFacts(
+        run_id=run.info.run_id,
+        name=str(run.info.run_name),
+        status=run.info.status,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+    )
+
+
+def log_splits(client: MlflowClient, run_id: str, splits: Sequence[SplitFacts]) -> None:
+    """Note what data a run used; noting them again changes nothing.
+
+    These are the entries that ``mlflow.log_input`` makes of a ``mlflow.data.Dataset``, and that
+    ``mlflow.data.get_source`` reads; it would want the arrays, or compute a digest of its own.
+
+    Raises:
+        TrackingError: If MLflow does not answer or refuses.
+    """
+    inputs = [
+        DatasetInput(
+            dataset=Dataset(
+                name=split.name,
+                digest=split.digest,
+                source_type=GENERATED,
+                source=split.source,
+                schema=split.schema,
+                profile=split.profile,
+            ),
+            tags=[InputTag("mlflow.data.context", split.context)],
+        )
+        for split in splits
+    ]
+    client.log_inputs(run_id, inputs)
+
+
+def find_parents(
+    client: MlflowClient, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+) -> list[Any]:
+    """Return the runs that are a sweep's: those of its identifier, else those of its name.
+
+    A folder that was renamed keeps its runs. In the database in its folder all runs are its own.
+
+    Args:
+        client: Connected client.
+        folder: The sweep.
+        tracking_uri: As for `connect`.
+        sweep_id: What its run is known by; empty if that is not known.
+    """
+    found = pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    experiments = [experiment.experiment_id for experiment in found]
+    query = f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"
+    runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
+    known = list(runs)
+    if tracking_uri is None:
+        return known
+    ours = [run for run in known if sweep_id and run.data.tags.get(layout.SWEEP_ID) == sweep_id]
+    return ours or [run for run in known if run.info.run_name == folder.name]
+
+
+def check_ours(
+    parents: list[Any], folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+) -> None:
+    """Check that what `find_parents` has found is one sweep, and not another one of its name.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    known = {parent.data.tags.get(layout.SWEEP_ID, "") for parent in parents}
+    if len(parents) > 1 or (tracking_uri is not None and known - {sweep_id, ""}):
+        raise ConfigError(
+            f"MLflow has another sweep {folder.name}; delete its run there, or rename the folder "
+            f"{folder.path}"
+        )
+
+
+def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
+    """Give a sweep's run, and its model in the registry, the name that its folder has now."""
+    client.update_run(run_id, name=name)
+    try:
+        client.get_registered_model(before)
+    except MlflowException:
+        return  # none was registered
+    client.rename_registered_model(before, name)
+
+
+def children_of(client: MlflowClient, parent: Any) -> list[RunFacts]:
+    """Return the runs below that of a sweep."""
+    query = f"tags.`{PARENT}` = '{parent.info.run_id}'"
+    experiments = [parent.info.experiment_id]
+    runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
+    return [_facts(run) for run in runs]
+
+
+def sweep_runs(
+    folder: SweepFolder, tracking_uri: str | None
+) -> tuple[MlflowClient, RunFacts, list[RunFacts]]:
+    """Return a client, the run of a sweep and those below it.
+
+    Raises:
+        UserError: If MLflow does not answer or does not have exactly one such sweep.
+    """
+    database = folder.path / layout.MLFLOW_FILE
+    if tracking_uri is None and not database.is_file():
+        raise ConfigError(f"{database} does not exist; name the server with --tracking-uri")
+    try:
+        client = connect(folder, tracking_uri)
+        known = read_settings(folder.path).id
+        parents = find_parents(client, folder, tracking_uri, known)
+        if tracking_uri is not None:  # one of this name may be another sweep
+            ids = (known, "") if known else ()
+            parents = [p for p in parents if not ids or p.data.tags.get(layout.SWEEP_ID, "") in ids]
+        if len(parents) != 1:
+            raise ConfigError(
+                f"MLflow has {len(parents)} sweeps called {folder.name}, not one; kdsweep resume "
+                f"{shlex.quote(folder.name)} writes what is missing"
+            )
+        return client, _facts(parents[0]), children_of(client, parents[0])
+    except (MlflowException, OSError) as error:
+        raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
+
+
+def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, list[RunFacts]]:
+    """Return the run of a sweep and those below it.
+
+    Raises:
+        UserError: As `sweep_runs`.
+    """
+    if tracking_uri is None:
+        with readable(folder.path / layout.MLFLOW_FILE) as database:
+            return sweep_runs(SweepFolder(database.parent), None)[1:]
+    return sweep_runs(folder, tracking_uri)[1:]

@@ -1,0 +1,250 @@
+"""Double entry: what has happened goes to the ledger first, then to MLflow.
+
+MLflow may be out of reach for a while: nothing is lost, for `settle` writes what is missing.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeAlias
+
+from analysis import layout
+from kdtasks.contract.errors import UserError
+from search_spaces.study import Study
+from sweeps.common.clock import Clock
+from sweeps.common.records import JobRecord, TrialRecord
+from sweeps.common.secrets import redacted
+from sweeps.ledger.dataset_facts import SplitFacts
+from sweeps.ledger.failures import faults
+from sweeps.ledger.front import standings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.totals import counts, finished_in_order, paid
+from sweeps.progress.listener import Display
+from sweeps.progress.utilisation import Utilisation
+from sweeps.tracking.client import TrackingError
+from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_children, standing_tags
+from sweeps.tracking.writer import Tracker
+
+Write: TypeAlias = Callable[[], None]
+"""An entry that is to be made in MLflow."""
+
+PAUSE_S = 600.0
+"""How long MLflow is told nothing after it did not answer [s]: every try keeps the search waiting.
+
+With the ten seconds that `sweeps.tracking.writer` waits for an answer that is less than 2 % of
+the time.
+"""
+
+
+class Books:
+    """The ledger and MLflow of one sweep.
+
+    Args:
+        study: The study.
+        ledger: Its journal.
+        tracker: Its runs in MLflow.
+        clock: Dates entries.
+        display: Told when MLflow does not answer.
+    """
+
+    def __init__(
+        self, study: Study, ledger: Ledger, tracker: Tracker, clock: Clock, display: Display
+    ) -> None:
+        self.study = study
+        self.ledger = ledger
+        self.tracker = tracker
+        self.clock = clock
+        self.lost: Callable[[], str] = lambda: ""
+        """Why the sweep is no longer ours, and MLflow is told nothing any more; empty if it is."""
+        self._display = display
+        self._warned = False
+        self._away_until_s = -math.inf
+        # files that MLflow could not be given
+        self._unattached: list[Write] = []
+        # what MLflow is owed, with the turn of the search; None while it is told at once
+        self._owed: deque[tuple[int, Write]] | None = None
+        self._turn = 0
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Let MLflow be told of trials at `pay` only, or at the end: it takes some 20 ms each time.
+
+        A slot that has become free is then given its next trial first.
+        """
+        self._owed = deque()
+        try:
+            yield
+        finally:
+            owed, self._owed = self._owed, None
+            for _, write in owed:
+                self._try(write)
+
+    def pay(self) -> None:
+        """Tell MLflow one thing that happened before the last call.
+
+        Called in turns of the search in which no trial has reported; while all report all the time,
+        once MLflow lacks many entries.
+        """
+        self._turn += 1
+        if self._owed and self._owed[0][0] < self._turn - 1:
+            self._try(self._owed.popleft()[1])
+
+    @property
+    def owed(self) -> int:
+        """How many entries MLflow lacks."""
+        return len(self._owed or ())
+
+    def _owe(self, write: Write) -> None:
+        if self._owed is None:
+            self._try(write)
+        else:
+            self._owed.append((self._turn, write))
+
+    def trial(self, number: int) -> TrialRecord:
+        """Copy a trial that has ended to MLflow and return it."""
+        record = self.ledger.trial(number)
+        self._owe(lambda: self.tracker.write(child_of_trial(record)))
+        return record
+
+    def job(self, job: JobRecord) -> None:
+        """Enter a teacher, a baseline or a confirmation, or more numbers of it."""
+        self.ledger.put_job(job)
+        self._try(lambda: self.tracker.write(child_of_job(job)))
+
+    def hypervolume(self, finished: int, value: float) -> None:
+        """Enter the hypervolume after so many finished trials."""
+        now_ms = self.clock.epoch_ms()
+        self._owe(lambda: self.tracker.hypervolume(finished, value, now_ms))
+
+    def attach(self, name: str, facts: Mapping[str, object]) -> None:
+        """Attach JSON facts to the sweep's run, at its end if MLflow does not answer now."""
+        self._attach(lambda: self.tracker.json(name, facts))
+
+    def attach_file(self, path: Path) -> None:
+        """Attach a file to the sweep's run, at its end if MLflow does not answer now."""
+        self._attach(lambda: self.tracker.files([path], ""))
+
+    def attach_splits(self, splits: Sequence[SplitFacts]) -> None:
+        """Note the data of the sweep, at its end if MLflow does not answer now."""
+        self._attach(lambda: self.tracker.splits(splits))
+
+    def _attach(self, write: Write) -> None:
+        if not self._try(write):
+            self._unattached.append(write)
+
+    def attach_report(self, paths: Sequence[Path]) -> None:
+        """Attach the report's files to the sweep's run, after `settle`."""
+        if self.lost():
+            return
+        try:
+            self.tracker.files(paths, "report")
+        except (TrackingError, OSError) as error:
+            self._display.note(
+                f"MLflow: {redacted(str(error))}; the report is in the sweep's folder, and kdsweep "
+                "resume puts it there, too"
+            )
+
+    def confirmed(self) -> int:
+        """Return how many confirmations succeeded."""
+        return sum(job.kind == "confirmation" and not job.reason for job in self.ledger.jobs())
+
+    @property
+    def _away(self) -> bool:
+        """Whether MLflow has not answered lately, or is another driver's."""
+        return bool(self.lost()) or self.clock.elapsed_s() < self._away_until_s
+
+    def _try(self, write: Write) -> bool:
+        """Make an entry, unless MLflow is away; return whether it was made."""
+        if self._away:
+            return False
+        try:
+            write()
+        except (TrackingError, OSError) as error:
+            self._away_until_s = self.clock.elapsed_s() + PAUSE_S
+            if not self._warned:
+                why = redacted(str(error))
+                self._display.note(f"MLflow: {why}; what is missing is written at the end")
+            self._warned = True
+            return False
+        return True
+
+    def give_up(self) -> None:
+        """Close the sweep's run after an error, or remove it if nothing was tried yet."""
+        self._warned = True  # the error is what there is to say
+        if not (self.ledger.trials() or self.ledger.jobs()):
+            self._try(self.tracker.discard)
+            return
+        self._try(lambda: self.tracker.end("FAILED", self.clock.epoch_ms()))
+
+    def offer_views(self) -> list[tuple[str, str]]:
+        """Store ready-made views of the sweep in MLflow; return title and address of each."""
+        offered: list[tuple[str, str]] = []
+        self._try(lambda: offered.extend(self.tracker.offer_views(self.study)))
+        return offered
+
+    def catch_up(self) -> None:
+        """Write to MLflow what the ledger has and MLflow lacks, as far as it answers."""
+        self._try(self._write_missing)
+
+    def _write_missing(self) -> None:
+        trials = self.ledger.trials()
+        for child in ended_children(trials, self.ledger.jobs(), self.ledger.exports()):
+            self.tracker.write_missing(child)
+        done = finished_in_order(trials)
+        for finished in range(1, len(done) + 1):
+            if not self.tracker.has_hypervolume(finished):
+                volume = standings(done[:finished], self.study).hypervolume
+                self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
+
+    def settle(self, utilisation: Utilisation, status: Status = "FINISHED") -> None:
+        """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
+
+        Then its run is closed. A user who has stopped the sweep does not wait for a MLflow that
+        has not answered lately. If the sweep is another driver's by now, nothing is done.
+
+        Args:
+            utilisation: How busy the slots were; if it does not know, what was noted stays.
+            status: How the sweep ends; ``KILLED`` if the user has stopped it.
+
+        Raises:
+            UserError: If MLflow still does not answer.
+        """
+        if self.lost():
+            return
+        stopped = status == "KILLED"
+        if stopped and self._away:
+            raise _unsettled("it has not answered lately", stopped=stopped)
+        try:
+            self._settle(utilisation)
+            self.tracker.end(status, self.clock.epoch_ms())
+        except (TrackingError, OSError) as error:
+            self._away_until_s = self.clock.elapsed_s() + PAUSE_S
+            raise _unsettled(redacted(str(error)), stopped=stopped) from error
+
+    def _settle(self, utilisation: Utilisation) -> None:
+        while self._unattached:
+            self._unattached[0]()
+            del self._unattached[0]
+        self._write_missing()
+        trials = self.ledger.trials()
+        for key, tags in standing_tags(trials, self.study).items():
+            self.tracker.tag(key, tags)
+        shares = {
+            layout.UTILISATION: utilisation.share(),
+            layout.UTILISATION_WHOLE: utilisation.whole(),
+        }
+        known = {name: share for name, share in shares.items() if not math.isnan(share)}
+        self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
+        failures = [asdict(fault) for fault in faults(trials, self.ledger.jobs())]
+        self.tracker.json(layout.FAILURES_FILE, failures)
+
+
+def _unsettled(why: str, *, stopped: bool) -> UserError:
+    """Return what to tell at the end of a sweep of which MLflow does not have everything."""
+    state = "the sweep itself is complete in its folder, and kdsweep resume"
+    if stopped:
+        state = "what the sweep has done is in its folder, and kdsweep resume goes on with it and"
+    return UserError(f"MLflow cannot be written to: {why}; {state} writes what is missing")

@@ -1,0 +1,77 @@
+"""Whether MLflow will take a sweep, asked before the sweep takes its name or changes anything."""
+
+import os
+import re
+
+from analysis.sqlite_file import sqlite_path
+from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.secrets import redacted
+from sweeps.ledger.paths import SweepFolder
+from sweeps.tracking.server_address import TRACKING, tracking_from
+
+SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<said>[\w ,]+)|(?P<late>[Tt]imed out)")
+"""What the system said, deep in a sentence of MLflow's client."""
+LONGEST = 120
+"""Of another reason that is quoted [characters]."""
+
+
+def _cause(error: Exception) -> str:
+    """Return why there was no answer, without the layers of libraries through which it came."""
+    why = " ".join(str(error).split())
+    if found := SYSTEM.search(why):
+        return found["said"] or "no answer in time"
+    return why if len(why) <= LONGEST else f"{why[:LONGEST]} ..."
+
+
+def check_tracking(
+    folder: SweepFolder, tracking_uri: str | None, study: str, sweep_id: str
+) -> None:
+    """Check that a sweep's runs can be written where they are to go.
+
+    The database in a sweep's own folder needs no check: it is there, or will be made.
+
+    Args:
+        folder: The sweep.
+        tracking_uri: Where MLflow has its runs; None for the database in its folder.
+        study: Name of its study, which is that of the experiment.
+        sweep_id: What its run is known by; empty for a sweep that is new.
+
+    Raises:
+        UserError: If MLflow does not answer, has another sweep of this name, or has removed the
+            experiment.
+    """
+    if tracking_uri is None:
+        return
+    option, without = "--tracking-uri", "leave the option out"
+    if tracking_uri == tracking_from(os.environ):
+        option, without = TRACKING, f"unset {TRACKING}"
+    database = sqlite_path(tracking_uri)
+    if database is not None and not database.exists():
+        if not os.access(database.parent, os.W_OK | os.X_OK):
+            raise UserError(
+                f"{option} {tracking_uri}: {database.parent} is no folder that can be "
+                "written to; make it, or name another"
+            )
+        return
+    # MLflow takes seconds to import
+    from sweeps.tracking.client import TrackingError, check_ours, connect, find_parents
+
+    try:
+        client = connect(folder, tracking_uri)
+        known = client.get_experiment_by_name(study)
+        parents = find_parents(client, folder, tracking_uri, sweep_id)
+    except (TrackingError, OSError, ValueError, ImportError) as error:
+        raise UserError(
+            redacted(
+                f"{option} {tracking_uri}: MLflow cannot be reached: {_cause(error)}; see that it "
+                f"runs there, or {without}: the runs go into the sweep's folder then"
+            )
+        ) from error
+    if known is not None and known.lifecycle_stage != "active":
+        raise ConfigError(
+            f"MLflow has deleted the experiment {study}; mlflow experiments restore "
+            f"--experiment-id {known.experiment_id} brings it back, or give the study another name"
+        )
+    if parents and not sweep_id:
+        raise ConfigError(f"MLflow has a sweep {folder.name} already; choose another --name")
+    check_ours(parents, folder, tracking_uri, sweep_id)

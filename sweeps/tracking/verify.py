@@ -1,0 +1,196 @@
+"""Check that ledger, MLflow and front say the same."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis import layout
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.data.reading import damage_named, read_json
+from search_spaces.study import Study
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.front import standings
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.ledger.totals import counts
+from sweeps.tracking.client import RunFacts, read_runs
+from sweeps.tracking.runs import ChildRun, ended_children, standing_tags
+
+TOLERANCE = 1e-12
+"""Relative difference of two numbers that still counts as rounding by a database."""
+
+STANDING = (layout.ON_FRONT, layout.RANK)
+
+
+def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
+    """Return every difference between the ledger, MLflow and ``front.json``, one line each.
+
+    Args:
+        folder: The sweep's folder.
+        tracking_uri: Where MLflow keeps its runs; None for the database in the folder.
+
+    Returns:
+        The differences; empty if everything agrees.
+
+    Raises:
+        UserError: If the folder is not that of a sweep, or MLflow does not have it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} does not exist; check the sweep's name and --home")
+    sweep = SweepFolder(folder.absolute())
+    ledger = Ledger.open(sweep.journal)
+    study, trials = ledger.study, ledger.trials()
+    parent, runs = read_runs(sweep, tracking_uri)
+    children = ended_children(trials, ledger.jobs(), ledger.exports())
+    expected = {child.key: child for child in children}
+    standing = {
+        key: {name: tags[name] for name in STANDING if name in tags}
+        for key, tags in standing_tags(trials, study).items()
+    }
+    return [
+        *_trials_that_never_ended(trials, ended=ledger.milestones.ended(study.budget)),
+        *_runs_against_ledger(runs, expected, standing),
+        *_parent(parent, trials, study),
+        *_front_file(sweep, parent, trials, study),
+        *damaged_teachers(sweep, ledger),
+        *_damaged_students(sweep, trials),
+    ]
+
+
+def damaged_teachers(sweep: SweepFolder, ledger: Ledger) -> Iterator[str]:
+    """Yield a line per teacher in the cache that is not what the sweep's trials were taught by."""
+    store = TeacherStore(sweep.teachers)
+    for job in ledger.jobs():
+        try:
+            store.by_key(job.identity)
+        except DataError as error:
+            yield f"{job.key}: {error}"
+
+
+def _damaged_students(sweep: SweepFolder, trials: Sequence[TrialRecord]) -> Iterator[str]:
+    store = StudentStore(sweep.weights)
+    for trial in trials:
+        if trial.sha256 and (damage := store.damage(trial.number, trial.sha256)):
+            yield f"trial {trial.number}: {damage}"
+
+
+def without_hash(folder: Path) -> int:
+    """Return of how many students no hash was recorded, so that nothing tells if they changed."""
+    trials = Ledger.open(SweepFolder(folder).journal).trials()
+    return sum(trial.state is TrialState.COMPLETE and not trial.sha256 for trial in trials)
+
+
+def _trials_that_never_ended(trials: Sequence[TrialRecord], *, ended: str) -> Iterator[str]:
+    # an interrupted trial may wait in vain, for the time of the budget was up
+    states = (TrialState.RUNNING,) if ended else (TrialState.RUNNING, TrialState.WAITING)
+    for trial in trials:
+        if trial.state in states:
+            yield f"trial {trial.number}: still {trial.state.value} in the ledger"
+
+
+def _runs_against_ledger(
+    runs: Sequence[RunFacts],
+    expected: Mapping[str, ChildRun],
+    standing: Mapping[str, Mapping[str, str]],
+) -> Iterator[str]:
+    keys = Counter(run.tags.get(layout.CHILD_KEY, "") for run in runs)
+    for key, count in keys.items():
+        if key not in expected:
+            yield f"{key or 'a run without key'}: {count} in MLflow, none in the ledger"
+        elif count > 1:
+            yield f"{key}: {count} runs in MLflow, one in the ledger"
+    for key in expected:
+        if key not in keys:
+            yield f"{key}: in the ledger, missing in MLflow"
+    for run in runs:
+        child = expected.get(run.tags.get(layout.CHILD_KEY, ""))
+        if child is not None:
+            yield from _run(run, child, standing.get(child.key, {}))
+
+
+def _run(run: RunFacts, child: ChildRun, standing: Mapping[str, str]) -> Iterator[str]:
+    if run.status != child.status:
+        yield f"{child.key}: status {run.status} in MLflow, {child.status} by the ledger"
+    params = {name: str(value) for name, value in child.params.items()}
+    yield from _texts(child.key, "parameter", run.params, params)
+    ours = {name for name in run.tags if name in child.tags or name in STANDING}
+    tags = {name: run.tags[name] for name in ours}
+    yield from _texts(child.key, "tag", tags, {**child.tags, **standing})
+    yield from _numbers(child.key, run.metrics, child.metrics)
+
+
+def _texts(
+    key: str, kind: str, found: Mapping[str, str], wanted: Mapping[str, str]
+) -> Iterator[str]:
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            there, here = found.get(name, "missing"), wanted.get(name, "missing")
+            yield f"{key}: {kind} {name}: {there} in MLflow, {here} by the ledger"
+
+
+def _numbers(key: str, found: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[str]:
+    for name in sorted(found.keys() | wanted.keys()):
+        if name not in found or name not in wanted or not _equal(found[name], wanted[name]):
+            there, here = found.get(name, "missing"), wanted.get(name, "missing")
+            yield f"{key}: metric {name}: {there} in MLflow, {here} by the ledger"
+
+
+def _equal(found: float, wanted: float) -> bool:
+    if math.isnan(found) or math.isnan(wanted):
+        return math.isnan(found) and math.isnan(wanted)
+    if math.isinf(wanted):
+        return abs(found) > 1e308 and (found > 0) == (wanted > 0)  # as MLflow stores it
+    return math.isclose(found, wanted, rel_tol=TOLERANCE)
+
+
+def _parent(parent: RunFacts, trials: list[TrialRecord], study: Study) -> Iterator[str]:
+    if parent.status == "RUNNING":
+        yield "the sweep: still RUNNING in MLflow"
+    tally = counts(trials)
+    yield from _numbers(
+        "the sweep",
+        {name: value for name, value in parent.metrics.items() if name in tally},
+        tally,
+    )
+    volume = standings(trials, study).hypervolume
+    found = parent.metrics.get(layout.HYPERVOLUME)
+    if tally["trials_complete"] and (found is None or not _equal(found, volume)):
+        yield f"the sweep: hypervolume: {found} in MLflow, {volume} by the ledger"
+
+
+def _front_file(
+    sweep: SweepFolder, parent: RunFacts, trials: Sequence[TrialRecord], study: Study
+) -> Iterator[str]:
+    path = sweep.report / layout.FRONT_JSON
+    if not path.is_file():
+        if parent.status == "FINISHED":
+            yield f"{path.name}: missing, though the sweep is finished"
+        return
+    try:
+        with damage_named(path, "kdsweep report makes it again"):
+            rows = {int(row["trial"]): dict(row) for row in read_json(path)["front"]}
+    except DataError as error:
+        yield str(error)
+        return
+    wanted = {row.number: row.objectives for row in standings(trials, study).rows}
+    yield from _front_rows(path.name, rows, wanted)
+
+
+def _front_rows(
+    file: str,
+    rows: Mapping[int, Mapping[str, Any]],
+    wanted: Mapping[int, Mapping[str, float]],
+) -> Iterator[str]:
+    for number in sorted(rows.keys() - wanted.keys()):
+        yield f"{file}: trial {number} is listed, but not on the front by the ledger"
+    for number in sorted(wanted.keys() - rows.keys()):
+        yield f"{file}: trial {number} is on the front by the ledger, but not listed"
+    for number in sorted(wanted.keys() & rows.keys()):
+        for metric, value in wanted[number].items():
+            found = rows[number].get(metric)
+            if not isinstance(found, int | float) or not _equal(found, value):
+                yield f"{file}: trial {number}: {metric}: {found} there, {value} by the ledger"

@@ -1,0 +1,217 @@
+"""Ready-made views of a sweep in MLflow's UI: which runs, which columns, in which order.
+
+MLflow keeps what its "Share" button saves in tags of the experiment, and opens it by an address.
+Its UI knows no fronts and shows at most a few hundred runs, its charts a hundred: so the first view
+has the front alone, and the next the ranks behind it that fit.
+
+Charts that a ready-made view of MLflow's UI opens with: the front's axes, and what varied.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+from urllib.parse import quote
+
+from analysis import layout
+from analysis.runs import PARENT
+from search_spaces.objectives import Objective
+from search_spaces.study import Study
+
+SECTION, OTHERS = "kdsweep", "Model metrics"
+"""Section of the page with our charts, and the name of the one that MLflow fills."""
+
+SHOWN = 100
+"""Runs that MLflow's charts load at once."""
+
+FEWEST_STEPS = 5
+"""Values of a parameter that a contour is drawn over; between fewer it would be made up."""
+
+MAX_AXES = 8
+"""Parameters in parallel coordinates; more cannot be told apart."""
+
+
+def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[str, Any]:
+    """Return the part of a view's state that holds its charts.
+
+    Parallel coordinates from parameters to objectives, a scatter per pair of objectives, and a
+    contour of the first objective over two numeric parameters, or over the other objectives.
+
+    Args:
+        study: The study.
+        metrics: Names of the objectives in the runs of the view.
+        varied: Parameters that vary.
+    """
+    # runs that lack one of the axes are not drawn
+    common = [name for name in varied if _is_common(study, name)]
+    found = [
+        _chart("parallel", "PARALLEL", "parameters and objectives")
+        | {"selectedParams": common[:MAX_AXES], "selectedMetrics": list(metrics)}
+    ]
+    found += _scatters(metrics, study.objectives)
+    plane = [("PARAM", name) for name in common if _is_numeric(study, name)]
+    plane += [("METRIC", metric) for metric in metrics[1:]]
+    if len(plane) > 1:
+        found.append(
+            _chart("contour", "CONTOUR", study.objectives[0].label)
+            | _axes({"x": plane[0], "y": plane[1], "z": ("METRIC", metrics[0])})
+        )
+    # MLflow fills its own section with a bar chart per metric: dozens, so it starts closed
+    sections = [_section(SECTION, "Front", display=True), _section("bars", OTHERS, display=False)]
+    return {
+        "compareRunCharts": found,
+        "compareRunSections": sections,
+        "isAccordionReordered": True,
+        "runsHiddenMode": "SHOW_ALL",  # by default the charts have the first ten
+    }
+
+
+def _scatters(metrics: Sequence[str], goals: Sequence[Objective]) -> Iterator[dict[str, Any]]:
+    pairs = combinations(zip(metrics, goals, strict=True), 2)
+    for number, ((first, goal), (second, other)) in enumerate(pairs):
+        yield (
+            _chart(f"scatter-{number}", "SCATTER", f"{goal.label} and {other.label}")
+            | _axes({"x": ("METRIC", second), "y": ("METRIC", first)})
+        )
+
+
+def _section(name: str, title: str, *, display: bool) -> dict[str, Any]:
+    flags = {"display": display, "isReordered": True, "deleted": False, "isGenerated": False}
+    return {"uuid": name, "name": title, **flags}
+
+
+def _chart(name: str, kind: str, title: str) -> dict[str, Any]:
+    return {
+        "uuid": f"{SECTION}-{name}",
+        "type": kind,
+        "displayName": title,
+        "runsCountToCompare": SHOWN,
+        "metricSectionId": SECTION,
+        "deleted": False,
+        "isGenerated": False,
+    }
+
+
+def _axes(axes: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    return {f"{name}axis": {"type": kind, "key": key} for name, (kind, key) in axes.items()}
+
+
+def _is_common(study: Study, name: str) -> bool:
+    """Tell whether every trial has a parameter."""
+    if name in study.space.parameters:
+        return not study.space.parameters[name].when
+    return all(name in point for point in study.search.points)
+
+
+def _is_numeric(study: Study, name: str) -> bool:
+    """Tell whether a parameter of the space is a number of many values."""
+    if name not in study.space.parameters:
+        return False
+    values = study.space.parameters[name].domain.values()
+    if values is None:
+        return True
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return len(numbers) == len(values) >= FEWEST_STEPS
+
+
+KIND = ("mlflow.experimentKind", "custom_model_development")
+"""Tag of an experiment whose runs train models: MLflow's UI then shows no pages for agents."""
+
+NOTE = "mlflow.note.content"
+"""Tag of a run's description."""
+
+TAG = "mlflow.sharedViewState."
+"""Beginning of the experiment tag that holds a shared view."""
+
+MODEL_TRAINING, CHARTS = "workflowType=machine_learning", "compareRunsMode=CHART"
+"""Parts of an address: the pages for trained models, not for agents; charts, not a table."""
+
+MAX_PARAMS = 8
+"""Columns of parameters; more do not fit a screen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """One view.
+
+    Attributes:
+        title: What it shows.
+        tag: Name of the experiment's tag.
+        state: Value of the tag.
+        fragment: Address below the server's, ``#`` included.
+    """
+
+    title: str
+    tag: str
+    state: str
+    fragment: str
+
+
+def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
+    """Yield the views of a sweep: front, ranks near it, all trials, repetitions on the test split.
+
+    Front and near ranks come as a table and as charts; the other two have more runs than charts
+    take.
+    """
+    trial = _is(layout.ROLE, layout.ROLE_TRIAL)
+    here = _is(PARENT, run_id)
+    wanted = {
+        "front": ("the front", f"{trial} AND {_is(layout.ON_FRONT, 'true')}"),
+        "near": ("the ranks near it", f"{trial} AND {_is(layout.NEAR, 'true')}"),
+        "trials": ("all trials", trial),
+        "test": ("repetitions on test", _is(layout.ROLE, layout.ROLE_CONFIRMATION)),
+    }
+    for name, (title, query) in wanted.items():
+        key = f"kdsweep-{run_id}-{name}"
+        state = json.dumps(_state(study, f"{here} AND {query}", test=name == "test"))
+        modes = {"": "", " as charts": f"&{CHARTS}"} if name in ("front", "near") else {"": ""}
+        for suffix, mode in modes.items():
+            place = f"#/experiments/{experiment_id}/runs?{MODEL_TRAINING}"
+            yield View(
+                title=title + suffix,
+                tag=TAG + key,
+                state=state,
+                fragment=f"{place}&viewStateShareKey={quote(key)}{mode}",
+            )
+
+
+def described(text: str, offered: Sequence[View]) -> str:
+    """Return a sweep's description for MLflow's UI, in Markdown, with the addresses of its views.
+
+    Args:
+        text: What it is about.
+        offered: Its views.
+    """
+    lines = [f"- [{view.title}]({view.fragment})" for view in offered]
+    return "\n".join([text, "", "Views of this sweep:", "", *lines])
+
+
+def _is(tag: str, value: str) -> str:
+    return f"tags.`{tag}` = '{value}'"
+
+
+def _state(study: Study, query: str, *, test: bool) -> dict[str, object]:
+    metrics = [objective.metric for objective in study.objectives]
+    if test:
+        metrics = [metric.replace("val_", "test_", 1) for metric in metrics]
+    varied = list(study.space.names) or _point_names(study)
+    kinds = [layout.METHOD]
+    if layout.TOPOLOGY in {*varied, *_point_names(study), *study.parameters}:
+        kinds.insert(0, layout.TOPOLOGY)
+    params = [name for name in varied if name not in kinds]
+    return {
+        "searchFilter": query,
+        "orderByKey": f"metrics.`{metrics[0]}`",
+        "orderByAsc": study.objectives[0].direction == "minimize",
+        "selectedColumns": [
+            *(f"metrics.`{metric}`" for metric in metrics),
+            *(f"params.`{name}`" for name in [*kinds, *params][:MAX_PARAMS]),
+            *(f"tags.`{name}`" for name in (layout.STATE, layout.FIDELITY, layout.RANK)),
+        ],
+        **charts(study, metrics, varied),
+    }
+
+
+def _point_names(study: Study) -> list[str]:
+    return sorted({name for point in study.search.points for name in point})

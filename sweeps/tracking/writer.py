@@ -1,0 +1,290 @@
+"""Writes sweeps to MLflow: one run per sweep, below it one per trial, teacher and the like.
+
+What was exported later is written by `sweeps.export.mlflow_models`.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from analysis import layout
+from analysis.runs import PARENT
+from analysis.sqlite_file import artifacts_beside, sqlite_path
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.params import Value
+from search_spaces.study import Study
+from sweeps.common.secrets import redacted
+from sweeps.ledger.dataset_facts import SplitFacts
+from sweeps.ledger.paths import SweepFolder
+from sweeps.tracking.client import (
+    Metric,
+    MlflowClient,
+    Param,
+    RunTag,
+    TrackingError,
+    check_ours,
+    children_of,
+    connect,
+    find_parents,
+    log_splits,
+    rename,
+)
+from sweeps.tracking.database_file import follow, is_whole
+from sweeps.tracking.runs import ChildRun, Status
+from sweeps.tracking.views import KIND, NOTE, described, views
+
+Tag = tuple[str, str]
+
+MAX_PARAMS, MAX_METRICS = 100, 800
+"""Parameters and metrics per request: servers refuse more than 100 of the former, or than 1000
+entries together."""
+
+
+class Tracker:
+    """Writes one sweep to MLflow. Writing a run twice changes nothing.
+
+    Args:
+        client: Connected client.
+        experiment_id: Where the runs go.
+        run_id: The sweep's run.
+    """
+
+    def __init__(self, client: MlflowClient, experiment_id: str, run_id: str) -> None:
+        self._client = client
+        self._experiment_id = experiment_id
+        self._run_id = run_id
+        self._runs: dict[str, str] = {}
+        # Names of the metrics of every run that was written to its end, and its tags.
+        self._closed: dict[str, frozenset[str]] = {}
+        self._tags: dict[str, dict[str, str]] = {}
+        self._series: set[int] = set()
+
+    @classmethod
+    def start(
+        cls,
+        folder: SweepFolder,
+        tracking_uri: str | None,
+        study: Study,
+        started_ms: int,
+        sweep_id: str = "",
+    ) -> "Tracker":
+        """Create the database if there is none, and the sweep's run in it.
+
+        Raises:
+            UserError: If MLflow does not answer, or has a sweep of this name already.
+        """
+        try:
+            follow(tracking_uri or folder.tracking_uri)
+            client = connect(folder, tracking_uri)
+            if find_parents(client, folder, tracking_uri, ""):
+                known = f"MLflow has a sweep {folder.name} already"
+                raise ConfigError(f"{known}; choose another --name")
+            root = _artifact_root(folder, tracking_uri)
+            beside = [layout.BESIDE] if sqlite_path(tracking_uri or folder.tracking_uri) else []
+            experiment_id = _experiment(client, study.name, root, *beside)
+            run = client.create_run(
+                experiment_id,
+                start_time=started_ms,
+                run_name=folder.name,
+                tags={
+                    layout.ROLE: layout.ROLE_SWEEP,
+                    layout.SWEEP_ID: sweep_id,
+                    "mlflow.source.name": f"kdsweep run {study.name}",
+                    NOTE: _about(study),
+                },
+            )
+        except (TrackingError, OSError) as error:
+            raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
+        return cls(client, experiment_id, run.info.run_id)
+
+    @classmethod
+    def resume(
+        cls, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+    ) -> "Tracker | None":
+        """Go on writing a sweep that MLflow has; None if it has none, or no more.
+
+        Raises:
+            UserError: If MLflow does not answer, or the sweep of this name is another one.
+        """
+        if tracking_uri is None and not is_whole(folder.path / layout.MLFLOW_FILE):
+            return None
+        try:
+            follow(tracking_uri or folder.tracking_uri)
+            client = connect(folder, tracking_uri)
+            parents = find_parents(client, folder, tracking_uri, sweep_id)
+            if not parents:
+                return None
+            check_ours(parents, folder, tracking_uri, sweep_id)
+            if (before := parents[0].info.run_name) != folder.name:
+                rename(client, parents[0].info.run_id, before, folder.name)
+            tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
+            tracker._adopt(parents[0])
+        except (TrackingError, OSError) as error:
+            raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
+        return tracker
+
+    def _adopt(self, parent: Any) -> None:
+        """Learn what MLflow has of the sweep."""
+        for run in children_of(self._client, parent):
+            key = run.tags.get(layout.CHILD_KEY, "")
+            if key in self._runs:  # written twice, for the answer to the first time was lost
+                self._client.delete_run(run.run_id)
+                continue
+            self._runs[key] = run.run_id
+            self._tags[key] = dict(run.tags)
+            if run.status != "RUNNING":
+                self._closed[key] = frozenset(run.metrics)
+        history = self._client.get_metric_history(self._run_id, layout.HYPERVOLUME)
+        self._series = {metric.step for metric in history}
+        self._client.update_run(self._run_id, status="RUNNING")
+
+    def write(self, child: ChildRun) -> None:
+        """Write a run that has ended; what is there already is left as it is."""
+        new = child.key not in self._runs
+        run_id = self._create(child) if new else self._runs[child.key]
+        if not new:
+            self.tag(child.key, child.tags)
+            if self._tags[child.key].keys() & {layout.REASON} - child.tags.keys():
+                self._client.delete_tag(run_id, layout.REASON)  # it failed once, and then did not
+        known = self._closed.pop(child.key, frozenset())
+        fresh = {name: value for name, value in child.metrics.items() if name not in known}
+        self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
+        if child.traceback:
+            self._attach(run_id, layout.TRACEBACK_FILE, child.traceback)
+        self._client.set_terminated(run_id, status=child.status, end_time=child.ended_ms)
+        self._closed[child.key] = known | set(fresh)
+
+    def _create(self, child: ChildRun) -> str:
+        run = self._client.create_run(
+            self._experiment_id,
+            start_time=child.started_ms,
+            run_name=child.name,
+            tags={PARENT: self._run_id, **child.tags},
+        )
+        self._runs[child.key] = str(run.info.run_id)
+        self._tags[child.key] = dict(child.tags)
+        return self._runs[child.key]
+
+    def _log(
+        self,
+        run_id: str,
+        points: Iterable[tuple[str, float, int]],
+        time_ms: int,
+        params: Mapping[str, Value] = MappingProxyType({}),
+    ) -> None:
+        # a fixed time and step: writing the same number again adds no point to its history
+        numbers = [Metric(name, value, time_ms, step) for name, value, step in points]
+        texts = [Param(name, str(value)) for name, value in params.items()]
+        while numbers or texts:
+            self._client.log_batch(run_id, metrics=numbers[:MAX_METRICS], params=texts[:MAX_PARAMS])
+            del numbers[:MAX_METRICS], texts[:MAX_PARAMS]
+
+    def write_missing(self, child: ChildRun) -> None:
+        """Write a run unless it is there with all its numbers and tags."""
+        known = self._closed.get(child.key)
+        tagged = child.tags.items() <= self._tags.get(child.key, {}).items()
+        if known is None or not known.issuperset(child.metrics) or not tagged:
+            self.write(child)
+
+    def tag(self, key: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run that was written."""
+        known = self._tags[key]
+        entries = [RunTag(name, tags[name]) for name in tags if known.get(name) != tags[name]]
+        if entries:
+            self._client.log_batch(self._runs[key], tags=entries)
+            known.update(tags)
+
+    def hypervolume(self, finished: int, value: float, time_ms: int) -> None:
+        """Add a point to the sweep's series of hypervolumes."""
+        metric = Metric(layout.HYPERVOLUME, value, time_ms, finished)
+        self._client.log_batch(self._run_id, metrics=[metric])
+        self._series.add(finished)
+
+    def has_hypervolume(self, finished: int) -> bool:
+        """Return whether the series has the point after so many finished trials."""
+        return finished in self._series
+
+    def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
+        """Write numbers of the sweep as a whole."""
+        self._log(self._run_id, [(name, value, 0) for name, value in metrics.items()], time_ms)
+
+    def text(self, name: str, text: str) -> None:
+        """Attach a text file to the sweep."""
+        self._attach(self._run_id, name, text)
+
+    def _attach(self, run_id: str, name: str, text: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_text(text, encoding="utf-8")
+            self._client.log_artifact(run_id, str(path))
+
+    def json(self, name: str, value: object) -> None:
+        """Attach a JSON file to the sweep."""
+        self.text(name, json.dumps(value, indent=1, default=str))
+
+    def files(self, paths: Sequence[Path], folder: str) -> None:
+        """Attach files to the sweep, below ``folder``."""
+        for path in paths:
+            self._client.log_artifact(self._run_id, str(path), folder)
+
+    def splits(self, splits: Sequence[SplitFacts]) -> None:
+        """Note the data of the sweep."""
+        log_splits(self._client, self._run_id, splits)
+
+    def offer_views(self, study: Study) -> list[tuple[str, str]]:
+        """Store ready-made views of the sweep; return the title and address of each."""
+        offered = list(views(study, experiment_id=self._experiment_id, run_id=self._run_id))
+        for tag, state in {view.tag: view.state for view in offered}.items():
+            self._client.set_experiment_tag(self._experiment_id, tag, state)
+        about = described(_about(study), offered)
+        self._client.log_batch(self._run_id, tags=[RunTag(NOTE, about)])
+        return [(view.title, view.fragment) for view in offered]
+
+    def discard(self) -> None:
+        """Remove the sweep's run, in which there is nothing yet: its name is free again."""
+        self._client.delete_run(self._run_id)
+
+    def end(self, status: Status, time_ms: int) -> None:
+        """Close the sweep's run."""
+        self._client.set_terminated(self._run_id, status=status, end_time=time_ms)
+
+
+def _about(study: Study) -> str:
+    return f"{study.title}\n\n{study.description}".strip()
+
+
+def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, float, int]]:
+    """Return name, value and step of numbers of a run, and of their values at earlier epochs.
+
+    MLflow shows the value of the highest step; a number that has no curve has step 0.
+    """
+    points = []
+    for name, value in metrics.items():
+        curve = child.curves.get(name) or [(0, value)]
+        points += [(name, at, epoch) for epoch, at in curve]
+    return points
+
+
+def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:
+    """Return where artifacts go; None leaves it to the server."""
+    uri = tracking_uri or folder.tracking_uri
+    if uri.startswith(("http://", "https://", "databricks")):
+        return None
+    # MLflow would put those of a database into the current directory. One database may hold several
+    # sweeps, so they are kept beside it, or beside the sweeps' folders, and outlive each of them.
+    database = sqlite_path(uri)
+    return folder.shared_artifacts.as_uri() if database is None else artifacts_beside(database)
+
+
+def _experiment(client: MlflowClient, name: str, artifact_root: str | None, *tags: Tag) -> str:
+    """Return the experiment of a study: its sweeps can then be compared in one table."""
+    if (known := client.get_experiment_by_name(name)) is None:
+        try:
+            return str(client.create_experiment(name, artifact_root, dict([KIND, *tags])))
+        except TrackingError:  # another sweep of the study has made it meanwhile, or it cannot be
+            if (known := client.get_experiment_by_name(name)) is None:
+                raise
+    return str(known.experiment_id)

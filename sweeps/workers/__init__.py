@@ -1,0 +1,1 @@
+"""Work in other processes: jobs, trials and Ray's start."""

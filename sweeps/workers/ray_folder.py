@@ -1,0 +1,122 @@
+"""The folder of a Ray that a driver starts: nobody else's, with a short path, gone at the end.
+
+Ray's own place, ``/tmp/ray``, is open to every user of a machine: who renames a socket there may
+listen in its place. Programs that look for a Ray to join look there, too.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kdtasks.contract.errors import UserError
+
+PREFIX = "kdsweep-ray-"
+"""What names of such folders begin with; it tells a Ray of a sweep from others."""
+RAY = "r"
+"""Ray's part of it, which Ray makes accessible to everybody; the folder around it is not."""
+SOCKET = f"/{RAY}/session_2026-11-29_01-11-39_960315_1234567/sockets/plasma_store"
+"""The longest path of a socket in such a folder, by Ray's pattern."""
+LONGEST_SOCKET = 107
+"""Bytes of the path of a socket."""
+RANDOM = 8
+"""Letters that ``tempfile`` appends to a name."""
+YOUNG_S = 60.0
+"""A folder may be without its lock while it is so young."""
+TRIES, PAUSE_S = 20, 0.1
+"""How often it is tried to remove a folder into which ending processes still write."""
+
+
+@contextmanager
+def ray_folder() -> Iterator[Path]:
+    """Have a folder inside, with mode 0700, and remove it at the end, at the latest at exit.
+
+    What drivers have left that were killed is removed as well: a lock that the kernel takes back
+    tells whose driver lives.
+
+    Raises:
+        UserError: If no place is writable and short enough.
+    """
+    places = _places()
+    for place in places:
+        remove_abandoned(place)
+    if not places:
+        raise UserError(
+            f"TMPDIR is {tempfile.gettempdir()}: Ray needs a folder that is writable and whose "
+            f"path has at most {_room()} ASCII letters, for its sockets; export TMPDIR=/tmp"
+        )
+    with tempfile.TemporaryDirectory(
+        prefix=PREFIX, dir=places[0], ignore_cleanup_errors=True
+    ) as name:
+        number = _locked(Path(name))
+        try:
+            yield Path(name)
+        finally:
+            _remove(Path(name))
+            if number is not None:
+                os.close(number)
+
+
+def started_by_kdsweep(command: str) -> bool:
+    """Return whether a process of Ray, told by its command line, belongs to a sweep's own Ray."""
+    return f"/{PREFIX}" in command
+
+
+def remove_abandoned(place: Path) -> None:
+    """Remove folders of this user's drivers that do not live any more.
+
+    Args:
+        place: Where to look.
+    """
+    for folder in place.glob(f"{PREFIX}*"):
+        try:
+            state = folder.lstat()
+        except OSError:  # its driver has just removed it
+            continue
+        if state.st_uid != os.getuid() or time.time() - state.st_mtime < YOUNG_S:
+            continue
+        number = _locked(folder)
+        if number is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(number)
+
+
+def _locked(folder: Path) -> int | None:
+    """Return a descriptor that holds the lock of a folder; None if that cannot be had."""
+    try:
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(number)
+        return None
+    return number
+
+
+def _remove(folder: Path) -> None:
+    for _ in range(TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(PAUSE_S)
+
+
+def _room() -> int:
+    return LONGEST_SOCKET - len(f"{SOCKET}/{PREFIX}") - RANDOM
+
+
+def _places() -> list[Path]:
+    """Return where such a folder can be, the best place first."""
+    asked = (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108
+    folders = dict.fromkeys(os.path.abspath(folder) for folder in asked if folder)  # noqa: PTH100
+    return [
+        Path(folder)
+        for folder in folders
+        if folder.isascii() and len(folder) <= _room() and os.access(folder, os.W_OK | os.X_OK)
+    ]

@@ -1,0 +1,101 @@
+"""Jobs beside the search, in worker processes of Ray."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from kdtasks.contract.error_text import one_line, printable
+from kdtasks.contract.errors import UserError
+from sweeps.common.capacity import Seats
+from sweeps.common.events import Event, Training, events
+from sweeps.common.records import FailureKind
+from sweeps.common.secrets import redacted
+from sweeps.workers.jobs import Handle, Job
+
+WAIT_S = 1.0
+"""How long the driver waits for workers before it looks around."""
+
+
+ATTEMPTS = 2
+"""How often a job is begun whose process or machine dies."""
+
+
+_Running: TypeAlias = dict[ray.ObjectRefGenerator, tuple[Job, int]]
+
+
+@ray.remote(num_returns="streaming", max_retries=0)
+def carry_out(
+    function: Callable[..., Training[Any]], *args: object
+) -> Generator[Event, None, None]:
+    """Carry out a job in a worker process and stream its events."""
+    yield from events(function(*args))
+
+
+class RayPool:
+    """Workers, each with the share of the machine that a process of a trial has.
+
+    Args:
+        seats: The share, and how many run at once.
+        interrupted: Whether the user wants to stop.
+    """
+
+    def __init__(self, seats: Seats, interrupted: Callable[[], bool]) -> None:
+        self._seats = seats
+        self._interrupted = interrupted
+
+    def put(self, value: object) -> Handle:
+        """Place a value in the object store."""
+        return ray.put(value)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
+        """Carry out ``jobs`` and yield their events as they come."""
+        waiting = [(job, 1) for job in reversed(jobs)]
+        running: _Running = {}
+        while waiting or running:
+            if waiting and len(running) < self._seats.processes:
+                job, attempt = waiting.pop()
+                try:
+                    running[self._begin(job)] = job, attempt
+                except UserError as error:
+                    yield job, Event(done=True, reason=str(error))
+                continue
+            for job, attempt, event in _heard(running):
+                if event.done and event.kind is FailureKind.PROCESS_DIED and attempt < ATTEMPTS:
+                    waiting.append((job, attempt + 1))
+                else:
+                    yield job, event
+            if self._interrupted():
+                raise KeyboardInterrupt
+
+    def _begin(self, job: Job) -> ray.ObjectRefGenerator:
+        share = self._seats.share
+        options = carry_out.options(num_cpus=share.cpus, num_gpus=share.gpus)
+        stream: ray.ObjectRefGenerator = options.remote(job.function, *job.args, *job.load())
+        return stream
+
+
+def _heard(running: _Running) -> Iterator[tuple[Job, int, Event]]:
+    """Yield what running jobs say, and take those that end off the list."""
+    ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_S)
+    for stream in ready:
+        event = _next_event(stream)
+        job, attempt = running[stream]
+        if event.done:
+            del running[stream]
+        yield job, attempt, event
+
+
+def _next_event(stream: ray.ObjectRefGenerator) -> Event:
+    try:
+        event: Event = ray.get(next(stream))
+    except RayTaskError as error:  # what it was given cannot be read there, or its answer not here
+        trace = redacted(printable(str(error), keep="\n"))  # Ray colours it
+        return Event(done=True, reason=redacted(one_line(error.cause)), traceback=trace)
+    except (StopIteration, RayError) as error:
+        # of a machine that is gone, what it has said and nobody has read yet is gone, too
+        how = type(error).__name__
+        reason = f"its process died, and again when it was begun anew ({how})"
+        return Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
+    return event

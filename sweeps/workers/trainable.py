@@ -1,0 +1,118 @@
+"""What Ray runs in worker processes: the Tune trainable."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import ray
+from ray.tune import Trainable
+
+from kdtasks.contract.task import KDTask
+from sweeps.common.capacity import Seats
+from sweeps.common.events import Event, Training, WorkFailedError, events
+from sweeps.common.records import FailureKind
+from sweeps.nodes.ray_actors import ActorLostError, NodeActors
+from sweeps.nodes.task_process import open_task
+from sweeps.nodes.transport import Transport, in_process
+from sweeps.workers.jobs import Assignment, Trained, train_student
+
+Ref: TypeAlias = ray.ObjectRef[Any]
+
+ASSIGNMENT = "assignment"
+"""The one entry of a trial's Tune configuration."""
+EVENT = "event"
+"""The one entry of a trial's results that is ours; not a dict, so that Tune does not flatten it."""
+ATTEMPTS = 2
+"""How often a trial is tried whose node actors die."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """What all trials read.
+
+    Attributes:
+        task: Name of the task.
+        splits: References to training and validation split, by the scenario's fingerprint.
+        teachers: References to teachers by fingerprint.
+        seats: Node actors of a trial and what each takes.
+    """
+
+    task: str
+    splits: Mapping[str, tuple[Ref, Ref]]
+    teachers: Mapping[str, Ref]
+    seats: Seats
+
+
+class StudentTrial(Trainable):
+    """Conducts one assignment after the other; one result per epoch.
+
+    The nodes are in actors of its own, which stay warm with it, or in its own process.
+    """
+
+    _task: KDTask | None
+    _shared: Shared
+    _actors: NodeActors
+    _events: Iterator[Event]
+
+    def setup(self, config: dict[str, Any], shared: Shared | None = None) -> None:
+        """Take over the first assignment.
+
+        Args:
+            config: The trial's Tune configuration.
+            shared: What all trials read; never None, but Tune's signature wants a default.
+        """
+        assert shared is not None
+        self._shared = shared
+        self._actors = NodeActors(shared.task, shared.seats.actors, shared.seats.share)
+        self._actors.start()  # they come up while this process imports the task
+        self._task = None
+        with suppress(Exception):  # a trial cannot tell of it before it has begun
+            self._task = open_task(shared.task)
+        self._actors.warm_up()
+        self._begin(config[ASSIGNMENT])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take over the next assignment; the node actors stay."""
+        self._begin(new_config[ASSIGNMENT])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Wait for the next report; return what is to be said about it."""
+        event = next(self._events)
+        return {EVENT: event, "done": event.done}
+
+    def cleanup(self) -> None:
+        """End the node actors."""
+        self._actors.stop()
+
+    def _begin(self, assignment: Assignment) -> None:
+        self._events = events(self._train(assignment))
+
+    def _train(self, assignment: Assignment) -> Training[Trained]:
+        """Try an assignment, and try it anew on fresh actors if one of them dies."""
+        task = self._task or open_task(self._shared.task)
+        deploy = partial(self._deploy, assignment)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                trained = yield from train_student(task, assignment.config, deploy)
+            except ActorLostError as error:
+                if attempt == ATTEMPTS:
+                    reason = f"{error}, and again when the trial was tried anew"
+                    cause = str(error.__cause__ or "")
+                    raise WorkFailedError(reason, cause, FailureKind.NODE_LOST) from error
+            else:
+                return trained
+        raise AssertionError("the last attempt returns or raises")
+
+    def _deploy(self, assignment: Assignment) -> Transport:
+        # called in a generator, so that a failing read of the data is a failure of the trial
+        data, teacher = self._shared.splits[assignment.scenario], None
+        if assignment.teacher is not None:
+            teacher = self._shared.teachers[assignment.teacher]
+        if self._shared.seats.actors:
+            return self._actors.deploy(assignment.config, data, teacher)
+        read = (ray.get(data[0]), ray.get(data[1]))
+        taught = None if teacher is None else ray.get(teacher)
+        return in_process(self._shared.task, assignment.config, read, taught)

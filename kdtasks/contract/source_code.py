@@ -7,6 +7,7 @@ Python reads it: comments, docstrings and layout change nothing.
 
 import ast
 import hashlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -17,6 +18,16 @@ from kdtasks.contract.params import fingerprint
 
 OURS = "kdtasks"
 """Counts wherever it lies: every task works with it."""
+
+OUR_PACKAGES = frozenset({"kdtasks", "sweeps"})
+"""Those of which trials run something."""
+
+STATES = Path(__file__).with_name("code_states.json")
+"""States of our own code that compute the same numbers, from before and after files were moved.
+
+Each has the digests of all modules that trials run. ``benchmarks/code_states.py`` adds one,
+once the golden tests have passed on it unchanged; it begins anew when a number changes.
+"""
 
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 """Folders of packages that are installed; their versions are in the record of the environment."""
@@ -60,8 +71,37 @@ def source_digest(*modules: str) -> str:
 
 
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Return the modules that are other ones, new or gone."""
+    """Return the modules that are other ones, new or gone; ours only if numbers may differ."""
+    if _same_numbers(before, after):
+        before, after = _users(before), _users(after)
     return sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
+
+
+def joined(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:
+    """Return the modules of both; where ours have been moved in between, ours of today."""
+    both = {**after, **before}
+    if _in_a_state(both) or not _same_numbers(before, after):
+        return both
+    return {**_users(before), **after}
+
+
+def _same_numbers(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    return _in_a_state(before) and _in_a_state(after)
+
+
+def _in_a_state(code: Mapping[str, str]) -> bool:
+    """Whether all of ours in ``code`` is as in one of the states that are known."""
+    ours = code.items() - _users(code).items()
+    return any(ours <= state.items() for state in _states())
+
+
+def _users(code: Mapping[str, str]) -> dict[str, str]:
+    return {name: one for name, one in code.items() if name.partition(".")[0] not in OUR_PACKAGES}
+
+
+@lru_cache(maxsize=1)
+def _states() -> tuple[dict[str, str], ...]:
+    return tuple(json.loads(STATES.read_text(encoding="utf-8")).values())
 
 
 def file_of(module: str) -> Path | None:

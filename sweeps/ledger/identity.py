@@ -14,7 +14,7 @@ from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.plugins import module_of
 from kdtasks.contract.registry import TASKS
-from kdtasks.contract.source_code import changed, file_of, sources
+from kdtasks.contract.source_code import changed, file_of, joined, sources
 from kdtasks.contract.task import KDTask, ScenarioData, digest
 from search_spaces.study import Study
 from search_spaces.study_paths import is_path
@@ -48,7 +48,7 @@ class Identity:
         """Return this with what only ``other`` has: points that were appended need more."""
         return Identity(
             data={**other.data, **self.data},
-            code={**other.code, **self.code},
+            code=joined(self.code, other.code),
             noted_s=self.noted_s,
         )
 

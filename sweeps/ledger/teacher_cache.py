@@ -112,6 +112,13 @@ class TeacherStore:
             decided_by=card["decided_by"],
         )
 
+    def as_kept(self, identity: TeacherIdentity) -> TeacherIdentity:
+        """Return how a teacher stands in the cache, where our own files were moved since."""
+        if (self.path / identity.key).is_dir():
+            return identity
+        others = self.known(identity.fingerprint)
+        return next((one for one in others if not identity.differs(one)), identity)
+
     def known(self, fingerprint: str) -> list[TeacherIdentity]:
         """Return the teachers of which a task says the same, the latest first.
 

@@ -23,6 +23,7 @@ from sweeps.ledger.launch_settings import (
 )
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
 from sweeps.ledger.process_lock import driving
+from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
 from sweeps.mirror.mirror import Mirror
 from sweeps.mirror.restore import check_unknown, fetch_missing, kept
@@ -218,7 +219,8 @@ def _start(
     if left.ledger is None:
         earlier = find_earlier(left.study, plan.task, folder.path.parent, display)
     data, identity = load_same(folder, left, plan, display)
-    teachers = teacher_identities(plan.task, left.study.task, plan.needs, identity)
+    store = TeacherStore(folder.teachers)
+    teachers = teacher_identities(plan.task, left.study.task, plan.needs, identity, store)
     if held.mirror is not None:
         held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
     display.phase("start")

@@ -25,12 +25,12 @@ def teacher_key(fingerprint: str) -> str:
 
 
 def teacher_identities(
-    task: KDTask, task_name: str, needs: Iterable[Need], identity: Identity
+    task: KDTask, task_name: str, needs: Iterable[Need], identity: Identity, store: TeacherStore
 ) -> dict[str, TeacherIdentity]:
     """Return what decides on every teacher that is needed, by its fingerprint."""
     code = task_code(task_name)
     return {
-        key: teacher_identity(task, key, identity.data[need.scenario], code)
+        key: store.as_kept(teacher_identity(task, key, identity.data[need.scenario], code))
         for key, need in by_teacher(needs).items()
     }
 

@@ -1,12 +1,14 @@
 """Which source a module runs, found without running it."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from kdtasks.contract.source_code import changed, source_digest, sources
+from kdtasks.contract import source_code
+from kdtasks.contract.source_code import changed, joined, source_digest, sources
 
 
 @pytest.fixture
@@ -146,3 +148,20 @@ def test_what_changed_is_named() -> None:
 
 def test_a_module_that_is_not_there_has_no_source() -> None:
     assert sources("no_such_module_at_all", "") == {}
+
+
+def test_states_of_our_code_are_joined_to_one_of_them(monkeypatch) -> None:
+    states = {"kdtasks.old": "1"}, {"kdtasks.new": "2", "kdtasks.more": "3"}
+    monkeypatch.setattr(source_code, "_states", lambda: states)
+    before, after = {"mine": "m", "kdtasks.old": "1"}, {"mine": "m", "kdtasks.new": "2"}
+    assert changed(before, after) == []
+    assert joined(before, after) == after
+    assert joined(after, {"kdtasks.more": "3"}) == {**after, "kdtasks.more": "3"}
+    assert changed(before, {**after, "mine": "other"}) == ["mine"]
+    assert joined(before, {"kdtasks.new": "other"}) == {**before, "kdtasks.new": "other"}
+
+
+def test_the_states_that_are_kept_can_be_told_apart() -> None:
+    states = json.loads(source_code.STATES.read_text())
+    assert all(name and len(modules) > 100 for name, modules in states.items())
+    assert len({json.dumps(modules) for modules in states.values()}) == len(states)

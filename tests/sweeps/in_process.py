@@ -124,7 +124,13 @@ class Engine:
         prepare_teachers(
             self.resources,
             self.study.task,
-            teacher_identities(self.task, self.study.task, self.resources.needs, self.identity),
+            teacher_identities(
+                self.task,
+                self.study.task,
+                self.resources.needs,
+                self.identity,
+                TeacherStore(self.folder.teachers),
+            ),
             store=TeacherStore(self.folder.teachers),
             pool=self.pool,
             books=self.books,

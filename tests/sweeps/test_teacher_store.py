@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from kdtasks.contract import source_code
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import TeacherArtifact
 from sweeps.ledger.identity import TeacherIdentity
@@ -111,3 +112,34 @@ def test_a_card_of_something_else_is_refused(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(DataError, match=CARD):
         store.get(IDENTITY)
+
+
+MOVED = {"kdtasks.losses": "11"}, {"kdtasks.learning.losses": "22", "kdtasks.learning": "33"}
+
+
+def identity_with(ours: dict[str, str], own: str = "aa") -> TeacherIdentity:
+    return replace(IDENTITY, code={"my_task": own, **ours})
+
+
+def test_a_teacher_is_found_after_our_own_files_were_moved(store, monkeypatch) -> None:
+    monkeypatch.setattr(source_code, "_states", lambda: MOVED)
+    before, after = (identity_with(state) for state in MOVED)
+    store.put(before, {}, TEACHER)
+    assert store.as_kept(after) == before
+    store.put(after, {}, TEACHER)
+    assert store.as_kept(after) == after
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        identity_with(MOVED[1], own="other"),
+        identity_with({"kdtasks.learning.losses": "not the digest of that state"}),
+        identity_with({**MOVED[0], **MOVED[1]}),  # of two states at once
+        replace(identity_with(MOVED[1]), data={"train": {"x": "other"}}),
+    ],
+)
+def test_a_move_hides_no_other_change(store, monkeypatch, other: TeacherIdentity) -> None:
+    monkeypatch.setattr(source_code, "_states", lambda: MOVED)
+    store.put(identity_with(MOVED[0]), {}, TEACHER)
+    assert store.as_kept(other) == other

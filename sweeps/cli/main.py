@@ -33,6 +33,7 @@ from sweeps.cli.options import (
     StoppedError,
     Storage,
     TrackingUri,
+    Trust,
     at_home,
     known_studies,
     task_names,
@@ -184,6 +185,7 @@ def resume(  # noqa: PLR0913 - one argument per option
     ] = None,
     address: Address = None,
     storage: Storage = None,
+    trust: Trust = False,
 ) -> None:
     """Go on with a sweep that was stopped.
 
@@ -199,6 +201,7 @@ def resume(  # noqa: PLR0913 - one argument per option
         address=address,
         backend=backend,
         storage=storage,
+        trust=trust,
     )
     raise typer.Exit(resume_sweep(name, options, debug=bool(context.obj)))
 

@@ -61,6 +61,11 @@ Home = Annotated[
         help="Folder of all sweeps and of the cache.",
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="The code that a sweep of somebody else's names may run."),
+]
+
 TrackingUri = Annotated[
     str | None,
     typer.Option(

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.options import RUNS, Home, Json, Name, TrackingUri, at_home, known_sweeps
+from sweeps.cli.options import RUNS, Home, Json, Name, TrackingUri, Trust, at_home, known_sweeps
 
 DIFFERENT = 1
 """Exit code of ``verify`` when ledger, MLflow and front do not agree."""
@@ -134,6 +134,7 @@ def export(  # noqa: PLR0913 - one parameter per option
     as_json: Json = False,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
+    trust: Trust = False,
 ) -> None:
     """Write a trained student as ONNX and safetensors with a model card.
 
@@ -143,11 +144,12 @@ def export(  # noqa: PLR0913 - one parameter per option
     from sweeps.cli.export import run_export, show_export
     from sweeps.cli.sweeps import find_sweep
 
-    done = run_export(find_sweep(home, name), tracking_uri, trial, out, int8=int8)
+    folder = find_sweep(home, name, trust=trust)
+    done = run_export(folder, tracking_uri, trial, out, int8=int8)
     show_export(done, as_json=as_json)
 
 
-def register(
+def register(  # noqa: PLR0913 - one parameter per option
     name: Name,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, help="At most so many members of the front.")
@@ -158,6 +160,7 @@ def register(
     as_json: Json = False,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
+    trust: Trust = False,
 ) -> None:
     """Make the front's students versions of a model in MLflow's registry.
 
@@ -166,7 +169,7 @@ def register(
     """
     from sweeps.cli.sweeps import find_sweep
 
-    folder = find_sweep(home, name)
+    folder = find_sweep(home, name, trust=trust)
     from sweeps.cli.register import run_register
 
     code = run_register(folder, tracking_uri, limit, time, as_json=as_json)

@@ -55,6 +55,7 @@ class ResumeOptions:
         address: The Ray cluster to run on.
         backend: What runs trials.
         storage: Where a copy is kept, and fetched from if the home has none.
+        trust: Whether code that the sweep names may run, whoever has started it.
     """
 
     home: Path
@@ -63,6 +64,7 @@ class ResumeOptions:
     address: str | None
     backend: BackendName | None
     storage: str | None
+    trust: bool
 
 
 class Beginning(SilentDisplay):
@@ -158,7 +160,7 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
         from sweeps.mirror.restore import fetch_missing
 
         fetch_missing(options.home, name, options.storage)
-    folder = find_sweep(options.home, name)
+    folder = find_sweep(options.home, name, trust=options.trust)
     make_importable(name)
     study, seats = _study_of(folder), _seats_of(folder, options)
     begins = f"sweep {name} in {shown_path(folder)} goes on"

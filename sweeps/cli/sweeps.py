@@ -60,15 +60,25 @@ def free_name(home: Path, study: str) -> str:
     return name
 
 
-def find_sweep(home: Path, name: str) -> Path:
+def find_sweep(home: Path, name: str, *, trust: bool = False) -> Path:
     """Return the folder of a sweep.
+
+    Args:
+        home: Folder of all sweeps.
+        name: Name of the sweep.
+        trust: Whether the user says that the code that it names may run.
 
     Raises:
         ConfigError: If there is none; the message lists what there is.
     """
     names = sweep_names(home)
     if name in names:
-        return home.resolve() / name
+        folder = home.resolve() / name
+        if trust:
+            from sweeps.ledger.trust import trust as note
+
+            note(folder)
+        return folder
     there = f"there are {', '.join(names)}" if names else "it has no sweeps; check --home"
     raise ConfigError(f"no sweep {name!r} in {home}; {there}")
 

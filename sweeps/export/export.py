@@ -27,6 +27,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.scenario_cache import scenario_cache
 from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.trust import check_trusted
 from sweeps.nodes.task_process import open_task
 
 TOLERANCE = 1e-3
@@ -110,16 +111,18 @@ class Exporter:
         progress: Told while data are made anew.
 
     Raises:
-        UserError: If the sweep's files are damaged, there is no such task, or it exports nothing.
+        UserError: If the sweep's files are damaged, its code is not trusted, there is no such task,
+            or it exports nothing.
     """
 
     def __init__(self, folder: SweepFolder, progress: Progress) -> None:
-        path = read_settings(folder.path).task_path
-        if path not in ("", *sys.path):
-            sys.path.append(path)
         self._folder = folder
         self._progress = progress
         ledger = Ledger.open(folder.journal)
+        check_trusted(folder.path, ledger.study)
+        path = read_settings(folder.path).task_path
+        if path not in ("", *sys.path):
+            sys.path.append(path)
         self._trials = {trial.number: trial for trial in ledger.trials()}
         self._identity = ledger.identity
         self._name = ledger.study.task

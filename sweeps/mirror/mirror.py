@@ -18,6 +18,7 @@ from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.launch_settings import read_settings, without_password
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder
 from sweeps.ledger.teacher_cache import CARD, OUTPUTS, WEIGHTS
+from sweeps.ledger.trust import SEAL_FILE
 from sweeps.mirror.compare_journals import complete_weights, continues, whole_lines
 from sweeps.mirror.storage import Storage, cause
 from sweeps.mirror.storage_lock import PERIOD_S, Driver, StorageLease
@@ -251,6 +252,7 @@ class Mirror:
         folder = self._folder
         yield layout.STUDY_FILE, folder.study
         yield SETTINGS_FILE, folder.path / SETTINGS_FILE
+        yield SEAL_FILE, folder.path / SEAL_FILE
         for name in self.teachers:  # before the trials that were taught
             for part in (WEIGHTS, OUTPUTS, CARD):
                 yield f"{TEACHERS_DIR}/{name}/{part}", folder.teachers / name / part

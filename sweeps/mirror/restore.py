@@ -21,6 +21,7 @@ from sweeps.ledger.paths import (
     writing,
 )
 from sweeps.ledger.teacher_cache import CARD
+from sweeps.ledger.trust import SEAL_FILE
 from sweeps.mirror.compare_journals import complete_weights, longer, whole_lines
 from sweeps.mirror.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
 from sweeps.mirror.storage import Storage, open_storage
@@ -119,6 +120,7 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     _fetch_teachers(storage, folder)
     if not (folder.path / SETTINGS_FILE).is_file():
         _place(storage.read(SETTINGS_FILE), folder.path / SETTINGS_FILE, mode=0o600)
+        _place(storage.read(SEAL_FILE), folder.path / SEAL_FILE, mode=0o600)
     _place(storage.read(layout.LOG_FILE), folder.path / layout.LOG_FILE)
     _place(storage.read(layout.STUDY_FILE), folder.study)
     _place(journal, folder.journal)

@@ -15,6 +15,7 @@ from sweeps.ledger.journal import mend_tail
 from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, settled_uri
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, check_room, put_text
+from sweeps.ledger.trust import check_trusted
 from sweeps.plan.needs import by_scenario, load_data
 from sweeps.plan.preflight import Plan
 from sweeps.plan.study_changes import differences
@@ -58,7 +59,8 @@ def find_left(
         display: Told what was mended.
 
     Raises:
-        UserError: If it cannot go on; the message names file or field and the fix.
+        UserError: If it cannot go on, or names code that the user has not trusted; the message
+            names file or field and the fix.
     """
     check_room(folder.path.parent)
     settings = read_settings(folder.path)
@@ -67,12 +69,13 @@ def find_left(
     settings = followed(settings, folder.path)
     if seats is not None:
         settings = replace(settings, seats=seats)
-    if settings.task_path not in ("", *sys.path):
-        sys.path.append(settings.task_path)
     for partial in folder.weights.glob(".*.part"):
         partial.unlink(missing_ok=True)
     ledger = _open_ledger(folder, display)
     study = _agree(folder, ledger, wanted)
+    check_trusted(folder.path, study)
+    if settings.task_path not in ("", *sys.path):
+        sys.path.append(settings.task_path)
     return Left(study=study, settings=settings, ledger=ledger)
 
 

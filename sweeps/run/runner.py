@@ -25,6 +25,7 @@ from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, check_new, create, c
 from sweeps.ledger.process_lock import driving
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
+from sweeps.ledger.trust import seal
 from sweeps.mirror.mirror import Mirror
 from sweeps.mirror.restore import check_unknown, fetch_missing, kept
 from sweeps.plan.preflight import Plan, check_study
@@ -91,6 +92,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     check_tracking(folder, settings.tracking_uri, study.name, "")
     site = find_site(study, settings)
     create(folder, study.text, {SETTINGS_FILE: settings.text})
+    seal(folder.path, study)
     interrupts = Interrupts()
     try:
         with (

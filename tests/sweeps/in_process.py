@@ -17,6 +17,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, check_new, create
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.ledger.trust import seal
 from sweeps.plan.needs import Resources, load_data, share_data
 from sweeps.plan.preflight import check_study
 from sweeps.progress.listener import Display, SilentDisplay
@@ -103,6 +104,7 @@ class Engine:
         plan = check_study(self.study)
         self.folder: SweepFolder = check_new(self.home, self.name)
         create(self.folder, self.study.text)
+        seal(self.folder.path, self.study)
         self.clock = ManualClock()
         self.tracker = MemoryTracker()
         self.task = plan.task

@@ -53,7 +53,10 @@ def test_one_trial_at_once_is_what_it_gives(wishes):
 
 def resumed(folder, **given):
     fields = {"home": folder, "tracking_uri": None, "slots": None, "address": None}
-    return _seats_of(folder, ResumeOptions(**{**fields, "backend": None, "storage": None, **given}))
+    return _seats_of(
+        folder,
+        ResumeOptions(**{**fields, "backend": None, "storage": None, "trust": False, **given}),
+    )
 
 
 def test_a_sweep_goes_on_inline_whatever_ray_was_asked_for(tmp_path):

@@ -20,6 +20,7 @@ from sweeps.ledger.launch_settings import (
 )
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, create
+from sweeps.ledger.trust import seal
 from sweeps.plan.preflight import check_study
 from sweeps.plan.study_changes import differences
 from sweeps.progress.listener import SilentDisplay
@@ -127,6 +128,7 @@ def test_a_half_line_is_dropped_with_a_notice(engine: Engine) -> None:
 def test_a_sweep_that_was_killed_before_its_ledger_begins_anew(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path / "toy")
     create(folder, toy_study().text)
+    seal(folder.path, toy_study())
     assert left_of(folder).ledger is None
     (folder.weights / "trial-0.safetensors").touch()
     with pytest.raises(ConfigError, match=r"journal\.log is gone, though the sweep had trials"):

@@ -142,9 +142,9 @@ def export(  # noqa: PLR0913 - one parameter per option
     trial's metric onnx_latency_ms, for kdsweep best; MLflow gets the files.
     """
     from sweeps.cli.export import run_export, show_export
-    from sweeps.cli.sweeps import find_sweep
+    from sweeps.cli.sweeps import find_to_import
 
-    folder = find_sweep(home, name, trust=trust)
+    folder = find_to_import(home, name, trust=trust)
     done = run_export(folder, tracking_uri, trial, out, int8=int8)
     show_export(done, as_json=as_json)
 
@@ -167,9 +167,9 @@ def register(  # noqa: PLR0913 - one parameter per option
     Each is exported and checked as by kdsweep export. The knee and the ends of the front come
     first, with the aliases knee, smallest and most-accurate. Called again, it goes on.
     """
-    from sweeps.cli.sweeps import find_sweep
+    from sweeps.cli.sweeps import find_to_import
 
-    folder = find_sweep(home, name, trust=trust)
+    folder = find_to_import(home, name, trust=trust)
     from sweeps.cli.register import run_register
 
     code = run_register(folder, tracking_uri, limit, time, as_json=as_json)

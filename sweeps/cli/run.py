@@ -12,7 +12,7 @@ from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.cli.options import INTERRUPTED
 from sweeps.cli.output import command_line, line, show_front, show_paper, shown_path
-from sweeps.cli.sweeps import find_sweep, free_name
+from sweeps.cli.sweeps import find_to_import, free_name
 from sweeps.common.capacity import BackendName, SeatWishes
 from sweeps.common.environment import put_last, share_cores
 from sweeps.common.secrets import redacted
@@ -160,7 +160,7 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
         from sweeps.mirror.restore import fetch_missing
 
         fetch_missing(options.home, name, options.storage)
-    folder = find_sweep(options.home, name, trust=options.trust)
+    folder = find_to_import(options.home, name, trust=options.trust)
     make_importable(name)
     study, seats = _study_of(folder), _seats_of(folder, options)
     begins = f"sweep {name} in {shown_path(folder)} goes on"

@@ -60,27 +60,36 @@ def free_name(home: Path, study: str) -> str:
     return name
 
 
-def find_sweep(home: Path, name: str, *, trust: bool = False) -> Path:
+def find_sweep(home: Path, name: str) -> Path:
     """Return the folder of a sweep.
-
-    Args:
-        home: Folder of all sweeps.
-        name: Name of the sweep.
-        trust: Whether the user says that the code that it names may run.
 
     Raises:
         ConfigError: If there is none; the message lists what there is.
     """
     names = sweep_names(home)
     if name in names:
-        folder = home.resolve() / name
-        if trust:
-            from sweeps.ledger.trust import trust as note
-
-            note(folder)
-        return folder
+        return home.resolve() / name
     there = f"there are {', '.join(names)}" if names else "it has no sweeps; check --home"
     raise ConfigError(f"no sweep {name!r} in {home}; {there}")
+
+
+def find_to_import(home: Path, name: str, *, trust: bool) -> Path:
+    """Return the folder of a sweep whose code is to be imported.
+
+    Args:
+        home: Folder of all sweeps.
+        name: Name of the sweep.
+        trust: Whether the user says that the code that it names may run, which is noted.
+
+    Raises:
+        ConfigError: As `find_sweep`.
+    """
+    folder = find_sweep(home, name)
+    if trust:
+        from sweeps.ledger.trust import trust as note
+
+        note(folder)
+    return folder
 
 
 def database_uri(folder: Path, tracking_uri: str | None) -> str:

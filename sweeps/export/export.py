@@ -1,7 +1,6 @@
 """A trial's student as files that run without kdsweep, judged as it was in the sweep."""
 
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,11 @@ from kdtasks.learning.onnx_export import (
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.dataset_facts import SplitFacts, split_facts
 from sweeps.ledger.identity import check_scenario, content_of
-from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.scenario_cache import scenario_cache
 from sweeps.ledger.student_weights import StudentStore
-from sweeps.ledger.trust import check_trusted
+from sweeps.ledger.trust import find_code
 from sweeps.nodes.task_process import open_task
 
 TOLERANCE = 1e-3
@@ -119,10 +117,7 @@ class Exporter:
         self._folder = folder
         self._progress = progress
         ledger = Ledger.open(folder.journal)
-        check_trusted(folder.path, ledger.study)
-        path = read_settings(folder.path).task_path
-        if path not in ("", *sys.path):
-            sys.path.append(path)
+        find_code(folder.path, ledger.study)
         self._trials = {trial.number: trial for trial in ledger.trials()}
         self._identity = ledger.identity
         self._name = ledger.study.task

@@ -10,12 +10,14 @@ import hmac
 import json
 import os
 import secrets
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from analysis import layout
-from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.source_code import OUR_PACKAGES
 from search_spaces.study import Study, load_study
 from sweeps.common.custom_code import named_modules
 from sweeps.ledger.launch_settings import read_settings
@@ -24,8 +26,8 @@ from sweeps.ledger.paths import put_text
 SEAL_FILE = "seal"
 """In a sweep's folder: HMAC-SHA256 of what is imported, in hexadecimal digits."""
 
-OURS = frozenset({"kdtasks", "sweeps"})
-"""Packages whose code everybody has."""
+KEY_BYTES = 32
+"""Length of a key [bytes]."""
 
 
 def key_file() -> Path:
@@ -40,9 +42,9 @@ def seal(folder: Path, study: Study) -> None:
     Raises:
         UserError: If the sweep's folder cannot be written.
     """
-    if modules := foreign_modules(study):
-        with suppress(OSError):  # without a key, the sweep's user is asked later
-            put_text(folder / SEAL_FILE, _seal(_made_key(), modules, folder), mode=0o600)
+    modules = foreign_modules(study)
+    if modules and (key := _made_key()):  # without a key, the user is asked later
+        put_text(folder / SEAL_FILE, _seal(key, modules, folder), mode=0o600)
 
 
 def trust(folder: Path) -> None:
@@ -50,9 +52,27 @@ def trust(folder: Path) -> None:
 
     Raises:
         StudyError: If the study cannot be read.
-        UserError: If the folder cannot be written.
+        UserError: If the folder cannot be written, or the user has no key that can be kept.
     """
-    seal(folder, load_study(folder / layout.STUDY_FILE))
+    study = load_study(folder / layout.STUDY_FILE)
+    if foreign_modules(study) and not _made_key():
+        raise ConfigError(
+            f"{key_file()} cannot be kept or is damaged: remove it, or name another folder by "
+            "XDG_STATE_HOME"
+        )
+    seal(folder, study)
+
+
+def find_code(folder: Path, study: Study) -> None:
+    """Let Python find the code that the study of a sweep names, behind everything else.
+
+    Raises:
+        ConfigError: As `check_trusted`.
+    """
+    check_trusted(folder, study)
+    path = read_settings(folder).task_path
+    if path not in ("", *sys.path):
+        sys.path.append(path)
 
 
 def check_trusted(folder: Path, study: Study) -> None:
@@ -74,16 +94,18 @@ def check_trusted(folder: Path, study: Study) -> None:
 
 def foreign_modules(study: Study) -> list[str]:
     """Return the modules that a study names and that are not ours."""
-    return sorted(name for name in named_modules(study) if name.partition(".")[0] not in OURS)
+    return sorted(
+        name for name in named_modules(study) if name.partition(".")[0] not in OUR_PACKAGES
+    )
 
 
 def _is_sealed(folder: Path, modules: Sequence[str]) -> bool:
     try:
         known = (folder / SEAL_FILE).read_bytes()
-        wanted = _seal(bytes.fromhex(key_file().read_text()), modules, folder)
-    except (OSError, ValueError):
+    except OSError:
         return False
-    return hmac.compare_digest(known, wanted.encode())
+    key = _key()
+    return bool(key) and hmac.compare_digest(known, _seal(key, modules, folder).encode())
 
 
 def _seal(key: bytes, modules: Sequence[str], folder: Path) -> str:
@@ -91,11 +113,19 @@ def _seal(key: bytes, modules: Sequence[str], folder: Path) -> str:
     return hmac.new(key, content.encode(), hashlib.sha256).hexdigest()
 
 
+def _key() -> bytes:
+    """Return the user's key; empty if there is none, or none that is whole."""
+    with suppress(OSError, ValueError):
+        key = bytes.fromhex(key_file().read_text())
+        return key if len(key) == KEY_BYTES else b""
+    return b""
+
+
 def _made_key() -> bytes:
+    """Return the user's key, made if there is none; empty if it cannot be kept."""
     path = key_file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with suppress(FileExistsError):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-    return bytes.fromhex(path.read_text())
+    with suppress(OSError, UserError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            put_text(path, secrets.token_hex(KEY_BYTES), mode=0o600)
+    return _key()

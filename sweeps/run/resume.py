@@ -1,7 +1,6 @@
 """Before a sweep runs: may it, is it a new one, and if not, how far has it come?"""
 
 import shlex
-import sys
 from dataclasses import dataclass, replace
 
 from kdtasks.contract.errors import ConfigError
@@ -15,7 +14,7 @@ from sweeps.ledger.journal import mend_tail
 from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, settled_uri
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, check_room, put_text
-from sweeps.ledger.trust import check_trusted
+from sweeps.ledger.trust import find_code
 from sweeps.plan.needs import by_scenario, load_data
 from sweeps.plan.preflight import Plan
 from sweeps.plan.study_changes import differences
@@ -73,9 +72,7 @@ def find_left(
         partial.unlink(missing_ok=True)
     ledger = _open_ledger(folder, display)
     study = _agree(folder, ledger, wanted)
-    check_trusted(folder.path, study)
-    if settings.task_path not in ("", *sys.path):
-        sys.path.append(settings.task_path)
+    find_code(folder.path, study)
     return Left(study=study, settings=settings, ledger=ledger)
 
 

@@ -107,7 +107,9 @@ def test_a_sweep_of_ones_own_needs_no_word(tmp_path, key):
     check_trusted(moved, study)
 
 
-@pytest.mark.parametrize("what", ["path", "module", "no seal", "half a seal", "key", "no key"])
+@pytest.mark.parametrize(
+    "what", ["path", "module", "no seal", "half a seal", "key", "no key", "empty key"]
+)
 def test_whatever_else_would_be_imported_is_asked_for(tmp_path, key, what):
     study = toy_study()
     write_settings(tmp_path, SweepSettings(task_path="/mine"))
@@ -120,6 +122,9 @@ def test_whatever_else_would_be_imported_is_asked_for(tmp_path, key, what):
         (tmp_path / SEAL_FILE).unlink()
     elif what == "half a seal":
         (tmp_path / SEAL_FILE).write_text((tmp_path / SEAL_FILE).read_text()[:32])
+    elif what == "empty key":  # whoever knows that can seal with it, too
+        key.write_text("")
+        (tmp_path / SEAL_FILE).write_text(trust._seal(b"", trust.foreign_modules(study), tmp_path))
     elif what == "key":
         key.write_text("00" * 32)
     else:
@@ -139,6 +144,17 @@ def test_settings_that_are_damaged_are_told_as_such(tmp_path):
     (tmp_path / SETTINGS_FILE).write_text(json.dumps({"task_path": 3}))
     with pytest.raises(Exception, match=SETTINGS_FILE):
         seal(tmp_path, toy_study())
+
+
+def test_a_damaged_key_stops_no_sweep(tmp_path, key):
+    key.parent.mkdir(parents=True)
+    key.write_text("no key")
+    seal(tmp_path, toy_study())
+    with pytest.raises(ConfigError, match="--trust"):
+        check_trusted(tmp_path, toy_study())
+    (tmp_path / "study.yaml").write_text(toy_study().text)
+    with pytest.raises(ConfigError, match=f"{key}.*remove it"):
+        trust.trust(tmp_path)
 
 
 def test_a_user_whose_key_cannot_be_kept_is_asked(tmp_path, monkeypatch):

@@ -250,7 +250,9 @@ def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
         assert page.lstrip().lower().startswith(b"<!doctype html")
     finally:
         os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
-        out, err = server.communicate(timeout=30)
+        # not communicate(): it loses what readline() has already taken from the pipe
+        with server:
+            out, err = server.stdout.read(), server.stderr.read()
         urllib.request.install_opener(urllib.request.build_opener())
     assert first.startswith(f"MLflow UI of toy: {address}")
     assert f"the front: {address}/?token={token}#/experiments/" in out

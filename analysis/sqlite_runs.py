@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from analysis import layout
+from analysis.artifact_addresses import check_addresses
 from analysis.errors import ResultsError
 from analysis.runs import PARENT, RecordedRun
 from analysis.sqlite_file import artifacts_beside, opened, readable, sqlite_path
@@ -140,6 +141,7 @@ def database_runs(tracking_uri: str) -> Iterator[DatabaseRuns]:
         with readable(path) as file, closing(opened(file)) as database:
             _check(database, path)
             database.execute("BEGIN")
+            check_addresses(database, path)
             yield DatabaseRuns(database, path)
     except sqlite3.Error as error:
         raise UnknownStoreError(f"{path}: {error}") from error

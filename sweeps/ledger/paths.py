@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -194,6 +196,15 @@ def make_home(home: Path) -> None:
     """Make a home that its user alone can enter; one that is there keeps its mode, for groups."""
     if not home.exists():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def open_to_all(home: Path) -> Iterator[str]:
+    """Say that all users of the machine may write into a home, if so."""
+    if home.stat().st_mode & stat.S_IWOTH:
+        yield (
+            f"{home} is writable by all users: they can add or replace sweeps and teachers; "
+            f"chmod o-w {shlex.quote(str(home))}, or choose another --home"
+        )
 
 
 def create_missing(folder: SweepFolder) -> None:

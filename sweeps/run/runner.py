@@ -21,7 +21,14 @@ from sweeps.ledger.launch_settings import (
     settled_uri,
     write_settings,
 )
-from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, check_new, create, create_missing
+from sweeps.ledger.paths import (
+    SETTINGS_FILE,
+    SweepFolder,
+    check_new,
+    create,
+    create_missing,
+    open_to_all,
+)
 from sweeps.ledger.process_lock import driving
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
@@ -191,7 +198,11 @@ def _drive(
     with log.kept(), held.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
         log.process()
-        for words in (*dangers(os.environ), *mixed_up(left.study)):
+        for words in (
+            *dangers(os.environ),
+            *open_to_all(folder.path.parent),
+            *mixed_up(left.study),
+        ):
             watching.note(words)
         if order.rows:
             watching.front(order.rows, order.hypervolume)

@@ -30,7 +30,7 @@ from sweeps.common.secrets import redacted
 from sweeps.ledger.dataset_facts import GENERATED, SplitFacts
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.paths import SweepFolder
-from sweeps.tracking.database_file import made_by_one
+from sweeps.tracking.database_file import check_artifacts, made_by_one
 
 __all__ = [
     "Metric",
@@ -244,7 +244,9 @@ def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, 
 
     Raises:
         UserError: As `sweep_runs`.
+        ResultsError: As `check_artifacts`.
     """
+    check_artifacts(tracking_uri or folder.tracking_uri)
     if tracking_uri is None:
         with readable(folder.path / layout.MLFLOW_FILE) as database:
             return sweep_runs(SweepFolder(database.parent), None)[1:]

@@ -8,23 +8,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from analysis import layout
-from analysis.sqlite_file import INDEX, LOG, artifacts_beside, opened, sqlite_path
+from analysis.artifact_addresses import ADDRESSES, ROOTS, check_addresses
+from analysis.errors import ResultsError
+from analysis.sqlite_file import INDEX, LOG, artifacts_beside, opened, readable, sqlite_path
+from kdtasks.data.reading import checked_inside
 
 QUERY = "SELECT 1 FROM tags WHERE key = ? AND value = ?"
-
-ROOTS = """
-    SELECT DISTINCT artifact_location FROM experiments JOIN experiment_tags USING (experiment_id)
-    WHERE key = ? AND value = ?
-"""
-ADDRESSES = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-    ("trace_tags", "value"),
-)
-"""Where MLflow keeps absolute addresses of artifacts: tables and columns."""
 
 
 @contextmanager
@@ -83,21 +72,47 @@ def is_whole(database: Path) -> bool:
     return False
 
 
+def check_artifacts(tracking_uri: str) -> None:
+    """Check that a database names no artifacts but those beside it, and that no link there leaves.
+
+    Args:
+        tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
+
+    Raises:
+        ResultsError: If it names others, or cannot be read.
+        DataError: If a link leads out.
+    """
+    database = sqlite_path(tracking_uri)
+    if database is None or not database.is_file():
+        return
+    try:
+        with readable(database) as file, closing(opened(file)) as connection:
+            check_addresses(connection, database)
+    except sqlite3.Error as error:
+        raise ResultsError(f"{database} cannot be read: {error}") from error
+    top = checked_inside(database.parent, database.parent / "artifacts")
+    for folder, names, files in os.walk(top):
+        for name in (*names, *files):
+            checked_inside(database.parent, Path(folder) / name)
+
+
 def follow(tracking_uri: str) -> None:
     """Tell a database that was moved or copied where its artifacts are now: beside it, as before.
 
     Whoever writes to MLflow calls this first, or artifacts would be written where they were, which
-    may be the folder of another sweep by now. Addresses of other artifacts stay as they are.
+    may be the folder of another sweep by now. Addresses of others' artifacts stay as they are.
 
     Args:
         tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
 
     Raises:
         OSError: If the file cannot be written to.
+        UserError: As `check_artifacts`.
     """
     database = sqlite_path(tracking_uri)
     if database is None or not database.is_file():
         return
+    check_artifacts(tracking_uri)
     here = artifacts_beside(database)
     try:
         with closing(opened(database)) as connection, connection:

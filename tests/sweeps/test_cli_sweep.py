@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import yaml
 from toy_study import toy_study
 
 from search_spaces.study import load_study
+from sweeps.cli.sweeps import free_port
 from sweeps.plan.preflight import check_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -217,10 +217,31 @@ def refused_without_token(address: str) -> None:
             urllib.request.build_opener().open(address + path)
 
 
+DELETE = """
+exec 3<>/dev/tcp/127.0.0.1/$1
+printf 'POST /api/2.0/mlflow/runs/delete HTTP/1.0\r\nContent-Type: application/json\r\n' >&3
+printf 'Content-Length: %d\r\n\r\n%s' ${#2} "$2" >&3
+head -1 <&3
+"""
+
+
+def other_user_deletes(port: int, run: str) -> str:
+    """Let another user try to delete a run; return the first line of the answer."""
+    if not shutil.which("setpriv") or os.getuid():
+        return "not tried: 401 "
+    user = ["--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", DELETE, "bash"]
+    done = subprocess.run(
+        ["setpriv", *user, str(port), json.dumps({"run_id": run})],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=True,
+    )
+    return done.stdout
+
+
 def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port(None)
     server = subprocess.Popen(
         [sys.executable, "-c", CALL, "ui", "toy", "--port", str(port)],
         cwd=folder,
@@ -246,6 +267,7 @@ def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
         runs = json.loads(ask(f"{api}/runs/search", {"experiment_ids": ids}))["runs"]
         parent = next(run["info"] for run in runs if run["info"]["run_name"] == "toy")
         assert len(runs) > 4
+        assert " 401 " in other_user_deletes(port, parent["run_id"])
         page = ask(f"{address}/get-artifact?path=report/report.html&run_uuid={parent['run_id']}")
         assert page.lstrip().lower().startswith(b"<!doctype html")
     finally:

@@ -13,7 +13,7 @@ from kdtasks.contract.task import TeacherArtifact
 from kdtasks.learning.onnx_export import write_weights
 from sweeps.cli.main import main
 from sweeps.ledger.identity import TeacherIdentity
-from sweeps.ledger.paths import SweepFolder, create, new_beside
+from sweeps.ledger.paths import SweepFolder, create, new_beside, open_to_all
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
 
@@ -62,3 +62,11 @@ def test_a_new_home_is_its_users_and_an_old_one_keeps_its_mode(tmp_path: Path, u
     create(SweepFolder(shared / "toy"), "")
     assert shared.stat().st_mode & 0o7777 == 0o2770
     assert (shared / "toy").stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o2770, 0o755, 0o777, 0o1777, 0o702], ids=oct)
+def test_a_home_that_all_may_write_to_is_told(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    told = list(open_to_all(tmp_path))
+    assert bool(told) == bool(mode & 0o002)
+    assert all(f"chmod o-w {tmp_path}" in words for words in told)

@@ -19,6 +19,7 @@ from mlflow.tracking._tracking_service import utils
 from toy_study import toy_study
 
 from analysis import layout
+from analysis.artifact_addresses import ADDRESSES
 from analysis.sqlite_file import sqlite_uri
 from sweeps.cli.sweeps import find_sweep, prepare_ui, sweep_frames, ui_command
 from sweeps.common.clock import SystemClock
@@ -30,7 +31,7 @@ from sweeps.ledger.process_lock import LEASE_FILE, driving, read_driver, row_of
 from sweeps.progress.listener import SilentDisplay
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import read_runs
-from sweeps.tracking.database_file import ADDRESSES, follow
+from sweeps.tracking.database_file import follow
 from sweeps.tracking.double_entry import Books
 from sweeps.tracking.verify import verify_sweep
 from sweeps.tracking.writer import Tracker

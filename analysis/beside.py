@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Rises(NamedTuple):
+class PermutationEffects(NamedTuple):
     """What permuting features does.
 
     Attributes:
@@ -65,8 +65,8 @@ def _prepare() -> None:
     import analysis.forest  # noqa: F401 - for scikit-learn, which it brings along
 
 
-def rises(features: Floats, target: Floats, seed: int) -> Rises:
+def rises(features: Floats, target: Floats, seed: int) -> PermutationEffects:
     """Return what ``analysis.forest.held_out_rises`` finds."""
     from analysis.forest import held_out_rises
 
-    return Rises(*held_out_rises(features, target, seed))
+    return PermutationEffects(*held_out_rises(features, target, seed))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.beside import Rises, rises
+from analysis.beside import PermutationEffects, rises
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, method_of, searched_params
 from analysis.pareto import transformed
@@ -79,7 +79,7 @@ def begin_importances(
 
 
 def _importance(
-    objective: Objective, names: Sequence[str], wait: Callable[[], Rises]
+    objective: Objective, names: Sequence[str], wait: Callable[[], PermutationEffects]
 ) -> Importance:
     found = wait()
     gains = np.maximum(found.sums, 0.0)

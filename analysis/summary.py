@@ -197,7 +197,7 @@ def _distillation(frames: SweepFrames) -> list[str]:
     return [_against(frames, best, rival, f"the best student without a teacher{cost}"), EFFORT]
 
 
-def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
+def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
     objective = frames.study.objectives[0]
     ours, theirs = _comparable(frames, best, rival)
     assert ours is not None
@@ -205,7 +205,7 @@ def _against(frames: SweepFrames, best: Row, rival: Row, who: str) -> str:
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
     gain = _gain(objective, mean)
-    place = f"{who}, trial {int(rival['number'])}, on {ours.split}"
+    place = f"{names}, trial {int(rival['number'])}, on {ours.split}"
     subject = f"The best distilled student, {_name(best)},"
     if gain <= 0.0:
         return (

@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--json", type=Path, help="write all numbers to this file, too")
     chosen = parser.parse_args(arguments)
-    rows = [measure(n, who, CASES[n]) for n in chosen.case for who in chosen.contender]
+    rows = [measure(n, contender, CASES[n]) for n in chosen.case for contender in chosen.contender]
     print(table(rows))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps([asdict(row_) for row_ in rows], indent=2))

@@ -27,7 +27,7 @@ import psutil
 import yaml
 
 from search_spaces.study import Study, parse_study
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import FailureKind
 from sweeps.progress.listener import Phase, SilentDisplay
 from sweeps.run.runner import run_study
@@ -176,10 +176,10 @@ class Row:
     numbers: tuple[tuple[float, float], ...]
 
 
-def measure(label: str, study: Study, home: Path, seats: SeatWishes) -> Row:
+def measure(label: str, study: Study, home: Path, request: ResourceRequest) -> Row:
     """Run a sweep in one arrangement."""
     watch = Watch()
-    run_study(study, name=label, home=home, tracking_uri=None, seats=seats, display=watch)
+    run_study(study, name=label, home=home, tracking_uri=None, request=request, display=watch)
     counted = [watch.trials[number] for number in sorted(watch.trials)[1:]]
 
     def most(value: Callable[[Sample], int]) -> int:
@@ -251,10 +251,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     study = network_study(options.edges, options.samples, options.epochs, options.trials)
     with tempfile.TemporaryDirectory() as home:
-        places = {"in-process": SeatWishes(slots=1, transport="inprocess")}
+        places = {"in-process": ResourceRequest(slots=1, transport="inprocess")}
         for count in options.actors:
-            places[f"ray-{count}-actors"] = SeatWishes(slots=1, actors=count)
-        rows = [measure(label, study, Path(home), seats) for label, seats in places.items()]
+            places[f"ray-{count}-actors"] = ResourceRequest(slots=1, actors=count)
+        rows = [measure(label, study, Path(home), request) for label, request in places.items()]
     print(f"{options.edges} edges, {options.samples} samples, {options.epochs} epochs each")
     print(table(rows))
     same = all(row.numbers == rows[0].numbers for row in rows)

@@ -35,7 +35,7 @@ from mlflow import MlflowClient  # noqa: E402
 from analysis import layout  # noqa: E402
 from analysis.frames import read_sweep  # noqa: E402
 from search_spaces.study import Study, parse_study  # noqa: E402
-from sweeps.common.capacity import SeatWishes  # noqa: E402
+from sweeps.common.capacity import ResourceRequest  # noqa: E402
 from sweeps.progress.listener import SilentDisplay  # noqa: E402
 from sweeps.run.runner import SweepSummary, run_study  # noqa: E402
 from sweeps.search.proposals import Proposals  # noqa: E402
@@ -190,7 +190,7 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
             name="scale",
             home=home,
             tracking_uri=None,
-            seats=SeatWishes(slots=slots, transport="inprocess"),
+            request=ResourceRequest(slots=slots, transport="inprocess"),
             display=meter,
         )
     finally:

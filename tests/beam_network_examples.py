@@ -35,7 +35,9 @@ TOPOLOGIES = {
 }
 """Every topology, with what it needs."""
 
-STAGE = Stage(epochs=1, rate=5e-3, guidance_weight=0.0, server_part=True, who="edge-0 round 1")
+STAGE = Stage(
+    epochs=1, rate=5e-3, guidance_weight=0.0, server_part=True, stream_name="edge-0 round 1"
+)
 
 
 def street(passages, seed, first=0):
@@ -86,9 +88,9 @@ def taught(params):
     return drained(TASK.train_teacher(params, DATA.train, DATA.val))[1]
 
 
-def learnt(params, data, teacher=None, *, who=""):
+def learnt(params, data, teacher=None, *, stream_name=""):
     """Train a student at a node."""
-    return drained(TASK.learn(params, data, teacher, server_part=True, who=who))[1]
+    return drained(TASK.learn(params, data, teacher, server_part=True, stream_name=stream_name))[1]
 
 
 def trained_on(params, weights, data, guidance=None, **changes):

@@ -24,12 +24,16 @@ def networked(topology="centralized", **changes):
     return TASK.complete(tiny(**{"topology": topology, **NETWORK, **changes}))
 
 
-STAGE = Stage(epochs=2, rate=5e-3, guidance_weight=0.0, server_part=True, who="edge-0 round 1")
+STAGE = Stage(
+    epochs=2, rate=5e-3, guidance_weight=0.0, server_part=True, stream_name="edge-0 round 1"
+)
 
 
-def learnt(params, data, teacher=None, *, server_part=True, who=""):
+def learnt(params, data, teacher=None, *, server_part=True, stream_name=""):
     """Train a student at a node."""
-    return drained(TASK.learn(params, data, teacher, server_part=server_part, who=who))[1]
+    return drained(
+        TASK.learn(params, data, teacher, server_part=server_part, stream_name=stream_name)
+    )[1]
 
 
 def trained_on(weights, data, guidance=None, **changes):

@@ -59,9 +59,11 @@ def network_teacher(data, params):
     return drained(TASK.train_teacher(params, data.train, data.val))[1]
 
 
-def learnt(params, samples, teacher=None, *, who=""):
+def learnt(params, samples, teacher=None, *, stream_name=""):
     """Train a student at a node."""
-    return drained(TASK.learn(params, samples, teacher, server_part=True, who=who))[1]
+    return drained(TASK.learn(params, samples, teacher, server_part=True, stream_name=stream_name))[
+        1
+    ]
 
 
 def assert_same(one, other):

@@ -14,7 +14,7 @@ from kdtasks.beam_tracking.methods import fine_tuning as beam_refine
 from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import Windows, windows_of
 from kdtasks.beam_tracking.methods.fine_tuning import Course, Guide
-from kdtasks.beam_tracking.methods.job import Plan, Said
+from kdtasks.beam_tracking.methods.job import Plan, TeacherOutputs
 from kdtasks.beam_tracking.methods.kd import response_loss
 from kdtasks.beam_tracking.settings import BeamSettings, completed, resolve
 from kdtasks.beam_tracking.students import loss_of, new_student, restored, streams_of, student_job
@@ -93,18 +93,18 @@ class BeamCollaboration(WindowTask):
         teacher: TeacherArtifact | None,
         *,
         server_part: bool,  # noqa: ARG002
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        settings = _at_node(resolve(params), data, who)
+        settings = _at_node(resolve(params), data, stream_name)
         seen = windows_of(data, settings.student_model.sensors)
-        asked = Work()
+        teacher_work = Work()
         if teacher is not None:
-            teacher, asked = _heard(settings, teacher, data)
+            teacher, teacher_work = with_complete_outputs(settings, teacher, data)
         trained = yield from beam_job.train(student_job(settings, seen, None, teacher))
         work = training_work(settings, trained.passes, trained.core_seconds)
         if teacher is not None:
             held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).state_bytes)
-            work = work + asked + held
+            work = work + teacher_work + held
         return Learnt(
             weights=state_arrays(trained.network),
             work=work,
@@ -120,7 +120,7 @@ class BeamCollaboration(WindowTask):
         guidance: Guidance | None,
         stage: Stage,
     ) -> Generator[Report, None, Learnt]:
-        settings = _at_node(resolve(params), data, stage.who)
+        settings = _at_node(resolve(params), data, stage.stream_name)
         guided = guidance is not None and stage.guidance_weight > 0.0
         course = Course(
             network=restored(settings, weights, teacher=False)
@@ -148,12 +148,12 @@ class BeamCollaboration(WindowTask):
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         settings, begin = resolve(params), time.process_time()
         network = restored(settings, weights, teacher=False)
-        said = beam_job.run(network, windows_of(samples, settings.student_model.sensors))
+        logits = beam_job.run(network, windows_of(samples, settings.student_model.sensors))
         work = Work(
-            flops=student_size(settings).forward_flops(said.passes),
+            flops=student_size(settings).forward_flops(logits.passes),
             core_seconds=time.process_time() - begin,
         )
-        return {"logits": np.ascontiguousarray(said.logits_WTC.numpy())}, work
+        return {"logits": np.ascontiguousarray(logits.logits_WTC.numpy())}, work
 
     def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
         """Return the mean of logits.
@@ -161,7 +161,7 @@ class BeamCollaboration(WindowTask):
         It is the geometric mean of the students' probabilities, at whatever temperature these are
         softened with afterwards; that of probabilities would hold at one temperature alone.
         """
-        mean = np.mean([said["logits"] for said in outputs], axis=0, dtype=np.float64)
+        mean = np.mean([logits["logits"] for logits in outputs], axis=0, dtype=np.float64)
         return {"logits": as_float32(np.asarray(mean))}
 
     def evaluate_deployment(
@@ -196,13 +196,13 @@ def mean_of_edges(settings: BeamSettings, families: Sequence[float]) -> float:
     return sum(families[edge % len(families)] for edge in range(edges)) / edges
 
 
-def _at_node(settings: BeamSettings, data: Arrays, who: str) -> BeamSettings:
+def _at_node(settings: BeamSettings, data: Arrays, stream_name: str) -> BeamSettings:
     """Return a node's settings: its batch fits its windows, and its random streams are its own."""
-    own = {"seed": seed_for(settings.seed, who)} if who else {}
+    own = {"seed": seed_for(settings.seed, stream_name)} if stream_name else {}
     return fitted(settings.model_copy(update=own), len(data["label"]))
 
 
-def _heard(
+def with_complete_outputs(
     settings: BeamSettings, teacher: TeacherArtifact, data: Arrays
 ) -> tuple[TeacherArtifact, Work]:
     """Return a teacher that has spoken of all windows, and what it took to ask about the rest."""
@@ -212,14 +212,14 @@ def _heard(
         return teacher, Work()
     begin = time.process_time()
     network = restored(settings, teacher.weights, teacher=True)
-    said = beam_job.run(network, windows.between(known, len(windows)))
-    new = (said.logits_WTC.numpy(), said.features_WTH.numpy())
+    logits = beam_job.run(network, windows.between(known, len(windows)))
+    new = (logits.logits_WTC.numpy(), logits.features_WTH.numpy())
     outputs = {
         name: np.concatenate([teacher.outputs[name], more]) if known else more
         for name, more in zip(SAID, new, strict=True)
     }
     work = Work(
-        flops=teacher_size(settings).forward_flops(said.passes),
+        flops=teacher_size(settings).forward_flops(logits.passes),
         core_seconds=time.process_time() - begin,
         teacher_samples=len(windows) - known,
     )
@@ -230,10 +230,12 @@ def _heard(
 def _guide(settings: BeamSettings, guidance: Guidance, stage: Stage) -> Guide:
     logits = as_tensor(guidance.outputs["logits"])
     windows: Windows = windows_of(guidance.samples, settings.student_model.sensors)
-    said = Said(logits_WTC=logits, features_WTH=logits.new_empty(0))
+    soft_labels = TeacherOutputs(logits_WTC=logits, features_WTH=logits.new_empty(0))
     return Guide(
         windows=windows,
-        loss=response_loss(said, temperature=settings.temperature, slot_lean=settings.slot_lean),
+        loss=response_loss(
+            soft_labels, temperature=settings.temperature, slot_lean=settings.slot_lean
+        ),
         weight=stage.guidance_weight,
         streams=streams_of(settings.seed, "guidance"),
     )

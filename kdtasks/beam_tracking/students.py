@@ -11,9 +11,9 @@ from kdtasks.beam_tracking.methods.job import (
     Goal,
     Job,
     Plan,
-    Said,
     Streams,
     TaskLoss,
+    TeacherOutputs,
     blended,
     labels_only,
 )
@@ -59,7 +59,11 @@ def new_student(settings: BeamSettings) -> BeamNetwork:
 
 
 def teacher_job(
-    settings: BeamSettings, generation: int, train: Windows, val: Windows, before: Said | None
+    settings: BeamSettings,
+    generation: int,
+    train: Windows,
+    val: Windows,
+    before: TeacherOutputs | None,
 ) -> Job:
     """Return what a teacher is trained by.
 
@@ -70,10 +74,10 @@ def teacher_job(
         val: Windows that it is judged on.
         before: What the generation before says of the training windows.
     """
-    who = f"teacher {generation}"
+    stream_name = f"teacher {generation}"
     make = partial(build, settings, teacher=True)
     return Job(
-        network=initialised(settings.teacher_seed, who, make),
+        network=initialised(settings.teacher_seed, stream_name, make),
         train=train,
         val=val,
         goal=generation_goal(settings, before),
@@ -83,16 +87,16 @@ def teacher_job(
             learning_rate=settings.teacher_rate,
             weight_decay=settings.teacher_decay,
         ),
-        streams=streams_of(settings.teacher_seed, who),
+        streams=streams_of(settings.teacher_seed, stream_name),
     )
 
 
-def streams_of(seed: int, who: str) -> Streams:
+def streams_of(seed: int, stream_name: str) -> Streams:
     """Return the random streams of a training."""
     return Streams(
-        order=torch_generator(seed, f"{who} order"),
-        cuts=torch_generator(seed, f"{who} cuts"),
-        dropout=torch_generator(seed, f"{who} dropout"),
+        order=torch_generator(seed, f"{stream_name} order"),
+        cuts=torch_generator(seed, f"{stream_name} cuts"),
+        dropout=torch_generator(seed, f"{stream_name} dropout"),
     )
 
 
@@ -111,10 +115,10 @@ def restored(settings: BeamSettings, weights: Arrays, *, teacher: bool) -> BeamN
     return network.eval()
 
 
-def said_by(teacher: TeacherArtifact) -> Said:
+def said_by(teacher: TeacherArtifact) -> TeacherOutputs:
     """Return what a teacher says of all training windows."""
     outputs = teacher.outputs
-    return Said(
+    return TeacherOutputs(
         logits_WTC=as_tensor(outputs["logits"]), features_WTH=as_tensor(outputs["features"])
     )
 
@@ -128,7 +132,7 @@ def loss_of(name: LossName, gamma: float) -> TaskLoss:
     return losses[name]
 
 
-def generation_goal(settings: BeamSettings, before: Said | None) -> Goal:
+def generation_goal(settings: BeamSettings, before: TeacherOutputs | None) -> Goal:
     """Return what a teacher is trained for; with a generation before it, its answers too."""
     labels = loss_of(settings.teacher_loss, TEACHER_GAMMA)
     if before is None:
@@ -137,39 +141,56 @@ def generation_goal(settings: BeamSettings, before: Said | None) -> Goal:
 
 
 def student_goal(
-    settings: BeamSettings, network: BeamNetwork, train: Windows, said: Said | None
+    settings: BeamSettings,
+    network: BeamNetwork,
+    train: Windows,
+    teacher_outputs: TeacherOutputs | None,
 ) -> Goal:
     """Return what a student is trained for: labels, and what its method takes from the teacher."""
     labels = loss_of(settings.task_loss, settings.focal_gamma)
-    if said is None:
+    if teacher_outputs is None:
         return labels_only(labels)
     make = GOALS.get(settings.method, _own)
-    return make(settings, network, train, said, labels)
+    return make(settings, network, train, teacher_outputs, labels)
 
 
 def _response(
-    settings: BeamSettings, _network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+    settings: BeamSettings,
+    _network: BeamNetwork,
+    _train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
 ) -> Goal:
-    distil = response_loss(said, temperature=settings.temperature, slot_lean=settings.slot_lean)
+    distil = response_loss(
+        teacher_outputs, temperature=settings.temperature, slot_lean=settings.slot_lean
+    )
     return blended(labels, distil, settings.alpha)
 
 
 def _feature(
-    settings: BeamSettings, network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+    settings: BeamSettings,
+    network: BeamNetwork,
+    _train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
 ) -> Goal:
-    mapping = projection(network.num_outputs, said.features_WTH.shape[-1], settings.seed)
+    mapping = projection(network.num_outputs, teacher_outputs.features_WTH.shape[-1], settings.seed)
     modules = () if mapping is None else (mapping,)
-    return blended(labels, feature_loss(said, mapping), settings.alpha, modules)
+    return blended(labels, feature_loss(teacher_outputs, mapping), settings.alpha, modules)
 
 
 def _relation(
-    settings: BeamSettings, _network: BeamNetwork, train: Windows, said: Said, labels: TaskLoss
+    settings: BeamSettings,
+    _network: BeamNetwork,
+    train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
 ) -> Goal:
     weights = (settings.relation_distance, settings.relation_angle)
     if weights == (0.0, 0.0):
         return labels_only(labels)  # nothing is taken from the teacher
     distil = pair_loss(
-        said,
+        teacher_outputs,
         train.passage_W,
         weights=weights,
         partners=settings.relation_partners,
@@ -179,17 +200,21 @@ def _relation(
 
 
 def _own(
-    settings: BeamSettings, _network: BeamNetwork, _train: Windows, said: Said, labels: TaskLoss
+    settings: BeamSettings,
+    _network: BeamNetwork,
+    _train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
 ) -> Goal:
     loss = own_loss(settings.method, SAID_SHAPE, METHOD_NAMES)
 
     def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
-        return loss(outputs.logits, said.logits_WTC[chosen_B])
+        return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])
 
     return blended(labels, distil, settings.alpha)
 
 
-MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, Said, TaskLoss], Goal]
+MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, TeacherOutputs, TaskLoss], Goal]
 
 GOALS: dict[str, MakeGoal] = {
     "response": _response,

@@ -196,7 +196,7 @@ class BeamTracking(BeamCollaboration):
         lone = settings.scenario == "street" and not settings.networked
         if settings.method == "self" and lone:
             seen = seen.first(settings.train_passages)
-        trained, said = yield from train_generations(
+        trained, teacher_outputs = yield from train_generations(
             lambda number, before: beam_job.train(
                 teacher_job(settings, number, seen, judged, before)
             ),
@@ -208,7 +208,10 @@ class BeamTracking(BeamCollaboration):
             **model_cost(model, settings.teacher_width, settings.image_size),
             "train_core_seconds": trained.core_seconds,
         }
-        outputs = {"logits": said.logits_WTC.numpy(), "features": said.features_WTH.numpy()}
+        outputs = {
+            "logits": teacher_outputs.logits_WTC.numpy(),
+            "features": teacher_outputs.features_WTH.numpy(),
+        }
         return TeacherArtifact(
             metrics=metrics, weights=state_arrays(trained.network), outputs=outputs
         )

@@ -62,9 +62,11 @@ class Switch:
             runs_W[condition_W == number] = bool(student)
         return runs_W
 
-    def answers(self, said: Answers, condition_W: Tensor) -> Tensor:
+    def answers(self, both_logits: Answers, condition_W: Tensor) -> Tensor:
         """Return the logits of the student that answers, [W, T, C]."""
-        return torch.where(self.second_runs(condition_W)[:, None, None], said[1], said[0])
+        return torch.where(
+            self.second_runs(condition_W)[:, None, None], both_logits[1], both_logits[0]
+        )
 
     def arrays(self) -> Arrays:
         """Return the switch as it is stored with the weights."""
@@ -86,7 +88,7 @@ class Switch:
         return cls(by_condition=tuple(stored[:-1]), single=stored[-1])
 
 
-def choose(said: Answers, label_WT: Tensor, condition_W: Tensor) -> Switch:
+def choose(both_logits: Answers, label_WT: Tensor, condition_W: Tensor) -> Switch:
     """Choose who answers when: in each condition the student with the higher mean top-2 accuracy.
 
     A slot weighs in a condition by its share of the slot's labels in the split. That makes the
@@ -97,14 +99,14 @@ def choose(said: Answers, label_WT: Tensor, condition_W: Tensor) -> Switch:
     answers; of equals over all windows, the first.
 
     Args:
-        said: What the students say of some windows, the validation split.
+        both_logits: What the students say of some windows, the validation split.
         label_WT: Index of the best beam, or `IGNORED`.
         condition_W: Condition of each window.
 
     Raises:
         DataError: If a logit is not finite: a network diverged.
     """
-    first_W, second_W = (_worth(logits_WTC, label_WT) for logits_WTC in said)
+    first_W, second_W = (_worth(logits_WTC, label_WT) for logits_WTC in both_logits)
     ahead_W = second_W - first_W
     single = int(ahead_W.sum() > 0.0)
     leads = [float(ahead_W[condition_W == number].sum()) for number in CONDITIONS.values()]
@@ -120,7 +122,7 @@ def _worth(logits_WTC: Tensor, label_WT: Tensor) -> Tensor:
 
 
 def switch_scores(
-    switch: Switch, said: Answers, label_WT: Tensor, condition_W: Tensor
+    switch: Switch, both_logits: Answers, label_WT: Tensor, condition_W: Tensor
 ) -> dict[str, float]:
     """Return the scores of a node with two students.
 
@@ -128,8 +130,8 @@ def switch_scores(
     best alone when the switch was made; and for each condition whether the second student answers,
     ``second_night`` = 1, or the first, 0.
     """
-    found = scores_of(switch.answers(said, condition_W), label_WT, condition_W)
-    found["top2_single"] = scores_of(said[switch.single], label_WT, condition_W)["top2"]
+    found = scores_of(switch.answers(both_logits, condition_W), label_WT, condition_W)
+    found["top2_single"] = scores_of(both_logits[switch.single], label_WT, condition_W)["top2"]
     runs = zip(CONDITIONS, switch.by_condition, strict=True)
     return found | {f"second_{name}": float(student) for name, student in runs}
 
@@ -180,11 +182,11 @@ def train_pair(
     second = yield from _trained(students[1], 1, (train, val), teacher)
     pair = first.network, second.network
     label_WT, condition_W = as_tensor(val["label"]), conditions_of(val)
-    said = _said(students, pair, val)
-    switch = choose(said, label_WT, condition_W)
+    both_logits = _logits_of_both(students, pair, val)
+    switch = choose(both_logits, label_WT, condition_W)
     share = float(switch.second_runs(condition_W).double().mean())
     metrics = {
-        **prefixed("val", switch_scores(switch, said, label_WT, condition_W)),
+        **prefixed("val", switch_scores(switch, both_logits, label_WT, condition_W)),
         **memory_cost(settings),
         **_running_cost(students, pair, share),
         "train_core_seconds": first.core_seconds + second.core_seconds,
@@ -207,7 +209,7 @@ def _windows(own: BeamSettings, split: Arrays) -> Windows:
     return windows_of(split, own.student_model.sensors)
 
 
-def _said(students: Students, pair: Pair, split: Arrays) -> Answers:
+def _logits_of_both(students: Students, pair: Pair, split: Arrays) -> Answers:
     first, second = (
         beam_job.run(network, _windows(own, split)).logits_WTC
         for own, network in zip(students, pair, strict=True)
@@ -232,8 +234,8 @@ def evaluate_pair(settings: BeamSettings, weights: Arrays, split: Arrays) -> dic
         DataError: If the weights are not those of two such students.
     """
     students, switch = students_of(settings), Switch.of(weights)
-    said = _said(students, networks_of(students, weights), split)
-    return switch_scores(switch, said, as_tensor(split["label"]), conditions_of(split))
+    both_logits = _logits_of_both(students, networks_of(students, weights), split)
+    return switch_scores(switch, both_logits, as_tensor(split["label"]), conditions_of(split))
 
 
 def networks_of(students: Students, weights: Arrays) -> Pair:

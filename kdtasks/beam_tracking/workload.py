@@ -13,7 +13,7 @@ from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import BeamSettings
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
 from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import neediest
+from kdtasks.contract.deployment import edge_short_of_memory
 from kdtasks.contract.errors import ConfigError
 from kdtasks.learning.complexity import (
     batch1_latency_ms,
@@ -168,7 +168,7 @@ def check_memory(settings: BeamSettings, families: Sequence[BeamSettings]) -> No
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = neediest(settings, [edge_bytes(own) / 1e6 for own in families])
+    lacking = edge_short_of_memory(settings, [edge_bytes(own) / 1e6 for own in families])
     if lacking is None:
         return
     edge, has_mb, needs_mb = lacking

@@ -113,14 +113,14 @@ class Stage:
         guidance_weight: Weight of the distillation term, in [0, 1]: alpha of
             ``(1 - alpha) task + alpha distill``.
         server_part: Whether the part that belongs at the server is trained too.
-        who: Name of the random stream, unique per node and round.
+        stream_name: Name of the random stream, unique per node and round.
     """
 
     epochs: int
     rate: float
     guidance_weight: float
     server_part: bool
-    who: str
+    stream_name: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,15 +230,15 @@ class CollaborativeTask(KDTask):
     def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
         """Return the arrays of `synthesis`."""
 
-    def beside_teacher(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
+    def teacher_extras(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
         """Return what is sent with a teacher to edges that need more than it and their own data.
 
         In data-free distillation these are statistics of the server's samples, or a generator.
         """
         return {}, Work()
 
-    def beside_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the arrays of `beside_teacher`."""
+    def extra_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the arrays of `teacher_extras`."""
         return {}
 
     @abstractmethod
@@ -249,7 +249,7 @@ class CollaborativeTask(KDTask):
         teacher: TeacherArtifact | None,
         *,
         server_part: bool,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         """Train a student from scratch by the method of ``params`` on a node's data.
 
@@ -257,11 +257,11 @@ class CollaborativeTask(KDTask):
             params: The completed parameters of this student.
             data: The node's samples.
             teacher: The teacher; its ``outputs`` are those of the first samples of ``data``, or of
-                none: the rest is computed once and counted. Among them is what `beside_teacher`
+                none: the rest is computed once and counted. Among them is what `teacher_extras`
                 gave. None for a method without a teacher.
             server_part: Whether the part that belongs at the server may be trained; a student
                 without a teacher to take it from trains it all the same.
-            who: Name of the random streams; empty at the server.
+            stream_name: Name of the random streams; empty at the server.
         """
 
     @abstractmethod
@@ -297,7 +297,7 @@ class CollaborativeTask(KDTask):
 
     @abstractmethod
     def learn_pairs(
-        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Generator[Report, None, Learnt]:
         """Train the part of a student that belongs at the edge on received pairs alone."""
 
@@ -318,7 +318,7 @@ class CollaborativeTask(KDTask):
         samples: Arrays,
         knowledge: Arrays,
         *,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         """Train the server's part on one edge's pairs; returns the weights of that part alone."""
 
@@ -332,7 +332,7 @@ class CollaborativeTask(KDTask):
 
     @abstractmethod
     def synthesise(
-        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
     ) -> tuple[Arrays, Work]:
         """Return made-up samples for rehearsal, from the received student and the statistics."""
 
@@ -379,7 +379,7 @@ class OneSidedTask(CollaborativeTask):
         raise NotImplementedError(f"{self.name} exchanges no pairs")
 
     def learn_pairs(
-        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Generator[Report, None, Learnt]:
         raise NotImplementedError(f"{self.name} exchanges no pairs")
 
@@ -395,7 +395,7 @@ class OneSidedTask(CollaborativeTask):
         samples: Arrays,
         knowledge: Arrays,
         *,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         raise NotImplementedError(f"{self.name} exchanges no pairs")
 
@@ -406,6 +406,6 @@ class OneSidedTask(CollaborativeTask):
         raise NotImplementedError(f"{self.name} makes no samples up")
 
     def synthesise(
-        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
     ) -> tuple[Arrays, Work]:
         raise NotImplementedError(f"{self.name} makes no samples up")

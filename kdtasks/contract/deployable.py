@@ -53,7 +53,7 @@ class Deployable:
             return self.score({name: part.network for name, part in self.parts.items()}, split)
 
 
-class Called(nn.Module):
+class CallableModule(nn.Module):
     """Stands where a network is wanted, and calls something else.
 
     Args:

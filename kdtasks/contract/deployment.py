@@ -99,7 +99,7 @@ class NetworkSettings(BaseModel):
         return cls(**{name: params[name] for name in cls.model_fields if name in params})  # type: ignore[arg-type]
 
 
-def neediest(
+def edge_short_of_memory(
     settings: NetworkSettings, families_mb: Sequence[float]
 ) -> tuple[int, float, float] | None:
     """Return the edge that lacks memory to train, if there is one, and which lacks most.

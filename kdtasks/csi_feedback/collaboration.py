@@ -33,7 +33,7 @@ from kdtasks.csi_feedback.methods.codewords import codeword_loss
 from kdtasks.csi_feedback.methods.fine_tuning import Course, Guide, train_on
 from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import send
-from kdtasks.csi_feedback.methods.job import Stint, report_encoder
+from kdtasks.csi_feedback.methods.job import TrainingStage, report_encoder
 from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
 from kdtasks.csi_feedback.ownership import shares
 from kdtasks.csi_feedback.settings import CsiSettings, families, family_params, resolve
@@ -123,21 +123,25 @@ class CsiCollaboration(CollaborativeTask):
         teacher: TeacherArtifact | None,
         *,
         server_part: bool,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         pictures = as_tensor(data["pictures"])
         settings = _fitted(resolve(params), len(pictures))
         distils = settings.has_teacher and teacher is not None
         frozen = frozen_teacher(settings, teacher) if distils and teacher is not None else None
-        job = student_job(settings, pictures, None, frozen, server_part=server_part, who=who)
+        job = student_job(
+            settings, pictures, None, frozen, server_part=server_part, stream_name=stream_name
+        )
         trained = yield from method_of(settings)(job)
         spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
-        said = {} if frozen is None else frozen.said()
+        teacher_outputs = {} if frozen is None else frozen.known_outputs()
         return Learnt(
             weights=state_arrays(trained.autoencoder),
-            work=work_of(settings, trained.stints, spent, settings.batch_size, frozen),
-            server_part_moved=any(stint.decoder == 3 for stint in trained.stints),
-            teacher_outputs={name: tensor.numpy() for name, tensor in said.items()},
+            work=work_of(settings, trained.training_stages, spent, settings.batch_size, frozen),
+            server_part_moved=any(
+                training_stage.decoder == 3 for training_stage in trained.training_stages
+            ),
+            teacher_outputs={name: tensor.numpy() for name, tensor in teacher_outputs.items()},
         )
 
     def train_on(
@@ -152,21 +156,21 @@ class CsiCollaboration(CollaborativeTask):
         settings = _fitted(resolve(params), len(pictures))
         model = restored_student(settings, weights) if weights else None
         course = Course(
-            model=model or new_student(settings, stage.who),
+            model=model or new_student(settings, stage.stream_name),
             pictures_N2AC=pictures,
             guide=_guide(settings, guidance, stage),
             plan=plan_of(settings),
             schedule=Schedule(
                 epochs=stage.epochs, batch_size=settings.batch_size, learning_rate=stage.rate
             ),
-            generator=torch_generator(settings.seed, stream(stage.who, "order")),
+            generator=torch_generator(settings.seed, stream(stage.stream_name, "order")),
             server_part=stage.server_part,
         )
         trained = yield from train_on(course)
         spent = trained.metrics["finetune_core_seconds"]
         return Learnt(
             weights=state_arrays(trained.autoencoder),
-            work=work_of(settings, trained.stints, spent, settings.batch_size),
+            work=work_of(settings, trained.training_stages, spent, settings.batch_size),
             server_part_moved=stage.server_part,
         )
 
@@ -176,11 +180,13 @@ class CsiCollaboration(CollaborativeTask):
         outputs = run_frozen(model, as_tensor(samples["pictures"]))
         # The decoder works in another memory layout, and what is sent is written as it lies.
         arrays = {"pictures": np.ascontiguousarray(outputs.numpy())}
-        stint = Stint(samples=len(outputs), encoder=1, decoder=1)
-        return arrays, _ran(settings, stint, begin)
+        training_stage = TrainingStage(samples=len(outputs), encoder=1, decoder=1)
+        return arrays, _ran(settings, training_stage, begin)
 
     def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
-        mean = np.mean([said["pictures"] for said in outputs], axis=0, dtype=np.float64)
+        mean = np.mean(
+            [teacher_outputs["pictures"] for teacher_outputs in outputs], axis=0, dtype=np.float64
+        )
         return {"pictures": as_float32(np.asarray(mean))}
 
     def pair_knowledge(
@@ -198,26 +204,26 @@ class CsiCollaboration(CollaborativeTask):
         return {"codewords": codewords}, work
 
     def learn_pairs(
-        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Generator[Report, None, Learnt]:
         settings = _fitted(resolve(params), len(samples["pictures"]))
-        encoder = new_student(settings, who).encoder
+        encoder = new_student(settings, stream_name).encoder
         received = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
         schedule = Schedule(
             epochs=settings.encoder_epochs,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
         )
-        generator = torch_generator(settings.seed, stream(who, "order"))
+        generator = torch_generator(settings.seed, stream(stream_name, "order"))
         spent, count = 0.0, 0
         loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
         for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples
             yield report_encoder(epoch, of=_planned(settings))
-        stints = [Stint(samples=count, encoder=3, decoder=0)]
+        training_stages = [TrainingStage(samples=count, encoder=3, decoder=0)]
         return Learnt(
             weights=state_arrays(encoder, "encoder."),
-            work=work_of(settings, stints, spent, settings.batch_size),
+            work=work_of(settings, training_stages, spent, settings.batch_size),
             server_part_moved=False,
         )
 
@@ -237,7 +243,7 @@ class CsiCollaboration(CollaborativeTask):
         samples: Arrays,
         knowledge: Arrays,
         *,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         settings = _fitted(resolve(params), len(samples["pictures"]))
         decoder = make_decoder(settings)
@@ -248,7 +254,7 @@ class CsiCollaboration(CollaborativeTask):
             batch_size=settings.batch_size,
             learning_rate=settings.finetune_rate,
         )
-        generator = torch_generator(settings.seed, stream(who, "order"))
+        generator = torch_generator(settings.seed, stream(stream_name, "order"))
         spent, count = 0.0, 0
         for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples
@@ -257,10 +263,10 @@ class CsiCollaboration(CollaborativeTask):
                 epochs=_planned(settings),
                 metrics={"train_loss": epoch.terms["total"]},
             )
-        stints = [Stint(samples=count, encoder=0, decoder=3)]
+        training_stages = [TrainingStage(samples=count, encoder=0, decoder=3)]
         return Learnt(
             weights=state_arrays(decoder, "decoder."),
-            work=work_of(settings, stints, spent, settings.batch_size),
+            work=work_of(settings, training_stages, spent, settings.batch_size),
             server_part_moved=True,
         )
 
@@ -269,16 +275,16 @@ class CsiCollaboration(CollaborativeTask):
         return describe(codewords.numpy()), work
 
     def synthesise(
-        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
     ) -> tuple[Arrays, Work]:
         settings, begin = resolve(params), time.process_time()
         decoder = make_decoder(settings)
         load_state(decoder, weights, "decoder.")
-        rng = numpy_generator(settings.seed, stream(who, "synthesis"))
+        rng = numpy_generator(settings.seed, stream(stream_name, "synthesis"))
         pictures = run_frozen(decoder, as_tensor(draw(statistics, count, rng)))
-        stint = Stint(samples=count, encoder=0, decoder=1)
+        training_stage = TrainingStage(samples=count, encoder=0, decoder=1)
         made = {"pictures": np.ascontiguousarray(pictures.numpy())}
-        return made, _ran(settings, stint, begin)
+        return made, _ran(settings, training_stage, begin)
 
     def evaluate_deployment(
         self, params: Params, weights: Arrays, split: Arrays
@@ -328,7 +334,7 @@ def _guide(settings: CsiSettings, guidance: Guidance | None, stage: Stage) -> Gu
         pictures_N2AC=as_tensor(guidance.samples["pictures"]),
         outputs_N2AC=as_tensor(guidance.outputs["pictures"]),
         weight=stage.guidance_weight,
-        generator=torch_generator(settings.seed, stream(stage.who, "guidance order")),
+        generator=torch_generator(settings.seed, stream(stage.stream_name, "guidance order")),
     )
 
 
@@ -337,10 +343,10 @@ def _codewords(settings: CsiSettings, weights: Arrays, samples: Arrays) -> tuple
     encoder = make_encoder(settings, settings.encoder)
     load_state(encoder, weights, "encoder.")
     codewords = run_frozen(encoder, as_tensor(samples["pictures"]))
-    stint = Stint(samples=len(codewords), encoder=1, decoder=0)
-    return codewords, _ran(settings, stint, begin)
+    training_stage = TrainingStage(samples=len(codewords), encoder=1, decoder=0)
+    return codewords, _ran(settings, training_stage, begin)
 
 
-def _ran(settings: CsiSettings, stint: Stint, begin: float) -> Work:
+def _ran(settings: CsiSettings, training_stage: TrainingStage, begin: float) -> Work:
     """Return what it has cost to run a network since ``begin`` of the process's CPU time [s]."""
-    return work_of(settings, [stint], time.process_time() - begin, settings.batch_size)
+    return work_of(settings, [training_stage], time.process_time() - begin, settings.batch_size)

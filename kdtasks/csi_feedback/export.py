@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from kdtasks.contract.deployable import Call, Called, Deployable, Part
+from kdtasks.contract.deployable import Call, CallableModule, Deployable, Part
 from kdtasks.contract.task import Arrays
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.settings import CsiSettings
@@ -40,4 +40,6 @@ def deployable(settings: CsiSettings, weights: Arrays) -> Deployable:
 
 def score(parts: Mapping[str, Call], split: Arrays) -> dict[str, float]:
     """Return the NMSE of whatever stands for encoder and decoder."""
-    return scores(Autoencoder(Called(parts["encoder"]), Called(parts["decoder"])), split)
+    return scores(
+        Autoencoder(CallableModule(parts["encoder"]), CallableModule(parts["decoder"])), split
+    )

@@ -128,21 +128,22 @@ def method_of(settings: CsiSettings) -> Method:
         return METHODS[settings.method]
     loss = own_loss(settings.method, (4, *settings.picture_shape), METHOD_NAMES)
     return partial(
-        autoencoder_kd.train_towards, loss=lambda said, taught, _pictures: loss(said, taught)
+        autoencoder_kd.train_towards,
+        loss=lambda student, teacher, _pictures: loss(student, teacher),
     )
 
 
-def stream(who: str, purpose: str) -> str:
-    """Name a random stream of a node; without ``who`` it is that of a lone trial."""
-    return f"{who} {purpose}" if who else purpose
+def stream(stream_name: str, purpose: str) -> str:
+    """Name a random stream of a node; without ``stream_name`` it is that of a lone trial."""
+    return f"{stream_name} {purpose}" if stream_name else purpose
 
 
-def new_student(settings: CsiSettings, who: str) -> Autoencoder:
+def new_student(settings: CsiSettings, stream_name: str) -> Autoencoder:
     """Return a student that has learnt nothing."""
     encoder = partial(make_encoder, settings, settings.encoder)
     return Autoencoder(
-        initialised(settings.seed, stream(who, "encoder"), encoder),
-        initialised(settings.seed, stream(who, "decoder"), partial(make_decoder, settings)),
+        initialised(settings.seed, stream(stream_name, "encoder"), encoder),
+        initialised(settings.seed, stream(stream_name, "decoder"), partial(make_decoder, settings)),
     )
 
 
@@ -153,10 +154,10 @@ def student_job(
     teacher: Teacher | None,
     *,
     server_part: bool = True,
-    who: str = "",
+    stream_name: str = "",
 ) -> Job:
     """Return what a student is trained by: `METHODS` take it from here."""
-    student = new_student(settings, who)
+    student = new_student(settings, stream_name)
     return Job(
         train_N2AC=pictures_N2AC,
         val_N2AC=val_N2AC,
@@ -164,7 +165,7 @@ def student_job(
         decoder=student.decoder,
         teacher=teacher,
         plan=plan_of(settings),
-        generator=torch_generator(settings.seed, stream(who, "order")),
+        generator=torch_generator(settings.seed, stream(stream_name, "order")),
         server_part=server_part,
     )
 

@@ -8,9 +8,9 @@ from typing import Literal
 from torch import nn
 
 from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import neediest
+from kdtasks.contract.deployment import edge_short_of_memory
 from kdtasks.contract.errors import ConfigError
-from kdtasks.csi_feedback.methods.job import Stint, Teacher
+from kdtasks.csi_feedback.methods.job import Teacher, TrainingStage
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import make_decoder, make_encoder
@@ -74,13 +74,13 @@ def tensor_specs(settings: CsiSettings, *, teacher: bool = False) -> dict[str, T
 
 
 @lru_cache(maxsize=512)
-def _stint_bytes(architecture: CsiSettings, stint: Stint, batch_size: int) -> int:
+def _stage_bytes(architecture: CsiSettings, training_stage: TrainingStage, batch_size: int) -> int:
     encoder, decoder = _sample(architecture, "encoder"), _sample(architecture, "decoder")
-    decoder.requires_grad_(stint.decoder == 3)
-    batch = batch_size * stint.together
-    if stint.decoder == 0:
+    decoder.requires_grad_(training_stage.decoder == 3)
+    batch = batch_size * training_stage.together
+    if training_stage.decoder == 0:
         return training_bytes(encoder, architecture.picture_shape, batch)
-    if stint.encoder == 0:
+    if training_stage.encoder == 0:
         return training_bytes(decoder, (architecture.codeword_length,), batch)
     return training_bytes(Autoencoder(encoder, decoder), architecture.picture_shape, batch)
 
@@ -92,7 +92,11 @@ def _teacher_bytes(architecture: CsiSettings) -> int:
 
 
 def peak_bytes(
-    settings: CsiSettings, stints: Iterable[Stint], batch_size: int, *, teacher: bool
+    settings: CsiSettings,
+    training_stages: Iterable[TrainingStage],
+    batch_size: int,
+    *,
+    teacher: bool,
 ) -> int:
     """Return the memory of the neediest stage, with the teacher's weights if one is held [B].
 
@@ -100,15 +104,20 @@ def peak_bytes(
     """
     architecture = _architecture(settings)
     training = [
-        replace(stint, samples=0) for stint in stints if 3 in (stint.encoder, stint.decoder)
+        replace(training_stage, samples=0)
+        for training_stage in training_stages
+        if 3 in (training_stage.encoder, training_stage.decoder)
     ]
-    peak = max((_stint_bytes(architecture, stint, batch_size) for stint in training), default=0)
+    peak = max(
+        (_stage_bytes(architecture, training_stage, batch_size) for training_stage in training),
+        default=0,
+    )
     return peak + (_teacher_bytes(architecture) if teacher and training else 0)
 
 
 def work_of(
     settings: CsiSettings,
-    stints: Iterable[Stint],
+    training_stages: Iterable[TrainingStage],
     core_seconds: float,
     batch_size: int,
     teacher: Teacher | None = None,
@@ -117,14 +126,14 @@ def work_of(
 
     Args:
         settings: The student.
-        stints: The stages of the training.
+        training_stages: The stages of the training.
         core_seconds: CPU time of its epochs [s]; that of the teacher is added.
         batch_size: Samples per step.
         teacher: A teacher that was held in memory, and perhaps run.
     """
-    stints = tuple(stints)
+    training_stages = tuple(training_stages)
     encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
-    flops = sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in stints)
+    flops = sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
     if teacher is not None:
         flops += teacher.forward_samples * forward_flops(settings, "teacher encoder")
         flops += teacher.decoded_samples * decoder
@@ -132,14 +141,16 @@ def work_of(
     return Work(
         flops=float(flops),
         core_seconds=core_seconds,
-        peak_bytes=float(peak_bytes(settings, stints, batch_size, teacher=teacher is not None)),
+        peak_bytes=float(
+            peak_bytes(settings, training_stages, batch_size, teacher=teacher is not None)
+        ),
         teacher_samples=0 if teacher is None else teacher.forward_samples,
     )
 
 
-_ENCODER = Stint(samples=0, encoder=3, decoder=0)
-_THROUGH = Stint(samples=0, encoder=3, decoder=2)
-_BOTH = Stint(samples=0, encoder=3, decoder=3)
+_ENCODER = TrainingStage(samples=0, encoder=3, decoder=0)
+_THROUGH = TrainingStage(samples=0, encoder=3, decoder=2)
+_BOTH = TrainingStage(samples=0, encoder=3, decoder=3)
 
 
 def edge_bytes(settings: CsiSettings) -> int:
@@ -155,8 +166,8 @@ def edge_bytes(settings: CsiSettings) -> int:
     if settings.topology == "decentralized":
         if settings.sends_pairs:
             return peak_bytes(settings, [_ENCODER], batch, teacher=False)
-        stints = [_ENCODER, whole] if settings.method == "encoder-kd" else [_BOTH]
-        return peak_bytes(settings, stints, batch, teacher=settings.has_teacher)
+        training_stages = [_ENCODER, whole] if settings.method == "encoder-kd" else [_BOTH]
+        return peak_bytes(settings, training_stages, batch, teacher=settings.has_teacher)
     last = _BOTH if settings.in_rounds else whole
     # With both terms, a batch of labelled samples and one of guiding samples are held at once.
     together = 2 if settings.anchored and settings.anchor_weight < 1.0 else 1
@@ -173,7 +184,7 @@ def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = neediest(settings, [edge_bytes(edge) / 1e6 for edge in edges])
+    lacking = edge_short_of_memory(settings, [edge_bytes(edge) / 1e6 for edge in edges])
     if lacking is not None:
         edge, has_mb, needs_mb = lacking
         held = settings.topology == "decentralized" and settings.has_teacher

@@ -35,7 +35,7 @@ from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.settings import LidarSettings, completed, resolve
 from kdtasks.lidar_beam.students import (
     SENT_GENERATOR,
-    Taught,
+    TrainedStudent,
     Windows,
     restored,
     student_of,
@@ -43,9 +43,9 @@ from kdtasks.lidar_beam.students import (
     windows_of,
 )
 from kdtasks.lidar_beam.workload import (
-    asking_work,
     generator_size,
     held_beside,
+    inference_work,
     inversion_work,
     student_size,
     teacher_size,
@@ -105,7 +105,7 @@ class LidarCollaboration(WindowTask):
 
     # --- what is sent beside a teacher ----------------------------------------------------------
 
-    def beside_teacher(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
+    def teacher_extras(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
         """Return sealed metadata, or the generator that the server has trained on them."""
         settings = resolve(params)
         if settings.method != "datafree":
@@ -119,7 +119,7 @@ class LidarCollaboration(WindowTask):
         sent = state_arrays(made.generator, SENT_GENERATOR)
         return sent, inversion_work(settings, made.core_seconds)
 
-    def beside_tensors(self, params: Params) -> dict[str, TensorSpec]:
+    def extra_tensors(self, params: Params) -> dict[str, TensorSpec]:
         settings = resolve(params)
         if settings.method != "datafree":
             return {}
@@ -138,14 +138,14 @@ class LidarCollaboration(WindowTask):
         teacher: TeacherArtifact | None,
         *,
         server_part: bool,
-        who: str,
+        stream_name: str,
     ) -> Learning:
-        settings, asked = _at_node(resolve(params), data, who), Work()
+        settings, teacher_work = _at_node(resolve(params), data, stream_name), Work()
         if teacher is not None and settings.on_data:
-            teacher, asked = _heard(settings, teacher, scans_of(data))
+            teacher, teacher_work = with_complete_outputs(settings, teacher, scans_of(data))
         taught = yield from teach(settings, data, None, teacher)
         held = Work() if teacher is None else Work(peak_bytes=float(held_beside(settings)))
-        return _learnt(settings, taught, asked, held, teacher)
+        return _learnt(settings, taught, teacher_work, held, teacher)
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays
@@ -157,11 +157,11 @@ class LidarCollaboration(WindowTask):
         return self.output_tensors(params)
 
     def learn_pairs(
-        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Learning:
-        settings = _at_node(resolve(params), samples, who)
-        said = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
-        taught = yield from teach(settings, samples, None, said)
+        settings = _at_node(resolve(params), samples, stream_name)
+        teacher_outputs = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
+        taught = yield from teach(settings, samples, None, teacher_outputs)
         return _learnt(settings, taught, Work(), Work(), None)
 
     def answer_pairs(
@@ -222,13 +222,13 @@ def fitted(settings: LidarSettings, windows: int) -> LidarSettings:
     return settings.model_copy(update={"batch_size": fits})
 
 
-def _at_node(settings: LidarSettings, data: Arrays, who: str) -> LidarSettings:
+def _at_node(settings: LidarSettings, data: Arrays, stream_name: str) -> LidarSettings:
     """Return a node's settings: its batch fits its windows, and its random streams are its own."""
-    own = {"seed": seed_for(settings.seed, who)} if who else {}
+    own = {"seed": seed_for(settings.seed, stream_name)} if stream_name else {}
     return fitted(settings.model_copy(update=own), len(data["label"]))
 
 
-def _heard(
+def with_complete_outputs(
     settings: LidarSettings, teacher: TeacherArtifact, seen: Scans
 ) -> tuple[TeacherArtifact, Work]:
     """Return a teacher that has spoken of all windows, and what it took to ask about the rest."""
@@ -237,25 +237,25 @@ def _heard(
         return teacher, Work()
     begin = time.process_time()
     rest = replace(seen, window_WT=seen.window_WT[known:], label_WT=seen.label_WT[known:])
-    said = lidar_job.run_scans(restored(settings, teacher.weights, teacher=True), rest)
-    new = said.predicted.numpy()
+    teacher_outputs = lidar_job.run_scans(restored(settings, teacher.weights, teacher=True), rest)
+    new = teacher_outputs.predicted.numpy()
     logits = np.concatenate([teacher.outputs["logits"], new]) if known else new.copy()
-    asked = asking_work(settings, len(rest), time.process_time() - begin)
+    teacher_work = inference_work(settings, len(rest), time.process_time() - begin)
     outputs = {**teacher.outputs, "logits": logits}
     artifact = TeacherArtifact(metrics=teacher.metrics, weights=teacher.weights, outputs=outputs)
-    return artifact, asked
+    return artifact, teacher_work
 
 
 def _learnt(
     settings: LidarSettings,
-    taught: Taught,
-    asked: Work,
+    taught: TrainedStudent,
+    teacher_work: Work,
     held: Work,
     teacher: TeacherArtifact | None,
 ) -> Learnt:
     trained = taught.trained
     work = training_work(settings, trained.samples, trained.core_seconds, taught.asked)
-    work = asked + work + Work(peak_bytes=work.peak_bytes + held.peak_bytes)
+    work = teacher_work + work + Work(peak_bytes=work.peak_bytes + held.peak_bytes)
     if taught.made is not None and taught.made.asked:
         work = work + inversion_work(settings, taught.made.core_seconds)
     return Learnt(

@@ -58,7 +58,7 @@ class Windows:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taught:
+class TrainedStudent:
     """A student that has been trained.
 
     Attributes:
@@ -109,7 +109,7 @@ def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> lidar_job.
 
 def teach(
     settings: LidarSettings, train: Arrays, val: Scans | None, teacher: TeacherArtifact | None
-) -> Generator[Report, None, Taught]:
+) -> Generator[Report, None, TrainedStudent]:
     """Train a student; one of a method without data reads nothing of the training windows.
 
     Args:
@@ -120,7 +120,7 @@ def teach(
     """
     if settings.on_data:
         job = _job_on_data(settings, scans_of(train), val, teacher)
-        return Taught(trained=(yield from lidar_job.train(job)))
+        return TrainedStudent(trained=(yield from lidar_job.train(job)))
     assert teacher is not None
     expert = restored(settings, teacher.weights, teacher=True)
     made = yield from windows_of(settings, expert, teacher.outputs)
@@ -128,7 +128,7 @@ def teach(
     lesson = Lesson(expert, made.source, soft, settings.taught_steps)
     job = _job_without_data(settings, lesson, val, epochs_before=made.epochs)
     trained = yield from lidar_job.train(job)
-    return Taught(trained=trained, made=made, asked=lesson.asked)
+    return TrainedStudent(trained=trained, made=made, asked=lesson.asked)
 
 
 def _job_on_data(

@@ -175,8 +175,8 @@ class LidarBeam(LidarCollaboration):
             train = server_share(settings, owners_of(settings), train, "train")
         seen = scans_of(train)
         trained = yield from lidar_job.train(teacher_job(settings, seen, scans_of(val)))
-        said = lidar_job.run_scans(trained.network, seen)
-        metadata = summarised(Observed(seen.gathered(torch.arange(len(seen))), said))
+        teacher_outputs = lidar_job.run_scans(trained.network, seen)
+        metadata = summarised(Observed(seen.gathered(torch.arange(len(seen))), teacher_outputs))
         counted = count(trained.network, WINDOW_SHAPE)
         metrics = {
             **prefixed("val", trained.scores),
@@ -185,7 +185,7 @@ class LidarBeam(LidarCollaboration):
             "model_bytes": float(state_bytes(trained.network)),
             "train_core_seconds": trained.core_seconds,
         }
-        outputs = {"logits": said.predicted.numpy().copy(), **sealed(metadata)}
+        outputs = {"logits": teacher_outputs.predicted.numpy().copy(), **sealed(metadata)}
         return TeacherArtifact(
             metrics=metrics, weights=state_arrays(trained.network), outputs=outputs
         )

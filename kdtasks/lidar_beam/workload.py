@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 
 from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import neediest
+from kdtasks.contract.deployment import edge_short_of_memory
 from kdtasks.contract.errors import ConfigError
 from kdtasks.learning.complexity import count, held_bytes, kept_bytes, state_bytes
 from kdtasks.learning.random import initialised
@@ -87,7 +87,7 @@ def generator_size(settings: LidarSettings) -> Size:
     return _generator(settings.generator, settings.generator_noise, settings.generator_width)
 
 
-def asking_work(settings: LidarSettings, windows: int, core_seconds: float) -> Work:
+def inference_work(settings: LidarSettings, windows: int, core_seconds: float) -> Work:
     """Return what it has cost to ask the teacher about so many windows."""
     return Work(
         flops=float(FLOPS_PER_MAC * windows * teacher_size(settings).macs),
@@ -169,7 +169,7 @@ def check_memory(settings: LidarSettings) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = neediest(settings, [edge_bytes(settings) / 1e6])
+    lacking = edge_short_of_memory(settings, [edge_bytes(settings) / 1e6])
     if lacking is None:
         return
     edge, has_mb, needs_mb = lacking

@@ -16,7 +16,7 @@ from kdtasks.mimo_detection.link.bit_errors import BitErrors, compare, counted
 from kdtasks.mimo_detection.link.link import Received
 from kdtasks.mimo_detection.methods.samples import ENOUGH_ERRORS, PARTS
 from kdtasks.mimo_detection.models.family import DetectorNet, input_shapes
-from kdtasks.mimo_detection.models.features import Looks, bit_logits, look
+from kdtasks.mimo_detection.models.features import InputFeatures, bit_logits, features_of
 from kdtasks.mimo_detection.scores import scores
 from kdtasks.mimo_detection.settings import MimoSettings
 from kdtasks.mimo_detection.students import restored_individual
@@ -57,23 +57,25 @@ def deployable(settings: MimoSettings, weights: Arrays) -> Deployable:
         "parts, then imaginary parts), logits of 'the sign of the first estimate stays' and, for "
         "16-QAM, of 'the outer level'.",
     )
-    return Deployable(parts={STUDENT: part}, score=partial(score, settings.looks, network.reads))
+    return Deployable(
+        parts={STUDENT: part}, score=partial(score, settings.input_features, network.reads)
+    )
 
 
 def score(
-    looks: Looks, reads: Sequence[str], parts: Mapping[str, Call], split: Arrays
+    input_features: InputFeatures, reads: Sequence[str], parts: Mapping[str, Call], split: Arrays
 ) -> dict[str, float]:
     """Return every score of whatever stands for the individual.
 
     Args:
-        looks: How it looks at channel uses.
+        input_features: How it looks at channel uses.
         reads: What it takes of `DetectorInputs`, in order.
         parts: The individual.
         split: Channel uses.
     """
 
     def errors_in(seen: Received) -> BitErrors:
-        inputs = look(seen, looks)
+        inputs = features_of(seen, input_features)
         found_BNM = parts[STUDENT](*(getattr(inputs, name) for name in reads))
         logits_BNM = bit_logits(found_BNM, inputs.sign_BN)[..., : seen.bits_BNM.shape[-1]]
         return compare(logits_BNM > 0.0, seen.bits_BNM.bool())

@@ -15,7 +15,7 @@ from kdtasks.mimo_detection.methods.job import STEPS, soft_loss
 from kdtasks.mimo_detection.methods.learngene import Rule, Segment, Stack, individual_plan, stack_of
 from kdtasks.mimo_detection.models.conv import Adapter, ConvPlan
 from kdtasks.mimo_detection.models.family import Plan
-from kdtasks.mimo_detection.models.features import Estimate, Looks
+from kdtasks.mimo_detection.models.features import Estimate, InputFeatures
 from kdtasks.mimo_detection.models.unrolled import UnrolledPlan
 
 MethodName = Literal["vanilla", "learngene", "finetune", "kd", "learngene-kd"]
@@ -130,9 +130,11 @@ class MimoSettings(BaseModel):
         return max(link.bits_per_axis for link in (self.link, *links))
 
     @property
-    def looks(self) -> Looks:
+    def input_features(self) -> InputFeatures:
         """How all networks of the trial look at channel uses."""
-        return Looks(gauge=self.gauge, skip=self.skip, bits=self.bits, noise_blind=self.noise_blind)
+        return InputFeatures(
+            gauge=self.gauge, skip=self.skip, bits=self.bits, noise_blind=self.noise_blind
+        )
 
     @property
     def collective(self) -> Plan:

@@ -20,7 +20,7 @@ from kdtasks.mimo_detection.link.link import MimoLink, Received, transmit
 from kdtasks.mimo_detection.link.symbols import decide
 from kdtasks.mimo_detection.methods import job as mimo_job
 from kdtasks.mimo_detection.methods.collective import Lesson
-from kdtasks.mimo_detection.methods.job import LossOfBatch, Pace, penalised
+from kdtasks.mimo_detection.methods.job import LossOfBatch, TrainingSchedule, penalised
 from kdtasks.mimo_detection.methods.learngene import (
     STATISTICS,
     Segment,
@@ -34,7 +34,7 @@ from kdtasks.mimo_detection.methods.learngene import (
     stack_of,
 )
 from kdtasks.mimo_detection.methods.losses import anchored
-from kdtasks.mimo_detection.methods.samples import Judged, Samples, fixed, stream
+from kdtasks.mimo_detection.methods.samples import EvaluationSamples, Samples, fixed, stream
 from kdtasks.mimo_detection.models.family import DetectorNet, Plan, build
 from kdtasks.mimo_detection.settings import MimoSettings, first_guess
 
@@ -94,7 +94,7 @@ def new_collective(settings: MimoSettings, plan: Plan) -> DetectorNet:
 def lessons_of(settings: MimoSettings) -> tuple[list[Lesson], list[float]]:
     """Return the tasks of the stream, and the BER of LMMSE on what each is judged on."""
     lessons, linear = [], []
-    seed, looks = settings.teacher_seed, settings.looks
+    seed, input_features = settings.teacher_seed, settings.input_features
     for number, link in enumerate(settings.stream_links):
         source, _ = source_of(link, seed, f"collective task {number}")
         draws = torch_generator(seed, f"collective task {number}")
@@ -102,17 +102,17 @@ def lessons_of(settings: MimoSettings) -> tuple[list[Lesson], list[float]]:
         other, _ = source_of(link, seed, f"collective task {number} judged")
         at = (JUDGED_AT_DB, JUDGED_AT_DB)
         seen = transmit(link, other(JUDGED_USES, judges), at, judges)
-        pace = Pace(
+        pace = TrainingSchedule(
             steps=settings.stream_steps,
             batch_size=settings.stream_batch,
             learning_rate=settings.stream_later_rate if number else settings.stream_rate,
             cosine=True,
         )
-        samples = stream(link, source, settings.snr_db, looks, draws)
+        samples = stream(link, source, settings.snr_db, input_features, draws)
         lessons.append(
             Lesson(
                 samples=samples,
-                judged=Judged(seen, looks),
+                judged=EvaluationSamples(seen, input_features),
                 pace=pace,
                 wider=_wider(settings, number),
             )
@@ -185,7 +185,7 @@ def individual_of(settings: MimoSettings, delivery: Delivery | None) -> Individu
 
 
 def individual_job(
-    settings: MimoSettings, individual: Individual, train: Arrays, judged: Judged
+    settings: MimoSettings, individual: Individual, train: Arrays, judged: EvaluationSamples
 ) -> mimo_job.Job:
     """Return what an individual is trained by."""
     network, inherited = individual.network, list(individual.inherited.parameters())
@@ -204,7 +204,7 @@ def individual_job(
         objective=mimo_job.on_samples(
             network, _local(settings, train), _loss(settings, individual, inherited)
         ),
-        pace=Pace(
+        pace=TrainingSchedule(
             steps=settings.steps,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
@@ -285,10 +285,10 @@ def _local(settings: MimoSettings, train: Arrays) -> Samples:
     if not settings.num_samples:
         draws = torch_generator(settings.seed, "stream")
         source = local_source(settings, train)
-        return stream(settings.link, source, settings.snr_db, settings.looks, draws)
+        return stream(settings.link, source, settings.snr_db, settings.input_features, draws)
     recorded = received_of(train)
     order = torch.randperm(len(recorded), generator=torch_generator(settings.seed, "local samples"))
-    return fixed(recorded[order[: settings.num_samples]], settings.looks)
+    return fixed(recorded[order[: settings.num_samples]], settings.input_features)
 
 
 def _loss(

@@ -38,7 +38,7 @@ from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.link.link import Received
 from kdtasks.mimo_detection.methods import job as mimo_job
 from kdtasks.mimo_detection.methods.collective import importance, learn_stream
-from kdtasks.mimo_detection.methods.samples import Judged
+from kdtasks.mimo_detection.methods.samples import EvaluationSamples
 from kdtasks.mimo_detection.models.family import (
     LISTED,
     DetectorNet,
@@ -47,7 +47,7 @@ from kdtasks.mimo_detection.models.family import (
     cost_of,
     input_shapes,
 )
-from kdtasks.mimo_detection.models.features import EDGE_CHANNELS, Looks
+from kdtasks.mimo_detection.models.features import EDGE_CHANNELS, InputFeatures
 from kdtasks.mimo_detection.scores import SCORES, Count, curve_metrics, down, scores, stream_metrics
 from kdtasks.mimo_detection.settings import (
     OF_COLLECTIVE,
@@ -228,13 +228,15 @@ class MimoDetection(KDTask):
             assert teacher is not None
             delivery = delivered(settings, teacher)
         individual = individual_of(settings, delivery)
-        job = individual_job(settings, individual, train, Judged(seen, settings.looks))
+        job = individual_job(
+            settings, individual, train, EvaluationSamples(seen, settings.input_features)
+        )
         trained = yield from mimo_job.train(job)
         network = trained.network
         plan, streams = _plan(settings, delivery), settings.link.streams
         asked = settings.steps * settings.batch_size if settings.distils else 0
         metrics = {
-            **prefixed("val", scores(val, _counting(network, settings.looks))),
+            **prefixed("val", scores(val, _counting(network, settings.input_features))),
             **curve_metrics(trained.curve, linear_errors(settings.link, seen)),
             **_cost(plan, streams),
             **_sent(settings, delivery, _cost(plan, streams)["params"]),
@@ -248,7 +250,9 @@ class MimoDetection(KDTask):
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
-        return scores(split, _counting(restored_individual(settings, weights), settings.looks))
+        return scores(
+            split, _counting(restored_individual(settings, weights), settings.input_features)
+        )
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
         return deployable(resolve(params), weights)
@@ -256,7 +260,9 @@ class MimoDetection(KDTask):
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         """Return the scores of the collective on the target, which it has not been trained for."""
         settings = resolve(params)
-        return scores(split, _counting(restored_collective(settings, weights), settings.looks))
+        return scores(
+            split, _counting(restored_collective(settings, weights), settings.input_features)
+        )
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return ZF, LMMSE, EP, K-best and, where feasible, ML."""
@@ -288,9 +294,9 @@ def _plan(settings: MimoSettings, delivery: Delivery | None) -> Plan:
     return settings.own if delivery is None else settings.individual(delivery.segment)
 
 
-def _counting(network: DetectorNet, looks: Looks) -> Count:
+def _counting(network: DetectorNet, input_features: InputFeatures) -> Count:
     def errors(seen: Received) -> BitErrors:
-        return Judged(seen, looks).errors(network)
+        return EvaluationSamples(seen, input_features).errors(network)
 
     return errors
 

@@ -70,8 +70,8 @@ def run_export(
         tell(f"no hash recorded of trial {number} (an older version): its weights are unchecked")
     path, unrecorded = write_card(exported, frames, where), ""
     try:
-        with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
-            books.enter(exported, path)
+        with recording(sweep, known_uri(folder, tracking_uri), tell) as recorder:
+            recorder.enter(exported, path)
     except UserError as error:
         unrecorded = str(error)
     return Done(exported=exported, frames=frames, folder=where, unrecorded=unrecorded)

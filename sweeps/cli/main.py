@@ -153,16 +153,16 @@ def run(  # noqa: PLR0913 - one argument per option
     With the name of a finished sweep of the same study, and more trials or points, it extends that.
     """
     from sweeps.cli.run import RunOptions, overrides, run_sweep
-    from sweeps.common.capacity import SeatWishes
+    from sweeps.common.capacity import ResourceRequest
 
-    seats = SeatWishes(
+    request = ResourceRequest(
         slots=slots, transport=transport, actors=actors, address=address, backend=backend
     )
     options = RunOptions(
         name=name,
         home=home,
         tracking_uri=tracking_uri,
-        seats=seats,
+        request=request,
         storage=storage,
         data=data,
     )

@@ -205,7 +205,7 @@ def _aspect_table(view: Any, part: slice) -> Table:
         table.add_column(Text(name), overflow="fold")
     for group in view.aspects.groups:
         if group.name:
-            said = (_said(one.word, one.fact) for one in group.said[part])
+            said = (_spoken(one.word, one.fact) for one in group.said[part])
             table.add_row(Text(group.name, style="bold"), *said)
         for line in group.lines:
             shown = zip(line.cells[part], line.notes[part], strict=True)
@@ -215,7 +215,7 @@ def _aspect_table(view: Any, part: slice) -> Table:
     return table
 
 
-def _said(word: str, fact: str) -> Text:
+def _spoken(word: str, fact: str) -> Text:
     return Text.assemble((word, "bold"), " " if word and fact else "", fact)
 
 

@@ -41,8 +41,8 @@ def run_register(
     uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
     frames = sweep_frames(folder, tracking_uri)
     found: list[Member] = []
-    with recording(sweep, known_uri(folder, tracking_uri), tell) as books:
-        work = Registration(frames, folder / EXPORT_DIR, books, bounds, SystemClock())
+    with recording(sweep, known_uri(folder, tracking_uri), tell) as recorder:
+        work = Registration(frames, folder / EXPORT_DIR, recorder, bounds, SystemClock())
         for member in work.run(Exporter(sweep, SilentDisplay().data_progress)):
             same = next((m for m in found if m.reason and m.reason == member.reason), None)
             found.append(member)

@@ -13,7 +13,7 @@ from search_spaces.study import Study, load_study
 from sweeps.cli.options import INTERRUPTED
 from sweeps.cli.output import command_line, line, show_front, show_paper, shown_path
 from sweeps.cli.sweeps import find_to_import, free_name
-from sweeps.common.capacity import BackendName, SeatWishes
+from sweeps.common.capacity import BackendName, ResourceRequest
 from sweeps.common.environment import put_last, share_cores
 from sweeps.common.secrets import redacted
 from sweeps.ledger.launch_settings import read_settings
@@ -31,7 +31,7 @@ class RunOptions:
         name: Name of the sweep.
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
-        seats: Trials at once, and how their nodes are connected.
+        request: Trials at once, and how their nodes are connected.
         storage: Where a copy is kept.
         data: Files of the user's own to train on, instead of the study's data.
     """
@@ -39,7 +39,7 @@ class RunOptions:
     name: str | None
     home: Path
     tracking_uri: str | None
-    seats: SeatWishes
+    request: ResourceRequest
     storage: str | None
     data: Path | None
 
@@ -67,7 +67,7 @@ class ResumeOptions:
     trust: bool
 
 
-class Beginning(SilentDisplay):
+class StartNotice(SilentDisplay):
     """Says which sweep begins, and where, once nothing is left that could refuse it.
 
     Args:
@@ -127,12 +127,12 @@ def run_sweep(
             name=name,
             home=options.home,
             tracking_uri=options.tracking_uri,
-            seats=options.seats,
-            display=FanOut(Beginning(display, begins), display),
+            request=options.request,
+            display=FanOut(StartNotice(display, begins), display),
             storage=options.storage,
         )
 
-    inline = options.seats.backend == "inline"
+    inline = options.request.backend == "inline"
     return _show(study, name, options, start, inline=inline, debug=debug)
 
 
@@ -146,7 +146,7 @@ def _with_environment(options: RunOptions, name: str) -> RunOptions:
         else:
             said.insert(0, f"runs go to MLflow at {redacted(uri)} ({TRACKING})")
             options = replace(options, tracking_uri=uri)
-    if (address := options.seats.address) and address == os.environ.get("RAY_ADDRESS"):
+    if (address := options.request.address) and address == os.environ.get("RAY_ADDRESS"):
         said.append(f"trials run on the Ray cluster at {address} (RAY_ADDRESS)")
     for words in said:
         line(words)
@@ -162,7 +162,7 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
         fetch_missing(options.home, name, options.storage)
     folder = find_to_import(options.home, name, trust=options.trust)
     make_importable(name)
-    study, seats = _study_of(folder), _seats_of(folder, options)
+    study, request = _study_of(folder), _seats_of(folder, options)
     begins = f"sweep {name} in {shown_path(folder)} goes on"
     line(study.title)
     uri = tracking_from(os.environ)
@@ -178,22 +178,22 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
             name,
             home=options.home,
             tracking_uri=options.tracking_uri,
-            seats=seats,
-            display=FanOut(Beginning(display, begins), display),
+            request=request,
+            display=FanOut(StartNotice(display, begins), display),
             storage=options.storage,
         )
 
-    inline = (seats or read_settings(folder).seats).backend == "inline"
+    inline = (request or read_settings(folder).request).backend == "inline"
     return _show(study, name, options, start, inline=inline, debug=debug)
 
 
-def _seats_of(folder: Path, options: ResumeOptions) -> SeatWishes | None:
+def _seats_of(folder: Path, options: ResumeOptions) -> ResourceRequest | None:
     """Return where to go on; None for where the sweep was started."""
-    wishes = {"slots": options.slots, "address": options.address, "backend": options.backend}
-    given: dict[str, Any] = {name: wish for name, wish in wishes.items() if wish is not None}
-    known = read_settings(folder).seats
+    request = {"slots": options.slots, "address": options.address, "backend": options.backend}
+    given: dict[str, Any] = {name: wish for name, wish in request.items() if wish is not None}
+    known = read_settings(folder).request
     if options.backend not in (None, known.backend):  # what another backend was asked for is not
-        known = SeatWishes(transport=known.transport)
+        known = ResourceRequest(transport=known.transport)
     return replace(known, **given) if given else None
 
 

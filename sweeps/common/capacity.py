@@ -19,7 +19,7 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SeatWishes:
+class ResourceRequest:
     """What was asked for beside the study.
 
     Attributes:
@@ -111,7 +111,7 @@ class Capacity:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Seats:
+class ResourceAllocation:
     """Who gets how much.
 
     Attributes:
@@ -144,11 +144,13 @@ class Seats:
         return [{}, *(dict(self.share.bundle) for _ in range(self.actors))]
 
 
-def share_out(wishes: SeatWishes, resources: TrialResources, capacity: Capacity) -> Seats:
+def allocate(
+    request: ResourceRequest, resources: TrialResources, capacity: Capacity
+) -> ResourceAllocation:
     """Return who gets how much.
 
     Args:
-        wishes: What was asked for beside the study.
+        request: What was asked for beside the study.
         resources: What the study asks for.
         capacity: What there is.
 
@@ -160,10 +162,10 @@ def share_out(wishes: SeatWishes, resources: TrialResources, capacity: Capacity)
     most = capacity.fits(share)
     if most < 1:
         raise ConfigError(_no_room(resources, capacity))
-    per_trial = _processes(wishes, share, capacity)
+    per_trial = _processes(request, share, capacity)
     slots, place = resources.slots, "resources.slots"
-    if wishes.slots is not None:
-        slots, place = wishes.slots, "slots"
+    if request.slots is not None:
+        slots, place = request.slots, "slots"
     if slots == "max":
         slots = most // per_trial
     if slots < 1:
@@ -176,20 +178,22 @@ def share_out(wishes: SeatWishes, resources: TrialResources, capacity: Capacity)
             f"{place} is {slots}: so many trials at once with {per_trial} processes of {share} "
             f"each do not fit, {capacity}; {fits}"
         )
-    actors = per_trial if wishes.transport == "ray" else 0
-    return Seats(slots=slots, actors=actors, share=share, machines=len(capacity.machines))
+    actors = per_trial if request.transport == "ray" else 0
+    return ResourceAllocation(
+        slots=slots, actors=actors, share=share, machines=len(capacity.machines)
+    )
 
 
-def _processes(wishes: SeatWishes, share: Share, capacity: Capacity) -> int:
+def _processes(request: ResourceRequest, share: Share, capacity: Capacity) -> int:
     """Return how many processes of a trial compute."""
-    if wishes.transport == "inprocess":
-        if wishes.actors is not None:
+    if request.transport == "inprocess":
+        if request.actors is not None:
             raise ConfigError(
-                f"actors = {wishes.actors} has no meaning with transport inprocess, where a trial "
+                f"actors = {request.actors} has no meaning with transport inprocess, where a trial "
                 "is one process; leave actors out, or take transport ray"
             )
         return 1
-    actors = 1 if wishes.actors is None else wishes.actors
+    actors = 1 if request.actors is None else request.actors
     most = capacity.fits(share)
     if not 1 <= actors <= most:
         raise ConfigError(

@@ -15,7 +15,7 @@ from kdtasks.contract.plugins import installed
 from kdtasks.contract.shadowing import is_library
 from sweeps import OWN_CODE
 from sweeps.common import limits
-from sweeps.common.capacity import Seats
+from sweeps.common.capacity import ResourceAllocation
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -137,7 +137,7 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def describe_environment(seats: Seats) -> Mapping[str, Any]:
+def describe_environment(allocation: ResourceAllocation) -> Mapping[str, Any]:
     """Return JSON facts about software and machine: versions, cores, memory [byte]."""
     return {
         "python": platform.python_version(),
@@ -145,12 +145,12 @@ def describe_environment(seats: Seats) -> Mapping[str, Any]:
         "machine": platform.machine(),
         "cores": limits.cores().amount,
         "memory_bytes": int(limits.memory().amount),
-        "slots": seats.slots,
-        "transport": "ray" if seats.actors else "inprocess",
-        "actors": seats.actors,
-        "cores_per_process": seats.share.cpus,
-        "gpus_per_process": seats.share.gpus,
-        "machines": seats.machines,
+        "slots": allocation.slots,
+        "transport": "ray" if allocation.actors else "inprocess",
+        "actors": allocation.actors,
+        "cores_per_process": allocation.share.cpus,
+        "gpus_per_process": allocation.share.gpus,
+        "machines": allocation.machines,
         "source": source_digest(),
         "packages": {name: _version(name) for name in RECORDED},
         "plugins": {f"{one.kind} {one.name}": one.package for one in installed()},

@@ -123,7 +123,7 @@ def _put_back(actions: list[tuple[signal.Signals, _Action]], over: threading.Eve
             return
 
 
-class Ahead(AbstractContextManager[None]):
+class BackgroundContext(AbstractContextManager[None]):
     """A context whose beginning takes long and needs nobody's attention.
 
     `begin` lets a thread enter it; entering this object waits for that, and raises what it raised.

@@ -73,7 +73,7 @@ def measured_on() -> str:
     return f"{RUNTIME}, one thread, {model}, {socket.gethostname()}"
 
 
-class ExportBooks:
+class ExportRecorder:
     """Enters exports into the records of one sweep; the ledger first, as everything.
 
     Args:
@@ -130,7 +130,7 @@ def _files(
 @contextmanager
 def recording(
     folder: SweepFolder, tracking_uri: str | None, note: Callable[[str], None]
-) -> Iterator[ExportBooks]:
+) -> Iterator[ExportRecorder]:
     """Open the records of a sweep for exports, as its one driver.
 
     Args:
@@ -146,4 +146,4 @@ def recording(
         if (now := followed(settings, folder.path)) != settings:
             write_settings(folder.path, now)
         mend_tail(folder.journal)
-        yield ExportBooks(Ledger.open(folder.journal), Models.open(folder, tracking_uri))
+        yield ExportRecorder(Ledger.open(folder.journal), Models.open(folder, tracking_uri))

@@ -15,7 +15,7 @@ from kdtasks.contract.errors import UserError
 from sweeps.common.clock import Clock
 from sweeps.export.export import Exported, Exporter
 from sweeps.export.model_card import write_card
-from sweeps.export.records import ExportBooks
+from sweeps.export.records import ExportRecorder
 from sweeps.export.selection import along_front, by_word
 
 
@@ -57,17 +57,22 @@ class Registration:
     Args:
         frames: The sweep.
         exports: Folder of its exported students.
-        books: Its records.
+        recorder: Its records.
         bounds: How much work it may be.
         clock: Tells the time.
     """
 
     def __init__(
-        self, frames: SweepFrames, exports: Path, books: ExportBooks, bounds: Bounds, clock: Clock
+        self,
+        frames: SweepFrames,
+        exports: Path,
+        recorder: ExportRecorder,
+        bounds: Bounds,
+        clock: Clock,
     ) -> None:
         self._frames = frames
         self._exports = exports
-        self._books = books
+        self._books = recorder
         self._bounds = bounds
         self._clock = clock
         self._front = {int(row["number"]): row for row in records(front_trials(frames))}

@@ -12,7 +12,7 @@ from sweeps.common.records import FrontRow, TrialRecord, TrialState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standings:
+class ParetoState:
     """The order among finished, feasible trials.
 
     Attributes:
@@ -37,7 +37,7 @@ def values_of(trials: Sequence[TrialRecord], study: Study) -> NDArray[np.float64
     return np.array(rows, dtype=np.float64).reshape(len(trials), len(study.objectives))
 
 
-def standings(trials: Sequence[TrialRecord], study: Study) -> Standings:
+def pareto_state(trials: Sequence[TrialRecord], study: Study) -> ParetoState:
     """Return the standings of ``trials``, of which only the complete, feasible ones count."""
     members = ranked(trials)
     values = values_of(members, study)
@@ -54,7 +54,7 @@ def standings(trials: Sequence[TrialRecord], study: Study) -> Standings:
         )
         for trial in front
     ]
-    return Standings(
+    return ParetoState(
         rows=rows,
         ranks={trial.number: rank for trial, rank in zip(members, ranks, strict=True)},
         hypervolume=pareto.sweep_hypervolume(values, study.objectives),

@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis.sqlite_file import sqlite_path, sqlite_uri
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import damage_named, read_json
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.file_types import check_types
 from sweeps.common.secrets import has_secret, redacted
 from sweeps.ledger.paths import SETTINGS_FILE, put_text
@@ -26,7 +26,7 @@ class SweepSettings:
         id: Tells its run in MLflow from that of another sweep of the same name; empty for sweeps
             of versions that had none.
         tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
-        seats: What was asked for.
+        request: What was asked for.
         task_path: Folder in which Python finds the user's own code, if the study names some.
         storage: Where a copy of the sweep is kept; None if there is none.
         folder: The sweep's folder when it was last driven; it may have been moved or copied since.
@@ -34,7 +34,7 @@ class SweepSettings:
 
     id: str = ""
     tracking_uri: str | None = None
-    seats: SeatWishes = field(default_factory=SeatWishes)
+    request: ResourceRequest = field(default_factory=ResourceRequest)
     task_path: str = ""
     storage: str | None = None
     folder: str = ""
@@ -42,7 +42,10 @@ class SweepSettings:
     @property
     def text(self) -> str:
         """The settings as they are kept."""
-        return json.dumps(asdict(self), indent=1)
+        found = {
+            "seats" if name == "request" else name: value for name, value in asdict(self).items()
+        }
+        return json.dumps(found, indent=1)
 
 
 def new_id() -> str:
@@ -103,7 +106,8 @@ def read_settings(folder: Path) -> SweepSettings:
         return SweepSettings()
     with damage_named(path, FIX):
         found = read_json(path, FIX)
-        settings = SweepSettings(**{**found, "seats": SeatWishes(**found["seats"])})
+        request = ResourceRequest(**found.pop("seats"))
+        settings = SweepSettings(**found, request=request)
         check_types(SweepSettings, asdict(settings))
         return replace(settings, tracking_uri=_moved_along(settings, folder))
 

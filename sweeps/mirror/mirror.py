@@ -208,10 +208,10 @@ class Mirror:
         if other is None:
             with suppress(OSError):
                 self._lease.release()
-        now = "was gone on with by" if other is None else "is now driven by"
-        who = "another driver" if other is None else f"another driver, {other.shown}"
+        now = "was resumed by" if other is None else "is driven by"
+        driver = "another driver" if other is None else f"another driver, {other.shown}"
         self.lacking = (
-            f"{self._storage.where} {now} {who}: nothing of what this one has done since is kept "
+            f"{self._storage.where} {now} {driver}: what this one has done since is not kept "
             f"there; it is in {self._folder.path}"
         )
         self._interrupts.request()

@@ -82,7 +82,7 @@ class EdgeNode(Node):
             self._data,
             self._teacher,
             server_part=not self.settings.edge_part_only,
-            who=self.name,
+            stream_name=self.name,
         )
         self._keep(learnt)
         return []
@@ -91,16 +91,16 @@ class EdgeNode(Node):
         if not (self._pairs and self._knowledge):
             raise MessageError("no pairs have arrived to train on")
         learnt = yield from self.task.learn_pairs(
-            self._params, self._pairs, self._knowledge, who=self.name
+            self._params, self._pairs, self._knowledge, stream_name=self.name
         )
         self._keep(learnt)
-        said, work = self.task.answer_pairs(self._params, learnt.weights, self._data)
+        outputs, work = self.task.answer_pairs(self._params, learnt.weights, self._data)
         self.charge(work)
-        if not said:
+        if not outputs:
             return []
         return [
             *self.send([SERVER], Kind.SAMPLES, "answer", self._data),
-            *self.send([SERVER], Kind.OUTPUTS, "answer", said),
+            *self.send([SERVER], Kind.OUTPUTS, "answer", outputs),
         ]
 
     def _fine_tune(self, _sender: str, _message: Message) -> Handling:
@@ -118,9 +118,9 @@ class EdgeNode(Node):
         """Return what the student is held to: the server's stored word, or its own as received."""
         if self._rehearsal_said:
             return Guidance(samples=self._rehearsal, outputs=self._rehearsal_said)
-        said, work = self.task.outputs(self._params, self._received, data)
+        outputs, work = self.task.outputs(self._params, self._received, data)
         self.charge(work)
-        return Guidance(samples=data, outputs=said)
+        return Guidance(samples=data, outputs=outputs)
 
     def _mutual_round(self, _sender: str, message: Message) -> Handling:
         speak = yes_or_no(message, "speak")
@@ -128,21 +128,21 @@ class EdgeNode(Node):
         yield from self._train_further(self._data, self._guidance, stream)
         if not speak:
             return []
-        said, work = self.task.outputs(self._params, self._student, self._proxy)
+        outputs, work = self.task.outputs(self._params, self._student, self._proxy)
         self.charge(work)
-        return self.send([SERVER], Kind.OUTPUTS, "proxy", said)
+        return self.send([SERVER], Kind.OUTPUTS, "proxy", outputs)
 
     def _self_round(self, _sender: str, message: Message) -> Handling:
         stream = f"{self.name} round {whole_number(message, 'round')}"
         guidance = None
         if self._student and self.settings.anchor_weight > 0:
-            said, work = self.task.outputs(self._params, self._student, self._data)
+            outputs, work = self.task.outputs(self._params, self._student, self._data)
             self.charge(work)
-            guidance = Guidance(samples=self._data, outputs=said)
+            guidance = Guidance(samples=self._data, outputs=outputs)
         yield from self._train_further(self._data, guidance, stream)
         return []
 
-    def _train_further(self, data: Arrays, guidance: Guidance | None, who: str) -> Handling:
+    def _train_further(self, data: Arrays, guidance: Guidance | None, stream_name: str) -> Handling:
         settings = self.settings
         stage = Stage(
             epochs=settings.edge_epochs,
@@ -150,7 +150,7 @@ class EdgeNode(Node):
             guidance_weight=settings.anchor_weight if guidance is not None else 0.0,
             # a student that was never at the server has no other place to train that part
             server_part=not (self._received and settings.edge_part_only),
-            who=who,
+            stream_name=stream_name,
         )
         learnt = yield from self.task.train_on(self._params, self._student, data, guidance, stage)
         self._keep(learnt)
@@ -212,7 +212,7 @@ class EdgeNode(Node):
     def _store_beside(self, _sender: str, message: Message) -> Handling:
         if self._teacher is None:
             raise MessageError("what belongs to a teacher has arrived before it")
-        beside = take(message, self.task.beside_tensors(self._params))
+        beside = take(message, self.task.extra_tensors(self._params))
         self._teacher = replace(self._teacher, outputs=beside)
         return nothing()
 
@@ -243,7 +243,7 @@ class EdgeNode(Node):
             self._received,
             statistics,
             self._rehearsal_count(),
-            who=f"{self.name} synthesis",
+            stream_name=f"{self.name} synthesis",
         )
         self.charge(work)
         return nothing()
@@ -262,6 +262,6 @@ class EdgeNode(Node):
 
     def _store_blend(self, _sender: str, message: Message) -> Handling:
         specs = self.task.output_tensors(self.deployment.params)
-        said = take_about(message, specs, self.task.sample_count(self._proxy))
-        self._guidance = Guidance(samples=self._proxy, outputs=said)
+        outputs = take_about(message, specs, self.task.sample_count(self._proxy))
+        self._guidance = Guidance(samples=self._proxy, outputs=outputs)
         return nothing()

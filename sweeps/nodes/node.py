@@ -196,14 +196,14 @@ def take_about(message: Message, specs: Mapping[str, TensorSpec], here: int) -> 
         MessageError: If an array is missing, left over or misfits, or is of another number of
             samples.
     """
-    said = take(message, specs)
-    counts = {len(array) for array in said.values()}
+    arrays = take(message, specs)
+    counts = {len(array) for array in arrays.values()}
     if counts != {here}:
         raise MessageError(
             f"{message.kind} message {message.subject!r} is about {max(counts, default=0)} "
             f"samples, but their number here is {here}"
         )
-    return said
+    return arrays
 
 
 def whole_number(message: Message, name: str) -> int:

@@ -54,7 +54,7 @@ class ServerNode(Node):
                 self._params[group] = self.task.edge_params(deployment.params, index)
         self._students: dict[Group, Arrays] = {}
         self._parts: dict[str, Arrays] = {}
-        self._said: dict[str, Arrays] = {}
+        self._outputs: dict[str, Arrays] = {}
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
 
@@ -76,7 +76,7 @@ class ServerNode(Node):
             ("edge", Kind.SAMPLES, "upload"): self._store_upload,
             ("edge", Kind.SAMPLES, "answer"): self._store_answer_samples,
             ("edge", Kind.OUTPUTS, "answer"): self._store_answer,
-            ("edge", Kind.OUTPUTS, "proxy"): self._store_said,
+            ("edge", Kind.OUTPUTS, "proxy"): self._store_outputs,
             ("edge", Kind.MODEL, "server-part"): self._store_part,
         }
 
@@ -97,7 +97,7 @@ class ServerNode(Node):
             number = group[1]
             teacher = self._teachers[number] if self._teachers else None
             learnt = yield from self.task.learn(
-                params, self._data, teacher, server_part=True, who=""
+                params, self._data, teacher, server_part=True, stream_name=""
             )
             self.charge(learnt.work)
             self._students[group] = learnt.weights
@@ -135,7 +135,7 @@ class ServerNode(Node):
         parcels: list[Parcel] = []
         for teacher, edges in self._taught():
             parcels += self.send(edges, Kind.TEACHER, "teacher", teacher.weights)
-            beside, work = self.task.beside_teacher(self.deployment.params, teacher)
+            beside, work = self.task.teacher_extras(self.deployment.params, teacher)
             self.charge(work)
             if beside:
                 parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
@@ -157,12 +157,12 @@ class ServerNode(Node):
     def _send_blends(self, _sender: str, _message: Message) -> Handling:
         """Send every edge what the others say of the proxy set."""
         parcels: list[Parcel] = []
-        for edge in self._said:
-            others = [said for name, said in self._said.items() if name != edge]
+        for edge in self._outputs:
+            others = [outputs for name, outputs in self._outputs.items() if name != edge]
             if others:
                 blend = self.task.blend(self.deployment.params, others)
                 parcels += self.send([edge], Kind.OUTPUTS, "blend", blend)
-        self._said = {}
+        self._outputs = {}
         return answer(parcels)
 
     def _ask_samples(self, _sender: str, message: Message) -> Handling:
@@ -191,18 +191,18 @@ class ServerNode(Node):
         if teacher is not None and names.keys() <= teacher.outputs.keys():
             return {name: teacher.outputs[name][:count] for name in names}
         student = self._student_for(edge)
-        said, work = self.task.outputs(self._edge_params(edge), student, samples)
+        outputs, work = self.task.outputs(self._edge_params(edge), student, samples)
         self.charge(work)
-        return said
+        return outputs
 
     def _adopt(self, _sender: str, _message: Message) -> Handling:
-        for edge, knowledge in self._said.items():
+        for edge, knowledge in self._outputs.items():
             learnt = yield from self.task.adopt(
                 self._edge_params(edge),
                 self._teacher_for(edge),
                 self._sampled[edge],
                 knowledge,
-                who=f"adopt {edge}",
+                stream_name=f"adopt {edge}",
             )
             self.charge(learnt.work)
             self._parts[edge] = learnt.weights
@@ -228,12 +228,12 @@ class ServerNode(Node):
     def _store_answer(self, sender: str, message: Message) -> Handling:
         specs = self.task.knowledge_tensors(self.deployment.params)
         here = self.task.sample_count(self._sampled.get(sender, {}))
-        self._said[sender] = take_about(message, specs, here)
+        self._outputs[sender] = take_about(message, specs, here)
         return nothing()
 
-    def _store_said(self, sender: str, message: Message) -> Handling:
+    def _store_outputs(self, sender: str, message: Message) -> Handling:
         specs = self.task.output_tensors(self.deployment.params)
-        self._said[sender] = take_about(message, specs, self.task.sample_count(self._proxy))
+        self._outputs[sender] = take_about(message, specs, self.task.sample_count(self._proxy))
         return nothing()
 
     def _store_part(self, sender: str, message: Message) -> Handling:

@@ -28,7 +28,7 @@ class LogClock:
 
 
 @dataclass
-class Story:
+class LogReducer:
     """What the lines of a log come to; fed one after another.
 
     Attributes:
@@ -120,28 +120,30 @@ class Story:
         self.closed = event
 
 
-TELL: Mapping[str, Callable[[Story, dict[str, Any]], None]] = {
-    "opened": Story.open,
-    "phase": lambda story, event: story.account.phase(event["name"]),
-    "data_progress": lambda story, event: story.account.data_progress(
+TELL: Mapping[str, Callable[[LogReducer, dict[str, Any]], None]] = {
+    "opened": LogReducer.open,
+    "phase": lambda reducer, event: reducer.account.phase(event["name"]),
+    "data_progress": lambda reducer, event: reducer.account.data_progress(
         event["done"], event["total"], event["unit"]
     ),
-    "jobs_planned": lambda story, event: story.account.jobs_planned(event["kind"], event["count"]),
-    "job_reported": lambda story, event: story.account.job_reported(
+    "jobs_planned": lambda reducer, event: reducer.account.jobs_planned(
+        event["kind"], event["count"]
+    ),
+    "job_reported": lambda reducer, event: reducer.account.job_reported(
         event["kind"], event["key"], event["epoch"], event["epochs"]
     ),
-    "job_finished": lambda story, event: story.account.job_finished(
+    "job_finished": lambda reducer, event: reducer.account.job_finished(
         event["kind"], event["key"], event["reason"]
     ),
-    "search_started": Story.search,
-    "trial_started": Story.start,
-    "trial_reported": lambda story, event: story.account.trial_reported(
+    "search_started": LogReducer.search,
+    "trial_started": LogReducer.start,
+    "trial_reported": lambda reducer, event: reducer.account.trial_reported(
         event["trial"], event["epoch"], event["epochs"], {}
     ),
-    "trial_finished": Story.finish,
-    "trial_stopped": Story.stop,
-    "trial_failed": Story.fail,
-    "front": Story.new_front,
-    "closed": Story.close,
+    "trial_finished": LogReducer.finish,
+    "trial_stopped": LogReducer.stop,
+    "trial_failed": LogReducer.fail,
+    "front": LogReducer.new_front,
+    "closed": LogReducer.close,
 }
 """What each line of the log changes."""

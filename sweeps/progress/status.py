@@ -13,7 +13,7 @@ from kdtasks.data.reading import damage_named
 from sweeps.common.file_types import check_types
 from sweeps.ledger.process_lock import Driver, read_driver
 from sweeps.progress.log import LogReader
-from sweeps.progress.log_replay import Story
+from sweeps.progress.log_replay import LogReducer
 from sweeps.progress.state import Running
 
 State = Literal["running", "finished", "interrupted", "failed", "died", "unknown"]
@@ -145,7 +145,7 @@ class StatusReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._log = LogReader(folder / layout.LOG_FILE)
-        self._story = Story()
+        self._reducer = LogReducer()
 
     def read(self, now_s: float) -> SweepStatus:
         """Return what the sweep is doing.
@@ -160,19 +160,19 @@ class StatusReader:
         log = self._folder / layout.LOG_FILE
         with damage_named(log, "move it away; the sweep itself is in its ledger"):
             for event in self._log.new():
-                self._story.add(event)
-            status = _status(self._folder, self._story, driver, now_s)
+                self._reducer.add(event)
+            status = _status(self._folder, self._reducer, driver, now_s)
             check_types(SweepStatus, status.facts())
         return status
 
 
-def _status(folder: Path, story: Story, driver: Driver | None, now_s: float) -> SweepStatus:
-    last_s, report = story.clock.now_s, folder / layout.REPORT_DIR / layout.REPORT_FILE
+def _status(folder: Path, reducer: LogReducer, driver: Driver | None, now_s: float) -> SweepStatus:
+    last_s, report = reducer.clock.now_s, folder / layout.REPORT_DIR / layout.REPORT_FILE
     runs = driver is not None and driver.runs()
-    state, why = _state(story, runs=runs)
+    state, why = _state(reducer, runs=runs)
     if runs:
-        story.clock.now_s = max(now_s, last_s)  # what runs has run until now
-    progress, opened = story.progress, story.opened
+        reducer.clock.now_s = max(now_s, last_s)  # what runs has run until now
+    progress, opened = reducer.progress, reducer.opened
     status = SweepStatus(
         name=folder.name,
         study=opened.get("study", ""),
@@ -181,69 +181,69 @@ def _status(folder: Path, story: Story, driver: Driver | None, now_s: float) -> 
         pid=driver.process.pid if runs and driver else None,
         host=opened.get("host", ""),
         since_s=opened.get("time"),
-        drivers=story.drivers,
+        drivers=reducer.drivers,
         phase=progress.phase or "",
         phase_s=progress.phase_s if progress.phase else 0.0,
         share=progress.share,
         data=progress.data,
         jobs=(progress.ended, sum(progress.planned.values())),
         budget=opened.get("trials", 0),
-        complete=story.counts.get("trials_complete", 0),
-        stopped=story.counts.get("trials_pruned", 0),
-        failed=story.counts.get("trials_failed", 0),
-        running=tuple(_running(story)) if runs else (),
+        complete=reducer.counts.get("trials_complete", 0),
+        stopped=reducer.counts.get("trials_pruned", 0),
+        failed=reducer.counts.get("trials_failed", 0),
+        running=tuple(_running(reducer)) if runs else (),
         slots=progress.budget[2],
-        elapsed_s=story.worked_s + story.clock.now_s - last_s,
+        elapsed_s=reducer.worked_s + reducer.clock.now_s - last_s,
         left_s=progress.left_s() if runs else None,
-        utilisation=story.closed.get("utilisation") or _known(story.utilisation.share()),
-        utilisation_whole=story.closed.get("utilisation_whole")
-        or _known(story.utilisation.whole()),
-        front=story.front.get("size", 0),
-        hypervolume=story.front.get("hypervolume"),
-        best=tuple(_best(story)),
-        failures=tuple(group_failures(story.failures.values())),
+        utilisation=reducer.closed.get("utilisation") or _known(reducer.utilisation.share()),
+        utilisation_whole=reducer.closed.get("utilisation_whole")
+        or _known(reducer.utilisation.whole()),
+        front=reducer.front.get("size", 0),
+        hypervolume=reducer.front.get("hypervolume"),
+        best=tuple(_best(reducer)),
+        failures=tuple(group_failures(reducer.failures.values())),
         report=str(report) if report.is_file() else None,
         silent_s=max(0.0, now_s - last_s) if opened else None,
     )
-    story.clock.now_s = last_s
+    reducer.clock.now_s = last_s
     return status
 
 
-def _state(story: Story, *, runs: bool) -> tuple[State, str]:
+def _state(reducer: LogReducer, *, runs: bool) -> tuple[State, str]:
     """Return what a sweep is doing, and why it ended."""
     if runs:
         return "running", ""
-    if not story.opened:
+    if not reducer.opened:
         return "unknown", "it has no log: it never began, or was run by an earlier version"
-    if not story.closed:
+    if not reducer.closed:
         return "died", "its driver was killed, or its machine was switched off"
-    return story.closed["outcome"], story.closed["why"]
+    return reducer.closed["outcome"], reducer.closed["why"]
 
 
 def _known(share: float) -> float | None:
     return None if math.isnan(share) else share
 
 
-def _running(story: Story) -> Iterator[RunningTrial]:
-    for (kind, key), job in story.progress.jobs.items():
-        yield _one(f"{kind} {key}", job, story)
-    for number, trial in story.progress.trials.items():
-        yield _one(f"trial {number}", trial, story)
+def _running(reducer: LogReducer) -> Iterator[RunningTrial]:
+    for (kind, key), job in reducer.progress.jobs.items():
+        yield _one(f"{kind} {key}", job, reducer)
+    for number, trial in reducer.progress.trials.items():
+        yield _one(f"trial {number}", trial, reducer)
 
 
-def _one(name: str, running: Running, story: Story) -> RunningTrial:
+def _one(name: str, running: Running, reducer: LogReducer) -> RunningTrial:
     return RunningTrial(
         name=name,
         params=running.params,
         epoch=running.epoch,
         epochs=running.epochs,
-        seconds=story.clock.now_s - running.started_s,
+        seconds=reducer.clock.now_s - running.started_s,
     )
 
 
-def _best(story: Story) -> Iterator[Best]:
-    best = story.front.get("best", {})
-    for goal in story.opened.get("objectives", ()):
+def _best(reducer: LogReducer) -> Iterator[Best]:
+    best = reducer.front.get("best", {})
+    for goal in reducer.opened.get("objectives", ()):
         if goal["metric"] in best:
             found = best[goal["metric"]]
             yield Best(

@@ -10,7 +10,7 @@ from kdtasks.contract.task import Baseline, KDTask
 from search_spaces.study import Study
 from sweeps.common.events import Event, Training
 from sweeps.common.records import JobKind, JobRecord, TrialRecord, TrialState
-from sweeps.ledger.front import ranked, standings, values_of
+from sweeps.ledger.front import pareto_state, ranked, values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of
@@ -27,7 +27,7 @@ from sweeps.workers.jobs import (
 )
 
 if TYPE_CHECKING:
-    from sweeps.tracking.double_entry import Books
+    from sweeps.tracking.double_entry import RunRecorder
 
 
 def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -43,7 +43,7 @@ def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]
     """
     if study.confirm.select == "none":
         return []
-    order = standings(trials, study)
+    order = pareto_state(trials, study)
     limit = study.confirm.limit
     if study.confirm.select == "all":
         last = len(ranked(trials))
@@ -109,7 +109,7 @@ class Confirmation:
         resources: Scenarios and teachers.
         students: The trials' weights.
         pool: Does the work.
-        books: Where results go.
+        recorder: Where results go.
         display: Watches.
     """
 
@@ -118,7 +118,7 @@ class Confirmation:
     resources: Resources
     students: StudentStore
     pool: Pool
-    books: "Books"
+    recorder: "RunRecorder"
     display: Display
 
     def run(self) -> int:
@@ -128,7 +128,7 @@ class Confirmation:
         """
         # Only now are the test splits placed where a worker can read them.
         tests = {key: self.pool.put(s.test) for key, s in self.resources.scenarios.items()}
-        left = set(open_jobs(self.study, self.task, self.resources.needs, self.books.ledger))
+        left = set(open_jobs(self.study, self.task, self.resources.needs, self.recorder.ledger))
         drafts = [*self._references(tests), *self._repetitions(tests)]
         drafts = [entry for entry in drafts if (entry[0].kind, entry[0].key) in left]
         for kind in ("teacher", "baseline", "confirmation"):
@@ -143,19 +143,19 @@ class Confirmation:
             self.display.job_finished(job.kind, job.key, event.reason)
             for record in _results(entries[job.kind, job.key], event):
                 self._enter(record)
-            self.books.ledger.milestones.close_job(job.kind, job.key)
+            self.recorder.ledger.milestones.close_job(job.kind, job.key)
         return failures
 
     def _enter(self, record: JobRecord) -> None:
-        known = {job.key: job for job in self.books.ledger.jobs()}.get(record.key)
+        known = {job.key: job for job in self.recorder.ledger.jobs()}.get(record.key)
         if known is None:
-            ended_ms = self.books.clock.epoch_ms()
+            ended_ms = self.recorder.clock.epoch_ms()
             wall_ms = int(1000 * record.metrics.get("trial_wall_s", 0.0))
-            self.books.job(replace(record, started_ms=ended_ms - wall_ms, ended_ms=ended_ms))
+            self.recorder.job(replace(record, started_ms=ended_ms - wall_ms, ended_ms=ended_ms))
         elif record.kind == "teacher":
             metrics = {**known.metrics, **record.metrics}
             judged = replace(known, metrics=metrics, reason=record.reason)
-            self.books.job(replace(judged, traceback=record.traceback))
+            self.recorder.job(replace(judged, traceback=record.traceback))
 
     def _references(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
         for key, need in by_teacher(self.resources.needs).items():
@@ -179,7 +179,7 @@ class Confirmation:
             yield job, _draft(job, f"baseline/{job.key}", need.params)
 
     def _repetitions(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
-        for wave in waves(self.study, self.books.ledger.trials()):
+        for wave in waves(self.study, self.recorder.ledger.trials()):
             if not self.study.confirm.retrain:
                 for trial in wave:
                     yield self._by_weights(trial, tests)

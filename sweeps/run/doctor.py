@@ -24,7 +24,7 @@ from kdtasks.contract.error_text import one_line
 from kdtasks.contract.errors import UserError
 from search_spaces.study import load_study
 from sweeps.common import limits
-from sweeps.common.capacity import Seats
+from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.environment import ROOT, engine_environment, usable_gpus
 from sweeps.common.events import Training
 from sweeps.common.secrets import redacted
@@ -322,7 +322,10 @@ def work_in_ray() -> Finding:
     job = Job(kind="teacher", key="doctor", function=_nothing, args=())
     try:
         with local_ray(1):
-            heard = [event for _, event in RayPool(Seats(slots=1, actors=0), bool).run([job])]
+            heard = [
+                event
+                for _, event in RayPool(ResourceAllocation(slots=1, actors=0), bool).run([job])
+            ]
     except Exception as error:  # noqa: BLE001 - whatever it is, is the finding
         return _no_ray(one_line(error))
     if heard[-1].reason:

@@ -5,7 +5,7 @@ import json
 from sweeps.common.clock import SystemClock
 from sweeps.common.environment import describe_environment
 from sweeps.ledger.dataset_facts import split_facts
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.identity import flat
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import put_text
@@ -14,7 +14,7 @@ from sweeps.run.phases import Sweep
 from sweeps.run.site import NOWHERE
 from sweeps.run.start import Start
 from sweeps.run.summary import SweepSummary
-from sweeps.tracking.double_entry import Books
+from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.writer import Tracker
 
 
@@ -29,23 +29,23 @@ def drive(start: Start) -> SweepSummary:
 
 def _open(start: Start) -> Sweep:
     folder, site, held = start.folder, start.site, start.held
-    books = _open_books(start)
-    put_text(folder.views, json.dumps(books.offer_views()))
+    recorder = _open_recorder(start)
+    put_text(folder.views, json.dumps(recorder.offer_views()))
     if site is None:  # what ran the trials was described then
         site = NOWHERE
     else:
-        books.attach("environment.json", describe_environment(site.seats))
+        recorder.attach("environment.json", describe_environment(site.allocation))
     task, contents = start.left.study.task, start.identity.data
     found = {
         key: {**scenario.provenance, "content": flat(contents[key])}
         for key, scenario in start.data.items()
     }
-    books.attach("provenance.json", found)
+    recorder.attach("provenance.json", found)
     data = start.data.items()
-    books.attach_splits(
+    recorder.attach_splits(
         [s for key, scenario in data for s in split_facts(task, key, scenario, contents[key])]
     )
-    books.attach_file(folder.study)
+    recorder.attach_file(folder.study)
     return Sweep(
         study=start.left.study,
         plan=start.plan,
@@ -54,7 +54,7 @@ def _open(start: Start) -> Sweep:
         site=site,
         data=start.data,
         teachers=start.teachers,
-        books=books,
+        recorder=recorder,
         display=start.display,
         interrupts=held.interrupts,
         pool=site.pool(held.interrupts),
@@ -63,7 +63,7 @@ def _open(start: Start) -> Sweep:
     )
 
 
-def _open_books(start: Start) -> Books:
+def _open_recorder(start: Start) -> RunRecorder:
     folder, study = start.folder, start.left.study
     settings, ledger = start.left.settings, start.left.ledger
     clock, tracker = SystemClock(), None
@@ -76,14 +76,14 @@ def _open_books(start: Start) -> Books:
         begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
         started_ms = min(begun, default=clock.epoch_ms())
         tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
-    books = Books(study, ledger, tracker, clock, start.display)
-    books.lost = start.held.lost
-    books.catch_up()
-    return books
+    recorder = RunRecorder(study, ledger, tracker, clock, start.display)
+    recorder.lost = start.held.lost
+    recorder.catch_up()
+    return recorder
 
 
 def _run(run: Sweep) -> SweepSummary:
-    clock = run.books.clock
+    clock = run.recorder.clock
     started_s = clock.elapsed_s()
     ended, interrupted = run.searched(), False
     try:
@@ -95,16 +95,16 @@ def _run(run: Sweep) -> SweepSummary:
                     run.confirm(resources)
         except KeyboardInterrupt:
             interrupted, ended = True, "the user stopped the sweep"
-        if lost := run.books.lost():
+        if lost := run.recorder.lost():
             interrupted, ended = True, lost
         run.display.phase("record")
-        run.books.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
+        run.recorder.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
     except BaseException:
-        run.books.give_up()
+        run.recorder.give_up()
         raise
     report = None if interrupted else run.report()
-    trials = run.books.ledger.trials()
-    order = standings(trials, run.study)
+    trials = run.recorder.ledger.trials()
+    order = pareto_state(trials, run.study)
     tally = counts(trials)
     return SweepSummary(
         name=run.folder.name,
@@ -114,8 +114,8 @@ def _run(run: Sweep) -> SweepSummary:
         pruned=tally["trials_pruned"],
         epochs_saved=tally["epochs_saved"],
         failed=tally["trials_failed"],
-        jobs_failed=sum(bool(job.reason) for job in run.books.ledger.jobs()),
-        confirmations=run.books.confirmed(),
+        jobs_failed=sum(bool(job.reason) for job in run.recorder.ledger.jobs()),
+        confirmations=run.recorder.confirmed(),
         front=order.rows,
         hypervolume=order.hypervolume,
         report=report,

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.task import Arrays, TeacherArtifact
-from sweeps.common.capacity import LOCAL, Seats, SeatWishes
+from sweeps.common.capacity import LOCAL, ResourceAllocation, ResourceRequest
 from sweeps.common.events import Event, events
 from sweeps.common.interrupts import Interrupts
 from sweeps.nodes.task_process import open_task
@@ -32,18 +32,20 @@ if TYPE_CHECKING:
 class InlineSite:
     """This process."""
 
-    seats: Seats = field(default_factory=lambda: Seats(slots=1, actors=0))
+    allocation: ResourceAllocation = field(
+        default_factory=lambda: ResourceAllocation(slots=1, actors=0)
+    )
 
     @classmethod
-    def of(cls, wishes: SeatWishes) -> "InlineSite":
+    def of(cls, request: ResourceRequest) -> "InlineSite":
         """Return this process as the place of a sweep.
 
         Raises:
             ConfigError: If something was asked for that it cannot do.
         """
-        address = None if wishes.address == LOCAL else wishes.address
-        slots = None if wishes.slots == 1 else wishes.slots
-        asked = {"slots": slots, "actors": wishes.actors, "address": address}
+        address = None if request.address == LOCAL else request.address
+        slots = None if request.slots == 1 else request.slots
+        asked = {"slots": slots, "actors": request.actors, "address": address}
         for name, value in asked.items():
             if value is not None:
                 raise ConfigError(
@@ -75,8 +77,8 @@ class InlineSite:
             session.started(name)
             work = train(session.study.task, session.resources, assignment)
             _conduct(session, name, work, interrupts)
-            while session.books.owed:
-                session.books.pay()
+            while session.recorder.num_pending:
+                session.recorder.flush_one()
 
 
 def train(task: str, resources: Resources, assignment: Assignment) -> Iterator[Event]:
@@ -98,8 +100,8 @@ def _conduct(
     session: "SearchSession", name: str, work: Iterator[Event], interrupts: Interrupts
 ) -> None:
     """Tell the session what a trial says until it ends or is stopped."""
-    for said in _heard(work, interrupts):
-        event = session.received(name, said)
+    for event_of_job in _events_of(work, interrupts):
+        event = session.received(name, event_of_job)
         stops = not event.done and session.stops(name, event)
         session.reported(name, event)
         if event.done or stops:
@@ -107,7 +109,7 @@ def _conduct(
             return
 
 
-def _heard(work: Any, interrupts: Interrupts) -> Iterator[Event]:
+def _events_of(work: Any, interrupts: Interrupts) -> Iterator[Event]:
     """Yield what work says; while it works, the user may stop it at once."""
     with closing(work), threadpool_limits(1):
         while True:
@@ -144,7 +146,7 @@ class InlinePool:
                 yield job, Event(done=True, reason=str(error))
                 continue
             work = events(job.function(*job.args, *loaded))
-            for event in _heard(work, self._interrupts):
+            for event in _events_of(work, self._interrupts):
                 yield job, event
 
 

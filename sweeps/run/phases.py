@@ -11,9 +11,9 @@ from kdtasks.contract.error_text import one_line
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.task import ScenarioData
 from search_spaces.study import Study
-from sweeps.common.interrupts import Ahead, Interrupts
+from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.common.records import TrialRecord
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.identity import TeacherIdentity
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.student_weights import StudentStore
@@ -30,7 +30,7 @@ from sweeps.run.teachers import prepare_teachers
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import make_sampler
 from sweeps.search.session import SearchSession
-from sweeps.tracking.double_entry import Books
+from sweeps.tracking.double_entry import RunRecorder
 from sweeps.workers.jobs import Pool
 
 
@@ -45,20 +45,20 @@ class Sweep:
     site: Site
     data: dict[str, ScenarioData]
     teachers: Mapping[str, TeacherIdentity]
-    books: Books
+    recorder: RunRecorder
     display: Display
     interrupts: Interrupts
     pool: Pool
     utilisation: Utilisation
-    ray: Ahead
+    ray: BackgroundContext
 
     def work_left(self) -> bool:
         """Return whether anything must be trained or measured."""
-        return work_left(self.study, self.plan, self.books.ledger)
+        return work_left(self.study, self.plan, self.recorder.ledger)
 
     def searched(self) -> str:
         """Return why the search has ended; empty if it has not."""
-        return self.books.ledger.milestones.ended(self.study.budget)
+        return self.recorder.ledger.milestones.ended(self.study.budget)
 
     def prepare(self) -> Resources:
         """Share the data and make teachers available."""
@@ -72,7 +72,7 @@ class Sweep:
                 self.teachers,
                 store=TeacherStore(self.folder.teachers),
                 pool=self.pool,
-                books=self.books,
+                recorder=self.recorder,
                 display=self.display,
             )
         return resources
@@ -86,27 +86,27 @@ class Sweep:
         if ended := self.searched():
             return ended
         self.display.phase("search")
-        ledger, trials = self.books.ledger, self.books.ledger.trials()
+        ledger, trials = self.recorder.ledger, self.recorder.ledger.trials()
         ledger.use(partial(make_sampler, self.study))
         self._announce(trials)
-        ledger.milestones.begin_session(self.books.clock.epoch_ms())
+        ledger.milestones.begin_session(self.recorder.clock.epoch_ms())
         shutil.rmtree(self.folder.scratch, ignore_errors=True)
         complete = finished_in_order(trials)
         session = SearchSession(
             study=self.study,
             task=self.plan.task,
             resources=resources,
-            proposals=Proposals(self.study, self.plan.task, ledger, self.books.clock),
-            books=self.books,
+            proposals=Proposals(self.study, self.plan.task, ledger, self.recorder.clock),
+            recorder=self.recorder,
             students=StudentStore(self.folder.weights),
             display=self.display,
             utilisation=self.utilisation,
             complete=complete,
-            standings=standings(complete, self.study),
+            pareto_state=pareto_state(complete, self.study),
         )
         with closing_trials(session):
             try:
-                with self.interrupts.deferred(), self.books.deferring():
+                with self.interrupts.deferred(), self.recorder.deferring():
                     self.site.search(session, self.folder.scratch, self.interrupts)
             finally:
                 shutil.rmtree(self.folder.scratch, ignore_errors=True)
@@ -115,11 +115,11 @@ class Sweep:
         return session.proposals.ended
 
     def _announce(self, trials: Sequence[TrialRecord]) -> None:
-        budget, spent = self.study.budget, num_spent(self.books.ledger)
+        budget, spent = self.study.budget, num_spent(self.recorder.ledger)
         time_s = budget.time_s
         if time_s is not None:
-            time_s = max(0.0, time_s - self.books.ledger.milestones.searched_s(trials))
-        self.display.search_started(budget.trials - spent, time_s, self.site.seats.slots)
+            time_s = max(0.0, time_s - self.recorder.ledger.milestones.searched_s(trials))
+        self.display.search_started(budget.trials - spent, time_s, self.site.allocation.slots)
         if spent:
             self.display.note(f"{spent} of {budget.trials} trials were run before")
 
@@ -132,7 +132,7 @@ class Sweep:
             resources=resources,
             students=StudentStore(self.folder.weights),
             pool=self.pool,
-            books=self.books,
+            recorder=self.recorder,
             display=self.display,
         )
         with self.interrupts.deferred():
@@ -149,7 +149,7 @@ class Sweep:
         self.display.phase("report")
         frames = read_sweep(self.tracking_uri, self.folder.name)
         files = build_report(frames, self.folder.report)
-        self.books.attach_report([files.html, files.png, files.parquet, files.json])
+        self.recorder.attach_report([files.html, files.png, files.parquet, files.json])
         return files.html
 
 

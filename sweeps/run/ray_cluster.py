@@ -22,7 +22,7 @@ from ray.job_config import JobConfig
 from kdtasks.contract.errors import UserError
 from search_spaces.study import Study
 from sweeps.common import limits
-from sweeps.common.capacity import LOCAL, Capacity, Machine, Seats, share_out
+from sweeps.common.capacity import LOCAL, Capacity, Machine, ResourceAllocation, allocate
 from sweeps.common.custom_code import code_to_send
 from sweeps.common.environment import WORKER_SETTINGS, engine_environment, our_packages, usable_gpus
 from sweeps.common.interrupts import Interrupts, kept_handlers
@@ -53,12 +53,12 @@ class RaySite:
     """Where a sweep runs.
 
     Attributes:
-        seats: Who gets how much there.
+        allocation: Who gets how much there.
         address: The cluster; None for this machine.
         modules: What machines of a cluster are sent.
     """
 
-    seats: Seats
+    allocation: ResourceAllocation
     address: str | None
     modules: tuple[Path, ...] = ()
 
@@ -70,7 +70,7 @@ class RaySite:
         """
         if self.address is not None:
             return joined_ray(self.address, self.modules)
-        share, processes = self.seats.share, self.seats.processes
+        share, processes = self.allocation.share, self.allocation.processes
         return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
 
     def pool(self, interrupts: Interrupts) -> Pool:
@@ -78,13 +78,13 @@ class RaySite:
         import sweeps.search.ray_search  # noqa: F401 - Tune takes seconds to import: Ray comes up meanwhile
         from sweeps.workers.ray_pool import RayPool
 
-        return RayPool(self.seats, interrupts.requested)
+        return RayPool(self.allocation, interrupts.requested)
 
     def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
         """See `sweeps.run.site.Site`."""
         from sweeps.search.ray_search import search
 
-        search(session, self.seats, scratch, interrupts)
+        search(session, self.allocation, scratch, interrupts)
 
 
 def find_ray(study: Study, settings: SweepSettings) -> RaySite:
@@ -97,16 +97,16 @@ def find_ray(study: Study, settings: SweepSettings) -> RaySite:
     Raises:
         UserError: If not even one trial fits there, or a cluster does not answer.
     """
-    address = settings.seats.address
+    address = settings.request.address
     if address == AUTO:
         address = running_cluster()
     if address in (None, LOCAL):
         gpus = usable_gpus() if study.resources.gpus else 0
         check_local()
         here = this_capacity(study.resources.cpus, gpus)
-        return RaySite(seats=share_out(settings.seats, study.resources, here), address=None)
+        return RaySite(allocation=allocate(settings.request, study.resources, here), address=None)
     return RaySite(
-        seats=share_out(settings.seats, study.resources, cluster_capacity(address)),
+        allocation=allocate(settings.request, study.resources, cluster_capacity(address)),
         address=address,
         modules=(*our_packages(), *code_to_send(study, settings.task_path)),
     )

@@ -7,7 +7,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import ScenarioData
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.identity import Identity, check_code, check_data, code_of, identify
 from sweeps.ledger.journal import mend_tail
@@ -26,7 +26,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Left:
+class ResumeState:
     """A sweep that was begun and can go on.
 
     Attributes:
@@ -45,16 +45,16 @@ def find_left(
     wanted: Study | None,
     *,
     tracking_uri: str | None,
-    seats: SeatWishes | None,
+    request: ResourceRequest | None,
     display: Display,
-) -> Left:
+) -> ResumeState:
     """Return how far a sweep has come, after mending what a killed driver left.
 
     Args:
         folder: The sweep's folder, of which this process is the driver.
         wanted: What to go on with; None for the study in the folder.
         tracking_uri: Where MLflow has the runs now; None for where it had them.
-        seats: Trials at once; None for what was asked for when the sweep was started.
+        request: Trials at once; None for what was asked for when the sweep was started.
         display: Told what was mended.
 
     Raises:
@@ -66,18 +66,18 @@ def find_left(
     if tracking_uri is not None:
         settings = replace(settings, tracking_uri=settled_uri(tracking_uri))
     settings = followed(settings, folder.path)
-    if seats is not None:
-        settings = replace(settings, seats=seats)
+    if request is not None:
+        settings = replace(settings, request=request)
     for partial in folder.weights.glob(".*.part"):
         partial.unlink(missing_ok=True)
     ledger = _open_ledger(folder, display)
     study = _agree(folder, ledger, wanted)
     find_code(folder.path, study)
-    return Left(study=study, settings=settings, ledger=ledger)
+    return ResumeState(study=study, settings=settings, ledger=ledger)
 
 
 def load_same(
-    folder: SweepFolder, left: Left, plan: Plan, display: Display
+    folder: SweepFolder, left: ResumeState, plan: Plan, display: Display
 ) -> tuple[dict[str, ScenarioData], Identity]:
     """Load the data, and remember what a sweep goes on with, once nothing speaks against that.
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from kdtasks.contract.errors import ConfigError
 from search_spaces.study import Study
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.clock import SystemClock
 from sweeps.common.custom_code import check_importable, code_path, mixed_up
-from sweeps.common.interrupts import Ahead, Interrupts
+from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.common.records import EarlierTrial
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.launch_settings import (
     SweepSettings,
     new_id,
@@ -39,9 +39,9 @@ from sweeps.plan.preflight import Plan, check_study
 from sweeps.progress.listener import Display, FanOut
 from sweeps.progress.log import EventLog, Outcome
 from sweeps.progress.utilisation import Utilisation
-from sweeps.run.resume import Left, find_left, has_begun, load_same, work_left
+from sweeps.run.resume import ResumeState, find_left, has_begun, load_same, work_left
 from sweeps.run.site import NOWHERE, Site, find_site
-from sweeps.run.start import Held, Start
+from sweeps.run.start import DriverResources, Start
 from sweeps.run.summary import SweepSummary
 from sweeps.run.teachers import teacher_identities
 from sweeps.search.warm_start import find_earlier
@@ -57,7 +57,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     name: str,
     home: Path,
     tracking_uri: str | None,
-    seats: SeatWishes,
+    request: ResourceRequest,
     display: Display,
     storage: str | None = None,
 ) -> SweepSummary:
@@ -69,7 +69,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
             time of the budget, and the sweep goes on with those.
         home: Folder of all sweeps and of the cache.
         tracking_uri: Where MLflow keeps the runs; None for a database in the sweep's folder.
-        seats: Where trials are to run, how many at once, and how their nodes are to be connected.
+        request: Where trials are to run, how many at once, and how their nodes are to be connected.
         display: Watches.
         storage: URI of a durable file system in which a copy of the sweep is kept, for a machine
             whose own disk does not last; None for no copy.
@@ -82,7 +82,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     """
     old = SweepFolder(home.resolve() / name)
     if old.study.is_file():
-        return _go_on(old, study, tracking_uri, seats, display, storage)
+        return _go_on(old, study, tracking_uri, request, display, storage)
     folder = check_new(home, name)
     plan = check_study(study)
     check_importable(study)
@@ -91,7 +91,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     settings = SweepSettings(
         id=new_id(),
         tracking_uri=settled_uri(tracking_uri),
-        seats=seats,
+        request=request,
         task_path=code_path(study),
         storage=storage,
         folder=str(folder.path),
@@ -106,8 +106,8 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
             driving(folder.path, interrupts.request) as lease,
             kept(storage, folder, display.note, interrupts) as mirror,
         ):
-            left = Left(study=study, settings=settings, ledger=None)
-            held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
+            left = ResumeState(study=study, settings=settings, ledger=None)
+            held = DriverResources(lease=lease, interrupts=interrupts, mirror=mirror)
             summary = _drive(folder, left, plan, display, held, site)
         return _stored(summary, mirror)
     except BaseException as error:
@@ -122,7 +122,7 @@ def resume_sweep(
     *,
     home: Path,
     tracking_uri: str | None,
-    seats: SeatWishes | None,
+    request: ResourceRequest | None,
     display: Display,
     storage: str | None = None,
 ) -> SweepSummary:
@@ -132,7 +132,7 @@ def resume_sweep(
         name: Name of the sweep.
         home: Folder of all sweeps and of the cache.
         tracking_uri: Where MLflow has the runs now; None for where it had them.
-        seats: As in `run_study`; None for what was asked for then.
+        request: As in `run_study`; None for what was asked for then.
         display: Watches.
         storage: Where a copy of the sweep is kept now; None for where it was. A sweep that the
             home does not have is fetched from there.
@@ -145,14 +145,14 @@ def resume_sweep(
     folder = SweepFolder(home.resolve() / name)
     if not folder.study.is_file():
         raise ConfigError(f"{folder.path} is not the folder of a sweep; see kdsweep list")
-    return _go_on(folder, None, tracking_uri, seats, display, storage)
+    return _go_on(folder, None, tracking_uri, request, display, storage)
 
 
 def _go_on(
     folder: SweepFolder,
     wanted: Study | None,
     tracking_uri: str | None,
-    seats: SeatWishes | None,
+    request: ResourceRequest | None,
     display: Display,
     storage: str | None,
 ) -> SweepSummary:
@@ -162,7 +162,7 @@ def _go_on(
         # what was done elsewhere comes first
         with kept(storage, folder, display.note, interrupts) as mirror:
             left = find_left(
-                folder, wanted, tracking_uri=tracking_uri, seats=seats, display=display
+                folder, wanted, tracking_uri=tracking_uri, request=request, display=display
             )
             left = replace(left, settings=replace(left.settings, storage=storage))
             plan = check_study(left.study)
@@ -173,7 +173,7 @@ def _go_on(
                 site = find_site(left.study, settings)
             write_settings(folder.path, settings)
             create_missing(folder)
-            held = Held(lease=lease, interrupts=interrupts, mirror=mirror)
+            held = DriverResources(lease=lease, interrupts=interrupts, mirror=mirror)
             summary = _drive(folder, left, plan, display, held, site)
     return _stored(summary, mirror)
 
@@ -184,15 +184,15 @@ def _stored(summary: SweepSummary, mirror: Mirror | None) -> SweepSummary:
 
 def _drive(
     folder: SweepFolder,
-    left: Left,
+    left: ResumeState,
     plan: Plan,
     display: Display,
-    held: Held,
+    held: DriverResources,
     site: Site | None,
 ) -> SweepSummary:
     """Do what is left of a sweep, and keep its log; without a site, nothing can be trained."""
     trials = [] if left.ledger is None else left.ledger.trials()
-    order = standings(trials, left.study)
+    order = pareto_state(trials, left.study)
     log = EventLog(folder.log, left.study, SystemClock(), display)
     watching = FanOut(display, log)
     with log.kept(), held.interrupts.installed():
@@ -221,10 +221,10 @@ def _drive(
 
 def _start(
     folder: SweepFolder,
-    left: Left,
+    left: ResumeState,
     plan: Plan,
     display: Display,
-    held: Held,
+    held: DriverResources,
     site: Site | None,
 ) -> Start:
     """Load the data, then ask Ray to start: a sweep without its data starts nothing."""
@@ -237,7 +237,7 @@ def _start(
     if held.mirror is not None:
         held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
     display.phase("start")
-    ray = Ahead((site or NOWHERE).ready(held.lease.starting))
+    ray = BackgroundContext((site or NOWHERE).ready(held.lease.starting))
     if site is not None:
         ray.begin()
     return Start(
@@ -252,5 +252,5 @@ def _start(
         identity=identity,
         teachers=teachers,
         ray=ray,
-        utilisation=Utilisation((site or NOWHERE).seats.slots, SystemClock()),
+        utilisation=Utilisation((site or NOWHERE).allocation.slots, SystemClock()),
     )

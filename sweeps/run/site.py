@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from search_spaces.study import Study
-from sweeps.common.capacity import Seats
+from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.run.inline import InlineSite
@@ -19,7 +19,7 @@ class Site(Protocol):
     """Carries out a sweep's trials and jobs."""
 
     @property
-    def seats(self) -> Seats:
+    def allocation(self) -> ResourceAllocation:
         """Who gets how much there."""
 
     def ready(self, starting: Starting) -> AbstractContextManager[None]:
@@ -59,8 +59,8 @@ def find_site(study: Study, settings: SweepSettings) -> Site:
     Raises:
         UserError: If not even one trial fits there, or a cluster does not answer.
     """
-    if settings.seats.backend == "inline":
-        return InlineSite.of(settings.seats)
+    if settings.request.backend == "inline":
+        return InlineSite.of(settings.request)
     from sweeps.run.ray_cluster import find_ray  # takes a second to import
 
     return find_ray(study, settings)

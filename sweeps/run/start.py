@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdtasks.contract.task import ScenarioData
-from sweeps.common.interrupts import Ahead, Interrupts
+from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.common.records import EarlierTrial
 from sweeps.ledger.identity import Identity, TeacherIdentity
 from sweeps.ledger.paths import SweepFolder
@@ -13,12 +13,12 @@ from sweeps.mirror.mirror import Mirror
 from sweeps.plan.preflight import Plan
 from sweeps.progress.listener import Display
 from sweeps.progress.utilisation import Utilisation
-from sweeps.run.resume import Left
+from sweeps.run.resume import ResumeState
 from sweeps.run.site import Site
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class DriverResources:
     """What a driver holds while it drives.
 
     Attributes:
@@ -58,14 +58,14 @@ class Start:
     """
 
     folder: SweepFolder
-    left: Left
+    left: ResumeState
     plan: Plan
     display: Display
-    held: Held
+    held: DriverResources
     site: Site | None
     earlier: tuple[EarlierTrial, ...]
     data: dict[str, ScenarioData]
     identity: Identity
     teachers: Mapping[str, TeacherIdentity]
-    ray: Ahead
+    ray: BackgroundContext
     utilisation: Utilisation

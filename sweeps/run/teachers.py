@@ -16,7 +16,7 @@ from sweeps.run.summary import WithoutTeachersError
 from sweeps.workers.jobs import Job, Pool, train_teacher
 
 if TYPE_CHECKING:
-    from sweeps.tracking.double_entry import Books
+    from sweeps.tracking.double_entry import RunRecorder
 
 
 def teacher_key(fingerprint: str) -> str:
@@ -42,7 +42,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
     *,
     store: TeacherStore,
     pool: Pool,
-    books: "Books",
+    recorder: "RunRecorder",
     display: Display,
 ) -> None:
     """Make every teacher that is needed available to workers, and note it in the books.
@@ -53,7 +53,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
         identities: What decides on each teacher, by its fingerprint.
         store: The cache.
         pool: Trains those that are missing.
-        books: Where teachers are noted.
+        recorder: Where teachers are noted.
         display: Watches.
 
     Raises:
@@ -61,7 +61,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
             from another by its fingerprint. Those that were trained stay in the cache.
     """
     wanted = by_teacher(resources.needs)
-    begun = {key: books.clock.epoch_ms() for key in wanted}
+    begun = {key: recorder.clock.epoch_ms() for key in wanted}
     found = {key: store.get(identities[key]) for key in wanted}
     missing = {key: identities[key] for key, teacher in found.items() if teacher is None}
     _tell_why(store, missing.values(), display)
@@ -76,20 +76,20 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
         reason = event.reason or _kept(store, identities[job.key], need, event.result, task_name)
         display.job_finished("teacher", job.key, reason)
         if reason:
-            draft = _record(job.key, need, {}, (begun[job.key], books.clock.epoch_ms()))
+            draft = _record(job.key, need, {}, (begun[job.key], recorder.clock.epoch_ms()))
             failed.append(replace(draft, reason=reason, traceback=event.traceback))
-            books.job(failed[-1])
+            recorder.job(failed[-1])
     if failed:
         raise _without(failed)
-    noted = {job.key for job in books.ledger.jobs() if job.metrics}
+    noted = {job.key for job in recorder.ledger.jobs() if job.metrics}
     for key, need in wanted.items():
         teacher = found.pop(key) or store.get(identities[key])
         assert teacher is not None
         resources.decided_by[key] = teacher.decided_by
         resources.teachers[key] = pool.put(teacher)
         if teacher_key(key) not in noted:  # else its numbers on the test split would be lost
-            draft = _record(key, need, teacher.metrics, (begun[key], books.clock.epoch_ms()))
-            books.job(replace(draft, identity=identities[key].key))
+            draft = _record(key, need, teacher.metrics, (begun[key], recorder.clock.epoch_ms()))
+            recorder.job(replace(draft, identity=identities[key].key))
     resources.check_teachers()
 
 

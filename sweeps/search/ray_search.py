@@ -6,7 +6,7 @@ from typing import Any
 from ray import tune
 from ray.tune.execution import class_cache
 
-from sweeps.common.capacity import Seats
+from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.interrupts import Interrupts
 from sweeps.mirror.storage import LOCAL_FILES
 from sweeps.search.session import SearchSession
@@ -31,39 +31,41 @@ def _trial_id(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-def search(session: SearchSession, seats: Seats, scratch: Path, interrupts: Interrupts) -> None:
+def search(
+    session: SearchSession, allocation: ResourceAllocation, scratch: Path, interrupts: Interrupts
+) -> None:
     """Let Tune run trials until the session has no more.
 
     Args:
         session: The search.
-        seats: Who gets how much.
+        allocation: Who gets how much.
         scratch: Where Tune may write.
         interrupts: The user's wish to stop.
 
     Raises:
         KeyboardInterrupt: If the user stops it.
     """
-    _tuner(session, seats, scratch, interrupts).fit()
+    _tuner(session, allocation, scratch, interrupts).fit()
 
 
 def _tuner(
-    session: SearchSession, seats: Seats, scratch: Path, interrupts: Interrupts
+    session: SearchSession, allocation: ResourceAllocation, scratch: Path, interrupts: Interrupts
 ) -> tune.Tuner:
     resources = session.resources
     shared = Shared(
         task=session.study.task,
         splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
         teachers=resources.teachers,
-        seats=seats,
+        allocation=allocation,
     )
-    place = tune.PlacementGroupFactory(seats.bundles)
+    place = tune.PlacementGroupFactory(allocation.bundles)
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
             scheduler=SessionScheduler(session),
             num_samples=-1,  # the session owns the budget
-            max_concurrent_trials=seats.slots,  # without it trials run one by one
+            max_concurrent_trials=allocation.slots,  # without it trials run one by one
             reuse_actors=True,
             trial_dirname_creator=_trial_id,
         ),

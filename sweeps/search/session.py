@@ -13,7 +13,7 @@ from search_spaces.study import Study
 from sweeps.common.curves import Curves
 from sweeps.common.events import Event, WorkFailedError, at_work
 from sweeps.common.records import FailureKind, Stop, TrialRecord, TrialState
-from sweeps.ledger.front import Standings, standings
+from sweeps.ledger.front import ParetoState, pareto_state
 from sweeps.ledger.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Resources, need_of
@@ -22,7 +22,7 @@ from sweeps.progress.utilisation import Utilisation
 from sweeps.search.asha import EarlyStopping
 from sweeps.search.proposals import Proposal, Proposals
 from sweeps.search.verdict import judge
-from sweeps.tracking.double_entry import Books
+from sweeps.tracking.double_entry import RunRecorder
 from sweeps.workers.jobs import Assignment, Trained
 
 
@@ -35,12 +35,12 @@ class SearchSession:
         task: Its task.
         resources: Scenarios and teachers that are ready.
         proposals: What to run next.
-        books: Where results go.
+        recorder: Where results go.
         students: Where the weights of finished trials go.
         display: Watches.
         utilisation: Keeps account of the slots.
         complete: Complete trials so far.
-        standings: Where they stand.
+        pareto_state: Where they stand.
         fault: An error of the engine itself, to be raised where it is safe.
     """
 
@@ -48,13 +48,13 @@ class SearchSession:
     task: KDTask
     resources: Resources
     proposals: Proposals
-    books: Books
+    recorder: RunRecorder
     students: StudentStore
     display: Display
     utilisation: Utilisation
     complete: list[TrialRecord] = field(default_factory=list)
-    standings: Standings = field(
-        default_factory=lambda: Standings(rows=(), ranks={}, hypervolume=0.0)
+    pareto_state: ParetoState = field(
+        default_factory=lambda: ParetoState(rows=(), ranks={}, hypervolume=0.0)
     )
     fault: Exception | None = None
 
@@ -62,7 +62,7 @@ class SearchSession:
         self._numbers: dict[str, int] = {}
         self._stopped: dict[int, Stop] = {}
         self._weights: dict[str, Arrays] = {}
-        self._early = EarlyStopping(self.study, self.task, self.books.ledger)
+        self._early = EarlyStopping(self.study, self.task, self.recorder.ledger)
         self._curves = Curves(self.study)
         self._noted_lack = False
         self._noted_below: set[str] = set()
@@ -93,7 +93,7 @@ class SearchSession:
 
     def _book_refused(self) -> None:
         for number in self.proposals.refused:
-            record = self.books.trial(number)
+            record = self.recorder.trial(number)
             self.display.trial_failed(number, record.failure or FailureKind.REFUSED, record.reason)
         self.proposals.refused.clear()
 
@@ -101,7 +101,7 @@ class SearchSession:
         """Note that the process of a trial runs."""
         number = self._numbers[trial_id]
         self.utilisation.started(number)
-        self.display.trial_started(number, self.books.ledger.trial(number).params)
+        self.display.trial_started(number, self.recorder.ledger.trial(number).params)
 
     def reported(self, trial_id: str, event: Event) -> None:
         """Pass on what a running trial says."""
@@ -161,10 +161,10 @@ class SearchSession:
         # a trial is not complete without its student
         sha256 = self.students.put(number, weights)
         self._early.ended(number, TrialState.COMPLETE)
-        self.books.ledger.complete(number, verdict.values, metrics, verdict.violations, sha256)
-        self._rank(self.books.trial(number))
+        self.recorder.ledger.complete(number, verdict.values, metrics, verdict.violations, sha256)
+        self._rank(self.recorder.trial(number))
         self.display.trial_finished(number, metrics)
-        self.display.front(self.standings.rows, self.standings.hypervolume)
+        self.display.front(self.pareto_state.rows, self.pareto_state.hypervolume)
 
     def _note_below(self, number: int, metrics: Mapping[str, float]) -> None:
         """Say once per objective that a logarithmic scale ends above what a trial has reached."""
@@ -179,18 +179,18 @@ class SearchSession:
 
     def _note_curves(self, number: int) -> None:
         if curves := self._curves.end(number):
-            self.books.ledger.curves(number, curves)
+            self.recorder.ledger.curves(number, curves)
 
     def _rank(self, record: TrialRecord) -> None:
         assert record.state is TrialState.COMPLETE
         self.complete.append(record)
-        self.standings = standings(self.complete, self.study)
-        self.books.hypervolume(len(self.complete), self.standings.hypervolume)
+        self.pareto_state = pareto_state(self.complete, self.study)
+        self.recorder.hypervolume(len(self.complete), self.pareto_state.hypervolume)
 
     def _stop(self, number: int, stop: Stop) -> None:
         self._early.ended(number, TrialState.PRUNED)
-        self.books.ledger.prune(number, stop)
-        self.books.trial(number)
+        self.recorder.ledger.prune(number, stop)
+        self.recorder.trial(number)
         self.display.trial_stopped(number, stop.epoch, stop.epochs)
 
     def _fail(
@@ -201,8 +201,8 @@ class SearchSession:
         attrs: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self._early.ended(number, TrialState.FAIL)
-        self.books.ledger.fail(number, reason, {FAILURE: kind.value, **attrs})
-        self.books.trial(number)
+        self.recorder.ledger.fail(number, reason, {FAILURE: kind.value, **attrs})
+        self.recorder.trial(number)
         self.display.trial_failed(number, kind, reason)
 
     def closed(self) -> None:
@@ -219,7 +219,7 @@ class SearchSession:
         Args:
             reason: What ended the search.
         """
-        running = self.books.ledger.running
+        running = self.recorder.ledger.running
         for number in running:
             self.utilisation.ended(number, math.nan)
         for number in running:

@@ -112,8 +112,8 @@ class SessionCallback(DriverOnly, Callback):
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
         # A write takes as long as it takes to hear several trials, and a slot waits meanwhile.
-        if not self._busy or self._session.books.owed > MOST_OWED:
-            self._session.books.pay()
+        if not self._busy or self._session.recorder.num_pending > MOST_OWED:
+            self._session.recorder.flush_one()
         self._busy = False
         # Between two turns of Tune's loop nothing is half done, so this is where a sweep stops.
         if self._session.fault is not None:

@@ -19,7 +19,7 @@ from sweeps.common.records import JobRecord, TrialRecord
 from sweeps.common.secrets import redacted
 from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.failures import faults
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.totals import counts, finished_in_order, paid
 from sweeps.progress.listener import Display
@@ -39,7 +39,7 @@ the time.
 """
 
 
-class Books:
+class RunRecorder:
     """The ledger and MLflow of one sweep.
 
     Args:
@@ -64,49 +64,49 @@ class Books:
         self._away_until_s = -math.inf
         # files that MLflow could not be given
         self._unattached: list[Write] = []
-        # what MLflow is owed, with the turn of the search; None while it is told at once
-        self._owed: deque[tuple[int, Write]] | None = None
+        # writes that MLflow has not had, with the turn of the search; None: it gets each at once
+        self._pending_writes: deque[tuple[int, Write]] | None = None
         self._turn = 0
 
     @contextmanager
     def deferring(self) -> Iterator[None]:
-        """Let MLflow be told of trials at `pay` only, or at the end: it takes some 20 ms each time.
+        """Write trials to MLflow at `flush_one` only, or at the end: a write takes some 20 ms.
 
         A slot that has become free is then given its next trial first.
         """
-        self._owed = deque()
+        self._pending_writes = deque()
         try:
             yield
         finally:
-            owed, self._owed = self._owed, None
-            for _, write in owed:
+            pending, self._pending_writes = self._pending_writes, None
+            for _, write in pending:
                 self._try(write)
 
-    def pay(self) -> None:
-        """Tell MLflow one thing that happened before the last call.
+    def flush_one(self) -> None:
+        """Write to MLflow one thing that happened before the last call.
 
         Called in turns of the search in which no trial has reported; while all report all the time,
         once MLflow lacks many entries.
         """
         self._turn += 1
-        if self._owed and self._owed[0][0] < self._turn - 1:
-            self._try(self._owed.popleft()[1])
+        if self._pending_writes and self._pending_writes[0][0] < self._turn - 1:
+            self._try(self._pending_writes.popleft()[1])
 
     @property
-    def owed(self) -> int:
-        """How many entries MLflow lacks."""
-        return len(self._owed or ())
+    def num_pending(self) -> int:
+        """How many writes MLflow has not had."""
+        return len(self._pending_writes or ())
 
-    def _owe(self, write: Write) -> None:
-        if self._owed is None:
+    def _submit(self, write: Write) -> None:
+        if self._pending_writes is None:
             self._try(write)
         else:
-            self._owed.append((self._turn, write))
+            self._pending_writes.append((self._turn, write))
 
     def trial(self, number: int) -> TrialRecord:
         """Copy a trial that has ended to MLflow and return it."""
         record = self.ledger.trial(number)
-        self._owe(lambda: self.tracker.write(child_of_trial(record)))
+        self._submit(lambda: self.tracker.write(child_of_trial(record)))
         return record
 
     def job(self, job: JobRecord) -> None:
@@ -117,7 +117,7 @@ class Books:
     def hypervolume(self, finished: int, value: float) -> None:
         """Enter the hypervolume after so many finished trials."""
         now_ms = self.clock.epoch_ms()
-        self._owe(lambda: self.tracker.hypervolume(finished, value, now_ms))
+        self._submit(lambda: self.tracker.hypervolume(finished, value, now_ms))
 
     def attach(self, name: str, facts: Mapping[str, object]) -> None:
         """Attach JSON facts to the sweep's run, at its end if MLflow does not answer now."""
@@ -196,7 +196,7 @@ class Books:
         done = finished_in_order(trials)
         for finished in range(1, len(done) + 1):
             if not self.tracker.has_hypervolume(finished):
-                volume = standings(done[:finished], self.study).hypervolume
+                volume = pareto_state(done[:finished], self.study).hypervolume
                 self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
 
     def settle(self, utilisation: Utilisation, status: Status = "FINISHED") -> None:

@@ -10,7 +10,7 @@ from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.curves import Curve, read, thinned
 from sweeps.common.records import ExportRecord, JobRecord, TrialRecord, TrialState
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.tracking.views import SHOWN
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -179,7 +179,7 @@ def child_of_job(job: JobRecord) -> ChildRun:
 
 def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict[str, str]]:
     """Return the tags of every complete trial's standing, by key; infeasible ones have no rank."""
-    ranks = standings(trials, study).ranks
+    ranks = pareto_state(trials, study).ranks
     last, tags = _last_near(ranks.values()), {}
     for trial in trials:
         if trial.state is not TrialState.COMPLETE:

@@ -11,7 +11,7 @@ from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import damage_named, read_json
 from search_spaces.study import Study
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.student_weights import StudentStore
@@ -156,7 +156,7 @@ def _parent(parent: RunFacts, trials: list[TrialRecord], study: Study) -> Iterat
         {name: value for name, value in parent.metrics.items() if name in tally},
         tally,
     )
-    volume = standings(trials, study).hypervolume
+    volume = pareto_state(trials, study).hypervolume
     found = parent.metrics.get(layout.HYPERVOLUME)
     if tally["trials_complete"] and (found is None or not _equal(found, volume)):
         yield f"the sweep: hypervolume: {found} in MLflow, {volume} by the ledger"
@@ -176,7 +176,7 @@ def _front_file(
     except DataError as error:
         yield str(error)
         return
-    wanted = {row.number: row.objectives for row in standings(trials, study).rows}
+    wanted = {row.number: row.objectives for row in pareto_state(trials, study).rows}
     yield from _front_rows(path.name, rows, wanted)
 
 

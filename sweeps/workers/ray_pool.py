@@ -8,7 +8,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from kdtasks.contract.error_text import one_line, printable
 from kdtasks.contract.errors import UserError
-from sweeps.common.capacity import Seats
+from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, events
 from sweeps.common.records import FailureKind
 from sweeps.common.secrets import redacted
@@ -37,12 +37,12 @@ class RayPool:
     """Workers, each with the share of the machine that a process of a trial has.
 
     Args:
-        seats: The share, and how many run at once.
+        allocation: The share, and how many run at once.
         interrupted: Whether the user wants to stop.
     """
 
-    def __init__(self, seats: Seats, interrupted: Callable[[], bool]) -> None:
-        self._seats = seats
+    def __init__(self, allocation: ResourceAllocation, interrupted: Callable[[], bool]) -> None:
+        self._seats = allocation
         self._interrupted = interrupted
 
     def put(self, value: object) -> Handle:
@@ -61,7 +61,7 @@ class RayPool:
                 except UserError as error:
                     yield job, Event(done=True, reason=str(error))
                 continue
-            for job, attempt, event in _heard(running):
+            for job, attempt, event in _events_of(running):
                 if event.done and event.kind is FailureKind.PROCESS_DIED and attempt < ATTEMPTS:
                     waiting.append((job, attempt + 1))
                 else:
@@ -76,7 +76,7 @@ class RayPool:
         return stream
 
 
-def _heard(running: _Running) -> Iterator[tuple[Job, int, Event]]:
+def _events_of(running: _Running) -> Iterator[tuple[Job, int, Event]]:
     """Yield what running jobs say, and take those that end off the list."""
     ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_S)
     for stream in ready:

@@ -10,7 +10,7 @@ import ray
 from ray.tune import Trainable
 
 from kdtasks.contract.task import KDTask
-from sweeps.common.capacity import Seats
+from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, WorkFailedError, events
 from sweeps.common.records import FailureKind
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
@@ -36,13 +36,13 @@ class Shared:
         task: Name of the task.
         splits: References to training and validation split, by the scenario's fingerprint.
         teachers: References to teachers by fingerprint.
-        seats: Node actors of a trial and what each takes.
+        allocation: Node actors of a trial and what each takes.
     """
 
     task: str
     splits: Mapping[str, tuple[Ref, Ref]]
     teachers: Mapping[str, Ref]
-    seats: Seats
+    allocation: ResourceAllocation
 
 
 class StudentTrial(Trainable):
@@ -65,7 +65,7 @@ class StudentTrial(Trainable):
         """
         assert shared is not None
         self._shared = shared
-        self._actors = NodeActors(shared.task, shared.seats.actors, shared.seats.share)
+        self._actors = NodeActors(shared.task, shared.allocation.actors, shared.allocation.share)
         self._actors.start()  # they come up while this process imports the task
         self._task = None
         with suppress(Exception):  # a trial cannot tell of it before it has begun
@@ -111,7 +111,7 @@ class StudentTrial(Trainable):
         data, teacher = self._shared.splits[assignment.scenario], None
         if assignment.teacher is not None:
             teacher = self._shared.teachers[assignment.teacher]
-        if self._shared.seats.actors:
+        if self._shared.allocation.actors:
             return self._actors.deploy(assignment.config, data, teacher)
         read = (ray.get(data[0]), ray.get(data[1]))
         taught = None if teacher is None else ray.get(teacher)

@@ -29,7 +29,7 @@ from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import make_sampler
 from sweeps.search.session import SearchSession
 from sweeps.tracking.client import TrackingError
-from sweeps.tracking.double_entry import Books
+from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.runs import ChildRun, Status
 from sweeps.tracking.writer import Tracker
 from sweeps.workers.jobs import Assignment
@@ -110,7 +110,7 @@ class Engine:
         self.task = plan.task
         self.ledger = self.start_ledger()
         self.ledger.use(partial(make_sampler, self.study))
-        self.books = Books(self.study, self.ledger, self.tracker, self.clock, self.display)
+        self.recorder = RunRecorder(self.study, self.ledger, self.tracker, self.clock, self.display)
         self.interrupts = Interrupts()
         self.pool = inline.InlinePool(self.interrupts)
         cache = self.folder.scenarios
@@ -135,7 +135,7 @@ class Engine:
             ),
             store=TeacherStore(self.folder.teachers),
             pool=self.pool,
-            books=self.books,
+            recorder=self.recorder,
             display=self.display,
         )
 
@@ -145,7 +145,7 @@ class Engine:
             task=self.task,
             resources=self.resources,
             proposals=Proposals(self.study, self.task, self.ledger, self.clock),
-            books=self.books,
+            recorder=self.recorder,
             students=StudentStore(self.folder.weights),
             display=self.display,
             utilisation=Utilisation(1, self.clock),
@@ -166,14 +166,14 @@ class Engine:
             resources=self.resources,
             students=StudentStore(self.folder.weights),
             pool=self.pool,
-            books=self.books,
+            recorder=self.recorder,
             display=self.display,
         ).run()
 
     def into_mlflow(self) -> None:
         """Write what there is to a database in the sweep's folder, as the driver does."""
         tracker = Tracker.start(self.folder, None, self.study, 0)
-        books = Books(self.study, self.ledger, tracker, self.clock, self.display)
-        self.folder.views.write_text(json.dumps(books.offer_views()), encoding="utf-8")
-        books.attach_file(self.folder.study)
-        books.settle(Utilisation(1, self.clock))
+        recorder = RunRecorder(self.study, self.ledger, tracker, self.clock, self.display)
+        self.folder.views.write_text(json.dumps(recorder.offer_views()), encoding="utf-8")
+        recorder.attach_file(self.folder.study)
+        recorder.settle(Utilisation(1, self.clock))

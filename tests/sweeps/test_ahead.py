@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sweeps.common.interrupts import Ahead
+from sweeps.common.interrupts import BackgroundContext
 
 PASS = ["kdsweep-ahead", "left kdsweep-ahead"]
 
@@ -28,7 +28,7 @@ class Recorder:
 
 def test_begins_on_a_thread_and_is_waited_for():
     recorder = Recorder()
-    ahead = Ahead(recorder.context())
+    ahead = BackgroundContext(recorder.context())
     ahead.begin()
     ahead.begin()
     assert recorder.seen == []  # this thread goes on in the meantime
@@ -42,7 +42,7 @@ def test_begins_on_a_thread_and_is_waited_for():
 
 def test_what_it_raises_is_raised_where_it_is_waited_for():
     recorder = Recorder(ValueError("no room"))
-    ahead = Ahead(recorder.context())
+    ahead = BackgroundContext(recorder.context())
     ahead.begin()
     recorder.go_on.set()
     with pytest.raises(ValueError, match="no room"), ahead:
@@ -54,12 +54,12 @@ def test_what_it_raises_is_raised_where_it_is_waited_for():
 def test_is_left_also_if_nobody_enters_or_the_body_fails():
     recorder = Recorder()
     recorder.go_on.set()
-    begun = Ahead(recorder.context())
+    begun = BackgroundContext(recorder.context())
     begun.begin()
     begun.end()
     assert recorder.seen == PASS
-    with pytest.raises(KeyError), Ahead(recorder.context()):
+    with pytest.raises(KeyError), BackgroundContext(recorder.context()):
         raise KeyError
     assert recorder.seen == PASS * 2
-    Ahead(recorder.context()).end()  # never begun: nothing to leave
+    BackgroundContext(recorder.context()).end()  # never begun: nothing to leave
     assert recorder.seen == PASS * 2

@@ -18,7 +18,7 @@ from toy_study import toy_study
 from kdtasks.contract.errors import UserError
 from search_spaces.study import Study
 from sweeps.cli import main as cli
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.ledger import Ledger
@@ -135,7 +135,7 @@ def test_a_sweep_spreads_over_a_cluster_and_outlives_the_loss_of_a_node(
         name="far",
         home=home,
         tracking_uri=None,
-        seats=SeatWishes(address=cluster.address),
+        request=ResourceRequest(address=cluster.address),
         display=saboteur,
     )
     assert 3 <= saboteur.lost_after < 14
@@ -148,7 +148,7 @@ def test_a_sweep_spreads_over_a_cluster_and_outlives_the_loss_of_a_node(
     assert {trial.metrics["fenced"] for trial in trials} == {1.0}
     assert len(list((summary.folder / "weights").glob("trial-*.safetensors"))) == 14
     assert verify_sweep(summary.folder) == []
-    assert read_settings(summary.folder).seats.address == cluster.address
+    assert read_settings(summary.folder).request.address == cluster.address
     _assert_left_alone(cluster, others)
 
 

@@ -10,7 +10,7 @@ from toy_study import toy_study
 
 from sweeps.common.events import Event
 from sweeps.common.interrupts import Interrupts
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.run.confirmation import candidates, open_jobs
 from sweeps.run.inline import InlinePool
 from sweeps.workers.jobs import Job
@@ -51,7 +51,7 @@ def repeated(engine: Engine) -> list[str]:
 def test_members_are_done_with_all_seeds_before_what_is_near_them(tmp_path: Path) -> None:
     engine = searched(tmp_path)
     numbers = [trial.number for trial in candidates(engine.study, engine.ledger.trials())]
-    front = [row.number for row in standings(engine.ledger.trials(), engine.study).rows]
+    front = [row.number for row in pareto_state(engine.ledger.trials(), engine.study).rows]
     near = numbers[len(front) :]
     assert numbers[: len(front)] == front
     assert near

@@ -85,13 +85,13 @@ def test_where_all_trials_are_infeasible_there_is_no_front_and_no_volume(tmp_pat
     engine = Engine(toy_study(constraints=[{"metric": "payload_bits", "max": 1}]), tmp_path)
     engine.teach()
     session = engine.search()
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     trials = engine.ledger.trials()
     assert {trial.state for trial in trials} == {TrialState.COMPLETE}
     assert len(trials) == engine.study.budget.trials
     assert not any(trial.feasible for trial in trials)
-    assert session.standings.rows == []
-    assert session.standings.ranks == {}
+    assert session.pareto_state.rows == []
+    assert session.pareto_state.ranks == {}
     assert {volume for _, volume in engine.tracker.series} == {0.0}
     assert candidates(engine.study, trials) == []
     assert {tags["pareto.front"] for tags in engine.tracker.tags.values()} == {"false"}

@@ -15,7 +15,7 @@ from toy_task import ToyTask
 
 from analysis.sqlite_file import sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import SweepSettings, settled_uri, write_settings
 from sweeps.ledger.paths import SweepFolder
 from sweeps.progress.listener import SilentDisplay
@@ -60,7 +60,7 @@ def run(home: Path, uri: str | None = None, name: str = "toy") -> None:
         name=name,
         home=home,
         tracking_uri=uri,
-        seats=SeatWishes(slots=1, transport="inprocess"),
+        request=ResourceRequest(slots=1, transport="inprocess"),
         display=SilentDisplay(),
     )
 
@@ -121,9 +121,9 @@ def test_a_resumed_sweep_is_left_as_it_is(tmp_path: Path) -> None:
     engine.search()
     write_settings(engine.folder.path, SweepSettings(id="one"))
     before = {p: p.read_bytes() for p in engine.folder.path.rglob("*") if p.is_file()}
-    for uri, seats in {
+    for uri, request in {
         "http://127.0.0.1:9": None,
-        None: SeatWishes(address="127.0.0.1:9"),
+        None: ResourceRequest(address="127.0.0.1:9"),
     }.items():
         with pytest.raises(UserError, match=r"127\.0\.0\.1:9"):
             runner.run_study(
@@ -131,7 +131,7 @@ def test_a_resumed_sweep_is_left_as_it_is(tmp_path: Path) -> None:
                 name="sweep",
                 home=tmp_path,
                 tracking_uri=uri,
-                seats=seats or SeatWishes(),
+                request=request or ResourceRequest(),
                 display=SilentDisplay(),
             )
         after = {p: p.read_bytes() for p in engine.folder.path.rglob("*") if p.is_file()}

@@ -48,7 +48,7 @@ def make(home: Path, **changes: Any) -> Engine:
 def searched(tmp_path: Path) -> tuple[Engine, SearchSession]:
     engine = make(tmp_path)
     session = engine.search()
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     return engine, session
 
 
@@ -96,7 +96,7 @@ def test_the_front_and_its_hypervolume_know_finished_trials_only(
 ) -> None:
     engine, session = searched
     complete = {t.number for t in engine.ledger.trials() if t.state is TrialState.COMPLETE}
-    assert set(session.standings.ranks) == complete
+    assert set(session.pareto_state.ranks) == complete
     assert len(engine.tracker.series) == len(complete)
     assert engine.tracker.tags.keys() == {f"trial/{number}" for number in complete}
 

@@ -39,7 +39,7 @@ def make(home: Path, trials: int = 8) -> Engine:
 def test_every_flaw_has_its_kind_in_ledger_and_mlflow(tmp_path):
     engine = make(tmp_path)
     engine.search()
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     trials = Ledger.open(engine.folder.journal).trials()
     found = {trial.config["flaw"]: trial.failure for trial in trials[: len(KINDS)]}
     assert found == KINDS

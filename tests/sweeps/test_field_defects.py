@@ -23,7 +23,7 @@ from analysis.frames import SweepFrames, read_sweep
 from analysis.front_rows import front_rows
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.plan.preflight import check_study
@@ -96,7 +96,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Watched:
             name="toy",
             home=tmp_path_factory.mktemp("home"),
             tracking_uri=None,
-            seats=SeatWishes(transport="inprocess"),
+            request=ResourceRequest(transport="inprocess"),
             display=SilentDisplay(),
         )
     return Watched(summary, calls)

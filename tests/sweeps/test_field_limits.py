@@ -13,7 +13,7 @@ from toy_task import ToyTask
 
 from kdtasks.contract.errors import ConfigError
 from search_spaces.study import Study
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
@@ -46,27 +46,27 @@ def network_study(**changes: object) -> Study:
     return toy_study(**{**fields, **changes})
 
 
-def run(study: Study, home: Path, seats: SeatWishes) -> SweepSummary:
+def run(study: Study, home: Path, request: ResourceRequest) -> SweepSummary:
     return run_study(
-        study, name="net", home=home, tracking_uri=None, seats=seats, display=SilentDisplay()
+        study, name="net", home=home, tracking_uri=None, request=request, display=SilentDisplay()
     )
 
 
 @pytest.mark.parametrize(
     ("seats", "resources", "words"),
     [
-        (SeatWishes(actors=MANY), {}, f"actors must lie in .* got {MANY}"),
-        (SeatWishes(slots=MANY), {}, "lower slots to"),
-        (SeatWishes(), {"cpus": MANY}, r"resources\.cpus is 4096, but this machine has"),
-        (SeatWishes(), {"gpus": MANY}, r"resources\.gpus is 4096"),
+        (ResourceRequest(actors=MANY), {}, f"actors must lie in .* got {MANY}"),
+        (ResourceRequest(slots=MANY), {}, "lower slots to"),
+        (ResourceRequest(), {"cpus": MANY}, r"resources\.cpus is 4096, but this machine has"),
+        (ResourceRequest(), {"gpus": MANY}, r"resources\.gpus is 4096"),
     ],
 )
 def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
-    seats: SeatWishes, resources: dict[str, float], words: str, tmp_path: Path
+    request: ResourceRequest, resources: dict[str, float], words: str, tmp_path: Path
 ) -> None:
     """Ray waits without end for resources that no machine has."""
     with pytest.raises(ConfigError, match=words):
-        run(network_study(resources=resources), tmp_path, seats)
+        run(network_study(resources=resources), tmp_path, request)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,7 +75,7 @@ def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_p7_thirty_two_edges_live_on_one_actor_and_hang_nobody(tmp_path: Path) -> None:
     """Actors that a trial starts outside its own resources wait for one another for ever."""
-    summary = run(network_study(), tmp_path, SeatWishes(slots=1, actors=1))
+    summary = run(network_study(), tmp_path, ResourceRequest(slots=1, actors=1))
     assert (summary.complete, summary.failed) == (2, 0)
     for trial in Ledger.open(summary.folder / "journal.log").trials():
         assert trial.config["num_edges"] == 32

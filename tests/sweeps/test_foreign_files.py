@@ -131,6 +131,6 @@ def test_no_process_of_a_sweep_takes_a_file_for_a_library(trapped):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 trials finished, 0 failed" in done.stdout
     assert f"not your {here / 'random.py'}" in done.stdout  # said, for one might mean it
-    who = Path(f"{env['TRAPPED']}.who").read_text().splitlines()
-    assert {line.partition(" ray::")[0] for line in who} == {"pool worker", "trial"}
-    assert any("NodeHost" in line for line in who)
+    stream_name = Path(f"{env['TRAPPED']}.who").read_text().splitlines()
+    assert {line.partition(" ray::")[0] for line in stream_name} == {"pool worker", "trial"}
+    assert any("NodeHost" in line for line in stream_name)

@@ -8,7 +8,7 @@ from toy_study import toy_study
 from analysis import layout
 from search_spaces.study import Study
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 from sweeps.run.confirmation import candidates
 from sweeps.tracking.runs import standing_tags
 
@@ -49,7 +49,7 @@ def test_tags_agree_with_the_definition_of_dominance(trials: list[TrialRecord]) 
 
 @given(sweeps)
 def test_the_front_is_sorted_by_its_first_objective(trials: list[TrialRecord]) -> None:
-    errors = [row.objectives["val_nmse_db"] for row in standings(trials, toy_study()).rows]
+    errors = [row.objectives["val_nmse_db"] for row in pareto_state(trials, toy_study()).rows]
     assert errors == sorted(errors)
 
 
@@ -57,13 +57,13 @@ def test_failed_trials_have_no_standing() -> None:
     failed = TrialRecord(number=0, state=TrialState.FAIL, params={})
     study = toy_study()
     assert standing_tags([failed], study) == {}
-    assert standings([failed], study).rows == []
-    assert standings([], study).hypervolume == 0.0
+    assert pareto_state([failed], study).rows == []
+    assert pareto_state([], study).hypervolume == 0.0
 
 
 def test_hypervolume_of_one_point_is_its_box() -> None:
     # reference (0 dB, 1e4 FLOPs): 5 dB wide and one decade high
-    assert standings([trial(0, -5.0, 1e3)], toy_study()).hypervolume == 5.0
+    assert pareto_state([trial(0, -5.0, 1e3)], toy_study()).hypervolume == 5.0
 
 
 STAIRCASE = [trial(i, -float(i), 10.0**i) for i in range(7)]
@@ -127,7 +127,7 @@ def test_candidates_are_feasible_and_never_repeated(
     )
     chosen = candidates(study, trials)
     numbers = [found.number for found in chosen]
-    front = {row.number for row in standings(trials, study).rows}
+    front = {row.number for row in pareto_state(trials, study).rows}
     assert len(numbers) == len(set(numbers)) <= limit
     assert all(found.feasible for found in chosen)
     assert set(numbers) <= front or front <= set(numbers)
@@ -141,9 +141,9 @@ def tolerant_study(nmse: float, flops: float) -> Study:
 
 def test_standings_tags_and_confirmation_know_the_same_tolerances() -> None:
     trials = [trial(0, -4.0, 103.0), trial(1, -3.0, 100.0), trial(2, -2.0, 50.0)]
-    assert [row.number for row in standings(trials, tolerant_study(0.0, 0.0)).rows] == [0, 1, 2]
+    assert [row.number for row in pareto_state(trials, tolerant_study(0.0, 0.0)).rows] == [0, 1, 2]
     study = tolerant_study(0.0, 0.05)
-    found = standings(trials, study)
+    found = pareto_state(trials, study)
     assert [row.number for row in found.rows] == [0, 2]
     assert found.ranks == {0: 0, 1: 1, 2: 0}
     tags = standing_tags(trials, study)
@@ -151,7 +151,7 @@ def test_standings_tags_and_confirmation_know_the_same_tolerances() -> None:
     assert tags["trial/1"][layout.RANK] == "1"
     assert [one.number for one in candidates(study, trials)] == [0, 2]
     # the volume is that of all trials, to the last digit
-    assert found.hypervolume == standings(trials, tolerant_study(0.0, 0.0)).hypervolume
+    assert found.hypervolume == pareto_state(trials, tolerant_study(0.0, 0.0)).hypervolume
 
 
 def test_what_a_tolerance_takes_off_the_front_is_near_it() -> None:

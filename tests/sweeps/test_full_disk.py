@@ -9,7 +9,7 @@ import pytest
 from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
@@ -52,14 +52,14 @@ def test_a_full_disk_stops_a_sweep_that_goes_on_once_there_is_room(
             name="toy",
             home=tmp_path,
             tracking_uri=None,
-            seats=SeatWishes(slots=1),
+            request=ResourceRequest(slots=1),
             display=FullAfterThird(disk),
         )
     before = Ledger.open(tmp_path / "toy" / "journal.log").trials()
     finished = [trial for trial in before if trial.state is TrialState.COMPLETE]
     assert len(finished) == 3
     summary = resume_sweep(
-        "toy", home=tmp_path, tracking_uri=None, seats=None, display=SilentDisplay()
+        "toy", home=tmp_path, tracking_uri=None, request=None, display=SilentDisplay()
     )
     assert (summary.complete, summary.failed) == (6, 0)
     after = Ledger.open(summary.folder / "journal.log").trials()

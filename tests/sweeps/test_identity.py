@@ -149,7 +149,7 @@ def test_classes_of_one_file_share_neither_teachers_nor_cache(
 
 
 def extended(engine: Engine, study: Study | None) -> None:
-    left = find_left(engine.folder, study, tracking_uri=None, seats=None, display=SilentDisplay())
+    left = find_left(engine.folder, study, tracking_uri=None, request=None, display=SilentDisplay())
     load_same(engine.folder, left, check_study(left.study), SilentDisplay())
 
 

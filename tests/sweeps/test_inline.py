@@ -16,7 +16,7 @@ from toy_study import toy_study
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import TeacherArtifact
 from sweeps.cli.run import ResumeOptions, _seats_of
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.interrupts import Interrupts
 from sweeps.common.records import TrialState
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
@@ -29,26 +29,30 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.parametrize(
-    ("wishes", "named"),
+    ("wanted", "named"),
     [
-        (SeatWishes(slots=2), "slots is 2"),
-        (SeatWishes(actors=1), "actors is 1"),
-        (SeatWishes(address="10.0.0.1:6379"), "address is 10.0.0.1:6379"),
+        (ResourceRequest(slots=2), "slots is 2"),
+        (ResourceRequest(actors=1), "actors is 1"),
+        (ResourceRequest(address="10.0.0.1:6379"), "address is 10.0.0.1:6379"),
     ],
 )
-def test_what_it_cannot_give_is_refused_with_the_fix(wishes, named):
-    settings = SweepSettings(seats=replace(wishes, backend="inline"))
+def test_what_it_cannot_give_is_refused_with_the_fix(wanted, named):
+    settings = SweepSettings(request=replace(wanted, backend="inline"))
     with pytest.raises(ConfigError, match=rf"{named}.*leave {named.split()[0]} out.*backend ray"):
         find_site(toy_study(), settings)
 
 
 @pytest.mark.parametrize(
-    "wishes",
-    [SeatWishes(), SeatWishes(slots=1), SeatWishes(address="local", transport="inprocess")],
+    "wanted",
+    [
+        ResourceRequest(),
+        ResourceRequest(slots=1),
+        ResourceRequest(address="local", transport="inprocess"),
+    ],
 )
-def test_one_trial_at_once_is_what_it_gives(wishes):
-    site = find_site(toy_study(), SweepSettings(seats=replace(wishes, backend="inline")))
-    assert (site.seats.slots, site.seats.actors) == (1, 0)
+def test_one_trial_at_once_is_what_it_gives(wanted):
+    site = find_site(toy_study(), SweepSettings(request=replace(wanted, backend="inline")))
+    assert (site.allocation.slots, site.allocation.actors) == (1, 0)
 
 
 def resumed(folder, **given):
@@ -60,14 +64,14 @@ def resumed(folder, **given):
 
 
 def test_a_sweep_goes_on_inline_whatever_ray_was_asked_for(tmp_path):
-    asked = SeatWishes(slots=4, actors=2, address="10.0.0.1:6379")
-    write_settings(tmp_path, SweepSettings(seats=asked))
+    asked = ResourceRequest(slots=4, actors=2, address="10.0.0.1:6379")
+    write_settings(tmp_path, SweepSettings(request=asked))
     assert resumed(tmp_path) is None
     assert resumed(tmp_path, slots=2) == replace(asked, slots=2)
-    assert resumed(tmp_path, backend="inline") == SeatWishes(backend="inline")
-    write_settings(tmp_path, SweepSettings(seats=SeatWishes(backend="inline")))
+    assert resumed(tmp_path, backend="inline") == ResourceRequest(backend="inline")
+    write_settings(tmp_path, SweepSettings(request=ResourceRequest(backend="inline")))
     assert resumed(tmp_path) is None
-    assert resumed(tmp_path, backend="ray", slots=2) == SeatWishes(slots=2)
+    assert resumed(tmp_path, backend="ray", slots=2) == ResourceRequest(slots=2)
 
 
 def test_shared_arrays_cannot_be_written_to():

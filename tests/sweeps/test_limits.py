@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kdtasks.contract.errors import ConfigError
 from search_spaces.resources import TrialResources
 from sweeps.common import limits
-from sweeps.common.capacity import Seats, SeatWishes, share_out
+from sweeps.common.capacity import ResourceAllocation, ResourceRequest, allocate
 from sweeps.common.environment import describe_environment, share_cores
 from sweeps.common.limits import MEBIBYTE, Limit, Machine, cores, free_memory, memory
 from sweeps.run import doctor
@@ -244,10 +244,10 @@ def test_what_a_machine_offers_is_never_less_than_a_process(monkeypatch):
 def test_slots_are_those_of_the_quota_and_never_none(monkeypatch, amount, cpus, slots):
     limit = Limit(amount=amount, why="CPU quota of x")
     monkeypatch.setattr(limits, "cores", lambda: limit)
-    seats = share_out(SeatWishes(), TrialResources(cpus=cpus), this_capacity(cpus, 0))
-    assert seats.slots == slots
+    request = allocate(ResourceRequest(), TrialResources(cpus=cpus), this_capacity(cpus, 0))
+    assert request.slots == slots
     with pytest.raises(ConfigError, match=r"resources\.cpus is 8.*CPU quota of x.*core"):
-        share_out(SeatWishes(), TrialResources(cpus=8), this_capacity(8, 0))
+        allocate(ResourceRequest(), TrialResources(cpus=8), this_capacity(8, 0))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_threads_of_this_process_are_as_many_as_the_quota(monkeypatch, why, told
 def test_the_record_of_a_sweep_has_what_it_might_use(monkeypatch):
     monkeypatch.setattr(limits, "cores", lambda: Limit(amount=0.5))
     monkeypatch.setattr(limits, "memory", lambda: Limit(amount=1.5 * GIB))
-    facts = describe_environment(Seats(slots=1, actors=1))
+    facts = describe_environment(ResourceAllocation(slots=1, actors=1))
     assert (facts["cores"], facts["memory_bytes"]) == (0.5, 1.5 * GIB)
 
 

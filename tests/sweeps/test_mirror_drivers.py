@@ -195,7 +195,7 @@ class Replaced:
     """A sweep whose driver is told to stop, because another has taken it over."""
 
     def __init__(self, engine: Engine) -> None:
-        self.books, self.utilisation = engine.books, Utilisation(1, engine.clock)
+        self.recorder, self.utilisation = engine.recorder, Utilisation(1, engine.clock)
         self.study, self.folder, self.tracking_uri = engine.study, engine.folder, ""
         self._engine, self.display = engine, engine.display
 
@@ -204,11 +204,11 @@ class Replaced:
 
     def work_left(self) -> bool:
         ledger = self._engine.ledger
-        with self.books.deferring():
-            self.books.lost = lambda: "another driver has taken the sweep over"
+        with self.recorder.deferring():
+            self.recorder.lost = lambda: "another driver has taken the sweep over"
             number, _ = ledger.ask(self.study.space)
             ledger.fail(number, "interrupted")
-            self.books.trial(number)
+            self.recorder.trial(number)
         raise KeyboardInterrupt
 
 
@@ -219,7 +219,7 @@ def test_a_driver_that_was_replaced_tells_mlflow_nothing_more(tmp_path):
     summary = _run(cast("Sweep", Replaced(engine)))
     assert summary.interrupted
     assert summary.ended == "another driver has taken the sweep over"
-    engine.books.give_up()
+    engine.recorder.give_up()
     assert set(engine.tracker.children) == before
     assert engine.tracker.ended == []
     assert engine.tracker.metrics == {}

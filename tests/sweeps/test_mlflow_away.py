@@ -76,7 +76,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentServer]:
 def engine_at(server: SilentServer, home: Path, display: Notes) -> Engine:
     engine = Engine(toy_study(), home, display)
     client = MlflowClient(tracking_uri=f"http://user:s3cret@127.0.0.1:{server.port}")
-    engine.books.tracker = Tracker(client, "0", "abc")
+    engine.recorder.tracker = Tracker(client, "0", "abc")
     return engine
 
 
@@ -84,7 +84,7 @@ class Stopped:
     """A sweep that the user stops before anything else happens."""
 
     def __init__(self, engine: Engine) -> None:
-        self.books, self.utilisation = engine.books, Utilisation(1, engine.clock)
+        self.recorder, self.utilisation = engine.recorder, Utilisation(1, engine.clock)
         self.display = Notes()
 
     def searched(self) -> str:
@@ -99,7 +99,7 @@ def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
 ) -> None:
     display = Notes()
     engine = engine_at(silent, tmp_path, display)
-    with engine.books.deferring():
+    with engine.recorder.deferring():
         engine.teach()
         engine.search()
     assert silent.asked == TRIES
@@ -111,7 +111,7 @@ def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
     assert silent.asked == TRIES
     assert "complete" not in str(told.value)
     with pytest.raises(UserError, match="complete in its folder") as told:
-        engine.books.settle(Utilisation(1, engine.clock))  # at its own end it asks again
+        engine.recorder.settle(Utilisation(1, engine.clock))  # at its own end it asks again
     assert silent.asked == 2 * TRIES
     assert "s3cret" not in str(told.value)
 
@@ -134,14 +134,14 @@ def test_after_a_pause_mlflow_is_told_again_and_at_the_end_everything(tmp_path: 
     display = Notes()
     engine = Engine(toy_study(), tmp_path, display)
     engine.tracker.broken = True
-    engine.books.attach("environment.json", {"cores": 2})
+    engine.recorder.attach("environment.json", {"cores": 2})
     engine.tracker.broken = False
     engine.teach()
     assert not engine.tracker.children
     engine.clock.now_s += PAUSE_S
     engine.search()
     assert len(engine.tracker.children) == 8
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     assert len(engine.tracker.children) == 8 + 1
     assert list(engine.tracker.texts) == ["environment.json", "failures.json"]
     assert engine.tracker.ended == ["FINISHED"]
@@ -152,7 +152,7 @@ def test_a_report_that_cannot_be_attached_stays_in_the_folder(tmp_path: Path) ->
     display = Notes()
     engine = Engine(toy_study(), tmp_path, display)
     engine.tracker.broken = True
-    engine.books.attach_report([tmp_path / "report.html"])
+    engine.recorder.attach_report([tmp_path / "report.html"])
     [note] = display.notes
     assert "the report is in the sweep's folder" in note
 
@@ -160,7 +160,7 @@ def test_a_report_that_cannot_be_attached_stays_in_the_folder(tmp_path: Path) ->
 def test_a_study_that_could_not_be_attached_is_at_the_end(tmp_path: Path) -> None:
     engine = Engine(toy_study(), tmp_path)
     engine.tracker.broken = True
-    engine.books.attach_file(engine.folder.study)
+    engine.recorder.attach_file(engine.folder.study)
     engine.tracker.broken = False
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     assert engine.tracker.attached == [engine.folder.study]

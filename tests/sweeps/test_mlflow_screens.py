@@ -12,7 +12,7 @@ from benchmarks.mlflow_screens import Served, Tour, browsing, find_browser, serv
 from sweeps.common.records import ExportRecord
 from sweeps.export.mlflow_models import Models
 from sweeps.export.selection import KNEE, SMALLEST
-from sweeps.ledger.front import standings
+from sweeps.ledger.front import pareto_state
 
 BROWSER = find_browser()
 
@@ -53,7 +53,7 @@ def ui(engine: Engine) -> Iterator[Served]:
 
 
 def front(engine: Engine) -> list[int]:
-    return [row.number for row in standings(engine.ledger.trials(), engine.study).rows]
+    return [row.number for row in pareto_state(engine.ledger.trials(), engine.study).rows]
 
 
 def test_the_views_are_found_and_clicked(engine: Engine, ui: Served, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from sweeps.progress.listener import SilentDisplay
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import read_runs
 from sweeps.tracking.database_file import follow
-from sweeps.tracking.double_entry import Books
+from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.verify import verify_sweep
 from sweeps.tracking.writer import Tracker
 
@@ -90,7 +90,7 @@ def write_more(folder: SweepFolder) -> None:
     ledger = Ledger.open(folder.journal)
     if tracker is None:
         tracker = Tracker.start(folder, settings.tracking_uri, ledger.study, 0, settings.id)
-    engine = Books(ledger.study, ledger, tracker, SystemClock(), SilentDisplay())
+    engine = RunRecorder(ledger.study, ledger, tracker, SystemClock(), SilentDisplay())
     engine.catch_up()
     engine.attach_file(folder.study)
     engine.settle(Utilisation(1, SystemClock()))

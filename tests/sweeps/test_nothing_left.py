@@ -6,7 +6,7 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from kdtasks.contract.errors import UserError
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.plan.preflight import check_study
 from sweeps.progress.listener import SilentDisplay
@@ -15,7 +15,7 @@ from sweeps.run.resume import work_left
 from sweeps.run.runner import resume_sweep
 from sweeps.tracking.verify import verify_sweep
 
-GONE = SeatWishes(address="127.0.0.1:1")
+GONE = ResourceRequest(address="127.0.0.1:1")
 """A cluster where nobody listens."""
 
 
@@ -25,7 +25,7 @@ def searched(home):
     engine.teach()
     session = engine.search()
     engine.ledger.milestones.end_search(engine.study.budget, session.proposals.ended)
-    write_settings(engine.folder.path, SweepSettings(seats=GONE))
+    write_settings(engine.folder.path, SweepSettings(request=GONE))
     return engine
 
 
@@ -34,7 +34,7 @@ def resume(engine):
         engine.folder.name,
         home=engine.home,
         tracking_uri=None,
-        seats=None,
+        request=None,
         display=SilentDisplay(),
     )
 
@@ -79,7 +79,7 @@ def test_a_new_sweep_looks_at_the_cluster_once(tmp_path, monkeypatch):
     asked = []
 
     def find_site(study, settings):
-        asked.append(settings.seats)
+        asked.append(settings.request)
         return runner.NOWHERE
 
     def no_data(self, params, **_):
@@ -93,7 +93,7 @@ def test_a_new_sweep_looks_at_the_cluster_once(tmp_path, monkeypatch):
             name="toy",
             home=tmp_path,
             tracking_uri=None,
-            seats=GONE,
+            request=GONE,
             display=SilentDisplay(),
         )
     assert asked == [GONE]

@@ -10,7 +10,7 @@ from toy_study import FINITE, toy_study
 
 from kdtasks.contract.errors import ConfigError, DataError
 from search_spaces.study import Study, parse_study
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import (
     SweepSettings,
     new_id,
@@ -24,7 +24,7 @@ from sweeps.ledger.trust import seal
 from sweeps.plan.preflight import check_study
 from sweeps.plan.study_changes import differences
 from sweeps.progress.listener import SilentDisplay
-from sweeps.run.resume import Left, find_left, load_same, num_spent
+from sweeps.run.resume import ResumeState, find_left, load_same, num_spent
 
 
 class Notes(SilentDisplay):
@@ -35,8 +35,10 @@ class Notes(SilentDisplay):
         self.notes.append(text)
 
 
-def left_of(folder: SweepFolder, wanted: Study | None = None, display: Notes | None = None) -> Left:
-    left = find_left(folder, wanted, tracking_uri=None, seats=None, display=display or Notes())
+def left_of(
+    folder: SweepFolder, wanted: Study | None = None, display: Notes | None = None
+) -> ResumeState:
+    left = find_left(folder, wanted, tracking_uri=None, request=None, display=display or Notes())
     load_same(folder, left, check_study(left.study), SilentDisplay())
     return left
 
@@ -147,7 +149,7 @@ def test_settings_come_back_and_are_the_owners_alone(tmp_path: Path) -> None:
     settings = SweepSettings(
         id=new_id(),
         tracking_uri="postgresql://me:secret@host/runs",
-        seats=SeatWishes(slots=3, actors=2, address="10.0.0.1:6379"),
+        request=ResourceRequest(slots=3, actors=2, address="10.0.0.1:6379"),
         task_path="/somewhere",
     )
     write_settings(tmp_path, settings)

@@ -12,7 +12,7 @@ from toy_task import ToyTask
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.registry import load_task
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.custom_code import check_importable, code_path, code_to_send, own_modules
 from sweeps.progress.listener import SilentDisplay
 from sweeps.run.runner import run_study
@@ -152,7 +152,7 @@ def test_the_program_itself_is_refused_before_anything_starts(tmp_path, monkeypa
             name="toy",
             home=tmp_path / "home",
             tracking_uri=None,
-            seats=SeatWishes(),
+            request=ResourceRequest(),
             display=SilentDisplay(),
         )
     assert not (tmp_path / "home").exists()

@@ -10,7 +10,7 @@ import pytest
 
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Report
-from sweeps.common.capacity import Seats, Share
+from sweeps.common.capacity import ResourceAllocation, Share
 from sweeps.common.events import Event, Training
 from sweeps.common.records import FailureKind
 from sweeps.ledger.student_weights import StudentStore
@@ -34,7 +34,7 @@ def dying(marks: Path, times: int, values: np.ndarray) -> Training[float]:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[RayPool]:
-    half = Seats(slots=2, actors=1, share=Share(cpus=0.5))
+    half = ResourceAllocation(slots=2, actors=1, share=Share(cpus=0.5))
     with local_ray(1):
         yield RayPool(half, lambda: False)
 

@@ -56,11 +56,11 @@ def widths(engine: Engine) -> dict[int, int]:
 
 
 def register(engine: Engine, members: int = 9, seconds: float = 60.0) -> dict[int, Member]:
-    with recording(engine.folder, None, pytest.fail) as books:
+    with recording(engine.folder, None, pytest.fail) as recorder:
         work = Registration(
             frames_of(engine),
             engine.folder.path / EXPORT_DIR,
-            books,
+            recorder,
             Bounds(members=members, seconds=seconds),
             engine.clock,
         )

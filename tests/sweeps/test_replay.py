@@ -112,7 +112,7 @@ def test_a_replayed_study_is_a_study(tmp_path: Path) -> None:
     assert epochs == sum((t.trained or (8, 8))[0] for t in trials) < all_epochs / 2
     assert {t.state for t in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     # nothing is noisy here, so what is left at the end is still on the front of everything
-    assert 0.9 < session.standings.hypervolume / everything.standings.hypervolume <= 1.0
+    assert 0.9 < session.pareto_state.hypervolume / everything.pareto_state.hypervolume <= 1.0
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_a_study_of_a_thousand_trials_replays_in_seconds(tmp_path: Path) -> None
     assert len(trials) == 1000
     assert epochs < 8000 / 3
     complete = sum(trial.state is TrialState.COMPLETE for trial in trials)
-    assert complete == len(session.standings.ranks) > 50
+    assert complete == len(session.pareto_state.ranks) > 50
 
 
 @pytest.mark.slow

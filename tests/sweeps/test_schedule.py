@@ -7,7 +7,7 @@ from toy_study import toy_study
 
 from analysis import layout
 from analysis.frames import read_sweep
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
@@ -39,7 +39,7 @@ def test_p3_trials_are_stopped_over_several_objectives_and_every_book_says_so(
         name="toy",
         home=tmp_path,
         tracking_uri=None,
-        seats=SeatWishes(),
+        request=ResourceRequest(),
         display=SilentDisplay(),
     )
     trials = [t for t in Ledger.open(summary.folder / "journal.log").trials() if not t.duplicate]

@@ -108,7 +108,7 @@ def test_the_hypervolume_never_falls_and_ends_at_that_of_the_front(engine: Engin
     steps, values = zip(*engine.tracker.series, strict=True)
     assert steps == (1, 2, 3, 4, 5, 6, 7)
     assert list(values) == sorted(values)
-    assert values[-1] == session.standings.hypervolume > 0.0
+    assert values[-1] == session.pareto_state.hypervolume > 0.0
 
 
 def test_what_the_ledger_says_survives_its_writer(engine: Engine) -> None:
@@ -137,9 +137,9 @@ def test_mlflow_out_of_reach_loses_nothing(engine: Engine) -> None:
     engine.tracker.broken = True
     engine.search()
     with pytest.raises(UserError, match="complete in its folder"):
-        engine.books.settle(Utilisation(1, engine.clock))
+        engine.recorder.settle(Utilisation(1, engine.clock))
     engine.tracker.broken = False
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     trials = [key for key in engine.tracker.children if key.startswith("trial/")]
     assert len(trials) == 12
     assert engine.tracker.metrics["trials_failed"] == 5
@@ -149,7 +149,7 @@ def test_confirmation_repeats_the_front_and_measures_references(engine: Engine) 
     session = engine.search()
     assert engine.confirm() == 0
     jobs = {job.key: job for job in engine.ledger.jobs()}
-    for row in session.standings.rows:
+    for row in session.pareto_state.rows:
         for seed in (101, 102):
             job = jobs[f"confirmation/{row.number}/{seed}"]
             assert job.params == {**engine.ledger.trial(row.number).config, "seed": seed}
@@ -176,7 +176,7 @@ def test_a_confirmation_that_fails_is_recorded_and_the_others_go_on(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = engine.search()
-    unlucky = engine.ledger.trial(session.standings.rows[0].number).config["width"]
+    unlucky = engine.ledger.trial(session.pareto_state.rows[0].number).config["width"]
     honest = ToyTask.evaluate
 
     def evaluate(self, params, weights, split):  # type: ignore[no-untyped-def]
@@ -193,7 +193,7 @@ def test_a_confirmation_that_fails_is_recorded_and_the_others_go_on(
         "ValueError: out of luck (test_session.py"
     }
     assert all("out of luck" in job.traceback for job in failed)
-    assert len(jobs) == 2 * len(session.standings.rows)
+    assert len(jobs) == 2 * len(session.pareto_state.rows)
     child = engine.tracker.children[failed[0].key]
     assert (child.status, child.tags[layout.STATE]) == ("FAILED", "FAIL")
 
@@ -228,7 +228,7 @@ def test_without_its_teacher_a_sweep_does_not_start(
 def test_trials_cannot_reach_the_test_split(engine: Engine) -> None:
     from sweeps.workers.trainable import Shared
 
-    assert set(Shared.__dataclass_fields__) == {"task", "splits", "teachers", "seats"}
+    assert set(Shared.__dataclass_fields__) == {"task", "splits", "teachers", "allocation"}
     scenario = next(iter(engine.resources.scenarios.values()))
     assert (len(scenario.train["noise"]), len(scenario.val["noise"])) == (64, 8)
 
@@ -242,10 +242,10 @@ def test_an_objective_that_is_zero_on_a_log_scale_is_a_result(tmp_path: Path) ->
     engine.teach()
     session = engine.search()
     assert {trial.state for trial in engine.ledger.trials()} == {TrialState.COMPLETE}
-    assert session.standings.ranks == {0: 1, 1: 0}
+    assert session.pareto_state.ranks == {0: 1, 1: 0}
     # the better one reaches six decades below the reference
     (error,) = (t.metrics["val_nmse_db"] for t in engine.ledger.trials() if t.number == 1)
-    assert session.standings.hypervolume == pytest.approx(-error * 6.0)
+    assert session.pareto_state.hypervolume == pytest.approx(-error * 6.0)
     (note,) = display.notes
     for word in ("ue_flops", "trial 1", "0.01", "logarithmic"):
         assert word in note

@@ -38,13 +38,13 @@ def lease(
     """Write who drives the sweep; this process unless another is named."""
     me = psutil.Process()
     (folder / LOCK_FILE).touch()
-    who = {
+    stream_name = {
         "pid": me.pid if pid is None else pid,
         "created": me.create_time() if created is None else created,
         "host": host or socket.gethostname(),
         "lock": lock_id(folder),
     }
-    (folder / LEASE_FILE).write_text(json.dumps({"driver": who, "processes": []}))
+    (folder / LEASE_FILE).write_text(json.dumps({"driver": stream_name, "processes": []}))
 
 
 def search(log: EventLog, clock: ManualClock) -> None:

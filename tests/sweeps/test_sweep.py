@@ -18,7 +18,7 @@ from analysis import layout
 from analysis.frames import read_sweep
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import Value
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-TWO = SeatWishes(slots=2)
+TWO = ResourceRequest(slots=2)
 FLAWS = ["raise", "nan", "die"]
 
 
@@ -60,7 +60,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
         name="toy",
         home=home,
         tracking_uri=None,
-        seats=TWO,
+        request=TWO,
         display=SilentDisplay(),
     )
 
@@ -113,7 +113,7 @@ def test_a_taken_name_is_refused_before_anything_starts(sweep: SweepSummary) -> 
             name="toy",
             home=sweep.folder.parent,
             tracking_uri=None,
-            seats=SeatWishes(slots=1),
+            request=ResourceRequest(slots=1),
             display=SilentDisplay(),
         )
 
@@ -227,7 +227,7 @@ def test_a_sweep_without_its_data_leaves_nothing_behind(
             name="toy",
             home=tmp_path,
             tracking_uri=None,
-            seats=SeatWishes(slots=1),
+            request=ResourceRequest(slots=1),
             display=SilentDisplay(),
         )
     assert not (tmp_path / "toy").exists()
@@ -257,7 +257,7 @@ def test_ctrl_c_ends_a_sweep_soon_and_leaves_it_whole(tmp_path: Path) -> None:
         name="toy",
         home=tmp_path,
         tracking_uri=None,
-        seats=TWO,
+        request=TWO,
         display=display,
     )
     assert time.monotonic() - display.pressed_s < 20.0  # measured 3 s on a quiet machine

@@ -8,7 +8,7 @@ import pytest
 from ray.tune.experiment import Trial
 from toy_study import toy_study
 
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.progress.listener import SilentDisplay
 from sweeps.run.runner import run_study
 from sweeps.tracking.verify import verify_sweep
@@ -50,7 +50,7 @@ def test_p8_tune_keeps_no_trial_that_has_ended(tmp_path: Path) -> None:
         name="toy",
         home=tmp_path,
         tracking_uri=None,
-        seats=SeatWishes(slots=SLOTS, transport="inprocess"),
+        request=ResourceRequest(slots=SLOTS, transport="inprocess"),
         display=census,
     )
     assert summary.complete + summary.pruned + summary.failed == TRIALS

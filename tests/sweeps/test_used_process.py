@@ -13,7 +13,7 @@ from leaky_task import DRAWN, leak
 from toy_study import toy_study
 
 from kdtasks.contract.task import TeacherArtifact
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.events import Training
 from sweeps.ledger.ledger import Ledger
 from sweeps.nodes.transport import in_process
@@ -96,9 +96,14 @@ def test_equal_trials_give_equal_numbers_on_a_fresh_and_on_a_used_worker(tmp_pat
     study = toy_study(
         task=TASK, space={}, search={"sampler": "points", "points": points}, budget={"trials": 4}
     )
-    seats = SeatWishes(slots=1, transport="inprocess")
+    request = ResourceRequest(slots=1, transport="inprocess")
     summary = run_study(
-        study, name="toy", home=tmp_path, tracking_uri=None, seats=seats, display=SilentDisplay()
+        study,
+        name="toy",
+        home=tmp_path,
+        tracking_uri=None,
+        request=request,
+        display=SilentDisplay(),
     )
     trials = Ledger.open(summary.folder / "journal.log").trials()
     found = [tuple(trial.metrics[name] for name in DRAWN) for trial in trials]

@@ -161,10 +161,10 @@ def test_the_whole_engine_keeps_earlier_trials_apart(tmp_path: Path) -> None:
     new.teach()
     session = new.search()
     assert len(session.complete) == 3
-    assert {row.number for row in session.standings.rows} <= {0, 1, 2}
+    assert {row.number for row in session.pareto_state.rows} <= {0, 1, 2}
     written = {key for key in new.tracker.children if key.startswith("trial/")}
     assert written == {"trial/0", "trial/1", "trial/2"}
-    new.books.settle(Utilisation(1, new.clock))
+    new.recorder.settle(Utilisation(1, new.clock))
     assert new.tracker.metrics["trials_complete"] == 3
     assert [count for count, _ in new.tracker.series] == [1, 2, 3]
     assert new.confirm() == 0

@@ -129,7 +129,7 @@ def test_a_teacher_that_raises_is_noted_and_a_later_one_takes_its_place(tmp_path
     [job] = engine.ledger.jobs()
     assert not job.reason
     assert job.metrics
-    engine.books.settle(Utilisation(1, engine.clock))
+    engine.recorder.settle(Utilisation(1, engine.clock))
     assert "kdsweep.reason" not in engine.tracker.children[job.key].tags
 
 

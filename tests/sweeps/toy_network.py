@@ -111,7 +111,7 @@ class ToyNetworkTask(CollaborativeTask):
     def train_student(
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
     ) -> Generator[Report, None, Outcome]:
-        learnt = yield from self.learn(params, train, teacher, server_part=True, who="")
+        learnt = yield from self.learn(params, train, teacher, server_part=True, stream_name="")
         return Outcome(metrics={"val_error": 1.0}, weights=learnt.weights)
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
@@ -190,9 +190,11 @@ class ToyNetworkTask(CollaborativeTask):
             weights["b"] = weights["a"][:1] ** 2
         return weights
 
-    def _epochs(self, params: Params, count: int, who: str) -> Generator[Report, None, None]:
-        if params["fail"] and who == params["fail"]:
-            raise RuntimeError(f"{who} cannot learn\nsecond line")
+    def _epochs(
+        self, params: Params, count: int, stream_name: str
+    ) -> Generator[Report, None, None]:
+        if params["fail"] and stream_name == params["fail"]:
+            raise RuntimeError(f"{stream_name} cannot learn\nsecond line")
         for epoch in range(count):
             time.sleep(float(params["epoch_s"]))
             yield Report(epoch=epoch + 1, epochs=count, metrics={"pid": float(os.getpid())})
@@ -204,9 +206,9 @@ class ToyNetworkTask(CollaborativeTask):
         teacher: TeacherArtifact | None,
         *,
         server_part: bool,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, int(params["epochs"]), who)
+        yield from self._epochs(params, int(params["epochs"]), stream_name)
         mean = data["x"].mean(0)
         weights = self._weights(params, mean if teacher is None else mean + teacher.weights["a"])
         moved = teacher is None or server_part
@@ -223,7 +225,7 @@ class ToyNetworkTask(CollaborativeTask):
         guidance: Guidance | None,
         stage: Stage,
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, stage.epochs, stage.who)
+        yield from self._epochs(params, stage.epochs, stage.stream_name)
         a = data["x"].mean(0)
         if weights:
             a = (a + weights["a"]) / 2
@@ -248,9 +250,9 @@ class ToyNetworkTask(CollaborativeTask):
         return {"code": samples["x"][:, :1].copy()}, Work()
 
     def learn_pairs(
-        self, params: Params, samples: Arrays, knowledge: Arrays, *, who: str
+        self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, int(params["epochs"]), who)
+        yield from self._epochs(params, int(params["epochs"]), stream_name)
         a = samples["x"].mean(0) + knowledge["code"].mean()
         work = Work(flops=1.0, peak_bytes=10.0)
         return Learnt(weights={"a": a.astype(np.float32)}, work=work, server_part_moved=False)
@@ -267,9 +269,9 @@ class ToyNetworkTask(CollaborativeTask):
         samples: Arrays,
         knowledge: Arrays,
         *,
-        who: str,
+        stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, 1, who)
+        yield from self._epochs(params, 1, stream_name)
         b = np.atleast_1d(knowledge["code"].mean()).astype(np.float32)
         return Learnt(weights={"b": b}, work=Work(), server_part_moved=True)
 
@@ -277,6 +279,6 @@ class ToyNetworkTask(CollaborativeTask):
         return {"mean": samples["x"].mean(0)}, Work()
 
     def synthesise(
-        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, who: str
+        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
     ) -> tuple[Arrays, Work]:
         return {"x": np.tile(statistics["mean"], (count, 1))}, Work()

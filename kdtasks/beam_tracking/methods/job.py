@@ -136,7 +136,7 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Said:
+class TeacherOutputs:
     """What a teacher says of the predicted slots of all training windows.
 
     Attributes:
@@ -261,7 +261,7 @@ class _Best:
             network.load_state_dict(self._weights)
 
 
-def run(network: BeamNetwork, windows: Windows) -> Said:
+def run(network: BeamNetwork, windows: Windows) -> TeacherOutputs:
     """Return what a network says of windows in evaluation mode; its mode is restored."""
     was_training = network.training
     network.eval()
@@ -274,7 +274,7 @@ def run(network: BeamNetwork, windows: Windows) -> Said:
                 parts.append(network.gathered(*gathered).predicted())
     finally:
         network.train(was_training)
-    return Said(
+    return TeacherOutputs(
         logits_WTC=torch.cat([part.logits for part in parts]),
         features_WTH=torch.cat([part.output_features for part in parts]),
         passes=passes,

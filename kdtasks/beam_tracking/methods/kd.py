@@ -8,25 +8,27 @@ Relational distillation: windows shall lie to each other as they do for the teac
 import torch
 from torch import Tensor, nn
 
-from kdtasks.beam_tracking.methods.job import DistilLoss, Said
+from kdtasks.beam_tracking.methods.job import DistilLoss, TeacherOutputs
 from kdtasks.beam_tracking.models.network import BeamOutputs
 from kdtasks.learning.losses import draw_pairs, feature_mse, leaning_weights, relation_loss, slot_kl
 from kdtasks.learning.random import initialised
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
 
-def response_loss(said: Said, *, temperature: float, slot_lean: float) -> DistilLoss:
+def response_loss(
+    teacher_outputs: TeacherOutputs, *, temperature: float, slot_lean: float
+) -> DistilLoss:
     """Return the loss towards a teacher's logits.
 
     Args:
-        said: What the teacher says of all training windows.
+        teacher_outputs: What the teacher says of all training windows.
         temperature: Softening temperature.
         slot_lean: How much more far slots weigh, see `leaning_weights`.
     """
     weights = leaning_weights(NUM_SLOTS, slot_lean)
 
     def loss(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
-        target_BTC = said.logits_WTC[chosen_B]
+        target_BTC = teacher_outputs.logits_WTC[chosen_B]
         return slot_kl(outputs.logits, target_BTC, temperature=temperature, slot_weights=weights)
 
     return loss
@@ -39,23 +41,23 @@ def projection(num_student: int, num_teacher: int, seed: int) -> nn.Linear | Non
     return initialised(seed, "projection", lambda: nn.Linear(num_student, num_teacher))
 
 
-def feature_loss(said: Said, mapping: nn.Module | None) -> DistilLoss:
+def feature_loss(teacher_outputs: TeacherOutputs, mapping: nn.Module | None) -> DistilLoss:
     """Return the loss towards a teacher's output features of the predicted slots.
 
     Args:
-        said: What the teacher says of all training windows.
+        teacher_outputs: What the teacher says of all training windows.
         mapping: See `projection`.
     """
 
     def loss(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
-        target_BTH = said.features_WTH[chosen_B]
+        target_BTH = teacher_outputs.features_WTH[chosen_B]
         return feature_mse(outputs.output_features, target_BTH, projection=mapping)
 
     return loss
 
 
 def pair_loss(
-    said: Said,
+    teacher_outputs: TeacherOutputs,
     passage_W: Tensor,
     *,
     weights: tuple[float, float],
@@ -70,7 +72,7 @@ def pair_loss(
     network. The code of Table II draws from all windows.
 
     Args:
-        said: What the teacher says of all training windows.
+        teacher_outputs: What the teacher says of all training windows.
         passage_W: Passage of each of them.
         weights: Of distances and of angles.
         partners: Of each window.
@@ -86,7 +88,7 @@ def pair_loss(
         )
         return relation_loss(
             outputs.output_features.flatten(1),
-            said.features_WTH[chosen_B].flatten(1),
+            teacher_outputs.features_WTH[chosen_B].flatten(1),
             pairs_P2,
             distance_weight=weights[0],
             angle_weight=weights[1],

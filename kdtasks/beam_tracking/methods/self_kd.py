@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
-from kdtasks.beam_tracking.methods.job import Said, Trained
+from kdtasks.beam_tracking.methods.job import TeacherOutputs, Trained
 from kdtasks.contract.task import Report
 
 ALPHA = 0.5
@@ -12,16 +12,16 @@ ALPHA = 0.5
 TEMPERATURE = 3.0
 """Softening temperature between generations; this and the weight are those of Table II's code."""
 
-TrainOne = Callable[[int, Said | None], Generator[Report, None, Trained]]
+TrainOne = Callable[[int, TeacherOutputs | None], Generator[Report, None, Trained]]
 """Trains a generation, from 0, on labels and what the one before says."""
 
-Ask = Callable[[Trained], Said]
+Ask = Callable[[Trained], TeacherOutputs]
 """Asks a generation about the training windows."""
 
 
 def train_generations(
     train_one: TrainOne, ask: Ask, count: int
-) -> Generator[Report, None, tuple[Trained, Said]]:
+) -> Generator[Report, None, tuple[Trained, TeacherOutputs]]:
     """Train generations one after the other; numbers their epochs through.
 
     The first has labels only.
@@ -29,15 +29,15 @@ def train_generations(
     Returns:
         The last generation, its CPU time that of all of them, and what it says.
     """
-    said: Said | None = None
+    teacher_outputs: TeacherOutputs | None = None
     spent = 0.0
     for number in range(count):
-        training = train_one(number, said)
+        training = train_one(number, teacher_outputs)
         trained = yield from numbered(training, number, count)
         spent += trained.core_seconds
-        said = ask(trained)
-    assert said is not None, "there is at least one generation"
-    return replace(trained, core_seconds=spent), said
+        teacher_outputs = ask(trained)
+    assert teacher_outputs is not None, "there is at least one generation"
+    return replace(trained, core_seconds=spent), teacher_outputs
 
 
 def numbered(

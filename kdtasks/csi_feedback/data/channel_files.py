@@ -70,7 +70,7 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken(Block):
+class SelectedSamples(Block):
     """The samples that were wanted.
 
     Attributes:
@@ -202,7 +202,7 @@ def read_channels(path: Path, *, key: str = "", axes: str) -> NDArray[np.complex
     return take(found, found.layout.samples, drop=False).channels_NAC
 
 
-def take(found: Channels, count: int, *, drop: bool) -> Taken:
+def take(found: Channels, count: int, *, drop: bool) -> SelectedSamples:
     """Read the first samples, and no more of large files than these need.
 
     Args:
@@ -238,7 +238,7 @@ def take(found: Channels, count: int, *, drop: bool) -> Taken:
             read_NAC = channels_NAC[first:done]
             check_finite(read_NAC, where=array.where, axes=_CHECKED, fix=_DROP)
             check_power(read_NAC, where=array.where, fix=_DROP)
-    return Taken(channels_NAC=channels_NAC[:done], user_N=user_N[:done], dropped=dropped)
+    return SelectedSamples(channels_NAC=channels_NAC[:done], user_N=user_N[:done], dropped=dropped)
 
 
 def blocks(array: ChannelArray, user: int = 0) -> Iterator[Block]:

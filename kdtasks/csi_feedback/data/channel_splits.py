@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.contract.errors import DataError
-from kdtasks.csi_feedback.data.channel_files import Channels, Taken, take
+from kdtasks.csi_feedback.data.channel_files import Channels, SelectedSamples, take
 from kdtasks.data.splits import SPLITS, counts_that_fit, split_by_order
 
 _MOST_NAMED = 5
@@ -67,7 +67,7 @@ def _too_few(path: Path | str, samples: int, receive: int, counts: tuple[int, in
     return " ".join([f"{told}:", *(f"--set {word}" for word in words)])
 
 
-def _facts(found: Channels, taken: Taken) -> dict[str, Any]:
+def _facts(found: Channels, taken: SelectedSamples) -> dict[str, Any]:
     layout = found.layout
     notes = []
     if taken.dropped:

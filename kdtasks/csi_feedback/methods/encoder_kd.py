@@ -7,8 +7,8 @@ from kdtasks.contract.task import Report
 from kdtasks.csi_feedback.methods.codewords import fit_encoder
 from kdtasks.csi_feedback.methods.job import (
     Job,
-    Stint,
     Trained,
+    TrainingStage,
     reconstruction_terms,
     report_distilling,
     report_end_to_end,
@@ -60,8 +60,8 @@ def train(job: Job) -> Generator[Report, None, Trained]:
     return Trained(
         autoencoder=model,
         metrics={"distill_core_seconds": distilling, "finetune_core_seconds": finetuning},
-        stints=(
-            Stint(samples=distilled, encoder=3, decoder=0),
-            Stint(samples=finetuned, encoder=3, decoder=3 if job.server_part else 2),
+        training_stages=(
+            TrainingStage(samples=distilled, encoder=3, decoder=0),
+            TrainingStage(samples=finetuned, encoder=3, decoder=3 if job.server_part else 2),
         ),
     )

@@ -15,8 +15,8 @@ from torch import Tensor
 from kdtasks.contract.task import Report
 from kdtasks.csi_feedback.methods.job import (
     Plan,
-    Stint,
     Trained,
+    TrainingStage,
     reconstruction_terms,
     soft_picture_loss,
 )
@@ -104,7 +104,7 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
     return Trained(
         autoencoder=model,
         metrics={"finetune_core_seconds": spent},
-        stints=_stints(course, samples),
+        training_stages=_training_stages(course, samples),
     )
 
 
@@ -118,16 +118,16 @@ def _rounds(guide: Guide, batch: int) -> Iterator[Tensor]:
             yield order[step * size : (step + 1) * size]
 
 
-def _stints(course: Course, samples: int) -> tuple[Stint, ...]:
+def _training_stages(course: Course, samples: int) -> tuple[TrainingStage, ...]:
     decoder = 3 if course.server_part else 2
     if course.guide is None:
-        return (Stint(samples=samples, encoder=3, decoder=decoder),)
+        return (TrainingStage(samples=samples, encoder=3, decoder=decoder),)
     batch = course.schedule.batch_size
     size = min(batch, len(course.guide.pictures_N2AC))
     guided = samples // batch * size
     both = course.guide.weight < 1.0
     return (
-        Stint(
+        TrainingStage(
             samples=guided + samples * both,
             encoder=3,
             decoder=decoder,

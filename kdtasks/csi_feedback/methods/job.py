@@ -62,7 +62,7 @@ class Teacher:
         self._outputs_N2AC = self._completed(self._outputs_N2AC, self.autoencoder, pictures_N2AC)
         return self._outputs_N2AC[index_B]
 
-    def said(self) -> dict[str, Tensor]:
+    def known_outputs(self) -> dict[str, Tensor]:
         """Return all outputs that are known by now: ``codewords``, ``pictures``."""
         known = {"codewords": self._codewords_NM, "pictures": self._outputs_N2AC}
         return {name: tensor for name, tensor in known.items() if tensor is not None}
@@ -142,7 +142,7 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stint:
+class TrainingStage:
     """One stage of a training, as far as its cost goes.
 
     Passes are counted in forward passes per sample: 3 for a network that is trained (forward,
@@ -169,12 +169,12 @@ class Trained:
     Attributes:
         autoencoder: The student's encoder and the decoder that reads it.
         metrics: Costs of the training, by name.
-        stints: What was computed, stage by stage.
+        training_stages: What was computed, stage by stage.
     """
 
     autoencoder: Autoencoder
     metrics: dict[str, float]
-    stints: tuple[Stint, ...]
+    training_stages: tuple[TrainingStage, ...]
 
 
 Method = Callable[[Job], Generator[Report, None, Trained]]
@@ -209,7 +209,7 @@ def train_end_to_end(
     return Trained(
         autoencoder=model,
         metrics={"distill_core_seconds": spent},
-        stints=(Stint(samples=samples, encoder=3, decoder=3),),
+        training_stages=(TrainingStage(samples=samples, encoder=3, decoder=3),),
     )
 
 

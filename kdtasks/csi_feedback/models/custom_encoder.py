@@ -34,15 +34,19 @@ def own_encoder(name: str, sizes: tuple[int, int, int], encoders: tuple[str, ...
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             network = make(antennas, subcarriers, length).eval()
-            said = network(torch.zeros(shape))
+            codewords = network(torch.zeros(shape))
             count(network, shape[1:])
     except Exception as error:
         raise ConfigError(
             f"encoder={name!r} with {antennas} antennas, {subcarriers} subcarriers and codewords "
             f"of {length} numbers raised {type(error).__name__}: {error}"
         ) from error
-    if not isinstance(said, Tensor) or said.shape != (2, length):
-        shown = f"shape {list(said.shape)}" if isinstance(said, Tensor) else type(said).__name__
+    if not isinstance(codewords, Tensor) or codewords.shape != (2, length):
+        shown = (
+            f"shape {list(codewords.shape)}"
+            if isinstance(codewords, Tensor)
+            else type(codewords).__name__
+        )
         raise ConfigError(
             f"encoder={name!r} turns pictures of shape {list(shape)} into {shown}; codewords have "
             f"shape [2, {length}]"

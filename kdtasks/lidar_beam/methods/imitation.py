@@ -143,22 +143,22 @@ class Lesson:
             if fixed and not kept:
                 kept.append(self._taught(fixed))  # here, so that the first epoch's time has it
             if kept:
-                scans, said = (part[chosen_B] for part in kept[0])
+                scans, teacher_logits = (part[chosen_B] for part in kept[0])
             else:
-                scans, said = self._taught(len(chosen_B))
+                scans, teacher_logits = self._taught(len(chosen_B))
             with drawing_from(dropout):
                 outputs = network(scans)
-            distill = self._soft(logits_of(outputs, self._steps), said)
+            distill = self._soft(logits_of(outputs, self._steps), teacher_logits)
             return {"total": distill, "distill": distill}
 
         return objective
 
     def judge(self, count: int) -> Judge:
         """Return the loss on windows of its own, the same after every epoch."""
-        scans, said = self._taught(count)
+        scans, teacher_logits = self._taught(count)
 
         def judge(network: LidarNetwork) -> float:
-            return float(self._soft(answers(network, scans, self._steps), said))
+            return float(self._soft(answers(network, scans, self._steps), teacher_logits))
 
         return judge
 

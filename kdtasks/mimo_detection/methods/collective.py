@@ -30,13 +30,13 @@ from kdtasks.learning.training import Objective, Terms
 from kdtasks.mimo_detection.methods.job import (
     STEPS,
     Job,
-    Pace,
     Trained,
+    TrainingSchedule,
     bits_only,
     on_samples,
     train,
 )
-from kdtasks.mimo_detection.methods.samples import Judged, Samples
+from kdtasks.mimo_detection.methods.samples import EvaluationSamples, Samples
 from kdtasks.mimo_detection.models.conv import ConvNet
 from kdtasks.mimo_detection.models.family import DetectorNet
 from kdtasks.mimo_detection.models.features import NODE_CHANNELS
@@ -102,8 +102,8 @@ class Lesson:
     """
 
     samples: Samples
-    judged: Judged
-    pace: Pace
+    judged: EvaluationSamples
+    pace: TrainingSchedule
     wider: Callable[[], DetectorNet] | None = None
 
 

@@ -16,7 +16,7 @@ from kdtasks.learning.custom_loss import Loss, own_loss
 from kdtasks.learning.training import Objective, Schedule, Terms, fit
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.methods.losses import bit_cross_entropy, layered, soft_bit_kl
-from kdtasks.mimo_detection.methods.samples import Batch, Judged, Samples
+from kdtasks.mimo_detection.methods.samples import Batch, EvaluationSamples, Samples
 from kdtasks.mimo_detection.models.family import DetectorNet, run
 
 STEPS = 50
@@ -41,7 +41,7 @@ LossOfBatch = Callable[[Tensor, Batch], Terms]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pace:
+class TrainingSchedule:
     """How long and how fast to train.
 
     Attributes:
@@ -86,9 +86,9 @@ class Job:
 
     network: DetectorNet
     objective: Objective
-    pace: Pace
+    pace: TrainingSchedule
     order: torch.Generator
-    judged: Judged
+    judged: EvaluationSamples
     parts: Sequence[nn.Module]
     rate_shares: Sequence[float] = ()
 
@@ -162,7 +162,9 @@ def soft_loss(name: str, temperature: float) -> SoftLoss:
 
 
 def _of_every_layer(loss: Loss, student_KBNM: Tensor, teacher_BNM: Tensor) -> Tensor:
-    return layered(torch.stack([loss(said, teacher_BNM)[None] for said in student_KBNM]))
+    return layered(
+        torch.stack([loss(student_BNM, teacher_BNM)[None] for student_BNM in student_KBNM])
+    )
 
 
 def with_teacher(teacher: DetectorNet, soft: SoftLoss, *, alpha: float) -> LossOfBatch:

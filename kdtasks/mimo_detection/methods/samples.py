@@ -14,7 +14,7 @@ from kdtasks.learning.training import batches
 from kdtasks.mimo_detection.link.bit_errors import BitErrors, compare, counted
 from kdtasks.mimo_detection.link.link import ChannelSource, MimoLink, Received, transmit
 from kdtasks.mimo_detection.models.family import DetectorNet, run
-from kdtasks.mimo_detection.models.features import DetectorInputs, Looks, look
+from kdtasks.mimo_detection.models.features import DetectorInputs, InputFeatures, features_of
 
 PARTS = 1000
 """Channel uses that are judged at once."""
@@ -44,7 +44,7 @@ def stream(
     link: MimoLink,
     source: ChannelSource,
     snr_db: tuple[float, float],
-    looks: Looks,
+    input_features: InputFeatures,
     generator: torch.Generator,
 ) -> Samples:
     """Return samples of which none comes twice.
@@ -53,21 +53,21 @@ def stream(
         link: What is sent.
         source: Where channels come from.
         snr_db: Range of the SNR [dB].
-        looks: How networks look at them.
+        input_features: How networks look at them.
         generator: Draws them.
     """
 
     def draw(chosen_B: Tensor) -> Batch:
         channel_BRS = source(len(chosen_B), generator)
         seen = transmit(link, channel_BRS, snr_db, generator)
-        return Batch(inputs=look(seen, looks), bits_BNM=seen.bits_BNM)
+        return Batch(inputs=features_of(seen, input_features), bits_BNM=seen.bits_BNM)
 
     return draw
 
 
-def fixed(seen: Received, looks: Looks) -> Samples:
+def fixed(seen: Received, input_features: InputFeatures) -> Samples:
     """Return samples of a small data set, which indices run through again and again."""
-    inputs, bits = look(seen, looks), seen.bits_BNM
+    inputs, bits = features_of(seen, input_features), seen.bits_BNM
 
     def take(chosen_B: Tensor) -> Batch:
         places_B = chosen_B % len(bits)
@@ -76,17 +76,19 @@ def fixed(seen: Received, looks: Looks) -> Samples:
     return take
 
 
-class Judged:
+class EvaluationSamples:
     """Channel uses that networks are judged on, looked at once.
 
     Args:
         seen: The channel uses.
-        looks: How networks look at them.
+        input_features: How networks look at them.
     """
 
-    def __init__(self, seen: Received, looks: Looks) -> None:
+    def __init__(self, seen: Received, input_features: InputFeatures) -> None:
         self._bits = seen.bits_BNM
-        self._parts = [(part, look(seen[part], looks)) for part in batches(len(seen), PARTS)]
+        self._parts = [
+            (part, features_of(seen[part], input_features)) for part in batches(len(seen), PARTS)
+        ]
 
     def errors(self, network: DetectorNet) -> BitErrors:
         """Return the bit errors of a network, counted until there are `ENOUGH_ERRORS`."""

@@ -50,7 +50,7 @@ MATCHED_LIMIT = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Looks:
+class InputFeatures:
     """How a detector looks at what is received.
 
     Attributes:
@@ -120,15 +120,15 @@ class _Linear:
     error_BN: Tensor
 
 
-def look(seen: Received, looks: Looks) -> DetectorInputs:
+def features_of(seen: Received, input_features: InputFeatures) -> DetectorInputs:
     """Return what a network takes of channel uses; nothing of what was sent."""
     with torch.no_grad():
-        found = _linear(seen, looks.noise_blind)
-        guide_BN = found.zf_BN if looks.gauge == "zf" else found.lmmse_BN
+        found = _linear(seen, input_features.noise_blind)
+        guide_BN = found.zf_BN if input_features.gauge == "zf" else found.lmmse_BN
         sign_BN = torch.where(guide_BN < 0.0, -1.0, 1.0)
-        skips = [_keep(found, looks.skip, sign_BN)]
-        if looks.bits == 2:
-            skips.append(_outer(found, looks.skip))
+        skips = [_keep(found, input_features.skip, sign_BN)]
+        if input_features.bits == 2:
+            skips.append(_outer(found, input_features.skip))
         pairs_BNN = sign_BN[:, :, None] * sign_BN[:, None, :]
         diagonal_NN = torch.eye(sign_BN.shape[-1])
         coupling_BNN = found.gram_BNN / found.power_BN[:, :, None] * pairs_BNN

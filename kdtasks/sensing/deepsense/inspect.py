@@ -135,7 +135,9 @@ def inspect(
         defects += found
     label_column, wrong = check_labels(table, powers.values)
     defects += [*wrong, *short_sequences(table, strict=strict)]
-    looked = _Looked(table=table, powers=powers.values, usable=usable, data=data, defects=defects)
+    looked = _Inspected(
+        table=table, powers=powers.values, usable=usable, data=data, defects=defects
+    )
     notes = list(table.notes)
     if sensors is None:
         wanted = _chosen(looked)
@@ -165,7 +167,7 @@ def inspect(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Looked:
+class _Inspected:
     """Files that were looked at, and what windows with some sensors would be."""
 
     table: Table
@@ -206,7 +208,7 @@ class _Looked:
         return not self.splits(sensors)[1]
 
 
-def _chosen(looked: _Looked) -> tuple[str, ...]:
+def _chosen(looked: _Inspected) -> tuple[str, ...]:
     """Return the sensors of the first group that can be trained on, or else all with files."""
     has = looked.table.sensors
     for group in TAKEN_TOGETHER:
@@ -219,7 +221,7 @@ def _chosen(looked: _Looked) -> tuple[str, ...]:
     return with_files or has
 
 
-def _skipped(looked: _Looked) -> list[str]:
+def _skipped(looked: _Inspected) -> list[str]:
     notes = []
     for kind in looked.table.sensors:
         if not looked.trains(kind):

@@ -191,7 +191,7 @@ def _split(data: StreetData, passages: list[Passage]) -> dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Slow:
+class _CachedSensor:
     """A sensor worth caching.
 
     Attributes:
@@ -209,17 +209,17 @@ class _Slow:
     work: float
 
 
-def _slow(data: StreetData, sensor: str) -> _Slow:
+def _slow(data: StreetData, sensor: str) -> _CachedSensor:
     twin, size = data.twin, data.image_size
     if sensor == "image":
-        return _Slow(
+        return _CachedSensor(
             shape=(size, size),
             dtype=np.uint8,
             make=lambda passage: camera_frames(passage, twin.camera, size=size),
             settings={"camera": asdict(twin.camera), "size": size},
             work=PICTURE_MS + PIXEL_MS * size**2,
         )
-    return _Slow(
+    return _CachedSensor(
         shape=(2, NUM_CHIRPS, NUM_ANGLES),
         dtype=np.float16,
         make=lambda passage: maps(passage, twin.radar),
@@ -267,7 +267,7 @@ def _cache(data: StreetData, sensor: str, cache_dir: Path) -> ArrayCache:
 
 
 def _fill(
-    cache: ArrayCache, slow: _Slow, passages: Passages, tick: Callable[[int], None]
+    cache: ArrayCache, slow: _CachedSensor, passages: Passages, tick: Callable[[int], None]
 ) -> dict[str, NDArray[Any]]:
     def make(paths: Mapping[str, Path]) -> None:
         done = 0

@@ -23,9 +23,11 @@ class Mutual(Topology):
         for number in range(rounds):
             # what is said after the last round would be heard by nobody
             speak = number + 1 < rounds
-            said = yield self.scene.order_edges("mutual-round", {"round": number, "speak": speak})
+            answers = yield self.scene.order_edges(
+                "mutual-round", {"round": number, "speak": speak}
+            )
             if speak:
-                yield said
+                yield answers
                 blends = yield self.scene.order_server("send-blends")
                 yield blends
         server_parts = yield self.scene.order_edges("hand-in")

@@ -222,8 +222,8 @@ def _restored(header: Header, tensors: dict[str, NDArray[Any]]) -> dict[str, NDA
         raise MessageError(f"arrays do not match the header: {header.bits} bits per number")
     if absent := sorted(header.quantised.keys() - tensors.keys()):
         raise MessageError(f"arrays do not match the header: {absent} are not in the payload")
-    for name, said in header.quantised.items():
-        packed = Packed(shape=said.shape, low=said.low, high=said.high, data=tensors[name])
+    for name, span in header.quantised.items():
+        packed = Packed(shape=span.shape, low=span.low, high=span.high, data=tensors[name])
         try:
             tensors[name] = unpack(packed, header.bits)
         except ValueError as error:

@@ -185,6 +185,6 @@ def test_stints_count_labelled_and_guiding_samples(pictures, weight, samples, to
     given = None if weight is None else guide(pictures, weight)
     for server_part, decoder in ((True, 3), (False, 2)):
         trained = drained(train_on(course(pictures, given, server_part=server_part)))[1]
-        (stint,) = trained.stints
-        assert (stint.samples, stint.together) == (samples, together)
-        assert (stint.encoder, stint.decoder) == (3, decoder)
+        (training_stage,) = trained.training_stages
+        assert (training_stage.samples, training_stage.together) == (samples, together)
+        assert (training_stage.encoder, training_stage.decoder) == (3, decoder)

@@ -13,13 +13,13 @@ from kdtasks.mimo_detection.methods.collective import (
     large_gradients,
     learn_stream,
 )
-from kdtasks.mimo_detection.methods.job import Pace, bits_only, on_samples
+from kdtasks.mimo_detection.methods.job import TrainingSchedule, bits_only, on_samples
 from kdtasks.mimo_detection.methods.learngene import Segment, Stack, chosen, place
-from kdtasks.mimo_detection.methods.samples import Judged, fixed, stream
+from kdtasks.mimo_detection.methods.samples import EvaluationSamples, fixed, stream
 from kdtasks.mimo_detection.models.family import build, conv_plan, run
-from kdtasks.mimo_detection.models.features import Looks, look
+from kdtasks.mimo_detection.models.features import InputFeatures, features_of
 
-LOOKS = Looks()
+LOOKS = InputFeatures()
 CONV = Stack(bottom=1, middle=6, top=1)
 UNROLLED = Stack(bottom=3, middle=6, top=0)
 
@@ -31,8 +31,10 @@ def network():
 def lesson(text, steps=50):
     link = MimoLink.parse(text)
     samples = stream(link, from_law(link), (6, 22), LOOKS, torch_generator(0, f"learn {text}"))
-    pace = Pace(steps=steps, batch_size=16, learning_rate=3e-3, cosine=True)
-    return Lesson(samples=samples, judged=Judged(received(text, 200, 12.0), LOOKS), pace=pace)
+    pace = TrainingSchedule(steps=steps, batch_size=16, learning_rate=3e-3, cosine=True)
+    return Lesson(
+        samples=samples, judged=EvaluationSamples(received(text, 200, 12.0), LOOKS), pace=pace
+    )
 
 
 def learnt(replay_share=0.0):
@@ -103,7 +105,11 @@ def test_importance_of_a_batch_of_one_sample_is_its_squared_gradient():
     net = network()
     seen = received("2x2 qpsk rayleigh", 1, 10.0)
     samples = fixed(seen, LOOKS)
-    one = Lesson(samples=samples, judged=Judged(seen, LOOKS), pace=lesson("2x2 qpsk rayleigh").pace)
+    one = Lesson(
+        samples=samples,
+        judged=EvaluationSamples(seen, LOOKS),
+        pace=lesson("2x2 qpsk rayleigh").pace,
+    )
     found = importance(net, [one, one])
     on_samples(net, samples, bits_only)(torch.arange(1))["total"].backward()
     name, parameter = "head/last.weight", net.head.last.weight
@@ -117,7 +123,7 @@ def test_a_stream_never_repeats_and_few_samples_do():
     assert not torch.equal(first, second)
     seen = received("2x2 qpsk rayleigh", 4, 10.0)
     batch = fixed(seen, LOOKS)(torch.tensor([1, 5, 3]))
-    whole = run(network(), look(seen, LOOKS))
+    whole = run(network(), features_of(seen, LOOKS))
     torch.testing.assert_close(run(network(), batch.inputs), whole[:, [1, 1, 3]])
     assert torch.equal(batch.bits_BNM, seen.bits_BNM[[1, 1, 3]])
 

@@ -8,13 +8,13 @@ from mimo_examples import received
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.mimo_detection.link.link import MimoLink, from_law
 from kdtasks.mimo_detection.methods.collective import Lesson, learn_stream, widened
-from kdtasks.mimo_detection.methods.job import Pace, bits_only, on_samples
-from kdtasks.mimo_detection.methods.samples import Judged, fixed, stream
+from kdtasks.mimo_detection.methods.job import TrainingSchedule, bits_only, on_samples
+from kdtasks.mimo_detection.methods.samples import EvaluationSamples, fixed, stream
 from kdtasks.mimo_detection.models.conv import ConvNet
 from kdtasks.mimo_detection.models.family import build, conv_plan, run
-from kdtasks.mimo_detection.models.features import Looks, look
+from kdtasks.mimo_detection.models.features import InputFeatures, features_of
 
-LOOKS = Looks()
+LOOKS = InputFeatures()
 TEXT = "3x4 qpsk rayleigh"
 
 
@@ -36,7 +36,7 @@ def network(width: int, depth: int = 2, seed: int = 0) -> ConvNet:
     seed=st.integers(0, 99),
 )
 def test_a_wider_network_computes_the_same(narrow: int, more: int, depth: int, seed: int) -> None:
-    inputs = look(received(TEXT, 4, 10.0), LOOKS)
+    inputs = features_of(received(TEXT, 4, 10.0), LOOKS)
     before = network(narrow, depth, seed)
     after = widened(before, network(narrow + more, depth, seed + 1))
     assert after.head.width == narrow + more
@@ -59,8 +59,8 @@ def lesson(text: str, wider: int | None = None) -> Lesson:
     samples = stream(link, from_law(link), (6, 22), LOOKS, torch_generator(0, f"learn {text}"))
     return Lesson(
         samples=samples,
-        judged=Judged(received(text, 200, 12.0), LOOKS),
-        pace=Pace(steps=50, batch_size=16, learning_rate=3e-3, cosine=True),
+        judged=EvaluationSamples(received(text, 200, 12.0), LOOKS),
+        pace=TrainingSchedule(steps=50, batch_size=16, learning_rate=3e-3, cosine=True),
         wider=None if wider is None else lambda: network(wider, seed=2),
     )
 

@@ -23,7 +23,7 @@ from kdtasks.mimo_detection.models.family import (
     input_shapes,
     run,
 )
-from kdtasks.mimo_detection.models.features import Looks, look
+from kdtasks.mimo_detection.models.features import InputFeatures, features_of
 from kdtasks.mimo_detection.models.layers import PixelBlock
 from kdtasks.mimo_detection.models.unrolled import UnrolledPlan, soft_symbol
 
@@ -36,9 +36,9 @@ SMALL = {
     "shared": UnrolledPlan(width=6, blocks=0, layers=3, state=8, shared=True, bits=2),
 }
 LOOKS = (
-    Looks(bits=2),
-    Looks(gauge="lmmse", skip="lmmse", bits=2),
-    Looks(gauge="zf", skip="lmmse", bits=2, noise_blind=True),
+    InputFeatures(bits=2),
+    InputFeatures(gauge="lmmse", skip="lmmse", bits=2),
+    InputFeatures(gauge="zf", skip="lmmse", bits=2, noise_blind=True),
 )
 
 
@@ -52,9 +52,9 @@ def awake(plan):
     return network
 
 
-def logits_of(network, seen, looks):
+def logits_of(network, seen, input_features):
     with torch.no_grad():
-        return run(network, look(seen, looks))
+        return run(network, features_of(seen, input_features))
 
 
 def params(plan):
@@ -109,10 +109,10 @@ def test_a_block_is_one_convolution_of_pixel_row_and_column():
 @pytest.mark.parametrize("start", ["zf", "lmmse"])
 def test_a_fresh_network_decides_as_what_it_starts_from(link, name, start):
     seen = received(link, 400, 14.0)
-    looks = Looks(gauge=start, skip=start, bits=2)
+    input_features = InputFeatures(gauge=start, skip=start, bits=2)
     network = initialised(1, "fresh", lambda: build(SMALL[name]))
     bits = seen.bits_BNM.shape[-1]
-    ours = (logits_of(network, seen, looks)[-1][..., :bits] > 0.0).to(torch.uint8)
+    ours = (logits_of(network, seen, input_features)[-1][..., :bits] > 0.0).to(torch.uint8)
     linear = decide({"zf": zero_forcing, "lmmse": lmmse}[start](seen), bits)
     # An estimate on a threshold, to the last digit, may fall on either side.
     assert compare(ours, linear).ratio < 1e-3
@@ -142,25 +142,27 @@ def turned(seen, stream):
 @pytest.mark.parametrize("name", SMALL)
 @given(order=st.permutations(range(4)))
 @settings(max_examples=5)
-def test_another_order_of_streams_is_another_order_of_logits(name, looks, order):
+def test_another_order_of_streams_is_another_order_of_logits(name, input_features, order):
     network = awake(SMALL[name])
     seen = received("4x5 16qam rayleigh", 20, 12.0)
     other, both = permuted(seen, torch.tensor(order))
-    before = logits_of(network, seen, looks)
-    after = logits_of(network, other, looks)
+    before = logits_of(network, seen, input_features)
+    after = logits_of(network, other, input_features)
     torch.testing.assert_close(after, before[:, :, both], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("looks", LOOKS, ids=["zf", "lmmse", "blind"])
 @pytest.mark.parametrize("name", SMALL)
-def test_turning_a_column_turns_its_bits_and_nothing_else(name, looks):
+def test_turning_a_column_turns_its_bits_and_nothing_else(name, input_features):
     network = awake(SMALL[name])
     seen = received("4x5 16qam rayleigh", 200, 12.0)
-    before, after = (logits_of(network, one, looks) for one in (seen, turned(turned(seen, 2), 2)))
+    before, after = (
+        logits_of(network, one, input_features) for one in (seen, turned(turned(seen, 2), 2))
+    )
     flipped = before.clone()
     flipped[:, :, [2, 6], 0] *= -1.0  # twice by 90 degrees is a change of sign
     torch.testing.assert_close(after, flipped, rtol=1e-3, atol=1e-3)
-    quarter = logits_of(network, turned(seen, 2), looks)
+    quarter = logits_of(network, turned(seen, 2), input_features)
     # x becomes -j x: the real part is the old imaginary part, the imaginary part minus the real.
     expected = before.clone()
     expected[:, :, 2] = before[:, :, 6]
@@ -174,17 +176,17 @@ def test_a_network_that_is_blind_to_noise_does_not_hear_of_it(name):
     network = awake(SMALL[name])
     seen = received("4x4 16qam rayleigh", 50, 12.0)
     louder = replace(seen, noise_B=3.0 * seen.noise_B)
-    blind = Looks(bits=2, noise_blind=True)
+    blind = InputFeatures(bits=2, noise_blind=True)
     assert torch.equal(logits_of(network, seen, blind), logits_of(network, louder, blind))
-    told = Looks(bits=2)
+    told = InputFeatures(bits=2)
     assert not torch.allclose(logits_of(network, seen, told), logits_of(network, louder, told))
 
 
 def test_what_was_sent_is_not_looked_at():
     seen = received("2x2 16qam rayleigh", 30, 12.0)
     other = replace(seen, bits_BNM=1 - seen.bits_BNM)
-    for looks in LOOKS:
-        one, two = look(seen, looks), look(other, looks)
+    for input_features in LOOKS:
+        one, two = features_of(seen, input_features), features_of(other, input_features)
         for name in one.__slots__:
             assert torch.equal(getattr(one, name), getattr(two, name))
 

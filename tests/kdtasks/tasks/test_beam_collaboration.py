@@ -48,8 +48,8 @@ def test_learning_at_the_server_is_a_lone_trial_on_its_share(beam_shares, beam_e
 def test_nodes_have_random_streams_of_their_own(beam_shares):
     params = networked("decentralized")
     one, same, other = (
-        learnt(params, beam_shares.edges[0], who=who).weights
-        for who in ("edge-0", "edge-0", "edge-1")
+        learnt(params, beam_shares.edges[0], stream_name=stream_name).weights
+        for stream_name in ("edge-0", "edge-0", "edge-1")
     )
     assert_same(one, same)
     assert differ(one, other)
@@ -74,9 +74,9 @@ def test_a_teacher_without_outputs_runs_once_over_what_is_new(beam_shares, beam_
 
 def test_no_node_has_too_few_windows_for_a_batch():
     few = taken(DATA.train, np.arange(3), ["image"])
-    result = learnt(networked("decentralized", batch_chunks=64), few, who="edge-0")
+    result = learnt(networked("decentralized", batch_chunks=64), few, stream_name="edge-0")
     assert result.work.flops > 0.0
-    assert differ(result.weights, learnt(networked(), few, who="edge-1").weights)
+    assert differ(result.weights, learnt(networked(), few, stream_name="edge-1").weights)
 
 
 # --- train on ---
@@ -130,7 +130,8 @@ def test_what_others_say_is_imitated(beam_student, beam_shares):
 def test_without_weights_a_student_starts_anew(beam_shares):
     params, edge = networked("self", rounds=1), beam_shares.edges[0]
     one, same, other = (
-        trained_on(params, {}, edge, who=who).weights for who in ("e 1", "e 1", "e 2")
+        trained_on(params, {}, edge, stream_name=stream_name).weights
+        for stream_name in ("e 1", "e 1", "e 2")
     )
     assert_same(one, same)
     assert differ(one, other)
@@ -209,7 +210,7 @@ def test_what_training_leaves_does_not_depend_on_the_validation_split(beam_share
     with pytest.raises(AssertionError, match="nodes of a network"):
         drained(TASK.train_student(networked(), DATA.train, DATA.val, None))
     reports, _ = drained(
-        TASK.learn(networked(epochs=2), beam_shares.server, None, server_part=True, who="")
+        TASK.learn(networked(epochs=2), beam_shares.server, None, server_part=True, stream_name="")
     )
     assert [report.epoch for report in reports] == [1, 2]
     assert not any(name.startswith("val_") for report in reports for name in report.metrics)

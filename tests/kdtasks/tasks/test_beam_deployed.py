@@ -17,7 +17,7 @@ def deployment(beam_student, beam_shares):
     """Students of three edges, as they were received and after a fine-tune."""
     params = networked("semi-centralized")
     tuned = [
-        trained_on(params, beam_student, edge, who=f"e{k}", epochs=3)
+        trained_on(params, beam_student, edge, node=f"e{k}", epochs=3)
         for k, edge in enumerate(beam_shares.edges)
     ]
     nodes = {f"edge-{number}": one.weights for number, one in enumerate(tuned)}
@@ -30,22 +30,22 @@ def test_a_deployment_is_judged_by_its_definitions(deployment):
     found = TASK.evaluate(params, joined(deployment), DATA.val)
     judged = [k for k, share in enumerate(val.edges) if len(share["label"])]
 
-    def each(who, share_of):
+    def each(node, share_of):
         lone = tiny(sensors="image radar gps")
-        scores = [TASK.evaluate(lone, deployment[f"{who}-{k}"], share_of(k)) for k in judged]
+        scores = [TASK.evaluate(lone, deployment[f"{node}-{k}"], share_of(k)) for k in judged]
         return np.array([one["top2"] for one in scores])
 
     own = each("edge", lambda k: val.edges[k])
     server, before = (
         np.mean(
             [
-                TASK.evaluate(tiny(sensors="image radar gps"), deployment[f"{who}-{k}"], DATA.val)[
+                TASK.evaluate(tiny(sensors="image radar gps"), deployment[f"{node}-{k}"], DATA.val)[
                     "top2"
                 ]
                 for k in range(3)
             ]
         )
-        for who in ("edge", "received")
+        for node in ("edge", "received")
     )
     expected = {
         "top2": own.mean(),

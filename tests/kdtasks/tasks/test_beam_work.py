@@ -80,7 +80,7 @@ def test_training_is_three_times_the_forward_pass_of_every_epoch(beam_shares):
 def test_memory_is_as_announced(beam_shares, beam_expert, method):
     params = networked("decentralized", method=method)
     asked = silenced(beam_expert) if method == "feature" else None
-    work = learnt(params, beam_shares.edges[0], asked, who="e").work
+    work = learnt(params, beam_shares.edges[0], asked, stream_name="e").work
     assert work.peak_bytes == edge_bytes(resolve(params))
     held = state_bytes(
         restored(resolve(networked(method="feature")), beam_expert.weights, teacher=True)

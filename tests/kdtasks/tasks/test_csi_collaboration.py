@@ -44,8 +44,8 @@ def test_nodes_have_random_streams_of_their_own(shares, server_teacher, method):
     teacher = None if method == "vanilla" else server_teacher
     params = networked("decentralized", method=method)
     one, same, other = (
-        learnt(params, shares.edges[0], teacher, who=who).weights
-        for who in ("edge-0", "edge-0", "edge-1")
+        learnt(params, shares.edges[0], teacher, stream_name=stream_name).weights
+        for stream_name in ("edge-0", "edge-0", "edge-1")
     )
     assert_same(one, same)
     assert not np.array_equal(one["encoder.dense.weight"], other["encoder.dense.weight"])
@@ -57,11 +57,11 @@ def test_nodes_have_random_streams_of_their_own(shares, server_teacher, method):
 def test_an_edge_leaves_the_teachers_decoder_alone(shares, server_teacher, method, moved):
     params = networked("decentralized", method=method)
     teacher = None if method == "vanilla" else silenced(server_teacher)
-    result = learnt(params, shares.edges[0], teacher, server_part=False, who="edge-0")
+    result = learnt(params, shares.edges[0], teacher, server_part=False, stream_name="edge-0")
     assert result.server_part_moved is moved
     if not moved:
         assert_same(part(result.weights, "decoder."), part(server_teacher.weights, "decoder."))
-        free = learnt(params, shares.edges[0], teacher, who="edge-0")
+        free = learnt(params, shares.edges[0], teacher, stream_name="edge-0")
         assert free.server_part_moved
         with pytest.raises(AssertionError):
             assert_same(part(free.weights, "decoder."), part(result.weights, "decoder."))
@@ -101,9 +101,9 @@ def test_of_uploaded_samples_only_the_new_ones_are_shown_to_the_teacher(shares, 
 
 def test_a_batch_is_no_larger_than_what_a_node_has(shares):
     few = {"pictures": shares.edges[0]["pictures"][:7]}
-    result = learnt(networked("decentralized"), few, who="edge-0")
+    result = learnt(networked("decentralized"), few, stream_name="edge-0")
     forward = result.work.flops / (3 * 7 * 2)
-    full = learnt(networked("decentralized"), shares.edges[0], who="edge-0")
+    full = learnt(networked("decentralized"), shares.edges[0], stream_name="edge-0")
     steps = len(shares.edges[0]["pictures"]) // 40
     assert full.work.flops / (3 * steps * 40 * 2) == pytest.approx(forward)
 
@@ -142,7 +142,10 @@ def test_the_servers_part_stays_if_it_is_to(student, shares):
 
 
 def test_without_weights_a_student_starts_anew(shares):
-    one, same, other = (trained_on({}, shares.edges[0], who=who).weights for who in ("a", "a", "b"))
+    one, same, other = (
+        trained_on({}, shares.edges[0], stream_name=stream_name).weights
+        for stream_name in ("a", "a", "b")
+    )
     assert_same(one, same)
     assert not np.array_equal(one["encoder.dense.weight"], other["encoder.dense.weight"])
 
@@ -200,7 +203,7 @@ def test_both_halves_of_sequential_training_make_the_lone_trial(
 ):
     params = networked(**SEQUENTIAL)
     pairs, _ = TASK.pair_knowledge(params, server_teacher, shares.server)
-    _, edge = drained(TASK.learn_pairs(params, shares.server, pairs, who=""))
+    _, edge = drained(TASK.learn_pairs(params, shares.server, pairs, stream_name=""))
     alone = replace(network_data, train=shares.server)
     _, lone = trained_student(alone, server_teacher, method="sequential", encoder="crnet")
     assert_same(edge.weights, part(lone.weights, "encoder."))
@@ -213,12 +216,12 @@ def test_pairs_teach_an_encoder_and_its_pairs_a_decoder(shares, server_teacher, 
     pairs, _ = TASK.pair_knowledge(params, server_teacher, shares.server)
     if bits:
         pairs = {"codewords": quantise(torch.tensor(pairs["codewords"]), bits).numpy()}
-    reports, edge = drained(TASK.learn_pairs(params, shares.server, pairs, who="edge-1"))
+    reports, edge = drained(TASK.learn_pairs(params, shares.server, pairs, stream_name="edge-1"))
     assert edge.weights.keys() == TASK.tensors(params, "edge").keys()
     assert not edge.server_part_moved
     answer, _ = TASK.answer_pairs(params, edge.weights, shares.edges[1])
     more, server = drained(
-        TASK.adopt(params, server_teacher, shares.edges[1], answer, who="adopt edge-1")
+        TASK.adopt(params, server_teacher, shares.edges[1], answer, stream_name="adopt edge-1")
     )
     assert server.weights.keys() == TASK.tensors(params, "server").keys()
     assert server.server_part_moved
@@ -231,7 +234,9 @@ def test_pairs_teach_an_encoder_and_its_pairs_a_decoder(shares, server_teacher, 
 def test_epochs_are_as_planned(shares, server_teacher, method):
     teacher = None if method == "vanilla" else server_teacher
     params = networked(method=method)
-    reports, _ = drained(TASK.learn(params, shares.server, teacher, server_part=True, who=""))
+    reports, _ = drained(
+        TASK.learn(params, shares.server, teacher, server_part=True, stream_name="")
+    )
     assert [r.epoch for r in reports] == list(range(1, TASK.planned_epochs(params) + 1))
     assert not any(name.startswith("val_") for report in reports for name in report.metrics)
 
@@ -244,7 +249,7 @@ def test_made_up_samples_are_decoded_codewords_and_nobodys(student, shares):
     statistics, _ = TASK.synthesis(params, student.weights, shares.server)
     for name, spec in TASK.statistics_tensors(params).items():
         assert spec.misfit(statistics[name]) == ""
-    made, work = TASK.synthesise(params, student.weights, statistics, 50, who="edge-0")
+    made, work = TASK.synthesise(params, student.weights, statistics, 50, stream_name="edge-0")
     for name, spec in TASK.sample_tensors(params).items():
         assert spec.misfit(made[name]) == ""
     assert len(made["pictures"]) == 50
@@ -252,8 +257,8 @@ def test_made_up_samples_are_decoded_codewords_and_nobodys(student, shares):
     own = shares.server["pictures"].reshape(1, -1, 128)
     distance = np.abs(made["pictures"].reshape(50, 1, 128) - own).max(axis=2)
     assert distance.min() > 1e-4
-    again, _ = TASK.synthesise(params, student.weights, statistics, 50, who="edge-0")
-    other, _ = TASK.synthesise(params, student.weights, statistics, 50, who="edge-1")
+    again, _ = TASK.synthesise(params, student.weights, statistics, 50, stream_name="edge-0")
+    other, _ = TASK.synthesise(params, student.weights, statistics, 50, stream_name="edge-1")
     assert_same(made, again)
     assert not np.array_equal(made["pictures"], other["pictures"])
 
@@ -262,7 +267,7 @@ def test_without_variance_a_made_up_sample_is_the_mean_codeword_decoded(student)
     params = networked("semi-centralized")
     mean = np.linspace(-1, 1, 32, dtype=np.float32)
     statistics = {"mean": mean, "covariance": np.zeros((32, 32), np.float32)}
-    made, _ = TASK.synthesise(params, student.weights, statistics, 2, who="edge-0")
+    made, _ = TASK.synthesise(params, student.weights, statistics, 2, stream_name="edge-0")
     decoder = make_decoder(resolve(params)).eval()
     load_state(decoder, student.weights, "decoder.")
     with torch.no_grad():

@@ -81,7 +81,10 @@ def test_a_lone_training_has_no_network(network_data):
 @pytest.fixture(scope="module")
 def deployment(student, shares):
     """Students of three edges, as they were received and after a fine-tune."""
-    tuned = [trained_on(student.weights, edge, who=f"e{n}") for n, edge in enumerate(shares.edges)]
+    tuned = [
+        trained_on(student.weights, edge, stream_name=f"e{n}")
+        for n, edge in enumerate(shares.edges)
+    ]
     nodes = {f"edge-{number}": one.weights for number, one in enumerate(tuned)}
     return {**nodes, **{f"received-{number}": student.weights for number in range(3)}}
 

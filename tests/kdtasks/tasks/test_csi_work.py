@@ -51,7 +51,7 @@ def flops_of(count, method, *, server_part):
 def test_operations_by_hand_and_memory_as_announced(edge, server_teacher, method, server_part):
     params = networked("decentralized", method=method, edge_part_only=not server_part)
     teacher = None if method == "vanilla" else asked(server_teacher)
-    learnt = drained(TASK.learn(params, edge, teacher, server_part=server_part, who="e"))[1]
+    learnt = drained(TASK.learn(params, edge, teacher, server_part=server_part, stream_name="e"))[1]
     expected = flops_of(len(edge["pictures"]), method, server_part=server_part)
     assert learnt.work.flops == pytest.approx(expected)
     assert learnt.work.peak_bytes == edge_bytes(resolve(params))
@@ -62,7 +62,9 @@ def test_operations_by_hand_and_memory_as_announced(edge, server_teacher, method
 @pytest.mark.parametrize("server_part", [True, False])
 def test_training_on_takes_the_memory_that_was_announced(edge, weight, server_part):
     params = networked("semi-centralized", anchor_weight=weight, edge_part_only=not server_part)
-    stage = Stage(epochs=1, rate=1e-3, guidance_weight=weight, server_part=server_part, who="e")
+    stage = Stage(
+        epochs=1, rate=1e-3, guidance_weight=weight, server_part=server_part, stream_name="e"
+    )
     guidance = Guidance(samples=edge, outputs=edge)
     learnt = drained(TASK.train_on(params, {}, edge, guidance, stage))[1]
     assert learnt.work.peak_bytes == edge_bytes(resolve(params))

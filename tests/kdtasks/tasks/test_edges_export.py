@@ -11,7 +11,7 @@ import pytest
 from kdtasks.beam_tracking import settings as beam_settings
 from kdtasks.beam_tracking.students import new_student as new_beam_student
 from kdtasks.contract.collaboration import joined
-from kdtasks.contract.deployable import Called
+from kdtasks.contract.deployable import CallableModule
 from kdtasks.csi_feedback import settings as csi_settings
 from kdtasks.csi_feedback.students import new_student as new_csi_student
 from kdtasks.learning.random import initialised
@@ -22,19 +22,19 @@ from kdtasks.lidar_beam.students import student_of
 EDGES = 3
 
 
-def csi(who, edge):
+def csi(stream_name, edge):
     params = csi_network_examples.TASK.edge_params(csi_network_examples.networked(), edge)
-    return state_arrays(new_csi_student(csi_settings.resolve(params), who))
+    return state_arrays(new_csi_student(csi_settings.resolve(params), stream_name))
 
 
-def beam(who, _edge):
+def beam(stream_name, _edge):
     settings = beam_settings.resolve(beam_network_examples.networked())
-    return state_arrays(new_beam_student(settings.model_copy(update={"seed": len(who)})))
+    return state_arrays(new_beam_student(settings.model_copy(update={"seed": len(stream_name)})))
 
 
-def lidar(who, _edge):
+def lidar(stream_name, _edge):
     settings = lidar_settings.resolve(lidar_trials.networked())
-    return state_arrays(initialised(len(who), "student", partial(student_of, settings)))
+    return state_arrays(initialised(len(stream_name), "student", partial(student_of, settings)))
 
 
 CASES = {
@@ -54,7 +54,7 @@ def case(request):
 
 def deployment(student, makers):
     """Return the weights of edges whose students were made by these, all from the first's."""
-    own = {f"edge-{k}": student(who, k) for k, who in enumerate(makers)}
+    own = {f"edge-{k}": student(stream_name, k) for k, stream_name in enumerate(makers)}
     received = {f"received-{k}": student("received", k) for k in range(len(makers))}
     return joined({**own, **received})
 
@@ -81,7 +81,7 @@ def test_every_edge_is_scored_by_its_own_networks(case):
     asked = []
 
     def watched(name, network):
-        return Called(lambda *inputs: asked.append(name) or network(*inputs))
+        return CallableModule(lambda *inputs: asked.append(name) or network(*inputs))
 
     calls = {name: watched(name, part.network) for name, part in found.parts.items()}
     own = replace(found, parts={n: replace(p, network=calls[n]) for n, p in found.parts.items()})

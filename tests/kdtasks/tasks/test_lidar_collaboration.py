@@ -38,9 +38,9 @@ def parts(lidar_network_data):
 
 def sent(params, teacher):
     """Return a teacher as an edge has it: with what is sent beside it and nothing else."""
-    beside, work = TASK.beside_teacher(params, teacher)
-    assert beside.keys() == TASK.beside_tensors(params).keys()
-    for name, spec in TASK.beside_tensors(params).items():
+    beside, work = TASK.teacher_extras(params, teacher)
+    assert beside.keys() == TASK.extra_tensors(params).keys()
+    for name, spec in TASK.extra_tensors(params).items():
         assert not spec.misfit(beside[name])
     return replace(teacher, metrics={}, outputs=beside), work
 
@@ -110,8 +110,8 @@ def test_an_edge_makes_the_same_student_of_metadata_as_of_the_generator(parts, l
 def test_nodes_have_random_streams_of_their_own(parts, lidar_expert):
     params = networked(method="prior")
     one, same, other = (
-        learnt(params, parts.server, lidar_expert, who=who).weights
-        for who in ("edge-0", "edge-0", "edge-1")
+        learnt(params, parts.server, lidar_expert, stream_name=stream_name).weights
+        for stream_name in ("edge-0", "edge-0", "edge-1")
     )
     assert_same(one, same)
     assert differ(one, other)
@@ -119,7 +119,7 @@ def test_nodes_have_random_streams_of_their_own(parts, lidar_expert):
 
 def test_no_node_has_too_few_windows_for_a_batch(parts):
     few = TASK.sample_slice(parts.edges[0], 0, 3)
-    assert learnt(networked(), few, who="edge-0").work.flops == 2 * 3 * (2 * 3) * STUDENT
+    assert learnt(networked(), few, stream_name="edge-0").work.flops == 2 * 3 * (2 * 3) * STUDENT
 
 
 def test_a_teacher_without_outputs_runs_once_over_what_is_new(parts, lidar_expert):
@@ -144,7 +144,7 @@ def test_pairs_are_the_servers_windows_with_what_its_teacher_says(parts, lidar_e
     params = networked(method="ordinary", scans_travel=True)
     assert TASK.transfer(params) == "pairs"
     knowledge, _ = TASK.pair_knowledge(params, lidar_expert, parts.server)
-    by_pairs = drained(TASK.learn_pairs(params, parts.server, knowledge, who=""))[1]
+    by_pairs = drained(TASK.learn_pairs(params, parts.server, knowledge, stream_name=""))[1]
     at_server = learnt(networked("centralized", method="ordinary"), parts.server, lidar_expert)
     assert_same(by_pairs.weights, at_server.weights)
     # The one holds a teacher, the other what it has said.
@@ -197,7 +197,8 @@ def test_a_generator_counts_with_its_layers(lidar_expert):
 def test_a_deployment_is_judged_by_the_mean_of_its_edges(lidar_network_data, parts, lidar_expert):
     params = networked(method="prior")
     students = [
-        learnt(params, parts.server, lidar_expert, who=f"edge-{k}").weights for k in range(2)
+        learnt(params, parts.server, lidar_expert, stream_name=f"edge-{k}").weights
+        for k in range(2)
     ]
     found = TASK.evaluate(
         params,

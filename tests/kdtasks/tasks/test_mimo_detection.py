@@ -20,7 +20,7 @@ from kdtasks.mimo_detection.link.linear import zero_forcing
 from kdtasks.mimo_detection.link.symbols import decide
 from kdtasks.mimo_detection.methods.job import STEPS
 from kdtasks.mimo_detection.methods.learngene import opened, sealed
-from kdtasks.mimo_detection.methods.samples import Judged
+from kdtasks.mimo_detection.methods.samples import EvaluationSamples
 from kdtasks.mimo_detection.settings import resolve
 from kdtasks.mimo_detection.students import delivered, individual_of, restored_collective
 
@@ -260,7 +260,9 @@ def test_a_collective_is_scored_on_a_target_it_has_not_seen(mimo_data_tiny, coll
     network = restored_collective(settings, collective.weights)
     test = mimo_data_tiny.test
     at_15 = received_of(test)[torch.from_numpy(np.flatnonzero(test["snr_db"] == 15.0))]
-    assert found["ber_15db"] == Judged(at_15, settings.looks).errors(network).ratio
+    assert (
+        found["ber_15db"] == EvaluationSamples(at_15, settings.input_features).errors(network).ratio
+    )
     assert found["ber"] == found["ber_10db"] > found["ber_20db"]
     assert found["ber_low"] < found["ber"] < found["ber_high"]
 

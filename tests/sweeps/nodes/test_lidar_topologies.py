@@ -74,7 +74,7 @@ def size_of(kind, subject, arrays, params, **facts):
 def test_without_data_an_edge_is_sent_the_teacher_and_what_belongs_to_it(deployments, teacher):
     for name in LEAVES_NO_SCAN:
         params, _, outcome, sent, traffic = deployments[name]
-        beside, _ = TASK.beside_teacher(params, teacher)
+        beside, _ = TASK.teacher_extras(params, teacher)
         expected = {"teacher": size_of(Kind.TEACHER, "teacher", teacher.weights, params)}
         expected["features"] = size_of(Kind.FEATURES, "teacher", beside, params) if beside else 0.0
         metrics, total = outcome.metrics, sum(expected.values())
@@ -186,7 +186,7 @@ def test_what_belongs_to_a_teacher_is_not_taken_without_one(data, teacher):
         task=TASK, params=params, settings=NetworkSettings.of(params), key=fingerprint(params)
     )
     node = EdgeNode(0, deployment, TASK.share_out(params, data.train, "train").edges[0])
-    beside, _ = TASK.beside_teacher(params, teacher)
+    beside, _ = TASK.teacher_extras(params, teacher)
     message = Message(
         kind=Kind.FEATURES, subject="teacher", deployment=fingerprint(params), arrays=beside
     )

@@ -10,7 +10,7 @@ import pytest
 from toy_study import toy_study
 
 from search_spaces.study import Study
-from sweeps.common.capacity import SeatWishes
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import FailureKind, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
@@ -90,9 +90,9 @@ class Assassin(SilentDisplay):
         os.kill(pid, signal.SIGKILL)
 
 
-def run(home: Path, display: SilentDisplay, seats: SeatWishes) -> SweepSummary:
+def run(home: Path, display: SilentDisplay, request: ResourceRequest) -> SweepSummary:
     return run_study(
-        network_study(), name="net", home=home, tracking_uri=None, seats=seats, display=display
+        network_study(), name="net", home=home, tracking_uri=None, request=request, display=display
     )
 
 
@@ -103,13 +103,13 @@ def assassin() -> Assassin:
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory: pytest.TempPathFactory, assassin: Assassin) -> SweepSummary:
-    return run(tmp_path_factory.mktemp("ray"), assassin, SeatWishes(slots=2))
+    return run(tmp_path_factory.mktemp("ray"), assassin, ResourceRequest(slots=2))
 
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
-    seats = SeatWishes(slots=2, transport="inprocess")
-    return run(tmp_path_factory.mktemp("inprocess"), SilentDisplay(), seats)
+    request = ResourceRequest(slots=2, transport="inprocess")
+    return run(tmp_path_factory.mktemp("inprocess"), SilentDisplay(), request)
 
 
 def trials(sweep: SweepSummary) -> list[TrialRecord]:

@@ -11,8 +11,8 @@ from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import Pairs
 from kdtasks.csi_feedback.methods.job import (
     Job,
-    Stint,
     Trained,
+    TrainingStage,
     report_distilling,
     report_end_to_end,
 )
@@ -24,7 +24,7 @@ from kdtasks.learning.training import Schedule
 class _Learnt:
     received: Pairs
     core_seconds: float
-    stint: Stint
+    training_stage: TrainingStage
 
 
 def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
@@ -46,7 +46,7 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
     ):
         spent, samples = epoch.core_seconds, epoch.samples
         yield report_distilling(job, epoch, of=of)
-    return _Learnt(received, spent, Stint(samples=samples, encoder=3, decoder=0))
+    return _Learnt(received, spent, TrainingStage(samples=samples, encoder=3, decoder=0))
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -71,10 +71,10 @@ def train(job: Job) -> Generator[Report, None, Trained]:
             "finetune_core_seconds": spent,
             "exchange_bytes": float(learnt.received.payload_bytes + returned.payload_bytes),
         },
-        stints=(
-            learnt.stint,
-            Stint(samples=len(job.train_N2AC), encoder=1, decoder=0),
-            Stint(samples=samples, encoder=0, decoder=3),
+        training_stages=(
+            learnt.training_stage,
+            TrainingStage(samples=len(job.train_N2AC), encoder=1, decoder=0),
+            TrainingStage(samples=samples, encoder=0, decoder=3),
         ),
     )
 
@@ -89,5 +89,5 @@ def train_sequential(job: Job) -> Generator[Report, None, Trained]:
             "distill_core_seconds": learnt.core_seconds,
             "exchange_bytes": float(learnt.received.payload_bytes),
         },
-        stints=(learnt.stint,),
+        training_stages=(learnt.training_stage,),
     )

@@ -27,7 +27,7 @@ class Payer(SilentDisplay):
         self.engine: Engine | None = None
         self.calls, self.lost_after = list(calls), lost_after
         self.notes: list[str] = []
-        self.owed = 0
+        self.num_pending = 0
         self.told: list[int] = []
 
     def note(self, text: str) -> None:
@@ -36,10 +36,10 @@ class Payer(SilentDisplay):
     def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
         engine = self.engine
         assert engine is not None
-        self.owed += f"trial/{number}" not in engine.tracker.children
+        self.num_pending += f"trial/{number}" not in engine.tracker.children
         engine.tracker.broken = number >= self.lost_after
         for _ in range(self.calls.pop(0)):
-            engine.books.pay()
+            engine.recorder.flush_one()
         self.told.append(len(engine.tracker.children))
 
 
@@ -66,9 +66,9 @@ def test_mlflow_knows_the_same_however_late_it_is_told(
     home = tmp_path_factory.mktemp("late")
     late = Engine(study(), home, display=payer)
     payer.engine = late
-    with late.books.deferring():
+    with late.recorder.deferring():
         late.search()
-    assert payer.owed == TRIALS  # nobody was told at once
+    assert payer.num_pending == TRIALS  # nobody was told at once
     if lost_after == TRIALS:  # then nothing waits for `settle`, which makes up for all
         assert late.tracker.children.keys() == plain.tracker.children.keys()
         assert late.tracker.series == plain.tracker.series
@@ -76,7 +76,7 @@ def test_mlflow_knows_the_same_however_late_it_is_told(
         assert len(late.tracker.children) <= lost_after
     late.tracker.broken = False
     for engine in (plain, late):
-        engine.books.settle(Utilisation(1, engine.clock))
+        engine.recorder.settle(Utilisation(1, engine.clock))
     assert late.tracker.children.keys() == plain.tracker.children.keys()
     assert sorted(late.tracker.series) == sorted(plain.tracker.series)
     assert len(payer.notes) == (lost_after < TRIALS)
@@ -86,7 +86,7 @@ def test_mlflow_is_told_while_the_search_goes_on(tmp_path: Path) -> None:
     """Two turns after a trial has ended MLflow has it, a turn later its hypervolume, too."""
     payer = Payer([3] * TRIALS, TRIALS)
     payer.engine = engine = Engine(study(), tmp_path, display=payer)
-    with engine.books.deferring():
+    with engine.recorder.deferring():
         engine.search()
         assert payer.told == list(range(1, TRIALS + 1))
         assert len(engine.tracker.series) == TRIALS

@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from kdtasks.contract.errors import ConfigError
 from search_spaces.resources import TrialResources
-from sweeps.common.capacity import Capacity, Machine, Seats, SeatWishes, Share, share_out
+from sweeps.common.capacity import (
+    Capacity,
+    Machine,
+    ResourceAllocation,
+    ResourceRequest,
+    Share,
+    allocate,
+)
 
 ONE = TrialResources()
 
@@ -54,7 +61,7 @@ SHARES = st.integers(1, 4).map(float) | st.integers(500, 9999).map(lambda units:
 def test_what_is_shared_out_fits_and_what_is_refused_does_not(  # noqa: PLR0913 - one per wish
     slots, actors, transport, asked, cpus, gpus, there
 ):
-    wishes = SeatWishes(slots=slots, transport=transport, actors=actors)
+    request = ResourceRequest(slots=slots, transport=transport, actors=actors)
     resources = TrialResources(cpus=cpus, gpus=gpus, slots=asked)
     capacity = Capacity(machines=tuple(Machine(cpus=c, gpus=g) for c, g in there))
     most = packed(Share(cpus=cpus, gpus=gpus), capacity)
@@ -64,64 +71,68 @@ def test_what_is_shared_out_fits_and_what_is_refused_does_not(  # noqa: PLR0913 
     needed = least * (1 if actors is None else actors)
     positive = min(least, 1 if actors is None else actors) >= 1
     try:
-        seats = share_out(wishes, resources, capacity)
+        allocation = allocate(request, resources, capacity)
     except ConfigError:
         assert lone or not positive or needed > most
     else:
         assert not lone
-        assert 1 <= seats.processes <= most
-        assert seats.slots == wanted or wanted == "max"
-        assert seats.actors == (0 if transport == "inprocess" else actors or 1)
+        assert 1 <= allocation.processes <= most
+        assert allocation.slots == wanted or wanted == "max"
+        assert allocation.actors == (0 if transport == "inprocess" else actors or 1)
         if wanted == "max":
-            assert seats.processes + max(1, seats.actors) > most
-        booked = [sum(bundle.get(name, 0.0) for bundle in seats.bundles) for name in ("CPU", "GPU")]
-        per_trial = max(1, seats.actors)
+            assert allocation.processes + max(1, allocation.actors) > most
+        booked = [
+            sum(bundle.get(name, 0.0) for bundle in allocation.bundles) for name in ("CPU", "GPU")
+        ]
+        per_trial = max(1, allocation.actors)
         assert booked == pytest.approx([per_trial * cpus, per_trial * gpus])
 
 
 def test_by_default_every_core_has_a_trial_with_one_actor():
-    assert share_out(SeatWishes(), ONE, machines(4)) == Seats(slots=4, actors=1)
-    assert share_out(SeatWishes(actors=2), ONE, machines(5)) == Seats(slots=2, actors=2)
-    lone = share_out(SeatWishes(transport="inprocess"), ONE, machines(3))
-    assert lone == Seats(slots=3, actors=0)
+    assert allocate(ResourceRequest(), ONE, machines(4)) == ResourceAllocation(slots=4, actors=1)
+    assert allocate(ResourceRequest(actors=2), ONE, machines(5)) == ResourceAllocation(
+        slots=2, actors=2
+    )
+    lone = allocate(ResourceRequest(transport="inprocess"), ONE, machines(3))
+    assert lone == ResourceAllocation(slots=3, actors=0)
     assert lone.bundles == [{"CPU": 1.0}]
 
 
 def test_fractions_share_a_core_exactly():
     """Ten shares of 0.1 fit into a core, though their sum in floating point is not 1."""
     tenth = TrialResources(cpus=0.1, gpus=0.3)
-    seats = share_out(SeatWishes(), tenth, machines(1, gpus=4))
-    assert seats.slots == 10
-    assert seats.bundles == [{}, {"CPU": 0.1, "GPU": 0.3}]
+    allocation = allocate(ResourceRequest(), tenth, machines(1, gpus=4))
+    assert allocation.slots == 10
+    assert allocation.bundles == [{}, {"CPU": 0.1, "GPU": 0.3}]
 
 
 def test_what_is_left_of_two_gpus_is_no_seat():
-    assert share_out(SeatWishes(), TrialResources(gpus=0.4), machines(8, gpus=2)).slots == 4
-    assert share_out(SeatWishes(), TrialResources(gpus=0.6), machines(8, gpus=3)).slots == 3
-    assert share_out(SeatWishes(), TrialResources(gpus=2), machines(8, gpus=5)).slots == 2
+    assert allocate(ResourceRequest(), TrialResources(gpus=0.4), machines(8, gpus=2)).slots == 4
+    assert allocate(ResourceRequest(), TrialResources(gpus=0.6), machines(8, gpus=3)).slots == 3
+    assert allocate(ResourceRequest(), TrialResources(gpus=2), machines(8, gpus=5)).slots == 2
 
 
 def test_a_process_does_not_span_machines_but_a_trial_may():
     two = TrialResources(cpus=2)
-    assert share_out(SeatWishes(), two, machines(3, 3, 1)).slots == 2
-    assert share_out(SeatWishes(actors=2), two, machines(3, 3, 1)).slots == 1
+    assert allocate(ResourceRequest(), two, machines(3, 3, 1)).slots == 2
+    assert allocate(ResourceRequest(actors=2), two, machines(3, 3, 1)).slots == 1
 
 
 @pytest.mark.parametrize(
-    ("wishes", "words"),
+    ("wanted", "words"),
     [
-        (SeatWishes(actors=5), r"actors must lie in \[1, 4\].*got 5"),
-        (SeatWishes(actors=0), r"actors must lie in \[1, 4\].*got 0"),
-        (SeatWishes(slots=0), "slots must be 1 or more, got 0"),
-        (SeatWishes(slots=5), "slots is 5.*this machine has 4 cores; lower slots to 4$"),
-        (SeatWishes(slots=3, actors=2), "slots is 3.*lower slots to 2 or actors to 1"),
-        (SeatWishes(slots=8, actors=4), "slots is 8.*lower slots to 1$"),
-        (SeatWishes(transport="inprocess", actors=1), "leave actors out"),
+        (ResourceRequest(actors=5), r"actors must lie in \[1, 4\].*got 5"),
+        (ResourceRequest(actors=0), r"actors must lie in \[1, 4\].*got 0"),
+        (ResourceRequest(slots=0), "slots must be 1 or more, got 0"),
+        (ResourceRequest(slots=5), "slots is 5.*this machine has 4 cores; lower slots to 4$"),
+        (ResourceRequest(slots=3, actors=2), "slots is 3.*lower slots to 2 or actors to 1"),
+        (ResourceRequest(slots=8, actors=4), "slots is 8.*lower slots to 1$"),
+        (ResourceRequest(transport="inprocess", actors=1), "leave actors out"),
     ],
 )
-def test_what_cannot_fit_is_refused_and_named(wishes, words):
+def test_what_cannot_fit_is_refused_and_named(wanted, words):
     with pytest.raises(ConfigError, match=words):
-        share_out(wishes, ONE, machines(4))
+        allocate(wanted, ONE, machines(4))
 
 
 @pytest.mark.parametrize(
@@ -152,4 +163,4 @@ def test_what_cannot_fit_is_refused_and_named(wishes, words):
 )
 def test_a_trial_that_fits_on_no_machine_is_refused_with_what_there_is(resources, capacity, words):
     with pytest.raises(ConfigError, match=words):
-        share_out(SeatWishes(), TrialResources(**resources), capacity)
+        allocate(ResourceRequest(), TrialResources(**resources), capacity)

@@ -53,7 +53,7 @@ def run(study: Study, home: Path, request: ResourceRequest) -> SweepSummary:
 
 
 @pytest.mark.parametrize(
-    ("seats", "resources", "words"),
+    ("wanted", "resources", "words"),
     [
         (ResourceRequest(actors=MANY), {}, f"actors must lie in .* got {MANY}"),
         (ResourceRequest(slots=MANY), {}, "lower slots to"),
@@ -62,11 +62,11 @@ def run(study: Study, home: Path, request: ResourceRequest) -> SweepSummary:
     ],
 )
 def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
-    request: ResourceRequest, resources: dict[str, float], words: str, tmp_path: Path
+    wanted: ResourceRequest, resources: dict[str, float], words: str, tmp_path: Path
 ) -> None:
     """Ray waits without end for resources that no machine has."""
     with pytest.raises(ConfigError, match=words):
-        run(network_study(resources=resources), tmp_path, request)
+        run(network_study(resources=resources), tmp_path, wanted)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -187,7 +187,7 @@ def test_a_driver_that_slept_while_another_came_and_went_overwrites_nothing(
     assert storage.read(DRIVER_FILE) is None
     assert sleeper.mirror.lost
     assert sleeper.interrupts.requested()
-    assert "gone on with by another driver" in sleeper.mirror.lacking
+    assert "resumed by another driver" in sleeper.mirror.lacking
     assert len(sleeper.notes) == 1
 
 

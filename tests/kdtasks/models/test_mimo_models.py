@@ -138,7 +138,7 @@ def turned(seen, stream):
     )
 
 
-@pytest.mark.parametrize("looks", LOOKS, ids=["zf", "lmmse", "blind"])
+@pytest.mark.parametrize("input_features", LOOKS, ids=["zf", "lmmse", "blind"])
 @pytest.mark.parametrize("name", SMALL)
 @given(order=st.permutations(range(4)))
 @settings(max_examples=5)
@@ -151,7 +151,7 @@ def test_another_order_of_streams_is_another_order_of_logits(name, input_feature
     torch.testing.assert_close(after, before[:, :, both], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("looks", LOOKS, ids=["zf", "lmmse", "blind"])
+@pytest.mark.parametrize("input_features", LOOKS, ids=["zf", "lmmse", "blind"])
 @pytest.mark.parametrize("name", SMALL)
 def test_turning_a_column_turns_its_bits_and_nothing_else(name, input_features):
     network = awake(SMALL[name])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.cli.main import main
+from sweeps.plan.contract import broken_laws
 from sweeps.plan.preflight import check_study
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -84,6 +85,15 @@ def test_the_contract_of_the_page_is_one_line(folder):
     assert list(commands("own-task"))
     found = runpy.run_path("test_path_loss.py")
     found["test_contract"](folder)
+
+
+@pytest.mark.parametrize(
+    "topology", ["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
+)
+def test_labels_and_outputs_are_enough_for_every_topology_without_a_teacher(folder, topology):
+    assert list(commands("own-task"))
+    params = {"topology": topology, "anchor_weight": 0.5, "rehearsal_share": 0.5, "uploads": 1}
+    assert broken_laws("path_loss_edges:PathLossAtEdges", params, folder) == []
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)

@@ -26,10 +26,18 @@ from kdtasks.beam_tracking.workload import (
     teacher_size,
     training_work,
 )
-from kdtasks.contract.collaboration import Guidance, Learnt, Shares, Stage, TensorSpec, Work
+from kdtasks.contract.collaboration import (
+    Guidance,
+    Learnt,
+    SendsTeacher,
+    Shares,
+    SharesOutputs,
+    Stage,
+    TensorSpec,
+    Work,
+)
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
-from kdtasks.learning.deployed_students import one_of
+from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.sensing.ownership import Owners, sample_specs, shares, with_sensors
@@ -39,7 +47,7 @@ SAID = ("logits", "features")
 """What a teacher says of windows."""
 
 
-class BeamCollaboration(WindowTask):
+class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
     """The half of the beam-tracking task that nodes of a network call.
 
     Nodes with fewer windows than a batch train on batches of all they have. They have no validation
@@ -60,9 +68,6 @@ class BeamCollaboration(WindowTask):
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         return completed(resolve(params).of_edge(edge))
 
-    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
-        return artifact if resolve(params).num_teachers == 1 else one_of(artifact, number)
-
     def latency(self, params: Params) -> dict[str, float]:
         settings = resolve(params)
         families = [settings.of_edge(k) for k in range(len(settings.students))]
@@ -80,7 +85,7 @@ class BeamCollaboration(WindowTask):
         settings = resolve(params)
         return dict(specs_of(settings.teacher_model, settings.teacher_width, settings.image_size))
 
-    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+    def sample_tensors(self, params: Params, own: Arrays) -> dict[str, TensorSpec]:  # noqa: ARG002
         settings = resolve(params)
         return sample_specs(settings.at_edge, settings.image_size)
 
@@ -154,15 +159,6 @@ class BeamCollaboration(WindowTask):
             core_seconds=time.process_time() - begin,
         )
         return {"logits": np.ascontiguousarray(logits.logits_WTC.numpy())}, work
-
-    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
-        """Return the mean of logits.
-
-        It is the geometric mean of the students' probabilities, at whatever temperature these are
-        softened with afterwards; that of probabilities would hold at one temperature alone.
-        """
-        mean = np.mean([logits["logits"] for logits in outputs], axis=0, dtype=np.float64)
-        return {"logits": as_float32(np.asarray(mean))}
 
     def evaluate_deployment(
         self, params: Params, weights: Arrays, split: Arrays

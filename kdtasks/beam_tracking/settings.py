@@ -90,11 +90,6 @@ def check_deployment(settings: NetworkSettings, *, method: str, seen: int) -> No
             f"teacher_passages={seen} needs topology none: in a network the teacher is trained on "
             "the server's passages; leave it at 0 and set server_share"
         )
-    if settings.rehearsal_source == "synthetic":
-        raise ConfigError(
-            "rehearsal_source='synthetic': pictures and radar maps cannot be made up from their "
-            "statistics; take global"
-        )
     if mixed and method == "self":
         raise ConfigError(
             "method='self' teaches a student by a network of its own kind: set edge_families to "

@@ -28,7 +28,7 @@ from kdtasks.beam_tracking.workload import (
     student_cost,
     student_latency_ms,
 )
-from kdtasks.contract.collaboration import parted
+from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS, TEACHERS, NetworkSettings
 from kdtasks.contract.params import Params, Value, fingerprint
@@ -45,7 +45,7 @@ from kdtasks.contract.task import (
     prefixed,
 )
 from kdtasks.learning.complexity import count
-from kdtasks.learning.deployed_students import mean_metrics, name_of, train_all
+from kdtasks.learning.deployed_students import mean_metrics, train_all
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.sensing.baselines import baselines_of

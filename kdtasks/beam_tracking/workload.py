@@ -24,6 +24,7 @@ from kdtasks.learning.complexity import (
     state_bytes,
 )
 from kdtasks.learning.random import initialised
+from kdtasks.learning.tensors import state_specs
 from kdtasks.sensing.beams.format import NUM_PAST, NUM_STEPS, Sensor
 
 FLOPS_PER_MAC = 2
@@ -78,11 +79,7 @@ def size_of(model: BeamModel, width: float, image_size: int) -> Size:
 @lru_cache(maxsize=256)
 def specs_of(model: BeamModel, width: float, image_size: int) -> dict[str, TensorSpec]:
     """Return the tensors of a network."""
-    state = _sample(model, width, image_size).state_dict()
-    return {
-        name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
-        for name, t in state.items()
-    }
+    return state_specs(_sample(model, width, image_size))
 
 
 def _sample(model: BeamModel, width: float, image_size: int) -> BeamNetwork:

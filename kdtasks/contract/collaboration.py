@@ -1,30 +1,25 @@
 """What a task adds so that its students can be trained in a network of a server and edge nodes.
 
-The nodes of `sweeps.nodes` hold data, weights and messages; what they learn with them is said here.
-Nothing in this file knows which topology is running: a node is told to train, to train on, or to
-say what it thinks of some samples.
-
-Collaborative tasks whose students are wholly at the edge and whose samples cannot be made up.
+One class per capability that a topology can ask for (`sweeps.nodes.topologies`). The nodes of
+`sweeps.nodes` hold data, weights and messages; what they learn with them is the task's. Nothing in
+this file knows which topology is running.
 """
 
 from abc import abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, KDTask, Report, SplitName, TeacherArtifact
 
 Place = Literal["edge", "server"]
 """Where a part of a student is at inference. A two-sided model, such as a CSI autoencoder, has its
 encoder at the edge and its decoder at the server; a one-sided model is wholly at the edge."""
-
-Transfer = Literal["model", "pairs"]
-"""How a teacher's knowledge reaches an edge that trains: the teacher itself (model transfer, 3GPP
-TR 38.843 training Type 1), or samples with what the teacher says of them (training Type 3)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +80,8 @@ class Learnt:
     """
 
     weights: Arrays
-    work: Work
-    server_part_moved: bool
+    work: Work = field(default_factory=Work)
+    server_part_moved: bool = False
     teacher_outputs: Arrays = field(default_factory=dict)
 
 
@@ -96,7 +91,7 @@ class Guidance:
 
     Attributes:
         samples: Inputs.
-        outputs: What somebody else says of them, as `CollaborativeTask.outputs` gives it.
+        outputs: Those of another student or of the teacher, as `SharesOutputs.outputs` gives them.
     """
 
     samples: Arrays
@@ -130,6 +125,11 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     dtype: str
 
+    @classmethod
+    def of_rows(cls, array: NDArray[Any]) -> Self:
+        """Return that of arrays with a row per sample like ``array``, however many rows."""
+        return cls(shape=(None, *array.shape[1:]), dtype=str(array.dtype))
+
     def misfit(self, array: NDArray[Any]) -> str:
         """Return what is wrong with an array; empty if nothing is."""
         if str(array.dtype) != self.dtype:
@@ -145,11 +145,16 @@ class TensorSpec:
         return ""
 
 
-class CollaborativeTask(KDTask):
-    """A task whose students can be trained in a network.
+class LearnsOnShares(KDTask):
+    """A task whose students learn at nodes of a network, each on its share of the data.
 
-    With ``topology`` other than ``none`` the parameters describe a deployment; `evaluate` then
-    takes the weights of all nodes, as `joined` names them, and the whole split.
+    With ``topology`` other than ``none`` the parameters describe a deployment, see
+    `kdtasks.contract.deployment`; `evaluate` then takes the weights of all nodes, as `joined` names
+    them, and the whole split. What a topology asks for beyond this class is a class of its own
+    below; a task derives from those whose methods it has.
+
+    Students are wholly at the edge, equal at all edges, and samples are rows of arrays, unless a
+    task overrides the methods that say so.
     """
 
     @abstractmethod
@@ -162,84 +167,9 @@ class CollaborativeTask(KDTask):
             ConfigError: If some node would be left without samples, naming what to change.
         """
 
-    def sample_count(self, samples: Arrays) -> int:
-        """Return how many samples arrays hold; 0 without arrays.
-
-        This and the next four methods are for arrays with a row per sample. A task whose samples
-        share what they are made of, such as windows over frames, says it in its own way.
-        """
-        return len(next(iter(samples.values()))) if samples else 0
-
-    def sample_slice(self, samples: Arrays, start: int, stop: int) -> Arrays:
-        """Return some samples in a row, with nothing of the others."""
-        return {name: array[start:stop] for name, array in samples.items()}
-
-    def samples_together(self, one: Arrays, other: Arrays) -> Arrays:
-        """Return the samples of two nodes, those of ``one`` first."""
-        return {name: np.concatenate([array, other[name]]) for name, array in one.items()}
-
-    def samples_for(self, params: Params, samples: Arrays) -> Arrays:
-        """Return what is needed of samples by an edge with a student of ``params``."""
-        return samples
-
-    def sample_misfit(self, samples: Arrays) -> str:
-        """Return what is wrong with samples whose arrays are as they must be; empty if nothing."""
-        return ""
-
     @abstractmethod
-    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
-        """Return the parameters of one edge's student, which may be of a family of its own."""
-
-    @abstractmethod
-    def transfer(self, params: Params) -> Transfer:
-        """Return how knowledge reaches an edge that trains its student."""
-
-    @abstractmethod
-    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
-        """Return one of the server's teachers, from the artefact that holds all of them."""
-
-    @abstractmethod
-    def latency(self, params: Params) -> dict[str, float]:
-        """Return how long inference takes at an edge, measured on this machine, mean of edges."""
-
-    @abstractmethod
-    def planned_epochs(self, params: Params) -> int:
-        """Return the epochs that `learn` (or `learn_pairs` and `adopt` together) will report."""
-
-    @abstractmethod
-    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
-        """Return the tensors of a student that belong to a place; all of them for None."""
-
-    @abstractmethod
-    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the tensors of the teacher."""
-
-    @abstractmethod
-    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the arrays of a node's samples."""
-
-    @abstractmethod
-    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the arrays of `outputs`."""
-
-    @abstractmethod
-    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the arrays of `pair_knowledge` and of `answer_pairs`."""
-
-    @abstractmethod
-    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the arrays of `synthesis`."""
-
-    def teacher_extras(self, params: Params, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
-        """Return what is sent with a teacher to edges that need more than it and their own data.
-
-        In data-free distillation these are statistics of the server's samples, or a generator.
-        """
-        return {}, Work()
-
-    def extra_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the arrays of `teacher_extras`."""
-        return {}
+    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the tensors of a student."""
 
     @abstractmethod
     def learn(
@@ -264,6 +194,89 @@ class CollaborativeTask(KDTask):
             stream_name: Name of the random streams; empty at the server.
         """
 
+    def planned_epochs(self, params: Params) -> int:
+        """Return the epochs that `learn` (or `learn_pairs` and `adopt` together) will report."""
+        return int(params["epochs"])
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:  # noqa: ARG002
+        """Return the parameters of one edge's student, which may be of a family of its own."""
+        return dict(params)
+
+    def place_of(self, tensor: str) -> Place:  # noqa: ARG002
+        """Return where a tensor of a student belongs."""
+        return "edge"
+
+    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
+        """Return the tensors of a student that belong to a place; all of them for None."""
+        specs = self.student_tensors(params)
+        return {n: spec for n, spec in specs.items() if place in (None, self.place_of(n))}
+
+    def latency(self, params: Params) -> dict[str, float]:  # noqa: ARG002
+        """Return how long inference takes at an edge, measured on this machine, mean of edges."""
+        return {}
+
+    def mean_over_edges(
+        self,
+        params: Params,
+        weights: Arrays,
+        split: Arrays,
+        score: Callable[[Params, Arrays, Arrays], Mapping[str, float]],
+    ) -> dict[str, float]:
+        """Return the means over edges of their students' scores, for `evaluate`.
+
+        Edges without samples in the split are left out.
+
+        Args:
+            params: Parameters of the trial.
+            weights: Of all nodes.
+            split: The whole split, but not that of training.
+            score: Scores a student on its edge's share, given its parameters and weights.
+        """
+        nodes, shares = parted(weights), self.share_out(params, split, "val").edges
+        scores = [
+            score(self.edge_params(params, edge), nodes[f"edge-{edge}"], share)
+            for edge, share in enumerate(shares)
+            if self.sample_count(share)
+        ]
+        return {name: sum(one[name] for one in scores) / len(scores) for name in scores[0]}
+
+    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+        """Return one of the server's teachers, from the artefact that holds all of them."""
+        several = NetworkSettings.of(params).num_teachers > 1
+        return one_of(artifact, number) if several else artifact
+
+    def sample_count(self, samples: Arrays) -> int:
+        """Return how many samples arrays hold; 0 without arrays.
+
+        This and the next five methods are for arrays with a row per sample. A task whose samples
+        share what they are made of, such as windows over frames, says it in its own way.
+        """
+        return len(next(iter(samples.values()))) if samples else 0
+
+    def sample_slice(self, samples: Arrays, start: int, stop: int) -> Arrays:
+        """Return some samples in a row, with nothing of the others."""
+        return {name: array[start:stop] for name, array in samples.items()}
+
+    def samples_together(self, one: Arrays, other: Arrays) -> Arrays:
+        """Return the samples of two nodes, those of ``one`` first."""
+        return {name: np.concatenate([array, other[name]]) for name, array in one.items()}
+
+    def samples_for(self, params: Params, samples: Arrays) -> Arrays:  # noqa: ARG002
+        """Return what is needed of samples by an edge with a student of ``params``."""
+        return samples
+
+    def sample_tensors(self, params: Params, own: Arrays) -> dict[str, TensorSpec]:  # noqa: ARG002
+        """Return the arrays of samples that a node accepts; ``own`` are those that it has."""
+        return {name: TensorSpec.of_rows(array) for name, array in own.items()}
+
+    def sample_misfit(self, samples: Arrays) -> str:  # noqa: ARG002
+        """Return what is wrong with samples whose arrays are as they must be; empty if nothing."""
+        return ""
+
+
+class FineTunes(LearnsOnShares):
+    """A task whose students can be trained further, from weights that they have."""
+
     @abstractmethod
     def train_on(
         self,
@@ -278,6 +291,10 @@ class CollaborativeTask(KDTask):
         The loss is ``(1 - w) task(data) + w distill(guidance)``; without guidance the first alone.
         """
 
+
+class SharesOutputs(FineTunes):
+    """A task whose students imitate soft outputs of other students, of whatever architecture."""
+
     @abstractmethod
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         """Return the soft outputs of a student: logits, or reconstructions.
@@ -286,14 +303,64 @@ class CollaborativeTask(KDTask):
         """
 
     @abstractmethod
-    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:
-        """Return the mean of what several students say of the same samples."""
+    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the arrays of `outputs`."""
+
+    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
+        """Return the mean of several students' outputs on the same samples.
+
+        The mean of logits is the geometric mean of the students' probabilities, at whatever
+        temperature these are softened with afterwards; that of probabilities would hold at one
+        temperature alone.
+        """
+        return {
+            name: np.stack([one[name] for one in outputs]).mean(0, np.float64).astype(np.float32)
+            for name in outputs[0]
+        }
+
+
+class SendsTeacher(LearnsOnShares):
+    """A task whose edges can be sent the teacher to learn from it; TR 38.843 training Type 1."""
+
+    @abstractmethod
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the tensors of the teacher."""
+
+    def teacher_extras(
+        self,
+        params: Params,  # noqa: ARG002
+        teacher: TeacherArtifact,  # noqa: ARG002
+    ) -> tuple[Arrays, Work]:
+        """Return what is sent with a teacher to edges that need more than it and their own data.
+
+        In data-free distillation these are statistics of the server's samples, or a generator.
+        """
+        return {}, Work()
+
+    def extra_tensors(self, params: Params) -> dict[str, TensorSpec]:  # noqa: ARG002
+        """Return the arrays of `teacher_extras`."""
+        return {}
+
+
+class ExchangesPairs(LearnsOnShares):
+    """A task whose edges can learn from the server's samples with a teacher's outputs on them.
+
+    No model is sent; TR 38.843 training Type 3.
+    """
+
+    @abstractmethod
+    def sends_pairs(self, params: Params) -> bool:
+        """Return whether the method of ``params`` teaches edges by pairs, and not by a teacher."""
+
+    @abstractmethod
+    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the arrays of `pair_knowledge` and of `AnswersPairs.answer_pairs`."""
 
     @abstractmethod
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays
     ) -> tuple[Arrays, Work]:
-        """Return what is sent beside samples in training Type 3: the teacher's codewords."""
+        """Return what is sent beside samples: the teacher's codewords, or its logits."""
 
     @abstractmethod
     def learn_pairs(
@@ -301,11 +368,15 @@ class CollaborativeTask(KDTask):
     ) -> Generator[Report, None, Learnt]:
         """Train the part of a student that belongs at the edge on received pairs alone."""
 
+
+class AnswersPairs(ExchangesPairs):
+    """A task whose edges send pairs back, from which the server learns its part of the student."""
+
     @abstractmethod
     def answer_pairs(
         self, params: Params, edge_part: Arrays, samples: Arrays
     ) -> tuple[Arrays, Work]:
-        """Return what the edge's encoder says of its own samples, to be sent back with them.
+        """Return the outputs of the edge's part on its own samples, to be sent back with them.
 
         Empty if the method ends with `learn_pairs`.
         """
@@ -321,6 +392,14 @@ class CollaborativeTask(KDTask):
         stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         """Train the server's part on one edge's pairs; returns the weights of that part alone."""
+
+
+class SynthesisesSamples(LearnsOnShares):
+    """A task that makes samples from statistics of others, for rehearsal without data."""
+
+    @abstractmethod
+    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        """Return the arrays of `synthesis`."""
 
     @abstractmethod
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
@@ -351,61 +430,16 @@ def parted(weights: Arrays) -> dict[str, dict[str, NDArray[Any]]]:
     return nodes
 
 
-# ruff: noqa: ARG002  # what is not offered takes its arguments all the same
+def name_of(number: int) -> str:
+    """Name a teacher within the artefact of several, see `one_of`."""
+    return f"teacher-{number}"
 
 
-class OneSidedTask(CollaborativeTask):
-    """A task without pairs and without synthetic rehearsal; its settings refuse both.
-
-    Knowledge travels as models: a teacher that is to train students at the edges is sent there.
-    """
-
-    @abstractmethod
-    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        """Return the tensors of a student."""
-
-    def transfer(self, params: Params) -> Transfer:
-        return "model"
-
-    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
-        return {} if place == "server" else self.student_tensors(params)
-
-    def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        raise NotImplementedError(f"{self.name} exchanges no pairs")
-
-    def pair_knowledge(
-        self, params: Params, teacher: TeacherArtifact, samples: Arrays
-    ) -> tuple[Arrays, Work]:
-        raise NotImplementedError(f"{self.name} exchanges no pairs")
-
-    def learn_pairs(
-        self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
-    ) -> Generator[Report, None, Learnt]:
-        raise NotImplementedError(f"{self.name} exchanges no pairs")
-
-    def answer_pairs(
-        self, params: Params, edge_part: Arrays, samples: Arrays
-    ) -> tuple[Arrays, Work]:
-        raise NotImplementedError(f"{self.name} exchanges no pairs")
-
-    def adopt(
-        self,
-        params: Params,
-        teacher: TeacherArtifact,
-        samples: Arrays,
-        knowledge: Arrays,
-        *,
-        stream_name: str,
-    ) -> Generator[Report, None, Learnt]:
-        raise NotImplementedError(f"{self.name} exchanges no pairs")
-
-    def statistics_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        raise NotImplementedError(f"{self.name} makes no samples up")
-
-    def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
-        raise NotImplementedError(f"{self.name} makes no samples up")
-
-    def synthesise(
-        self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
-    ) -> tuple[Arrays, Work]:
-        raise NotImplementedError(f"{self.name} makes no samples up")
+def one_of(artifact: TeacherArtifact, number: int) -> TeacherArtifact:
+    """Return one teacher of several that were trained from seeds of their own."""
+    name = name_of(number)
+    return TeacherArtifact(
+        metrics=artifact.metrics,
+        weights=parted(artifact.weights)[name],
+        outputs=parted(artifact.outputs).get(name, {}),
+    )

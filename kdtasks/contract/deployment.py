@@ -96,7 +96,8 @@ class NetworkSettings(BaseModel):
     @classmethod
     def of(cls, params: Params) -> Self:
         """Return the deployment that a trial's completed parameters describe."""
-        return cls(**{name: params[name] for name in cls.model_fields if name in params})  # type: ignore[arg-type]
+        # All at once: who asks for a deployment is not seen to depend on each of its parameters.
+        return cls(**{n: value for n, value in params.items() if n in cls.model_fields})  # type: ignore[arg-type]
 
 
 def edge_short_of_memory(
@@ -151,7 +152,7 @@ def inactive_in_network(settings: NetworkSettings, *, pairs: bool) -> dict[str, 
 
     Args:
         settings: The deployment.
-        pairs: Whether knowledge travels as pairs, see `kdtasks.contract.collaboration.Transfer`.
+        pairs: Whether edges learn from pairs, see `kdtasks.contract.collaboration.ExchangesPairs`.
     """
     kind = settings.topology
     semi, mutual, rounds = kind == "semi-centralized", kind == "mutual", kind in ("mutual", "self")

@@ -6,27 +6,29 @@ models (3GPP TR 38.843 training Type 1) or as CSI-codeword pairs (Type 3).
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kdtasks.contract.collaboration import (
-    CollaborativeTask,
+    AnswersPairs,
     Guidance,
     Learnt,
     Place,
+    SendsTeacher,
     Shares,
+    SharesOutputs,
     Stage,
+    SynthesisesSamples,
     TensorSpec,
-    Transfer,
     Work,
     parted,
 )
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact, as_float32
+from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
 from kdtasks.csi_feedback.export import deployable
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
@@ -51,15 +53,13 @@ from kdtasks.csi_feedback.students import (
 )
 from kdtasks.csi_feedback.workload import forward_flops, tensor_specs, work_of
 from kdtasks.learning.complexity import batch1_latency_ms
-from kdtasks.learning.deployed_students import ScoreOf, deployed, one_of
+from kdtasks.learning.deployed_students import ScoreOf, deployed
 from kdtasks.learning.random import numpy_generator, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 from kdtasks.learning.training import Schedule, run_frozen
 
-_PREFIX: dict[Place, str] = {"edge": "encoder.", "server": "decoder."}
 
-
-class CsiCollaboration(CollaborativeTask):
+class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSamples):
     """The half of the CSI feedback task that nodes of a network call.
 
     Nodes with fewer samples than a batch train on batches of all they have.
@@ -71,11 +71,8 @@ class CsiCollaboration(CollaborativeTask):
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         return self.complete(family_params(resolve(params), params, edge))
 
-    def transfer(self, params: Params) -> Transfer:
-        return "pairs" if resolve(params).sends_pairs else "model"
-
-    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
-        return artifact if resolve(params).num_teachers == 1 else one_of(artifact, number)
+    def sends_pairs(self, params: Params) -> bool:
+        return resolve(params).sends_pairs
 
     def latency(self, params: Params) -> dict[str, float]:
         settings = resolve(params)
@@ -90,20 +87,18 @@ class CsiCollaboration(CollaborativeTask):
     def planned_epochs(self, params: Params) -> int:
         return _planned(resolve(params))
 
-    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
-        specs = tensor_specs(resolve(params))
-        prefix = "" if place is None else _PREFIX[place]
-        return {name: spec for name, spec in specs.items() if name.startswith(prefix)}
+    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return tensor_specs(resolve(params))
+
+    def place_of(self, tensor: str) -> Place:
+        return "edge" if tensor.startswith("encoder.") else "server"
 
     def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
         return tensor_specs(resolve(params), teacher=True)
 
-    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
+    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
         shape = (None, *resolve(params).picture_shape)
         return {"pictures": TensorSpec(shape=shape, dtype="float32")}
-
-    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        return self.sample_tensors(params)
 
     def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
         shape = (None, resolve(params).codeword_length)
@@ -182,12 +177,6 @@ class CsiCollaboration(CollaborativeTask):
         arrays = {"pictures": np.ascontiguousarray(outputs.numpy())}
         training_stage = TrainingStage(samples=len(outputs), encoder=1, decoder=1)
         return arrays, _ran(settings, training_stage, begin)
-
-    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:  # noqa: ARG002
-        mean = np.mean(
-            [teacher_outputs["pictures"] for teacher_outputs in outputs], axis=0, dtype=np.float64
-        )
-        return {"pictures": as_float32(np.asarray(mean))}
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays

@@ -10,8 +10,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, SplitName, as_float32
 from kdtasks.csi_feedback.data.angular_delay import strongest_beam
 from kdtasks.csi_feedback.settings import CsiSettings
-from kdtasks.data.partition import by_area, by_dirichlet, covered, server_mask
-from kdtasks.learning.random import numpy_generator
+from kdtasks.data.partition import at_server, by_area, by_dirichlet, covered, edge_rows, shuffled
 
 LEAST_TO_TRAIN = 2
 """Batch norm needs two samples."""
@@ -31,19 +30,9 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
             by.
     """
     server = server_share(settings, split, name)
-    owners = _owners(settings, split)
-    mine = ~_at_server(settings, split, name) if name == "train" else np.full(len(owners), True)
-    limit = settings.edge_samples if name == "train" and settings.edge_samples else None
-    edges = []
-    for edge in range(settings.num_edges):
-        chosen = _shuffled(settings, mine & (owners == edge))[:limit]
-        if name == "train" and len(chosen) < LEAST_TO_TRAIN:
-            raise ConfigError(
-                f"edge {edge} has {len(chosen)} training samples: lower num_edges="
-                f"{settings.num_edges}, server_share={settings.server_share:g} or partition_skew="
-                f"{settings.partition_skew:g}, or raise num_train={len(owners)} or edge_samples"
-            )
-        edges.append({"pictures": as_float32(split["pictures"][chosen])})
+    owners, seed = _owners(settings, split), settings.data_seed
+    rows = edge_rows(settings, owners, name, seed=seed, least=LEAST_TO_TRAIN)
+    edges = ({"pictures": as_float32(split["pictures"][chosen])} for chosen in rows)
     return Shares(server=server, edges=tuple(edges))
 
 
@@ -54,7 +43,7 @@ def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Array
         ConfigError: If there are too few to train on, or a coverage needs positions that the data
             do not have.
     """
-    mask = _at_server(settings, split, name)
+    mask = at_server(settings, len(split["pictures"]), name, seed=settings.data_seed)
     if settings.server_coverage < 1.0:
         mask &= covered(_positions(settings, split, "server_coverage"), settings.server_coverage)
     if name == "train" and mask.sum() < LEAST_TO_TRAIN:
@@ -63,20 +52,7 @@ def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Array
             f"{settings.server_share:g} or server_coverage={settings.server_coverage:g}"
         )
     source = "stale_pictures" if settings.server_age > 0.0 else "pictures"
-    return {"pictures": as_float32(split[source][_shuffled(settings, mask)])}
-
-
-def _at_server(settings: CsiSettings, split: Arrays, name: SplitName) -> NDArray[np.bool_]:
-    count = len(split["pictures"])
-    if name != "train":
-        return np.full(count, True)
-    return server_mask(count, settings.server_share, seed=settings.data_seed)
-
-
-def _shuffled(settings: CsiSettings, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return where a mask is true, in random order: neighbours of a file lie on one track."""
-    rng = numpy_generator(settings.data_seed, "order of a node's samples")
-    return rng.permutation(np.flatnonzero(mask))
+    return {"pictures": as_float32(split[source][shuffled(mask, seed=settings.data_seed)])}
 
 
 def _owners(settings: CsiSettings, split: Arrays) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from kdtasks.contract.collaboration import parted
+from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS, SERVER_DATA, TEACHERS, NetworkSettings
 from kdtasks.contract.params import Params, Value, fingerprint
@@ -55,7 +55,7 @@ from kdtasks.csi_feedback.students import (
 )
 from kdtasks.csi_feedback.workload import check_memory
 from kdtasks.learning.complexity import batch1_latency_ms, count
-from kdtasks.learning.deployed_students import mean_metrics, name_of, train_all
+from kdtasks.learning.deployed_students import mean_metrics, train_all
 from kdtasks.learning.random import initialised, seed_for, torch_generator
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.learning.training import run_frozen

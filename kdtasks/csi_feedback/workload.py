@@ -16,6 +16,7 @@ from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import make_decoder, make_encoder
 from kdtasks.learning.complexity import count, state_bytes, training_bytes
 from kdtasks.learning.random import initialised
+from kdtasks.learning.tensors import state_specs
 
 Part = Literal["encoder", "decoder", "teacher encoder"]
 
@@ -61,11 +62,7 @@ def forward_flops(settings: CsiSettings, part: Part) -> int:
 @lru_cache(maxsize=512)
 def _specs(architecture: CsiSettings, *, teacher: bool) -> dict[str, TensorSpec]:
     encoder = _sample(architecture, "teacher encoder" if teacher else "encoder")
-    model = Autoencoder(encoder, _sample(architecture, "decoder"))
-    return {
-        name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
-        for name, t in model.state_dict().items()
-    }
+    return state_specs(Autoencoder(encoder, _sample(architecture, "decoder")))
 
 
 def tensor_specs(settings: CsiSettings, *, teacher: bool = False) -> dict[str, TensorSpec]:

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.contract.collaboration import Shares
+from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import Arrays, SplitName
 from kdtasks.learning.random import numpy_generator
 
 Bool = NDArray[np.bool_]
@@ -189,3 +192,74 @@ def _check_share(name: str, value: float) -> None:
 def _check_edges(num_edges: int) -> None:
     if num_edges < 1:
         raise ConfigError(f"num_edges={num_edges!r}: at least 1")
+
+
+def at_server(settings: NetworkSettings, count: int, name: SplitName, *, seed: int) -> Bool:
+    """Return which samples of a split the server has: of the training split its share, else all."""
+    if name != "train":
+        return np.full(count, True)
+    return server_mask(count, settings.server_share, seed=seed)
+
+
+def shuffled(mask_N: Bool, *, seed: int) -> Int:
+    """Return where a mask is true, in random order: neighbours of a file lie on one track."""
+    rng = numpy_generator(seed, "order of a node's samples")
+    return rng.permutation(np.flatnonzero(mask_N))
+
+
+def edge_rows(
+    settings: NetworkSettings, owners_N: Int, name: SplitName, *, seed: int, least: int = 1
+) -> list[Int]:
+    """Return the samples of each edge.
+
+    The server's training samples are nobody else's, and an edge trains on ``edge_samples`` at most.
+    The other splits train nothing: there an edge is judged on all of its own.
+
+    Args:
+        settings: The deployment.
+        owners_N: The edge of each sample, see `by_area` and `by_dirichlet`.
+        name: Of the split.
+        seed: Seed of the draws.
+        least: Samples without which an edge cannot train.
+
+    Raises:
+        ConfigError: If an edge has too few samples to train on.
+    """
+    trains = name == "train"
+    mine_N = ~at_server(settings, len(owners_N), name, seed=seed) | (not trains)
+    limit = settings.edge_samples if trains and settings.edge_samples else None
+    edges = []
+    for edge in range(settings.num_edges):
+        chosen = shuffled(mine_N & (owners_N == edge), seed=seed)[:limit]
+        if trains and len(chosen) < least:
+            raise ConfigError(
+                f"edge {edge} has {len(chosen)} training samples: lower num_edges="
+                f"{settings.num_edges}, server_share={settings.server_share:g} or partition_skew="
+                f"{settings.partition_skew:g}, or raise num_train={len(owners_N)} or edge_samples"
+            )
+        edges.append(chosen)
+    return edges
+
+
+def shares_of_rows(
+    settings: NetworkSettings, split: Arrays, labels_N: NDArray[Any], name: SplitName, *, seed: int
+) -> Shares:
+    """Divide a split whose arrays have a row per sample; edges differ by labels.
+
+    Args:
+        settings: The deployment; its ``partition_skew`` says by how much they differ.
+        split: Arrays of a split.
+        labels_N: Labels, integers; see `by_dirichlet`.
+        name: Of the split.
+        seed: Seed of the draws, the same for every split.
+
+    Raises:
+        ConfigError: If a node has no sample to train on.
+    """
+    owners = by_dirichlet(labels_N, settings.num_edges, settings.partition_skew, seed=seed)
+    server = shuffled(at_server(settings, len(labels_N), name, seed=seed), seed=seed)
+    if name == "train" and not len(server):
+        raise ConfigError(f"server_share={settings.server_share:g}: the server has no sample")
+    nodes = [server, *edge_rows(settings, owners, name, seed=seed)]
+    taken = [{key: array[chosen] for key, array in split.items()} for chosen in nodes]
+    return Shares(server=taken[0], edges=tuple(taken[1:]))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeAlias, TypeVar
 
-from kdtasks.contract.collaboration import joined, parted
+from kdtasks.contract.collaboration import joined, name_of, parted
 from kdtasks.contract.deployable import Call, Deployable, Part
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact, digest
 
@@ -126,11 +126,6 @@ def deployed(
 Training = Generator[Report, None, TeacherArtifact]
 
 
-def name_of(number: int) -> str:
-    """Name a teacher within the artefact."""
-    return f"teacher-{number}"
-
-
 def train_all(train_one: Callable[[int], Training], count: int) -> Training:
     """Train teachers one after the other; numbers their epochs through.
 
@@ -169,13 +164,3 @@ def _together(teachers: Sequence[TeacherArtifact]) -> TeacherArtifact:
 def mean_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of every metric over several teachers."""
     return {name: sum(row[name] for row in metrics) / len(metrics) for name in metrics[0]}
-
-
-def one_of(artifact: TeacherArtifact, number: int) -> TeacherArtifact:
-    """Return one teacher of several."""
-    name = name_of(number)
-    return TeacherArtifact(
-        metrics=artifact.metrics,
-        weights=parted(artifact.weights)[name],
-        outputs=parted(artifact.outputs).get(name, {}),
-    )

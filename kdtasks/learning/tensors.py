@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdtasks.contract.collaboration import TensorSpec
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays
 
@@ -38,6 +39,14 @@ def state_arrays(
 ) -> dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"]:
     """Return a module's state as arrays by name."""
     return {prefix + name: t.detach().numpy().copy() for name, t in module.state_dict().items()}
+
+
+def state_specs(module: nn.Module) -> dict[str, TensorSpec]:
+    """Return what `state_arrays` gives of such a module, without values."""
+    return {
+        name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
+        for name, t in module.state_dict().items()
+    }
 
 
 def load_state(module: nn.Module, arrays: Arrays, prefix: str = "") -> None:

@@ -7,21 +7,20 @@ of the server's scans, or with a generator that was trained on these: then no sc
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
 
 from kdtasks.contract.collaboration import (
-    Guidance,
+    ExchangesPairs,
     Learnt,
+    SendsTeacher,
     Shares,
-    Stage,
     TensorSpec,
-    Transfer,
     Work,
 )
-from kdtasks.contract.params import Params, Value
+from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.learning.complexity import batch1_latency_ms
 from kdtasks.learning.random import seed_for
@@ -32,7 +31,7 @@ from kdtasks.lidar_beam.methods.batches import Scans, scans_of
 from kdtasks.lidar_beam.methods.metadata import PREFIX
 from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
 from kdtasks.lidar_beam.models.network import LidarNetwork
-from kdtasks.lidar_beam.settings import LidarSettings, completed, resolve
+from kdtasks.lidar_beam.settings import LidarSettings, resolve
 from kdtasks.lidar_beam.students import (
     SENT_GENERATOR,
     TrainedStudent,
@@ -51,7 +50,7 @@ from kdtasks.lidar_beam.workload import (
     teacher_size,
     training_work,
 )
-from kdtasks.sensing.ownership import Owners, sample_specs, server_share, shares, taken
+from kdtasks.sensing.ownership import Owners, server_share, shares, taken
 from kdtasks.sensing.window_task import WindowTask
 
 LATENCY_REPEATS = 30
@@ -60,7 +59,7 @@ LATENCY_REPEATS = 30
 Learning = Generator[Report, None, Learnt]
 
 
-class LidarCollaboration(WindowTask):
+class LidarCollaboration(WindowTask, SendsTeacher, ExchangesPairs):
     """The half of LiDAR beam tracking that nodes of a network call.
 
     Nodes have no validation split: they keep the weights of the last epoch, or choose one by
@@ -77,14 +76,8 @@ class LidarCollaboration(WindowTask):
             return Shares(server=server, edges=(nothing,) * settings.num_edges)
         return shares(settings, owners, split, name)
 
-    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
-        return completed(resolve(params))
-
-    def transfer(self, params: Params) -> Transfer:
-        return "pairs" if resolve(params).scans_travel else "model"
-
-    def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
-        return artifact
+    def sends_pairs(self, params: Params) -> bool:
+        return resolve(params).scans_travel
 
     def latency(self, params: Params) -> dict[str, float]:
         return {"latency_ms": latency_ms(student_of(resolve(params)))}
@@ -99,9 +92,6 @@ class LidarCollaboration(WindowTask):
 
     def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
         return teacher_size(resolve(params)).tensors
-
-    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        return sample_specs(SENSORS)
 
     # --- what is sent beside a teacher ----------------------------------------------------------
 
@@ -163,28 +153,6 @@ class LidarCollaboration(WindowTask):
         teacher_outputs = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
         taught = yield from teach(settings, samples, None, teacher_outputs)
         return _learnt(settings, taught, Work(), Work(), None)
-
-    def answer_pairs(
-        self, params: Params, edge_part: Arrays, samples: Arrays
-    ) -> tuple[Arrays, Work]:
-        """Return nothing: a student is wholly at its edge."""
-        return {}, Work()
-
-    def train_on(
-        self,
-        params: Params,
-        weights: Arrays,
-        data: Arrays,
-        guidance: Guidance | None,
-        stage: Stage,
-    ) -> Learning:
-        raise NotImplementedError(f"{self.name} trains no student on")
-
-    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
-        raise NotImplementedError(f"{self.name} exchanges no outputs of students")
-
-    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:
-        raise NotImplementedError(f"{self.name} exchanges no outputs of students")
 
     # --- judging --------------------------------------------------------------------------------
 

@@ -110,7 +110,6 @@ GENERATING = ("datafree", "untrained")
 class LidarSettings(NetworkSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
 
-    topology: Literal["none", "centralized", "decentralized"] = "none"
     edge_families: Literal["same"] = "same"
     num_teachers: Literal[1] = 1
     scans_travel: bool = Field(

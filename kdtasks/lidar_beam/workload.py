@@ -10,6 +10,7 @@ from kdtasks.contract.deployment import edge_short_of_memory
 from kdtasks.contract.errors import ConfigError
 from kdtasks.learning.complexity import count, held_bytes, kept_bytes, state_bytes
 from kdtasks.learning.random import initialised
+from kdtasks.learning.tensors import state_specs
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import GENERATING, LidarSettings
@@ -59,16 +60,12 @@ def _generator(name: str, noise: int, width: float) -> Size:
 
 
 def _size(network: torch.nn.Module, shape: tuple[int, ...]) -> Size:
-    state = network.state_dict()
     return Size(
         macs=count(network, shape).macs,
         window_bytes=kept_bytes(network, shape),
         held_bytes=held_bytes(network),
         state_bytes=state_bytes(network),
-        tensors={
-            name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
-            for name, t in state.items()
-        },
+        tensors=state_specs(network),
     )
 
 

@@ -19,7 +19,7 @@ from kdtasks.contract.collaboration import Shares, TensorSpec
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, SplitName
-from kdtasks.data.partition import by_area, by_dirichlet, server_mask
+from kdtasks.data.partition import at_server, by_area, by_dirichlet
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.random import numpy_generator
 from kdtasks.sensing.beams.format import (
@@ -166,7 +166,7 @@ def shares(settings: NetworkSettings, owners: Owners, split: Arrays, name: Split
     server = server_share(settings, owners, split, name)
     passage_Q = np.unique(split["passage"])
     owner_Q = _owners(settings, owners, split, passage_Q)
-    mine_Q = ~_at_server(settings, owners, len(passage_Q), name) | (name != "train")
+    mine_Q = ~at_server(settings, len(passage_Q), name, seed=owners.seed) | (name != "train")
     limit = settings.edge_samples if name == "train" and settings.edge_samples else None
     edges = []
     for edge, sensors in enumerate(owners.edges):
@@ -190,18 +190,12 @@ def server_share(
         ConfigError: If there is nothing to train on.
     """
     passage_Q = np.unique(split["passage"])
-    chosen_Q = passage_Q[_at_server(settings, owners, len(passage_Q), name)]
+    chosen_Q = passage_Q[at_server(settings, len(passage_Q), name, seed=owners.seed)]
     if name == "train" and not len(chosen_Q):
         raise ConfigError(
             f"the server has no passage to train on: raise server_share={settings.server_share:g}"
         )
     return taken(split, _windows_of(owners, split, chosen_Q), owners.server)
-
-
-def _at_server(settings: NetworkSettings, owners: Owners, count: int, name: SplitName) -> Bool:
-    if name != "train":
-        return np.full(count, True)
-    return server_mask(count, settings.server_share, seed=owners.seed)
 
 
 def _windows_of(owners: Owners, split: Arrays, passage_Q: Int) -> Int:

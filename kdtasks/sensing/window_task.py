@@ -8,7 +8,7 @@ windows are asked for.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from kdtasks.contract.collaboration import OneSidedTask, Shares, TensorSpec, parted
+from kdtasks.contract.collaboration import LearnsOnShares, Shares, TensorSpec, parted
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, MetricInfo
@@ -82,7 +82,7 @@ def _mean(scores: Sequence[Scores], name: str) -> float:
     return sum(values) / len(values)
 
 
-class WindowTask(OneSidedTask):
+class WindowTask(LearnsOnShares):
     """Windows share the frames that they are over, so a share is not a row per sample."""
 
     def sample_count(self, samples: Arrays) -> int:

@@ -18,6 +18,7 @@ from search_spaces.study_paths import settle_paths
 from search_spaces.study_yaml import load_yaml
 from sweeps.cli.output import line
 from sweeps.cli.run import make_importable
+from sweeps.nodes.topologies.catalog import described
 from sweeps.plan.contract import check_contract
 from sweeps.plan.contract_static import Finding, scale_law
 from sweeps.plan.preflight import check_study
@@ -59,6 +60,8 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool 
     trials = _of_study(load_study(what, settings)) if is_study else [_of_task(what, settings)]
     if is_study and not as_json:
         line(f"study {what} fits its task {trials[0].task}")
+    if not as_json:
+        line(described(load_task(trials[0].task)))
     found: dict[str, list[Finding]] = {}
     if is_study:
         study = load_study(what, settings)

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kdtasks.contract.collaboration import CollaborativeTask, joined
+from kdtasks.contract.collaboration import joined
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask, Outcome, Report
@@ -31,12 +31,12 @@ def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outc
         network just what the task's training returns.
 
     Raises:
+        ConfigError: If the task cannot run the topology.
         WorkFailedError: If a node fails or refuses a message.
     """
     settings = NetworkSettings.of(params)
     if not settings.networked:
         return (yield from transport.alone())
-    assert isinstance(task, CollaborativeTask), "the task offered a topology"
     topology = topology_of(task, params)
     steps, planned = topology.steps(), topology.epochs()
     counter = _Counter(planned)

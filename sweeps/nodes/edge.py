@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from kdtasks.contract.collaboration import Guidance, Learnt, Stage
+from kdtasks.contract.collaboration import (
+    AnswersPairs,
+    ExchangesPairs,
+    FineTunes,
+    Guidance,
+    Learnt,
+    SendsTeacher,
+    SharesOutputs,
+    Stage,
+    SynthesisesSamples,
+)
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from sweeps.nodes.node import (
@@ -90,10 +100,12 @@ class EdgeNode(Node):
     def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
         if not (self._pairs and self._knowledge):
             raise MessageError("no pairs have arrived to train on")
-        learnt = yield from self.task.learn_pairs(
+        learnt = yield from self.able(ExchangesPairs).learn_pairs(
             self._params, self._pairs, self._knowledge, stream_name=self.name
         )
         self._keep(learnt)
+        if not isinstance(self.task, AnswersPairs):
+            return []
         outputs, work = self.task.answer_pairs(self._params, learnt.weights, self._data)
         self.charge(work)
         if not outputs:
@@ -118,7 +130,7 @@ class EdgeNode(Node):
         """Return what the student is held to: the server's stored word, or its own as received."""
         if self._rehearsal_said:
             return Guidance(samples=self._rehearsal, outputs=self._rehearsal_said)
-        outputs, work = self.task.outputs(self._params, self._received, data)
+        outputs, work = self.able(SharesOutputs).outputs(self._params, self._received, data)
         self.charge(work)
         return Guidance(samples=data, outputs=outputs)
 
@@ -128,7 +140,7 @@ class EdgeNode(Node):
         yield from self._train_further(self._data, self._guidance, stream)
         if not speak:
             return []
-        outputs, work = self.task.outputs(self._params, self._student, self._proxy)
+        outputs, work = self.able(SharesOutputs).outputs(self._params, self._student, self._proxy)
         self.charge(work)
         return self.send([SERVER], Kind.OUTPUTS, "proxy", outputs)
 
@@ -136,7 +148,9 @@ class EdgeNode(Node):
         stream = f"{self.name} round {whole_number(message, 'round')}"
         guidance = None
         if self._student and self.settings.anchor_weight > 0:
-            outputs, work = self.task.outputs(self._params, self._student, self._data)
+            outputs, work = self.able(SharesOutputs).outputs(
+                self._params, self._student, self._data
+            )
             self.charge(work)
             guidance = Guidance(samples=self._data, outputs=outputs)
         yield from self._train_further(self._data, guidance, stream)
@@ -152,7 +166,9 @@ class EdgeNode(Node):
             server_part=not (self._received and settings.edge_part_only),
             stream_name=stream_name,
         )
-        learnt = yield from self.task.train_on(self._params, self._student, data, guidance, stage)
+        learnt = yield from self.able(FineTunes).train_on(
+            self._params, self._student, data, guidance, stage
+        )
         self._keep(learnt)
         return []
 
@@ -205,40 +221,40 @@ class EdgeNode(Node):
         return nothing()
 
     def _store_teacher(self, _sender: str, message: Message) -> Handling:
-        weights = take(message, self.task.teacher_tensors(self.deployment.params))
+        weights = take(message, self.able(SendsTeacher).teacher_tensors(self.deployment.params))
         self._teacher = TeacherArtifact(metrics={}, weights=weights, outputs={})
         return nothing()
 
     def _store_beside(self, _sender: str, message: Message) -> Handling:
         if self._teacher is None:
             raise MessageError("what belongs to a teacher has arrived before it")
-        beside = take(message, self.task.extra_tensors(self._params))
+        beside = take(message, self.able(SendsTeacher).extra_tensors(self._params))
         self._teacher = replace(self._teacher, outputs=beside)
         return nothing()
 
     def _store_pairs(self, _sender: str, message: Message) -> Handling:
-        self._pairs = take_samples(message, self.task, self._params)
+        self._pairs = take_samples(message, self.task, self._params, self._data)
         return nothing()
 
     def _store_knowledge(self, _sender: str, message: Message) -> Handling:
-        specs = self.task.knowledge_tensors(self.deployment.params)
+        specs = self.able(ExchangesPairs).knowledge_tensors(self.deployment.params)
         self._knowledge = take_about(message, specs, self.task.sample_count(self._pairs))
         return nothing()
 
     def _store_rehearsal(self, _sender: str, message: Message) -> Handling:
-        self._rehearsal = take_samples(message, self.task, self._params)
+        self._rehearsal = take_samples(message, self.task, self._params, self._data)
         return nothing()
 
     def _store_rehearsal_said(self, _sender: str, message: Message) -> Handling:
-        specs = self.task.output_tensors(self.deployment.params)
+        specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         here = self.task.sample_count(self._rehearsal)
         self._rehearsal_said = take_about(message, specs, here)
         return nothing()
 
     def _store_statistics(self, _sender: str, message: Message) -> Handling:
         self._need_received()
-        statistics = take(message, self.task.statistics_tensors(self._params))
-        self._rehearsal, work = self.task.synthesise(
+        statistics = take(message, self.able(SynthesisesSamples).statistics_tensors(self._params))
+        self._rehearsal, work = self.able(SynthesisesSamples).synthesise(
             self._params,
             self._received,
             statistics,
@@ -257,11 +273,11 @@ class EdgeNode(Node):
             raise MessageError("no student was received to train on")
 
     def _store_proxy(self, _sender: str, message: Message) -> Handling:
-        self._proxy = take_samples(message, self.task, self._params)
+        self._proxy = take_samples(message, self.task, self._params, self._data)
         return nothing()
 
     def _store_blend(self, _sender: str, message: Message) -> Handling:
-        specs = self.task.output_tensors(self.deployment.params)
+        specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         outputs = take_about(message, specs, self.task.sample_count(self._proxy))
         self._guidance = Guidance(samples=self._proxy, outputs=outputs)
         return nothing()

@@ -7,7 +7,7 @@ because they are generator functions themselves.
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from kdtasks.contract.collaboration import CollaborativeTask, Work
+from kdtasks.contract.collaboration import LearnsOnShares, Work
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
@@ -17,6 +17,7 @@ from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node
 from sweeps.nodes.server import ServerNode
 from sweeps.nodes.task_process import open_task, start_afresh
+from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
 
 
@@ -105,13 +106,13 @@ class NodeHost:
         settings = NetworkSettings.of(params)
         if not settings.networked:
             return
-        assert isinstance(self._task, CollaborativeTask), "the task offered a topology"
+        task = collaborative(self._task, params)
         deployment = Deployment(
-            task=self._task, params=params, settings=settings, key=fingerprint(params)
+            task=task, params=params, settings=settings, key=fingerprint(params)
         )
         if SERVER in names:  # this host will judge: before anything is trained that none can
-            self._task.share_out(params, val, "val")
-        shares = self._task.share_out(params, train, "train")
+            task.share_out(params, val, "val")
+        shares = task.share_out(params, train, "train")
         for name in names:
             if name == SERVER:
                 self._nodes[name] = ServerNode(name, deployment, shares.server, teacher)
@@ -166,7 +167,7 @@ class NodeHost:
     def _judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
         yield from ()
         trial = self._the_trial()
-        assert isinstance(self._task, CollaborativeTask), "the task offered a topology"
+        assert isinstance(self._task, LearnsOnShares), "nodes were made"
         quality = floats(self._task.evaluate(trial.params, weights, trial.val), "evaluate")
         return {**prefixed("val", quality), **self._task.latency(trial.params)}
 

@@ -3,14 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from kdtasks.contract.collaboration import CollaborativeTask, TensorSpec, Work
+from kdtasks.contract.collaboration import LearnsOnShares, TensorSpec, Work
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
+
+C = TypeVar("C", bound=LearnsOnShares)
 
 REJECTED = "rejected"
 """Subject of the note by which a node says that it refused a message."""
@@ -39,7 +41,7 @@ class Deployment:
         key: Fingerprint of the deployment; messages of others are refused.
     """
 
-    task: CollaborativeTask
+    task: LearnsOnShares
     params: Params
     settings: NetworkSettings
     key: str
@@ -117,6 +119,16 @@ class Node(ABC):
         """Put work on the account of the message that is being handled."""
         self._spent = self._spent + work
 
+    def able(self, capability: type[C]) -> C:
+        """Return the task as one with a capability.
+
+        Raises:
+            MessageError: If it lacks it; a topology's ``needs`` were checked, so no node sent this.
+        """
+        if not isinstance(self.task, capability):
+            raise MessageError(f"task {self.task.name} lacks {capability.__name__}")
+        return self.task
+
     def tell(self, receiver: str, subject: str, facts: Mapping[str, Any]) -> list[Parcel]:
         """Return a note without arrays."""
         return self.send([receiver], Kind.CONTROL, subject, facts=facts)
@@ -165,18 +177,19 @@ def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
     return message.arrays
 
 
-def take_samples(message: Message, task: CollaborativeTask, params: Params) -> Arrays:
+def take_samples(message: Message, task: LearnsOnShares, params: Params, own: Arrays) -> Arrays:
     """Return a message's samples after checking them.
 
     Args:
         message: The message.
         task: What they are samples of.
         params: The parameters of the student that they are for.
+        own: The receiver's own samples.
 
     Raises:
         MessageError: If an array is missing, left over or misfits, or there is no sample in it.
     """
-    samples = take(message, task.sample_tensors(params))
+    samples = take(message, task.sample_tensors(params, own))
     if not task.sample_count(samples):
         raise MessageError(f"{message.kind} message {message.subject!r} holds no samples")
     if misfit := task.sample_misfit(samples):

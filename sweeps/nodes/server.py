@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kdtasks.contract.collaboration import Place
+from kdtasks.contract.collaboration import (
+    AnswersPairs,
+    ExchangesPairs,
+    Place,
+    SendsTeacher,
+    SharesOutputs,
+    SynthesisesSamples,
+)
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from sweeps.nodes.node import (
@@ -135,7 +142,7 @@ class ServerNode(Node):
         parcels: list[Parcel] = []
         for teacher, edges in self._taught():
             parcels += self.send(edges, Kind.TEACHER, "teacher", teacher.weights)
-            beside, work = self.task.teacher_extras(self.deployment.params, teacher)
+            beside, work = self.able(SendsTeacher).teacher_extras(self.deployment.params, teacher)
             self.charge(work)
             if beside:
                 parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
@@ -144,7 +151,9 @@ class ServerNode(Node):
     def _send_pairs(self, _sender: str, _message: Message) -> Handling:
         parcels: list[Parcel] = []
         for teacher, edges in self._taught():
-            knowledge, work = self.task.pair_knowledge(self.deployment.params, teacher, self._data)
+            knowledge, work = self.able(ExchangesPairs).pair_knowledge(
+                self.deployment.params, teacher, self._data
+            )
             self.charge(work)
             parcels += self._send_samples(edges, "pairs", self._data)
             parcels += self.send(edges, Kind.OUTPUTS, "pairs", knowledge)
@@ -160,7 +169,7 @@ class ServerNode(Node):
         for edge in self._outputs:
             others = [outputs for name, outputs in self._outputs.items() if name != edge]
             if others:
-                blend = self.task.blend(self.deployment.params, others)
+                blend = self.able(SharesOutputs).blend(self.deployment.params, others)
                 parcels += self.send([edge], Kind.OUTPUTS, "blend", blend)
         self._outputs = {}
         return answer(parcels)
@@ -174,7 +183,7 @@ class ServerNode(Node):
         params, count = self._edge_params(sender), whole_number(message, "count")
         student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
-            statistics, work = self.task.synthesis(params, student, self._data)
+            statistics, work = self.able(SynthesisesSamples).synthesis(params, student, self._data)
             self.charge(work)
             return answer(self.send([sender], Kind.FEATURES, "rehearsal", statistics))
         samples = self._first(count)
@@ -186,18 +195,18 @@ class ServerNode(Node):
     def _stored(self, edge: str, samples: Arrays) -> Arrays:
         """Return what the teacher has said of the first samples; without one, the student."""
         count = self.task.sample_count(samples)
-        names = self.task.output_tensors(self.deployment.params)
+        names = self.able(SharesOutputs).output_tensors(self.deployment.params)
         teacher = self._teacher_for(edge) if self._teachers else None
         if teacher is not None and names.keys() <= teacher.outputs.keys():
             return {name: teacher.outputs[name][:count] for name in names}
         student = self._student_for(edge)
-        outputs, work = self.task.outputs(self._edge_params(edge), student, samples)
+        outputs, work = self.able(SharesOutputs).outputs(self._edge_params(edge), student, samples)
         self.charge(work)
         return outputs
 
     def _adopt(self, _sender: str, _message: Message) -> Handling:
         for edge, knowledge in self._outputs.items():
-            learnt = yield from self.task.adopt(
+            learnt = yield from self.able(AnswersPairs).adopt(
                 self._edge_params(edge),
                 self._teacher_for(edge),
                 self._sampled[edge],
@@ -217,22 +226,22 @@ class ServerNode(Node):
         return answer(parcels)
 
     def _store_upload(self, _sender: str, message: Message) -> Handling:
-        samples = take_samples(message, self.task, self.deployment.params)
+        samples = take_samples(message, self.task, self.deployment.params, self._data)
         self._data = self.task.samples_together(self._data, samples)
         return nothing()
 
     def _store_answer_samples(self, sender: str, message: Message) -> Handling:
-        self._sampled[sender] = take_samples(message, self.task, self.deployment.params)
+        self._sampled[sender] = take_samples(message, self.task, self.deployment.params, self._data)
         return nothing()
 
     def _store_answer(self, sender: str, message: Message) -> Handling:
-        specs = self.task.knowledge_tensors(self.deployment.params)
+        specs = self.able(ExchangesPairs).knowledge_tensors(self.deployment.params)
         here = self.task.sample_count(self._sampled.get(sender, {}))
         self._outputs[sender] = take_about(message, specs, here)
         return nothing()
 
     def _store_outputs(self, sender: str, message: Message) -> Handling:
-        specs = self.task.output_tensors(self.deployment.params)
+        specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         self._outputs[sender] = take_about(message, specs, self.task.sample_count(self._proxy))
         return nothing()
 

@@ -31,6 +31,7 @@ from sweeps.common.events import floats, work_failed
 from sweeps.common.returned_values import wrong_scenario
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.nodes.task_process import open_task
+from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.transport import in_process
 from sweeps.plan.contract_identity import identity_laws
 from sweeps.plan.contract_static import (
@@ -116,11 +117,14 @@ def _stored(weights: Arrays, folder: Path) -> Arrays:
 
 def _completed(task: KDTask, params: Params) -> Params:
     try:
-        return tried("complete", partial(task.complete, dict(params)))
+        config = tried("complete", partial(task.complete, dict(params)))
     except UnfitError as error:
         if isinstance(error.__cause__, ConfigError):
             raise error.__cause__ from None  # the parameters are wrong, not the task
         raise
+    if config.get("topology", "none") != "none":
+        collaborative(task, config)
+    return config
 
 
 def _data_laws(task: KDTask, config: Params, cache_dir: Path) -> Laws[ScenarioData]:

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 
-from kdtasks.contract.collaboration import CollaborativeTask
+from kdtasks.contract.collaboration import LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import KDTask
 from search_spaces.study import Study
+from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
 from sweeps.plan.needs import task_params
-
-TOPOLOGY = "topology"
-ALONE = "none"
-"""Value of `TOPOLOGY` without a network."""
 
 
 def completed(study: Study, task: KDTask, place: str, searched: Params) -> dict[str, Value]:
@@ -34,10 +31,24 @@ def completed(study: Study, task: KDTask, place: str, searched: Params) -> dict[
         name = _blamed(task, params, str(error))
         where = _where(study, place, searched, name)
         raise ConfigError(f"study {study.name}: {where}: {_told(task, name, error)}") from error
-    if config.get(TOPOLOGY, ALONE) != ALONE and not isinstance(task, CollaborativeTask):
-        where = _where(study, place, searched, TOPOLOGY)
-        raise ConfigError(f"study {study.name}: {where}: {_without_network(task, TOPOLOGY)}")
+    check_capabilities(study, task, place, searched, config)
     return config
+
+
+def check_capabilities(
+    study: Study, task: KDTask, place: str, searched: Params, config: Params
+) -> None:
+    """Check that the task can run the topology of a completed configuration.
+
+    Raises:
+        ConfigError: If it cannot; names the field, the capability and what to add.
+    """
+    if config.get("topology", "none") != "none":
+        try:
+            collaborative(task, config)
+        except CapabilityError as error:
+            where = _where(study, place, searched, error.parameter)
+            raise ConfigError(f"study {study.name}: {where}: {error}") from error
 
 
 def _where(study: Study, place: str, searched: Params, name: str) -> str:
@@ -49,16 +60,12 @@ def _where(study: Study, place: str, searched: Params, name: str) -> str:
 
 
 def _told(task: KDTask, name: str, error: ConfigError) -> str:
-    if name in NetworkSettings.model_fields and not isinstance(task, CollaborativeTask):
-        return _without_network(task, name)
+    if name in NetworkSettings.model_fields and not isinstance(task, LearnsOnShares):
+        return (
+            f"{name} describes a network of nodes, and task {task.name} has none: it trains every "
+            f"student on one node; drop {name}, or take a task with topologies, as csi-feedback"
+        )
     return str(error)
-
-
-def _without_network(task: KDTask, name: str) -> str:
-    return (
-        f"{name} describes a network of nodes, and task {task.name} has none: it trains every "
-        f"student on one node; drop {name}, or take a task with topologies, such as csi-feedback"
-    )
 
 
 def _blamed(task: KDTask, params: Mapping[str, Value], said: str) -> str:

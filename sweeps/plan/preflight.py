@@ -18,7 +18,7 @@ from search_spaces.objectives import Constraint
 from search_spaces.report_spec import Claim
 from search_spaces.study import Study
 from sweeps.common.returned_values import wrong_name
-from sweeps.plan.field_errors import completed
+from sweeps.plan.field_errors import check_capabilities, completed
 from sweeps.plan.needs import Need, find_needs, need_of, task_params
 
 MAX_LISTED = 512
@@ -121,6 +121,9 @@ def check_study(study: Study) -> Plan:
                 "names as those that decide on them; extend its resource_parameters"
             )
         _check_repetitions(study, task, need)
+    for need in needs:
+        searched = {name: need.params[name] for name in study.space.names if name in need.params}
+        check_capabilities(study, task, "space", searched, need.params)
     _check_stopping(study, task, config)
     check_feasible(study, task)
     return Plan(task=task, needs=needs)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,14 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kdtasks.contract.collaboration import (
-    CollaborativeTask,
+    AnswersPairs,
     Guidance,
     Learnt,
     Place,
+    SendsTeacher,
     Shares,
+    SharesOutputs,
     Stage,
+    SynthesisesSamples,
     TensorSpec,
-    Transfer,
     Work,
     parted,
 )
@@ -52,7 +54,7 @@ def _rows(array: Any) -> int:
     return len(array)
 
 
-class ToyNetworkTask(CollaborativeTask):
+class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSamples):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
@@ -146,8 +148,8 @@ class ToyNetworkTask(CollaborativeTask):
         mixed = params["edge_families"] == "mixed"
         return {**params, "epochs": int(params["epochs"]) + (edge % 2 if mixed else 0)}
 
-    def transfer(self, params: Params) -> Transfer:
-        return "pairs" if params["method"] == "pairs" else "model"
+    def sends_pairs(self, params: Params) -> bool:
+        return params["method"] == "pairs"
 
     def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
         return replace(artifact, weights={**artifact.weights, "a": artifact.weights["a"] + number})
@@ -155,13 +157,12 @@ class ToyNetworkTask(CollaborativeTask):
     def latency(self, params: Params) -> dict[str, float]:
         return {"ue_latency_ms": 1.0}
 
-    def planned_epochs(self, params: Params) -> int:
-        return int(params["epochs"])
-
-    def tensors(self, params: Params, place: Place | None) -> dict[str, TensorSpec]:
+    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
         a, b = TensorSpec(shape=(DIM,), dtype="float32"), TensorSpec(shape=(1,), dtype="float32")
-        server = {"b": b} if params["two_sided"] else {}
-        return {"edge": {"a": a}, "server": server, None: {"a": a, **server}}[place]
+        return {"a": a, "b": b} if params["two_sided"] else {"a": a}
+
+    def place_of(self, tensor: str) -> Place:
+        return "edge" if tensor == "a" else "server"
 
     def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
         bulk = TensorSpec(shape=(2000,), dtype="float32")
@@ -171,9 +172,6 @@ class ToyNetworkTask(CollaborativeTask):
             "bulk": bulk,
             "batches": TensorSpec(shape=(), dtype="int64"),
         }
-
-    def sample_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        return {"x": TensorSpec(shape=(None, DIM), dtype="float32")}
 
     def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
         return {"y": TensorSpec(shape=(None,), dtype="float32")}
@@ -240,9 +238,6 @@ class ToyNetworkTask(CollaborativeTask):
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         return {"y": samples["x"] @ weights["a"]}, Work(flops=1.0 * _rows(samples["x"]))
-
-    def blend(self, params: Params, outputs: Sequence[Arrays]) -> Arrays:
-        return {"y": np.mean([said["y"] for said in outputs], axis=0, dtype=np.float32)}
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays

@@ -1,11 +1,11 @@
 """What a topology is: a strategy that emits parcels and digests what nodes answer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from kdtasks.contract.collaboration import CollaborativeTask
+from kdtasks.contract.collaboration import LearnsOnShares, SharesOutputs
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params, fingerprint
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
@@ -14,7 +14,7 @@ Group = tuple[str, int]
 """Edges whose students the server need not tell apart: their family and their teacher."""
 
 
-def groups(task: CollaborativeTask, params: Params) -> list[Group]:
+def groups(task: LearnsOnShares, params: Params) -> list[Group]:
     """Return the group of each edge: in it students have one architecture and one teacher."""
     settings = NetworkSettings.of(params)
     return [
@@ -34,14 +34,12 @@ class Scene:
     Attributes:
         settings: The deployment.
         key: Its fingerprint, which is on every message.
-        teacher: Whether there is a teacher.
         families: Number of different students that the server trains: by architecture and teacher.
         learn_epochs: Epochs of training one student from scratch.
     """
 
     settings: NetworkSettings
     key: str
-    teacher: bool
     families: int
     learn_epochs: int
 
@@ -68,11 +66,36 @@ class Scene:
         return self.order(self.edges, subject, facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A capability that a topology asks of a task.
+
+    Attributes:
+        capability: The class in `kdtasks.contract.collaboration`.
+        parameter: The parameter of the deployment that asks for it.
+        when: Whether it does, in a deployment of this topology.
+    """
+
+    capability: type[LearnsOnShares]
+    parameter: str = "topology"
+    when: Callable[[NetworkSettings], bool] = lambda _: True
+
+
+IMITATION = Need(SharesOutputs, "anchor_weight", lambda settings: settings.anchor_weight > 0)
+"""Students that imitate outputs while they are trained further."""
+
+
 @dataclass(frozen=True)
 class Topology(ABC):
     """Who trains what, where; who sends what to whom."""
 
     scene: Scene
+
+    title: ClassVar[str]
+    """The value of ``topology``, and what else there must be for this strategy."""
+
+    needs: ClassVar[tuple[Need, ...]] = (Need(LearnsOnShares),)
+    """What a task must be able to do; at least one of them whatever the parameters."""
 
     @abstractmethod
     def epochs(self) -> int:

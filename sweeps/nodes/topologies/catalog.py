@@ -1,33 +1,118 @@
-"""From a trial's parameters to the strategy of its topology."""
+"""From a trial's parameters to the strategy of its topology, if the task can run it."""
 
-from kdtasks.contract.collaboration import CollaborativeTask
+from kdtasks.contract.collaboration import ExchangesPairs, LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, fingerprint
+from kdtasks.contract.task import KDTask
 from sweeps.nodes.topologies.base import Scene, Topology, groups
 from sweeps.nodes.topologies.centralized import Centralized
-from sweeps.nodes.topologies.decentralized import Decentralized, PairExchange
+from sweeps.nodes.topologies.decentralized import Decentralized, LocalTraining, PairExchange
 from sweeps.nodes.topologies.peer import Mutual, SelfDistillation
 from sweeps.nodes.topologies.semi_centralized import SemiCentralized
 
-TOPOLOGIES: dict[str, type[Topology]] = {
-    "centralized": Centralized,
-    "decentralized": Decentralized,
-    "semi-centralized": SemiCentralized,
-    "mutual": Mutual,
-    "self": SelfDistillation,
-}
+TOPOLOGIES: tuple[type[Topology], ...] = (
+    Centralized,
+    LocalTraining,
+    Decentralized,
+    PairExchange,
+    SemiCentralized,
+    Mutual,
+    SelfDistillation,
+)
 
 
-def topology_of(task: CollaborativeTask, params: Params) -> Topology:
-    """Return the strategy of a trial with these completed parameters."""
+class CapabilityError(ConfigError):
+    """A topology asks for what the task cannot do.
+
+    Attributes:
+        parameter: The parameter that asks for it.
+    """
+
+    def __init__(self, text: str, parameter: str) -> None:
+        super().__init__(text)
+        self.parameter = parameter
+
+
+def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
+    """Return a task that can run the deployment of its completed parameters.
+
+    Raises:
+        CapabilityError: If it cannot; names the parameter, the capability and what to add.
+    """
     settings = NetworkSettings.of(params)
+    for need in _strategy(task, params).needs:
+        if need.when(settings) and not isinstance(task, need.capability):
+            asked = {"topology": settings.topology, need.parameter: None}
+            asked = {name: getattr(settings, name) for name in asked}
+            shown = " with ".join(f"{name}={value!r}" for name, value in asked.items())
+            raise CapabilityError(
+                f"{shown} needs the capability {need.capability.__name__}, which task {task.name} "
+                f"has not: {_remedy(task, need.capability)}, or take another topology; it can run "
+                f"{', '.join(runnable(task))}",
+                need.parameter,
+            )
+    assert isinstance(task, LearnsOnShares)
+    return task
+
+
+def topology_of(task: KDTask, params: Params) -> Topology:
+    """Return the strategy of a trial with these completed parameters.
+
+    Raises:
+        CapabilityError: If the task cannot run it.
+    """
+    learner, settings = collaborative(task, params), NetworkSettings.of(params)
     scene = Scene(
         settings=settings,
         key=fingerprint(params),
-        teacher=task.teacher_fingerprint(params) is not None,
-        families=len(set(groups(task, params))),
-        learn_epochs=task.planned_epochs(params),
+        families=len(set(groups(learner, params))),
+        learn_epochs=learner.planned_epochs(params),
     )
-    if settings.topology == "decentralized" and task.transfer(params) == "pairs":
-        return PairExchange(scene)
-    return TOPOLOGIES[settings.topology](scene)
+    return _strategy(task, params)(scene)
+
+
+def _strategy(task: KDTask, params: Params) -> type[Topology]:
+    title = NetworkSettings.of(params).topology
+    if title == "decentralized":
+        if isinstance(task, ExchangesPairs) and task.sends_pairs(params):
+            return PairExchange
+        if task.teacher_fingerprint(params) is None:
+            return LocalTraining
+    return next(topology for topology in TOPOLOGIES if topology.title == title)
+
+
+def _remedy(task: KDTask, capability: type[LearnsOnShares]) -> str:
+    methods = sorted(n for n in capability.__abstractmethods__ if not hasattr(type(task), n))
+    return (
+        f"derive its class from kdtasks.contract.collaboration.{capability.__name__} and add "
+        f"{', '.join(methods)}"
+    )
+
+
+def runnable(task: KDTask) -> list[str]:
+    """Return the topologies that a task can run."""
+    able = (
+        topology.title
+        for topology in TOPOLOGIES
+        if all(isinstance(task, n.capability) for n in topology.needs if n.parameter == "topology")
+    )
+    return ["none", *able]
+
+
+def described(task: KDTask) -> str:
+    """Return which topologies a task can run, and a line per capability that others ask for."""
+    lacking: dict[type[LearnsOnShares], list[str]] = {}
+    for topology in TOPOLOGIES:
+        for need in topology.needs:
+            what = "" if need.parameter == "topology" else f" with {need.parameter}"
+            if not isinstance(task, need.capability):
+                lacking.setdefault(need.capability, []).append(topology.title + what)
+    if not isinstance(task, LearnsOnShares):
+        lacking = {LearnsOnShares: lacking[LearnsOnShares]}
+    return "\n".join(
+        [
+            f"topologies: {', '.join(runnable(task))}",
+            *(f"  for {', '.join(names)}: {_remedy(task, c)}" for c, names in lacking.items()),
+        ]
+    )

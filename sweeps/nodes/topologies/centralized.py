@@ -9,6 +9,8 @@ from sweeps.nodes.topologies.base import Steps, Topology
 class Centralized(Topology):
     """The server does everything; an edge only infers."""
 
+    title = "centralized"
+
     def epochs(self) -> int:
         trainings = 1 + self.scene.settings.uploads
         return trainings * self.scene.families * self.scene.learn_epochs

@@ -1,36 +1,46 @@
-"""Decentralized: the teacher is shipped to the edges, which train students on local data.
+"""Decentralized: the edges train students on local data, with what the server's teacher knows.
 
-Without a teacher nothing is shipped: this is local training alone, the baseline.
-
-Decentralized without models on the air: 3GPP TR 38.843 training Type 3.
-
-The server sends samples with its teacher's codewords; edges train on these pairs and answer with
-pairs of their own, from which the server learns to read each edge's codewords.
+The teacher is shipped to them (3GPP TR 38.843 training Type 1), or no model is on the air (Type 3):
+the server sends samples with its teacher's codewords; edges train on these pairs and answer with
+pairs of their own, from which the server learns to read each edge's codewords. Without a teacher
+nothing is shipped.
 """
 
-from sweeps.nodes.topologies.base import Steps, Topology
+from kdtasks.contract.collaboration import ExchangesPairs, SendsTeacher
+from sweeps.nodes.topologies.base import Need, Steps, Topology
 
 
-class Decentralized(Topology):
-    """Knowledge travels as a model; 3GPP TR 38.843 training Type 1."""
+class LocalTraining(Topology):
+    """Every edge learns from its own data alone: the baseline."""
+
+    title = "decentralized without a teacher"
 
     def epochs(self) -> int:
         return len(self.scene.edges) * self.scene.learn_epochs
 
     def steps(self) -> Steps:
-        if self.scene.teacher:
-            teachers = yield self.scene.order_server("send-teacher")
-            yield teachers
         yield self.scene.order_edges("train")
         server_parts = yield self.scene.order_edges("hand-in")
         yield server_parts
 
 
-class PairExchange(Topology):
+class Decentralized(LocalTraining):
+    """Knowledge travels as a model."""
+
+    title = "decentralized"
+    needs = (Need(SendsTeacher),)
+
+    def steps(self) -> Steps:
+        teachers = yield self.scene.order_server("send-teacher")
+        yield teachers
+        yield from super().steps()
+
+
+class PairExchange(LocalTraining):
     """Knowledge travels as pairs; neither side learns the other's architecture."""
 
-    def epochs(self) -> int:
-        return len(self.scene.edges) * self.scene.learn_epochs
+    title = "decentralized by pairs"
+    needs = (Need(ExchangesPairs),)
 
     def steps(self) -> Steps:
         pairs = yield self.scene.order_server("send-pairs")

@@ -4,11 +4,23 @@ Against forgetting an edge may rehearse on global or synthetic samples, and be h
 student that it received, or the server's stored outputs, say.
 """
 
-from sweeps.nodes.topologies.base import Steps, Topology
+from kdtasks.contract.collaboration import FineTunes, SynthesisesSamples
+from sweeps.nodes.topologies.base import IMITATION, Need, Steps, Topology
 
 
 class SemiCentralized(Topology):
     """The server teaches what is common, the edge adds what is local; no teacher at the edge."""
+
+    title = "semi-centralized"
+    needs = (
+        Need(FineTunes),
+        IMITATION,
+        Need(
+            SynthesisesSamples,
+            "rehearsal_source",
+            lambda s: s.rehearsal_share > 0 and s.rehearsal_source == "synthetic",
+        ),
+    )
 
     def epochs(self) -> int:
         settings = self.scene.settings

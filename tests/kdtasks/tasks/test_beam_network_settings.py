@@ -159,7 +159,6 @@ def test_where_logits_are_sent_they_can_be_rounded_and_softened():
     [
         ({"topology": "mutual", "method": "response"}, "method='response' .* mutual has none"),
         ({"topology": "self", "method": "self"}, "method='self' .* anchor_weight"),
-        ({**SEMI, "rehearsal_source": "synthetic"}, "rehearsal_source='synthetic': .* take global"),
         (
             {"topology": "centralized", "method": "response", "teacher_passages": 500},
             "teacher_passages=500 needs topology none.* set server_share",

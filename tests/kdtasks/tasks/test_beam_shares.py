@@ -134,7 +134,7 @@ def test_shares_are_what_nodes_and_messages_take(families, topology):
     shares = TASK.share_out(params, TRAIN, "train")
     held = []
     for edge, share in enumerate(shares.edges):
-        specs = TASK.sample_tensors(TASK.edge_params(params, edge))
+        specs = TASK.sample_tensors(TASK.edge_params(params, edge), {})
         assert share.keys() == specs.keys()
         assert not [name for name, spec in specs.items() if spec.misfit(share[name])]
         held.append(sensors_in(share))

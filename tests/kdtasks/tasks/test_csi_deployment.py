@@ -40,8 +40,8 @@ def test_tensors_of_the_teacher_are_those_of_the_teacher(server_teacher):
     specs = TASK.teacher_tensors(networked(method="encoder-kd"))
     assert server_teacher.weights.keys() == specs.keys()
     assert not [n for n, spec in specs.items() if spec.misfit(server_teacher.weights[n])]
-    assert TASK.transfer(networked(method="encoder-kd")) == "model"
-    assert TASK.transfer(networked("decentralized", method="ip-encoder-kd")) == "pairs"
+    assert not TASK.sends_pairs(networked(method="encoder-kd"))
+    assert TASK.sends_pairs(networked("decentralized", method="ip-encoder-kd"))
 
 
 def test_a_servers_teacher_knows_the_servers_share_alone(network_data, shares, server_teacher):

@@ -17,7 +17,7 @@ def deployment(beam_student, beam_shares):
     """Students of three edges, as they were received and after a fine-tune."""
     params = networked("semi-centralized")
     tuned = [
-        trained_on(params, beam_student, edge, node=f"e{k}", epochs=3)
+        trained_on(params, beam_student, edge, stream_name=f"e{k}", epochs=3)
         for k, edge in enumerate(beam_shares.edges)
     ]
     nodes = {f"edge-{number}": one.weights for number, one in enumerate(tuned)}

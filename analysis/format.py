@@ -41,7 +41,7 @@ def fixed(value: float | None, digits: int = 2) -> str:
     if value is None or math.isnan(value):
         return MISSING
     if abs(value) >= 1e4:
-        return _signed(float(round(value)), digits)
+        return _signed(value if math.isinf(value) else float(round(value)), digits)
     text = f"{abs(value):.{digits}f}"
     return text if float(text) == 0.0 or value >= 0.0 else MINUS + text
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis import layout
 from analysis.errors import ResultsError
+from analysis.layout import HYPERVOLUME
 from analysis.mlflow_runs import client_runs
 from analysis.ranking import feasible_mask, rank_trials
 from analysis.runs import RecordedRun, Runs
@@ -19,6 +20,7 @@ from analysis.sqlite_file import SQLITE
 from analysis.sqlite_runs import UnknownStoreError, database_runs
 from analysis.uncollected import nothing_collected
 from search_spaces.domains import Choice, Value
+from search_spaces.errors import StudyError
 from search_spaces.study import Study, parse_study
 
 PARAM = "param."
@@ -35,6 +37,8 @@ FLAGS = {"true": True, "false": False}
 
 _ATTACHED = ("provenance.json", "environment.json")
 _FILES = (layout.STUDY_FILE, *_ATTACHED, layout.FAILURES_FILE)
+DEEPEST = 100
+"""Nesting of an attached file of JSON; ours has five."""
 # MLflow stores an infinite metric as the largest double.
 _HUGE = 1e308
 
@@ -103,6 +107,24 @@ def read_sweep(tracking_uri: str, sweep_name: str, sweep_id: str | None = "") ->
             return _read(runs, tracking_uri, sweep_name, sweep_id)
 
 
+def _attached(texts: Mapping[str, str], file: str, kind: type) -> Any:
+    """Return what an attached file of JSON says; nothing if there is none."""
+    found = json.loads(texts.get(file, json.dumps(kind())))
+    entries = found if isinstance(found, list) else ()
+    if not isinstance(found, kind) or any(not isinstance(entry, dict) for entry in entries):
+        raise TypeError(f"{file} does not hold what kdsweep writes")
+    if _is_deep(found, DEEPEST):
+        raise TypeError(f"{file} is nested more than {DEEPEST} deep")
+    return found
+
+
+def _is_deep(value: Any, left: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value
+    return isinstance(value, dict | list) and (
+        not left or any(_is_deep(v, left - 1) for v in inner)
+    )
+
+
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return rows as a table that has every column of ``FACTS`` and keeps parameters as they are.
 
@@ -145,16 +167,30 @@ def _find_sweep(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) 
 
 def _read(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) -> SweepFrames:
     parent = _find_sweep(runs, tracking_uri, name, sweep_id)
+    try:
+        return _frames(runs, parent, name)
+    except (ResultsError, StudyError):
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+        # a database may hold anything in any column
+        raise ResultsError(
+            f"what {tracking_uri} has of sweep {name!r} is damaged ({type(error).__name__}: "
+            f"{str(error)[:100]!r}); take a copy that nobody has changed"
+        ) from error
+
+
+def _frames(runs: Runs, parent: RecordedRun, name: str) -> SweepFrames:
+    _check_types(parent)
     texts = runs.texts(parent, _FILES)
     if layout.STUDY_FILE not in texts:
         raise ResultsError(
             f"sweep {name!r} has no artifact {layout.STUDY_FILE}; its artifacts are gone, it was "
             "not started by kdsweep, or it was stopped before its first trial"
         )
-    provenance, environment = (json.loads(texts.get(file, "{}")) for file in _ATTACHED)
+    provenance, environment = (_attached(texts, file, dict) for file in _ATTACHED)
     study = parse_study(texts[layout.STUDY_FILE], f"{layout.STUDY_FILE} of sweep {name!r}")
     rows = [_row(run, study) for run in runs.below(parent)]
-    history = sorted(runs.history(parent, layout.HYPERVOLUME))
+    history = sorted((int(s), int(t), float(v)) for s, t, v in runs.history(parent, HYPERVOLUME))
     started, ended = parent.started_ms, parent.ended_ms
     return SweepFrames(
         name=name,
@@ -167,14 +203,25 @@ def _read(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) -> Swe
         teachers=_of_role(rows, layout.ROLE_TEACHER),
         baselines=_of_role(rows, layout.ROLE_BASELINE),
         confirmations=_of_role(rows, layout.ROLE_CONFIRMATION),
-        failures=json.loads(texts.get(layout.FAILURES_FILE, "[]")),
+        failures=_attached(texts, layout.FAILURES_FILE, list),
         provenance=provenance,
         environment=environment,
         wall_time_s=(ended - started) / 1000.0 if started and ended else None,
     )
 
 
+def _check_types(run: RecordedRun) -> None:
+    """Raise if a run holds another type than MLflow writes: SQLite takes any."""
+    texts = (run.name, *run.tags.values(), *run.params.values())
+    times = (run.started_ms or 0, run.ended_ms or 0)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"a text of run {run.id} is none")
+    if not all(isinstance(n, int | float) for n in (*times, *run.metrics.values())):
+        raise TypeError(f"a number of run {run.id} is none")
+
+
 def _row(run: RecordedRun, study: Study) -> dict[str, Any]:
+    _check_types(run)
     tags = run.tags
     number, rank = tags.get(layout.TRIAL_NUMBER), tags.get(layout.RANK)
     facts: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """Runs read by MLflow's client: any server, any database."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.errors import ResultsError
-from analysis.runs import PARENT, RecordedRun
+from analysis.runs import PARENT, RecordedRun, read_texts
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -29,6 +30,8 @@ class MlflowRuns:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 
+        # what it raises is told in one line; it would log the traceback as well
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         self._client = MlflowClient(tracking_uri=tracking_uri)
 
     def tagged(self, name: str, value: str) -> list[RecordedRun]:
@@ -49,11 +52,9 @@ class MlflowRuns:
         """See `analysis.runs.Runs`."""
         present = {entry.path for entry in self._client.list_artifacts(run.id)}
         with tempfile.TemporaryDirectory() as folder:
-            return {
-                path: Path(self._client.download_artifacts(run.id, path, folder)).read_text("utf-8")
-                for path in files
-                if path in present
-            }
+            for path in present.intersection(files):
+                self._client.download_artifacts(run.id, path, folder)
+            return read_texts(Path(folder), files)
 
     def _experiments(self) -> Iterator[Any]:
         token: str | None = None

@@ -15,7 +15,8 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of everything in ``facts`` that names its source, however deep."""
     if "source" in facts:
         yield f"Data: {facts['source']}."
-    yield from (f"In the data: {note}." for note in facts.get("notes", ()))
+    notes = facts.get("notes", ())
+    yield from (f"In the data: {note}." for note in (notes if isinstance(notes, list) else ()))
     for part in facts.values():
         if isinstance(part, Mapping):
             yield from _lines(part)

@@ -2,10 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from analysis.errors import ResultsError
+from search_spaces.reading import read_text
 
 PARENT = "mlflow.parentRunId"
 """Tag of a run that belongs to another one."""
+
+
+_MOST_TEXT_BYTES = 64 * 2**20
+"""Largest attached text; a thousand tracebacks have 16 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,3 +59,21 @@ class Runs(Protocol):
     def texts(self, run: RecordedRun, files: tuple[str, ...]) -> dict[str, str]:
         """Return those of some text files that are attached to a run, by name."""
         ...
+
+
+def read_texts(folder: Path, files: tuple[str, ...]) -> dict[str, str]:
+    """Return those of some text files that are in a folder, by name.
+
+    Raises:
+        ResultsError: If one cannot be read, is too large, or is a link that leads out.
+    """
+    found = {}
+    for path in (folder / name for name in files):
+        if path.resolve().parent != folder.resolve():
+            raise ResultsError(f"{path} is a link that leads out of its folder; copy it there")
+        try:
+            if path.is_file():
+                found[path.name] = read_text(path, _MOST_TEXT_BYTES)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ResultsError(f"{path} cannot be read: {error}") from error
+    return found

@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 from analysis import layout
 from analysis.artifact_addresses import check_addresses
 from analysis.errors import ResultsError
-from analysis.runs import PARENT, RecordedRun
+from analysis.runs import PARENT, RecordedRun, read_texts
 from analysis.sqlite_file import artifacts_beside, opened, readable, sqlite_path
 
 _RUNS = """
@@ -107,9 +107,7 @@ class DatabaseRuns:
         if said == beside:
             place = artifacts_beside(self._path) + place.removeprefix(root)
         folder = _folder(place)
-        return {
-            name: (folder / name).read_text("utf-8") for name in files if (folder / name).is_file()
-        }
+        return read_texts(folder, files)
 
     def _facts(self, query: str, name: str, tag: str) -> dict[str, dict[str, Any]]:
         """Return what a table says of runs with a tag: value by key, by run."""

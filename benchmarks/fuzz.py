@@ -18,7 +18,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -40,6 +42,7 @@ from sweeps.ledger.launch_settings import SweepSettings, read_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.process_lock import read_driver
 from sweeps.ledger.student_weights import StudentStore
+from sweeps.nodes.wire import header
 from sweeps.nodes.wire.messages import Kind, Message
 from sweeps.progress.status import StatusReader
 
@@ -79,6 +82,47 @@ EVENT = (
 MESSAGE = Message(
     kind=Kind.MODEL, subject="s", deployment="d", arrays={"w": np.ones(9, np.float32)}
 )
+
+ODD_VALUES: tuple[Any, ...] = (
+    *(
+        None,
+        True,
+        -1,
+        2**63,
+        10**400,
+        1e308,
+        "",
+        "x",
+        [],
+        {},
+        [[]],
+        {"x": {}},
+        [-1],
+        [2**40, 2**40],
+    ),
+    {"w": {"shape": [2**31, 2**31], "low": 0.0, "high": 1.0}},
+    {"w": {"shape": [9], "low": 1e300, "high": -1e300}},
+)
+
+
+def resealed(data: bytes) -> bytes:
+    """Return a damaged message with a header in order and a hash that fits, as a stranger sends it.
+
+    Half of them also have an odd value in the header.
+    """
+    start = 8 + int.from_bytes(data[4:8], "little")
+    raw, payload, dice = data[8:start], data[start:], random.Random(data)  # noqa: S311
+    try:
+        entries = json.loads(raw)
+        entries.pop("sha256", None)
+        entries["payload_bytes"] = len(payload)
+        if dice.random() < 0.5:
+            entries[dice.choice([*entries])] = dice.choice(ODD_VALUES)
+        raw = header._written(entries, payload)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return data  # no header at all
+    return b"".join((data[:4], len(raw).to_bytes(4, "little"), raw, payload))
+
 
 READERS: dict[str, tuple[str, Callable[[], bytes], Callable[[Path], object]]] = {
     "npy": ("a.npy", lambda: _bytes(lambda f: np.save(f, H)), _channels),
@@ -130,6 +174,11 @@ READERS: dict[str, tuple[str, Callable[[], bytes], Callable[[Path], object]]] = 
         "message",
         MESSAGE.to_bytes,
         lambda path: Message.from_bytes(path.read_bytes(), deployment="d"),
+    ),
+    "resealed": (
+        "message",
+        replace(MESSAGE, bits=8).to_bytes,
+        lambda path: Message.from_bytes(resealed(path.read_bytes()), deployment="d"),
     ),
 }
 """Name of a file, a valid one, and what reads it."""

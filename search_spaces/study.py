@@ -24,6 +24,7 @@ from search_spaces.from_schema import (
     make_stopping,
 )
 from search_spaces.objectives import Constraint, Objective
+from search_spaces.reading import MOST_STUDY_BYTES, read_text
 from search_spaces.report_spec import ReportSpec
 from search_spaces.resources import TrialResources
 from search_spaces.search import Search, check_search
@@ -212,7 +213,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
     """Return the text of a study and what to call it in errors."""
     if name_or_path.endswith((".yaml", ".yml")):
         try:
-            return Path(name_or_path).expanduser().read_text(encoding="utf-8"), name_or_path
+            return read_text(Path(name_or_path).expanduser(), MOST_STUDY_BYTES), name_or_path
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError(f"cannot be read: {error}", source=name_or_path) from error
     shipped = _shipped()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.contract.source_code import source_digest
-from kdtasks.data.matlab import file_sha256
+from kdtasks.data.reading import MOST_TEXT_BYTES, check_file, file_sha256, parsed_json
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,9 @@ class ArrayCache:
             FileNotFoundError: If nothing was written yet.
             ValueError: If it is damaged.
         """
-        card: dict[str, Any] = json.loads((self._folder / self._card_name).read_text())
+        path = self._folder / self._card_name
+        check_file(path, MOST_TEXT_BYTES)
+        card: dict[str, Any] = parsed_json(path.read_text("utf-8"))
         return card
 
     def write(

@@ -6,7 +6,6 @@ Which of the two formats a file has is read from its header, never from its name
 Source: MathWorks, "MAT-File Format", R2023b: header.
 """
 
-import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
@@ -34,12 +33,6 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SAVE = "save it with save(..., '-v7') in MATLAB or Octave, '-v7.3' for 2 GB and more in MATLAB"
 
 _Number = TypeVar("_Number", np.float32, np.complex64)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal, for provenance."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def variables(path: Path) -> dict[str, Variable]:

@@ -4,6 +4,7 @@ Whatever goes wrong behind it is one `DataError` that names file and reason. Wha
 never quoted: a path in a table, or a link, may lead to a file that is nobody's business.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -30,6 +31,9 @@ MOST_RATIO = 100
 
 MOST_TEXT_BYTES = 64 * 2**20
 """Largest file of JSON that is read [bytes]."""
+
+MOST_LOG_BYTES = 512 * 2**20
+"""Largest journal or log that is read [bytes]; that of 10000 trials has some 50 MB."""
 
 DEEPEST = 100
 """Brackets within brackets in JSON: ours has five, and Python's reader stops at its stack's end."""
@@ -72,6 +76,29 @@ def reason_of(error: Exception) -> str:
     # numpy goes on with how to load what it does not trust, and names header and path
     text = printable(" ".join(str(error).split())).partition(" To allow loading")[0]
     return text[:_LONGEST_REASON] or type(error).__name__
+
+
+def check_file(path: Path, most: int) -> None:
+    """Check a file before something else opens it.
+
+    Raises:
+        DataError: If it is a pipe or a device, or has more than ``most`` bytes.
+    """
+    _check_regular(path)
+    if path.exists() and path.stat().st_size > most:
+        raise DataError(f"{path}: more than the {most} bytes that such a file can have")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits.
+
+    Raises:
+        DataError: If it is a pipe or a device.
+        OSError: If it cannot be read.
+    """
+    _check_regular(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_regular(path: Path) -> None:
@@ -144,11 +171,10 @@ def read_bytes(path: Path, most: int) -> bytes:
     Raises:
         DataError: If it cannot be read, is no file, or has more than ``most`` bytes.
     """
-    with damage_named(path), path.open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise DataError(f"{path}: more than the {most} bytes that such a file can have")
-    return content
+    with damage_named(path):
+        check_file(path, most)
+        with path.open("rb") as file:
+            return file.read(most)
 
 
 def parsed_json(raw: bytes | str) -> Any:

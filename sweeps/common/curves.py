@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from analysis.layout import TOPOLOGY
 from kdtasks.contract.params import Params
+from kdtasks.data.reading import parsed_json
 from search_spaces.study import Study
 from sweeps.common.events import Event
 
@@ -101,6 +102,6 @@ def read(text: str) -> Mapping[str, Curve]:
     """Return the curves of a trial by name."""
     found: dict[str, Curve] = {}
     if text:
-        for name, points in json.loads(text).items():
+        for name, points in parsed_json(text).items():
             found[name] = [(int(epoch), float(value)) for epoch, value in points]
     return found

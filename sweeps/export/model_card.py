@@ -134,7 +134,8 @@ def _licence(provenance: Mapping[str, Any]) -> str:
 def _limits(frames: SweepFrames) -> Iterator[str]:
     yield "These are the weights of one training; the mean over seeds is what to expect of another."
     yield "It was chosen by validation among the trials of a sweep; only test results are unbiased."
-    made = [facts.get("synthetic") for facts in frames.provenance.values() if facts]
+    known = [facts for facts in frames.provenance.values() if isinstance(facts, Mapping)]
+    made = [facts.get("synthetic") for facts in known]
     if any(made):
         yield "It was trained and judged on synthetic data: nothing is known of measured ones."
     yield "Latency is of the machine that exported it."

@@ -7,7 +7,16 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from kdtasks.contract.errors import DataError, UserError
-from kdtasks.data.reading import damage_named, parsed_json
+from kdtasks.data.reading import (
+    MOST_LOG_BYTES,
+    check_file,
+    damage_named,
+    parsed_json,
+    read_bytes,
+)
+
+MOST_LINE_BYTES = 16 * 2**20
+"""Longest line of a journal: the largest has a study's text [bytes]."""
 
 FIX = "put back a copy of the file, or remove the sweep's folder and run the study again"
 
@@ -52,6 +61,19 @@ class Journal(JournalFileBackend):
             raise
 
 
+def check_lines(path: Path) -> None:
+    """Check, before Optuna reads a journal, that neither it nor one of its lines fills the memory.
+
+    Raises:
+        DataError: If one does, or the path is no file.
+    """
+    check_file(path, MOST_LOG_BYTES)
+    with path.open("rb") as file:
+        while line := file.readline(MOST_LINE_BYTES):
+            if len(line) == MOST_LINE_BYTES:
+                raise DataError(f"{path} is damaged: a line has {MOST_LINE_BYTES} bytes; {FIX}")
+
+
 def mend_tail(path: Path) -> str:
     """Drop a last line that was never written to its end.
 
@@ -64,7 +86,7 @@ def mend_tail(path: Path) -> str:
     Raises:
         UserError: If the file cannot be written to.
     """
-    content = path.read_bytes()
+    content = read_bytes(path, MOST_LOG_BYTES)
     whole = content.rfind(b"\n") + 1
     if whole == len(content):
         return ""
@@ -85,13 +107,13 @@ def damage(path: Path, error: Exception) -> DataError:
     """
     try:
         with damage_named(path, FIX):
-            _check_lines(path)
+            _check_entries(path)
             raise error
     except DataError as found:
         return found
 
 
-def _check_lines(path: Path) -> None:
+def _check_entries(path: Path) -> None:
     lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, start=1):
         try:

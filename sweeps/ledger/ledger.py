@@ -31,7 +31,7 @@ from sweeps.common.records import (
     TrialRecord,
 )
 from sweeps.ledger.identity import Identity
-from sweeps.ledger.journal import Journal, damage
+from sweeps.ledger.journal import Journal, check_lines, damage
 from sweeps.ledger.milestones import Milestones
 from sweeps.ledger.optuna_trials import (
     CONFIG,
@@ -115,6 +115,7 @@ class Ledger:
             raise DataError(f"{path} does not exist; is its folder that of a sweep?")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
+            check_lines(path)
             ledger = cls(optuna.load_study(study_name=None, storage=JournalStorage(Journal(path))))
             ledger.check()
         except Exception as error:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load_file, save
 
 from kdtasks.contract.errors import DataError, UserError
 from kdtasks.contract.task import Arrays
+from kdtasks.data.reading import damage_named, file_sha256
 from sweeps.ledger.paths import atomic_file
+
+FIX = "put it back from a copy, or run the study under another --name"
+"""What to do about weights that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +68,20 @@ class StudentStore:
             DataError: If they are not there, or damaged.
         """
         path = self.file(number)
-        try:
-            content = path.read_bytes()
-            if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-                raise _changed(path)
-            weights: Arrays = load(content)
-        except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
-            raise DataError(
-                f"{path} with the weights of trial {number} cannot be read: {error}"
-            ) from error
+        if sha256 and (damage := self.damage(number, sha256)):
+            raise DataError(damage)
+        with damage_named(path, FIX):
+            weights: Arrays = load_file(path)  # maps it: a damaged one takes no memory
         return weights
 
     def damage(self, number: int, sha256: str) -> str:
         """Return what is wrong with the file of a trial's weights; empty if it is as written."""
         path = self.file(number)
         try:
-            with path.open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == sha256
+            same = file_sha256(path) == sha256
         except OSError as error:
-            return f"{path} cannot be read: {error.strerror}; put it back from a copy"
-        return "" if same else str(_changed(path))
-
-
-def _changed(path: Path) -> DataError:
-    return DataError(
-        f"{path} is not what was written: its SHA-256 differs from the ledger's; put it back from "
-        "a copy, or run the study under another --name"
-    )
+            return f"{path} cannot be read: {error.strerror}; {FIX}"
+        except DataError as error:
+            return str(error)
+        changed = f"{path} is not what was written: its SHA-256 differs from the ledger's; {FIX}"
+        return "" if same else changed

@@ -3,7 +3,6 @@
 A teacher is found by all that decides on it, see `sweeps.ledger.identity.TeacherIdentity`.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,7 +20,7 @@ from safetensors.numpy import load_file, save
 from kdtasks.contract.errors import DataError, UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, TeacherArtifact
-from kdtasks.data.reading import read_json
+from kdtasks.data.reading import file_sha256, read_json
 from sweeps.ledger.identity import TeacherIdentity
 from sweeps.ledger.paths import new_beside
 
@@ -30,17 +29,12 @@ FORMAT = 3
 """Layout of an entry; another one is not read."""
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write(arrays: Arrays, path: Path) -> str:
     # safetensors writes the memory as it lies, so a transposed view would be scrambled
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     # save_file would let nobody else read the file, whatever the umask
     path.write_bytes(save(ordered))
-    return _sha256(path)
+    return file_sha256(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +143,10 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 def _load(path: Path, card: dict[str, Any]) -> Arrays:
     try:
-        if _sha256(path) != card["sha256"][path.name]:
+        if file_sha256(path) != card["sha256"][path.name]:
             raise _damaged(path, "its content is not what was written")
         arrays: Arrays = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, MemoryError) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
     return arrays
 

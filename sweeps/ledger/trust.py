@@ -16,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from analysis import layout
-from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.errors import ConfigError, DataError, UserError
 from kdtasks.contract.source_code import OUR_PACKAGES
+from kdtasks.data.reading import read_bytes
 from search_spaces.study import Study, load_study
 from sweeps.common.custom_code import named_modules
 from sweeps.ledger.launch_settings import read_settings
@@ -25,6 +26,8 @@ from sweeps.ledger.paths import put_text
 
 SEAL_FILE = "seal"
 """In a sweep's folder: HMAC-SHA256 of what is imported, in hexadecimal digits."""
+
+MOST_SEAL_BYTES = 1024
 
 KEY_BYTES = 32
 """Length of a key [bytes]."""
@@ -101,8 +104,8 @@ def foreign_modules(study: Study) -> list[str]:
 
 def _is_sealed(folder: Path, modules: Sequence[str]) -> bool:
     try:
-        known = (folder / SEAL_FILE).read_bytes()
-    except OSError:
+        known = read_bytes(folder / SEAL_FILE, MOST_SEAL_BYTES)
+    except DataError:
         return False
     key = _key()
     return bool(key) and hmac.compare_digest(known, _seal(key, modules, folder).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analysis import layout
 from kdtasks.contract.errors import ConfigError
-from kdtasks.data.reading import checked_inside
+from kdtasks.data.reading import MOST_LOG_BYTES, checked_inside, read_bytes
 from sweeps.common.clock import SystemClock
 from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.paths import (
@@ -93,7 +93,7 @@ def catch_up(storage: Storage, folder: SweepFolder) -> str:
     stored = storage.read(layout.JOURNAL_FILE)
     if stored is None:
         return ""
-    local = folder.journal.read_bytes() if folder.journal.is_file() else b""
+    local = _journal_of(folder)
     journal = longer(local, stored)
     if journal is None:
         raise ConfigError(
@@ -109,7 +109,7 @@ def catch_up(storage: Storage, folder: SweepFolder) -> str:
 
 def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     """Fetch a sweep, its ledger last: until that is there, it is fetched again."""
-    local = folder.journal.read_bytes() if folder.journal.is_file() else b""
+    local = _journal_of(folder)
     kept = complete_weights(local)  # another trial of the same number has weights of the same size
     for part in (layout.WEIGHTS_DIR, layout.REPORT_DIR):
         (folder.path / part).mkdir(exist_ok=True)
@@ -124,6 +124,11 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     _place(storage.read(layout.LOG_FILE), folder.path / layout.LOG_FILE)
     _place(storage.read(layout.STUDY_FILE), folder.study)
     _place(journal, folder.journal)
+
+
+def _journal_of(folder: SweepFolder) -> bytes:
+    here = folder.journal.is_file()
+    return read_bytes(folder.journal, MOST_LOG_BYTES) if here else b""
 
 
 def _place(content: bytes | None, file: Path, mode: int = 0o644) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.common.limits import free_memory
 from sweeps.common.secrets import has_secret
 
 APPEARS_WHOLE = ("s3", "gcs", "abfs")
@@ -20,6 +21,9 @@ REPLACES_NOTHING = ("hdfs",)
 
 LOCAL_FILES = fs.LocalFileSystem()
 """The file system of this machine, for paths that may look like addresses."""
+
+MOST_SHARE = 0.5
+"""Of the free memory that one file may take."""
 
 LONGEST = 200
 """Characters of a library's message that are passed on."""
@@ -61,17 +65,27 @@ class Storage:
         """Return the content of a file; None if there is no such file.
 
         Raises:
-            OSError: If the file system does not answer.
+            OSError: If the file system does not answer, what is there is no file, or it has more
+                than half of the memory that is free.
         """
         try:
-            with (
-                _as_os_error(),
-                self._files.open_input_stream(self._at(path), compression=None) as stream,
-            ):
-                content: bytes = stream.read()
+            with _as_os_error():
+                self._check_regular(path)
+                with self._files.open_input_file(self._at(path)) as file:
+                    if (size := file.size()) > MOST_SHARE * free_memory().amount:
+                        raise OSError(f"{path} has {size} bytes, more than fits into memory")
+                    content: bytes = file.read()
         except FileNotFoundError:
             return None
         return content
+
+    def _check_regular(self, path: str) -> None:
+        """Check that a file of this machine is no pipe or device, which may never end."""
+        kind = fs.FileType.File
+        if self._files.type_name == LOCAL_FILES.type_name:
+            kind = self._files.get_file_info(self._at(path)).type
+        if kind not in (fs.FileType.File, fs.FileType.NotFound):
+            raise OSError(f"{path} is no file")
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file; one of that name is replaced, and at no moment is half of it seen.

@@ -18,7 +18,7 @@ import psutil
 
 from kdtasks.contract.error_text import one_line
 from kdtasks.contract.params import Value
-from kdtasks.data.reading import parsed_json
+from kdtasks.data.reading import MOST_LOG_BYTES, check_file, parsed_json
 from search_spaces.study import Study
 from sweeps.common.clock import Clock
 from sweeps.common.records import FailureKind, FrontRow, JobKind
@@ -316,12 +316,17 @@ class LogReader:
         self._offset = 0
 
     def new(self) -> list[dict[str, Any]]:
-        """Return the events of the lines that are whole and new; others are left out."""
+        """Return the events of the lines that are whole and new; others are left out.
+
+        Raises:
+            DataError: If the file is larger than a log can be.
+        """
         return list(self._new())
 
     def _new(self) -> Iterator[dict[str, Any]]:
         if not self._path.is_file():
             return
+        check_file(self._path, MOST_LOG_BYTES)
         with suppress(OSError), self._path.open("rb") as file:
             file.seek(self._offset)
             while line := file.readline(LONGEST_LINE):

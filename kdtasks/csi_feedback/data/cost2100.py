@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import DataError
 from kdtasks.csi_feedback.data.channel_files import variables
 from kdtasks.data.checks import check_finite, check_power
-from kdtasks.data.matlab import file_sha256, find_variable, read_array
+from kdtasks.data.matlab import find_variable, read_array
+from kdtasks.data.reading import file_sha256
 from kdtasks.data.stored_arrays import Variable
 
 Environment = Literal["indoor", "outdoor"]

@@ -24,7 +24,7 @@ from kdtasks.csi_feedback.data.channel_splits import take_split
 from kdtasks.csi_feedback.data.custom_source import draw_channels, identity_of, own_source
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
 from kdtasks.data.array_cache import ArrayCache
-from kdtasks.data.matlab import file_sha256
+from kdtasks.data.reading import file_sha256
 from kdtasks.data.splits import SPLITS, SplitPlan, manifest, split_by_order, split_by_position
 
 LAYOUT = 2

@@ -19,8 +19,7 @@ from kdtasks.contract.errors import DataError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Progress
 from kdtasks.data.array_cache import ArrayCache
-from kdtasks.data.matlab import file_sha256
-from kdtasks.data.reading import checked_inside
+from kdtasks.data.reading import checked_inside, file_sha256
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_RAYS
 from kdtasks.sensing.beams.radar_maps import NUM_ANGLES, NUM_CHIRPS
 from kdtasks.sensing.deepsense.files import (

@@ -1,5 +1,7 @@
-"""A database that names artifacts elsewhere is refused by whatever reads, serves or writes them."""
+"""Databases of strangers: artifacts elsewhere are refused, damage is one line."""
 
+import json
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -108,3 +110,69 @@ def test_a_moved_home_and_mlflows_own_experiment_without_runs_are_served(home, c
         assert kdsweep(capsys, "ui", "sweep", "--home", str(home))[0] == 0
     tamper(home, "UPDATE runs SET experiment_id = 0")
     assert kdsweep(capsys, "ui", "sweep", "--home", str(home))[0] == 2
+
+
+DAMAGE = {
+    "number of no digits": "UPDATE tags SET value = 'x' WHERE key = 'kdsweep.trial'",
+    "number of 5000 digits": "UPDATE tags SET value = '{nines}' WHERE key = 'kdsweep.trial'",
+    "number of a blob": "UPDATE tags SET value = x'ff' WHERE key = 'kdsweep.trial'",
+    "metric of a text": "UPDATE latest_metrics SET value = 'x'",
+    "metric of a blob": "UPDATE latest_metrics SET value = x'00'",
+    "huge metric": "UPDATE latest_metrics SET value = 9e999",
+    "text of no UTF-8": "UPDATE params SET value = CAST(x'ff' AS TEXT)",
+    "parameter of a blob": "UPDATE params SET value = x'ff'",
+    "times of text": "UPDATE runs SET start_time = 'x', end_time = 'y'",
+    "times beyond all": "UPDATE runs SET start_time = 1, end_time = 9223372036854775807",
+    "history of text": "UPDATE metrics SET value = 'x', step = 'y' WHERE key = 'hypervolume'",
+    "rank of a blob": "UPDATE tags SET value = x'00' WHERE key = 'pareto.rank'",
+    "no runs": "DROP TABLE latest_metrics",
+}
+TEXTS = ("[" * 100_000, "[]", "7", "null", '{"a":' * 500 + "1" + "}" * 500, "9" * 5000, "\xff", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [*((name, "front") for name in DAMAGE), ("huge metric", "report")]
+)
+def test_damage_is_one_line_and_no_traceback(home, capsys, name, command):
+    tamper(home, DAMAGE[name].format(nines=5000 * "9"))
+    code, _, err = kdsweep(capsys, command, "sweep", "--home", str(home))
+    assert code in (0, 2)
+    assert err.count("\n") == bool(code), err
+    assert len(err) < 1000
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+@pytest.mark.parametrize("file", ["provenance.json", "environment.json", "failures.json"])
+def test_attached_files_hold_what_is_expected_or_are_named(home, capsys, file, text):
+    (_artifacts(home) / file).write_text(text, "latin-1")
+    code, _, err = kdsweep(capsys, "front", "sweep", "--home", str(home))
+    assert (code, err.count("\n")) == ((0, 0) if text == "[]" and "fail" in file else (2, 1))
+
+
+def test_a_report_shows_odd_facts_about_data_as_they_are(home, capsys):
+    odd = {"a": 7, "notes": 3, "b": {"notes": "text", "source": ["<script>alert(1)</script>"]}}
+    (_artifacts(home) / "provenance.json").write_text(json.dumps(odd))
+    assert kdsweep(capsys, "report", "sweep", "--home", str(home))[0] == 0
+    assert "<script>alert" not in (home / "sweep" / "report" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", ["link", "sparse", "pipe"])
+def test_attached_files_are_files_of_the_sweep_and_no_monsters(home, capsys, kind):
+    path = _artifacts(home) / "study.yaml"
+    path.unlink()
+    if kind == "link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 10 * 2**30)
+    code, out, err = kdsweep(capsys, "front", "sweep", "--home", str(home))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "study.yaml" in err
+    assert "root:" not in out + err
+
+
+def _artifacts(home: Path) -> Path:
+    """Return the folder of what is attached to the sweep's run."""
+    return next(home.glob("sweep/artifacts/*/artifacts/study.yaml")).parent

@@ -16,7 +16,7 @@ from kdtasks.beam_tracking.methods.batches import Windows, windows_of
 from kdtasks.beam_tracking.methods.fine_tuning import Course, Guide
 from kdtasks.beam_tracking.methods.job import Plan, TeacherOutputs
 from kdtasks.beam_tracking.methods.kd import response_loss
-from kdtasks.beam_tracking.settings import BeamSettings, completed, resolve
+from kdtasks.beam_tracking.settings import BeamSettings, resolve
 from kdtasks.beam_tracking.students import loss_of, new_student, restored, streams_of, student_job
 from kdtasks.beam_tracking.workload import (
     fitted,
@@ -66,7 +66,7 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
     # --- what there is --------------------------------------------------------------------------
 
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
-        return completed(resolve(params).of_edge(edge))
+        return resolve(params).of_edge(edge).completed()
 
     def latency(self, params: Params) -> dict[str, float]:
         settings = resolve(params)

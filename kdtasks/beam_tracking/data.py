@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.beam_tracking.models.family import BEAM_MODELS
-from kdtasks.beam_tracking.presets import OF_STREET
 from kdtasks.beam_tracking.settings import SENSOR_ORDER, BeamSettings
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.task import Arrays, OwnData, Progress, ScenarioData
@@ -46,7 +45,7 @@ def own_data(path: Path) -> OwnData:
             f"has {', '.join(has) or 'beams alone'}"
         )
     parameters = {"scenario": "deepsense", "data_path": str(path.resolve())}
-    return OwnData(parameters=parameters, idle=frozenset(OF_STREET))
+    return OwnData(parameters=parameters, idle=BeamSettings.deciding("made data"))
 
 
 def deepsense_of(settings: BeamSettings) -> DeepSenseData:

@@ -6,106 +6,22 @@ Students are one-sided models, wholly at the edge; samples are windows over fram
 which leads through the whole street.
 """
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Literal, Self
 
-from pydantic import Field
-
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, BeamModel
-from kdtasks.beam_tracking.presets import OF_STREET, PRESETS
-from kdtasks.contract.deployment import NetworkSettings, inactive_in_network
+from kdtasks.contract.deployment import ANCHORED, SERVER_TEACHES
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.params import Params, Value
-from kdtasks.contract.settings import checked, without_idle
+from kdtasks.contract.settings import When, epochs_param, param, rate_param, share_param
 from kdtasks.learning.complexity import PJ_PER_MAC
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS, Sensor
-
-OF_DEPLOYMENTS = frozenset(
-    {
-        "anchor",
-        "anchor_weight",
-        "edge_part_only",
-        "exchange_bits",
-        "num_teachers",
-        "partition_label",
-        "partition_skew",
-        "rehearsal_share",
-        "rehearsal_source",
-        "rounds",
-        "server_age",
-        "server_coverage",
-        "upload_share",
-        "uploads",
-    }
-)
-"""Network parameters that are refused where they have no effect."""
-
-
-def inactive_in_deployment(settings: NetworkSettings, *, has_teacher: bool) -> dict[str, str]:
-    """Return the network parameters without effect, each with what it belongs to."""
-    inactive = inactive_in_network(settings, pairs=False)
-    # Frames are sent as they are stored, in integers and half precision: only logits are rounded.
-    logits = settings.topology == "mutual"
-    logits |= "anchor" not in inactive and settings.anchor == "server"
-    owners: dict[str, tuple[bool, str]] = {
-        "topology": (settings.networked, "a network"),
-        "num_teachers": (
-            has_teacher and "num_teachers" not in inactive,
-            "methods and topologies with a teacher",
-        ),
-        "exchange_bits": (logits, "deployments that exchange logits"),
-        "edge_part_only": (False, "models that have a part at the server"),
-        "server_coverage": (False, "tasks whose samples each have one place"),
-        "server_age": (False, "tasks whose site changes"),
-        "partition_label": (
-            settings.networked and settings.partition == "dirichlet",
-            "partition dirichlet of a network",
-        ),
-    }
-    return inactive | {name: owner for name, (active, owner) in owners.items() if not active}
-
-
-def check_deployment(settings: NetworkSettings, *, method: str, seen: int) -> None:
-    """Refuse a deployment that makes no sense.
-
-    Args:
-        settings: The deployment; anything goes if it has no network.
-        method: The method, empty for one without a teacher.
-        seen: Passages that the teacher is to be trained on; 0 for those of its student.
-
-    Raises:
-        ConfigError: Naming the parameter, its value and the way out.
-    """
-    if not settings.networked:
-        return
-    mixed = settings.edge_families == "mixed"
-    if settings.in_rounds and method:
-        raise ConfigError(
-            f"method={method!r} needs a teacher, and topology {settings.topology} has none: set "
-            "method to vanilla; distillation among students is weighed by anchor_weight"
-        )
-    if seen > 0:
-        raise ConfigError(
-            f"teacher_passages={seen} needs topology none: in a network the teacher is trained on "
-            "the server's passages; leave it at 0 and set server_share"
-        )
-    if mixed and method == "self":
-        raise ConfigError(
-            "method='self' teaches a student by a network of its own kind: set edge_families to "
-            "same, or take method response"
-        )
-    if mixed and settings.uploads > 0:
-        raise ConfigError(
-            f"uploads={settings.uploads}: edges of mixed families lack sensors that the others' "
-            "students need; set edge_families to same, or uploads to 0"
-        )
-
+from kdtasks.sensing.settings import ON_STREET, PassageSettings, check_source
 
 METHOD_NAMES = ("vanilla", "response", "feature", "relation", "self")
 """The project's own methods; others are losses of the user's own, see `own_loss`."""
 
-SAID_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
+OUTPUTS_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
 """Of a batch of logits, on which such a loss is tried."""
 
 ModelName = Literal[
@@ -135,62 +51,274 @@ FAMILIES: tuple[ModelName, ...] = ("image-student", "radar-student", "image-rada
 """Students that are dealt in turn to the edges of a mixed deployment."""
 
 
-class BeamSettings(NetworkSettings):
-    """Everything that decides one trial. Fields of other methods hold their defaults."""
+TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
+SOFTENING = When(
+    lambda s: s.method in ("response", "self") or s.anchored,
+    "methods response and self, or to an anchor_weight above 0",
+)
+RELATING = When(lambda s: s.method == "relation", "method relation")
+NOT_IN_ROUNDS = When(
+    lambda s: not s.in_rounds, "other topologies; here there are edge_rate, edge_epochs and rounds"
+)
 
-    preset: Literal["quick", "standard", "paper"] = "quick"
-    scenario: Literal["street", "deepsense"] = "street"
-    data_path: str = ""
-    data_seed: int = Field(0, ge=0)
-    sensors: str = Field(
-        "", description="what the data hold, for trials that share them; empty: what is needed"
+
+_made = partial(param, when=ON_STREET, decides="made data")
+_passages = partial(param, low=1, high=10**6, when=ON_STREET, decides="made data", unit="passages")
+_relating = partial(param, when=RELATING, strict=True)
+_softening = partial(param, when=SOFTENING, strict=True)
+_of_teacher = partial(param, when=TAUGHT, decides="teacher")
+
+
+class BeamSettings(PassageSettings):
+    """Everything that decides one trial. Fields of other methods hold their defaults.
+
+    Preset ``paper`` is Nguyen et al., section IV: as many sequences as scenario 9 has for training,
+    tests apart.
+    """
+
+    task = "beam-tracking"
+
+    preset: Literal["quick", "standard", "paper"] = param(
+        "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
     )
-    image_size: int = Field(ge=32, le=1024, multiple_of=32, description="pixels, either side")
-    night_share: float = Field(0.2, ge=0, le=1, description="passages at night")
-    rain_share: float = Field(0.1, ge=0, le=1, description="passages in rain or fog")
-    distractors: float = Field(0.7, ge=0, le=4, description="other vehicles, on average")
-    train_passages: int = Field(
-        ge=1, le=10**6, description="that a student is trained on; in a network, of all nodes"
+    scenario: Literal["street", "deepsense"] = param(
+        "street", decides="data", help="the synthetic street, or files of your own"
     )
-    val_passages: int = Field(ge=1, le=10**6)
-    test_passages: int = Field(ge=1, le=10**6)
-    teacher_passages: int = Field(
-        0, ge=0, le=10**6, description="that a teacher is trained on; 0: those of its student"
+    data_path: str = param("", decides="data", help="your own DeepSense 6G folder or table")
+    data_seed: int = _made(0, low=0, help="seed of traffic and weather")
+    sensors: str = param(
+        "",
+        decides="data",
+        help="what the data hold, for trials that share them; empty: what is needed",
     )
-    window_stride: int = Field(ge=1, le=100, description="frames from one window to the next")
-    model: ModelName = "image-student"
-    width: float = Field(1.0, ge=LEAST_WIDTH, le=4, description="factor on a student's channels")
-    second_model: SecondName = Field(
-        "", description="another student on the node, which runs instead where it is better"
+    image_size: int = param(
+        {"quick": 64, "standard": 64, "paper": 224},
+        low=32,
+        high=1024,
+        multiple_of=32,
+        when=When(lambda s: "image" in s.stored, "sensors with a camera"),
+        decides="data",
+        unit="pixels",
+        help="either side of a camera frame",
     )
-    second_width: float = Field(0.0, ge=0, le=4, description="0: that of the first student")
-    method: str = "vanilla"
-    teacher: TeacherName = "image-teacher-gru1"
-    generations: int = Field(1, ge=1, le=10, description="networks before the student")
-    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation term")
-    temperature: float = Field(2.0, gt=0)
-    slot_lean: float = Field(0.0, ge=-10, le=10, description="on the teacher for far slots")
-    relation_distance: float = Field(1.0, ge=0)
-    relation_angle: float = Field(1.0, ge=0)
-    relation_partners: int = Field(4, ge=1, le=1000)
-    task_loss: LossName = "focal"
-    focal_gamma: float = Field(2.0, ge=0, le=10)
-    epochs: int = Field(ge=1)
-    learning_rate: float = Field(gt=0, le=1)
-    weight_decay: float = Field(0.0, ge=0, le=1)
-    batch_chunks: int = Field(ge=1, description="of 4 windows in a row, per step")
-    teacher_loss: LossName = "focal"
-    teacher_epochs: int = Field(ge=1)
-    teacher_rate: float = Field(gt=0, le=1)
-    teacher_decay: float = Field(ge=0, le=1, description="weight decay of the teacher")
-    teacher_seed: int = Field(0, ge=0)
-    pj_per_mac: float = Field(
-        PJ_PER_MAC, gt=0, description="energy of a multiply-accumulate, arithmetic alone [pJ]"
+    night_share: float = _made(0.2, low=0, high=1, help="passages at night")
+    rain_share: float = _made(0.1, low=0, high=1, help="passages in rain or fog")
+    distractors: float = _made(
+        0.7, low=0, high=4, unit="vehicles", help="other vehicles per passage, on average"
     )
-    partition_label: Literal["beam", "condition"] = Field(
-        "beam", description="of a passage, by which partition dirichlet goes"
+    train_passages: int = _passages(
+        {"quick": 100, "standard": 200, "paper": 95},
+        help="that a student is trained on; in a network, of all nodes",
     )
-    seed: int = Field(0, ge=0)
+    val_passages: int = _passages(
+        {"quick": 60, "standard": 100, "paper": 20}, help="of the validation split"
+    )
+    test_passages: int = _passages(
+        {"quick": 100, "standard": 200, "paper": 100}, help="of the test split"
+    )
+    teacher_passages: int = param(
+        0,
+        low=0,
+        high=10**6,
+        when=ON_STREET,
+        decides=("made data", "teacher"),
+        key="",
+        unit="passages",
+        help="that a teacher is trained on; 0: those of its student",
+    )
+    window_stride: int = param(
+        {"quick": 2, "standard": 2, "paper": 1},
+        low=1,
+        high=100,
+        decides="data",
+        unit="frames",
+        help="from one window to the next",
+    )
+    model: ModelName = param(
+        "image-student",
+        when=When(lambda s: not s.mixed, "edge_families same"),
+        strict=True,
+        decides=("data", "teacher", "student"),
+        key="",
+        help="the student's network",
+    )
+    width: float = param(
+        1.0,
+        low=LEAST_WIDTH,
+        high=4,
+        when=When(lambda s: s.students[0].role == "student", "students, not to teachers' networks"),
+        strict=True,
+        decides=("teacher", "student"),
+        key="",
+        help="factor on a student's channels",
+    )
+    # Without a second model trials are what they were before there was one.
+    second_model: SecondName = param(
+        "",
+        when=When(lambda s: bool(s.second_model), "nodes with two students"),
+        decides=("data", "student"),
+        help="another student on the node, which runs instead where it is better",
+    )
+    second_width: float = param(
+        0.0,
+        low=0,
+        high=4,
+        when=When(lambda s: bool(s.second_model), "a second_model"),
+        strict=True,
+        help="width of the second student; 0: that of the first",
+    )
+    method: str = param(
+        "vanilla",
+        decides=("teacher", "student"),
+        key="",
+        help=f"{', '.join(METHOD_NAMES)}, or a loss of your own",
+    )
+    teacher: TeacherName = param(
+        "image-teacher-gru1",
+        when=When(
+            lambda s: s.has_teacher and s.method != "self",
+            "methods that learn from another network",
+        ),
+        decides=("data", "teacher"),
+        key="",
+        help="the teacher's network",
+    )
+    generations: int = param(
+        1,
+        low=1,
+        high=10,
+        when=When(lambda s: s.method == "self", "method self"),
+        strict=True,
+        decides="teacher",
+        unit="networks",
+        help="before the student",
+    )
+    alpha: float = share_param(
+        0.5, when=TAUGHT, strict=True, help="weight of the distillation term"
+    )
+    temperature: float = _softening(2.0, above=0, help="of softmax over beams")
+    slot_lean: float = _softening(
+        0.0, low=-10, high=10, help="how much more far slots lean on the teacher than near ones"
+    )
+    relation_distance: float = _relating(1.0, low=0, help="weight of distances between features")
+    relation_angle: float = _relating(1.0, low=0, help="weight of angles between features")
+    relation_partners: int = _relating(
+        4,
+        low=1,
+        high=1000,
+        unit="windows",
+        help="to each of which a window's relations are matched",
+    )
+    task_loss: LossName = param("focal", help="of the student on labels")
+    focal_gamma: float = param(
+        2.0,
+        low=0,
+        high=10,
+        when=When(lambda s: s.task_loss == "focal", "task_loss focal"),
+        strict=True,
+        help="exponent of the focal loss; 0: cross-entropy",
+    )
+    epochs: int = epochs_param(
+        {"quick": 20, "standard": 30, "paper": 100}, when=NOT_IN_ROUNDS, help="of the student"
+    )
+    learning_rate: float = rate_param(
+        {"quick": 2e-3, "standard": 2e-3, "paper": 1e-3},
+        when=NOT_IN_ROUNDS,
+        help="peak learning rate of the student",
+    )
+    weight_decay: float = share_param(0.0, help="weight decay of the student")
+    batch_chunks: int = param(
+        {"quick": 8, "standard": 8, "paper": 8},
+        low=1,
+        decides=("teacher", "student"),
+        unit="chunks",
+        help="of 4 windows in a row, per step",
+    )
+    teacher_loss: LossName = _of_teacher("focal", key="loss", help="of the teacher on labels")
+    teacher_epochs: int = epochs_param(
+        {"quick": 40, "standard": 40, "paper": 90},
+        when=TAUGHT,
+        decides="teacher",
+        key="epochs",
+        help="of the teacher",
+    )
+    teacher_rate: float = rate_param(
+        {"quick": 2e-3, "standard": 2e-3, "paper": 1e-3},
+        when=TAUGHT,
+        decides="teacher",
+        key="rate",
+        help="peak learning rate of the teacher",
+    )
+    teacher_decay: float = share_param(
+        {"quick": 0.0, "standard": 0.0, "paper": 1e-4},
+        when=TAUGHT,
+        decides="teacher",
+        key="decay",
+        help="weight decay of the teacher",
+    )
+    teacher_seed: int = _of_teacher(0, low=0, key="seed", help="seed of the teacher")
+    # With the default energy trials are what they were before there was another.
+    pj_per_mac: float = param(
+        PJ_PER_MAC,
+        above=0,
+        when=When(lambda s: s.pj_per_mac != PJ_PER_MAC, "another energy than the default"),
+        decides="cost",
+        unit="pJ",
+        help="energy of a multiply-accumulate, arithmetic alone",
+    )
+    partition_label: Literal["beam", "condition"] = param(
+        "beam",
+        when=When(
+            lambda s: s.networked and s.partition == "dirichlet", "partition dirichlet of a network"
+        ),
+        strict=True,
+        help="of a passage, by which partition dirichlet goes",
+    )
+    seed: int = param(0, low=0, help="seed of the student")
+
+    # Of a network, where this task differs.
+    edge_families: Literal["same", "mixed"] = PassageSettings.again(
+        "edge_families", decides=("data", "teacher", "student"), key=""
+    )
+    edge_epochs: int = PassageSettings.again(
+        "edge_epochs", default={"quick": 6, "standard": 6, "paper": 20}
+    )
+    edge_rate: float = PassageSettings.again(
+        "edge_rate", default={"quick": 1e-3, "standard": 1e-3, "paper": 1e-3}
+    )
+    num_teachers: int = PassageSettings.again(
+        "num_teachers",
+        when=When(
+            lambda s: s.has_teacher and SERVER_TEACHES.holds(s),
+            "methods and topologies with a teacher",
+        ),
+    )
+    # Frames are sent as they are stored, in integers and half precision: only logits are rounded.
+    exchange_bits: int = PassageSettings.again(
+        "exchange_bits",
+        when=When(
+            lambda s: s.topology == "mutual" or (ANCHORED.holds(s) and s.anchor == "server"),
+            "deployments that exchange logits",
+        ),
+    )
+
+    def fitted(self) -> Self:
+        """Return settings with sensors in one order, if they can be trained."""
+        same = self.teacher_passages == self.train_passages
+        alike = self.second_width == self.width
+        settings = self.model_copy(
+            update={
+                "sensors": " ".join(_sensors(self)),
+                "teacher_passages": 0 if same else self.teacher_passages,
+                "second_width": 0.0 if alike else self.second_width,
+            }
+        )
+        if settings.method not in METHOD_NAMES:
+            own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
+        _fits(settings)
+        _pair_fits(settings)
+        _fits_network(settings)
+        return settings
 
     @property
     def mixed(self) -> bool:
@@ -260,96 +388,6 @@ class BeamSettings(NetworkSettings):
         return tuple(sensor for sensor in SENSOR_ORDER if sensor in used)
 
 
-def _inactive(settings: BeamSettings) -> dict[str, str]:
-    """Return the parameters without effect on this trial, each with what it belongs to."""
-    method, with_teacher = settings.method, (settings.has_teacher, "methods with a teacher")
-    softens = (
-        method in ("response", "self") or settings.anchored,
-        "methods response and self, or to an anchor_weight above 0",
-    )
-    in_rounds = "other topologies; here there are edge_rate, edge_epochs and rounds"
-    relates = (method == "relation", "method relation")
-    owners: dict[str, tuple[bool, str]] = {
-        "alpha": with_teacher,
-        "temperature": softens,
-        "slot_lean": softens,
-        "relation_distance": relates,
-        "relation_angle": relates,
-        "relation_partners": relates,
-        "generations": (method == "self", "method self"),
-        "teacher": (
-            settings.has_teacher and method != "self",
-            "methods that learn from another network",
-        ),
-        "teacher_loss": with_teacher,
-        "teacher_epochs": with_teacher,
-        "teacher_rate": with_teacher,
-        "teacher_decay": with_teacher,
-        "teacher_seed": with_teacher,
-        "focal_gamma": (settings.task_loss == "focal", "task_loss focal"),
-        "width": (settings.students[0].role == "student", "students, not to teachers' networks"),
-        "model": (not settings.mixed, "edge_families same"),
-        "epochs": (not settings.in_rounds, in_rounds),
-        "learning_rate": (not settings.in_rounds, in_rounds),
-        "second_width": (bool(settings.second_model), "a second_model"),
-        # They came later: trials that do without them are what they were before.
-        "second_model": (bool(settings.second_model), "nodes with two students"),
-        "pj_per_mac": (settings.pj_per_mac != PJ_PER_MAC, "another energy than the default"),
-        "image_size": ("image" in settings.stored, "sensors with a camera"),
-        **dict.fromkeys(OF_STREET, (settings.scenario == "street", "scenario street")),
-    }
-    inactive = {name: owner for name, (active, owner) in owners.items() if not active}
-    return inactive | inactive_in_deployment(settings, has_teacher=settings.has_teacher)
-
-
-MUST_FIT = OF_DEPLOYMENTS | frozenset(
-    {
-        "model",
-        "alpha",
-        "temperature",
-        "slot_lean",
-        "relation_distance",
-        "relation_angle",
-        "relation_partners",
-        "generations",
-        "focal_gamma",
-        "width",
-        "second_width",
-    }
-)
-"""Parameters that are refused where they have no effect. The others (teachers, sizes of the twin)
-are dropped, so that a study can fix them for all methods at once."""
-
-
-def resolve(params: Params) -> BeamSettings:
-    """Check parameters and fill in the preset.
-
-    Raises:
-        ConfigError: Naming the parameter, its value and what would be accepted.
-    """
-    settings = checked(params, BeamSettings, PRESETS, task="beam-tracking")
-    same = settings.teacher_passages == settings.train_passages
-    alike = settings.second_width == settings.width
-    settings = settings.model_copy(
-        update={
-            "sensors": " ".join(_sensors(settings)),
-            "teacher_passages": 0 if same else settings.teacher_passages,
-            "second_width": 0.0 if alike else settings.second_width,
-        }
-    )
-    if settings.method not in METHOD_NAMES:
-        own_loss(settings.method, SAID_SHAPE, METHOD_NAMES)
-    _fits(settings)
-    _pair_fits(settings)
-    check_deployment(
-        settings,
-        method=settings.method if settings.has_teacher else "",
-        seen=settings.teacher_passages,
-    )
-    inactive = _inactive(settings)
-    return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
-
-
 def _sensors(settings: BeamSettings) -> tuple[str, ...]:
     """Return the sensors of the data, in one order."""
     given = set(settings.stored)
@@ -368,13 +406,7 @@ def _sensors(settings: BeamSettings) -> tuple[str, ...]:
 
 
 def _fits(settings: BeamSettings) -> None:
-    if (settings.scenario == "deepsense") != bool(settings.data_path):
-        raise ConfigError(
-            "scenario 'deepsense' reads your own files: set data_path"
-            if settings.scenario == "deepsense"
-            else f"data_path={settings.data_path!r} has no effect with scenario "
-            f"{settings.scenario!r}: remove it, or set scenario to deepsense"
-        )
+    check_source(settings)
     if settings.night_share + settings.rain_share > 1.0:
         raise ConfigError(
             f"rain_share={settings.rain_share:g} and night_share={settings.night_share:g} must "
@@ -418,9 +450,30 @@ def _pair_fits(settings: BeamSettings) -> None:
         )
 
 
-def completed(settings: BeamSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it, own ones first."""
-    dumped: Mapping[str, Value] = settings.model_dump()
-    inactive = _inactive(settings)
-    order = sorted(dumped, key=lambda name: name in NetworkSettings.model_fields)
-    return {name: dumped[name] for name in order if name not in inactive}
+def _fits_network(settings: BeamSettings) -> None:
+    if not settings.networked:
+        return
+    mixed = settings.edge_families == "mixed"
+    if settings.in_rounds and settings.has_teacher:
+        raise ConfigError(
+            f"method={settings.method!r} needs a teacher, and topology {settings.topology} has "
+            "none: set method to vanilla; distillation among students is weighed by anchor_weight"
+        )
+    if settings.teacher_passages > 0:
+        raise ConfigError(
+            f"teacher_passages={settings.teacher_passages} needs topology none: in a network the "
+            "teacher is trained on the server's passages; leave it at 0 and set server_share"
+        )
+    if mixed and settings.method == "self":
+        raise ConfigError(
+            "method='self' teaches a student by a network of its own kind: set edge_families to "
+            "same, or take method response"
+        )
+    if mixed and settings.uploads > 0:
+        raise ConfigError(
+            f"uploads={settings.uploads}: edges of mixed families lack sensors that the others' "
+            "students need; set edge_families to same, or uploads to 0"
+        )
+
+
+resolve = BeamSettings.resolve

@@ -20,7 +20,7 @@ from kdtasks.beam_tracking.methods.job import (
 from kdtasks.beam_tracking.methods.kd import feature_loss, pair_loss, projection, response_loss
 from kdtasks.beam_tracking.methods.self_kd import ALPHA, TEMPERATURE
 from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
-from kdtasks.beam_tracking.settings import METHOD_NAMES, SAID_SHAPE, BeamSettings, LossName
+from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings, LossName
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.losses import focal_loss, slot_cross_entropy
@@ -206,7 +206,7 @@ def _own(
     teacher_outputs: TeacherOutputs,
     labels: TaskLoss,
 ) -> Goal:
-    loss = own_loss(settings.method, SAID_SHAPE, METHOD_NAMES)
+    loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
 
     def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
         return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])

@@ -17,7 +17,7 @@ from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import windows_of
 from kdtasks.beam_tracking.methods.self_kd import train_generations
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
-from kdtasks.beam_tracking.settings import BeamSettings, completed, resolve
+from kdtasks.beam_tracking.settings import BeamSettings, resolve
 from kdtasks.beam_tracking.students import restored, student_job, teacher_job
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
 from kdtasks.beam_tracking.two_students import evaluate_pair, memory_cost, train_pair
@@ -30,7 +30,7 @@ from kdtasks.beam_tracking.workload import (
 )
 from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
-from kdtasks.contract.deployment import NETWORK_METRICS, TEACHERS, NetworkSettings
+from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -88,46 +88,24 @@ class BeamTracking(BeamCollaboration):
         "train_core_seconds": down("s", "CPU time of the student's training"),
         **NETWORK_METRICS,
     }
-    # The topology and the families of students decide on data and teacher; see `BeamSettings`.
-    resource_parameters = frozenset({"topology", "server_share", "edge_families", TEACHERS}) | (
-        frozenset(BeamSettings.model_fields)
-        - {
-            "alpha",
-            "temperature",
-            "slot_lean",
-            "relation_distance",
-            "relation_angle",
-            "relation_partners",
-            "task_loss",
-            "focal_gamma",
-            "epochs",
-            "learning_rate",
-            "weight_decay",
-            "partition_label",
-            "second_width",
-            "pj_per_mac",
-            "seed",
-            *NetworkSettings.model_fields,
-        }
-    )
-    baseline_parameters = frozenset()
+    settings = BeamSettings
 
     def complete(self, params: Params) -> dict[str, Value]:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         data_of(settings)
         families = [settings.of_edge(edge) for edge in range(len(settings.students))]
         check_memory(settings, families)
-        return completed(settings)
+        return settings.completed()
 
     def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
         """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
         return own_data(path)
 
     def scenario_fingerprint(self, params: Params) -> str:
-        return fingerprint_of(resolve(params))
+        return fingerprint_of(self.settings.resolve(params))
 
     def teacher_fingerprint(self, params: Params) -> str | None:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if not settings.has_teacher:
             return None
         network: dict[str, Any] = {}
@@ -140,14 +118,8 @@ class BeamTracking(BeamCollaboration):
                 # The first generation of self-distillation is what others have as their teacher.
                 "model": settings.teacher_model.name,
                 "width": settings.teacher_width,
-                "generations": settings.generations,
                 "passages": settings.teacher_sees,
-                "loss": settings.teacher_loss,
-                "epochs": settings.teacher_epochs,
-                "rate": settings.teacher_rate,
-                "decay": settings.teacher_decay,
-                "batch_chunks": settings.batch_chunks,
-                "seed": settings.teacher_seed,
+                **settings.identity("teacher"),
                 **network,
             }
         )

@@ -4,11 +4,11 @@ They are the same for every collaborative task; a task's own settings extend the
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.settings import Settings, When, epochs_param, param, rate_param, share_param
 from kdtasks.contract.task import MetricInfo
 
 TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
@@ -17,50 +17,181 @@ TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized
 MIXED_RESOURCES = (1.0, 0.5, 0.25)
 """Shares of speed and memory that edges of mixed resources have in turn."""
 
+NETWORK = When(lambda s: s.networked, "a network")
+SERVER_TEACHES = When(
+    lambda s: s.topology in ("centralized", "decentralized", "semi-centralized"),
+    "topologies with a teacher",
+)
+CENTRALIZED = When(lambda s: s.topology == "centralized", "topology centralized")
+UPLOADING = When(lambda s: s.topology == "centralized" and s.uploads > 0, "uploads of 1 or more")
+IN_ROUNDS = When(lambda s: s.in_rounds, "topologies mutual and self")
+FINE_TUNING = When(
+    lambda s: s.in_rounds or s.topology == "semi-centralized",
+    "topologies semi-centralized, mutual and self",
+)
+PART_AT_EDGE = When(
+    lambda s: (
+        s.topology == "semi-centralized" or (s.topology == "decentralized" and not s.sends_pairs)
+    ),
+    "training at the edge",
+)
+SEMI = When(lambda s: s.topology == "semi-centralized", "topology semi-centralized")
+REHEARSING = When(lambda s: s.rehearses, "a rehearsal_share above 0")
+ANCHORED = When(
+    lambda s: s.rehearses and s.rehearsal_source == "global" and s.anchor_weight > 0,
+    "semi-centralized with an anchor_weight and global rehearsal",
+)
+MUTUAL = When(lambda s: s.topology == "mutual", "topology mutual")
+EXCHANGING = When(
+    lambda s: (
+        s.topology == "mutual"
+        or UPLOADING.holds(s)
+        or (s.rehearses and s.rehearsal_source == "global")
+        or (s.topology == "decentralized" and s.sends_pairs)
+    ),
+    "deployments that exchange samples or outputs",
+)
 
-class NetworkSettings(BaseModel):
+
+_of_network = partial(param, when=NETWORK)
+_of_costs = partial(param, when=NETWORK, decides="cost")
+_of_server = partial(param, when=NETWORK, decides="teacher", key="")
+
+
+class NetworkSettings(Settings):
     """A deployment. Fields without effect on the chosen topology hold their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    topology: TopologyName = Field(
-        "none", description="none: one node has all data and trains; nothing is sent"
+    topology: TopologyName = param(
+        "none",
+        decides=("teacher", "student"),
+        key="",
+        help="who trains what, where; none: one node has all data and trains, nothing is sent",
     )
-    num_edges: int = Field(4, ge=1, le=256)
-    edge_families: Literal["same", "mixed"] = "same"
-    partition: Literal["area", "dirichlet"] = "area"
-    partition_skew: float = Field(1.0, ge=0, le=1, description="0: all edges see the same")
-    edge_samples: int = Field(0, ge=0, description="at most so many per edge; 0: no limit")
-    server_share: float = Field(0.5, gt=0, lt=1, description="training samples at the server")
-    num_teachers: int = Field(
-        1, ge=1, le=16, description="at the server, from seeds of their own; dealt to edges in turn"
+    num_edges: int = _of_network(4, low=1, high=256, unit="edges", help="edge nodes")
+    edge_families: Literal["same", "mixed"] = _of_network(
+        "same", help="mixed: edges have students of different kinds, in turn"
     )
-    server_coverage: float = Field(1.0, gt=0, le=1, description="share of the site it has seen")
-    server_age: float = Field(0.0, ge=0, le=1, description="share of the site changed since")
-    uploads: int = Field(0, ge=0, le=100, description="times that edges send data to the server")
-    upload_share: float = Field(0.25, gt=0, le=1, description="of the local samples, each time")
-    rounds: int = Field(4, ge=1, le=1000)
-    edge_epochs: int = Field(2, ge=1, description="at the edge: of a fine-tune, or per round")
-    edge_rate: float = Field(2e-3, gt=0, le=1)
-    edge_part_only: bool = Field(
-        True, description="edges train their own part of a two-sided model and no other"
+    partition: Literal["area", "dirichlet"] = _of_network(
+        "area",
+        help="how samples are divided among edges: by place, or by Dirichlet shares of labels",
     )
-    rehearsal_share: float = Field(0.0, ge=0, le=4, description="rehearsed per local sample")
-    rehearsal_source: Literal["global", "synthetic"] = "global"
-    anchor: Literal["student", "server"] = "student"
-    anchor_weight: float = Field(0.0, ge=0, le=1, description="of the distillation term")
-    proxy_samples: int = Field(500, ge=1)
-    exchange_bits: int = Field(0, ge=0, le=16, description="per number; 0 sends 32-bit floats")
-    link_rate_mbps: float = Field(10.0, gt=0)
-    link_delay_ms: float = Field(10.0, ge=0)
-    link_loss: float = Field(0.0, ge=0, le=0.95, description="of a packet, which is sent again")
-    link_nj_per_bit: float = Field(100.0, ge=0)
-    edge_gflops: float = Field(5.0, gt=0, description="speed of an edge node [GFLOP/s]")
-    server_gflops: float = Field(500.0, gt=0)
-    edge_memory_mb: float = Field(0.0, ge=0, description="for training; 0: no limit")
-    edge_resources: Literal["same", "mixed"] = Field(
-        "same",
-        description="mixed: edges have 1, 1/2, 1/4 of edge_gflops and edge_memory_mb in turn",
+    partition_skew: float = _of_network(
+        1.0,
+        low=0,
+        high=1,
+        strict=True,
+        help="how much the edges' distributions differ; 0: all edges see the same",
+    )
+    edge_samples: int = _of_network(
+        0, low=0, unit="samples", help="at most so many per edge; 0: no limit"
+    )
+    server_share: float = _of_server(
+        0.5, above=0, below=1, help="share of the training samples that the server has"
+    )
+    num_teachers: int = param(
+        1,
+        low=1,
+        high=16,
+        when=SERVER_TEACHES,
+        strict=True,
+        decides="teacher",
+        key="",
+        unit="teachers",
+        help="at the server, from seeds of their own; dealt to edges in turn",
+    )
+    server_coverage: float = _of_server(
+        1.0, above=0, high=1, help="share of the site that the server has seen"
+    )
+    server_age: float = _of_network(
+        0.0,
+        low=0,
+        high=1,
+        decides=("data", "teacher"),
+        key="",
+        help="share of the site that has changed since the server saw it",
+    )
+    uploads: int = param(
+        0,
+        low=0,
+        high=100,
+        when=CENTRALIZED,
+        strict=True,
+        unit="uploads",
+        help="times that edges send data to the server",
+    )
+    upload_share: float = rate_param(
+        0.25,
+        when=UPLOADING,
+        strict=True,
+        help="share of the local samples that an edge sends each time",
+    )
+    rounds: int = param(
+        4,
+        low=1,
+        high=1000,
+        when=IN_ROUNDS,
+        strict=True,
+        unit="rounds",
+        help="of local training and exchange",
+    )
+    edge_epochs: int = epochs_param(
+        2, when=FINE_TUNING, help="at the edge: of fine-tuning, or per round"
+    )
+    edge_rate: float = rate_param(
+        2e-3, when=FINE_TUNING, help="peak learning rate of training at the edge"
+    )
+    edge_part_only: bool = param(
+        True, when=PART_AT_EDGE, help="edges train their own part of a two-sided model and no other"
+    )
+    rehearsal_share: float = param(
+        0.0, low=0, high=4, when=SEMI, strict=True, help="samples rehearsed per local sample"
+    )
+    rehearsal_source: Literal["global", "synthetic"] = param(
+        "global",
+        when=REHEARSING,
+        strict=True,
+        help="the server's samples, or ones that edges make from the student and statistics",
+    )
+    anchor: Literal["student", "server"] = param(
+        "student",
+        when=ANCHORED,
+        strict=True,
+        help="whose outputs hold the edge's student back: those it had on arrival, or the server's",
+    )
+    anchor_weight: float = share_param(
+        0.0,
+        when=FINE_TUNING,
+        strict=True,
+        help="weight of the distillation term in training at the edge",
+    )
+    proxy_samples: int = param(
+        500, low=1, when=MUTUAL, unit="samples", help="on which students exchange their outputs"
+    )
+    exchange_bits: int = param(
+        0,
+        low=0,
+        high=16,
+        when=EXCHANGING,
+        strict=True,
+        unit="bit",
+        help="per number of samples and outputs that are sent; 0 sends 32-bit floats",
+    )
+    link_rate_mbps: float = _of_costs(10.0, above=0, unit="Mbit/s", help="rate of every link")
+    link_delay_ms: float = _of_costs(10.0, low=0, unit="ms", help="delay of every message")
+    link_loss: float = _of_costs(
+        0.0, low=0, high=0.95, help="probability that a packet is lost, which is sent again then"
+    )
+    link_nj_per_bit: float = _of_costs(100.0, low=0, unit="nJ/bit", help="energy of sending")
+    edge_gflops: float = _of_costs(5.0, above=0, unit="GFLOP/s", help="speed of an edge node")
+    server_gflops: float = _of_costs(500.0, above=0, unit="GFLOP/s", help="speed of the server")
+    edge_memory_mb: float = _of_costs(
+        0.0,
+        low=0,
+        unit="MB",
+        help="memory of an edge for training; what needs more is refused; 0: no limit",
+    )
+    edge_resources: Literal["same", "mixed"] = _of_costs(
+        "same", help="mixed: edges have 1, 1/2, 1/4 of edge_gflops and edge_memory_mb in turn"
     )
 
     @property
@@ -72,6 +203,16 @@ class NetworkSettings(BaseModel):
     def in_rounds(self) -> bool:
         """Whether students are trained at the edges alone, round by round."""
         return self.topology in ("mutual", "self")
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether edges rehearse while they fine-tune."""
+        return self.topology == "semi-centralized" and self.rehearsal_share > 0
+
+    @property
+    def sends_pairs(self) -> bool:
+        """Whether edges learn from pairs, see `kdtasks.contract.collaboration.ExchangesPairs`."""
+        return False
 
     @property
     def anchored(self) -> bool:
@@ -92,6 +233,11 @@ class NetworkSettings(BaseModel):
         return (
             MIXED_RESOURCES[edge % len(MIXED_RESOURCES)] if self.edge_resources == "mixed" else 1.0
         )
+
+    def completed(self) -> dict[str, Value]:
+        """Return what decides this trial, the task's own parameters first."""
+        found = super().completed()
+        return {n: found[n] for n in sorted(found, key=NetworkSettings.model_fields.__contains__)}
 
     @classmethod
     def of(cls, params: Params) -> Self:
@@ -124,80 +270,6 @@ def edge_short_of_memory(
     # A quotient, as in the order of edges: what just fits shall not fail by rounding.
     lacks = needs_mb(edge) / settings.resource_share(edge) > settings.edge_memory_mb
     return (edge, has_mb, needs_mb(edge)) if lacks else None
-
-
-ALWAYS = (
-    "num_edges",
-    "edge_families",
-    "partition",
-    "partition_skew",
-    "edge_samples",
-    "server_share",
-    "server_coverage",
-    "server_age",
-    "link_rate_mbps",
-    "link_delay_ms",
-    "link_loss",
-    "link_nj_per_bit",
-    "edge_gflops",
-    "server_gflops",
-    "edge_memory_mb",
-    "edge_resources",
-)
-"""Parameters of every network."""
-
-
-def inactive_in_network(settings: NetworkSettings, *, pairs: bool) -> dict[str, str]:
-    """Return the network parameters without effect, each with what it belongs to.
-
-    Args:
-        settings: The deployment.
-        pairs: Whether edges learn from pairs, see `kdtasks.contract.collaboration.ExchangesPairs`.
-    """
-    kind = settings.topology
-    semi, mutual, rounds = kind == "semi-centralized", kind == "mutual", kind in ("mutual", "self")
-    rehearses = semi and settings.rehearsal_share > 0
-    sends_data = (
-        (kind == "centralized" and settings.uploads > 0)
-        or (rehearses and settings.rehearsal_source == "global")
-        or mutual
-        or (kind == "decentralized" and pairs)
-    )
-    owners: dict[str, tuple[bool, str]] = {
-        "num_teachers": (
-            kind in ("centralized", "decentralized", "semi-centralized"),
-            "topologies with a teacher",
-        ),
-        "uploads": (kind == "centralized", "topology centralized"),
-        "upload_share": (kind == "centralized" and settings.uploads > 0, "uploads of 1 or more"),
-        "rounds": (rounds, "topologies mutual and self"),
-        "edge_epochs": (semi or rounds, "topologies semi-centralized, mutual and self"),
-        "edge_rate": (semi or rounds, "topologies semi-centralized, mutual and self"),
-        "edge_part_only": (semi or (kind == "decentralized" and not pairs), "training at the edge"),
-        "rehearsal_share": (semi, "topology semi-centralized"),
-        "rehearsal_source": (rehearses, "a rehearsal_share above 0"),
-        "anchor_weight": (semi or rounds, "topologies semi-centralized, mutual and self"),
-        "anchor": (
-            rehearses and settings.rehearsal_source == "global" and settings.anchor_weight > 0,
-            "semi-centralized with an anchor_weight and global rehearsal",
-        ),
-        "proxy_samples": (mutual, "topology mutual"),
-        "exchange_bits": (sends_data, "deployments that exchange samples or outputs"),
-        **dict.fromkeys(ALWAYS, (settings.networked, "a network")),
-    }
-    return {name: owner for name, (active, owner) in owners.items() if not active}
-
-
-TEACHERS = "num_teachers"
-"""The parameter that says how many teachers a deployment has."""
-
-SERVER_DATA = frozenset({"topology", "server_share", "server_coverage", "server_age"})
-"""Parameters that decide what the server, and with it the teacher, has seen."""
-
-
-def network_values(settings: NetworkSettings) -> dict[str, Value]:
-    """Return every network parameter of a task's settings."""
-    return {name: getattr(settings, name) for name in NetworkSettings.model_fields}
 
 
 def _less(unit: str, description: str) -> MetricInfo:

@@ -8,7 +8,6 @@ A package of one's own makes a task known by an entry point of the group ``kdswe
 `kdtasks.contract.plugins` says when it is imported.
 """
 
-import inspect
 from collections.abc import Mapping, Set
 
 from kdtasks.contract.errors import ConfigError
@@ -56,9 +55,11 @@ def load_task(name: str) -> KDTask:
         task_class = load_named("task", name, TASKS)
     if not (isinstance(task_class, type) and issubclass(task_class, KDTask)):
         raise ConfigError(f"task {name!r} is not a subclass of kdtasks.contract.task.KDTask")
-    if inspect.isabstract(task_class):
-        missing = ", ".join(sorted(task_class.__abstractmethods__))
-        raise ConfigError(f"task {name!r} lacks {missing}")
+    missing = {*task_class.__abstractmethods__}
+    if task_class.complete is KDTask.complete and not hasattr(task_class, "settings"):
+        missing.add("complete (or parameters)")
+    if missing:
+        raise ConfigError(f"task {name!r} lacks {', '.join(sorted(missing))}")
     unset = [field for field in FIELDS if not hasattr(task_class, field)]
     if unset:
         raise ConfigError(f"task {name!r} does not set {', '.join(unset)}")

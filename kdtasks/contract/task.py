@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.settings import Decision, Settings
 
 if TYPE_CHECKING:
     from kdtasks.contract.deployable import Deployable
@@ -141,6 +142,13 @@ class OwnData:
     defaults: Mapping[str, Value] = field(default_factory=dict)
 
 
+DERIVED: dict[str, tuple[Decision, ...]] = {
+    "resource_parameters": ("data", "made data", "teacher"),
+    "baseline_parameters": ("baselines",),
+}
+"""Fields of a task that follow from what its parameters decide."""
+
+
 class KDTask(ABC):
     """A distillation problem: data, teacher, students, methods, metrics.
 
@@ -158,6 +166,13 @@ class KDTask(ABC):
     metrics: ClassVar[Mapping[str, MetricInfo]]
     """Every number that ``training`` reports at its end."""
 
+    settings: ClassVar[type[Settings]]
+    """The parameters, declared once. A task with few of them gives ``parameters`` instead, whose
+    settings these become; one that gives neither says all that follows from them itself."""
+
+    parameters: ClassVar[Mapping[str, Any]]
+    """What `kdtasks.contract.settings.param` returns, by name."""
+
     resource_parameters: ClassVar[frozenset[str]]
     """Parameters that decide which data and which teacher a trial needs. In a search space they
     must be finite choices, because data and teachers are made before the first trial."""
@@ -169,13 +184,23 @@ class KDTask(ABC):
     """What ``train_teacher`` is given of a scenario; another one then has another teacher. Empty if
     teachers have data of their own, so that several scenarios share one."""
 
-    @abstractmethod
+    def __init_subclass__(cls) -> None:
+        """Derive from the declared parameters what the class does not say itself."""
+        own = vars(cls)
+        if "parameters" in own and "settings" not in own:
+            cls.settings = Settings.made_of(cls.parameters, task=cls.name)
+        if "settings" in vars(cls):
+            for field, decisions in DERIVED.items():
+                if field not in own:
+                    setattr(cls, field, cls.settings.deciding(*decisions))
+
     def complete(self, params: Params) -> dict[str, Value]:
         """Return ``params`` checked and with defaults filled in, in a fixed order.
 
         Raises:
             ConfigError: Naming the parameter, the value and what would be accepted.
         """
+        return self.settings.resolve(params).completed()
 
     def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
         """Return what makes trials read the user's own files, after a look at these.

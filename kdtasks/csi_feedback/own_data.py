@@ -9,11 +9,8 @@ from kdtasks.csi_feedback.data.channel_axes import DEFAULT, Layout
 from kdtasks.csi_feedback.data.channel_files import SUFFIXES, channel_files, find_channels
 from kdtasks.csi_feedback.data.cost2100 import SHAPE, alone, split_files, split_sizes
 from kdtasks.csi_feedback.data.dataset import COST2100, QUADRIGA
-from kdtasks.csi_feedback.settings import MOST_ANTENNAS, MOST_SUBCARRIERS, PRESETS
+from kdtasks.csi_feedback.settings import MOST_ANTENNAS, MOST_SUBCARRIERS, CsiSettings
 from kdtasks.data.splits import SPLITS, counts_that_fit
-
-IDLE = frozenset({"data_seed"})
-"""Users and split of made data; files have theirs."""
 
 _COUNTS = tuple(f"num_{name}" for name in SPLITS)
 
@@ -47,7 +44,7 @@ def own_data(path: Path, params: Params) -> OwnData:
         fitting = (held["train"], held["val"], held["test"])
         return OwnData(
             parameters={"scenario": found[0], **where, **sizes},
-            idle=IDLE,
+            idle=CsiSettings.deciding("made data"),
             defaults=_that_fit(params, fitting),
         )
     if not files:
@@ -65,7 +62,7 @@ def own_data(path: Path, params: Params) -> OwnData:
             "num_antennas": layout.antennas,
             "num_subcarriers": layout.subcarriers,
         },
-        idle=IDLE,
+        idle=CsiSettings.deciding("made data"),
         defaults=_sizes(layout, params),
     )
 
@@ -85,9 +82,14 @@ def _layout(path: Path, params: Params) -> Layout:
     return layout
 
 
+def _preset_of(params: Params) -> dict[str, Value]:
+    name = str(params.get("preset", "quick"))
+    return CsiSettings.preset_values(name if name in CsiSettings.preset_names() else "quick")
+
+
 def _that_fit(params: Params, held: tuple[int, int, int]) -> dict[str, Value]:
     """Return samples and batches, where the preset has more than there are."""
-    preset = PRESETS.get(str(params.get("preset", "quick")), PRESETS["quick"])
+    preset = _preset_of(params)
     sizes: dict[str, Value] = {
         name: there for name, there in zip(_COUNTS, held, strict=True) if there < int(preset[name])
     }
@@ -98,7 +100,7 @@ def _that_fit(params: Params, held: tuple[int, int, int]) -> dict[str, Value]:
 
 def _sizes(layout: Layout, params: Params) -> dict[str, Value]:
     """Return samples and batches that fit; nothing where there are enough for the preset."""
-    preset = PRESETS.get(str(params.get("preset", "quick")), PRESETS["quick"])
+    preset = _preset_of(params)
     fitting = counts_that_fit(layout.samples, layout.receive)
     if fitting is None or layout.samples >= sum(int(preset[name]) for name in _COUNTS):
         return {}

@@ -3,15 +3,13 @@
 Families of students: edges of a mixed deployment have encoders of different shapes.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from functools import partial
+from typing import Literal, Self
 
-from pydantic import Field
-
-from kdtasks.contract.deployment import NetworkSettings, inactive_in_network
+from kdtasks.contract.deployment import PART_AT_EDGE, SERVER_TEACHES, NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.settings import checked, without_idle
+from kdtasks.contract.settings import When, epochs_param, param, rate_param, share_param
 from kdtasks.csi_feedback.data.angular_delay import divisors_near
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
@@ -29,49 +27,243 @@ ENCODERS = ("light", "crnet")
 PAIR_METHODS = ("ip-encoder-kd", "sequential")
 """Methods that exchange CSI-codeword pairs, 3GPP TR 38.843 training Type 3."""
 
+CODEWORD_METHODS = ("encoder-kd", *PAIR_METHODS)
+"""Methods whose encoders learn the teacher's codewords."""
 
 MOST_ANTENNAS, MOST_SUBCARRIERS = 1024, 4096
 
+OUTPUTS = When(lambda s: s.learns_outputs, "method autoencoder-kd and losses of your own")
+SOFTENING = When(
+    lambda s: s.method == "autoencoder-kd" or s.anchored,
+    "method autoencoder-kd, or to an anchor_weight above 0",
+)
+CODEWORDS = When(lambda s: s.method in CODEWORD_METHODS, f"methods {', '.join(CODEWORD_METHODS)}")
+BY_CODEWORDS = When(lambda s: s.method in CODEWORD_METHODS, "other methods")
+FINE_TUNES = When(lambda s: s.method in CODEWORD_METHODS[:2], "other methods")
+TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
+LIGHT = When(lambda s: s.encoder == "light", "encoder light")
+CONVOLVES = When(
+    lambda s: s.encoder == "light" and s.encoder_depth >= 1, "encoder_depth of 1 or more"
+)
+WIDENS = When(lambda s: s.encoder == "light" and s.encoder_depth >= 2, "encoder_depth of 2 or more")
+
+
+_of_data = partial(param, decides="data")
+_of_encoder = partial(param, strict=True, decides=("teacher", "networks"), key="")
+
 
 class CsiSettings(NetworkSettings):
-    """Everything that decides one trial. Fields of other methods hold their defaults."""
+    """Everything that decides one trial. Fields of other methods hold their defaults.
 
-    preset: Literal["quick", "small", "paper"] = "quick"
-    scenario: str = "site-umi-los"
-    second_scenario: str = ""
-    data_path: str = ""
-    data_key: str = ""
-    data_axes: str = DEFAULT
-    data_drop: bool = Field(False, description="leave out channels that are zero or not finite")
-    data_seed: int = Field(0, ge=0)
-    num_antennas: int = Field(ge=1, le=MOST_ANTENNAS)
-    num_subcarriers: int = Field(ge=1, le=MOST_SUBCARRIERS)
-    num_train: int = Field(ge=1)
-    num_val: int = Field(ge=1)
-    num_test: int = Field(ge=1)
-    compression: int = Field(16, ge=1, description="denominator of the compression ratio, eq. (6)")
-    method: str = "vanilla"
-    encoder: str = "light"
-    encoder_depth: int = Field(1, ge=0, le=6)
-    encoder_width: int = Field(2, ge=1, le=128)
-    encoder_kernel: Literal[3, 5, 7, 9] = 3
-    encoder_factorised: bool = False
-    decoder_width: int = Field(8, ge=1, le=128)
-    alpha: float = Field(0.7, ge=0, le=1)
-    temperature: float = Field(5.0, gt=0)
-    soft_scale: Literal["t-squared", "paper"] = "t-squared"
-    learning_rate: float = Field(gt=0, le=1)
-    batch_size: int = Field(ge=2)
-    epochs: int = Field(ge=1)
-    encoder_epochs: int = Field(ge=1)
-    finetune_epochs: int = Field(ge=1)
-    finetune_rate: float = Field(gt=0, le=1)
-    codeword_loss: str = Field("mse", description="mse, or a loss of your own")
-    pair_bits: int = Field(0, ge=0, le=16, description="0 exchanges 32-bit floats")
-    teacher_epochs: int = Field(ge=1)
-    teacher_rate: float = Field(gt=0, le=1)
-    teacher_seed: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0)
+    Preset ``paper`` is Cui et al., section V-A, except for the end: they stop after 50 epochs
+    without progress.
+    """
+
+    task = "csi-feedback"
+
+    preset: Literal["quick", "small", "paper"] = param(
+        "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
+    )
+    scenario: str = _of_data(
+        "site-umi-los", help="where channels are from, a name or a source of your own"
+    )
+    second_scenario: str = _of_data(
+        "", help="another one, of which students learn as much; empty: none"
+    )
+    data_path: str = _of_data("", help="file or folder of your own channels")
+    data_key: str = _of_data("", help="variable in the file, where several fit")
+    data_axes: str = _of_data(DEFAULT, help="a word per axis, in the file's order")
+    data_drop: bool = _of_data(False, help="leave out channels that are zero or not finite")
+    data_seed: int = param(0, low=0, decides="made data", help="seed of users and their split")
+    num_antennas: int = param(
+        {"quick": 16, "small": 32, "paper": 32},
+        low=1,
+        high=MOST_ANTENNAS,
+        decides=("data", "networks"),
+        unit="antennas",
+        help="at the base station",
+    )
+    num_subcarriers: int = param(
+        {"quick": 16, "small": 32, "paper": 32},
+        low=1,
+        high=MOST_SUBCARRIERS,
+        decides=("data", "networks"),
+        unit="subcarriers",
+        help="delays kept of a channel",
+    )
+    num_train: int = _of_data(
+        {"quick": 12_000, "small": 20_000, "paper": 100_000},
+        low=1,
+        unit="samples",
+        help="training split",
+    )
+    num_val: int = _of_data(
+        {"quick": 2_000, "small": 3_000, "paper": 30_000},
+        low=1,
+        unit="samples",
+        help="validation split",
+    )
+    num_test: int = _of_data(
+        {"quick": 2_000, "small": 3_000, "paper": 20_000}, low=1, unit="samples", help="test split"
+    )
+    compression: int = param(
+        16,
+        low=1,
+        decides=("teacher", "networks", "baselines"),
+        help="denominator of the compression ratio, Cui et al., eq. (6)",
+    )
+    method: str = param(
+        "vanilla",
+        decides=("teacher", "networks"),
+        key="",
+        help=f"{', '.join(METHOD_NAMES)}, or a loss of your own",
+    )
+    encoder: str = param(
+        "light",
+        decides=("teacher", "networks"),
+        key="",
+        help=f"at the user equipment: {', '.join(ENCODERS)}, or a class of your own",
+    )
+    encoder_depth: int = _of_encoder(
+        1, low=0, high=6, when=LIGHT, unit="layers", help="convolutions; 0: a dense layer alone"
+    )
+    encoder_width: int = _of_encoder(
+        2, low=1, high=128, when=WIDENS, unit="channels", help="between convolutions"
+    )
+    encoder_kernel: Literal[3, 5, 7, 9] = _of_encoder(
+        3, when=CONVOLVES, unit="pixels", help="either side of a convolution"
+    )
+    encoder_factorised: bool = _of_encoder(
+        False, when=CONVOLVES, help="convolutions along one axis, then along the other"
+    )
+    decoder_width: int = param(
+        8,
+        low=1,
+        high=128,
+        decides=("teacher", "networks"),
+        unit="channels",
+        help="of the decoder's blocks at the base station",
+    )
+    alpha: float = share_param(
+        0.7, when=OUTPUTS, strict=True, help="weight of the distillation term"
+    )
+    temperature: float = param(
+        5.0, above=0, when=SOFTENING, strict=True, help="of softmax over a picture's entries"
+    )
+    soft_scale: Literal["t-squared", "paper"] = param(
+        "t-squared",
+        when=SOFTENING,
+        strict=True,
+        help="factor on the distillation term: temperature squared, or as in the paper",
+    )
+    learning_rate: float = rate_param(
+        {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},
+        when=When(lambda s: not s.in_rounds, "other topologies; here there is edge_rate"),
+        help="peak learning rate of the student",
+    )
+    batch_size: int = param(
+        {"quick": 50, "small": 50, "paper": 200},
+        low=2,
+        decides=("teacher", "student"),
+        unit="samples",
+        help="per step",
+    )
+    epochs: int = epochs_param(
+        {"quick": 4, "small": 12, "paper": 200},
+        when=When(
+            lambda s: (
+                (not s.in_rounds and (s.method == "vanilla" or s.learns_outputs)) or s.light_teacher
+            ),
+            "other methods",
+        ),
+        decides=("teacher", "student"),
+        key="",
+        help="of the whole student, and of the light teacher of method sequential",
+    )
+    encoder_epochs: int = epochs_param(
+        {"quick": 10, "small": 24, "paper": 200},
+        when=BY_CODEWORDS,
+        help="of the encoder on codewords",
+    )
+    finetune_epochs: int = epochs_param(
+        {"quick": 1, "small": 3, "paper": 20},
+        when=FINE_TUNES,
+        help="of the whole student, after the encoder",
+    )
+    finetune_rate: float = rate_param(
+        {"quick": 2e-3, "small": 2e-3, "paper": 2.5e-4},
+        when=FINE_TUNES,
+        help="peak learning rate of fine-tuning",
+    )
+    codeword_loss: str = param(
+        "mse", when=CODEWORDS, strict=True, help="mse, or a loss of your own"
+    )
+    pair_bits: int = param(
+        0,
+        low=0,
+        high=16,
+        when=When(
+            lambda s: s.method in PAIR_METHODS and not s.networked,
+            "methods with pairs and topology none; in a network there is exchange_bits",
+        ),
+        strict=True,
+        unit="bit",
+        help="per number of exchanged pairs; 0 exchanges 32-bit floats",
+    )
+    teacher_epochs: int = epochs_param(
+        {"quick": 12, "small": 24, "paper": 200},
+        when=When(lambda s: s.has_teacher and not s.light_teacher, "methods with a CRNet teacher"),
+        decides="teacher",
+        key="",
+        help="of the teacher",
+    )
+    teacher_rate: float = rate_param(
+        {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},
+        when=TAUGHT,
+        decides="teacher",
+        key="rate",
+        help="peak learning rate of the teacher",
+    )
+    teacher_seed: int = param(
+        0, low=0, when=TAUGHT, decides="teacher", key="seed", help="seed of the teacher"
+    )
+    seed: int = param(0, low=0, help="seed of the student")
+
+    # Of a network, where this task differs. An edge has about an eighth of the samples, hence of
+    # the steps of an epoch.
+    edge_epochs: int = NetworkSettings.again(
+        "edge_epochs", default={"quick": 4, "small": 3, "paper": 20}
+    )
+    edge_rate: float = NetworkSettings.again(
+        "edge_rate", default={"quick": 2e-3, "small": 2e-3, "paper": 2.5e-4}
+    )
+    edge_part_only: bool = NetworkSettings.again(
+        "edge_part_only",
+        when=(
+            When(
+                lambda s: s.topology != "decentralized" or s.method == "encoder-kd",
+                "methods that take over the teacher's decoder",
+            ),
+            PART_AT_EDGE,
+        ),
+    )
+    num_teachers: int = NetworkSettings.again("num_teachers", when=(SERVER_TEACHES, TAUGHT))
+    # Without a network the server's data are no parameters; that the topology is not among these
+    # keeps one baseline from being computed once per topology.
+    server_share: float = NetworkSettings.again("server_share", decides=("teacher", "baselines"))
+    server_coverage: float = NetworkSettings.again(
+        "server_coverage", decides=("teacher", "baselines")
+    )
+    server_age: float = NetworkSettings.again(
+        "server_age", decides=("data", "teacher", "baselines")
+    )
+
+    def fitted(self) -> Self:
+        """Return these settings if they can be trained, with what is the user's own loaded."""
+        _sizes(self)
+        _own_code(self)
+        _fits_network(self)
+        return self
 
     @property
     def codeword_length(self) -> int:
@@ -134,159 +326,6 @@ class CsiSettings(NetworkSettings):
         return self.method != "vanilla"
 
 
-PRESETS: dict[str, dict[str, Value]] = {
-    # Cui et al., section V-A, except for the end: they stop after 50 epochs without progress.
-    "paper": {
-        "num_antennas": 32,
-        "num_subcarriers": 32,
-        "num_train": 100_000,
-        "num_val": 30_000,
-        "num_test": 20_000,
-        "learning_rate": 1e-3,
-        "batch_size": 200,
-        "epochs": 200,
-        "encoder_epochs": 200,
-        "finetune_epochs": 20,
-        "finetune_rate": 2.5e-4,
-        "edge_epochs": 20,
-        "edge_rate": 2.5e-4,
-        "teacher_epochs": 200,
-        "teacher_rate": 1e-3,
-    },
-    "small": {
-        "num_antennas": 32,
-        "num_subcarriers": 32,
-        "num_train": 20_000,
-        "num_val": 3_000,
-        "num_test": 3_000,
-        "learning_rate": 4e-3,
-        "batch_size": 50,
-        "epochs": 12,
-        "encoder_epochs": 24,
-        "finetune_epochs": 3,
-        "finetune_rate": 2e-3,
-        "edge_epochs": 3,
-        "edge_rate": 2e-3,
-        "teacher_epochs": 24,
-        "teacher_rate": 4e-3,
-    },
-    "quick": {
-        "num_antennas": 16,
-        "num_subcarriers": 16,
-        "num_train": 12_000,
-        "num_val": 2_000,
-        "num_test": 2_000,
-        "learning_rate": 8e-3,
-        "batch_size": 50,
-        "epochs": 4,
-        "encoder_epochs": 10,
-        "finetune_epochs": 1,
-        "finetune_rate": 2e-3,
-        # An edge has about an eighth of the samples, hence of the steps of an epoch.
-        "edge_epochs": 4,
-        "edge_rate": 2e-3,
-        "teacher_epochs": 12,
-        "teacher_rate": 8e-3,
-    },
-}
-
-_DISTILS_CODEWORDS = ("encoder-kd", *PAIR_METHODS)
-
-
-def _inactive(settings: CsiSettings) -> dict[str, str]:
-    """Return the parameters without effect on this trial, each with what it belongs to."""
-    softens = settings.method == "autoencoder-kd" or settings.anchored
-    distils = (settings.learns_outputs, "method autoencoder-kd and losses of your own")
-    end_to_end = settings.method == "vanilla" or settings.learns_outputs
-    owners: dict[str, tuple[bool, str]] = {
-        "alpha": distils,
-        "temperature": (softens, "method autoencoder-kd, or to an anchor_weight above 0"),
-        "pair_bits": (
-            settings.sends_pairs and not settings.networked,
-            "methods with pairs and topology none; in a network there is exchange_bits",
-        ),
-        "epochs": (
-            (end_to_end and not settings.in_rounds) or settings.light_teacher,
-            "other methods",
-        ),
-        "learning_rate": (not settings.in_rounds, "other topologies; here there is edge_rate"),
-        "codeword_loss": (
-            settings.method in _DISTILS_CODEWORDS,
-            f"methods {', '.join(_DISTILS_CODEWORDS)}",
-        ),
-        "encoder_epochs": (settings.method in _DISTILS_CODEWORDS, "other methods"),
-        "finetune_epochs": (settings.method in _DISTILS_CODEWORDS[:2], "other methods"),
-        "teacher_epochs": (
-            settings.has_teacher and not settings.light_teacher,
-            "methods with a CRNet teacher",
-        ),
-        "teacher_rate": (settings.has_teacher, "methods with a teacher"),
-        "teacher_seed": (settings.has_teacher, "methods with a teacher"),
-        "num_teachers": (settings.has_teacher, "methods with a teacher"),
-        "encoder_depth": (settings.encoder == "light", "encoder light"),
-        "encoder_width": (
-            settings.encoder == "light" and settings.encoder_depth >= 2,
-            "encoder_depth of 2 or more",
-        ),
-        "encoder_kernel": (
-            settings.encoder == "light" and settings.encoder_depth >= 1,
-            "encoder_depth of 1 or more",
-        ),
-    }
-    same = {
-        "soft_scale": "temperature",
-        "finetune_rate": "finetune_epochs",
-        "encoder_factorised": "encoder_kernel",
-    }
-    owners |= {name: owners[other] for name, other in same.items()}
-    without = {name: owner for name, (active, owner) in owners.items() if not active}
-    without |= inactive_in_network(settings, pairs=settings.sends_pairs)
-    if settings.topology == "decentralized" and settings.method != "encoder-kd":
-        without["edge_part_only"] = "methods that take over the teacher's decoder"
-    return without
-
-
-MUST_FIT = frozenset(
-    {
-        "alpha",
-        "temperature",
-        "soft_scale",
-        "codeword_loss",
-        "pair_bits",
-        "encoder_depth",
-        "encoder_width",
-        "encoder_kernel",
-        "encoder_factorised",
-        "partition_skew",
-        "num_teachers",
-        "uploads",
-        "upload_share",
-        "rounds",
-        "rehearsal_share",
-        "rehearsal_source",
-        "anchor",
-        "anchor_weight",
-        "exchange_bits",
-    }
-)
-"""Parameters that are refused where they have no effect. The others (epochs, rates, seeds of other
-methods) are dropped, so that a study can fix them for all methods at once."""
-
-
-def resolve(params: Params) -> CsiSettings:
-    """Check parameters and fill in the preset.
-
-    Raises:
-        ConfigError: Naming the parameter, its value and what would be accepted.
-    """
-    settings = checked(params, CsiSettings, PRESETS, task="csi-feedback")
-    _sizes(settings)
-    _own_code(settings)
-    _fits_network(settings)
-    inactive = _inactive(settings)
-    return without_idle(settings, params, inactive, MUST_FIT, PRESETS[settings.preset])
-
-
 def _sizes(settings: CsiSettings) -> None:
     entries = 2 * settings.num_antennas * settings.num_subcarriers
     if entries == 2:
@@ -345,17 +384,8 @@ def _fits_network(settings: CsiSettings) -> None:
         )
 
 
-def completed(settings: CsiSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it, own ones first."""
-    dumped: Mapping[str, Value] = settings.model_dump()
-    inactive = _inactive(settings)
-    order = sorted(dumped, key=lambda name: name in NetworkSettings.model_fields)
-    return {name: dumped[name] for name in order if name not in inactive}
-
-
-ENCODER = frozenset(
-    {"encoder", "encoder_depth", "encoder_width", "encoder_kernel", "encoder_factorised"}
-)
+ENCODER = {"encoder"} | CsiSettings.belonging_to(LIGHT, CONVOLVES, WIDENS)
+"""Parameters that describe the encoder at the user equipment."""
 
 FAMILIES: tuple[dict[str, Value], ...] = (
     {},
@@ -380,4 +410,7 @@ def families(settings: CsiSettings, params: Params) -> list[CsiSettings]:
     """
     count = len(FAMILIES) if settings.edge_families == "mixed" else 1
     edges = range(min(count, settings.num_edges))
-    return [resolve(family_params(settings, params, edge)) for edge in edges]
+    return [CsiSettings.resolve(family_params(settings, params, edge)) for edge in edges]
+
+
+resolve = CsiSettings.resolve

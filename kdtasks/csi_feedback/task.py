@@ -15,7 +15,7 @@ import torch
 
 from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
-from kdtasks.contract.deployment import NETWORK_METRICS, SERVER_DATA, TEACHERS, NetworkSettings
+from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -38,7 +38,7 @@ from kdtasks.csi_feedback.methods import vanilla
 from kdtasks.csi_feedback.methods.job import Job
 from kdtasks.csi_feedback.own_data import own_data
 from kdtasks.csi_feedback.ownership import server_share
-from kdtasks.csi_feedback.settings import CsiSettings, completed, families, resolve
+from kdtasks.csi_feedback.settings import CsiSettings, families, resolve
 from kdtasks.csi_feedback.students import (
     check_place,
     first_data,
@@ -100,34 +100,14 @@ class CsiFeedback(CsiCollaboration):
         "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
         **NETWORK_METRICS,
     }
-    resource_parameters = (
-        SERVER_DATA
-        | {TEACHERS}
-        | frozenset(CsiSettings.model_fields)
-        - {
-            "alpha",
-            "temperature",
-            "soft_scale",
-            "codeword_loss",
-            "learning_rate",
-            "encoder_epochs",
-            "finetune_epochs",
-            "finetune_rate",
-            "pair_bits",
-            "seed",
-            *NetworkSettings.model_fields,
-        }
-    )
-    # Without a network the server's data are no parameters; that the topology is not among these
-    # keeps one baseline from being computed once per topology.
-    baseline_parameters = frozenset({"compression"}) | SERVER_DATA - {"topology"}
+    settings = CsiSettings
 
     def complete(self, params: Params) -> dict[str, Value]:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         first_data(settings)
         if settings.second_scenario:
             second_data(settings)
-        done = completed(settings)
+        done = settings.completed()
         check_place(settings)
         if settings.edge_memory_mb > 0.0:
             check_memory(settings, families(settings, done))
@@ -138,14 +118,14 @@ class CsiFeedback(CsiCollaboration):
         return own_data(path, params)
 
     def scenario_fingerprint(self, params: Params) -> str:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         parts = {"first": first_data(settings).fingerprint}
         if settings.second_scenario:
             parts["second"] = second_data(settings).fingerprint
         return fingerprint(parts)
 
     def teacher_fingerprint(self, params: Params) -> str | None:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if settings.method == "vanilla":
             return None
         kept: dict[str, Any] = {
@@ -153,11 +133,7 @@ class CsiFeedback(CsiCollaboration):
             "scenario": self.scenario_fingerprint(params),
             "light": asdict(settings.light_shape) if settings.light_teacher else {},
             "epochs": settings.epochs if settings.light_teacher else settings.teacher_epochs,
-            "rate": settings.teacher_rate,
-            "batch_size": settings.batch_size,
-            "compression": settings.compression,
-            "decoder_width": settings.decoder_width,
-            "seed": settings.teacher_seed,
+            **settings.identity("teacher"),
         }
         if settings.networked:
             kept["server"] = server_data(settings)

@@ -20,18 +20,7 @@ from kdtasks.learning.tensors import state_specs
 
 Part = Literal["encoder", "decoder", "teacher encoder"]
 
-_DECIDING = (
-    "num_antennas",
-    "num_subcarriers",
-    "compression",
-    "encoder",
-    "encoder_depth",
-    "encoder_width",
-    "encoder_kernel",
-    "encoder_factorised",
-    "decoder_width",
-    "method",
-)
+_DECIDING = CsiSettings.deciding("networks")
 _PLAIN = resolve({})
 
 

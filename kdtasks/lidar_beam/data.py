@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.task import OwnData, Progress, ScenarioData
-from kdtasks.lidar_beam.settings import OF_STREET, LidarSettings
+from kdtasks.lidar_beam.settings import LidarSettings
 from kdtasks.sensing.deepsense.dataset import DeepSenseData
 from kdtasks.sensing.deepsense.folder import open_table
 from kdtasks.sensing.sources import Source, load_source, source_fingerprint
@@ -56,7 +56,7 @@ def own_data(path: Path) -> OwnData:
             f"{', '.join(has) or 'beams alone'}"
         )
     parameters = {"scenario": "deepsense", "data_path": str(path.resolve())}
-    return OwnData(parameters=parameters, idle=frozenset(OF_STREET))
+    return OwnData(parameters=parameters, idle=LidarSettings.deciding("made data"))
 
 
 def load_data(settings: LidarSettings, *, cache_dir: Path, progress: Progress) -> ScenarioData:

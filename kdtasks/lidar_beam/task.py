@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 
 from kdtasks.contract.deployable import Deployable
-from kdtasks.contract.deployment import NETWORK_METRICS, NetworkSettings
+from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -38,7 +38,7 @@ from kdtasks.lidar_beam.methods.batches import scans_of
 from kdtasks.lidar_beam.methods.metadata import GROUPS, Observed, sealed, summarised
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.lidar_beam.models.student import LidarStudent
-from kdtasks.lidar_beam.settings import LidarSettings, completed, resolve
+from kdtasks.lidar_beam.settings import LidarSettings, resolve
 from kdtasks.lidar_beam.students import restored, sent_bytes, teach, teacher_job
 from kdtasks.lidar_beam.workload import check_memory
 from kdtasks.sensing.baselines import baselines_of
@@ -57,39 +57,6 @@ GENERATOR_TERMS = {
     **{f"metadata_{group}": f"distance of the metadata {group}" for group in GROUPS},
 }
 """Terms of a generator's loss, means over its last epoch; only where one was trained."""
-
-FREE = frozenset(
-    {
-        "width",
-        "dropout",
-        "alpha",
-        "soft_loss",
-        "temperature",
-        "taught_steps",
-        "generator",
-        "generator_width",
-        "generator_noise",
-        "generator_steps",
-        "generator_batch",
-        "generator_rate",
-        "metadata",
-        "metadata_weight",
-        "activation_weight",
-        "entropy_weight",
-        "travels",
-        "windows",
-        "fresh",
-        "selection",
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "weight_decay",
-        "seed",
-        "scans_travel",
-        *NetworkSettings.model_fields,
-    }
-) - {"topology", "server_share"}
-"""Parameters that decide neither on data nor on teachers."""
 
 
 @lru_cache(maxsize=256)
@@ -121,24 +88,23 @@ class LidarBeam(LidarCollaboration):
         **{f"generator_{name}": down("", text) for name, text in GENERATOR_TERMS.items()},
         **NETWORK_METRICS,
     }
-    resource_parameters = frozenset(LidarSettings.model_fields) - FREE
-    baseline_parameters = frozenset()
+    settings = LidarSettings
 
     def complete(self, params: Params) -> dict[str, Value]:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         data_of(settings)
         check_memory(settings)
-        return completed(settings)
+        return settings.completed()
 
     def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
         """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
         return own_data(path)
 
     def scenario_fingerprint(self, params: Params) -> str:
-        return fingerprint_of(resolve(params))
+        return fingerprint_of(self.settings.resolve(params))
 
     def teacher_fingerprint(self, params: Params) -> str | None:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if not settings.has_teacher:
             return None
         network = {"server": settings.server_share} if settings.networked else {}
@@ -146,12 +112,7 @@ class LidarBeam(LidarCollaboration):
             {
                 "recipe": TEACHER_RECIPE,
                 "scenario": self.scenario_fingerprint(params),
-                "model": settings.teacher,
-                "epochs": settings.teacher_epochs,
-                "batch": settings.teacher_batch,
-                "rate": settings.teacher_rate,
-                "decay": settings.teacher_decay,
-                "seed": settings.teacher_seed,
+                **settings.identity("teacher"),
                 **network,
             }
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kdtasks.contract.params import fingerprint
+from kdtasks.contract.params import Value, fingerprint
 from kdtasks.contract.task import Arrays, Progress, ScenarioData
 from kdtasks.learning.random import seed_for, torch_generator
 from kdtasks.learning.tensors import as_tensor
@@ -71,17 +71,8 @@ def load_data(settings: MimoSettings, progress: Progress) -> ScenarioData:
     return ScenarioData(**made, provenance=provenance)
 
 
-def _facts(settings: MimoSettings) -> dict[str, str | float | int]:
-    return {
-        "link": settings.target,
-        "target_snr_db": settings.target_snr_db,
-        "snr_low_db": settings.snr_low_db,
-        "snr_high_db": settings.snr_high_db,
-        "local_samples": LOCAL_SAMPLES,
-        "val_uses": settings.val_uses,
-        "test_uses": settings.test_uses,
-        "seed": settings.data_seed,
-    }
+def _facts(settings: MimoSettings) -> dict[str, Value]:
+    return {"local_samples": LOCAL_SAMPLES, **settings.identity("data")}
 
 
 def source_of(link: MimoLink, seed: int, purpose: str) -> tuple[ChannelSource, torch.Tensor | None]:

@@ -1,15 +1,11 @@
-"""The parameters of MIMO detection: names, ranges, presets, and whom they concern.
+"""The parameters of MIMO detection: names, ranges, presets, and whom they concern."""
 
-The parameters of MIMO detection, checked: presets filled in, and whom each concerns.
-"""
-
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from functools import partial
+from typing import Literal, Self
 
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.params import Params, Value
-from kdtasks.contract.settings import checked, without_idle
+from kdtasks.contract.params import Params
+from kdtasks.contract.settings import Settings, When, param, rate_param, share_param
 from kdtasks.mimo_detection.link.link import MimoLink
 from kdtasks.mimo_detection.methods.job import STEPS, soft_loss
 from kdtasks.mimo_detection.methods.learngene import Rule, Segment, Stack, individual_plan, stack_of
@@ -34,61 +30,240 @@ LOCAL_SAMPLES = 4096
 """Channel uses that an edge has recorded; ``num_samples`` of them are trained on."""
 
 
-class MimoSettings(BaseModel):
+COLLECTIVE = When(lambda s: s.has_teacher, "methods with a collective model")
+OWN = When(lambda s: s.method != "finetune", "individuals that are not the collective")
+OWN_HEAD = When(
+    lambda s: s.method != "finetune" and s.family == "conv" and not _head_inherited(s),
+    "heads of one's own",
+)
+UNROLLED = When(lambda s: s.family == "unrolled", "family unrolled")
+INHERITS = When(lambda s: s.inherits, "methods learngene and learngene-kd")
+DISTILS = When(lambda s: s.distils, "methods kd and learngene-kd")
+
+
+_of_data = partial(param, decides="data")
+_of_networks = partial(param, decides=("teacher", "student"))
+_of_collective = partial(param, when=COLLECTIVE, decides="teacher")
+_of_segment = partial(param, when=INHERITS, strict=True)
+
+
+class MimoSettings(Settings):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    task = "mimo-detection"
 
-    preset: Literal["quick", "standard"] = "quick"
-    target: str = Field("4x4 qpsk kronecker-0.6", description="streams x antennas and so on")
-    target_snr_db: float = Field(15.0, ge=-10, le=40, description="at which val_ber is measured")
-    snr_low_db: float = Field(6.0, ge=-10, le=40, description="of training, all links")
-    snr_high_db: float = Field(22.0, ge=-10, le=40)
-    data_seed: int = Field(0, ge=0)
-    val_uses: int = Field(ge=1, le=10**6, description="channel uses")
-    test_uses: int = Field(ge=1, le=10**6, description="channel uses per SNR")
-    method: MethodName = "vanilla"
-    family: Literal["conv", "unrolled"] = "conv"
-    gauge: Estimate = Field("zf", description="whose signs networks decide to keep")
-    skip: Estimate = Field("zf", description="whose decisions an untrained network makes")
-    noise_blind: bool = Field(False, description="networks are not told sigma^2")
-    width: int = Field(32, ge=1, le=512, description="channels of the individual's map")
-    depth: int = Field(4, ge=1, le=32, description="blocks, or layers of an unrolled individual")
-    head_width: int = Field(110, ge=1, le=2048)
-    head_layers: int = Field(2, ge=1, le=4, description="hidden layers of the head")
-    adapter: Adapter = Field("linear", description="where widths differ")
-    state: int = Field(32, ge=1, le=512, description="of a stream, in unrolled networks")
-    shared: bool = Field(False, description="whether layers of unrolled networks are one")
-    stream: str = Field(
+    preset: Literal["quick", "standard"] = param(
+        "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
+    )
+    target: str = _of_data(
+        "4x4 qpsk kronecker-0.6",
+        key="link",
+        help="link of the individual: streams x antennas, modulation, channels",
+    )
+    target_snr_db: float = _of_data(
+        15.0, low=-10, high=40, unit="dB", help="SNR at which val_ber is measured"
+    )
+    snr_low_db: float = param(
+        6.0,
+        low=-10,
+        high=40,
+        decides=("data", "teacher"),
+        unit="dB",
+        help="least SNR of training, all links",
+    )
+    snr_high_db: float = param(
+        22.0,
+        low=-10,
+        high=40,
+        decides=("data", "teacher"),
+        unit="dB",
+        help="greatest SNR of training, all links",
+    )
+    data_seed: int = _of_data(0, low=0, key="seed", help="seed of channel uses")
+    val_uses: int = _of_data(
+        {"quick": 3000, "standard": 6000},
+        low=1,
+        high=10**6,
+        unit="channel uses",
+        help="of the validation split",
+    )
+    test_uses: int = _of_data(
+        {"quick": 4000, "standard": 10_000},
+        low=1,
+        high=10**6,
+        unit="channel uses",
+        help="of the test split, per SNR",
+    )
+    method: MethodName = _of_networks(
+        "vanilla", key="", help="what of the collective helps the individual"
+    )
+    family: Literal["conv", "unrolled"] = _of_networks("conv", help="of all networks")
+    gauge: Estimate = _of_networks("zf", help="whose signs networks decide to keep")
+    skip: Estimate = _of_networks("zf", help="whose decisions an untrained network makes")
+    noise_blind: bool = _of_networks(False, help="networks are not told sigma^2")
+    width: int = param(
+        32, low=1, high=512, when=OWN, unit="channels", help="of the individual's map"
+    )
+    depth: int = param(
+        4, low=1, high=32, when=OWN, unit="blocks", help="or layers of an unrolled individual"
+    )
+    head_width: int = param(
+        110, low=1, high=2048, when=OWN_HEAD, unit="units", help="of the head's hidden layers"
+    )
+    head_layers: int = param(
+        2, low=1, high=4, when=OWN_HEAD, unit="layers", help="hidden layers of the head"
+    )
+    adapter: Adapter = param(
+        "linear",
+        when=When(
+            lambda s: s.inherits and s.family == "conv" and s.width != s.collective_width,
+            "an inherited segment of another width",
+        ),
+        help="between a segment and an individual of another width",
+    )
+    state: int = _of_networks(
+        32, low=1, high=512, when=UNROLLED, unit="numbers", help="of a stream, in unrolled networks"
+    )
+    shared: bool = _of_networks(
+        False, when=UNROLLED, help="whether layers of unrolled networks are one"
+    )
+    stream: str = _of_collective(
         "2x2 qpsk rayleigh, 4x4 qpsk kronecker-0.3, 4x8 qpsk kronecker-0.5, 4x4 qpsk rayleigh",
-        description="links that the collective learns, one after the other",
+        help="links that the collective learns, one after the other",
     )
-    collective_width: int = Field(32, ge=1, le=512)
-    collective_depth: int = Field(6, ge=1, le=32)
-    first_width: int = Field(0, ge=0, description="of a collective that grows; 0: it does not")
-    stream_steps: int = Field(ge=STEPS, multiple_of=STEPS, description="per link")
-    stream_batch: int = Field(384, ge=1)
-    stream_rate: float = Field(2e-3, gt=0, le=1, description="for the first link")
-    stream_later_rate: float = Field(1e-3, gt=0, le=1, description="for the others")
-    replay_share: float = Field(0.0, ge=0, lt=1, description="weight of samples of earlier links")
-    teacher_seed: int = Field(0, ge=0)
-    gene_rule: Rule = Field("position", description="how the segment is chosen")
-    gene_start: int = Field(0, ge=0, description="first unit, from 0, the input layer")
-    gene_length: int = Field(2, ge=1, description="units; at most as many as there are from start")
-    treatment: Literal["trained", "slower", "ewc", "frozen"] = "trained"
-    gene_rate_share: float = Field(0.3, gt=0, lt=1, description="of learning_rate, if slower")
-    ewc_weight: float = Field(100.0, gt=0, description="of the penalty on what was inherited")
-    alpha: float = Field(0.5, ge=0, le=1, description="weight of the distillation term")
-    soft_loss: str = Field("kl", description="kl, or a loss of your own")
-    temperature: float = Field(1.0, gt=0)
-    num_samples: int = Field(
-        0, ge=0, le=LOCAL_SAMPLES, description="local channel uses; 0: ever new ones"
+    collective_width: int = _of_collective(
+        32, low=1, high=512, unit="channels", help="of the collective's map"
     )
-    steps: int = Field(ge=STEPS, multiple_of=STEPS)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    schedule: Literal["constant", "cosine"] = "constant"
-    seed: int = Field(0, ge=0)
+    collective_depth: int = _of_collective(6, low=1, high=32, unit="blocks", help="or layers")
+    first_width: int = param(
+        0,
+        low=0,
+        when=When(
+            lambda s: s.has_teacher and s.family == "conv" and len(s.stream_links) > 1,
+            "collectives of convolutions that learn several links",
+        ),
+        decides="teacher",
+        unit="channels",
+        help="of a collective that grows; 0: it does not",
+    )
+    # With 250 steps per link the segment is ahead early and level after 1000 steps; with 750 it is
+    # ahead from then on, too (measured, see benchmarks/mimo_detectors.py).
+    stream_steps: int = _of_collective(
+        {"quick": 400, "standard": 750},
+        low=STEPS,
+        multiple_of=STEPS,
+        unit="steps",
+        help="of the collective, per link",
+    )
+    stream_batch: int = _of_collective(
+        384, low=1, unit="channel uses", help="per step of the collective"
+    )
+    stream_rate: float = _of_collective(
+        2e-3, above=0, high=1, help="learning rate for the first link"
+    )
+    stream_later_rate: float = _of_collective(
+        1e-3, above=0, high=1, help="learning rate for the others"
+    )
+    replay_share: float = _of_collective(
+        0.0, low=0, below=1, help="weight of samples of earlier links"
+    )
+    teacher_seed: int = _of_collective(0, low=0, help="seed of the collective")
+    gene_rule: Rule = _of_segment("position", help="how the segment is chosen")
+    gene_start: int = param(
+        0,
+        low=0,
+        when=When(
+            lambda s: s.inherits and s.gene_rule == "position",
+            "methods learngene and learngene-kd with gene_rule position",
+        ),
+        strict=True,
+        help="first unit, from 0, the input layer",
+    )
+    gene_length: int = _of_segment(
+        2, low=1, unit="units", help="of the segment; at most as many as there are from start"
+    )
+    treatment: Literal["trained", "slower", "ewc", "frozen"] = _of_segment(
+        "trained", help="of what was inherited"
+    )
+    gene_rate_share: float = param(
+        0.3,
+        above=0,
+        below=1,
+        when=When(lambda s: s.inherits and s.treatment == "slower", "treatment slower"),
+        strict=True,
+        help="of learning_rate, if slower",
+    )
+    ewc_weight: float = param(
+        100.0,
+        above=0,
+        when=When(lambda s: s.inherits and s.treatment == "ewc", "treatment ewc"),
+        strict=True,
+        help="of the penalty on what was inherited",
+    )
+    alpha: float = share_param(
+        0.5, when=DISTILS, strict=True, help="weight of the distillation term"
+    )
+    soft_loss: str = param("kl", when=DISTILS, strict=True, help="kl, or a loss of your own")
+    temperature: float = param(
+        1.0,
+        above=0,
+        when=When(
+            lambda s: s.distils and s.soft_loss == "kl",
+            "methods kd and learngene-kd, and soft_loss kl",
+        ),
+        strict=True,
+        help="of the collective's and the individual's probabilities",
+    )
+    num_samples: int = param(
+        0,
+        low=0,
+        high=LOCAL_SAMPLES,
+        unit="channel uses",
+        help="local ones that are trained on; 0: ever new ones",
+    )
+    steps: int = param(
+        {"quick": 400, "standard": 1000},
+        low=STEPS,
+        multiple_of=STEPS,
+        unit="steps",
+        help="of the individual",
+    )
+    batch_size: int = param(128, low=1, unit="channel uses", help="per step of the individual")
+    learning_rate: float = rate_param(1e-3, help="learning rate of the individual")
+    schedule: Literal["constant", "cosine"] = param("constant", help="of the learning rate")
+    seed: int = param(0, low=0, help="seed of the individual")
+
+    @classmethod
+    def resolve(cls, params: Params) -> Self:
+        settings = super().resolve(params)
+        # Links are spelt anew, for defaults of parameters without effect are as written above.
+        settings = settings.fitted()
+        _fits(settings)
+        return settings
+
+    def fitted(self) -> Self:
+        """Return settings whose links are named in one way, and whose segment ends at the top."""
+        parts = self.stream.split(",")
+        if len(parts) > MAX_TASKS:
+            raise ConfigError(f"stream has {len(parts)} links; {MAX_TASKS} is the most")
+        try:
+            target = self.link.name
+        except ConfigError as error:
+            raise ConfigError(f"target: {error}") from error
+        try:
+            stream = ", ".join(link.name for link in self.stream_links)
+        except ConfigError as error:
+            raise ConfigError(f"stream: {error}") from error
+        units = units_of(self).total
+        length = self.gene_length
+        if self.inherits and self.gene_rule == "position":
+            if self.gene_start >= units:
+                raise ConfigError(
+                    f"gene_start={self.gene_start} must be below {units}, the units of a "
+                    f"collective of collective_depth={self.collective_depth}"
+                )
+            length = min(length, units - self.gene_start)
+        return self.model_copy(update={"target": target, "stream": stream, "gene_length": length})
 
     @property
     def link(self) -> MimoLink:
@@ -194,128 +369,10 @@ class MimoSettings(BaseModel):
         )
 
 
-PRESETS: dict[str, dict[str, Value]] = {
-    # With 250 steps per link the segment is ahead early and level after 1000 steps; with 750 it is
-    # ahead from then on, too (measured, see benchmarks/mimo_detectors.py).
-    "standard": {"val_uses": 6000, "test_uses": 10_000, "stream_steps": 750, "steps": 1000},
-    "quick": {"val_uses": 3000, "test_uses": 4000, "stream_steps": 400, "steps": 400},
-}
-
-
-def _inactive(settings: MimoSettings) -> dict[str, str]:
-    """Return the parameters without effect on this trial, each with what it belongs to."""
-    inherits = (settings.inherits, "methods learngene and learngene-kd")
-    distils = (settings.distils, "methods kd and learngene-kd")
-    collective = (settings.has_teacher, "methods with a collective model")
-    softened = settings.distils and settings.soft_loss == "kl"
-    own = settings.method != "finetune"
-    conv = settings.family == "conv"
-    mixed = settings.inherits and conv and settings.width != settings.collective_width
-    owners: dict[str, tuple[bool, str]] = {
-        "width": (own, "individuals that are not the collective"),
-        "depth": (own, "individuals that are not the collective"),
-        "head_width": (own and conv and not _head_inherited(settings), "heads of one's own"),
-        "head_layers": (own and conv and not _head_inherited(settings), "heads of one's own"),
-        "adapter": (mixed, "an inherited segment of another width"),
-        "state": (not conv, "family unrolled"),
-        "shared": (not conv, "family unrolled"),
-        **dict.fromkeys(OF_COLLECTIVE, collective),
-        "first_width": (
-            settings.has_teacher and conv and len(settings.stream_links) > 1,
-            "collectives of convolutions that learn several links",
-        ),
-        "gene_rule": inherits,
-        "gene_start": (
-            settings.inherits and settings.gene_rule == "position",
-            "methods learngene and learngene-kd with gene_rule position",
-        ),
-        "gene_length": inherits,
-        "treatment": inherits,
-        "gene_rate_share": (inherits[0] and settings.treatment == "slower", "treatment slower"),
-        "ewc_weight": (inherits[0] and settings.treatment == "ewc", "treatment ewc"),
-        "alpha": distils,
-        "soft_loss": distils,
-        "temperature": (softened, "methods kd and learngene-kd, and soft_loss kl"),
-    }
-    return {name: owner for name, (active, owner) in owners.items() if not active}
-
-
 def _head_inherited(settings: MimoSettings) -> bool:
     """Tell whether the segment ends at the top; where a rule chooses it, that is not known yet."""
     named = settings.inherits and settings.gene_rule == "position"
     return named and settings.gene_start + settings.gene_length == units_of(settings).total
-
-
-OF_COLLECTIVE = (
-    "stream",
-    "collective_width",
-    "collective_depth",
-    "first_width",
-    "stream_steps",
-    "stream_batch",
-    "stream_rate",
-    "stream_later_rate",
-    "replay_share",
-    "teacher_seed",
-)
-"""Parameters of the collective alone: without one they have no effect."""
-
-MUST_FIT = frozenset(
-    {
-        "gene_rule",
-        "gene_start",
-        "gene_length",
-        "treatment",
-        "gene_rate_share",
-        "ewc_weight",
-        "alpha",
-        "soft_loss",
-        "temperature",
-    }
-)
-"""Parameters that are refused where they have no effect. The others (the collective's, sizes of
-networks) are dropped, so that a study can fix them for all methods at once."""
-
-
-def resolve(params: Params) -> MimoSettings:
-    """Check parameters and fill in the preset.
-
-    Raises:
-        ConfigError: Naming the parameter, its value and what would be accepted.
-    """
-    settings = checked(params, MimoSettings, PRESETS, task="mimo-detection")
-    settings = _in_one_spelling(settings)
-    idle = _inactive(settings)
-    settings = without_idle(settings, params, idle, MUST_FIT, PRESETS[settings.preset])
-    # Links are spelt anew, for defaults of parameters that have no effect are as written above.
-    settings = _in_one_spelling(settings)
-    _fits(settings)
-    return settings
-
-
-def _in_one_spelling(settings: MimoSettings) -> MimoSettings:
-    """Return settings whose links are named in one way, and whose segment ends at the top."""
-    parts = settings.stream.split(",")
-    if len(parts) > MAX_TASKS:
-        raise ConfigError(f"stream has {len(parts)} links; {MAX_TASKS} is the most")
-    try:
-        target = settings.link.name
-    except ConfigError as error:
-        raise ConfigError(f"target: {error}") from error
-    try:
-        stream = ", ".join(link.name for link in settings.stream_links)
-    except ConfigError as error:
-        raise ConfigError(f"stream: {error}") from error
-    units = stack_of(settings.collective).total
-    length = settings.gene_length
-    if settings.inherits and settings.gene_rule == "position":
-        if settings.gene_start >= units:
-            raise ConfigError(
-                f"gene_start={settings.gene_start} must be below {units}, the units of a "
-                f"collective of collective_depth={settings.collective_depth}"
-            )
-        length = min(length, units - settings.gene_start)
-    return settings.model_copy(update={"target": target, "stream": stream, "gene_length": length})
 
 
 def _fits(settings: MimoSettings) -> None:
@@ -357,7 +414,4 @@ def units_of(settings: MimoSettings) -> Stack:
     return stack_of(settings.collective)
 
 
-def completed(settings: MimoSettings) -> dict[str, Value]:
-    """Return what decides this trial: every parameter that has an effect on it."""
-    inactive = _inactive(settings)
-    return {name: v for name, v in settings.model_dump().items() if name not in inactive}
+resolve = MimoSettings.resolve

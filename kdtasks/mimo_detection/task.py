@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import torch
 
 from kdtasks.contract.deployable import Deployable
-from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import (
     Arrays,
     Baseline,
@@ -49,13 +49,7 @@ from kdtasks.mimo_detection.models.family import (
 )
 from kdtasks.mimo_detection.models.features import EDGE_CHANNELS, InputFeatures
 from kdtasks.mimo_detection.scores import SCORES, Count, curve_metrics, down, scores, stream_metrics
-from kdtasks.mimo_detection.settings import (
-    OF_COLLECTIVE,
-    MimoSettings,
-    completed,
-    first_guess,
-    resolve,
-)
+from kdtasks.mimo_detection.settings import MimoSettings, first_guess, resolve
 from kdtasks.mimo_detection.students import (
     IMPORTANCE,
     Delivery,
@@ -75,45 +69,6 @@ TEACHER_RECIPE = 1
 
 LATENCY_REPEATS = 30
 """Forward passes whose median is the latency."""
-
-FREE = frozenset(
-    {
-        "width",
-        "depth",
-        "head_width",
-        "head_layers",
-        "adapter",
-        "gene_rule",
-        "gene_start",
-        "gene_length",
-        "treatment",
-        "gene_rate_share",
-        "ewc_weight",
-        "alpha",
-        "soft_loss",
-        "temperature",
-        "num_samples",
-        "steps",
-        "batch_size",
-        "learning_rate",
-        "schedule",
-        "seed",
-    }
-)
-"""Parameters that decide neither on data nor on teachers."""
-
-OF_TEACHER = (
-    "family",
-    "gauge",
-    "skip",
-    "noise_blind",
-    "state",
-    "shared",
-    "snr_low_db",
-    "snr_high_db",
-    *OF_COLLECTIVE,
-)
-"""Parameters that decide on the collective, beside the bits that it has logits for."""
 
 
 @lru_cache(maxsize=1024)
@@ -145,22 +100,19 @@ class MimoDetection(KDTask):
         "inherited_length": down("", "units that were inherited"),
         "teacher_forward_samples": down("", "channel uses that the collective was run on"),
     }
-    resource_parameters = frozenset(MimoSettings.model_fields) - FREE
-    baseline_parameters = frozenset()
+    settings = MimoSettings
     teacher_splits = ()  # a collective has a stream of its own; targets share it
 
-    def complete(self, params: Params) -> dict[str, Value]:
-        return completed(resolve(params))
-
     def scenario_fingerprint(self, params: Params) -> str:
-        return fingerprint_of(resolve(params))
+        return fingerprint_of(self.settings.resolve(params))
 
     def teacher_fingerprint(self, params: Params) -> str | None:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if not settings.has_teacher:
             return None
-        decides = {name: getattr(settings, name) for name in OF_TEACHER}
-        return fingerprint({"recipe": TEACHER_RECIPE, "bits": settings.bits, **decides})
+        # The bits that it has logits for are the target's, too.
+        known = {"recipe": TEACHER_RECIPE, "bits": settings.bits}
+        return fingerprint({**known, **settings.identity("teacher")})
 
     def load_scenario(
         self,

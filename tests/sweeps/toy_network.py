@@ -23,7 +23,7 @@ from kdtasks.contract.collaboration import (
     Work,
     parted,
 )
-from kdtasks.contract.deployment import NETWORK_METRICS, NetworkSettings, network_values
+from kdtasks.contract.deployment import NETWORK_METRICS, NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
@@ -67,7 +67,7 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
     # --- as any task ------------------------------------------------------------------------------
 
     def complete(self, params: Params) -> dict[str, Value]:
-        known = {**OWN, **network_values(NetworkSettings()), "topology": "centralized"}
+        known = {**OWN, **NetworkSettings().model_dump(), "topology": "centralized"}
         for name in params:
             if name not in known:
                 raise ConfigError(f"unknown parameter {name!r}; there are {sorted(known)}")

@@ -27,7 +27,7 @@ SoftLoss = Callable[[Tensor, Tensor], Tensor]
 """Loss of a student's logits against its teacher's, [B, T, C] or of all steps."""
 
 SOFT_LOSSES = ("kl", "mse")
-SAID_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
+OUTPUTS_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
 """Of a batch of logits, on which a loss of the user's own is tried."""
 
 TaughtSteps = Literal["last", "all"]
@@ -49,7 +49,7 @@ def soft_loss(name: str, temperature: float) -> SoftLoss:
     """
     if name == "kl":
         return partial(slot_kl, temperature=temperature)
-    return logit_mse if name == "mse" else own_loss(name, SAID_SHAPE, SOFT_LOSSES)
+    return logit_mse if name == "mse" else own_loss(name, OUTPUTS_SHAPE, SOFT_LOSSES)
 
 
 def with_teacher(scans: Scans, said_WTC: Tensor, soft: SoftLoss, alpha: float) -> LossOfWindows:

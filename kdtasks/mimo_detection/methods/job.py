@@ -33,7 +33,7 @@ SoftLoss = Callable[[Tensor, Tensor], Tensor]
 """Loss of a student's logits of every layer, [K, B, N, M], against its teacher's, [B, N, M]."""
 
 SOFT_LOSSES = ("kl",)
-SAID_SHAPE = (16, 8, 2)
+OUTPUTS_SHAPE = (16, 8, 2)
 """Of a batch of logits, on which a loss of the user's own is tried."""
 
 LossOfBatch = Callable[[Tensor, Batch], Terms]
@@ -158,7 +158,7 @@ def soft_loss(name: str, temperature: float) -> SoftLoss:
     """
     if name == "kl":
         return partial(soft_bit_kl, temperature=temperature)
-    return partial(_of_every_layer, own_loss(name, SAID_SHAPE, SOFT_LOSSES))
+    return partial(_of_every_layer, own_loss(name, OUTPUTS_SHAPE, SOFT_LOSSES))
 
 
 def _of_every_layer(loss: Loss, student_KBNM: Tensor, teacher_BNM: Tensor) -> Tensor:

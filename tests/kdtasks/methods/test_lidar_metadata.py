@@ -30,7 +30,7 @@ from kdtasks.lidar_beam.models.family import LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.lidar_beam.models.generator import DenseGenerator
 from kdtasks.lidar_beam.models.network import LidarOutputs
 from kdtasks.lidar_beam.models.objects import ObjectGenerator, hand_set_objects, render
-from kdtasks.lidar_beam.settings import PRESETS
+from kdtasks.lidar_beam.settings import LidarSettings
 
 SEEDS = st.integers(0, 2**32 - 1)
 TEACHER = initialised(0, "teacher", LIDAR_TEACHERS["gru"]).eval().requires_grad_(False)
@@ -314,7 +314,7 @@ def test_objects_get_nearer_to_metadata_and_do_not_leave_the_scanner(preset):
         weights=Weights(metadata=1.0, activation=0.0, entropy=0.0),
         steps=60,
         batch_size=32,
-        learning_rate=float(PRESETS[preset]["generator_rate"]),
+        learning_rate=float(LidarSettings.preset_values(preset)["generator_rate"]),
         noise=torch.Generator().manual_seed(3),
     )
     assert len(list(invert(inversion))) == 3

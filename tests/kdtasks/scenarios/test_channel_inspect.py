@@ -11,7 +11,7 @@ from kdtasks.contract.errors import DataError
 from kdtasks.csi_feedback.data import channel_inspect
 from kdtasks.csi_feedback.data.channel_inspect import holds_channels, inspect_channels
 from kdtasks.csi_feedback.data.cost2100 import split_files
-from kdtasks.csi_feedback.settings import PRESETS
+from kdtasks.csi_feedback.settings import CsiSettings
 from search_spaces.study import load_study
 from sweeps.plan.own_data import study_on
 from sweeps.plan.preflight import check_study
@@ -42,7 +42,7 @@ def tried(command, cache):
 
 def test_what_the_command_builds_on_is_what_the_study_says():
     study = load_study("csi-feedback")
-    quick = PRESETS["quick"]
+    quick = CsiSettings.preset_values("quick")
     assert study.parameters["preset"] == "quick"
     assert tuple(quick[f"num_{name}"] for name in ("train", "val", "test")) == (
         channel_inspect.COUNTS

@@ -6,7 +6,7 @@ from beam_trials import TASK, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_tracking.settings import FAMILIES, PRESETS, resolve
+from kdtasks.beam_tracking.settings import FAMILIES, BeamSettings, resolve
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
@@ -105,14 +105,14 @@ def test_without_a_network_a_trial_is_what_it_was_before_there_were_any(
     assert not completed.keys() & NetworkSettings.model_fields.keys()
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", BeamSettings.preset_names())
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_presets_say_how_edges_train(preset, topology):
     completed = TASK.complete({"preset": preset, "topology": topology})
     for name in ("edge_epochs", "edge_rate"):
         trains_on = topology in ("semi-centralized", "mutual", "self")
         assert (name in completed) == trains_on
-        assert not trains_on or completed[name] == PRESETS[preset][name]
+        assert not trains_on or completed[name] == BeamSettings.declared[name].default[preset]
 
 
 SEMI = {"topology": "semi-centralized", "rehearsal_share": 0.5}

@@ -6,9 +6,9 @@ from csi_network_examples import NETWORK, TOPOLOGIES, networked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.contract.deployment import SERVER_DATA, TEACHERS, NetworkSettings
+from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
-from kdtasks.csi_feedback.settings import PRESETS, resolve
+from kdtasks.csi_feedback.settings import CsiSettings, resolve
 
 SHARED = {
     "num_edges": st.integers(1, 256),
@@ -94,14 +94,14 @@ def test_without_a_network_the_topology_is_the_only_network_parameter(method):
     assert completed["topology"] == "none"
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", CsiSettings.preset_names())
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_presets_say_how_edges_train(preset, topology):
     completed = TASK.complete({"preset": preset, "topology": topology})
     for name in ("edge_epochs", "edge_rate"):
         trains_on = topology in ("semi-centralized", "mutual", "self")
         assert (name in completed) == trains_on
-        assert not trains_on or completed[name] == PRESETS[preset][name]
+        assert not trains_on or completed[name] == CsiSettings.declared[name].default[preset]
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,9 @@ def test_a_network_has_another_teacher_than_a_lone_node():
 
 def test_resources_and_baselines_name_no_other_network_parameter():
     network = NetworkSettings.model_fields.keys()
-    assert TASK.resource_parameters & network == SERVER_DATA | {TEACHERS}
-    assert TASK.baseline_parameters & network == SERVER_DATA - {"topology"}
+    server = {"server_share", "server_coverage", "server_age"}
+    assert TASK.resource_parameters & network == {"topology", "num_teachers", *server}
+    assert TASK.baseline_parameters & network == server
     assert TASK.baseline_parameters <= TASK.resource_parameters
 
 

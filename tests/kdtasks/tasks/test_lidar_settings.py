@@ -1,14 +1,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lidar_trials import DISTILLING, METHODS, TASK, WITHOUT_DATA, tiny
+from lidar_trials import DISTILLING, TASK, WITHOUT_DATA, tiny
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
 from kdtasks.lidar_beam.methods.metadata import GROUPS
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS
-from kdtasks.lidar_beam.settings import MUST_FIT, PRESETS, LidarSettings, resolve
-from kdtasks.lidar_beam.task import FREE
+from kdtasks.lidar_beam.settings import LidarSettings, resolve
 
 SOFT = st.fixed_dictionaries({"soft_loss": st.just("mse")}) | st.fixed_dictionaries(
     {}, optional={"soft_loss": st.just("kl"), "temperature": st.floats(0.1, 50.0)}
@@ -44,7 +43,7 @@ METHOD_PARAMETERS = {
     "gaussian": MADE_UP,
 }
 SHARED = {
-    "preset": st.sampled_from(sorted(PRESETS)),
+    "preset": st.sampled_from(LidarSettings.preset_names()),
     "train_passages": st.integers(1, 500),
     "window_stride": st.integers(1, 5),
     "width": st.floats(0.1, 8.0),
@@ -77,26 +76,14 @@ PARAMS = st.one_of(
 """Any valid parameters of the twin."""
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("method", METHODS)
-def test_every_preset_is_complete_for_every_method(preset, method):
-    completed = TASK.complete({"preset": preset, "method": method})
-    assert completed["preset"] == preset
-    assert all(completed[name] == v for name, v in PRESETS[preset].items() if name in completed)
-    # Whoever looks at a result sees how its weights were chosen.
-    assert completed["selection"] == "none"
-
-
-def test_presets_set_the_same_parameters_and_test_on_enough_passages():
-    assert len({frozenset(preset) for preset in PRESETS.values()}) == 1
-    assert all(preset["test_passages"] >= 60 for preset in PRESETS.values())
+def test_presets_test_on_enough_passages():
+    assert min(LidarSettings.declared["test_passages"].default.values()) >= 60
 
 
 def test_names_are_those_of_the_families():
     fields = LidarSettings.model_fields
     assert set(fields["teacher"].annotation.__args__) == LIDAR_TEACHERS.keys()
     assert set(fields["generator"].annotation.__args__) == GENERATORS.keys()
-    assert fields.keys() > FREE
 
 
 @given(PARAMS)
@@ -112,7 +99,7 @@ def test_what_complete_leaves_out_makes_no_difference(params):
     completed = TASK.complete(params)
     defaults = resolve({"preset": completed["preset"]})
     for name in params.keys() - completed.keys():
-        assert name not in MUST_FIT
+        assert not LidarSettings.declared[name].strict
         assert getattr(resolve(params), name) == getattr(defaults, name)
 
 
@@ -120,7 +107,7 @@ def test_what_complete_leaves_out_makes_no_difference(params):
 def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, epochs):
     free = {"seed": seed, "learning_rate": rate, "epochs": epochs, "width": 1.0 + rate}
     free |= {"metadata": "final"} if params["method"] == "datafree" else {}
-    assert free.keys() <= FREE
+    assert not free.keys() & TASK.resource_parameters
     changed = {**params, **free}
     assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
     assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)

@@ -1,12 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mimo_trials import METHODS, TASK, tiny
+from mimo_trials import TASK, tiny
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
-from kdtasks.mimo_detection.settings import MUST_FIT, PRESETS, MimoSettings, resolve
-from kdtasks.mimo_detection.task import FREE, OF_TEACHER
+from kdtasks.mimo_detection.settings import MimoSettings, resolve
 
 INHERITING = st.fixed_dictionaries(
     {},
@@ -43,7 +42,7 @@ LINKS = st.sampled_from(
 SHARED = st.fixed_dictionaries(
     {},
     optional={
-        "preset": st.sampled_from(sorted(PRESETS)),
+        "preset": st.sampled_from(MimoSettings.preset_names()),
         "target": LINKS,
         "stream": st.lists(LINKS, min_size=1, max_size=4).map(",".join),
         "depth": st.integers(4, 8),
@@ -74,22 +73,6 @@ PARAMS = st.one_of(
 """Any valid parameters of family conv."""
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("method", METHODS)
-def test_every_preset_is_complete_for_every_method(preset, method):
-    completed = TASK.complete({"preset": preset, "method": method})
-    assert completed["preset"] == preset
-    assert all(completed[name] == v for name, v in PRESETS[preset].items() if name in completed)
-
-
-def test_names_are_those_of_the_settings():
-    fields = MimoSettings.model_fields
-    assert fields.keys() > FREE
-    assert fields.keys() > set(OF_TEACHER)
-    assert not FREE & set(OF_TEACHER)
-    assert len({frozenset(preset) for preset in PRESETS.values()}) == 1
-
-
 @given(PARAMS)
 def test_completing_twice_is_completing_once(params):
     completed = TASK.complete(params)
@@ -103,13 +86,14 @@ def test_what_complete_leaves_out_makes_no_difference(params):
     completed = TASK.complete(params)
     defaults = resolve({"preset": completed["preset"], "method": "vanilla"})
     for name in params.keys() - completed.keys():
-        assert name not in MUST_FIT
+        assert not MimoSettings.declared[name].strict
         assert getattr(resolve(params), name) == getattr(defaults, name)
 
 
 @given(PARAMS, st.integers(0, 99), st.floats(1e-5, 1.0), st.integers(4, 20))
 def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, depth):
     free = {"seed": seed, "learning_rate": rate, "depth": depth, "num_samples": 100}
+    assert not free.keys() & TASK.resource_parameters
     changed = {**params, **free}
     assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
     assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)

@@ -54,11 +54,12 @@ FAMILIES: tuple[ModelName, ...] = ("image-student", "radar-student", "image-rada
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 SOFTENING = When(
     lambda s: s.method in ("response", "self") or s.anchored,
-    "methods response and self, or to an anchor_weight above 0",
+    "methods response and self, or an anchor_weight above 0",
 )
 RELATING = When(lambda s: s.method == "relation", "method relation")
 NOT_IN_ROUNDS = When(
-    lambda s: not s.in_rounds, "other topologies; here there are edge_rate, edge_epochs and rounds"
+    lambda s: not s.in_rounds,
+    "topologies other than mutual and self, which have edge_rate, edge_epochs and rounds",
 )
 
 
@@ -146,7 +147,7 @@ class BeamSettings(PassageSettings):
         1.0,
         low=LEAST_WIDTH,
         high=4,
-        when=When(lambda s: s.students[0].role == "student", "students, not to teachers' networks"),
+        when=When(lambda s: s.students[0].role == "student", "students' networks"),
         strict=True,
         decides=("teacher", "student"),
         key="",

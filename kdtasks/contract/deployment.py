@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal, Self
 
-from kdtasks.contract.params import Params, Value
+from kdtasks.contract.params import Params
 from kdtasks.contract.settings import Settings, When, epochs_param, param, rate_param, share_param
 from kdtasks.contract.task import MetricInfo
 
@@ -234,10 +234,10 @@ class NetworkSettings(Settings):
             MIXED_RESOURCES[edge % len(MIXED_RESOURCES)] if self.edge_resources == "mixed" else 1.0
         )
 
-    def completed(self) -> dict[str, Value]:
-        """Return what decides this trial, the task's own parameters first."""
-        found = super().completed()
-        return {n: found[n] for n in sorted(found, key=NetworkSettings.model_fields.__contains__)}
+    @classmethod
+    def in_order(cls) -> list[str]:
+        """Return the names of the parameters, the task's own first."""
+        return sorted(cls.model_fields, key=NetworkSettings.model_fields.__contains__)
 
     @classmethod
     def of(cls, params: Params) -> Self:

@@ -157,7 +157,8 @@ class Settings(BaseModel):
         """Collect what is declared.
 
         Raises:
-            TypeError: If a field is not declared by `param`, or lacks a default for some preset.
+            TypeError: If a field is not declared by `param`, lacks a default for some preset, or
+                has the key of another one.
         """
         cls.declared = {
             name: found
@@ -172,6 +173,13 @@ class Settings(BaseModel):
             if isinstance(default, Mapping) and {*default} != {*cls.preset_names()}:
                 names = ", ".join(cls.preset_names()) or "none: there is no field preset"
                 raise TypeError(f"{cls.__name__}.{name} needs a default for each preset: {names}")
+        keys: dict[tuple[Decision, str], str] = {}
+        for name, one in cls.declared.items():
+            for decision in one.decisions if one.key != "" else ():
+                if (other := keys.setdefault((decision, one.key or name), name)) != name:
+                    raise TypeError(
+                        f"{cls.__name__}.{name} has the key of {other}: give it another"
+                    )
 
     @classmethod
     def made_of(cls, parameters: Mapping[str, Any], task: str) -> type["Settings"]:
@@ -180,11 +188,21 @@ class Settings(BaseModel):
         Args:
             parameters: What `param` returns, by name.
             task: Name of the task, for errors.
+
+        Raises:
+            ConfigError: If settings have something else of that name.
         """
+        if taken := [name for name in parameters if hasattr(cls, name)]:
+            raise ConfigError(f"{task}: a parameter cannot be called {taken[0]!r}: rename it")
         fields: dict[str, Any] = {n: (_type_of(info), info) for n, info in parameters.items()}
         made = create_model("Parameters", __base__=cls, **fields)
         made.task = task
         return made
+
+    @classmethod
+    def in_order(cls) -> list[str]:
+        """Return the names of the parameters, in the order in which they are shown."""
+        return list(cls.model_fields)
 
     @classmethod
     def preset_names(cls) -> tuple[str, ...]:
@@ -273,8 +291,8 @@ class Settings(BaseModel):
 
     def completed(self) -> dict[str, Value]:
         """Return what decides this trial: every parameter that has an effect on it."""
-        idle = self.idle()
-        return {name: value for name, value in self.model_dump().items() if name not in idle}
+        idle, values = self.idle(), self.model_dump()
+        return {name: values[name] for name in self.in_order() if name not in idle}
 
     def identity(self, decision: Decision) -> dict[str, Value]:
         """Return the parameters that decide something, by their keys in its fingerprint."""

@@ -35,11 +35,12 @@ MOST_ANTENNAS, MOST_SUBCARRIERS = 1024, 4096
 OUTPUTS = When(lambda s: s.learns_outputs, "method autoencoder-kd and losses of your own")
 SOFTENING = When(
     lambda s: s.method == "autoencoder-kd" or s.anchored,
-    "method autoencoder-kd, or to an anchor_weight above 0",
+    "method autoencoder-kd, or an anchor_weight above 0",
 )
 CODEWORDS = When(lambda s: s.method in CODEWORD_METHODS, f"methods {', '.join(CODEWORD_METHODS)}")
-BY_CODEWORDS = When(lambda s: s.method in CODEWORD_METHODS, "other methods")
-FINE_TUNES = When(lambda s: s.method in CODEWORD_METHODS[:2], "other methods")
+FINE_TUNES = When(
+    lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
+)
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 LIGHT = When(lambda s: s.encoder == "light", "encoder light")
 CONVOLVES = When(
@@ -158,7 +159,9 @@ class CsiSettings(NetworkSettings):
     )
     learning_rate: float = rate_param(
         {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},
-        when=When(lambda s: not s.in_rounds, "other topologies; here there is edge_rate"),
+        when=When(
+            lambda s: not s.in_rounds, "topologies other than mutual and self, which have edge_rate"
+        ),
         help="peak learning rate of the student",
     )
     batch_size: int = param(
@@ -174,7 +177,7 @@ class CsiSettings(NetworkSettings):
             lambda s: (
                 (not s.in_rounds and (s.method == "vanilla" or s.learns_outputs)) or s.light_teacher
             ),
-            "other methods",
+            "method vanilla, those that learn outputs, or sequential with encoder light",
         ),
         decides=("teacher", "student"),
         key="",
@@ -182,7 +185,7 @@ class CsiSettings(NetworkSettings):
     )
     encoder_epochs: int = epochs_param(
         {"quick": 10, "small": 24, "paper": 200},
-        when=BY_CODEWORDS,
+        when=CODEWORDS,
         help="of the encoder on codewords",
     )
     finetune_epochs: int = epochs_param(

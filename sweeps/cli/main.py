@@ -284,6 +284,31 @@ def models(
         line(f"{task} publishes no networks; its method models() returns them, a dict for each")
 
 
+@app.command(
+    epilog="Example: kdsweep parameters csi-feedback\n\n"
+    "Example: kdsweep parameters my_package.module:MyTask --json"
+)
+def parameters(
+    tasks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TASK...", help="Tasks, or package.module:Class.", autocompletion=task_names
+        ),
+    ],
+    as_json: Json = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a page of Markdown.")
+    ] = False,
+) -> None:
+    """Print the parameters of a task, as a study fixes or searches them.
+
+    With default by preset, range, unit, when it has an effect, what it decides, and what it means.
+    """
+    from sweeps.cli.parameters import show_parameters
+
+    show_parameters(tasks, as_json=as_json, as_markdown=as_markdown)
+
+
 @app.command(epilog="Example: kdsweep doctor --home runs")
 def doctor(home: Home = RUNS, as_json: Json = False) -> None:
     """Check whether sweeps can run here: packages, cores, memory, GPU, disk, MLflow, Ray.

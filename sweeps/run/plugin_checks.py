@@ -19,7 +19,7 @@ TAKEN = {
 }
 """Names of the project, by kind."""
 
-OUTPUTS = ((4, 2, 16, 16), beam_settings.SAID_SHAPE)
+OUTPUTS = ((4, 2, 16, 16), beam_settings.OUTPUTS_SHAPE)
 """Shapes of outputs of the tasks that take losses."""
 
 

@@ -1,0 +1,124 @@
+"""`kdsweep parameters`: what a task's parameters are, as they are declared."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from kdtasks.contract.registry import load_task
+from kdtasks.contract.settings import Parameter, Settings
+from kdtasks.contract.task import KDTask
+from sweeps.cli.output import line, show_wide
+from sweeps.cli.run import make_importable
+
+COLUMNS = ("name", "default", "range", "unit", "has an effect with", "else", "decides", "help")
+
+Row = dict[str, Any]
+
+
+def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -> None:
+    """Print the parameters of tasks.
+
+    Args:
+        names: Of the tasks.
+        as_json: Print JSON instead: for each task an object per parameter.
+        as_markdown: Print a page of Markdown instead.
+
+    Raises:
+        ConfigError: If there is no such task.
+    """
+    tasks = {}
+    for name in names:
+        make_importable(name)
+        tasks[name] = load_task(name)
+    rows = {name: rows_of(task) for name, task in tasks.items()}
+    if as_json:
+        line(json.dumps(rows, indent=2))
+        return
+    if as_markdown:
+        line(page(rows))
+        return
+    for name, found in rows.items():
+        if len(rows) > 1:
+            line(name)
+        table = [cells(row) for row in found]
+        filled = [i for i in range(len(COLUMNS)) if any(one[i] for one in table)]
+        show_wide([COLUMNS[i] for i in filled], [[one[i] for i in filled] for one in table])
+        if not hasattr(tasks[name], "settings"):
+            line(
+                f"{name} does not declare its parameters: these are the names and defaults that "
+                "complete returns; for more give its class parameters, see docs/own-task.md"
+            )
+
+
+def rows_of(task: KDTask) -> list[Row]:
+    """Return what is known of each parameter; of one that is not declared name and default."""
+    if hasattr(task, "settings"):
+        kind, order = task.settings, task.settings.in_order()
+        return [_declared(kind, name) for name in order if kind.declared[name].used]
+    return [
+        {
+            "name": name,
+            "default": default,
+            "decides": ["data or teacher"] if name in task.resource_parameters else [],
+        }
+        for name, default in task.complete({}).items()
+    ]
+
+
+def _declared(kind: type[Settings], name: str) -> Row:
+    one, annotation = kind.declared[name], kind.model_fields[name].annotation
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    values = (True, False) if annotation is bool else choices
+    return {
+        "name": name,
+        "default": dict(one.default) if isinstance(one.default, Mapping) else one.default,
+        "range": ", ".join(map(_shown, values)) or _interval(one),
+        "unit": one.unit,
+        "when": [condition.owner for condition in one.conditions],
+        "strict": one.strict,
+        "decides": [*one.decisions],
+        "help": one.help,
+    }
+
+
+def _interval(one: Parameter) -> str:
+    if {one.low, one.above, one.high, one.below} == {None}:
+        return ""
+    left = "(-∞" if one.low is None else f"[{one.low:g}"
+    right = "∞)" if one.high is None else f"{one.high:g}]"
+    left = left if one.above is None else f"({one.above:g}"
+    right = right if one.below is None else f"{one.below:g})"
+    return f"{left}, {right}{f' in steps of {one.multiple_of}' if one.multiple_of else ''}"
+
+
+def cells(row: Row) -> list[str]:
+    """Return a parameter as a line of a table."""
+    default, when = row["default"], "; ".join(row.get("when", ()))
+    if isinstance(default, Mapping):
+        values = {preset: _shown(value) for preset, value in default.items()}
+        one = next(iter(values.values())) if len({*values.values()}) == 1 else ""
+        default = one or ", ".join(f"{preset} {value}" for preset, value in values.items())
+    otherwise = ("refused" if row["strict"] else "dropped") if when else ""
+    shown = [row["name"], _shown(default), row.get("range", ""), row.get("unit", "")]
+    return [*shown, when, otherwise, ", ".join(row["decides"]), row.get("help", "")]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value) or '""'
+
+
+def page(rows: Mapping[str, list[Row]]) -> str:
+    """Return a page of Markdown with a table for each task."""
+    lines = [
+        "# Parameters",
+        "",
+        f"Made by `kdsweep parameters {' '.join(rows)} --markdown`; they are declared in the "
+        "`settings.py` of each task. `else`: what happens to a parameter that is set where it has "
+        "no effect.",
+    ]
+    for name, found in rows.items():
+        lines += ["", f"## {name}", "", f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"]
+        lines += [f"| {' | '.join(cells(row))} |" for row in found]
+    return "\n".join(lines)

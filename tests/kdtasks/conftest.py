@@ -1,6 +1,11 @@
+import beam_network_examples
+import beam_trials
+import lidar_trials
+import mimo_trials
 import pytest
 import torch
-from csi_examples import TASK, silent, tiny, trained_teacher
+from csi_examples import TASK, drained, silent, tiny, trained_teacher
+from csi_network_examples import learnt, networked
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -28,3 +33,92 @@ def double_precision():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="session")
+def network_data(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("network")
+    return TASK.load_scenario(networked(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def server_teacher(network_data):
+    params = networked(method="encoder-kd")
+    return drained(TASK.train_teacher(params, network_data.train, network_data.val))[1]
+
+
+@pytest.fixture(scope="session")
+def shares(network_data):
+    return TASK.share_out(networked(), network_data.train, "train")
+
+
+@pytest.fixture(scope="session")
+def student(shares):
+    """A student that has been trained at the server."""
+    return learnt(networked(), shares.server)
+
+
+@pytest.fixture(scope="session")
+def beam_data_tiny(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("beams")
+    return beam_trials.TASK.load_scenario(beam_trials.tiny(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def beam_teacher(beam_data_tiny):
+    return beam_trials.trained_teacher(beam_data_tiny, method="response")
+
+
+@pytest.fixture(scope="session")
+def lidar_data_tiny(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("scans")
+    return lidar_trials.TASK.load_scenario(lidar_trials.tiny(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def lidar_teacher(lidar_data_tiny):
+    return lidar_trials.trained_teacher(lidar_data_tiny, method="ordinary")
+
+
+@pytest.fixture(scope="session")
+def mimo_data_tiny(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("links")
+    return mimo_trials.TASK.load_scenario(mimo_trials.tiny(), cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def collective(mimo_data_tiny):
+    return mimo_trials.trained_teacher(mimo_data_tiny)
+
+
+@pytest.fixture(scope="session")
+def lidar_network_data(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("scans of a network")
+    params = lidar_trials.networked()
+    return lidar_trials.TASK.load_scenario(params, cache_dir=cache, progress=silent)
+
+
+@pytest.fixture(scope="session")
+def lidar_expert(lidar_network_data):
+    """The teacher of a server."""
+    params = lidar_trials.networked(method="ordinary")
+    return lidar_trials.network_teacher(lidar_network_data, params)
+
+
+@pytest.fixture(scope="session")
+def beam_shares():
+    """Shares of a deployment in which edges train with the teacher."""
+    params = beam_network_examples.networked("decentralized", method="response")
+    return beam_trials.TASK.share_out(params, beam_network_examples.DATA.train, "train")
+
+
+@pytest.fixture(scope="session")
+def beam_expert():
+    return beam_network_examples.taught(beam_network_examples.networked(method="response"))
+
+
+@pytest.fixture(scope="session")
+def beam_student(beam_shares):
+    """Weights of a student that has been trained at the server."""
+    params = beam_network_examples.networked()
+    return beam_network_examples.learnt(params, beam_shares.server).weights

@@ -177,3 +177,17 @@ class Engine:
         self.folder.views.write_text(json.dumps(recorder.offer_views()), encoding="utf-8")
         recorder.attach_file(self.folder.study)
         recorder.settle(Utilisation(1, self.clock))
+
+
+class Watching(SilentDisplay):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.stopped: dict[int, tuple[int, int]] = {}
+        self.notes: list[str] = []
+
+    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
+        self.stopped[number] = (epoch, epochs)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)

@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from command_line import kdsweep
 from in_process import Engine
-from test_cli import kdsweep
 from toy_study import toy_study
 
 from analysis import layout

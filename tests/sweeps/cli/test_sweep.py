@@ -1,0 +1,282 @@
+"""The commands as a person types them, on one real sweep of the toy task."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from toy_study import toy_study
+
+from search_spaces.study import load_study
+from sweeps.cli.sweeps import free_port
+from sweeps.plan.preflight import check_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[3]
+CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
+CALL_ALL = """
+import json, sys
+from sweeps.cli.main import main
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as end:
+        assert not end.code, words
+"""
+LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+
+
+def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the sweep ``toy`` was run by `kdsweep run`; the task lies beside the study's file."""
+    folder = tmp_path_factory.mktemp("cli")
+    shutil.copy((Path(__file__).parents[1] / "toy_task.py"), folder / "my_task.py")
+    study = yaml.safe_load(toy_study().text)
+    study["task"] = "my_task:ToyTask"
+    study["search"]["points"] = [{"flaw": "raise"}]
+    (folder / "toy.yaml").write_text(yaml.safe_dump(study))
+    done = call(folder, "run", "toy.yaml", "--trials", "4", "--slots", "1")
+    (folder / "shown.txt").write_text(done.stdout)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_run_says_where_everything_is(folder):
+    shown = (folder / "shown.txt").read_text()
+    assert "\x1b" not in shown
+    assert "toy: 3 trials finished, 1 failed" in shown
+    assert "the budget of trials is spent" in shown
+    assert "trial 0 failed: RuntimeError: the loss is not a number" in shown
+    assert f"report:    {Path('runs/toy/report/report.html')}" in shown
+    assert (folder / "runs" / "toy" / "report" / "report.html").is_file()
+    assert "ui toy" in shown.splitlines()[-1]
+
+
+def test_front_is_the_one_of_the_report(folder):
+    filed = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())
+    assert json.loads(call(folder, "front", "toy", "--json").stdout) == filed
+    table = call(folder, "front", "toy").stdout
+    assert table in (folder / "shown.txt").read_text()
+    numbers = {line.split()[0] for line in table.splitlines()}
+    assert {str(row["trial"]) for row in filed["front"]} <= numbers
+    assert f"{filed['knee']} (knee)" in table
+
+
+def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
+    rows = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())["front"]
+    found = json.loads(call(folder, "best", "toy", "--json").stdout)
+    assert found["chosen"]["trial"] == rows[0]["trial"]
+    assert f"take trial {rows[0]['trial']}" in call(folder, "best", "toy").stdout
+    refused = call(folder, "best", "toy", "--max", "ue_flops=0")
+    assert refused.returncode == 2
+    least = min(row["ue_flops"] for row in rows)
+    assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
+
+
+def test_importance_is_that_of_the_methods_asked_for(folder):
+    shown = call(folder, "importance", "toy").stdout
+    assert "too few trials: 3 finished, 10 needed" in shown
+    found = json.loads(call(folder, "importance", "toy", "--json").stdout)
+    assert found["trials"] == 3
+    assert {one["metric"] for one in found["objectives"]} == {"val_nmse_db", "ue_flops"}
+    refused = call(folder, "importance", "toy", "--method", "magic")
+    assert refused.returncode == 2
+    assert "no finished trial of method 'magic'; it has some of " in refused.stderr
+
+
+def test_tables_as_data_have_the_numbers_of_the_study(folder):
+    assert json.loads(call(folder, "tables", "toy", "--json").stdout).keys() == {"tables", "claims"}
+
+
+def test_comparing_loads_neither_torch_nor_ray(folder):
+    done = call(folder, "compare", "toy", "other", code=LOADED + CALL)
+    assert done.returncode == 2
+    assert "no sweep 'other'" in done.stderr
+    assert "analysis.compare" in done.stderr.split()
+    assert not {"torch", "ray"} & set(done.stderr.split())
+
+
+def test_a_task_that_exports_nothing_says_so(folder):
+    refused = call(folder, "export", "toy")
+    assert refused.returncode == 2
+    assert "task toy does not say how its students are deployed" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_report_is_written_anew(folder):
+    page = folder / "runs" / "toy" / "report" / "report.html"
+    page.unlink()
+    assert call(folder, "report", "toy").stdout.strip() == str(page.relative_to(folder))
+    assert page.stat().st_size > 0
+
+
+def test_what_a_paper_takes_is_written_beside_the_report(folder):
+    done = call(folder, "report", "toy", "--paper", "figures", code=LOADED + CALL)
+    assert not {"torch", "ray"} & set(done.stderr.split())
+    written = {Path(line).name for line in done.stdout.splitlines()}
+    assert {"front.pdf", "front.png", "front.tex", "front.md", "hypervolume.pdf"} <= written
+    assert {path.name for path in (folder / "figures").iterdir()} == written
+
+
+def test_verify_lists_every_difference(folder):
+    assert call(folder, "verify", "toy").returncode == 0
+    damaged = folder / "damaged" / "toy"
+    shutil.copytree(folder / "runs" / "toy", damaged)
+    with sqlite3.connect(damaged / "mlflow.db") as database:
+        database.execute("UPDATE latest_metrics SET value = value + 1 WHERE key = 'ue_flops'")
+    database.close()
+    done = call(folder, "verify", "toy", "--home", "damaged")
+    assert done.returncode == 1
+    assert done.stdout.count("metric ue_flops") >= 3
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["status", "front", "best", "report", "verify"])
+def test_reading_loads_neither_torch_nor_ray(command, folder):
+    done = call(folder, command, "toy", code=LOADED + CALL)
+    assert done.returncode == 0
+    loaded = set(done.stderr.split())
+    assert "analysis" in loaded
+    assert not {"torch", "ray"} & loaded
+
+
+def test_the_commands_of_the_tour_read_a_sweep(folder):
+    """Those that start nothing; the one that runs a sweep fits its study."""
+    tour = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    lines = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```$", tour, re.M | re.S)
+        for line in block.splitlines()
+    ]
+    run, *others = [shlex.split(line)[1:] for line in lines]
+    settings = [word for before, word in pairwise(run) if before == "--set"]
+    assert run[:2] == ["run", "csi-feedback"]
+    assert check_study(load_study("csi-feedback", settings)).needs
+    assert {words[0] for words in others} >= {"status", "front", "verify", "best"}
+    toys = [
+        [w.replace("csi-feedback", "toy").replace("params", "flops") for w in o] for o in others
+    ]
+    done = call(folder, json.dumps(toys), code=CALL_ALL)
+    assert done.returncode == 0, done.stderr
+
+
+def test_list_counts_the_trials(folder):
+    shown = call(folder, "list", code=LOADED + CALL)
+    assert shown.stdout.splitlines()[-1].split() == ["toy", "toy", "3", "1", "reported"]
+    assert not {"torch", "ray"} & set(shown.stderr.split())
+
+
+def ask(url: str, body: dict[str, object] | None = None) -> bytes:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        url, data=data, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        return bytes(answer.read())
+
+
+def wait_for(url: str, server: subprocess.Popen[str]) -> None:
+    for _ in range(240):
+        assert server.poll() is None, "the server ended"
+        try:
+            ask(url)
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    raise AssertionError("the server does not answer")
+
+
+def refused_without_token(address: str) -> None:
+    for path in ("/", "/health", "/?token=wrong", "/api/2.0/mlflow/experiments/search"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.build_opener().open(address + path)
+
+
+DELETE = """
+exec 3<>/dev/tcp/127.0.0.1/$1
+printf 'POST /api/2.0/mlflow/runs/delete HTTP/1.0\r\nContent-Type: application/json\r\n' >&3
+printf 'Content-Length: %d\r\n\r\n%s' ${#2} "$2" >&3
+head -1 <&3
+"""
+
+
+def other_user_deletes(port: int, run: str) -> str:
+    """Let another user try to delete a run; return the first line of the answer."""
+    if not shutil.which("setpriv") or os.getuid():
+        return "not tried: 401 "
+    user = ["--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", DELETE, "bash"]
+    done = subprocess.run(
+        ["setpriv", *user, str(port), json.dumps({"run_id": run})],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=True,
+    )
+    return done.stdout
+
+
+def test_ui_serves_runs_and_artifacts_on_loopback_until_interrupted(folder):
+    port = free_port(None)
+    server = subprocess.Popen(
+        [sys.executable, "-c", CALL, "ui", "toy", "--port", str(port)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        first = server.stdout.readline()
+        token = first.split("?token=")[1].split()[0]
+        assert token not in " ".join(Path(f"/proc/{server.pid}/cmdline").read_text().split("\0"))
+        urllib.request.install_opener(
+            urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        )
+        wait_for(f"{address}/?token={token}", server)
+        refused_without_token(address)
+        api = f"{address}/api/2.0/mlflow"
+        found = json.loads(ask(f"{api}/experiments/search", {"max_results": 10}))
+        ids = [experiment["experiment_id"] for experiment in found["experiments"]]
+        runs = json.loads(ask(f"{api}/runs/search", {"experiment_ids": ids}))["runs"]
+        parent = next(run["info"] for run in runs if run["info"]["run_name"] == "toy")
+        assert len(runs) > 4
+        assert " 401 " in other_user_deletes(port, parent["run_id"])
+        page = ask(f"{address}/get-artifact?path=report/report.html&run_uuid={parent['run_id']}")
+        assert page.lstrip().lower().startswith(b"<!doctype html")
+    finally:
+        os.killpg(server.pid, signal.SIGINT)  # as Ctrl-C does
+        # not communicate(): it loses what readline() has already taken from the pipe
+        with server:
+            out, err = server.stdout.read(), server.stderr.read()
+        urllib.request.install_opener(urllib.request.build_opener())
+    assert first.startswith(f"MLflow UI of toy: {address}")
+    assert f"the front: {address}/?token={token}#/experiments/" in out
+    assert "Traceback" not in err
+    assert token not in err

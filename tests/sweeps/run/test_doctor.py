@@ -1,0 +1,144 @@
+"""What the doctor says of machines that are well, and of such as were made up to be ill."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtasks.contract.errors import UserError
+from sweeps.run import doctor
+from sweeps.run.doctor import Finding, Machine, look_at, look_at_home, look_at_packages, try_mlflow
+from sweeps.workers import ray_start
+
+ROOT = Path(__file__).resolve().parents[3]
+WELL = Machine(
+    cores=4,
+    memory_bytes=16 << 30,
+    shared_bytes=8 << 30,
+    files=65536,
+    gpus=0,
+    cuda=False,
+    environment={},
+)
+ILL = [
+    ("memory", "bad", {"memory_bytes": 1 << 30}),
+    ("memory", "fair", {"memory_bytes": 5 << 30}),
+    ("cores", "fair", {"cores": 1}),
+    ("GPU", "fair", {"cuda": True}),
+    ("shared memory", "fair", {"shared_bytes": 64 << 20}),
+    ("open files", "bad", {"files": 256}),
+    ("proxy", "fair", {"environment": {"http_proxy": "http://proxy:3128"}}),
+    ("proxy", "fair", {"environment": {"HTTPS_PROXY": "http://p:1", "no_proxy": "example.org"}}),
+    ("RAY_ADDRESS", "fair", {"environment": {"RAY_ADDRESS": "10.0.0.1:6379"}}),
+    ("RAY_AUTH_MODE", "bad", {"environment": {"RAY_AUTH_MODE": "disabled"}}),
+]
+
+
+def not_good(machine: Machine) -> list[Finding]:
+    return [finding for finding in look_at(machine) if finding.state != "good"]
+
+
+def test_a_machine_that_is_well_has_nothing_to_mend():
+    assert not_good(WELL) == []
+    spared = {"http_proxy": "http://proxy:3128", "NO_PROXY": "localhost,127.0.0.1"}
+    assert not_good(replace(WELL, environment=spared, shared_bytes=None, files=-1)) == []
+    assert not_good(replace(WELL, cuda=True, gpus=1)) == []
+
+
+@pytest.mark.parametrize(("name", "state", "facts"), ILL)
+def test_every_illness_is_named_with_its_fix(name, state, facts):
+    (finding,) = not_good(replace(WELL, **facts))
+    assert (finding.name, finding.state) == (name, state)
+    assert finding.fix
+
+
+@given(memory=st.integers(0, 64), cores=st.integers(1, 32))
+def test_the_slots_that_it_offers_fit_the_memory(memory, cores):
+    machine = replace(WELL, memory_bytes=memory << 30, cores=cores)
+    (finding,) = [one for one in look_at(machine) if one.name == "memory"]
+    if finding.state == "fair":
+        slots = int(finding.fix.rsplit(maxsplit=1)[1])
+        assert 1 <= slots < cores
+        assert slots * doctor.MIN_MEMORY_BYTES <= machine.memory_bytes
+    else:
+        assert (finding.state == "good") == (memory >= 2 * cores)
+
+
+def test_packages_out_of_range_or_gone_are_named():
+    wanted = ["numpy>=2.2", "torch<2.14,>=2.13", 'pytest>=8; extra == "dev"']
+    python, good = look_at_packages(wanted, {"numpy": "2.4.0", "torch": "2.13.0+cpu"})
+    assert (python.state, good.state, good.found) == ("good", "good", "2 requirements kept")
+    _, bad = look_at_packages(wanted, {"torch": "2.12.0"})
+    assert bad.state == "bad"
+    assert bad.found == "numpy missing, not >=2.2; torch 2.12.0, not <2.14,>=2.13"
+    assert "constraints.txt" in bad.fix
+
+
+def test_a_home_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    assert look_at_home(tmp_path / "new" / "runs").state == "good"
+    assert not (tmp_path / "new").exists()
+
+    def full(home: Path) -> None:
+        raise UserError(f"{home} has 3 MiB free")
+
+    monkeypatch.setattr(doctor, "check_room", full)
+    finding = look_at_home(tmp_path)
+    assert (finding.state, finding.found) == ("bad", f"{tmp_path} has 3 MiB free")
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_mlflow_is_tried_and_leaves_nothing(tmp_path):
+    finding = try_mlflow(tmp_path / "runs")
+    assert (finding.state, finding.fix) == ("good", ""), finding.found
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("no folder")
+    finding = try_mlflow(tmp_path / "file")
+    assert finding.state == "bad"
+    assert "local disk" in finding.fix
+
+
+def test_ray_is_not_said_to_work_where_a_run_refuses(monkeypatch):
+    kinds = {resource.RLIMIT_AS: 3 << 30}
+    monkeypatch.setattr(
+        resource, "getrlimit", lambda kind: (kinds.get(kind, resource.RLIM_INFINITY),) * 2
+    )
+    monkeypatch.setattr(ray_start, "ask", lambda *_, patience_s: (134, {}))
+    with pytest.raises(UserError) as refused:
+        ray_start.check_local()
+    finding = doctor.try_ray()
+    assert finding.state == "bad"
+    assert "134" in finding.found
+    assert "ulimit -v" in finding.found
+    assert finding.found in str(refused.value)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_the_command_starts_ray_and_says_so(tmp_path):
+    for name in ("types", "sweeps", "ray"):  # nothing where it is called is taken for a library
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            "from sweeps.cli.main import main; main(['doctor', '--json'])",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=140,
+        check=False,
+    )
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert found["Ray"]["state"] == "good"
+    assert "s" in found["Ray"]["found"].split()
+    assert (done.returncode == 0) == all(one["state"] != "bad" for one in found.values())

@@ -116,7 +116,7 @@ def test_code_that_new_processes_find_is_accepted(tmp_path, monkeypatch, loaded,
     monkeypatch.syspath_prepend(tmp_path)
     check_importable(loaded("task_on_path", "task_on_path.py"))
     (tmp_path / "factory.py").write_text(
-        "from test_own_code import local_task\nTask = local_task()"
+        "from test_custom_code import local_task\nTask = local_task()"
     )
     factory = importlib.import_module("factory")
     check_importable(loaded("factory", None, __file__=factory.__file__, Task=factory.Task))

@@ -16,7 +16,7 @@ from sweeps.common.records import FailureKind, TrialState
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import sweep_runs
 
-PLACE = re.compile(r"\((toy_task|test_where_raised)\.py, line \d+, in \w+\)$")
+PLACE = re.compile(r"\((toy_task|test_error_places)\.py, line \d+, in \w+\)$")
 GOAL = {
     "metric": "val_error",
     "direction": "minimize",
@@ -111,7 +111,7 @@ def test_complete_that_raises_costs_its_trial_alone(tmp_path, monkeypatch):
     engine.search()
     raised, refused = engine.ledger.trials()
     assert raised.failure is refused.failure is FailureKind.RAISED
-    assert re.match(r"complete: KeyError: 'flaw' \(test_where_raised.py, line", refused.reason)
+    assert re.match(r"complete: KeyError: 'flaw' \(test_error_places.py, line", refused.reason)
     assert "picky" in refused.traceback
 
 
@@ -119,7 +119,7 @@ def test_a_teacher_that_raises_is_noted_and_a_later_one_takes_its_place(tmp_path
     engine = Engine(study(), tmp_path)
     with monkeypatch.context() as patch:
         spoiled(patch, "train_teacher", RuntimeError("out of pictures"))
-        with pytest.raises(UserError, match=r"out of pictures \(test_where_raised") as failed:
+        with pytest.raises(UserError, match=r"out of pictures \(test_error_places") as failed:
             engine.teach()
     assert any("in raising" in note for note in failed.value.__notes__)
     [job] = engine.ledger.jobs()
@@ -133,7 +133,7 @@ def test_a_teacher_that_raises_is_noted_and_a_later_one_takes_its_place(tmp_path
     assert "kdsweep.reason" not in engine.tracker.children[job.key].tags
 
 
-@pytest.mark.parametrize("method", ["share_out", "transfer", "evaluate"])
+@pytest.mark.parametrize("method", ["share_out", "edge_params", "evaluate"])
 def test_a_deployment_names_the_line_that_raised_on_a_node(method, tmp_path, monkeypatch):
     def raising(self, *args, **kwargs):
         raise RuntimeError("no room")
@@ -150,7 +150,7 @@ def test_a_deployment_names_the_line_that_raised_on_a_node(method, tmp_path, mon
     monkeypatch.setattr(f"toy_network.ToyNetworkTask.{method}", raising)
     engine.search()
     [trial] = engine.ledger.trials()
-    assert trial.reason.startswith("RuntimeError: no room (test_where_raised.py, line ")
+    assert trial.reason.startswith("RuntimeError: no room (test_error_places.py, line ")
     assert "in raising" in trial.traceback
 
 
@@ -164,7 +164,7 @@ def test_the_command_tells_it_in_one_line_and_debug_shows_where(
     code, said = shown(capsys, "run", file, "--home", tmp_path / "home")
     assert code == 2
     assert said.err.count("\n") == 1
-    assert re.search(r"https://... is red \(test_where_raised.py, line \d+, in raising\)", said.err)
+    assert re.search(r"https://... is red \(test_error_places.py, line \d+, in raising\)", said.err)
     with pytest.raises(ValueError, match="red"):
         main(["run", str(file), "--home", str(tmp_path / "home"), "--debug"])
 

@@ -1,12 +1,11 @@
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from toy_study import FINITE, toy_study
 from toy_task import ToyTask
 
 from kdtasks.contract.errors import ConfigError, UserError
-from kdtasks.contract.task import MetricInfo
 from search_spaces.errors import StudyError
 from sweeps.ledger.paths import check_new, create
 from sweeps.plan.needs import find_needs
@@ -130,13 +129,6 @@ def test_a_bound_that_something_may_keep_passes(changes: dict[str, Any]) -> None
     check_study(toy_study(**changes))
 
 
-class TimedTask(ToyTask):
-    metrics: ClassVar[dict[str, MetricInfo]] = {
-        **ToyTask.metrics,
-        "train_s": MetricInfo(unit="s", direction="minimize", description="known at the end"),
-    }
-
-
 FLOPS_ONLY = {
     "metric": "ue_flops",
     "direction": "minimize",
@@ -158,7 +150,7 @@ FLOPS_ONLY = {
 def test_stopping_is_refused_where_it_could_not_compare(
     objectives: list[dict[str, Any]], words: str
 ) -> None:
-    fields = {"task": "test_preflight:TimedTask", "objectives": objectives}
+    fields = {"task": "toy_variants:TimedTask", "objectives": objectives}
     check_study(toy_study(**fields))
     with pytest.raises(ConfigError, match=f"stopping: {words}"):
         check_study(toy_study(**fields, stopping={"kind": "asha"}))

@@ -1,0 +1,22 @@
+"""Toy tasks that studies name."""
+
+from typing import ClassVar
+
+from toy_task import DEFAULTS, ToyTask
+
+from kdtasks.contract.task import MetricInfo
+
+
+class Lenient(ToyTask):
+    """Takes whatever parameter it does not know."""
+
+    def complete(self, params):
+        known = {name: value for name, value in params.items() if name in DEFAULTS}
+        return {**super().complete(known), **params}
+
+
+class TimedTask(ToyTask):
+    metrics: ClassVar[dict[str, MetricInfo]] = {
+        **ToyTask.metrics,
+        "train_s": MetricInfo(unit="s", direction="minimize", description="known at the end"),
+    }

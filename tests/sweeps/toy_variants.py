@@ -20,3 +20,10 @@ class TimedTask(ToyTask):
         **ToyTask.metrics,
         "train_s": MetricInfo(unit="s", direction="minimize", description="known at the end"),
     }
+
+
+def local_task():
+    class Task(ToyTask):
+        pass
+
+    return Task

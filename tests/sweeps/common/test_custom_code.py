@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from toy_study import toy_study
 from toy_task import ToyTask
+from toy_variants import local_task
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.registry import load_task
@@ -103,21 +104,12 @@ def loaded(tmp_path):
         del sys.modules[name]
 
 
-def local_task():
-    class Task(ToyTask):
-        pass
-
-    return Task
-
-
 def test_code_that_new_processes_find_is_accepted(tmp_path, monkeypatch, loaded, folder):
     check_importable(toy_study())
     check_importable(with_task("csi-feedback"))
     monkeypatch.syspath_prepend(tmp_path)
     check_importable(loaded("task_on_path", "task_on_path.py"))
-    (tmp_path / "factory.py").write_text(
-        "from test_custom_code import local_task\nTask = local_task()"
-    )
+    (tmp_path / "factory.py").write_text("from toy_variants import local_task\nTask = local_task()")
     factory = importlib.import_module("factory")
     check_importable(loaded("factory", None, __file__=factory.__file__, Task=factory.Task))
 

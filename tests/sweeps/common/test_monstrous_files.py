@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_cli import make_sweep
+from command_line import make_sweep
 from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError

@@ -14,7 +14,7 @@ from kdtasks.mimo_detection.task import MimoDetection
 from sweeps.cli.main import main
 from sweeps.cli.parameters import rows_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "parameters.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "parameters.md"
 SYSTEMS = {
     CsiFeedback: "encoder-kd",
     BeamTracking: "response",

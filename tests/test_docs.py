@@ -88,11 +88,19 @@ def test_the_contract_of_the_page_is_one_line(folder):
 
 
 @pytest.mark.parametrize(
-    "topology", ["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
+    ("topology", "own"),
+    [
+        ("none", {}),
+        ("centralized", {"uploads": 1}),
+        ("decentralized", {}),
+        ("semi-centralized", {"anchor_weight": 0.5, "rehearsal_share": 0.5}),
+        ("mutual", {"anchor_weight": 0.5}),
+        ("self", {"anchor_weight": 0.5}),
+    ],
 )
-def test_labels_and_outputs_are_enough_for_every_topology_without_a_teacher(folder, topology):
+def test_labels_and_outputs_are_enough_for_every_topology_without_a_teacher(folder, topology, own):
     assert list(commands("own-task"))
-    params = {"topology": topology, "anchor_weight": 0.5, "rehearsal_share": 0.5, "uploads": 1}
+    params = {"topology": topology, **own}
     assert broken_laws("path_loss_edges:PathLossAtEdges", params, folder) == []
 
 

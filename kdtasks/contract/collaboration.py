@@ -157,6 +157,8 @@ class LearnsOnShares(KDTask):
     task overrides the methods that say so.
     """
 
+    base_settings = NetworkSettings
+
     @abstractmethod
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
         """Divide a split among server and edges; the same rule for every split.

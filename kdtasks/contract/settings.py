@@ -62,6 +62,11 @@ class Parameter:
     decides: Decision | tuple[Decision, ...]
     key: str | None
 
+    def __post_init__(self) -> None:
+        if unknown := {*self.decisions} - {*get_args(Decision)}:
+            known = ", ".join(get_args(Decision))
+            raise TypeError(f"decides={unknown.pop()!r} must be one of {known}")
+
     @property
     def conditions(self) -> tuple[When, ...]:
         """All that must hold for it to have an effect."""
@@ -159,6 +164,7 @@ class Settings(BaseModel):
         Raises:
             TypeError: If a field is not declared by `param`, lacks a default for some preset, or
                 has the key of another one.
+            ValidationError: If a default is outside of its range.
         """
         cls.declared = {
             name: found
@@ -180,6 +186,8 @@ class Settings(BaseModel):
                     raise TypeError(
                         f"{cls.__name__}.{name} has the key of {other}: give it another"
                     )
+        for preset in cls.preset_names() or ("",):
+            _defaults(cls, preset)
 
     @classmethod
     def made_of(cls, parameters: Mapping[str, Any], task: str) -> type["Settings"]:
@@ -251,7 +259,7 @@ class Settings(BaseModel):
                     f"{name}={params[name]!r} has no effect here: it belongs to {idle[name]}; "
                     "remove it, or make it conditional in the search space with 'when'"
                 )
-        defaults = _defaults(cls, getattr(settings, "preset", None))
+        defaults = _defaults(cls, getattr(settings, "preset", ""))
         return settings.model_copy(update={name: getattr(defaults, name) for name in idle})
 
     @classmethod
@@ -311,5 +319,6 @@ def _type_of(field: Any) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _defaults(kind: type[Settings], preset: str | None) -> Settings:
-    return kind.model_validate({} if preset is None else kind.preset_values(preset))
+def _defaults(kind: type[Settings], preset: str) -> Settings:
+    found = {name: one.default for name, one in kind.declared.items()}
+    return kind.model_validate({**found, **kind.preset_values(preset)})

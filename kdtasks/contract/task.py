@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.settings import Decision, Settings
+from kdtasks.contract.settings import Decision, Settings, param
 
 if TYPE_CHECKING:
     from kdtasks.contract.deployable import Deployable
@@ -171,7 +171,10 @@ class KDTask(ABC):
     settings these become; one that gives neither says all that follows from them itself."""
 
     parameters: ClassVar[Mapping[str, Any]]
-    """What `kdtasks.contract.settings.param` returns, by name."""
+    """What `kdtasks.contract.settings.param` returns, by name; ``seed`` is always among them."""
+
+    base_settings: ClassVar[type[Settings]] = Settings
+    """What ``parameters`` are added to."""
 
     resource_parameters: ClassVar[frozenset[str]]
     """Parameters that decide which data and which teacher a trial needs. In a search space they
@@ -188,7 +191,8 @@ class KDTask(ABC):
         """Derive from the declared parameters what the class does not say itself."""
         own = vars(cls)
         if "parameters" in own and "settings" not in own:
-            cls.settings = Settings.made_of(cls.parameters, task=cls.name)
+            known = {"seed": param(0, low=0, help="of the student"), **cls.parameters}
+            cls.settings = cls.base_settings.made_of(known, task=getattr(cls, "name", cls.__name__))
         if "settings" in vars(cls):
             for field, decisions in DERIVED.items():
                 if field not in own:

@@ -1,7 +1,7 @@
 """Parameters are declared once: validation, presets and identity follow from the declaration."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtasks.beam_tracking.settings import BeamSettings
@@ -35,28 +35,38 @@ def complete(**params):
     return Small.complete(Small, params)
 
 
-@given(ENDS, ENDS, ENDS, ENDS, st.integers(-4, 4))
-def test_values_are_accepted_exactly_within_the_declared_range(low, high, above, below, value):
-    declared = param(0, low=low, high=high, above=above, below=below)
-    kind = Settings.made_of({"x": declared}, task="toy")
-    within = all(
-        (
-            low is None or value >= low,
-            high is None or value <= high,
-            above is None or value > above,
-            below is None or value < below,
+@given(ENDS, ENDS, ENDS, ENDS, st.integers(-4, 4), st.integers(-4, 4))
+def test_values_are_accepted_exactly_within_the_declared_range(low, high, above, below, one, other):
+    def within(value):
+        return all(
+            (
+                low is None or value >= low,
+                high is None or value <= high,
+                above is None or value > above,
+                below is None or value < below,
+            )
         )
-    )
-    if within:
-        assert kind.resolve({"x": value}).x == value
+
+    assume(within(one))
+    declared = param(one, low=low, high=high, above=above, below=below)
+    kind = Settings.made_of({"x": declared}, task="toy")
+    assert kind.resolve({}).x == one
+    if within(other):
+        assert kind.resolve({"x": other}).x == other
         return
-    with pytest.raises(ConfigError, match=f"x={value}: "):
-        kind.resolve({"x": value})
+    with pytest.raises(ConfigError, match=f"x={other}: "):
+        kind.resolve({"x": other})
 
 
 def test_a_dict_of_parameters_is_a_tasks_settings():
-    assert complete() == {"method": "vanilla", "width": 8}
-    assert complete(method="kd") == {"method": "kd", "width": 8, "alpha": 0.5, "teacher_seed": 0}
+    assert complete() == {"seed": 0, "method": "vanilla", "width": 8}
+    assert complete(method="kd", seed=1) == {
+        "seed": 1,
+        "method": "kd",
+        "width": 8,
+        "alpha": 0.5,
+        "teacher_seed": 0,
+    }
     assert Small.settings.resolve({"width": 3}).width == 3
     assert Small.resource_parameters == {"method", "teacher_seed"}
     assert Small.baseline_parameters == frozenset()
@@ -87,6 +97,16 @@ def test_what_is_not_strict_is_dropped_where_it_has_no_effect():
 def test_a_parameter_with_a_name_that_settings_need_is_refused():
     with pytest.raises(ConfigError, match=r"small: .*'identity'.*rename"):
         Settings.made_of({"identity": param(0)}, task="small")
+
+
+def test_a_default_outside_of_its_range_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"\bx\n.*less than or equal to 2"):
+        Settings.made_of({"x": param(3, high=2)}, task="small")
+
+
+def test_a_slip_in_what_a_parameter_decides_is_refused_at_once():
+    with pytest.raises(TypeError, match="decides='techer' must be one of data, made data, teacher"):
+        param(0, decides="techer")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def chained():
 )
 def test_the_place_is_the_innermost_line_of_the_users_own(work, function):
     error = raised(work)
-    assert own_place(error).startswith("test_raised.py, line ")
+    assert own_place(error).startswith("test_error_text.py, line ")
     assert own_place(error).endswith(f", in {function}")
     assert located(error) == f"{one_line(error)} ({own_place(error)})"
 

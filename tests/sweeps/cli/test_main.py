@@ -39,6 +39,7 @@ COMMANDS = [
     "ui",
     "list",
     "models",
+    "parameters",
     "studies",
     "studies show",
     "studies schema",

@@ -19,8 +19,9 @@ from analysis.runs import RecordedRun, Runs
 from analysis.sqlite_file import SQLITE
 from analysis.sqlite_runs import UnknownStoreError, database_runs
 from analysis.uncollected import nothing_collected
-from search_spaces.domains import Choice, Value
+from search_spaces.domains import Choice
 from search_spaces.errors import StudyError
+from search_spaces.fields import Value
 from search_spaces.study import Study, parse_study
 
 PARAM = "param."
@@ -249,7 +250,7 @@ def _finite(value: float) -> float:
 
 def _value(name: str, text: str, study: Study) -> Value | None:
     """Return the parameter that MLflow stored as text."""
-    domain = study.space.parameters[name].domain if name in study.space.names else None
+    domain = study.space.parameters[name] if name in study.space.names else None
     if isinstance(domain, Choice):
         for option in domain.values():
             if str(option) == text:

@@ -1,21 +1,25 @@
-"""Domains: the values that one parameter may take."""
+"""Domains: the values that one parameter may take, and the condition under which it exists."""
 
 import math
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
-import numpy as np
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic.dataclasses import dataclass
 
 from search_spaces.errors import StudyError
+from search_spaces.fields import CONFIG, Count, Name, Part, Scalar, Scalars, Value
 
-Value: TypeAlias = bool | int | float | str
-"""A JSON scalar; its type is part of it: 16, 16.0 and True are three values."""
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_INT = 2**53
 """Beyond it not every integer is a float, and samplers compute in floats."""
 
+Whole: TypeAlias = Annotated[StrictInt, Field(ge=-MAX_INT, le=MAX_INT)]
+
 MAX_LISTED = 100_000
-"""An integer range with more values than this counts as one without end."""
+"""An integer range with more values than this counts as infinite."""
 
 
 def same(left: object, right: object) -> bool:
@@ -23,17 +27,7 @@ def same(left: object, right: object) -> bool:
     return type(left) is type(right) and left == right
 
 
-def is_value(value: object) -> bool:
-    """Return whether ``value`` is a JSON scalar other than null, and finite if a number."""
-    return isinstance(value, bool | int | str) or (
-        isinstance(value, float) and math.isfinite(value)
-    )
-
-
 def _check_bounds(low: float, high: float, *, log: bool) -> None:
-    for name, bound in (("low", low), ("high", high)):
-        if not math.isfinite(bound):
-            raise StudyError(f"must be finite, got {bound}", place=name)
     if not low < high:
         raise StudyError(
             f"must be below high = {high}, got {low}; widen the range, or fix the value "
@@ -46,24 +40,36 @@ def _check_bounds(low: float, high: float, *, log: bool) -> None:
         )
 
 
+def _require_type(schema: dict[str, Any]) -> None:
+    # It has a default for code; a file needs it to choose between the domains.
+    del schema["properties"]["type"]["default"]
+    schema["required"].append("type")
+
+
+@dataclass(frozen=True, kw_only=True, config={**CONFIG, "json_schema_extra": _require_type})
+class Parameter(Part):
+    """Base of the domains."""
+
+    when: dict[Name, Scalars] = field(default_factory=dict)
+    """The parameter exists only if each parameter named here exists and has a value listed here."""
+
+
 @dataclass(frozen=True)
-class Float:
-    """A real interval ``[low, high]``.
+class Float(Parameter):
+    """A real interval."""
 
-    Attributes:
-        low: Smallest value, in the unit of the parameter.
-        high: Largest value.
-        log: Draw uniformly in the logarithm; needs ``low > 0``.
-    """
+    low: StrictFloat
+    high: StrictFloat
+    log: StrictBool = False
+    """Draw uniformly in the logarithm; needs low > 0."""
+    type: Literal["float"] = field(default="float", kw_only=True)
 
-    low: float
-    high: float
-    log: bool = False
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         _check_bounds(self.low, self.high, log=self.log)
         if not math.isfinite(self.high - self.low):
             raise StudyError(f"lies too far from low = {self.low}, got {self.high}", place="high")
+        return self
 
     def contains(self, value: object) -> bool:
         """Return whether ``value`` is a number in the interval; whole numbers count."""
@@ -73,47 +79,38 @@ class Float:
             and self.low <= value <= self.high
         )
 
-    def sample(self, rng: np.random.Generator) -> float:
+    def sample(self, rng: "np.random.Generator") -> float:
         """Draw one value."""
         if self.log:
             drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         else:
             drawn = float(rng.uniform(self.low, self.high))
-        return min(max(drawn, float(self.low)), float(self.high))
+        return min(max(drawn, self.low), self.high)
 
     def values(self) -> None:
-        """Return None: there is no end of values."""
+        """Return None: the values are infinitely many."""
 
     def size(self) -> None:
-        """Return None: there is no end of values."""
+        """Return None: the values are infinitely many."""
 
     def __str__(self) -> str:
         return f"a number in [{self.low}, {self.high}]"
 
 
 @dataclass(frozen=True)
-class Int:
-    """Whole numbers ``low, low + step, ..., high``.
+class Int(Parameter):
+    """Whole numbers low, low + step, ..., high."""
 
-    Attributes:
-        low: Smallest value.
-        high: Largest value; must be reached by the steps.
-        log: Draw uniformly in the logarithm; needs ``low > 0`` and ``step = 1``.
-        step: Distance of neighbouring values, at least 1.
-    """
+    low: Whole
+    high: Whole
+    log: StrictBool = False
+    """Draw uniformly in the logarithm; needs low > 0 and step 1."""
+    step: Count = 1
+    type: Literal["int"] = field(default="int", kw_only=True)
 
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-
-    def __post_init__(self) -> None:
-        # First, because larger integers cannot even be asked whether they are finite.
-        if max(abs(self.low), abs(self.high)) > MAX_INT:
-            raise StudyError(f"must lie within +-2^53, got {self.low} to {self.high}")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         _check_bounds(self.low, self.high, log=self.log)
-        if self.step < 1:
-            raise StudyError(f"must be at least 1, got {self.step}", place="step")
         if self.log and self.step != 1:
             raise StudyError(
                 f"must be 1 when log is true, got {self.step}; drop one of them", place="step"
@@ -124,6 +121,7 @@ class Int:
                 f"high = {self.high - rest} would fit",
                 place="step",
             )
+        return self
 
     def contains(self, value: object) -> bool:
         """Return whether ``value`` is an int (not a bool, not 16.0) on the grid."""
@@ -134,7 +132,7 @@ class Int:
             and (value - self.low) % self.step == 0
         )
 
-    def sample(self, rng: np.random.Generator) -> int:
+    def sample(self, rng: "np.random.Generator") -> int:
         """Draw one value."""
         if not self.log:
             return self.low + self.step * int(rng.integers(self._count))
@@ -162,25 +160,18 @@ class Int:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Parameter):
     """One of a few values, without order.
 
-    Attributes:
-        options: The values, of JSON scalar types, no two of them equal. Booleans stand alone:
-            mixed with other values they are mostly a YAML accident.
+    No two of them are equal. Booleans stand alone: mixed with other values they are mostly a slip.
     """
 
-    options: tuple[Value, ...]
+    options: Annotated[tuple[Scalar, ...], Field(alias="values", min_length=1)]
+    type: Literal["choice"] = field(default="choice", kw_only=True)
 
-    def __post_init__(self) -> None:
-        if not self.options:
-            raise StudyError("is empty; list at least one value", place="values")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         for index, value in enumerate(self.options):
-            if not is_value(value):
-                raise StudyError(
-                    f"must be text, a finite number, true or false, got {value!r}",
-                    place=f"values.{index}",
-                )
             # By ==, because 16 and 16.0 would be one configuration run twice.
             if value in self.options[:index]:
                 raise StudyError(
@@ -192,13 +183,14 @@ class Choice:
                 "put quotes around the text that is meant",
                 place="values",
             )
+        return self
 
     def contains(self, value: object) -> bool:
         """Return whether ``value`` is one of the values, of the same type."""
         return any(same(value, option) for option in self.options)
 
-    def sample(self, rng: np.random.Generator) -> Value:
-        """Draw one value, each with the same chance."""
+    def sample(self, rng: "np.random.Generator") -> Value:
+        """Draw one value, each with the same probability."""
         return self.options[int(rng.integers(len(self.options)))]
 
     def values(self) -> tuple[Value, ...]:
@@ -213,4 +205,4 @@ class Choice:
         return f"one of {list(self.options)}"
 
 
-Domain: TypeAlias = Float | Int | Choice
+Domain: TypeAlias = Annotated[Float | Int | Choice, Field(discriminator="type")]

@@ -1,51 +1,42 @@
-"""What is wanted: objectives with direction, unit and reference point, and constraints."""
+"""Objectives with direction, unit and reference point, and constraints."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, StrictFloat, model_validator
+from pydantic.dataclasses import dataclass
 
 from search_spaces.errors import StudyError
+from search_spaces.fields import LEFT_OUT, OrNull, Part, Text, fill_in
+
+Direction: TypeAlias = Literal["minimize", "maximize"]
 
 
-@dataclass(frozen=True)
-class Objective:
-    """One number to optimise.
+@dataclass(frozen=True, kw_only=True)
+class Objective(Part):
+    """One number to optimise."""
 
-    Attributes:
-        metric: Name of a metric that the task reports.
-        direction: Which way is better.
-        unit: Unit of the metric as printed; empty for a pure number.
-        reference: Its coordinate of the reference point of the hypervolume, in ``unit``: the
-            worst value that still counts.
-        label: Name on axes and in tables.
-        scale: Scale of its axis; ``log`` also measures the hypervolume in decades, and ends at the
-            ``floor``.
-        tolerance: Differences up to this count as equal, in ``unit``; if scale is ``log``, as a
-            share of the smaller value: 0.05 for 5 %.
-    """
-
-    metric: str
-    direction: Literal["minimize", "maximize"]
-    unit: str
-    reference: float
-    label: str
+    metric: Text
+    """Name of a metric that the task reports."""
+    direction: Direction
+    unit: str = ""
+    """Unit of the metric as printed; empty for a pure number."""
+    reference: StrictFloat
+    """Coordinate of the hypervolume's reference point: the worst value that still counts."""
     scale: Literal["linear", "log"] = "linear"
-    tolerance: float = 0.0
+    """Scale of the axis; log also measures the hypervolume in decades."""
+    tolerance: Annotated[StrictFloat, Field(ge=0)] = 0.0
+    """Differences up to this count as equal, in the unit; with scale log a share: 0.05 for 5 %."""
+    label: Annotated[Text, OrNull()] = LEFT_OUT
+    """Name on axes and in tables; the metric's name if left out."""
 
-    def __post_init__(self) -> None:
-        if not math.isfinite(self.reference):
-            raise StudyError(
-                f"must be a finite number, got {self.reference}; take the worst value that "
-                "still counts",
-                place="reference",
-            )
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fill_in(self, label=self.label or self.metric)
         if self.scale == "log" and self.reference <= 0:
             raise StudyError(
                 f"must be above 0 when scale is log, got {self.reference}", place="reference"
-            )
-        if not 0.0 <= self.tolerance < math.inf:
-            raise StudyError(
-                f"must be a finite number of at least 0, got {self.tolerance}", place="tolerance"
             )
         if self.scale == "log" and self.tolerance >= 1.0:
             raise StudyError(
@@ -53,39 +44,35 @@ class Objective:
                 "counts values within 5 % as equal",
                 place="tolerance",
             )
+        return self
 
     @property
     def floor(self) -> float:
-        """Where its scale ends below: ``log`` at a millionth of the reference.
+        """Lower end of the scale: with ``log`` a millionth of the reference.
 
-        Values below it, above all 0, stand there in hypervolume, distances and figures. On the
-        front they are compared as they are.
+        Hypervolume, distances and figures place lower values there, above all 0. The front compares
+        them as they are.
         """
         return 1e-6 * self.reference if self.scale == "log" else -math.inf
 
 
 @dataclass(frozen=True)
-class Constraint:
-    """A bound that a configuration must keep to be on the front.
+class Constraint(Part):
+    """A bound that members of the front keep; give max, min or both."""
 
-    Attributes:
-        metric: Name of a metric that the task reports.
-        max: Largest feasible value, in the unit of the metric.
-        min: Smallest feasible value.
-    """
+    metric: Text
+    max: StrictFloat | None = field(default=None, kw_only=True)
+    """Largest feasible value, in the unit of the metric."""
+    min: StrictFloat | None = field(default=None, kw_only=True)
+    """Smallest feasible value."""
 
-    metric: str
-    max: float | None = None
-    min: float | None = None
-
-    def __post_init__(self) -> None:
-        bounds = [bound for bound in (self.min, self.max) if bound is not None]
-        if not bounds:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max is None and self.min is None:
             raise StudyError("has neither max nor min; give one of them")
-        if not all(math.isfinite(bound) for bound in bounds):
-            raise StudyError(f"needs finite bounds, got min = {self.min}, max = {self.max}")
-        if bounds != sorted(bounds):
+        if self.max is not None and self.min is not None and self.min > self.max:
             raise StudyError(f"must not be above max = {self.max}, got {self.min}", place="min")
+        return self
 
     def violation(self, value: float) -> float:
         """Return by how much ``value`` breaks the bound, in its unit; feasible if at most 0.

@@ -1,197 +1,206 @@
 """What a report compares: the tables of a published paper, and the claims made from them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Literal, Self, TypeAlias
 
-from search_spaces.domains import Value
+from pydantic import Field, StrictFloat, model_validator
+from pydantic.dataclasses import dataclass
+
 from search_spaces.errors import StudyError, choose_from
+from search_spaces.fields import LEFT_OUT, Name, OrNull, Part, Scalar, Text, fill_in
+from search_spaces.objectives import Direction
 
-Role = Literal["teacher", "baseline", "trial", "confirmation"]
-"""What kind of run a row is taken from."""
+ClaimKind: TypeAlias = Literal["order", "not_worse", "interior", "apart"]
 
-Layout = Literal["rows", "aspects"]
-"""How a table is printed. ``rows``: a line per row, columns per metric. ``aspects``: transposed, a
-column per row and a line per metric, with words, grouped by aspect."""
-
-ClaimKind = Literal["order", "not_worse", "interior", "apart"]
-"""``order``: each row strictly better than the next. ``not_worse``: the first row at least as
-good as the second. ``interior``: the best row is neither the first nor the last. ``apart``: each
-row better than the next, and their intervals do not overlap."""
-
-Direction = Literal["minimize", "maximize"]
-
-FEWEST_ROWS: Mapping[ClaimKind, int] = {
-    "order": 2,
-    "not_worse": 2,
-    "interior": 3,
-    "apart": 2,
-}
-
+FEWEST_ROWS: Mapping[ClaimKind, int] = {"order": 2, "not_worse": 2, "interior": 3, "apart": 2}
 
 DECIBEL = "dB"
 """Unit of metrics whose differences are ratios."""
 
 
 @dataclass(frozen=True)
-class Aspect:
-    """One thing that a table says in words, and the metrics that the words speak about.
+class Aspect(Part):
+    """A group of lines in layout `aspects`: words of the paper and the metrics they describe."""
 
-    Attributes:
-        name: What is spoken about, for example ``Communications overhead``.
-        words: From that for the least of the metrics to that for the most, whatever is better:
-            ``(High, Low)`` for privacy measured by samples that leave. May be empty.
-        metrics: Columns of the table that measure it; empty exactly if there are no words.
-        factor: Rows with the same word are alike if they are at most so many times apart.
+    name: Text
+    words: tuple[Text, ...] = ()
+    """From that for the least of the metrics to that for the most, whatever is better."""
+    metrics: tuple[Text, ...] = ()
+    """Columns that the words are compared with; needed if there are words."""
+    factor: Annotated[StrictFloat, Field(ge=1)] = 2.0
+    """Rows with the same word agree if they differ by at most this factor."""
 
-    Raises:
-        StudyError: If there are words without metrics or metrics without words, a word is there
-            twice, or the factor lies below 1.
-    """
-
-    name: str
-    words: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    factor: float = 2.0
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         _check_unique(self.words, "words.{}")
         _check_unique(self.metrics, "metrics.{}")
         if bool(self.words) != bool(self.metrics):
             given, missing = ("words", "metrics") if self.words else ("metrics", "words")
             raise StudyError(f"are missing, but there are {given}; give both", place=missing)
-        if self.factor < 1.0:
-            raise StudyError(f"must be at least 1, got {self.factor:g}", place="factor")
+        return self
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of a table.
+class Column(Part):
+    """A metric shown in a table."""
 
-    Attributes:
-        metric: Name of the metric as stored, for example ``test_nmse_db``.
-        label: Heading; with the unit, unless ``unit`` is given.
-        unit: Unit of the metric, printed with every number; B, bit, FLOP, s and J get prefixes.
-        aspect: What the metric belongs to in layout ``aspects``; empty for nothing.
-    """
-
-    metric: str
-    label: str
+    metric: Text
+    """Name of the metric as stored, for example test_nmse_db."""
+    label: Annotated[Text, OrNull()] = LEFT_OUT
+    """Heading; with the unit, unless `unit` is given. The metric's name if left out."""
     unit: str = ""
+    """Printed with every number; B, bit, FLOP, s and J get prefixes."""
     aspect: str = ""
+    """The aspect that it measures, in layout `aspects`."""
+
+    @model_validator(mode="after")
+    def _label(self) -> Self:
+        fill_in(self, label=self.label or self.metric)
+        return self
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row: a published number and how to find ours.
+@dataclass(frozen=True, kw_only=True)
+class Row(Part):
+    """A published number and how to find ours."""
 
-    Attributes:
-        id: Unique over all tables of the study.
-        label: Text at the left.
-        role: What kind of run gives our numbers.
-        match: Parameters that such a run must have; an empty text: that it must not have.
-        paper: The published numbers by metric, in the unit of the column.
-        words: The published words by aspect, each of the aspect's words.
-        facts: What else is published, by aspect; printed after the word.
-    """
+    id: Text
+    """Unique over all tables."""
+    label: Annotated[Text, OrNull()] = LEFT_OUT
+    """Text at the left; the id if left out."""
+    role: Literal["teacher", "baseline", "trial", "confirmation"]
+    """Kind of run that gives our numbers."""
+    match: dict[Name, Scalar] = field(default_factory=dict)
+    """Parameters that a run must have to belong to this row; "" for one that it must not have."""
+    paper: dict[Text, StrictFloat] = field(default_factory=dict)
+    """Published numbers by metric, in the unit of the column."""
+    words: dict[Text, Text] = field(default_factory=dict)
+    """Published words by aspect, compared with the numbers."""
+    facts: dict[Text, Text] = field(default_factory=dict)
+    """Published texts by aspect, printed only."""
 
-    id: str
-    label: str
-    role: Role
-    match: Mapping[str, Value]
-    paper: Mapping[str, float]
-    words: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
+    @model_validator(mode="after")
+    def _label(self) -> Self:
+        fill_in(self, label=self.label or self.id)
+        return self
 
 
-@dataclass(frozen=True)
-class Table:
-    """A published table, laid out beside ours.
+@dataclass(frozen=True, kw_only=True)
+class Table(Part):
+    """A published table, laid out beside ours."""
 
-    Attributes:
-        id: Short unique name, for example ``"II"``.
-        title: Heading.
-        source: Where it was published.
-        columns: Metrics shown.
-        rows: Configurations shown.
-        layout: How it is printed.
-        aspects: Groups of lines in layout ``aspects``, in the order of printing.
-    """
-
-    id: str
-    title: str
-    source: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    layout: Layout = "rows"
+    id: Text
+    title: str = ""
+    source: str = ""
+    """Where it was published."""
+    layout: Literal["rows", "aspects"] = "rows"
+    """`aspects` prints a column per row and a line per metric, grouped by aspect."""
     aspects: tuple[Aspect, ...] = ()
+    """In the order of printing; only for layout `aspects`."""
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        metrics = [column.metric for column in self.columns]
+        for index, row in enumerate(self.rows):
+            for metric in row.paper:
+                _check_column(metric, metrics, f"rows.{index}.paper")
+        self._check_aspects()
+        return self
+
+    def _check_aspects(self) -> None:
+        if self.aspects and self.layout == "rows":
+            raise StudyError(
+                "are printed by layout: aspects only; set that, or drop them", place="aspects"
+            )
+        _check_unique((aspect.name for aspect in self.aspects), "aspects.{}.name")
+        aspects = {aspect.name: aspect for aspect in self.aspects}
+        for index, column in enumerate(self.columns):
+            if column.aspect:
+                _check_aspect(column.aspect, aspects, f"columns.{index}.aspect")
+        columns = {column.metric: column for column in self.columns}
+        for index, aspect in enumerate(self.aspects):
+            _check_measured(aspect, columns, f"aspects.{index}.metrics")
+        for index, row in enumerate(self.rows):
+            _check_words(row, aspects, f"rows.{index}")
 
 
-@dataclass(frozen=True)
-class Claim:
+@dataclass(frozen=True, kw_only=True)
+class Claim(Part):
     """A statement about rows, judged on paired seeds.
 
-    Attributes:
-        id: Unique among the claims.
-        text: The statement in words.
-        metric: The metric it is about.
-        direction: Which way that is better; None for what an objective says of it, or else less.
-        kind: How it is judged.
-        rows: Row ids in the order of the statement.
+    Give exactly one of order, not_worse, interior and apart.
     """
 
-    id: str
-    text: str
-    metric: str
-    kind: ClaimKind
-    rows: tuple[str, ...]
+    id: Text
+    text: Text
+    metric: Text
     direction: Direction | None = None
+    """Which way the metric is better, where no objective says so; less, if left out."""
+    order: tuple[Text, ...] | None = None
+    """Each row strictly better than the next."""
+    not_worse: tuple[Text, ...] | None = None
+    """The first row at least as good as the second."""
+    interior: tuple[Text, ...] | None = None
+    """The best row is neither the first nor the last."""
+    apart: tuple[Text, ...] | None = None
+    """Each row better than the next, and their intervals do not overlap."""
 
-    def __post_init__(self) -> None:
-        fewest = FEWEST_ROWS[self.kind]
-        if len(self.rows) < fewest or (self.kind == "not_worse" and len(self.rows) > fewest):
-            bound = "exactly" if self.kind == "not_worse" else "at least"
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [kind for kind in FEWEST_ROWS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise StudyError(
+                f"needs exactly one of {', '.join(FEWEST_ROWS)}, got {', '.join(given) or 'none'}"
+            )
+        fewest, exact = FEWEST_ROWS[self.kind], self.kind == "not_worse"
+        if len(self.rows) < fewest or (exact and len(self.rows) > fewest):
+            bound = "exactly" if exact else "at least"
             raise StudyError(f"needs {bound} {fewest} rows, got {list(self.rows)}", place=self.kind)
         _check_unique(self.rows, f"{self.kind}.{{}}")
+        return self
+
+    @property
+    def kind(self) -> ClaimKind:
+        """How it is judged: the one of the four lists that is given."""
+        return next(kind for kind in FEWEST_ROWS if getattr(self, kind) is not None)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Row ids in the order of the statement."""
+        rows: tuple[str, ...] = getattr(self, self.kind)
+        return rows
 
 
-@dataclass(frozen=True)
-class ReportSpec:
-    """Tables and claims of a study; both may be empty.
-
-    Attributes:
-        tables: Published tables.
-        claims: Statements about their rows.
-
-    Raises:
-        StudyError: If an id is used twice, a paper value has no column, a claim names an unknown
-            row, or words do not fit the table's aspects.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ReportSpec(Part):
+    """A published paper's tables and claims."""
 
     tables: tuple[Table, ...] = ()
     claims: tuple[Claim, ...] = ()
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         _check_unique((table.id for table in self.tables), "tables.{}.id")
         _check_unique((claim.id for claim in self.claims), "claims.{}.id")
-        rows: set[str] = set()
-        for table_index, table in enumerate(self.tables):
-            _check_paper(table, f"tables.{table_index}")
-            _check_aspects(table, f"tables.{table_index}")
-            for row_index, row in enumerate(table.rows):
-                place = f"tables.{table_index}.rows.{row_index}.id"
-                if row.id in rows:
+        known: set[str] = set()
+        for number, table in enumerate(self.tables):
+            for index, row in enumerate(table.rows):
+                if row.id in known:
                     raise StudyError(
-                        f"{row.id!r} is the id of an earlier row; rename it", place=place
+                        f"{row.id!r} is the id of an earlier row; rename it",
+                        place=f"tables.{number}.rows.{index}.id",
                     )
-                rows.add(row.id)
+                known.add(row.id)
         for index, claim in enumerate(self.claims):
             for name in claim.rows:
-                if name not in rows:
+                if name not in known:
                     raise StudyError(
-                        f"{name!r} is not the id of a row; {choose_from(name, rows)}",
+                        f"{name!r} is not the id of a row; {choose_from(name, known)}",
                         place=f"claims.{index}.{claim.kind}",
                     )
+        return self
 
 
 def _check_unique(names: Iterable[str], place: str) -> None:
@@ -204,34 +213,14 @@ def _check_unique(names: Iterable[str], place: str) -> None:
         seen.add(name)
 
 
-def _check_paper(table: Table, place: str) -> None:
-    metrics = {column.metric for column in table.columns}
-    for index, row in enumerate(table.rows):
-        for metric in row.paper:
-            if metric not in metrics:
-                raise StudyError(
-                    f"{metric!r} is no column of this table; {choose_from(metric, metrics)}",
-                    place=f"{place}.rows.{index}.paper",
-                )
-
-
-def _check_aspects(table: Table, place: str) -> None:
-    if table.aspects and table.layout == "rows":
+def _check_column(metric: str, metrics: Iterable[str], place: str) -> None:
+    if metric not in metrics:
         raise StudyError(
-            "are printed by layout: aspects only; set that, or drop them", place=f"{place}.aspects"
+            f"{metric!r} is no column of this table; {choose_from(metric, metrics)}", place=place
         )
-    _check_unique((aspect.name for aspect in table.aspects), f"{place}.aspects.{{}}.name")
-    aspects = {aspect.name: aspect for aspect in table.aspects}
-    for index, column in enumerate(table.columns):
-        if column.aspect:
-            _check_listed(column.aspect, aspects, f"{place}.columns.{index}.aspect")
-    for index, aspect in enumerate(table.aspects):
-        _check_measured(aspect, table, f"{place}.aspects.{index}.metrics")
-    for index, row in enumerate(table.rows):
-        _check_words(row, aspects, f"{place}.rows.{index}")
 
 
-def _check_listed(name: str, aspects: Iterable[str], place: str) -> None:
+def _check_aspect(name: str, aspects: Iterable[str], place: str) -> None:
     if name not in aspects:
         raise StudyError(
             f"{name!r} is not listed under the table's aspects; {choose_from(name, aspects)}",
@@ -239,14 +228,9 @@ def _check_listed(name: str, aspects: Iterable[str], place: str) -> None:
         )
 
 
-def _check_measured(aspect: Aspect, table: Table, place: str) -> None:
-    columns = {column.metric: column for column in table.columns}
+def _check_measured(aspect: Aspect, columns: Mapping[str, Column], place: str) -> None:
     for metric in aspect.metrics:
-        if metric not in columns:
-            raise StudyError(
-                f"{metric!r} is no column of this table; {choose_from(metric, columns)}",
-                place=place,
-            )
+        _check_column(metric, columns, place)
         if metric.endswith("_db") and columns[metric].unit != DECIBEL:
             raise StudyError(
                 f"{metric!r} is in decibels, so ratios are differences of it; give its column "
@@ -257,7 +241,7 @@ def _check_measured(aspect: Aspect, table: Table, place: str) -> None:
 
 def _check_words(row: Row, aspects: Mapping[str, Aspect], place: str) -> None:
     for name, word in row.words.items():
-        _check_listed(name, aspects, f"{place}.words")
+        _check_aspect(name, aspects, f"{place}.words")
         known = aspects[name].words
         if word not in known:
             raise StudyError(
@@ -266,4 +250,4 @@ def _check_words(row: Row, aspects: Mapping[str, Aspect], place: str) -> None:
                 place=f"{place}.words",
             )
     for name in row.facts:
-        _check_listed(name, aspects, f"{place}.facts")
+        _check_aspect(name, aspects, f"{place}.facts")

@@ -1,43 +1,53 @@
 """What a trial takes of the machines, and how many trials run at once."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from search_spaces.errors import StudyError
+from pydantic import PlainValidator, StrictFloat, WithJsonSchema, model_validator
+from pydantic.dataclasses import dataclass
+
+from search_spaces.errors import StudyError, shown
+from search_spaces.fields import Part
 
 SMALLEST = 1e-4
 """The smallest share of a core or a GPU that Ray counts."""
 
 
+def _slots(value: object) -> int | Literal["max"]:
+    if value == "max":
+        return "max"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise StudyError(f"must be 'max' or a whole number, got {shown(value)}")
+    if value < 1:
+        raise StudyError(f"must be 'max' or at least 1, got {value}")
+    return value
+
+
 @dataclass(frozen=True, kw_only=True)
-class TrialResources:
-    """What a trial takes of the machines.
+class TrialResources(Part):
+    """What a trial takes of the machines, and how many trials run at once.
 
-    The shares are booked, which decides on how many trials run side by side; how many threads a
-    process has does not follow from them. Every process of a trial computes with one thread, so
-    that its numbers do not depend on the machine: more than one core is for tasks whose code starts
-    processes or threads of its own.
-
-    Attributes:
-        cpus: Cores for each node actor of a trial, or for its process with transport inprocess:
-            a whole number, or a fraction below 1 of which several share a core.
-        gpus: GPUs for each of these likewise; 0 for none.
-        slots: Trials at once; "max" for as many as fit.
-
-    Raises:
-        StudyError: If a share can be no one's.
+    The shares decide how many trials run side by side, not how many threads a process has. Every
+    process of a trial computes with one thread, so that its numbers do not depend on the machine:
+    more than one core is for tasks whose code starts processes or threads of its own.
     """
 
-    cpus: float = 1.0
-    gpus: float = 0.0
-    slots: int | Literal["max"] = "max"
+    cpus: StrictFloat = 1.0
+    """Cores per node actor of a trial: whole, or a fraction below 1 of which several share one."""
+    gpus: StrictFloat = 0.0
+    """GPUs per node actor of a trial, likewise; 0 for none."""
+    slots: Annotated[
+        int | Literal["max"],
+        PlainValidator(_slots),
+        WithJsonSchema({"anyOf": [{"const": "max"}, {"type": "integer", "minimum": 1}]}),
+    ] = "max"
+    """Trials at once: max for as many as fit, or a number."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         _check_share("cpus", self.cpus)
         if self.gpus != 0.0:
             _check_share("gpus", self.gpus)
-        if self.slots != "max" and self.slots < 1:
-            raise StudyError(f"must be 'max' or at least 1, got {self.slots}", place="slots")
+        return self
 
 
 def _check_share(place: str, value: float) -> None:

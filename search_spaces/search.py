@@ -1,37 +1,39 @@
 """How configurations are proposed."""
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self, TypeAlias
 
-from search_spaces.domains import Value
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass
+
+from search_spaces.domains import Float
 from search_spaces.errors import StudyError
+from search_spaces.fields import Multiple, Name, Part, Text, Value
 from search_spaces.space import Space
 
-Sampler = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"]
+Sampler: TypeAlias = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"]
 
 LEARNING: Sequence[Sampler] = ("tpe", "nsga2", "nsga3", "gp")
-"""Samplers whose suggestions depend on what is known."""
+"""Samplers whose suggestions depend on earlier results."""
 
 
-@dataclass(frozen=True)
-class Search:
-    """How configurations are proposed.
+@dataclass(frozen=True, kw_only=True)
+class Search(Part):
+    """How configurations are proposed."""
 
-    Attributes:
-        sampler: Name of the strategy; ``points`` tries the given points and nothing else.
-        points: Tried first, in this order; lists are already multiplied out. A point may leave
-            out searched parameters (they are sampled, except with sampler ``points``) and may
-            set parameters of the task that are not searched.
-        warm_start: Earlier sweeps that the sampler learns from before the first trial: their
-            names in the home of the sweep that is run, or the paths of their folders.
+    sampler: Sampler = "tpe"
+    points: tuple[dict[Name, Multiple], ...] = ()
+    """Tried first (sampler `points`: tried only); lists are multiplied out.
+
+    A point may leave out searched parameters, which are then sampled (not with sampler `points`),
+    and may set parameters of the task that are not searched. A study has its points without lists.
     """
+    warm_start: tuple[Text, ...] = ()
+    """Earlier sweeps whose finished trials the sampler learns from: names, or paths of folders."""
 
-    sampler: Sampler
-    points: tuple[dict[str, Value], ...] = ()
-    warm_start: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         for index, entry in enumerate(self.warm_start):
             if entry in self.warm_start[:index]:
                 raise StudyError(f"lists {entry!r} twice; drop one", place=f"warm_start.{index}")
@@ -41,32 +43,62 @@ class Search:
                 f"it, or take {', '.join(LEARNING)}",
                 place="warm_start",
             )
+        return self
+
+    def check_space(self, space: Space) -> None:
+        """Check that the sampler has something to search.
+
+        Raises:
+            StudyError: If it does not.
+        """
+        if self.sampler == "points":
+            if not self.points:
+                raise StudyError(
+                    "is empty, but sampler is 'points'; add some", place="search.points"
+                )
+        elif not space.parameters:
+            raise StudyError(
+                f"is empty, but sampler is {self.sampler!r}; add parameters or use sampler: points",
+                place="space",
+            )
+        elif self.sampler == "grid":
+            for name, domain in space.parameters.items():
+                if domain.size() is None:
+                    raise StudyError(
+                        "has too many values for sampler 'grid'; make it a choice, "
+                        "or an int with fewer, or take another sampler",
+                        place=f"space.{name}",
+                    )
 
 
-def check_search(search: Search, space: Space) -> None:
-    """Check that there is something to search, in a way that the sampler can.
+def multiplied_out(search: Search, space: Space) -> tuple[dict[str, Value], ...]:
+    """Return every point with its lists multiplied out, without repetitions.
+
+    Whole numbers given to a real parameter become floats, as a sampler would propose them.
 
     Raises:
-        StudyError: If there is not.
+        StudyError: If a value lies outside its domain, a parameter is set that does not exist
+            beside the others or, with sampler ``points``, a searched parameter is missing.
     """
-    if search.sampler == "points":
-        if not search.points:
-            raise StudyError("is empty, but sampler is 'points'; add some", place="search.points")
-        return
-    if not space.parameters:
-        raise StudyError(
-            f"is empty, but sampler is {search.sampler!r}; add parameters or use sampler: points",
-            place="space",
-        )
-    if search.sampler == "grid":
-        _check_finite(space)
+    found: dict[tuple[tuple[str, str, Value], ...], dict[str, Value]] = {}
+    for index, point in enumerate(search.points):
+        lists = [value if isinstance(value, tuple) else (value,) for value in point.values()]
+        for values in itertools.product(*lists):
+            pairs = zip(point, values, strict=True)
+            single = {name: _as_sampled(name, value, space) for name, value in pairs}
+            try:
+                if search.sampler == "points":
+                    space.check({name: single[name] for name in single if name in space.parameters})
+                else:
+                    space.check_point(single)
+            except StudyError as error:
+                place = f"search.points.{index}.{error.place}"
+                raise StudyError(error.problem, place=place) from error
+            key = tuple(sorted((name, type(v).__name__, v) for name, v in single.items()))
+            found.setdefault(key, single)
+    return tuple(found.values())
 
 
-def _check_finite(space: Space) -> None:
-    for name, parameter in space.parameters.items():
-        if parameter.domain.size() is None:
-            raise StudyError(
-                "has too many values for sampler 'grid'; make it a choice, "
-                "or an int with fewer, or take another sampler",
-                place=f"space.{name}",
-            )
+def _as_sampled(name: str, value: Value, space: Space) -> Value:
+    domain = space.parameters.get(name)
+    return float(value) if isinstance(domain, Float) and domain.contains(value) else value

@@ -2,52 +2,43 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+from pydantic import ConfigDict, RootModel, model_validator
 
-from search_spaces.domains import Domain, Value, same
+from search_spaces.domains import Domain, same
 from search_spaces.errors import StudyError, choose_from
+from search_spaces.fields import Name, Value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Assignment = Mapping[str, Value]
 """Values of some parameters, by name."""
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One dimension of the space.
+class Space(RootModel[dict[Name, Domain]]):
+    """Parameters that are searched, some of them conditional, in the order of the study file.
 
-    Attributes:
-        domain: What it may be.
-        when: It exists only if every parameter named here exists and has one of these values;
-            empty if it always exists.
+    Made from a mapping of names to domains.
     """
 
-    domain: Domain
-    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    model_config = ConfigDict(frozen=True)
 
+    @property
+    def parameters(self) -> Mapping[str, Domain]:
+        """Domains by name of the parameter; may be empty."""
+        return self.root
 
-@dataclass(frozen=True)
-class Space:
-    """Parameters by name, some of them conditional; checked when made.
-
-    Attributes:
-        parameters: In the order of the study file; may be empty.
-
-    Raises:
-        StudyError: If a condition names an unknown or infinite parameter or an impossible value,
-            if conditions form a cycle, or if a parameter could never exist.
-    """
-
-    parameters: Mapping[str, Parameter]
-
-    def __post_init__(self) -> None:
-        for name, parameter in self.parameters.items():
-            for parent, allowed in parameter.when.items():
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, domain in self.parameters.items():
+            for parent, allowed in domain.when.items():
                 _check_condition(self.parameters, f"{name}.when.{parent}", parent, allowed)
         for name in self.names:
             self._check_can_exist(name)
+        return self
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -56,8 +47,8 @@ class Space:
         while len(placed) < len(self.parameters):
             ready = (
                 name
-                for name, parameter in self.parameters.items()
-                if name not in placed and placed.keys() >= parameter.when.keys()
+                for name, domain in self.parameters.items()
+                if name not in placed and placed.keys() >= domain.when.keys()
             )
             following = next(ready, None)
             if following is None:
@@ -79,15 +70,15 @@ class Space:
             parent in assignment
             and any(same(assignment[parent], value) for value in allowed)
             and self.active(parent, assignment)
-            for parent, allowed in self._parameter(name).when.items()
+            for parent, allowed in self._domain(name).when.items()
         )
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Value]:
+    def sample(self, rng: "np.random.Generator") -> dict[str, Value]:
         """Draw every parameter that exists, each independently of the others."""
         drawn: dict[str, Value] = {}
         for name in self.names:
             if self.active(name, drawn):
-                drawn[name] = self.parameters[name].domain.sample(rng)
+                drawn[name] = self.parameters[name].sample(rng)
         return drawn
 
     def check(self, params: Assignment) -> None:
@@ -98,16 +89,14 @@ class Space:
                 parameter is set that does not exist beside the others.
         """
         for name in params:
-            self._parameter(name)
+            self._domain(name)
         self.check_point(params)
         for name in self.names:
             if name not in params and self.active(name, params):
-                raise StudyError(
-                    f"is missing; set it to {self.parameters[name].domain}", place=name
-                )
+                raise StudyError(f"is missing; set it to {self.parameters[name]}", place=name)
 
     def check_point(self, point: Assignment) -> None:
-        """Check a partial configuration; names that are not of this space are not looked at.
+        """Check a partial configuration; names that the space does not have are ignored.
 
         Raises:
             StudyError: If a value lies outside its domain, or a parameter is set whose condition
@@ -116,13 +105,12 @@ class Space:
         for name in self.names:
             if name not in point:
                 continue
-            parameter = self.parameters[name]
-            if not parameter.domain.contains(point[name]):
-                raise StudyError(f"must be {parameter.domain}, got {point[name]!r}", place=name)
+            domain = self.parameters[name]
+            if not domain.contains(point[name]):
+                raise StudyError(f"must be {domain}, got {point[name]!r}", place=name)
             if not self.active(name, point):
                 needs = " and ".join(
-                    f"{parent} is one of {list(allowed)}"
-                    for parent, allowed in parameter.when.items()
+                    f"{parent} is one of {list(allowed)}" for parent, allowed in domain.when.items()
                 )
                 raise StudyError(
                     f"is set to {point[name]!r}, but exists only when {needs}; "
@@ -136,7 +124,7 @@ class Space:
         A parameter that does not exist in a configuration is absent from its combination.
 
         Raises:
-            StudyError: If a name is unknown or its parameter has no end of values.
+            StudyError: If a name is unknown or its parameter has too many values to list.
         """
         wanted = set(names)
         found: dict[tuple[tuple[str, type, Value], ...], dict[str, Value]] = {}
@@ -147,11 +135,11 @@ class Space:
         return list(found.values())
 
     def size(self) -> int | None:
-        """Return the number of configurations, or None if there is no end of them."""
-        sizes = {name: parameter.domain.size() for name, parameter in self.parameters.items()}
+        """Return the number of configurations, or None if they cannot be listed."""
+        sizes = {name: domain.size() for name, domain in self.parameters.items()}
         if None in sizes.values():
             return None
-        parents = {name for parameter in self.parameters.values() for name in parameter.when}
+        parents = {name for domain in self.parameters.values() for name in domain.when}
         branching = self._with_ancestors(parents)
         # Only parameters with conditions on them need to be tried; the others just multiply.
         return sum(
@@ -167,11 +155,11 @@ class Space:
         """Yield every configuration once; the last parameter varies fastest.
 
         Raises:
-            StudyError: If a parameter has no end of values.
+            StudyError: If a parameter has too many values to list.
         """
         return self._combinations(self.names)
 
-    def _parameter(self, name: str) -> Parameter:
+    def _domain(self, name: str) -> Domain:
         if name not in self.parameters:
             raise StudyError(
                 f"is not a parameter of the space; {choose_from(name, self.parameters)}",
@@ -186,14 +174,14 @@ class Space:
             name = waiting.pop()
             if name not in needed:
                 needed.add(name)
-                waiting.extend(self._parameter(name).when)
+                waiting.extend(self._domain(name).when)
         return [name for name in self.names if name in needed]
 
     def _combinations(self, names: Iterable[str]) -> Iterator[dict[str, Value]]:
         # `names` is closed under conditions and in the order of `self.names`.
         tables: list[tuple[str, tuple[Value, ...]]] = []
         for name in names:
-            values = self.parameters[name].domain.values()
+            values = self.parameters[name].values()
             if values is None:
                 raise StudyError(
                     "has too many values to list them; use type choice, or int with fewer values",
@@ -235,21 +223,19 @@ def _expand(
 
 
 def _check_condition(
-    parameters: Mapping[str, Parameter], place: str, parent: str, allowed: tuple[Value, ...]
+    parameters: Mapping[str, Domain], place: str, parent: str, allowed: tuple[Value, ...]
 ) -> None:
     if parent not in parameters:
         raise StudyError(
             f"{parent!r} is not a parameter of the space; {choose_from(parent, parameters)}",
             place=place,
         )
-    domain = parameters[parent].domain
+    domain = parameters[parent]
     if domain.size() is None:
         raise StudyError(
             f"{parent!r} has too many values to depend on; make it a choice, or an int with fewer",
             place=place,
         )
-    if not allowed:
-        raise StudyError("is empty; list at least one value or drop the condition", place=place)
     for value in allowed:
         if not domain.contains(value):
             raise StudyError(f"{value!r} is no value of {parent!r}, which is {domain}", place=place)

@@ -1,46 +1,46 @@
 """Which trials are stopped before they are trained to their end."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StrictFloat, StrictInt, model_validator
+from pydantic.dataclasses import dataclass
 
 from search_spaces.errors import StudyError
+from search_spaces.fields import Count, Name, Part
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stopping:
+class Stopping(Part):
     """Multi-objective asynchronous successive halving, in its stopping variant.
 
     Trials are compared at rungs, which are shares of their own training, so that students with
-    different numbers of epochs meet at equal fidelity. The first rung is at ``min_share``, each
-    next one ``eta`` times later. At a rung goes on who is among the best 1 of ``eta`` of all trials
-    that have reached it so far.
-
-    Attributes:
-        kind: Name of the rule.
-        min_share: Share of the training before the first rung, in (0, 1).
-        eta: Of so many trials at a rung one goes on; at least 2.
-        min_trials: A rung stops nobody before so many trials have reached it.
-        keep: Parameters of the space; of the trials with one value of such a parameter, one at
-            least is trained to its end, as is one of the trials without a teacher.
+    different numbers of epochs meet at equal fidelity. At a rung, a trial continues if it is among
+    the best 1 of eta of all trials that have reached the rung so far.
     """
 
     kind: Literal["asha"] = "asha"
-    min_share: float = 0.125
-    eta: int = 3
-    min_trials: int = 4
-    keep: tuple[str, ...] = ()
+    """Multi-objective asynchronous successive halving."""
+    min_share: StrictFloat = 0.125
+    """Share of its training before a trial is compared with others for the first time."""
+    eta: Annotated[StrictInt, Field(ge=2)] = 3
+    """Of so many trials at a rung one continues; the next rung is so many times later."""
+    min_trials: Count = 4
+    """A rung stops no trial before so many trials have reached it."""
+    keep: tuple[Name, ...] = ()
+    """Parameters: of each of their values at least one trial is trained to its end.
 
-    def __post_init__(self) -> None:
+    So is one of the trials without a teacher.
+    """
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if not 0.0 < self.min_share < 1.0:
             raise StudyError(
                 f"must lie between 0 and 1, got {self.min_share}; it is the share of the training "
                 "before the first rung",
                 place="min_share",
             )
-        if self.eta < 2:
-            raise StudyError(f"must be at least 2, got {self.eta}", place="eta")
-        if self.min_trials < 1:
-            raise StudyError(f"must be at least 1, got {self.min_trials}", place="min_trials")
+        return self
 
     @property
     def rungs(self) -> tuple[float, ...]:

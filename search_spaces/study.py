@@ -1,160 +1,165 @@
-"""A study: one YAML file that says what is swept, what is wanted and at what expense."""
+"""A study: one YAML file with what is searched, the objectives and the budget."""
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import field, fields, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from search_spaces import study_schema
-from search_spaces.domains import Value
-from search_spaces.door import enter
+from pydantic import Field, StrictBool, StrictFloat, TypeAdapter, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
+
 from search_spaces.errors import StudyError, choose_from
-from search_spaces.from_schema import (
-    each,
-    expand_points,
-    make_constraint,
-    make_objective,
-    make_report,
-    make_resources,
-    make_search,
-    make_space,
-    make_stopping,
+from search_spaces.fields import (
+    CONFIG,
+    LEFT_OUT,
+    Count,
+    Duration,
+    Name,
+    OrNull,
+    Part,
+    Scalar,
+    Seed,
+    Text,
+    fill_in,
+    validated,
 )
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.reading import MOST_STUDY_BYTES, read_text
 from search_spaces.report_spec import ReportSpec
 from search_spaces.resources import TrialResources
-from search_spaces.search import Search, check_search
+from search_spaces.search import Search, multiplied_out
 from search_spaces.space import Space
 from search_spaces.stopping import Stopping
 from search_spaces.study_paths import settle_paths
-from search_spaces.study_yaml import apply_overrides, dump_yaml, load_yaml
+from search_spaces.study_yaml import apply_overrides, dump_yaml, line_of, load_yaml
 
-
-@dataclass(frozen=True)
-class Budget:
-    """When the search ends.
-
-    Attributes:
-        trials: Number of trials, points included; those that are stopped early count in full.
-        epochs: Passed on as the task's parameter ``epochs``; None leaves the task's default.
-        time_s: Wall time of the search [s]; None for no limit.
-    """
-
-    trials: int
-    epochs: int | None = None
-    time_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Seeds:
-    """Where randomness starts.
-
-    Attributes:
-        search: Of the sampler.
-        trial: The task's parameter ``seed``, unless a trial sets it.
-        confirm: The task's parameter ``seed`` in each repetition of a confirmed trial.
-    """
-
-    search: int = 0
-    trial: int = 0
-    confirm: tuple[int, ...] = (101, 102, 103)
-
-
-@dataclass(frozen=True)
-class Confirm:
-    """Which trials are judged on the test split.
-
-    Attributes:
-        select: The members of the front, all finished trials, or none.
-        retrain: Train anew with each seed of ``Seeds.confirm``; otherwise the trial's own weights
-            are evaluated.
-        limit: At most so many trials; None for no limit.
-        epsilon: Trials beside the front are judged, too, if they are in no objective further behind
-            one of its members than this share of the front's range; 0 for the front alone. Like
-            ``limit`` it may stand where nothing is judged, so that a study is quickly told not to.
-    """
-
-    select: Literal["front", "all", "none"] = "front"
-    retrain: bool = True
-    limit: int | None = None
-    epsilon: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.epsilon and self.select == "all":
-            raise StudyError(
-                "adds trials beside the front, but select is 'all'; drop one of the two",
-                place="confirm.epsilon",
-            )
+Slug: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+TaskName: TypeAlias = Annotated[
+    str, Field(pattern=r"^([a-z0-9]+(-[a-z0-9]+)*|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
-    """A sweep as it was asked for; checked when made.
+class Budget(Part):
+    """When the search ends."""
 
-    Attributes:
-        name: Lower-case words joined by hyphens.
-        title: One line.
-        description: What the study is for.
-        task: Name of a task, or ``package.module:Class``.
-        parameters: Parameters of the task that stay fixed.
-        space: Parameters that are searched.
-        objectives: What is optimised, at least one.
-        constraints: Bounds that members of the front keep.
-        search: How configurations are proposed.
-        budget: When the search ends.
-        seeds: Where randomness starts.
-        confirm: Which trials are judged on the test split.
-        stopping: Which trials are stopped early; None trains all of them to their end.
-        resources: What a trial takes of the machines, and how many run at once.
-        report: Published tables and claims to compare with.
-        text: The YAML as resolved, overrides applied; ``parse_study`` of it gives this study.
+    trials: Annotated[Count, OrNull()] = LEFT_OUT
+    """Number of trials, points and trials stopped early included.
 
-    Raises:
-        StudyError: If parts contradict one another.
+    Needed unless the sampler is `grid` or `points`, which try all; a study always has it.
     """
+    epochs: Count | None = None
+    """The task's parameter `epochs`; null leaves the task's default."""
+    time_s: Annotated[Duration, Field(alias="time")] = None
+    """Wall time of the search: 90s, 10m, 2h, a number of seconds, or null."""
 
-    name: str
-    title: str
-    description: str
-    task: str
-    parameters: Mapping[str, Value]
-    space: Space
-    objectives: tuple[Objective, ...]
-    constraints: tuple[Constraint, ...]
-    search: Search
-    budget: Budget
-    seeds: Seeds
-    confirm: Confirm
+
+@dataclass(frozen=True, kw_only=True)
+class Seeds(Part):
+    """Where randomness starts."""
+
+    search: Seed = 0
+    """Of the sampler."""
+    trial: Seed = 0
+    """The task's parameter `seed`, unless a trial sets it."""
+    confirm: tuple[Seed, ...] = (101, 102, 103)
+    """The task's parameter `seed` in the repetitions of a confirmed trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirm(Part):
+    """Which trials are judged on the test split."""
+
+    select: Literal["front", "all", "none"] = "front"
+    """The members of the front, all finished trials, or none."""
+    retrain: StrictBool = True
+    """Train anew with each seed; false evaluates the trial's own weights."""
+    limit: Count | None = None
+    """At most so many trials: along the front first, then the nearest to it; null for no limit."""
+    epsilon: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.0
+    """With select front: trials behind it by at most this share of its range are judged, too,
+    in every objective."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        # With select none it may stay, as may the limit: --set confirm.select=none is enough.
+        if self.epsilon and self.select == "all":
+            raise StudyError(
+                "adds trials beside the front, but select is 'all'; drop one of the two",
+                place="epsilon",
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config={**CONFIG, "title": "kdsweep study"})
+class Study(Part):
+    """What is searched, the objectives and the budget."""
+
+    name: Slug
+    """Lower-case words joined by hyphens."""
+    title: Text
+    """One line."""
+    description: str = ""
+    task: TaskName
+    """Name of a task, or package.module:Class."""
+    parameters: dict[Name, Scalar] = field(default_factory=dict)
+    """Parameters of the task that stay fixed."""
+    space: Space = field(default_factory=lambda: Space({}))
+    """Parameters that are searched."""
+    objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
+    constraints: tuple[Constraint, ...] = ()
+    search: Search = field(default_factory=Search)
+    budget: Budget = field(default_factory=Budget)
     stopping: Stopping | None = None
+    """Which trials are stopped early; null trains all of them to their end."""
     resources: TrialResources = field(default_factory=TrialResources)
+    seeds: Seeds = field(default_factory=Seeds)
+    confirm: Confirm = field(default_factory=Confirm)
     report: ReportSpec = field(default_factory=ReportSpec)
-    text: str = ""
+    text: Annotated[SkipJsonSchema[str], Field(exclude=True)] = ""
+    """The YAML as resolved, overrides applied; `parse_study` of it gives this study."""
 
-    def __post_init__(self) -> None:
-        _check_wanted(self.objectives, self.constraints)
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fill_in(self, search=replace(self.search, points=multiplied_out(self.search, self.space)))
+        self.search.check_space(self.space)
+        everything = {"points": len(self.search.points), "grid": self.space.size()}
+        trials = self.budget.trials or everything.get(self.search.sampler)
+        if not trials:
+            raise StudyError("is missing; give a number of trials above 0", place="budget.trials")
+        fill_in(self, budget=replace(self.budget, trials=trials))
+        _check_metrics(self)
         _check_set_once(self)
-        check_search(self.search, self.space)
         _check_seeds(self.seeds, self.confirm)
         if self.stopping is not None:
             _check_stopping(self)
             for name in self.stopping.keep:
                 _check_kept(self, name)
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """Return the study as plain data, with defaults, under the names of its file."""
+        found: dict[str, Any] = TypeAdapter(Study).dump_python(self, by_alias=True)
+        return found
 
 
 def available() -> dict[str, str]:
     """Return name and title of every study that comes with the package, by name."""
-    return {
-        name: parse_study(file.read_text(encoding="utf-8"), f"studies/{file.name}").title
-        for name, file in _shipped().items()
-    }
+    titles = {}
+    for name, file in _shipped().items():
+        # Only the line of the title: reading all studies whole takes a second.
+        found = re.search(r"^title: .*", file.read_text(encoding="utf-8"), re.MULTILINE)
+        titles[name] = load_yaml(found[0], file.name)["title"] if found else ""
+    return titles
 
 
 def names() -> list[str]:
-    """Return the names of the studies that come with the package; reads none of them."""
+    """Return the names of the studies that come with the package, without reading the files."""
     return list(_shipped())
 
 
@@ -162,7 +167,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     """Return a study that comes with the package, by name, or one from a file, by path.
 
     Relative paths in parameters begin at the study's folder, in ``overrides`` at the current one,
-    see `study_paths`; the study that is returned has them whole.
+    see `study_paths`; the study that is returned has absolute paths.
 
     Args:
         name_or_path: A path if it ends in ``.yaml`` or ``.yml``, otherwise a name.
@@ -170,16 +175,17 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
             into the file (numbers count list elements from 0), ``=``, a value in YAML.
 
     Raises:
-        StudyError: If there is no such study, or it cannot be right.
+        StudyError: If there is no such study, or it is wrong.
     """
     text, source = _read(str(name_or_path))
     raw = load_yaml(text, source)
     changed = settle_paths(raw, Path(source).expanduser().parent)
-    if overrides:
-        apply_overrides(raw, overrides, tuple(study_schema.StudyDoor.model_fields))
-        settle_paths(raw, Path())
-        changed, source = True, f"{source} with --set {' '.join(overrides)}"
-    return parse_study(dump_yaml(raw) if changed else text, source)
+    if not overrides:
+        return _study(raw, dump_yaml(raw) if changed else text, source, text)
+    apply_overrides(raw, overrides, [section.name for section in fields(Study)])
+    settle_paths(raw, Path())
+    # Without lines: what is wrong may be in no file.
+    return _study(raw, dump_yaml(raw), f"{source} with --set {' '.join(overrides)}", "")
 
 
 def parse_study(text: str, source: str) -> Study:
@@ -190,18 +196,24 @@ def parse_study(text: str, source: str) -> Study:
         source: What to call it in errors, usually the file's path.
 
     Raises:
-        StudyError: If it cannot be right; the message names ``source``, field, value and fix.
+        StudyError: If it is wrong; the message names ``source``, line, field, value and fix.
     """
-    raw = load_yaml(text, source)
+    return _study(load_yaml(text, source), text, source, text)
+
+
+def _study(raw: Any, text: str, source: str, file_text: str) -> Study:
+    """Return the study of plain data; its errors name the line in ``file_text``."""
     try:
-        return _build(enter(study_schema.StudyDoor, raw), text)
+        return replace(validated(Study, raw), text=text)
     except StudyError as error:
-        raise error.of(source) from error
+        line = line_of(file_text, error.place)
+        raise StudyError(error.problem, place=error.place, source=source, line=line) from error
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of study files; it is shipped as ``study.schema.json``."""
-    return study_schema.json_schema()
+    schema = TypeAdapter(Study).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def schema_file() -> Path:
@@ -233,50 +245,12 @@ def _shipped() -> dict[str, Traversable]:
     return {file.name.removesuffix(".yaml"): file for file in files if file.name.endswith(".yaml")}
 
 
-def _build(door: study_schema.StudyDoor, text: str) -> Study:
-    space = make_space(door.space)
-    points = expand_points(door.search.points, space, whole=door.search.sampler == "points")
-    return Study(
-        name=door.name,
-        title=door.title,
-        description=door.description,
-        task=door.task,
-        parameters=door.parameters,
-        space=space,
-        objectives=each("objectives", make_objective, door.objectives),
-        constraints=each("constraints", make_constraint, door.constraints),
-        search=make_search(door.search, points),
-        budget=Budget(_trials(door, space, len(points)), door.budget.epochs, door.budget.time),
-        seeds=Seeds(door.seeds.search, door.seeds.trial, tuple(door.seeds.confirm)),
-        confirm=Confirm(
-            door.confirm.select, door.confirm.retrain, door.confirm.limit, door.confirm.epsilon
-        ),
-        stopping=make_stopping(door.stopping),
-        resources=make_resources(door.resources),
-        report=make_report(door.report),
-        text=text,
-    )
-
-
-def _trials(door: study_schema.StudyDoor, space: Space, num_points: int) -> int:
-    """Return the number of trials; for ``points`` and ``grid`` the default is all of them."""
-    everything = {"points": num_points, "grid": space.size()}.get(door.search.sampler)
-    trials = door.budget.trials or everything
-    if not trials:
-        raise StudyError("is missing; give a number of trials above 0", place="budget.trials")
-    return trials
-
-
-def _check_wanted(objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> None:
-    if not objectives:
-        raise StudyError("is empty; name at least one objective", place="objectives")
-    for place, metrics in (
-        ("objectives", Counter(objective.metric for objective in objectives)),
-        ("constraints", Counter(constraint.metric for constraint in constraints)),
-    ):
-        metric, times = metrics.most_common(1)[0] if metrics else ("", 0)
-        if times > 1:
-            raise StudyError(f"{metric!r} is declared {times} times; keep one", place=place)
+def _check_metrics(study: Study) -> None:
+    for place, parts in (("objectives", study.objectives), ("constraints", study.constraints)):
+        counts = Counter(part.metric for part in parts)
+        for metric, times in counts.most_common(1):
+            if times > 1:
+                raise StudyError(f"{metric!r} is declared {times} times; keep one", place=place)
 
 
 def _check_set_once(study: Study) -> None:
@@ -335,11 +309,10 @@ def _check_kept(study: Study, name: str) -> None:
             f"{name!r} is not a parameter of the space; {choose_from(name, study.space.names)}",
             place="stopping.keep",
         )
-    count = study.space.parameters[name].domain.size()
+    count = study.space.parameters[name].size()
     if count is None:
         raise StudyError(
-            f"{name!r} has no end of values, and of each one trial would be kept; name a parameter "
-            "that is a choice",
+            f"{name!r} has too many values to keep a trial of each; name a choice",
             place="stopping.keep",
         )
     if count > study.budget.trials:

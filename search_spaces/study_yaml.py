@@ -1,58 +1,69 @@
 """Text to plain data and back, for study files.
 
-YAML 1.1, which PyYAML reads, turns ``no`` into False, ``1e-3`` into text, ``010`` into 8 and
-``12:30`` into 750. Studies are read by the rules of YAML 1.2 instead: a plain word is a boolean
-only if it is ``true`` or ``false``.
+Files are read by the core schema of YAML 1.2 and written so that readers of YAML 1.1 agree.
 """
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, ScalarEvent
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.resolver import VersionedResolver
 
 from search_spaces.errors import StudyError, choose_from
 
-_RESOLVERS = (
-    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
-    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+", [*"-+0123456789"]),
-    (
-        "tag:yaml.org,2002:float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        [*"-+0123456789."],
-    ),
-    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", [*"~nN", ""]),
-)
+DEEPEST = 100
+"""Most lists and mappings inside one another."""
+
+_RULES = [
+    (f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), [*first])
+    for tag, pattern, first in (
+        ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+        (
+            "float",
+            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)"
+            r"|\.(nan|NaN|NAN)",
+            "-+0123456789.",
+        ),
+        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    )
+]
+"""The core schema: which plain words are no text, and how they begin."""
 
 
-def _refusal(problem: str, where: Any) -> yaml.MarkedYAMLError:
-    """Return an error about an event or a node of PyYAML."""
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+class _Resolver(VersionedResolver):
+    """Reads plain words by the core schema; ruamel's rules add dates, merge keys and 1_000."""
+
+    processing_version = (1, 2)
+    versioned_resolver = {  # noqa: RUF012
+        start: [(tag, pattern) for tag, pattern, first in _RULES if start in first]
+        for start in {start for _, _, first in _RULES for start in first}
+    }
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe loader by YAML 1.2 that refuses duplicate keys, references and tags."""
+class _Composer(Composer):
+    """Refuses references, tags, keys that are not plain words, and deep nesting."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            raise _refusal("references (*name) are not supported; write the value out", event)
-        if event.tag is not None:
-            raise _refusal(f"tags ({event.tag}) are not supported; write the plain value", event)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                raise _refusal("a key must be a plain word, not a list or a mapping", key_node)
-            if key in seen:
-                raise _refusal(f"key {key!r} appears twice; keep one", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
+        if isinstance(event, AliasEvent) or event.anchor:
+            problem = "references (&name, *name) are not supported; write the value out"
+        elif event.tag is not None:
+            problem = f"tags ({event.tag}) are not supported; write the plain value"
+        elif isinstance(parent, MappingNode) and not (index or isinstance(event, ScalarEvent)):
+            problem = "a key must be a plain word, not a list or a mapping"
+        elif self.depth >= DEEPEST:
+            problem = f"lists and mappings are nested more than {DEEPEST} levels deep"
+        else:
+            return super().compose_node(parent, index)
+        raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -62,38 +73,58 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node), 10)
-
-
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # Line breaks of Unicode survive only as escapes; PyYAML folds them in its other styles.
     style = '"' if any(mark in text for mark in "\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-for _tag, _pattern, _first in _RESOLVERS:
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+for _rule in _RULES:
+    _Dumper.add_implicit_resolver(*_rule)
 _Dumper.add_representer(str, _text)
+
+
+def _composed(text: str) -> tuple[Node | None, SafeConstructor]:
+    """Return the nodes of a text, which know their lines, and what makes plain data of them."""
+    reader = YAML(typ="safe", pure=True)
+    reader.Composer, reader.Resolver = _Composer, _Resolver
+    constructor, _ = reader.get_constructor_parser(text)
+    return constructor.composer.get_single_node(), constructor
 
 
 def load_yaml(text: str, source: str) -> Any:
     """Return the plain data of one YAML document.
 
     Raises:
-        StudyError: If the text is not YAML, repeats a key, or holds references or tags.
+        StudyError: If the text is not YAML, repeats a key, or has references or tags.
     """
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
-    except yaml.MarkedYAMLError as error:
+        node, constructor = _composed(text)
+        return None if node is None else constructor.construct_document(node)
+    except MarkedYAMLError as error:
+        fix = "; keep one" if isinstance(error, DuplicateKeyError) else ""
         mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise StudyError(str(error.problem), place=place, source=source) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        line = " ".join(str(error).split())
-        raise StudyError(f"is not readable YAML: {line}", source=source) from error
+        line, place = (mark.line + 1, f"column {mark.column + 1}") if mark else (None, "")
+        raise StudyError(f"{error.problem}{fix}", place=place, source=source, line=line) from error
+    except (YAMLError, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise StudyError(f"is not readable YAML: {problem}", source=source) from error
+
+
+def line_of(text: str, place: str) -> int | None:
+    """Return the line in ``text`` of a dotted path, or of what holds it; counted from 1."""
+    node, line = _composed(text)[0], None
+    for step in place.split("."):
+        found = []
+        if isinstance(node, MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == step]
+        elif isinstance(node, SequenceNode) and step.isdecimal():
+            found = [(element, element) for element in node.value[int(step) :][:1]]
+        if not found:
+            break
+        key, node = found[0]
+        line = key.start_mark.line + 1
+    return line
 
 
 def dump_yaml(raw: Any) -> str:

@@ -1,10 +1,11 @@
-"""The only door to Optuna in this package: spaces as Optuna sees them."""
+"""Draws configurations of a space from Optuna; the only file here that imports it."""
 
 from typing import cast
 
 from optuna.trial import BaseTrial
 
-from search_spaces.domains import Choice, Domain, Float, Value
+from search_spaces.domains import Choice, Domain, Float
+from search_spaces.fields import Value
 from search_spaces.space import Space
 
 
@@ -17,7 +18,7 @@ def suggest(trial: BaseTrial, space: Space) -> dict[str, Value]:
     suggested: dict[str, Value] = {}
     for name in space.names:
         if space.active(name, suggested):
-            suggested[name] = _suggest(trial, name, space.parameters[name].domain)
+            suggested[name] = _suggest(trial, name, space.parameters[name])
     return suggested
 
 

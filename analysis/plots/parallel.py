@@ -105,7 +105,7 @@ def _numeric(
 
 def _is_log(frames: SweepFrames, name: str) -> bool:
     space = frames.study.space
-    return name in space.names and getattr(space.parameters[name].domain, "log", False) is True
+    return name in space.names and getattr(space.parameters[name], "log", False) is True
 
 
 def parallel_figure(frames: SweepFrames) -> go.Figure:

@@ -83,7 +83,7 @@ def _values(
     study = frames.study
     named: list[str] = []
     if parameter in study.space.names:
-        named = [str(value) for value in study.space.parameters[parameter].domain.values() or ()]
+        named = [str(value) for value in study.space.parameters[parameter].values() or ()]
     named += [str(point[parameter]) for point in study.search.points if parameter in point]
     named += [of(row) for row in records(frames.trials)]
     return list(dict.fromkeys(named))

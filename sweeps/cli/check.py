@@ -84,7 +84,7 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool 
 
 def _of_study(study: Study) -> list[Trial]:
     """Return trials in which every word that a study searches occurs: words choose code."""
-    domains = {name: parameter.domain for name, parameter in study.space.parameters.items()}
+    domains = study.space.parameters
     searched = [name for name, domain in domains.items() if isinstance(domain, Choice)]
     found: list[Trial] = []
     seen: set[str] = set()

@@ -5,11 +5,10 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic_core import PydanticCustomError
-
 from analysis import format as text
 from kdtasks.contract.errors import ConfigError
-from search_spaces.door import duration_s
+from search_spaces.errors import StudyError
+from search_spaces.fields import duration_s
 from sweeps.cli.export import EXPORT_DIR, tell
 from sweeps.cli.output import line
 from sweeps.cli.sweeps import database_uri, known_uri, sweep_frames
@@ -64,8 +63,8 @@ def run_register(
 def _seconds(time: str) -> float:
     try:
         return duration_s(time) or 0.0
-    except PydanticCustomError as error:
-        raise ConfigError(f"--time {time}: {error.message()}") from error
+    except StudyError as error:
+        raise ConfigError(f"--time {time}: {error.problem}") from error
 
 
 def _line(member: Member, same: Member | None) -> str:

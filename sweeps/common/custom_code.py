@@ -39,8 +39,8 @@ def named_modules(study: Study) -> list[str]:
 def _said(study: Study) -> Iterator[str]:
     """Yield every word that a study gives as a value."""
     values = [study.task, *study.parameters.values()]
-    for parameter in study.space.parameters.values():
-        values += parameter.domain.options if isinstance(parameter.domain, Choice) else ()
+    for domain in study.space.parameters.values():
+        values += domain.options if isinstance(domain, Choice) else ()
     values += [value for point in study.search.points for value in point.values()]
     yield from (value for value in values if isinstance(value, str))
 

@@ -220,7 +220,7 @@ def _scale_law(study: Study, task: KDTask) -> Finding:
     seen: set[tuple[str, object]] = set()
     zeros, broken = set[str](), ""
     for searched in [*study.search.points, *drawn]:
-        domains = {n: study.space.parameters[n].domain for n in searched if n in study.space.names}
+        domains = {n: study.space.parameters[n] for n in searched if n in study.space.names}
         fresh = {(n, searched[n]) for n, domain in domains.items() if isinstance(domain, Choice)}
         if fresh <= seen and (seen or not study.space.names):
             continue

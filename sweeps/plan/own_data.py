@@ -52,11 +52,11 @@ def _without_idle(study: Study, own: OwnData, path: Path) -> Study:
 
 
 def _check_space(study: Study, own: OwnData, path: Path) -> None:
-    for name, parameter in study.space.parameters.items():
+    for name, domain in study.space.parameters.items():
         place = f"study {study.name}: space.{name}"
         if name in own.parameters:
             raise ConfigError(f"{place}: settled by --data {path}; drop it from the space")
-        if name in own.idle and parameter.domain.size() != 1:
+        if name in own.idle and domain.size() != 1:
             raise ConfigError(
                 f"{place}: changes nothing about the files in --data {path}, which are as they "
                 "are; drop it from the space"

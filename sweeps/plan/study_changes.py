@@ -1,19 +1,16 @@
 """What differs between two studies.
 
-A sweep goes on with another budget, on other machines, in other words, or with more points.
+A sweep may be resumed with another budget, on other machines, in other words, or with more points.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from search_spaces.report_spec import ReportSpec
 from search_spaces.study import Study
 
 MAY_DIFFER = (
-    "text",
     "budget.trials",
-    "budget.time_s",
+    "budget.time",
     "resources.cpus",
     "resources.gpus",
     "resources.slots",
@@ -25,14 +22,14 @@ MISSING = "nothing"
 
 
 def differences(new: Study, old: Study) -> list[str]:
-    """Return what is new in a study, one entry per field, but for what may differ.
+    """Return what is new in a study, one entry per field, except what may differ.
 
-    That is what stands in `MAY_DIFFER`, tables and claims of the report, which decide about no
-    trial, and points behind those that there were, where nothing but points is run.
+    Fields in `MAY_DIFFER` may, as may tables and claims of the report, which decide about no trial,
+    and, where nothing but points is run, points after the old ones.
     """
     if new.text == old.text:
         return []
-    before, after = dict(_leaves("", _run_of(old))), dict(_leaves("", _run_of(new)))
+    before, after = _fields_of(old), _fields_of(new)
     if new.search.sampler == old.search.sampler == "points":
         known = len(old.search.points)
         after = {name: value for name, value in after.items() if not _is_behind(name, known)}
@@ -44,8 +41,11 @@ def differences(new: Study, old: Study) -> list[str]:
     ]
 
 
-def _run_of(study: Study) -> Study:
-    return replace(study, report=ReportSpec())
+def _fields_of(study: Study) -> dict[str, Any]:
+    """Return the values of everything that may decide about a trial, by dotted place."""
+    return dict(
+        _leaves("", {name: part for name, part in study.plain().items() if name != "report"})
+    )
 
 
 def _is_behind(name: str, known: int) -> bool:
@@ -56,9 +56,7 @@ def _is_behind(name: str, known: int) -> bool:
 
 def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield dotted place and value of everything in ``value`` that has no parts."""
-    if is_dataclass(value):
-        parts = {field.name: getattr(value, field.name) for field in fields(value)}
-    elif isinstance(value, Mapping):
+    if isinstance(value, Mapping):
         parts = {str(name): part for name, part in value.items()}
     elif isinstance(value, list | tuple):
         parts = {str(index): part for index, part in enumerate(value)}

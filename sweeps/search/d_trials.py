@@ -49,7 +49,7 @@ class Kept:
 
     def missing(self) -> list[str]:
         """Return the values of which no trial has finished, for example ``method=plain``."""
-        domains = {name: self._study.space.parameters[name].domain for name in self._names}
+        domains = {name: self._study.space.parameters[name] for name in self._names}
         return [
             f"{name}={value}"
             for name, domain in domains.items()

@@ -138,7 +138,7 @@ def _searched(study: Study, trial: TrialRecord) -> dict[str, Value]:
     params: dict[str, Value] = {}
     for name in study.space.names:
         if study.space.active(name, params) and name in known:
-            value, domain = known[name], study.space.parameters[name].domain
+            value, domain = known[name], study.space.parameters[name]
             real = isinstance(domain, Float) and domain.contains(value)
             params[name] = float(value) if real else value
     try:

@@ -108,7 +108,7 @@ def _is_numeric(study: Study, name: str) -> bool:
     """Tell whether a parameter of the space is a number of many values."""
     if name not in study.space.parameters:
         return False
-    values = study.space.parameters[name].domain.values()
+    values = study.space.parameters[name].values()
     if values is None:
         return True
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]

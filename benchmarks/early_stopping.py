@@ -34,8 +34,8 @@ GOAL = 0.5
 """Share of the epochs that may be spent."""
 
 OBJECTIVES = (
-    Objective("val_nmse_db", "minimize", "dB", 0.0, "NMSE"),
-    Objective("ue_flops", "minimize", "FLOPs", 1e7, "FLOPs", "log"),
+    Objective(metric="val_nmse_db", direction="minimize", unit="dB", reference=0.0, label="NMSE"),
+    Objective(metric="ue_flops", direction="minimize", unit="FLOPs", reference=1e7, scale="log"),
 )
 TABLE = 4000
 """Students in the table."""

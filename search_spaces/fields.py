@@ -28,7 +28,6 @@ CONFIG = ConfigDict(
     extra="forbid",
     allow_inf_nan=False,
     use_attribute_docstrings=True,
-    defer_build=True,
     validate_by_name=True,
     validate_by_alias=True,
 )

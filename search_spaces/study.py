@@ -36,7 +36,7 @@ from search_spaces.search import Search, multiplied_out
 from search_spaces.space import Space
 from search_spaces.stopping import Stopping
 from search_spaces.study_paths import settle_paths
-from search_spaces.study_yaml import apply_overrides, dump_yaml, line_of, load_yaml
+from search_spaces.study_yaml import Document, apply_overrides, dump_yaml, load_yaml, read_yaml
 
 Slug: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 TaskName: TypeAlias = Annotated[
@@ -178,14 +178,17 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         StudyError: If there is no such study, or it is wrong.
     """
     text, source = _read(str(name_or_path))
-    raw = load_yaml(text, source)
-    changed = settle_paths(raw, Path(source).expanduser().parent)
-    if not overrides:
-        return _study(raw, dump_yaml(raw) if changed else text, source, text)
-    apply_overrides(raw, overrides, [section.name for section in fields(Study)])
-    settle_paths(raw, Path())
-    # Without lines: what is wrong may be in no file.
-    return _study(raw, dump_yaml(raw), f"{source} with --set {' '.join(overrides)}", "")
+    document = read_yaml(text, source)
+    raw = document.raw
+    if settle_paths(raw, Path(source).expanduser().parent):
+        text = dump_yaml(raw)
+    if overrides:
+        apply_overrides(raw, overrides, [section.name for section in fields(Study)])
+        settle_paths(raw, Path())
+        # An error may be about an override, which has no line.
+        text, document = dump_yaml(raw), Document(raw, None)
+        source += f" with --set {' '.join(overrides)}"
+    return _study(document, text, source)
 
 
 def parse_study(text: str, source: str) -> Study:
@@ -198,15 +201,14 @@ def parse_study(text: str, source: str) -> Study:
     Raises:
         StudyError: If it is wrong; the message names ``source``, line, field, value and fix.
     """
-    return _study(load_yaml(text, source), text, source, text)
+    return _study(read_yaml(text, source), text, source)
 
 
-def _study(raw: Any, text: str, source: str, file_text: str) -> Study:
-    """Return the study of plain data; its errors name the line in ``file_text``."""
+def _study(document: Document, text: str, source: str) -> Study:
     try:
-        return replace(validated(Study, raw), text=text)
+        return replace(validated(Study, document.raw), text=text)
     except StudyError as error:
-        line = line_of(file_text, error.place)
+        line = document.line_of(error.place)
         raise StudyError(error.problem, place=error.place, source=source, line=line) from error
 
 

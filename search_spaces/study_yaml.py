@@ -5,12 +5,13 @@ Files are read by the core schema of YAML 1.2 and written so that readers of YAM
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer
-from ruamel.yaml.constructor import DuplicateKeyError, SafeConstructor
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
@@ -84,23 +85,40 @@ for _rule in _RULES:
 _Dumper.add_representer(str, _text)
 
 
-def _composed(text: str) -> tuple[Node | None, SafeConstructor]:
-    """Return the nodes of a text, which know their lines, and what makes plain data of them."""
-    reader = YAML(typ="safe", pure=True)
-    reader.Composer, reader.Resolver = _Composer, _Resolver
-    constructor, _ = reader.get_constructor_parser(text)
-    return constructor.composer.get_single_node(), constructor
+@dataclass(frozen=True)
+class Document:
+    """Plain data of a YAML text, which may be changed, and the lines that they came from."""
+
+    raw: Any
+    root: Node | None
+
+    def line_of(self, place: str) -> int | None:
+        """Return the line of a dotted path, or of what holds it; counted from 1."""
+        node, line = self.root, None
+        for step in place.split("."):
+            found = []
+            if isinstance(node, MappingNode):
+                found = [(key, value) for key, value in node.value if key.value == step]
+            elif isinstance(node, SequenceNode) and step.isdecimal():
+                found = [(element, element) for element in node.value[int(step) :][:1]]
+            if not found:
+                break
+            key, node = found[0]
+            line = key.start_mark.line + 1
+        return line
 
 
-def load_yaml(text: str, source: str) -> Any:
-    """Return the plain data of one YAML document.
+def read_yaml(text: str, source: str) -> Document:
+    """Return the one YAML document in a text.
 
     Raises:
         StudyError: If the text is not YAML, repeats a key, or has references or tags.
     """
+    reader = YAML(typ="safe", pure=True)
+    reader.Composer, reader.Resolver = _Composer, _Resolver
     try:
-        node, constructor = _composed(text)
-        return None if node is None else constructor.construct_document(node)
+        root = reader.compose(text)
+        raw = None if root is None else reader.constructor.construct_document(root)
     except MarkedYAMLError as error:
         fix = "; keep one" if isinstance(error, DuplicateKeyError) else ""
         mark = error.problem_mark
@@ -109,22 +127,12 @@ def load_yaml(text: str, source: str) -> Any:
     except (YAMLError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise StudyError(f"is not readable YAML: {problem}", source=source) from error
+    return Document(raw, root)
 
 
-def line_of(text: str, place: str) -> int | None:
-    """Return the line in ``text`` of a dotted path, or of what holds it; counted from 1."""
-    node, line = _composed(text)[0], None
-    for step in place.split("."):
-        found = []
-        if isinstance(node, MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == step]
-        elif isinstance(node, SequenceNode) and step.isdecimal():
-            found = [(element, element) for element in node.value[int(step) :][:1]]
-        if not found:
-            break
-        key, node = found[0]
-        line = key.start_mark.line + 1
-    return line
+def load_yaml(text: str, source: str) -> Any:
+    """Return the plain data of one YAML document; see `read_yaml`."""
+    return read_yaml(text, source).raw
 
 
 def dump_yaml(raw: Any) -> str:

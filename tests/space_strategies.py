@@ -1,12 +1,14 @@
 """Hypothesis strategies for values, domains and search spaces, small enough to enumerate."""
 
 import string
+from dataclasses import replace
 
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from search_spaces.domains import Choice, Domain, Float, Int, Value
-from search_spaces.errors import StudyError
-from search_spaces.space import Parameter, Space
+from search_spaces.domains import Choice, Domain, Float, Int
+from search_spaces.fields import Value
+from search_spaces.space import Space
 
 texts = st.text(string.ascii_lowercase + string.digits + "-. #:é", max_size=6)
 numbers = st.integers(-50, 50) | st.floats(-1e6, 1e6, allow_subnormal=False)
@@ -57,24 +59,23 @@ def conditions(draw, known: dict[str, Domain]) -> dict[str, tuple[Value, ...]]:
 
 
 @st.composite
-def parameter_sets(draw, of=domains, max_size: int = 5) -> dict[str, Parameter]:
+def parameter_sets(draw, of=domains, max_size: int = 5) -> dict[str, Domain]:
     """Parameters with acyclic conditions, some of which may never exist."""
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, Domain] = {}
     for index in range(draw(st.integers(0, max_size))):
-        known = {name: parameter.domain for name, parameter in parameters.items()}
-        parameters[f"p{index}"] = Parameter(draw(of), draw(conditions(known)))
+        parameters[f"p{index}"] = replace(draw(of), when=draw(conditions(parameters)))
     return parameters
 
 
 @st.composite
 def spaces(draw, of=domains, max_size: int = 5) -> Space:
     """Spaces whose parameters can all exist, declared in any order."""
-    parameters: dict[str, Parameter] = {}
-    for name, parameter in draw(parameter_sets(of, max_size)).items():
+    parameters: dict[str, Domain] = {}
+    for name, domain in draw(parameter_sets(of, max_size)).items():
         try:
-            parameters = dict(Space({**parameters, name: parameter}).parameters)
-        except StudyError:
-            parameters[name] = Parameter(parameter.domain)
+            parameters = dict(Space({**parameters, name: domain}).parameters)
+        except ValidationError:
+            parameters[name] = replace(domain, when={})
     order = draw(st.permutations(sorted(parameters)))
     return Space({name: parameters[name] for name in order})
 

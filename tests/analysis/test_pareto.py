@@ -187,7 +187,7 @@ def objective(scale="linear", direction="minimize"):
 
 def goals_of(values, random, scale="linear"):
     return [
-        Objective(metric=f"m{k}", direction=way, unit="", reference=9.0, label="", scale=scale)
+        Objective(metric=f"m{k}", direction=way, unit="", reference=9.0, scale=scale)
         for k, way in enumerate(directions(values, random))
     ]
 
@@ -237,7 +237,7 @@ def test_units_do_not_decide_what_is_near(values, random, factor, offset):
 
 
 def test_a_log_scale_is_measured_in_decades():
-    goal = Objective(metric="error", direction="minimize", unit="", reference=9.0, label="")
+    goal = Objective(metric="error", direction="minimize", unit="", reference=9.0)
     log = [goal, replace(goal, metric="flops", scale="log")]
     values = [(0.0, 1e6), (4.0, 1e2), (4.0, 1e3)]
     assert behind_front(values, log) == pytest.approx([0.0, 0.0, 0.25])

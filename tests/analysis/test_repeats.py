@@ -159,9 +159,7 @@ def test_leads_are_apart_by_the_mean_hypervolumes(first, second):
 
 def wanted(ways, tolerance=0.0):
     return [
-        Objective(
-            metric=f"m{k}", direction=way, unit="", reference=9.0, label="", tolerance=tolerance
-        )
+        Objective(metric=f"m{k}", direction=way, unit="", reference=9.0, tolerance=tolerance)
         for k, way in enumerate(ways)
     ]
 

@@ -49,7 +49,7 @@ def sweep(values, claims=(), *, paper=None):
 
 
 def claim(kind, *rows):
-    return Claim(id="c", text="text", metric=METRIC, kind=kind, rows=rows)
+    return Claim(id="c", text="text", metric=METRIC, **{kind: rows})
 
 
 def verdict(values, kind, *rows):

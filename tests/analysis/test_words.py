@@ -23,7 +23,13 @@ OVERLAPPING = {1: 9e3, 2: 1.2e4}
 def sweep(values, words, *, unit="B", factor=2.0, order=("Low", "High")):
     """A sweep with one row per entry of ``values`` that has a word in one aspect."""
     rows = tuple(
-        Row(name, name, "confirmation", {"row": name}, {}, {"load": words[name]}, {"load": "why"})
+        Row(
+            id=name,
+            role="confirmation",
+            match={"row": name},
+            words={"load": words[name]},
+            facts={"load": "why"},
+        )
         for name in values
     )
     spec = Table(

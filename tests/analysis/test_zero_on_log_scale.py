@@ -54,7 +54,7 @@ def test_sweeps_without_zeros_say_nothing():
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 @given(values=st.lists(st.sampled_from([0.0, 1e-12, 1e-3, 0.5, 2.0]), min_size=1, max_size=6))
 def test_zero_stands_where_a_log_scale_ends(values, direction):
-    goal = Objective("m", direction, "", 1.0, "m", scale="log")
+    goal = Objective(metric="m", direction=direction, reference=1.0, scale="log")
     placed = transformed([[v] for v in values], [goal])[:, 0]
     np.testing.assert_allclose(placed, np.log10(np.maximum(values, 1e-6)))
     volume = sweep_hypervolume([[v] for v in values], [goal])
@@ -65,7 +65,10 @@ def test_zero_stands_where_a_log_scale_ends(values, direction):
 
 @given(st.lists(st.tuples(*[st.sampled_from([0.0, 1e-12, 1e-9, 2.0])] * 2), min_size=1))
 def test_below_the_end_of_a_log_scale_the_front_is_exact(points):
-    goals = [Objective(f"m{k}", "minimize", "", 1.0, "m", scale="log") for k in range(2)]
+    goals = [
+        Objective(metric=f"m{k}", direction="minimize", reference=1.0, scale="log")
+        for k in range(2)
+    ]
     expected = front_mask(points, ["minimize"] * 2)
     assert sweep_front(points, goals).tolist() == expected.tolist()
     share = [replace(goal, tolerance=1e-6) for goal in goals]

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from space_strategies import finite_domains, finite_spaces, parameter_sets, spaces
 
 from search_spaces.domains import Choice, Float, Int, same
 from search_spaces.errors import StudyError
-from search_spaces.space import Parameter, Space
+from search_spaces.space import Space
 
 ABSENT = object()
 seeds = st.integers(0, 2**32 - 1)
 SPACE = Space(
     {
-        "temperature": Parameter(Float(1.0, 20.0, log=True), {"method": ("kd",)}),
-        "method": Parameter(Choice(("vanilla", "kd", "encoder"))),
-        "width": Parameter(Int(2, 8, step=2)),
-        "depth": Parameter(Int(1, 3), {"method": ("kd", "encoder"), "width": (2, 4)}),
+        "temperature": Float(1.0, 20.0, log=True, when={"method": ("kd",)}),
+        "method": Choice(("vanilla", "kd", "encoder")),
+        "width": Int(2, 8, step=2),
+        "depth": Int(1, 3, when={"method": ("kd", "encoder"), "width": (2, 4)}),
     }
 )
 
@@ -39,7 +40,7 @@ def exists(parameters, assignment, name):
 
 def brute_force(parameters):
     """Every assignment, present or absent, that agrees with all conditions."""
-    tables = [(ABSENT, *parameter.domain.values()) for parameter in parameters.values()]
+    tables = [(ABSENT, *domain.values()) for domain in parameters.values()]
     for chosen in itertools.product(*tables):
         pairs = zip(parameters, chosen, strict=True)
         assignment = {name: value for name, value in pairs if value is not ABSENT}
@@ -48,36 +49,36 @@ def brute_force(parameters):
 
 
 @given(spaces(), seeds)
-def test_samples_pass_the_check(space, seed):
+def test_space_samples_are_valid(space, seed):
     rng = np.random.default_rng(seed)
     for _ in range(5):
         space.check(space.sample(rng))
 
 
 @given(finite_spaces)
-def test_enumeration_is_everything_once(space):
+def test_space_enumeration_has_each_configuration_once(space):
     listed = [frozen(params) for params in space.enumerate()]
     assert len(listed) == len(set(listed)) == space.size()
     assert set(listed) == {frozen(params) for params in brute_force(space.parameters)}
 
 
 @given(finite_spaces)
-def test_everything_enumerated_passes_the_check(space):
+def test_space_enumeration_is_valid(space):
     for params in space.enumerate():
         space.check(params)
 
 
 @given(finite_spaces, seeds)
-def test_samples_are_enumerated(space, seed):
+def test_space_samples_are_in_the_enumeration(space, seed):
     drawn = frozen(space.sample(np.random.default_rng(seed)))
     assert drawn in {frozen(params) for params in space.enumerate()}
 
 
 @given(finite_spaces, st.data())
-def test_check_takes_what_is_enumerated_and_nothing_else(space, data):
+def test_space_check_accepts_exactly_the_enumeration(space, data):
     params = {
-        name: data.draw(st.sampled_from(parameter.domain.values()))
-        for name, parameter in space.parameters.items()
+        name: data.draw(st.sampled_from(domain.values()))
+        for name, domain in space.parameters.items()
         if data.draw(st.booleans())
     }
     known = frozen(params) in {frozen(params) for params in space.enumerate()}
@@ -90,7 +91,7 @@ def test_check_takes_what_is_enumerated_and_nothing_else(space, data):
 
 
 @given(finite_spaces, st.data())
-def test_assignments_are_the_projections_of_the_enumeration(space, data):
+def test_space_assignments_are_projections_of_the_enumeration(space, data):
     names = data.draw(st.sets(st.sampled_from(space.names))) if space.names else set()
     listed = [frozen(part) for part in space.assignments(names)]
     projected = {
@@ -102,39 +103,39 @@ def test_assignments_are_the_projections_of_the_enumeration(space, data):
 
 
 @given(spaces())
-def test_parents_come_before_children(space):
+def test_space_orders_parents_before_children(space):
     position = {name: index for index, name in enumerate(space.names)}
     assert sorted(space.names) == sorted(space.parameters)
-    for name, parameter in space.parameters.items():
-        assert all(position[parent] < position[name] for parent in parameter.when)
+    for name, domain in space.parameters.items():
+        assert all(position[parent] < position[name] for parent in domain.when)
 
 
 @given(parameter_sets(of=finite_domains, max_size=4))
-def test_a_space_is_refused_exactly_if_a_parameter_never_exists(parameters):
+def test_space_is_refused_exactly_if_a_parameter_never_exists(parameters):
     reached = {name for assignment in brute_force(parameters) for name in assignment}
     if reached == set(parameters):
         assert Space(parameters).size() == sum(1 for _ in brute_force(parameters))
     else:
-        with pytest.raises(StudyError, match="can never exist"):
+        with pytest.raises(ValidationError, match="can never exist"):
             Space(parameters)
 
 
 @given(spaces())
-def test_spaces_travel_to_other_processes(space):
+def test_space_pickles(space):
     assert pickle.loads(pickle.dumps(space)) == space  # noqa: S301 - our own bytes
 
 
-def test_order_is_that_of_the_file_where_conditions_allow():
+def test_space_keeps_the_order_of_the_file():
     assert SPACE.names == ("method", "temperature", "width", "depth")
 
 
-def test_a_space_with_a_real_parameter_has_no_size():
+def test_space_with_a_float_has_no_size():
     assert SPACE.size() is None
     with pytest.raises(StudyError, match="temperature: has too many values"):
         list(SPACE.enumerate())
 
 
-def test_assignments_need_only_the_named_parameters_to_be_finite():
+def test_space_assignments_need_finite_named_parameters_only():
     assert SPACE.assignments(["method"]) == [
         {"method": "vanilla"},
         {"method": "kd"},
@@ -148,15 +149,15 @@ def test_assignments_need_only_the_named_parameters_to_be_finite():
         SPACE.assignments(["widht"])
 
 
-def test_the_empty_space_has_one_configuration():
+def test_empty_space_has_one_configuration():
     empty = Space({})
     assert list(empty.enumerate()) == empty.assignments([]) == [{}]
     assert empty.size() == 1
 
 
-def test_a_large_space_is_counted_without_listing_it():
-    wide = {f"w{i}": Parameter(Int(1, 1000), {"method": ("kd",)}) for i in range(6)}
-    space = Space({"method": Parameter(Choice(("vanilla", "kd"))), **wide})
+def test_large_space_is_counted_without_enumeration():
+    wide = {f"w{i}": Int(1, 1000, when={"method": ("kd",)}) for i in range(6)}
+    space = Space({"method": Choice(("vanilla", "kd")), **wide})
     assert space.size() == 1 + 1000**6
 
 
@@ -175,38 +176,12 @@ def test_a_large_space_is_counted_without_listing_it():
         ({"method": "kd", "width": 6, "temperature": 4.0, "depth": 1}, "depth: is set to 1, but"),
     ],
 )
-def test_wrong_configurations_are_refused(params, message):
+def test_space_check_refuses_wrong_configurations(params, message):
     with pytest.raises(StudyError, match=message):
         SPACE.check(params)
 
 
-def test_a_point_may_be_partial_and_name_other_parameters():
+def test_point_may_be_partial_and_set_other_parameters():
     SPACE.check_point({"width": 4, "batch_size": 7})
     with pytest.raises(StudyError, match=r"temperature: is set to 4\.0, but"):
         SPACE.check_point({"temperature": 4.0})
-
-
-@pytest.mark.parametrize(
-    ("when", "message"),
-    [
-        ({"methd": ("kd",)}, r"x.when.methd: .* did you mean 'method'"),
-        ({"real": (1.0,)}, r"x.when.real: .* too many values"),
-        ({"method": ("lkd",)}, r"x.when.method: 'lkd' is no value of 'method'"),
-        ({"method": ()}, r"x.when.method: is empty"),
-        ({"flag": (1,)}, r"x.when.flag: 1 is no value of 'flag'"),
-        ({"x": (1,)}, r"x.when: .* wait for one another"),
-        ({"y": (1,)}, r"x.when: the conditions of x, y wait for one another"),
-        ({"kd_only": (1,), "method": ("vanilla",)}, r"x: can never exist"),
-    ],
-)
-def test_impossible_conditions_are_refused(when, message):
-    parameters = {
-        "method": Parameter(Choice(("vanilla", "kd"))),
-        "flag": Parameter(Choice((True, False))),
-        "real": Parameter(Float(0.0, 1.0)),
-        "kd_only": Parameter(Int(1, 2), {"method": ("kd",)}),
-        "x": Parameter(Int(1, 2), when),
-        "y": Parameter(Int(1, 2), {"x": (1,)}),
-    }
-    with pytest.raises(StudyError, match=message):
-        Space(parameters)

@@ -42,7 +42,7 @@ def test_relative_paths_begin_at_the_study(
     )
     study = load_study(named)
     assert study.parameters["data_path"] == str(folder / "ch.npy")
-    assert study.space.parameters["mask_file"].domain.options == (  # type: ignore[union-attr]
+    assert study.space.parameters["mask_file"].options == (  # type: ignore[union-attr]
         str(folder / "a.npy"),
         "/b.npy",
     )

@@ -1,6 +1,7 @@
 """Bad study files as a person meets them: one line, exit code 2, and Ray has not been started."""
 
 import json
+import re
 import os
 import subprocess
 import sys
@@ -124,5 +125,5 @@ def test_a_bad_study_is_refused_before_ray_starts(
     assert KINDS[name][1] in answer["err"]
     assert not answer["started"]
     if name in BY_FILE:
-        assert f"{name}.yaml: " in answer["err"]
+        assert re.search(rf"{name}\.yaml(:\d+)?: ", answer["err"])
         assert not answer["imported"]

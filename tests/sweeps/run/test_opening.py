@@ -69,7 +69,7 @@ def test_what_differs_is_named(engine: Engine) -> None:
     with pytest.raises(ConfigError) as error:
         left_of(engine.folder, wanted)
     said = str(error.value)
-    assert "space.parameters.x.domain.high is 2.0, was 1.0" in said
+    assert "space.x.high is 2.0, was 1.0" in said
     assert "choose another --name" in said
     assert "budget" not in said.partition(":")[2]
     assert "\n" not in said

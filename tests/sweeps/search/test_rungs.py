@@ -23,7 +23,10 @@ WORDS = st.tuples(*[st.sampled_from(WAYS)] * 3)
 
 
 def objectives(ways: tuple[str, ...], scale: str = "linear") -> list[Objective]:
-    return [Objective(f"m{i}", way, "", 10.0, "", scale) for i, way in enumerate(ways)]
+    return [
+        Objective(metric=f"m{i}", direction=way, reference=10.0, scale=scale)
+        for i, way in enumerate(ways)
+    ]
 
 
 def table(

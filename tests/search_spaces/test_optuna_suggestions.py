@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from space_strategies import spaces
 
 from search_spaces.domains import Choice, Float, Int, same
-from search_spaces.space import Parameter, Space
+from search_spaces.space import Space
 from search_spaces.to_optuna import suggest
 
 seeds = st.integers(0, 2**32 - 1)
@@ -27,7 +27,7 @@ def typed(params):
 
 @given(spaces(), seeds)
 @settings(max_examples=50)
-def test_suggestions_pass_the_check(space, seed):
+def test_optuna_suggestions_are_valid(space, seed):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     for _ in range(3):
         params = suggest(study.ask(), space)
@@ -36,14 +36,14 @@ def test_suggestions_pass_the_check(space, seed):
 
 
 @given(spaces(), seeds)
-def test_fixed_trials_give_back_what_was_fixed(space, seed):
+def test_optuna_fixed_trials_return_their_parameters(space, seed):
     params = space.sample(np.random.default_rng(seed))
     assert typed(suggest(optuna.trial.FixedTrial(params), space)) == typed(params)
 
 
 @given(spaces(), seeds)
 @settings(max_examples=50)
-def test_enqueued_configurations_come_back_with_their_types(space, seed):
+def test_optuna_enqueued_trials_keep_types(space, seed):
     params = space.sample(np.random.default_rng(seed))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     study.enqueue_trial(params)
@@ -51,11 +51,11 @@ def test_enqueued_configurations_come_back_with_their_types(space, seed):
 
 
 @given(spaces())
-def test_distributions_are_as_wide_as_domains(space):
+def test_optuna_distributions_match_domains(space):
     trial = optuna.create_study().ask()
     assert tuple(suggest(trial, space)) == tuple(trial.distributions)
     for name, distribution in trial.distributions.items():
-        domain = space.parameters[name].domain
+        domain = space.parameters[name]
         if isinstance(domain, Choice):
             assert distribution.choices == domain.options
         else:
@@ -65,12 +65,12 @@ def test_distributions_are_as_wide_as_domains(space):
             assert distribution.step == domain.step
 
 
-def test_absent_parameters_are_not_asked_for():
+def test_optuna_is_not_asked_for_inactive_parameters():
     space = Space(
         {
-            "temperature": Parameter(Float(1.0, 20.0, log=True), {"method": ("kd",)}),
-            "method": Parameter(Choice(("vanilla", "kd"))),
-            "width": Parameter(Int(2, 8, step=2)),
+            "temperature": Float(1.0, 20.0, log=True, when={"method": ("kd",)}),
+            "method": Choice(("vanilla", "kd")),
+            "width": Int(2, 8, step=2),
         }
     )
     known = optuna.distributions.CategoricalDistribution(("vanilla", "kd"))

@@ -1,10 +1,12 @@
-"""Studies that cannot be right: each is refused with one line that names file, field and value."""
+"""Wrong studies: each error is one line that names file, line, field, value and fix."""
+
+import re
 
 import pytest
 from study_example import EXAMPLE, dump_with
 
 from search_spaces.errors import StudyError
-from search_spaces.study import parse_study
+from search_spaces.study import load_study, parse_study
 from search_spaces.study_yaml import dump_yaml, load_yaml
 
 TABLE = "report.tables.0"
@@ -22,7 +24,12 @@ REFUSED = [
     ("space.width.low", "'2'", "space.width.low", "must be a whole number, got '2'"),
     ("space.width.low", "2.0", "space.width.low", "got 2.0"),
     ("space.width.low", "true", "space.width.low", "got True"),
-    ("space.width.log", "yes", "space.width.log", "must be true or false, got 'yes'"),
+    ("confirm.retrain", "off", "confirm.retrain", "got 'off'; write false"),
+    ("confirm.retrain", "1", "confirm.retrain", "must be true or false, got 1"),
+    ("text", "x", "text", "is not known"),
+    ("budget.time_s", "1", "budget.time_s", "did you mean 'time'"),
+    ("space.method.options", "[a]", "space.method.options", "is not known"),
+    ("space.width.log", "yes", "space.width.log", "must be true or false, got 'yes'; write true"),
     ("space.width", "8", "space.width", "must be a mapping"),
     ("space", "[1]", "space", "must be a mapping, got [1]"),
     ("objectives", "{}", "objectives", "must be a list"),
@@ -36,7 +43,28 @@ REFUSED = [
     ("space.width.low", "16", "space.width.low", "got 16"),
     ("space.width.step", "4", "space.width.step", "got 4"),
     ("space.temperature.low", "0", "space.temperature.low", "got 0"),
-    ("space.method.values", "[]", "space.method.values", "is empty"),
+    ("space.temperature.low", ".nan", "space.temperature.low", "got nan"),
+    ("space.temperature.high", ".inf", "space.temperature.high", "got inf"),
+    (
+        "space.temperature",
+        "{type: float, low: -1.7e308, high: 1.7e308}",
+        "space.temperature.high",
+        "too far",
+    ),
+    ("space.width.step", "0", "space.width.step", "at least 1, got 0"),
+    ("space.width.log", "true", "space.width.step", "must be 1 when log is true, got 2"),
+    (
+        "space.width",
+        "{type: int, low: 0, high: 8, log: true}",
+        "space.width.low",
+        "above 0 when log",
+    ),
+    ("space.width.high", str(10**400), "space.width.high", f"at most {2**53}, got 1000"),
+    ("space.method.values", "[]", "space.method.values", "must not be empty"),
+    ("space.method.values", "[16, 16.0]", "space.method.values.1", "16.0 repeats"),
+    ("space.method.values", "[1, true]", "space.method.values.1", "True repeats"),
+    ("space.method.values", "[.inf]", "space.method.values.0", "got inf"),
+    ("space.method.values", "[null]", "space.method.values.0", "got None"),
     ("space.method.values", "[a, a]", "space.method.values.1", "'a' repeats"),
     ("space.method.values", "[true, vanilla]", "space.method.values", "quotes"),
     ("space.method.values", "[[a], b]", "space.method.values.0", "got ['a']"),
@@ -47,8 +75,17 @@ REFUSED = [
     ("space.width.when", "{method: kd}", "space.width.when.method", "'kd' is no value"),
     ("space.method.when", "{width: [3]}", "space.method.when.width", "3 is no value"),
     ("space.width.when", "{width: 2}", "space.width.when", "wait for one another"),
+    ("space.width.when", "{method: []}", "space.width.when.method", "must not be empty"),
+    ("space.width.when", "{method: [[a]]}", "space.width.when.method.0", "got ['a']"),
+    (
+        "space",
+        "{f: {type: choice, values: [true, false]}, x: {type: int, low: 1, high: 2, when: {f: 1}}}",
+        "space.x.when.f",
+        "1 is no value of 'f'",
+    ),
+    ("space.width.when", "{method: vanilla, kd: 1}", "space.width.when.kd", "is not a parameter"),
     # objectives and constraints
-    ("objectives", "[]", "objectives", "at least one"),
+    ("objectives", "[]", "objectives", "list at least one"),
     ("objectives.1.metric", "val_nmse_db", "objectives", "'val_nmse_db' is declared 2 times"),
     ("objectives.0.reference", ".inf", "objectives.0.reference", "got inf"),
     ("objectives.0.reference", None, "objectives.0.reference", "is missing"),
@@ -61,6 +98,7 @@ REFUSED = [
     ("objectives.0.direction", "min", "objectives.0.direction", "'minimize' or 'maximize'"),
     ("constraints.0", "{metric: x}", "constraints.0", "neither max nor min"),
     ("constraints.0.min", "4096", "constraints.0.min", "got 4096"),
+    ("constraints.0.max", ".nan", "constraints.0.max", "must be a finite number, got nan"),
     ("constraints", "[{metric: a, max: 1}, {metric: a, min: 0}]", "constraints", "declared 2"),
     # one value from two places
     ("parameters.width", "4", "parameters.width", "both fixed (to 4) and searched"),
@@ -140,16 +178,16 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("place", "value", "named", "words"), REFUSED)
-def test_impossible_studies_are_refused_in_one_line(place, value, named, words):
+def test_wrong_study_is_refused_in_one_line(place, value, named, words):
     with pytest.raises(StudyError) as caught:
         parse_study(dump_with(place, value), "my.yaml")
     message = str(caught.value)
-    assert message.startswith(f"my.yaml: {named}")
+    assert re.match(rf"my\.yaml(:\d+)?: {re.escape(named)}", message)
     assert words in message
     assert "\n" not in message
 
 
-def test_epochs_come_from_one_place():
+def test_epochs_are_set_in_one_place():
     for place in ("parameters.epochs", "space.epochs"):
         raw = load_yaml(
             dump_with(place, "{type: int, low: 1, high: 9}" if "space" in place else "9"), ""
@@ -159,20 +197,38 @@ def test_epochs_come_from_one_place():
             parse_study(dump_yaml(raw), "my.yaml")
 
 
-def test_listed_points_are_not_stopped_early():
+def test_stopping_of_listed_points_is_refused():
     raw = load_yaml(EXAMPLE, "example.yaml")
     raw["search"] = {"sampler": "points", "points": [{"method": "vanilla", "width": 2}]}
     with pytest.raises(StudyError, match="stopping: would leave listed points without result"):
         parse_study(dump_yaml(raw), "my.yaml")
 
 
-def test_all_wrong_fields_are_named_at_once():
+def test_error_names_all_wrong_fields():
     with pytest.raises(
         StudyError, match=r"reference: is missing.*\(wrong as well: budget.trials\)"
     ):
         parse_study(
             EXAMPLE.replace("reference: 0.0,", "").replace("trials: 32", "trials: x"), "my.yaml"
         )
+
+
+def test_error_names_the_line_of_the_field(tmp_path):
+    file = tmp_path / "my.yaml"
+    for place, value in (("space.width.low", "low: 20"), ("confirm.retrain", "retrain: yes")):
+        key = value.split(":")[0]
+        text = re.sub(rf"{key}: (2|true)", value, EXAMPLE, count=1)
+        line = 1 + next(i for i, words in enumerate(text.split("\n")) if value in words)
+        file.write_text(text.replace("quick}", "quick, data_path: relative}"))
+        with pytest.raises(StudyError, match=rf"my\.yaml:{line}: {place}: "):
+            load_study(file)
+        with pytest.raises(StudyError, match=rf"my\.yaml with --set budget.trials=2: {place}: "):
+            load_study(file, ["budget.trials=2"])
+
+
+def test_error_names_the_line_of_a_missing_fields_parent():
+    with pytest.raises(StudyError, match=r"my\.yaml:7: space\.temperature\.high: is missing"):
+        parse_study(EXAMPLE.replace("low: 1, high: 20", "low: 1"), "my.yaml")
 
 
 WORDS = """
@@ -196,7 +252,7 @@ def with_words(old="", new=""):
     return parse_study(f"{head}report:{WORDS.replace(old, new)}", "my.yaml")
 
 
-def test_words_and_facts_belong_to_aspects():
+def test_table_words_and_facts_belong_to_aspects():
     [table] = with_words().report.tables
     assert [aspect.factor for aspect in table.aspects] == [2.0] * 3
     assert table.rows[1].words == {"load": "High", "quality": "Limited"}
@@ -218,6 +274,6 @@ def test_words_and_facts_belong_to_aspects():
         ("unit: dB", "unit: ''", r"aspects\.1\.metrics: 'nmse_db' is in decibels.*unit: dB"),
     ],
 )
-def test_words_that_cannot_be_compared_are_refused(old, new, message):
-    with pytest.raises(StudyError, match=r"my\.yaml: report\.tables\.0\." + message):
+def test_table_words_that_cannot_be_compared_are_refused(old, new, message):
+    with pytest.raises(StudyError, match=r"my\.yaml:\d+: report\.tables\.0\." + message):
         with_words(old, new)

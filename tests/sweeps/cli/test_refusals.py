@@ -1,8 +1,8 @@
 """Bad study files as a person meets them: one line, exit code 2, and Ray has not been started."""
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path

@@ -14,7 +14,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from analysis.attainment import attainment_difference, led_volumes
@@ -25,6 +24,7 @@ from analysis.pareto import directions_of, reference_point, sweep_hypervolume, t
 from analysis.ranking import column, objective_values
 from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
+from search_spaces.study_yaml import load_yaml
 
 DEALS = 1000
 """Random deals of a permutation test."""
@@ -267,7 +267,7 @@ def _attained(values: Floats, objective: Objective) -> float:
 
 def _settings(sweeps: Sequence[SweepFrames]) -> dict[str, tuple[str, ...]]:
     """Return every entry of the study files that is not the same in all, but for its texts."""
-    raw = [yaml.safe_load(frames.study.text) for frames in sweeps]
+    raw = [load_yaml(frames.study.text, frames.name) for frames in sweeps]
     files = [dict(_leaves("", {k: v for k, v in file.items() if k not in TEXTS})) for file in raw]
     places = dict.fromkeys(place for file in files for place in file)
     rows = {place: tuple(str(file.get(place, "")) for file in files) for place in places}

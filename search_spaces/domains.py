@@ -68,7 +68,7 @@ class Float(Parameter):
     def _check(self) -> Self:
         _check_bounds(self.low, self.high, log=self.log)
         if not math.isfinite(self.high - self.low):
-            raise StudyError(f"lies too far from low = {self.low}, got {self.high}", place="high")
+            raise StudyError(f"is too far from low = {self.low}, got {self.high}", place="high")
         return self
 
     def contains(self, value: object) -> bool:

@@ -48,7 +48,7 @@ class Part:
         known = [field.alias or name for name, field in fields.items() if not field.exclude]
         for key in data if isinstance(data, dict) else ():
             if key not in known:
-                raise StudyError(f"is not known here; {choose_from(key, known)}", place=str(key))
+                raise StudyError(f"is not a known field; {choose_from(key, known)}", place=str(key))
         return data
 
 

@@ -216,7 +216,7 @@ def _check_unique(names: Iterable[str], place: str) -> None:
 def _check_column(metric: str, metrics: Iterable[str], place: str) -> None:
     if metric not in metrics:
         raise StudyError(
-            f"{metric!r} is no column of this table; {choose_from(metric, metrics)}", place=place
+            f"{metric!r} is not a column of this table; {choose_from(metric, metrics)}", place=place
         )
 
 
@@ -245,7 +245,7 @@ def _check_words(row: Row, aspects: Mapping[str, Aspect], place: str) -> None:
         known = aspects[name].words
         if word not in known:
             raise StudyError(
-                f"{word!r} is none of the words of {name!r}; {choose_from(word, known)}; a text "
+                f"{word!r} is not one of the words of {name!r}; {choose_from(word, known)}; a text "
                 "that is not compared belongs under facts",
                 place=f"{place}.words",
             )

@@ -39,8 +39,8 @@ class Search(Part):
                 raise StudyError(f"lists {entry!r} twice; drop one", place=f"warm_start.{index}")
         if self.warm_start and self.sampler not in LEARNING:
             raise StudyError(
-                f"changes nothing with sampler {self.sampler!r}, which learns from no trial; drop "
-                f"it, or take {', '.join(LEARNING)}",
+                f"has no effect with sampler {self.sampler!r}, which does not learn from trials; "
+                f"drop it, or take {', '.join(LEARNING)}",
                 place="warm_start",
             )
         return self

@@ -54,7 +54,7 @@ class Space(RootModel[dict[Name, Domain]]):
             if following is None:
                 stuck = [name for name in self.parameters if name not in placed]
                 raise StudyError(
-                    f"the conditions of {', '.join(stuck)} wait for one another; drop one 'when'",
+                    f"the conditions of {', '.join(stuck)} form a cycle; drop one 'when'",
                     place=f"{stuck[0]}.when",
                 )
             placed[following] = None
@@ -238,4 +238,6 @@ def _check_condition(
         )
     for value in allowed:
         if not domain.contains(value):
-            raise StudyError(f"{value!r} is no value of {parent!r}, which is {domain}", place=place)
+            raise StudyError(
+                f"{value!r} is not a value of {parent!r}, which is {domain}", place=place
+            )

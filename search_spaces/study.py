@@ -294,13 +294,13 @@ def _check_seeds(seeds: Seeds, confirm: Confirm) -> None:
 def _check_stopping(study: Study) -> None:
     if study.search.sampler == "points":
         raise StudyError(
-            "would leave listed points without result, but sampler is 'points', which wants all "
-            "of them; drop it or take another sampler",
+            "would stop listed points early, but sampler 'points' trains all of them to their end; "
+            "drop it or take another sampler",
             place="stopping",
         )
     if study.budget.epochs == 1:
         raise StudyError(
-            "has nothing to save, because budget.epochs is 1; drop it or train longer",
+            "has no effect because budget.epochs is 1; drop it or train longer",
             place="stopping",
         )
 
@@ -319,7 +319,7 @@ def _check_kept(study: Study, name: str) -> None:
         )
     if count > study.budget.trials:
         raise StudyError(
-            f"{name!r} has {count} values, and of each one trial is kept, but budget.trials is "
+            f"{name!r} has {count} values, and one trial of each is kept, but budget.trials is "
             f"{study.budget.trials}; raise it, or drop {name!r} here",
             place="stopping.keep",
         )

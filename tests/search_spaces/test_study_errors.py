@@ -26,9 +26,9 @@ REFUSED = [
     ("space.width.low", "true", "space.width.low", "got True"),
     ("confirm.retrain", "off", "confirm.retrain", "got 'off'; write false"),
     ("confirm.retrain", "1", "confirm.retrain", "must be true or false, got 1"),
-    ("text", "x", "text", "is not known"),
+    ("text", "x", "text", "is not a known field"),
     ("budget.time_s", "1", "budget.time_s", "did you mean 'time'"),
-    ("space.method.options", "[a]", "space.method.options", "is not known"),
+    ("space.method.options", "[a]", "space.method.options", "is not a known field"),
     ("space.width.log", "yes", "space.width.log", "must be true or false, got 'yes'; write true"),
     ("space.width", "8", "space.width", "must be a mapping"),
     ("space", "[1]", "space", "must be a mapping, got [1]"),
@@ -72,16 +72,16 @@ REFUSED = [
     ("space.width.when", "{methd: kd}", "space.width.when.methd", "did you mean 'method'"),
     ("space.width.when", "{preset: quick}", "space.width.when.preset", "there are method"),
     ("space.width.when", "{temperature: 1.5}", "space.width.when.temperature", "too many values"),
-    ("space.width.when", "{method: kd}", "space.width.when.method", "'kd' is no value"),
-    ("space.method.when", "{width: [3]}", "space.method.when.width", "3 is no value"),
-    ("space.width.when", "{width: 2}", "space.width.when", "wait for one another"),
+    ("space.width.when", "{method: kd}", "space.width.when.method", "'kd' is not a value"),
+    ("space.method.when", "{width: [3]}", "space.method.when.width", "3 is not a value"),
+    ("space.width.when", "{width: 2}", "space.width.when", "form a cycle"),
     ("space.width.when", "{method: []}", "space.width.when.method", "must not be empty"),
     ("space.width.when", "{method: [[a]]}", "space.width.when.method.0", "got ['a']"),
     (
         "space",
         "{f: {type: choice, values: [true, false]}, x: {type: int, low: 1, high: 2, when: {f: 1}}}",
         "space.x.when.f",
-        "1 is no value of 'f'",
+        "1 is not a value of 'f'",
     ),
     ("space.width.when", "{method: vanilla, kd: 1}", "space.width.when.kd", "is not a parameter"),
     # objectives and constraints
@@ -117,7 +117,12 @@ REFUSED = [
     ("search.warm_start", "[1]", "search.warm_start.0", "must be text"),
     ("search.warm_start", "['']", "search.warm_start.0", "must not be empty"),
     ("search.warm_start", "[old, old]", "search.warm_start.1", "lists 'old' twice"),
-    ("search", "{sampler: random, warm_start: [old]}", "search.warm_start", "learns from no trial"),
+    (
+        "search",
+        "{sampler: random, warm_start: [old]}",
+        "search.warm_start",
+        "does not learn from trials",
+    ),
     # budget and seeds
     ("budget.trials", "0", "budget.trials", "at least 1, got 0"),
     ("budget.trials", None, "budget.trials", "is missing"),
@@ -132,9 +137,9 @@ REFUSED = [
     ("stopping.eta", "2.5", "stopping.eta", "got 2.5"),
     ("stopping.min_trials", "0", "stopping.min_trials", "got 0"),
     ("stopping.kind", "hyperband", "stopping.kind", "got 'hyperband'"),
-    ("stopping.grace", "1", "stopping.grace", "is not known"),
+    ("stopping.grace", "1", "stopping.grace", "is not a known field"),
     ("stopping", "true", "stopping", "must be a mapping"),
-    ("budget.epochs", "1", "stopping", "nothing to save"),
+    ("budget.epochs", "1", "stopping", "has no effect because budget.epochs is 1"),
     # resources
     ("resources.cpus", "0", "resources.cpus", "at least 0.0001, got 0"),
     ("resources.cpus", "1.5", "resources.cpus", "above 1 must be whole, got 1.5; take 1 or 2"),
@@ -146,7 +151,7 @@ REFUSED = [
     ("resources.slots", "2.0", "resources.slots", "'max' or a whole number, got 2.0"),
     ("resources.slots", "all", "resources.slots", "got 'all'"),
     ("resources.slots", "true", "resources.slots", "got True"),
-    ("resources.memory", "1", "resources.memory", "is not known"),
+    ("resources.memory", "1", "resources.memory", "is not a known field"),
     ("resources", "2", "resources", "must be a mapping"),
     # seeds
     ("seeds.confirm", "[1, 1]", "seeds.confirm", "repeats"),
@@ -159,7 +164,7 @@ REFUSED = [
     # report
     (f"{TABLE}.rows.1.id", "t16", f"{TABLE}.rows.1.id", "'t16' is the id of an earlier row"),
     (f"{TABLE}.rows.1.role", "student", f"{TABLE}.rows.1.role", "got 'student'"),
-    (f"{TABLE}.rows.0.paper", "{nmse: 1.0}", f"{TABLE}.rows.0.paper", "'nmse' is no column"),
+    (f"{TABLE}.rows.0.paper", "{nmse: 1.0}", f"{TABLE}.rows.0.paper", "'nmse' is not a column"),
     (f"{TABLE}.columns", "[]", f"{TABLE}.columns", "must not be empty"),
     (f"{TABLE}.layout", "columns", f"{TABLE}.layout", "got 'columns'"),
     (f"{TABLE}.aspects", "[{name: load}]", f"{TABLE}.aspects", "layout: aspects only"),
@@ -200,7 +205,7 @@ def test_epochs_are_set_in_one_place():
 def test_stopping_of_listed_points_is_refused():
     raw = load_yaml(EXAMPLE, "example.yaml")
     raw["search"] = {"sampler": "points", "points": [{"method": "vanilla", "width": 2}]}
-    with pytest.raises(StudyError, match="stopping: would leave listed points without result"):
+    with pytest.raises(StudyError, match="stopping: would stop listed points early"):
         parse_study(dump_yaml(raw), "my.yaml")
 
 
@@ -263,9 +268,9 @@ def test_table_words_and_facts_belong_to_aspects():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("load: High", "load: Hihg", r"rows\.1\.words: 'Hihg' is none of.*did you mean 'High'"),
+        ("load: High", "load: Hihg", r"rows\.1\.words: 'Hihg' is not one of.*did you mean 'High'"),
         ("use: always", "usage: x", r"rows\.0\.facts: 'usage' is not listed.*'use'"),
-        ("metrics: [gflop]", "metrics: [flop]", r"aspects\.0\.metrics: 'flop' is no column"),
+        ("metrics: [gflop]", "metrics: [flop]", r"aspects\.0\.metrics: 'flop' is not a column"),
         (", metrics: [gflop]", "", r"aspects\.0\.metrics: are missing, but there are words"),
         ("words: [Low, High], ", "", r"aspects\.0\.words: are missing, but there are metrics"),
         ("[Low, High]", "[Low, Low]", r"aspects\.0\.words\.1: 'Low' is used twice"),

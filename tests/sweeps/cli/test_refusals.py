@@ -50,14 +50,14 @@ def objective(**changes: Any) -> dict[str, Any]:
 
 # By the file alone: what is changed, and what is said.
 BY_FILE: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown-key": ({"bugdet": {}}, "bugdet: is not known here; did you mean 'budget'?"),
+    "unknown-key": ({"bugdet": {}}, "did you mean 'budget'?"),
     "no-range": (
         {"space": {"x": {"type": "float", "low": 2.0, "high": 1.0}}},
         "space.x.low: must be below high = 1.0, got 2.0",
     ),
     "circle": (
         {"space": {n: {**FINITE["method"], "when": {m: ["kd"]}} for n, m in ("ab", "ba")}},
-        "wait for one another",
+        "form a cycle",
     ),
     "not-finite": (objective(reference=float("inf")), "objectives.0.reference"),
     "bad-sampler": ({"search": {"sampler": "annealing"}}, "search.sampler"),

@@ -63,7 +63,7 @@ BY_FILE: dict[str, tuple[dict[str, Any], str]] = {
     "bad-sampler": ({"search": {"sampler": "annealing"}}, "search.sampler"),
     "deaf-sampler": (
         {"search": {"sampler": "random", "warm_start": ["old"]}},
-        "search.warm_start: changes nothing with sampler 'random'",
+        "search.warm_start: has no effect with sampler 'random'",
     ),
     "no-budget": ({"budget": {}}, "budget.trials: is missing"),
     "twice": ({"parameters": {"x": 0.5}}, "parameters.x: is both fixed (to 0.5) and searched"),

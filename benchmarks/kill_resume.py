@@ -33,7 +33,7 @@ from sweeps.tracking.verify import verify_sweep
 ROOT = Path(__file__).resolve().parents[1]
 CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 PHASES = {
-    "start": "goes on",
+    "start": "is resumed",
     "data": "loading data",
     "teachers": "training teachers",
     "search": "searching",

@@ -56,7 +56,7 @@ DOORS = {
     "typer": (
         "sweeps.cli.main",
         "sweeps.cli.data",
-        "sweeps.cli.look",
+        "sweeps.cli.checks",
         "sweeps.cli.options",
         "sweeps.cli.results",
     ),

@@ -35,7 +35,7 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
             line(_unknown_line(budget, unknown, best.considered))
     if not best.chosen.test and split_label(goal):
         line()
-        line("it was not judged on the test split: studies judge what confirm.select says")
+        line("it was not judged on the test split: confirm.select chooses the trials that are")
 
 
 def _described(best: Best) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list
 
 
 def _unknown_line(budget: Budget, unknown: int, considered: int) -> str:
-    """Return how many trials may be within a budget without anybody knowing."""
+    """Return how many trials have no value to compare with a budget."""
     how = ""
     if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
         how = "; kdsweep export --trial N measures it"
@@ -73,7 +73,7 @@ def _unknown_line(budget: Budget, unknown: int, considered: int) -> str:
 
 
 def _offer_line(offer: Offer, goal: Objective) -> str:
-    """Return what more of one budget would buy; validation is one seed, and says so."""
+    """Return the gain from raising one budget; a value on validation is marked as one seed."""
     unit = text.gap_unit(goal.unit)
     gain = text.with_unit(text.number(offer.gain), unit)
     each = text.with_unit(text.number(offer.gain / offer.extra), unit)

@@ -14,10 +14,10 @@ SHOWN = 8
 
 
 def inspect_channels(path: Path, sensors: str | None, *, as_json: bool) -> bool:
-    """Look at channels and show what is there; return whether something can be trained on them.
+    """Inspect channels and print what they hold; return whether they can be trained on.
 
     Raises:
-        ConfigError: If sensors were asked for.
+        ConfigError: If sensors are given.
         DataError: See `channel_inspect.inspect_channels`.
     """
     if sensors is not None:
@@ -33,7 +33,7 @@ def inspect_channels(path: Path, sensors: str | None, *, as_json: bool) -> bool:
 
 
 def _show(found: ChannelInspection) -> None:
-    """Show files, sizes, what is wrong, and what to type."""
+    """Print files, sizes, defects, and the command that trains on them."""
     for name, held in list(found.files.items())[:SHOWN]:
         more = f" and {len(held) - SHOWN} more, see --json" if len(held) > SHOWN else ""
         line(f"{name}: {', '.join(held[:SHOWN]) or 'nothing'}{more}")

@@ -26,11 +26,11 @@ from sweeps.plan.preflight import check_study
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """A trial that is tried.
+    """A trial to check.
 
     Attributes:
         task: Name of its task.
-        name: What it is called on the screen.
+        name: Name that is printed.
         params: Its parameters.
     """
 
@@ -40,20 +40,20 @@ class Trial:
 
 
 def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool = False) -> bool:
-    """Check a study or a task, and tell every law as soon as it is known.
+    """Check a study or a task, and print every law as soon as it is checked.
 
     Args:
         what: A study, as for ``kdsweep run``, or else a task.
         settings: Of the study, or parameters of the task, ``key=value`` each.
-        as_json: Print JSON in the end instead.
-        debug: Print the tracebacks of what the task raises, too.
+        as_json: Print JSON at the end instead.
+        debug: Print tracebacks of the task's errors, too.
 
     Returns:
         Whether every law is kept.
 
     Raises:
         UserError: If there is no such study or task, or the study does not fit its task.
-        StudyError: If the study cannot be right.
+        StudyError: If the study is wrong.
     """
     make_importable(what)
     is_study = what.endswith((".yaml", ".yml")) or what in names()
@@ -66,15 +66,15 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool 
     if is_study:
         study = load_study(what, settings)
         law = iter([scale_law(study, load_task(study.task))])
-        found[study.name] = list(law if as_json else _told(study.name, law, debug=debug))
+        found[study.name] = list(law if as_json else _printed(study.name, law, debug=debug))
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for trial in trials:
             findings = check_contract(trial.task, trial.params, Path(cache))
-            told = findings if as_json else _told(trial.name, findings, debug=debug)
-            found[trial.name] = list(told)
-    broken = sum(bool(one.broken) for told in found.values() for one in told)
+            checked = findings if as_json else _printed(trial.name, findings, debug=debug)
+            found[trial.name] = list(checked)
+    broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
-        rows = [{"trial": n, **asdict(one)} for n, told in found.items() for one in told]
+        rows = [{"trial": n, **asdict(one)} for n, each in found.items() for one in each]
         line(json.dumps(rows, indent=2))
     else:
         kept = sum(map(len, found.values())) - broken
@@ -109,7 +109,7 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
     return Trial(task=name, name=", ".join([name, *settings]), params=params)
 
 
-def _told(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
+def _printed(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
     """Yield the findings of a trial, each after it was printed."""
     line(name)
     for finding in findings:

@@ -28,7 +28,7 @@ STYLE = f"body {{ font-family: {FONT}; max-width: 72rem; margin: 2rem auto; padd
 def show_comparison(
     names: Sequence[str], home: Path, tracking_uri: str | None, page: Path | None, *, as_json: bool
 ) -> None:
-    """Compare sweeps, print what came of it, and write the page if one is wanted."""
+    """Compare sweeps, print the result, and write the page if one is named."""
     if len(set(names)) < max(2, len(names)):
         raise ConfigError(f"compare {' '.join(names)}: name two different sweeps or more")
     folders = [find_sweep(home, name) for name in names]
@@ -87,10 +87,10 @@ def show_sides(found: Comparison) -> None:
     corner = ", ".join(f"{goal.label} {text.number(goal.reference)}" for goal in found.objectives)
     line(f"hypervolume on validation, from {corner}")
     for one in found.differences:
-        told = "" if one.p_value < SIGNIFICANT else ": not told apart"
+        note = "" if one.p_value < SIGNIFICANT else ": not significant"
         line(
             f"{one.first} less {one.second}: {text.number(one.value)}, p = {one.p_value:.3f} "
-            f"(permutation test over trials){told}"
+            f"(permutation test over trials){note}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Commands of ``kdsweep`` that look at data on disk.
+"""Commands of ``kdsweep`` that inspect data on disk.
 
 Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
 """
@@ -49,7 +49,7 @@ MEANINGS = {
 """What a column holds, in words."""
 
 app = typer.Typer(
-    help="Look at measured data before a sweep reads them.",
+    help="Inspect measured data before a sweep reads them.",
     epilog="Example: kdsweep data inspect scenario9",
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -58,7 +58,7 @@ app = typer.Typer(
 
 @app.callback()
 def data(context: typer.Context) -> None:
-    """Look at measured data before a sweep reads them."""
+    """Inspect measured data before a sweep reads them."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -83,7 +83,7 @@ def inspect(
         ),
     ] = None,
 ) -> None:
-    """Say what a folder of measured data holds, what is wrong with it, and what it trains.
+    """Show what a folder of measured data holds, its defects, and what can be trained on it.
 
     Reads tables, small files and channels whole, and the heads of pictures, cubes and scans.
     """
@@ -93,11 +93,11 @@ def inspect(
         from sweeps.cli.channels import inspect_channels
 
         raise typer.Exit(0 if inspect_channels(path, sensors, as_json=as_json) else NOT_USABLE)
-    from kdtasks.sensing.deepsense.inspect import inspect as look
+    from kdtasks.sensing.deepsense.inspect import inspect as inspect_folder
     from sweeps.cli.output import line
 
     names = None if sensors is None else tuple(name.strip() for name in sensors.split(","))
-    found = look(path, sensors=names)
+    found = inspect_folder(path, sensors=names)
     if as_json:
         line(json.dumps(found.as_dict(), indent=2))
     else:
@@ -167,11 +167,10 @@ def _show_windows(found: "Inspection") -> None:
     if found.problem:
         line(f"cannot be trained on: {found.problem}")
         return
+    published = "; of windows published for val and test it takes all"
     line(
-        "a study takes as many of them as its window_stride says: 2 is every second; of windows "
-        "published for val and test it takes all"
-        if found.layout == "windows"
-        else "a study takes as many of them as its window_stride says: 2 is every second"
+        "a study takes one of every window_stride windows: with 2 every second"
+        f"{published if found.layout == 'windows' else ''}"
     )
     line(f"can be trained on: {next_command(found.path, found.sensors)}")
 

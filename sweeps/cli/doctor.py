@@ -1,4 +1,4 @@
-"""`kdsweep doctor`: the checks one after the other, each told as soon as it is done."""
+"""`kdsweep doctor`: the checks one after the other, each printed as soon as it is done."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def show_doctor(home: Path, *, as_json: bool) -> bool:
     for finding in _findings(home):
         found.append(finding)
         if not as_json:
-            _tell(finding)
+            _print(finding)
     if as_json:
         line(json.dumps([asdict(finding) for finding in found], indent=2))
     return all(finding.state != "bad" for finding in found)
@@ -46,7 +46,7 @@ def _findings(home: Path) -> Iterator[Finding]:
     yield try_ray()
 
 
-def _tell(finding: Finding) -> None:
+def _print(finding: Finding) -> None:
     line(f"{SIGNS[finding.state]}  {finding.name}: {finding.found}")
     if finding.fix:
         line(f"      {finding.fix}")

@@ -1,4 +1,4 @@
-"""`kdsweep export`: choose a student, write it, say whether the files give its numbers."""
+"""`kdsweep export`: choose a student, write its files, compare their scores with the sweep's."""
 
 import json
 import sys
@@ -41,18 +41,18 @@ class Done:
     unrecorded: str
 
 
-def tell(words: str) -> None:
-    """Tell the user something that is no result."""
+def note(words: str) -> None:
+    """Print a note that is not part of the result."""
     sys.stderr.write(f"{words}\n")
 
 
 def run_export(
     folder: Path, tracking_uri: str | None, trial: int | None, out: Path | None, *, int8: bool
 ) -> Done:
-    """Write a student and its card, and enter what was measured into the sweep's records.
+    """Write a student and its card, and enter the measurements into the sweep's records.
 
-    The files are what was asked for: a sweep that is being run, or a MLflow that does not answer,
-    is told, and does not take them away.
+    The files stay even if the sweep is running or MLflow does not answer; the result names why the
+    records do not have them.
 
     Args:
         folder: Folder of the sweep.
@@ -67,10 +67,10 @@ def run_export(
     sweep = SweepFolder(folder)
     exported = Exporter(sweep, SilentDisplay().data_progress).export(number, where, int8=int8)
     if not exported.trial.sha256:
-        tell(f"no hash recorded of trial {number} (an older version): its weights are unchecked")
+        note(f"no hash recorded of trial {number} (an older version): its weights are unchecked")
     path, unrecorded = write_card(exported, frames, where), ""
     try:
-        with recording(sweep, known_uri(folder, tracking_uri), tell) as recorder:
+        with recording(sweep, known_uri(folder, tracking_uri), note) as recorder:
             recorder.enter(exported, path)
     except UserError as error:
         unrecorded = str(error)

@@ -1,4 +1,4 @@
-"""`kdsweep importance`: what each parameter is worth for each objective."""
+"""`kdsweep importance`: how much each parameter matters for each objective."""
 
 import json
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from sweeps.cli.output import line, plain_table, show
 
 
 def show_importances(found: Sequence[Importance], trials: int, *, as_json: bool) -> None:
-    """Print what was found of so many trials, as text or as JSON."""
+    """Print importances over a number of trials, as text or as JSON."""
     if as_json:
         line(json.dumps({"trials": trials, "objectives": [_entry(one) for one in found]}, indent=2))
         return
     line(f"Shares of what parameters explain, of {text.plural(trials, 'trial')} [%]")
     line()
-    told = [one for one in found if one.shares]
-    if told:
-        names = dict.fromkeys(name for one in told for name in one.shares)
-        rows = [[name, *(f"{100 * one.shares[name]:.0f}" for one in told)] for name in names]
-        show(plain_table(["parameter", *(one.objective.label for one in told)], rows))
+    explained = [one for one in found if one.shares]
+    if explained:
+        names = dict.fromkeys(name for one in explained for name in one.shares)
+        rows = [[name, *(f"{100 * one.shares[name]:.0f}" for one in explained)] for name in names]
+        show(plain_table(["parameter", *(one.objective.label for one in explained)], rows))
         line()
     for one in found:
-        said = one.note or f"a model explains {100 * one.explained:.0f} % of the variance"
-        line(f"{one.objective.label}: {said}")
+        note = one.note or f"a model explains {100 * one.explained:.0f} % of the variance"
+        line(f"{one.objective.label}: {note}")
 
 
 def _entry(found: Importance) -> dict[str, object]:

@@ -19,8 +19,8 @@ from analysis.errors import ResultsError
 from kdtasks.contract.error_text import located, own_place, printable
 from kdtasks.contract.errors import UserError
 from search_spaces.errors import StudyError
+from sweeps.cli import checks as cli_checks
 from sweeps.cli import data as cli_data
-from sweeps.cli import look as cli_look
 from sweeps.cli import results as cli_results
 from sweeps.cli.options import (
     INTERRUPTED,
@@ -43,13 +43,13 @@ from sweeps.common.interrupts import Interrupts
 from sweeps.common.secrets import redacted
 
 USER_ERROR = 2
-"""Exit code when something is the user's to mend."""
+"""Exit code of a user error."""
 
 UNFIT = 1
 """Exit code of ``doctor`` when sweeps cannot run here."""
 
 GONE = (errno.EPIPE, errno.EIO)
-"""Errors of an output whose reader has seen enough, as ``head``, or whose terminal was closed."""
+"""Errors of an output whose reader has ended, as ``head`` does, or whose terminal was closed."""
 
 OTHERS_WRITE = 0o002
 """Taken from the mode of every file, whatever the umask; groups may share a home on purpose."""
@@ -187,9 +187,9 @@ def resume(  # noqa: PLR0913 - one argument per option
     storage: Storage = None,
     trust: Trust = False,
 ) -> None:
-    """Go on with a sweep that was stopped.
+    """Resume a sweep that was stopped.
 
-    What is finished stays, what was interrupted runs again, what is left of the budget is spent.
+    Finished trials stay, interrupted ones run again, the rest of the budget is spent.
     A sweep that the home does not have is fetched from its storage.
     """
     from sweeps.cli.run import ResumeOptions, resume_sweep
@@ -206,7 +206,7 @@ def resume(  # noqa: PLR0913 - one argument per option
     raise typer.Exit(resume_sweep(name, options, debug=bool(context.obj)))
 
 
-cli_look.add_to(app)
+cli_checks.add_to(app)
 cli_results.add_to(app)
 
 
@@ -313,7 +313,7 @@ def parameters(
 def doctor(home: Home = RUNS, as_json: Json = False) -> None:
     """Check whether sweeps can run here: packages, cores, memory, GPU, disk, MLflow, Ray.
 
-    Takes some 15 seconds. What is wrong is told with its fix; the exit code is 1 then.
+    Takes some 15 seconds. Every problem is printed with its fix; the exit code is then 1.
     """
     from sweeps.cli.doctor import show_doctor
 
@@ -322,7 +322,7 @@ def doctor(home: Home = RUNS, as_json: Json = False) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; what is the user's to mend is told in one line.
+    """Run the command line and exit; a user error is one line.
 
     Args:
         arguments: Without the program's name; None takes those of the process.
@@ -345,11 +345,11 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
         code = invoke()
         sys.stdout.flush()
     except (KeyboardInterrupt, StoppedError, typer.Abort) as error:
-        return _told("; ".join(filter(None, ["interrupted", str(error)])), INTERRUPTED)
+        return _print_error("; ".join(filter(None, ["interrupted", str(error)])), INTERRUPTED)
     except typer.TyperException as error:
         _raise_if(error, debug=debug)
         command = getattr(getattr(error, "ctx", None), "command_path", "kdsweep")
-        return _told(f"{error.format_message()} (see {command} --help)", USER_ERROR)
+        return _print_error(f"{error.format_message()} (see {command} --help)", USER_ERROR)
     except (UserError, StudyError, ResultsError, OSError) as error:
         if isinstance(error, OSError) and error.errno in GONE:
             # nothing may be flushed to it any more
@@ -357,12 +357,12 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
             return 1
         _raise_if(error, debug=debug)
         theirs = isinstance(error, OSError) and own_place(error)
-        return _told(located(error) if theirs else in_words(error), USER_ERROR)
+        return _print_error(located(error) if theirs else in_words(error), USER_ERROR)
     except BaseException as error:
         _raise_if(error, debug=debug)
         if not own_place(error):  # a fault of ours
             raise
-        return _told(f"{located(error)}; --debug shows where", USER_ERROR)
+        return _print_error(f"{located(error)}; --debug shows where", USER_ERROR)
     return code if isinstance(code, int) else 0
 
 
@@ -371,7 +371,7 @@ def _raise_if(error: BaseException, *, debug: bool) -> None:
         raise error
 
 
-def _told(message: str, code: int) -> int:
+def _print_error(message: str, code: int) -> int:
     with suppress(OSError):  # of a terminal that was closed
         sys.stderr.write(f"kdsweep: {redacted(printable(' '.join(message.split())))}\n")
     return code

@@ -20,7 +20,7 @@ def _storage(uri: str | None) -> str | None:
 
 
 def known_sweeps(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the sweeps whose names begin like that, for the shell."""
+    """Return the sweeps whose names begin with ``incomplete``, for the shell."""
     from sweeps.cli.sweeps import sweep_names
 
     home = context.params.get("home") or os.environ.get("KDSWEEP_HOME") or RUNS
@@ -28,21 +28,21 @@ def known_sweeps(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def known_studies(incomplete: str) -> list[str]:
-    """Return the shipped studies whose names begin like that, for the shell."""
+    """Return the shipped studies whose names begin with ``incomplete``, for the shell."""
     from search_spaces.study import names
 
     return [name for name in names() if name.startswith(incomplete)]
 
 
 def task_names(incomplete: str) -> list[str]:
-    """Return the tasks whose names begin like that, for the shell."""
+    """Return the tasks whose names begin with ``incomplete``, for the shell."""
     from kdtasks.contract.registry import known_tasks
 
     return [name for name in known_tasks() if name.startswith(incomplete)]
 
 
 def studies_and_tasks(incomplete: str) -> list[str]:
-    """Return the shipped studies and the tasks whose names begin like that, for the shell."""
+    """Return shipped studies and tasks whose names begin with ``incomplete``, for the shell."""
     return sorted({*known_studies(incomplete), *task_names(incomplete)})
 
 
@@ -63,7 +63,7 @@ Home = Annotated[
 ]
 Trust = Annotated[
     bool,
-    typer.Option("--trust", help="The code that a sweep of somebody else's names may run."),
+    typer.Option("--trust", help="Let the code run that another user's sweep names."),
 ]
 
 TrackingUri = Annotated[
@@ -100,7 +100,7 @@ INTERRUPTED = 130
 
 
 class StoppedError(Exception):
-    """A signal stopped a command; says how to go on, if there is anything to go on with."""
+    """A signal stopped a command; the message is how to resume, if that is possible."""
 
 
 class Commands(TyperGroup):

@@ -198,15 +198,15 @@ def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _aspect_table(view: Any, part: slice) -> Table:
-    """Return configurations of a transposed table: what the paper says, then what was measured."""
+    """Return configurations of a transposed table: the paper's words, then measured numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="bold")
     table.add_column(Text(f"Table {view.spec.id}"), overflow="fold", min_width=12)
     for name in view.aspects.headings[part]:
         table.add_column(Text(name), overflow="fold")
     for group in view.aspects.groups:
         if group.name:
-            said = (_spoken(one.word, one.fact) for one in group.said[part])
-            table.add_row(Text(group.name, style="bold"), *said)
+            cells = (_words(one.word, one.fact) for one in group.said[part])
+            table.add_row(Text(group.name, style="bold"), *cells)
         for line in group.lines:
             shown = zip(line.cells[part], line.notes[part], strict=True)
             cells = (Text("\n".join(filter(None, pair))) for pair in shown)
@@ -215,7 +215,7 @@ def _aspect_table(view: Any, part: slice) -> Table:
     return table
 
 
-def _spoken(word: str, fact: str) -> Text:
+def _words(word: str, fact: str) -> Text:
     return Text.assemble((word, "bold"), " " if word and fact else "", fact)
 
 
@@ -231,9 +231,9 @@ def show_paper(frames: Any) -> None:
             line()
         if view.statements:
             line(f"Words against numbers: {view.agreement}")
-            for said in view.statements:
-                line(f"{said.agreement}: {said.aspect.name}: {said.says}")
-                line(f"    {said.detail}")
+            for one in view.statements:
+                line(f"{one.agreement}: {one.aspect.name}: {one.says}")
+                line(f"    {one.detail}")
             line()
     for judged in judged_claims(frames):
         line(f"{judged.verdict.value}: {judged.claim.text}")
@@ -281,7 +281,7 @@ def command_line(command: str, name: str, home: Path) -> str:
     Args:
         command: The command with ``{}`` for the sweep's name.
         name: Name of the sweep.
-        home: Folder of all sweeps; it is named if the command would look elsewhere.
+        home: Folder of all sweeps; it is added unless it is the default.
     """
     default = Path(os.environ.get("KDSWEEP_HOME", "runs")).expanduser()
     place = "" if home.resolve() == default.resolve() else f" --home {shlex.quote(str(home))}"

@@ -9,7 +9,7 @@ from analysis import format as text
 from kdtasks.contract.errors import ConfigError
 from search_spaces.errors import StudyError
 from search_spaces.fields import duration_s
-from sweeps.cli.export import EXPORT_DIR, tell
+from sweeps.cli.export import EXPORT_DIR, note
 from sweeps.cli.output import line
 from sweeps.cli.sweeps import database_uri, known_uri, sweep_frames
 from sweeps.common.clock import SystemClock
@@ -40,7 +40,7 @@ def run_register(
     uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
     frames = sweep_frames(folder, tracking_uri)
     found: list[Member] = []
-    with recording(sweep, known_uri(folder, tracking_uri), tell) as recorder:
+    with recording(sweep, known_uri(folder, tracking_uri), note) as recorder:
         work = Registration(frames, folder / EXPORT_DIR, recorder, bounds, SystemClock())
         for member in work.run(Exporter(sweep, SilentDisplay().data_progress)):
             same = next((m for m in found if m.reason and m.reason == member.reason), None)
@@ -68,7 +68,7 @@ def _seconds(time: str) -> float:
 
 
 def _line(member: Member, same: Member | None) -> str:
-    """Return what came of a member; a reason that another one had before is not told again."""
+    """Return the outcome of a member; a repeated reason is a reference to the first."""
     named = f" ({', '.join(member.aliases)})" if member.aliases else ""
     if not member.version:
         reason = f"as trial {same.trial}" if same else member.reason

@@ -1,4 +1,4 @@
-"""Commands of ``kdsweep`` that look at sweeps that are there.
+"""Commands of ``kdsweep`` that read existing sweeps.
 
 Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
 """
@@ -18,7 +18,7 @@ DIFFERENT = 1
 
 
 def add_to(app: typer.Typer) -> None:
-    """Give ``kdsweep`` these commands, in the order in which its help lists them."""
+    """Add the commands to the program, in the order of its help."""
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
     app.command(epilog="Example: kdsweep importance csi-feedback --method encoder-kd")(importance)
@@ -76,7 +76,7 @@ def best(  # noqa: PLR0913 - one parameter per option
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Say which model to take within budgets, and what more of each budget would buy.
+    """Choose a model within budgets, and show the gain from raising each.
 
     Chosen by what the search saw on validation; test results are shown beside it.
     """
@@ -102,7 +102,7 @@ def importance(
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Say how much each searched parameter matters for each objective.
+    """Show how much each searched parameter matters for each objective.
 
     Permutation importance of a random forest on held-out trials. What only some methods have shows
     best among trials of these methods.
@@ -165,7 +165,7 @@ def register(  # noqa: PLR0913 - one parameter per option
     """Make the front's students versions of a model in MLflow's registry.
 
     Each is exported and checked as by kdsweep export. The knee and the ends of the front come
-    first, with the aliases knee, smallest and most-accurate. Called again, it goes on.
+    first, with the aliases knee, smallest and most-accurate. A second call continues.
     """
     from sweeps.cli.sweeps import find_to_import
 
@@ -310,7 +310,7 @@ def ui(
     from sweeps.cli.sweeps import find_sweep, free_port, prepare_ui, serve_ui, view_lines
 
     folder = find_sweep(home, name)
-    prepare_ui(folder)  # what is wrong is told before the address is
+    prepare_ui(folder)  # errors come before the address
     chosen = free_port(port)
     token = token_urlsafe(32)
     address = f"http://127.0.0.1:{chosen}/?token={token}"

@@ -25,7 +25,7 @@ from sweeps.tracking.server_address import STAYS, TRACKING, left_out, tracking_f
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """What was asked for beside the study; None is the default.
+    """Options of `kdsweep run`; None is the default.
 
     Attributes:
         name: Name of the sweep.
@@ -46,7 +46,7 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResumeOptions:
-    """What was asked for beside the sweep; None is what was asked for when it was started.
+    """Options of `kdsweep resume`; None is the value that the sweep was started with.
 
     Attributes:
         home: Folder of all sweeps.
@@ -55,7 +55,7 @@ class ResumeOptions:
         address: The Ray cluster to run on.
         backend: What runs trials.
         storage: Where a copy is kept, and fetched from if the home has none.
-        trust: Whether code that the sweep names may run, whoever has started it.
+        trust: Whether code that the sweep names may run if another user started it.
     """
 
     home: Path
@@ -68,19 +68,19 @@ class ResumeOptions:
 
 
 class StartNotice(SilentDisplay):
-    """Says which sweep begins, and where, once nothing is left that could refuse it.
+    """Notes which sweep starts, and where, once nothing can refuse it any more.
 
     Args:
-        told: Is told with the first phase.
-        words: What it is told.
+        display: Gets the note with the first phase.
+        words: The note.
     """
 
-    def __init__(self, told: Display, words: str) -> None:
-        self._told, self._words = told, words
+    def __init__(self, display: Display, words: str) -> None:
+        self._display, self._words = display, words
 
     def phase(self, name: Phase) -> None:  # noqa: ARG002 - of Display
         if self._words:
-            self._told.note(self._words)
+            self._display.note(self._words)
         self._words = ""
 
 
@@ -108,7 +108,7 @@ def make_importable(study: str) -> None:
 def run_sweep(
     study_name: str, settings: Sequence[str], options: RunOptions, *, debug: bool = False
 ) -> int:
-    """Run a sweep, show it, say what came of it; return the exit code."""
+    """Run a sweep, show its progress and its result; return the exit code."""
     share_cores()
     make_importable(study_name)
     study = study_on(study_name, settings, options.data)
@@ -137,24 +137,24 @@ def run_sweep(
 
 
 def _with_environment(options: RunOptions, name: str) -> RunOptions:
-    """Take over what the environment says of MLflow, or say that it has no effect."""
-    said = list(left_out(os.environ))
+    """Apply MLflow's environment variables, or note that they have no effect."""
+    notes = list(left_out(os.environ))
     uri = tracking_from(os.environ)
     if uri is not None and options.tracking_uri is None:
         if (options.home / name).exists():
-            said.insert(0, STAYS)
+            notes.insert(0, STAYS)
         else:
-            said.insert(0, f"runs go to MLflow at {redacted(uri)} ({TRACKING})")
+            notes.insert(0, f"runs go to MLflow at {redacted(uri)} ({TRACKING})")
             options = replace(options, tracking_uri=uri)
     if (address := options.request.address) and address == os.environ.get("RAY_ADDRESS"):
-        said.append(f"trials run on the Ray cluster at {address} (RAY_ADDRESS)")
-    for words in said:
+        notes.append(f"trials run on the Ray cluster at {address} (RAY_ADDRESS)")
+    for words in notes:
         line(words)
     return options
 
 
 def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
-    """Go on with a sweep, show it, say what came of it; return the exit code."""
+    """Resume a sweep, show its progress and its result; return the exit code."""
     share_cores()
     if options.storage is not None:
         from sweeps.mirror.restore import fetch_missing
@@ -162,8 +162,8 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
         fetch_missing(options.home, name, options.storage)
     folder = find_to_import(options.home, name, trust=options.trust)
     make_importable(name)
-    study, request = _study_of(folder), _seats_of(folder, options)
-    begins = f"sweep {name} in {shown_path(folder)} goes on"
+    study, request = _study_of(folder), _request_of(folder, options)
+    begins = f"sweep {name} in {shown_path(folder)} is resumed"
     line(study.title)
     uri = tracking_from(os.environ)
     stays = uri not in (None, options.tracking_uri, read_settings(folder).tracking_uri)
@@ -187,12 +187,12 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
     return _show(study, name, options, start, inline=inline, debug=debug)
 
 
-def _seats_of(folder: Path, options: ResumeOptions) -> ResourceRequest | None:
-    """Return where to go on; None for where the sweep was started."""
+def _request_of(folder: Path, options: ResumeOptions) -> ResourceRequest | None:
+    """Return where to resume; None for where the sweep was started."""
     request = {"slots": options.slots, "address": options.address, "backend": options.backend}
     given: dict[str, Any] = {name: wish for name, wish in request.items() if wish is not None}
     known = read_settings(folder).request
-    if options.backend not in (None, known.backend):  # what another backend was asked for is not
+    if options.backend not in (None, known.backend):  # the rest was meant for the other backend
         known = ResourceRequest(transport=known.transport)
     return replace(known, **given) if given else None
 
@@ -215,7 +215,7 @@ def _show(
     inline: bool,
     debug: bool,
 ) -> int:
-    # Ray takes a second to import, and says nothing then: the user has read the lines above
+    # Ray takes a second to import, without a sign of life: the user has read the lines above
     from sweeps.progress.terminal import console_display
 
     with console_display(study, name, sys.stdout, lines=inline) as display:
@@ -242,9 +242,9 @@ def _failures(name: str, options: RunOptions | ResumeOptions) -> str:
 
 
 def _next_step(name: str, options: RunOptions | ResumeOptions) -> str:
-    """Return how to go on with a sweep that was stopped before its search."""
+    """Return how to continue with a sweep that was stopped before its search."""
     if (options.home / name / layout.STUDY_FILE).exists():
-        return f"{command_line('resume {}', name, options.home)} goes on"
+        return f"{command_line('resume {}', name, options.home)} resumes it"
     return "nothing had begun and nothing is kept: the same command starts anew"
 
 
@@ -266,7 +266,7 @@ def _show_results(name: str, summary: SweepSummary) -> None:
 
 
 def _show_places(name: str, options: RunOptions | ResumeOptions, summary: SweepSummary) -> None:
-    """Say where things are, and what to do next."""
+    """Print where the results are, and the next commands."""
     line("")
     if summary.failed or summary.jobs_failed:
         line(_failures(name, options))

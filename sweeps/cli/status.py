@@ -33,7 +33,7 @@ WORDS: dict[State, tuple[str, str]] = {
     "died": ("stopped without a word", "bold red"),
     "unknown": ("unknown", "bold yellow"),
 }
-"""What a state is called, and its style."""
+"""Name and style of a state."""
 
 Row = tuple[str, RenderableType]
 
@@ -45,7 +45,7 @@ def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None
         folder: The sweep's folder.
         home: The folder of all sweeps, as the user named it.
         as_json: Print an object, or a line with one every few seconds.
-        watch: Go on until no process drives the sweep.
+        watch: Repeat until no process drives the sweep.
     """
     reader, terminal = StatusReader(folder), sys.stdout.isatty()
     if watch and terminal and not as_json:
@@ -124,13 +124,13 @@ def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
 
 def _head(status: SweepStatus) -> Text:
     word, style = WORDS[status.state]
-    said = Text.assemble((word, style))
+    head = Text.assemble((word, style))
     if status.state == "running" and status.since_s is not None:
         begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.since_s))
-        said.append(f" since {begun}, process {status.pid} on {status.host}")
+        head.append(f" since {begun}, process {status.pid} on {status.host}")
     elif status.why:
-        said.append(f": {status.why}")
-    return said
+        head.append(f": {status.why}")
+    return head
 
 
 def _phase(status: SweepStatus) -> str:
@@ -197,8 +197,8 @@ def _best(status: SweepStatus) -> Iterator[str]:
 def _running(status: SweepStatus) -> Iterator[Text]:
     for one in status.running[:MOST_RUNNING]:
         epochs = f"epoch {one.epoch}/{one.epochs}, " if one.epochs else ""
-        said = f"{one.name}: {epochs}{time_text(one.seconds)}  {text.params(one.params, ' ')}"
-        yield Text(said.rstrip(), no_wrap=True, overflow="ellipsis")
+        words = f"{one.name}: {epochs}{time_text(one.seconds)}  {text.params(one.params, ' ')}"
+        yield Text(words.rstrip(), no_wrap=True, overflow="ellipsis")
     if more := len(status.running[MOST_RUNNING:]):
         yield Text(f"and {more} more")
 

@@ -79,7 +79,7 @@ def find_to_import(home: Path, name: str, *, trust: bool) -> Path:
     Args:
         home: Folder of all sweeps.
         name: Name of the sweep.
-        trust: Whether the user says that the code that it names may run, which is noted.
+        trust: Whether the user allows the code that it names to run, which is recorded.
 
     Raises:
         ConfigError: As `find_sweep`.
@@ -97,7 +97,7 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
 
     Args:
         folder: The sweep's folder.
-        tracking_uri: What the user said; None for what was said when the sweep was started.
+        tracking_uri: Given by the user; None for the one that the sweep was started with.
 
     Raises:
         ConfigError: If they are not in its folder and no server is named, or with a password.
@@ -119,7 +119,7 @@ def sweep_frames(folder: Path, tracking_uri: str | None = None) -> "SweepFrames"
 
     Args:
         folder: The sweep's folder.
-        tracking_uri: What the user said; None for what was said when the sweep was started.
+        tracking_uri: Given by the user; None for the one that the sweep was started with.
 
     Raises:
         UserError: If its settings are damaged, or an address holds a password.
@@ -137,7 +137,7 @@ def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
     """Return the address of the server with a sweep's runs; None for a file in its folder.
 
     Raises:
-        ConfigError: If what the user said holds a password.
+        ConfigError: If the given address holds a password.
     """
     from sweeps.ledger.launch_settings import read_settings, settled_uri
 
@@ -174,7 +174,7 @@ def free_port(port: int | None) -> int:
     """Return a port of the loopback interface that nothing listens on.
 
     Args:
-        port: The one that is wanted; None for the first free one of ``UI_PORTS``.
+        port: The given port; None for the first free one of ``UI_PORTS``.
 
     Raises:
         ConfigError: If it is taken, or there is no such port.
@@ -246,6 +246,6 @@ def serve_ui(folder: Path, port: int, token: str) -> NoReturn:
     # no background jobs: they start a dozen processes that a viewer has no use for
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # deprecations inside MLflow
-    os.environ["PYTHONSAFEPATH"] = "1"  # the server's own processes do as -P says
+    os.environ["PYTHONSAFEPATH"] = "1"  # the server's own processes get the effect of -P
     command = ui_command(folder, port)
     os.execv(command[0], command)  # noqa: S606 - no shell, and no argument of it is a user's

@@ -12,7 +12,7 @@ SPELLED |= {"×": "x", "·": "*", "μ": "u", "µ": "u"}
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
-    """Return what stands for characters that an output cannot take, and where to go on."""
+    """Return a replacement of characters that an output cannot encode, and where to continue."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -36,7 +36,7 @@ def any_encoding() -> None:
 
 
 def in_words(error: Exception) -> str:
-    """Return what an error says; of files what the system refused, and who can mend it."""
+    """Return the message of an error; for files, what the system refused and who can change it."""
     if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
         return str(error)
     user = f" for user {os.getuid()}; its owner can allow that with chmod"

@@ -1,4 +1,4 @@
-"""`kdsweep status NAME --trial N` and `--failed`: what a trial came to, and where trials raised."""
+"""`kdsweep status NAME --trial N` and `--failed`: a trial's outcome, and where trials raised."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from sweeps.ledger.failures import Fault, faults
 from sweeps.ledger.ledger import Ledger
 
 WORDS = {TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
-"""What a state is called, where its name does not say it."""
+"""Words for states whose names are unclear."""
 
 
 def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
@@ -55,7 +55,7 @@ def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
         table.add_row(Text(name), Text(what))
     show(table)
     _trace(trial.traceback)
-    _tell(list(faults([], repeated)))
+    _print_faults(list(faults([], repeated)))
 
 
 def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
@@ -86,11 +86,11 @@ def show_failed(folder: Path, *, as_json: bool) -> None:
     if as_json:
         line(json.dumps([asdict(fault) for fault in found], indent=2))
     else:
-        _tell(found)
+        _print_faults(found)
         line("" if found else "nothing has failed")
 
 
-def _tell(found: Sequence[Fault]) -> None:
+def _print_faults(found: Sequence[Fault]) -> None:
     for fault in found:
         line(f"\n{fault.what}: {spoken(fault.kind)}: {fault.reason}")
         _trace(fault.traceback)

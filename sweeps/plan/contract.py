@@ -5,8 +5,8 @@ For authors of tasks: ``kdsweep check TASK``, or one line in a test of their own
     def test_contract(tmp_path):
         assert not broken_laws("my_package.module:MyTask", {"epochs": 1}, tmp_path)
 
-What `contract.task.KDTask` promises is taken as laws, each checked on one trial: its data, its
-teacher, its student three times, and what judges them.
+Each promise of `contract.task.KDTask` is a law, checked on one trial: its data, its teacher, its
+student three times, and its evaluation.
 """
 
 import json
@@ -53,11 +53,11 @@ from sweeps.workers.jobs import train_student, train_teacher
 T = TypeVar("T")
 
 Laws = Generator[Finding, None, T]
-"""Findings, one per law, and what the next laws need; a law that cannot be tried raises."""
+"""Findings, one per law, and what the next laws need; a law that cannot be checked raises."""
 
 
 def broken_laws(task: str, params: Params, cache_dir: Path) -> list[str]:
-    """Return what a task breaks of its contract, one sentence each; empty if it keeps it.
+    """Return the laws that a task breaks, one sentence each; empty if it keeps all.
 
     Args:
         task: Its name, or ``package.module:Class``.
@@ -97,13 +97,13 @@ def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Findi
         yield error.finding
     except (UserError, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # noqa: BLE001 - whatever a task makes of the laws, they are told
+    except BaseException as error:  # noqa: BLE001 - any error of a task becomes a finding
         failed = work_failed(error)
         yield Finding("a task can be checked", failed.reason, failed.traceback)
 
 
-def _judged(what: str, judge: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-    """Return what a method says of a split."""
+def _evaluated(what: str, judge: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    """Return the metrics that a method computes on a split."""
     return tried(what, lambda: floats(judge(), what))
 
 
@@ -139,7 +139,9 @@ def _data_laws(task: KDTask, config: Params, cache_dir: Path) -> Laws[ScenarioDa
         "the same parameters give the same data",
         f"{', '.join(changed)} changed; draw from kdtasks.learning.random" if changed else "",
     )
-    yield Finding("provenance says where data are from, in JSON", _unsaid(data.provenance))
+    yield Finding(
+        "provenance names the source of the data, in JSON", _wrong_provenance(data.provenance)
+    )
     for split in splits.values():
         read_only(split)
     return data
@@ -149,12 +151,12 @@ def _silent(_done: int, _total: int, _unit: str) -> None:
     pass
 
 
-def _unsaid(provenance: Mapping[str, object]) -> str:
+def _wrong_provenance(provenance: Mapping[str, object]) -> str:
     try:
         json.dumps(provenance)
     except (TypeError, ValueError) as error:
         return f"{error}; take plain numbers, words, lists and dicts"
-    return "" if provenance else "it is empty; say at least the source"
+    return "" if provenance else "it is empty; give at least the source"
 
 
 def _teacher_laws(name: str, config: Params, data: ScenarioData) -> Laws[TeacherArtifact | None]:
@@ -171,8 +173,8 @@ def _teacher_laws(name: str, config: Params, data: ScenarioData) -> Laws[Teacher
     )
     yield from identity_laws(name, config, data, one)
     judge = partial(task.evaluate_teacher, config, one.weights, data.val)
-    said = prefixed("val", _judged("evaluate_teacher", judge))
-    both = {name: value for name, value in said.items() if name in one.metrics}
+    evaluated = prefixed("val", _evaluated("evaluate_teacher", judge))
+    both = {name: value for name, value in evaluated.items() if name in one.metrics}
     yield Finding(
         "evaluate_teacher gives what its training gave on validation",
         differing_numbers(one.metrics, both),
@@ -189,7 +191,7 @@ def _teach(
 
 
 def _trained(what: str, start: Callable[[], Generator[Report, None, T]]) -> tuple[T, list[Report]]:
-    """Return what a training leaves, and its reports."""
+    """Return the result of a training, and its reports."""
 
     def drain() -> tuple[T, list[Report]]:
         reports: list[Report] = []
@@ -235,7 +237,7 @@ def _student_laws(
     other, _ = _trained("train_student", partial(_study, task, name, reseeded, data, teacher))
     yield Finding(
         "another seed gives another student",
-        "its weights are bit for bit the same, so repetitions would say nothing"
+        "its weights are bit for bit the same, so repetitions would be useless"
         if digest(other.weights) == digest(one.weights)
         else "",
     )
@@ -258,12 +260,12 @@ def _judging_laws(
     task: KDTask, config: Params, data: ScenarioData, weights: Arrays, metrics: Mapping[str, float]
 ) -> Iterator[Finding]:
     before = digest(weights)
-    on_val = _judged("evaluate", partial(task.evaluate, config, weights, data.val))
+    on_val = _evaluated("evaluate", partial(task.evaluate, config, weights, data.val))
     yield Finding(
         "evaluate gives, from the stored weights, what training gave on validation",
         differing_numbers(metrics, prefixed("val", on_val)),
     )
-    on_test = _judged(
+    on_test = _evaluated(
         "evaluate on the test split", partial(task.evaluate, config, weights, data.test)
     )
     yield Finding(
@@ -272,7 +274,7 @@ def _judging_laws(
         if on_val.keys() & on_test.keys()
         else f"{', '.join(on_val)} on validation, {', '.join(on_test)} on test",
     )
-    again = _judged("evaluate", partial(task.evaluate, config, weights, data.val))
+    again = _evaluated("evaluate", partial(task.evaluate, config, weights, data.val))
     changed = differing_numbers(on_val, again)
     yield Finding(
         "evaluate changes nothing",
@@ -291,8 +293,8 @@ def _deployable_laws(
         raise
     whole = "" if hasattr(student, "own_score") else "return kdtasks.contract.deployable.Deployable"
     yield needed("deployable returns the networks that nodes run", whole)
-    said = _judged("the score of deployable", partial(student.own_score, data.val))
-    expected = _judged("evaluate", partial(task.evaluate, config, weights, data.val))
+    scores = _evaluated("the score of deployable", partial(student.own_score, data.val))
+    expected = _evaluated("evaluate", partial(task.evaluate, config, weights, data.val))
     yield Finding(
-        "the networks of deployable give what evaluate gives", differing_numbers(expected, said)
+        "the networks of deployable give what evaluate gives", differing_numbers(expected, scores)
     )

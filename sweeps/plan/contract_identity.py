@@ -1,4 +1,4 @@
-"""Laws of a task about its teacher: what has changed must not be taken for what it was."""
+"""Laws about the identity of teachers: the cache must not return one from before a change."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ from sweeps.plan.contract_static import Finding
 def identity_laws(
     name: str, config: Params, data: ScenarioData, teacher: TeacherArtifact
 ) -> Iterator[Finding]:
-    """Yield whether a teacher comes back from the cache for what it was trained on, and alone.
+    """Yield whether the cache returns a teacher for exactly what it was trained on.
 
     Args:
         name: The task's name.
@@ -51,7 +51,7 @@ def identity_laws(
     )
     yield Finding(
         "teacher_fingerprint changes with every parameter that train_teacher looks up",
-        _not_told_apart(task, config, teacher.decided_by),
+        _missing_from_fingerprint(task, config, teacher.decided_by),
     )
 
 
@@ -63,20 +63,20 @@ def _one_sample_changed(arrays: Arrays) -> Arrays:
     return {**arrays, name: changed}
 
 
-def _came_back(kept: TeacherIdentity, wanted: TeacherIdentity) -> str:
+def _came_back(kept: TeacherIdentity, needed: TeacherIdentity) -> str:
     with TemporaryDirectory(prefix="kdsweep-") as folder:
         store = TeacherStore(Path(folder))
         store.put(kept, {}, TeacherArtifact(metrics={}, weights={}, outputs={}))
-        found = store.get(wanted)
+        found = store.get(needed)
     return "" if found is None else "the old one came back"
 
 
-def _not_told_apart(task: KDTask, config: Params, looked_up: Params) -> str:
-    same = [name for name in looked_up if not _tells_apart(task, config, name)]
+def _missing_from_fingerprint(task: KDTask, config: Params, looked_up: Params) -> str:
+    same = [name for name in looked_up if not _changes_fingerprint(task, config, name)]
     return f"it does not contain {', '.join(same)}; add what is looked up" if same else ""
 
 
-def _tells_apart(task: KDTask, config: Params, name: str) -> bool:
+def _changes_fingerprint(task: KDTask, config: Params, name: str) -> bool:
     """Return whether another value gives another teacher; True where no other value is known."""
     before = task.teacher_fingerprint(config)
     for value in _others(config[name]):

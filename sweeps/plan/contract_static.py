@@ -1,6 +1,6 @@
 """Laws of a task that can be checked without training anything.
 
-What can be told of arrays, numbers and reports without knowing the task that they are of.
+They are about arrays, numbers and reports of any task.
 """
 
 import json
@@ -41,7 +41,7 @@ class Finding:
 
     Attributes:
         law: The law, in one clause.
-        broken: What was found instead, and how to mend it; empty if the law is kept.
+        broken: What was found instead, and the fix; empty if the law is kept.
         traceback: Where the task raised; empty if it did not.
     """
 
@@ -51,7 +51,7 @@ class Finding:
 
 
 class UnfitError(Exception):
-    """A task cannot be checked any further; the finding says why."""
+    """A task cannot be checked further, for the reason in the finding."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.broken)
@@ -88,7 +88,7 @@ def needed(law: str, broken: str) -> Finding:
 
 
 def read_only(arrays: Arrays) -> None:
-    """Make arrays as they are in Ray's object store: whoever writes to them is told so."""
+    """Make arrays read-only, as in Ray's object store: writing to them raises."""
     for array in arrays.values():
         array.setflags(write=False)
 
@@ -129,28 +129,28 @@ def wrong_reports(reports: Sequence[Report]) -> str:
     """Return what is wrong with the reports of a training; empty if nothing is."""
     if not reports:
         return "there are none; yield one kdtasks.contract.task.Report per epoch"
-    told = [(report.epoch, report.epochs) for report in reports]
-    if told != [(number, len(reports)) for number in range(1, len(reports) + 1)]:
-        shown = ", ".join(f"{epoch} of {epochs}" for epoch, epochs in told[:4])
-        more = "" if len(told) <= 4 else f", ... {len(told)} reports"
-        return f"they say {shown}{more}; count from 1 to the number of reports"
+    counts = [(report.epoch, report.epochs) for report in reports]
+    if counts != [(number, len(reports)) for number in range(1, len(reports) + 1)]:
+        shown = ", ".join(f"{epoch} of {epochs}" for epoch, epochs in counts[:4])
+        more = "" if len(counts) <= 4 else f", ... {len(counts)} reports"
+        return f"they count {shown}{more}; count from 1 to the number of reports"
     return next(
         (f"after epoch {r.epoch}: {w}" for r in reports if (w := not_finite(r.metrics))), ""
     )
 
 
 DRAWS = 256
-"""Random configurations of a study in which the values of its choices are looked for."""
+"""Random configurations that are drawn from a study to meet the values of its choices."""
 
 UNKNOWN = "no_such_parameter"
-"""What no task has as a parameter."""
+"""Name of a parameter that no task has."""
 
 
 def class_laws(task: KDTask) -> Iterator[Finding]:
-    """Yield whether a task's fields say what they must."""
+    """Yield whether a task's fields are complete."""
     wrong = [name for name, info in task.metrics.items() if not isinstance(info, MetricInfo)]
     yield Finding(
-        "metrics say unit, direction and meaning of every number",
+        "metrics give unit, direction and meaning of every number",
         f"{', '.join(wrong)} should be kdtasks.contract.task.MetricInfo" if wrong else "",
     )
     names = filter(None, map(wrong_name, task.metrics))
@@ -187,25 +187,25 @@ def parameter_laws(task: KDTask, params: Params) -> Iterator[Finding]:
     broken = not_finite(cost)
     yield Finding("cost gives finite numbers", broken)
     if not broken:
-        yield Finding("equal parameters give equal cost", _moody_cost(task, config, cost))
+        yield Finding("equal parameters give equal cost", _changing_cost(task, config, cost))
 
 
-def _moody_cost(task: KDTask, config: Params, cost: Mapping[str, float]) -> str:
-    """Return what changes in a cost that is asked for again, after others, of a new task."""
+def _changing_cost(task: KDTask, config: Params, cost: Mapping[str, float]) -> str:
+    """Return what changes when a cost is computed again, after another one or by a new task."""
     task.cost(task.complete({**config, "seed": int(config.get("seed", 0)) + 1}))
-    for who, asked in (("asked again", task), ("asked of a new task", type(task)())):
-        again = asked.cost(json.loads(json.dumps(dict(config))))
+    for when, computing in (("computed again", task), ("computed by a new task", type(task)())):
+        again = computing.cost(json.loads(json.dumps(dict(config))))
         changed = [name for name in {**cost, **again} if cost.get(name) != again.get(name)]
         if changed:
             shown = f"{changed[0]} is {again.get(changed[0])} and was {cost.get(changed[0])}"
-            return f"{who}, {shown}; count, and measure nothing"
+            return f"{when}, {shown}; count, and measure nothing"
     return ""
 
 
 def scale_law(study: Study, task: KDTask) -> Finding:
     """Return whether the costs that are objectives on a logarithmic scale have a place on it.
 
-    Every value of every choice that a point or a random draw of the study has is looked at.
+    Checks every value of every choice that a point or a random draw of the study has.
     """
     try:
         return _scale_law(study, task)
@@ -233,8 +233,10 @@ def _scale_law(study: Study, task: KDTask) -> Finding:
                 broken = f"{goal.metric} is {value:g} with {dict(searched)}"
             if goal.scale == "log" and value == 0.0:
                 zeros.add(f"{goal.metric} is 0 with {dict(searched)}, placed at {goal.floor:g}")
-    told = f" ({'; '.join(sorted(zeros)[:3])})" if zeros else ""
-    return Finding(f"objectives on a logarithmic scale are positive, or 0 at its end{told}", broken)
+    shown = f" ({'; '.join(sorted(zeros)[:3])})" if zeros else ""
+    return Finding(
+        f"objectives on a logarithmic scale are positive, or 0 at its end{shown}", broken
+    )
 
 
 def _cost(task: KDTask, params: Params) -> Mapping[str, float]:
@@ -254,7 +256,7 @@ def _takes_unknown(task: KDTask) -> str:
         return "" if UNKNOWN in str(error) else f"the error does not name it: {error}"
     except Exception as error:  # noqa: BLE001 - whatever else it raises breaks the law
         return f"raise kdtasks.contract.errors.ConfigError, not {type(error).__name__}"
-    return f"{UNKNOWN}=1 was taken, so a slip in a study would do nothing"
+    return f"{UNKNOWN}=1 was taken, so a typo in a study would have no effect"
 
 
 def _identity_laws(task: KDTask, config: Params) -> Iterator[Finding]:

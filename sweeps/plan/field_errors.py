@@ -30,7 +30,9 @@ def completed(study: Study, task: KDTask, place: str, searched: Params) -> dict[
     except ConfigError as error:
         name = _blamed(task, params, str(error))
         where = _where(study, place, searched, name)
-        raise ConfigError(f"study {study.name}: {where}: {_told(task, name, error)}") from error
+        raise ConfigError(
+            f"study {study.name}: {where}: {_explained(task, name, error)}"
+        ) from error
     check_capabilities(study, task, place, searched, config)
     return config
 
@@ -59,7 +61,7 @@ def _where(study: Study, place: str, searched: Params, name: str) -> str:
     return f"{place} {dict(searched)}"
 
 
-def _told(task: KDTask, name: str, error: ConfigError) -> str:
+def _explained(task: KDTask, name: str, error: ConfigError) -> str:
     if name in NetworkSettings.model_fields and not isinstance(task, LearnsOnShares):
         return (
             f"{name} describes a network of nodes, and task {task.name} has none: it trains every "
@@ -68,18 +70,18 @@ def _told(task: KDTask, name: str, error: ConfigError) -> str:
     return str(error)
 
 
-def _blamed(task: KDTask, params: Mapping[str, Value], said: str) -> str:
-    """Return the parameter without which the task would not say the same; empty if none is.
+def _blamed(task: KDTask, params: Mapping[str, Value], message: str) -> str:
+    """Return the parameter without which the task raises another error or none; empty if none is.
 
-    A parameter that the error names comes first: one that does not fit to another is refused, and
-    leaving out either would do.
+    A parameter that the error names comes first: of two
+    that do not fit, leaving out either would do.
     """
-    for name in sorted(params, key=lambda name: name not in said):
+    for name in sorted(params, key=lambda name: name not in message):
         rest = {other: value for other, value in params.items() if other != name}
         try:
             task.complete(rest)
         except ConfigError as error:
-            if str(error) == said:
+            if str(error) == message:
                 continue
         return name
     return ""

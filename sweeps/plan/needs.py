@@ -1,4 +1,4 @@
-"""What trials need before they can start: scenarios and teachers, found out and loaded once."""
+"""What trials need before they can start: scenarios and teachers, found and loaded once."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -77,7 +77,7 @@ def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
     on such a parameter even where the scenario and the teacher do not.
 
     Raises:
-        StudyError: If a parameter that decides on data or teacher has no end of values.
+        StudyError: If a parameter that decides on data or teacher has too many values to list.
     """
     found: dict[str, Need] = {}
     for searched in _candidates(study, task):
@@ -109,7 +109,7 @@ def by_teacher(needs: Iterable[Need]) -> dict[str, Need]:
 
 
 def by_baselines(needs: Iterable[Need], task: KDTask) -> dict[str, Need]:
-    """Return the first need of each set of baselines: scenario and what the task says decides."""
+    """Return the first need of each set of baselines, by scenario and deciding parameters."""
     found: dict[str, Need] = {}
     for need in needs:
         deciding = {n: need.params[n] for n in task.baseline_parameters if n in need.params}
@@ -139,7 +139,7 @@ class Resources:
     """Everything that trials share.
 
     Attributes:
-        needs: What was asked for.
+        needs: Scenarios and teachers that trials need.
         scenarios: Scenarios by fingerprint.
         teachers: Handles of teachers, without their training, by fingerprint.
         decided_by: Parameters that their training looked up, by fingerprint.
@@ -151,7 +151,7 @@ class Resources:
     decided_by: dict[str, Params] = field(default_factory=dict)
 
     def lack(self, need: Need) -> str:
-        """Return why there is not what a trial needs; empty if there is."""
+        """Return what a trial needs and is missing; empty if nothing is."""
         if need.scenario not in self.scenarios:
             return f"scenario {need.scenario} was not prepared"
         if need.teacher is not None and need.teacher not in self.teachers:
@@ -162,7 +162,7 @@ class Resources:
         """Check that teachers are those of the trials for which they were prepared.
 
         Raises:
-            UserError: If the fingerprint of one does not tell it from another.
+            UserError: If two different teachers have the same fingerprint.
         """
         if misfit := next(filter(None, map(self.misfit, self.needs)), ""):
             raise UserError(misfit)
@@ -182,7 +182,7 @@ class Resources:
 def load_data(
     needs: tuple[Need, ...], task: KDTask, *, cache: Path, display: Display
 ) -> dict[str, ScenarioData]:
-    """Load every scenario, by fingerprint, and tell what is wrong with files.
+    """Load every scenario, by fingerprint, and show notes about its files.
 
     Raises:
         DataError: If data are missing or damaged.

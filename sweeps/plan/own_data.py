@@ -1,4 +1,4 @@
-"""A study that was written for made data, run on files of the user's own instead."""
+"""Runs a study for synthetic data on the user's own files instead."""
 
 import json
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from search_spaces.study_yaml import dump_yaml, load_yaml
 
 
 def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> Study:
-    """Return a study; with a path, such that its trials read what is there.
+    """Return a study; with a path, its trials read the files there.
 
-    The study holds all of that itself, so that whoever resumes it need not name the files again.
+    The study names the files itself, so that `kdsweep resume` needs no path.
 
     Args:
         name_or_path: See `load_study`.
-        settings: Settings of the user's own; they win over what the files ask for.
-        path: Folder or file of the user's own; None for the data that the study has.
+        settings: The user's settings; they override those that the files need.
+        path: The user's folder or file; None for the data that the study names.
 
     Raises:
         ConfigError: If the task reads no such files, or the study varies what they settle.
-        DataError: If there is nothing that can be used.
-        StudyError: If the study cannot be right.
+        DataError: If there are no usable files.
+        StudyError: If the study is wrong.
     """
     study = load_study(name_or_path, settings)
     if path is None:
@@ -33,9 +33,9 @@ def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> S
     own = load_task(study.task).own_data(path, study.parameters)
     _check_space(study, own, path)
     _check_points(study, own, path)
-    told = {*study.parameters, *study.space.parameters, *chain(*study.search.points)}
-    defaults = {name: value for name, value in own.defaults.items() if name not in told}
-    # JSON is YAML, and its quotes keep whatever a path may hold
+    used = {*study.parameters, *study.space.parameters, *chain(*study.search.points)}
+    defaults = {name: value for name, value in own.defaults.items() if name not in used}
+    # JSON is YAML, and its quotes keep any character of a path
     fixed = [
         f"parameters.{name}={json.dumps(value, ensure_ascii=False)}"
         for name, value in {**own.parameters, **defaults}.items()
@@ -44,7 +44,7 @@ def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> S
 
 
 def _without_idle(study: Study, own: OwnData, path: Path) -> Study:
-    """Return a study that does not speak of made data, whose sizes would stand in its report."""
+    """Return a study without parameters of synthetic data, which its report would show."""
     source = f"{study.name} with --data {path}"
     raw = load_yaml(study.text, source)
     raw["parameters"] = {n: v for n, v in raw["parameters"].items() if n not in own.idle}
@@ -72,9 +72,9 @@ def _check_points(study: Study, own: OwnData, path: Path) -> None:
                 "the points"
             )
     for name in sorted(own.idle):
-        told = {point.get(name, study.parameters.get(name)) for point in study.search.points}
-        if len(told) > 1:
-            shown = ", ".join(sorted(map(repr, told - {None})))
+        values = {point.get(name, study.parameters.get(name)) for point in study.search.points}
+        if len(values) > 1:
+            shown = ", ".join(sorted(map(repr, values - {None})))
             raise ConfigError(
                 f"study {study.name}: search.points: {name} varies ({shown}), but changes nothing "
                 f"about the files in --data {path}, which are as they are; drop it from the points"

@@ -1,6 +1,6 @@
-"""What is checked before anything is started: a study that cannot run fails in seconds.
+"""Checks before anything starts: a study that cannot run fails in seconds.
 
-Whether a study's bounds can be kept at all, as far as complexity alone decides.
+They include whether any configuration can keep the bounds on complexity.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,16 +22,16 @@ from sweeps.plan.field_errors import check_capabilities, completed
 from sweeps.plan.needs import Need, find_needs, need_of, task_params
 
 MAX_LISTED = 512
-"""Configurations up to which all of a space are looked at."""
+"""Largest space of which every configuration is checked."""
 
 
 def check_feasible(study: Study, task: KDTask) -> None:
     """Check that no bound is broken by every configuration before anything is learnt.
 
-    Larger spaces and those without end pass: what their trials cost is not known before.
+    Larger and infinite spaces pass: the cost of their trials is unknown.
 
     Raises:
-        ConfigError: If no trial could keep a bound; it names the best value that there is.
+        ConfigError: If no trial could keep a bound; it names the best value.
     """
     if not study.constraints:
         return
@@ -80,10 +80,10 @@ def _agree(whole: Params, point: Params, study: Study) -> bool:
 
 
 OF_ENGINE = "trial_"
-"""What names of metrics begin with that the engine measures itself."""
+"""Prefix of metrics that the engine measures itself."""
 
 DRAWS = 64
-"""Random configurations that are shown to the task before the first trial."""
+"""Random configurations that the task completes before the first trial."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +104,7 @@ def check_study(study: Study) -> Plan:
 
     Raises:
         UserError: Naming the field of the study, the value and the fix.
-        StudyError: If a parameter that decides on data or teacher has no end of values.
+        StudyError: If a parameter that decides data or teacher has too many values to list.
     """
     task = load_task(study.task)
     _check_metrics(study, task)
@@ -116,9 +116,9 @@ def check_study(study: Study) -> Plan:
         need = need_of(task, config)
         if (need.scenario, need.teacher) not in known:
             raise ConfigError(
-                f"study {study.name}: {place}: data or teacher of {dict(searched)} cannot be told "
-                f"from the parameters {sorted(task.resource_parameters)}, which task {task.name} "
-                "names as those that decide on them; extend its resource_parameters"
+                f"study {study.name}: {place}: data or teacher of {dict(searched)} do not "
+                f"follow from the parameters {sorted(task.resource_parameters)}, which task "
+                f"{task.name} names as those that decide them; extend its resource_parameters"
             )
         _check_repetitions(study, task, need)
     for need in needs:
@@ -130,7 +130,7 @@ def check_study(study: Study) -> Plan:
 
 
 def _check_teachers(task: KDTask, needs: Sequence[Need]) -> None:
-    """Check that no teacher is to serve trials on other data than those that it was trained on."""
+    """Check that each teacher serves only trials on the data that it was trained on."""
     first: dict[str | None, Need] = {}
     for need in needs if task.teacher_splits else ():
         other = first.setdefault(need.teacher, need)
@@ -193,22 +193,22 @@ def _check_metrics(study: Study, task: KDTask) -> None:
             "direction": (objective.direction, info.direction),
             "unit": (objective.unit, info.unit),
         }
-        for field, (asked, real) in facts.items():
-            if asked != real:
+        for field, (given, real) in facts.items():
+            if given != real:
                 raise ConfigError(
-                    f"study {study.name}: objectives: {objective.metric}: {field} is {asked!r}, "
+                    f"study {study.name}: objectives: {objective.metric}: {field} is {given!r}, "
                     f"task {task.name} reports it as {real!r}"
                 )
 
 
 def _check_report(study: Study, task: KDTask) -> None:
-    asked = [
+    given = [
         (f"report.tables {table.id}", column.metric)
         for table in study.report.tables
         for column in table.columns
     ]
-    asked += [(f"report.claims {claim.id}", claim.metric) for claim in study.report.claims]
-    for field, metric in asked:
+    given += [(f"report.claims {claim.id}", claim.metric) for claim in study.report.claims]
+    for field, metric in given:
         if not metric.startswith(OF_ENGINE):
             _check_known(study, task, field, on_validation(metric))
     for claim in study.report.claims:
@@ -223,11 +223,11 @@ def on_validation(metric: str) -> str:
 
 def _check_direction(study: Study, task: KDTask, claim: Claim) -> None:
     metric = on_validation(claim.metric)
-    wanted = {objective.metric: objective.direction for objective in study.objectives}
-    said, real = claim.direction or wanted.get(metric, "minimize"), task.metrics[metric].direction
-    if said != real:
+    directions = {objective.metric: objective.direction for objective in study.objectives}
+    given = claim.direction or directions.get(metric, "minimize")
+    if given != (real := task.metrics[metric].direction):
         raise ConfigError(
-            f"study {study.name}: report.claims {claim.id}: direction is {said!r}, task "
+            f"study {study.name}: report.claims {claim.id}: direction is {given!r}, task "
             f"{task.name} reports {claim.metric} as {real!r}: write direction: {real}"
         )
 

@@ -32,7 +32,7 @@ def test_lines_name_every_sweep_and_whether_they_are_told_apart(capsys):
     out = capsys.readouterr().out
     (difference,) = found.differences
     assert f"p = {difference.p_value:.3f}" in out
-    assert ("not told apart" in out) == (difference.p_value >= cli_compare.SIGNIFICANT)
+    assert ("not significant" in out) == (difference.p_value >= cli_compare.SIGNIFICANT)
     assert "attained on test, 3 and 3 seeds: a more often over" in out
     assert "best NMSE [dB] with UE encoder FLOPs at most so much:" in out
     assert "their studies are the same" in out

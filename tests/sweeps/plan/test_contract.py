@@ -30,7 +30,7 @@ def test_our_own_tasks_keep_every_law(task, params, tmp_path):
 
 
 BROKEN = {
-    "PlainUnits": "metrics say unit, direction and meaning of every number: speed should be",
+    "PlainUnits": "metrics give unit, direction and meaning of every number: speed should be",
     "StrayBaselines": "baseline_parameters are some of resource_parameters: add width",
     "Eager": "complete leaves the parameters that it is given as they are: ",
     "Listing": r"completed parameters are numbers, words or truth values: \{'sizes'",
@@ -42,7 +42,7 @@ BROKEN = {
     "ForgetfulTeacher": "teacher_fingerprint is the same for the same parameters: it is",
     "SeededTeacher": "teacher_fingerprint does not depend on seed: .*teacher_seed",
     "Boundless": "cost gives finite numbers: ue_flops is inf",
-    "MoodyCost": "equal parameters give equal cost: asked again, ue_flops is .* and was",
+    "MoodyCost": "equal parameters give equal cost: computed again, ue_flops is .* and was",
     "NoTest": "every split has samples, as arrays of numbers: test has no arrays",
     "Words": r"every split has samples.*: val\['names'\] is an array of <U1",
     "Moody": "the same parameters give the same data: val changed; "
@@ -54,7 +54,7 @@ BROKEN = {
     "LookingTeacher": "teacher_fingerprint changes with every .*: it does not contain epochs; add",
     "BoastfulTeacher": "evaluate_teacher gives .*: val_nmse_db is -20 and was -30",
     "NanTeacher": "a teacher's metrics are finite numbers: train_core_seconds is nan",
-    "MiscountingTeacher": "a teacher's reports count its epochs: they say 2 of 3, 1 of 1; count",
+    "MiscountingTeacher": "a teacher's reports count its epochs: they count 2 of 3, 1 of 1; count",
     "Mute": "a student's reports count its epochs: there are none",
     "Scribbling": "training leaves data and teacher as they are: an array was written to",
     "NanStudent": "a student's metrics are finite numbers: train_core_seconds is nan",

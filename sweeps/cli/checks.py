@@ -1,4 +1,4 @@
-"""Commands that look: whether a study and its task are right, what a sweep is doing."""
+"""Commands that check a study or a task, and show the state of a sweep."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ BROKEN = 1
 
 
 def add_to(app: typer.Typer) -> None:
-    """Make the commands known."""
+    """Add the commands to the program."""
     app.command(
         epilog="Example: kdsweep check my-study.yaml --set parameters.epochs=1\n\n"
         "Example: kdsweep check my_package.module:MyTask --set epochs=1"
@@ -42,8 +42,8 @@ def check(
 ) -> None:
     """Check that a study fits its task, and that the task keeps its contract.
 
-    Trains in this process, without Ray. What is broken is told with its fix; the exit code is 1
-    then.
+    Trains in this process, without Ray. Every broken law is printed with its fix; the exit code
+    is then 1.
     """
     from sweeps.cli.check import run_check
 
@@ -54,9 +54,7 @@ def check(
 def status(  # noqa: PLR0913 - one parameter per option
     name: Name,
     as_json: Json = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Show it again and again until the sweep ends.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update it until the sweep ends.")] = False,
     trial: Annotated[
         int | None,
         typer.Option(metavar="N", help="Show this trial instead: numbers, or where it raised."),
@@ -69,7 +67,7 @@ def status(  # noqa: PLR0913 - one parameter per option
     ] = False,
     home: Home = RUNS,
 ) -> None:
-    """Say what a sweep is doing, or why it ended.
+    """Show what a sweep is doing, or why it ended.
 
     Works while it runs, from any terminal, and disturbs nothing.
     """

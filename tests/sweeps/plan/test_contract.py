@@ -47,8 +47,8 @@ BROKEN = {
     "Words": r"every split has samples.*: val\['names'\] is an array of <U1",
     "Moody": "the same parameters give the same data: val changed; "
     "draw from kdtasks.learning.random",
-    "Silent": "provenance says where data are from, in JSON: it is empty",
-    "Opaque": "provenance says .*: Object of type set",
+    "Silent": "provenance names the source of the data, in JSON: it is empty",
+    "Opaque": "provenance names .*: Object of type set",
     "NoOutputs": r"train_teacher returns what it must: outputs\['names'\] is an array of <U1",
     "OtherTeachers": "teacher_seed decides a teacher: trained twice, 'extra' differs",
     "LookingTeacher": "teacher_fingerprint changes with every .*: it does not contain epochs; add",

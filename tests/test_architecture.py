@@ -69,7 +69,7 @@ FLOORS = {
         {"contract"},
         {"learning"},
         {"data"},
-        {"csi_feedback", "mimo_detection", "sensing"},
+        {"csi_feedback", "distillation", "mimo_detection", "sensing"},
         {"beam_tracking", "lidar_beam"},
     ),
     "sweeps": (

@@ -8,7 +8,7 @@ this file knows which topology is running.
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +157,7 @@ class LearnsOnShares(KDTask):
     task overrides the methods that say so.
     """
 
-    base_settings = NetworkSettings
+    base_settings: ClassVar[type[NetworkSettings]] = NetworkSettings
 
     @abstractmethod
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:

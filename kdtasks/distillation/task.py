@@ -1,0 +1,575 @@
+"""A task that is two networks and a data set: what a user writes, and what follows from it."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdtasks.contract.collaboration import (
+    Guidance,
+    Learnt,
+    SendsTeacher,
+    Shares,
+    SharesOutputs,
+    Stage,
+    TensorSpec,
+    Work,
+)
+from kdtasks.contract.deployable import Call, Deployable, Part
+from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.settings import Decision
+from kdtasks.contract.task import (
+    Arrays,
+    Baseline,
+    MetricInfo,
+    Outcome,
+    Progress,
+    Report,
+    ScenarioData,
+    SplitName,
+    TeacherArtifact,
+)
+from kdtasks.data.partition import shares_of_rows
+from kdtasks.distillation.settings import DistillationSettings
+from kdtasks.distillation.splits import TARGET, Metric, Splits, inputs_of, scores_of, targets_of
+from kdtasks.distillation.training import (
+    Answers,
+    Course,
+    Trained,
+    Watched,
+    default_loss,
+    node_seed,
+    projection,
+    response_loss,
+    schedule_of,
+)
+from kdtasks.learning.complexity import (
+    Cost,
+    batch1_latency_ms,
+    count,
+    held_bytes,
+    kept_bytes,
+    state_bytes,
+)
+from kdtasks.learning.losses import blended_terms
+from kdtasks.learning.random import initialised, torch_generator
+from kdtasks.learning.tensors import load_state, state_arrays, state_specs
+
+NODE = "student"
+"""Name of the student in an export."""
+
+LEARNS = Generator[Report, None, Learnt]
+
+
+def _less(unit: str, description: str) -> MetricInfo:
+    return MetricInfo(unit=unit, direction="minimize", description=description)
+
+
+COSTS = {
+    "params": _less("", "trainable parameters of the student"),
+    "macs": _less("MACs", "multiply-accumulates of a sample"),
+    "flops": _less("FLOPs", "2 per multiply-accumulate, biases by Cui et al., eq. (13) and (14)"),
+    "model_bytes": _less("B", "parameters and buffers of the student"),
+}
+"""Complexity of a student, known before it is trained."""
+
+SPENT = {
+    "latency_ms": _less("ms", "a sample, batch 1, this CPU, one thread, median"),
+    "train_core_seconds": _less("s", "CPU time of the student's training"),
+    "train_samples": _less("", "samples that the student was trained on, repetitions included"),
+    "train_gflop": _less("GFLOP", "of the student's training: three times the forward pass"),
+}
+"""What a student's training has cost, and how fast it runs."""
+
+
+class Parameters(Mapping[str, Value]):
+    """Parameters of a trial as attributes, as far as they may be read.
+
+    Args:
+        params: All parameters.
+        allowed: Those that may be read; None for all.
+        reader: Who reads them, for the error.
+    """
+
+    def __init__(self, params: Params, allowed: frozenset[str] | None, reader: str) -> None:
+        self._params, self._allowed, self._reader = params, allowed, reader
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            known = ", ".join(sorted(self._params))
+            raise AttributeError(f"there is no parameter {name!r}; there are {known}") from error
+
+    def __getitem__(self, name: str) -> Value:
+        value = self._params[name]
+        if self._allowed is not None and name not in self._allowed:
+            kind = "data" if self._reader == "data" else "teacher"
+            raise ConfigError(
+                f"{self._reader}() reads parameter {name!r}, which decides the student alone: "
+                f"declare it with decides={kind!r}"
+            )
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+
+class DistillationTask(SharesOutputs, SendsTeacher):
+    """A task of two networks; derive from it, and give it data, a teacher and a student.
+
+    A class sets ``name`` and ``metrics`` (see `kdtasks.distillation.splits.metric`), and writes
+    `data`, `teacher` and `student`; ``parameters`` and ``features`` open more. Everything else
+    follows: methods and their parameters, teachers that are kept by content, cost, latency, export,
+    baselines, and the topologies that need labels, outputs and weights.
+    """
+
+    base_settings = DistillationSettings
+
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    """What `kdtasks.contract.settings.param` returns, by name; ``decides`` is the student unless it
+    says "data" or "teacher"."""
+
+    features: ClassVar[tuple[str, str]] = ("", "")
+    """Names of the submodules of student and teacher whose outputs feature distillation compares;
+    relations are taken of outputs where there are none."""
+
+    version: ClassVar[int] = 1
+    """Raise it where what data or teachers are has changed, and source code cannot show it."""
+
+    scores: ClassVar[Mapping[str, Metric]]
+    """The task's metrics, as the class gave them."""
+
+    _shapes: ClassVar[dict[str, tuple[tuple[int, ...], ...]]] = {}
+    """Shapes of the inputs, by what decides the data; a class attribute per class."""
+
+    def __init_subclass__(cls) -> None:
+        """Take over the class's metrics, and add those that every such task has."""
+        if "name" in vars(cls):
+            cls._shapes = {}
+            given = vars(cls).get("metrics", {})
+            if not given or not all(isinstance(one, Metric) for one in given.values()):
+                raise TypeError(f"{cls.__name__}.metrics needs at least one metric(function, ...)")
+            cls.scores = given
+            quality = {f"val_{name}": one.info for name, one in given.items()}
+            cls.metrics = {**quality, **COSTS, **SPENT, **NETWORK_METRICS}
+            cls.parameters = {**cls.parameters}
+        super().__init_subclass__()
+
+    # --- what a user writes -------------------------------------------------------------------
+
+    @abstractmethod
+    def data(self, p: Any) -> Splits:
+        """Return the data. It may read the parameters that decide data."""
+
+    @abstractmethod
+    def teacher(self, p: Any) -> nn.Module:
+        """Return a new teacher. It may read the parameters that decide data or teacher."""
+
+    @abstractmethod
+    def student(self, p: Any) -> nn.Module:
+        """Return a new student."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss towards targets: cross-entropy of integers, squared error of numbers."""
+        return default_loss(outputs, targets)
+
+    def edge_labels(self, split: Arrays) -> np.ndarray[Any, Any]:
+        """Return an integer per sample, by which edges of a network differ: the targets.
+
+        Raises:
+            ConfigError: If targets are not one integer per sample.
+        """
+        labels = np.asarray(split[TARGET])
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ConfigError(
+                f"task {self.name}: targets are not one integer per sample; give it "
+                "edge_labels(split) to run topologies"
+            )
+        return labels
+
+    # --- identity and data --------------------------------------------------------------------
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        full = super().complete(params)
+        if full["method"] == "feature" and not all(self.features):
+            raise ConfigError(
+                "method='feature' needs features = (part of the student, part of the teacher)"
+            )
+        return full
+
+    def _settings(self, params: Params) -> DistillationSettings:
+        settings = self.settings.resolve(params)
+        assert isinstance(settings, DistillationSettings)
+        return settings
+
+    def _identity(self, params: Params, *decisions: Decision) -> dict[str, Any]:
+        settings = self._settings(params)
+        found: dict[str, Any] = {name: settings.identity(name) for name in decisions}
+        return {"task": self.name, "version": self.version, **found}
+
+    def scenario_fingerprint(self, params: Params) -> str:
+        return fingerprint(self._identity(params, "data"))
+
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        settings = self._settings(params)
+        if not settings.has_teacher:
+            return None
+        network = {"server": settings.server_share} if settings.networked else {}
+        return fingerprint({**self._identity(params, "data", "teacher"), **network})
+
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        del cache_dir, progress
+        splits, arrays = self._data(params)
+        counts = {name: len(split[TARGET]) for name, split in arrays.items()}
+        provenance = {"source": splits.source, "samples": counts}
+        return ScenarioData(**arrays, provenance=provenance)
+
+    def _data(self, params: Params) -> tuple[Splits, dict[str, dict[str, Any]]]:
+        splits = self.data(self._seen(params, "data", "made data"))
+        if not isinstance(splits, Splits):
+            raise ConfigError(f"data() returns a {type(splits).__name__}; return Splits(...)")
+        arrays = splits.arrays()
+        shapes = tuple(tuple(x.shape[1:]) for x in inputs_of(arrays["train"]))
+        type(self)._shapes[self.scenario_fingerprint(params)] = shapes
+        return splits, arrays
+
+    def _seen(self, params: Params, *decisions: Decision) -> Parameters:
+        """Return the parameters that may be read by what makes data, or data and teacher."""
+        full = self.complete(params)
+        allowed = self.settings.deciding(*decisions) if decisions else None
+        return Parameters(full, allowed, "teacher" if "teacher" in decisions else "data")
+
+    def _input_shapes(self, params: Params) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the inputs, which only the data tell; they are made if need be."""
+        key = self.scenario_fingerprint(params)
+        if key not in self._shapes:
+            self._data(params)
+        return self._shapes[key]
+
+    # --- networks -----------------------------------------------------------------------------
+
+    def _student(self, params: Params, stream_name: str = "") -> Watched:
+        seed = node_seed(self._settings(params).seed, stream_name)
+        make = partial(self._made, "student", partial(self.student, self._seen(params)))
+        return Watched(initialised(seed, "student", make), self.features[0])
+
+    def _teacher(self, params: Params) -> Watched:
+        seen = self._seen(params, "data", "made data", "teacher")
+        make = partial(self._made, "teacher", partial(self.teacher, seen))
+        network = initialised(self._settings(params).teacher_seed, "teacher", make)
+        return Watched(network, self.features[1])
+
+    def _made(self, what: str, make: Callable[[], nn.Module]) -> nn.Module:
+        network = make()
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"{what}() returns a {type(network).__name__}, not a torch.nn.Module")
+        return network
+
+    def _restored(self, params: Params, weights: Arrays, *, teacher: bool) -> Watched:
+        watched = self._teacher(params) if teacher else self._student(params)
+        load_state(watched.network, weights)
+        watched.network.eval()
+        return watched
+
+    def _size(self, params: Params, network: nn.Module) -> Cost:
+        return count(network, *self._input_shapes(params))
+
+    def cost(self, params: Params) -> dict[str, float]:
+        network = self._student(params).network
+        return self._costs(network, self._size(params, network))
+
+    def _costs(self, network: nn.Module, size: Cost) -> dict[str, float]:
+        return {
+            "params": float(size.params),
+            "macs": float(size.macs),
+            "flops": float(size.flops),
+            "model_bytes": float(state_bytes(network)),
+        }
+
+    def latency(self, params: Params) -> dict[str, float]:
+        network = self._student(params).network
+        return {"latency_ms": batch1_latency_ms(network, *self._input_shapes(params))}
+
+    # --- training -----------------------------------------------------------------------------
+
+    def _course(self, train: Arrays, val: Arrays | None, seed: int) -> Course:
+        return Course(train=train, val=val, loss=self.loss, metrics=self.scores, seed=seed)
+
+    def train_teacher(
+        self, params: Params, train: Arrays, val: Arrays
+    ) -> Generator[Report, None, TeacherArtifact]:
+        """Train the teacher; in a network on the server's samples, in their order."""
+        settings = self._settings(params)
+        if settings.networked:
+            train = self.share_out(params, train, "train").server
+        watched = self._teacher(params)
+        course = self._course(train, val, settings.teacher_seed)
+        schedule = schedule_of(settings, teacher=True)
+        trained = yield from course.run(watched, course.labelled(watched), schedule)
+        quality = {f"val_{name}": value for name, value in trained.scores.items()}
+        costs = self._costs(trained.network, self._size(params, trained.network))
+        return TeacherArtifact(
+            metrics={**quality, **costs, "train_core_seconds": trained.core_seconds},
+            weights=state_arrays(trained.network),
+            outputs=watched.run(train).arrays(),
+        )
+
+    def train_student(
+        self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
+    ) -> Generator[Report, None, Outcome]:
+        settings = self._settings(params)
+        course = self._course(train, val, settings.seed)
+        answers = None if teacher is None else Answers.of(teacher.outputs)
+        trained = yield from self._train(params, course, answers)
+        size = self._size(params, trained.network)
+        latency_ms = batch1_latency_ms(trained.network, *self._input_shapes(params))
+        metrics = {
+            **{f"val_{name}": value for name, value in trained.scores.items()},
+            **self._costs(trained.network, size),
+            "latency_ms": latency_ms,
+            "train_core_seconds": trained.core_seconds,
+            "train_samples": float(trained.samples),
+            "train_gflop": 6e-9 * size.macs * trained.samples,
+        }
+        return Outcome(metrics=metrics, weights=state_arrays(trained.network))
+
+    def _train(
+        self, params: Params, course: Course, teacher: Answers | None, stream_name: str = ""
+    ) -> Generator[Report, None, Trained]:
+        """Train a student by the method of a trial: once, or for generations of itself."""
+        settings = self._settings(params)
+        schedule = schedule_of(settings, teacher=False)
+        rounds = settings.generations if settings.method == "self" else 1
+        spent, samples = 0.0, 0
+        for generation in range(rounds):
+            own = f"{stream_name} {generation}".strip() if generation else stream_name
+            network = self._student(params, own)
+            objective = course.labelled(network)
+            modules: tuple[nn.Module, ...] = ()
+            if teacher is not None:
+                mapping = self._projection(settings, network, teacher, course)
+                objective = course.distilled(settings, network, teacher, mapping)
+                modules = () if mapping is None else (mapping,)
+            done, planned = generation * schedule.epochs, rounds * schedule.epochs
+            trained = yield from course.run(
+                network, objective, schedule, modules, done=done, planned=planned
+            )
+            spent, samples = spent + trained.core_seconds, samples + trained.samples
+            if generation + 1 < rounds:
+                teacher = network.run(course.train)
+        return Trained(
+            network=trained.network, core_seconds=spent, samples=samples, scores=trained.scores
+        )
+
+    def _projection(
+        self, settings: DistillationSettings, network: Watched, teacher: Answers, course: Course
+    ) -> nn.Module | None:
+        if settings.method != "feature":
+            return None
+        first = {name: array[:1] for name, array in course.train.items()}
+        own = network.run(first).features
+        assert own is not None, "complete() has seen to it"
+        assert teacher.features is not None
+        return projection(own.shape[-1], teacher.features.shape[-1], course.seed)
+
+    # --- judging ------------------------------------------------------------------------------
+
+    def _judged(self, network: Watched, split: Arrays) -> dict[str, float]:
+        return scores_of(self.scores, network.run(split).outputs, targets_of(split))
+
+    def _evaluate_student(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        return self._judged(self._restored(params, weights, teacher=False), split)
+
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        if self._settings(params).networked:
+            return self.mean_over_edges(params, weights, split, self._evaluate_student)
+        return self._evaluate_student(params, weights, split)
+
+    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        return self._judged(self._restored(params, weights, teacher=True), split)
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        if self._settings(params).networked:
+            raise ConfigError(f"task {self.name}: only students of topology none are exported")
+        network = self._restored(params, weights, teacher=False).network
+        shapes = self._input_shapes(params)
+        names = ["x"] if len(shapes) == 1 else [f"x{n}" for n in range(len(shapes))]
+        draw = torch.Generator().manual_seed(0)
+        inputs = {
+            name: torch.randn((2, *shape), generator=draw)
+            for name, shape in zip(names, shapes, strict=True)
+        }
+        about = f"{', '.join(f'{n} {list(s)}' for n, s in zip(names, shapes, strict=True))} in"
+        part = Part(network=network, inputs=inputs, output="outputs", about=f"{about}, outputs out")
+
+        def score(parts: Mapping[str, Call], split: Arrays) -> dict[str, float]:
+            outputs = parts[NODE](*inputs_of(split))
+            return scores_of(self.scores, outputs, targets_of(split))
+
+        return Deployable(parts={NODE: part}, score=score)
+
+    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        """Return what answers the same to every sample: the commonest class, or the mean."""
+        network = self._student(params)
+        first = {name: array[:1] for name, array in data.val.items()}
+        like, targets = network.run(first).outputs, targets_of(data.train)
+        if targets.is_floating_point():
+            name, answer = "mean of the targets", targets.mean(0)
+        else:
+            name, answer = "majority class", torch.zeros(like.shape[1:])
+            answer[..., int(targets.flatten().mode().values)] = 1.0
+        if answer.shape != like.shape[1:]:
+            return []
+        metrics = dict.fromkeys(COSTS, 0.0)
+        for split, arrays in (("val", data.val), ("test", data.test)):
+            same = answer.expand(len(arrays[TARGET]), *answer.shape)
+            found = scores_of(self.scores, same, targets_of(arrays))
+            metrics |= {f"{split}_{metric}": value for metric, value in found.items()}
+        return [Baseline(name=name, params={}, metrics=metrics)]
+
+    def models(self) -> list[dict[str, Any]]:
+        """Describe teacher and student of the default parameters."""
+        params = self.complete({})
+        networks = {"teacher": self._teacher(params), "student": self._student(params)}
+        return [
+            {"model": name, **self._costs(one.network, self._size(params, one.network))}
+            for name, one in networks.items()
+        ]
+
+    # --- in a network -------------------------------------------------------------------------
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        settings = self._settings(params)
+        return shares_of_rows(settings, split, self.edge_labels(split), name, seed=0)
+
+    def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return state_specs(self._student(params).network)
+
+    def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        return state_specs(self._teacher(params).network)
+
+    def output_tensors(self, params: Params) -> dict[str, TensorSpec]:
+        blank = [torch.zeros(1, *shape) for shape in self._input_shapes(params)]
+        network = self._student(params).network.eval()
+        with torch.no_grad():
+            made = network(*blank)
+        return {"outputs": TensorSpec(shape=(None, *made.shape[1:]), dtype="float32")}
+
+    def _work(self, params: Params, network: nn.Module, samples: int, spent: float) -> Work:
+        size, shapes = self._size(params, network), self._input_shapes(params)
+        batch = self._settings(params).batch_size
+        return Work(
+            flops=6.0 * size.macs * samples,
+            core_seconds=spent,
+            peak_bytes=float(held_bytes(network) + batch * kept_bytes(network, *shapes)),
+        )
+
+    def learn(
+        self,
+        params: Params,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        *,
+        server_part: bool,
+        stream_name: str,
+    ) -> LEARNS:
+        del server_part
+        seed = node_seed(self._settings(params).seed, stream_name)
+        answers, asked = None, Work()
+        if teacher is not None:
+            answers, asked = self._complete_answers(params, teacher, data)
+        course = self._course(data, None, seed)
+        trained = yield from self._train(params, course, answers, stream_name)
+        work = self._work(params, trained.network, trained.samples, trained.core_seconds)
+        return Learnt(
+            weights=state_arrays(trained.network),
+            work=asked + work,
+            teacher_outputs={} if answers is None else answers.arrays(),
+        )
+
+    def _complete_answers(
+        self, params: Params, teacher: TeacherArtifact, data: Arrays
+    ) -> tuple[Answers, Work]:
+        """Return a teacher's answers to all samples, and what it took to ask about the rest."""
+        known, total = len(teacher.outputs.get("outputs", ())), len(data[TARGET])
+        if known == total:
+            return Answers.of(teacher.outputs), Work()
+        begin = time.process_time()
+        watched = self._restored(params, teacher.weights, teacher=True)
+        new = watched.run(self.sample_slice(data, known, total)).arrays()
+        found = new if not known else self.samples_together(teacher.outputs, new)
+        macs = self._size(params, watched.network).macs
+        work = Work(
+            flops=2.0 * macs * (total - known),
+            core_seconds=time.process_time() - begin,
+            peak_bytes=float(state_bytes(watched.network)),
+            teacher_samples=total - known,
+        )
+        return Answers.of(found), work
+
+    def train_on(
+        self,
+        params: Params,
+        weights: Arrays,
+        data: Arrays,
+        guidance: Guidance | None,
+        stage: Stage,
+    ) -> LEARNS:
+        settings = self._settings(params)
+        network = self._student(params, stage.stream_name)
+        if weights:
+            load_state(network.network, weights)
+        course = self._course(data, None, node_seed(settings.seed, stage.stream_name))
+        objective = course.labelled(network)
+        if guidance is not None:
+            objective = self._guided(settings, network, objective, guidance, stage)
+        schedule = schedule_of(
+            settings.model_copy(update={"epochs": stage.epochs, "learning_rate": stage.rate}),
+            teacher=False,
+        )
+        trained = yield from course.run(network, objective, schedule)
+        work = self._work(params, trained.network, trained.samples, trained.core_seconds)
+        return Learnt(weights=state_arrays(trained.network), work=work)
+
+    def _guided(
+        self,
+        settings: DistillationSettings,
+        network: Watched,
+        labelled: Callable[[Tensor], dict[str, Tensor]],
+        guidance: Guidance,
+        stage: Stage,
+    ) -> Callable[[Tensor], dict[str, Tensor]]:
+        """Return the objective that also imitates outputs on samples, drawn beside each batch."""
+        inputs, soft = inputs_of(guidance.samples), torch.from_numpy(guidance.outputs["outputs"])
+        towards = response_loss(settings, targets_of(guidance.samples))
+        draws = torch_generator(settings.seed, f"{stage.stream_name} guidance")
+
+        def terms(index_B: Tensor) -> dict[str, Tensor]:
+            drawn_B = torch.randint(len(soft), index_B.shape, generator=draws)
+            found = network(*(x[drawn_B] for x in inputs)).outputs
+            task = labelled(index_B)["total"]
+            return blended_terms(task, towards(found, soft[drawn_B]), alpha=stage.guidance_weight)
+
+        return terms
+
+    def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
+        begin = time.process_time()
+        watched = self._restored(params, weights, teacher=False)
+        found = watched.run(samples).outputs.numpy()
+        macs = self._size(params, watched.network).macs
+        work = Work(flops=2.0 * macs * len(found), core_seconds=time.process_time() - begin)
+        return {"outputs": np.ascontiguousarray(found)}, work

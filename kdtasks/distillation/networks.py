@@ -1,0 +1,269 @@
+"""What a task of two networks is: its data, its networks, what decides them and what they cost."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from kdtasks.contract.collaboration import (
+    LearnsOnShares,
+)
+from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.settings import Decision
+from kdtasks.contract.task import (
+    Arrays,
+    MetricInfo,
+    Progress,
+    ScenarioData,
+)
+from kdtasks.distillation.settings import DistillationSettings
+from kdtasks.distillation.splits import TARGET, Metric, Splits, inputs_of
+from kdtasks.distillation.training import (
+    Watched,
+    default_loss,
+    node_seed,
+)
+from kdtasks.learning.complexity import (
+    Cost,
+    batch1_latency_ms,
+    count,
+    state_bytes,
+)
+from kdtasks.learning.random import initialised
+from kdtasks.learning.tensors import load_state
+
+
+def _less(unit: str, description: str) -> MetricInfo:
+    return MetricInfo(unit=unit, direction="minimize", description=description)
+
+
+COSTS = {
+    "params": _less("", "trainable parameters of the student"),
+    "macs": _less("MACs", "multiply-accumulates of a sample"),
+    "flops": _less("FLOPs", "2 per multiply-accumulate, biases by Cui et al., eq. (13) and (14)"),
+    "model_bytes": _less("B", "parameters and buffers of the student"),
+}
+"""Complexity of a student, known before it is trained."""
+
+SPENT = {
+    "latency_ms": _less("ms", "a sample, batch 1, this CPU, one thread, median"),
+    "train_core_seconds": _less("s", "CPU time of the student's training"),
+    "train_samples": _less("", "samples that the student was trained on, repetitions included"),
+    "train_gflop": _less("GFLOP", "of the student's training: three times the forward pass"),
+}
+"""What a student's training has cost, and how fast it runs."""
+
+
+class Parameters(Mapping[str, Value]):
+    """Parameters of a trial as attributes, as far as they may be read.
+
+    Args:
+        params: All parameters.
+        allowed: Those that may be read; None for all.
+        reader: Who reads them, for the error.
+    """
+
+    def __init__(self, params: Params, allowed: frozenset[str] | None, reader: str) -> None:
+        self._params, self._allowed, self._reader = params, allowed, reader
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            known = ", ".join(sorted(self._params))
+            raise AttributeError(f"there is no parameter {name!r}; there are {known}") from error
+
+    def __getitem__(self, name: str) -> Value:
+        value = self._params[name]
+        if self._allowed is not None and name not in self._allowed:
+            kind = "data" if self._reader == "data" else "teacher"
+            raise ConfigError(
+                f"{self._reader}() reads parameter {name!r}, which decides the student alone: "
+                f"declare it with decides={kind!r}"
+            )
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+
+class TwoNetworks(LearnsOnShares):
+    """The half of a task that says what its data and networks are."""
+
+    base_settings = DistillationSettings
+
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    """What `kdtasks.contract.settings.param` returns, by name; ``decides`` is the student unless it
+    says "data" or "teacher"."""
+
+    features: ClassVar[tuple[str, str]] = ("", "")
+    """Names of the submodules of student and teacher whose outputs feature distillation compares;
+    relations are taken of outputs where there are none."""
+
+    version: ClassVar[int] = 1
+    """Raise it where what data or teachers are has changed, and source code cannot show it."""
+
+    scores: ClassVar[Mapping[str, Metric]]
+    """The task's metrics, as the class gave them."""
+
+    _shapes: ClassVar[dict[str, tuple[tuple[int, ...], ...]]] = {}
+    """Shapes of the inputs, by what decides the data; a class attribute per class."""
+
+    def __init_subclass__(cls) -> None:
+        """Take over the class's metrics, and add those that every such task has."""
+        if "name" in vars(cls):
+            cls._shapes = {}
+            given = vars(cls).get("metrics", {})
+            if not given or not all(isinstance(one, Metric) for one in given.values()):
+                raise TypeError(f"{cls.__name__}.metrics needs at least one metric(function, ...)")
+            cls.scores = given
+            quality = {f"val_{name}": one.info for name, one in given.items()}
+            cls.metrics = {**quality, **COSTS, **SPENT, **NETWORK_METRICS}
+            cls.parameters = {**cls.parameters}
+        super().__init_subclass__()
+
+    # --- what a user writes -------------------------------------------------------------------
+
+    @abstractmethod
+    def data(self, p: Any) -> Splits:
+        """Return the data. It may read the parameters that decide data."""
+
+    @abstractmethod
+    def teacher(self, p: Any) -> nn.Module:
+        """Return a new teacher. It may read the parameters that decide data or teacher."""
+
+    @abstractmethod
+    def student(self, p: Any) -> nn.Module:
+        """Return a new student."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss towards targets: cross-entropy of integers, squared error of numbers."""
+        return default_loss(outputs, targets)
+
+    def edge_labels(self, split: Arrays) -> np.ndarray[Any, Any]:
+        """Return an integer per sample, by which edges of a network differ: the targets.
+
+        Raises:
+            ConfigError: If targets are not one integer per sample.
+        """
+        labels = np.asarray(split[TARGET])
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ConfigError(
+                f"task {self.name}: targets are not one integer per sample; give it "
+                "edge_labels(split) to run topologies"
+            )
+        return labels
+
+    # --- identity and data --------------------------------------------------------------------
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        full = super().complete(params)
+        if full["method"] == "feature" and not all(self.features):
+            raise ConfigError(
+                "method='feature' needs features = (part of the student, part of the teacher)"
+            )
+        return full
+
+    def _settings(self, params: Params) -> DistillationSettings:
+        settings = self.settings.resolve(params)
+        assert isinstance(settings, DistillationSettings)
+        return settings
+
+    def _identity(self, params: Params, *decisions: Decision) -> dict[str, Any]:
+        settings = self._settings(params)
+        found: dict[str, Any] = {name: settings.identity(name) for name in decisions}
+        return {"task": self.name, "version": self.version, **found}
+
+    def scenario_fingerprint(self, params: Params) -> str:
+        return fingerprint(self._identity(params, "data"))
+
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        settings = self._settings(params)
+        if not settings.has_teacher:
+            return None
+        network = {"server": settings.server_share} if settings.networked else {}
+        return fingerprint({**self._identity(params, "data", "teacher"), **network})
+
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        del cache_dir, progress
+        splits, arrays = self._data(params)
+        counts = {name: len(split[TARGET]) for name, split in arrays.items()}
+        provenance = {"source": splits.source, "samples": counts}
+        return ScenarioData(**arrays, provenance=provenance)
+
+    def _data(self, params: Params) -> tuple[Splits, dict[str, dict[str, Any]]]:
+        splits = self.data(self._seen(params, "data", "made data"))
+        if not isinstance(splits, Splits):
+            raise ConfigError(f"data() returns a {type(splits).__name__}; return Splits(...)")
+        arrays = splits.arrays()
+        shapes = tuple(tuple(x.shape[1:]) for x in inputs_of(arrays["train"]))
+        type(self)._shapes[self.scenario_fingerprint(params)] = shapes
+        return splits, arrays
+
+    def _seen(self, params: Params, *decisions: Decision) -> Parameters:
+        """Return the parameters that may be read by what makes data, or data and teacher."""
+        full = self.complete(params)
+        allowed = self.settings.deciding(*decisions) if decisions else None
+        return Parameters(full, allowed, "teacher" if "teacher" in decisions else "data")
+
+    def _input_shapes(self, params: Params) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the inputs, which only the data tell; they are made if need be."""
+        key = self.scenario_fingerprint(params)
+        if key not in self._shapes:
+            self._data(params)
+        return self._shapes[key]
+
+    # --- networks -----------------------------------------------------------------------------
+
+    def _student(self, params: Params, stream_name: str = "") -> Watched:
+        seed = node_seed(self._settings(params).seed, stream_name)
+        make = partial(self._made, "student", partial(self.student, self._seen(params)))
+        return Watched(initialised(seed, "student", make), self.features[0])
+
+    def _teacher(self, params: Params) -> Watched:
+        seen = self._seen(params, "data", "made data", "teacher")
+        make = partial(self._made, "teacher", partial(self.teacher, seen))
+        network = initialised(self._settings(params).teacher_seed, "teacher", make)
+        return Watched(network, self.features[1])
+
+    def _made(self, what: str, make: Callable[[], nn.Module]) -> nn.Module:
+        network = make()
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"{what}() returns a {type(network).__name__}, not a torch.nn.Module")
+        return network
+
+    def _restored(self, params: Params, weights: Arrays, *, teacher: bool) -> Watched:
+        watched = self._teacher(params) if teacher else self._student(params)
+        load_state(watched.network, weights)
+        watched.network.eval()
+        return watched
+
+    def _size(self, params: Params, network: nn.Module) -> Cost:
+        return count(network, *self._input_shapes(params))
+
+    def cost(self, params: Params) -> dict[str, float]:
+        network = self._student(params).network
+        return self._costs(network, self._size(params, network))
+
+    def _costs(self, network: nn.Module, size: Cost) -> dict[str, float]:
+        return {
+            "params": float(size.params),
+            "macs": float(size.macs),
+            "flops": float(size.flops),
+            "model_bytes": float(state_bytes(network)),
+        }
+
+    def latency(self, params: Params) -> dict[str, float]:
+        network = self._student(params).network
+        return {"latency_ms": batch1_latency_ms(network, *self._input_shapes(params))}

@@ -1,1 +1,1 @@
-"""What may vary and what is wanted: domains, spaces, objectives and the study file."""
+"""The study file: search space, objectives, budget, and the paper to compare with."""

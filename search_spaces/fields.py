@@ -1,7 +1,7 @@
 """Types of fields, and how plain data become the parts of a study.
 
 Every part is a frozen dataclass of pydantic, so code and files pass the same checks, as does
-`dataclasses.replace`. The docstring of a field is its description in the JSON Schema.
+`dataclasses.replace`.
 """
 
 import math
@@ -27,7 +27,7 @@ from search_spaces.errors import StudyError, choose_from, shown
 CONFIG = ConfigDict(
     extra="forbid",
     allow_inf_nan=False,
-    use_attribute_docstrings=True,
+    defer_build=True,
     validate_by_name=True,
     validate_by_alias=True,
 )

@@ -24,7 +24,7 @@ class Space(RootModel[dict[Name, Domain]]):
     Made from a mapping of names to domains.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     @property
     def parameters(self) -> Mapping[str, Domain]:

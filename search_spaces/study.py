@@ -212,14 +212,8 @@ def _study(document: Document, text: str, source: str) -> Study:
         raise StudyError(error.problem, place=error.place, source=source, line=line) from error
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of study files; it is shipped as ``study.schema.json``."""
-    schema = TypeAdapter(Study).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def schema_file() -> Path:
-    """Return the file with that schema, for editors."""
+    """Return the file with the JSON Schema of study files, for editors."""
     return Path(str(resources.files("search_spaces") / "study.schema.json"))
 
 

@@ -1,4 +1,4 @@
-"""Parameters that are paths: what a study says of them holds from wherever a command is called."""
+"""Parameters that are paths: relative ones start at the folder of the study file."""
 
 import os
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ def settle_paths(raw: Any, folder: Path) -> bool:
     """Make the paths in a study absolute, in place.
 
     Args:
-        raw: Plain data of a study file, which may be of any form.
-        folder: Where relative paths begin.
+        raw: Plain data of a study file, not validated yet.
+        folder: Where relative paths start.
 
     Returns:
         Whether anything was changed.

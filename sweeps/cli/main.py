@@ -246,7 +246,8 @@ def schema(as_json: Json = False) -> None:
 
     The line is for the YAML language server of VS Code, Neovim and others: it belongs at the top.
     """
-    from search_spaces.study import json_schema, schema_file
+    from search_spaces.json_schema import json_schema
+    from search_spaces.study import schema_file
     from sweeps.cli.output import line
 
     if as_json:

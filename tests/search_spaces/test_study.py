@@ -13,6 +13,7 @@ from study_example import EXAMPLE, dump_with
 
 from search_spaces.domains import Choice, Float, Int
 from search_spaces.errors import StudyError
+from search_spaces.json_schema import json_schema
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.report_spec import Claim, Column, Row
 from search_spaces.resources import TrialResources
@@ -23,7 +24,6 @@ from search_spaces.study import (
     Confirm,
     Seeds,
     available,
-    json_schema,
     load_study,
     parse_study,
 )

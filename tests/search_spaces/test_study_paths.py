@@ -1,4 +1,4 @@
-"""Paths in studies mean the same from wherever a command is called."""
+"""Paths in studies do not depend on the folder in which a command is called."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("called_from", [".", "..", "deep", "/"])
 @pytest.mark.parametrize("fixed", ["ch.npy", "./ch.npy", "../sub/ch.npy", "deep/../ch.npy"])
-def test_relative_paths_begin_at_the_study(
+def test_relative_paths_start_at_the_study(
     folder: Path, monkeypatch: pytest.MonkeyPatch, called_from: str, fixed: str
 ) -> None:
     (folder / "s.yaml").write_text(STUDY.format(fixed=fixed))
@@ -51,7 +51,7 @@ def test_relative_paths_begin_at_the_study(
     assert load_study(folder / "stored.yaml") == study
 
 
-def test_those_of_settings_begin_where_the_command_is_called(
+def test_relative_paths_of_overrides_start_at_the_current_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "s.yaml").write_text(STUDY.format(fixed="ch.npy"))
@@ -61,7 +61,7 @@ def test_those_of_settings_begin_where_the_command_is_called(
 
 
 @pytest.mark.parametrize("way", ["file", "setting"])
-def test_the_home_folder_is_resolved(
+def test_home_folder_in_paths_is_resolved(
     folder: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setenv("HOME", str(folder / "home"))
@@ -73,7 +73,7 @@ def test_the_home_folder_is_resolved(
     assert study.parameters["data_path"] == str(folder / "home" / "ch.npy")
 
 
-def test_points_count_and_other_words_stay(folder: Path) -> None:
+def test_paths_in_points_are_resolved_and_other_words_stay(folder: Path) -> None:
     (folder / "vanilla").touch()
     search = "{sampler: points, points: [{method: vanilla, mask_file: [a.npy, /b.npy]}]}"
     text = STUDY.format(fixed="ch.npy").replace("{sampler: grid}", search)
@@ -84,12 +84,12 @@ def test_points_count_and_other_words_stay(folder: Path) -> None:
     assert {point["method"] for point in study.search.points} == {"vanilla"}
 
 
-def test_a_study_without_relative_paths_keeps_its_text(folder: Path) -> None:
+def test_study_without_relative_paths_keeps_its_text(folder: Path) -> None:
     text = "# a comment\n" + STUDY.format(fixed="/ch.npy").replace("a.npy", "/a.npy")
     (folder / "s.yaml").write_text(text)
     assert load_study(folder / "s.yaml").text == text
 
 
-def test_what_is_a_path() -> None:
+def test_path_parameters_are_known_by_name() -> None:
     assert all(map(is_path, ("data_path", "path", "teacher_file", "log_dir", "folder")))
     assert not any(map(is_path, ("data_key", "paths_used", "profile", "pathloss")))

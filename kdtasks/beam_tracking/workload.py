@@ -165,7 +165,7 @@ def check_memory(settings: BeamSettings, families: Sequence[BeamSettings]) -> No
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = edge_short_of_memory(settings, [edge_bytes(own) / 1e6 for own in families])
+    lacking = edge_short_of_memory(settings, (edge_bytes(own) / 1e6 for own in families))
     if lacking is None:
         return
     edge, has_mb, needs_mb = lacking

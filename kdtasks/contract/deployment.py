@@ -3,7 +3,7 @@
 They are the same for every collaborative task; a task's own settings extend them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Literal, Self
 
@@ -247,23 +247,24 @@ class NetworkSettings(Settings):
 
 
 def edge_short_of_memory(
-    settings: NetworkSettings, families_mb: Sequence[float]
+    settings: NetworkSettings, families_mb: Iterable[float]
 ) -> tuple[int, float, float] | None:
     """Return the edge that lacks memory to train, if there is one, and which lacks most.
 
     Args:
         settings: The deployment.
         families_mb: What training takes with each family of students [MB]; edge k is of family k
-            modulo their number.
+            modulo their number. Nothing is asked of it where there is no limit.
 
     Returns:
         Its number, what it has [MB] and what training takes there [MB].
     """
     if settings.edge_memory_mb <= 0.0:
         return None
+    each_mb = list(families_mb)
 
     def needs_mb(edge: int) -> float:
-        return families_mb[edge % len(families_mb)]
+        return each_mb[edge % len(each_mb)]
 
     edge = max(range(settings.num_edges), key=lambda k: needs_mb(k) / settings.resource_share(k))
     has_mb = settings.edge_memory_mb * settings.resource_share(edge)

@@ -170,7 +170,7 @@ def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = edge_short_of_memory(settings, [edge_bytes(edge) / 1e6 for edge in edges])
+    lacking = edge_short_of_memory(settings, (edge_bytes(edge) / 1e6 for edge in edges))
     if lacking is not None:
         edge, has_mb, needs_mb = lacking
         held = settings.topology == "decentralized" and settings.has_teacher

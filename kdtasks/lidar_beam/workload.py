@@ -166,7 +166,7 @@ def check_memory(settings: LidarSettings) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = edge_short_of_memory(settings, [edge_bytes(settings) / 1e6])
+    lacking = edge_short_of_memory(settings, (edge_bytes(one) / 1e6 for one in [settings]))
     if lacking is None:
         return
     edge, has_mb, needs_mb = lacking

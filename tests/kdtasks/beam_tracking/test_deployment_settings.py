@@ -6,7 +6,7 @@ from beam_trials import TASK, tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdtasks.beam_tracking.settings import FAMILIES, BeamSettings, resolve
+from kdtasks.beam_tracking.settings import FAMILIES, BeamSettings
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
@@ -46,24 +46,6 @@ PARAMS = st.one_of(
     )
 )
 """Any valid parameters of a deployment."""
-
-
-@given(PARAMS)
-def test_completing_twice_is_completing_once(params):
-    completed = TASK.complete(params)
-    assert list(TASK.complete(completed).items()) == list(completed.items())
-    assert resolve(completed) == resolve(params)
-    assert {n: completed[n] for n in params if n in completed} == {
-        n: value for n, value in params.items() if n in completed
-    }
-
-
-@given(PARAMS)
-def test_what_complete_leaves_out_makes_no_difference(params):
-    completed = TASK.complete(params)
-    defaults = resolve({"preset": completed["preset"]})
-    for name in params.keys() - completed.keys():
-        assert getattr(resolve(params), name) == getattr(defaults, name)
 
 
 @given(PARAMS, st.integers(0, 5))

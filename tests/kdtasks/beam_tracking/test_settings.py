@@ -1,72 +1,13 @@
 import pytest
 from beam_trials import TASK, tiny
 from deepsense_examples import bare_table
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kdtasks.beam_tracking.models.family import BEAM_MODELS
-from kdtasks.beam_tracking.settings import BeamSettings, resolve
+from kdtasks.beam_tracking.settings import BeamSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
 
-ALPHA = {"alpha": st.floats(0.0, 1.0)}
-SOFT = {"temperature": st.floats(0.1, 50.0), "slot_lean": st.floats(-3.0, 3.0)}
-METHOD_PARAMETERS = {
-    "vanilla": {},
-    "response": {**ALPHA, **SOFT},
-    "feature": ALPHA,
-    "relation": {
-        **ALPHA,
-        "relation_distance": st.floats(0.0, 100.0),
-        "relation_angle": st.floats(0.0, 100.0),
-        "relation_partners": st.integers(1, 16),
-    },
-    "self": {**ALPHA, **SOFT, "generations": st.integers(1, 3)},
-}
 TEACHERS = sorted(name for name, model in BEAM_MODELS.items() if model.role == "teacher")
-STUDENTS = sorted(BEAM_MODELS.keys() - TEACHERS)
-SHARED = {
-    "preset": st.sampled_from(BeamSettings.preset_names()),
-    "image_size": st.sampled_from([32, 64, 224]),
-    "night_share": st.floats(0.0, 0.5),
-    "rain_share": st.floats(0.0, 0.5),
-    "distractors": st.floats(0.0, 4.0),
-    "train_passages": st.integers(1, 500),
-    "teacher_passages": st.sampled_from([0, 500, 900]),
-    "teacher": st.sampled_from(TEACHERS),
-    "sensors": st.sampled_from(["", "image radar", "radar gps image"]),
-    "epochs": st.integers(1, 300),
-    "learning_rate": st.floats(1e-5, 1.0),
-    "weight_decay": st.floats(0.0, 1.0),
-    "batch_chunks": st.integers(1, 64),
-    "teacher_epochs": st.integers(1, 300),
-    "teacher_rate": st.floats(1e-5, 1.0),
-    "teacher_decay": st.floats(0.0, 1.0),
-    "teacher_loss": st.sampled_from(["focal", "cross-entropy"]),
-    "seed": st.integers(0, 2**63 - 1),
-    "teacher_seed": st.integers(0, 2**63 - 1),
-    "data_seed": st.integers(0, 2**63 - 1),
-}
-MODELS = st.fixed_dictionaries({"model": st.sampled_from(TEACHERS)}) | st.fixed_dictionaries(
-    {"model": st.sampled_from([name for name in STUDENTS if name != "gps-student"])},
-    optional={"width": st.floats(0.1, 4.0)},
-)
-LOSSES = st.fixed_dictionaries({"task_loss": st.just("cross-entropy")}) | st.fixed_dictionaries(
-    {}, optional={"task_loss": st.just("focal"), "focal_gamma": st.floats(0.0, 10.0)}
-)
-PARAMS = st.builds(
-    lambda shared, method, model, loss: {**shared, **method, **model, **loss},
-    st.fixed_dictionaries({}, optional=SHARED),
-    st.one_of(
-        *(
-            st.fixed_dictionaries({"method": st.just(method)}, optional=extra)
-            for method, extra in METHOD_PARAMETERS.items()
-        )
-    ),
-    MODELS,
-    LOSSES,
-)
-"""Any valid parameters of the twin."""
 
 
 def test_presets_test_on_enough_passages():
@@ -77,47 +18,6 @@ def test_names_of_models_are_those_of_the_family():
     fields = BeamSettings.model_fields
     assert set(fields["model"].annotation.__args__) == BEAM_MODELS.keys()
     assert set(fields["teacher"].annotation.__args__) == set(TEACHERS)
-
-
-@given(PARAMS)
-def test_completing_twice_is_completing_once(params):
-    completed = TASK.complete(params)
-    assert TASK.complete(completed) == completed
-    assert list(TASK.complete(completed)) == list(completed)
-    assert resolve(completed) == resolve(params)
-
-
-@given(PARAMS)
-def test_what_complete_leaves_out_makes_no_difference(params):
-    completed = TASK.complete(params)
-    defaults = resolve({"preset": completed["preset"]})
-    for name in params.keys() - completed.keys():
-        assert not BeamSettings.declared[name].strict
-        assert getattr(resolve(params), name) == getattr(defaults, name)
-
-
-@given(PARAMS)
-def test_order_of_parameters_does_not_matter(params):
-    turned = dict(reversed(params.items()))
-    assert list(TASK.complete(turned).items()) == list(TASK.complete(params).items())
-    assert TASK.teacher_fingerprint(turned) == TASK.teacher_fingerprint(params)
-
-
-@given(PARAMS, st.integers(0, 99), st.floats(1e-5, 1.0), st.integers(1, 50))
-def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, epochs):
-    # Data and teachers are made before the first trial, for every choice of the resources.
-    free = {"seed": seed, "learning_rate": rate, "epochs": epochs, "weight_decay": rate}
-    free |= {"task_loss": "cross-entropy"}
-    if params["method"] != "vanilla":
-        free |= {"alpha": 0.25}
-    if params["method"] in ("response", "self"):
-        free |= {"temperature": rate, "slot_lean": rate}
-    if params["method"] == "relation":
-        free |= {"relation_distance": rate, "relation_angle": rate, "relation_partners": epochs}
-    assert not free.keys() & TASK.resource_parameters
-    changed = {name: v for name, v in params.items() if name != "focal_gamma"} | free
-    assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
-    assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)
 
 
 @pytest.mark.parametrize(

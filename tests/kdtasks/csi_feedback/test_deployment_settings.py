@@ -3,86 +3,10 @@
 import pytest
 from csi_examples import METHODS, TASK, tiny
 from csi_network_examples import NETWORK, TOPOLOGIES, networked
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
-from kdtasks.csi_feedback.settings import CsiSettings, resolve
-
-SHARED = {
-    "num_edges": st.integers(1, 256),
-    "edge_families": st.sampled_from(["same", "mixed"]),
-    "partition": st.sampled_from(["area", "dirichlet"]),
-    "partition_skew": st.floats(0.0, 1.0),
-    "edge_samples": st.integers(0, 10**4),
-    "server_share": st.floats(0.01, 0.99),
-    "server_coverage": st.floats(0.01, 1.0),
-    "server_age": st.floats(0.0, 1.0),
-    "proxy_samples": st.integers(1, 10**4),
-    "edge_epochs": st.integers(1, 50),
-    "edge_rate": st.floats(1e-5, 1.0),
-    "edge_part_only": st.booleans(),
-    "link_loss": st.floats(0.0, 0.95),
-    "edge_gflops": st.floats(0.1, 100.0),
-    "learning_rate": st.floats(1e-5, 1.0),
-    "epochs": st.integers(1, 300),
-    "seed": st.integers(0, 2**63 - 1),
-}
-OF_TOPOLOGY = {
-    "none": {"method": st.sampled_from(METHODS)},
-    "centralized": {"method": st.sampled_from(METHODS[:3]), "uploads": st.integers(0, 9)},
-    "decentralized": {"method": st.sampled_from(METHODS[:3])},
-    "semi-centralized": {
-        "method": st.sampled_from(METHODS[:3]),
-        "rehearsal_share": st.floats(0.0, 4.0),
-        "anchor_weight": st.floats(0.0, 1.0),
-    },
-    "mutual": {
-        "rounds": st.integers(1, 9),
-        "anchor_weight": st.floats(0.0, 1.0),
-        "exchange_bits": st.integers(0, 16),
-    },
-    "self": {"rounds": st.integers(1, 9), "anchor_weight": st.floats(0.0, 1.0)},
-}
-PARAMS = st.one_of(
-    *(
-        st.builds(
-            lambda topology, shared, own: {**shared, **own, "topology": topology},
-            st.just(topology),
-            st.fixed_dictionaries(
-                {},
-                optional={
-                    name: values
-                    for name, values in SHARED.items()
-                    if topology != "none" or name != "partition_skew"
-                },
-            ),
-            st.fixed_dictionaries({}, optional=own),
-        )
-        for topology, own in OF_TOPOLOGY.items()
-    )
-)
-"""Any valid parameters of a deployment."""
-
-
-@given(PARAMS)
-def test_completing_twice_is_completing_once(params):
-    completed = TASK.complete(params)
-    assert TASK.complete(completed) == completed
-    assert list(TASK.complete(completed)) == list(completed)
-    assert resolve(completed) == resolve(params)
-    assert {n: completed[n] for n in params if n in completed} == {
-        n: value for n, value in params.items() if n in completed
-    }
-
-
-@given(PARAMS)
-def test_what_complete_leaves_out_makes_no_difference(params):
-    completed = TASK.complete(params)
-    defaults = resolve({"preset": completed["preset"]})
-    for name in params.keys() - completed.keys():
-        assert getattr(resolve(params), name) == getattr(defaults, name)
+from kdtasks.csi_feedback.settings import CsiSettings
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,119 +1,11 @@
 import pytest
 from csi_examples import TASK, tiny
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kdtasks.contract.errors import ConfigError
-from kdtasks.csi_feedback.settings import CsiSettings, resolve
-
-METHOD_PARAMETERS = {
-    "vanilla": {},
-    "autoencoder-kd": {
-        "alpha": st.floats(0.0, 1.0),
-        "temperature": st.floats(0.1, 50.0),
-        "soft_scale": st.sampled_from(["t-squared", "paper"]),
-    },
-    "encoder-kd": {},
-    "ip-encoder-kd": {"pair_bits": st.integers(0, 16)},
-    "sequential": {"pair_bits": st.integers(0, 16)},
-}
-SHARED = {
-    "preset": st.sampled_from(CsiSettings.preset_names()),
-    "scenario": st.sampled_from(["site-umi-los", "site-indoor-40mhz", "tr38901-umi-nlos"]),
-    "second_scenario": st.sampled_from(["", "site-umi-nlos"]),
-    "compression": st.sampled_from([2, 4, 8, 16, 32]),
-    "decoder_width": st.integers(1, 16),
-    "learning_rate": st.floats(1e-5, 1.0),
-    "finetune_rate": st.floats(1e-5, 1.0),
-    "teacher_rate": st.floats(1e-5, 1.0),
-    "epochs": st.integers(1, 300),
-    "encoder_epochs": st.integers(1, 300),
-    "finetune_epochs": st.integers(1, 300),
-    "teacher_epochs": st.integers(1, 300),
-    "num_train": st.integers(200, 10**6),
-    "seed": st.integers(0, 2**63 - 1),
-    "teacher_seed": st.integers(0, 2**63 - 1),
-    "data_seed": st.integers(0, 2**63 - 1),
-}
-ENCODERS = (
-    st.fixed_dictionaries({"encoder": st.just("crnet")})
-    | st.fixed_dictionaries({}, optional={"encoder_depth": st.just(0)})
-    | st.fixed_dictionaries(
-        {"encoder_depth": st.just(1)},
-        optional={
-            "encoder_kernel": st.sampled_from([3, 5, 7, 9]),
-            "encoder_factorised": st.booleans(),
-        },
-    )
-    | st.fixed_dictionaries(
-        {"encoder_depth": st.integers(2, 6), "encoder_width": st.integers(1, 128)},
-        optional={"encoder_kernel": st.sampled_from([3, 5, 7, 9])},
-    )
-)
-PARAMS = st.builds(
-    lambda shared, method, encoder: {**shared, **method, **encoder},
-    st.fixed_dictionaries({}, optional=SHARED),
-    st.one_of(
-        *(
-            st.fixed_dictionaries({"method": st.just(method)}, optional=extra)
-            for method, extra in METHOD_PARAMETERS.items()
-        )
-    ),
-    ENCODERS,
-)
-"""Any valid parameters."""
 
 
 def test_quick_is_the_default():
     assert TASK.complete({}) == TASK.complete({"preset": "quick", "method": "vanilla"})
-
-
-@given(PARAMS)
-def test_completing_twice_is_completing_once(params):
-    completed = TASK.complete(params)
-    assert TASK.complete(completed) == completed
-    assert list(TASK.complete(completed)) == list(completed)
-    assert resolve(completed) == resolve(params)
-    assert {name: completed[name] for name in params if name in completed} == {
-        name: value for name, value in params.items() if name in completed
-    }
-
-
-@given(PARAMS)
-def test_what_complete_leaves_out_makes_no_difference(params):
-    # This is what "the same configuration" rests on: dropped parameters may differ.
-    completed = TASK.complete(params)
-    defaults = resolve({"preset": completed["preset"]})
-    for name in params.keys() - completed.keys():
-        assert not CsiSettings.declared[name].strict
-        assert getattr(resolve(params), name) == getattr(defaults, name)
-
-
-@given(PARAMS)
-def test_order_of_parameters_does_not_matter(params):
-    turned = dict(reversed(params.items()))
-    assert list(TASK.complete(turned).items()) == list(TASK.complete(params).items())
-    assert TASK.teacher_fingerprint(turned) == TASK.teacher_fingerprint(params)
-
-
-@given(PARAMS, st.integers(0, 99), st.floats(1e-5, 1.0), st.integers(1, 50))
-def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, epochs):
-    # Data and teachers are made before the first trial, for every choice of the resources.
-    free = {
-        "seed": seed,
-        "learning_rate": rate,
-        "finetune_rate": rate,
-        "encoder_epochs": epochs,
-        "finetune_epochs": epochs,
-    }
-    if params["method"] == "autoencoder-kd":
-        free |= {"alpha": 0.25, "temperature": rate, "soft_scale": "paper"}
-    if params["method"] in ("ip-encoder-kd", "sequential"):
-        free |= {"pair_bits": 3}
-    assert not free.keys() & TASK.resource_parameters
-    changed = {**params, **free}
-    assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
-    assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)
 
 
 @pytest.mark.parametrize(
@@ -172,14 +64,6 @@ def test_methods_with_the_same_teacher_share_it():
     assert len(prints) == 1
     assert TASK.teacher_fingerprint(tiny(method="vanilla")) is None
     assert TASK.teacher_fingerprint(tiny(method="sequential")) not in prints
-
-
-@given(PARAMS)
-def test_scenarios_are_told_apart_by_what_decides_them(params):
-    completed = TASK.complete(params)
-    other = {**params, "data_seed": int(completed["data_seed"]) + 1}
-    if other["data_seed"] < 2**63:
-        assert TASK.scenario_fingerprint(other) != TASK.scenario_fingerprint(params)
 
 
 @pytest.mark.parametrize(

@@ -1,79 +1,10 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from lidar_trials import DISTILLING, TASK, WITHOUT_DATA, tiny
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
-from kdtasks.lidar_beam.methods.metadata import GROUPS
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS
 from kdtasks.lidar_beam.settings import LidarSettings, resolve
-
-SOFT = st.fixed_dictionaries({"soft_loss": st.just("mse")}) | st.fixed_dictionaries(
-    {}, optional={"soft_loss": st.just("kl"), "temperature": st.floats(0.1, 50.0)}
-)
-MADE_UP = {
-    "taught_steps": st.sampled_from(["last", "all"]),
-    "windows": st.integers(128, 9000),
-    "fresh": st.booleans(),
-    "selection": st.sampled_from(["none", "synthetic", "real"]),
-}
-GENERATOR = {
-    "generator": st.sampled_from(sorted(GENERATORS)),
-    "generator_width": st.floats(0.1, 8.0),
-    "generator_noise": st.sampled_from([0, 2, 100]),
-}
-INVERSION = {
-    "generator_steps": st.integers(1, 50).map(lambda count: 20 * count),
-    "generator_batch": st.integers(2, 512),
-    "generator_rate": st.floats(1e-5, 1.0),
-    "metadata": st.lists(st.sampled_from(GROUPS), min_size=1).map(" ".join),
-    "metadata_weight": st.floats(0.01, 10.0),
-    "activation_weight": st.floats(0.0, 10.0),
-    "entropy_weight": st.floats(0.0, 10.0),
-    "travels": st.sampled_from(["metadata", "generator"]),
-}
-ON_DATA = {"selection": st.sampled_from(["none", "real"])}
-METHOD_PARAMETERS = {
-    "vanilla": ON_DATA,
-    "ordinary": {"alpha": st.floats(0.0, 1.0), **ON_DATA},
-    "datafree": {**MADE_UP, **GENERATOR, **INVERSION},
-    "untrained": {**MADE_UP, **GENERATOR},
-    "prior": MADE_UP,
-    "gaussian": MADE_UP,
-}
-SHARED = {
-    "preset": st.sampled_from(LidarSettings.preset_names()),
-    "train_passages": st.integers(1, 500),
-    "window_stride": st.integers(1, 5),
-    "width": st.floats(0.1, 8.0),
-    "dropout": st.floats(0.0, 0.9),
-    "teacher": st.sampled_from(sorted(LIDAR_TEACHERS)),
-    "teacher_epochs": st.integers(1, 300),
-    "teacher_rate": st.floats(1e-5, 1.0),
-    "epochs": st.integers(1, 300),
-    "batch_size": st.integers(1, 128),
-    "learning_rate": st.floats(1e-5, 1.0),
-    "weight_decay": st.floats(0.0, 1.0),
-    "data_seed": st.integers(0, 2**63 - 1),
-    "teacher_seed": st.integers(0, 2**63 - 1),
-    "seed": st.integers(0, 2**63 - 1),
-}
-PARAMS = st.one_of(
-    st.builds(
-        lambda shared, own, soft, method=method: {
-            **shared,
-            **own,
-            **(soft if method in DISTILLING else {}),
-            "method": method,
-        },
-        st.fixed_dictionaries({}, optional=SHARED),
-        st.fixed_dictionaries({}, optional=extra),
-        SOFT,
-    )
-    for method, extra in METHOD_PARAMETERS.items()
-)
-"""Any valid parameters of the twin."""
 
 
 def test_presets_test_on_enough_passages():
@@ -84,33 +15,6 @@ def test_names_are_those_of_the_families():
     fields = LidarSettings.model_fields
     assert set(fields["teacher"].annotation.__args__) == LIDAR_TEACHERS.keys()
     assert set(fields["generator"].annotation.__args__) == GENERATORS.keys()
-
-
-@given(PARAMS)
-def test_completing_twice_is_completing_once(params):
-    completed = TASK.complete(params)
-    assert TASK.complete(completed) == completed
-    assert list(TASK.complete(completed)) == list(completed)
-    assert resolve(completed) == resolve(params)
-
-
-@given(PARAMS)
-def test_what_complete_leaves_out_makes_no_difference(params):
-    completed = TASK.complete(params)
-    defaults = resolve({"preset": completed["preset"]})
-    for name in params.keys() - completed.keys():
-        assert not LidarSettings.declared[name].strict
-        assert getattr(resolve(params), name) == getattr(defaults, name)
-
-
-@given(PARAMS, st.integers(0, 99), st.floats(1e-5, 1.0), st.integers(1, 50))
-def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(params, seed, rate, epochs):
-    free = {"seed": seed, "learning_rate": rate, "epochs": epochs, "width": 1.0 + rate}
-    free |= {"metadata": "final"} if params["method"] == "datafree" else {}
-    assert not free.keys() & TASK.resource_parameters
-    changed = {**params, **free}
-    assert TASK.teacher_fingerprint(changed) == TASK.teacher_fingerprint(params)
-    assert TASK.scenario_fingerprint(changed) == TASK.scenario_fingerprint(params)
 
 
 @pytest.mark.parametrize(

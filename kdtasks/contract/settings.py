@@ -282,7 +282,10 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"{name}={first['input']!r}: {first['msg'].lower()}") from error
+            problem = first["msg"].lower()
+            if first["type"].startswith("bool"):
+                problem = "must be true or false; yes, no, on and off are text in YAML 1.2"
+            raise ConfigError(f"{name}={first['input']!r}: {problem}") from error
 
     def fitted(self) -> Self:
         """Return settings in one spelling, whose parameters fit to each other.

@@ -148,3 +148,9 @@ def test_every_preset_is_complete_for_every_method(kind, preset):
         completed = kind.resolve({"preset": preset, "method": method}).completed()
         assert completed["preset"] == preset
         assert completed.items() >= {n: v for n, v in values.items() if n in completed}.items()
+
+
+@pytest.mark.parametrize("word", ["yes", "off"])
+def test_words_of_yaml_1_1_for_booleans_are_refused_with_the_fix(word):
+    with pytest.raises(ConfigError, match=f"data_drop='{word}': must be true or false; yes, no"):
+        CsiSettings.resolve({"data_drop": word})

@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sweeps.plan.preflight import check_study
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(?:py|yaml|toml))\n")
-PAGES = ["own-data", "own-network", "own-loss", "own-task", "own-study"]
+PAGES = ["own-data", "own-network", "own-loss", "own-task", "own-study", "two-networks"]
 
 
 class StartedError(BaseException):
@@ -60,7 +61,8 @@ def typed(command):
     """Carry out a command as a shell would; return its exit code."""
     words = shlex.split(command)
     if words[0] == "python":
-        runpy.run_path(words[1], run_name="__main__")
+        with suppress(StartedError):
+            runpy.run_path(words[1], run_name="__main__")
         return 0
     assert words[0] == "kdsweep", command
     try:

@@ -15,7 +15,7 @@ from sweeps import OWN_CODE
 from sweeps.common.environment import worker_paths
 
 HERE = Path(__file__).resolve().parents[1]
-COMMAND = str(HERE.parents[1] / "kdsweep.py")
+COMMAND = str(Path(sys.executable).with_name("kdsweep"))
 TRAP = """
 import os, sys
 with open(os.environ["TRAPPED"], "a") as file:
@@ -70,7 +70,7 @@ def trapped(tmp_path):
 
 def call(here, env, *arguments):
     return subprocess.run(
-        [sys.executable, COMMAND, *arguments],
+        [COMMAND, *arguments],
         cwd=here,
         env=env,
         capture_output=True,

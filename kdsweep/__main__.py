@@ -1,0 +1,5 @@
+"""The command ``kdsweep``, as ``python -m kdsweep``."""
+
+from kdsweep import main
+
+main()

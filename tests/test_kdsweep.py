@@ -1,0 +1,112 @@
+"""The public face: what a script or notebook imports, from the page that teaches it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from two_networks import Angle, Clusters
+
+import kdsweep as kd
+from kdsweep.api import _objective
+from kdtasks.contract.errors import ConfigError
+from tests.test_docs import commands
+
+ROOT = Path(__file__).resolve().parents[1]
+SPACE = {"width": kd.Int(2, 24), "method": kd.Choice(["vanilla", "feature"])}
+
+
+def run(*words):
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, env=None
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_python_and_yaml_inline_and_ray_give_the_same_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert list(commands("two-networks"))
+    assert "val_accuracy" in run("search.py")
+    command = "from kdsweep import main; main()"
+    run("-c", command, "run", "psk.yaml", "--slots", "2")
+    one, other = kd.open_sweep("modulation"), kd.open_sweep("psk")
+    numbers = ["val_accuracy", "macs", "params", "train_gflop"]
+    assert one.trials[numbers].equals(other.trials[numbers])
+    assert one.confirmations["test_accuracy"].equals(other.confirmations["test_accuracy"])
+    assert len(one.trials) == 8
+    assert set(one.trials["state"]) == {"COMPLETE"}
+    assert {*one.curves()["metric"]} >= {"val_accuracy", "train_total"}
+    assert one.baselines["name"].tolist() == ["majority class"]
+    assert 30 < one.baselines["test_accuracy"][0] < 40
+    assert one.teachers["val_accuracy"][0] > one.baselines["val_accuracy"][0]
+    best = one.best(max={"params": 1000})
+    assert best.values["params"] <= 1000
+    front = one.front["val_accuracy"][one.front["params"] <= 1000]
+    assert best.values["val_accuracy"] == front.max()
+    assert (tmp_path / "student" / "student.onnx").is_file()
+    assert len(one.plot_front("macs", "accuracy").data)
+    assert repr(one).endswith("8 of 8 trials finished)")
+
+
+def test_what_is_exported_is_there_and_nothing_is_imported_before():
+    loaded = run("-c", "import sys, kdsweep; print(*(m for m in sys.modules))").split()
+    assert not {"torch", "ray", "pandas", "mlflow", "sweeps"} & {*loaded}
+    assert all(getattr(kd, name) is not None for name in kd.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'sweeep'"):
+        kd.sweeep  # noqa: B018 - the look-up is what is tested
+
+
+def test_the_task_of_the_page_takes_few_lines():
+    page = (ROOT / "docs" / "two-networks.md").read_text()
+    block = page.split("```python\n# modulation.py\n")[1].split("```")[0]
+    [task] = [n for n in ast.parse(block).body if getattr(n, "name", "") == "Modulation"]
+    assert task.end_lineno - task.lineno < 16
+
+
+def test_objectives_take_direction_unit_and_worst_value_from_the_task():
+    quality = _objective(Clusters, "accuracy", {}, SPACE)
+    assert quality == {
+        "metric": "val_accuracy",
+        "direction": "maximize",
+        "unit": "%",
+        "label": "accuracy",
+        "reference": 0.0,
+    }
+    cost = _objective(Clusters(), "macs", {}, SPACE)
+    assert cost["reference"] == pytest.approx(1.1 * 24 * 7)
+    assert (cost["direction"], cost["scale"]) == ("minimize", "log")
+
+
+@pytest.mark.parametrize(
+    ("task", "wanted", "words"),
+    [
+        (Clusters, "accurracy", "'accurracy' is no metric of clusters; there are val_accuracy"),
+        (Angle, "mse", "name the worst value of val_mse that still counts"),
+    ],
+)
+def test_an_objective_that_is_not_known_is_refused(task, wanted, words):
+    with pytest.raises(ConfigError, match=words):
+        _objective(task, wanted, {}, {})
+
+
+def test_a_class_in_the_program_that_was_started_is_refused_before_anything_starts(tmp_path):
+    (tmp_path / "own.py").write_text(
+        f"import sys; sys.path += [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
+        "import kdsweep as kd\nfrom two_networks import Clusters\n"
+        "class Own(Clusters):\n    name = 'own'\n    metrics = Clusters.scores\n"
+        "goals = ['accuracy', 'macs']\n"
+        "try:\n    kd.sweep(Own, space={'width': kd.Int(2, 9)}, objectives=goals, trials=2)\n"
+        "except Exception as error:\n    print(error)\n"
+    )
+    shown = run(str(tmp_path / "own.py"))
+    assert "put it into a file of its own" in shown
+    assert not (tmp_path / "runs").exists()
+
+
+def test_check_tries_a_task(tmp_path):
+    assert kd.check(Clusters, tmp_path, method="vanilla", epochs=1) == []

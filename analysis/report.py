@@ -1,5 +1,6 @@
 """One self-contained page per sweep, and the front as picture and data files."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +80,9 @@ def build_report(frames: SweepFrames, out_dir: Path, found: Found | None = None)
     write_parquet(frames, files.parquet)
     write_png(frames, files.png)
     files.html.write_text(render(frames, found), encoding="utf-8")
+    written = (out_dir / name for name in layout.REPORT_FILES)
+    sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in written]
+    (out_dir / layout.REPORT_SUMS).write_text("".join(sums), encoding="utf-8")
     return files
 
 

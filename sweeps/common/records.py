@@ -188,6 +188,8 @@ class JobRecord:
         traceback: Where it raised; empty if it did not raise.
         trial: The trial that a confirmation repeats.
         identity: Of a teacher its key in the cache, see `sweeps.ledger.identity.TeacherIdentity`.
+        sha256: Of a teacher the hashes of its files in the cache, by their names; none in sweeps of
+            older versions.
         started_ms: When it began, milliseconds since 1970.
         ended_ms: When it ended, milliseconds since 1970.
     """
@@ -200,8 +202,24 @@ class JobRecord:
     traceback: str = ""
     trial: int | None = None
     identity: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
     started_ms: int
     ended_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactRecord:
+    """A file that MLflow was given.
+
+    Attributes:
+        run: Key of the run that it is attached to; empty for the sweep's own.
+        path: Where it is below that run.
+        sha256: Of its content.
+    """
+
+    run: str
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdtasks.contract.deployable import Call, Deployable, Part
 from kdtasks.contract.error_text import located
-from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.errors import ConfigError, DataError, UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, KDTask, Progress
 from kdtasks.learning.onnx_export import (
@@ -25,6 +25,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.scenario_cache import scenario_cache
 from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.trust import find_code
 from sweeps.nodes.task_process import open_task
 
@@ -118,6 +119,9 @@ class Exporter:
         self._progress = progress
         ledger = Ledger.open(folder.journal)
         find_code(folder.path, ledger.study)
+        for job in ledger.jobs():
+            if damage := TeacherStore(folder.teachers).damage(job.identity, job.sha256):
+                raise DataError(f"{job.key}: {damage}")
         self._trials = {trial.number: trial for trial in ledger.trials()}
         self._identity = ledger.identity
         self._name = ledger.study.task

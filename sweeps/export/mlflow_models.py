@@ -84,9 +84,8 @@ class Models:
             self._client.log_batch(run_id, metrics=numbers, tags=tags)
             log_splits(self._client, run_id, splits)
             for folder, paths in files.items():
-                place = f"{STUDENT_DIR}/{folder}" if folder else STUDENT_DIR
                 for path in paths:
-                    self._client.log_artifact(run_id, str(path), place)
+                    self._client.log_artifact(run_id, str(path), place_of(folder))
 
     def _run(self, trial: int) -> str:
         run_id = self._runs.get(trial_key(trial))
@@ -162,6 +161,11 @@ class Models:
                     self._client.set_registered_model_alias(self._name, alias, aliases[alias])
                 elif alias in there:
                     self._client.delete_registered_model_alias(self._name, alias)
+
+
+def place_of(folder: str) -> str:
+    """Return where files of an exported student are below its trial's run."""
+    return f"{STUDENT_DIR}/{folder}" if folder else STUDENT_DIR
 
 
 @contextmanager

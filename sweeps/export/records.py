@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis import layout
+from kdtasks.data.reading import file_sha256
 from kdtasks.learning.onnx_export import RUNTIME
 from sweeps.common.clock import SystemClock
 from sweeps.common.interrupts import Interrupts
-from sweeps.common.records import ExportRecord
+from sweeps.common.records import ArtifactRecord, ExportRecord
 from sweeps.export.export import Exported, ExportedPart, OnnxFile
-from sweeps.export.mlflow_models import Models
+from sweeps.export.mlflow_models import Models, place_of
 from sweeps.export.model_card import MLMODEL, mlmodel
 from sweeps.ledger.journal import mend_tail
 from sweeps.ledger.launch_settings import followed, read_settings, write_settings
@@ -22,6 +23,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import driving
 from sweeps.mirror.restore import kept
+from sweeps.tracking.runs import trial_key
 
 CPU_INFO = Path("/proc/cpuinfo")
 """Where Linux names the processor."""
@@ -108,8 +110,15 @@ class ExportRecorder:
         self._ledger.put_export(record)
         with tempfile.TemporaryDirectory() as scratch:
             files = _files(exported.parts, card, Path(scratch))
+            for folder, paths in files.items():
+                for path in paths:
+                    self._note(record.trial, f"{place_of(folder)}/{path.name}", path)
             self.models.attach(record, exported.splits, files)
         return record
+
+    def _note(self, trial: int, path: str, file: Path) -> None:
+        key = trial_key(trial)
+        self._ledger.put_artifact(ArtifactRecord(run=key, path=path, sha256=file_sha256(file)))
 
 
 def _files(

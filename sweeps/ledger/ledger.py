@@ -23,6 +23,7 @@ from search_spaces.to_optuna import suggest
 from sweeps.common.curves import read as read_curves
 from sweeps.common.file_types import check_types
 from sweeps.common.records import (
+    ArtifactRecord,
     EarlierTrial,
     ExportRecord,
     JobRecord,
@@ -59,6 +60,7 @@ from sweeps.ledger.optuna_trials import (
 
 # Attributes of the study in the journal.
 STUDY_TEXT, JOB, EXPORT, IDENTITY = "study", "job:", "export:", "identity"
+ARTIFACT = "artifact:"
 
 
 class Ledger:
@@ -130,6 +132,7 @@ class Ledger:
         check_types(TrialRecord, *trials)
         check_types(JobRecord, *self.jobs())
         check_types(ExportRecord, *self.exports().values())
+        check_types(ArtifactRecord, *self.artifacts())
         for trial in trials:
             read_curves(trial.curves)
 
@@ -352,3 +355,14 @@ class Ledger:
         attrs = self._study.user_attrs
         found = [ExportRecord(**attrs[name]) for name in attrs if name.startswith(EXPORT)]
         return {export.trial: export for export in found}
+
+    def put_artifact(self, artifact: ArtifactRecord) -> None:
+        """Note a file that MLflow is to be given, in place of an earlier one of its path."""
+        name = f"{ARTIFACT}{artifact.run}/{artifact.path}"
+        if self._study.user_attrs.get(name) != asdict(artifact):
+            self._study.set_user_attr(name, asdict(artifact))
+
+    def artifacts(self) -> list[ArtifactRecord]:
+        """Return the files that MLflow was given."""
+        attrs = self._study.user_attrs
+        return [ArtifactRecord(**attrs[name]) for name in attrs if name.startswith(ARTIFACT)]

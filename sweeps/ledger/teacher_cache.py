@@ -6,6 +6,7 @@ A teacher is found by all that decides on it, see `sweeps.ledger.identity.Teache
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from glob import escape
@@ -98,13 +99,39 @@ class TeacherStore:
         folder = self.path / key
         if not (key and folder.is_dir()):
             return None
-        card = _read_card(folder)
+        card = _read_card(folder, key)
         return TeacherArtifact(
             metrics=card["metrics"],
             weights=_load(folder / WEIGHTS, card),
             outputs=_load(folder / OUTPUTS, card),
             decided_by=card["decided_by"],
         )
+
+    def hashes(self, key: str) -> dict[str, str]:
+        """Return the hashes of a teacher's files, as its card has them; it must be there.
+
+        Raises:
+            DataError: If the card is damaged.
+        """
+        return dict(_read_card(self.path / key, key)["sha256"])
+
+    def damage(self, key: str, sha256: Mapping[str, str]) -> str:
+        """Return what is wrong with a teacher of which a ledger knows the hashes; empty if nothing.
+
+        Args:
+            key: Of its identity; a teacher that is not in the cache is not damaged.
+            sha256: Hashes by file; empty if none were recorded, then only those of its card count.
+        """
+        folder = self.path / key
+        if not (key and folder.is_dir()):
+            return ""
+        try:
+            check_entry(folder, key)
+            if sha256 and self.hashes(key) != dict(sha256):
+                raise _damaged(folder / CARD, "its hashes are not those in the sweep's ledger")
+        except DataError as error:
+            return str(error)
+        return ""
 
     def as_kept(self, identity: TeacherIdentity) -> TeacherIdentity:
         """Return how a teacher stands in the cache, where our own files were moved since."""
@@ -122,17 +149,39 @@ class TeacherStore:
         found = []
         for path in sorted(cards, key=lambda path: path.stat().st_mtime_ns, reverse=True):
             with suppress(DataError):
-                found.append(TeacherIdentity(**_read_card(path.parent)["identity"]))
+                found.append(
+                    TeacherIdentity(**_read_card(path.parent, path.parent.name)["identity"])
+                )
         return found
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def check_entry(folder: Path, key: str) -> None:
+    """Check that the files of a teacher are what was written, wherever its folder is now.
+
+    Raises:
+        DataError: If they are not.
+    """
+    card = _read_card(folder, key)
+    for name in (WEIGHTS, OUTPUTS):
+        _check_hash(folder / name, card)
+
+
+def _check_hash(path: Path, card: dict[str, Any]) -> None:
+    try:
+        same = file_sha256(path) == card["sha256"][path.name]
+    except OSError as error:
+        raise _damaged(path, f"it cannot be read ({error})") from error
+    if not same:
+        raise _damaged(path, "its content is not what was written")
+
+
+def _read_card(folder: Path, key: str) -> dict[str, Any]:
     path = folder / CARD
     try:
         card = read_json(path)
         known = card["format"] == FORMAT and set(card["sha256"]) == {WEIGHTS, OUTPUTS}
         known = known and isinstance(card["decided_by"], dict)
-        known = known and TeacherIdentity(**card["identity"]).key == folder.name
+        known = known and TeacherIdentity(**card["identity"]).key == key
         metrics = {name: float(value) for name, value in card["metrics"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(path, f"it cannot be read ({type(error).__name__})") from error
@@ -142,9 +191,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 
 def _load(path: Path, card: dict[str, Any]) -> Arrays:
+    _check_hash(path, card)
     try:
-        if file_sha256(path) != card["sha256"][path.name]:
-            raise _damaged(path, "its content is not what was written")
         arrays: Arrays = load_file(path)
     except (OSError, SafetensorError, MemoryError) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from analysis import layout
 from kdtasks.contract.errors import DataError
+from kdtasks.data.reading import file_sha256
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.student_weights import StudentStore
@@ -37,8 +38,8 @@ def longer(local: bytes, stored: bytes) -> bytes | None:
     return whole_lines(stored) if continues(stored, local) else None
 
 
-def complete_weights(journal: bytes) -> set[str]:
-    """Return the files of weights, as paths in the sweep, that never change again.
+def complete_weights(journal: bytes) -> dict[str, str]:
+    """Return the files of weights that never change again, with their SHA-256, empty if unknown.
 
     They are those of the trials that a journal calls complete: any other trial may be run once
     more, by whoever goes on with the sweep.
@@ -53,6 +54,15 @@ def complete_weights(journal: bytes) -> set[str]:
         try:
             trials = Ledger.open(path).trials()
         except DataError:
-            return set()
-    done = [trial.number for trial in trials if trial.state is TrialState.COMPLETE]
-    return {weights.file(number).as_posix() for number in done}
+            return {}
+    done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    return {weights.file(trial.number).as_posix(): trial.sha256 for trial in done}
+
+
+def is_file(file: Path, size: int, sha256: str) -> bool:
+    """Return whether a file has this size and hash; without a known hash the size alone counts."""
+    try:
+        same_size = file.stat().st_size == size
+        return same_size and (not sha256 or file_sha256(file) == sha256)
+    except OSError:
+        return False

@@ -19,7 +19,7 @@ from sweeps.ledger.launch_settings import read_settings, without_password
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder
 from sweeps.ledger.teacher_cache import CARD, OUTPUTS, WEIGHTS
 from sweeps.ledger.trust import SEAL_FILE
-from sweeps.mirror.compare_journals import complete_weights, continues, whole_lines
+from sweeps.mirror.compare_journals import complete_weights, continues, is_file, whole_lines
 from sweeps.mirror.storage import Storage, cause
 from sweeps.mirror.storage_lock import PERIOD_S, Driver, StorageLease
 
@@ -291,7 +291,12 @@ class Mirror:
         """
         stored = self._storage.read(layout.JOURNAL_FILE) or b""
         there = self._storage.sizes(layout.WEIGHTS_DIR)
-        there = {path: there[path] for path in complete_weights(stored) & there.keys()}
+        known = complete_weights(stored)
+        there = {
+            path: size
+            for path, size in there.items()
+            if path in known and is_file(self._folder.path / path, size, known[path])
+        }
         same = {name for name in self.teachers if self._same_teacher(name)}
         for path, size in self._storage.sizes(TEACHERS_DIR).items():
             if path.split("/")[1] in same:

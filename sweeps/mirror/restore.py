@@ -1,5 +1,6 @@
 """Brings a sweep from durable storage to a machine that does not have it, or has less of it."""
 
+import hashlib
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from analysis import layout
-from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import MOST_LOG_BYTES, checked_inside, read_bytes
 from sweeps.common.clock import SystemClock
 from sweeps.common.interrupts import Interrupts
@@ -20,9 +21,9 @@ from sweeps.ledger.paths import (
     new_beside,
     writing,
 )
-from sweeps.ledger.teacher_cache import CARD
+from sweeps.ledger.teacher_cache import CARD, check_entry
 from sweeps.ledger.trust import SEAL_FILE
-from sweeps.mirror.compare_journals import complete_weights, longer, whole_lines
+from sweeps.mirror.compare_journals import complete_weights, is_file, longer, whole_lines
 from sweeps.mirror.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
 from sweeps.mirror.storage import Storage, open_storage
 from sweeps.mirror.storage_lock import StorageLease, unreachable
@@ -110,13 +111,16 @@ def catch_up(storage: Storage, folder: SweepFolder) -> str:
 def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     """Fetch a sweep, its ledger last: until that is there, it is fetched again."""
     local = _journal_of(folder)
-    kept = complete_weights(local)  # another trial of the same number has weights of the same size
+    kept, wanted = complete_weights(local), complete_weights(journal)
     for part in (layout.WEIGHTS_DIR, layout.REPORT_DIR):
         (folder.path / part).mkdir(exist_ok=True)
         for path, size in storage.sizes(part).items():
             file = checked_inside(folder.path, folder.path / path)
-            if path not in kept or not file.is_file() or file.stat().st_size != size:
-                _place(storage.read(path), file)
+            # another trial of the same number has weights of the same size
+            if path not in kept or not is_file(file, size, kept[path]):
+                content = storage.read(path)
+                _check_content(f"{storage.where}/{path}", content, wanted.get(path, ""))
+                _place(content, file)
     _fetch_teachers(storage, folder)
     if not (folder.path / SETTINGS_FILE).is_file():
         _place(storage.read(SETTINGS_FILE), folder.path / SETTINGS_FILE, mode=0o600)
@@ -124,6 +128,14 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     _place(storage.read(layout.LOG_FILE), folder.path / layout.LOG_FILE)
     _place(storage.read(layout.STUDY_FILE), folder.study)
     _place(journal, folder.journal)
+
+
+def _check_content(where: str, content: bytes | None, sha256: str) -> None:
+    if content is not None and sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(
+            f"{where} is not what was written: its SHA-256 differs from the ledger's; put it back "
+            "there from a copy"
+        )
 
 
 def _journal_of(folder: SweepFolder) -> bytes:
@@ -139,6 +151,16 @@ def _place(content: bytes | None, file: Path, mode: int = 0o644) -> None:
         partial.write_bytes(content)
 
 
+def _check_teacher(storage: Storage, folder: Path, name: str) -> None:
+    try:
+        check_entry(folder, name)
+    except DataError as error:
+        raise DataError(
+            f"{storage.where}/{TEACHERS_DIR}/{name} is damaged: its files are not what its card "
+            "says; remove it there, and it is trained again"
+        ) from error
+
+
 def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
     """Fetch teachers, for one that is trained anew on another machine may differ in last digits."""
     folder.teachers.mkdir(parents=True, exist_ok=True)
@@ -152,6 +174,7 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
             for part in there:
                 if part.startswith(f"{TEACHERS_DIR}/{name}/"):
                     _place(storage.read(part), partial / Path(part).name)
+            _check_teacher(storage, partial, name)
             if not (folder.teachers / name).exists():
                 partial.rename(folder.teachers / name)
         finally:

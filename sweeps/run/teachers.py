@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kdtasks.contract.errors import UserError
+from kdtasks.contract.errors import DataError, UserError
 from kdtasks.contract.source_code import changed
 from kdtasks.contract.task import KDTask, TeacherArtifact
 from sweeps.common.records import JobRecord
@@ -62,7 +62,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
     """
     wanted = by_teacher(resources.needs)
     begun = {key: recorder.clock.epoch_ms() for key in wanted}
-    found = {key: store.get(identities[key]) for key in wanted}
+    found = _cached(store, {key: identities[key] for key in wanted}, recorder.ledger.jobs())
     missing = {key: identities[key] for key, teacher in found.items() if teacher is None}
     _tell_why(store, missing.values(), display)
     jobs = [_training(key, wanted[key], resources, task_name) for key in missing]
@@ -89,8 +89,26 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
         resources.teachers[key] = pool.put(teacher)
         if teacher_key(key) not in noted:  # else its numbers on the test split would be lost
             draft = _record(key, need, teacher.metrics, (begun[key], recorder.clock.epoch_ms()))
-            recorder.job(replace(draft, identity=identities[key].key))
+            recorder.job(_identified(draft, identities[key].key, store))
     resources.check_teachers()
+
+
+def _cached(
+    store: TeacherStore, identities: Mapping[str, TeacherIdentity], jobs: Iterable[JobRecord]
+) -> dict[str, TeacherArtifact | None]:
+    """Return the teachers that are in the cache, None for others.
+
+    Raises:
+        DataError: If one is damaged, or is not what the sweep's trials were taught by.
+    """
+    for job in jobs:
+        if damage := store.damage(job.identity, job.sha256):
+            raise DataError(f"{job.key}: {damage}")
+    return {key: store.get(one) for key, one in identities.items()}
+
+
+def _identified(draft: JobRecord, cached: str, store: TeacherStore) -> JobRecord:
+    return replace(draft, identity=cached, sha256=store.hashes(cached))
 
 
 def _without(failed: Sequence[JobRecord]) -> WithoutTeachersError:

@@ -3,6 +3,8 @@
 MLflow may be out of reach for a while: nothing is lost, for `settle` writes what is missing.
 """
 
+import hashlib
+import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +17,7 @@ from analysis import layout
 from kdtasks.contract.errors import UserError
 from search_spaces.study import Study
 from sweeps.common.clock import Clock
-from sweeps.common.records import JobRecord, TrialRecord
+from sweeps.common.records import ArtifactRecord, JobRecord, TrialRecord
 from sweeps.common.secrets import redacted
 from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.failures import faults
@@ -121,11 +123,19 @@ class RunRecorder:
 
     def attach(self, name: str, facts: Mapping[str, object]) -> None:
         """Attach JSON facts to the sweep's run, at its end if MLflow does not answer now."""
-        self._attach(lambda: self.tracker.json(name, facts))
+        text = json.dumps(facts, indent=1, default=str)
+        self._note(name, text.encode())
+        self._attach(lambda: self.tracker.text(name, text))
 
     def attach_file(self, path: Path) -> None:
         """Attach a file to the sweep's run, at its end if MLflow does not answer now."""
+        self._note(path.name, path.read_bytes())
         self._attach(lambda: self.tracker.files([path], ""))
+
+    def _note(self, path: str, content: bytes) -> None:
+        """Enter the hash of a file that is attached to the sweep's run."""
+        digest = hashlib.sha256(content).hexdigest()
+        self.ledger.put_artifact(ArtifactRecord(run="", path=path, sha256=digest))
 
     def attach_splits(self, splits: Sequence[SplitFacts]) -> None:
         """Note the data of the sweep, at its end if MLflow does not answer now."""
@@ -140,6 +150,8 @@ class RunRecorder:
         if self.lost():
             return
         try:
+            for path in paths:
+                self._note(f"report/{path.name}", path.read_bytes())
             self.tracker.files(paths, "report")
         except (TrackingError, OSError) as error:
             self._display.note(
@@ -239,7 +251,9 @@ class RunRecorder:
         known = {name: share for name, share in shares.items() if not math.isnan(share)}
         self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
         failures = [asdict(fault) for fault in faults(trials, self.ledger.jobs())]
-        self.tracker.json(layout.FAILURES_FILE, failures)
+        text = json.dumps(failures, indent=1)
+        self._note(layout.FAILURES_FILE, text.encode())
+        self.tracker.text(layout.FAILURES_FILE, text)
 
 
 def _unsettled(why: str, *, stopped: bool) -> UserError:

@@ -2,13 +2,20 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis import layout
+from analysis.sqlite_file import sqlite_path
 from kdtasks.contract.errors import ConfigError, DataError
-from kdtasks.data.reading import damage_named, read_json
+from kdtasks.data.reading import (
+    checked_inside,
+    damage_named,
+    file_sha256,
+    read_bytes,
+    read_json,
+)
 from search_spaces.study import Study
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.front import pareto_state
@@ -22,6 +29,9 @@ from sweeps.tracking.runs import ChildRun, ended_children, standing_tags
 
 TOLERANCE = 1e-12
 """Relative difference of two numbers that still counts as rounding by a database."""
+
+MOST_SUMS_BYTES = 4096
+"""Largest list of hashes of a report."""
 
 STANDING = (layout.ON_FRONT, layout.RANK)
 
@@ -58,6 +68,8 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
         *_front_file(sweep, parent, trials, study),
         *damaged_teachers(sweep, ledger),
         *_damaged_students(sweep, trials),
+        *_damaged_report(sweep.report),
+        *_damaged_artifacts(sweep, tracking_uri, ledger, parent, runs),
     ]
 
 
@@ -65,10 +77,8 @@ def damaged_teachers(sweep: SweepFolder, ledger: Ledger) -> Iterator[str]:
     """Yield a line per teacher in the cache that is not what the sweep's trials were taught by."""
     store = TeacherStore(sweep.teachers)
     for job in ledger.jobs():
-        try:
-            store.by_key(job.identity)
-        except DataError as error:
-            yield f"{job.key}: {error}"
+        if damage := store.damage(job.identity, job.sha256):
+            yield f"{job.key}: {damage}"
 
 
 def _damaged_students(sweep: SweepFolder, trials: Sequence[TrialRecord]) -> Iterator[str]:
@@ -76,6 +86,51 @@ def _damaged_students(sweep: SweepFolder, trials: Sequence[TrialRecord]) -> Iter
     for trial in trials:
         if trial.sha256 and (damage := store.damage(trial.number, trial.sha256)):
             yield f"trial {trial.number}: {damage}"
+
+
+def _damaged_report(folder: Path) -> Iterator[str]:
+    """Yield a line per file of the report that is not what was written."""
+    sums = folder / layout.REPORT_SUMS
+    if not sums.is_file():
+        return  # of an older version, or there is no report
+    for line in read_bytes(sums, MOST_SUMS_BYTES).decode("utf-8", "replace").splitlines():
+        sha256, _, name = line.partition("  ")
+        if name in layout.REPORT_FILES and not _is(folder / name, sha256):
+            yield f"{folder / name} is not what was written; kdsweep report makes it again"
+
+
+def _damaged_artifacts(
+    sweep: SweepFolder,
+    tracking_uri: str | None,
+    ledger: Ledger,
+    parent: RunFacts,
+    runs: Iterable[RunFacts],
+) -> Iterator[str]:
+    """Yield a line per file that MLflow was given and has not, or not as it was.
+
+    Those of a server are not looked at. Files of exported students are gone if MLflow's runs were
+    written anew.
+    """
+    database = sqlite_path(tracking_uri or sweep.tracking_uri)
+    if database is None:
+        return
+    ids = {"": parent.run_id}
+    ids |= {key: run.run_id for run in runs if (key := run.tags.get(layout.CHILD_KEY))}
+    for artifact in ledger.artifacts():
+        folder = database.parent / "artifacts" / ids.get(artifact.run, "-") / "artifacts"
+        file = checked_inside(folder, folder / artifact.path)
+        if not file.is_file():
+            if not artifact.run:
+                yield f"the sweep: {artifact.path}: in the ledger, missing in MLflow"
+        elif not _is(file, artifact.sha256):
+            yield f"{file} is not what was written: its SHA-256 differs from the ledger's"
+
+
+def _is(file: Path, sha256: str) -> bool:
+    try:
+        return file_sha256(file) == sha256
+    except (OSError, DataError):
+        return False
 
 
 def without_hash(folder: Path) -> int:

@@ -3,7 +3,6 @@
 What was exported later is written by `sweeps.export.mlflow_models`.
 """
 
-import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -220,10 +219,6 @@ class Tracker:
             path = Path(folder) / name
             path.write_text(text, encoding="utf-8")
             self._client.log_artifact(run_id, str(path))
-
-    def json(self, name: str, value: object) -> None:
-        """Attach a JSON file to the sweep."""
-        self.text(name, json.dumps(value, indent=1, default=str))
 
     def files(self, paths: Sequence[Path], folder: str) -> None:
         """Attach files to the sweep, below ``folder``."""

@@ -1,18 +1,25 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import toy_study
 
-from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.errors import ConfigError, DataError, UserError
+from kdtasks.contract.task import TeacherArtifact
 from sweeps.common.clock import SystemClock
 from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.identity import TeacherIdentity
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.ledger.teacher_cache import OUTPUTS, WEIGHTS, TeacherStore
 from sweeps.mirror.compare_journals import longer, whole_lines
 from sweeps.mirror.restore import catch_up, check_unknown, fetch_missing, kept
 from sweeps.mirror.storage import open_storage
 from sweeps.mirror.storage_lock import StorageLease
+
+TEACHER = TeacherIdentity(fingerprint="0123456789abcdef", data={}, code={})
 
 lines = st.lists(st.binary(max_size=3).map(lambda line: line.replace(b"\n", b"") + b"\n"))
 tails = st.sampled_from([b"", b"half a li"])
@@ -54,16 +61,16 @@ def folder(tmp_path):
     write_settings(folder.path, SweepSettings(id="toy"))
     folder.journal.write_bytes(b"one\ntwo\n")
     (folder.weights / "trial-0.safetensors").write_bytes(b"0")
-    (folder.teachers / "f1").mkdir(parents=True)
-    for name in ("weights.safetensors", "outputs.safetensors", "card.json"):
-        (folder.teachers / "f1" / name).write_text(name)
+    arrays = {"w": np.arange(6, dtype=np.float32)}
+    artifact = TeacherArtifact(metrics={}, weights=arrays, outputs=arrays)
+    TeacherStore(folder.teachers).put(TEACHER, {}, artifact)
     return folder
 
 
 def keep(folder: SweepFolder, uri: str) -> None:
     with kept(uri, folder, pytest.fail, Interrupts()) as mirror:
         assert mirror is not None
-        mirror.teachers = ("f1",)
+        mirror.teachers = (TEACHER.key,)
 
 
 def tree(folder: SweepFolder) -> dict[str, bytes]:
@@ -162,3 +169,49 @@ def test_a_storage_that_takes_nothing_is_refused_before_anything_is_started(fold
         kept("file:///dev/null", folder, pytest.fail, Interrupts()),
     ):
         pytest.fail("it was started")
+
+
+@pytest.fixture
+def hashed(folder):
+    """The sweep with a trial whose hash is in the ledger."""
+    folder.journal.unlink()
+    ledger = Ledger.create(folder.journal, toy_study())
+    number, _ = ledger.ask(toy_study().space)
+    weights = {"w": np.arange(6, dtype=np.float32)}
+    sha256 = StudentStore(folder.weights).put(number, weights)
+    ledger.complete(number, (0.0, 1.0), {"val_nmse_db": 0.0, "ue_flops": 1.0}, {}, sha256)
+    return folder
+
+
+STORED = (
+    "weights/trial-0.safetensors",
+    *(f"teachers/{TEACHER.key}/{n}" for n in (WEIGHTS, OUTPUTS)),
+)
+
+
+@pytest.mark.parametrize("path", STORED)
+def test_what_was_changed_in_storage_is_refused_though_its_size_is_the_same(
+    hashed, uri, tmp_path, path
+):
+    keep(hashed, uri)
+    storage = open_storage(uri, "toy")
+    content = bytearray(storage.read(path) or b"")
+    content[-4:] = b"\0\0\0\1"
+    storage.write(path, bytes(content))
+    with pytest.raises(DataError, match=f"{storage.where}/{path.rpartition('/')[0]}"):
+        fetch_missing(tmp_path / "elsewhere", "toy", uri)
+    assert not (tmp_path / "elsewhere" / "toy" / "journal.log").exists()
+    assert not (tmp_path / "elsewhere" / "cache" / "teachers" / TEACHER.key).exists() or (
+        "trial" in path
+    )
+
+
+def test_weights_here_that_were_changed_are_fetched_again(hashed, uri):
+    keep(hashed, uri)
+    file = StudentStore(hashed.weights).file(0)
+    content, whole = file.read_bytes(), hashed.journal.read_bytes()
+    file.write_bytes(content[:-1] + b"\1")
+    storage = open_storage(uri, "toy")
+    storage.write("journal.log", whole + whole.splitlines(True)[-1])
+    assert catch_up(storage, hashed)
+    assert file.read_bytes() == content

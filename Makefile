@@ -22,7 +22,7 @@ INSTALLED := .venv/installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test fast format lock clean
+.PHONY: help install locked sweep test fast format lock clean
 
 help:
 	@echo 'make sweep    set up .venv if need be, run the study csi-feedback, write its report'
@@ -31,6 +31,7 @@ help:
 	@echo 'make fast     the gate without the slow tests'
 	@echo 'make format   let ruff format the code'
 	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'
+	@echo 'make locked   set up .venv for running alone, each file with a known hash (CPU, Python 3.11)'
 	@echo 'make lock     renew deploy/requirements.lock after a change of constraints.txt'
 	@echo 'make clean    remove .venv'
 	@echo
@@ -45,6 +46,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 install: $(INSTALLED)
+
+# Without the tools of the gate, which the list does not have. Its torch is the CPU build, and its
+# hashes are those of files for Python 3.11 on Linux: elsewhere pip refuses, and install is the way.
+locked:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: \
+	  --requirement deploy/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 
 sweep: $(INSTALLED)
 	$(BIN)/kdsweep run $(STUDY) $(ARGS)

@@ -44,6 +44,8 @@ def _load_packages() -> None:
 
 
 _load_packages()
+if OWN_CODE in os.environ:  # a worker, which writes nothing for all users, as the command line
+    os.umask(os.umask(0) | 0o002)
 # last, so that no file there takes the place of a library
 _own = json.loads(os.environ.get(OWN_CODE, "[]"))
 sys.path += [folder for folder in _own if folder not in sys.path]

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,13 @@ def test_the_network_policy_covers_every_pod_and_lets_strangers_at_no_port() -> 
     assert (policy["apiVersion"], policy["kind"]) == ("networking.k8s.io/v1", "NetworkPolicy")
     [(key, value)] = policy["spec"]["podSelector"]["matchLabels"].items()
     assert all(pod["metadata"]["labels"][key] == value for _, pod in pods())
-    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    inside, dns, storage = policy["spec"]["egress"]
+    assert inside == {"to": [{"podSelector": {"matchLabels": {key: value}}}]}
+    assert {port["port"] for port in dns["ports"]} == {53}
+    [place] = storage["to"]
+    assert ip_network(place["ipBlock"]["cidr"]).num_addresses < 2**24  # never everybody
+    assert [port["port"] for port in storage["ports"]] == [443]
     own, operator = policy["spec"]["ingress"]
     assert own == {"from": [{"podSelector": {"matchLabels": {key: value}}}]}
     assert [port["port"] for port in operator["ports"]] == [8265]
@@ -197,6 +204,21 @@ def test_everything_that_is_installed_from_an_index_has_a_known_hash(path: Path)
     assert "--require-hashes --only-binary :all:" in libraries
     assert libraries.endswith(LOCK.name)
     assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(ours.split())
+
+
+def test_make_locked_installs_nothing_without_a_known_hash() -> None:
+    text = re.sub(r"\\\n\s*", "", (ROOT / "Makefile").read_text())
+    libraries, ours = re.findall(r"pip install (.*)", text[text.index("\nlocked:") :])[:2]
+    assert "--require-hashes --only-binary :all:" in libraries
+    assert libraries.endswith(f"deploy/{LOCK.name}")
+    assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(ours.split())
+
+
+def test_machines_of_a_cluster_write_nothing_for_all_users() -> None:
+    commands = yaml.safe_load(CLUSTER.read_text())
+    for who in ("head", "worker"):
+        *_, start = commands[f"{who}_start_ray_commands"]
+        assert start.startswith("umask 027; ")
 
 
 def locked() -> dict[str, tuple[str, list[str]]]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import plotly.graph_objects as go
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from analysis import format as text
@@ -135,10 +137,21 @@ def _environment() -> Environment:
     return Environment(
         loader=FunctionLoader(_template),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: object) -> object:
+    """Return what the page shows of a value: a text without control and bidirectional characters.
+
+    The page's own parts stay as they are.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(one for one in value if one in "\n\t" or not category(one).startswith("C"))
 
 
 def _facts(frames: SweepFrames) -> list[tuple[str, str]]:

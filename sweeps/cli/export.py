@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis import format as text
 from analysis.frames import SweepFrames
+from kdtasks.contract.error_text import printable
 from kdtasks.contract.errors import UserError
 from sweeps.cli.output import line, plain_table, show, shown_path
 from sweeps.cli.sweeps import known_uri, sweep_frames
@@ -43,7 +44,7 @@ class Done:
 
 def note(words: str) -> None:
     """Print a note that is not part of the result."""
-    sys.stderr.write(f"{words}\n")
+    sys.stderr.write(f"{printable(words)}\n")
 
 
 def run_export(

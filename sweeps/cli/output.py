@@ -50,6 +50,11 @@ def line(text: str = "") -> None:
     sys.stdout.write(printable(text, keep=KEPT) + "\n")
 
 
+def cell(text: str, style: str = "") -> Text:
+    """Return what a table prints of a text; every text of a study or sweep comes in here."""
+    return Text(printable(text, keep=KEPT), style=style)
+
+
 def show_wide(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of text, in parts one below the other where the terminal is too narrow."""
     for index, table in enumerate(_parts(columns, rows, _width())):
@@ -76,10 +81,9 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, padding=(0, PADDING, 0, 0), pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows)
-        title = Text(printable(name, keep=KEPT))
-        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(cell(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell, keep=KEPT)) for cell in row))
+        table.add_row(*(cell(text) for text in row))
     return table
 
 
@@ -200,23 +204,23 @@ def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
 def _aspect_table(view: Any, part: slice) -> Table:
     """Return configurations of a transposed table: the paper's words, then measured numbers."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, header_style="bold")
-    table.add_column(Text(f"Table {view.spec.id}"), overflow="fold", min_width=12)
+    table.add_column(cell(f"Table {view.spec.id}"), overflow="fold", min_width=12)
     for name in view.aspects.headings[part]:
-        table.add_column(Text(name), overflow="fold")
+        table.add_column(cell(name), overflow="fold")
     for group in view.aspects.groups:
         if group.name:
             cells = (_words(one.word, one.fact) for one in group.said[part])
-            table.add_row(Text(group.name, style="bold"), *cells)
+            table.add_row(cell(group.name, "bold"), *cells)
         for line in group.lines:
             shown = zip(line.cells[part], line.notes[part], strict=True)
-            cells = (Text("\n".join(filter(None, pair))) for pair in shown)
-            table.add_row(Text(f"  {line.label}" if group.name else line.label), *cells)
+            cells = (cell("\n".join(filter(None, pair))) for pair in shown)
+            table.add_row(cell(f"  {line.label}" if group.name else line.label), *cells)
         table.add_section()
     return table
 
 
 def _words(word: str, fact: str) -> Text:
-    return Text.assemble((word, "bold"), " " if word and fact else "", fact)
+    return Text(" ").join(filter(None, (cell(word, "bold"), cell(fact))))
 
 
 def show_paper(frames: Any) -> None:

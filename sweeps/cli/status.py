@@ -14,7 +14,7 @@ from rich.text import Text
 
 from analysis import format as text
 from analysis.failures import spoken, trials_named
-from sweeps.cli.output import command_line, line, show, shown_path
+from sweeps.cli.output import cell, command_line, line, show, shown_path
 from sweeps.progress.status import State, StatusReader, SweepStatus
 from sweeps.progress.terminal import BAR_WIDTH, PHASES, time_text
 
@@ -97,7 +97,7 @@ def picture(status: SweepStatus, home: Path, *, bar: bool) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, what in _rows(status, home, bar=bar):
-        table.add_row(Text(name), Text(what) if isinstance(what, str) else what)
+        table.add_row(cell(name), cell(what) if isinstance(what, str) else what)
     return table
 
 
@@ -124,12 +124,12 @@ def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
 
 def _head(status: SweepStatus) -> Text:
     word, style = WORDS[status.state]
-    head = Text.assemble((word, style))
+    head = Text(word, style)
     if status.state == "running" and status.since_s is not None:
         begun = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.since_s))
-        head.append(f" since {begun}, process {status.pid} on {status.host}")
+        head.append(cell(f" since {begun}, process {status.pid} on {status.host}"))
     elif status.why:
-        head.append(f": {status.why}")
+        head.append(cell(f": {status.why}"))
     return head
 
 
@@ -198,7 +198,9 @@ def _running(status: SweepStatus) -> Iterator[Text]:
     for one in status.running[:MOST_RUNNING]:
         epochs = f"epoch {one.epoch}/{one.epochs}, " if one.epochs else ""
         words = f"{one.name}: {epochs}{time_text(one.seconds)}  {text.params(one.params, ' ')}"
-        yield Text(words.rstrip(), no_wrap=True, overflow="ellipsis")
+        shown = cell(words.rstrip())
+        shown.no_wrap, shown.overflow = True, "ellipsis"
+        yield shown
     if more := len(status.running[MOST_RUNNING:]):
         yield Text(f"and {more} more")
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from textwrap import indent
 
 from rich.table import Table
-from rich.text import Text
 
 from analysis import format as text
 from analysis import layout
 from analysis.failures import spoken
 from kdtasks.contract.errors import ConfigError
-from sweeps.cli.output import line, show
+from sweeps.cli.output import cell, line, show
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.failures import Fault, faults
 from sweeps.ledger.ledger import Ledger
@@ -52,7 +51,7 @@ def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, what in _rows(trial):
-        table.add_row(Text(name), Text(what))
+        table.add_row(cell(name), cell(what))
     show(table)
     _trace(trial.traceback)
     _print_faults(list(faults([], repeated)))

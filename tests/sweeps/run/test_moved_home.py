@@ -161,7 +161,9 @@ class TestMoved:
         assert sqlite_uri(moved / "sweep" / "mlflow.db") in ui_command(moved / "sweep", 5000)
 
     def test_addresses_of_others_stay_as_they_are(self, home: Path) -> None:
+        # of a database for several sweeps; in a sweep's own they are refused
         path = home / "sweep" / layout.MLFLOW_FILE
+        (home / "sweep" / layout.STUDY_FILE).unlink()
         with closing(sqlite3.connect(path)) as database, database:
             (root,) = database.execute(
                 "SELECT artifact_location FROM experiments WHERE name = 'toy'"

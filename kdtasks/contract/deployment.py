@@ -241,9 +241,13 @@ class NetworkSettings(Settings):
 
     @classmethod
     def of(cls, params: Params) -> Self:
-        """Return the deployment that a trial's completed parameters describe."""
+        """Return the deployment that a trial's parameters describe.
+
+        Raises:
+            ConfigError: Naming the parameter, its value and what would be accepted.
+        """
         # All at once: who asks for a deployment is not seen to depend on each of its parameters.
-        return cls(**{n: value for n, value in params.items() if n in cls.model_fields})  # type: ignore[arg-type]
+        return cls._checked({n: v for n, v in params.items() if n in cls.model_fields})
 
 
 def edge_short_of_memory(

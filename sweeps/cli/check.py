@@ -20,7 +20,8 @@ from sweeps.cli.output import line
 from sweeps.cli.run import make_importable
 from sweeps.nodes.topologies.catalog import described
 from sweeps.plan.contract import check_contract
-from sweeps.plan.contract_static import Finding, scale_law
+from sweeps.plan.evidence import Finding
+from sweeps.plan.parameter_laws import scale_law
 from sweeps.plan.preflight import check_study
 
 

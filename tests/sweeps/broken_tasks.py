@@ -1,11 +1,15 @@
 """Toy tasks that break one law of the contract each."""
 
+from dataclasses import replace
 from itertools import count
 from typing import ClassVar
 
 import numpy as np
+from toy_network import ToyNetworkTask
 from toy_task import ToyTask
 
+from kdtasks.contract.collaboration import TensorSpec
+from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Baseline, Outcome, Report
@@ -252,3 +256,93 @@ class MoodyCost(ToyTask):
     def cost(self, params):
         MoodyCost.asked += 1
         return {**super().cost(params), "ue_flops": 1000.0 + MoodyCost.asked}
+
+
+class SameTeachers(BadTeacher):
+    def spoil(self, artifact):
+        weights = {"w": np.zeros((3, 2), dtype=np.float32)}
+        return type(artifact)(metrics=artifact.metrics, weights=weights, outputs=artifact.outputs)
+
+
+class OddNames(ToyTask):
+    metrics: ClassVar = {**ToyTask.metrics, "val_top@1": ToyTask.metrics["val_nmse_db"]}
+
+
+class Forgetful(ToyTask):
+    def complete(self, params):
+        full = super().complete(params)
+        del full["method"]
+        return {**full, "width": 5 if "method" in params else 2}
+
+
+class HiddenResource(ToyTask):
+    def scenario_fingerprint(self, params):
+        return fingerprint({"width": params["width"]})
+
+
+class MovingBaselines(ToyTask):
+    def baselines(self, params, data):
+        return [Baseline(name="PCA", params={}, metrics={"val_nmse_db": float(params["width"])})]
+
+
+class Undeclared(BadStudent):
+    def spoil(self, outcome):
+        return Outcome(metrics={**outcome.metrics, "speed": 1.0}, weights=outcome.weights)
+
+
+class Weightless(BadStudent):
+    def spoil(self, outcome):
+        return Outcome(metrics=outcome.metrics, weights={})
+
+
+class CostlyStudent(BadStudent):
+    def spoil(self, outcome):
+        return Outcome(metrics={**outcome.metrics, "ue_flops": 1.0}, weights=outcome.weights)
+
+
+class OtherNetworks(ToyTask):
+    def deployable(self, params, weights):
+        return Deployable(parts={}, score=lambda calls, split: {"nmse_db": 0.0}, chains=())
+
+
+class Unsorted(ToyNetworkTask):
+    def edge_params(self, params, edge):
+        return dict(reversed(params.items()))
+
+
+class Overlapping(ToyNetworkTask):
+    def share_out(self, params, split, name):
+        return replace(super().share_out(params, split, name), server=split)
+
+
+class OtherSamples(ToyNetworkTask):
+    def sample_tensors(self, params, own):
+        return {"y": TensorSpec(shape=(None,), dtype="float32")}
+
+
+class OtherTensors(ToyNetworkTask):
+    def student_tensors(self, params):
+        return {"a": TensorSpec(shape=(4,), dtype="float32")}
+
+
+class WritingStudents(ToyNetworkTask):
+    def train_on(self, params, weights, data, guidance, stage):
+        if weights:
+            weights["a"] += 1.0
+        return (yield from super().train_on(params, weights, data, guidance, stage))
+
+
+class OtherOutputs(ToyNetworkTask):
+    def output_tensors(self, params):
+        return {"y": TensorSpec(shape=(None, 2), dtype="float32")}
+
+
+class AlwaysGuided(ToyNetworkTask):
+    def train_on(self, params, weights, data, guidance, stage):
+        stage = replace(stage, guidance_weight=0.5)
+        return (yield from super().train_on(params, weights, data, guidance, stage))
+
+
+class OtherTeacherTensors(ToyNetworkTask):
+    def teacher_tensors(self, params):
+        return {"a": TensorSpec(shape=(3,), dtype="float32")}

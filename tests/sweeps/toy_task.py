@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
@@ -48,6 +49,7 @@ class ToyTask(KDTask):
         "val_nmse_db": MetricInfo(unit="dB", direction="minimize", description="error"),
         "ue_flops": MetricInfo(unit="FLOPs", direction="minimize", description="complexity"),
         "payload_bits": MetricInfo(unit="bit", direction="minimize", description="feedback"),
+        "teacher_forward_samples": NETWORK_METRICS["teacher_forward_samples"],
     }
     resource_parameters = frozenset({"method", "compression", "teacher_seed"})
     baseline_parameters = frozenset({"compression"})
@@ -95,7 +97,7 @@ class ToyTask(KDTask):
         yield Report(epoch=1, epochs=1, metrics={"val_nmse_db": -20.0})
         return TeacherArtifact(
             metrics={"val_nmse_db": -20.0, "train_core_seconds": 0.0},
-            weights={"w": np.arange(6, dtype=np.float32).reshape(2, 3).T},
+            weights={"w": np.arange(6, dtype=np.float32).reshape(2, 3).T + params["teacher_seed"]},
             outputs={"codes": np.asarray(train["noise"]) * float(params["compression"])},
         )
 

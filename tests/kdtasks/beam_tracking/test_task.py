@@ -15,8 +15,6 @@ from beam_trials import (
 
 from kdtasks.beam_tracking.models.family import BEAM_MODELS
 from kdtasks.contract.errors import DataError
-from kdtasks.contract.params import fingerprint
-from kdtasks.contract.registry import load_task
 from kdtasks.sensing.beams.format import CONDITIONS
 
 
@@ -37,16 +35,6 @@ def outcomes(beam_data_tiny, beam_teacher):
     return {
         method: trained_student(beam_data_tiny, taught(method, beam_teacher), method=method)
         for method in METHODS
-    }
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_weights_alone_reproduce_the_validation_metrics(beam_data_tiny, outcomes, method):
-    _, outcome = outcomes[method]
-    again = TASK.evaluate(tiny(method=method), outcome.weights, beam_data_tiny.val)
-    assert again
-    assert {f"val_{name}": value for name, value in again.items()} == {
-        name: value for name, value in outcome.metrics.items() if name.startswith("val_")
     }
 
 
@@ -77,21 +65,6 @@ def test_weights_of_another_student_are_refused(beam_data_tiny, outcomes):
     weights = outcomes["vanilla"][1].weights
     with pytest.raises(DataError, match="weights do not fit ImageStudent"):
         TASK.evaluate(tiny(width=0.5), weights, beam_data_tiny.val)
-
-
-def test_the_teachers_weights_reproduce_its_metrics(beam_data_tiny, beam_teacher):
-    again = TASK.evaluate_teacher(tiny(method="response"), beam_teacher.weights, beam_data_tiny.val)
-    for name, value in again.items():
-        assert beam_teacher.metrics[f"val_{name}"] == value
-
-
-def test_teachers_differ_by_seed_and_repeat_by_it(beam_data_tiny, beam_teacher):
-    again = trained_teacher(beam_data_tiny, method="feature", seed=77)
-    other = trained_teacher(beam_data_tiny, method="response", teacher_seed=1)
-    assert without_times(again.metrics) == without_times(beam_teacher.metrics)
-    for name, array in again.weights.items():
-        np.testing.assert_array_equal(array, beam_teacher.weights[name])
-    assert not np.array_equal(other.outputs["logits"], beam_teacher.outputs["logits"])
 
 
 def test_a_teacher_may_have_seen_more_than_its_student(tmp_path, beam_data_tiny, outcomes):
@@ -135,37 +108,12 @@ def test_an_image_student_learns_from_a_radar_it_has_not(tmp_path):
     assert again["top2"] == outcome.metrics["val_top2"]
 
 
-def test_what_is_handed_out_is_plain(beam_data_tiny, beam_teacher, outcomes):
-    data = (beam_data_tiny.train, beam_teacher.weights, beam_teacher.outputs)
-    for arrays in (*data, outcomes["vanilla"][1].weights):
-        assert all(isinstance(array, np.ndarray) for array in arrays.values())
-        assert all(array.dtype.kind in "fiu" for array in arrays.values())
-
-
-def test_training_does_not_write_to_shared_arrays(beam_data_tiny, beam_teacher):
-    frozen = [*beam_data_tiny.train.values(), *beam_data_tiny.val.values()]
-    frozen += [*beam_teacher.outputs.values(), *beam_teacher.weights.values()]
-    before = [array.copy() for array in frozen]
-    for array in frozen:
-        array.flags.writeable = False
-    for method in ("response", "feature", "relation"):
-        trained_student(beam_data_tiny, beam_teacher, method=method, epochs=1)
-    for array, copy in zip(frozen, before, strict=True):
-        np.testing.assert_array_equal(array, copy)
-
-
 def test_cost_is_that_of_the_student_whatever_the_method():
     cost = TASK.cost(tiny())
     assert TASK.cost(tiny(method="relation")) == cost
     assert TASK.cost(tiny(width=0.5))["macs"] < cost["macs"]
     assert TASK.cost(tiny(image_size=64))["macs"] > cost["macs"]
     assert cost["params"] == 94_778
-
-
-def test_baselines_follow_from_the_data_alone(beam_data_tiny):
-    assert TASK.baseline_parameters <= TASK.resource_parameters
-    expected = TASK.baselines(tiny(), beam_data_tiny)
-    assert TASK.baselines(tiny(method="feature", seed=9, width=0.5), beam_data_tiny) == expected
 
 
 def test_the_published_networks_are_described_to_the_unit():
@@ -185,13 +133,6 @@ def test_the_published_networks_are_described_to_the_unit():
     }
     assert rows["image-radar-teacher"]["thop_params"] == 2_931_100
     json.dumps(list(rows.values()))
-
-
-def test_completed_parameters_are_json_and_have_an_identity():
-    completed = TASK.complete({"method": "self", "width": 0.5})
-    assert json.loads(json.dumps(completed)) == completed
-    assert fingerprint(completed) == fingerprint(TASK.complete(completed))
-    assert load_task("beam-tracking").name == "beam-tracking"
 
 
 @pytest.mark.slow

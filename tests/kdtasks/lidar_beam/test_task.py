@@ -7,8 +7,6 @@ from lidar_trials import DISTILLING, METHODS, OF_NETWORKS, TASK, WITHOUT_DATA, t
 from lidar_trials import trained_student as trained
 
 from kdtasks.contract.errors import DataError
-from kdtasks.contract.params import fingerprint
-from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import ScenarioData, TeacherArtifact
 from kdtasks.data.splits import SPLITS
 from kdtasks.learning.labels import IGNORED
@@ -35,15 +33,6 @@ def taught(method, teacher):
 
 def same_weights(one, other):
     return all(np.array_equal(one.weights[name], other.weights[name]) for name in one.weights)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_weights_alone_reproduce_the_validation_metrics(lidar_data_tiny, outcomes, method):
-    _, outcome = outcomes[method]
-    again = TASK.evaluate(tiny(method=method), outcome.weights, lidar_data_tiny.val)
-    assert {f"val_{name}": value for name, value in again.items()} == {
-        name: value for name, value in outcome.metrics.items() if name.startswith("val_")
-    }
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -193,33 +182,6 @@ def test_metadata_that_were_changed_on_the_way_train_nobody(lidar_data_tiny, lid
     trained(lidar_data_tiny, forged, method="datafree", metadata="final", epochs=1)
 
 
-def test_the_teachers_weights_reproduce_its_metrics(lidar_data_tiny, lidar_teacher):
-    again = TASK.evaluate_teacher(
-        tiny(method="datafree"), lidar_teacher.weights, lidar_data_tiny.val
-    )
-    for name, value in again.items():
-        assert lidar_teacher.metrics[f"val_{name}"] == value
-
-
-def test_what_is_handed_out_is_plain(lidar_data_tiny, lidar_teacher, outcomes):
-    handed = (lidar_data_tiny.train, lidar_teacher.weights, lidar_teacher.outputs)
-    for arrays in (*handed, outcomes["datafree"][1].weights):
-        assert all(isinstance(array, np.ndarray) for array in arrays.values())
-        assert all(array.dtype.kind in "fiu" for array in arrays.values())
-
-
-def test_training_does_not_write_to_shared_arrays(lidar_data_tiny, lidar_teacher):
-    frozen = [*lidar_data_tiny.train.values(), *lidar_data_tiny.val.values()]
-    frozen += [*lidar_teacher.outputs.values(), *lidar_teacher.weights.values()]
-    before = [array.copy() for array in frozen]
-    for array in frozen:
-        array.flags.writeable = False
-    for method in ("ordinary", "datafree"):
-        trained(lidar_data_tiny, lidar_teacher, method=method, epochs=1, generator_steps=20)
-    for array, copy in zip(frozen, before, strict=True):
-        np.testing.assert_array_equal(array, copy)
-
-
 def test_the_twin_comes_back_from_disk_split_by_passage(tmp_path, lidar_data_tiny):
     site = tmp_path / "site"
     whole = {name: getattr(lidar_data_tiny, name) for name in SPLITS}
@@ -254,12 +216,6 @@ def test_a_slot_without_labels_is_refused(tmp_path, monkeypatch, lidar_data_tiny
         TASK.load_scenario(tiny(), cache_dir=tmp_path, progress=lambda *_: None)
 
 
-def test_baselines_follow_from_the_data_alone(lidar_data_tiny):
-    found = TASK.baselines(tiny(), lidar_data_tiny)
-    assert [baseline.name for baseline in found] == ["majority beam street", "last sweep street"]
-    assert TASK.baselines(tiny(method="prior", width=2.0), lidar_data_tiny) == found
-
-
 def test_the_networks_are_described_to_the_unit():
     rows = {row["model"]: row for row in TASK.models()}
     assert {name: (row["params"], row["published"]) for name, row in rows.items()} == {
@@ -272,13 +228,6 @@ def test_the_networks_are_described_to_the_unit():
     }
     assert rows["student"]["bytes"] == 4 * 8_096
     json.dumps(list(rows.values()))
-
-
-def test_completed_parameters_are_json_and_have_an_identity():
-    completed = TASK.complete({"method": "datafree", "width": 2.0})
-    assert json.loads(json.dumps(completed)) == completed
-    assert fingerprint(completed) == fingerprint(TASK.complete(completed))
-    assert load_task("lidar-beam").name == "lidar-beam"
 
 
 @pytest.mark.slow

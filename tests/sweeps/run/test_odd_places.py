@@ -25,7 +25,8 @@ from sweeps.cli.text import in_words
 from sweeps.common.returned_values import LONGEST_VALUE, wrong_name, wrong_params
 from sweeps.ledger.launch_settings import settled_uri
 from sweeps.ledger.paths import check_new
-from sweeps.plan.contract_static import class_laws
+from sweeps.plan.evidence import Evidence
+from sweeps.plan.parameter_laws import CLASS_LAWS
 from sweeps.plan.preflight import check_study
 
 NAMES = st.text(
@@ -121,8 +122,9 @@ def test_a_metric_that_mlflow_refuses_is_found_before_anything(
     monkeypatch.setattr(type(task), "metrics", {**task.metrics, "val_top@1": info})
     with pytest.raises(ConfigError, match=r"metrics: .*'val_top@1'.*rename it"):
         check_study(toy_study())
-    [broken] = [found for found in class_laws(task) if found.broken]
-    assert "val_top@1" in broken.broken
+    evidence = Evidence("toy_task:ToyTask", {}, Path())
+    [broken] = filter(None, (law.broken(evidence) for law in CLASS_LAWS))
+    assert "val_top@1" in broken
     assert "6000" in wrong_params({"x": "a" * (LONGEST_VALUE + 1)})
 
 

@@ -4,7 +4,7 @@ import pytest
 from toy_study import toy_study
 from toy_task import ToyTask
 
-from sweeps.plan.contract_static import scale_law
+from sweeps.plan.parameter_laws import scale_law
 
 BASE = {"method": {"type": "choice", "values": ["vanilla", "kd"]}}
 

@@ -1,0 +1,272 @@
+"""What a task is judged by: one trial's data, teachers and students, each made when first asked."""
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import (
+    Arrays,
+    KDTask,
+    Outcome,
+    Report,
+    ScenarioData,
+    TeacherArtifact,
+    digest,
+)
+from sweeps.common.events import floats, work_failed
+from sweeps.common.records import FailureKind
+from sweeps.common.returned_values import fitting, wrong_params, wrong_scenario
+from sweeps.ledger.student_weights import StudentStore
+from sweeps.nodes.task_process import open_task
+from sweeps.nodes.topologies.catalog import collaborative
+from sweeps.nodes.transport import in_process
+from sweeps.workers.jobs import train_student, train_teacher
+
+T = TypeVar("T")
+
+TOLERANCE = 1e-4
+"""How far a number may be off when it is computed again, relative and absolute; batches differ."""
+
+Trained = tuple[T, list[Report]]
+"""What a training leaves, and its reports."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether a law is kept.
+
+    Attributes:
+        law: The law, in one clause.
+        broken: What was found instead, and the fix; empty if the law is kept.
+        traceback: Where the task raised; empty if it did not.
+    """
+
+    law: str
+    broken: str = ""
+    traceback: str = ""
+
+
+class UnfitError(Exception):
+    """A task cannot be checked further, for the reason in the finding."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(f"{finding.law}: {finding.broken}")
+        self.finding = finding
+
+
+def tried(what: str, work: Callable[[], T]) -> T:
+    """Return what a method returns.
+
+    Raises:
+        UnfitError: If it raises.
+    """
+    try:
+        return work()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        failed = work_failed(error)
+        law, broken = f"{what} does its work", failed.reason
+        if failed.kind is FailureKind.CONTRACT:
+            law, broken = f"{what} returns what it must", broken.removeprefix(f"{what}: ")
+        raise UnfitError(Finding(law, broken, failed.traceback)) from error
+
+
+def needed(law: str, broken: str) -> None:
+    """Make sure that a law is kept without which no other can be tried.
+
+    Raises:
+        UnfitError: If it is broken.
+    """
+    if broken:
+        raise UnfitError(Finding(law, broken))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What `KDTask.evaluate` gives of a student's stored weights.
+
+    Attributes:
+        val: On the validation split.
+        again: On it once more, at the end.
+        test: On the test split.
+        wrote: Whether the weights were written to.
+    """
+
+    val: dict[str, float]
+    again: dict[str, float]
+    test: dict[str, float]
+    wrote: bool
+
+
+class Evidence:
+    """A trial of a task.
+
+    Args:
+        name: The task's name, or ``package.module:Class``.
+        params: Parameters of a trial; they are completed.
+        cache_dir: Where slow data are kept.
+        made: Data and teachers by their fingerprints, shared with other trials of the task.
+
+    Raises:
+        ConfigError: If there is no such task, or it takes no such parameters.
+        UnfitError: If its parameters cannot be completed.
+    """
+
+    def __init__(
+        self, name: str, params: Params, cache_dir: Path, made: dict[str, Any] | None = None
+    ) -> None:
+        self.name, self.given, self.cache_dir = name, dict(params), cache_dir
+        self.tolerance = TOLERANCE
+        self._made: dict[str, Any] = {} if made is None else made
+        self.task: KDTask = open_task(name)
+        try:
+            self.config: Params = tried(
+                "complete",
+                lambda: fitting("complete", self.task.complete(dict(params)), wrong_params),
+            )
+        except UnfitError as error:
+            if isinstance(error.__cause__, ConfigError):
+                raise error.__cause__ from None  # the parameters are wrong, not the task
+            raise
+        if self.config.get("topology", "none") != "none":
+            collaborative(self.task, self.config)
+
+    def reseeded(self, name: str = "seed") -> Params:
+        """Return the parameters with another seed."""
+        return self.task.complete({**self.config, name: int(self.config.get(name, 0)) + 1})
+
+    @property
+    def taught(self) -> bool:
+        """Whether the trial has a teacher."""
+        return self.task.teacher_fingerprint(self.config) is not None
+
+    def load(self, what: str = "load_scenario") -> ScenarioData:
+        """Load the data, which may be written to."""
+        found = tried(
+            what,
+            partial(
+                self.task.load_scenario, self.config, cache_dir=self.cache_dir, progress=_silent
+            ),
+        )
+        needed("every split has samples, as arrays of numbers", wrong_scenario(found))
+        return found
+
+    @cached_property
+    def data(self) -> ScenarioData:
+        """The data, read-only as in Ray's object store."""
+        key = f"data {self.task.scenario_fingerprint(self.config)}"
+        if key not in self._made:
+            self._made[key] = data = self.load()
+            for split in (data.train, data.val, data.test):
+                _read_only(split)
+        found: ScenarioData = self._made[key]
+        return found
+
+    def teach(self, config: Params) -> Trained[TeacherArtifact]:
+        """Train a teacher."""
+        work = partial(train_teacher, self.name, config, self.data.train, self.data.val)
+        return _trained("train_teacher", work)
+
+    @cached_property
+    def teaching(self) -> Trained[TeacherArtifact]:
+        """The trial's teacher with its reports; read-only."""
+        key = f"teacher {self.task.teacher_fingerprint(self.config)}"
+        if key not in self._made:
+            self._made[key] = artifact, _ = self.teach(self.config)
+            _read_only(artifact.weights)
+            _read_only(artifact.outputs)
+        found: Trained[TeacherArtifact] = self._made[key]
+        return found
+
+    @property
+    def teacher(self) -> TeacherArtifact | None:
+        """The trial's teacher, if it has one."""
+        return self.teaching[0] if self.taught else None
+
+    def study(self, config: Params) -> Trained[Outcome]:
+        """Train a student, or those of a network, as a sweep does."""
+
+        def work() -> Generator[Report, None, Outcome]:
+            data = (self.data.train, self.data.val)
+            deploy = partial(in_process, self.name, config, data, self.teacher)
+            done = yield from train_student(self.task, config, deploy)
+            return Outcome(metrics=done.metrics, weights=done.weights)
+
+        return _trained("train_student", work)
+
+    @cached_property
+    def first_study(self) -> tuple[Trained[Outcome], bool]:
+        """The trial's student with its reports, and whether its training wrote to shared arrays."""
+        teacher = self.teacher
+        shared = [self.data.train, self.data.val]
+        shared += [teacher.weights, teacher.outputs] if teacher else []
+        before = [digest(arrays) for arrays in shared]
+        found = self.study(self.config)
+        return found, [digest(arrays) for arrays in shared] != before
+
+    @property
+    def student(self) -> Outcome:
+        """The trial's student."""
+        outcome = self.first_study[0][0]
+        none = "" if outcome.weights else "there are none; return what evaluate needs"
+        needed("a student leaves weights", none)
+        return outcome
+
+    @cached_property
+    def second_student(self) -> Outcome:
+        """A student of the same parameters."""
+        return self.study(self.config)[0]
+
+    def judge(self, what: str, judged: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+        """Return the metrics that a method computes on a split."""
+        return tried(what, lambda: floats(judged(), what))
+
+    @cached_property
+    def judged(self) -> Judged:
+        """What the student is judged by, from its weights as they come back from the disk."""
+        store = StudentStore(self.cache_dir / "contract")
+        store.path.mkdir(exist_ok=True)
+        store.put(0, self.student.weights)
+        weights = store.get(0)
+        before = digest(weights)
+
+        def of(what: str, split: Arrays) -> dict[str, float]:
+            return self.judge(what, partial(self.task.evaluate, self.config, weights, split))
+
+        val = of("evaluate", self.data.val)
+        test = of("evaluate on the test split", self.data.test)
+        again = of("evaluate", self.data.val)
+        return Judged(val=val, test=test, again=again, wrote=digest(weights) != before)
+
+
+def _trained(what: str, start: Callable[[], Generator[Report, None, T]]) -> Trained[T]:
+    def drain() -> Trained[T]:
+        reports: list[Report] = []
+        training = start()
+        while True:
+            try:
+                reports.append(next(training))
+            except StopIteration as end:
+                return end.value, reports
+
+    return tried(what, drain)
+
+
+def _read_only(arrays: Arrays) -> None:
+    for array in arrays.values():
+        array.setflags(write=False)
+
+
+def _silent(_done: int, _total: int, _unit: str) -> None:
+    pass
+
+
+def as_in_json(params: Any) -> dict[str, Any]:
+    """Return parameters as they come back from a file."""
+    return dict(json.loads(json.dumps(dict(params))))

@@ -1,0 +1,163 @@
+"""Laws of the capabilities of a task, tried on the shares of a deployment."""
+
+from functools import partial
+
+from kdtasks.contract.collaboration import (
+    FineTunes,
+    Guidance,
+    LearnsOnShares,
+    Learnt,
+    SendsTeacher,
+    Shares,
+    SharesOutputs,
+    Stage,
+    TensorSpec,
+)
+from kdtasks.contract.task import Arrays, digest
+from sweeps.plan.evidence import Evidence, tried
+from sweeps.plan.laws import Law, Subject, changed_params, differing, law, of_trial
+
+NETWORK_LAWS: list[Law] = []
+"""In the order in which they are tried."""
+
+
+def _able(*capabilities: type[LearnsOnShares]) -> Subject:
+    """Return that a law is about deployments of tasks with some capabilities."""
+
+    def subject(evidence: Evidence) -> str | None:
+        networked = evidence.config.get("topology", "none") != "none"
+        able = all(isinstance(evidence.task, one) for one in capabilities)
+        return of_trial(evidence) if networked and able else None
+
+    return subject
+
+
+_networked, _further, _imitates = _able(), _able(FineTunes), _able(SharesOutputs)
+
+
+def _sends_teacher(evidence: Evidence) -> str | None:
+    return _able(SendsTeacher)(evidence) if evidence.taught else None
+
+
+def _learns(evidence: Evidence) -> LearnsOnShares:
+    assert isinstance(evidence.task, LearnsOnShares)
+    return evidence.task
+
+
+def _shares(evidence: Evidence) -> Shares:
+    return _learns(evidence).share_out(evidence.config, evidence.data.train, "train")
+
+
+def _misfit(specs: dict[str, TensorSpec], arrays: Arrays) -> str:
+    """Return what is wrong with arrays that others will receive; empty if nothing is."""
+    if specs.keys() != arrays.keys():
+        return f"{sorted(specs.keys() ^ arrays.keys())} are on one side only"
+    found = {name: spec.misfit(arrays[name]) for name, spec in specs.items()}
+    return next((f"{name} has {wrong}" for name, wrong in found.items() if wrong), "")
+
+
+@law(NETWORK_LAWS, _networked)
+def edge_params_are_complete(evidence: Evidence) -> str:
+    """The parameters of an edge are complete."""
+    task = _learns(evidence)
+    own = task.edge_params(evidence.config, 0)
+    return changed_params(own, tried("complete of an edge", partial(task.complete, own)))
+
+
+@law(NETWORK_LAWS, _networked)
+def shares_are_disjoint(evidence: Evidence) -> str:
+    """No training sample belongs to two nodes, and every split has as many edges."""
+    task, data = _learns(evidence), evidence.data
+    shares = _shares(evidence)
+    given = sum(task.sample_count(share) for share in (shares.server, *shares.edges))
+    if given > task.sample_count(data.train):
+        return f"nodes have {given} samples together, of {task.sample_count(data.train)}"
+    edges = len(task.share_out(evidence.config, data.val, "val").edges)
+    told = f"{len(shares.edges)} on training, {edges} on validation"
+    return "" if edges == len(shares.edges) else told
+
+
+@law(NETWORK_LAWS, _networked)
+def samples_are_as_announced(evidence: Evidence) -> str:
+    """Samples that a node may be sent are as sample_tensors says."""
+    task, shares = _learns(evidence), _shares(evidence)
+    own, params = shares.edges[0], task.edge_params(evidence.config, 0)
+    sent = task.samples_for(params, task.sample_slice(shares.server, 0, 1))
+    return _misfit(task.sample_tensors(params, own), sent) or task.sample_misfit(sent)
+
+
+def _train_on(
+    evidence: Evidence, stream: str, weights: Arrays, guidance: Guidance | None = None
+) -> Learnt:
+    task = evidence.task
+    assert isinstance(task, FineTunes)
+    params, data = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
+    stage = Stage(epochs=1, rate=1e-3, guidance_weight=0.0, server_part=True, stream_name=stream)
+    training = task.train_on(params, weights, data, guidance, stage)
+    while True:
+        try:
+            next(training)
+        except StopIteration as end:
+            learnt: Learnt = end.value
+            return learnt
+
+
+@law(NETWORK_LAWS, _further)
+def streams_are_of_nodes(evidence: Evidence) -> str:
+    """Nodes have random streams of their own."""
+    one, same, other = (_train_on(evidence, name, {}).weights for name in ("a", "a", "b"))
+    told = "stream_name makes no difference; draw from a generator of that name"
+    return differing(one, same) or ("" if digest(one) != digest(other) else told)
+
+
+@law(NETWORK_LAWS, _further)
+def students_are_as_announced(evidence: Evidence) -> str:
+    """A student has the tensors of student_tensors."""
+    task = _learns(evidence)
+    specs = task.tensors(task.edge_params(evidence.config, 0), None)
+    return _misfit(specs, _train_on(evidence, "a", {}).weights)
+
+
+@law(NETWORK_LAWS, _further)
+def train_on_writes_nothing(evidence: Evidence) -> str:
+    """Training further leaves the weights that were received as they are."""
+    received = _train_on(evidence, "a", {}).weights
+    before = digest(received)
+    _train_on(evidence, "b", received)
+    return "" if digest(received) == before else "they were written to; work on a copy"
+
+
+@law(NETWORK_LAWS, _imitates)
+def outputs_are_as_announced(evidence: Evidence) -> str:
+    """Outputs are as output_tensors says, one per sample, and blended with themselves the same."""
+    task = evidence.task
+    assert isinstance(task, SharesOutputs)
+    params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
+    found, _ = task.outputs(params, _train_on(evidence, "a", {}).weights, samples)
+    counts = {len(array) for array in found.values()} - {task.sample_count(samples)}
+    told = f"{counts} outputs of {task.sample_count(samples)} samples" if counts else ""
+    wrong = _misfit(task.output_tensors(params), found) or told
+    return wrong or differing(found, task.blend(params, [found, found]))
+
+
+@law(NETWORK_LAWS, _imitates)
+def no_weight_is_no_guidance(evidence: Evidence) -> str:
+    """Outputs of no weight are no guidance."""
+    task = evidence.task
+    assert isinstance(task, SharesOutputs)
+    params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
+    found, _ = task.outputs(params, _train_on(evidence, "a", {}).weights, samples)
+    guided = _train_on(evidence, "a", {}, Guidance(samples=samples, outputs=found))
+    return differing(guided.weights, _train_on(evidence, "a", {}).weights)
+
+
+@law(NETWORK_LAWS, _sends_teacher)
+def teachers_are_as_announced(evidence: Evidence) -> str:
+    """A teacher has the tensors of teacher_tensors."""
+    task = evidence.task
+    assert isinstance(task, SendsTeacher)
+    teacher = task.teacher_of(evidence.config, evidence.teaching[0], 0)
+    extras, _ = task.teacher_extras(evidence.config, teacher)
+    return _misfit(task.teacher_tensors(evidence.config), teacher.weights) or _misfit(
+        task.extra_tensors(evidence.config), extras
+    )

@@ -1,0 +1,327 @@
+"""Laws of a task's data, teacher, student and what judges them, each tried on one trial."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import (
+    Arrays,
+    Baseline,
+    ScenarioData,
+    TeacherArtifact,
+    digest,
+    prefixed,
+)
+from sweeps.common.returned_values import fitting, wrong_baselines
+from sweeps.ledger.identity import (
+    TeacherIdentity,
+    content_of,
+    task_code,
+    task_module,
+    teacher_identity,
+)
+from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.plan.evidence import Evidence, needed, tried
+from sweeps.plan.laws import (
+    Law,
+    differing,
+    differing_numbers,
+    law,
+    not_finite,
+    of_data,
+    of_task,
+    of_teacher,
+    of_trial,
+    with_other,
+    wrong_reports,
+)
+
+TRAINING_LAWS: list[Law] = []
+"""In the order in which they are tried."""
+
+
+@law(TRAINING_LAWS, of_data)
+def splits_have_samples(evidence: Evidence) -> str:
+    """Every split has samples, as arrays of numbers."""
+    return "" if evidence.data.train else "train has no arrays"
+
+
+@law(TRAINING_LAWS, of_data)
+def data_repeat(evidence: Evidence) -> str:
+    """The same parameters give the same data."""
+    one, again = evidence.data, evidence.load("load_scenario, called again,")
+    changed = [
+        name
+        for name in ("train", "val", "test")
+        if digest(getattr(one, name)) != digest(getattr(again, name))
+    ]
+    return f"{', '.join(changed)} changed; draw from kdtasks.learning.random" if changed else ""
+
+
+@law(TRAINING_LAWS, of_data)
+def data_have_provenance(evidence: Evidence) -> str:
+    """Provenance names the source of the data, in JSON."""
+    provenance = evidence.data.provenance
+    try:
+        json.dumps(provenance)
+    except (TypeError, ValueError) as error:
+        return f"{error}; take plain numbers, words, lists and dicts"
+    return "" if provenance else "it is empty; give at least the source"
+
+
+@law(TRAINING_LAWS, of_teacher)
+def teacher_reports(evidence: Evidence) -> str:
+    """A teacher's reports count its epochs."""
+    return wrong_reports(evidence.teaching[1])
+
+
+@law(TRAINING_LAWS, of_teacher)
+def teacher_is_finite(evidence: Evidence) -> str:
+    """A teacher's metrics are finite numbers."""
+    return not_finite(evidence.teaching[0].metrics)
+
+
+@law(TRAINING_LAWS, of_teacher)
+def teacher_repeats(evidence: Evidence) -> str:
+    """Teacher_seed decides a teacher, and seed does not."""
+    one, two = evidence.teaching[0], evidence.teach(evidence.reseeded())[0]
+    return differing({**one.weights, **one.outputs}, {**two.weights, **two.outputs})
+
+
+@law(TRAINING_LAWS, lambda one: of_teacher(one) if "teacher_seed" in one.config else None)
+def teacher_follows_seed(evidence: Evidence) -> str:
+    """Another teacher_seed gives another teacher."""
+    other = evidence.teach(evidence.reseeded("teacher_seed"))[0]
+    same = digest(other.weights) == digest(evidence.teaching[0].weights)
+    return "its weights are bit for bit the same" if same else ""
+
+
+@law(TRAINING_LAWS, lambda one: of_teacher(one) if one.task.teacher_splits else None)
+def teacher_is_of_its_data(evidence: Evidence) -> str:
+    """Content decides identity: with one training sample changed, the teacher is another."""
+    data = evidence.data
+    other = replace(data, train=_one_sample_changed(data.train))
+    return _came_back(evidence, _identity(evidence, data), _identity(evidence, other))
+
+
+@law(TRAINING_LAWS, of_teacher)
+def teacher_is_of_its_code(evidence: Evidence) -> str:
+    """Content decides identity: with its network changed in the source, the teacher is another."""
+    module, code = task_module(evidence.name), task_code(evidence.name)
+    identity = _identity(evidence, evidence.data)
+    edited = replace(identity, code={**code, module: "another version"})
+    unseen = "" if module in code else f"there is no source of module {module}; put it into a file"
+    return unseen or _came_back(evidence, identity, edited)
+
+
+def _identity(evidence: Evidence, data: ScenarioData) -> TeacherIdentity:
+    key = str(evidence.task.teacher_fingerprint(evidence.config))
+    return teacher_identity(evidence.task, key, content_of(data), task_code(evidence.name))
+
+
+def _one_sample_changed(arrays: Arrays) -> Arrays:
+    name = next(iter(arrays))
+    changed = np.array(arrays[name], order="C")
+    bits = changed.reshape(-1).view(np.uint8)
+    bits[: changed.itemsize] ^= 1
+    return {**arrays, name: changed}
+
+
+def _came_back(evidence: Evidence, kept: TeacherIdentity, wanted: TeacherIdentity) -> str:
+    with TemporaryDirectory(dir=evidence.cache_dir) as folder:
+        store = TeacherStore(Path(folder))
+        store.put(kept, {}, TeacherArtifact(metrics={}, weights={}, outputs={}))
+        found = store.get(wanted)
+    return "" if found is None else "the old one came back"
+
+
+@law(TRAINING_LAWS, of_teacher)
+def teacher_is_of_its_parameters(evidence: Evidence) -> str:
+    """Teacher_fingerprint changes with every parameter that train_teacher looks up."""
+    task, config = evidence.task, evidence.config
+    same = []
+    for name in evidence.teaching[0].decided_by:
+        other = with_other(task, config, name)
+        if other and task.teacher_fingerprint(other) == task.teacher_fingerprint(config):
+            same.append(name)
+    return f"it does not contain {', '.join(same)}; add what is looked up" if same else ""
+
+
+@law(TRAINING_LAWS, of_teacher)
+def teacher_is_judged_alike(evidence: Evidence) -> str:
+    """Evaluate_teacher gives what its training gave on validation."""
+    artifact = evidence.teaching[0]
+    judge = partial(
+        evidence.task.evaluate_teacher, evidence.config, artifact.weights, evidence.data.val
+    )
+    found = prefixed("val", evidence.judge("evaluate_teacher", judge))
+    both = {name: value for name, value in found.items() if name in artifact.metrics}
+    return differing_numbers(artifact.metrics, both, evidence.tolerance)
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_reports(evidence: Evidence) -> str:
+    """A student's reports count its epochs."""
+    return wrong_reports(evidence.first_study[0][1])
+
+
+@law(TRAINING_LAWS, of_trial)
+def training_writes_nothing(evidence: Evidence) -> str:
+    """Training leaves data and teacher as they are."""
+    wrote = "an array was written to, which other trials share; work on a copy"
+    return wrote if evidence.first_study[1] else ""
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_is_finite(evidence: Evidence) -> str:
+    """A student's metrics are finite numbers."""
+    return not_finite(evidence.first_study[0][0].metrics)
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_metrics_are_declared(evidence: Evidence) -> str:
+    """Metrics name every number of a student."""
+    reported = evidence.first_study[0][0].metrics
+    strange = [n for n in reported if n not in evidence.task.metrics and not n.startswith("trial_")]
+    return f"{', '.join(strange)} is not in metrics; add it" if strange else ""
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_is_judged(evidence: Evidence) -> str:
+    """A student is judged on validation."""
+    metrics = evidence.first_study[0][0].metrics
+    judged = {metric for metric in metrics if metric.startswith("val_")}
+    told = f"none of {', '.join(metrics)} starts with val_ and is in metrics"
+    return "" if judged & evidence.task.metrics.keys() else told
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_has_weights(evidence: Evidence) -> str:
+    """A student leaves weights."""
+    return "" if evidence.student.weights else "there are none"
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_repeats(evidence: Evidence) -> str:
+    """Seed decides a student."""
+    return differing(evidence.student.weights, evidence.second_student.weights)
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_costs_the_same(evidence: Evidence) -> str:
+    """Equal parameters report equal cost, that of cost."""
+    cost = evidence.task.cost(evidence.config)
+    for outcome in (evidence.student, evidence.second_student):
+        reported = {name: outcome.metrics[name] for name in cost if name in outcome.metrics}
+        if changed := differing_numbers(cost, reported):
+            return changed
+    return ""
+
+
+@law(TRAINING_LAWS, of_trial)
+def student_follows_seed(evidence: Evidence) -> str:
+    """Another seed gives another student."""
+    other = evidence.study(evidence.reseeded())[0]
+    same = digest(other.weights) == digest(evidence.student.weights)
+    told = "its weights are bit for bit the same, so repetitions would be useless"
+    return told if same else ""
+
+
+def _baselines(evidence: Evidence, config: Params) -> list[Baseline]:
+    judge = partial(evidence.task.baselines, config, evidence.data)
+    return tried("baselines", lambda: list(fitting("baselines", judge(), wrong_baselines)))
+
+
+@law(TRAINING_LAWS, of_data)
+def baselines_are_told_apart(evidence: Evidence) -> str:
+    """Baselines have names of their own and finite metrics."""
+    found = _baselines(evidence, evidence.config)
+    names = [one.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return f"{', '.join(twice)} is there more than once; number them"
+    return next(
+        (f"{one.name}: {not_finite(one.metrics)}" for one in found if not_finite(one.metrics)), ""
+    )
+
+
+@law(TRAINING_LAWS, of_data)
+def baselines_follow_from_the_data(evidence: Evidence) -> str:
+    """Baselines change with no parameter but the data's that is not in baseline_parameters."""
+    task, config = evidence.task, evidence.config
+    other = config
+    for name in config.keys() - task.baseline_parameters:
+        changed = with_other(task, other, name) if name in other else None
+        if changed and of_data(evidence) == task.scenario_fingerprint(changed):
+            other = changed
+    one, two = (_baselines(evidence, params) for params in (config, other))
+    if [b.name for b in one] != [b.name for b in two]:
+        return "there are others; add what decides them"
+    pairs = zip(one, two, strict=True)
+    found = [(a.name, differing_numbers(a.metrics, b.metrics)) for a, b in pairs]
+    return next((f"{name}: {changed}" for name, changed in found if changed), "")
+
+
+@law(TRAINING_LAWS, of_task)
+def models_are_json(evidence: Evidence) -> str:
+    """Models describes networks by rows of JSON."""
+    rows = tried("models", evidence.task.models)
+    try:
+        json.dumps(rows)
+    except (TypeError, ValueError) as error:
+        return f"{error}; take plain numbers and words"
+    good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    return "" if good else "return a list of dicts, empty if there are none"
+
+
+@law(TRAINING_LAWS, of_trial)
+def evaluate_repeats_training(evidence: Evidence) -> str:
+    """Evaluate gives, from the stored weights, what training gave on validation."""
+    found = prefixed("val", evidence.judged.val)
+    return differing_numbers(evidence.student.metrics, found, evidence.tolerance)
+
+
+@law(TRAINING_LAWS, of_trial)
+def evaluate_is_the_same_on_test(evidence: Evidence) -> str:
+    """Evaluate judges every split alike."""
+    val, test = evidence.judged.val, evidence.judged.test
+    told = f"{', '.join(val)} on validation, {', '.join(test)} on test"
+    return "" if val.keys() & test.keys() else told
+
+
+@law(TRAINING_LAWS, of_trial)
+def evaluate_writes_nothing(evidence: Evidence) -> str:
+    """Evaluate changes nothing."""
+    judged = evidence.judged
+    if judged.wrote:
+        return "the weights were written to; work on a copy"
+    return differing_numbers(judged.val, judged.again)
+
+
+def _deployed(evidence: Evidence) -> bool:
+    try:
+        evidence.task.deployable(evidence.config, evidence.student.weights)
+    except ConfigError:
+        return False  # the task exports no such student
+    except Exception:  # noqa: BLE001 - the law will say so
+        return True
+    return True
+
+
+@law(TRAINING_LAWS, of_trial)
+def deployable_is_the_student(evidence: Evidence) -> str:
+    """The networks of deployable give what evaluate gives."""
+    if not _deployed(evidence):
+        return ""
+    weights = evidence.student.weights
+    student = tried("deployable", partial(evidence.task.deployable, evidence.config, weights))
+    whole = "" if hasattr(student, "own_score") else "return kdtasks.contract.deployable.Deployable"
+    needed("deployable returns the networks that nodes run", whole)
+    score = partial(student.own_score, evidence.data.val)
+    return differing_numbers(evidence.judged.val, evidence.judge("the score of deployable", score))

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.registry import load_task
@@ -30,9 +29,25 @@ class SystemContract(TaskContract):
     taught: ClassVar = {}
     teachers: ClassVar = {}
 
-    @given(data=st.data())
-    def test_parameters_are_completed_and_identified_by_every_law(self, data):
-        params = data.draw(self.params)
+    def __init_subclass__(cls):
+        """Make the tests over parameters anew: hypothesis knows each by its own class."""
+
+        @given(params=cls.params)
+        def test_parameters_are_completed_and_identified_by_every_law(self, params):
+            self.keeps_parameter_laws(params)
+
+        @settings(max_examples=30)
+        @given(params=cls.params, others=cls.params)
+        def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(self, params, others):
+            self.declares_resources(params, others)
+
+        for test in (
+            test_parameters_are_completed_and_identified_by_every_law,
+            test_what_is_no_resource_needs_no_other_data_and_no_other_teacher,
+        ):
+            setattr(cls, test.__name__, test)
+
+    def keeps_parameter_laws(self, params):
         evidence = Evidence(self.task, params, Path())
         assert {law.name: broken for law in QUICK_LAWS if (broken := law.broken(evidence))} == {}
         resolve = evidence.task.settings.resolve
@@ -42,11 +57,9 @@ class SystemContract(TaskContract):
         if self.spelt:
             assert params.items() <= {**params, **evidence.config}.items()
 
-    @settings(max_examples=30)
-    @given(data=st.data())
-    def test_what_is_no_resource_needs_no_other_data_and_no_other_teacher(self, data):
+    def declares_resources(self, params, others):
         task = load_task(self.task)
-        config, other = (task.complete(data.draw(self.params)) for _ in range(2))
+        config, other = task.complete(params), task.complete(others)
         changed = {}
         for name in (config.keys() & other.keys()) - task.resource_parameters:
             try:

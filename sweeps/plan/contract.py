@@ -30,6 +30,12 @@ LAWS = (*CLASS_LAWS, *PARAMETER_LAWS, *COST_LAWS, *TRAINING_LAWS, *NETWORK_LAWS)
 """All that a task promises, in the order in which it is tried."""
 
 
+def broken_laws(task: str, params: Params, cache_dir: Path) -> list[str]:
+    """Return the laws that a task breaks, one sentence each; see `check_contract`."""
+    found = check_contract(task, params, cache_dir)
+    return [f"{one.law}: {one.broken}" for one in found if one.broken]
+
+
 def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Finding]:
     """Yield a finding per law, as soon as it is known.
 

@@ -8,15 +8,9 @@ from toy_study import toy_study
 
 from kdtasks.contract.errors import ConfigError
 from sweeps.cli.main import main
-from sweeps.plan.contract import LAWS, TaskContract, check_contract
+from sweeps.plan.contract import LAWS, TaskContract, broken_laws, check_contract
 from sweeps.plan.evidence import Evidence
 from sweeps.plan.network_laws import NETWORK_LAWS
-
-
-def broken_laws(task, params, folder):
-    """Return what a task breaks of its contract, one sentence each."""
-    found = check_contract(task, params, folder)
-    return [f"{one.law}: {one.broken}" for one in found if one.broken]
 
 
 class TestToy(TaskContract):

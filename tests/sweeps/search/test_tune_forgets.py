@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-TRIALS, SLOTS = 24, 2
+TRIALS, SLOTS = 15, 2
 
 
 class Census(SilentDisplay):
@@ -40,7 +40,7 @@ def test_p8_tune_keeps_no_trial_that_has_ended(tmp_path: Path) -> None:
     points = [{"method": "kd", "flaw": ["raise", "nan", "die"]}]
     study = toy_study(
         search={"sampler": "random", "points": points},
-        stopping={"kind": "asha", "min_share": 0.5, "eta": 2, "min_trials": 10},
+        stopping={"kind": "asha", "min_share": 0.5, "eta": 2, "min_trials": 5},
         budget={"trials": TRIALS},
         confirm={"select": "none"},
     )

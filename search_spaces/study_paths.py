@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ENDINGS = ("path", "file", "folder", "dir")
-"""Last words of the names of parameters that hold paths, as in ``data_path``."""
+ENDINGS = ("path", "file", "folder", "dir", "weights")
+"""Last words of names of parameters that hold paths: ``data_path``, ``teacher_weights``."""
 
 
 def is_path(name: str) -> bool:

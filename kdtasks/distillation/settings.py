@@ -10,6 +10,7 @@ METHODS = ("vanilla", "response", "feature", "relation", "self")
 """Ways to train a student; a loss of the user's own is ``module:function``."""
 
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
+TRAINED = When(lambda s: not s.teacher_weights, "teachers that are trained here")
 DISTILS = When(lambda s: s.method != "vanilla", "methods that distil")
 SOFTENED = When(lambda s: s.method in ("response", "self"), "methods response and self")
 RELATION = When(lambda s: s.method == "relation", "method relation")
@@ -45,15 +46,28 @@ class DistillationSettings(NetworkSettings):
     learning_rate: float = rate_param(2e-3, help="peak rate of Adam")
     weight_decay: float = param(0.0, low=0, help="factor on squared weights, as Adam has it")
     batch_size: int = param(64, low=1, unit="samples", help="per step of the student")
-    teacher_seed: int = param(0, low=0, when=TAUGHT, decides="teacher", help="of the teacher")
+    teacher_weights: str = param(
+        "",
+        when=TAUGHT,
+        decides="teacher",
+        help="file of a teacher that is trained already: safetensors, or a state dict (.pt)",
+    )
+    teacher_seed: int = param(
+        0, low=0, when=(TAUGHT, TRAINED), decides="teacher", help="of the teacher"
+    )
     teacher_epochs: int = epochs_param(
-        40, when=TAUGHT, decides="teacher", help="of the teacher's training"
+        40, when=(TAUGHT, TRAINED), decides="teacher", help="of the teacher's training"
     )
     teacher_rate: float = rate_param(
-        2e-3, when=TAUGHT, decides="teacher", help="peak rate of the teacher's Adam"
+        2e-3, when=(TAUGHT, TRAINED), decides="teacher", help="peak rate of the teacher's Adam"
     )
     teacher_batch: int = param(
-        64, low=1, when=TAUGHT, decides="teacher", unit="samples", help="per step of the teacher"
+        64,
+        low=1,
+        when=(TAUGHT, TRAINED),
+        decides="teacher",
+        unit="samples",
+        help="per step of the teacher",
     )
     partition: Literal["dirichlet"] = param(
         "dirichlet", when=NETWORK, help="samples are divided among edges by shares of labels"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from kdtasks.contract.task import (
     TeacherArtifact,
 )
 from kdtasks.data.partition import shares_of_rows
+from kdtasks.data.weight_files import load_weights
 from kdtasks.distillation.networks import COSTS, TwoNetworks
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
@@ -77,14 +79,20 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        """Train the teacher; in a network on the server's samples, in their order."""
+        """Train the teacher, in a network on the server's samples; or read it from a file."""
         settings = self._settings(params)
         if settings.networked:
             train = self.share_out(params, train, "train").server
         watched = self._teacher(params)
         course = self._course(train, val, settings.teacher_seed)
-        schedule = schedule_of(settings, teacher=True)
-        trained = yield from course.run(watched, course.labelled(watched), schedule)
+        if settings.teacher_weights:
+            load_weights(watched.network, Path(settings.teacher_weights))
+            trained = course.judged(watched)
+            quality = {f"val_{name}": value for name, value in trained.scores.items()}
+            yield Report(epoch=1, epochs=1, metrics=quality)
+        else:
+            schedule = schedule_of(settings, teacher=True)
+            trained = yield from course.run(watched, course.labelled(watched), schedule)
         quality = {f"val_{name}": value for name, value in trained.scores.items()}
         costs = self._costs(trained.network, self._size(params, trained.network))
         return TeacherArtifact(

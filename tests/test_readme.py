@@ -8,8 +8,7 @@ import pytest
 from csi_examples import drained
 from typer.testing import CliRunner
 
-from kdtasks.contract.registry import load_task
-from kdtasks.contract.task import KDTask
+from kdtasks.contract.registry import FIELDS, load_task
 from search_spaces.study import Study, load_study
 from sweeps.cli.main import app
 from sweeps.plan.preflight import check_study
@@ -34,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 def first_results(study: Study, cache: Path) -> list[dict[str, float]]:
     """Train the first trial of every need of a study, as the engine does; return their metrics."""
     task, found = load_task(study.task), []
-    assert all(hasattr(task, name) for name in KDTask.__annotations__)
+    assert all(hasattr(task, name) for name in FIELDS)
     for need in check_study(study).needs:
         data = task.load_scenario(need.params, cache_dir=cache, progress=lambda *_: None)
         assert data.provenance

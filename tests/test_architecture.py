@@ -70,7 +70,7 @@ FLOORS = {
         {"learning"},
         {"data"},
         {"csi_feedback", "distillation", "mimo_detection", "sensing"},
-        {"beam_tracking", "lidar_beam"},
+        {"beam_tracking", "lidar_beam", "site_tasks"},
     ),
     "sweeps": (
         {"common"},

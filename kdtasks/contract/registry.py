@@ -15,6 +15,8 @@ from kdtasks.contract.plugins import load_named, load_target, names_of
 from kdtasks.contract.task import KDTask
 
 TASKS = {
+    "channel-estimation": "kdtasks.site_tasks.channel_estimation:ChannelEstimation",
+    "user-positioning": "kdtasks.site_tasks.positioning:UserPositioning",
     "beam-tracking": "kdtasks.beam_tracking.task:BeamTracking",
     "csi-feedback": "kdtasks.csi_feedback.task:CsiFeedback",
     "lidar-beam": "kdtasks.lidar_beam.task:LidarBeam",

@@ -122,8 +122,8 @@ class TwoNetworks(LearnsOnShares):
 
     def __init_subclass__(cls) -> None:
         """Take over the class's metrics, and add those that every such task has."""
+        cls._shapes = {}
         if "name" in vars(cls):
-            cls._shapes = {}
             given = vars(cls).get("metrics", {})
             if not given or not all(isinstance(one, Metric) for one in given.values()):
                 raise TypeError(f"{cls.__name__}.metrics needs at least one metric(function, ...)")
@@ -207,9 +207,13 @@ class TwoNetworks(LearnsOnShares):
         if not isinstance(splits, Splits):
             raise ConfigError(f"data() returns a {type(splits).__name__}; return Splits(...)")
         arrays = splits.arrays()
-        shapes = tuple(tuple(x.shape[1:]) for x in inputs_of(arrays["train"]))
-        type(self)._shapes[self.scenario_fingerprint(params)] = shapes
+        self._note_shapes(params, arrays["train"])
         return splits, arrays
+
+    def _note_shapes(self, params: Params, split: Arrays) -> None:
+        """Keep the shapes of the inputs: a process that is given data need not make them."""
+        shapes = tuple(tuple(x.shape[1:]) for x in inputs_of(split))
+        type(self)._shapes[self.scenario_fingerprint(params)] = shapes
 
     def _seen(self, params: Params, *decisions: Decision) -> Parameters:
         """Return the parameters that may be read by what makes data, or data and teacher."""

@@ -83,6 +83,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         settings = self._settings(params)
         if settings.networked:
             train = self.share_out(params, train, "train").server
+        self._note_shapes(params, train)
         watched = self._teacher(params)
         course = self._course(train, val, settings.teacher_seed)
         if settings.teacher_weights:
@@ -104,6 +105,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
     def train_student(
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
     ) -> Generator[Report, None, Outcome]:
+        self._note_shapes(params, train)
         settings = self._settings(params)
         course = self._course(train, val, settings.seed)
         answers = None if teacher is None else Answers.of(teacher.outputs)
@@ -157,7 +159,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         own = network.run(first).features
         assert own is not None, "complete() has seen to it"
         assert teacher.features is not None
-        return projection(own.shape[-1], teacher.features.shape[-1], course.seed)
+        return projection(own.shape[1:], teacher.features.shape[1:], course.seed)
 
     # --- judging ------------------------------------------------------------------------------
 
@@ -261,6 +263,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         stream_name: str,
     ) -> LEARNS:
         del server_part
+        self._note_shapes(params, data)
         seed = node_seed(self._settings(params).seed, stream_name)
         answers, asked = None, Work()
         if teacher is not None:
@@ -302,6 +305,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         guidance: Guidance | None,
         stage: Stage,
     ) -> LEARNS:
+        self._note_shapes(params, data)
         settings = self._settings(params)
         network = self._student(params, stage.stream_name)
         if weights:

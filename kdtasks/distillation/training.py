@@ -3,8 +3,9 @@
 Shape suffixes in this file: B = samples of a batch, N = samples of a split.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ class Watched:
         if not isinstance(output, Tensor):
             kind = type(output).__name__
             raise ConfigError(f"features names a part that returns a {kind}, not one tensor")
-        self._seen = output.flatten(1)
+        self._seen = output
 
     def __call__(self, *inputs: Tensor) -> Answers:
         """Return the answers for a batch."""
@@ -304,14 +305,46 @@ def _features(answers: Answers) -> Tensor:
 
 def _described(answers: Answers) -> Tensor:
     """Return what describes samples: features if a part is named, else outputs."""
-    return answers.outputs.flatten(1) if answers.features is None else answers.features
+    seen = answers.outputs if answers.features is None else answers.features
+    return seen.flatten(1)
 
 
-def projection(student: int, teacher: int, seed: int) -> nn.Module | None:
-    """Return what maps features of the student to those of the teacher; None for equal sizes."""
-    if student == teacher:
+class Projection(nn.Module):
+    """Maps features of a student to those of a teacher by one matrix.
+
+    It mixes channels where all that comes after these agrees (a 1 x 1 convolution, as for feature
+    maps), the last axis where all before it agrees (as for sequences), and else all numbers.
+
+    Args:
+        student: Shape of the student's features, without batch.
+        teacher: That of the teacher's.
+    """
+
+    def __init__(self, student: Sequence[int], teacher: Sequence[int]) -> None:
+        super().__init__()
+        self._shape, self._axis = tuple(teacher), 0
+        if tuple(student[1:]) == self._shape[1:]:
+            self._axis = 1
+        elif tuple(student[:-1]) == self._shape[:-1]:
+            self._axis = -1
+        axis = self._axis - 1 if self._axis > 0 else self._axis
+        sizes = (student[axis], teacher[axis]) if self._axis else (prod(student), prod(teacher))
+        self.linear = nn.Linear(*sizes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the teacher's shape."""
+        if not self._axis:
+            found: Tensor = self.linear(features.flatten(1))
+            return found.reshape(-1, *self._shape)
+        mixed: Tensor = self.linear(features.movedim(self._axis, -1))
+        return mixed.movedim(-1, self._axis)
+
+
+def projection(student: Sequence[int], teacher: Sequence[int], seed: int) -> nn.Module | None:
+    """Return what maps features of the student to those of the teacher; None for equal shapes."""
+    if tuple(student) == tuple(teacher):
         return None
-    return initialised(seed, "projection", lambda: nn.Linear(student, teacher))
+    return initialised(seed, "projection", lambda: Projection(student, teacher))
 
 
 def schedule_of(settings: DistillationSettings, *, teacher: bool) -> Schedule:

@@ -11,6 +11,7 @@ from kdtasks.contract.settings import param
 from kdtasks.contract.task import digest
 from kdtasks.distillation.settings import METHODS
 from kdtasks.distillation.splits import Splits, metric
+from kdtasks.distillation.training import projection
 from sweeps.plan.contract import broken_laws
 
 QUICK = {"epochs": 2, "teacher_epochs": 2}
@@ -231,3 +232,26 @@ def test_outputs_of_another_shape_than_targets_need_are_refused():
     data = task.load_scenario(params, cache_dir=None, progress=silent)
     with pytest.raises(ConfigError, match=r"returns shape \[64, 1\] where targets need \[64\]"):
         drained(task.train_student(params, data.train, data.val, None))
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "count"),
+    [
+        ((4,), (9,), 4 * 9 + 9),
+        ((4, 5, 5), (9, 5, 5), 4 * 9 + 9),  # channels of a map
+        ((7, 4), (7, 9), 4 * 9 + 9),  # features of a sequence
+        ((4, 5), (3, 6), 20 * 18 + 18),
+    ],
+)
+def test_a_projection_mixes_channels_where_it_can(student, teacher, count):
+    made = projection(student, teacher, seed=0)
+    assert sum(p.numel() for p in made.parameters()) == count
+    assert made(torch.rand(2, *student)).shape == (2, *teacher)
+    assert projection(teacher, teacher, seed=0) is None
+
+
+def test_a_projection_of_maps_is_a_convolution_of_one_by_one():
+    made = projection((4, 5, 6), (9, 5, 6), seed=0)
+    maps = torch.rand(3, 4, 5, 6)
+    weight, bias = made.linear.weight[:, :, None, None], made.linear.bias
+    assert torch.allclose(made(maps), torch.nn.functional.conv2d(maps, weight, bias), atol=1e-6)

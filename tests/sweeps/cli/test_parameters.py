@@ -11,6 +11,8 @@ from kdtasks.contract.settings import When, param
 from kdtasks.csi_feedback.task import CsiFeedback
 from kdtasks.lidar_beam.task import LidarBeam
 from kdtasks.mimo_detection.task import MimoDetection
+from kdtasks.site_tasks.channel_estimation import ChannelEstimation
+from kdtasks.site_tasks.positioning import UserPositioning
 from sweeps.cli.main import main
 from sweeps.cli.parameters import rows_of
 
@@ -20,6 +22,8 @@ SYSTEMS = {
     BeamTracking: "response",
     LidarBeam: "ordinary",
     MimoDetection: "kd",
+    UserPositioning: "feature",
+    ChannelEstimation: "feature",
 }
 """Tasks, each with a method that distils."""
 

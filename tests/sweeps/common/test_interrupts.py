@@ -108,10 +108,10 @@ def test_an_alarm_that_would_abort_the_process_is_cancelled():
 
 ENDED = """
 import os, signal, sys, threading, time
-from sweeps.common.interrupts import Ahead
+from sweeps.common.interrupts import BackgroundContext
 from sweeps.common.interrupts import Interrupts
 from sweeps.run.ray_cluster import local_ray
-interrupts, ray = Interrupts(), Ahead(local_ray(1))
+interrupts, ray = Interrupts(), BackgroundContext(local_ray(1))
 with interrupts.installed():
     try:
         with ray:

@@ -31,16 +31,17 @@ awk '/ out:/ {print "packets sent:", $11}' /proc/net/dev
 """
 ASK = "import socket, contextlib\nwith contextlib.suppress(OSError): socket.getaddrinfo('a.b', 80)"
 COMMANDS = """
-import shlex, subprocess, sys, time
+import contextlib, os, shlex
+from sweeps.cli.main import main
 for line in open("commands"):
-    command = "from sweeps.cli.main import main; main()"
-    call = [sys.executable, "-P", "-c", command, *shlex.split(line)]
-    subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
+    try:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            main(shlex.split(line))
+    except SystemExit as end:
+        assert not end.code, f"{line}: {end.code}"
 """
-SMALL = " ".join(
-    f"--set parameters.{name}={value}"
-    for name, value in {"num_train": 200, "num_val": 50, "num_test": 50, "epochs": 1}.items()
-)
+SIZES = {"num_train": 200, "num_val": 50, "num_test": 50, "epochs": 1, "teacher_epochs": 1}
+SMALL = " ".join(f"--set parameters.{name}={value}" for name, value in SIZES.items())
 
 
 def in_namespace(folder: Path, *words: str) -> str:

@@ -77,7 +77,7 @@ def test_what_a_job_reads_in_the_driver_is_read_when_it_begins(
     events = {done.key: event for done, event in pool.run([assess(7), assess(8), assess(9)])}
     assert events["7"].result == [0.0, 1.0]
     for number in "89":
-        assert f"weights of trial {number} cannot be read" in events[number].reason
+        assert f"trial-{number}.safetensors" in events[number].reason
         with pytest.raises(DataError):
             students.get(int(number))
 

@@ -1,10 +1,8 @@
 """How one beam-tracking network is built, and what for it is trained."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from kdtasks.beam_tracking.methods.batches import Windows
 from kdtasks.beam_tracking.methods.job import (
@@ -17,12 +15,11 @@ from kdtasks.beam_tracking.methods.job import (
     blended,
     labels_only,
 )
-from kdtasks.beam_tracking.methods.kd import feature_loss, pair_loss, projection, response_loss
+from kdtasks.beam_tracking.methods.kd import GOALS, own_goal, response_loss
 from kdtasks.beam_tracking.methods.self_kd import ALPHA, TEMPERATURE
-from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
-from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings, LossName
+from kdtasks.beam_tracking.models.network import BeamNetwork
+from kdtasks.beam_tracking.settings import BeamSettings, LossName
 from kdtasks.contract.task import Arrays, TeacherArtifact
-from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.losses import focal_loss, slot_cross_entropy
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state
@@ -150,76 +147,5 @@ def student_goal(
     labels = loss_of(settings.task_loss, settings.focal_gamma)
     if teacher_outputs is None:
         return labels_only(labels)
-    make = GOALS.get(settings.method, _own)
+    make = GOALS.get(settings.method, own_goal)
     return make(settings, network, train, teacher_outputs, labels)
-
-
-def _response(
-    settings: BeamSettings,
-    _network: BeamNetwork,
-    _train: Windows,
-    teacher_outputs: TeacherOutputs,
-    labels: TaskLoss,
-) -> Goal:
-    distil = response_loss(
-        teacher_outputs, temperature=settings.temperature, slot_lean=settings.slot_lean
-    )
-    return blended(labels, distil, settings.alpha)
-
-
-def _feature(
-    settings: BeamSettings,
-    network: BeamNetwork,
-    _train: Windows,
-    teacher_outputs: TeacherOutputs,
-    labels: TaskLoss,
-) -> Goal:
-    mapping = projection(network.num_outputs, teacher_outputs.features_WTH.shape[-1], settings.seed)
-    modules = () if mapping is None else (mapping,)
-    return blended(labels, feature_loss(teacher_outputs, mapping), settings.alpha, modules)
-
-
-def _relation(
-    settings: BeamSettings,
-    _network: BeamNetwork,
-    train: Windows,
-    teacher_outputs: TeacherOutputs,
-    labels: TaskLoss,
-) -> Goal:
-    weights = (settings.relation_distance, settings.relation_angle)
-    if weights == (0.0, 0.0):
-        return labels_only(labels)  # nothing is taken from the teacher
-    distil = pair_loss(
-        teacher_outputs,
-        train.passage_W,
-        weights=weights,
-        partners=settings.relation_partners,
-        generator=torch_generator(settings.seed, "pairs"),
-    )
-    return blended(labels, distil, settings.alpha)
-
-
-def _own(
-    settings: BeamSettings,
-    _network: BeamNetwork,
-    _train: Windows,
-    teacher_outputs: TeacherOutputs,
-    labels: TaskLoss,
-) -> Goal:
-    loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
-
-    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
-        return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])
-
-    return blended(labels, distil, settings.alpha)
-
-
-MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, TeacherOutputs, TaskLoss], Goal]
-
-GOALS: dict[str, MakeGoal] = {
-    "response": _response,
-    "feature": _feature,
-    "relation": _relation,
-    "self": _response,
-}
-"""What a method trains its student for; any other is a loss of the user's own."""

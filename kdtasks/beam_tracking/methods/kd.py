@@ -1,17 +1,28 @@
-"""Response distillation: the student learns the teacher's softened answers, slot by slot.
+"""Distillation methods: the loss of each, and what a student is trained for by it.
 
-Feature distillation: the student's output features learn to be the teacher's.
-
-Relational distillation: windows shall lie to each other as they do for the teacher.
+Response distillation matches the teacher's softened logits, slot by slot; feature distillation its
+output features; relational distillation the pairwise relations among the features of windows.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from kdtasks.beam_tracking.methods.job import DistilLoss, TeacherOutputs
-from kdtasks.beam_tracking.models.network import BeamOutputs
+from kdtasks.beam_tracking.methods.batches import Windows
+from kdtasks.beam_tracking.methods.job import (
+    DistilLoss,
+    Goal,
+    TaskLoss,
+    TeacherOutputs,
+    blended,
+    labels_only,
+)
+from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings
+from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.losses import draw_pairs, feature_mse, leaning_weights, relation_loss, slot_kl
-from kdtasks.learning.random import initialised
+from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
 
@@ -95,3 +106,75 @@ def pair_loss(
         )
 
     return loss
+
+
+def _response(
+    settings: BeamSettings,
+    _network: BeamNetwork,
+    _train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
+) -> Goal:
+    distil = response_loss(
+        teacher_outputs, temperature=settings.temperature, slot_lean=settings.slot_lean
+    )
+    return blended(labels, distil, settings.alpha)
+
+
+def _feature(
+    settings: BeamSettings,
+    network: BeamNetwork,
+    _train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
+) -> Goal:
+    mapping = projection(network.num_outputs, teacher_outputs.features_WTH.shape[-1], settings.seed)
+    modules = () if mapping is None else (mapping,)
+    return blended(labels, feature_loss(teacher_outputs, mapping), settings.alpha, modules)
+
+
+def _relation(
+    settings: BeamSettings,
+    _network: BeamNetwork,
+    train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
+) -> Goal:
+    weights = (settings.relation_distance, settings.relation_angle)
+    if weights == (0.0, 0.0):
+        return labels_only(labels)  # nothing is taken from the teacher
+    distil = pair_loss(
+        teacher_outputs,
+        train.passage_W,
+        weights=weights,
+        partners=settings.relation_partners,
+        generator=torch_generator(settings.seed, "pairs"),
+    )
+    return blended(labels, distil, settings.alpha)
+
+
+def own_goal(
+    settings: BeamSettings,
+    _network: BeamNetwork,
+    _train: Windows,
+    teacher_outputs: TeacherOutputs,
+    labels: TaskLoss,
+) -> Goal:
+    """Return what a loss of the user's own trains a student for."""
+    loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
+
+    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
+        return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])
+
+    return blended(labels, distil, settings.alpha)
+
+
+MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, TeacherOutputs, TaskLoss], Goal]
+
+GOALS: dict[str, MakeGoal] = {
+    "response": _response,
+    "feature": _feature,
+    "relation": _relation,
+    "self": _response,
+}
+"""What a method trains its student for; any other is a loss of the user's own."""

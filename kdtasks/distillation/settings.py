@@ -50,6 +50,7 @@ class DistillationSettings(NetworkSettings):
         "",
         when=TAUGHT,
         decides="teacher",
+        key="",
         help="file of a teacher that is trained already: safetensors, or a state dict (.pt)",
     )
     teacher_seed: int = param(

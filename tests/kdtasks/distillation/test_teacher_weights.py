@@ -102,3 +102,18 @@ def test_what_would_train_it_has_no_effect_then():
     assert "teacher_weights" not in Clusters().complete(
         {"method": "vanilla", "teacher_weights": "t.pt"}
     )
+
+
+def test_a_file_counts_by_its_content_and_not_by_its_place(teacher, tmp_path):
+    def print_of(file):
+        return Clusters().teacher_fingerprint({"teacher_weights": str(file)})
+
+    one, other = tmp_path / "one.pt", tmp_path / "other.pt"
+    saved(one, teacher.state_dict())
+    other.write_bytes(one.read_bytes())
+    before = print_of(one)
+    assert print_of(other) == before
+    saved(one, Net(32).state_dict())
+    assert print_of(one) != before
+    with pytest.raises(DataError, match=r"gone\.pt: there is no such file"):
+        print_of(tmp_path / "gone.pt")

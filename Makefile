@@ -10,10 +10,10 @@ PYTHON ?= python3
 STUDY ?= csi-feedback
 ARGS ?=
 
-# Side by side: quick tests on all cores, then those that start a Ray of their own or train, three at
+# Side by side: quick tests on all cores, then those that start a Ray of their own or train, two at
 # a time, for they mostly wait. A few count processes or take the time: those are alone.
 QUICK_TESTS := -m 'not slow' --numprocesses logical --maxprocesses 8 --dist loadfile
-SLOW_TESTS := -m 'slow and not alone' --numprocesses 3 --dist loadfile --durations 20
+SLOW_TESTS := -m 'slow and not alone' --numprocesses 2 --dist loadfile --durations 20
 LONE_TESTS := -m alone --durations 5
 
 BIN := .venv/bin

@@ -3,6 +3,7 @@
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from kdtasks.beam_tracking.methods.batches import Windows
 from kdtasks.beam_tracking.methods.job import (
@@ -15,11 +16,12 @@ from kdtasks.beam_tracking.methods.job import (
     blended,
     labels_only,
 )
-from kdtasks.beam_tracking.methods.kd import GOALS, own_goal, response_loss
+from kdtasks.beam_tracking.methods.kd import GOALS, response_loss
 from kdtasks.beam_tracking.methods.self_kd import ALPHA, TEMPERATURE
-from kdtasks.beam_tracking.models.network import BeamNetwork
-from kdtasks.beam_tracking.settings import BeamSettings, LossName
+from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings, LossName
 from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.losses import focal_loss, slot_cross_entropy
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state
@@ -147,5 +149,11 @@ def student_goal(
     labels = loss_of(settings.task_loss, settings.focal_gamma)
     if teacher_outputs is None:
         return labels_only(labels)
-    make = GOALS.get(settings.method, own_goal)
-    return make(settings, network, train, teacher_outputs, labels)
+    if make := GOALS.get(settings.method):
+        return make(settings, network, train, teacher_outputs, labels)
+    loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
+
+    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
+        return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])
+
+    return blended(labels, distil, settings.alpha)

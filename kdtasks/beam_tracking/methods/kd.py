@@ -5,6 +5,7 @@ output features; relational distillation the pairwise relations among the featur
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +20,28 @@ from kdtasks.beam_tracking.methods.job import (
     labels_only,
 )
 from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
-from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings
-from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.losses import draw_pairs, feature_mse, leaning_weights, relation_loss, slot_kl
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.sensing.beams.format import NUM_SLOTS
+
+
+class KdSettings(Protocol):
+    """Parameters that methods read, see `kdtasks.beam_tracking.settings`."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def alpha(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def slot_lean(self) -> float: ...
+    @property
+    def relation_distance(self) -> float: ...
+    @property
+    def relation_angle(self) -> float: ...
+    @property
+    def relation_partners(self) -> int: ...
 
 
 def response_loss(
@@ -109,7 +127,7 @@ def pair_loss(
 
 
 def _response(
-    settings: BeamSettings,
+    settings: KdSettings,
     _network: BeamNetwork,
     _train: Windows,
     teacher_outputs: TeacherOutputs,
@@ -122,7 +140,7 @@ def _response(
 
 
 def _feature(
-    settings: BeamSettings,
+    settings: KdSettings,
     network: BeamNetwork,
     _train: Windows,
     teacher_outputs: TeacherOutputs,
@@ -134,7 +152,7 @@ def _feature(
 
 
 def _relation(
-    settings: BeamSettings,
+    settings: KdSettings,
     _network: BeamNetwork,
     train: Windows,
     teacher_outputs: TeacherOutputs,
@@ -153,23 +171,7 @@ def _relation(
     return blended(labels, distil, settings.alpha)
 
 
-def own_goal(
-    settings: BeamSettings,
-    _network: BeamNetwork,
-    _train: Windows,
-    teacher_outputs: TeacherOutputs,
-    labels: TaskLoss,
-) -> Goal:
-    """Return what a loss of the user's own trains a student for."""
-    loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
-
-    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
-        return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])
-
-    return blended(labels, distil, settings.alpha)
-
-
-MakeGoal = Callable[[BeamSettings, BeamNetwork, Windows, TeacherOutputs, TaskLoss], Goal]
+MakeGoal = Callable[[KdSettings, BeamNetwork, Windows, TeacherOutputs, TaskLoss], Goal]
 
 GOALS: dict[str, MakeGoal] = {
     "response": _response,

@@ -19,11 +19,10 @@ from torch import Tensor, nn
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import param
 from kdtasks.contract.task import Arrays, Baseline, ScenarioData
-from kdtasks.distillation.networks import COSTS
 from kdtasks.distillation.splits import TARGET, Splits, metric, scores_of, targets_of
 from kdtasks.distillation.task import DistillationTask
 from kdtasks.learning.random import numpy_generator
-from kdtasks.site_tasks.channels import DATA, planes, users_of
+from kdtasks.site_tasks.channels import DATA, planes, reference_costs, users_of
 
 
 def nmse_db(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -96,8 +95,9 @@ class ChannelEstimation(DistillationTask):
         splits = {"val": data.val, "test": data.test}
         found = {"LS": {name: torch.from_numpy(split["x"]) for name, split in splits.items()}}
         found["LMMSE"] = {name: _applied(matrix, split) for name, split in splits.items()}
+        costs = {"LS": reference_costs(0, 0), "LMMSE": reference_costs(matrix.size, matrix.size)}
         return [
-            Baseline(name=name, params={}, metrics={**dict.fromkeys(COSTS, 0.0), **scores})
+            Baseline(name=name, params={}, metrics={**costs[name], **scores})
             for name, outputs in found.items()
             for scores in [
                 {

@@ -61,6 +61,17 @@ def users_of(p: Any) -> dict[str, Users]:
     }
 
 
+def reference_costs(complex_products: int, stored: int) -> dict[str, float]:
+    """Return the costs of a reference without a network.
+
+    Args:
+        complex_products: Complex multiplications per user, four real ones each.
+        stored: Complex numbers that are stored, 8 bytes each.
+    """
+    macs = 4.0 * complex_products
+    return {"params": 0.0, "macs": macs, "flops": 2.0 * macs, "model_bytes": 8.0 * stored}
+
+
 def planes(channels_NAC: NDArray[Any]) -> NDArray[np.float32]:
     """Return real and imaginary parts as two planes, [N, 2, A, C]."""
     return np.stack([channels_NAC.real, channels_NAC.imag], 1).astype(np.float32)

@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import param
 from kdtasks.contract.task import Arrays, Baseline, ScenarioData
-from kdtasks.distillation.networks import COSTS
 from kdtasks.distillation.splits import TARGET, Splits, metric, scores_of, targets_of
 from kdtasks.distillation.task import DistillationTask
-from kdtasks.site_tasks.channels import DATA, planes, users_of
+from kdtasks.site_tasks.channels import DATA, planes, reference_costs, users_of
 
 SPAN_M = 50.0
 """Positions are learnt in units of this [m]; it changes nothing but the scale of the loss."""
@@ -110,7 +109,8 @@ class UserPositioning(DistillationTask):
                 self.scores, _nearest(data.train, split), targets_of(split)
             ).items()
         }
-        costs = dict.fromkeys(COSTS, 0.0)
+        known = data.train["x"][:, 0].size  # every entry of every training user
+        costs = reference_costs(known, known)
         nearest = Baseline(name="nearest training user", params={}, metrics={**costs, **scores})
         return [*super().baselines(params, data), nearest]
 

@@ -276,7 +276,11 @@ def shown_path(path: Path) -> str:
 
 def program() -> str:
     """Return how this program can be called again from here."""
-    return "kdsweep" if shutil.which("kdsweep") else shlex.quote(shown_path(Path(sys.argv[0])))
+    if shutil.which("kdsweep"):
+        return "kdsweep"
+    called = Path(sys.argv[0])
+    as_module = called.name == "__main__.py"
+    return "python -m kdsweep" if as_module else shlex.quote(shown_path(called))
 
 
 def command_line(command: str, name: str, home: Path) -> str:

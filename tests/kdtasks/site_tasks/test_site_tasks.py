@@ -47,6 +47,7 @@ def test_the_nearest_training_user_is_found_and_whoever_was_seen_is_found_exactl
     params, data = data_of(task)
     mean, nearest = task.baselines(params, data)
     assert nearest.metrics["val_error_m"] < mean.metrics["val_error_m"]
+    assert nearest.metrics["macs"] == 4 * 400 * 64  # it is compared with every training user
     turned = data.train["x"][:, ::-1] * np.array([-1.0, 1.0])[:, None, None]
     seen = {"x": turned.astype(np.float32), "y": data.train["y"]}
     same = type(data)(train=data.train, val=seen, test=seen, provenance={})
@@ -59,6 +60,7 @@ def test_the_least_squares_estimate_has_the_error_of_its_noise(snr_db):
     params, data = data_of(task, snr_db=snr_db)
     estimate, linear = task.baselines(params, data)
     assert (estimate.name, linear.name) == ("LS", "LMMSE")
+    assert (estimate.metrics["macs"], linear.metrics["macs"]) == (0.0, 4 * 64**2)
     assert estimate.metrics["val_nmse_db"] == pytest.approx(-snr_db, abs=0.3)
     assert linear.metrics["val_nmse_db"] < estimate.metrics["val_nmse_db"]
     assert np.abs(data.train["y"]).std() > 0

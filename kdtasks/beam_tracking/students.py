@@ -41,7 +41,9 @@ def student_job(
         network=network,
         train=own,
         val=val,
-        goal=student_goal(settings, network, own, None if teacher is None else said_by(teacher)),
+        goal=student_goal(
+            settings, network, own, None if teacher is None else teacher_outputs_of(teacher)
+        ),
         plan=Plan(
             epochs=settings.epochs,
             batch_chunks=settings.batch_chunks,
@@ -114,7 +116,7 @@ def restored(settings: BeamSettings, weights: Arrays, *, teacher: bool) -> BeamN
     return network.eval()
 
 
-def said_by(teacher: TeacherArtifact) -> TeacherOutputs:
+def teacher_outputs_of(teacher: TeacherArtifact) -> TeacherOutputs:
     """Return what a teacher says of all training windows."""
     outputs = teacher.outputs
     return TeacherOutputs(

@@ -1,6 +1,5 @@
 """Weights that somebody else has trained: read without running anything, compared name by name."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from kdtasks.contract.errors import DataError
-from kdtasks.data.reading import check_file, damage_named, file_sha256
+from kdtasks.data.reading import check_file, content_of, damage_named
 
 MOST_BYTES = 8 << 30
 """Largest file of weights that is read."""
@@ -20,21 +19,19 @@ MOST_NAMED = 8
 """Tensors that an error names; it counts the others."""
 
 
-def content_of(path: Path) -> str:
-    """Return the SHA-256 of a file of weights; one that did not change is not read again.
+def weights_content(path: Path) -> str:
+    """Return the SHA-256 of a file of weights.
 
     Raises:
         DataError: If there is no such file.
     """
+    _check_present(path)
+    return content_of(path)
+
+
+def _check_present(path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path}: there is no such file of weights")
-    facts = path.stat()
-    return _digest(path, facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
-    return file_sha256(path)
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
@@ -47,8 +44,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         DataError: If there is no such file, it is damaged, or it holds something else.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file of weights")
+    _check_present(path)
     check_file(path, MOST_BYTES)
     with damage_named(path, "give safetensors, or a state dict of torch.save"):
         if path.suffix == ".safetensors":

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from kdtasks.csi_feedback.data.channel_splits import take_split
 from kdtasks.csi_feedback.data.custom_source import draw_channels, identity_of, own_source
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
 from kdtasks.data.array_cache import ArrayCache
-from kdtasks.data.reading import file_sha256
+from kdtasks.data.reading import content_of
 from kdtasks.data.splits import SPLITS, SplitPlan, manifest, split_by_order, split_by_position
 
 LAYOUT = 2
@@ -118,7 +117,7 @@ class CsiData:
             geometry = {"preset": TR38901[self.scenario].fingerprint}
         elif self.scenario not in SCENARIOS:
             geometry = {"source": identity_of(self.scenario)}
-        files = {path.name: _content(path) for path in self._files()}
+        files = {path.name: content_of(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
         return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
 
@@ -130,20 +129,6 @@ class CsiData:
             files = cost2100.split_files(path, COST2100[self.scenario]).values()
             return [file for file in files if file.is_file()]
         return []
-
-
-def _content(path: Path) -> str:
-    """Return the SHA-256 of a file; a file that did not change is not read again.
-
-    Every trial asks for the fingerprint of its data, and published files have gigabytes.
-    """
-    facts = path.stat()
-    return _digest(path, facts.st_size, facts.st_mtime_ns)
-
-
-@cache  # a folder may have a file per user
-def _digest(path: Path, _size: int, _mtime_ns: int) -> str:
-    return file_sha256(path)
 
 
 def load_pictures(
@@ -293,9 +278,9 @@ def _from_quadriga(
         **split,
         **facts,
         "source": f"channels in {path.name}",
-        "sha256": _content(path)
+        "sha256": content_of(path)
         if files == [path]
-        else {file.name: _content(file) for file in files},
+        else {file.name: content_of(file) for file in files},
     }
 
 

@@ -13,6 +13,7 @@ from kdtasks.csi_feedback.data import named_sites as csi_sites
 from kdtasks.csi_feedback.data.angular_delay import from_angular_delay, to_angular_delay, unit_power
 from kdtasks.csi_feedback.data.dataset import SCENARIOS, CsiData, load_pictures
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES
+from kdtasks.data import reading
 from kdtasks.data.splits import SPLITS
 
 SITE = CsiData(scenario="site-umi-los", num_antennas=6, num_subcarriers=5, counts=(60, 20, 20))
@@ -322,8 +323,8 @@ def test_a_file_is_read_for_its_fingerprint_only_when_it_changed(tmp_path, monke
     data = quadriga_file(tmp_path)
     path = tmp_path / "h.mat"
     read = []
-    digest = csi_data.file_sha256
-    monkeypatch.setattr(csi_data, "file_sha256", lambda file: read.append(file) or digest(file))
+    digest = reading.file_sha256
+    monkeypatch.setattr(reading, "file_sha256", lambda file: read.append(file) or digest(file))
     first = data.fingerprint
     assert data.fingerprint == first
     assert len(read) == 1

@@ -17,10 +17,6 @@ def front_chances(frames: SweepFrames, *, seed: int = 0) -> dict[int, float]:
     """Return for every repeated trial how likely its mean is on the front, by its number.
 
     Trials that were not repeated take no part. Formula: `bootstrap_chances`.
-
-    Args:
-        frames: The sweep.
-        seed: Of the bootstrap.
     """
     return bootstrap_chances(repeats(frames), frames.study.objectives, seed=seed)
 
@@ -38,11 +34,6 @@ def bootstrap_chances(
     where they share seeds: what seeds have in common would make the chances more certain. With two
     or three seeds the bootstrap knows little of the spread and is too sure by a factor of up to
     sqrt(n / (n - 1)) in the deviation of a mean.
-
-    Args:
-        found: Repeated trials.
-        objectives: What trials are compared by; means within a tolerance are equal.
-        seed: Of the draws; those of a trial depend on it and the trial's number alone.
 
     Returns:
         Chances, 0 to 1, by the trial's number.

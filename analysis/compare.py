@@ -131,10 +131,6 @@ class Comparison:
 def compare(sweeps: Sequence[SweepFrames], *, seed: int = 0) -> Comparison:
     """Return what two or more sweeps of the same objectives come to.
 
-    Args:
-        sweeps: At least two.
-        seed: Of the permutation test.
-
     Raises:
         ResultsError: If they do not have the same objectives, or one has no finished trial.
     """

@@ -28,11 +28,7 @@ class FailureGroup:
 
 
 def group_failures(failures: Iterable[tuple[str, str, int]]) -> list[FailureGroup]:
-    """Return failures with the same kind and the same first line as one, the most frequent first.
-
-    Args:
-        failures: Kind, reason and number of every trial that failed.
-    """
+    """Group failures (kind, reason, trial) of one kind and first line; the most frequent first."""
     groups: dict[tuple[str, str], list[int]] = {}
     for kind, reason, number in failures:
         first = (reason.strip().splitlines() or ["no reason was recorded"])[0]

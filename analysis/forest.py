@@ -56,12 +56,6 @@ def permuted_errors(model: Model, features: Floats, target: Floats, seed: int) -
 
     Means over ``_REPEATS`` permutations of each. All are predicted at once: a forest spends most of
     its time on being called.
-
-    Args:
-        model: The model.
-        features: Shape [n, p].
-        target: Shape [n].
-        seed: Of the permutations.
     """
     rng = np.random.default_rng(seed)
     count, width = features.shape

@@ -127,11 +127,7 @@ def _is_deep(value: Any, left: int) -> bool:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return rows as a table that has every column of ``FACTS`` and keeps parameters as they are.
-
-    Args:
-        rows: Facts, ``param.<name>`` entries and metrics; entries may be missing.
-    """
+    """Return rows as a table with every column of ``FACTS``; missing entries stay empty."""
     records = list(rows)
     names = dict.fromkeys([*FACTS, *(name for record in records for name in record)])
     series = {name: _column(name, [record.get(name) for record in records]) for name in names}

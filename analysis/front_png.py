@@ -61,14 +61,7 @@ def write_png(frames: SweepFrames, path: Path) -> None:
 
 
 def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> None:
-    """Draw two objectives of all trials: front, stairs, knee, test results, references.
-
-    Args:
-        axes: Where to.
-        frames: The sweep.
-        pair: The objectives.
-        scale: Size of markers; 1 for a figure of ordinary size.
-    """
+    """Draw two objectives of all trials: front, stairs, knee, test results, references."""
     _draw_trials(axes, frames, pair, scale)
     _draw_attainment(axes, frames, pair)
     _draw_tests(axes, frames, pair, scale)

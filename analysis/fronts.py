@@ -86,10 +86,6 @@ def untaught(row: Mapping[str, Any]) -> bool:
 def of_methods(frames: SweepFrames, methods: Collection[str]) -> SweepFrames:
     """Return a sweep with the trials of some methods alone.
 
-    Args:
-        frames: The sweep.
-        methods: Their names.
-
     Raises:
         ResultsError: If no finished trial has one of them.
     """
@@ -117,11 +113,7 @@ def by_topology(frames: SweepFrames) -> bool:
 
 
 def group_of(frames: SweepFrames) -> Callable[[Mapping[str, Any]], str]:
-    """Return what decides on a trial's colour: its topology if there are several, else its method.
-
-    Args:
-        frames: The sweep.
-    """
+    """Return what sets a trial's colour: its topology if there are several, else its method."""
     return topology_of if by_topology(frames) else method_of
 
 

@@ -44,10 +44,6 @@ def importances(frames: SweepFrames, *, seed: int = 0) -> list[Importance]:
     parameter that a trial does not have (conditional) is set to its median over the trials that
     have it, so that its absence carries no information about the method; log-scaled objectives are
     modelled in decades.
-
-    Args:
-        frames: The sweep; its feasible finished trials are used.
-        seed: Seed of the forest, the folds and the permutations.
     """
     return begin_importances(frames, seed=seed)()
 
@@ -55,13 +51,7 @@ def importances(frames: SweepFrames, *, seed: int = 0) -> list[Importance]:
 def begin_importances(
     frames: SweepFrames, *, seed: int = 0, beside: Executor | None = None
 ) -> Callable[[], list[Importance]]:
-    """Begin to find `importances`, and return what waits for them.
-
-    Args:
-        frames: The sweep.
-        seed: Seed of the forest, the folds and the permutations.
-        beside: Where forests grow; without one they do here, when they are waited for.
-    """
+    """Begin to find `importances`, and return what waits for them."""
     trials = feasible_trials(frames)
     names, features = _features(frames)
     begun: list[Callable[[], Importance]] = []

@@ -18,11 +18,7 @@ _PAGE = 1000
 
 
 class MlflowRuns:
-    """Reads runs by MLflow's client.
-
-    Args:
-        tracking_uri: A server, or a database.
-    """
+    """Reads runs by MLflow's client."""
 
     def __init__(self, tracking_uri: str) -> None:
         # Set before MLflow is imported: it starts its reporting thread then.
@@ -79,10 +75,6 @@ class MlflowRuns:
 @contextmanager
 def client_runs(tracking_uri: str, sweep_name: str) -> Iterator[MlflowRuns]:
     """Open what MLflow's client can read.
-
-    Args:
-        tracking_uri: A server, or a database.
-        sweep_name: What is looked for, for the error.
 
     Raises:
         ResultsError: If it cannot be read.

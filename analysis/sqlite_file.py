@@ -22,9 +22,6 @@ def sqlite_uri(path: Path) -> str:
     """Return the address of a database; the path may hold any character, ``%`` and ``?`` as well.
 
     SQLAlchemy takes the address apart; it reads the path as escaped since 2.1.
-
-    Args:
-        path: Its file.
     """
     return SQLITE + quote(str(path.absolute()), safe=" +/=")
 
@@ -61,9 +58,6 @@ def readable(path: Path) -> Iterator[Path]:
 
     A database with a write-ahead log cannot be read in a folder that cannot be written to, unless
     somebody has it open.
-
-    Args:
-        path: Its file.
     """
     names = [path.name + suffix for suffix in ("", LOG, INDEX)]
     writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)

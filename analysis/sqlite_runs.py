@@ -55,12 +55,7 @@ class UnknownStoreError(Exception):
 
 
 class DatabaseRuns:
-    """Reads runs of one database.
-
-    Args:
-        database: Connected, for reading.
-        path: Its file.
-    """
+    """Reads runs of one database."""
 
     def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
@@ -120,9 +115,6 @@ class DatabaseRuns:
 @contextmanager
 def database_runs(tracking_uri: str) -> Iterator[DatabaseRuns]:
     """Open a database file; everything is read as of one moment.
-
-    Args:
-        tracking_uri: ``sqlite:///path/mlflow.db``.
 
     Raises:
         ResultsError: If there is no such file, or it is no database of MLflow.

@@ -157,13 +157,7 @@ def _comparable(frames: SweepFrames, first: Row, second: Row) -> tuple[Score | N
 
 
 def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
-    """Return the first objective of a trial, baseline or teacher on one split, None if unknown.
-
-    Args:
-        frames: The sweep.
-        row: A row of one of its tables.
-        split: ``test`` or ``validation``.
-    """
+    """Return the first objective of a trial, baseline or teacher on one split, None if unknown."""
     objective = frames.study.objectives[0]
     metric = objective.metric if split == "validation" else test_metric(objective)
     if metric is None:

@@ -100,11 +100,6 @@ def row_values(frames: SweepFrames, row: Row, metric: str) -> dict[int, float]:
     by the weights of its trial was measured on the test split alone; what else is asked for is
     that trial's.
 
-    Args:
-        frames: The sweep.
-        row: Role and parameters that a run must have.
-        metric: Name of the metric.
-
     Raises:
         ResultsError: If two runs of one seed match, that is, ``match`` is too loose.
     """

@@ -15,10 +15,6 @@ MOST_STUDY_BYTES = 2**20
 def read_text(path: Path, most: int) -> str:
     """Return the text of a file.
 
-    Args:
-        path: The file.
-        most: Its largest size [bytes].
-
     Raises:
         OSError: If it cannot be read, is larger, or is a pipe or a device, which may never end.
         UnicodeDecodeError: If it is no UTF-8.

@@ -90,12 +90,7 @@ def _values(
 
 
 def axis_title(objective: Objective, *, with_test: bool = False) -> str:
-    """Return label, unit and split, for example ``NMSE [dB], validation``; escaped.
-
-    Args:
-        objective: What the axis shows.
-        with_test: Whether test results stand on the same axis.
-    """
+    """Return label, unit and split, for example ``NMSE [dB], validation``; escaped."""
     unit = f" [{objective.unit}]" if objective.unit and objective.unit != objective.label else ""
     split = split_label(objective)
     title = html.escape(objective.label + unit) + (f", {split}" if split else "")

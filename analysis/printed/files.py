@@ -23,10 +23,6 @@ def write_paper_files(frames: SweepFrames, folder: Path) -> list[Path]:
 
     The same sweep gives the same bytes.
 
-    Args:
-        frames: The sweep.
-        folder: Where to; made if it is missing.
-
     Raises:
         ResultsError: If the sweep has nothing to show yet.
     """

@@ -54,13 +54,6 @@ def run_export(
 
     The files stay even if the sweep is running or MLflow does not answer; the result names why the
     records do not have them.
-
-    Args:
-        folder: Folder of the sweep.
-        tracking_uri: MLflow server with the runs; None for where the sweep has them.
-        trial: Its number; None for the knee of the front.
-        out: Where to; None for a folder in the sweep's.
-        int8: Write networks with 8-bit weights, too.
     """
     frames = sweep_frames(folder, tracking_uri)
     number = knee_of(frames) if trial is None else trial

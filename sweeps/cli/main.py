@@ -323,11 +323,7 @@ def doctor(home: Home = RUNS, as_json: Json = False) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a user error is one line.
-
-    Args:
-        arguments: Without the program's name; None takes those of the process.
-    """
+    """Run the command line and exit; a user error is one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     any_encoding()
     os.umask(os.umask(0) | OTHERS_WRITE)

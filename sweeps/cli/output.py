@@ -107,11 +107,7 @@ def objective_headings(goals: Sequence[Objective]) -> list[str]:
 
 
 def show_front(frames: Any) -> None:
-    """Print the front of a sweep with its test results, best first objective first.
-
-    Args:
-        frames: The sweep, an ``analysis.frames.SweepFrames``.
-    """
+    """Print the front of a sweep with its test results, best first objective first."""
     from analysis.front_rows import front_rows
     from analysis.summary import summary
 
@@ -122,11 +118,7 @@ def show_front(frames: Any) -> None:
 
 
 def show_near(frames: Any) -> None:
-    """Print the trials that were repeated though they are not on the front; nothing without any.
-
-    Args:
-        frames: The sweep, an ``analysis.frames.SweepFrames``.
-    """
+    """Print the trials that were repeated though they are not on the front; nothing without any."""
     from analysis.front_rows import near_rows
 
     if rows := near_rows(frames):
@@ -168,12 +160,7 @@ def _interval(found: Mapping[str, Any] | None) -> str:
 
 
 def paper_tables(view: Any, width: int) -> list[Table]:
-    """Return one table of a paper with our numbers in it, in parts if it is wide.
-
-    Args:
-        view: An ``analysis.paper_view.PaperView``.
-        width: Of the terminal [characters].
-    """
+    """Return one table of a paper with our numbers in it, in parts if it is wide."""
     if view.grid is None:
         number = len(view.aspects.headings)
         parts = -(-number // max(1, (width - LABEL_WIDTH) // CELL_WIDTH))

@@ -27,15 +27,7 @@ NONE = 1
 def run_register(
     folder: Path, tracking_uri: str | None, limit: int, time: str, *, as_json: bool
 ) -> int:
-    """Register the front of a sweep and return the exit code.
-
-    Args:
-        folder: Folder of the sweep.
-        tracking_uri: MLflow server with the runs; None for where the sweep has them.
-        limit: How many members of the front at most.
-        time: After that no further one is exported, such as ``5m``.
-        as_json: Print JSON.
-    """
+    """Register the front of a sweep and return the exit code."""
     bounds = Bounds(members=limit, seconds=_seconds(time))
     uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
     frames = sweep_frames(folder, tracking_uri)

@@ -68,12 +68,7 @@ class ResumeOptions:
 
 
 class StartNotice(SilentDisplay):
-    """Notes which sweep starts, and where, once nothing can refuse it any more.
-
-    Args:
-        display: Gets the note with the first phase.
-        words: The note.
-    """
+    """Notes which sweep starts, and where, once nothing can refuse it any more."""
 
     def __init__(self, display: Display, words: str) -> None:
         self._display, self._words = display, words

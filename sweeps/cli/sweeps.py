@@ -76,11 +76,6 @@ def find_sweep(home: Path, name: str) -> Path:
 def find_to_import(home: Path, name: str, *, trust: bool) -> Path:
     """Return the folder of a sweep whose code is to be imported.
 
-    Args:
-        home: Folder of all sweeps.
-        name: Name of the sweep.
-        trust: Whether the user allows the code that it names to run, which is recorded.
-
     Raises:
         ConfigError: As `find_sweep`.
     """
@@ -94,10 +89,6 @@ def find_to_import(home: Path, name: str, *, trust: bool) -> Path:
 
 def database_uri(folder: Path, tracking_uri: str | None) -> str:
     """Return where MLflow keeps the runs of a sweep.
-
-    Args:
-        folder: The sweep's folder.
-        tracking_uri: Given by the user; None for the one that the sweep was started with.
 
     Raises:
         ConfigError: If they are not in its folder and no server is named, or with a password.
@@ -116,10 +107,6 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
 
 def sweep_frames(folder: Path, tracking_uri: str | None = None) -> "SweepFrames":
     """Read a sweep from MLflow.
-
-    Args:
-        folder: The sweep's folder.
-        tracking_uri: Given by the user; None for the one that the sweep was started with.
 
     Raises:
         UserError: If its settings are damaged, or an address holds a password.

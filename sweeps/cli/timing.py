@@ -11,12 +11,7 @@ from sweeps.progress.timing import first_trial_s, parts
 
 
 def show_timing(folder: Path, *, as_json: bool) -> None:
-    """Print what took how long, of the last driver.
-
-    Args:
-        folder: The sweep's folder.
-        as_json: Print a list.
-    """
+    """Print what took how long, of the last driver."""
     events = LogReader(folder / layout.LOG_FILE).new()
     found = parts(events)
     if as_json:

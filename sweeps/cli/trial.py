@@ -25,11 +25,6 @@ WORDS = {TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
 def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
     """Print a trial: parameters, numbers, why it failed and where, and its failed repetitions.
 
-    Args:
-        folder: The sweep's folder.
-        number: The trial.
-        as_json: Print an object.
-
     Raises:
         ConfigError: If there is no such trial.
         DataError: If the sweep's ledger cannot be read.
@@ -72,10 +67,6 @@ def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
 
 def show_failed(folder: Path, *, as_json: bool) -> None:
     """Print everything that failed and where, trials with the same reason once.
-
-    Args:
-        folder: The sweep's folder.
-        as_json: Print a list.
 
     Raises:
         DataError: If the sweep's ledger cannot be read.

@@ -48,11 +48,7 @@ class _Running:
 
 
 class Curves:
-    """Collects the curves of trials that run.
-
-    Args:
-        study: Says which numbers trials are compared by.
-    """
+    """Collects the curves of trials that run."""
 
     def __init__(self, study: Study) -> None:
         goals = [goal.metric for goal in study.objectives]

@@ -80,10 +80,6 @@ def kind_of(error: BaseException) -> FailureKind:
 def floats(metrics: Mapping[str, Any], what: str = "metrics") -> dict[str, float]:
     """Return numbers as Python's own, whatever library they are of.
 
-    Args:
-        metrics: By name.
-        what: What gave them, for the error.
-
     Raises:
         ContractError: If one is no number.
     """

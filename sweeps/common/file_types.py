@@ -8,10 +8,6 @@ from pydantic import TypeAdapter, ValidationError
 def check_types(kind: Any, *said: Any) -> None:
     """Check entries of a dataclass.
 
-    Args:
-        kind: The dataclass.
-        said: Any number of instances, or of their fields by name.
-
     Raises:
         ValueError: If one is of another type; the message names the field and quotes nothing.
     """

@@ -129,9 +129,6 @@ class BackgroundContext(AbstractContextManager[None]):
     `begin` lets a thread enter it; entering this object waits for that, and raises what it raised.
     The same thread leaves it again, and lives until then: processes that Ray has started end with
     the thread that started them. Whoever began and does not enter calls `end`.
-
-    Args:
-        context: Entered at most once.
     """
 
     def __init__(self, context: AbstractContextManager[None]) -> None:

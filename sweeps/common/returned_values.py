@@ -35,11 +35,6 @@ class ContractError(UserError):
 def fitting(what: str, value: T, wrong: Callable[[Any], str]) -> T:
     """Return what a method has returned.
 
-    Args:
-        what: The method.
-        value: What it has returned.
-        wrong: Tells what is wrong with it, and how to mend it; nothing if it is right.
-
     Raises:
         ContractError: If it is wrong.
     """
@@ -120,13 +115,7 @@ def _wrong_split(name: str, arrays: Any) -> str:
 
 
 def wrong_arrays(arrays: Any, what: str, kinds: str = REAL) -> str:
-    """Return what is wrong with named arrays; empty if nothing is.
-
-    Args:
-        arrays: Anything.
-        what: What they are called.
-        kinds: Kinds of NumPy types that they may have.
-    """
+    """Return what is wrong with named arrays; empty if nothing is."""
     if not isinstance(arrays, Mapping):
         return f"{what} is {described(arrays)}; take a dict of NumPy arrays by name"
     for name, array in arrays.items():

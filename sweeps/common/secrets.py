@@ -27,9 +27,6 @@ def has_secret(uri: str) -> bool:
 
     Characters that should have been escaped in a secret are reckoned with: where it may go on after
     a slash, a question mark or a hash, it is taken to.
-
-    Args:
-        uri: An address; what has no scheme holds none.
     """
     scheme, mark, rest = uri.partition("://")
     if not mark:
@@ -52,11 +49,7 @@ def _split(rest: str) -> tuple[str, str]:
 
 
 def redacted(text: str) -> str:
-    """Return a text without secrets: of addresses that hold one only the scheme is left.
-
-    Args:
-        text: Any; one address, or a message with several.
-    """
+    """Return a text without secrets: of addresses that hold one only the scheme is left."""
     return NAMED.sub(r"\g<name>...", ADDRESS.sub(_shown, text))
 
 

@@ -105,10 +105,6 @@ class Exported:
 class Exporter:
     """Exports students of one sweep, one after another.
 
-    Args:
-        folder: The sweep.
-        progress: Told while data are made anew.
-
     Raises:
         UserError: If the sweep's files are damaged, its code is not trusted, there is no such task,
             or it exports nothing.
@@ -135,11 +131,6 @@ class Exporter:
 
     def export(self, number: int, out: Path, *, int8: bool) -> Exported:
         """Write the student of a trial, run the files on the test split and compare.
-
-        Args:
-            number: The trial.
-            out: Folder of the files; made if it is not there.
-            int8: Write networks with 8-bit weights, too.
 
         Raises:
             UserError: If there is no such student, the task does not export it, the folder cannot

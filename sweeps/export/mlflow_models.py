@@ -33,11 +33,6 @@ class Models:
     """What MLflow knows of the exported students of one sweep.
 
     A registered model has the sweep's name, and a version per trial. Writing twice changes nothing.
-
-    Args:
-        client: Connected client.
-        name: Name of the sweep.
-        runs: Runs of its trials, by the trials' keys.
     """
 
     def __init__(self, client: MlflowClient, name: str, runs: Mapping[str, str]) -> None:
@@ -68,11 +63,6 @@ class Models:
         files: Mapping[str, Sequence[Path]],
     ) -> None:
         """Put numbers, data and files of an exported student on its trial's run.
-
-        Args:
-            export: Its numbers.
-            splits: Its data.
-            files: Files by folder, which is below that of the student; empty for itself.
 
         Raises:
             UserError: If MLflow does not answer, or has no such run.
@@ -116,11 +106,6 @@ class Models:
 
     def register(self, trial: int, tags: Mapping[str, str], about: str) -> str:
         """Make the exported student of a trial a version of the sweep's model; return its number.
-
-        Args:
-            trial: The trial, whose files were attached.
-            tags: Shown beside the version.
-            about: Describes it.
 
         Raises:
             UserError: If MLflow does not answer, or cannot name a model like the sweep.

@@ -149,9 +149,6 @@ def mlmodel(part: ExportedPart) -> str:
     """Return what describes a network to ``mlflow.onnx.load_model`` and ``mlflow.pyfunc``.
 
     It names files and shapes alone: nothing in it is unpickled or run.
-
-    Args:
-        part: The network, an ONNX file beside this one.
     """
     described = {
         "flavors": {

@@ -35,9 +35,6 @@ def numbers_of(exported: Exported) -> dict[str, float]:
     A sample passes through all networks of a node, so their medians are added; 95 % quantiles
     cannot be, and are told per network where there are several. Of several nodes it is the mean,
     as that of other costs; so it is of several networks of which one runs.
-
-    Args:
-        exported: The student.
     """
     parts = exported.parts
     latency_ms, size = _of_node(exported, {part.name: part.onnx for part in parts})
@@ -76,12 +73,7 @@ def measured_on() -> str:
 
 
 class ExportRecorder:
-    """Enters exports into the records of one sweep; the ledger first, as everything.
-
-    Args:
-        ledger: The sweep's ledger, of which this process is the one writer.
-        models: Its students in MLflow.
-    """
+    """Enters exports into the records of one sweep; the ledger first, as everything."""
 
     def __init__(self, ledger: Ledger, models: Models) -> None:
         self.models = models
@@ -93,10 +85,6 @@ class ExportRecorder:
 
     def enter(self, exported: Exported, card: Path) -> ExportRecord:
         """Enter an exported student.
-
-        Args:
-            exported: The student.
-            card: Its model card.
 
         Raises:
             UserError: If ledger or MLflow cannot be written to.

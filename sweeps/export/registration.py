@@ -52,15 +52,7 @@ class Bounds:
 
 
 class Registration:
-    """Registers the front of one sweep; what has a version keeps it.
-
-    Args:
-        frames: The sweep.
-        exports: Folder of its exported students.
-        recorder: Its records.
-        bounds: How much work it may be.
-        clock: Tells the time.
-    """
+    """Registers the front of one sweep; what has a version keeps it."""
 
     def __init__(
         self,
@@ -81,9 +73,6 @@ class Registration:
         """Register members of the front, and yield of each what came of it.
 
         A student that cannot be exported has the reason, and the others go on.
-
-        Args:
-            exporter: Exports the sweep's students.
 
         Raises:
             UserError: If the sweep has no front, or its records cannot be written to.

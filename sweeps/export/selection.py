@@ -45,10 +45,6 @@ def by_word(frames: SweepFrames) -> dict[str, int]:
 def along_front(frames: SweepFrames, limit: int) -> list[int]:
     """Return up to ``limit`` members of the front: those with a word first, then evenly along it.
 
-    Args:
-        frames: The sweep.
-        limit: How many at most, at least 1.
-
     Raises:
         ConfigError: If there is no front.
     """

@@ -39,14 +39,7 @@ class SplitFacts:
 def split_facts(
     task: str, scenario: str, data: ScenarioData, content: Content
 ) -> Iterator[SplitFacts]:
-    """Yield what there is to say of the three splits of a scenario.
-
-    Args:
-        task: Name of the task.
-        scenario: Its fingerprint.
-        data: The scenario.
-        content: Digests of its arrays.
-    """
+    """Yield what there is to say of the three splits of a scenario."""
     tags = {name: str(value) for name, value in data.provenance.items() if _is_plain(value)}
     source = json.dumps({"tags": {**tags, "fingerprint": scenario}})
     splits = {"train": data.train, "val": data.val, "test": data.test}

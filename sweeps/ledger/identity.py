@@ -130,14 +130,7 @@ class TeacherIdentity:
 def teacher_identity(
     task: KDTask, name: str, content: Content, code: Mapping[str, str]
 ) -> TeacherIdentity:
-    """Return what decides on a teacher.
-
-    Args:
-        task: The task.
-        name: The teacher's fingerprint.
-        content: Of the scenario of the trial that needs it.
-        code: Source of the task, see `task_code`.
-    """
+    """Return what decides on a teacher."""
     data: dict[str, Mapping[str, str]] = {}
     data |= {split: dict(content[split]) for split in task.teacher_splits}
     return TeacherIdentity(fingerprint=name, data=data, code=dict(code))
@@ -204,13 +197,6 @@ def check_scenario(
     sweep: str, before: Identity, name: str, content: Content, params: Params
 ) -> None:
     """Refuse to judge a trial of a sweep on data that none of its trials has seen.
-
-    Args:
-        sweep: Its name.
-        before: What the sweep was run with.
-        name: Fingerprint of the trial's scenario.
-        content: What that is today.
-        params: Of the trial.
 
     Raises:
         ConfigError: Naming the files, and the arrays that differ.

@@ -35,11 +35,7 @@ class _OneWriter(JournalFileOpenLock):
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal, of which no half line stays when a write fails.
-
-    Args:
-        path: The file; made if there is none.
-    """
+    """Optuna's journal, of which no half line stays when a write fails."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), _OneWriter(str(path)))
@@ -77,9 +73,6 @@ def check_lines(path: Path) -> None:
 def mend_tail(path: Path) -> str:
     """Drop a last line that was never written to its end.
 
-    Args:
-        path: A journal that nobody else writes to.
-
     Returns:
         What was done, for the user; empty if nothing was.
 
@@ -99,12 +92,7 @@ def mend_tail(path: Path) -> str:
 
 
 def damage(path: Path, error: Exception) -> DataError:
-    """Return what to tell about a journal that Optuna, or we, cannot make sense of.
-
-    Args:
-        path: The journal.
-        error: What was raised.
-    """
+    """Return what to tell about a journal that Optuna, or we, cannot make sense of."""
     try:
         with damage_named(path, FIX):
             _check_entries(path)

@@ -126,10 +126,6 @@ def followed(settings: SweepSettings, folder: Path) -> SweepSettings:
 
     A copy beside the sweep that it was made of is a sweep of its own. Where both use one MLflow it
     gets another identifier, so that it does not write into the runs of that one.
-
-    Args:
-        settings: As they were read.
-        folder: Where it is now.
     """
     before, known = Path(settings.folder or folder), settings.id
     shared = settings.tracking_uri is not None and before.is_dir() and not before.samefile(folder)

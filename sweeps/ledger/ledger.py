@@ -68,9 +68,6 @@ class Ledger:
 
     Trials of earlier sweeps may stand at its beginning. Samplers learn from them; nothing else
     sees them, and trials are counted from the first of the sweep's own.
-
-    Args:
-        study: The Optuna study in the journal.
     """
 
     def __init__(self, study: optuna.Study) -> None:
@@ -83,13 +80,7 @@ class Ledger:
 
     @classmethod
     def create(cls, path: Path, study: Study, earlier: Sequence[EarlierTrial] = ()) -> "Ledger":
-        """Start the journal of a new sweep; it is there whole or not at all.
-
-        Args:
-            path: The file.
-            study: The study.
-            earlier: What samplers are to know from the beginning.
-        """
+        """Start the journal of a new sweep; it is there whole or not at all."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         partial = path.with_name(f".{path.name}.part")
         partial.unlink(missing_ok=True)

@@ -26,11 +26,7 @@ def _terms(budget: Budget) -> dict[str, float | None]:
 
 
 class Milestones:
-    """Notes about one sweep.
-
-    Args:
-        attributes: Where they are kept.
-    """
+    """Notes about one sweep."""
 
     def __init__(self, attributes: Attributes) -> None:
         self._attributes = attributes

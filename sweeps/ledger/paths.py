@@ -253,11 +253,6 @@ def writing(path: Path) -> Iterator[None]:
 def put_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a small file of a sweep, whole or not at all.
 
-    Args:
-        path: The file.
-        text: What is to be in it.
-        mode: Who may read it.
-
     Raises:
         UserError: If it cannot be written.
     """

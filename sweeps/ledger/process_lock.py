@@ -85,12 +85,7 @@ def lock_id(folder: Path) -> list[int]:
 
 
 class Lease:
-    """The right to drive a sweep, held by this process.
-
-    Args:
-        folder: The sweep's folder.
-        on_loss: Called when the folder is no longer there.
-    """
+    """The right to drive a sweep, held by this process."""
 
     def __init__(self, folder: Path, on_loss: Callable[[], None] = lambda: None) -> None:
         self.lost = False
@@ -200,11 +195,7 @@ class Driver:
 
 
 def read_driver(folder: Path) -> Driver | None:
-    """Return the driver of a sweep without touching anything; None if it has none that is known.
-
-    Args:
-        folder: The sweep's folder.
-    """
+    """Return the driver of a sweep without touching anything; None if it has none that is known."""
     return _read(folder / LEASE_FILE)[0]
 
 
@@ -229,10 +220,6 @@ def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
 @contextmanager
 def driving(folder: Path, on_loss: Callable[[], None] = lambda: None) -> Iterator[Lease]:
     """Be the one driver of a sweep inside; what a killed one has left running is ended first.
-
-    Args:
-        folder: The sweep's folder.
-        on_loss: Called when it is moved or removed meanwhile.
 
     Raises:
         UserError: If another process drives it, or the folder cannot be written to.

@@ -16,11 +16,6 @@ def scenario_cache(task: KDTask, params: Params, home: Path) -> Iterator[Path]:
 
     Our own tasks share one: their caches hold what they were made of. One of a user's own has a
     folder for its class, source and the files that its parameters name; an empty one does not stay.
-
-    Args:
-        task: The task.
-        params: Of the trial whose data are loaded.
-        home: Folder of all scenarios.
     """
     module = type(task).__module__
     if module.partition(".")[0] == OURS:

@@ -17,22 +17,12 @@ def whole_lines(content: bytes) -> bytes:
 
 
 def continues(local: bytes, stored: bytes) -> bool:
-    """Return whether a journal has everything that another has.
-
-    Args:
-        local: A journal; a last line that was not written to its end does not count.
-        stored: Another, likewise.
-    """
+    """Return whether a journal has everything that another has."""
     return whole_lines(local).startswith(whole_lines(stored))
 
 
 def longer(local: bytes, stored: bytes) -> bytes | None:
-    """Return the one of two journals that continues the other; None if neither does.
-
-    Args:
-        local: A journal; a last line that was not written to its end does not count.
-        stored: Another, likewise.
-    """
+    """Return the one of two journals that continues the other; None if neither does."""
     if continues(local, stored):
         return whole_lines(local)
     return whole_lines(stored) if continues(stored, local) else None

@@ -50,11 +50,6 @@ def check_unknown(uri: str, name: str) -> None:
 def fetch_missing(home: Path, name: str, uri: str) -> None:
     """Fetch a sweep that is not in a home from storage; do nothing if it is there.
 
-    Args:
-        home: Folder of all sweeps.
-        name: Name of the sweep.
-        uri: Where all sweeps are kept.
-
     Raises:
         UserError: If it is not in storage either, somebody drives it, or there is no room for it.
     """
@@ -79,10 +74,6 @@ def fetch_missing(home: Path, name: str, uri: str) -> None:
 
 def catch_up(storage: Storage, folder: SweepFolder) -> str:
     """Give a sweep's folder what was done elsewhere since.
-
-    Args:
-        storage: Where the sweep is kept.
-        folder: Its folder, of which this process is the driver.
 
     Returns:
         What was done, for the user; empty if nothing was.

@@ -45,13 +45,7 @@ def _as_os_error() -> Iterator[None]:
 
 
 class Storage:
-    """The place of one sweep.
-
-    Args:
-        files: The file system.
-        root: Path of the sweep in it.
-        where: What messages call that place.
-    """
+    """The place of one sweep."""
 
     def __init__(self, files: fs.FileSystem, root: str, where: str) -> None:
         self._files = files

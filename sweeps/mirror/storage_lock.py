@@ -88,12 +88,7 @@ def read_driver(storage: Storage) -> Driver | None:
 
 
 class StorageLease:
-    """The right to drive a sweep that is kept in storage.
-
-    Args:
-        storage: The sweep's place there.
-        clock: Tells the time.
-    """
+    """The right to drive a sweep that is kept in storage."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         row = row_of(psutil.Process())

@@ -20,11 +20,6 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outcome]:
     """Train and deploy the students of a trial.
 
-    Args:
-        task: The task.
-        params: The trial's completed parameters.
-        transport: Reaches its nodes, which must be ready.
-
     Returns:
         The trial's metrics, and the students of all edges under ``edge-0/tensor``, also as they
         were received, under ``received-0/tensor``, if they were trained on at the edge. Without a

@@ -33,13 +33,7 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Message
 
 
 class EdgeNode(Node):
-    """Trains, trains on or only stores its student, and answers the server.
-
-    Args:
-        index: Its number among the edges.
-        deployment: What it takes part in.
-        data: Its local samples.
-    """
+    """Trains, trains on or only stores its student, and answers the server."""
 
     owns_raw_data = True
 

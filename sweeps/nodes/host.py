@@ -66,11 +66,7 @@ class Answer:
 
 
 class NodeHost:
-    """Holds the nodes of one trial that were given to it, and keeps its process warm for the next.
-
-    Args:
-        task: Name of the task; opened once.
-    """
+    """Holds nodes of one trial; its process, with the task opened, is reused by the next trial."""
 
     def __init__(self, task: str) -> None:
         self._task: KDTask = open_task(task)

@@ -48,12 +48,7 @@ class Deployment:
 
 
 class Node(ABC):
-    """A node of the network: it acts on messages and on nothing else.
-
-    Args:
-        name: Its address.
-        deployment: What it takes part in.
-    """
+    """A node of the network: it acts on messages and on nothing else."""
 
     owns_raw_data = False
     """Whether samples that this node sends are local measurements, whose leaving is counted."""
@@ -91,10 +86,6 @@ class Node(ABC):
 
         A message that is damaged, foreign, of the wrong shape or not understood changes nothing:
         it is counted and the conductor is told.
-
-        Args:
-            sender: Who sent it.
-            payload: The message as it came.
 
         Returns:
             Parcels in answer, and what the work has cost.

@@ -106,11 +106,6 @@ class NodeActors:
     def deploy(self, params: Params, data: tuple[Ref, Ref], teacher: Ref | None) -> "RayTransport":
         """Give every actor its nodes; the data are read by the actors and not by this process.
 
-        Args:
-            params: The trial's completed parameters.
-            data: Training and validation split.
-            teacher: The trial's teacher, if it has one.
-
         Raises:
             ActorLostError: If an actor is dead; none runs any more then.
         """
@@ -142,11 +137,7 @@ class NodeActors:
 
     @contextmanager
     def freed_from(self, streams: Mapping[Any, int]) -> Iterator[None]:
-        """See to it that streams that are left before their end do not keep the next trial.
-
-        Args:
-            streams: Those that have not ended yet.
-        """
+        """See to it that streams that are left before their end do not keep the next trial."""
         try:
             yield
         except GeneratorExit:  # the trial was stopped early
@@ -165,13 +156,7 @@ class NodeActors:
 
 
 class RayTransport(Transport):
-    """Calls node actors, several at once.
-
-    Args:
-        settings: The deployment.
-        seed: Seed of the packet losses.
-        actors: The hosts.
-    """
+    """Calls node actors, several at once."""
 
     def __init__(self, settings: NetworkSettings, seed: int, actors: NodeActors) -> None:
         super().__init__(settings, seed, hosts=actors.count)

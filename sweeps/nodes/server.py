@@ -32,14 +32,7 @@ from sweeps.nodes.wire.messages import CONDUCTOR, Kind, Message, MessageError, P
 
 
 class ServerNode(Node):
-    """Trains students on global data, hands out students, teachers and samples.
-
-    Args:
-        name: Its address.
-        deployment: What it takes part in.
-        data: Its global data.
-        teacher: The teachers with their outputs on these data, if the method has any.
-    """
+    """Trains students on global data, hands out students, teachers and samples."""
 
     def __init__(
         self, name: str, deployment: Deployment, data: Arrays, teacher: TeacherArtifact | None

@@ -27,9 +27,6 @@ def start_afresh(seed: int) -> None:
     the seed of their trial then, in a process that is new as in one that has been used before.
     torch is left alone where the task has not imported it, for importing it takes seconds: one that
     imports it later finds it seeded in used processes only, which `KDTask` warns of.
-
-    Args:
-        seed: Of the trial or of the teacher.
     """
     random.seed(seed_for(seed, "random"))
     np.random.seed(seed_for(seed, "numpy.random") % 2**32)  # noqa: NPY002 - it is what users may use

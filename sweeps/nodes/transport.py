@@ -40,10 +40,6 @@ class Accounts:
     A node works on one thing at a time, and a link carries one parcel at a time in each direction.
     A parcel leaves when its sender has made it and the link is free; it is handled when it has
     arrived and the receiver is free, of those waiting the one that arrived first.
-
-    Args:
-        settings: The deployment.
-        seed: Seed of the packet losses.
     """
 
     def __init__(self, settings: NetworkSettings, seed: int) -> None:
@@ -85,11 +81,6 @@ class Accounts:
 
 class Transport(ABC):
     """Reaches the hosts of one trial, on which its nodes live.
-
-    Args:
-        settings: The deployment.
-        seed: Seed of the packet losses.
-        hosts: Number of hosts.
 
     Attributes:
         accounts: What the deployment has cost so far.

@@ -39,11 +39,6 @@ def broken_laws(task: str, params: Params, cache_dir: Path) -> list[str]:
 def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Finding]:
     """Yield a finding per law, as soon as it is known.
 
-    Args:
-        name: A task's name, or ``package.module:Class``.
-        params: Parameters of a trial; they are completed.
-        cache_dir: Where slow data are kept.
-
     Raises:
         ConfigError: If there is no such task, or it takes no such parameters.
     """

@@ -61,12 +61,7 @@ class Law:
 
 
 def law(to: list[Law], subject: Subject) -> Callable[[Broken], Broken]:
-    """Put a function into a list of laws; its docstring is the sentence.
-
-    Args:
-        to: The list.
-        subject: What the law is about.
-    """
+    """Put a function into a list of laws; its docstring is the sentence."""
 
     def register(broken: Broken) -> Broken:
         words = str(broken.__doc__).rstrip(".")

@@ -149,13 +149,7 @@ def resources_are_declared(evidence: Evidence) -> str:
 
 
 def moved_by(task: KDTask, config: Params, changed: Mapping[str, Params]) -> str:
-    """Return which parameters change what they should not; empty if none does.
-
-    Args:
-        task: The task.
-        config: Completed parameters.
-        changed: The same with another value of a parameter, by its name.
-    """
+    """Return which parameters change what they should not; empty if none does."""
     found = [
         f"{what} changes with {name}; add it to resource_parameters"
         for name, other in changed.items()

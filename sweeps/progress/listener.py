@@ -95,9 +95,6 @@ class FanOut:
 
     One that fails, as when its terminal was closed, is told nothing further: it must not end the
     sweep.
-
-    Args:
-        displays: Who watches.
     """
 
     def __init__(self, *displays: Display) -> None:

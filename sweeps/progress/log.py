@@ -174,13 +174,7 @@ class EventLog:
             self._torn = False
 
     def opened(self, name: str, host: str, before: Mapping[str, int]) -> None:
-        """A driver, which is this process, begins or goes on.
-
-        Args:
-            name: Name of the sweep.
-            host: This machine.
-            before: How many trials came to which end before.
-        """
+        """A driver, which is this process, begins or goes on."""
         self._open = True
         goals = self._study.objectives
         names = ("metric", "label", "unit", "direction")
@@ -202,13 +196,7 @@ class EventLog:
         self._write("process", {"seconds": max(0.0, seconds)})
 
     def closed(self, outcome: Outcome, why: str, utilisation: Utilisation | None = None) -> None:
-        """The driver ends; only the first word counts, and none if it never began.
-
-        Args:
-            outcome: How.
-            why: And why.
-            utilisation: How busy the slots were; None if that is not known.
-        """
+        """The driver ends; only the first word counts, and none if it never began."""
         if self._open:
             facts = {
                 "outcome": outcome,
@@ -305,11 +293,7 @@ class EventLog:
 
 
 class LogReader:
-    """Reads a log, and later what was added to it.
-
-    Args:
-        path: The file; it need not exist yet.
-    """
+    """Reads a log, and later what was added to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -153,11 +153,7 @@ class Progress:
 
 
 class Account:
-    """A display that keeps account and shows nothing.
-
-    Args:
-        clock: Tells the time.
-    """
+    """A display that keeps account and shows nothing."""
 
     def __init__(self, clock: Clock) -> None:
         self.progress = Progress(clock=clock)

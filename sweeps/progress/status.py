@@ -136,11 +136,7 @@ class SweepStatus:
 
 
 class StatusReader:
-    """Tells what a sweep is doing, as often as it is asked; reads only what is new.
-
-    Args:
-        folder: The sweep's folder.
-    """
+    """Tells what a sweep is doing, as often as it is asked; reads only what is new."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -149,9 +145,6 @@ class StatusReader:
 
     def read(self, now_s: float) -> SweepStatus:
         """Return what the sweep is doing.
-
-        Args:
-            now_s: The time, seconds since 1970.
 
         Raises:
             DataError: If no sense can be made of its log.

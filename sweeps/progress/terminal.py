@@ -43,11 +43,7 @@ PHASES: Mapping[Phase, str] = {
 
 
 class SweepDisplay(ABC):
-    """Keeps account of a sweep; what becomes visible, and when, is left to the two below.
-
-    Args:
-        clock: Tells the time.
-    """
+    """Keeps account of a sweep; what becomes visible, and when, is left to the two below."""
 
     def __init__(self, clock: Clock) -> None:
         self._account = Account(clock)
@@ -168,12 +164,7 @@ def time_text(seconds: float) -> str:
 
 
 class LineDisplay(SweepDisplay):
-    """Writes whole lines, for logs: at every new phase, and in between at most so often.
-
-    Args:
-        stream: Where to write.
-        clock: Tells the time.
-    """
+    """Writes whole lines, for logs: at every new phase, and in between at most so often."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         super().__init__(clock)
@@ -199,14 +190,7 @@ class LineDisplay(SweepDisplay):
 
 
 class LiveDisplay(SweepDisplay):
-    """Redraws a few lines in place: phase, time left, what trains now, and the front.
-
-    Args:
-        study: Names the objectives.
-        name: Name of the sweep.
-        console: The terminal.
-        clock: Tells the time.
-    """
+    """Redraws a few lines in place: phase, time left, what trains now, and the front."""
 
     def __init__(self, study: Study, name: str, console: Console, clock: Clock) -> None:
         super().__init__(clock)

@@ -39,11 +39,7 @@ class Part:
 
 
 def parts(events: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """Return what took how long; empty if no driver has begun.
-
-    Args:
-        events: Of the log, in their order, with times in seconds.
-    """
+    """Return what took how long; empty if no driver has begun."""
     marks = list(_marks(_last_driver(events)))
     spent: dict[str, float] = {}
     for (name, begin_s), (_, end_s) in pairwise(marks):

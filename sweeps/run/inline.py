@@ -82,13 +82,7 @@ class InlineSite:
 
 
 def train(task: str, resources: Resources, assignment: Assignment) -> Iterator[Event]:
-    """Train what was assigned, as a trial's process does; return what it says.
-
-    Args:
-        task: Name of the task.
-        resources: Scenarios and teachers.
-        assignment: The trial.
-    """
+    """Train what was assigned, as a trial's process does; return what it says."""
     scenario, teacher = resources.scenarios[assignment.scenario], None
     if assignment.teacher is not None:
         teacher = resources.teachers[assignment.teacher]
@@ -121,11 +115,7 @@ def _events_of(work: Any, interrupts: Interrupts) -> Iterator[Event]:
 
 
 class InlinePool:
-    """Carries out jobs here, one after the other.
-
-    Args:
-        interrupts: The user's wish to stop.
-    """
+    """Carries out jobs here, one after the other."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         self._interrupts = interrupts

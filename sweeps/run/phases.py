@@ -155,11 +155,7 @@ class Sweep:
 
 @contextmanager
 def closing_trials(session: SearchSession) -> Iterator[None]:
-    """Close trials that are open when the search ends, with what ended it.
-
-    Args:
-        session: The search; its fault is raised if nothing else was.
-    """
+    """Close trials that are open when the search ends, with what ended it."""
     ended_by: BaseException | None = None
     try:
         yield

@@ -181,13 +181,7 @@ def num_spent(ledger: Ledger) -> int:
 
 
 def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
-    """Return whether anything must be trained or measured, for which there must be a place.
-
-    Args:
-        study: What to go on with.
-        plan: What it needs.
-        ledger: How far it has come; None if it has not begun.
-    """
+    """Return whether anything must be trained or measured, for which there must be a place."""
     if ledger is None or not ledger.milestones.ended(study.budget):
         return True
     return bool(open_jobs(study, plan.task, plan.needs, ledger))

@@ -35,11 +35,6 @@ class Site(Protocol):
     def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
         """Run trials until the session has no more.
 
-        Args:
-            session: The search.
-            scratch: A folder of its own, removed afterwards.
-            interrupts: The user's wish to stop.
-
         Raises:
             KeyboardInterrupt: If the user stops it.
         """
@@ -51,10 +46,6 @@ NOWHERE = InlineSite()
 
 def find_site(study: Study, settings: SweepSettings) -> Site:
     """Return where a sweep runs, after looking at what there is.
-
-    Args:
-        study: What is to run.
-        settings: How it was started.
 
     Raises:
         UserError: If not even one trial fits there, or a cluster does not answer.

@@ -47,15 +47,6 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
 ) -> None:
     """Make every teacher that is needed available to workers, and note it in the books.
 
-    Args:
-        resources: Loaded scenarios; receives the handles of the teachers.
-        task_name: Name of the task, for workers.
-        identities: What decides on each teacher, by its fingerprint.
-        store: The cache.
-        pool: Trains those that are missing.
-        recorder: Where teachers are noted.
-        display: Watches.
-
     Raises:
         UserError: If a teacher cannot be trained, one in the cache is damaged, or one is not told
             from another by its fingerprint. Those that were trained stay in the cache.

@@ -18,11 +18,6 @@ class EarlyStopping:
     What training cannot change comes from ``KDTask.cost``, the rest from reports. A report that
     lacks an objective leaves its trial out of that rung: trials in a network report no validation.
     A trial that `sweeps.search.d_trials` spares goes on whatever it has come to.
-
-    Args:
-        study: The study.
-        task: Its task.
-        ledger: Where rungs are noted; what is in it already takes part.
     """
 
     def __init__(self, study: Study, task: KDTask, ledger: Ledger) -> None:

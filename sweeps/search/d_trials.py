@@ -18,10 +18,6 @@ class Kept:
 
     These are the trials without a teacher, and those with one value of a parameter that the study
     names in ``stopping.keep``.
-
-    Args:
-        study: The study; it has ``stopping``.
-        trials: What ran before.
     """
 
     def __init__(self, study: Study, trials: Iterable[TrialRecord]) -> None:

@@ -42,14 +42,7 @@ class Proposal:
 
 
 class Proposals:
-    """Proposes configurations until the budget is spent or nothing new is left.
-
-    Args:
-        study: The study.
-        task: Completes and checks parameters.
-        ledger: Keeps the trials; its sampler makes the suggestions.
-        clock: Tells when the time is up.
-    """
+    """Proposes configurations until the budget is spent or nothing new is left."""
 
     def __init__(self, study: Study, task: KDTask, ledger: Ledger, clock: Clock) -> None:
         self._study = study

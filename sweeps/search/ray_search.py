@@ -36,12 +36,6 @@ def search(
 ) -> None:
     """Let Tune run trials until the session has no more.
 
-    Args:
-        session: The search.
-        allocation: Who gets how much.
-        scratch: Where Tune may write.
-        interrupts: The user's wish to stop.
-
     Raises:
         KeyboardInterrupt: If the user stops it.
     """

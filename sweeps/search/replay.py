@@ -65,14 +65,7 @@ class Replayed:
 
 
 def replay(search: Searching, learning: Learning, *, slots: int, clock: SimulatedClock) -> Replayed:
-    """Run a search to its end.
-
-    Args:
-        search: Hands out trials and judges what they say.
-        learning: What trials say, and when.
-        slots: Trials that run at once.
-        clock: Moved along; the search may read it.
-    """
+    """Run a search to its end."""
     # of what happens at the same moment, first what was begun first
     waiting: list[tuple[float, int, Event, Iterator[tuple[float, Event]]]] = []
     trials = epochs = 0

@@ -89,13 +89,7 @@ def best_of(
 
 
 class Rungs:
-    """The trials at every rung of a search.
-
-    Args:
-        stopping: Where the rungs are and who goes on.
-        objectives: What trials are compared by; all must be known at a rung.
-        constraints: Trials that miss one come last; one whose metric is not known yet is kept.
-    """
+    """The trials at every rung of a search."""
 
     def __init__(
         self,
@@ -120,12 +114,6 @@ class Rungs:
         A report counts for the last rung that it reaches, and a trial is in each rung once: one
         that was begun anew takes the place of its first attempt. A report that lacks an objective
         leaves the trial out of that rung.
-
-        Args:
-            trial: Its number.
-            epoch: Epochs done.
-            epochs: Epochs planned.
-            metrics: Numbers known by now.
 
         Returns:
             The entry; None if there is none.

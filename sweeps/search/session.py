@@ -214,11 +214,7 @@ class SearchSession:
             )
 
     def abandon(self, reason: str) -> None:
-        """Close every trial that is still open as interrupted; they run again on resuming.
-
-        Args:
-            reason: What ended the search.
-        """
+        """Close every trial that is still open as interrupted; they run again on resuming."""
         running = self.recorder.ledger.running
         for number in running:
             self.utilisation.ended(number, math.nan)

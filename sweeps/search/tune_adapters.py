@@ -73,12 +73,7 @@ class SessionSearcher(DriverOnly, Searcher):
 
 
 class SessionCallback(DriverOnly, Callback):
-    """Tells the session what Tune sees.
-
-    Args:
-        session: The search.
-        interrupted: Whether the user wants to stop.
-    """
+    """Tells the session what Tune sees."""
 
     def __init__(self, session: SearchSession, interrupted: Callable[[], bool]) -> None:
         self._session = session
@@ -140,9 +135,6 @@ class SessionScheduler(DriverOnly, FIFOScheduler):
 
     Tune does not ask about a trial's last result, and none is needed: a finished trial is in all
     its rungs already, because those lie before its end.
-
-    Args:
-        session: The search.
     """
 
     def __init__(self, session: SearchSession) -> None:

@@ -39,12 +39,6 @@ def find_earlier(
     of every constraint. Fixed parameters are compared too: what was trained for fewer epochs says
     something else.
 
-    Args:
-        study: The study; ``search.warm_start`` names the sweeps.
-        task: Its task.
-        home: Folder of the sweep that is to run, where names and relative paths are looked up.
-        display: Told what was found in each sweep.
-
     Raises:
         ConfigError: If a sweep is not there or its journal is damaged, or no trial of any fits.
     """

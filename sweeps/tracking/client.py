@@ -84,10 +84,6 @@ class RunFacts:
 def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
     """Return a client of the MLflow that has the runs of a sweep.
 
-    Args:
-        folder: The sweep.
-        tracking_uri: Its address; None for the database in the sweep's folder.
-
     Raises:
         OSError: If the database cannot be made.
         TrackingError: If it cannot be opened.
@@ -102,11 +98,7 @@ def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
 
 
 def pages(search: Any) -> Iterator[Any]:
-    """Yield what a search finds, page by page.
-
-    Args:
-        search: Called with the token of a page, None for the first; returns it.
-    """
+    """Yield what a search finds, page by page."""
     token: str | None = None
     while True:
         page = search(token)

@@ -42,15 +42,7 @@ the time.
 
 
 class RunRecorder:
-    """The ledger and MLflow of one sweep.
-
-    Args:
-        study: The study.
-        ledger: Its journal.
-        tracker: Its runs in MLflow.
-        clock: Dates entries.
-        display: Told when MLflow does not answer.
-    """
+    """The ledger and MLflow of one sweep."""
 
     def __init__(
         self, study: Study, ledger: Ledger, tracker: Tracker, clock: Clock, display: Display

@@ -64,12 +64,7 @@ def _with_kind(tags: dict[str, str], params: Mapping[str, Value], *names: str) -
 
 
 def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> ChildRun:
-    """Return the run of a trial that has ended; its standing is tagged at the sweep's end.
-
-    Args:
-        trial: The trial.
-        export: What was measured when its student was exported; None if it was not.
-    """
+    """Return the run of a trial that has ended; its standing is tagged at the sweep's end."""
     params = trial.config or trial.params
     tags = {
         layout.ROLE: layout.ROLE_TRIAL,

@@ -30,12 +30,6 @@ def check_tracking(
 
     The database in a sweep's own folder needs no check: it is there, or will be made.
 
-    Args:
-        folder: The sweep.
-        tracking_uri: Where MLflow has its runs; None for the database in its folder.
-        study: Name of its study, which is that of the experiment.
-        sweep_id: What its run is known by; empty for a sweep that is new.
-
     Raises:
         UserError: If MLflow does not answer, has another sweep of this name, or has removed the
             experiment.

@@ -37,11 +37,6 @@ def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[
 
     Parallel coordinates from parameters to objectives, a scatter per pair of objectives, and a
     contour of the first objective over two numeric parameters, or over the other objectives.
-
-    Args:
-        study: The study.
-        metrics: Names of the objectives in the runs of the view.
-        varied: Parameters that vary.
     """
     # runs that lack one of the axes are not drawn
     common = [name for name in varied if _is_common(study, name)]
@@ -177,12 +172,7 @@ def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
 
 
 def described(text: str, offered: Sequence[View]) -> str:
-    """Return a sweep's description for MLflow's UI, in Markdown, with the addresses of its views.
-
-    Args:
-        text: What it is about.
-        offered: Its views.
-    """
+    """Return a sweep's description for MLflow's UI, in Markdown, with links to its views."""
     lines = [f"- [{view.title}]({view.fragment})" for view in offered]
     return "\n".join([text, "", "Views of this sweep:", "", *lines])
 

@@ -43,13 +43,7 @@ entries together."""
 
 
 class Tracker:
-    """Writes one sweep to MLflow. Writing a run twice changes nothing.
-
-    Args:
-        client: Connected client.
-        experiment_id: Where the runs go.
-        run_id: The sweep's run.
-    """
+    """Writes one sweep to MLflow. Writing a run twice changes nothing."""
 
     def __init__(self, client: MlflowClient, experiment_id: str, run_id: str) -> None:
         self._client = client

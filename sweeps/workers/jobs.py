@@ -78,13 +78,7 @@ class _Watched(dict[str, Value]):
 
 
 def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
-    """Return a task in a process in which nothing is left of earlier work.
-
-    Args:
-        name: The task.
-        params: What it will be given.
-        seed: The parameter from which randomness follows.
-    """
+    """Return a task in a process in which nothing is left of earlier work."""
     task = open_task(name)
     start_afresh(int(params.get(seed, 0)))
     return task
@@ -94,11 +88,6 @@ def train_student(
     task: KDTask, params: Params, deploy: Callable[[], Transport]
 ) -> Training[Trained]:
     """Train a student, or those of a network; nothing is written.
-
-    Args:
-        task: The task.
-        params: The completed parameters.
-        deploy: Makes the nodes and returns what reaches them.
 
     Returns:
         The metrics, with wall time ``trial_wall_s`` and processor time of all nodes ``trial_cpu_s``

@@ -67,11 +67,7 @@ def started_by_kdsweep(command: str) -> bool:
 
 
 def remove_abandoned(place: Path) -> None:
-    """Remove folders of this user's drivers that do not live any more.
-
-    Args:
-        place: Where to look.
-    """
+    """Remove folders of this user's drivers that do not live any more."""
     for folder in place.glob(f"{PREFIX}*"):
         try:
             state = folder.lstat()

@@ -34,12 +34,7 @@ def carry_out(
 
 
 class RayPool:
-    """Workers, each with the share of the machine that a process of a trial has.
-
-    Args:
-        allocation: The share, and how many run at once.
-        interrupted: Whether the user wants to stop.
-    """
+    """Workers, each with the share of the machine that a process of a trial has."""
 
     def __init__(self, allocation: ResourceAllocation, interrupted: Callable[[], bool]) -> None:
         self._seats = allocation

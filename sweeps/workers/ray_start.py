@@ -70,10 +70,6 @@ def local_refusal() -> str:
 def ask(*address: str, patience_s: float) -> tuple[int, dict[str, Any]]:
     """Let a process of its own ask a Ray; return its exit code, and what it found unless it died.
 
-    Args:
-        address: Arguments of ``ray_probe.py``.
-        patience_s: How long it may take.
-
     Raises:
         subprocess.TimeoutExpired: If it takes longer.
     """

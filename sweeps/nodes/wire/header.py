@@ -55,10 +55,6 @@ class Header(_Checked):
 def sealed(entries: Mapping[str, Any], payload: bytes) -> bytes:
     """Return header and payload as they are sent.
 
-    Args:
-        entries: Of `Header`, without version and size.
-        payload: The rest of the message.
-
     Raises:
         MessageError: If an entry is of the wrong type or not JSON.
     """

@@ -88,10 +88,6 @@ class Message:
     def from_bytes(cls, payload: bytes, *, deployment: str) -> Self:
         """Read a message.
 
-        Args:
-            payload: What `to_bytes` gave.
-            deployment: The receiver's deployment.
-
         Raises:
             MessageError: If anything is not as `to_bytes` leaves it, or the message is meant for
                 another deployment. Damage anywhere is found, by the hash if by nothing else.
@@ -114,9 +110,6 @@ class Message:
 
     def check(self, specs: Mapping[str, TensorSpec]) -> None:
         """Make sure that the arrays are those that the receiver can use.
-
-        Args:
-            specs: What they must be, by name.
 
         Raises:
             MessageError: If an array is missing, left over, or of the wrong shape, type or values.

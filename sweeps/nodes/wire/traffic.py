@@ -11,11 +11,7 @@ class Traffic:
     """Counts every parcel that crosses a link, once, when it is sent."""
 
     def __init__(self, edges: Sequence[str]) -> None:
-        """Begin with nothing sent.
-
-        Args:
-            edges: Names of the edge nodes, at least one.
-        """
+        """Begin with nothing sent."""
         self._nodes = {SERVER, *edges}
         self._num_edges = len(edges)
         self._down = 0
@@ -50,12 +46,7 @@ class Traffic:
         self._by_kind[parcel.kind] += transmission.sent_bytes
 
     def received(self, parcel: Parcel, size: int) -> None:
-        """Enter what has come out at the other end of a link; orders cross none.
-
-        Args:
-            parcel: As it was sent.
-            size: Bytes that its receiver was given [B].
-        """
+        """Enter what has come out at the other end of a link; orders cross none."""
         if CONDUCTOR not in (parcel.sender, parcel.receiver):
             self._received[parcel.receiver] += size
 

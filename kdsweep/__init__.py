@@ -17,7 +17,8 @@ from importlib.util import module_from_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdsweep.api import Student, Sweep, check, open_sweep, sweep
+    from kdsweep.api import check, sweep
+    from kdsweep.results import Student, Sweep, open_sweep
     from kdtasks.contract.settings import When, param
     from kdtasks.distillation.splits import Splits, metric
     from kdtasks.distillation.task import DistillationTask
@@ -45,7 +46,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "kdsweep.api": ("Student", "Sweep", "check", "open_sweep", "sweep"),
+    "kdsweep.api": ("check", "sweep"),
+    "kdsweep.results": ("Student", "Sweep", "open_sweep"),
     "kdtasks.contract.settings": ("When", "param"),
     "kdtasks.distillation.splits": ("Splits", "metric"),
     "kdtasks.distillation.task": ("DistillationTask",),

@@ -50,6 +50,11 @@ def test_python_and_yaml_inline_and_ray_give_the_same_numbers(tmp_path, monkeypa
     assert best.values["val_accuracy"] == front.max()
     assert (tmp_path / "student" / "student.onnx").is_file()
     assert len(one.plot_front("macs", "accuracy").data)
+    assert len(one.plot_curves().data) == len(one.trials)
+    assert len(one.plot_progress().data[0].y) == len(one.trials)
+    assert len(one.plot_parameters().data)
+    with pytest.raises(ConfigError, match="6 finished, 10 needed"):
+        one.plot_importance()
     assert repr(one).endswith("6 of 6 trials finished)")
 
 
@@ -83,10 +88,24 @@ def test_objectives_take_direction_unit_and_worst_value_from_the_task():
 
 
 @pytest.mark.parametrize(
+    ("task", "wanted", "worst"), [("csi-feedback", "nmse_db", 0.0), ("mimo-detection", "ber", 0.5)]
+)
+def test_a_quality_that_is_minimised_needs_no_more_than_its_name(task, wanted, worst):
+    found = _objective(task, wanted, {}, {})
+    assert (found["direction"], found["reference"]) == ("minimize", worst)
+
+
+def test_the_worst_value_of_numbers_is_that_of_their_mean():
+    splits = Angle().data(None)
+    expected = (splits.val[1] - splits.train[1].mean()).square().mean()
+    assert _objective(Angle, "mse", {}, {})["reference"] == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize(
     ("task", "wanted", "words"),
     [
         (Clusters, "accurracy", "'accurracy' is no metric of clusters; there are val_accuracy"),
-        (Angle, "mse", "name the worst value of val_mse that still counts"),
+        (Angle, "latency_ms", "name the worst value of latency_ms that still counts"),
     ],
 )
 def test_an_objective_that_is_not_known_is_refused(task, wanted, words):

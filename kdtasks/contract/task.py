@@ -283,6 +283,13 @@ class KDTask(ABC):
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the references that need no search."""
 
+    def worst_values(self, params: Params) -> dict[str, float]:  # noqa: ARG002
+        """Return the worst values that still count, by metric, as far as no training is needed.
+
+        They are where the hypervolume begins if nobody names another reference.
+        """
+        return {}
+
     @abstractmethod
     def models(self) -> list[dict[str, Any]]:
         """Describe the published networks: one JSON row each, with parameters and FLOPs."""

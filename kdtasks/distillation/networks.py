@@ -121,9 +121,12 @@ class TwoNetworks(LearnsOnShares):
     _shapes: ClassVar[dict[str, tuple[tuple[int, ...], ...]]] = {}
     """Shapes of the inputs, by what decides the data; a class attribute per class."""
 
+    _waiting: ClassVar[dict[str, tuple[Splits, dict[str, dict[str, Any]]]]] = {}
+    """Data made for their shapes, by the same, until they are loaded."""
+
     def __init_subclass__(cls) -> None:
         """Take over the class's metrics, and add those that every such task has."""
-        cls._shapes = {}
+        cls._shapes, cls._waiting = {}, {}
         if "name" in vars(cls):
             given = vars(cls).get("metrics", {})
             if not given or not all(isinstance(one, Metric) for one in given.values()):
@@ -201,17 +204,21 @@ class TwoNetworks(LearnsOnShares):
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         del cache_dir, progress
         splits, arrays = self._data(params)
+        del self._waiting[self.scenario_fingerprint(params)]  # made anew next time
         counts = {name: len(split[TARGET]) for name, split in arrays.items()}
         provenance = {"source": splits.source, "samples": counts}
         return ScenarioData(**arrays, provenance=provenance)
 
     def _data(self, params: Params) -> tuple[Splits, dict[str, dict[str, Any]]]:
-        splits = self.data(self._seen(params, "data", "made data"))
-        if not isinstance(splits, Splits):
-            raise ConfigError(f"data() returns a {type(splits).__name__}; return Splits(...)")
-        arrays = splits.arrays()
-        self._note_shapes(params, arrays["train"])
-        return splits, arrays
+        """Return the data, made now unless those that were made have not been loaded yet."""
+        key = self.scenario_fingerprint(params)
+        if key not in self._waiting:
+            splits = self.data(self._seen(params, "data", "made data"))
+            if not isinstance(splits, Splits):
+                raise ConfigError(f"data() returns a {type(splits).__name__}; return Splits(...)")
+            self._waiting[key] = splits, splits.arrays()
+            self._note_shapes(params, self._waiting[key][1]["train"])
+        return self._waiting[key]
 
     def _note_shapes(self, params: Params, split: Arrays) -> None:
         """Keep the shapes of the inputs: a process that is given data need not make them."""

@@ -216,6 +216,16 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             metrics |= {f"{split}_{metric}": value for metric, value in found.items()}
         return [Baseline(name=name, params={}, metrics=metrics)]
 
+    def worst_values(self, params: Params) -> dict[str, float]:
+        """Return the worst that a baseline scores, by metric."""
+        found = self.baselines(params, ScenarioData(**self._data(params)[1], provenance={}))
+        worst = {"minimize": max, "maximize": min}
+        return {
+            name: worst[info.direction](one.metrics[name] for one in found if name in one.metrics)
+            for name, info in self.metrics.items()
+            if any(name in one.metrics for one in found)
+        }
+
     def models(self) -> list[dict[str, Any]]:
         """Describe teacher and student of the default parameters."""
         params = self.complete({})

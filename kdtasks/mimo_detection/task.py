@@ -220,6 +220,10 @@ class MimoDetection(KDTask):
         """Return ZF, LMMSE, EP, K-best and, where feasible, ML."""
         return baselines_of(resolve(params), data)
 
+    def worst_values(self, params: Params) -> dict[str, float]:  # noqa: ARG002
+        """Return the bit error ratio of guessing."""
+        return {"val_ber": 0.5}
+
     def models(self) -> list[dict[str, Any]]:
         """Describe the networks with measured results, at 4 x 4, and the segment of 10.8 %."""
         rows = [

@@ -134,6 +134,26 @@ class Peeking(Clusters):
         return super().data(p) if p.noise else None
 
 
+def test_data_are_made_once_for_shapes_worst_values_and_the_load_and_anew_for_the_next_load():
+    made = []
+
+    class Counted(Angle):
+        name = "counted"
+        metrics = Angle.scores
+
+        def data(self, p):
+            made.append(1)
+            return super().data(p)
+
+    task = Counted()
+    assert task.cost({})["macs"] == 9
+    assert task.worst_values({})["val_mse"] > 1
+    first = task.load_scenario({}, cache_dir=None, progress=silent)
+    assert (task.cost({})["macs"], len(made)) == (9, 1)
+    again = task.load_scenario({}, cache_dir=None, progress=silent)
+    assert (digest(again.val), len(made)) == (digest(first.val), 2)
+
+
 def test_what_data_read_must_be_declared_to_decide_them():
     with pytest.raises(ConfigError, match=r"data\(\) reads parameter 'noise'.*decides='data'"):
         Peeking().load_scenario({}, cache_dir=None, progress=silent)

@@ -10,11 +10,10 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from kdtasks.beam_tracking.methods import fine_tuning as beam_refine
 from kdtasks.beam_tracking.methods import job as beam_job
-from kdtasks.beam_tracking.methods.batches import Windows, windows_of
-from kdtasks.beam_tracking.methods.fine_tuning import Course, Guide
-from kdtasks.beam_tracking.methods.job import Plan, TeacherOutputs
+from kdtasks.beam_tracking.methods.batches import Chunks, Windows, windows_of
+from kdtasks.beam_tracking.methods.fine_tuning import Guide, guided_objective
+from kdtasks.beam_tracking.methods.job import Runner, TeacherOutputs, schedule
 from kdtasks.beam_tracking.methods.kd import response_loss
 from kdtasks.beam_tracking.settings import BeamSettings, resolve
 from kdtasks.beam_tracking.students import loss_of, new_student, restored, streams_of, student_job
@@ -38,6 +37,7 @@ from kdtasks.contract.collaboration import (
 )
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
+from kdtasks.learning.jobs import Job, train
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.sensing.ownership import Owners, sample_specs, shares, with_sensors
@@ -105,8 +105,9 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
         teacher_work = Work()
         if teacher is not None:
             teacher, teacher_work = with_complete_outputs(settings, teacher, data)
-        trained = yield from beam_job.train(student_job(settings, seen, None, teacher))
-        work = training_work(settings, trained.passes, trained.core_seconds)
+        job, runner = student_job(settings, seen, None, teacher)
+        trained = yield from train(job)
+        work = training_work(settings, runner.passes, trained.core_seconds)
         if teacher is not None:
             held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).state_bytes)
             work = work + teacher_work + held
@@ -127,26 +128,38 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
     ) -> Generator[Report, None, Learnt]:
         settings = _at_node(resolve(params), data, stage.stream_name)
         guided = guidance is not None and stage.guidance_weight > 0.0
-        course = Course(
-            network=restored(settings, weights, teacher=False)
-            if weights
-            else new_student(settings),
-            train=windows_of(data, settings.student_model.sensors),
-            task_loss=loss_of(settings.task_loss, settings.focal_gamma),
-            guide=_guide(settings, guidance, stage) if guidance is not None and guided else None,
-            plan=Plan(
-                epochs=stage.epochs,
-                batch_chunks=settings.batch_chunks,
-                learning_rate=stage.rate,
-                weight_decay=settings.weight_decay,
-            ),
-            streams=streams_of(settings.seed, "labelled"),
+        guide = _guide(settings, guidance, stage) if guidance is not None and guided else None
+        network = restored(settings, weights, teacher=False) if weights else new_student(settings)
+        streams = streams_of(settings.seed, "labelled")
+        runner = Runner(network, streams.dropout)
+        windows = windows_of(data, settings.student_model.sensors)
+        chunks = Chunks(len(windows), streams.cuts)
+        objective = guided_objective(
+            runner,
+            windows,
+            loss_of(settings.task_loss, settings.focal_gamma),
+            guide,
+            chunks,
+            batch_chunks=settings.batch_chunks,
         )
-        trained = yield from beam_refine.train_on(course)
+        plan = schedule(
+            epochs=stage.epochs,
+            batch_size=settings.batch_chunks,
+            learning_rate=stage.rate,
+            weight_decay=settings.weight_decay,
+        )
+        job = Job(
+            network=network,
+            objective=objective,
+            num_samples=len(chunks),
+            schedule=plan,
+            order=streams.order,
+        )
+        trained = yield from train(job)
         together = 2 if guided and stage.guidance_weight < 1.0 else 1
         return Learnt(
             weights=state_arrays(trained.network),
-            work=training_work(settings, trained.passes, trained.core_seconds, batches=together),
+            work=training_work(settings, runner.passes, trained.core_seconds, batches=together),
             server_part_moved=False,
         )
 

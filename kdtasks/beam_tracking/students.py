@@ -8,20 +8,21 @@ from torch import Tensor
 from kdtasks.beam_tracking.methods.batches import Windows
 from kdtasks.beam_tracking.methods.job import (
     Goal,
-    Job,
-    Plan,
+    Runner,
     Streams,
     TaskLoss,
     TeacherOutputs,
     blended,
+    job_on,
     labels_only,
+    schedule,
 )
 from kdtasks.beam_tracking.methods.kd import GOALS, response_loss
-from kdtasks.beam_tracking.methods.self_kd import ALPHA, TEMPERATURE
 from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
 from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings, LossName
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.jobs import Job
 from kdtasks.learning.losses import focal_loss, slot_cross_entropy
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state
@@ -29,29 +30,27 @@ from kdtasks.learning.tensors import as_tensor, load_state
 TEACHER_GAMMA = 2.0
 """Exponent of a teacher's focal loss, that of Table II."""
 
+ALPHA, TEMPERATURE = 0.5, 3.0
+"""Between generations of self-distillation before the student, as in the code of Table II."""
+
 
 def student_job(
     settings: BeamSettings, train: Windows, val: Windows | None, teacher: TeacherArtifact | None
-) -> Job:
-    """Return what a student is trained by; a node of a network trains on all that it has."""
+) -> tuple[Job[BeamNetwork], Runner]:
+    """Return the training of a student, and what runs it; a node trains on all that it has."""
     lone = settings.scenario == "street" and not settings.networked
-    network = new_student(settings)
+    network, streams = new_student(settings), streams_of(settings.seed, "student")
+    runner = Runner(network, streams.dropout)
     own = train.first(settings.train_passages) if lone else train
-    return Job(
-        network=network,
-        train=own,
-        val=val,
-        goal=student_goal(
-            settings, network, own, None if teacher is None else teacher_outputs_of(teacher)
-        ),
-        plan=Plan(
-            epochs=settings.epochs,
-            batch_chunks=settings.batch_chunks,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        ),
-        streams=streams_of(settings.seed, "student"),
+    outputs = None if teacher is None else teacher_outputs_of(teacher)
+    plan = schedule(
+        epochs=settings.epochs,
+        batch_size=settings.batch_chunks,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
     )
+    goal = student_goal(settings, network, own, outputs)
+    return job_on(runner, own, val, goal, plan, streams), runner
 
 
 def new_student(settings: BeamSettings) -> BeamNetwork:
@@ -65,31 +64,28 @@ def teacher_job(
     train: Windows,
     val: Windows,
     before: TeacherOutputs | None,
-) -> Job:
-    """Return what a teacher is trained by.
+) -> Job[BeamNetwork]:
+    """Return the training of a teacher.
 
     Args:
         settings: The trial's.
         generation: 0, except for later generations of self-distillation.
         train: Windows that it may see.
         val: Windows that it is judged on.
-        before: What the generation before says of the training windows.
+        before: Outputs of the generation before on the training windows.
     """
     stream_name = f"teacher {generation}"
+    streams = streams_of(settings.teacher_seed, stream_name)
     make = partial(build, settings, teacher=True)
-    return Job(
-        network=initialised(settings.teacher_seed, stream_name, make),
-        train=train,
-        val=val,
-        goal=generation_goal(settings, before),
-        plan=Plan(
-            epochs=settings.teacher_epochs,
-            batch_chunks=settings.batch_chunks,
-            learning_rate=settings.teacher_rate,
-            weight_decay=settings.teacher_decay,
-        ),
-        streams=streams_of(settings.teacher_seed, stream_name),
+    network = initialised(settings.teacher_seed, stream_name, make)
+    plan = schedule(
+        epochs=settings.teacher_epochs,
+        batch_size=settings.batch_chunks,
+        learning_rate=settings.teacher_rate,
+        weight_decay=settings.teacher_decay,
     )
+    runner = Runner(network, streams.dropout)
+    return job_on(runner, train, val, generation_goal(settings, before), plan, streams)
 
 
 def streams_of(seed: int, stream_name: str) -> Streams:
@@ -134,7 +130,7 @@ def loss_of(name: LossName, gamma: float) -> TaskLoss:
 
 
 def generation_goal(settings: BeamSettings, before: TeacherOutputs | None) -> Goal:
-    """Return what a teacher is trained for; with a generation before it, its answers too."""
+    """Return what a teacher is trained for; with a generation before it, also its logits."""
     labels = loss_of(settings.teacher_loss, TEACHER_GAMMA)
     if before is None:
         return labels_only(labels)

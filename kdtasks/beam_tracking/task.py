@@ -15,7 +15,6 @@ from kdtasks.beam_tracking.data import data_of, fingerprint_of, load_data, own_d
 from kdtasks.beam_tracking.export import deployable
 from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import windows_of
-from kdtasks.beam_tracking.methods.self_kd import train_generations
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
 from kdtasks.beam_tracking.settings import BeamSettings, resolve
 from kdtasks.beam_tracking.students import restored, student_job, teacher_job
@@ -46,6 +45,8 @@ from kdtasks.contract.task import (
 )
 from kdtasks.learning.complexity import count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
+from kdtasks.learning.jobs import train as run_job
+from kdtasks.learning.jobs import train_generations
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.sensing.baselines import baselines_of
@@ -168,13 +169,12 @@ class BeamTracking(BeamCollaboration):
         lone = settings.scenario == "street" and not settings.networked
         if settings.method == "self" and lone:
             seen = seen.first(settings.train_passages)
-        trained, teacher_outputs = yield from train_generations(
-            lambda number, before: beam_job.train(
-                teacher_job(settings, number, seen, judged, before)
-            ),
-            lambda generation: beam_job.run(generation.network, seen),
+        trained = yield from train_generations(
+            lambda number, before: run_job(teacher_job(settings, number, seen, judged, before)),
+            lambda network: beam_job.run(network, seen),
             settings.generations,
         )
+        teacher_outputs = beam_job.run(trained.network, seen)
         metrics = {
             **prefixed("val", trained.scores),
             **model_cost(model, settings.teacher_width, settings.image_size),
@@ -203,7 +203,8 @@ class BeamTracking(BeamCollaboration):
             return (yield from train_pair(settings, train, val, teacher))
         model = settings.student_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
-        trained = yield from beam_job.train(student_job(settings, seen, judged, teacher))
+        job, _ = student_job(settings, seen, judged, teacher)
+        trained = yield from run_job(job)
         metrics = {
             **prefixed("val", trained.scores),
             **self.cost(params),

@@ -21,14 +21,13 @@ from torch import Tensor
 
 from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import Windows, windows_of
-from kdtasks.beam_tracking.methods.job import Trained
-from kdtasks.beam_tracking.methods.self_kd import numbered
 from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import BeamSettings
 from kdtasks.beam_tracking.students import restored, student_job
 from kdtasks.beam_tracking.workload import student_cost, student_latency_ms
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays, Outcome, Report, TeacherArtifact, prefixed
+from kdtasks.learning.jobs import Trained, numbered, train
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
@@ -171,15 +170,15 @@ def memory_cost(settings: BeamSettings) -> dict[str, float]:
 
 
 def train_pair(
-    settings: BeamSettings, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
+    settings: BeamSettings, seen: Arrays, val: Arrays, teacher: TeacherArtifact | None
 ) -> Generator[Report, None, Outcome]:
     """Train both students by the trial's method, and choose on validation who answers when.
 
     Epochs are numbered through; reports are of the student that is being trained.
     """
     students = students_of(settings)
-    first = yield from _trained(students[0], 0, (train, val), teacher)
-    second = yield from _trained(students[1], 1, (train, val), teacher)
+    first = yield from _trained(students[0], 0, (seen, val), teacher)
+    second = yield from _trained(students[1], 1, (seen, val), teacher)
     pair = first.network, second.network
     label_WT, condition_W = as_tensor(val["label"]), conditions_of(val)
     both_logits = _logits_of_both(students, pair, val)
@@ -198,11 +197,10 @@ def train_pair(
 
 def _trained(
     own: BeamSettings, number: int, data: tuple[Arrays, Arrays], teacher: TeacherArtifact | None
-) -> Generator[Report, None, Trained]:
+) -> Generator[Report, None, Trained[BeamNetwork]]:
     seen, judged = (_windows(own, split) for split in data)
-    training = beam_job.train(student_job(own, seen, judged, teacher))
-    trained = yield from numbered(training, number, 2)
-    return trained
+    job, _ = student_job(own, seen, judged, teacher)
+    return numbered(train(job), number=number, count=2)
 
 
 def _windows(own: BeamSettings, split: Arrays) -> Windows:

@@ -30,6 +30,7 @@ from kdtasks.contract.task import (
     ScenarioData,
     SplitName,
     TeacherArtifact,
+    prefixed,
 )
 from kdtasks.data.partition import shares_of_rows
 from kdtasks.data.weight_files import load_weights
@@ -39,7 +40,6 @@ from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
 from kdtasks.distillation.training import (
     Answers,
     Course,
-    Trained,
     Watched,
     node_seed,
     projection,
@@ -52,6 +52,7 @@ from kdtasks.learning.complexity import (
     kept_bytes,
     state_bytes,
 )
+from kdtasks.learning.jobs import Trained, train_generations
 from kdtasks.learning.losses import blended_terms
 from kdtasks.learning.random import torch_generator
 from kdtasks.learning.tensors import load_state, state_arrays, state_specs
@@ -88,16 +89,19 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         course = self._course(train, val, settings.teacher_seed)
         if settings.teacher_weights:
             load_weights(watched.network, Path(settings.teacher_weights))
-            trained = course.judged(watched)
-            quality = {f"val_{name}": value for name, value in trained.scores.items()}
-            yield Report(epoch=1, epochs=1, metrics=quality)
+            scores = course.score(watched)
+            trained = Trained(network=watched.network, scores=scores, core_seconds=0.0, samples=0)
+            yield Report(epoch=1, epochs=1, metrics=prefixed("val", scores))
         else:
             schedule = schedule_of(settings, teacher=True)
             trained = yield from course.run(watched, course.labelled(watched), schedule)
-        quality = {f"val_{name}": value for name, value in trained.scores.items()}
         costs = self._costs(trained.network, self._size(params, trained.network))
         return TeacherArtifact(
-            metrics={**quality, **costs, "train_core_seconds": trained.core_seconds},
+            metrics={
+                **prefixed("val", trained.scores),
+                **costs,
+                "train_core_seconds": trained.core_seconds,
+            },
             weights=state_arrays(trained.network),
             outputs=watched.run(train).arrays(),
         )
@@ -113,7 +117,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         size = self._size(params, trained.network)
         latency_ms = batch1_latency_ms(trained.network, *self._input_shapes(params))
         metrics = {
-            **{f"val_{name}": value for name, value in trained.scores.items()},
+            **prefixed("val", trained.scores),
             **self._costs(trained.network, size),
             "latency_ms": latency_ms,
             "train_core_seconds": trained.core_seconds,
@@ -124,31 +128,26 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
 
     def _train(
         self, params: Params, course: Course, teacher: Answers | None, stream_name: str = ""
-    ) -> Generator[Report, None, Trained]:
+    ) -> Generator[Report, None, Trained[nn.Module]]:
         """Train a student by the method of a trial: once, or for generations of itself."""
         settings = self._settings(params)
         schedule = schedule_of(settings, teacher=False)
-        rounds = settings.generations if settings.method == "self" else 1
-        spent, samples = 0.0, 0
-        for generation in range(rounds):
+        networks: list[Watched] = []
+
+        def train_one(
+            generation: int, before: Answers | None
+        ) -> Generator[Report, None, Trained[nn.Module]]:
             own = f"{stream_name} {generation}".strip() if generation else stream_name
-            network = self._student(params, own)
-            objective = course.labelled(network)
-            modules: tuple[nn.Module, ...] = ()
-            if teacher is not None:
-                mapping = self._projection(settings, network, teacher, course)
-                objective = course.distilled(settings, network, teacher, mapping)
-                modules = () if mapping is None else (mapping,)
-            done, planned = generation * schedule.epochs, rounds * schedule.epochs
-            trained = yield from course.run(
-                network, objective, schedule, modules, done=done, planned=planned
-            )
-            spent, samples = spent + trained.core_seconds, samples + trained.samples
-            if generation + 1 < rounds:
-                teacher = network.run(course.train)
-        return Trained(
-            network=trained.network, core_seconds=spent, samples=samples, scores=trained.scores
-        )
+            network, taught = self._student(params, own), teacher if before is None else before
+            networks.append(network)
+            if taught is None:
+                return course.run(network, course.labelled(network), schedule)
+            mapping = self._projection(settings, network, taught, course)
+            objective = course.distilled(settings, network, taught, mapping)
+            return course.run(network, objective, schedule, () if mapping is None else (mapping,))
+
+        count = settings.generations if settings.method == "self" else 1
+        return train_generations(train_one, lambda _: networks[-1].run(course.train), count)
 
     def _projection(
         self, settings: DistillationSettings, network: Watched, teacher: Answers, course: Course

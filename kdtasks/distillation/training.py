@@ -16,6 +16,7 @@ from kdtasks.contract.task import Arrays, Report
 from kdtasks.distillation.settings import METHODS, DistillationSettings
 from kdtasks.distillation.splits import Metric, inputs_of, scores_of, targets_of
 from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.jobs import Job, Trained, train
 from kdtasks.learning.losses import (
     blended_terms,
     draw_pairs,
@@ -26,7 +27,7 @@ from kdtasks.learning.losses import (
     soft_target_kl,
 )
 from kdtasks.learning.random import drawing_from, initialised, seed_for, torch_generator
-from kdtasks.learning.training import Objective, Schedule, batches, fit
+from kdtasks.learning.training import Objective, Schedule, batches, evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes outputs and targets of a batch, returns a scalar."""
@@ -102,13 +103,9 @@ class Watched:
 
     def run(self, split: Arrays) -> Answers:
         """Return the answers for a split, in evaluation mode and without gradient."""
-        inputs, was_training = inputs_of(split), self.network.training
-        self.network.eval()
-        try:
-            with torch.no_grad():
-                found = [self(*(x[part] for x in inputs)) for part in batches(len(inputs[0]))]
-        finally:
-            self.network.train(was_training)
+        inputs = inputs_of(split)
+        with evaluating(self.network):
+            found = [self(*(x[part] for x in inputs)) for part in batches(len(inputs[0]))]
         seen = [one.features for one in found if one.features is not None]
         return Answers(
             outputs=torch.cat([one.outputs for one in found]),
@@ -147,23 +144,6 @@ def response_loss(settings: DistillationSettings, targets: Tensor) -> Loss:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """A network that has been trained.
-
-    Attributes:
-        network: The network, without what was made for its training alone.
-        core_seconds: CPU time of its epochs [s].
-        samples: Samples that it was trained on, repetitions included.
-        scores: Its validation scores; none without a validation split.
-    """
-
-    network: nn.Module
-    core_seconds: float
-    samples: int
-    scores: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
     """What a network is trained on, and by what it is judged.
 
@@ -181,13 +161,10 @@ class Course:
     metrics: Mapping[str, Metric]
     seed: int
 
-    def judged(self, network: Watched) -> Trained:
-        """Return a network that is trained already, with its validation scores."""
+    def score(self, network: Watched) -> dict[str, float]:
+        """Return the validation scores of a network."""
         assert self.val is not None
-        found = network.run(self.val).outputs
-        scores = scores_of(self.metrics, found, targets_of(self.val))
-        network.network.eval()
-        return Trained(network=network.network, core_seconds=0.0, samples=0, scores=scores)
+        return scores_of(self.metrics, network.run(self.val).outputs, targets_of(self.val))
 
     def labelled(self, network: Watched) -> Objective:
         """Return the objective of a network that learns from targets alone."""
@@ -223,45 +200,33 @@ class Course:
         objective: Objective,
         schedule: Schedule,
         modules: tuple[nn.Module, ...] = (),
-        *,
-        done: int = 0,
-        planned: int | None = None,
-    ) -> Generator[Report, None, Trained]:
+    ) -> Generator[Report, None, Trained[nn.Module]]:
         """Train a network; yields a report per epoch.
 
         Args:
             network: The network.
             objective: What it learns.
-            schedule: How long and how fast.
+            schedule: How long and how fast; a batch is no larger than the training split.
             modules: What is trained beside it.
-            done: Epochs before this training, for the reports.
-            planned: Epochs of all trainings; those of ``schedule`` if None.
         """
-        size = min(schedule.batch_size, len(targets_of(self.train)))
-        epochs, scores, spent, samples = planned or schedule.epochs, {}, 0.0, 0
-        draws = torch_generator(self.seed, "dropout")
+        count, draws = len(targets_of(self.train)), torch_generator(self.seed, "dropout")
 
         def drawn(index_B: Tensor) -> dict[str, Tensor]:
             with drawing_from(draws):
                 return objective(index_B)
 
-        training = fit(
-            (network.network, *modules),
-            drawn,
-            num_samples=len(targets_of(self.train)),
-            schedule=replace(schedule, batch_size=size),
-            generator=torch_generator(self.seed, "order"),
+        job = Job(
+            network=network.network,
+            objective=drawn,
+            num_samples=count,
+            schedule=replace(schedule, batch_size=min(schedule.batch_size, count)),
+            order=torch_generator(self.seed, "order"),
+            modules=modules,
+            score=None if self.val is None else lambda _: self.score(network),
         )
-        for epoch in training:
-            if self.val is not None:
-                found = network.run(self.val).outputs
-                scores = scores_of(self.metrics, found, targets_of(self.val))
-            spent, samples = epoch.core_seconds, epoch.samples
-            metrics = {f"val_{name}": value for name, value in scores.items()}
-            terms = {f"train_{name}": value for name, value in epoch.terms.items()}
-            yield Report(epoch=done + epoch.number, epochs=epochs, metrics={**metrics, **terms})
+        trained = yield from train(job)
         network.network.eval()
-        return Trained(network=network.network, core_seconds=spent, samples=samples, scores=scores)
+        return trained
 
 
 def _towards(

@@ -12,6 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 from kdtasks.contract.collaboration import joined, name_of, parted
 from kdtasks.contract.deployable import Call, Deployable, Part
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact, digest
+from kdtasks.learning.jobs import numbered
 
 Score = TypeVar("Score")
 
@@ -137,17 +138,8 @@ def train_all(train_one: Callable[[int], Training], count: int) -> Training:
     """
     found = []
     for number in range(count):
-        training = train_one(number)
-        try:
-            while True:
-                report = next(training)
-                yield replace(
-                    report,
-                    epoch=number * report.epochs + report.epoch,
-                    epochs=count * report.epochs,
-                )
-        except StopIteration as stop:
-            found.append(stop.value)
+        teacher = yield from numbered(train_one(number), number=number, count=count)
+        found.append(teacher)
     return _together(found)
 
 

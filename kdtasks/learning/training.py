@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,13 +152,19 @@ def batches(num_samples: int, size: int = 500) -> Iterator[slice]:
         yield slice(start, min(start + size, num_samples))
 
 
-def run_frozen(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Return a module's outputs in evaluation mode, without gradient; its mode is restored."""
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module in evaluation mode, without gradient; its mode is restored afterwards."""
     was_training = module.training
     module.eval()
     try:
-        with torch.inference_mode():
-            parts = [module(inputs[part]) for part in batches(len(inputs))]
+        with torch.no_grad():
+            yield
     finally:
         module.train(was_training)
-    return torch.cat(parts).clone()
+
+
+def run_frozen(module: nn.Module, inputs: Tensor) -> Tensor:
+    """Return a module's outputs in evaluation mode, without gradient; its mode is restored."""
+    with evaluating(module):
+        return torch.cat([module(inputs[part]) for part in batches(len(inputs))])

@@ -7,9 +7,11 @@ from functools import partial
 import torch
 
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.learning.jobs import Job, Trained, numbered
+from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
-from kdtasks.learning.training import Schedule
+from kdtasks.learning.training import Objective
 from kdtasks.lidar_beam.methods import job as lidar_job
 from kdtasks.lidar_beam.methods.batches import Scans, scans_of
 from kdtasks.lidar_beam.methods.imitation import (
@@ -67,7 +69,7 @@ class TrainedStudent:
         asked: Of these, for how many its teacher was asked.
     """
 
-    trained: lidar_job.Trained
+    trained: Trained[LidarNetwork]
     made: Windows | None = None
     asked: int = 0
 
@@ -85,25 +87,25 @@ def restored(settings: LidarSettings, weights: Arrays, *, teacher: bool) -> Lida
     return network.eval()
 
 
-def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> lidar_job.Job:
-    """Return what a teacher is trained by: labels; the server has all windows, and chooses."""
+def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> Job[LidarNetwork]:
+    """Return the training of a teacher: on labels; validation labels choose the epoch."""
     seed = settings.teacher_seed
     network = initialised(seed, "teacher", LIDAR_TEACHERS[settings.teacher])
     dropout = torch_generator(seed, "teacher dropout")
-    return lidar_job.Job(
+    judge = lidar_job.label_judge(val)
+    return Job(
         network=network,
         objective=lidar_job.on_scans(network, train, lidar_job.labels_only(train), dropout),
         num_samples=len(train),
-        schedule=Schedule(
+        schedule=lidar_job.schedule(
             epochs=settings.teacher_epochs,
             batch_size=settings.teacher_batch,
             learning_rate=settings.teacher_rate,
             weight_decay=settings.teacher_decay,
-            clip_norm=lidar_job.CLIP_NORM,
         ),
         order=torch_generator(seed, "teacher order"),
-        val=val,
-        judge=lidar_job.label_judge(val),
+        score=partial(lidar_job.score, scans=val),
+        merit=lambda network, _: -judge(network),
     )
 
 
@@ -118,72 +120,55 @@ def teach(
         val: Recorded windows, to score the student on; a node of a network has none.
         teacher: What it says of the training windows, or all that an edge is sent of it.
     """
+    network = initialised(settings.seed, "student", partial(student_of, settings))
+    dropout = torch_generator(settings.seed, "dropout")
+    job = partial(_job, settings, network, val)
     if settings.on_data:
-        job = _job_on_data(settings, scans_of(train), val, teacher)
-        return TrainedStudent(trained=(yield from lidar_job.train(job)))
+        scans = scans_of(train)
+        loss = lidar_job.labels_only(scans)
+        if teacher is not None:
+            soft = soft_loss(settings.soft_loss, settings.temperature)
+            loss = with_teacher(scans, as_tensor(teacher.outputs["logits"]), soft, settings.alpha)
+        objective = lidar_job.on_scans(network, scans, loss, dropout)
+        return TrainedStudent(trained=(yield from run_job(job(objective, len(scans)))))
     assert teacher is not None
     expert = restored(settings, teacher.weights, teacher=True)
     made = yield from windows_of(settings, expert, teacher.outputs)
     soft = soft_loss(settings.soft_loss, settings.temperature)
     lesson = Lesson(expert, made.source, soft, settings.taught_steps)
-    job = _job_without_data(settings, lesson, val, epochs_before=made.epochs)
-    trained = yield from lidar_job.train(job)
+    judge = lesson.judge(HELD_OUT) if settings.selection == "synthetic" else None
+    fixed = 0 if settings.fresh else settings.windows
+    objective = lesson.objective(network, dropout, fixed=fixed)
+    training = run_job(job(objective, settings.windows, judge))
+    trained = yield from numbered(training, before=made.epochs)
     return TrainedStudent(trained=trained, made=made, asked=lesson.asked)
 
 
-def _job_on_data(
-    settings: LidarSettings, train: Scans, val: Scans | None, teacher: TeacherArtifact | None
-) -> lidar_job.Job:
-    """Return what a student is trained by that sees recorded windows."""
-    network = initialised(settings.seed, "student", partial(student_of, settings))
-    loss = lidar_job.labels_only(train)
-    if teacher is not None:
-        soft = soft_loss(settings.soft_loss, settings.temperature)
-        loss = with_teacher(train, as_tensor(teacher.outputs["logits"]), soft, settings.alpha)
-    dropout = torch_generator(settings.seed, "dropout")
-    return lidar_job.Job(
+def _job(
+    settings: LidarSettings,
+    network: LidarNetwork,
+    val: Scans | None,
+    objective: Objective,
+    num_samples: int,
+    judge: lidar_job.Judge | None = None,
+) -> Job[LidarNetwork]:
+    """Return the training of a student; ``selection`` real replaces the judge."""
+    if settings.selection == "real":
+        assert val is not None, "selection real is refused where there is no validation split"
+        judge = lidar_job.label_judge(val)
+    return Job(
         network=network,
-        objective=lidar_job.on_scans(network, train, loss, dropout),
-        num_samples=len(train),
-        schedule=_schedule(settings),
+        objective=objective,
+        num_samples=num_samples,
+        schedule=lidar_job.schedule(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        ),
         order=torch_generator(settings.seed, "order"),
-        val=val,
-        judge=_judge_on_labels(val) if settings.selection == "real" else None,
-    )
-
-
-def _judge_on_labels(val: Scans | None) -> lidar_job.Judge:
-    assert val is not None, "where nothing is to be judged by, selection is not real"
-    return lidar_job.label_judge(val)
-
-
-def _job_without_data(
-    settings: LidarSettings, lesson: Lesson, val: Scans | None, *, epochs_before: int
-) -> lidar_job.Job:
-    """Return what a student is trained by that sees made-up windows only.
-
-    Args:
-        settings: The trial's.
-        lesson: The windows, and what the teacher says of them.
-        val: Recorded windows, to score students on; with ``selection`` real also to choose one.
-        epochs_before: Epochs that the generator took.
-    """
-    network = initialised(settings.seed, "student", partial(student_of, settings))
-    dropout = torch_generator(settings.seed, "dropout")
-    judge = None
-    if settings.selection != "none":
-        real = settings.selection == "real"
-        judge = _judge_on_labels(val) if real else lesson.judge(HELD_OUT)
-    fixed = 0 if settings.fresh else settings.windows
-    return lidar_job.Job(
-        network=network,
-        objective=lesson.objective(network, dropout, fixed=fixed),
-        num_samples=settings.windows,
-        schedule=_schedule(settings),
-        order=torch_generator(settings.seed, "order"),
-        val=val,
-        judge=judge,
-        epochs_before=epochs_before,
+        score=None if val is None else partial(lidar_job.score, scans=val),
+        merit=None if judge is None else lambda network, _: -judge(network),
     )
 
 
@@ -268,13 +253,3 @@ def sent_bytes(
         return model + sealed_bytes(teacher.outputs, settings.groups)
     assert made.generator is not None
     return model + sum(array.nbytes for array in state_arrays(made.generator).values())
-
-
-def _schedule(settings: LidarSettings) -> Schedule:
-    return Schedule(
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        clip_norm=lidar_job.CLIP_NORM,
-    )

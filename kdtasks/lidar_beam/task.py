@@ -29,6 +29,7 @@ from kdtasks.contract.task import (
     prefixed,
 )
 from kdtasks.learning.complexity import count, state_bytes
+from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.lidar_beam.collaboration import LidarCollaboration, latency_ms, owners_of
 from kdtasks.lidar_beam.data import data_of, fingerprint_of, load_data, own_data
@@ -135,7 +136,7 @@ class LidarBeam(LidarCollaboration):
         if settings.networked:
             train = server_share(settings, owners_of(settings), train, "train")
         seen = scans_of(train)
-        trained = yield from lidar_job.train(teacher_job(settings, seen, scans_of(val)))
+        trained = yield from run_job(teacher_job(settings, seen, scans_of(val)))
         teacher_outputs = lidar_job.run_scans(trained.network, seen)
         metadata = summarised(Observed(seen.gathered(torch.arange(len(seen))), teacher_outputs))
         counted = count(trained.network, WINDOW_SHAPE)

@@ -1,11 +1,12 @@
-"""What every method of beam tracking is given, and the one training that all of them share.
+"""What a method of beam tracking is given: windows, a goal, random streams.
 
 Shape suffixes in this file: W = windows of a split, B = windows of a batch, T = predicted slots,
 C = beams, H = output features.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 from kdtasks.beam_tracking.methods.batches import Chunks, Passes, Windows
 from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
 from kdtasks.contract.errors import DataError
-from kdtasks.contract.task import Report, prefixed
+from kdtasks.learning.jobs import Job
 from kdtasks.learning.losses import blended_terms
 from kdtasks.learning.random import drawing_from
-from kdtasks.learning.training import Schedule, Terms, batches, fit
+from kdtasks.learning.training import Schedule, Terms, batches, evaluating
 from kdtasks.sensing.beams.metrics import scores_of
 
-CLIP_NORM = 10.0
-"""Gradients are cut to this norm, as in the code of Table II."""
+schedule = partial(Schedule, clip_norm=10.0)
+"""Gradients are cut to this norm, as in the code of Table II; a batch is of chunks."""
 
 EVALUATED_TOGETHER = 256
 """Windows that are run at once where nothing is learnt."""
@@ -54,34 +55,6 @@ class Goal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """The numbers to train by.
-
-    Attributes:
-        epochs: Passes over the windows.
-        batch_chunks: Chunks of windows per step.
-        learning_rate: Peak rate of Adam.
-        weight_decay: See `Schedule`.
-    """
-
-    epochs: int
-    batch_chunks: int
-    learning_rate: float
-    weight_decay: float
-
-    @property
-    def schedule(self) -> Schedule:
-        """What the training loop takes of it."""
-        return Schedule(
-            epochs=self.epochs,
-            batch_size=self.batch_chunks,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            clip_norm=CLIP_NORM,
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Streams:
     """Where a training draws from.
 
@@ -94,45 +67,6 @@ class Streams:
     order: torch.Generator
     cuts: torch.Generator
     dropout: torch.Generator
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One network to train.
-
-    Attributes:
-        network: Freshly initialised.
-        train: Windows to train on.
-        val: Windows that are scored after each epoch; None where nothing can be judged, and the
-            weights of the last epoch are kept.
-        goal: What to train for.
-        plan: Epochs, rates, sizes.
-        streams: Where to draw from.
-    """
-
-    network: BeamNetwork
-    train: Windows
-    val: Windows | None
-    goal: Goal
-    plan: Plan
-    streams: Streams
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        network: The network, with its best weights.
-        scores: Of these weights on the validation split, as `score` gives them, if there is one.
-        core_seconds: CPU time of the training, without validation [s].
-        passes: What was trained on, over all epochs.
-    """
-
-    network: BeamNetwork
-    scores: dict[str, float]
-    core_seconds: float
-    passes: Passes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,11 +120,12 @@ class Runner:
         dropout: Where its dropout is drawn from.
 
     Attributes:
+        network: The network.
         passes: What was run so far.
     """
 
     def __init__(self, network: BeamNetwork, dropout: torch.Generator) -> None:
-        self._network = network
+        self.network = network
         self._dropout = dropout
         self.passes = Passes()
 
@@ -199,81 +134,62 @@ class Runner:
         gathered = windows.gathered(chosen_B)
         self.passes = self.passes + Passes.of(gathered)
         with drawing_from(self._dropout):
-            return self._network.gathered(*gathered).predicted()
+            return self.network.gathered(*gathered).predicted()
 
 
-def train(job: Job) -> Generator[Report, None, Trained]:
-    """Train a network; yields a report after each epoch, with the scores it has by then.
+def job_on(
+    runner: Runner,
+    train: Windows,
+    val: Windows | None,
+    goal: Goal,
+    plan: Schedule,
+    streams: Streams,
+) -> Job[BeamNetwork]:
+    """Return a training on windows, which leaves the weights of the best epoch, see `SELECTED_BY`.
 
-    In the end it has the weights of its best epoch, see `SELECTED_BY`; of equals the first. Without
-    windows to be scored on they are those of the last.
+    Args:
+        runner: The network, freshly initialised.
+        train: Windows to train on.
+        val: Windows that are scored after each epoch; None keeps the weights of the last one.
+        goal: What to train for.
+        plan: Epochs, rates, chunks per step.
+        streams: Where to draw from.
 
     Raises:
         DataError: If there are too few windows for one batch.
     """
-    network, plan = job.network, job.plan
-    chunks = Chunks(len(job.train), job.streams.cuts)
-    if plan.batch_chunks > len(chunks):
+    chunks = Chunks(len(train), streams.cuts)
+    if plan.batch_size > len(chunks):
         raise DataError(
-            f"batch_chunks={plan.batch_chunks} is more than the {len(chunks)} chunks of "
-            f"{len(job.train)} training windows: take more passages"
+            f"batch_chunks={plan.batch_size} is more than the {len(chunks)} chunks of "
+            f"{len(train)} training windows: take more passages"
         )
-
-    runner = Runner(network, job.streams.dropout)
 
     def objective(chunk_K: Tensor) -> Terms:
         chosen_B = chunks.windows(chunk_K)
-        outputs = runner.run(job.train, chosen_B)
-        return job.goal.terms(outputs, job.train.label_WT[chosen_B], chosen_B)
+        outputs = runner.run(train, chosen_B)
+        return goal.terms(outputs, train.label_WT[chosen_B], chosen_B)
 
-    best, spent = _Best(), 0.0
-    for epoch in fit(
-        [network, *job.goal.modules],
-        objective,
+    return Job(
+        network=runner.network,
+        objective=objective,
         num_samples=len(chunks),
-        schedule=plan.schedule,
-        generator=job.streams.order,
-    ):
-        spent = epoch.core_seconds
-        scores = {} if job.val is None else score(network, job.val)
-        best.see(network, scores)
-        losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
-        metrics = {**losses, **prefixed("val", scores)}
-        yield Report(epoch=epoch.number, epochs=plan.epochs, metrics=metrics)
-    best.restore(network)
-    return Trained(network=network, scores=best.scores, core_seconds=spent, passes=runner.passes)
-
-
-class _Best:
-    """Keeps the weights of the best epoch and its scores; without scores neither."""
-
-    def __init__(self) -> None:
-        self.scores: dict[str, float] = {}
-        self._weights: dict[str, Tensor] = {}
-
-    def see(self, network: BeamNetwork, scores: dict[str, float]) -> None:
-        if scores and (not self.scores or scores[SELECTED_BY] > self.scores[SELECTED_BY]):
-            self.scores = scores
-            self._weights = {name: part.clone() for name, part in network.state_dict().items()}
-
-    def restore(self, network: BeamNetwork) -> None:
-        if self._weights:
-            network.load_state_dict(self._weights)
+        schedule=plan,
+        order=streams.order,
+        modules=goal.modules,
+        score=None if val is None else partial(score, windows=val),
+        merit=None if val is None else lambda _, scores: scores[SELECTED_BY],
+    )
 
 
 def run(network: BeamNetwork, windows: Windows) -> TeacherOutputs:
     """Return what a network says of windows in evaluation mode; its mode is restored."""
-    was_training = network.training
-    network.eval()
     parts, passes = [], Passes()
-    try:
-        with torch.no_grad():
-            for part in batches(len(windows), EVALUATED_TOGETHER):
-                gathered = windows.gathered(torch.arange(part.start, part.stop))
-                passes = passes + Passes.of(gathered)
-                parts.append(network.gathered(*gathered).predicted())
-    finally:
-        network.train(was_training)
+    with evaluating(network):
+        for part in batches(len(windows), EVALUATED_TOGETHER):
+            gathered = windows.gathered(torch.arange(part.start, part.stop))
+            passes = passes + Passes.of(gathered)
+            parts.append(network.gathered(*gathered).predicted())
     return TeacherOutputs(
         logits_WTC=torch.cat([part.logits for part in parts]),
         features_WTH=torch.cat([part.output_features for part in parts]),

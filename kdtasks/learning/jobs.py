@@ -1,0 +1,171 @@
+"""A training of one network: a report per epoch, and in the end the weights of the best epoch."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from kdtasks.contract.task import Report, prefixed
+from kdtasks.learning.training import Objective, Schedule, fit
+
+Network = TypeVar("Network", bound=nn.Module)
+T = TypeVar("T")
+
+Scores = Mapping[str, float]
+
+
+class BestEpoch:
+    """Keeps the weights and scores of the epoch with the greatest merit; of equals the first.
+
+    Args:
+        network: The network that is trained.
+
+    Attributes:
+        scores: Those of the best epoch; without merits those of the last.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.scores: Scores = {}
+        self._network, self._merit = network, float("-inf")
+        self._weights: dict[str, Tensor] = {}
+
+    def offer(self, scores: Scores, merit: float | None) -> None:
+        """Take in the epoch that has just ended.
+
+        Args:
+            scores: Of the network as it is now.
+            merit: The greater the better; None where epochs are not compared.
+        """
+        if merit is not None and merit > self._merit:
+            self.scores, self._merit = scores, merit
+            self._weights = {n: part.clone() for n, part in self._network.state_dict().items()}
+        elif not self._weights:
+            self.scores = scores
+
+    def restore(self) -> None:
+        """Load the weights of the best epoch; without merits the last ones stay."""
+        if self._weights:
+            self._network.load_state_dict(self._weights)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job(Generic[Network]):
+    """One network to train.
+
+    Attributes:
+        network: Freshly initialised, or trained so far.
+        objective: Terms of the loss from the indices of samples.
+        num_samples: Samples of an epoch.
+        schedule: Epochs, rates, sizes.
+        order: Where the order of samples is drawn from.
+        modules: What is trained beside the network, and dropped afterwards.
+        score: Scores of the network on the validation split, after each epoch; None at a node,
+            which has none. What is learnt does not depend on them.
+        merit: Chooses the epoch whose weights stay, that of the greatest merit, from the network
+            and its scores; None for the last epoch.
+    """
+
+    network: Network
+    objective: Objective
+    num_samples: int
+    schedule: Schedule
+    order: torch.Generator
+    modules: Sequence[nn.Module] = ()
+    score: Callable[[Network], Scores] | None = None
+    merit: Callable[[Network, Scores], float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained(Generic[Network]):
+    """A finished training.
+
+    Attributes:
+        network: The network, with the weights that were chosen.
+        scores: Of these weights on the validation split; empty without one.
+        core_seconds: CPU time of the training, without validation [s].
+        samples: Samples that it was trained on, repetitions included.
+    """
+
+    network: Network
+    scores: Scores
+    core_seconds: float
+    samples: int
+
+
+def train(job: Job[Network]) -> Generator[Report, None, Trained[Network]]:
+    """Train a network; yields a report after each epoch, of the network as it is by then."""
+    network, best = job.network, BestEpoch(job.network)
+    spent, samples = 0.0, 0
+    for epoch in fit(
+        [network, *job.modules],
+        job.objective,
+        num_samples=job.num_samples,
+        schedule=job.schedule,
+        generator=job.order,
+    ):
+        spent, samples = epoch.core_seconds, epoch.samples
+        scores = {} if job.score is None else job.score(network)
+        best.offer(scores, None if job.merit is None else job.merit(network, scores))
+        losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
+        yield Report(
+            epoch=epoch.number,
+            epochs=job.schedule.epochs,
+            metrics={**losses, **prefixed("val", scores)},
+        )
+    best.restore()
+    return Trained(network=network, scores=best.scores, core_seconds=spent, samples=samples)
+
+
+def numbered(
+    training: Generator[Report, None, T],
+    *,
+    number: int = 0,
+    count: int = 1,
+    before: int = 0,
+    planned: int = 0,
+) -> Generator[Report, None, T]:
+    """Number the epochs of a training through, as one of several stages.
+
+    Args:
+        training: The training.
+        number: Which of ``count`` equally long stages this is, from 0.
+        count: How many of these there are.
+        before: Epochs of other stages before all these.
+        planned: Epochs of all stages; 0 for those before and these.
+    """
+    while True:
+        try:
+            report = next(training)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        done = before + number * report.epochs + report.epoch
+        yield replace(report, epoch=done, epochs=planned or before + count * report.epochs)
+
+
+def train_generations(
+    train_one: Callable[[int, T | None], Generator[Report, None, Trained[Network]]],
+    ask: Callable[[Network], T],
+    count: int,
+) -> Generator[Report, None, Trained[Network]]:
+    """Train generations of a network, each taught by the outputs of the one before.
+
+    Args:
+        train_one: Trains a generation, from 0, given the outputs of the one before; of the first
+            there are none.
+        ask: Returns the outputs of a generation on the training samples.
+        count: Generations.
+
+    Returns:
+        The last generation, with the time and the samples of all.
+    """
+    outputs, spent, samples = None, 0.0, 0
+    for number in range(count):
+        training = train_one(number, outputs)
+        trained = yield from numbered(training, number=number, count=count)
+        spent, samples = spent + trained.core_seconds, samples + trained.samples
+        if number + 1 < count:
+            outputs = ask(trained.network)
+    return replace(trained, core_seconds=spent, samples=samples)

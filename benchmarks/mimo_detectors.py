@@ -3,19 +3,22 @@
 ``detectors``: networks on i.i.d. Rayleigh channels with least-squares estimates, by the recipe of
 512 channel uses per step and a cosine. ``learngene``: a collective over four links, then
 individuals for a fifth one, 4x4 with a correlation of 0.6, from scratch and with a segment of two
-units from the bottom, the middle and the top. LMMSE and ML take the estimate as exact, so quotients
-over them flatter the networks.
+units from the bottom, the middle and the top. ``references``: the detectors that nothing is
+trained for, and LMMSE and EP as they are if they take the estimate for the channel.
 
 Example::
 
+    python benchmarks/mimo_detectors.py references
     python benchmarks/mimo_detectors.py detectors --steps 400 --seeds 3
     python benchmarks/mimo_detectors.py learngene --seeds 3 --collectives 1
 """
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +36,7 @@ from kdtasks.mimo_detection.task import MimoDetection
 TASK = MimoDetection()
 T = TypeVar("T")
 
+TARGETS = ["4x4 qpsk kronecker-0.6", "4x4 qpsk rician-6", "4x4 qpsk cdl-A", "4x4 qpsk rayleigh"]
 RECIPE: dict[str, Value] = {"batch_size": 512, "learning_rate": 2e-3, "schedule": "cosine"}
 CONV: dict[str, Value] = {"width": 48, "depth": 5, "head_width": 64, "head_layers": 1}
 UNROLLED: dict[str, Value] = {"family": "unrolled", "gauge": "lmmse", "skip": "lmmse"}
@@ -81,6 +85,27 @@ def show(name: str, ratios: dict[str, float], seconds: float) -> None:
     """Print one line."""
     told = " ".join(f"{where} {ratio:.5f}" for where, ratio in ratios.items())
     print(f"{name:44s} {seconds:6.1f} s  {told}", flush=True)
+
+
+def references(links: list[str], snr_db: float) -> None:
+    """Print the BER of each reference on the test split, as it is and without the estimate's error.
+
+    Args:
+        links: Targets.
+        snr_db: Where they are judged [dB].
+    """
+    for name in links:
+        params: dict[str, Value] = {"preset": "standard", "target": name, "target_snr_db": snr_db}
+        link = resolve(params).link
+        seen = dict(by_snr(loaded(params).test))[snr_db]
+        exact = replace(seen, pilot_energy=math.inf)
+        for detector in names_for(link):
+            start = time.process_time()
+            ratios = {
+                about: compare(detect(detector, link, uses), seen.bits_BNM).ratio
+                for about, uses in {"BER": seen, "estimate taken as exact": exact}.items()
+            }
+            show(f"{detector} {link.name}", ratios, time.process_time() - start)
 
 
 def detectors(names: list[str], steps: int, seeds: int) -> None:
@@ -134,9 +159,12 @@ def learngene(arms: list[str], seeds: int, collectives: int, shared: dict[str, V
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     commands = parser.add_subparsers(dest="what", required=True)
+    zero = commands.add_parser("references")
+    zero.add_argument("--links", nargs="+", default=TARGETS)
+    zero.add_argument("--snr-db", type=float, default=15.0)
     one = commands.add_parser("detectors")
     one.add_argument("--names", nargs="+", choices=DETECTORS, default=list(DETECTORS))
     one.add_argument("--steps", type=int, default=400)
@@ -149,7 +177,9 @@ def main() -> None:
     two.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     asked: Any = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.what == "detectors":
+    if asked.what == "references":
+        references(asked.links, asked.snr_db)
+    elif asked.what == "detectors":
         detectors(asked.names, asked.steps, asked.seeds)
     else:
         shared = {

@@ -117,9 +117,11 @@ def arrays_of(parts: Sequence[Received], snrs_db: Sequence[float]) -> dict[str, 
 
 def received_of(split: Arrays) -> Received:
     """Undo `arrays_of`; nothing is copied."""
+    estimate_BRS = torch.view_as_complex(as_tensor(split["estimate"]))
     return Received(
         received_BR=torch.view_as_complex(as_tensor(split["received"])),
-        estimate_BRS=torch.view_as_complex(as_tensor(split["estimate"])),
+        estimate_BRS=estimate_BRS,
         noise_B=as_tensor(split["noise"]),
         bits_BNM=as_tensor(split["bits"]),
+        pilot_energy=float(estimate_BRS.shape[-1]),
     )

@@ -39,10 +39,8 @@ SCORES: dict[str, MetricInfo] = {
         f"val_ber_after_{steps}": down("", f"bit error ratio after {steps} steps of training")
         for steps in CURVE
     },
-    "val_to_lmmse": down("", "bit error ratio over that of LMMSE (estimate as exact), same uses"),
-    "val_steps_to_lmmse": down(
-        "", f"steps to beat LMMSE (estimate as exact), read every {STEPS}; all if it never is"
-    ),
+    "val_to_lmmse": down("", "bit error ratio over that of LMMSE, same uses"),
+    "val_steps_to_lmmse": down("", f"steps to beat LMMSE, read every {STEPS}; all if it never is"),
     "val_forgetting": down("", "of the collective: growth of the BER of links since learnt, mean"),
     **{
         f"val_task{number}_{name}": down("", f"of the collective, link {number}: {text} at 15 dB")
@@ -50,7 +48,7 @@ SCORES: dict[str, MetricInfo] = {
         for name, text in {
             "ber": "bit error ratio at the end of the stream",
             "forgetting": "its growth since the link was learnt",
-            "lmmse_ber": "bit error ratio of LMMSE (estimate as exact)",
+            "lmmse_ber": "bit error ratio of LMMSE",
         }.items()
     },
 }

@@ -7,6 +7,17 @@ antenna: sigma^2 = S / 10^(SNR/10). Pilots P are T = S rows of a DFT matrix with
 so the least-squares estimate has errors CN(0, sigma^2 / T), independent of each other. The
 detector gets y, the estimate and the true sigma^2, and does not know H.
 
+With the error E of the estimate a detector has to explain y by the estimate it holds:
+
+.. math:: y = \hat H x + (n - E x), \qquad \operatorname{cov}(n - E x) =
+          \sigma^2 \Bigl(1 + \frac{\lVert x \rVert^2}{T}\Bigr) I
+
+so it faces noise of variance sigma^2 (1 + S / T) for symbols of power 1, exactly for QPSK and on
+average for 16-QAM; where pilots have power p, their energy T p stands for T. With T = S that is
+2 sigma^2, with a channel that is known (T infinite) sigma^2. See Hassibi and Hochwald, "How much
+training is needed in multiple-antenna wireless links?" (2003). A detector that knows the law of
+the channel can do better still: the error then depends on the estimate.
+
 Shape suffixes in this file: B = channel uses, R = receive antennas, S = streams, T = pilots,
 N = 2 S real streams, M = bits per real stream.
 """
@@ -107,19 +118,28 @@ class Received:
         estimate_BRS: Least-squares estimate of the channels, complex.
         noise_B: True variance of the noise per receive antenna.
         bits_BNM: What was sent, see `kdtasks.mimo_detection.link.symbols`.
+        pilot_energy: Of the pilots of a stream, over that of a symbol; infinite where the channel
+            is known.
     """
 
     received_BR: Tensor
     estimate_BRS: Tensor
     noise_B: Tensor
     bits_BNM: Tensor
+    pilot_energy: float
 
     def __len__(self) -> int:
         return len(self.noise_B)
 
+    @property
+    def effective_noise(self) -> Tensor:
+        """Variance of noise and error of the estimate together, per receive antenna, [B]."""
+        return self.noise_B * (1.0 + self.estimate_BRS.shape[-1] / self.pilot_energy)
+
     def __getitem__(self, chosen: slice | Tensor) -> "Received":
         """Return some of the channel uses."""
-        return Received(
+        return replace(
+            self,
             received_BR=self.received_BR[chosen],
             estimate_BRS=self.estimate_BRS[chosen],
             noise_B=self.noise_B[chosen],
@@ -129,7 +149,8 @@ class Received:
 
 def together(parts: Sequence[Received]) -> Received:
     """Return channel uses of one kind of link one after the other."""
-    return Received(
+    return replace(
+        parts[0],
         received_BR=torch.cat([part.received_BR for part in parts]),
         estimate_BRS=torch.cat([part.estimate_BRS for part in parts]),
         noise_B=torch.cat([part.noise_B for part in parts]),
@@ -139,7 +160,7 @@ def together(parts: Sequence[Received]) -> Received:
 
 def with_perfect_csi(seen: Received, channel_BRS: Tensor) -> Received:
     """Return the same channel uses with the channels known."""
-    return replace(seen, estimate_BRS=channel_BRS)
+    return replace(seen, estimate_BRS=channel_BRS, pilot_energy=math.inf)
 
 
 def noise_variance(streams: int, snr_db: Tensor) -> Tensor:
@@ -204,4 +225,5 @@ def transmit(
         estimate_BRS=estimate_BRS,
         noise_B=noise_B,
         bits_BNM=bits_BNM,
+        pilot_energy=float(streams),
     )

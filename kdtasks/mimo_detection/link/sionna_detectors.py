@@ -1,8 +1,9 @@
 """Sionna's MIMO detectors on the channel uses of a link: the references of learnt ones.
 
-All of them get the least-squares estimate as if it were the channel, and the true variance of the
-noise. Maximum likelihood is that of this mismatched model, and chooses the most likely bits one by
-one (max-log); a network that is trained for bits, errors of the estimate included, may pass it.
+All of them get the least-squares estimate, and the variance of the noise and of the error of the
+estimate together (`Received.effective_noise`). ZF, K-best and maximum likelihood decide alike
+whatever that variance is (max-log scales with it); LMMSE and EP do not. None knows the law of the
+channel, so a network that is trained for it may pass maximum likelihood.
 
 Shape suffixes in this file: B = channel uses, R = receive antennas, S = streams, N = 2 S real
 streams, M = bits per real stream.
@@ -58,7 +59,9 @@ def to_axes(bits_BSK: Tensor) -> Tensor:
 
 def _ran(detector: Any, seen: Received) -> Tensor:
     receivers = seen.received_BR.shape[-1]
-    covariance_BRR = seen.noise_B[:, None, None] * torch.eye(receivers, dtype=torch.complex64)
+    covariance_BRR = seen.effective_noise[:, None, None] * torch.eye(
+        receivers, dtype=torch.complex64
+    )
     bits_BSK = detector(seen.received_BR, seen.estimate_BRS, covariance_BRR)
     return to_axes(bits_BSK).to(torch.uint8)
 
@@ -75,7 +78,8 @@ def _linear(equalizer: str) -> Callable[[MimoLink], Any]:
 def _ep(link: MimoLink) -> Any:
     from sionna.phy.mimo import EPDetector
 
-    return EPDetector("bit", 2 * link.bits_per_axis, **_HARD)
+    # With the default smoothing of 0.9 ten iterations do not converge on correlated channels.
+    return EPDetector("bit", 2 * link.bits_per_axis, l=10, beta=0.5, **_HARD)
 
 
 def _kbest(link: MimoLink) -> Any:

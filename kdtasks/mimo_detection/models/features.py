@@ -3,7 +3,8 @@ r"""What a learnt MIMO detector looks at: zero forcing, the least-squares estima
 The real form of a link with S streams has N = 2 S real streams, see
 `mimo_detection.link.symbols`. With H the real form of the estimate, G = H^T H and z = H^T y,
 which is G times the output of zero forcing, so that nothing but that, the estimate and sigma^2 is
-used. C = (G / sigma^2 + I)^-1 is the error covariance of LMMSE. Estimates are scaled by sqrt(2), so
+used. C = (G / sigma^2 + I)^-1 is the error covariance of an LMMSE that takes the estimate for the
+channel: what its error adds is for the network to learn. Estimates are scaled by sqrt(2), so
 that a real stream has power 1.
 
 **Gauge.** Every stream is multiplied by the sign of its first estimate, wherever it appears; the

@@ -1,5 +1,7 @@
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -127,6 +129,66 @@ def test_snr_is_that_of_a_receive_antenna():
     low, high = noise_variance(4, torch.tensor([25.0, 5.0]))
     assert low <= spread.noise_B.min() < 1.5 * low
     assert high / 1.5 < spread.noise_B.max() <= high
+
+
+ESTIMATED = ("2x2 qpsk rayleigh", "4x4 qpsk kronecker-0.6", "4x8 16qam rician-6")
+
+
+@pytest.mark.parametrize("link", ESTIMATED)
+@pytest.mark.parametrize("perfect", [False, True])
+def test_the_effective_noise_is_what_the_estimate_leaves_unexplained(link, perfect):
+    seen = received(link, 20_000, 8.0, perfect=perfect)
+    left = seen.received_BR - (seen.estimate_BRS @ modulate(seen.bits_BNM)[..., None])[..., 0]
+    variance = left.abs().square() / seen.noise_B[:, None]
+    expected = 1.0 if perfect else 2.0  # pilots as long as there are streams
+    assert float(variance.mean()) == pytest.approx(expected, rel=0.02)
+    assert torch.equal(seen.effective_noise, expected * seen.noise_B)
+
+
+@given(energy=st.floats(0.5, 1e3), longer=st.floats(1.01, 100.0))
+def test_longer_pilots_leave_less_noise_down_to_that_of_a_known_channel(energy, longer):
+    seen = received("4x4 qpsk rayleigh", 3, 8.0)
+    some, fewer = (
+        replace(seen, pilot_energy=size).effective_noise for size in (energy * longer, energy)
+    )
+    assert bool((some < fewer).all())
+    assert bool((some > replace(seen, pilot_energy=math.inf).effective_noise).all())
+
+
+@given(
+    st.sampled_from(["3x4 16qam rayleigh", "4x4 qpsk kronecker-0.6"]),
+    st.floats(0.5, 20.0),
+    st.integers(0, 99),
+)
+def test_lmmse_is_the_regression_of_symbols_on_what_is_received(link, energy, seed):
+    # Second implementation: cov(x, y) cov(y)^-1 y with cov(y) = H H^H + nu I, unbiased per stream.
+    seen = replace(received(link, 4, 9.0, seed=seed), pilot_energy=energy)
+    for use, ours in enumerate(lmmse(seen).numpy()):
+        channel = seen.estimate_BRS[use].numpy().astype(complex)
+        receivers, streams = channel.shape
+        variance = float(seen.noise_B[use]) * (1.0 + streams / energy)
+        covariance = channel @ channel.conj().T + variance * np.eye(receivers)
+        matrix = channel.conj().T @ np.linalg.inv(covariance)
+        gain = np.real(np.diag(matrix @ channel))
+        expected = matrix @ seen.received_BR[use].numpy() / gain
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("link", [*ESTIMATED, "4x4 qpsk rayleigh"])
+@pytest.mark.parametrize("snr_db", [5.0, 15.0, 25.0])
+def test_lmmse_gains_from_the_error_of_the_estimate(link, snr_db):
+    seen = received(link, 10_000, snr_db)
+    bits = seen.bits_BNM.shape[-1]
+
+    def errors(energy):
+        return compare(decide(lmmse(replace(seen, pilot_energy=energy)), bits), seen.bits_BNM)
+
+    streams = seen.estimate_BRS.shape[-1]
+    mended, exact, overdone = (errors(energy) for energy in (streams, math.inf, streams / 9.0))
+    assert mended.ratio <= exact.wilson()[1]
+    assert mended.ratio <= overdone.wilson()[1]
+    if streams == 4 and exact.ratio > 0.02 and bits == 1:
+        assert mended.ratio < exact.wilson()[0]
 
 
 def test_a_pool_gives_nothing_but_its_channels():

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,6 @@ from kdtasks.learning.complexity import count
 from kdtasks.learning.random import initialised
 from kdtasks.mimo_detection.link.bit_errors import compare
 from kdtasks.mimo_detection.link.linear import lmmse, zero_forcing
-from kdtasks.mimo_detection.link.link import Received
 from kdtasks.mimo_detection.link.symbols import decide
 from kdtasks.mimo_detection.models.conv import ConvPlan
 from kdtasks.mimo_detection.models.family import (
@@ -108,7 +108,8 @@ def test_a_block_is_one_convolution_of_pixel_row_and_column():
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("start", ["zf", "lmmse"])
 def test_a_fresh_network_decides_as_what_it_starts_from(link, name, start):
-    seen = received(link, 400, 14.0)
+    # Networks begin with the estimate taken for the channel.
+    seen = replace(received(link, 400, 14.0), pilot_energy=math.inf)
     input_features = InputFeatures(gauge=start, skip=start, bits=2)
     network = initialised(1, "fresh", lambda: build(SMALL[name]))
     bits = seen.bits_BNM.shape[-1]
@@ -130,12 +131,7 @@ def turned(seen, stream):
     """Multiply a column of the estimate by j, which turns symbols by -90 degrees."""
     factor = torch.ones(seen.estimate_BRS.shape[-1], dtype=torch.complex64)
     factor[stream] = 1j
-    return Received(
-        received_BR=seen.received_BR,
-        estimate_BRS=seen.estimate_BRS * factor,
-        noise_B=seen.noise_B,
-        bits_BNM=seen.bits_BNM,
-    )
+    return replace(seen, estimate_BRS=seen.estimate_BRS * factor)
 
 
 @pytest.mark.parametrize("input_features", LOOKS, ids=["zf", "lmmse", "blind"])

@@ -1,5 +1,8 @@
 """Our link and our linear detectors beside Sionna's."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from mimo_examples import received
@@ -53,6 +56,20 @@ def test_better_detectors_make_fewer_errors():
     assert names_for(parsed) == ("ZF", "LMMSE", "EP", "K-best")
     ratios = {n: compare(detect(n, parsed, seen), seen.bits_BNM).ratio for n in names_for(parsed)}
     assert ratios["K-best"] < 0.6 * ratios["EP"] < ratios["LMMSE"] < ratios["ZF"]
+
+
+@pytest.mark.parametrize("link", ["4x4 qpsk kronecker-0.6", "4x4 qpsk rician-6"])
+def test_the_error_of_the_estimate_helps_detectors_that_weigh_noise(link):
+    parsed = MimoLink.parse(link)
+    seen = received(link, 4000, 15.0)
+    exact = replace(seen, pilot_energy=math.inf)
+    for name in names_for(parsed):
+        found = detect(name, parsed, seen)
+        before = compare(detect(name, parsed, exact), seen.bits_BNM)
+        if name in ("LMMSE", "EP"):
+            assert compare(found, seen.bits_BNM).ratio < before.ratio
+        else:
+            assert compare(found, detect(name, parsed, exact)).ratio < 1e-4, name
 
 
 def test_k_best_with_all_paths_is_maximum_likelihood():

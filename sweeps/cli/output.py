@@ -16,7 +16,7 @@ from rich.text import Text
 
 from kdtasks.contract.error_text import printable
 from search_spaces.objectives import Objective
-from sweeps.common.text import KEPT
+from sweeps.progress.terminal import KEPT
 
 LOG_WIDTH = 200
 """Width of tables where there is no terminal [characters]; a log is not folded."""

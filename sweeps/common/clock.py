@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells durations and dates apart."""
+    """Measures durations and gives the date."""
 
     def elapsed_s(self) -> float:
         """Return seconds since a fixed moment; never jumps back."""

@@ -1,7 +1,7 @@
-"""What trials report while they train, thinned out: a curve per number, for the ledger and MLflow.
+"""Learning curves: metrics that trials report while they train, thinned for the ledger and MLflow.
 
-Trials in a network have none: their nodes train in turn, and what several of them report is no
-curve of anything.
+Trials with a network have none: their nodes train in turn, so their reports do not form a
+single curve.
 """
 
 import json
@@ -19,7 +19,7 @@ MOST_POINTS = 50
 """Points of a curve in MLflow, its last one included."""
 
 MOST_CURVES = 5
-"""Curves of a trial: the numbers that trials are compared by, and then those reported first."""
+"""Curves kept per trial: objectives and constraints first, then in the order of reporting."""
 
 ALONE = "none"
 """The topology of a trial without a network."""
@@ -28,12 +28,12 @@ DIGITS = 6
 """Significant digits that are kept of a point."""
 
 Curve = list[tuple[int, float]]
-"""Epochs, ever later, and the value at each."""
+"""Pairs of epoch and value; epochs increase."""
 
 
 @dataclass(slots=True)
 class _Running:
-    """Curves of a trial that runs, with up to twice as many points as are kept in the end."""
+    """Curves of a running trial, with at most twice as many points as are kept in the end."""
 
     last: int = 0
     points: dict[str, Curve] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class _Running:
 
 
 class Curves:
-    """Collects the curves of trials that run."""
+    """Collects the curves of running trials."""
 
     def __init__(self, study: Study) -> None:
         goals = [goal.metric for goal in study.objectives]
@@ -56,12 +56,12 @@ class Curves:
         self._running: dict[int, _Running] = {}
 
     def begin(self, number: int, config: Params) -> None:
-        """Wait for what a trial will report, unless it trains a network of nodes."""
+        """Start the curves of a trial, unless it trains a network of nodes."""
         if config.get(TOPOLOGY, ALONE) == ALONE:
             self._running[number] = _Running()
 
     def add(self, number: int, event: Event) -> None:
-        """Take what a trial reports; an epoch before the last one means that it began anew."""
+        """Add a report; an epoch earlier than the last one means that the trial restarted."""
         running = self._running.get(number)
         if running is None or event.epoch < 1:
             return
@@ -75,7 +75,7 @@ class Curves:
     def end(self, number: int) -> str:
         """Return the curves of a trial that has ended, as `read` takes them; empty if it has none.
 
-        They are text, for a sweep keeps those of thousands of trials in memory.
+        JSON text is small: a sweep holds the curves of thousands of trials in memory.
         """
         points = self._running.pop(number, _Running()).points
         names = sorted(points, key=lambda name: name not in self._first)[:MOST_CURVES]

@@ -1,4 +1,4 @@
-"""Code of the user's own that a study names: where it lies, and what other machines are sent."""
+"""User code that a study names: its folder, and which files are sent to other machines."""
 
 import re
 import subprocess
@@ -17,27 +17,27 @@ from search_spaces.study import Study
 from sweeps.common.environment import ROOT, engine_environment
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*")
-"""How such code is named: ``package.module:attribute``."""
+"""User code is named ``package.module:attribute``."""
 
 
 def own_modules(study: Study) -> list[str]:
     """Return the modules that a study names, in its order: of its task, losses, data, encoders.
 
-    Only what this process has imported: whoever calls this has checked the study.
+    Only modules that this process has imported; callers have checked the study.
     """
-    modules = (name.partition(":")[0] for name in _said(study) if NAME.fullmatch(name))
+    modules = (name.partition(":")[0] for name in _string_values(study) if NAME.fullmatch(name))
     return [module for module in dict.fromkeys(modules) if module in sys.modules]
 
 
 def named_modules(study: Study) -> list[str]:
-    """Return every module that a study names, by short names too; nothing is imported."""
+    """Return every module that a study names, directly or by a short name, without importing it."""
     known = {**names_of("method"), **names_of("scenario"), **known_tasks()}
-    targets = (known.get(name, name) for name in _said(study))
+    targets = (known.get(name, name) for name in _string_values(study))
     return list(dict.fromkeys(t.partition(":")[0] for t in targets if NAME.fullmatch(t)))
 
 
-def _said(study: Study) -> Iterator[str]:
-    """Yield every word that a study gives as a value."""
+def _string_values(study: Study) -> Iterator[str]:
+    """Yield every string among the values of a study."""
     values = [study.task, *study.parameters.values()]
     for domain in study.space.parameters.values():
         values += domain.options if isinstance(domain, Choice) else ()
@@ -46,19 +46,19 @@ def _said(study: Study) -> Iterator[str]:
 
 
 PROBE = "import sys, importlib, sweeps; getattr(importlib.import_module(sys.argv[1]), sys.argv[2])"
-"""A program that fails where a worker process cannot import something."""
+"""A program that fails if a new process cannot import an attribute of a module."""
 
 
 def check_importable(study: Study) -> None:
-    """Check that worker processes will find the code that a study names, which this one has loaded.
+    """Check that worker processes can import the code that a study names.
 
-    They start anew and know files alone: neither what was typed into a notebook or the program that
-    was started, nor what a running program has put into a module.
+    Workers import from files: they find neither code that was typed into a notebook or the program
+    that was started, nor attributes that a running program added to a module.
 
     Raises:
         ConfigError: Naming the code and the fix.
     """
-    for name in dict.fromkeys(_said(study)):
+    for name in dict.fromkeys(_string_values(study)):
         module, _, attribute = name.partition(":")
         known = NAME.fullmatch(name) and module in sys.modules
         if not known or module in sys.builtin_module_names:
@@ -72,7 +72,7 @@ def check_importable(study: Study) -> None:
 
 
 def _unreachable(module: str, attribute: str) -> str:
-    """Return why a new process does not find something; empty if it does."""
+    """Return why a new process cannot import an attribute; empty if it can."""
     if module == "__main__":
         return "is in the program or notebook that was started"
     file = getattr(sys.modules[module], "__file__", None)
@@ -93,7 +93,7 @@ def _unreachable(module: str, attribute: str) -> str:
 
 
 def _on_path(module: str) -> Path | None:
-    """Return the file that Python's path has for a module; None if it has none."""
+    """Return the file of a module on Python's path; None if it is not there."""
     path, spec = None, None
     name = ""
     for part in module.split("."):
@@ -108,7 +108,7 @@ def _on_path(module: str) -> Path | None:
 def code_path(study: Study) -> str:
     """Return the folder in which Python finds the code that a study names; empty if there is none.
 
-    Our own code, and what was installed into the environment, is found without.
+    Our own code and installed packages need no folder.
 
     Raises:
         ConfigError: If it is in several folders.
@@ -128,7 +128,7 @@ def code_path(study: Study) -> str:
 
 
 def code_to_send(study: Study, folder: str) -> list[Path]:
-    """Return what a cluster's machines are sent of it: packages, or all modules beside each other.
+    """Return the user code to send to a cluster: whole packages, or all modules of the folder.
 
     Args:
         study: The study.
@@ -140,12 +140,12 @@ def code_to_send(study: Study, folder: str) -> list[Path]:
     packages = sorted(path for path in tops if path.is_dir())
     if len(packages) == len(tops):
         return packages
-    # what is sent comes first there, so nothing is that hides a library
+    # sent files come first on the path there, so files that would hide a library are left out
     return packages + sorted(p for p in Path(folder).glob("*.py") if hidden(p.stem) is None)
 
 
 def mixed_up(study: Study) -> list[str]:
-    """Say which files beside a study's code are hidden by modules that it imports."""
+    """Return which files beside a study's code are hidden by modules that it imports."""
     return [
         f"{words}; rename yours if you mean it"
         for module in own_modules(study)

@@ -23,21 +23,21 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
-"""A process computes with one thread, whatever share of the machine it has: numbers must not depend
-on that. Read by the numeric libraries when a worker imports them."""
+"""Every process computes with one thread, whatever its share of the machine: results must not vary
+with the thread count. Numeric libraries read these variables when a worker imports them."""
 
 RAY_SETTINGS = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # 5 files per trial, and nobody reads them
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own takes up to 15 s to give up running trials
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # 5 unused files per trial
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's handler needs up to 15 s to stop
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns about what it will do one day
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # avoids Ray's FutureWarning
 }
 
 WORKER_SETTINGS = {**ONE_THREAD, **RAY_SETTINGS}
-"""What workers must have in their environment, wherever they run."""
+"""Environment variables of every worker."""
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kdtasks", "search_spaces", "sweeps", "analysis")
@@ -45,7 +45,7 @@ RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "
 
 
 def put_last(folders: Iterable[Path], path: list[str]) -> None:
-    """Put folders behind all others on a path, so that no file there takes the place of a library.
+    """Move folders to the end of a path, so that no file there shadows a library.
 
     Args:
         folders: Of the user's own code.
@@ -56,10 +56,10 @@ def put_last(folders: Iterable[Path], path: list[str]) -> None:
 
 
 def worker_paths(first: Iterable[Path] = ()) -> dict[str, str]:
-    """Return the variables that tell workers where modules are, in the order of this process.
+    """Return the variables by which workers find modules, in the order of this process.
 
-    What the user has put on PYTHONPATH is there for workers, too. Other folders of the user's own
-    come behind all libraries, and not before ours: a ``sitecustomize.py`` there is not run.
+    Workers get the user's PYTHONPATH. Other folders of user code
+    come after all libraries, so that a ``sitecustomize.py`` there is not run.
 
     Args:
         first: Folders that come before all others.
@@ -78,10 +78,10 @@ def worker_paths(first: Iterable[Path] = ()) -> dict[str, str]:
 
 @contextmanager
 def engine_environment(first: Iterable[Path] = ()) -> Iterator[None]:
-    """Set what Ray and its workers read from the environment, and restore it afterwards.
+    """Set the environment variables of Ray and its workers, and restore them afterwards.
 
-    Workers inherit it from the cluster, which is started inside; a runtime environment would do the
-    same but costs a fresh worker process for every one that Ray has already started.
+    Workers inherit them from the cluster that is started inside. A Ray runtime environment would do
+    the same, but replaces every worker process that Ray has already started.
 
     Args:
         first: Folders in which workers look for modules before all others.
@@ -107,9 +107,9 @@ def _version(package: str) -> str:
 
 
 def share_cores() -> None:
-    """Let numeric libraries of this process, unless told otherwise, start no more threads than fit.
+    """Limit the threads of numeric libraries in this process, unless the user has set a limit.
 
-    They count the cores on which a process may run, and know nothing of quotas and Slurm.
+    These libraries count the cores of the affinity mask and ignore quotas and Slurm.
     """
     if limits.cores().why:
         os.environ.setdefault("OMP_NUM_THREADS", str(limits.whole_cores()))
@@ -123,12 +123,12 @@ def usable_gpus() -> int:
 
 
 def our_packages() -> list[Path]:
-    """Return where our own packages are, which the machines of a cluster are sent."""
+    """Return the folders of our own packages, which are sent to the machines of a cluster."""
     return [ROOT / package for package in PACKAGES]
 
 
 def source_digest() -> str:
-    """Return 16 hexadecimal digits that identify the source of our packages as it runs."""
+    """Return 16 hexadecimal digits that identify the source code of our packages."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):

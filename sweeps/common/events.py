@@ -1,4 +1,4 @@
-"""What work in another process says, and how a generator of reports becomes a stream of events."""
+"""Events of work in another process, made from a generator of reports."""
 
 import errno
 import time
@@ -15,21 +15,21 @@ from sweeps.common.secrets import redacted
 
 T = TypeVar("T")
 Training = Generator[Report, None, T]
-"""Reports while it works and returns its result."""
+"""A generator that yields reports and returns its result."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """What a worker says to the driver.
+    """A message from a worker to the driver.
 
     Attributes:
         epoch: Epochs done, from 1; 0 if it does not train.
         epochs: Epochs planned.
         metrics: Numbers known so far.
         done: True for the last event.
-        result: What the work came to; only in the last event.
+        result: The result of the work; only in the last event.
         reason: Why it failed, in one line; only in the last event, empty if it did not fail.
-        kind: What sort of failure that is.
+        kind: Kind of failure.
         traceback: Where it failed.
         cpu_s: CPU time of its process while it worked [s]; only in the last event.
     """
@@ -46,12 +46,12 @@ class Event:
 
 
 class WorkFailedError(Exception):
-    """Work in another process has failed; says why and where, as that process said it.
+    """Work in another process has failed.
 
     Args:
         reason: Type and first line of the error, and its place in the user's code.
         traceback: Where it was raised.
-        kind: What sort of failure it is.
+        kind: Kind of failure.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class WorkFailedError(Exception):
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of a disk that takes nothing more."""
+"""Error numbers of a full or read-only disk."""
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """Return what sort of failure an error in a worker is."""
+    """Return the kind of failure of an error in a worker."""
     if isinstance(error, WorkFailedError):
         return error.kind
     if isinstance(error, ContractError):
@@ -78,7 +78,7 @@ def kind_of(error: BaseException) -> FailureKind:
 
 
 def floats(metrics: Mapping[str, Any], what: str = "metrics") -> dict[str, float]:
-    """Return numbers as Python's own, whatever library they are of.
+    """Convert metrics of any library to Python floats; ``what`` names their source in errors.
 
     Raises:
         ContractError: If one is no number.
@@ -89,12 +89,12 @@ def floats(metrics: Mapping[str, Any], what: str = "metrics") -> dict[str, float
 
 
 def _event(report: Report) -> Event:
-    """Return what a task reports in Python's own numbers, which every file and process can hold."""
+    """Convert a task's report to plain Python numbers, which any file or process can hold."""
     try:
         epoch, epochs = int(report.epoch), int(report.epochs)
     except (TypeError, ValueError, OverflowError) as error:
-        said = f"epoch {report.epoch!r} of {report.epochs!r}"
-        raise ContractError(f"the task reports {said}, which are not both numbers") from error
+        epoch_text = f"epoch {report.epoch!r} of {report.epochs!r}"
+        raise ContractError(f"the task reports {epoch_text}, which are not both numbers") from error
     return Event(epoch=epoch, epochs=epochs, metrics=floats(report.metrics, "a report's metrics"))
 
 
@@ -119,16 +119,16 @@ def _next(work: Training[Any], begun_s: float) -> Event:
 
 
 def work_failed(error: BaseException) -> WorkFailedError:
-    """Return what a task has raised as another process and every file can hold it."""
+    """Convert an error of a task to one that any process or file can hold."""
     if isinstance(error, WorkFailedError):
         return error
-    said = str(error) if isinstance(error, ContractError) else located(error)
-    return WorkFailedError(redacted(said), redacted(trace_of(error)), kind_of(error))
+    reason = str(error) if isinstance(error, ContractError) else located(error)
+    return WorkFailedError(redacted(reason), redacted(trace_of(error)), kind_of(error))
 
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Let errors inside be `WorkFailedError`: they keep place and traceback between processes.
+    """Turn errors inside into `WorkFailedError`, which keeps traceback and place between processes.
 
     Raises:
         WorkFailedError: If anything is raised.

@@ -1,18 +1,18 @@
-"""Whether what a file says is of the types that were written, before anything relies on it."""
+"""Check that the content of a file has the expected types before it is used."""
 
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 
-def check_types(kind: Any, *said: Any) -> None:
-    """Check entries of a dataclass.
+def check_types(kind: Any, *values: Any) -> None:
+    """Check instances of a dataclass, or mappings of its fields.
 
     Raises:
         ValueError: If one is of another type; the message names the field and quotes nothing.
     """
     typed = TypeAdapter(kind)
-    for one in said:
+    for one in values:
         try:
             fields = kind.__dataclass_fields__ if isinstance(one, kind) else ()
             typed.validate_python({name: getattr(one, name) for name in fields} or one)

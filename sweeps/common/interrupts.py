@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM, a closed terminal: at once where that is safe, else at the next safe point.
+"""Ctrl-C, SIGTERM and closed terminals: handled at once where that is safe, else a little later.
 
-A context that is entered on a thread, while this one does something else.
+Also a context manager that is entered on a background thread.
 """
 
 import ctypes
@@ -11,18 +11,18 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-"""SIGUSR1 is what Slurm can be told to send before a job's time is over."""
+"""Slurm can be configured to send SIGUSR1 before a job's time limit."""
 
 AGAIN_S = 0.05
-"""How often handlers are put back while something that takes them away is at work [s]."""
+"""Interval at which handlers are restored while a library may replace them [s]."""
 ACTION_BYTES = 1024
-"""More than any system's ``struct sigaction``."""
+"""Larger than ``struct sigaction`` on any system."""
 
 
 class Interrupts:
-    """Turns signals into KeyboardInterrupt, or into a request while something is being kept whole.
+    """Turns signals into KeyboardInterrupt, or into a request while an interruption would do harm.
 
-    A second signal is never put off.
+    A second signal always raises at once.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Interrupts:
         return self._requested
 
     def request(self) -> None:
-        """Ask to stop as the user would where signals wait; may be called from any thread."""
+        """Request a stop, as a deferred signal does; may be called from any thread."""
         self._requested = True
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
@@ -45,7 +45,7 @@ class Interrupts:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let a first signal wait until the code inside asks `requested`."""
+        """Defer a first signal: the code inside polls `requested`."""
         self._deferring = True
         try:
             yield
@@ -54,7 +54,7 @@ class Interrupts:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Let a signal stop the code inside, in which nothing is being kept whole."""
+        """Let a signal stop the code inside, which can be interrupted anywhere."""
         before, self._deferring = self._deferring, False
         try:
             if self._requested:
@@ -65,11 +65,11 @@ class Interrupts:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Handle signals inside; Python allows that in the main thread only."""
+        """Handle signals inside; does nothing outside the main thread, as Python demands."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        # what is ignored stays so: nohup lets a sweep outlive its terminal
+        # ignored signals stay ignored: nohup lets a sweep outlive its terminal
         wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, self._receive) for number in wanted}
         try:
@@ -81,10 +81,10 @@ class Interrupts:
 
 @contextmanager
 def kept_handlers() -> Iterator[None]:
-    """Keep the handlers of signals as they are, whatever a library inside does; in any thread.
+    """Keep signal handlers unchanged, whatever a library inside does; in any thread.
 
-    Ray's C++ layer puts a handler of its own before Python's one of SIGTERM, which aborts the
-    process 3 s after the signal, whatever that does by then; when Ray ends, none is left at all.
+    Ray's C++ layer installs a SIGTERM handler in front of Python's, which aborts the
+    process 3 s after the signal; when Ray ends, no handler is left.
     See https://github.com/ray-project/ray/pull/64830.
     """
     actions = [(number, _action(number)) for number in SIGNALS]
@@ -99,8 +99,8 @@ def kept_handlers() -> Iterator[None]:
         thread.join()
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
-                if handler is not None:  # one that Python does not know
-                    signal.signal(number, handler)  # Ray sets one of Python's where it may
+                if handler is not None:  # None: not installed by Python
+                    signal.signal(number, handler)
 
 
 _Action = ctypes.Array[ctypes.c_char]
@@ -108,7 +108,7 @@ _system = ctypes.CDLL(None)
 
 
 def _action(number: int) -> _Action:
-    """Return what the system does at a signal; Python lets only the main thread set it."""
+    """Return the system's action for a signal; Python's API can set it in the main thread only."""
     action = ctypes.create_string_buffer(ACTION_BYTES)
     _system.sigaction(number, None, action)
     return action
@@ -124,11 +124,11 @@ def _put_back(actions: list[tuple[signal.Signals, _Action]], over: threading.Eve
 
 
 class BackgroundContext(AbstractContextManager[None]):
-    """A context whose beginning takes long and needs nobody's attention.
+    """A context manager that is entered on a background thread because entering takes long.
 
-    `begin` lets a thread enter it; entering this object waits for that, and raises what it raised.
-    The same thread leaves it again, and lives until then: processes that Ray has started end with
-    the thread that started them. Whoever began and does not enter calls `end`.
+    `begin` starts the thread; ``__enter__`` waits until it has entered, and raises its errors.
+    The same thread exits the context and lives until then, because processes that Ray has started
+    end with the thread that started them. After `begin` without ``__enter__``, call `end`.
     """
 
     def __init__(self, context: AbstractContextManager[None]) -> None:
@@ -139,7 +139,7 @@ class BackgroundContext(AbstractContextManager[None]):
         self._fault: BaseException | None = None
 
     def begin(self) -> None:
-        """Start to enter the context, unless that was begun."""
+        """Start entering the context, if not started yet."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._hold, name="kdsweep-ahead", daemon=True)
             self._thread.start()
@@ -149,7 +149,7 @@ class BackgroundContext(AbstractContextManager[None]):
             with self._context:
                 self._entered.set()
                 self._leave.wait()
-        except BaseException as fault:  # noqa: BLE001 - raised again where it is waited for
+        except BaseException as fault:  # noqa: BLE001 - raised again in _raise
             self._fault = fault
         finally:
             self._entered.set()
@@ -170,7 +170,7 @@ class BackgroundContext(AbstractContextManager[None]):
             self._raise()
 
     def end(self) -> None:
-        """Leave the context, also one that is still being entered; waits for that."""
+        """Exit the context, after waiting until it has been entered."""
         self._leave.set()
         if self._thread is not None:
             self._thread.join()

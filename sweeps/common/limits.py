@@ -1,8 +1,8 @@
-"""What this process may use of its machine: what is there, less what container and cluster allow.
+"""Cores and memory that this process may use, given the limits of container and cluster.
 
-Linux says in several places how much a process may have: its affinity, the quotas and limits of the
-control groups (cgroup v1 and v2) in which it is, from its own up to the root, and Slurm in the
-environment of a job. The least of them counts. For the files see
+Linux limits a process in several places: the CPU affinity, the quotas and limits of the
+control groups (cgroup v1 and v2) from its own up to the root, and Slurm by the
+environment of a job. The smallest applies. For the files see
 https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroup-v1/memory.html there.
 """
 
@@ -16,23 +16,23 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-SHARED = Path("/dev/shm")  # noqa: S108 - where Ray keeps its object store, not a file of ours
+SHARED = Path("/dev/shm")  # noqa: S108 - Ray's object store is there
 MEBIBYTE = 1 << 20
 STORE_SHARE, SHARED_SHARE = 0.3, 0.95
-"""Of the memory, and of the memory file system, that Ray's object store takes."""
+"""Shares of memory, and of the memory file system, for Ray's object store."""
 MIN_STORE_BYTES, MAX_STORE_BYTES = 100 << 20, 200 * 10**9
-"""Less Ray refuses; more it does not take by itself."""
+"""Ray refuses less, and takes no more by itself."""
 MIN_SHARED_BYTES = 1 << 30
-"""With less in the memory file system, Ray's object store is on the disk."""
+"""With less free in the memory file system, Ray places its object store on the disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """How much of something a process may use.
+    """A limit on a resource of this process.
 
     Attributes:
         amount: Cores, or bytes.
-        why: What limits it; empty for the machine itself.
+        why: The source of the limit; empty for the machine itself.
     """
 
     amount: float
@@ -41,11 +41,11 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """A control group in which this process is, or one above it.
+    """A control group that contains this process.
 
     Attributes:
         folder: Its files.
-        second: Whether they are those of cgroup v2.
+        second: Whether it is a group of cgroup v2.
     """
 
     folder: Path
@@ -54,15 +54,15 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where limits are read; tests make others up.
+    """The facts from which limits follow; tests pass others.
 
     Attributes:
-        cores: That this process may run on: its affinity, which cpusets set.
-        memory_bytes: That there are.
-        available_bytes: That are free, or can be.
-        address_bytes: Of the address space of a process (``ulimit -v``); None without limit.
+        cores: Cores in the affinity mask of this process, which cpusets set.
+        memory_bytes: Memory of the machine.
+        available_bytes: Memory that is free or only caches files.
+        address_bytes: Limit of the address space (``ulimit -v``); None without limit.
         root: Folder of the file system.
-        environment: Variables.
+        environment: Environment variables.
     """
 
     cores: int
@@ -88,7 +88,7 @@ def this_machine() -> Machine:
 
 
 def cores(machine: Machine | None = None) -> Limit:
-    """Return how many cores this process may use; under a quota that may be a part of one."""
+    """Return the number of cores this process may use; a quota may be a fraction of a core."""
     machine = machine or this_machine()
     found = [Limit(amount=machine.cores)]
     for group in _groups(machine, "cpu"):
@@ -104,14 +104,14 @@ def cores(machine: Machine | None = None) -> Limit:
 
 
 def memory(machine: Machine | None = None) -> Limit:
-    """Return how much memory this process and those that it starts may use in all [byte]."""
+    """Return how much memory this process and its children may use together [byte]."""
     machine = machine or this_machine()
     limits = [limit for limit, _ in _memory_limits(machine)]
     return min([Limit(amount=machine.memory_bytes), *limits], key=lambda limit: limit.amount)
 
 
 def free_memory(machine: Machine | None = None) -> Limit:
-    """Return how much of it is not in use [byte]; what only caches files counts as free."""
+    """Return how much memory is free [byte]; the file cache counts as free."""
     machine = machine or this_machine()
     left = [
         Limit(amount=max(0.0, limit.amount - used), why=limit.why)
@@ -121,15 +121,15 @@ def free_memory(machine: Machine | None = None) -> Limit:
 
 
 def shared_memory() -> int | None:
-    """Return what is free in the memory file system of Ray's object store; None without one."""
+    """Return the free bytes of the memory file system for Ray's object store; None without one."""
     return shutil.disk_usage(SHARED).free if SHARED.is_dir() else None
 
 
 def object_store_bytes() -> int:
     """Return the size of Ray's object store [byte].
 
-    As Ray sizes it, 30 % of what is free, but of what this process may have; and no more than the
-    memory file system has, unless that is so small that Ray takes the disk.
+    Like Ray, 30 % of the free memory, but within the limits of this process, and no more than the
+    memory file system has, unless that is so small that Ray uses the disk.
     """
     size, shared = STORE_SHARE * free_memory().amount, shared_memory() or 0
     if shared >= MIN_SHARED_BYTES:
@@ -138,12 +138,12 @@ def object_store_bytes() -> int:
 
 
 def whole_cores() -> int:
-    """Return how many processes that compute all the time are no more than there are cores for."""
+    """Return the number of whole cores that this process may use, at least 1."""
     return max(1, int(cores().amount))
 
 
 def _memory_limits(machine: Machine) -> Iterator[tuple[Limit, float]]:
-    """Yield every limit with what is in use of it; machines have less than some limits say."""
+    """Yield each limit below the machine's memory, with the memory used of it."""
     for group in _groups(machine, "memory"):
         for name in ("memory.max", "memory.high") if group.second else ("memory.limit_in_bytes",):
             amount = _number(group.folder / name)
@@ -160,7 +160,7 @@ def _memory_limits(machine: Machine) -> Iterator[tuple[Limit, float]]:
 
 
 def _slurm(machine: Machine, name: str) -> int:
-    """Return a number that Slurm gives; 0 if it does not, and where it stands for everything."""
+    """Return a number set by Slurm; 0 if it is not set, or 0 stands for everything."""
     value = machine.environment.get(name, "")
     return int(value) if value.isascii() and value.isdigit() else 0
 
@@ -178,17 +178,17 @@ def _groups(machine: Machine, controller: str) -> Iterator[Group]:
 
 
 def _upwards(root: Path, place: str, top: str, inside: str, *, second: bool) -> Iterator[Group]:
-    """Yield a group and those above it, as far as they are mounted.
+    """Yield a group and those above it that are mounted.
 
     Args:
         root: Folder of the file system.
         place: Where groups are mounted.
-        top: Which of them is there; in a container that is seldom the root.
+        top: The group mounted there; in a container seldom the root group.
         inside: The group of this process.
-        second: Whether these are of cgroup v2.
+        second: Whether these are groups of cgroup v2.
     """
     group, above = PurePosixPath(inside), PurePosixPath(top)
-    # a group that is not below the one that is mounted is told in another namespace's words
+    # a group that is not below the mounted one is named in another namespace
     parts = group.relative_to(above).parts if group.is_relative_to(above) else ()
     parts = () if ".." in parts else parts
     mounted = root / place.lstrip("/")
@@ -197,7 +197,7 @@ def _upwards(root: Path, place: str, top: str, inside: str, *, second: bool) -> 
 
 
 def _mounts(root: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield where groups are mounted, which of them, and for which controllers; none for v2."""
+    """Yield mount point, mounted group and controllers of cgroup mounts; no controllers for v2."""
     for line in _lines(root / "proc/self/mountinfo"):
         words, _, kind = line.partition(" - ")
         fields, (kind, *rest) = words.split(), kind.split() or [""]
@@ -206,12 +206,12 @@ def _mounts(root: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _plain(path: str) -> str:
-    """Return a path of ``mountinfo``, which writes blanks in octal numbers."""
+    """Decode a path of ``mountinfo``, which writes white space as octal escapes."""
     return path.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 
 
 def _quota(group: Group) -> float | None:
-    """Return the cores that a group may use; None if it may use all."""
+    """Return a group's CPU quota [cores]; None if it has none."""
     if group.second:
         words = " ".join(_lines(group.folder / "cpu.max")).split()
         quota, period = (_as_number(word) for word in (*words, "", "")[:2])
@@ -221,7 +221,7 @@ def _quota(group: Group) -> float | None:
 
 
 def _used(group: Group) -> float:
-    """Return what a group uses of its memory, less what only caches files [byte]."""
+    """Return the memory that a group uses, without file cache [byte]."""
     if group.second:
         used, cached = _number(group.folder / "memory.current"), "inactive_file"
     else:
@@ -236,7 +236,7 @@ def _number(path: Path) -> float | None:
 
 
 def _as_number(text: str) -> float | None:
-    """Return what a file of the kernel says; None for ``max``, -1 and what is no number."""
+    """Parse a number in a kernel file; None for ``max``, -1 and anything else."""
     return float(text) if text.isascii() and text.isdigit() else None
 
 

@@ -1,4 +1,4 @@
-"""Facts about trials, frozen: what was asked for and what came of it."""
+"""Immutable records of trials, jobs, files and exports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class FrontRow:
 
 
 class TrialState(StrEnum):
-    """Where a trial stands; the names are Optuna's."""
+    """State of a trial, named as in Optuna."""
 
     RUNNING = "RUNNING"
     WAITING = "WAITING"
@@ -34,43 +34,43 @@ class TrialState(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """What sort of failure a trial's is, decided where it arises; what matters most comes first."""
+    """Kind of a trial's failure, most important first; set where the failure is detected."""
 
     RAISED = "raised"
     """The task raised an error."""
     CONTRACT = "contract"
-    """The task returned something else than `kdtasks.contract.task.KDTask` promises."""
+    """The task returned a value that violates `kdtasks.contract.task.KDTask`."""
     MISSING = "missing"
-    """A number that is an objective or under a constraint is not among its metrics."""
+    """An objective or constrained metric is missing."""
     NOT_FINITE = "not_finite"
-    """Such a number is infinite or not a number."""
+    """An objective or constrained metric is infinite or NaN."""
     OFF_SCALE = "off_scale"
     """An objective with a logarithmic scale is negative."""
     REFUSED = "refused"
-    """The task does not accept the configuration; it never ran."""
+    """The task rejected the configuration; the trial never ran."""
     NOT_PREPARED = "not_prepared"
-    """Its data or teacher are not there; it never ran."""
+    """Data or teacher are missing; the trial never ran."""
     MESSAGE = "message"
     """A node refused a message."""
     NODE_LOST = "node_lost"
-    """A node actor died or fell silent, also when the trial was tried anew."""
+    """A node actor died or stopped responding, also after retries."""
     PROCESS_DIED = "process_died"
-    """Its process died, also when it was tried anew."""
+    """The trial's process died, also after retries."""
     DISK = "disk"
-    """The disk is full, or takes nothing."""
+    """The disk is full or read-only."""
     INTERRUPTED = "interrupted"
-    """The user, an error of the engine or a kill ended the sweep: no failure, it runs again."""
+    """The sweep was stopped or killed: not a failure; the trial runs again on resume."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RungEntry:
-    """What a trial had come to when it was compared with others.
+    """Metrics of a trial at a rung, where it was compared with others.
 
     Attributes:
         rung: Share of the training at which it was compared.
         epoch: Epochs done.
         epochs: Epochs planned.
-        metrics: Objectives, and numbers under a constraint as far as they were known.
+        metrics: Objectives and those constrained metrics that were known.
     """
 
     rung: float
@@ -87,8 +87,8 @@ class Stop:
         reason: In one line.
         epoch: Epochs done; 0 if it never began.
         epochs: Epochs planned; 0 if it never began.
-        metrics: Numbers known by now.
-        violations: By how much each constraint is missed whose metric training cannot change.
+        metrics: Metrics known so far.
+        violations: Violation of each constraint whose metric training cannot change.
     """
 
     reason: str
@@ -100,30 +100,30 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
-    """One trial as the ledger knows it.
+    """One trial in the ledger.
 
     Attributes:
         number: Its number in the ledger, from 0.
-        state: Where it stands.
+        state: Its state.
         params: The parameters that were searched.
-        metrics: Final numbers; of a trial that was stopped early those of its last report; empty
+        metrics: Final metrics; of a pruned trial those of its last report; empty
             until it has ended.
         reason: Why it failed or was stopped early; empty otherwise.
-        failure: What sort of failure that is; None if it did not fail, if it was a repetition that
-            never ran, or if an earlier version noted none.
+        failure: Kind of failure; None if it did not fail, if it was a duplicate that
+            never ran, or if an earlier version recorded none.
         traceback: Where it raised; empty if it did not raise.
-        duplicate: True if the suggestion repeated a known configuration and was never run.
-        config: All parameters that the task was given, completed.
+        duplicate: Whether the suggestion repeated a known configuration, so that it never ran.
+        config: All parameters of the task, completed.
         taught: Whether it had a teacher; None if it never got a slot.
-        violations: By how much each constraint is missed, by metric; positive is infeasible.
+        violations: Violation of each constraint, by metric; positive is infeasible.
         interrupted: True if it failed only because the sweep was stopped.
-        curves: What it reported while it trained, as `sweeps.common.curves.read` takes it.
-        rungs: What it had come to where it was compared with others, in order.
+        curves: Its learning curves, in the format of `sweeps.common.curves.read`.
+        rungs: Its metrics at each rung, in order.
         trained: Epochs done and planned when it was stopped early; None otherwise. Planned are 0
             if it was stopped before its first report.
-        sha256: Of the file with its weights; empty if it has none, or an earlier version noted
+        sha256: Of the file with its weights; empty if it has none, or an earlier version recorded
             none.
-        started_ms: When it got its slot, milliseconds since 1970; None if it never ran.
+        started_ms: When it started, milliseconds since 1970; None if it never ran.
         ended_ms: When it ended, milliseconds since 1970.
     """
 
@@ -148,7 +148,7 @@ class TrialRecord:
 
     @property
     def feasible(self) -> bool:
-        """Whether no constraint is missed."""
+        """Whether all constraints hold."""
         return all(violation <= 0.0 for violation in self.violations.values())
 
 
@@ -161,7 +161,7 @@ class EarlierTrial:
         number: Its number there.
         params: The parameters that the present study searches, with the values that it had.
         values: The present study's objectives, in their order; finite.
-        violations: By how much the present study's constraints are missed, by metric.
+        violations: Violation of the present study's constraints, by metric.
     """
 
     sweep: str
@@ -177,13 +177,13 @@ JobKind = Literal["teacher", "baseline", "confirmation"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobRecord:
-    """A teacher, a baseline or a confirmation as the ledger knows it.
+    """A teacher, a baseline or a confirmation in the ledger.
 
     Attributes:
         kind: What it is.
         key: Unique within the sweep, as ``analysis.layout.CHILD_KEY`` says.
         params: All parameters that it was given.
-        metrics: Its numbers; those of the test split start with ``test_``.
+        metrics: Its metrics; those of the test split start with ``test_``.
         reason: Why it failed; empty otherwise.
         traceback: Where it raised; empty if it did not raise.
         trial: The trial that a confirmation repeats.
@@ -209,7 +209,7 @@ class JobRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactRecord:
-    """A file that MLflow was given.
+    """A file that was sent to MLflow.
 
     Attributes:
         run: Key of the run that it is attached to; empty for the sweep's own.

@@ -1,7 +1,7 @@
-"""What a task hands out, looked at where the engine takes it over: of the right type, or refused.
+"""Type checks of the values that a task returns, made where the engine receives them.
 
-A wrong type would otherwise come to light far from its cause: where arrays are shared, judged or
-written to disk.
+Without them, a wrong type would cause an error far from its origin: where arrays are shared,
+evaluated or written to disk.
 """
 
 import posixpath
@@ -17,26 +17,26 @@ from kdtasks.contract.task import Baseline, Outcome, Report, ScenarioData, Teach
 T = TypeVar("T")
 
 REAL = "biuf"
-"""Kinds of NumPy types that files of weights hold: truth values, whole and floating numbers."""
+"""Kinds of NumPy types that weight files hold: booleans, integers and floats."""
 WIDEST = 8
-"""Of these types [byte]; files hold no wider ones."""
+"""Largest item size in weight files [byte]."""
 
 
 NAME = re.compile(r"[/\w.\- :]*")
 LONGEST_NAME, LONGEST_VALUE = 250, 6000
-"""What MLflow takes as the name of a number or parameter, and how long [characters] it and the text
-of a parameter may be: it would say so only when the first run is written."""
+"""MLflow's limits for names of metrics and parameters and for a parameter's value [characters],
+checked early because MLflow would report a violation only when the first run is written."""
 
 
 class ContractError(UserError):
-    """A task returns something else than `kdtasks.contract.task.KDTask` promises."""
+    """A task returned a value that violates `kdtasks.contract.task.KDTask`."""
 
 
 def fitting(what: str, value: T, wrong: Callable[[Any], str]) -> T:
-    """Return what a method has returned.
+    """Return ``value`` if ``wrong``, which describes a problem and its fix, returns no text.
 
     Raises:
-        ContractError: If it is wrong.
+        ContractError: If it is wrong; the message begins with ``what``, the method's name.
     """
     if problem := wrong(value):
         raise ContractError(f"{what}: {problem}")
@@ -44,7 +44,7 @@ def fitting(what: str, value: T, wrong: Callable[[Any], str]) -> T:
 
 
 def generated(what: str, work: Generator[Report, None, T]) -> Generator[Report, None, T]:
-    """Pass on a training's reports and return its result.
+    """Forward the reports of a training and return its result.
 
     Raises:
         ContractError: If it is no generator, or yields something else.
@@ -72,7 +72,7 @@ def _wrong_report(report: object) -> str:
 
 
 def wrong_outcome(value: object) -> str:
-    """Return what is wrong with the end of a student's training; empty if nothing is."""
+    """Return what is wrong with the result of a student's training; empty if nothing is."""
     if not isinstance(value, Outcome):
         return (
             f"it ends with {described(value)}; "
@@ -82,7 +82,7 @@ def wrong_outcome(value: object) -> str:
 
 
 def wrong_teacher(value: object) -> str:
-    """Return what is wrong with the end of a teacher's training; empty if nothing is."""
+    """Return what is wrong with the result of a teacher's training; empty if nothing is."""
     if not isinstance(value, TeacherArtifact):
         return (
             f"it ends with {described(value)}; return "
@@ -115,7 +115,7 @@ def _wrong_split(name: str, arrays: Any) -> str:
 
 
 def wrong_arrays(arrays: Any, what: str, kinds: str = REAL) -> str:
-    """Return what is wrong with named arrays; empty if nothing is."""
+    """Return what is wrong with named arrays, called ``what``; empty if nothing is."""
     if not isinstance(arrays, Mapping):
         return f"{what} is {described(arrays)}; take a dict of NumPy arrays by name"
     for name, array in arrays.items():
@@ -131,7 +131,7 @@ def wrong_arrays(arrays: Any, what: str, kinds: str = REAL) -> str:
 
 
 def _array_of(value: object) -> str:
-    """Return how to make a NumPy array of something."""
+    """Return how to convert a value to a NumPy array."""
     if hasattr(value, "detach"):
         return (
             "take NumPy arrays: kdtasks.learning.tensors.state_arrays(net) gives those of a "
@@ -142,7 +142,7 @@ def _array_of(value: object) -> str:
 
 
 def wrong_name(name: str) -> str:
-    """Return why MLflow would not take a name of a number or parameter; empty if it does."""
+    """Return why MLflow would reject the name of a metric or parameter; empty if it accepts it."""
     if not NAME.fullmatch(name):
         return f"MLflow takes no name like {name!r}: use letters, digits, spaces and _ - . : /"
     if posixpath.normpath(name) != name or name.startswith(("..", "/")) or name == ".":
@@ -183,25 +183,23 @@ def wrong_params(value: object) -> str:
     """Return what is wrong with completed parameters; empty if nothing is."""
     if not isinstance(value, Mapping):
         return f"it returns {described(value)}; return all parameters in a dict"
-    for name, said in value.items():
+    for name, entry in value.items():
         if wrong := wrong_name(str(name)):
             return wrong
-        if len(str(said)) > LONGEST_VALUE:
+        if len(str(entry)) > LONGEST_VALUE:
             return f"{name} is longer than the {LONGEST_VALUE} characters that MLflow keeps"
     return ""
 
 
 def wrong_identity(value: object) -> str:
-    """Return what is wrong with the identity of data or a teacher; empty if nothing is."""
+    """Return what is wrong with a fingerprint of data or a teacher; empty if nothing is."""
     if isinstance(value, str) and value:
         return ""
-    return (
-        f"it returns {described(value)}; kdtasks.contract.params.fingerprint(...) makes an identity"
-    )
+    return f"it returns {described(value)}; kdtasks.contract.params.fingerprint(...) makes one"
 
 
 def wrong_baselines(value: Any) -> str:
-    """Return what is wrong with references; empty if nothing is."""
+    """Return what is wrong with baselines; empty if nothing is."""
     if not isinstance(value, Iterable) or not all(isinstance(one, Baseline) for one in value):
         return (
             f"it returns {described(value)}; return a list of kdtasks.contract.task.Baseline, or []"
@@ -211,7 +209,7 @@ def wrong_baselines(value: Any) -> str:
 
 
 def described(value: object) -> str:
-    """Return the type of something as people say it."""
+    """Describe the type of a value."""
     if value is None:
         return "None"
     if isinstance(value, np.ndarray):

@@ -1,32 +1,32 @@
-"""Addresses that hold a password, token or key: they are neither shown nor kept in files."""
+"""Find passwords, tokens and keys in addresses, so that they are neither shown nor stored."""
 
 import re
 from urllib.parse import unquote_plus
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://\S*")
-"""An address in a text, with whatever is glued to it: a secret may hold any character."""
+"""An address in a text, up to the next white space: a secret may hold any other character."""
 
 SECRET = re.compile(
     r"secret|pass(?!file)|pwd|token|(?<!ssl)(?<!ssl_)key|credential|sas|signature", re.IGNORECASE
 )
-"""Names of options that hold one; ``sslkey`` and ``passfile`` name files."""
+"""Names of options that hold a secret; ``sslkey`` and ``passfile`` name files."""
 
 NAMED = re.compile(
     r"""(?ix) \b(?P<name> [\w-]* (?:passw(?:or)?d | secret | api[_-]?key | access[_-]?key
     | (?:auth|access|bearer)[_-]?token | authorization) [\w-]* ["']? \s* [:=] \s* )
     (?: (?:bearer|basic) \s+ )? (?: "[^"]*" | '[^']*' | [^\s"',;)}\]]+ )"""
 )
-"""A value in a text that is called a secret: ``password=...``, ``"api_key": "..."``."""
+"""A named secret in a text: ``password=...``, ``"api_key": "..."``."""
 
 USERS_ARE_TOKENS = ("http", "https")
 """Schemes in which a user without a password is a token."""
 
 
 def has_secret(uri: str) -> bool:
-    """Return whether an address holds a password, token or key, or may hold one.
+    """Return whether an address may hold a password, token or key; without a scheme it holds none.
 
-    Characters that should have been escaped in a secret are reckoned with: where it may go on after
-    a slash, a question mark or a hash, it is taken to.
+    A secret may contain characters that should have been escaped: where it could continue after
+    a slash, a question mark or a hash, it is assumed to.
     """
     scheme, mark, rest = uri.partition("://")
     if not mark:
@@ -43,13 +43,13 @@ def has_secret(uri: str) -> bool:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """Return what stands where a host does, and what is behind it."""
+    """Split an address into its host part and the rest."""
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     return host, rest[len(host) :]
 
 
 def redacted(text: str) -> str:
-    """Return a text without secrets: of addresses that hold one only the scheme is left."""
+    """Return a text without secrets; of addresses that hold one, only the scheme is kept."""
     return NAMED.sub(r"\g<name>...", ADDRESS.sub(_shown, text))
 
 

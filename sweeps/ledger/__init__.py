@@ -1,1 +1,1 @@
-"""What a sweep has done and keeps: journal, weights, caches, and the identity of code and data."""
+"""What a sweep records and stores: journal, weights, caches, and the identity of code and data."""

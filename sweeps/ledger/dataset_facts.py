@@ -1,4 +1,4 @@
-"""What a record says of the data: one entry per split, with a digest, without the arrays."""
+"""Metadata of the data for MLflow: one entry per split, with a digest, without the arrays."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,20 +12,20 @@ from kdtasks.contract.task import Arrays, ScenarioData
 from sweeps.ledger.identity import Content
 
 GENERATED = "code"
-"""MLflow's word for data that a program made or cut: it offers no address to fetch them from."""
+"""MLflow's source type of data that a program generated, so that they have no address."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitFacts:
-    """One split of one scenario, in the words of MLflow's data sets.
+    """One split of one scenario, as an MLflow data set.
 
     Attributes:
         name: The task, and which split.
-        context: What it was used for.
+        context: Its use, such as ``train``.
         digest: Identity of the split: 16 digits of the SHA-256 of the digests of its arrays.
-        source: JSON: where the data are from.
+        source: JSON: the origin of the data.
         schema: JSON: names, types and shapes of the arrays.
-        profile: JSON: how many samples and bytes.
+        profile: JSON: number of samples and bytes.
     """
 
     name: str
@@ -39,7 +39,7 @@ class SplitFacts:
 def split_facts(
     task: str, scenario: str, data: ScenarioData, content: Content
 ) -> Iterator[SplitFacts]:
-    """Yield what there is to say of the three splits of a scenario."""
+    """Yield the metadata of the three splits of a scenario."""
     tags = {name: str(value) for name, value in data.provenance.items() if _is_plain(value)}
     source = json.dumps({"tags": {**tags, "fingerprint": scenario}})
     splits = {"train": data.train, "val": data.val, "test": data.test}
@@ -70,5 +70,5 @@ def _profile(arrays: Arrays) -> dict[str, Any]:
     shapes = {name: list(np.shape(array)) for name, array in arrays.items()}
     rows = {shape[0] for shape in shapes.values() if shape}
     size = sum(int(np.asarray(array).nbytes) for array in arrays.values())
-    # arrays of another length belong to all samples, as a codebook does
+    # arrays of another length, such as a codebook, belong to all samples
     return {"num_rows": max(rows, default=0), "nbytes": size, "shapes": shapes}

@@ -1,4 +1,4 @@
-"""Everything that failed in a sweep, trials with the same reason once, and where it raised."""
+"""Failures of a sweep with their tracebacks; trials with the same reason are grouped."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from sweeps.ledger.totals import failed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """Something that failed.
+    """A failed job, or trials that failed for the same reason.
 
     Attributes:
         what: Trials or a job.
-        kind: What sort of failure it is.
+        kind: Kind of failure.
         reason: Why, in one line.
-        count: How often.
-        trials: Numbers of the first trials that failed so; none of a job.
-        traceback: Where it raised, the first time; empty if it did not raise.
+        count: Number of failures.
+        trials: Numbers of the first such trials; empty for a job.
+        traceback: Of the first one; empty if nothing was raised.
     """
 
     what: str
@@ -30,7 +30,7 @@ class Fault:
 
 
 def faults(trials: Sequence[TrialRecord], jobs: Sequence[JobRecord]) -> Iterator[Fault]:
-    """Yield what failed: trials by their reasons, the most frequent first, then jobs."""
+    """Yield failed trials grouped by reason, the most frequent first, then failed jobs."""
     for group in group_failures(failed(trials)):
         yield Fault(
             what=f"{'trial' if group.count == 1 else 'trials'} {trials_named(group)}",

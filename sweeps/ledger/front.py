@@ -1,4 +1,4 @@
-"""Where the trials of a sweep stand: its front, their ranks, its hypervolume."""
+"""The Pareto front of a sweep, the ranks of its trials and its hypervolume."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from sweeps.common.records import FrontRow, TrialRecord, TrialState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParetoState:
-    """The order among finished, feasible trials.
+    """The Pareto order of finished, feasible trials.
 
     Attributes:
         rows: The front, best first objective first.
         ranks: Rank by trial number; 0 is the front. Infeasible trials have none.
-        hypervolume: Volume that the front dominates, log10 of the objectives that are so scaled.
+        hypervolume: Of the front, in log10 for objectives with a logarithmic scale.
     """
 
     rows: Sequence[FrontRow]
@@ -27,7 +27,7 @@ class ParetoState:
 
 
 def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the trials that take part: complete and feasible."""
+    """Return the trials that are ranked: complete and feasible."""
     return [trial for trial in trials if trial.state is TrialState.COMPLETE and trial.feasible]
 
 
@@ -38,7 +38,7 @@ def values_of(trials: Sequence[TrialRecord], study: Study) -> NDArray[np.float64
 
 
 def pareto_state(trials: Sequence[TrialRecord], study: Study) -> ParetoState:
-    """Return the standings of ``trials``, of which only the complete, feasible ones count."""
+    """Rank the complete, feasible ones of ``trials``."""
     members = ranked(trials)
     values = values_of(members, study)
     ranks = pareto.sweep_ranks(values, study.objectives).tolist()

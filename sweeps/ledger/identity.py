@@ -1,6 +1,6 @@
-"""What data, code and teachers of a sweep are: their content, whatever their names say.
+"""Identity of a sweep's data, code and teachers, by content instead of by name.
 
-Fingerprints of a task are written by hand and name what it was asked for. What came of that is told
+Fingerprints of a task are computed from its parameters. The content that results is identified
 by digests: of every array of a scenario, and of the source of the task and of what it imports.
 """
 
@@ -24,20 +24,20 @@ Content = Mapping[str, Mapping[str, str]]
 """Digest of every array of a scenario, by split and name."""
 
 CONDUCTOR = "sweeps.nodes.conductor"
-"""What trains students in a network: rounds and messages are ours, whatever the task."""
+"""Trains students in a network, whatever the task; its code is part of a sweep's identity."""
 
 NAMED = 3
-"""How many modules or files an error names."""
+"""Largest number of modules or files that an error names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """What the trials of a sweep work with.
+    """Data and code with which the trials of a sweep run.
 
     Attributes:
         data: Content of every scenario, by its fingerprint.
-        code: Digest of every module that they run, see `kdtasks.contract.source_code`.
-        noted_s: When this was found out, seconds since 1970.
+        code: Digest of every module that they use, see `kdtasks.contract.source_code`.
+        noted_s: When this was recorded, seconds since 1970.
     """
 
     data: Mapping[str, Content]
@@ -45,7 +45,7 @@ class Identity:
     noted_s: float
 
     def joined(self, other: "Identity") -> "Identity":
-        """Return this with what only ``other`` has: points that were appended need more."""
+        """Return this with what only ``other`` has: appended points may need more data and code."""
         return Identity(
             data={**other.data, **self.data},
             code=joined(self.code, other.code),
@@ -54,7 +54,7 @@ class Identity:
 
 
 def identify(loaded: Mapping[str, ScenarioData], code: Mapping[str, str]) -> Identity:
-    """Return what scenarios, by fingerprint, and code are.
+    """Return the identity of scenarios, by fingerprint, and code.
 
     Raises:
         DataError: If an array has no content that could be compared.
@@ -85,12 +85,12 @@ def _digests(split: str, arrays: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def code_of(study: Study) -> dict[str, str]:
-    """Return the digests of all modules that trials of a study run, by module."""
+    """Return the digests of all modules that trials of a study use, by module."""
     return sources(*named_modules(study), CONDUCTOR)
 
 
 def task_code(name: str) -> dict[str, str]:
-    """Return the digests of the modules of a task, by module, and which of their classes it is."""
+    """Return the digests of the modules of a task, by module, and the name of the task."""
     return {**sources(task_module(name)), f"task {name}": ""}
 
 
@@ -101,11 +101,11 @@ def task_module(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherIdentity:
-    """What decides on a teacher.
+    """Everything that a teacher depends on.
 
     Attributes:
-        fingerprint: What the task says of it.
-        data: Content of the splits that it is trained and judged on.
+        fingerprint: The task's fingerprint of it.
+        data: Content of the splits that it is trained and evaluated on.
         code: Source of the task.
     """
 
@@ -115,11 +115,11 @@ class TeacherIdentity:
 
     @property
     def key(self) -> str:
-        """Its name in the cache."""
+        """Its key in the cache."""
         return f"{self.fingerprint}-{fingerprint(asdict(self))}"
 
     def differs(self, other: "TeacherIdentity") -> str:
-        """Return in what this is another teacher; empty if it is the same."""
+        """Return how this teacher differs from another; empty if it is the same."""
         modules = changed(other.code, self.code)
         reasons = [f"the code has changed ({_listed(modules)})"] if modules else []
         arrays = _changed_arrays(other.data, self.data)
@@ -130,14 +130,14 @@ class TeacherIdentity:
 def teacher_identity(
     task: KDTask, name: str, content: Content, code: Mapping[str, str]
 ) -> TeacherIdentity:
-    """Return what decides on a teacher."""
+    """Return the identity of a teacher with fingerprint ``name`` for data ``content``."""
     data: dict[str, Mapping[str, str]] = {}
     data |= {split: dict(content[split]) for split in task.teacher_splits}
     return TeacherIdentity(fingerprint=name, data=data, code=dict(code))
 
 
 def flat(content: Content) -> dict[str, str]:
-    """Return the digests of arrays, by split and name together."""
+    """Return the digests of arrays, by ``split name``."""
     return {
         f"{split} {name}": array
         for split, arrays in content.items()
@@ -154,7 +154,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def check_code(sweep: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Refuse to go on with code that is not that of the trials so far.
+    """Refuse to continue a sweep with code that differs from that of its trials.
 
     Raises:
         ConfigError: Naming the files.
@@ -164,7 +164,7 @@ def check_code(sweep: str, before: Mapping[str, str], after: Mapping[str, str]) 
         files = [str(file_of(name) or f"module {name}, which is gone") for name in modules]
         raise ConfigError(
             f"sweep {sweep} was run with other code: {_listed(files)} changed since, and trials "
-            "of both cannot be compared; undo that, or choose another --name"
+            "of both cannot be compared; restore the old code, or choose another --name"
         )
 
 
@@ -174,13 +174,13 @@ def check_data(
     after: Identity,
     params: Mapping[str, Params],
 ) -> None:
-    """Refuse to go on with data that are not those of the trials so far.
+    """Refuse to continue a sweep with data that differ from those of its trials.
 
     Args:
         sweep: Its name.
-        before: What the sweep has been run with.
-        after: What it would be run with now.
-        params: Those of a trial on each scenario, by its fingerprint.
+        before: The sweep's recorded identity.
+        after: Its identity now.
+        params: Parameters of a trial on each scenario, by fingerprint.
 
     Raises:
         ConfigError: Naming the files, and the arrays that differ.
@@ -196,7 +196,7 @@ def check_data(
 def check_scenario(
     sweep: str, before: Identity, name: str, content: Content, params: Params
 ) -> None:
-    """Refuse to judge a trial of a sweep on data that none of its trials has seen.
+    """Refuse to evaluate a trial on data that differ from those of the sweep's scenario ``name``.
 
     Raises:
         ConfigError: Naming the files, and the arrays that differ.
@@ -214,12 +214,12 @@ def _other_data(
     where = f" ({_listed(list(files))})" if files else ""
     return ConfigError(
         f"sweep {sweep} was run with other data{where}: {_listed(arrays)} changed since, and "
-        "what came of both cannot be compared; put the old data back, or choose another --name"
+        "results on both cannot be compared; restore the old data, or choose another --name"
     )
 
 
 def _files(params: Params, since_s: float) -> list[str]:
-    """Return the files that parameters name; of a folder those that were written since."""
+    """Return the files that parameters name; of a folder those modified since ``since_s``."""
     found = []
     for path in (Path(str(value)) for name, value in params.items() if value and is_path(name)):
         inside = path.rglob("*") if path.is_dir() else ()

@@ -1,4 +1,4 @@
-"""The file of a sweep's ledger: appended whole or not at all, mended at its end, damage named."""
+"""The journal file of a sweep: atomic appends, repair of a torn last line, reports of damage."""
 
 import os
 from pathlib import Path
@@ -6,25 +6,20 @@ from typing import Any
 
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-from kdtasks.contract.errors import DataError, UserError
-from kdtasks.data.reading import (
-    MOST_LOG_BYTES,
-    check_file,
-    damage_named,
-    parsed_json,
-    read_bytes,
-)
+from kdtasks.contract.errors import DataError
+from kdtasks.data.reading import MOST_LOG_BYTES, check_file, damage_named, parsed_json, read_bytes
+from sweeps.ledger.paths import writing
 
 MOST_LINE_BYTES = 16 * 2**20
-"""Longest line of a journal: the largest has a study's text [bytes]."""
+"""Longest line of a journal [bytes]; the longest holds a study's text."""
 
-FIX = "put back a copy of the file, or remove the sweep's folder and run the study again"
+FIX = "restore the file from a copy, or remove the sweep's folder and run the study again"
 
 
 class _OneWriter(JournalFileOpenLock):
-    """No lock: the lease of the sweep's folder admits one writer.
+    """No lock: the sweep's folder already has one for its single writer.
 
-    Optuna's own stays behind when its holder is killed, and is then waited for for half a minute.
+    Optuna's lock stays when its holder is killed; the next process would wait 30 s for it.
     """
 
     def acquire(self) -> bool:
@@ -35,7 +30,7 @@ class _OneWriter(JournalFileOpenLock):
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal, of which no half line stays when a write fails."""
+    """Optuna's journal, but a failed write leaves no partial line; the file is made if missing."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), _OneWriter(str(path)))
@@ -44,24 +39,20 @@ class Journal(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         size = self._path.stat().st_size
         try:
-            super().append_logs(logs)
-        except BaseException as error:
-            # The next line would be glued to what a full disk has left of this one. Whoever is told
-            # of the error does not count on the entry either.
+            with writing(self._path):
+                super().append_logs(logs)
+        except BaseException:
+            # A full disk may leave a partial line, to which the next one would be appended. Callers
+            # see the error and do not rely on the entry.
             os.truncate(self._path, size)
-            if isinstance(error, OSError):
-                raise UserError(
-                    f"{self._path} cannot be written to: {error.strerror}; everything before that "
-                    "is kept, and kdsweep resume goes on once it can be"
-                ) from error
             raise
 
 
 def check_lines(path: Path) -> None:
-    """Check, before Optuna reads a journal, that neither it nor one of its lines fills the memory.
+    """Check, before Optuna reads a journal, that the file and its lines are not too large.
 
     Raises:
-        DataError: If one does, or the path is no file.
+        DataError: If one is too large, or the path is not a file.
     """
     check_file(path, MOST_LOG_BYTES)
     with path.open("rb") as file:
@@ -71,10 +62,10 @@ def check_lines(path: Path) -> None:
 
 
 def mend_tail(path: Path) -> str:
-    """Drop a last line that was never written to its end.
+    """Remove an incomplete last line of a journal that nobody else writes to.
 
     Returns:
-        What was done, for the user; empty if nothing was.
+        A message about what was removed; empty if nothing was.
 
     Raises:
         UserError: If the file cannot be written to.
@@ -83,16 +74,14 @@ def mend_tail(path: Path) -> str:
     whole = content.rfind(b"\n") + 1
     if whole == len(content):
         return ""
-    try:
+    with writing(path):
         os.truncate(path, whole)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written to: {error.strerror}") from error
     written = len(content) - whole
-    return f"{path.name}: its last line was dropped, of which only {written} B had been written"
+    return f"{path.name}: its incomplete last line ({written} B) was removed"
 
 
 def damage(path: Path, error: Exception) -> DataError:
-    """Return what to tell about a journal that Optuna, or we, cannot make sense of."""
+    """Return the error for a journal that cannot be read, with the damaged line if it is known."""
     try:
         with damage_named(path, FIX):
             _check_entries(path)

@@ -1,4 +1,4 @@
-"""How a sweep was started, beside its study: kept in its folder for whoever goes on or reads."""
+"""Settings with which a sweep was started, besides its study; stored in the sweep's folder."""
 
 import json
 import re
@@ -15,21 +15,21 @@ from sweeps.common.secrets import has_secret, redacted
 from sweeps.ledger.paths import SETTINGS_FILE, put_text
 
 FIX = "remove it, and name the server with --tracking-uri if the sweep's runs are not in its folder"
-"""What to do about settings that cannot be read."""
+"""How to fix settings that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepSettings:
-    """How a sweep was started.
+    """The settings of a sweep.
 
     Attributes:
-        id: Tells its run in MLflow from that of another sweep of the same name; empty for sweeps
+        id: Identifies its run in MLflow among sweeps of the same name; empty for sweeps
             of versions that had none.
         tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
-        request: What was asked for.
-        task_path: Folder in which Python finds the user's own code, if the study names some.
-        storage: Where a copy of the sweep is kept; None if there is none.
-        folder: The sweep's folder when it was last driven; it may have been moved or copied since.
+        request: The requested resources.
+        task_path: Folder of the user's code, if the study names some.
+        storage: URI of the sweep's copy in storage; None if there is none.
+        folder: The sweep's folder when it last ran; it may have been moved or copied since.
     """
 
     id: str = ""
@@ -41,7 +41,7 @@ class SweepSettings:
 
     @property
     def text(self) -> str:
-        """The settings as they are kept."""
+        """The settings as JSON."""
         found = {
             "seats" if name == "request" else name: value for name, value in asdict(self).items()
         }
@@ -49,15 +49,16 @@ class SweepSettings:
 
 
 def new_id() -> str:
-    """Return an identifier that no other sweep has."""
+    """Return a new unique identifier."""
     return uuid.uuid4().hex
 
 
 def settled_uri(tracking_uri: str | None) -> str | None:
-    """Return an address that means the same wherever a later command is called.
+    """Make an address independent of the working directory.
 
     Raises:
-        ConfigError: If it holds a password or token: it is shown, logged and kept in files.
+        ConfigError: If it is not an address, or holds a password or token: it is shown, logged and
+            stored.
     """
     if tracking_uri is None:
         return None
@@ -80,14 +81,14 @@ def settled_uri(tracking_uri: str | None) -> str | None:
 
 
 def without_password(settings: SweepSettings) -> SweepSettings:
-    """Return the settings as others may read them: without an address that holds a password."""
+    """Return the settings without an address that holds a password, for others to read."""
     if settings.tracking_uri is None or not has_secret(settings.tracking_uri):
         return settings
     return replace(settings, tracking_uri=None)
 
 
 def write_settings(folder: Path, settings: SweepSettings) -> None:
-    """Keep the settings of a sweep; only its owner can read them, for an address may hold a key.
+    """Write the settings of a sweep, readable by their owner only: an address may hold a key.
 
     Raises:
         UserError: If they cannot be written.
@@ -113,7 +114,7 @@ def read_settings(folder: Path) -> SweepSettings:
 
 
 def _moved_along(settings: SweepSettings, folder: Path) -> str | None:
-    """Return where the runs are: a database inside a home is moved with it."""
+    """Return the address of the runs; a database inside a home moves with it."""
     uri, home = settings.tracking_uri, Path(settings.folder).parent
     database = None if uri is None else sqlite_path(uri)
     if database is None or not settings.folder or not database.is_relative_to(home):
@@ -122,10 +123,10 @@ def _moved_along(settings: SweepSettings, folder: Path) -> str | None:
 
 
 def followed(settings: SweepSettings, folder: Path) -> SweepSettings:
-    """Return the settings of a sweep that goes on in a folder.
+    """Return the settings for a sweep that resumes in ``folder``.
 
-    A copy beside the sweep that it was made of is a sweep of its own. Where both use one MLflow it
-    gets another identifier, so that it does not write into the runs of that one.
+    A copied folder is a separate sweep. If original and copy use the same MLflow, the copy
+    gets a new identifier, so that it does not write into the original's runs.
     """
     before, known = Path(settings.folder or folder), settings.id
     shared = settings.tracking_uri is not None and before.is_dir() and not before.samefile(folder)

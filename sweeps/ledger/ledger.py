@@ -1,6 +1,6 @@
-"""The Optuna journal of a sweep: the truth about what was asked for and what came of it.
+"""The Optuna journal of a sweep: the authoritative record of its trials and jobs.
 
-Everything that MLflow shows can be written again from here.
+Everything in MLflow can be restored from it.
 """
 
 import warnings
@@ -66,21 +66,21 @@ ARTIFACT = "artifact:"
 class Ledger:
     """One sweep's journal, open for reading and writing by one process.
 
-    Trials of earlier sweeps may stand at its beginning. Samplers learn from them; nothing else
-    sees them, and trials are counted from the first of the sweep's own.
+    Trials of earlier sweeps may come first. Only samplers
+    use them; the sweep's own trials are numbered from 0.
     """
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
         self._earlier = sum(is_earlier(trial) for trial in study.get_trials(deepcopy=False))
         self.milestones = Milestones(study)
-        """How far the sweep has come beside its trials."""
-        self._asked: dict[int, optuna.Trial] = {}
+        """Progress of the sweep besides its trials."""
+        self._open: dict[int, optuna.Trial] = {}
         self._sampler_of: Callable[[int], BaseSampler] = lambda seed: RandomSampler(seed)
 
     @classmethod
     def create(cls, path: Path, study: Study, earlier: Sequence[EarlierTrial] = ()) -> "Ledger":
-        """Start the journal of a new sweep; it is there whole or not at all."""
+        """Create the journal of a new sweep atomically; its samplers learn from ``earlier``."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         partial = path.with_name(f".{path.name}.part")
         partial.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ class Ledger:
         return ledger
 
     def check(self) -> None:
-        """Read everything once; what is missing, or of another type than was written, raises."""
+        """Read everything once; raise if an entry is missing or has the wrong type."""
         _ = self.study, self.identity, self.milestones.closed_jobs()
         trials = self.trials()
         check_types(TrialRecord, *trials)
@@ -128,38 +128,38 @@ class Ledger:
             read_curves(trial.curves)
 
     def use(self, sampler_of: Callable[[int], BaseSampler]) -> None:
-        """Let a sampler make the suggestions; the journal does not remember it.
+        """Set the sampler of suggestions; the journal does not store it.
 
         Args:
-            sampler_of: Makes a sampler for one suggestion from how many came before it. A
-                suggestion then depends on nothing that ends with this process.
+            sampler_of: Makes the sampler of one suggestion from the number of earlier ones. A
+                suggestion then does not depend on the state of this process.
         """
         self._sampler_of = sampler_of
 
     @property
     def study(self) -> Study:
-        """The study as it was resolved when the sweep began."""
+        """The study as resolved when the sweep began."""
         return parse_study(self._study.user_attrs[STUDY_TEXT], source="journal")
 
     def extend(self, study: Study) -> None:
-        """Go on with ``study``, which differs in its budget."""
+        """Replace the study by ``study``, which differs in its budget."""
         self._study.set_user_attr(STUDY_TEXT, study.text)
 
     @property
     def identity(self) -> Identity | None:
-        """What the trials have been run with; None before the first driver has noted it."""
+        """Data and code of the trials; None until a driver has recorded them."""
         found = self._study.user_attrs.get(IDENTITY)
         return None if found is None else Identity(**found)
 
     def identify(self, identity: Identity) -> None:
-        """Note what trials are run with, beside what was noted before."""
+        """Record data and code of trials, in addition to earlier records."""
         known = self.identity
         joined = identity if known is None else known.joined(identity)
         if joined != known:
             self._study.set_user_attr(IDENTITY, asdict(joined))
 
     def _own(self) -> list[FrozenTrial]:
-        """Return the sweep's own trials; their place is their number."""
+        """Return the sweep's own trials, ordered by number."""
         return self._study.get_trials(deepcopy=False)[self._earlier :]
 
     def ask(
@@ -167,37 +167,37 @@ class Ledger:
     ) -> tuple[int, dict[str, Value]]:
         """Open a trial and return its number and the searched parameters.
 
-        Trials that wait, for their driver was killed, come first and with what was given then.
+        Trials that wait since their driver was killed come first, with the parameters given then.
 
         Args:
-            space: What the sampler may choose.
-            fixed: Parameters that are given; the sampler chooses the rest of the active ones.
-            point: Which of the study's points these are.
+            space: The search space.
+            fixed: Given parameters; the sampler chooses the other active ones.
+            point: Index of the study's point that gives them.
         """
         if fixed is not None:
             attrs = {} if point is None else {POINT: point}
             self._study.enqueue_trial(dict(fixed), user_attrs=attrs)
         fixed = self._prepare()
         with warnings.catch_warnings():
-            # A sampler that meets a conditional parameter for the first time draws it at random and
-            # says so each time; so it is meant.
+            # A sampler warns each time it meets a new conditional parameter, which it draws at
+            # random, as intended.
             warnings.simplefilter("ignore", UserWarning)
             trial = self._study.ask()
             params = suggest(trial, space)
         params = {**fixed, **params}
         trial.set_user_attr(PARAMS, params)
         number = trial.number - self._earlier
-        self._asked[number] = trial
+        self._open[number] = trial
         return number, params
 
     def _prepare(self) -> dict[str, Value]:
-        """Make the sampler of the next trial; return the parameters that are given to it."""
+        """Set the sampler of the next trial; return the trial's given parameters."""
         waiting = next(self._waiting(), None)
         before = self._own()
         if waiting is not None:
             before = before[: waiting.number - self._earlier]
         if waiting is not None and RETRY_OF in waiting.user_attrs:
-            # its parameters are all given: a sampler that counts its suggestions must not be asked
+            # all its parameters are given: a sampler that counts its suggestions must not be used
             self._study.sampler = RandomSampler(seed=0)
         else:
             self._study.sampler = self._sampler_of(sum(not is_interrupted(t) for t in before))
@@ -208,33 +208,33 @@ class Ledger:
 
     @property
     def waiting(self) -> bool:
-        """Whether the next trial is one that was interrupted, or left by a killed driver."""
+        """Whether a trial waits that was interrupted or left by a killed driver."""
         return next(self._waiting(), None) is not None
 
     def recover(self) -> int:
-        """Close trials whose driver is gone, and let all that were interrupted wait to run again.
+        """Close trials of a killed driver, and enqueue all interrupted trials again.
 
         Returns:
-            How many wait.
+            The number of waiting trials.
         """
         trials = self._own()
         retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
         done = [trial.user_attrs.get(PARAMS) for trial in trials if trial.values is not None]
         for number, trial in enumerate(trials):
             params = all_params(trial)
-            left = trial.state is TrialState.RUNNING and number not in self._asked
+            left = trial.state is TrialState.RUNNING and number not in self._open
             again = left or is_interrupted(trial)
-            # First the new trial, then the old one's end: a crash in between loses neither. One
-            # without parameters never was; the sampler will suggest the same once more.
+            # Enqueue the new trial before closing the old one: a crash in between loses neither. A
+            # trial without parameters never began; the sampler will suggest the same again.
             if again and params is not None and trial.number not in retried and params not in done:
                 self._study.add_trial(retry_of(trial, params))
             if left:
-                self._asked[number] = optuna.trial.Trial(self._study, trial._trial_id)
+                self._open[number] = optuna.trial.Trial(self._study, trial._trial_id)
                 self.fail(number, "its driver was killed while it ran", {INTERRUPTED: True})
         return sum(1 for _ in self._waiting())
 
     def points_taken(self) -> set[int]:
-        """Return which of the study's points were asked for."""
+        """Return the indices of the study's points that have been used."""
         return {
             trial.user_attrs[POINT]
             for trial in self._own()
@@ -242,7 +242,7 @@ class Ledger:
         }
 
     def repeats(self) -> int:
-        """Return how many of the sampler's last suggestions in a row repeated configurations."""
+        """Return how many of the sampler's latest suggestions in a row were duplicates."""
         count = 0
         for trial in reversed(self._own()):
             attrs = trial.user_attrs
@@ -253,10 +253,10 @@ class Ledger:
         return count
 
     def start(self, number: int, config: Params, started_ms: int, *, taught: bool) -> None:
-        """Note that a trial got its slot, all that its task is given, and if it has a teacher."""
-        self._asked[number].set_user_attr(CONFIG, dict(config))
-        self._asked[number].set_user_attr(TAUGHT, taught)
-        self._asked[number].set_user_attr(STARTED_MS, started_ms)
+        """Record that a trial has started, its parameters, and whether it has a teacher."""
+        self._open[number].set_user_attr(CONFIG, dict(config))
+        self._open[number].set_user_attr(TAUGHT, taught)
+        self._open[number].set_user_attr(STARTED_MS, started_ms)
 
     def complete(
         self,
@@ -266,62 +266,62 @@ class Ledger:
         violations: Mapping[str, float],
         sha256: str = "",
     ) -> None:
-        """Close a trial that has every objective.
+        """Close a trial that has all objectives.
 
         Args:
             number: The trial.
             values: The objectives in the study's order; finite.
-            metrics: All its numbers.
-            violations: By how much each constraint is missed; at most 0 is feasible.
-            sha256: Of the file with its weights, which is there already.
+            metrics: All its metrics.
+            violations: Violation of each constraint; at most 0 is feasible.
+            sha256: Of the file with its weights, which must have been written.
         """
-        trial = self._asked[number]
+        trial = self._open[number]
         for name, violation in violations.items():
             trial.set_constraint(name, violation)
         trial.set_user_attr(METRICS, dict(metrics))
         trial.set_user_attr(SHA256, sha256)
         self._study.tell(trial, list(values))
-        del self._asked[number]  # not before: it is open if it could not be written
+        del self._open[number]  # last: the trial stays open if writing fails
 
     def at_rungs(self, number: int, entries: Sequence[RungEntry]) -> None:
-        """Note what an open trial had come to at all its rungs, in place of what was noted."""
-        self._asked[number].set_user_attr(RUNGS, [asdict(entry) for entry in entries])
+        """Record an open trial's metrics at all its rungs, replacing earlier entries."""
+        self._open[number].set_user_attr(RUNGS, [asdict(entry) for entry in entries])
 
     def curves(self, number: int, curves: str) -> None:
-        """Note what an open trial reported while it trained, see `sweeps.common.curves`."""
-        self._asked[number].set_user_attr(CURVES, curves)
+        """Record the learning curves of an open trial, see `sweeps.common.curves`."""
+        self._open[number].set_user_attr(CURVES, curves)
 
     def prune(self, number: int, stop: Stop) -> None:
-        """Close a trial that was stopped early; its numbers are never told as results."""
-        trial = self._asked[number]
+        """Close a trial that was stopped early; samplers never see its metrics as results."""
+        trial = self._open[number]
         for name, violation in stop.violations.items():
             trial.set_constraint(name, violation)
         trial.set_user_attr(REASON, stop.reason)
         trial.set_user_attr(METRICS, dict(stop.metrics))
         trial.set_user_attr(TRAINED, [stop.epoch, stop.epochs])
         self._study.tell(trial, state=TrialState.PRUNED)
-        del self._asked[number]
+        del self._open[number]
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
-        """Close a trial that failed, for ``reason``, with further attributes."""
-        trial = self._asked[number]
+        """Close a failed trial, with further attributes."""
+        trial = self._open[number]
         for name, value in {REASON: reason, **(attrs or {})}.items():
             trial.set_user_attr(name, value)
         self._study.tell(trial, state=TrialState.FAIL)
-        del self._asked[number]
+        del self._open[number]
 
     def reject_duplicate(self, number: int, config: Params) -> None:
-        """Close a trial whose configuration is known; it is never run and costs no budget."""
+        """Close a trial that duplicates an earlier one; it never runs and uses no budget."""
         attrs = {DUPLICATE: True, CONFIG: dict(config)}
         self.fail(number, "repeats an earlier configuration", attrs)
 
     @property
     def running(self) -> tuple[int, ...]:
-        """Trials that are open, in the order of their numbers."""
-        return tuple(sorted(self._asked))
+        """Numbers of the open trials, sorted."""
+        return tuple(sorted(self._open))
 
     def trials(self) -> list[TrialRecord]:
-        """Return every trial by number, rejected duplicates too."""
+        """Return all trials, ordered by number, duplicates included."""
         return [record_of(trial, number) for number, trial in enumerate(self._own())]
 
     def trial(self, number: int) -> TrialRecord:
@@ -329,7 +329,7 @@ class Ledger:
         return record_of(self._study.get_trials(deepcopy=False)[self._earlier + number], number)
 
     def put_job(self, job: JobRecord) -> None:
-        """Write a teacher, baseline or confirmation, in place of an earlier one of its key."""
+        """Record a teacher, baseline or confirmation, replacing an earlier one with its key."""
         self._study.set_user_attr(JOB + job.key, asdict(job))
 
     def jobs(self) -> list[JobRecord]:
@@ -338,22 +338,22 @@ class Ledger:
         return [JobRecord(**attrs[name]) for name in sorted(attrs) if name.startswith(JOB)]
 
     def put_export(self, export: ExportRecord) -> None:
-        """Write what was measured of an exported student, in place of what was measured before."""
+        """Record the measurements of an exported student, replacing earlier ones."""
         self._study.set_user_attr(f"{EXPORT}{export.trial}", asdict(export))
 
     def exports(self) -> dict[int, ExportRecord]:
-        """Return what was measured of exported students, by trial."""
+        """Return the measurements of exported students, by trial."""
         attrs = self._study.user_attrs
         found = [ExportRecord(**attrs[name]) for name in attrs if name.startswith(EXPORT)]
         return {export.trial: export for export in found}
 
     def put_artifact(self, artifact: ArtifactRecord) -> None:
-        """Note a file that MLflow is to be given, in place of an earlier one of its path."""
+        """Record a file for MLflow, replacing an earlier one with its path."""
         name = f"{ARTIFACT}{artifact.run}/{artifact.path}"
         if self._study.user_attrs.get(name) != asdict(artifact):
             self._study.set_user_attr(name, asdict(artifact))
 
     def artifacts(self) -> list[ArtifactRecord]:
-        """Return the files that MLflow was given."""
+        """Return the files recorded for MLflow."""
         attrs = self._study.user_attrs
         return [ArtifactRecord(**attrs[name]) for name in attrs if name.startswith(ARTIFACT)]

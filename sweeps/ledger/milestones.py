@@ -1,4 +1,4 @@
-"""How far a sweep has come beside its trials: notes in the journal that a resumed sweep reads."""
+"""Progress of a sweep besides its trials: entries in the journal that a resumed sweep reads."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ SESSIONS, ENDED = "sessions", "ended"
 
 
 class Attributes(Protocol):
-    """Where notes are kept: a study of Optuna."""
+    """The attributes of an Optuna study."""
 
     @property
     def user_attrs(self) -> dict[str, Any]: ...
@@ -26,31 +26,31 @@ def _terms(budget: Budget) -> dict[str, float | None]:
 
 
 class Milestones:
-    """Notes about one sweep."""
+    """Progress of one sweep, stored in attributes of its journal."""
 
     def __init__(self, attributes: Attributes) -> None:
         self._attributes = attributes
 
     def close_job(self, kind: JobKind, key: str) -> None:
-        """Note that work after the search is done, whatever came of it."""
+        """Record that a job after the search has ended, whatever its result."""
         self._attributes.set_user_attr(f"{CLOSED}{kind}/{key}", True)
 
     def closed_jobs(self) -> set[str]:
-        """Return what `close_job` was told, as ``kind/key``."""
+        """Return the closed jobs as ``kind/key``."""
         names = self._attributes.user_attrs
         return {name.removeprefix(CLOSED) for name in names if name.startswith(CLOSED)}
 
     def begin_session(self, now_ms: int) -> None:
-        """Note that a driver begins to search, milliseconds since 1970."""
+        """Record that a driver begins to search, milliseconds since 1970."""
         self._attributes.set_user_attr(SESSIONS, [*self._sessions(), now_ms])
 
     def _sessions(self) -> list[int]:
         return list(self._attributes.user_attrs.get(SESSIONS, []))
 
     def searched_s(self, trials: Sequence[TrialRecord]) -> float:
-        """Return how long drivers have searched so far [s], by the trials that they ran."""
+        """Return the search time of all drivers so far [s], from the times of their trials."""
         moments = [trial.started_ms for trial in trials]
-        # an interrupted trial is closed when the sweep is resumed, maybe days later
+        # an interrupted trial is closed on resume, maybe days later
         moments += [trial.ended_ms for trial in trials if not trial.interrupted]
         known = sorted(moment for moment in moments if moment is not None)
         begun = self._sessions()
@@ -61,7 +61,7 @@ class Milestones:
         return total_ms / 1000
 
     def end_search(self, budget: Budget, why: str) -> None:
-        """Note that the search with this budget has come to its end."""
+        """Record that the search with this budget has ended."""
         self._attributes.set_user_attr(ENDED, {"why": why, **_terms(budget)})
 
     def ended(self, budget: Budget) -> str:

@@ -1,4 +1,4 @@
-"""Trials as Optuna keeps them in a journal, and what their attributes mean to us."""
+"""Conversion between Optuna's trials in a journal and our records."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,18 +23,18 @@ RUNGS, TRAINED = "rungs", "trained"
 SHA256 = "sha256"
 POINT, RETRY_OF = "point", "retry_of"
 EARLIER = "earlier"
-"""Of a trial of an earlier sweep, which only samplers look at: where it was run."""
+"""Origin of a trial of an earlier sweep, which only samplers use."""
 
 FIXED = "fixed_params"
-"""Optuna's own attribute of a trial that waits: the parameters that are given."""
+"""Optuna's own attribute for the given parameters of a waiting trial."""
 GENERATION = "generation"
-"""End of the names under which genetic samplers keep the generation of a trial."""
+"""Suffix of the attributes in which genetic samplers store a trial's generation."""
 FIRST_GENERATION = {f"{of.__name__}:{GENERATION}": 0 for of in (NSGAIISampler, NSGAIIISampler)}
-"""Without it a genetic sampler does not see a trial that it has not suggested."""
+"""Without it a genetic sampler ignores trials that it has not suggested."""
 
 
 def is_interrupted(trial: FrozenTrial) -> bool:
-    """Return whether a trial failed only because its driver came to an end."""
+    """Return whether a trial failed only because its driver ended."""
     return bool(trial.user_attrs.get(INTERRUPTED, False))
 
 
@@ -51,7 +51,7 @@ def all_params(trial: FrozenTrial) -> Params | None:
 
 
 def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
-    """Return what a trial came to, under its number in the sweep."""
+    """Return the record of a trial, under its number in the sweep."""
     attrs = trial.user_attrs
     return TrialRecord(
         number=number,
@@ -86,7 +86,7 @@ def _epoch_ms(moment: datetime | None) -> int | None:
 
 
 def retry_of(trial: FrozenTrial, params: Params) -> FrozenTrial:
-    """Return a trial that waits to run what an interrupted one was to run."""
+    """Return a waiting trial that repeats an interrupted one."""
     attrs: dict[str, Any] = {RETRY_OF: trial.number}
     if POINT in trial.user_attrs:
         attrs[POINT] = trial.user_attrs[POINT]
@@ -99,7 +99,7 @@ def retry_of(trial: FrozenTrial, params: Params) -> FrozenTrial:
 
 
 def earlier_trial(trial: EarlierTrial, space: Space) -> FrozenTrial:
-    """Return a trial of an earlier sweep as one of the present space.
+    """Convert a trial of an earlier sweep to the present space.
 
     Args:
         trial: Its parameters pass ``space.check``.

@@ -1,4 +1,4 @@
-"""A sweep's folder: where each file is, and what must hold before one is made."""
+"""Paths in a sweep's folder, and its creation after checks."""
 
 import os
 import re
@@ -12,22 +12,24 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
+from safetensors import SafetensorError
+
 from analysis import layout
 from analysis.sqlite_file import sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
 
 MIN_FREE_BYTES = 1 << 30
-"""A sweep of the default study writes tens of megabytes; Ray's object store may spill more."""
+"""The default study writes tens of megabytes; Ray's object store may spill more."""
 
 SETTINGS_FILE = "sweep.json"
-"""How a sweep was started, beside its study."""
+"""File with the settings of `sweeps.ledger.launch_settings`."""
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""What a sweep may be called: as a study, for its name is a study's by default. A folder may be
-renamed to whatever its file system allows."""
+"""Valid names of sweeps, as for studies, whose name is the default. Folders may be
+renamed to anything that the file system allows."""
 
 RESERVED = ("cache", "artifacts")
-"""Folders of a home that are no sweeps."""
+"""Folders of a home that are not sweeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,12 @@ class SweepFolder:
 
     @property
     def log(self) -> Path:
-        """What happened and when."""
+        """The event log."""
         return self.path / layout.LOG_FILE
 
     @property
     def study(self) -> Path:
-        """The study as it was resolved."""
+        """The resolved study."""
         return self.path / layout.STUDY_FILE
 
     @property
@@ -82,7 +84,7 @@ class SweepFolder:
 
     @property
     def scratch(self) -> Path:
-        """What Ray Tune writes while it runs; removed afterwards."""
+        """Ray Tune's files while it runs; removed afterwards."""
         return self.path / ".tune"
 
     @property
@@ -102,10 +104,10 @@ class SweepFolder:
 
 
 def check_new(home: Path, name: str) -> SweepFolder:
-    """Return the folder of a sweep that does not exist yet, after checking that it can be made.
+    """Return the folder of a new sweep, after checking that it can be created.
 
     Raises:
-        UserError: If the name is taken or no folder name, or home is not writable or nearly full.
+        UserError: If the name is taken or invalid, or home is not writable or nearly full.
     """
     if not NAME.fullmatch(name) or name in RESERVED:
         raise ConfigError(
@@ -116,9 +118,7 @@ def check_new(home: Path, name: str) -> SweepFolder:
     try:
         str(folder.path).encode()
     except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"--home {home}: a database cannot be named by bytes that are no UTF-8; rename it"
-        ) from error
+        raise ConfigError(f"--home {home}: SQLite needs a path in UTF-8; rename it") from error
     if folder.path.exists():
         raise ConfigError(f"{folder.path} exists already; choose another --name or remove it")
     check_room(nearest(home))
@@ -126,10 +126,10 @@ def check_new(home: Path, name: str) -> SweepFolder:
 
 
 def nearest(home: Path) -> Path:
-    """Return a home, or the folder above it that is there.
+    """Return a home, or its nearest parent that exists.
 
     Raises:
-        UserError: If a file is in the way, or may not be looked at.
+        UserError: If that is a file, or cannot be accessed.
     """
     place = home.resolve()
     try:
@@ -138,12 +138,12 @@ def nearest(home: Path) -> Path:
     except OSError as error:
         raise UserError(f"{home}: {error.strerror}; choose another --home") from error
     if not place.is_dir():
-        raise UserError(f"{home} cannot be made: {place} is a file; choose another --home")
+        raise UserError(f"{home} cannot be created: {place} is a file; choose another --home")
     return place
 
 
 def check_room(home: Path) -> None:
-    """Check that a sweep can write to a home.
+    """Check that a home is writable and has enough free space.
 
     Raises:
         UserError: If it is not writable or nearly full.
@@ -153,7 +153,7 @@ def check_room(home: Path) -> None:
     free = shutil.disk_usage(home).free
     if free < MIN_FREE_BYTES:
         raise UserError(
-            f"{home} has {free >> 20} MiB free, a sweep wants {MIN_FREE_BYTES >> 20} MiB; "
+            f"{home} has {free >> 20} MiB free, a sweep needs {MIN_FREE_BYTES >> 20} MiB; "
             "free some or choose another --home"
         )
 
@@ -161,15 +161,15 @@ def check_room(home: Path) -> None:
 def create(
     folder: SweepFolder, study_text: str, private: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Make the folder with the study in it; it is there whole or not at all.
+    """Create the folder with the study in it, atomically.
 
     Args:
-        folder: Where.
+        folder: The sweep's folder.
         study_text: The study.
-        private: Texts that only the owner can read, by file name.
+        private: Texts for files that only the owner can read, by file name.
 
     Raises:
-        UserError: If another process made the folder meanwhile, or it cannot be made.
+        UserError: If another process created it meanwhile, or it cannot be created.
     """
     partial = SweepFolder(folder.path.with_name(f".{folder.name}.{os.getpid()}.part"))
     try:
@@ -188,18 +188,18 @@ def create(
             raise ConfigError(f"{folder.path} exists already; choose another --name") from error
         why = error.strerror or str(error)
         raise UserError(
-            f"{folder.path} cannot be made: {why}; free some room or choose another --home"
+            f"{folder.path} cannot be created: {why}; free some space or choose another --home"
         ) from error
 
 
 def make_home(home: Path) -> None:
-    """Make a home that its user alone can enter; one that is there keeps its mode, for groups."""
+    """Create a home that only its user can enter; an existing one keeps its mode."""
     if not home.exists():
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def open_to_all(home: Path) -> Iterator[str]:
-    """Say that all users of the machine may write into a home, if so."""
+    """Yield a warning if all users of the machine can write to a home."""
     if home.stat().st_mode & stat.S_IWOTH:
         yield (
             f"{home} is writable by all users: they can add or replace sweeps and teachers; "
@@ -208,15 +208,15 @@ def open_to_all(home: Path) -> Iterator[str]:
 
 
 def create_missing(folder: SweepFolder) -> None:
-    """Make the folders in which a sweep's workers write."""
+    """Create the folders in which a sweep's workers write."""
     for path in (folder.weights, folder.scenarios, folder.teachers):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def new_beside(folder: Path) -> Path:
-    """Make and return a hidden folder that is to take the place of another one when it is whole.
+    """Create a hidden folder that will replace ``folder`` when it is complete.
 
-    Unlike those of ``tempfile`` it may be read by whoever the umask lets read.
+    Unlike those of ``tempfile`` its permissions follow the umask.
     """
     partial = folder.with_name(f".{folder.name}.{uuid4().hex}")
     partial.mkdir()
@@ -225,7 +225,7 @@ def new_beside(folder: Path) -> Path:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; it takes its place only if all goes well."""
+    """Yield a path to write to; it replaces ``path`` only if no error is raised."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield partial
@@ -236,22 +236,23 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Write a file of a sweep inside.
+    """Turn errors of writing ``path`` inside into a user error.
 
     Raises:
         UserError: If it cannot be written.
     """
     try:
         yield
-    except OSError as error:
-        why = error.strerror or str(error)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"{path} cannot be written to: {why}; kdsweep resume goes on once it can be"
+            f"{path} cannot be written to: {why}; what was finished is kept: fix that, then run "
+            "kdsweep resume"
         ) from error
 
 
 def put_text(path: Path, text: str, mode: int = 0o644) -> None:
-    """Write a small file of a sweep, whole or not at all.
+    """Write a small file of a sweep atomically.
 
     Raises:
         UserError: If it cannot be written.

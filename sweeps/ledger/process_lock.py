@@ -1,8 +1,8 @@
-"""One driver per sweep, and no process of a killed one left behind.
+"""One driver per sweep; processes that a killed driver left are ended.
 
-A lock that the kernel gives back when its holder dies tells whether a sweep has a driver. A file
-beside it names the processes that the driver has started, so that the next driver ends what a
-killed one has left: Ray's own agents outlive it.
+A file lock, which the kernel releases when its holder dies, shows whether a sweep has a driver. A
+file beside it lists the processes that the driver has started, so that the next driver can end
+those that outlive a killed one, such as Ray's agents.
 """
 
 import fcntl
@@ -24,22 +24,22 @@ from sweeps.ledger.paths import atomic_file
 
 LOCK_FILE, LEASE_FILE = ".lock", ".lease.json"
 PERIOD_S = 1.0
-"""How often the list of processes is renewed."""
+"""Interval at which the list of processes is updated [s]."""
 STARTING_PERIOD_S = 0.2
-"""How often while new ones are started."""
+"""The same while processes are being started [s]."""
 PATIENCE_S = 1.0
-"""How long a process may take to end when it is asked to."""
+"""Time for a process to end after SIGTERM [s]."""
 LOST_S = 60.0
-"""Without a sign of life for so long, a driver on another machine counts as gone."""
+"""A driver on another machine counts as dead after this time without an update [s]."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """A process, told from any other that has had or will have its number.
+    """A process, distinguished from others with the same number by its start time.
 
     Attributes:
         pid: Its number.
-        created: When it was started, as the system says it.
+        created: Its start time, as reported by the system.
     """
 
     pid: int
@@ -47,12 +47,12 @@ class ProcessRow:
 
 
 def row_of(process: psutil.Process) -> ProcessRow:
-    """Return what identifies a process."""
+    """Return the row of a process."""
     return ProcessRow(process.pid, process.create_time())
 
 
 def living(rows: Iterator[ProcessRow] | list[ProcessRow]) -> list[psutil.Process]:
-    """Return those of ``rows`` that still run, this process excepted."""
+    """Return those of ``rows`` that still run, except this process."""
     found = []
     for row in rows:
         with suppress(psutil.Error):
@@ -64,20 +64,20 @@ def living(rows: Iterator[ProcessRow] | list[ProcessRow]) -> list[psutil.Process
 
 
 def end_processes(rows: list[ProcessRow]) -> int:
-    """End those of ``rows`` that still run, and return how many those were."""
+    """End those of ``rows`` that still run; return their number."""
     processes = living(rows)
     for process in processes:
         with suppress(psutil.Error):
             process.terminate()
     for process in psutil.wait_procs(processes, timeout=PATIENCE_S)[1] if processes else []:
         with suppress(psutil.Error):
-            process.kill()  # psutil checks again that the number is not another's by now
+            process.kill()  # psutil checks that the number was not reused
     psutil.wait_procs(processes, timeout=PATIENCE_S)
     return len(processes)
 
 
 def lock_id(folder: Path) -> list[int]:
-    """Return what tells a sweep's lock from that of a copy; it stays when the folder is moved."""
+    """Identify a sweep's lock file: moving the folder keeps the identity, copying changes it."""
     with suppress(OSError):
         found = (folder / LOCK_FILE).stat()
         return [found.st_dev, found.st_ino]
@@ -85,11 +85,11 @@ def lock_id(folder: Path) -> list[int]:
 
 
 class Lease:
-    """The right to drive a sweep, held by this process."""
+    """The right to drive a sweep, held by this process; calls ``on_loss`` if the folder is gone."""
 
     def __init__(self, folder: Path, on_loss: Callable[[], None] = lambda: None) -> None:
         self.lost = False
-        """Whether the folder was moved or removed meanwhile."""
+        """Whether the folder was moved or removed."""
         self._path = folder / LEASE_FILE
         self._lock_id = lock_id(folder)
         self._on_loss = on_loss
@@ -102,23 +102,23 @@ class Lease:
         self._released = False
 
     def _write(self) -> None:
-        """Renew the list; whoever calls holds the lock."""
-        self._look_around()
+        """Update the list; the caller holds the lock."""
+        self._find_processes()
         driver = {**asdict(row_of(self._me)), "host": socket.gethostname()}
         driver["lock"] = self._lock_id
         alive = [asdict(row) for row in sorted(self._rows, key=lambda row: row.pid)]
-        # the file is a help for the next driver; a full disk must not end this one
+        # the file only helps the next driver; a full disk must not stop this one
         with suppress(OSError), atomic_file(self._path) as partial:
             partial.write_text(json.dumps({"driver": driver, "processes": alive}), "utf-8")
 
-    def _look_around(self) -> None:
+    def _find_processes(self) -> None:
         with suppress(psutil.Error):
             if self._before is not None:
                 self._roots |= set(map(row_of, self._me.children())) - self._before
         for root in living(list(self._roots)):
             with suppress(psutil.Error):
                 self._rows |= {row_of(root), *map(row_of, root.children(recursive=True))}
-        # one whose parent has ended is no descendant any more, but still ours
+        # a process whose parent has ended is no longer a descendant, but still ours
         self._rows = {row_of(process) for process in living(list(self._rows))}
 
     def _renew(self) -> None:
@@ -135,7 +135,7 @@ class Lease:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """Count every child that is started inside, and what it starts, as the sweep's."""
+        """Record every child process started inside, with its descendants, as the sweep's."""
         with self._lock:  # the thread reads it more than once
             self._before = set(map(row_of, self._me.children()))
         self._wake.set()
@@ -148,7 +148,7 @@ class Lease:
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
-        """Keep the list of processes up to date inside, and end what is left of them then."""
+        """Keep the list of processes up to date inside; end the remaining ones at exit."""
         thread = threading.Thread(target=self._renew, name="kdsweep-lease", daemon=True)
         thread.start()
         try:
@@ -158,7 +158,7 @@ class Lease:
             self._wake.set()
             thread.join()
             with self._lock:  # Ray may still be coming up on a thread of its own
-                self._look_around()
+                self._find_processes()
                 rows = list(self._rows)
             end_processes(rows)
             self._path.unlink(missing_ok=True)
@@ -166,12 +166,12 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """The process that drives a sweep, or the last one that did and could not say goodbye.
+    """The process that drives a sweep, or the last one that did and was killed.
 
     Attributes:
-        process: What identifies it on its machine.
+        process: The process on its machine.
         host: Its machine.
-        renewed: When it last gave a sign of life, seconds since 1970 by the folder's clock.
+        renewed: Time of its last update, seconds since 1970 by the file system's clock.
     """
 
     process: ProcessRow
@@ -183,7 +183,7 @@ class Driver:
         return f"process {self.process.pid} on {self.host}, started {begun}"
 
     def runs(self) -> bool:
-        """Return whether it still runs; of one on another machine, whether it gave signs lately."""
+        """Return whether it still runs; on another machine, whether its last update is recent."""
         if self.host != socket.gethostname():
             return time.time() - self.renewed < LOST_S
         try:
@@ -195,12 +195,12 @@ class Driver:
 
 
 def read_driver(folder: Path) -> Driver | None:
-    """Return the driver of a sweep without touching anything; None if it has none that is known."""
+    """Return the driver of a sweep without changing anything; None if none is known."""
     return _read(folder / LEASE_FILE)[0]
 
 
 def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
-    """Return the last driver, and the processes that it had started on this machine."""
+    """Return the last driver and the processes that it started on this machine."""
     try:
         content = read_json(path)
         found = content["driver"]
@@ -208,18 +208,18 @@ def _read(path: Path) -> tuple[Driver | None, list[ProcessRow]]:
         driver = Driver(process, str(found["host"]), path.stat().st_mtime)
         rows = [ProcessRow(int(row["pid"]), float(row["created"])) for row in content["processes"]]
         here = driver.host == socket.gethostname()
-        # numbers of devices differ between machines
+        # device numbers differ between machines
         copied = (found["lock"] if here else found["lock"][1:]) != lock_id(path.parent)[not here :]
     except (OSError, ValueError, ArithmeticError, TypeError, LookupError):
         return None, []
     if copied:
-        return None, []  # that driver drives the sweep of which this is a copy
+        return None, []  # that driver drives the original of this copy
     return driver, rows if here else []
 
 
 @contextmanager
 def driving(folder: Path, on_loss: Callable[[], None] = lambda: None) -> Iterator[Lease]:
-    """Be the one driver of a sweep inside; what a killed one has left running is ended first.
+    """Be the only driver of a sweep inside; first end processes that a killed driver left.
 
     Raises:
         UserError: If another process drives it, or the folder cannot be written to.

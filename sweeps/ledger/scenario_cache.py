@@ -1,4 +1,4 @@
-"""Where a task keeps what is slow to make of its data: no version of its code finds another's."""
+"""Cache folders of tasks for data that are slow to prepare, one per version of the code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +12,11 @@ from search_spaces.study_paths import is_path
 
 @contextmanager
 def scenario_cache(task: KDTask, params: Params, home: Path) -> Iterator[Path]:
-    """Yield the folder that a task is given as ``cache_dir``.
+    """Yield a task's ``cache_dir``, below the folder ``home`` of all scenarios.
 
-    Our own tasks share one: their caches hold what they were made of. One of a user's own has a
-    folder for its class, source and the files that its parameters name; an empty one does not stay.
+    Our own tasks share one: their cache entries record what they were made from. A user's task has
+    a folder for its class, source and the files that its parameters name; it is removed if it is
+    empty.
     """
     module = type(task).__module__
     if module.partition(".")[0] == OURS:
@@ -34,7 +35,7 @@ def scenario_cache(task: KDTask, params: Params, home: Path) -> Iterator[Path]:
 
 
 def _states(path: Path) -> Iterator[str]:
-    """Yield what changes with any file at a path: the time of its inode cannot be set back."""
+    """Yield the state of every file at a path, with the inode's time, which users cannot set."""
     found = [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]
     for file in found:
         with suppress(OSError):

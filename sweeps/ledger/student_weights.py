@@ -1,20 +1,27 @@
-"""The students of a sweep's trials, as files in its folder; only the driver writes them."""
+"""Weights of a sweep's students, as files that only the driver writes."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from kdtasks.contract.errors import DataError, UserError
+from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays
 from kdtasks.data.reading import damage_named, file_sha256
-from sweeps.ledger.paths import atomic_file
+from sweeps.ledger.paths import atomic_file, writing
 
-FIX = "put it back from a copy, or run the study under another --name"
-"""What to do about weights that cannot be used."""
+FIX = "restore it from a copy, or run the study under another --name"
+"""How to fix weights that cannot be used."""
+
+
+def encoded(arrays: Arrays) -> bytes:
+    """Return arrays as the bytes of a safetensors file; ``save_file`` would ignore the umask."""
+    # safetensors writes memory as it is, which would scramble a transposed view
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content: bytes = save(ordered)
+    return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +35,11 @@ class StudentStore:
     path: Path
 
     def file(self, number: int) -> Path:
-        """Return where the weights of a trial are."""
+        """Return the path of a trial's weights."""
         return self.path / f"trial-{number}.safetensors"
 
     def put(self, number: int, weights: Arrays) -> str:
-        """Keep the weights of a trial; the file is there whole or not at all.
+        """Write the weights of a trial atomically.
 
         Returns:
             SHA-256 of the file, for the ledger.
@@ -41,19 +48,9 @@ class StudentStore:
             UserError: If it cannot be written.
         """
         path = self.file(number)
-        # safetensors writes the memory as it lies, so a transposed view would be scrambled
-        ordered = {name: np.asarray(array, order="C") for name, array in weights.items()}
-        try:
-            content: bytes = save(ordered)
-            with atomic_file(path) as partial:
-                # save_file would let nobody else read the file, whatever the umask
-                partial.write_bytes(content)
-        except (OSError, SafetensorError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise UserError(
-                f"{path} cannot be written to: {why}; every finished trial is kept, and kdsweep "
-                "resume goes on once it can be"
-            ) from error
+        with writing(path), atomic_file(path) as partial:
+            content = encoded(weights)
+            partial.write_bytes(content)
         return hashlib.sha256(content).hexdigest()
 
     def get(self, number: int, sha256: str = "") -> Arrays:
@@ -61,21 +58,21 @@ class StudentStore:
 
         Args:
             number: The trial.
-            sha256: Of the file when it was written; empty if none was recorded, then it is not
+            sha256: Of the file when it was written; empty if none was recorded, so that it is not
                 compared.
 
         Raises:
-            DataError: If they are not there, or damaged.
+            DataError: If they are missing or damaged.
         """
         path = self.file(number)
         if sha256 and (damage := self.damage(number, sha256)):
             raise DataError(damage)
         with damage_named(path, FIX):
-            weights: Arrays = load_file(path)  # maps it: a damaged one takes no memory
+            weights: Arrays = load_file(path)  # memory-mapped: a damaged file takes no memory
         return weights
 
     def damage(self, number: int, sha256: str) -> str:
-        """Return what is wrong with the file of a trial's weights; empty if it is as written."""
+        """Return what is wrong with the file of a trial's weights; empty if nothing is."""
         path = self.file(number)
         try:
             same = file_sha256(path) == sha256

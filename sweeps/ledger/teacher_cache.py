@@ -1,6 +1,6 @@
 """A content-addressed cache of trained teachers and their outputs, verified on every read.
 
-A teacher is found by all that decides on it, see `sweeps.ledger.identity.TeacherIdentity`.
+Its key covers everything that it depends on, see `sweeps.ledger.identity.TeacherIdentity`.
 """
 
 import json
@@ -14,33 +14,30 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
-from kdtasks.contract.errors import DataError, UserError
+from kdtasks.contract.errors import DataError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.data.reading import file_sha256, read_json
 from sweeps.ledger.identity import TeacherIdentity
-from sweeps.ledger.paths import new_beside
+from sweeps.ledger.paths import new_beside, writing
+from sweeps.ledger.student_weights import encoded
 
 WEIGHTS, OUTPUTS, CARD = "weights.safetensors", "outputs.safetensors", "card.json"
 FORMAT = 3
-"""Layout of an entry; another one is not read."""
+"""Layout of an entry; others are refused."""
 
 
 def _write(arrays: Arrays, path: Path) -> str:
-    # safetensors writes the memory as it lies, so a transposed view would be scrambled
-    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    # save_file would let nobody else read the file, whatever the umask
-    path.write_bytes(save(ordered))
+    path.write_bytes(encoded(arrays))
     return file_sha256(path)
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherStore:
-    """Teachers by what decides on them.
+    """Teachers by the key of their identity.
 
     Attributes:
         path: Folder with one folder per teacher.
@@ -49,18 +46,13 @@ class TeacherStore:
     path: Path
 
     def put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
-        """Keep a teacher; one that is there already stays, for it is the same.
+        """Store a teacher; an existing entry is kept, because it is the same teacher.
 
         Raises:
             UserError: If it cannot be written; nothing of it stays.
         """
-        try:
+        with writing(self.path):
             self._put(identity, params, teacher)
-        except (OSError, SafetensorError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise UserError(
-                f"{self.path} cannot be written to: {why}; kdsweep resume goes on once it can be"
-            ) from error
 
     def _put(self, identity: TeacherIdentity, params: Params, teacher: TeacherArtifact) -> None:
         key = identity.key
@@ -80,7 +72,7 @@ class TeacherStore:
                 "versions": {name: metadata.version(name) for name in ("numpy", "torch")},
             }
             (partial / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
-            # the card is the last to be written and the rename is atomic: no half entry is seen
+            # the card is written last and the rename is atomic: readers see no partial entry
             if not (self.path / key).exists():
                 os.rename(partial, self.path / key)  # noqa: PTH104 - Path.rename returns a new path
         finally:
@@ -90,12 +82,12 @@ class TeacherStore:
         """Return a teacher, or None if it is not in the cache.
 
         Raises:
-            DataError: If its files are not what was written.
+            DataError: If its files are damaged.
         """
         return self.by_key(identity.key)
 
     def by_key(self, key: str) -> TeacherArtifact | None:
-        """Return a teacher as `get` does, by the key of its identity; None for an empty one."""
+        """Return a teacher by the key of its identity, as `get`; None for an empty key."""
         folder = self.path / key
         if not (key and folder.is_dir()):
             return None
@@ -108,7 +100,7 @@ class TeacherStore:
         )
 
     def hashes(self, key: str) -> dict[str, str]:
-        """Return the hashes of a teacher's files, as its card has them; it must be there.
+        """Return the hashes of a cached teacher's files, from its card.
 
         Raises:
             DataError: If the card is damaged.
@@ -116,11 +108,11 @@ class TeacherStore:
         return dict(_read_card(self.path / key, key)["sha256"])
 
     def damage(self, key: str, sha256: Mapping[str, str]) -> str:
-        """Return what is wrong with a teacher of which a ledger knows the hashes; empty if nothing.
+        """Return what is wrong with a teacher whose hashes a ledger has recorded; empty if nothing.
 
         Args:
-            key: Of its identity; a teacher that is not in the cache is not damaged.
-            sha256: Hashes by file; empty if none were recorded, then only those of its card count.
+            key: Of its identity; a teacher that is not in the cache counts as undamaged.
+            sha256: Hashes by file; if empty, only those of its card are checked.
         """
         folder = self.path / key
         if not (key and folder.is_dir()):
@@ -134,16 +126,16 @@ class TeacherStore:
         return ""
 
     def as_kept(self, identity: TeacherIdentity) -> TeacherIdentity:
-        """Return how a teacher stands in the cache, where our own files were moved since."""
+        """Return the identity under which a teacher is cached; our files may have moved since."""
         if (self.path / identity.key).is_dir():
             return identity
         others = self.known(identity.fingerprint)
         return next((one for one in others if not identity.differs(one)), identity)
 
     def known(self, fingerprint: str) -> list[TeacherIdentity]:
-        """Return the teachers of which a task says the same, the latest first.
+        """Return the cached teachers with a task's fingerprint, the latest first.
 
-        Of damaged ones nothing is known; `get` tells.
+        Damaged ones are left out; `get` reports them.
         """
         cards = list(self.path.glob(f"{escape(fingerprint)}-*/{CARD}"))
         found = []
@@ -156,7 +148,7 @@ class TeacherStore:
 
 
 def check_entry(folder: Path, key: str) -> None:
-    """Check that the files of a teacher are what was written, wherever its folder is now.
+    """Check that the files of a teacher are undamaged, wherever its folder is.
 
     Raises:
         DataError: If they are not.

@@ -1,4 +1,4 @@
-"""What came of trials, in numbers: how many ended how, and what they cost."""
+"""Counts of trials by their end, and what they cost."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,16 +22,15 @@ def failed(trials: Sequence[TrialRecord]) -> Iterator[tuple[str, str, int]]:
 
 
 def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:
-    """Return what trials cost, by the name of a metric.
+    """Return the cost of trials, by metric name.
 
-    Processor time is that of trials that trained to their end: what those cost that were stopped
-    early or failed on the way, and tries that were lost, no process has told. Wall time is that of
-    all trials' slots.
+    Processor time covers trials that trained to their end; it is unknown for trials that were
+    stopped early or failed, and for lost attempts. Wall time covers all trials' slots.
     """
     spans_ms = [
         max(0, trial.ended_ms - trial.started_ms)
         for trial in trials
-        # an interrupted trial is closed when the sweep is resumed, maybe days later
+        # an interrupted trial is closed on resume, maybe days later
         if trial.started_ms and trial.ended_ms and not trial.interrupted
     ]
     return {
@@ -41,7 +40,7 @@ def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:
 
 
 def counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
-    """Return how many trials came to which end, and what that saved, by the name of a metric."""
+    """Return the number of trials by how they ended, and the epochs saved, by metric name."""
     kinds = Counter(kind or UNKNOWN for kind, _, _ in failed(trials))
     suggested = [trial for trial in trials if not trial.duplicate]
     real = [trial for trial in suggested if not trial.interrupted]

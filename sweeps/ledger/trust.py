@@ -1,8 +1,8 @@
-"""Whose code a sweep runs: what a sweep of somebody else's names is not imported unasked.
+"""Trust in the code of a sweep: code named by a sweep of another user is not imported unasked.
 
-A sweep names modules (its task, losses, sources of data) and the folder in which they lie, and
-whoever resumes or exports it imports them. So both are sealed with a key of the user's when the
-sweep is started; where the seal is missing or another one, the user is asked first.
+A sweep names modules (its task, losses, data sources) and their folder;
+resuming or exporting it imports them. So both are sealed with the user's key when the
+sweep is started; if the seal is missing or invalid, the user must allow the import.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.paths import put_text
 
 SEAL_FILE = "seal"
-"""In a sweep's folder: HMAC-SHA256 of what is imported, in hexadecimal digits."""
+"""File in a sweep's folder: HMAC-SHA256 of what is imported, in hexadecimal digits."""
 
 MOST_SEAL_BYTES = 1024
 
@@ -34,40 +34,40 @@ KEY_BYTES = 32
 
 
 def key_file() -> Path:
-    """Return where the user's key is: outside all homes, so that no copy of one has it."""
+    """Return the path of the user's key: outside all homes, so that copies do not contain it."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "kdsweep" / "key"
 
 
 def seal(folder: Path, study: Study) -> None:
-    """Note that the user trusts the code that a sweep names; a key is made if there is none.
+    """Record that the user trusts the code that a sweep names; create a key if there is none.
 
     Raises:
         UserError: If the sweep's folder cannot be written.
     """
     modules = foreign_modules(study)
-    if modules and (key := _made_key()):  # without a key, the user is asked later
+    if modules and (key := _made_key()):  # without a key, the user must confirm later
         put_text(folder / SEAL_FILE, _seal(key, modules, folder), mode=0o600)
 
 
 def trust(folder: Path) -> None:
-    """Note that the code that the study in a sweep's folder names may run.
+    """Record that the code named by the study in a sweep's folder may run.
 
     Raises:
         StudyError: If the study cannot be read.
-        UserError: If the folder cannot be written, or the user has no key that can be kept.
+        UserError: If the folder or the user's key cannot be written.
     """
     study = load_study(folder / layout.STUDY_FILE)
     if foreign_modules(study) and not _made_key():
         raise ConfigError(
-            f"{key_file()} cannot be kept or is damaged: remove it, or name another folder by "
+            f"{key_file()} cannot be written or is damaged: remove it, or set another folder in "
             "XDG_STATE_HOME"
         )
     seal(folder, study)
 
 
 def find_code(folder: Path, study: Study) -> None:
-    """Let Python find the code that the study of a sweep names, behind everything else.
+    """Add the folder of the code that a sweep's study names to the end of Python's path.
 
     Raises:
         ConfigError: As `check_trusted`.
@@ -79,10 +79,10 @@ def find_code(folder: Path, study: Study) -> None:
 
 
 def check_trusted(folder: Path, study: Study) -> None:
-    """Check that the user has started a sweep, or said that its code may run.
+    """Check that the user has started a sweep or trusts its code.
 
     Raises:
-        ConfigError: Naming the code and where it is; nothing of it was imported.
+        ConfigError: Naming the code and its folder; none of it has been imported.
     """
     modules = foreign_modules(study)
     if not modules or _is_sealed(folder, modules):
@@ -90,7 +90,7 @@ def check_trusted(folder: Path, study: Study) -> None:
     where = read_settings(folder).task_path
     raise ConfigError(
         f"{folder} was not started by you here, and runs code that it names: "
-        f"{', '.join(modules)}{f' in {where}' if where else ''}; read that code, and give --trust "
+        f"{', '.join(modules)}{f' in {where}' if where else ''}; review that code, and add --trust "
         "if it may run"
     )
 
@@ -117,7 +117,7 @@ def _seal(key: bytes, modules: Sequence[str], folder: Path) -> str:
 
 
 def _key() -> bytes:
-    """Return the user's key; empty if there is none, or none that is whole."""
+    """Return the user's key; empty if it is missing or damaged."""
     with suppress(OSError, ValueError):
         key = bytes.fromhex(key_file().read_text())
         return key if len(key) == KEY_BYTES else b""
@@ -125,7 +125,7 @@ def _key() -> bytes:
 
 
 def _made_key() -> bytes:
-    """Return the user's key, made if there is none; empty if it cannot be kept."""
+    """Return the user's key, created if missing; empty if it cannot be written."""
     path = key_file()
     with suppress(OSError, UserError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,1 +1,1 @@
-"""Copies of a sweep in storage that outlives its machine."""
+"""Copies of a sweep in durable storage."""

@@ -1,4 +1,4 @@
-"""Ledgers as bytes: which of two goes on with the other, and which weights one vouches for."""
+"""Comparison of journals as bytes: which continues the other, and which weights one lists."""
 
 import tempfile
 from pathlib import Path
@@ -12,30 +12,27 @@ from sweeps.ledger.student_weights import StudentStore
 
 
 def whole_lines(content: bytes) -> bytes:
-    """Return what was written to the end of a line."""
+    """Return the complete lines."""
     return content[: content.rfind(b"\n") + 1]
 
 
 def continues(local: bytes, stored: bytes) -> bool:
-    """Return whether a journal has everything that another has."""
+    """Return whether a journal contains all complete lines of another."""
     return whole_lines(local).startswith(whole_lines(stored))
 
 
 def longer(local: bytes, stored: bytes) -> bytes | None:
-    """Return the one of two journals that continues the other; None if neither does."""
+    """Return the complete lines of the journal that continues the other; None if neither does."""
     if continues(local, stored):
         return whole_lines(local)
     return whole_lines(stored) if continues(stored, local) else None
 
 
 def complete_weights(journal: bytes) -> dict[str, str]:
-    """Return the files of weights that never change again, with their SHA-256, empty if unknown.
+    """Return the weight files that will not change again, with their SHA-256, empty if unknown.
 
-    They are those of the trials that a journal calls complete: any other trial may be run once
-    more, by whoever goes on with the sweep.
-
-    Args:
-        journal: A journal; one that cannot be read vouches for nothing.
+    They belong to complete trials; any other trial may run again when the sweep is resumed. A
+    journal that cannot be read lists none.
     """
     weights = StudentStore(Path(layout.WEIGHTS_DIR))
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +47,7 @@ def complete_weights(journal: bytes) -> dict[str, str]:
 
 
 def is_file(file: Path, size: int, sha256: str) -> bool:
-    """Return whether a file has this size and hash; without a known hash the size alone counts."""
+    """Return whether a file has this size and hash; an empty hash is not compared."""
     try:
         same_size = file.stat().st_size == size
         return same_size and (not sha256 or file_sha256(file) == sha256)

@@ -1,6 +1,6 @@
-"""Keeps a copy of a sweep in durable storage while it runs.
+"""Copies a sweep to durable storage while it runs.
 
-The folder on the driver's own disk stays the working copy: the ledger needs appends and a lock,
+The folder on the driver's disk remains the working copy: the ledger needs appends and a lock,
 which object stores do not have.
 """
 
@@ -24,28 +24,28 @@ from sweeps.mirror.storage import Storage, cause
 from sweeps.mirror.storage_lock import PERIOD_S, Driver, StorageLease
 
 TEACHERS_DIR = "teachers"
-"""Folder of a sweep in storage with its teachers, which lie in a common cache on disk."""
+"""Folder for a sweep's teachers in storage; on disk they are in a shared cache."""
 
 NEEDED = (f"{layout.WEIGHTS_DIR}/", f"{TEACHERS_DIR}/")
-"""Where files lie without which the ledger is not copied: it says that they are there."""
+"""Folders whose files must be copied before the ledger that refers to them."""
 
 NAMED = 3
-"""Files that are named when they did not get there."""
+"""Largest number of files that are named if they were not copied."""
 
 LAST_TRIES = 3
 PAUSE_S = 2.0
-"""Between the last tries [s]."""
+"""Pause between the last attempts [s]."""
 PATIENCE_S, HURRIED_S = 20.0, 5.0
-"""How long storage may be silent at the end of a sweep, and after Ctrl-C [s]."""
+"""Longest time without an answer of storage at the end of a sweep, and after Ctrl-C [s]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells a file from what it was when it was copied.
+    """Size and time by which a change of a file is detected.
 
     Attributes:
         size: Its size [byte].
-        changed_ns: When it was last written to.
+        changed_ns: Time of its last modification.
     """
 
     size: int
@@ -53,16 +53,16 @@ class Version:
 
 
 class Mirror:
-    """Copies what has changed in a sweep's folder, every now and then and at the end.
+    """Copies changed files of a sweep's folder, periodically and at the end.
 
-    A copy that fails is tried again; it never ends the sweep.
+    A failed copy is retried; it never ends the sweep.
 
     Args:
-        storage: Where to.
-        lease: Says who drives the sweep.
-        folder: What to copy.
-        note: Tells the user something once; is called from a thread.
-        interrupts: Asked to stop this driver when another has taken the sweep over.
+        storage: The destination.
+        lease: The right to drive the sweep.
+        folder: The folder to copy.
+        note: Shows a message to the user; called from a thread.
+        interrupts: Requested to stop this driver if another takes over the sweep.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class Mirror:
         interrupts: Interrupts,
     ) -> None:
         self.teachers: tuple[str, ...] = ()
-        """Fingerprints of the teachers that the sweep can need."""
+        """Keys of the teachers that the sweep may need."""
         self.lacking = ""
-        """What did not get there in the end, for the user; empty if everything did."""
+        """Message about what was not copied in the end; empty if everything was."""
         self.lost = False
-        """Whether another driver has taken the sweep over; it owns storage and MLflow then."""
+        """Whether another driver has taken over the sweep, which then owns storage and MLflow."""
         self._storage = storage
         self._lease = lease
         self._folder = folder
         self._note = note
         self._interrupts = interrupts
         self._copied: dict[str, Version] = {}
-        self._looked = False
+        self._compared = False
         self._problem = ""
         self._noted = False
         self._answered_s = 0.0
@@ -94,15 +94,13 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, name="kdsweep-mirror", daemon=True)
 
     def start(self) -> None:
-        """Copy from now on."""
+        """Start copying."""
         self._thread.start()
 
     def finish(self, patience_s: float) -> None:
-        """Copy the rest, let others drive the sweep, and say what did not get there.
+        """Copy the rest, release the lease, and describe what was not copied.
 
-        Args:
-            patience_s: How long storage may be silent before it is given up [s]. While it takes one
-                file after the other, it is waited for.
+        Waits as long as storage accepts files, and ``patience_s`` [s] without an answer.
         """
         self._answered_s = time.monotonic()
         self._end.set()
@@ -116,10 +114,10 @@ class Mirror:
         if not self.lost:
             self._describe_rest()
 
-    def say(self, words: str) -> None:
-        """Tell the user something, unless it is empty or there is nobody left to tell."""
+    def notify(self, words: str) -> None:
+        """Show a message to the user, unless it is empty; errors of the display are ignored."""
         if words:
-            with suppress(Exception):  # a terminal that was closed must not end the copying
+            with suppress(Exception):  # a closed terminal must not stop the copying
                 self._note(words)
 
     def _run(self) -> None:
@@ -140,30 +138,30 @@ class Mirror:
         return self.lost or self._given_up.is_set()
 
     def copy(self) -> None:
-        """Copy what has changed; what fails waits for the next time."""
+        """Copy changed files; failed ones wait for the next time."""
         try:
             if not self._over():
                 self._copy()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next time may be better
+        except Exception as error:  # noqa: BLE001 - the next attempt may succeed
             self._fail(error)
 
     def _copy(self) -> None:
         """Copy what has changed.
 
-        The ledger is read before the folder is looked at, and written after everything else: what
-        the ledger in storage calls finished has its weights there.
+        The ledger is read before the files and written after them, so that
+        all trials that are complete in the stored ledger have their weights there.
 
         Raises:
-            OSError: If the storage does not answer; what is left would hardly fare better.
+            OSError: If the storage does not answer.
         """
         version = _version(self._folder.journal)
         ledger = b"" if version is None else whole_lines(self._folder.journal.read_bytes())
         if not self._still_driver(ledger) or version is None:
-            return  # while nothing was tried, the name stays free
-        if not self._looked:
+            return  # without a ledger, the name stays free
+        if not self._compared:
             self._skip_what_is_there()
         whole = self._copy_files(ledger)
-        # Looked at again: this process may have been away for long, at any moment.
+        # Checked again: this process may have been suspended for long, at any moment.
         if (
             whole
             and self._copied.get(layout.JOURNAL_FILE) != version
@@ -172,7 +170,7 @@ class Mirror:
             self._put(layout.JOURNAL_FILE, ledger, version)
 
     def _copy_files(self, ledger: bytes) -> bool:
-        """Copy everything but the ledger; return whether all is there that it speaks of."""
+        """Copy everything but the ledger; return whether all files that it refers to are there."""
         whole = True
         for path, version in self._versions().items():
             if self._over() or (self._lease.stale() and not self._still_driver(ledger)):
@@ -182,15 +180,14 @@ class Mirror:
             except (OSError, UserError) as error:
                 self._fail(error)
                 whole = whole and not path.startswith(NEEDED)
-                if not self._still_driver(ledger):  # raises if the trouble is not with this file
+                if not self._still_driver(ledger):  # raises if the storage itself fails
                     return False
         return whole
 
     def _still_driver(self, ledger: bytes) -> bool:
-        """Return whether nobody else has driven the sweep, and say again that we do.
+        """Renew the lease; return whether nobody else has driven the sweep.
 
-        Args:
-            ledger: Ours. One in storage that says more was written by somebody who came and went.
+        A ledger in storage with entries that ours lacks was written by another driver since.
 
         Raises:
             OSError: If the storage does not answer.
@@ -211,14 +208,14 @@ class Mirror:
         now = "was resumed by" if other is None else "is driven by"
         driver = "another driver" if other is None else f"another driver, {other.shown}"
         self.lacking = (
-            f"{self._storage.where} {now} {driver}: what this one has done since is not kept "
+            f"{self._storage.where} {now} {driver}: what this one has done since is not stored "
             f"there; it is in {self._folder.path}"
         )
         self._interrupts.request()
-        self.say(f"{self.lacking}; this driver stops")
+        self.notify(f"{self.lacking}; this driver stops")
 
     def _content(self, path: str, version: Version) -> bytes | None:
-        """Return what to copy; None if storage has it, or the sweep has removed it meanwhile."""
+        """Return a file's content to copy; None if storage has it, or the file is gone."""
         if self._copied.get(path) == version:
             return None
         if path == SETTINGS_FILE:
@@ -242,18 +239,18 @@ class Mirror:
         self._problem = cause(error)
         if not self._noted:
             self._noted = True
-            self.say(
-                f"copying to {self._storage.where} failed: {self._problem}; the sweep goes on, and "
-                f"it is tried again every {PERIOD_S:.0f} s"
+            self.notify(
+                f"copying to {self._storage.where} failed: {self._problem}; the sweep continues, "
+                f"and copying is retried every {PERIOD_S:.0f} s"
             )
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        """Yield what belongs into storage beside the ledger, by its path there."""
+        """Yield the files to copy besides the ledger, with their paths in storage."""
         folder = self._folder
         yield layout.STUDY_FILE, folder.study
         yield SETTINGS_FILE, folder.path / SETTINGS_FILE
         yield SEAL_FILE, folder.path / SEAL_FILE
-        for name in self.teachers:  # before the trials that were taught
+        for name in self.teachers:  # before the trials that use them
             for part in (WEIGHTS, OUTPUTS, CARD):
                 yield f"{TEACHERS_DIR}/{name}/{part}", folder.teachers / name / part
         for path in (folder.weights, folder.report):
@@ -271,20 +268,20 @@ class Mirror:
         if ledger is None:
             return []
         wanted = {**self._versions(), layout.JOURNAL_FILE: ledger}
-        wanted.pop(layout.LOG_FILE, None)  # it may tell of this very copy
+        wanted.pop(layout.LOG_FILE, None)  # it may contain this very copy
         return [path for path in wanted if self._copied.get(path) != wanted[path]]
 
     def _describe_rest(self) -> None:
         if rest := self._pending():
             named = ", ".join(rest[-NAMED:]) + (", ..." if len(rest) > NAMED else "")
             self.lacking = (
-                f"{text.plural(len(rest), 'file')} did not get to {self._storage.where} "
+                f"{text.plural(len(rest), 'file')} were not copied to {self._storage.where} "
                 f"({self._problem}): {named}; they are in {self._folder.path}, and kdsweep resume "
                 f"{self._folder.name} copies them"
             )
 
     def _skip_what_is_there(self) -> None:
-        """Count files as copied that are there and never change: same name, same content.
+        """Mark files as copied that are in storage with the same content and never change.
 
         Raises:
             OSError: If the storage does not answer.
@@ -304,10 +301,10 @@ class Mirror:
         for path, version in self._versions().items():
             if there.get(path) == version.size:
                 self._copied[path] = version
-        self._looked = True
+        self._compared = True
 
     def _same_teacher(self, name: str) -> bool:
-        """Return whether storage has the very teacher that we have: the card holds its hashes."""
+        """Return whether storage has the same teacher, by the hashes in its card."""
         card = self._folder.teachers / name / CARD
         stored = self._storage.read(f"{TEACHERS_DIR}/{name}/{CARD}")
         return card.is_file() and card.read_bytes() == stored
@@ -316,7 +313,7 @@ class Mirror:
 def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # it is not there, or not any more
+    except OSError:  # it does not exist, or no longer
         return []
 
 

@@ -1,4 +1,4 @@
-"""Brings a sweep from durable storage to a machine that does not have it, or has less of it."""
+"""Restores a sweep from durable storage on a machine that lacks it or has less of it."""
 
 import hashlib
 import shlex
@@ -30,7 +30,7 @@ from sweeps.mirror.storage_lock import StorageLease, unreachable
 
 
 def check_unknown(uri: str, name: str) -> None:
-    """Check that a new sweep can be kept in storage under a name.
+    """Check that a new sweep can be stored under a name.
 
     Raises:
         UserError: If there is one of that name, or the storage cannot be reached.
@@ -42,16 +42,16 @@ def check_unknown(uri: str, name: str) -> None:
         raise unreachable(storage, error) from error
     if known:
         raise ConfigError(
-            f"{storage.where} has a sweep {name} already; kdsweep resume {shlex.quote(name)} "
-            "--storage ... goes on with it, another --name starts anew"
+            f"{storage.where} already has a sweep {name}; kdsweep resume {shlex.quote(name)} "
+            "--storage ... resumes it, another --name starts a new one"
         )
 
 
 def fetch_missing(home: Path, name: str, uri: str) -> None:
-    """Fetch a sweep that is not in a home from storage; do nothing if it is there.
+    """Fetch a sweep from storage if it is not in a home.
 
     Raises:
-        UserError: If it is not in storage either, somebody drives it, or there is no room for it.
+        UserError: If it is not in storage either, has a driver, or the disk is full.
     """
     folder = SweepFolder(home.resolve() / name)
     if folder.study.is_file():
@@ -73,14 +73,14 @@ def fetch_missing(home: Path, name: str, uri: str) -> None:
 
 
 def catch_up(storage: Storage, folder: SweepFolder) -> str:
-    """Give a sweep's folder what was done elsewhere since.
+    """Update a sweep's folder, of which this process is the driver, from storage.
 
     Returns:
-        What was done, for the user; empty if nothing was.
+        A message for the user; empty if nothing was fetched.
 
     Raises:
         OSError: If the storage does not answer.
-        UserError: If different trials were run here and there.
+        UserError: If folder and storage have different trials.
     """
     stored = storage.read(layout.JOURNAL_FILE)
     if stored is None:
@@ -90,17 +90,17 @@ def catch_up(storage: Storage, folder: SweepFolder) -> str:
     if journal is None:
         raise ConfigError(
             f"{folder.journal} and the one in {storage.where} each have trials that the other "
-            f"lacks; choose one: move {folder.path} away to go on with what is in storage, or name "
+            f"lacks; choose one: move {folder.path} away to continue the stored sweep, or give "
             "another --storage"
         )
     if len(journal) <= len(whole_lines(local)):
         return ""
     _download(storage, folder, journal)
-    return f"{storage.where} was ahead of {folder.path}; what was done elsewhere was fetched"
+    return f"{storage.where} was ahead of {folder.path}; the newer trials were fetched"
 
 
 def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
-    """Fetch a sweep, its ledger last: until that is there, it is fetched again."""
+    """Fetch a sweep, its ledger last: an interrupted download starts again."""
     local = _journal_of(folder)
     kept, wanted = complete_weights(local), complete_weights(journal)
     for part in (layout.WEIGHTS_DIR, layout.REPORT_DIR):
@@ -124,7 +124,7 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
 def _check_content(where: str, content: bytes | None, sha256: str) -> None:
     if content is not None and sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
-            f"{where} is not what was written: its SHA-256 differs from the ledger's; put it back "
+            f"{where} is not what was written: its SHA-256 differs from the ledger's; restore it "
             "there from a copy"
         )
 
@@ -136,7 +136,7 @@ def _journal_of(folder: SweepFolder) -> bytes:
 
 def _place(content: bytes | None, file: Path, mode: int = 0o644) -> None:
     if content is None:
-        return  # it was removed meanwhile
+        return  # removed in the meantime
     with writing(file), atomic_file(file) as partial:
         partial.touch(mode=mode)
         partial.write_bytes(content)
@@ -148,12 +148,12 @@ def _check_teacher(storage: Storage, folder: Path, name: str) -> None:
     except DataError as error:
         raise DataError(
             f"{storage.where}/{TEACHERS_DIR}/{name} is damaged: its files are not what its card "
-            "says; remove it there, and it is trained again"
+            "describes; remove it there, and it is trained again"
         ) from error
 
 
 def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
-    """Fetch teachers, for one that is trained anew on another machine may differ in last digits."""
+    """Fetch teachers: retrained on another machine, they may differ in the last digits."""
     folder.teachers.mkdir(parents=True, exist_ok=True)
     there = storage.sizes(TEACHERS_DIR)
     for path in there:
@@ -176,20 +176,20 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
 def kept(
     uri: str | None, folder: SweepFolder, note: Callable[[str], None], interrupts: Interrupts
 ) -> Iterator[Mirror | None]:
-    """Keep a sweep in storage while it is driven inside.
+    """Copy a sweep to storage while it runs inside.
 
     Args:
-        uri: Where all sweeps are kept; None if this one is only in its folder.
+        uri: Storage of all sweeps; None if there is none.
         folder: Its folder, of which this process is the driver.
-        note: Tells the user something; is called from a thread.
-        interrupts: Asked to stop the driver if another takes the sweep over. If the user has asked,
-            there is less patience with a storage that does not answer.
+        note: Shows a message to the user; called from a thread.
+        interrupts: Requested to stop the driver if another takes over the sweep. After a request of
+            the user, a storage that does not answer is given less time.
 
     Yields:
-        What copies; None if nothing does.
+        The mirror; None without storage.
 
     Raises:
-        UserError: If somebody else drives the sweep, different trials were run here and there, or
+        UserError: If the sweep has another driver, folder and storage have different trials, or
             the storage cannot be reached.
     """
     if uri is None:
@@ -212,6 +212,6 @@ def kept(
     except BaseException as error:
         hurried = isinstance(error, KeyboardInterrupt) or interrupts.requested()
         mirror.finish(HURRIED_S if hurried else PATIENCE_S)
-        mirror.say(mirror.lacking)
+        mirror.notify(mirror.lacking)
         raise
     mirror.finish(HURRIED_S if interrupts.requested() else PATIENCE_S)

@@ -1,6 +1,6 @@
-"""The place of a sweep in a durable file system: whatever pyarrow knows by a URI.
+"""A sweep in a durable file system, which is any that pyarrow opens by a URI.
 
-A driver's own disk may end with it, as that of a pod does. What it must not lose is kept here.
+A driver's own disk may be lost with its machine, such as a pod; durable storage is not.
 """
 
 from collections.abc import Iterator
@@ -14,25 +14,24 @@ from sweeps.common.limits import free_memory
 from sweeps.common.secrets import has_secret
 
 APPEARS_WHOLE = ("s3", "gcs", "abfs")
-"""File systems in which a file is seen once it is written to its end, and not before."""
+"""File systems in which a file appears only when it is complete."""
 
 REPLACES_NOTHING = ("hdfs",)
-"""File systems that move no file to where another is; for a moment there is none."""
+"""File systems that cannot move a file over another, which is deleted first."""
 
 LOCAL_FILES = fs.LocalFileSystem()
-"""The file system of this machine, for paths that may look like addresses."""
+"""The file system of this machine, also for paths that resemble addresses."""
 
 MOST_SHARE = 0.5
-"""Of the free memory that one file may take."""
+"""Largest share of the free memory for one file."""
 
 LONGEST = 200
-"""Characters of a library's message that are passed on."""
+"""Longest text that is shown of a library's message [characters]."""
 
 
 def cause(error: BaseException) -> str:
-    """Return the first line of what a file system said, cut where it gets long."""
-    said = str(error).strip() or type(error).__name__
-    line = said.splitlines()[0]
+    """Return the first line of a file system's error, shortened."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."
 
 
@@ -40,12 +39,12 @@ def cause(error: BaseException) -> str:
 def _as_os_error() -> Iterator[None]:
     try:
         yield
-    except pa.ArrowException as error:  # what goes wrong in a file system has one name here
+    except pa.ArrowException as error:  # one type for all errors of file systems
         raise OSError(cause(error)) from error
 
 
 class Storage:
-    """The place of one sweep."""
+    """The folder ``root`` of one sweep in a file system, called ``where`` in messages."""
 
     def __init__(self, files: fs.FileSystem, root: str, where: str) -> None:
         self._files = files
@@ -59,8 +58,8 @@ class Storage:
         """Return the content of a file; None if there is no such file.
 
         Raises:
-            OSError: If the file system does not answer, what is there is no file, or it has more
-                than half of the memory that is free.
+            OSError: If the file system does not answer, the path is not a file, or the file has
+                more than half of the free memory.
         """
         try:
             with _as_os_error():
@@ -74,18 +73,18 @@ class Storage:
         return content
 
     def _check_regular(self, path: str) -> None:
-        """Check that a file of this machine is no pipe or device, which may never end."""
+        """Check that a local path is not a pipe or device, which may never end."""
         kind = fs.FileType.File
         if self._files.type_name == LOCAL_FILES.type_name:
             kind = self._files.get_file_info(self._at(path)).type
         if kind not in (fs.FileType.File, fs.FileType.NotFound):
-            raise OSError(f"{path} is no file")
+            raise OSError(f"{path} is not a file")
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file; one of that name is replaced, and at no moment is half of it seen.
+        """Write or replace a file atomically.
 
         Raises:
-            OSError: If the file system does not take it.
+            OSError: If writing fails.
         """
         if self._files.type_name in APPEARS_WHOLE:
             self._put(self._at(path), content)
@@ -107,10 +106,10 @@ class Storage:
             stream.write(content)
 
     def delete(self, path: str) -> None:
-        """Delete a file, if it is there.
+        """Delete a file if it exists.
 
         Raises:
-            OSError: If the file system does not let us.
+            OSError: If deleting fails.
         """
         with _as_os_error():
             if self._files.get_file_info(self._at(path)).type == fs.FileType.File:
@@ -134,10 +133,10 @@ class Storage:
 
 
 def open_storage(uri: str, name: str) -> Storage:
-    """Return the place of a sweep below a URI; nothing is written, but a name may be looked up.
+    """Return the storage of a sweep below a URI, without writing anything.
 
     Args:
-        uri: Where all sweeps are kept, such as ``s3://bucket/sweeps?region=eu-central-1``.
+        uri: Storage of all sweeps, such as ``s3://bucket/sweeps?region=eu-central-1``.
         name: Name of the sweep.
 
     Raises:
@@ -161,7 +160,7 @@ def open_storage(uri: str, name: str) -> Storage:
 
 
 def _check_secrets(uri: str) -> None:
-    """Refuse a URI with a secret in it, without repeating it: URIs are shown and kept in files."""
+    """Refuse a URI with a secret, without repeating it: URIs are shown and stored."""
     if has_secret(uri):
         raise ConfigError(
             f"--storage {uri.partition('://')[0]}://...: the URI holds a password or key; give it "

@@ -1,8 +1,8 @@
-"""One driver per sweep, also across machines: a note in durable storage says who it is.
+"""One driver per sweep across machines: a note in durable storage names it.
 
-There is no lock in an object store. The note is renewed with every copy; while it is young, nobody
-else drives the sweep, and a driver that finds another's note gives up. A note that is missing says
-nothing: whoever was away for long, as a machine that slept, may find another's work and no note.
+Object stores have no locks. The note is renewed with every copy; while it is recent, nobody
+else drives the sweep, and a driver that finds another's note stops. A missing note proves
+nothing: after a long suspension, a driver may find another's work and no note.
 """
 
 import json
@@ -24,22 +24,22 @@ from sweeps.mirror.storage import Storage, cause
 
 DRIVER_FILE = "driver.json"
 PERIOD_S = 30.0
-"""How often what has changed is copied, and the note renewed [s]."""
+"""Interval of copying and of renewing the note [s]."""
 YOUNG_PERIODS = 3
-"""A note that was not renewed for so many periods is a dead driver's."""
+"""A driver counts as dead after this number of periods without renewal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Driver:
-    """Who drives a sweep.
+    """The driver of a sweep.
 
     Attributes:
-        id: Tells this driver from any other.
-        host: Its machine, for people.
-        place: The machine's start and the container, within which process numbers have a meaning.
-        pid: Its process there.
-        created: When that was started, as the system says it.
-        renewed_ms: When it last said so, by its clock [ms since 1970].
+        id: Unique identifier of the driver.
+        host: Its machine, for messages.
+        place: Machine, boot and container, within which process numbers are unique.
+        pid: Its process number there.
+        created: Start time of the process, as reported by the system.
+        renewed_ms: When it last renewed the note, by its clock [ms since 1970].
     """
 
     id: str
@@ -51,27 +51,27 @@ class Driver:
 
     @property
     def shown(self) -> str:
-        """The driver in words."""
+        """The driver, for messages."""
         return f"process {self.pid} on {self.host}"
 
     def gone(self) -> bool:
-        """Return whether it is known to have ended; one elsewhere may always live."""
+        """Return whether it has ended for certain; one elsewhere may be alive."""
         row = ProcessRow(self.pid, self.created)
         me = row_of(psutil.Process())
         return self.place == this_place() and row != me and not living([row])
 
 
 def this_place() -> str:
-    """Return what two processes share exactly if they can see each other."""
+    """Identify the machine and container: processes with the same value see each other."""
     parts = [socket.gethostname()]
-    with suppress(OSError):  # not every system tells
+    with suppress(OSError):  # not on every system
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
         parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return " ".join(parts)
 
 
 def read_driver(storage: Storage) -> Driver | None:
-    """Return the driver that is noted in storage; None if there is no note, or none that is whole.
+    """Return the driver in storage; None if the note is missing or damaged.
 
     Raises:
         OSError: If the storage does not answer.
@@ -88,7 +88,7 @@ def read_driver(storage: Storage) -> Driver | None:
 
 
 class StorageLease:
-    """The right to drive a sweep that is kept in storage."""
+    """The right to drive a sweep with a copy in storage."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         row = row_of(psutil.Process())
@@ -105,10 +105,10 @@ class StorageLease:
         self._renewed_ms = 0
 
     def check_free(self) -> None:
-        """Check that nobody else drives the sweep.
+        """Check that the sweep has no other driver.
 
         Raises:
-            UserError: If somebody does, or the storage does not answer.
+            UserError: If it has, or the storage does not answer.
         """
         where = self._storage.where
         try:
@@ -121,7 +121,7 @@ class StorageLease:
         left_s = YOUNG_PERIODS * PERIOD_S - age_s
         if left_s > 0:
             raise ConfigError(
-                f"the sweep in {where} is being run by {driver.shown}, which said so "
+                f"the sweep in {where} is being run by {driver.shown}, last seen "
                 f"{max(age_s, 0):.0f} s ago; stop it there with Ctrl-C, or, if it is gone, try "
                 f"again in {left_s:.0f} s"
             )
@@ -130,7 +130,7 @@ class StorageLease:
         """Become the driver.
 
         Raises:
-            UserError: If somebody else is, or the storage does not take the note.
+            UserError: If the sweep has another driver, or the note cannot be written.
         """
         self.check_free()
         try:
@@ -139,11 +139,11 @@ class StorageLease:
             raise unreachable(self._storage, error) from error
 
     def stale(self) -> bool:
-        """Return whether the note was not renewed for long; time that the machine slept counts."""
+        """Return whether the note is older than a period, including time of suspension."""
         return abs(self._clock.epoch_ms() - self._renewed_ms) > PERIOD_S * 1000
 
     def renew(self) -> Driver | None:
-        """Say again who the driver is; return somebody else whose note there is.
+        """Renew the note; return another driver if the note is its own.
 
         Raises:
             OSError: If the storage does not answer.
@@ -155,7 +155,7 @@ class StorageLease:
         return None
 
     def release(self) -> None:
-        """Let others drive the sweep at once.
+        """Remove the note, so that others may drive the sweep.
 
         Raises:
             OSError: If the storage does not answer.
@@ -171,7 +171,7 @@ class StorageLease:
 
 
 def unreachable(storage: Storage, error: OSError) -> UserError:
-    """Return what to tell about a storage that does not do its part."""
+    """Return the error for a storage that fails."""
     return UserError(
         f"{storage.where}: {cause(error)}; check that --storage can be reached and written to, and "
         "that the credentials are in the environment"

@@ -1,1 +1,1 @@
-"""Server and edges of a trial's network."""
+"""The server and the edges of a trial's network."""

@@ -1,4 +1,4 @@
-"""Conducts a trial: drives its topology, carries parcels, adds up what it has cost."""
+"""Runs a trial in a network: drives its topology, forwards parcels and adds up costs."""
 
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any
@@ -21,9 +21,9 @@ def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outc
     """Train and deploy the students of a trial.
 
     Returns:
-        The trial's metrics, and the students of all edges under ``edge-0/tensor``, also as they
-        were received, under ``received-0/tensor``, if they were trained on at the edge. Without a
-        network just what the task's training returns.
+        The trial's metrics, and the students of all edges under ``edge-0/tensor``; if the edges
+        trained them further, also as received, under ``received-0/tensor``. Without a network, the
+        result of the task's training.
 
     Raises:
         ConfigError: If the task cannot run the topology.
@@ -50,7 +50,7 @@ def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outc
 
 
 class _Counter:
-    """Numbers the epochs of all nodes through."""
+    """Numbers the epochs of all nodes consecutively."""
 
     def __init__(self, planned: int) -> None:
         self._planned = planned
@@ -64,7 +64,7 @@ class _Counter:
                 yield Report(
                     epoch=self._done,
                     epochs=max(self._planned, self._done),
-                    # what one node sees of itself is not what the deployment will be judged by
+                    # the scores of one node are not those of the deployment
                     metrics={n: v for n, v in report.metrics.items() if not n.startswith("val_")},
                 )
         except StopIteration as stop:
@@ -82,12 +82,13 @@ def _check(parcels: Iterable[Parcel], key: str) -> None:
 def _collect(
     transport: Transport, key: str, settings: NetworkSettings
 ) -> Generator[Report, None, dict[str, NDArray[Any]]]:
-    """Put every edge's student together from what lies at the edge and at the server."""
+    """Assemble every edge's student from its parts at the edge and at the server."""
     order = Message(kind=Kind.CONTROL, subject="collect", deployment=key)
-    told = yield from transport.exchange(Parcel.pack(CONDUCTOR, [SERVER, *settings.edges], order))
-    _check(told, key)
+    nodes = [SERVER, *settings.edges]
+    found = yield from transport.exchange(Parcel.pack(CONDUCTOR, nodes, order))
+    _check(found, key)
     parts: dict[str, dict[str, NDArray[Any]]] = {}
-    for message in _messages(told, key):
+    for message in _messages(found, key):
         edge = str(message.facts["edge"])
         node = edge.replace("edge-", "received-") if message.subject == "received" else edge
         parts.setdefault(node, {}).update(message.arrays)

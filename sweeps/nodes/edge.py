@@ -1,4 +1,4 @@
-"""An edge node: local data that stay with it, its own student, and what it received."""
+"""An edge node: its local data, its own student, and what it received."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Message
 
 
 class EdgeNode(Node):
-    """Trains, trains on or only stores its student, and answers the server."""
+    """Trains, fine-tunes or only stores its student, and answers the server."""
 
     owns_raw_data = True
 
@@ -48,7 +48,7 @@ class EdgeNode(Node):
         self._pairs: Arrays = {}
         self._knowledge: Arrays = {}
         self._rehearsal: Arrays = {}
-        self._rehearsal_said: Arrays = {}
+        self._rehearsal_outputs: Arrays = {}
         self._proxy: Arrays = {}
         self._guidance: Guidance | None = None
 
@@ -72,7 +72,7 @@ class EdgeNode(Node):
             ("server", Kind.SAMPLES, "pairs"): self._store_pairs,
             ("server", Kind.OUTPUTS, "pairs"): self._store_knowledge,
             ("server", Kind.SAMPLES, "rehearsal"): self._store_rehearsal,
-            ("server", Kind.OUTPUTS, "rehearsal"): self._store_rehearsal_said,
+            ("server", Kind.OUTPUTS, "rehearsal"): self._store_rehearsal_outputs,
             ("server", Kind.FEATURES, "rehearsal"): self._store_statistics,
             ("server", Kind.SAMPLES, "proxy"): self._store_proxy,
             ("server", Kind.OUTPUTS, "blend"): self._store_blend,
@@ -93,7 +93,7 @@ class EdgeNode(Node):
 
     def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
         if not (self._pairs and self._knowledge):
-            raise MessageError("no pairs have arrived to train on")
+            raise MessageError("no pairs to train on have arrived")
         learnt = yield from self.able(ExchangesPairs).learn_pairs(
             self._params, self._pairs, self._knowledge, stream_name=self.name
         )
@@ -121,9 +121,9 @@ class EdgeNode(Node):
         return []
 
     def _anchor(self, data: Arrays) -> Guidance:
-        """Return what the student is held to: the server's stored word, or its own as received."""
-        if self._rehearsal_said:
-            return Guidance(samples=self._rehearsal, outputs=self._rehearsal_said)
+        """Return the outputs that anchor the student: the server's, or the received student's."""
+        if self._rehearsal_outputs:
+            return Guidance(samples=self._rehearsal, outputs=self._rehearsal_outputs)
         outputs, work = self.able(SharesOutputs).outputs(self._params, self._received, data)
         self.charge(work)
         return Guidance(samples=data, outputs=outputs)
@@ -156,7 +156,7 @@ class EdgeNode(Node):
             epochs=settings.edge_epochs,
             rate=settings.edge_rate,
             guidance_weight=settings.anchor_weight if guidance is not None else 0.0,
-            # a student that was never at the server has no other place to train that part
+            # a student that was never at the server can train that part only here
             server_part=not (self._received and settings.edge_part_only),
             stream_name=stream_name,
         )
@@ -171,10 +171,10 @@ class EdgeNode(Node):
         self._student = learnt.weights
         self._moved = self._moved or learnt.server_part_moved
 
-    # --- what it sends --------------------------------------------------------------------------
+    # --- sending --------------------------------------------------------------------------------
 
     def _hand_in(self, _sender: str, _message: Message) -> Handling:
-        """Send the server its part of the student, if that was trained here."""
+        """Send the server its part of the student if it was trained here."""
         names = self.task.tensors(self._params, "server")
         if not (self._moved and names):
             return nothing()
@@ -192,13 +192,13 @@ class EdgeNode(Node):
         return answer(self.send([SERVER], Kind.SAMPLES, "upload", samples))
 
     def _ask_rehearsal(self, _sender: str, _message: Message) -> Handling:
-        return answer(self.tell(SERVER, "rehearsal-wanted", {"count": self._rehearsal_count()}))
+        return answer(self.note(SERVER, "rehearsal-wanted", {"count": self._rehearsal_count()}))
 
     def _collect(self, _sender: str, _message: Message) -> Handling:
-        """Say what is here of the student; the simulation asks, no link is used."""
+        """Return the edge's part of the student to the conductor, which uses no link."""
         names = self.task.tensors(self._params, "edge")
         if not self._student:
-            raise MessageError("there is no student here: none was trained or received")
+            raise MessageError("no student here: none was trained or received")
         part = {name: self._student[name] for name in names}
         facts = {"edge": self.name}
         parcels: list[Parcel] = self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
@@ -206,7 +206,7 @@ class EdgeNode(Node):
             parcels += self.send([CONDUCTOR], Kind.MODEL, "received", self._received, facts=facts)
         return answer(parcels)
 
-    # --- what it stores -------------------------------------------------------------------------
+    # --- storing --------------------------------------------------------------------------------
 
     def _store_student(self, _sender: str, message: Message) -> Handling:
         whole, part = (self.task.tensors(self._params, place) for place in (None, "edge"))
@@ -221,7 +221,7 @@ class EdgeNode(Node):
 
     def _store_beside(self, _sender: str, message: Message) -> Handling:
         if self._teacher is None:
-            raise MessageError("what belongs to a teacher has arrived before it")
+            raise MessageError("the outputs of a teacher arrived before the teacher")
         beside = take(message, self.able(SendsTeacher).extra_tensors(self._params))
         self._teacher = replace(self._teacher, outputs=beside)
         return nothing()
@@ -239,10 +239,10 @@ class EdgeNode(Node):
         self._rehearsal = take_samples(message, self.task, self._params, self._data)
         return nothing()
 
-    def _store_rehearsal_said(self, _sender: str, message: Message) -> Handling:
+    def _store_rehearsal_outputs(self, _sender: str, message: Message) -> Handling:
         specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         here = self.task.sample_count(self._rehearsal)
-        self._rehearsal_said = take_about(message, specs, here)
+        self._rehearsal_outputs = take_about(message, specs, here)
         return nothing()
 
     def _store_statistics(self, _sender: str, message: Message) -> Handling:

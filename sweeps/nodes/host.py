@@ -1,6 +1,6 @@
-"""Several nodes in one process: what is delivered to them, and what they answer.
+"""Several nodes in one process: delivers parcels to them and collects their answers.
 
-A plain object. Over Ray it is an actor, which adds nothing; Ray can stream what its methods yield
+A plain object, which Ray uses unchanged as an actor; Ray can stream what its methods yield
 because they are generator functions themselves.
 """
 
@@ -27,9 +27,9 @@ class Delivery:
 
     Attributes:
         number: Its place in the order of emission.
-        sender: Who sent it.
-        receiver: For whom it is.
-        payload: Which of the batch's payloads it carries.
+        sender: The node that sent it.
+        receiver: The node that receives it.
+        payload: Index of its payload in the batch.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Delivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Parcels for the nodes of one host; a payload for several nodes is in it once."""
+    """Parcels for the nodes of one host; a payload for several nodes is contained once."""
 
     payloads: tuple[bytes, ...]
     deliveries: tuple[Delivery, ...]
@@ -48,14 +48,14 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a node answered to one parcel.
+    """A node's answer to one parcel.
 
     Attributes:
         number: The parcel's place in the order of emission.
         receiver: The node.
-        parcels: What it sends.
-        work: What handling the parcel has cost.
-        received_bytes: Size of the parcel as it came [B].
+        parcels: The parcels that it sends.
+        work: The cost of handling the parcel.
+        received_bytes: Size of the parcel as received [B].
     """
 
     number: int
@@ -83,17 +83,17 @@ class NodeHost:
         val: Arrays,
         teacher: TeacherArtifact | None,
     ) -> None:
-        """Make the nodes of a trial; those of the last one are gone.
+        """Create the nodes of a trial, replacing those of the last one.
 
         Args:
             params: The trial's completed parameters.
-            names: Nodes that live here.
-            train: The whole training split; every node gets its share and no more.
-            val: The whole validation split, with which the trial is judged.
+            names: Nodes on this host.
+            train: The whole training split; every node gets its share only.
+            val: The whole validation split, on which the trial is evaluated.
             teacher: The trial's teacher, for the server.
 
         Raises:
-            WorkFailedError: If the task cannot divide the data, or a node cannot be made.
+            WorkFailedError: If the task cannot divide the data, or a node cannot be created.
         """
         self._dropped = False
         start_afresh(int(params.get("seed", 0)))
@@ -106,7 +106,7 @@ class NodeHost:
         deployment = Deployment(
             task=task, params=params, settings=settings, key=fingerprint(params)
         )
-        if SERVER in names:  # this host will judge: before anything is trained that none can
+        if SERVER in names:  # this host evaluates: fail before training if it cannot
             task.share_out(params, val, "val")
         shares = task.share_out(params, train, "train")
         for name in names:
@@ -129,7 +129,7 @@ class NodeHost:
         yield from events(self._judge(weights))
 
     def drop(self) -> None:
-        """Give up at the next report: the trial was stopped early. Called from another thread."""
+        """Stop at the next report, since the trial was pruned; called from another thread."""
         self._dropped = True
 
     def _unless_dropped(self, stream: Iterator[Event]) -> Iterator[Event]:
@@ -163,7 +163,7 @@ class NodeHost:
     def _judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
         yield from ()
         trial = self._the_trial()
-        assert isinstance(self._task, LearnsOnShares), "nodes were made"
+        assert isinstance(self._task, LearnsOnShares), "nodes were created"
         quality = floats(self._task.evaluate(trial.params, weights, trial.val), "evaluate")
         return {**prefixed("val", quality), **self._task.latency(trial.params)}
 

@@ -1,4 +1,4 @@
-"""What server and edges have in common: bytes in, parcels out, and a count of what was refused."""
+"""The common part of server and edges: bytes in, parcels out, and a count of rejected messages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -15,30 +15,30 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Message
 C = TypeVar("C", bound=LearnsOnShares)
 
 REJECTED = "rejected"
-"""Subject of the note by which a node says that it refused a message."""
+"""Subject of the note in which a node reports a rejected message."""
 
 Handling = Generator[Report, None, list[Parcel]]
-"""Reports while a node works; returns the parcels that it sends in answer."""
+"""Yields reports while a node works; returns the parcels of its answer."""
 
 Handler = Callable[[str, Message], Handling]
-"""Takes the sender and its message."""
+"""Handles a message, given the sender's name."""
 
 Role = Literal["conductor", "server", "edge"]
-"""Who may say what: a node takes orders from the conductor alone."""
+"""Roles of senders: only the conductor gives orders to nodes."""
 
 Handlers = Mapping[tuple[Role, Kind, str], Handler]
-"""What a node can act on, by the sender's role, kind and subject."""
+"""A node's handlers, by role of the sender, kind and subject."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
-    """What every node of a trial knows.
+    """The deployment, known to every node of a trial.
 
     Attributes:
         task: The task.
         params: The completed parameters.
         settings: The network parameters among them.
-        key: Fingerprint of the deployment; messages of others are refused.
+        key: Fingerprint of the deployment; messages of others are rejected.
     """
 
     task: LearnsOnShares
@@ -48,10 +48,10 @@ class Deployment:
 
 
 class Node(ABC):
-    """A node of the network: it acts on messages and on nothing else."""
+    """A node of the network, which acts on messages only."""
 
     owns_raw_data = False
-    """Whether samples that this node sends are local measurements, whose leaving is counted."""
+    """Whether this node's samples are local measurements, which are counted when sent."""
 
     def __init__(self, name: str, deployment: Deployment) -> None:
         self.name = name
@@ -63,13 +63,13 @@ class Node(ABC):
 
     @abstractmethod
     def handlers(self) -> Handlers:
-        """Return what the node can act on."""
+        """Return the handlers of the node."""
 
     def role_of(self, sender: str) -> Role:
-        """Return what a sender is in this deployment.
+        """Return the role of a sender in this deployment.
 
         Raises:
-            MessageError: If it has no place in it.
+            MessageError: If it has none.
         """
         if sender == CONDUCTOR:
             return "conductor"
@@ -82,13 +82,13 @@ class Node(ABC):
     def handle(
         self, sender: str, payload: bytes
     ) -> Generator[Report, None, tuple[list[Parcel], Work]]:
-        """Act on a message; yields reports of training.
+        """Handle a message; yield reports of training.
 
-        A message that is damaged, foreign, of the wrong shape or not understood changes nothing:
-        it is counted and the conductor is told.
+        A message that is damaged, foreign, of the wrong shape or unknown changes nothing:
+        it is counted and reported to the conductor.
 
         Returns:
-            Parcels in answer, and what the work has cost.
+            Parcels in answer, and the cost of the work.
         """
         self._spent = Work()
         try:
@@ -102,26 +102,26 @@ class Node(ABC):
             parcels = yield from handler(sender, message)
         except MessageError as error:
             self.rejected += 1
-            reason = f"{self.name} refused a message of {sender}: {error}"
-            parcels = self.tell(CONDUCTOR, REJECTED, {"reason": reason})
+            reason = f"{self.name} rejected a message of {sender}: {error}"
+            parcels = self.note(CONDUCTOR, REJECTED, {"reason": reason})
         return parcels, self._spent
 
     def charge(self, work: Work) -> None:
-        """Put work on the account of the message that is being handled."""
+        """Add work to the cost of the message being handled."""
         self._spent = self._spent + work
 
     def able(self, capability: type[C]) -> C:
-        """Return the task as one with a capability.
+        """Return the task, typed as having a capability.
 
         Raises:
-            MessageError: If it lacks it; a topology's ``needs`` were checked, so no node sent this.
+            MessageError: If it lacks it. A topology's ``needs`` were checked, so no node sent this.
         """
         if not isinstance(self.task, capability):
             raise MessageError(f"task {self.task.name} lacks {capability.__name__}")
         return self.task
 
-    def tell(self, receiver: str, subject: str, facts: Mapping[str, Any]) -> list[Parcel]:
-        """Return a note without arrays."""
+    def note(self, receiver: str, subject: str, facts: Mapping[str, Any]) -> list[Parcel]:
+        """Return a message without arrays."""
         return self.send([receiver], Kind.CONTROL, subject, facts=facts)
 
     def send(
@@ -138,7 +138,7 @@ class Node(ABC):
         Samples and outputs between nodes are quantised to ``exchange_bits``.
 
         Raises:
-            UserError: If what is to be sent cannot be, for example because it holds NaN.
+            UserError: If the message cannot be encoded, for example because it holds NaN.
         """
         over_the_air = CONDUCTOR not in receivers
         exchanged = kind in (Kind.SAMPLES, Kind.OUTPUTS)
@@ -169,16 +169,10 @@ def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
 
 
 def take_samples(message: Message, task: LearnsOnShares, params: Params, own: Arrays) -> Arrays:
-    """Return a message's samples after checking them.
-
-    Args:
-        message: The message.
-        task: What they are samples of.
-        params: The parameters of the student that they are for.
-        own: The receiver's own samples.
+    """Return a message's samples after checking them against ``own``, the receiver's samples.
 
     Raises:
-        MessageError: If an array is missing, left over or misfits, or there is no sample in it.
+        MessageError: If an array is missing, left over or misfits, or there are no samples.
     """
     samples = take(message, task.sample_tensors(params, own))
     if not task.sample_count(samples):
@@ -189,12 +183,7 @@ def take_samples(message: Message, task: LearnsOnShares, params: Params, own: Ar
 
 
 def take_about(message: Message, specs: Mapping[str, TensorSpec], here: int) -> Arrays:
-    """Return what a message says of samples that are here already, after checking it.
-
-    Args:
-        message: The message.
-        specs: What its arrays must be, with a row per sample.
-        here: How many samples are here.
+    """Return a message's arrays after checking them: a row per sample, ``here`` rows.
 
     Raises:
         MessageError: If an array is missing, left over or misfits, or is of another number of
@@ -211,7 +200,7 @@ def take_about(message: Message, specs: Mapping[str, TensorSpec], here: int) -> 
 
 
 def whole_number(message: Message, name: str) -> int:
-    """Return a fact that counts something.
+    """Return a fact that is a count.
 
     Raises:
         MessageError: If it is missing, or not a whole number of at least 0.
@@ -235,12 +224,12 @@ def yes_or_no(message: Message, name: str) -> bool:
 
 
 def nothing() -> Handling:
-    """Act on a message that needs no work and no answer."""
+    """Handle a message that needs no work and no answer."""
     yield from ()
     return []
 
 
 def answer(parcels: list[Parcel]) -> Handling:
-    """Answer at once."""
+    """Answer without work."""
     yield from ()
     return parcels

@@ -1,7 +1,7 @@
-"""Hosts of nodes as Ray actors: one trial process keeps a few of them warm.
+"""Hosts of nodes as Ray actors, which a trial process keeps for its next trials.
 
-The actor is `sweeps.nodes.host.NodeHost` and adds nothing. What a trial process says to it, and how
-it notices that it has died, is here.
+The actor is `sweeps.nodes.host.NodeHost` unchanged. This file holds the calls of a trial process
+and detects dead actors.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,25 +24,25 @@ from sweeps.nodes.transport import HostMethod, Reports, Transport
 Ref: TypeAlias = ray.ObjectRef[Any]
 
 SILENCE_S = 1800.0
-"""A node actor that says nothing for so long counts as dead; they speak once per epoch at least."""
+"""A node actor without an event for this time counts as dead [s]; every epoch yields one."""
 
 START_S = 300.0
-"""How long a process may take to come up; measured 3 to 10 s, most of it the import of torch."""
+"""Longest start of a process [s]; measured 3 to 10 s, mostly the import of torch."""
 
 DROP_S = 30.0
-"""How long a node actor may take to hear that its trial was stopped early."""
+"""Longest time for a node actor to receive the end of a pruned trial [s]."""
 
 CONTROL = "control"
-"""Ray's group of calls that are answered while an actor trains."""
+"""Ray's concurrency group of calls that run while an actor trains."""
 
 Actor: TypeAlias = Any
-"""Ray's handle of an actor, which has no type of its own."""
+"""Ray's handle of an actor, which has no public type."""
 
 RemoteHost = ray.remote(concurrency_groups={CONTROL: 1})(NodeHost)  # type: ignore[call-overload]
 
 
 class ActorLostError(Exception):
-    """A node actor has died, or says nothing any more; its trial may be tried anew."""
+    """A node actor has died or stopped responding; its trial may be retried."""
 
 
 class NodeActors:
@@ -51,8 +51,8 @@ class NodeActors:
     Args:
         task: Name of the task.
         count: Number of actors.
-        share: What each takes.
-        silence_s: A node actor that says nothing for so long counts as dead [s].
+        share: Resources of each.
+        silence_s: A node actor without an event for this time counts as dead [s].
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class NodeActors:
         self.silence_s = silence_s
 
     def start(self) -> None:
-        """Start the processes unless they run; does not wait for them."""
+        """Start the processes unless they run, without waiting for them."""
         if self._actors:
             return
         group = get_current_placement_group()
@@ -82,32 +82,32 @@ class NodeActors:
             self._actors.append(options.remote(self._task))
 
     def warm_up(self) -> None:
-        """Wait until the processes are up; one that does not come up is noticed at `deploy`."""
+        """Wait until the processes run; `deploy` detects one that does not start."""
         ready = [actor.__ray_ready__.remote() for actor in self._actors]
         ray.wait(ready, num_returns=len(ready), timeout=START_S)
 
     def drop(self) -> None:
-        """Let the processes give up what they are doing, and stay.
+        """Stop the current work of the processes, and keep them.
 
-        Waits until they have heard it, so that it is not the next trial that they give up.
+        Waits until they have received the call, so that it does not stop the next trial.
         """
-        heard = [actor.drop.options(concurrency_group=CONTROL).remote() for actor in self._actors]
+        dropped = [actor.drop.options(concurrency_group=CONTROL).remote() for actor in self._actors]
         try:
-            ray.get(heard, timeout=DROP_S)
+            ray.get(dropped, timeout=DROP_S)
         except RayError:
             self.stop()
 
     def stop(self) -> None:
-        """End the processes, whatever they are doing."""
+        """Kill the processes."""
         for actor in self._actors:
             ray.kill(actor)
         self._actors = []
 
     def deploy(self, params: Params, data: tuple[Ref, Ref], teacher: Ref | None) -> "RayTransport":
-        """Give every actor its nodes; the data are read by the actors and not by this process.
+        """Create the nodes on every actor; the actors read the data, not this process.
 
         Raises:
-            ActorLostError: If an actor is dead; none runs any more then.
+            ActorLostError: If an actor is dead; all are stopped then.
         """
         self.start()
         transport = RayTransport(NetworkSettings.of(params), int(params.get("seed", 0)), self)
@@ -118,7 +118,7 @@ class NodeActors:
         try:
             ray.get(begun, timeout=max(START_S, self.silence_s))
         except RayTaskError as error:
-            raise error.cause from error  # as if the nodes were here
+            raise error.cause from error  # as in one process
         except RayError as error:
             self.stop()
             raise ActorLostError(_how(error)) from error
@@ -137,14 +137,14 @@ class NodeActors:
 
     @contextmanager
     def freed_from(self, streams: Mapping[Any, int]) -> Iterator[None]:
-        """See to it that streams that are left before their end do not keep the next trial."""
+        """Stop actors with unfinished streams, so that they do not block the next trial."""
         try:
             yield
         except GeneratorExit:  # the trial was stopped early
             if streams:
                 self.drop()
             raise
-        except BaseException:  # what still works may be stuck, or dead
+        except BaseException:  # the other actors may be stuck or dead
             if streams:
                 self.stop()
             raise
@@ -184,7 +184,7 @@ class RayTransport(Transport):
         ready: list[ray.ObjectRefGenerator]
         ready, _ = ray.wait(streams, num_returns=1, timeout=silence_s)
         if not ready:
-            raise ActorLostError(f"no node actor said anything for {silence_s:g} s")
+            raise ActorLostError(f"no node actor responded for {silence_s:g} s")
         return ready
 
 
@@ -197,5 +197,5 @@ def _next_event(stream: ray.ObjectRefGenerator) -> Event:
 
 
 def _how(error: Exception) -> str:
-    what = "process died" if isinstance(error, RayActorError) else "answer cannot be had"
+    what = "process died" if isinstance(error, RayActorError) else "answer was lost"
     return f"a node actor's {what} ({type(error).__name__})"

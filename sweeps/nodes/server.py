@@ -1,4 +1,4 @@
-"""The server: global data, teachers, one student per family, and what edges send to it."""
+"""The server node: global data, teachers, one student per family, and what edges send to it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ from sweeps.nodes.wire.messages import CONDUCTOR, Kind, Message, MessageError, P
 
 
 class ServerNode(Node):
-    """Trains students on global data, hands out students, teachers and samples."""
+    """Trains students on global data; sends students, teachers and samples to the edges."""
 
     def __init__(
         self, name: str, deployment: Deployment, data: Arrays, teacher: TeacherArtifact | None
@@ -124,7 +124,7 @@ class ServerNode(Node):
         return self._teachers[self._group[edge][1]]
 
     def _taught(self) -> list[tuple[TeacherArtifact, list[str]]]:
-        """Return every teacher with the edges that it teaches, and note what these have of it."""
+        """Return every teacher with its edges, and store the server's part of it for each edge."""
         found: dict[int, list[str]] = {}
         for edge, (_, number) in self._group.items():
             self._parts[edge] = self._part(edge, self._teacher_for(edge).weights, "server")
@@ -157,7 +157,7 @@ class ServerNode(Node):
         return answer(self._send_samples(self.settings.edges, "proxy", self._proxy))
 
     def _send_blends(self, _sender: str, _message: Message) -> Handling:
-        """Send every edge what the others say of the proxy set."""
+        """Send every edge the blended outputs of the others on the proxy set."""
         parcels: list[Parcel] = []
         for edge in self._outputs:
             others = [outputs for name, outputs in self._outputs.items() if name != edge]
@@ -186,7 +186,7 @@ class ServerNode(Node):
         return answer(parcels)
 
     def _stored(self, edge: str, samples: Arrays) -> Arrays:
-        """Return what the teacher has said of the first samples; without one, the student."""
+        """Return the outputs of the teacher on the first samples; without one, of the student."""
         count = self.task.sample_count(samples)
         names = self.able(SharesOutputs).output_tensors(self.deployment.params)
         teacher = self._teacher_for(edge) if self._teachers else None
@@ -211,7 +211,7 @@ class ServerNode(Node):
         return []
 
     def _collect(self, _sender: str, _message: Message) -> Handling:
-        """Say what is here of every edge's student; the simulation asks, no link is used."""
+        """Return the server's part of every student to the conductor, which uses no link."""
         parcels: list[Parcel] = []
         for edge, part in self._parts.items():
             facts = {"edge": edge}
@@ -244,11 +244,11 @@ class ServerNode(Node):
         return nothing()
 
     def _first(self, count: int) -> Arrays:
-        """Return some global samples; they lie in random order, so the first will do."""
+        """Return the first global samples, which are in random order."""
         return self.task.sample_slice(self._data, 0, count)
 
     def _send_samples(self, edges: Sequence[str], subject: str, samples: Arrays) -> list[Parcel]:
-        """Send samples, to edges of each family what their students need of them."""
+        """Send samples; the edges of each family get the arrays that their students need."""
         parcels: list[Parcel] = []
         for family in dict.fromkeys(self._group[edge][0] for edge in edges):
             alike = [edge for edge in edges if self._group[edge][0] == family]

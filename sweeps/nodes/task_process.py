@@ -1,4 +1,4 @@
-"""Open a task in a process that works for a sweep, and keep one trial from the next in it."""
+"""Open a task in a worker process, and isolate its trials from each other."""
 
 import random
 import sys
@@ -11,9 +11,9 @@ from kdtasks.learning.random import seed_for
 
 
 def open_task(name: str) -> KDTask:
-    """Return a task in a process that owns one core."""
+    """Open a task in a process with one thread."""
     task = load_task(name)
-    # The numeric libraries read OMP_NUM_THREADS; torch may have been imported before it was set.
+    # Numeric libraries read OMP_NUM_THREADS; torch may have been imported before it was set.
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
@@ -21,15 +21,15 @@ def open_task(name: str) -> KDTask:
 
 
 def start_afresh(seed: int) -> None:
-    """Undo what earlier work in this process may have left in generators and torch's defaults.
+    """Reset global random generators and torch's defaults, which earlier work may have changed.
 
-    The project's own tasks use no global state; those of users may. What they draw follows from
-    the seed of their trial then, in a process that is new as in one that has been used before.
-    torch is left alone where the task has not imported it, for importing it takes seconds: one that
-    imports it later finds it seeded in used processes only, which `KDTask` warns of.
+    The project's own tasks use no global state; tasks of users may. Their draws then depend only on
+    the seed of the trial or teacher, in new and in reused processes.
+    torch is not imported for this, because that takes seconds: a task that
+    imports it later finds it seeded in reused processes only, as `KDTask` documents.
     """
     random.seed(seed_for(seed, "random"))
-    np.random.seed(seed_for(seed, "numpy.random") % 2**32)  # noqa: NPY002 - it is what users may use
+    np.random.seed(seed_for(seed, "numpy.random") % 2**32)  # noqa: NPY002 - users may use it
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(seed_for(seed, "torch"))

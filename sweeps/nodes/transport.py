@@ -1,4 +1,4 @@
-"""How parcels reach nodes: counted once, in simulated time, carried in-process or over Ray."""
+"""Delivery of parcels to nodes, in-process or over Ray, with counts and simulated time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Parcel
 from sweeps.nodes.wire.traffic import Traffic
 
 HostMethod = Literal["handle", "train_alone", "judge"]
-"""What a host is asked to do; each yields events."""
+"""Methods of hosts that yield events."""
 
 Reports = Generator[Report, None, Any]
 
 
 def link_of(settings: NetworkSettings) -> Link:
-    """Return the link between the server and an edge; every edge has one of its own."""
+    """Return the link between the server and an edge; every edge has its own."""
     return Link(
         rate_bps=settings.link_rate_mbps * 1e6,
         delay_s=settings.link_delay_ms * 1e-3,
@@ -35,11 +35,11 @@ def link_of(settings: NetworkSettings) -> Link:
 
 
 class Accounts:
-    """What a deployment has cost so far: bytes on links, work and simulated time of nodes.
+    """Costs of a deployment so far: bytes on links, work and simulated time of nodes.
 
     A node works on one thing at a time, and a link carries one parcel at a time in each direction.
-    A parcel leaves when its sender has made it and the link is free; it is handled when it has
-    arrived and the receiver is free, of those waiting the one that arrived first.
+    A parcel leaves when its sender has produced it and the link is free; it is handled when it has
+    arrived and the receiver is free, in the order of arrival.
     """
 
     def __init__(self, settings: NetworkSettings, seed: int) -> None:
@@ -57,22 +57,22 @@ class Accounts:
 
     @property
     def now_s(self) -> float:
-        """When the last node has finished [s], simulated."""
+        """Simulated time at which the last node has finished [s]."""
         return max(self._clock.values())
 
     def send(self, parcel: Parcel) -> float:
-        """Book a parcel; return when it arrives [s]. The conductor's orders cross no link."""
+        """Record a parcel; return its arrival time [s]. The conductor's orders use no link."""
         if CONDUCTOR in (parcel.sender, parcel.receiver):
             return 0.0
         transmission = self._link.transmit(len(parcel.payload), self._losses)
         self.traffic.sent(parcel, transmission)
         route = (parcel.sender, parcel.receiver)
         arrival_s = max(parcel.made_s, self._free.get(route, 0.0)) + transmission.seconds
-        self._free[route] = arrival_s - self._link.delay_s  # the next may follow at once
+        self._free[route] = arrival_s - self._link.delay_s  # the next may follow immediately
         return arrival_s
 
     def worked(self, node: str, arrival_s: float, work: Work) -> float:
-        """Book the handling of a parcel that arrived at ``arrival_s``; return when it is done."""
+        """Record the handling of a parcel that arrived at ``arrival_s``; return its end [s]."""
         start_s = max(self._clock[node], arrival_s)
         self._clock[node] = start_s + work.flops / self._speed[node]
         self.work[node] = self.work[node] + work
@@ -80,10 +80,10 @@ class Accounts:
 
 
 class Transport(ABC):
-    """Reaches the hosts of one trial, on which its nodes live.
+    """Reaches the hosts of one trial's nodes.
 
     Attributes:
-        accounts: What the deployment has cost so far.
+        accounts: Costs of the deployment so far.
         cpu_s: CPU time of the hosts' processes while they worked [s].
     """
 
@@ -95,21 +95,21 @@ class Transport(ABC):
 
     @abstractmethod
     def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
-        """Ask several hosts at once; yields their reports and returns their results by host.
+        """Call several hosts at once; yield their reports and return their results by host.
 
         Raises:
             WorkFailedError: If one of them fails.
         """
 
     def nodes_of(self, host: int) -> tuple[str, ...]:
-        """Return the nodes that live on a host."""
+        """Return the nodes on a host."""
         return tuple(node for node, place in self._place.items() if place == host)
 
     def exchange(self, parcels: Sequence[Parcel]) -> Generator[Report, None, list[Parcel]]:
-        """Deliver parcels and return what their receivers send in answer.
+        """Deliver parcels and return the parcels with which their receivers answer.
 
-        Bytes are counted here, before anything is carried and in the order of emission, so that
-        they are the same however hosts are reached. Answers come in that order too.
+        Bytes are counted here, before delivery and in the order of emission, so that
+        they do not depend on how hosts are reached. Answers come in that order too.
         """
         arrivals = [self.accounts.send(parcel) for parcel in parcels]
         results = yield from self.call("handle", self._batches(parcels))
@@ -174,7 +174,7 @@ class InProcessTransport(Transport):
 
 
 def last_event(stream: Iterator[Event]) -> Generator[Report, None, Event]:
-    """Pass on a host's reports and return its last event.
+    """Forward a host's reports and return its last event.
 
     Raises:
         WorkFailedError: If it failed.
@@ -185,7 +185,7 @@ def last_event(stream: Iterator[Event]) -> Generator[Report, None, Event]:
                 raise WorkFailedError(event.reason, event.traceback, event.kind)
             return event
         yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
-    raise WorkFailedError("a host fell silent before its last word")
+    raise WorkFailedError("a host stopped before its last event")
 
 
 def in_process(
@@ -194,7 +194,7 @@ def in_process(
     data: tuple[Arrays, Arrays],
     teacher: TeacherArtifact | None,
 ) -> InProcessTransport:
-    """Return a transport with a host of its own, ready to conduct a trial."""
+    """Return a transport with its own host, ready for a trial."""
     settings = NetworkSettings.of(params)
     host = NodeHost(task)
     transport = InProcessTransport(settings, int(params.get("seed", 0)), host)

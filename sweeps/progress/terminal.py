@@ -18,7 +18,6 @@ from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.clock import Clock, SystemClock
 from sweeps.common.records import FailureKind, FrontRow, JobKind
-from sweeps.common.text import KEPT
 from sweeps.progress.listener import Display, Phase
 from sweeps.progress.state import Account, Progress, Running
 
@@ -29,7 +28,10 @@ MOST_ROWS = 8
 """Rows of the front on the screen; the report has all."""
 
 BAR_WIDTH = 30
-"""Of the bar that shows how much of a phase is done [characters]."""
+"""Width of the progress bar of a phase [characters]."""
+
+KEPT = "\n\t\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+"""White space that is printed unchanged."""
 
 PHASES: Mapping[Phase, str] = {
     "data": "loading data",

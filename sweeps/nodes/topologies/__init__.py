@@ -1,1 +1,1 @@
-"""Who trains what, where: one file per topology."""
+"""Topologies: which nodes train and what they send, one file each."""

@@ -1,4 +1,4 @@
-"""What a topology is: a strategy that emits parcels and digests what nodes answer."""
+"""The base of topologies: strategies that send parcels and process the answers of nodes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -11,11 +11,11 @@ from kdtasks.contract.params import Params, fingerprint
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 
 Group = tuple[str, int]
-"""Edges whose students the server need not tell apart: their family and their teacher."""
+"""Edges that share a student at the server: fingerprint of the family, index of the teacher."""
 
 
 def groups(task: LearnsOnShares, params: Params) -> list[Group]:
-    """Return the group of each edge: in it students have one architecture and one teacher."""
+    """Return the group of each edge; students of a group share architecture and teacher."""
     settings = NetworkSettings.of(params)
     return [
         (fingerprint(task.edge_params(params, edge)), settings.teacher_of(edge))
@@ -24,17 +24,17 @@ def groups(task: LearnsOnShares, params: Params) -> list[Group]:
 
 
 Steps = Generator[list[Parcel], list[Parcel], None]
-"""Yields parcels to be delivered; is sent the parcels that their receivers want to send."""
+"""Yields parcels to deliver; is sent the parcels with which their receivers answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """What a strategy knows of a trial.
+    """The facts about a trial that a topology uses.
 
     Attributes:
         settings: The deployment.
-        key: Its fingerprint, which is on every message.
-        families: Number of different students that the server trains: by architecture and teacher.
+        key: Its fingerprint, which every message carries.
+        families: Number of students that the server trains, by architecture and teacher.
         learn_epochs: Epochs of training one student from scratch.
     """
 
@@ -51,29 +51,29 @@ class Scene:
     def order(
         self, nodes: Sequence[str], subject: str, facts: Mapping[str, Any] | None = None
     ) -> list[Parcel]:
-        """Return the conductor's word to some nodes; it crosses no link."""
+        """Return an order of the conductor to some nodes, which uses no link."""
         message = Message(
             kind=Kind.CONTROL, subject=subject, deployment=self.key, facts=facts or {}
         )
         return Parcel.pack(CONDUCTOR, nodes, message)
 
     def order_server(self, subject: str, facts: Mapping[str, Any] | None = None) -> list[Parcel]:
-        """Return the conductor's word to the server."""
+        """Return an order of the conductor to the server."""
         return self.order([SERVER], subject, facts)
 
     def order_edges(self, subject: str, facts: Mapping[str, Any] | None = None) -> list[Parcel]:
-        """Return the conductor's word to every edge."""
+        """Return an order of the conductor to every edge."""
         return self.order(self.edges, subject, facts)
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A capability that a topology asks of a task.
+    """A capability of tasks that a topology needs.
 
     Attributes:
         capability: The class in `kdtasks.contract.collaboration`.
-        parameter: The parameter of the deployment that asks for it.
-        when: Whether it does, in a deployment of this topology.
+        parameter: The parameter of the deployment that causes the need.
+        when: Whether a deployment of this topology needs it.
     """
 
     capability: type[LearnsOnShares]
@@ -87,19 +87,19 @@ IMITATION = Need(SharesOutputs, "anchor_weight", lambda settings: settings.ancho
 
 @dataclass(frozen=True)
 class Topology(ABC):
-    """Who trains what, where; who sends what to whom."""
+    """Defines which nodes train, and what they send to each other."""
 
     scene: Scene
 
     title: ClassVar[str]
-    """The value of ``topology``, and what else there must be for this strategy."""
+    """The value of ``topology``, with a further condition if there is one."""
 
     needs: ClassVar[tuple[Need, ...]] = (Need(LearnsOnShares),)
-    """What a task must be able to do; at least one of them whatever the parameters."""
+    """Capabilities that the task must have; at least one does not depend on parameters."""
 
     @abstractmethod
     def epochs(self) -> int:
-        """Return the epochs that all nodes together will report."""
+        """Return the number of epochs that all nodes together will report."""
 
     @abstractmethod
     def steps(self) -> Steps:

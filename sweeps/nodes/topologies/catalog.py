@@ -1,4 +1,4 @@
-"""From a trial's parameters to the strategy of its topology, if the task can run it."""
+"""Selects the topology for a trial's parameters, if the task can run it."""
 
 from kdtasks.contract.collaboration import ExchangesPairs, LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
@@ -23,10 +23,10 @@ TOPOLOGIES: tuple[type[Topology], ...] = (
 
 
 class CapabilityError(ConfigError):
-    """A topology asks for what the task cannot do.
+    """A topology needs a capability that the task lacks.
 
     Attributes:
-        parameter: The parameter that asks for it.
+        parameter: The parameter that causes the need.
     """
 
     def __init__(self, text: str, parameter: str) -> None:
@@ -35,7 +35,7 @@ class CapabilityError(ConfigError):
 
 
 def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
-    """Return a task that can run the deployment of its completed parameters.
+    """Return the task if it can run the deployment of its completed parameters.
 
     Raises:
         CapabilityError: If it cannot; names the parameter, the capability and what to add.
@@ -43,12 +43,12 @@ def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
     settings = NetworkSettings.of(params)
     for need in _strategy(task, params).needs:
         if need.when(settings) and not isinstance(task, need.capability):
-            asked = {"topology": settings.topology, need.parameter: None}
-            asked = {name: getattr(settings, name) for name in asked}
-            shown = " with ".join(f"{name}={value!r}" for name, value in asked.items())
+            settled = {"topology": settings.topology, need.parameter: None}
+            settled = {name: getattr(settings, name) for name in settled}
+            shown = " with ".join(f"{name}={value!r}" for name, value in settled.items())
             raise CapabilityError(
                 f"{shown} needs the capability {need.capability.__name__}, which task {task.name} "
-                f"has not: {_remedy(task, need.capability)}, or take another topology; it can run "
+                f"lacks: {_remedy(task, need.capability)}, or choose another topology; it can run "
                 f"{', '.join(runnable(task))}",
                 need.parameter,
             )
@@ -57,7 +57,7 @@ def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
 
 
 def topology_of(task: KDTask, params: Params) -> Topology:
-    """Return the strategy of a trial with these completed parameters.
+    """Return the topology of a trial with these completed parameters.
 
     Raises:
         CapabilityError: If the task cannot run it.
@@ -101,7 +101,7 @@ def runnable(task: KDTask) -> list[str]:
 
 
 def described(task: KDTask) -> str:
-    """Return which topologies a task can run, and a line per capability that others ask for."""
+    """Return the topologies that a task can run, and a line per missing capability of others."""
     lacking: dict[type[LearnsOnShares], list[str]] = {}
     for topology in TOPOLOGIES:
         for need in topology.needs:

@@ -1,13 +1,13 @@
-"""Centralized: students are trained at the server on its data and shipped to the edges.
+"""Centralized: the server trains students on its data and sends them to the edges.
 
-Optionally the edges then send some of their data, and the server trains and ships again.
+Optionally the edges then send some of their data, and the server trains and sends again.
 """
 
 from sweeps.nodes.topologies.base import Steps, Topology
 
 
 class Centralized(Topology):
-    """The server does everything; an edge only infers."""
+    """The server trains; edges only infer."""
 
     title = "centralized"
 

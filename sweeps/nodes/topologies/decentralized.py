@@ -1,9 +1,9 @@
-"""Decentralized: the edges train students on local data, with what the server's teacher knows.
+"""Decentralized: the edges train students on local data, with knowledge of the server's teacher.
 
-The teacher is shipped to them (3GPP TR 38.843 training Type 1), or no model is on the air (Type 3):
-the server sends samples with its teacher's codewords; edges train on these pairs and answer with
-pairs of their own, from which the server learns to read each edge's codewords. Without a teacher
-nothing is shipped.
+The teacher is sent to them (3GPP TR 38.843 training Type 1), or no model is sent (Type 3):
+the server sends samples with its teacher's codewords, edges train on these pairs and answer with
+pairs of their own, from which the server learns to decode each edge's codewords. Without a teacher
+nothing is sent.
 """
 
 from kdtasks.contract.collaboration import ExchangesPairs, SendsTeacher
@@ -11,7 +11,7 @@ from sweeps.nodes.topologies.base import Need, Steps, Topology
 
 
 class LocalTraining(Topology):
-    """Every edge learns from its own data alone: the baseline."""
+    """Baseline: every edge learns from its own data only."""
 
     title = "decentralized without a teacher"
 
@@ -25,7 +25,7 @@ class LocalTraining(Topology):
 
 
 class Decentralized(LocalTraining):
-    """Knowledge travels as a model."""
+    """Knowledge is sent as a model."""
 
     title = "decentralized"
     needs = (Need(SendsTeacher),)
@@ -37,7 +37,7 @@ class Decentralized(LocalTraining):
 
 
 class PairExchange(LocalTraining):
-    """Knowledge travels as pairs; neither side learns the other's architecture."""
+    """Knowledge is sent as pairs; neither side learns the other's architecture."""
 
     title = "decentralized by pairs"
     needs = (Need(ExchangesPairs),)

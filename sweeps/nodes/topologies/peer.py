@@ -1,9 +1,9 @@
-"""Mutual (online): no teacher; edges exchange what they say of a shared proxy set each round.
+"""Mutual (online) distillation: edges exchange outputs on a shared proxy set each round.
 
-The server relays: it holds the proxy set and sends each edge the mean of what the others say. What
-is exchanged are outputs, so that edges may have different architectures.
+The server holds the proxy set and sends each edge the mean of the others' outputs. Since only
+outputs are exchanged, edges may have different architectures.
 
-Self: each edge distils from its own earlier snapshot; nothing but the server's part is sent.
+Self: each edge distils from its own earlier snapshot; only the server's part is sent.
 """
 
 from typing import ClassVar
@@ -13,7 +13,7 @@ from sweeps.nodes.topologies.base import IMITATION, Need, Steps, Topology
 
 
 class SelfDistillation(Topology):
-    """A round's teacher is the student as the round before has left it."""
+    """The teacher of a round is the student of the round before."""
 
     title = "self"
     needs: ClassVar[tuple[Need, ...]] = (Need(FineTunes), IMITATION)
@@ -40,7 +40,7 @@ class Mutual(SelfDistillation):
         proxies = yield self.scene.order_server("send-proxy")
         yield proxies
         for number in range(rounds):
-            # what is said after the last round would be heard by nobody
+            # outputs after the last round would not be used
             speak = number + 1 < rounds
             answers = yield self.scene.order_edges(
                 "mutual-round", {"round": number, "speak": speak}

@@ -1,7 +1,7 @@
-"""Semi-centralized: students are trained at the server and fine-tuned at the edges on local data.
+"""Semi-centralized: the server trains students, which the edges fine-tune on local data.
 
-Against forgetting an edge may rehearse on global or synthetic samples, and be held to what the
-student that it received, or the server's stored outputs, say.
+Against forgetting, an edge may rehearse on global or synthetic samples, and be anchored to the
+outputs of the student that it received or to the server's stored outputs.
 """
 
 from kdtasks.contract.collaboration import FineTunes, SynthesisesSamples
@@ -9,7 +9,7 @@ from sweeps.nodes.topologies.base import IMITATION, Need, Steps, Topology
 
 
 class SemiCentralized(Topology):
-    """The server teaches what is common, the edge adds what is local; no teacher at the edge."""
+    """The server trains, the edges fine-tune on local data; edges have no teacher."""
 
     title = "semi-centralized"
     needs = (

@@ -3,8 +3,8 @@
     magic (4 bytes) | length of the header (4 bytes, little-endian) | header | payload
 
 The header is canonical JSON: sorted keys, no blanks, ASCII. Its ``sha256`` covers the header
-without that entry and the payload. There is one way only to write a header, so that a receiver
-notices any changed byte.
+without that entry and the payload. Every header has exactly one encoding, so that a receiver
+detects any changed byte.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _HEADER_STARTS = len(_MAGIC) + _LENGTH_BYTES
 
 
 class MessageError(UserError):
-    """A message cannot be sent, or what was received is refused; nothing of it has been used."""
+    """A message cannot be sent, or a received one was rejected without using any of it."""
 
 
 class _Checked(BaseModel):
@@ -40,7 +40,7 @@ class Range(_Checked):
 
 
 class Header(_Checked):
-    """What stands in front of the payload, but for its hash; see `Message` for what it means."""
+    """The entries in front of the payload, except the hash; `Message` explains them."""
 
     schema_version: int = SCHEMA_VERSION
     kind: str
@@ -53,7 +53,7 @@ class Header(_Checked):
 
 
 def sealed(entries: Mapping[str, Any], payload: bytes) -> bytes:
-    """Return header and payload as they are sent.
+    """Encode header and payload; ``entries`` are those of `Header` without version and size.
 
     Raises:
         MessageError: If an entry is of the wrong type or not JSON.
@@ -67,10 +67,10 @@ def sealed(entries: Mapping[str, Any], payload: bytes) -> bytes:
 
 
 def opened(message: bytes) -> tuple[Header, bytes]:
-    """Return header and payload of a message that has arrived exactly as it was sent.
+    """Return header and payload of a message that arrived unchanged.
 
     Raises:
-        MessageError: If it has not, or if it is of another version, saying which it is.
+        MessageError: If it was changed, or has another version, which the message names.
     """
     if message[: len(_MAGIC)] != _MAGIC:
         raise MessageError(f"not a message: starts with {message[: len(_MAGIC)]!r}, not {_MAGIC!r}")
@@ -121,20 +121,20 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 
 
 def _check_size(entries: Mapping[str, Any], payload: bytes) -> None:
-    said = entries.get("payload_bytes")
-    if said != len(payload):
-        short = isinstance(said, int) and len(payload) < said
+    declared = entries.get("payload_bytes")
+    if declared != len(payload):
+        short = isinstance(declared, int) and len(payload) < declared
         problem = "truncated message" if short else "malformed message"
-        raise MessageError(f"{problem}: {len(payload)} bytes of payload, the header says {said}")
+        raise MessageError(f"{problem}: {len(payload)} bytes, payload_bytes is {declared}")
 
 
 def _check_hash(entries: dict[str, Any], raw: bytes, payload: bytes) -> None:
-    # The whole header is compared, not only its hash: a blank or an escape that was changed means
+    # The whole header is compared, not only its hash: a changed blank or escape means
     # the same to a JSON parser.
-    said = entries.pop("sha256", None)
+    sha256 = entries.pop("sha256", None)
     try:
         expected = _written(entries, payload)
     except (ValueError, RecursionError) as error:
         raise MessageError(f"malformed header: {error}") from error
     if raw != expected:
-        raise MessageError(f"damaged message: its sha256 {said} does not fit its contents")
+        raise MessageError(f"damaged message: its sha256 {sha256} does not match its contents")

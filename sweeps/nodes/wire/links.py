@@ -12,11 +12,11 @@ MAX_LOSS = 0.99
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Transmission:
-    """What it took to get something across.
+    """The cost of a transmission.
 
     Attributes:
-        sent_bytes: Everything that was sent, lost packets included [B].
-        lost_bytes: Of these, in packets that were lost [B].
+        sent_bytes: Bytes sent, including lost packets [B].
+        lost_bytes: Bytes in lost packets [B].
         seconds: Simulated time until the last packet has arrived [s].
         joule: Energy [J].
     """
@@ -29,10 +29,10 @@ class Transmission:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that loses packets independently and sends them again until they arrive.
+    """A link that loses packets independently and resends them until they arrive.
 
     Attributes:
-        rate_bps: Bits per second while sending [bit/s].
+        rate_bps: Data rate while sending [bit/s].
         delay_s: From the last bit sent to the last bit received [s].
         loss: Probability that a packet is lost, each time it is sent.
         energy_j_per_bit: Energy per sent bit, lost or not [J/bit].
@@ -67,8 +67,8 @@ class Link:
         on average ``size / (1 - loss)`` bytes are sent.
 
         Args:
-            size: What has to arrive [B].
-            rng: Decides which packets are lost; not used by a link without loss.
+            size: Bytes to deliver [B].
+            rng: Draws lost packets; not used by a link without loss.
 
         Raises:
             ValueError: If ``size`` is negative.
@@ -87,7 +87,7 @@ class Link:
     def _lost_bytes(self, size: int, rng: np.random.Generator) -> int:
         full, last = divmod(size, self.packet_bytes)
         arrives = 1 - self.loss
-        # The losses of n packets until all have arrived: negative binomial; of one: geometric.
+        # Losses until n packets have arrived are negative binomial; of one packet, geometric.
         lost_full = int(rng.negative_binomial(full, arrives)) if full else 0
         lost_last = int(rng.geometric(arrives)) - 1 if last else 0
         return lost_full * self.packet_bytes + lost_last * last

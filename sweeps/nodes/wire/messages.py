@@ -1,7 +1,7 @@
-"""What nodes tell each other: messages that serialise themselves, and parcels that carry them.
+"""Messages between nodes, their serialisation, and the parcels that carry them.
 
 The payload of a message is safetensors, its header JSON, see `sweeps.nodes.wire.header`. Nothing is
-pickled, and equal messages are equal bytes.
+pickled, and equal messages have equal bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ SERVER = "server"
 """Name of the server node."""
 
 CONDUCTOR = "conductor"
-"""Sender of orders, which cross no link."""
+"""Sender of orders, which use no link."""
 
 
 class Kind(StrEnum):
-    """What a message carries; its bytes are reported per kind."""
+    """Content of a message; bytes are reported per kind."""
 
     CONTROL = "control"
     MODEL = "model"
@@ -40,15 +40,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Message:
-    """What one node tells another.
+    """A message from one node to another.
 
     Attributes:
         kind: What it carries.
-        subject: What the receiver is to make of it, for example ``"student"``.
+        subject: Selects the receiver's handler, for example ``"student"``.
         deployment: Fingerprint of the deployment that it belongs to.
         facts: JSON values beside the arrays; tuples arrive as lists.
-        arrays: Named arrays, of any type that safetensors and NumPy share.
-        bits: Float32 arrays are sent with so many bits per number, quantised to evenly spaced
+        arrays: Named arrays of types that safetensors and NumPy share.
+        bits: Bits per number with which float32 arrays are sent, quantised to evenly spaced
             levels between their smallest and largest value; 0 sends them as they are.
     """
 
@@ -64,11 +64,11 @@ class Message:
             raise MessageError(f"bits must be in 0..{MAX_BITS}, got {self.bits}")
 
     def to_bytes(self) -> bytes:
-        """Serialise; the same message gives the same bytes, in whatever order its entries are.
+        """Serialise; equal messages give equal bytes, whatever the order of entries.
 
         Raises:
-            MessageError: If facts are not JSON, an array's type cannot be sent, or one that is to
-                be quantised holds NaN, infinite or enormous values.
+            MessageError: If facts are not JSON, an array's type cannot be sent, or an array that is
+                to be quantised holds NaN, infinite or enormous values.
         """
         tensors, ranges = self._quantised()
         entries = {
@@ -86,11 +86,11 @@ class Message:
 
     @classmethod
     def from_bytes(cls, payload: bytes, *, deployment: str) -> Self:
-        """Read a message.
+        """Parse bytes of `to_bytes` that are meant for ``deployment``.
 
         Raises:
-            MessageError: If anything is not as `to_bytes` leaves it, or the message is meant for
-                another deployment. Damage anywhere is found, by the hash if by nothing else.
+            MessageError: If any byte was changed, or the message is meant for
+                another deployment.
         """
         header, tensors = opened(payload)
         if header.kind not in tuple(Kind):
@@ -109,7 +109,7 @@ class Message:
         )
 
     def check(self, specs: Mapping[str, TensorSpec]) -> None:
-        """Make sure that the arrays are those that the receiver can use.
+        """Check that the arrays match the receiver's specifications, by name.
 
         Raises:
             MessageError: If an array is missing, left over, or of the wrong shape, type or values.
@@ -127,7 +127,7 @@ class Message:
         return f"{self.kind} message {self.subject!r}"
 
     def _quantised(self) -> tuple[dict[str, NDArray[Any]], dict[str, Range]]:
-        # safetensors reads memory from the first byte on, whatever the strides say.
+        # safetensors ignores strides
         tensors = {
             name: np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
             for name, array in self.arrays.items()
@@ -154,16 +154,16 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parcel:
-    """A serialised message on its way.
+    """A serialised message with sender and receiver.
 
     Attributes:
         sender: Name of a node, or the conductor.
         receiver: Name of a node.
-        payload: The serialised message; its length is what a link has to carry [B].
+        payload: The serialised message, which a link carries.
         kind: Of the message.
-        raw_samples: Local samples of the sender inside.
-        raw_bytes: Their size as they are stored, before any quantisation [B].
-        made_s: When its sender had made it [s], simulated; the transport notes it.
+        raw_samples: Number of the sender's local samples in it.
+        raw_bytes: Their size before any quantisation [B].
+        made_s: Simulated time at which its sender had produced it [s]; set by the transport.
     """
 
     sender: str
@@ -180,11 +180,7 @@ class Parcel:
     ) -> list[Self]:
         """Serialise a message once, for one or more receivers.
 
-        Args:
-            sender: Name of a node, or the conductor.
-            receivers: Names of nodes.
-            message: What they are told.
-            raw_samples: How many of the sender's own samples the message's arrays are.
+        ``raw_samples`` is the number of the sender's own samples in the message's arrays.
         """
         payload = message.to_bytes()
         raw_bytes = sum(array.nbytes for array in message.arrays.values()) if raw_samples else 0

@@ -1,8 +1,7 @@
 """Numbers of 1 to 16 bits: uniform quantisation and bit packing, without torch.
 
-The quantiser is that of `csi_feedback.methods.ip_encoder_kd.pairs.quantise`, step by step in
-float32, so
-that a number has the same value whether it was only rounded or sent as well.
+The quantiser equals `csi_feedback.methods.ip_encoder_kd.pairs.quantise` step by step in float32, so
+that a number has the same value whether it was only rounded or also sent.
 """
 
 import math
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 MAX_BITS = 16
 
 MAX_MAGNITUDE = float(np.finfo(np.float32).max) / 4
-"""Of numbers that can be quantised: neither their range nor its rounding may overflow."""
+"""Largest magnitude that can be quantised, so that neither range nor rounding overflows."""
 
 _CHUNK = 1 << 16
-"""Numbers packed at once: bounds the memory for unpacked bits. A multiple of 8, so that every chunk
+"""Numbers packed at once, which bounds the memory for unpacked bits. A multiple of 8: every chunk
 but the last fills its bytes."""
 
 
@@ -40,14 +39,14 @@ class Packed:
 
 
 def packed_bytes(count: int, bits: int) -> int:
-    """Return the bytes that ``count`` numbers of ``bits`` bits take; the last may be half empty."""
+    """Return the bytes of ``count`` numbers of ``bits`` bits, rounded up."""
     return (count * bits + 7) // 8
 
 
 def pack(values: NDArray[np.float32], bits: int) -> Packed:
     """Quantise to ``2**bits`` levels, evenly spaced from the smallest to the largest value.
 
-    The error of a number is at most half a step, up to rounding of 32-bit floats.
+    The error of a number is at most half a step, up to float32 rounding.
 
     Raises:
         ValueError: If values are NaN, infinite or beyond `MAX_MAGNITUDE`.
@@ -55,12 +54,12 @@ def pack(values: NDArray[np.float32], bits: int) -> Packed:
     if values.size == 0:
         return Packed(shape=values.shape, low=0.0, high=0.0, data=np.zeros(0, np.uint8))
     low, high = values.min(), values.max()
-    if not max(-float(low), float(high)) <= MAX_MAGNITUDE:  # false for NaN, too
+    if not max(-float(low), float(high)) <= MAX_MAGNITUDE:  # also false for NaN
         raise ValueError(f"values from {low} to {high} cannot be quantised")
     step = _step(low, high, bits)
-    # A constant array has no step; all its codes are 0.
+    # a constant array has step 0 and codes 0
     codes = np.zeros(values.shape, np.float32) if step == 0 else np.rint((values - low) / step)
-    # Only steps that are barely floats, below 1e-38, are inexact enough to leave the range.
+    # steps below 1e-38 are inexact enough to leave the range
     whole = np.minimum(codes, 2**bits - 1, out=codes).astype(np.uint16)
     return Packed(
         shape=values.shape, low=float(low), high=float(high), data=_pack(whole.ravel(), bits)
@@ -68,10 +67,10 @@ def pack(values: NDArray[np.float32], bits: int) -> Packed:
 
 
 def unpack(packed: Packed, bits: int) -> NDArray[np.float32]:
-    """Return the levels that the codes stand for, in the original shape.
+    """Return the levels of the codes, in the original shape.
 
     Raises:
-        ValueError: If the data are not as long as shape and bits say.
+        ValueError: If the length of the data does not match shape and bits.
     """
     count = math.prod(packed.shape)
     data: NDArray[Any] = packed.data

@@ -1,4 +1,4 @@
-"""The books of what nodes have sent each other in one deployment."""
+"""Counts of what nodes have sent each other in one deployment."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Parcel
 
 
 class Traffic:
-    """Counts every parcel that crosses a link, once, when it is sent."""
+    """Counts every parcel on a link once, when it is sent; at least one edge."""
 
     def __init__(self, edges: Sequence[str]) -> None:
-        """Begin with nothing sent."""
         self._nodes = {SERVER, *edges}
         self._num_edges = len(edges)
         self._down = 0
@@ -24,11 +23,7 @@ class Traffic:
         self._received: Counter[str] = Counter()
 
     def sent(self, parcel: Parcel, transmission: Transmission) -> None:
-        """Enter a parcel.
-
-        Args:
-            parcel: Between two nodes; what an edge sends counts as up, to whomever.
-            transmission: What it took.
+        """Count a sent parcel; whatever an edge sends counts as uplink.
 
         Raises:
             ValueError: If sender or receiver is not a node of this deployment.
@@ -46,16 +41,16 @@ class Traffic:
         self._by_kind[parcel.kind] += transmission.sent_bytes
 
     def received(self, parcel: Parcel, size: int) -> None:
-        """Enter what has come out at the other end of a link; orders cross none."""
+        """Count the bytes that a receiver was given; orders use no link."""
         if CONDUCTOR not in (parcel.sender, parcel.receiver):
             self._received[parcel.receiver] += size
 
     def received_by(self, node: str) -> int:
-        """Return the bytes of the messages that a node has received [B]."""
+        """Return the bytes that a node has received [B]."""
         return self._received[node]
 
     def metrics(self) -> dict[str, float]:
-        """Return the numbers of `contract.deployment.NETWORK_METRICS` that concern links."""
+        """Return the metrics of `contract.deployment.NETWORK_METRICS` about links."""
         over_air = self._down + self._up
         per_kind = {f"edge_{kind}_bytes": self._by_kind[kind] / self._num_edges for kind in Kind}
         return {

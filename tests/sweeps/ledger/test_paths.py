@@ -49,5 +49,5 @@ def test_what_is_fetched_without_room_is_not_taken_for_a_fault_of_storage(tmp_pa
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "home").write_text("in the way")
-    with pytest.raises(UserError, match=r"home/toy cannot be made: Not a directory.*--home"):
+    with pytest.raises(UserError, match=r"home/toy cannot be created: Not a directory.*--home"):
         create(SweepFolder(tmp_path / "home" / "toy"), "study")

@@ -130,7 +130,7 @@ def test_local_training_alone_sends_nothing_and_with_a_teacher_the_teacher(teach
 
 
 @pytest.mark.parametrize("topology", ["mutual", "self"])
-def test_what_others_or_oneself_said_makes_a_difference(topology):
+def test_outputs_of_other_edges_or_earlier_rounds_change_the_result(topology):
     nodes = [
         parted(deployed(networked(topology, rounds=2, anchor_weight=w, **MIXED), None)[1].weights)
         for w in (0.0, 0.5)

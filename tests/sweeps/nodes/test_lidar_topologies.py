@@ -192,4 +192,4 @@ def test_what_belongs_to_a_teacher_is_not_taken_without_one(data, teacher):
     )
     _, (parcels, _) = drained(node.handle(SERVER, message.to_bytes()))
     assert node.rejected == 1
-    assert "arrived before it" in str(parcels[0].payload)
+    assert "arrived before" in str(parcels[0].payload)

@@ -205,7 +205,7 @@ def test_an_actor_that_says_nothing_counts_as_dead(
     monkeypatch.setattr(actors, "silence_s", 2.0)
     params = TASK.complete({"topology": "decentralized", "epoch_s": 60.0})
     begun_s = time.monotonic()
-    with pytest.raises(ActorLostError, match="no node actor said anything for 2 s"):
+    with pytest.raises(ActorLostError, match=r"node actor.* 2 s"):
         drained(over_ray(actors, params))
     assert time.monotonic() - begun_s < 60.0
     monkeypatch.undo()

@@ -97,7 +97,7 @@ def test_homes_that_cannot_be_are_refused_before_anything(tmp_path: Path) -> Non
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UserError, match="file is a file; choose another --home"):
             check_new(home, "one")
-    with pytest.raises(ConfigError, match="no UTF-8; rename"):
+    with pytest.raises(ConfigError, match=r"--home.*UTF-8.*rename"):
         check_new(tmp_path / "a\udcff", "one")
     check_new(tmp_path / "not" / "yet", "one")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

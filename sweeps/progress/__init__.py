@@ -1,1 +1,1 @@
-"""What a running sweep tells: terminal, log and status."""
+"""Progress of a running sweep: terminal, log and status."""

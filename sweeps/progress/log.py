@@ -1,7 +1,7 @@
-"""The log of a sweep, ``log.jsonl``: what happened and when, for `kdsweep status` and programs.
+"""The event log of a sweep, ``log.jsonl``, for `kdsweep status` and other programs.
 
-One JSON object per line, appended as things happen, also by a sweep that is resumed. A line that is
-not whole is to be ignored: its writer was killed, or the disk was full.
+One JSON object per line; a resumed sweep appends. Readers ignore incomplete lines, which a killed
+driver or a full disk leaves.
 """
 
 import json
@@ -35,21 +35,21 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
         "trials": "trials of the whole budget",
         "time_s": "limit of the search's wall time [s]; null for none",
         "objectives": "metric, label, unit and direction of each",
-        "before": "how many trials came to which end before, as in the metrics of the sweep's run",
+        "before": "earlier trials by how they ended, as in the metrics of the sweep's run",
     },
-    "process": {"seconds": "how long the driver's process had run when it opened the log [s]"},
+    "process": {"seconds": "run time of the driver's process when it opened the log [s]"},
     "phase": {"name": "data, start, teachers, search, confirm, record or report"},
-    "note": {"text": "what the user was told"},
-    "data_progress": {"done": "parts loaded", "total": "of so many", "unit": "what a part is"},
-    "jobs_planned": {"kind": "teacher, baseline or confirmation", "count": "so many follow"},
+    "note": {"text": "message to the user"},
+    "data_progress": {"done": "parts loaded", "total": "parts in all", "unit": "name of the parts"},
+    "jobs_planned": {"kind": "teacher, baseline or confirmation", "count": "jobs that follow"},
     "job_reported": {"kind": "", "key": "", "epoch": "epochs done", "epochs": "epochs planned"},
     "job_finished": {"kind": "", "key": "", "reason": "why it failed; empty if it did not"},
     "search_started": {
-        "trials": "trials that are left of the budget",
-        "time_s": "what is left of its time [s]; null for no limit",
+        "trials": "trials left of the budget",
+        "time_s": "time left of the budget [s]; null for no limit",
         "slots": "trials at once",
     },
-    "trial_started": {"trial": "its number in the ledger", "params": "what was searched"},
+    "trial_started": {"trial": "its number in the ledger", "params": "searched parameters"},
     "trial_reported": {"trial": "", "epoch": "epochs done", "epochs": "epochs planned"},
     "trial_finished": {
         "trial": "",
@@ -60,39 +60,36 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
     "trial_stopped": {"trial": "", "epoch": "epochs done", "epochs": "epochs planned"},
     "trial_failed": {
         "trial": "",
-        "kind": "what sort of failure, as `sweeps.common.records.FailureKind` has them",
-        "reason": "why, in one line",
+        "kind": "kind of failure, a value of `sweeps.common.records.FailureKind`",
+        "reason": "reason, in one line",
     },
     "front": {
         "size": "trials on the front",
         "hypervolume": "of the front",
-        "best": "by metric: the best value on the front and the trial that has it",
+        "best": "by metric: the best value on the front and its trial",
     },
     "closed": {
-        "outcome": "finished, interrupted or failed; a driver that was killed writes none",
+        "outcome": "finished, interrupted or failed; a killed driver writes no line",
         "why": "why the search ended, or what went wrong",
-        "utilisation": "share of the slots' time that trials kept busy once all slots were warm; "
+        "utilisation": "share of the slots' time used by trials once all slots were warm; "
         "null if unknown",
         "utilisation_whole": "the same of the whole search",
     },
 }
-"""Fields of every event, beside ``time`` (UTC, ISO 8601, milliseconds) and ``event``."""
+"""Fields of every event, besides ``time`` (UTC, ISO 8601, milliseconds) and ``event``."""
 
 EVERY_S, EVERY_SHARE = 5.0, 0.1
-"""Least time [s] and part of a training between two reports of it; its start and end stand anyway.
-
-So a training has at most ten, however long and however many epochs.
-"""
+"""Shortest time [s] and part of a training between two logged reports: at most 10 per training."""
 LONGEST_LINE = 2**20
-"""Of what a log holds [bytes]; ours are below 100 kB."""
+"""Longest line that is read [bytes]; ours are below 100 kB."""
 LONGEST = 500
-"""Of a text in the log [characters]."""
+"""Longest text in the log [characters]."""
 
 Outcome = Literal["finished", "interrupted", "failed"]
 
 
 def _number(value: float | None) -> float | None:
-    """Return a number that JSON can hold."""
+    """Return a finite number, or None, for JSON."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -104,31 +101,24 @@ def _first_line(text: str) -> str:
     return _text((text.strip().splitlines() or [""])[0])
 
 
-class EventLog:
-    """A display that writes the log. What goes wrong with it never stops a sweep.
+class EventLog(Display):
+    """A display that appends to the log; if that fails, it warns once, on another display."""
 
-    Args:
-        path: The file; what it has stays.
-        study: What runs.
-        clock: Dates the lines.
-        told: Shows what was noted to the user, once, if the log cannot be written to.
-    """
-
-    def __init__(self, path: Path, study: Study, clock: Clock, told: Display) -> None:
+    def __init__(self, path: Path, study: Study, clock: Clock, display: Display) -> None:
         self._path = path
         self._study = study
         self._clock = clock
-        self._told = told
+        self._display = display
         self._file: int | None = None
         self._torn = False
         self._warned = False
         self._open = False
-        self._said: dict[object, tuple[float, float]] = {}
+        self._reported: dict[object, tuple[float, float]] = {}
         self._front: tuple[object, ...] = ()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep the file open inside, and note how it ends if that is with an error."""
+        """Keep the file open inside, and log an error that ends the sweep."""
         try:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             size = os.fstat(self._file).st_size
@@ -149,7 +139,7 @@ class EventLog:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             why = error.strerror if isinstance(error, OSError) else one_line(error)
-            self._told.note(f"{self._path} cannot be written to: {why}; no harm is done")
+            self._display.note(f"{self._path} cannot be written to: {why}; the sweep continues")
         self._warned = True
 
     def _write(self, event: str, facts: Mapping[str, Any]) -> None:
@@ -159,10 +149,10 @@ class EventLog:
         stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         try:
             line = json.dumps({"time": stamp, "event": event, **facts}, separators=(",", ":"))
-        except (TypeError, ValueError) as error:  # something of a user's that is no JSON
+        except (TypeError, ValueError) as error:  # a value of a user's task is not JSON
             self._warn(error)
             return
-        # what is left of a line that could not be written whole must not spoil this one
+        # a partial earlier line must not spoil this one
         data = b"\n" * self._torn + line.encode() + b"\n"
         self._torn = True
         try:
@@ -174,7 +164,7 @@ class EventLog:
             self._torn = False
 
     def opened(self, name: str, host: str, before: Mapping[str, int]) -> None:
-        """A driver, which is this process, begins or goes on."""
+        """This process begins to drive the sweep; ``before`` counts earlier trials."""
         self._open = True
         goals = self._study.objectives
         names = ("metric", "label", "unit", "direction")
@@ -191,12 +181,12 @@ class EventLog:
         self._write("opened", facts)
 
     def process(self) -> None:
-        """Note for how long this process has run: Python, imports, checks of the study."""
+        """Log the run time of this process so far: Python, imports, checks of the study."""
         seconds = time.time() - psutil.Process().create_time()
         self._write("process", {"seconds": max(0.0, seconds)})
 
     def closed(self, outcome: Outcome, why: str, utilisation: Utilisation | None = None) -> None:
-        """The driver ends; only the first word counts, and none if it never began."""
+        """The driver ends; only the first call after `opened` is logged."""
         if self._open:
             facts = {
                 "outcome": outcome,
@@ -208,7 +198,7 @@ class EventLog:
         self._open = False
 
     def phase(self, name: Phase) -> None:
-        self._said.clear()
+        self._reported.clear()
         self._write("phase", {"name": name})
 
     def note(self, text: str) -> None:
@@ -222,13 +212,13 @@ class EventLog:
         self._write("jobs_planned", {"kind": kind, "count": count})
 
     def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
-        new = (kind, key) not in self._said  # no other line says that it began
+        new = (kind, key) not in self._reported  # no other line marks its begin
         if self._due((kind, key), epoch / epochs if epochs else 0.0) or new:
             facts = {"kind": kind, "key": key, "epoch": epoch, "epochs": epochs}
             self._write("job_reported", facts)
 
     def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
-        self._said.pop((kind, key), None)
+        self._reported.pop((kind, key), None)
         self._write("job_finished", {"kind": kind, "key": key, "reason": _text(reason)})
 
     def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
@@ -250,7 +240,7 @@ class EventLog:
             self._write("trial_reported", {"trial": number, "epoch": epoch, "epochs": epochs})
 
     def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        self._said.pop(number, None)
+        self._reported.pop(number, None)
         goals = [goal.metric for goal in self._study.objectives]
         facts = {
             "trial": number,
@@ -261,11 +251,11 @@ class EventLog:
         self._write("trial_finished", facts)
 
     def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
-        self._said.pop(number, None)
+        self._reported.pop(number, None)
         self._write("trial_stopped", {"trial": number, "epoch": epoch, "epochs": epochs})
 
     def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
-        self._said.pop(number, None)
+        self._reported.pop(number, None)
         facts = {"trial": number, "kind": kind.value, "reason": _first_line(reason)}
         self._write("trial_failed", facts)
 
@@ -283,24 +273,24 @@ class EventLog:
         self._write("front", facts)
 
     def _due(self, key: object, share: float) -> bool:
-        """Return whether to say how far something has come; of its start other lines tell."""
+        """Return whether a report is due; the start has a line of its own."""
         now_s = self._clock.elapsed_s()
-        last_s, last = self._said.setdefault(key, (now_s, 0.0))
+        last_s, last = self._reported.setdefault(key, (now_s, 0.0))
         if now_s - last_s < EVERY_S or share - last < EVERY_SHARE:
             return False
-        self._said[key] = (now_s, share)
+        self._reported[key] = (now_s, share)
         return True
 
 
 class LogReader:
-    """Reads a log, and later what was added to it."""
+    """Reads a log, which need not exist yet, and later the lines added to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def new(self) -> list[dict[str, Any]]:
-        """Return the events of the lines that are whole and new; others are left out.
+        """Return the events of complete new lines.
 
         Raises:
             DataError: If the file is larger than a log can be.
@@ -316,7 +306,7 @@ class LogReader:
             while line := file.readline(LONGEST_LINE):
                 whole = line.endswith(b"\n")
                 if not whole and len(line) < LONGEST_LINE:
-                    return  # it is being written
+                    return  # incomplete: being written
                 self._offset += len(line)
                 event = _event(line) if whole else None
                 if event is not None:
@@ -324,7 +314,7 @@ class LogReader:
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
-    """Return the event in a line; None if it is none, or not one that this version knows."""
+    """Return the event in a line; None if it is damaged or unknown to this version."""
     try:
         event = parsed_json(line)
         fields = SCHEMA[event["event"]]

@@ -1,4 +1,4 @@
-"""What the lines of a sweep's log come to; fed one after another, also while the sweep runs."""
+"""Reduces the lines of a sweep's log to its state, also while the sweep runs."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from sweeps.progress.utilisation import Utilisation
 
 @dataclass
 class LogClock:
-    """Shows the time of the line that is being read.
+    """A clock that shows the time of the current line.
 
     Attributes:
         now_s: Seconds since 1970.
@@ -29,14 +29,14 @@ class LogClock:
 
 @dataclass
 class LogReducer:
-    """What the lines of a log come to; fed one after another.
+    """The state of a sweep after the lines of its log, added one by one.
 
     Attributes:
-        clock: Shows the time of the last line.
-        opened: The last line with which a driver began; empty if none did.
-        closed: The line with which it ended; empty if it did not.
-        drivers: How many began.
-        counts: Trials that came to each end, by metric of the sweep's run.
+        clock: The time of the last line.
+        opened: The last ``opened`` line; empty if there is none.
+        closed: The ``closed`` line after it; empty if there is none.
+        drivers: Number of drivers so far.
+        counts: Trials by how they ended, by metric of the sweep's run.
         failures: Kind, reason and number of every trial that failed.
         front: The last line about the front.
     """
@@ -59,11 +59,11 @@ class LogReducer:
 
     @property
     def progress(self) -> Progress:
-        """What the last driver has come to."""
+        """Progress of the last driver."""
         return self.account.progress
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take in one line; one that this version cannot make sense of is left out."""
+        """Add one line; ignore it if this version cannot interpret it."""
         try:
             self._add(event)
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
@@ -73,9 +73,8 @@ class LogReducer:
         if self.opened and not self.closed and event["event"] != "opened":
             self.worked_s += max(0.0, event["time"] - self.clock.now_s)
         self.clock.now_s = event["time"]
-        tell = TELL.get(event["event"])
-        if tell is not None:
-            tell(self, event)
+        if apply := APPLY.get(event["event"]):
+            apply(self, event)
 
     def open(self, event: dict[str, Any]) -> None:
         self.counts = {name: int(count) for name, count in dict(event["before"]).items()}
@@ -113,14 +112,8 @@ class LogReducer:
         self.counts[name] = self.counts.get(name, 0) + 1
         self.utilisation.ended(number, math.nan if wall_s is None else wall_s)
 
-    def new_front(self, event: dict[str, Any]) -> None:
-        self.front = event
 
-    def close(self, event: dict[str, Any]) -> None:
-        self.closed = event
-
-
-TELL: Mapping[str, Callable[[LogReducer, dict[str, Any]], None]] = {
+APPLY: Mapping[str, Callable[[LogReducer, dict[str, Any]], None]] = {
     "opened": LogReducer.open,
     "phase": lambda reducer, event: reducer.account.phase(event["name"]),
     "data_progress": lambda reducer, event: reducer.account.data_progress(
@@ -143,7 +136,7 @@ TELL: Mapping[str, Callable[[LogReducer, dict[str, Any]], None]] = {
     "trial_finished": LogReducer.finish,
     "trial_stopped": LogReducer.stop,
     "trial_failed": LogReducer.fail,
-    "front": LogReducer.new_front,
-    "closed": LogReducer.close,
+    "front": lambda reducer, event: setattr(reducer, "front", event),
+    "closed": lambda reducer, event: setattr(reducer, "closed", event),
 }
-"""What each line of the log changes."""
+"""Updates of the state, by event."""

@@ -1,4 +1,4 @@
-"""What a running sweep has come to so far, and how long it will still take; nothing is drawn."""
+"""State of a running sweep, and an estimate of the time left."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from kdtasks.contract.params import Value
 from sweeps.common.clock import Clock
 from sweeps.common.records import FailureKind, FrontRow, JobKind
-from sweeps.progress.listener import Phase
+from sweeps.progress.listener import Display, Phase
 
 
 @dataclass(kw_only=True, slots=True)
 class Running:
-    """Something that trains at this moment.
+    """A job or trial in training.
 
     Attributes:
         started_s: When it began [s].
-        params: What was searched, of a trial.
+        params: Searched parameters of a trial.
         epoch: Epochs done.
         epochs: Epochs planned; 0 until its first report.
     """
@@ -27,28 +27,28 @@ class Running:
 
     @property
     def share(self) -> float:
-        """Part that is done, in [0, 1]."""
+        """Fraction done, in [0, 1]."""
         return self.epoch / self.epochs if self.epochs else 0.0
 
 
 @dataclass(kw_only=True, slots=True)
 class Progress:
-    """Counts and times of a sweep; the displays write it and draw it.
+    """Counts and times of a sweep.
 
     Attributes:
-        clock: Tells the time.
+        clock: The clock.
         phase: The current part of the sweep; None before the first.
         phase_started_s: When it began [s].
         data: Done, total and unit of the scenario being loaded.
-        planned: Jobs of the current phase by kind.
-        ended: Jobs of the current phase that ended.
-        jobs: Jobs that train now, by kind and key.
+        planned: Number of jobs of the current phase, by kind.
+        ended: Number of jobs of the current phase that ended.
+        jobs: Running jobs, by kind and key.
         budget: Trials, limit of wall time [s] and slots of the search.
-        trials: Trials that train now, by number.
+        trials: Running trials, by number.
         durations_s: Wall times of the finished trials [s].
-        stopped_s: Wall times of the trials that were stopped early [s]; 0 if one never began.
-        epochs_saved: Epochs that these did not train.
-        failed: Trials that failed.
+        stopped_s: Wall times of trials that were stopped early [s]; 0 for one that never began.
+        epochs_saved: Epochs that these trials did not train.
+        failed: Number of failed trials.
         front: The current front, best first objective first.
         hypervolume: Its hypervolume.
     """
@@ -70,13 +70,13 @@ class Progress:
     hypervolume: float = 0.0
 
     def enter(self, phase: Phase) -> None:
-        """Begin a part of the sweep; the jobs of the part before are forgotten."""
+        """Begin a phase, with no jobs yet."""
         self.phase, self.phase_started_s = phase, self.clock.elapsed_s()
         self.planned, self.ended, self.jobs = {}, 0, {}
         self.data = (0, 0, "")
 
     def end_trial(self, number: int, *, failed: bool) -> None:
-        """Count a trial that ended; one that failed may never have begun."""
+        """Count a trial that ended; a failed one may never have begun."""
         trial = self.trials.pop(number, None)
         if failed:
             self.failed += 1
@@ -91,22 +91,22 @@ class Progress:
 
     @property
     def finished(self) -> int:
-        """Trials that finished."""
+        """Number of finished trials."""
         return len(self.durations_s)
 
     @property
     def spent(self) -> int:
-        """Trials of the budget that have ended, however they did."""
+        """Number of trials of the budget that have ended in any way."""
         return self.finished + len(self.stopped_s) + self.failed
 
     @property
     def phase_s(self) -> float:
-        """How long the current part has taken [s]."""
+        """Time spent in the current phase [s]."""
         return self.clock.elapsed_s() - self.phase_started_s
 
     @property
     def share(self) -> float:
-        """Part of the current phase that is done, in [0, 1]; 0 if that cannot be told."""
+        """Fraction of the current phase that is done, in [0, 1]; 0 if unknown."""
         if self.phase == "search":
             trials, limit_s, _ = self.budget
             by_trials = self.spent / trials if trials else 0.0
@@ -119,11 +119,11 @@ class Progress:
         return min(1.0, done / total) if total else 0.0
 
     def left_s(self) -> float | None:
-        """Return how long the current phase will still take [s]; None if that cannot be told.
+        """Estimate the time left of the current phase [s]; None if unknown.
 
-        The search: what is left of running trials and those to come, at the mean time of a trial,
-        spread over the slots; with a limit of time, trials that run at its end still finish. The
-        other parts: as fast as until now.
+        For the search, the rest of running trials and all future ones take the mean time of a
+        trial, spread over the slots; trials that run at a time limit still finish. Other phases
+        continue at their speed so far.
         """
         if self.phase == "search":
             return self._search_left_s()
@@ -144,7 +144,7 @@ class Progress:
         return left_s
 
     def _trial_s(self) -> float | None:
-        """Return the mean time of a trial; before the first has ended, what the running promise."""
+        """Return the mean time of a trial; until one has ended, as running ones suggest."""
         known_s = self.durations_s + self.stopped_s
         if not known_s:
             now_s = self.clock.elapsed_s()
@@ -152,16 +152,14 @@ class Progress:
         return sum(known_s) / len(known_s) if known_s else None
 
 
-class Account:
-    """A display that keeps account and shows nothing."""
+class Account(Display):
+    """A display that updates a `Progress` and shows nothing."""
 
     def __init__(self, clock: Clock) -> None:
         self.progress = Progress(clock=clock)
 
     def phase(self, name: Phase) -> None:
         self.progress.enter(name)
-
-    def note(self, text: str) -> None: ...
 
     def data_progress(self, done: int, total: int, unit: str) -> None:
         self.progress.data = (done, total, unit)

@@ -1,4 +1,4 @@
-"""What a sweep is doing, or what became of it, from its log alone: nothing is locked or written."""
+"""Status of a sweep, from its log alone, without locking or writing anything."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,23 +17,19 @@ from sweeps.progress.log_replay import LogReducer
 from sweeps.progress.state import Running
 
 State = Literal["running", "finished", "interrupted", "failed", "died", "unknown"]
-"""What a sweep is doing.
-
-``died``: its driver ended without a word, for it was killed or its machine was switched off.
-``unknown``: it has no log.
-"""
+"""``died``: its driver was killed or its machine switched off; ``unknown``: it has no log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningTrial:
-    """A trial or another job that trains now.
+    """A trial or job in training.
 
     Attributes:
         name: ``trial 7``, ``teacher 0123abcd``.
-        params: What was searched, of a trial.
-        epoch: Epochs done, as last noted.
-        epochs: Epochs planned; 0 if it has not been noted yet.
-        seconds: For how long it has run.
+        params: Searched parameters of a trial.
+        epoch: Epochs done, as last logged.
+        epochs: Epochs planned; 0 if not logged yet.
+        seconds: Its run time so far [s].
     """
 
     name: str
@@ -49,10 +45,10 @@ class Best:
 
     Attributes:
         metric: The objective.
-        label: As people call it.
+        label: Its label.
         unit: Its unit; empty for none.
         value: Its value.
-        trial: Who has it.
+        trial: The trial with this value.
     """
 
     metric: str
@@ -64,40 +60,39 @@ class Best:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepStatus:
-    """What a sweep is doing. Times are in seconds; None and NaN-free, so it goes into JSON.
+    """Status of a sweep, ready for JSON; times in seconds.
 
     Attributes:
         name: Name of the sweep.
         study: Its study.
-        state: What it is doing.
+        state: Its state.
         why: Why it ended; empty while it runs.
-        pid: Number of the process that drives it; None if none does.
-        host: Machine of that process, or of the last one.
-        since_s: When its last driver began, seconds since 1970.
-        drivers: How many drivers it had.
-        phase: The part it is in, or was in at last; empty before the first.
-        phase_s: How long it has been in it.
-        share: Part of the phase that is done, in [0, 1].
-        data: Loaded parts, all parts and what a part is, in the phase that loads data.
-        jobs: Jobs that ended and all jobs of the phase, where it has such.
+        pid: Number of its driver process; None if it has none.
+        host: Machine of that or the last driver.
+        since_s: Start of its last driver, seconds since 1970.
+        drivers: Number of drivers so far.
+        phase: Its current or last phase; empty before the first.
+        phase_s: Time spent in the phase.
+        share: Fraction of the phase that is done, in [0, 1].
+        data: Loaded parts, all parts and their name, while data are loaded.
+        jobs: Ended jobs and all jobs of the phase.
         budget: Trials of the whole budget.
         complete: Trials that finished.
         stopped: Trials that were stopped early.
         failed: Trials that failed.
-        running: What trains now.
+        running: Trials and jobs in training.
         slots: Trials at once.
-        elapsed_s: How long drivers have worked on it.
-        left_s: How long the phase will still take; None if that cannot be told.
-        utilisation: Share of the slots' time that trials kept busy once all slots were warm;
-            None if there were too few trials. Of the last driver, as the next; while it runs, by
-            the times of the log.
-        utilisation_whole: The same of the whole search.
+        elapsed_s: Total run time of its drivers.
+        left_s: Estimated time left of the phase; None if unknown.
+        utilisation: Share of the slots' time used by trials of the last driver once all slots were
+            warm; None if there were too few trials.
+        utilisation_whole: The same for the last driver's whole search.
         front: Trials on the front.
         hypervolume: Of the front; None before the first trial finished.
         best: The best value of every objective on the front.
-        failures: Why trials failed.
+        failures: Reasons of failed trials.
         report: The report; None if there is none.
-        silent_s: How long ago something happened; None without log.
+        silent_s: Time since the last event; None without log.
     """
 
     name: str
@@ -136,7 +131,7 @@ class SweepStatus:
 
 
 class StatusReader:
-    """Tells what a sweep is doing, as often as it is asked; reads only what is new."""
+    """Reads the status of a sweep repeatedly, and only new lines of its log each time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -144,10 +139,10 @@ class StatusReader:
         self._reducer = LogReducer()
 
     def read(self, now_s: float) -> SweepStatus:
-        """Return what the sweep is doing.
+        """Return the status at ``now_s``, seconds since 1970.
 
         Raises:
-            DataError: If no sense can be made of its log.
+            DataError: If its log is damaged.
         """
         driver = read_driver(self._folder)
         log = self._folder / layout.LOG_FILE
@@ -164,7 +159,7 @@ def _status(folder: Path, reducer: LogReducer, driver: Driver | None, now_s: flo
     runs = driver is not None and driver.runs()
     state, why = _state(reducer, runs=runs)
     if runs:
-        reducer.clock.now_s = max(now_s, last_s)  # what runs has run until now
+        reducer.clock.now_s = max(now_s, last_s)  # running work has run until now
     progress, opened = reducer.progress, reducer.opened
     status = SweepStatus(
         name=folder.name,
@@ -203,7 +198,7 @@ def _status(folder: Path, reducer: LogReducer, driver: Driver | None, now_s: flo
 
 
 def _state(reducer: LogReducer, *, runs: bool) -> tuple[State, str]:
-    """Return what a sweep is doing, and why it ended."""
+    """Return the state of a sweep, and why it ended."""
     if runs:
         return "running", ""
     if not reducer.opened:

@@ -1,4 +1,4 @@
-"""The displays of the command line: a live picture on a terminal, plain lines elsewhere."""
+"""Displays of the command line: a live view on terminals, plain lines elsewhere."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -22,10 +22,10 @@ from sweeps.progress.listener import Display, Phase
 from sweeps.progress.state import Account, Progress, Running
 
 LINE_EVERY_S = 5.0
-"""Least time between two status lines where there is no terminal [s]."""
+"""Shortest time between two status lines without a terminal [s]."""
 
 MOST_ROWS = 8
-"""Rows of the front on the screen; the report has all."""
+"""Largest number of rows of the front on the screen; the report has all."""
 
 BAR_WIDTH = 30
 """Width of the progress bar of a phase [characters]."""
@@ -44,22 +44,22 @@ PHASES: Mapping[Phase, str] = {
 }
 
 
-class SweepDisplay(ABC):
-    """Keeps account of a sweep; what becomes visible, and when, is left to the two below."""
+class SweepDisplay(Display, ABC):
+    """Tracks the progress of a sweep; subclasses decide what to show and when."""
 
     def __init__(self, clock: Clock) -> None:
         self._account = Account(clock)
         self.progress = self._account.progress
-        # The live picture is drawn by a thread of its own.
+        # the live view is drawn by another thread
         self._lock = threading.RLock()
 
     @abstractmethod
-    def say(self, line: str) -> None:
-        """Show a line that stays."""
+    def print_line(self, line: str) -> None:
+        """Show a permanent line."""
 
     @abstractmethod
     def changed(self) -> None:
-        """Show the progress, if it is time to."""
+        """Show the progress if that is due."""
 
     @contextmanager
     def _change(self) -> Iterator[Account]:
@@ -72,7 +72,7 @@ class SweepDisplay(ABC):
             account.phase(name)
 
     def note(self, text: str) -> None:
-        self.say(text)
+        self.print_line(text)
 
     def data_progress(self, done: int, total: int, unit: str) -> None:
         with self._change() as account:
@@ -88,7 +88,7 @@ class SweepDisplay(ABC):
 
     def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
         if reason:
-            self.say(f"{kind} {key} failed: {reason}")
+            self.print_line(f"{kind} {key} failed: {reason}")
         with self._change() as account:
             account.job_finished(kind, key, reason)
 
@@ -116,7 +116,7 @@ class SweepDisplay(ABC):
 
     def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
         failed = "" if kind is FailureKind.INTERRUPTED else " failed"
-        self.say(f"trial {number}{failed}: {reason}")
+        self.print_line(f"trial {number}{failed}: {reason}")
         with self._change() as account:
             account.trial_failed(number, kind, reason)
 
@@ -126,7 +126,7 @@ class SweepDisplay(ABC):
 
 
 def status(progress: Progress) -> str:
-    """Return what there is to say in one line, without the phase and its time."""
+    """Return the status in one line, without the phase and its time."""
     parts: list[str] = []
     if progress.phase == "search":
         parts = _search_status(progress)
@@ -161,12 +161,12 @@ def _search_status(progress: Progress) -> list[str]:
 
 
 def time_text(seconds: float) -> str:
-    """Return a time without fractions of a second."""
+    """Format a time in whole seconds."""
     return f"{seconds:.0f} s" if seconds < 59.5 else text.duration(seconds)
 
 
 class LineDisplay(SweepDisplay):
-    """Writes whole lines, for logs: at every new phase, and in between at most so often."""
+    """Writes lines, for logs: at every new phase, and every `LINE_EVERY_S` at most."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         super().__init__(clock)
@@ -174,7 +174,7 @@ class LineDisplay(SweepDisplay):
         self._begun_s = clock.elapsed_s()
         self._last: tuple[Phase | None, float] = (None, 0.0)
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         elapsed_s = round(self.progress.clock.elapsed_s() - self._begun_s)
         stamp = f"{elapsed_s // 60:3d}:{elapsed_s % 60:02d}"
         self._stream.write(f"[{stamp}] {printable(' '.join(line.split()), keep=KEPT)}\n")
@@ -188,11 +188,11 @@ class LineDisplay(SweepDisplay):
         self._last = (phase, now_s)
         busy = [f"{kind} {key} {epochs(job)}" for (kind, key), job in self.progress.jobs.items()]
         parts = [part for part in (status(self.progress), *busy) if part]
-        self.say(f"{PHASES[phase]}: {', '.join(parts)}" if parts else PHASES[phase])
+        self.print_line(f"{PHASES[phase]}: {', '.join(parts)}" if parts else PHASES[phase])
 
 
 class LiveDisplay(SweepDisplay):
-    """Redraws a few lines in place: phase, time left, what trains now, and the front."""
+    """Redraws a few lines in place: phase, time left, running trials, and the front."""
 
     def __init__(self, study: Study, name: str, console: Console, clock: Clock) -> None:
         super().__init__(clock)
@@ -203,14 +203,14 @@ class LiveDisplay(SweepDisplay):
             get_renderable=self.render, console=console, refresh_per_second=4, transient=True
         )
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self._console.print(Text(printable(" ".join(line.split()), keep=KEPT)))
 
     def changed(self) -> None:
-        """Do nothing: the picture is redrawn by the clock."""
+        """Do nothing: the view is redrawn periodically."""
 
     def render(self) -> RenderableType:
-        """Return the picture of this moment."""
+        """Return the current view."""
         with self._lock:
             progress = self.progress
             if progress.phase is None:
@@ -240,12 +240,12 @@ def _one_line(line: Text) -> Text:
 
 
 def epochs(job: Running) -> str:
-    """Return how far something has come."""
+    """Return the progress of a job."""
     return f"epoch {job.epoch}/{job.epochs}" if job.epochs else "starting"
 
 
 def busy_lines(progress: Progress) -> Iterator[str]:
-    """Yield what trains now."""
+    """Yield a line per running job and trial."""
     for (kind, key), job in progress.jobs.items():
         yield f"{epochs(job)}  {kind} {key}"
     for number, trial in progress.trials.items():
@@ -253,12 +253,12 @@ def busy_lines(progress: Progress) -> Iterator[str]:
 
 
 def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:
-    """Return the best rows of the front as it stands during the search, on validation."""
+    """Return the best rows of the current front on the validation split."""
     table = Table(box=None, padding=(0, 1), title_justify="left", caption_justify="left")
     table.title = "front on the validation split"
     table.add_column("trial", justify="right")
     for goal in study.objectives:
-        # as Text: rich would take a unit in brackets for markup
+        # as Text: rich would read a unit in brackets as markup
         label = text.with_unit(goal.label, f"[{goal.unit}]") if goal.unit else goal.label
         table.add_column(Text(printable(label, keep=KEPT)), justify="right")
     table.add_column("parameters", no_wrap=True, overflow="ellipsis")
@@ -276,16 +276,12 @@ def live_front(study: Study, rows: Sequence[FrontRow]) -> Table:
 def console_display(
     study: Study, name: str, stream: TextIO, *, lines: bool = False
 ) -> Iterator[Display]:
-    """Yield the display that fits ``stream``: live on a terminal, else plain lines without codes.
+    """Yield the display for ``stream``: live on a terminal, else plain lines without codes.
 
-    Args:
-        study: What runs.
-        name: Name of the sweep.
-        stream: Usually standard output.
-        lines: Write lines to a terminal, too: a debugger can be typed into between them.
+    With ``lines``, terminals get plain lines too, between which a debugger can be used.
     """
     console = Console(file=stream)
-    # asked of the stream itself: FORCE_COLOR makes rich take a log for a terminal
+    # not left to rich, which treats a log as a terminal under FORCE_COLOR
     if lines or not stream.isatty() or console.is_dumb_terminal:
         yield LineDisplay(stream, SystemClock())
         return

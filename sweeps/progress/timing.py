@@ -1,4 +1,4 @@
-"""Where the time of a sweep goes, from its log: of its last driver, part by part."""
+"""Time that a sweep's last driver spent in each part, from its log."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,29 +7,29 @@ from typing import Any
 
 ABOUT: Mapping[str, str] = {
     "process": "until the log began: Python, imports, checks of the study",
-    "data": "loading or making the data",
-    "start": "starting Ray and MLflow, as far as that was waited for",
+    "data": "loading or generating the data",
+    "start": "waiting for the start of Ray and MLflow",
     "teachers": "training teachers that were not in the cache",
-    "workers": "from the begin of the search to the first trial: worker processes, their imports",
+    "workers": "from the start of the search to the first trial: worker processes, their imports",
     "search": "from the first trial to the end of the search",
     "confirm": "repetitions, teachers and baselines on the test split",
-    "record": "writing to MLflow what it lacked",
+    "record": "writing the remaining entries to MLflow",
     "report": "figures and tables",
 }
-"""Parts in their order, and what is in them."""
+"""Parts in order, with descriptions."""
 
 ENDS = ("trial_finished", "trial_stopped", "trial_failed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """What a part of a sweep has taken.
+    """The time spent in a part of a sweep.
 
     Attributes:
         name: The part.
-        seconds: How long it has taken [s].
+        seconds: Its duration [s].
         share: Of the whole, in [0, 1].
-        about: What is in it.
+        about: Its description.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Part:
 
 
 def parts(events: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """Return what took how long; empty if no driver has begun."""
+    """Return the time spent in each part; empty if no driver has begun."""
     marks = list(_marks(_last_driver(events)))
     spent: dict[str, float] = {}
     for (name, begin_s), (_, end_s) in pairwise(marks):
@@ -53,7 +53,7 @@ def parts(events: Sequence[Mapping[str, Any]]) -> list[Part]:
 
 
 def first_trial_s(events: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return after how long the first trial of the last driver had ended [s]; None if none has."""
+    """Return the time until the last driver's first trial ended [s]; None if none has."""
     last = _last_driver(events)
     begun_s = next((begin_s for _, begin_s in _marks(last)), 0.0)
     ended = (event["time"] for event in last if event["event"] in ENDS)
@@ -66,7 +66,7 @@ def _last_driver(events: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, A
 
 
 def _marks(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
-    """Yield which part begins when; at last, when everything ended."""
+    """Yield the start of each part, and at last the end."""
     waited = True
     for event in events:
         kind, now_s = event["event"], event["time"]

@@ -1,4 +1,4 @@
-"""How busy the slots are."""
+"""Utilisation of the slots."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from sweeps.common.clock import Clock
 
 @dataclass
 class Utilisation:
-    """Account of the slots' time.
+    """Tracks the use of the slots' time.
 
     Attributes:
         slots: Trials that can run at once.
-        clock: Measures.
+        clock: The clock.
     """
 
     slots: int
@@ -24,11 +24,11 @@ class Utilisation:
     _last_start_s: float = 0.0
 
     def begin(self) -> None:
-        """The search begins: from now on the slots are paid for."""
+        """The search begins: the slots count from now on."""
         self._begun_s = self.clock.elapsed_s()
 
     def started(self, number: int) -> None:
-        """A trial got its slot."""
+        """A trial starts."""
         now_s = self.clock.elapsed_s()
         self._running[number] = now_s
         self._last_start_s = now_s
@@ -36,27 +36,26 @@ class Utilisation:
             self._warm_s = now_s
 
     def ended(self, number: int, wall_s: float) -> None:
-        """A trial ended after its process had worked ``wall_s`` seconds; NaN if that is unknown."""
+        """A trial ended after its process had worked ``wall_s`` [s]; NaN if unknown."""
         now_s = self.clock.elapsed_s()
         begun_s = self._running.pop(number, now_s)
-        # what the driver sees includes its own delays, so the worker's word counts
+        # the worker's time is preferred: the driver's includes its own delays
         self._spans.append((begun_s if math.isnan(wall_s) else now_s - wall_s, now_s))
 
     def share(self) -> float:
-        """Return the share of the slots' time that trials kept busy once all slots were warm.
+        """Return the share of the slots' time used by trials once all slots were warm.
 
-        Counted from the moment all slots were in use to the last start of a trial; NaN if that is
-        no time at all.
+        From the moment all slots were in use to the last start of a trial; NaN if that is no time.
         """
         if self._warm_s is None or self._last_start_s <= self._warm_s:
             return math.nan
         return self._busy(self._warm_s, self._last_start_s)
 
     def whole(self) -> float:
-        """Return the share of the slots' time that trials kept busy in the whole search.
+        """Return the share of the slots' time used by trials in the whole search.
 
-        Counted from `begin` to now while a trial runs, else to the last end of a trial: the start
-        of the workers and the slots that idle at the end are in it. NaN if that is no time at all.
+        From `begin` to now while a trial runs, else to the last end of a trial, including the start
+        of the workers and idle slots at the end. NaN if that is no time.
         """
         last_s = max((end_s for _, end_s in self._spans), default=-math.inf)
         if self._running:

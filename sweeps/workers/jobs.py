@@ -1,7 +1,4 @@
-"""What runs in a worker process, as plain generators; importable without Ray, Optuna and MLflow.
-
-Work for worker processes, seen from the driver; who carries it out is not said here.
-"""
+"""Work of worker processes, as plain generators; importable without Ray, Optuna and MLflow."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,15 +8,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.task import (
-    Arrays,
-    Baseline,
-    KDTask,
-    Report,
-    ScenarioData,
-    TeacherArtifact,
-    prefixed,
-)
+from kdtasks.contract.task import Arrays, Baseline, KDTask, Report, TeacherArtifact, prefixed
+from kdtasks.contract.task import ScenarioData as ScenarioData
 from sweeps.common.events import Event, Training, floats
 from sweeps.common.records import JobKind
 from sweeps.common.returned_values import fitting, generated, wrong_baselines, wrong_teacher
@@ -30,7 +20,7 @@ from sweeps.nodes.transport import Transport, in_process
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """What a trial process is told.
+    """A trial for a worker process.
 
     Attributes:
         number: The trial's number in the ledger.
@@ -47,11 +37,11 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """What a trial comes to.
+    """The result of a trial.
 
     Attributes:
-        metrics: Its numbers.
-        weights: Its student, or those of a network.
+        metrics: Its metrics.
+        weights: Of its student, or of all students in a network.
     """
 
     metrics: dict[str, float]
@@ -59,10 +49,7 @@ class Trained:
 
 
 class _Watched(dict[str, Value]):
-    """Parameters that remember which of them were looked up by name.
-
-    Whoever takes them all at once, to check and complete them, is not seen to depend on any.
-    """
+    """Parameters that record which of them are looked up by name; copying all records none."""
 
     def __init__(self, params: Params) -> None:
         super().__init__(params)
@@ -78,7 +65,7 @@ class _Watched(dict[str, Value]):
 
 
 def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
-    """Return a task in a process in which nothing is left of earlier work."""
+    """Open a task after resetting the process's state, seeded by the parameter named ``seed``."""
     task = open_task(name)
     start_afresh(int(params.get(seed, 0)))
     return task
@@ -87,11 +74,11 @@ def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
 def train_student(
     task: KDTask, params: Params, deploy: Callable[[], Transport]
 ) -> Training[Trained]:
-    """Train a student, or those of a network; nothing is written.
+    """Train a student, or those of a network, on the nodes that ``deploy`` creates.
 
     Returns:
-        The metrics, with wall time ``trial_wall_s`` and processor time of all nodes ``trial_cpu_s``
-        [s], and the weights.
+        The weights, and the metrics with wall time ``trial_wall_s`` and CPU time of all nodes
+        ``trial_cpu_s`` [s].
     """
     wall_s = time.perf_counter()
     transport = deploy()
@@ -105,7 +92,7 @@ def train_student(
 def train_teacher(
     task_name: str, params: Params, train: Arrays, val: Arrays
 ) -> Training[TeacherArtifact]:
-    """Train the teacher of ``params``, on no other splits than those that decide on it."""
+    """Train the teacher of ``params`` on the task's ``teacher_splits`` only."""
     task = _fresh_task(task_name, params, "teacher_seed")
     wall_s = time.perf_counter()
     seen, watched = task.teacher_splits, _Watched(params)
@@ -126,7 +113,7 @@ def confirm_by_training(
     teacher: TeacherArtifact | None,
     test: Arrays,
 ) -> Training[dict[str, float]]:
-    """Train a student anew, or those of a network; returns metrics with those of the test split."""
+    """Train a student, or those of a network, again; return all metrics, with test metrics."""
     task = open_task(task_name)
     deploy = partial(in_process, task_name, params, (train, val), teacher)
     student = yield from train_student(task, params, deploy)
@@ -161,7 +148,7 @@ def assess_baselines(
     test: Arrays,
     provenance: Mapping[str, Any],
 ) -> Training[list[Baseline]]:
-    """Return the references of a scenario."""
+    """Return the baselines of a scenario."""
     yield Report(epoch=0, epochs=0, metrics={})
     data = ScenarioData(train=train, val=val, test=test, provenance=provenance)
     found = _fresh_task(task_name, params).baselines(params, data)
@@ -169,24 +156,24 @@ def assess_baselines(
 
 
 Handle = Any
-"""A value that every worker can read without copying; workers receive the value itself."""
+"""A handle for a value that all workers read without copying; workers receive the value."""
 
 
 Starting = Callable[[], AbstractContextManager[None]]
-"""Makes what is entered while processes are started that must not outlive this one."""
+"""Makes the context in which processes are started that must not outlive this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One piece of work.
+    """A job for a worker.
 
     Attributes:
-        kind: What it makes.
+        kind: Its kind.
         key: Unique among the jobs of a run.
         function: Importable generator function of ``sweeps.workers.jobs``.
         args: Its arguments; handles stand for their values.
-        load: Makes further arguments, in the driver, when the job is begun: what lies in a file is
-            not in memory while the job waits. If that is a `UserError`, the job fails.
+        load: Makes further arguments in the driver when the job starts, so that waiting jobs hold
+            no file contents in memory. If it raises a `UserError`, the job fails.
     """
 
     kind: JobKind
@@ -197,10 +184,10 @@ class Job:
 
 
 class Pool(Protocol):
-    """Carries out jobs, several at once."""
+    """Runs jobs in parallel."""
 
     def put(self, value: object) -> Handle:
-        """Place a value where every worker reads it."""
+        """Store a value for all workers."""
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
-        """Carry out ``jobs`` and yield their events as they come; each job has a last event."""
+        """Run ``jobs`` and yield their events as they arrive; each job has a last event."""

@@ -1,7 +1,7 @@
-"""The folder of a Ray that a driver starts: nobody else's, with a short path, gone at the end.
+"""The temporary folder of a driver's own Ray: private, with a short path, removed at the end.
 
-Ray's own place, ``/tmp/ray``, is open to every user of a machine: who renames a socket there may
-listen in its place. Programs that look for a Ray to join look there, too.
+Ray's default, ``/tmp/ray``, is open to all users of a machine, who could replace a socket there.
+Programs that search for a running Ray search there, too.
 """
 
 import fcntl
@@ -16,30 +16,29 @@ from pathlib import Path
 from kdtasks.contract.errors import UserError
 
 PREFIX = "kdsweep-ray-"
-"""What names of such folders begin with; it tells a Ray of a sweep from others."""
+"""Prefix of these folders, which identifies a sweep's own Ray."""
 RAY = "r"
-"""Ray's part of it, which Ray makes accessible to everybody; the folder around it is not."""
+"""Ray's subfolder, which Ray makes accessible to everybody, unlike the folder around it."""
 SOCKET = f"/{RAY}/session_2026-11-29_01-11-39_960315_1234567/sockets/plasma_store"
 """The longest path of a socket in such a folder, by Ray's pattern."""
 LONGEST_SOCKET = 107
-"""Bytes of the path of a socket."""
+"""Longest path of a socket [bytes]."""
 RANDOM = 8
-"""Letters that ``tempfile`` appends to a name."""
+"""Characters that ``tempfile`` appends to a name."""
 YOUNG_S = 60.0
-"""A folder may be without its lock while it is so young."""
+"""A folder younger than this may not be locked yet [s]."""
 TRIES, PAUSE_S = 20, 0.1
-"""How often it is tried to remove a folder into which ending processes still write."""
+"""Attempts to remove a folder into which ending processes still write, and the pause [s]."""
 
 
 @contextmanager
 def ray_folder() -> Iterator[Path]:
-    """Have a folder inside, with mode 0700, and remove it at the end, at the latest at exit.
+    """Yield a folder with mode 0700, and remove it at the end, at the latest at exit.
 
-    What drivers have left that were killed is removed as well: a lock that the kernel takes back
-    tells whose driver lives.
+    Folders of killed drivers are removed as well: a file lock shows which drivers are alive.
 
     Raises:
-        UserError: If no place is writable and short enough.
+        UserError: If no candidate is writable with a short enough path.
     """
     places = _places()
     for place in places:
@@ -62,12 +61,12 @@ def ray_folder() -> Iterator[Path]:
 
 
 def started_by_kdsweep(command: str) -> bool:
-    """Return whether a process of Ray, told by its command line, belongs to a sweep's own Ray."""
+    """Return whether a Ray process with this command line belongs to a sweep's own Ray."""
     return f"/{PREFIX}" in command
 
 
 def remove_abandoned(place: Path) -> None:
-    """Remove folders of this user's drivers that do not live any more."""
+    """Remove the folders of this user's dead drivers."""
     for folder in place.glob(f"{PREFIX}*"):
         try:
             state = folder.lstat()
@@ -82,7 +81,7 @@ def remove_abandoned(place: Path) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """Return a descriptor that holds the lock of a folder; None if that cannot be had."""
+    """Return a descriptor that holds the lock of a folder; None if it is locked or gone."""
     try:
         number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -108,9 +107,9 @@ def _room() -> int:
 
 
 def _places() -> list[Path]:
-    """Return where such a folder can be, the best place first."""
-    asked = (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108
-    folders = dict.fromkeys(os.path.abspath(folder) for folder in asked if folder)  # noqa: PTH100
+    """Return the possible parents of such a folder, the best first."""
+    paths = (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108
+    folders = dict.fromkeys(os.path.abspath(folder) for folder in paths if folder)  # noqa: PTH100
     return [
         Path(folder)
         for folder in folders

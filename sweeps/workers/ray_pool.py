@@ -1,4 +1,4 @@
-"""Jobs beside the search, in worker processes of Ray."""
+"""Runs jobs in worker processes of Ray."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -15,11 +15,11 @@ from sweeps.common.secrets import redacted
 from sweeps.workers.jobs import Handle, Job
 
 WAIT_S = 1.0
-"""How long the driver waits for workers before it looks around."""
+"""Longest wait for workers before an interruption is checked [s]."""
 
 
 ATTEMPTS = 2
-"""How often a job is begun whose process or machine dies."""
+"""Attempts of a job whose process or machine dies."""
 
 
 _Running: TypeAlias = dict[ray.ObjectRefGenerator, tuple[Job, int]]
@@ -29,27 +29,27 @@ _Running: TypeAlias = dict[ray.ObjectRefGenerator, tuple[Job, int]]
 def carry_out(
     function: Callable[..., Training[Any]], *args: object
 ) -> Generator[Event, None, None]:
-    """Carry out a job in a worker process and stream its events."""
+    """Run a job in a worker process and stream its events."""
     yield from events(function(*args))
 
 
 class RayPool:
-    """Workers, each with the share of the machine that a process of a trial has."""
+    """Workers with the resources of a trial's process each."""
 
     def __init__(self, allocation: ResourceAllocation, interrupted: Callable[[], bool]) -> None:
-        self._seats = allocation
+        self._allocation = allocation
         self._interrupted = interrupted
 
     def put(self, value: object) -> Handle:
-        """Place a value in the object store."""
+        """Store a value in the object store."""
         return ray.put(value)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
-        """Carry out ``jobs`` and yield their events as they come."""
+        """Run ``jobs`` and yield their events as they arrive."""
         waiting = [(job, 1) for job in reversed(jobs)]
         running: _Running = {}
         while waiting or running:
-            if waiting and len(running) < self._seats.processes:
+            if waiting and len(running) < self._allocation.processes:
                 job, attempt = waiting.pop()
                 try:
                     running[self._begin(job)] = job, attempt
@@ -65,14 +65,14 @@ class RayPool:
                 raise KeyboardInterrupt
 
     def _begin(self, job: Job) -> ray.ObjectRefGenerator:
-        share = self._seats.share
+        share = self._allocation.share
         options = carry_out.options(num_cpus=share.cpus, num_gpus=share.gpus)
         stream: ray.ObjectRefGenerator = options.remote(job.function, *job.args, *job.load())
         return stream
 
 
 def _events_of(running: _Running) -> Iterator[tuple[Job, int, Event]]:
-    """Yield what running jobs say, and take those that end off the list."""
+    """Yield the events of running jobs, and remove ended jobs."""
     ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_S)
     for stream in ready:
         event = _next_event(stream)
@@ -85,12 +85,12 @@ def _events_of(running: _Running) -> Iterator[tuple[Job, int, Event]]:
 def _next_event(stream: ray.ObjectRefGenerator) -> Event:
     try:
         event: Event = ray.get(next(stream))
-    except RayTaskError as error:  # what it was given cannot be read there, or its answer not here
-        trace = redacted(printable(str(error), keep="\n"))  # Ray colours it
+    except RayTaskError as error:  # its arguments or its result cannot be deserialised
+        trace = redacted(printable(str(error), keep="\n"))  # Ray adds colours
         return Event(done=True, reason=redacted(one_line(error.cause)), traceback=trace)
     except (StopIteration, RayError) as error:
-        # of a machine that is gone, what it has said and nobody has read yet is gone, too
+        # unread events of a lost machine are lost, too
         how = type(error).__name__
-        reason = f"its process died, and again when it was begun anew ({how})"
+        reason = f"its process died, also when it was retried ({how})"
         return Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
     return event

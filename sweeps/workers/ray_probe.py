@@ -1,8 +1,8 @@
-"""Ask a Ray cluster what machines it has, in a process of its own: ``ray_probe.py ADDRESS [DIR]``.
+"""List the machines of a Ray cluster, in a separate process: ``ray_probe.py ADDRESS [DIR]``.
 
-It is run by its path and imports nothing of ours, so that nobody else's module can be meant. Where
-nobody answers, Ray tries for two minutes and then ends the process that asked; a process of
-its own can be given up earlier, and may end. With a folder it starts a Ray there, which may abort.
+It is run by its path and imports none of our modules, so that no other file can shadow them.
+Without an answer, Ray tries for two minutes and then ends its process; a separate process can be
+stopped earlier, and may end. With a folder it starts a Ray there, which may abort.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import ray
 
 
 def main() -> None:
-    """Print the machines as JSON, or why they cannot be had."""
+    """Print the machines, or an error, as JSON."""
     with contextlib.redirect_stdout(sys.stderr):
         try:
             facts: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -26,7 +26,7 @@ def main() -> None:
             alive = [node["Resources"] for node in nodes if node["Alive"]]
             machines = [[node.get("CPU", 0.0), node.get("GPU", 0.0)] for node in alive]
             found: dict[str, Any] = {"machines": machines}
-        except Exception as error:  # noqa: BLE001 - whatever Ray says is for the user
+        except Exception as error:  # noqa: BLE001 - any error of Ray is shown to the user
             found = {"error": f"{type(error).__name__}: {error}"}
     sys.stdout.write(json.dumps(found) + "\n")
 

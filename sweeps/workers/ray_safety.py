@@ -1,4 +1,4 @@
-"""What keeps others on this machine out of the Ray of a sweep: its token, and what it logs."""
+"""Protection of a sweep's Ray from other users of the machine: its token and its logs."""
 
 import os
 import secrets
@@ -8,22 +8,22 @@ from pathlib import Path
 
 MODE = "RAY_AUTH_MODE"
 HARMLESS = ("RAY_", "TRAIN_", "TUNE_")
-"""What names of variables begin with that Tune may hand to workers. Ray logs their values."""
+"""Prefixes of variables that Tune may pass to workers; Ray logs their values."""
 
 
 def token_file(environment: Mapping[str, str]) -> Path | None:
-    """Return the file with the token that Ray takes; None if it takes none, or from a variable."""
+    """Return the file with Ray's token; None if the token is in a variable."""
     if environment.get("RAY_AUTH_TOKEN"):
         return None
     return Path(environment.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
 
 
 def keep_token_private() -> None:
-    """Have Ray's token in a file that nobody else reads, where Ray would make one that all can."""
+    """Create Ray's token file readable by its owner only; Ray would let everybody read it."""
     file = token_file(os.environ)
     if file is None:
         return
-    with suppress(OSError):  # without a home that can be written to Ray says what it lacks
+    with suppress(OSError):  # without a writable home Ray reports the problem
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -34,18 +34,18 @@ def keep_token_private() -> None:
 
 
 def dangers(environment: Mapping[str, str]) -> Iterator[str]:
-    """Say what in the environment lets others into the Ray of a sweep."""
+    """Yield a warning for each variable that lets others into the Ray of a sweep."""
     mode = environment.get(MODE)
     if mode is not None and mode.lower() != "token":
         yield (
-            f"{MODE}={mode} switches Ray's token authentication off: whoever reaches its ports can "
-            f"run code as you; unset {MODE}"
+            f"{MODE}={mode} switches Ray's token authentication off: anyone who reaches its ports "
+            f"can run code as you; unset {MODE}"
         )
 
 
 def harmless(names: set[str]) -> set[str]:
-    """Return the variables that Tune may hand to workers: no keys of clouds.
+    """Return the variables that Tune may pass to workers: no cloud credentials.
 
-    Workers on this machine inherit those anyway; on a cluster they belong to the machines.
+    Workers on this machine inherit those anyway; on a cluster they are set on its machines.
     """
     return {name for name in names if name.startswith(HARMLESS)}

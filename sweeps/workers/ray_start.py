@@ -1,4 +1,4 @@
-"""Trying Ray in a process of its own, and what is said when it cannot be started."""
+"""Trial start of Ray in a separate process, and the error if it cannot be started."""
 
 import json
 import resource
@@ -15,43 +15,42 @@ from sweeps.common.environment import ROOT, engine_environment
 from sweeps.workers.ray_folder import RAY, ray_folder
 
 START_S = 60.0
-"""How long a Ray of our own may take to start where memory is limited."""
+"""Longest trial start of Ray where memory is limited [s]."""
 LIMITS = {"ulimit -v": resource.RLIMIT_AS, "ulimit -d": resource.RLIMIT_DATA}
 """Limits under which Ray's processes may abort when they ask for memory."""
 
 
 @contextmanager
 def startable() -> Iterator[None]:
-    """Start Ray inside; what it says if it cannot be started becomes one sentence."""
+    """Start Ray inside; turn any error into one sentence."""
     try:
         yield
-    except Exception as error:  # Ray raises whatever it likes
+    except Exception as error:  # Ray raises errors of any type
         raise no_ray(one_line(error)) from error
 
 
 def no_ray(why: str) -> UserError:
-    """Return what to tell when no Ray can be started on this machine."""
+    """Return the error for a Ray that cannot be started on this machine."""
     return UserError(
         f"Ray cannot be started on this machine: {why}; it needs loopback, free ports, memory and "
-        "a folder for temporary files with a short name (TMPDIR); kdsweep doctor looks at each"
+        "a folder for temporary files with a short name (TMPDIR); kdsweep doctor checks each"
     )
 
 
 def check_local() -> None:
-    """Refuse a machine on which no Ray can be started.
+    """Check that Ray can be started on this machine.
 
     Raises:
-        UserError: With what Ray says.
+        UserError: With Ray's reason.
     """
     if why := local_refusal():
         raise no_ray(why)
 
 
 def local_refusal() -> str:
-    """Start and end a Ray in a process of its own where memory is limited: it may abort.
+    """Return why Ray cannot be started where memory is limited; empty if it can.
 
-    Returns:
-        Why it cannot be started; empty if it can, or nothing limits it.
+    A separate process tries, because Ray may abort.
     """
     limits = {name: resource.getrlimit(kind)[0] for name, kind in LIMITS.items()}
     if not (limited := [n for n, limit in limits.items() if limit != resource.RLIM_INFINITY]):
@@ -60,7 +59,7 @@ def local_refusal() -> str:
         with ray_folder() as folder:
             code, found = ask(LOCAL, str(folder / RAY), patience_s=START_S)
     except subprocess.TimeoutExpired as error:
-        code, found = 1, {"error": f"it was not there after {error.timeout:.0f} s"}
+        code, found = 1, {"error": f"it had not started after {error.timeout:.0f} s"}
     if not code and "error" not in found:
         return ""
     why = found.get("error") or f"it aborted with exit code {code}"
@@ -68,20 +67,20 @@ def local_refusal() -> str:
 
 
 def ask(*address: str, patience_s: float) -> tuple[int, dict[str, Any]]:
-    """Let a process of its own ask a Ray; return its exit code, and what it found unless it died.
+    """Run ``ray_probe.py``; return its exit code and its findings, which are empty if it died.
 
     Raises:
         subprocess.TimeoutExpired: If it takes longer.
     """
     with engine_environment():
-        asked = subprocess.run(  # noqa: S603 - our own module; an address is one argument
-            # -P: nothing beside the file, or where we are called, is taken for a library
+        done = subprocess.run(  # noqa: S603 - our own module; an address is one argument
+            # -P: no file beside it or in the working directory shadows a library
             [sys.executable, "-P", str(ROOT / "sweeps" / "workers" / "ray_probe.py"), *address],
             capture_output=True,
             timeout=patience_s,
             check=False,
         )
     try:
-        return asked.returncode, json.loads(asked.stdout)
+        return done.returncode, json.loads(done.stdout)
     except ValueError:
-        return asked.returncode or 1, {}
+        return done.returncode or 1, {}

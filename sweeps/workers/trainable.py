@@ -1,4 +1,4 @@
-"""What Ray runs in worker processes: the Tune trainable."""
+"""The Tune trainable, which runs trials in worker processes."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -21,22 +21,22 @@ from sweeps.workers.jobs import Assignment, Trained, train_student
 Ref: TypeAlias = ray.ObjectRef[Any]
 
 ASSIGNMENT = "assignment"
-"""The one entry of a trial's Tune configuration."""
+"""The only entry of a trial's Tune configuration."""
 EVENT = "event"
-"""The one entry of a trial's results that is ours; not a dict, so that Tune does not flatten it."""
+"""Our only entry in a trial's results; not a dict, which Tune would flatten."""
 ATTEMPTS = 2
-"""How often a trial is tried whose node actors die."""
+"""Attempts of a trial whose node actors die."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shared:
-    """What all trials read.
+    """Data that all trials read.
 
     Attributes:
         task: Name of the task.
         splits: References to training and validation split, by the scenario's fingerprint.
         teachers: References to teachers by fingerprint.
-        allocation: Node actors of a trial and what each takes.
+        allocation: Node actors of a trial and the resources of each.
     """
 
     task: str
@@ -46,9 +46,9 @@ class Shared:
 
 
 class StudentTrial(Trainable):
-    """Conducts one assignment after the other; one result per epoch.
+    """Runs assignments one after the other; reports one result per epoch.
 
-    The nodes are in actors of its own, which stay warm with it, or in its own process.
+    The nodes are in its own actors, which it reuses, or in its own process.
     """
 
     _task: KDTask | None
@@ -57,29 +57,24 @@ class StudentTrial(Trainable):
     _events: Iterator[Event]
 
     def setup(self, config: dict[str, Any], shared: Shared | None = None) -> None:
-        """Take over the first assignment.
-
-        Args:
-            config: The trial's Tune configuration.
-            shared: What all trials read; never None, but Tune's signature wants a default.
-        """
+        """Begin the first assignment; ``shared`` is never None, but Tune requires a default."""
         assert shared is not None
         self._shared = shared
         self._actors = NodeActors(shared.task, shared.allocation.actors, shared.allocation.share)
-        self._actors.start()  # they come up while this process imports the task
+        self._actors.start()  # they start while this process imports the task
         self._task = None
-        with suppress(Exception):  # a trial cannot tell of it before it has begun
+        with suppress(Exception):  # a trial can only report it after it has begun
             self._task = open_task(shared.task)
         self._actors.warm_up()
         self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take over the next assignment; the node actors stay."""
+        """Begin the next assignment with the same node actors."""
         self._begin(new_config[ASSIGNMENT])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Wait for the next report; return what is to be said about it."""
+        """Wait for the next event and return it."""
         event = next(self._events)
         return {EVENT: event, "done": event.done}
 
@@ -91,7 +86,7 @@ class StudentTrial(Trainable):
         self._events = events(self._train(assignment))
 
     def _train(self, assignment: Assignment) -> Training[Trained]:
-        """Try an assignment, and try it anew on fresh actors if one of them dies."""
+        """Run an assignment; retry it on new actors if one of them dies."""
         task = self._task or open_task(self._shared.task)
         deploy = partial(self._deploy, assignment)
         for attempt in range(1, ATTEMPTS + 1):
@@ -99,7 +94,7 @@ class StudentTrial(Trainable):
                 trained = yield from train_student(task, assignment.config, deploy)
             except ActorLostError as error:
                 if attempt == ATTEMPTS:
-                    reason = f"{error}, and again when the trial was tried anew"
+                    reason = f"{error}, also when the trial was retried"
                     cause = str(error.__cause__ or "")
                     raise WorkFailedError(reason, cause, FailureKind.NODE_LOST) from error
             else:
@@ -107,7 +102,7 @@ class StudentTrial(Trainable):
         raise AssertionError("the last attempt returns or raises")
 
     def _deploy(self, assignment: Assignment) -> Transport:
-        # called in a generator, so that a failing read of the data is a failure of the trial
+        # called in a generator, so that a failed read of the data fails the trial
         data, teacher = self._shared.splits[assignment.scenario], None
         if assignment.teacher is not None:
             teacher = self._shared.teachers[assignment.teacher]

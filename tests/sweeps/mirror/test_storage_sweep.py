@@ -97,10 +97,9 @@ def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(tmp_path: Path
     assert len(done) == TRIALS
     assert all(done[number] == trial for number, trial in known.items())
     assert verify_sweep(sweep) == []
-    assert shown.count("the sweep goes on, and it is tried again") == 1
+    assert shown.count("the sweep continues") == 1
     last = shown.splitlines()[-1]
     assert last.startswith("storage:")
-    assert "did not get to" in last
     assert "kdsweep resume toy" in last
 
     stored.unlink()

@@ -54,7 +54,7 @@ def test_a_job_whose_process_dies_is_begun_once_more(pool: RayPool, tmp_path: Pa
             last[done.key] = event
     assert [last[key].result for key in "012"] == [100_000.0, 100_000.0, None]
     assert last["2"].kind is FailureKind.PROCESS_DIED
-    assert "its process died, and again when it was begun anew" in last["2"].reason
+    assert "its process died, also when it was retried" in last["2"].reason
     assert [len(list((tmp_path / key).iterdir())) for key in "012"] == [1, 2, 2]
 
 

@@ -217,7 +217,7 @@ def test_a_copy_that_fails_is_noted_once_tried_again_and_made_good(mirror, folde
     for _ in range(3):
         mirror.copy()
     [note] = notes
-    assert "the sweep goes on" in note
+    assert "the sweep continues" in note
     assert "\n" not in note
     mend_storage(tmp_path, aside)
     mirror.start()

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from time import time as time_of_day
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -102,7 +103,7 @@ def sweep(  # noqa: PLR0913 - one argument per part of a study
     Raises:
         UserError: If something is wrong, with the fix, before anything is started.
     """
-    fixed = dict(parameters or {})
+    begun_s, fixed = time_of_day(), dict(parameters or {})
     study = _study(
         task=_name_of(task),
         parameters=fixed,
@@ -127,7 +128,13 @@ def sweep(  # noqa: PLR0913 - one argument per part of a study
     )
     with shown as display:
         summary = run_study(
-            study, name=called, home=place, tracking_uri=None, request=request, display=display
+            study,
+            name=called,
+            home=place,
+            tracking_uri=None,
+            request=request,
+            display=display,
+            begun_s=begun_s,
         )
     return Sweep(summary.folder)
 

@@ -9,7 +9,7 @@ import ast
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -18,6 +18,9 @@ from kdtasks.contract.params import fingerprint
 
 OURS = "kdtasks"
 """Counts wherever it lies: every task works with it."""
+
+FACE = "kdsweep"
+"""Runs nothing of a trial itself, but brings in what does."""
 
 OUR_PACKAGES = frozenset({"kdtasks", "sweeps"})
 """Those of which trials run something."""
@@ -45,8 +48,9 @@ def sources(*modules: str) -> dict[str, str]:
     Args:
         modules: Dotted names. One that has no source, or is not found, has no digest.
     """
-    tops = {OURS, *(name.partition(".")[0] for name in modules)}
+    tops = {OURS, FACE, *(_top(name) for name in modules)}
     found: dict[str, str] = {}
+    specs: Specs = {}
     seen: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -55,14 +59,21 @@ def sources(*modules: str) -> dict[str, str]:
             continue
         seen.add(name)
         waiting.append(name.rpartition(".")[0])
-        file = _file(name, tops)
+        file = _file(name, tops, specs)
         if file is None:
             continue
         facts = file.stat()
-        read = _read(file, name, facts.st_mtime_ns, facts.st_size)
-        found[name] = read[0]
-        waiting += read[1]
+        content, imported = _read(file, name, facts.st_mtime_ns, facts.st_size)
+        if _top(name) == FACE:
+            waiting += [one for one in imported if _top(one) == OURS]
+            continue
+        found[name] = content
+        waiting += imported
     return dict(sorted(found.items()))
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def source_digest(*modules: str) -> str:
@@ -96,7 +107,7 @@ def _in_a_state(code: Mapping[str, str]) -> bool:
 
 
 def _users(code: Mapping[str, str]) -> dict[str, str]:
-    return {name: one for name, one in code.items() if name.partition(".")[0] not in OUR_PACKAGES}
+    return {name: one for name, one in code.items() if _top(name) not in OUR_PACKAGES}
 
 
 @lru_cache(maxsize=1)
@@ -106,26 +117,40 @@ def _states() -> tuple[dict[str, str], ...]:
 
 def file_of(module: str) -> Path | None:
     """Return the file of a module that nothing need have imported; None if it has none."""
-    spec = _spec(module)
+    return _file_in(module, {})
+
+
+Specs = dict[str, ModuleSpec | None]
+"""Modules that have been searched for, while nothing changes."""
+
+
+def _file_in(module: str, specs: Specs) -> Path | None:
+    spec = _spec(module, specs)
     return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
-def _file(name: str, tops: set[str]) -> Path | None:
+def _file(name: str, tops: set[str], specs: Specs) -> Path | None:
     """Return the file of a module that counts."""
-    top = name.partition(".")[0]
+    top = _top(name)
     if top in sys.stdlib_module_names:
         return None
-    file = file_of(name)
+    file = _file_in(name, specs)
     if file is None or not file.is_file():
         return None
     return file if top in tops or not INSTALLED.intersection(file.parts) else None
 
 
-def _spec(name: str) -> ModuleSpec | None:
+def _spec(name: str, specs: Specs) -> ModuleSpec | None:
     """Find a module without running the packages around it."""
+    if name not in specs:
+        specs[name] = _found(name, specs)
+    return specs[name]
+
+
+def _found(name: str, specs: Specs) -> ModuleSpec | None:
     path = None
     if parent := name.rpartition(".")[0]:
-        above = _spec(parent)
+        above = _spec(parent, specs)
         if above is None or above.submodule_search_locations is None:
             return None
         path = list(above.submodule_search_locations)
@@ -145,26 +170,26 @@ def _read(file: Path, name: str, _mtime_ns: int, _size: int) -> tuple[str, tuple
         return hashlib.sha256(content).hexdigest()[:16], ()
     package = name if file.stem == "__init__" else name.rpartition(".")[0]
     imported = tuple(_imports(tree, package))
-    total = hashlib.sha256()
-    for word in _words(tree):
-        total.update(word.encode("utf-8", "surrogatepass") + b"\0")
-    return total.hexdigest()[:16], imported
+    words: list[str] = []
+    _put_words(tree, words.append)
+    total = "".join(f"{word}\0" for word in words).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(total).hexdigest()[:16], imported
 
 
-def _words(node: ast.AST) -> Iterator[str]:
-    """Yield what decides on the meaning of source; the same by every version of Python."""
-    yield f"({type(node).__name__}"
+def _put_words(node: ast.AST, put: Callable[[str], None]) -> None:
+    """Put down what decides on the meaning of source; the same by every version of Python."""
+    put(f"({type(node).__name__}")
     for field, value in ast.iter_fields(node):
         parts = value if isinstance(value, list) else [value]
         if field == "body" and _is_docstring(parts[0] if parts else None):
             parts = parts[1:]
         for part in parts:
             if isinstance(part, ast.AST):
-                yield field
-                yield from _words(part)
+                put(field)
+                _put_words(part, put)
             elif (part is not None or parts is value) and field not in ("kind", "type_comment"):
-                yield f"{field} {part!r}"  # None in a list has a place: {**a, "b": c}
-    yield ")"
+                put(f"{field} {part!r}")  # None in a list has a place: {**a, "b": c}
+    put(")")
 
 
 def _is_docstring(node: object) -> bool:

@@ -37,7 +37,10 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
         "objectives": "metric, label, unit and direction of each",
         "before": "earlier trials by how they ended, as in the metrics of the sweep's run",
     },
-    "process": {"seconds": "run time of the driver's process when it opened the log [s]"},
+    "process": {
+        "seconds": "since the command or the call of kd.sweep began [s]",
+        "checks": "of which for checks of the study [s]",
+    },
     "phase": {"name": "data, start, teachers, search, confirm, record or report"},
     "note": {"text": "message to the user"},
     "data_progress": {"done": "parts loaded", "total": "parts in all", "unit": "name of the parts"},
@@ -180,10 +183,16 @@ class EventLog(Display):
         }
         self._write("opened", facts)
 
-    def process(self) -> None:
-        """Log the run time of this process so far: Python, imports, checks of the study."""
-        seconds = time.time() - psutil.Process().create_time()
-        self._write("process", {"seconds": max(0.0, seconds)})
+    def process(self, begun_s: float | None, checked_s: float) -> None:
+        """Log the time before this log: Python and imports, and checks of the study.
+
+        Args:
+            begun_s: When it began, seconds since 1970; with this process if None.
+            checked_s: When the checks began.
+        """
+        now_s, begun_s = time.time(), begun_s or psutil.Process().create_time()
+        facts = {"seconds": max(0.0, now_s - begun_s), "checks": max(0.0, now_s - checked_s)}
+        self._write("process", facts)
 
     def closed(self, outcome: Outcome, why: str, utilisation: Utilisation | None = None) -> None:
         """The driver ends; only the first call after `opened` is logged."""

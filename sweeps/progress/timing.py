@@ -6,17 +6,21 @@ from itertools import pairwise
 from typing import Any
 
 ABOUT: Mapping[str, str] = {
-    "process": "until the log began: Python, imports, checks of the study",
+    "imports": "from the start of the command, or the call of kd.sweep, until the study is read",
+    "checks": "of the study, the space and the machine; digests of source",
     "data": "loading or generating the data",
-    "start": "waiting for the start of Ray and MLflow",
+    "start": "imports and database of MLflow; waiting for the start of Ray",
     "teachers": "training teachers that were not in the cache",
     "workers": "from the start of the search to the first trial: worker processes, their imports",
-    "search": "from the first trial to the end of the search",
+    "trials": "from the first trial to the end of the search",
     "confirm": "repetitions, teachers and baselines on the test split",
-    "record": "writing the remaining entries to MLflow",
+    "tracking": "writing the remaining entries to MLflow",
     "report": "figures and tables",
 }
 """Parts in order, with descriptions."""
+
+NAMES = {"record": "tracking"}
+"""Names of parts that differ from the phase of the log."""
 
 ENDS = ("trial_finished", "trial_stopped", "trial_failed")
 
@@ -71,12 +75,13 @@ def _marks(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
     for event in events:
         kind, now_s = event["event"], event["time"]
         if kind == "process":
-            yield "process", now_s - event["seconds"]
+            yield "imports", now_s - event["seconds"]
+            yield "checks", now_s - event.get("checks", 0.0)  # earlier versions did not note it
         elif kind == "phase":
             waited = event["name"] == "search"
-            yield "workers" if waited else event["name"], now_s
+            yield "workers" if waited else NAMES.get(event["name"], event["name"]), now_s
         elif kind == "trial_started" and waited:
             waited = False
-            yield "search", now_s
+            yield "trials", now_s
     if events:
         yield "", events[-1]["time"]

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     request: ResourceRequest,
     display: Display,
     storage: str | None = None,
+    begun_s: float | None = None,
 ) -> SweepSummary:
     """Run ``study`` as the sweep ``name`` and return what came of it.
 
@@ -73,6 +75,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
         display: Watches.
         storage: URI of a durable file system in which a copy of the sweep is kept, for a machine
             whose own disk does not last; None for no copy.
+        begun_s: When the user asked for it, seconds since 1970; None if that began this process.
 
     Raises:
         UserError: If the study cannot run as it is, its data cannot be had, MLflow or the storage
@@ -80,6 +83,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
             teacher cannot be trained.
         StudyError: If a parameter that decides on data or teacher has no end of values.
     """
+    checked_s = time.time()
     old = SweepFolder(home.resolve() / name)
     if old.study.is_file():
         return _go_on(old, study, tracking_uri, request, display, storage)
@@ -107,7 +111,13 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
             kept(storage, folder, display.note, interrupts) as mirror,
         ):
             left = ResumeState(study=study, settings=settings, ledger=None)
-            held = DriverResources(lease=lease, interrupts=interrupts, mirror=mirror)
+            held = DriverResources(
+                lease=lease,
+                interrupts=interrupts,
+                mirror=mirror,
+                begun_s=begun_s,
+                checked_s=checked_s,
+            )
             summary = _drive(folder, left, plan, display, held, site)
         return _stored(summary, mirror)
     except BaseException as error:
@@ -156,7 +166,7 @@ def _go_on(
     display: Display,
     storage: str | None,
 ) -> SweepSummary:
-    interrupts = Interrupts()
+    interrupts, checked_s = Interrupts(), time.time()
     with driving(folder.path, interrupts.request) as lease:
         storage = storage or read_settings(folder.path).storage
         # what was done elsewhere comes first
@@ -173,7 +183,9 @@ def _go_on(
                 site = find_site(left.study, settings)
             write_settings(folder.path, settings)
             create_missing(folder)
-            held = DriverResources(lease=lease, interrupts=interrupts, mirror=mirror)
+            held = DriverResources(
+                lease=lease, interrupts=interrupts, mirror=mirror, checked_s=checked_s
+            )
             summary = _drive(folder, left, plan, display, held, site)
     return _stored(summary, mirror)
 
@@ -197,7 +209,7 @@ def _drive(
     watching = FanOut(display, log)
     with log.kept(), held.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
-        log.process()
+        log.process(held.begun_s, held.checked_s)
         for words in (
             *dangers(os.environ),
             *open_to_all(folder.path.parent),

@@ -25,11 +25,15 @@ class DriverResources:
         lease: The sweep's folder.
         interrupts: The user's wish to stop.
         mirror: The sweep's place in storage; None if it has none.
+        checked_s: When the checks of the study began, seconds since 1970.
+        begun_s: When the user asked for the sweep; None if that began this process.
     """
 
     lease: Lease
     interrupts: Interrupts
     mirror: Mirror | None
+    checked_s: float
+    begun_s: float | None = None
 
     def lost(self) -> str:
         """Return why the sweep is no longer ours, and MLflow left alone; empty if it is."""

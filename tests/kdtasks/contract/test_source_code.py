@@ -165,3 +165,10 @@ def test_the_states_that_are_kept_can_be_told_apart() -> None:
     states = json.loads(source_code.STATES.read_text())
     assert all(name and len(modules) > 100 for name, modules in states.items())
     assert len({json.dumps(modules) for modules in states.values()}) == len(states)
+
+
+def test_the_public_face_brings_in_what_trains_and_nothing_that_sweeps(files) -> None:
+    files(srcf_task="import kdsweep as kd")
+    found = {name.partition(".")[0] for name in sources("srcf_task")}
+    assert found == {"srcf_task", "kdtasks"}
+    assert "kdtasks.distillation.training" in sources("srcf_task")

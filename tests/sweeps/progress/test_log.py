@@ -70,7 +70,7 @@ def play(display: Display, clock: ManualClock) -> None:
 def test_every_event_has_the_fields_of_the_schema_and_no_other(tmp_path):
     clock, path = ManualClock(), tmp_path / "log.jsonl"
     with opened(path, clock) as log:
-        log.process()
+        log.process(None, clock.epoch_ms() / 1e3)
         play(log, clock)
         log.closed("finished", "the budget of trials is spent")
     written = lines(path)

@@ -17,7 +17,7 @@ def log(*events):
 
 WHOLE = log(
     (100.0, "opened", "", {}),
-    (100.0, "process", "", {"seconds": 6.0}),
+    (100.0, "process", "", {"seconds": 6.0, "checks": 2.0}),
     (101.0, "phase", "data", {}),
     (103.0, "phase", "start", {}),
     (108.0, "phase", "teachers", {}),
@@ -35,14 +35,15 @@ WHOLE = log(
 def test_every_part_has_its_time_and_together_they_are_all_of_it():
     found = {part.name: part.seconds for part in parts(WHOLE)}
     assert found == {
-        "process": 7.0,
+        "imports": 4.0,
+        "checks": 3.0,
         "data": 2.0,
         "start": 5.0,
         "teachers": 2.0,
         "workers": 15.0,
-        "search": 5.0,
+        "trials": 5.0,
         "confirm": 7.0,
-        "record": 1.0,
+        "tracking": 1.0,
         "report": 2.0,
     }
     assert list(found) == list(ABOUT)

@@ -170,5 +170,13 @@ def test_a_sweep_runs_from_data_to_report_without_ray(tmp_path):
         numbers = [{n: v for n, v in t.metrics.items() if n[:6] != "trial_"} for t in (one, other)]
         assert numbers[0] == numbers[1]
     timing = json.loads(command("status", "toy", "--timing", "--json").stdout)
-    assert {row["name"] for row in timing} >= {"data", "teachers", "search", "confirm", "report"}
+    assert {row["name"] for row in timing} >= {
+        "imports",
+        "data",
+        "teachers",
+        "trials",
+        "confirm",
+        "tracking",
+        "report",
+    }
     assert command("verify", "toy").returncode == 0

@@ -13,6 +13,7 @@ from kdtasks.contract.collaboration import (
     LearnsOnShares,
 )
 from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.settings import Decision
@@ -54,9 +55,7 @@ COSTS = {
 
 SPENT = {
     "latency_ms": _less("ms", "a sample, batch 1, this CPU, one thread, median"),
-    "train_core_seconds": _less("s", "CPU time of the student's training"),
-    "train_samples": _less("", "samples that the student was trained on, repetitions included"),
-    "train_gflop": _less("GFLOP", "of the student's training: three times the forward pass"),
+    **EFFORT_METRICS,
 }
 """What a student's training has cost, and how fast it runs."""
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from kdtasks.contract.deployment import NETWORK, NetworkSettings
+from kdtasks.contract.effort import EPOCHS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import When, epochs_param, never, param, rate_param, share_param
 
@@ -42,7 +43,7 @@ class DistillationSettings(NetworkSettings):
     generations: int = param(
         2, low=2, high=10, when=SELF, strict=True, help="students, each taught by the one before"
     )
-    epochs: int = epochs_param(20, help="of the student, or of each generation")
+    epochs: int = epochs_param(20, when=EPOCHS, help="of the student, or of each generation")
     learning_rate: float = rate_param(2e-3, help="peak rate of Adam")
     weight_decay: float = param(0.0, low=0, help="factor on squared weights, as Adam has it")
     batch_size: int = param(64, low=1, unit="samples", help="per step of the student")

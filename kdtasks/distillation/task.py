@@ -40,6 +40,7 @@ from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
 from kdtasks.distillation.training import (
     Answers,
     Course,
+    Projection,
     Watched,
     node_seed,
     projection,
@@ -89,20 +90,20 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         course = self._course(train, val, settings.teacher_seed)
         if settings.teacher_weights:
             load_weights(watched.network, Path(settings.teacher_weights))
-            scores = course.score(watched)
-            trained = Trained(network=watched.network, scores=scores, core_seconds=0.0, samples=0)
+            scores: Mapping[str, float] = course.score(watched)
+            effort = {"train_core_seconds": 0.0}  # none here; what it took before nobody knows
             yield Report(epoch=1, epochs=1, metrics=prefixed("val", scores))
         else:
             schedule = schedule_of(settings, teacher=True)
             trained = yield from course.run(watched, course.labelled(watched), schedule)
-        costs = self._costs(trained.network, self._size(params, trained.network))
+            scores = trained.scores
+            effort = trained.effort(
+                6.0 * self._size(params, watched.network).macs * trained.samples
+            )
+        costs = self._costs(watched.network, self._size(params, watched.network))
         return TeacherArtifact(
-            metrics={
-                **prefixed("val", trained.scores),
-                **costs,
-                "train_core_seconds": trained.core_seconds,
-            },
-            weights=state_arrays(trained.network),
+            metrics={**prefixed("val", scores), **costs, **effort},
+            weights=state_arrays(watched.network),
             outputs=watched.run(train).arrays(),
         )
 
@@ -113,45 +114,55 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         settings = self._settings(params)
         course = self._course(train, val, settings.seed)
         answers = None if teacher is None else Answers.of(teacher.outputs)
-        trained = yield from self._train(params, course, answers)
+        trained, flops = yield from self._train(params, course, answers)
         size = self._size(params, trained.network)
         latency_ms = batch1_latency_ms(trained.network, *self._input_shapes(params))
         metrics = {
             **prefixed("val", trained.scores),
             **self._costs(trained.network, size),
             "latency_ms": latency_ms,
-            "train_core_seconds": trained.core_seconds,
-            "train_samples": float(trained.samples),
-            "train_gflop": 6e-9 * size.macs * trained.samples,
+            **trained.effort(flops),
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
 
     def _train(
         self, params: Params, course: Course, teacher: Answers | None, stream_name: str = ""
-    ) -> Generator[Report, None, Trained[nn.Module]]:
-        """Train a student by the method of a trial: once, or for generations of itself."""
+    ) -> Generator[Report, None, tuple[Trained[nn.Module], float]]:
+        """Train a student by the method of a trial: once, or for generations of itself.
+
+        Returns:
+            The training, and its operations.
+        """
         settings = self._settings(params)
-        schedule = schedule_of(settings, teacher=False)
+        count = settings.generations if settings.method == "self" else 1
         networks: list[Watched] = []
+        macs = 0
 
         def train_one(
             generation: int, before: Answers | None
         ) -> Generator[Report, None, Trained[nn.Module]]:
+            nonlocal macs
             own = f"{stream_name} {generation}".strip() if generation else stream_name
             network, taught = self._student(params, own), teacher if before is None else before
             networks.append(network)
-            if taught is None:
-                return course.run(network, course.labelled(network), schedule)
-            mapping = self._projection(settings, network, taught, course)
-            objective = course.distilled(settings, network, taught, mapping)
-            return course.run(network, objective, schedule, () if mapping is None else (mapping,))
+            macs = self._size(params, network.network).macs
+            modules: tuple[nn.Module, ...] = ()
+            objective = course.labelled(network)
+            if taught is not None:
+                mapping = self._projection(settings, network, taught, course)
+                objective = course.distilled(settings, network, taught, mapping)
+                if mapping is not None:
+                    macs, modules = macs + mapping.macs, (mapping,)
+            return course.run(network, objective, course.schedule(settings, count * macs), modules)
 
-        count = settings.generations if settings.method == "self" else 1
-        return train_generations(train_one, lambda _: networks[-1].run(course.train), count)
+        trained = yield from train_generations(
+            train_one, lambda _: networks[-1].run(course.train), count
+        )
+        return trained, 6.0 * macs * trained.samples
 
     def _projection(
         self, settings: DistillationSettings, network: Watched, teacher: Answers, course: Course
-    ) -> nn.Module | None:
+    ) -> Projection | None:
         if settings.method != "feature":
             return None
         first = {name: array[:1] for name, array in course.train.items()}
@@ -253,11 +264,10 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             made = network(*blank)
         return {"outputs": TensorSpec(shape=(None, *made.shape[1:]), dtype="float32")}
 
-    def _work(self, params: Params, network: nn.Module, samples: int, spent: float) -> Work:
-        size, shapes = self._size(params, network), self._input_shapes(params)
-        batch = self._settings(params).batch_size
+    def _work(self, params: Params, network: nn.Module, flops: float, spent: float) -> Work:
+        shapes, batch = self._input_shapes(params), self._settings(params).batch_size
         return Work(
-            flops=6.0 * size.macs * samples,
+            flops=flops,
             core_seconds=spent,
             peak_bytes=float(held_bytes(network) + batch * kept_bytes(network, *shapes)),
         )
@@ -278,8 +288,8 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         if teacher is not None:
             answers, asked = self._complete_answers(params, teacher, data)
         course = self._course(data, None, seed)
-        trained = yield from self._train(params, course, answers, stream_name)
-        work = self._work(params, trained.network, trained.samples, trained.core_seconds)
+        trained, flops = yield from self._train(params, course, answers, stream_name)
+        work = self._work(params, trained.network, flops, trained.core_seconds)
         return Learnt(
             weights=state_arrays(trained.network),
             work=asked + work,
@@ -328,7 +338,8 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             teacher=False,
         )
         trained = yield from course.run(network, objective, schedule)
-        work = self._work(params, trained.network, trained.samples, trained.core_seconds)
+        flops = 6.0 * self._size(params, trained.network).macs * trained.samples
+        work = self._work(params, trained.network, flops, trained.core_seconds)
         return Learnt(weights=state_arrays(trained.network), work=work)
 
     def _guided(

@@ -27,7 +27,7 @@ from kdtasks.learning.losses import (
     soft_target_kl,
 )
 from kdtasks.learning.random import drawing_from, initialised, seed_for, torch_generator
-from kdtasks.learning.training import Objective, Schedule, batches, evaluating
+from kdtasks.learning.training import Objective, Schedule, at_effort, batches, evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes outputs and targets of a batch, returns a scalar."""
@@ -166,6 +166,11 @@ class Course:
         assert self.val is not None
         return scores_of(self.metrics, network.run(self.val).outputs, targets_of(self.val))
 
+    def merit(self, scores: Mapping[str, float]) -> float:
+        """Return the first of the metrics, such that more is better."""
+        name, first = next(iter(self.metrics.items()))
+        return -scores[name] if first.info.direction == "minimize" else scores[name]
+
     def labelled(self, network: Watched) -> Objective:
         """Return the objective of a network that learns from targets alone."""
         inputs, targets = inputs_of(self.train), targets_of(self.train)
@@ -193,6 +198,18 @@ class Course:
             return blended_terms(task, towards(found, teacher[index_B]), alpha=settings.alpha)
 
         return terms
+
+    def schedule(self, settings: DistillationSettings, macs: int) -> Schedule:
+        """Return how long and how fast a student is trained at the effort of its trial.
+
+        Args:
+            settings: Of the trial.
+            macs: Multiply-accumulates of a forward pass of a sample, of all generations.
+        """
+        plan = schedule_of(settings, teacher=False)
+        samples = len(targets_of(self.train))
+        samples -= samples % min(plan.batch_size, samples)
+        return at_effort(plan, settings, lambda epochs: 6.0 * macs * samples * epochs)
 
     def run(
         self,
@@ -223,6 +240,7 @@ class Course:
             order=torch_generator(self.seed, "order"),
             modules=modules,
             score=None if self.val is None else lambda _: self.score(network),
+            merit=(lambda _, scores: self.merit(scores)) if schedule.plateau else None,
         )
         trained = yield from train(job)
         network.network.eval()
@@ -295,6 +313,8 @@ class Projection(nn.Module):
         axis = self._axis - 1 if self._axis > 0 else self._axis
         sizes = (student[axis], teacher[axis]) if self._axis else (prod(student), prod(teacher))
         self.linear = nn.Linear(*sizes)
+        self.macs = prod(sizes) * (prod(teacher) // sizes[1])
+        """Multiply-accumulates of a sample."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features of the teacher's shape."""
@@ -305,7 +325,7 @@ class Projection(nn.Module):
         return mixed.movedim(-1, self._axis)
 
 
-def projection(student: Sequence[int], teacher: Sequence[int], seed: int) -> nn.Module | None:
+def projection(student: Sequence[int], teacher: Sequence[int], seed: int) -> Projection | None:
     """Return what maps features of the student to those of the teacher; None for equal shapes."""
     if tuple(student) == tuple(teacher):
         return None

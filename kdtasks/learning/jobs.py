@@ -64,7 +64,7 @@ class Job(Generic[Network]):
         score: Scores of the network on the validation split, after each epoch; None at a node,
             which has none. What is learnt does not depend on them.
         merit: Chooses the epoch whose weights stay, that of the greatest merit, from the network
-            and its scores; None for the last epoch.
+            and its scores; None for the last epoch. A schedule with a plateau needs one.
     """
 
     network: Network
@@ -86,28 +86,55 @@ class Trained(Generic[Network]):
         scores: Of these weights on the validation split; empty without one.
         core_seconds: CPU time of the training, without validation [s].
         samples: Samples that it was trained on, repetitions included.
+        epochs: Passes over the samples.
+        capped: 1 if it should have ended at a plateau and did not, else 0.
     """
 
     network: Network
     scores: Scores
     core_seconds: float
     samples: int
+    epochs: int
+    capped: float
+
+    def effort(self, flops: float) -> dict[str, float]:
+        """Return `EFFORT_METRICS` of this training, which took so many operations."""
+        return {
+            "train_core_seconds": self.core_seconds,
+            "train_samples": float(self.samples),
+            "train_gflop": flops / 1e9,
+            "train_epochs": float(self.epochs),
+            "train_capped": self.capped,
+        }
+
+
+def together(trainings: Sequence[Trained[Network]]) -> Trained[Network]:
+    """Return the last of several trainings, with the effort of all."""
+    return replace(
+        trainings[-1],
+        core_seconds=sum(one.core_seconds for one in trainings),
+        samples=sum(one.samples for one in trainings),
+        epochs=sum(one.epochs for one in trainings),
+        capped=max(one.capped for one in trainings),
+    )
 
 
 def train(job: Job[Network]) -> Generator[Report, None, Trained[Network]]:
     """Train a network; yields a report after each epoch, of the network as it is by then."""
-    network, best = job.network, BestEpoch(job.network)
-    spent, samples = 0.0, 0
+    network, best, end = job.network, BestEpoch(job.network), job.schedule.end()
     for epoch in fit(
         [network, *job.modules],
         job.objective,
         num_samples=job.num_samples,
         schedule=job.schedule,
         generator=job.order,
+        end=end,
     ):
-        spent, samples = epoch.core_seconds, epoch.samples
         scores = {} if job.score is None else job.score(network)
-        best.offer(scores, None if job.merit is None else job.merit(network, scores))
+        merit = None if job.merit is None else job.merit(network, scores)
+        best.offer(scores, merit)
+        if merit is not None:
+            end.see(-merit)
         losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
         yield Report(
             epoch=epoch.number,
@@ -115,7 +142,14 @@ def train(job: Job[Network]) -> Generator[Report, None, Trained[Network]]:
             metrics={**losses, **prefixed("val", scores)},
         )
     best.restore()
-    return Trained(network=network, scores=best.scores, core_seconds=spent, samples=samples)
+    return Trained(
+        network=network,
+        scores=best.scores,
+        core_seconds=epoch.core_seconds,
+        samples=epoch.samples,
+        epochs=epoch.number,
+        capped=end.capped,
+    )
 
 
 def numbered(
@@ -159,13 +193,12 @@ def train_generations(
         count: Generations.
 
     Returns:
-        The last generation, with the time and the samples of all.
+        The last generation, with the effort of all.
     """
-    outputs, spent, samples = None, 0.0, 0
+    outputs, trainings = None, list[Trained[Network]]()
     for number in range(count):
         training = train_one(number, outputs)
-        trained = yield from numbered(training, number=number, count=count)
-        spent, samples = spent + trained.core_seconds, samples + trained.samples
+        trainings.append((yield from numbered(training, number=number, count=count)))
         if number + 1 < count:
-            outputs = ask(trained.network)
-    return replace(trained, core_seconds=spent, samples=samples)
+            outputs = ask(trainings[-1].network)
+    return together(trainings)

@@ -4,13 +4,15 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from kdtasks.contract.effort import epochs_within
 from kdtasks.contract.errors import UserError
 
 Terms = dict[str, Tensor]
@@ -22,6 +24,62 @@ Objective = Callable[[Tensor], Terms]
 
 class DivergedError(UserError):
     """The loss became infinite or NaN."""
+
+
+RATE_SHARES = (1.0, 0.2, 0.04)
+"""Shares of the peak rate: each lasts until validation no longer improves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plateau:
+    """When validation counts as no longer improving.
+
+    Attributes:
+        epochs: So many epochs in a row without an improvement.
+        gain: An improvement is by more than this.
+    """
+
+    epochs: int
+    gain: float
+
+
+class End:
+    """Follows the validation score of a training, and says when it ends.
+
+    Args:
+        rule: When validation no longer improves; None never ends a training before its epochs.
+
+    Attributes:
+        rate_share: Share of the peak rate from now on.
+        reached: Whether the training has ended.
+    """
+
+    def __init__(self, rule: "Plateau | None") -> None:
+        self._rule = rule
+        self._shares = iter(RATE_SHARES)
+        self.rate_share = next(self._shares)
+        self.reached = False
+        self._best = math.inf
+        self._waited = 0
+
+    @property
+    def capped(self) -> float:
+        """1 if a plateau was wanted and not reached, else 0."""
+        return float(self._rule is not None and not self.reached)
+
+    def see(self, loss: float) -> None:
+        """Take the validation loss after an epoch, of which less is better."""
+        if self._rule is None or self.reached:
+            return
+        if loss < self._best - self._rule.gain:
+            self._best, self._waited = loss, 0
+            return
+        self._waited += 1
+        if self._waited == self._rule.epochs:
+            self._waited = 0
+            share = next(self._shares, None)
+            self.reached = share is None
+            self.rate_share = share or self.rate_share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +95,8 @@ class Schedule:
         final_share: Rate at the end, as a share of the peak.
         weight_decay: Factor on the squares of the weights, half of which Adam adds to the loss.
         clip_norm: Gradients of a greater norm, over all parameters, are scaled down to this one.
+        plateau: Ends the training; the rate then stays at its peak until the first plateau, and
+            ``epochs`` are the most. None trains for all ``epochs``.
     """
 
     epochs: int
@@ -46,12 +106,19 @@ class Schedule:
     final_share: float = 0.01
     weight_decay: float = 0.0
     clip_norm: float = math.inf
+    plateau: Plateau | None = None
 
     def rate_share(self, step: int, total_steps: int) -> float:
-        """Return the rate at a step as a share of the peak."""
+        """Return the rate at a step as a share of the peak, without what plateaus take off it."""
         rise = min(1.0, (step + 1) / max(1, min(self.warmup_steps, total_steps // 2)))
+        if self.plateau is not None:
+            return rise
         fall = 0.5 * (1.0 + math.cos(math.pi * step / max(1, total_steps)))
         return rise * (self.final_share + (1.0 - self.final_share) * fall)
+
+    def end(self) -> "End":
+        """Return what decides when a training of this schedule ends."""
+        return End(self.plateau)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +138,26 @@ class Epoch:
     samples: int
 
 
-def fit(
+def at_effort(schedule: Schedule, settings: Any, flop_of: Callable[[int], float]) -> Schedule:
+    """Return a schedule that ends where the effort of a trial says.
+
+    Args:
+        schedule: The schedule with the epochs that the trial sets.
+        settings: `EffortSettings` of the trial.
+        flop_of: Operations of the student's whole training for a number of epochs.
+
+    Raises:
+        ConfigError: If not even one epoch fits into ``effort_gflop``.
+    """
+    if settings.effort == "gflop":
+        return replace(schedule, epochs=epochs_within(settings, flop_of))
+    if settings.effort == "plateau":
+        rule = Plateau(epochs=settings.plateau_epochs, gain=settings.plateau_gain)
+        return replace(schedule, epochs=settings.plateau_cap, plateau=rule)
+    return schedule
+
+
+def fit(  # noqa: PLR0913 - one argument per part of a training
     trained: Iterable[nn.Module],
     objective: Objective,
     *,
@@ -79,6 +165,7 @@ def fit(
     schedule: Schedule,
     generator: torch.Generator,
     rate_shares: Sequence[float] = (),
+    end: End | None = None,
 ) -> Iterator[Epoch]:
     """Train modules with Adam; yields after each epoch.
 
@@ -89,6 +176,8 @@ def fit(
         schedule: Epochs, batch size, learning rate.
         generator: Source of the order of samples.
         rate_shares: Share of the learning rate for each module; empty for the whole rate.
+        end: Of the schedule; takes the validation loss from the caller between two epochs. None
+            trains for all epochs.
 
     Raises:
         DivergedError: If the loss is not finite.
@@ -101,15 +190,10 @@ def fit(
         )
     modules = list(trained)
     parameters = [p for module in modules for p in module.parameters()]
-    optimiser = torch.optim.Adam(
-        _groups(modules, schedule.learning_rate, rate_shares) if rate_shares else parameters,
-        lr=schedule.learning_rate,
-        weight_decay=schedule.weight_decay,
-    )
-    total = steps * schedule.epochs
-    pace = LambdaLR(optimiser, lambda step: schedule.rate_share(step, total))
+    end = end or End(None)
+    optimiser, pace = _optimiser(modules, schedule, rate_shares, end, steps * schedule.epochs)
     spent = 0.0
-    for number in range(1, schedule.epochs + 1):
+    for number in takewhile(lambda _: not end.reached, range(1, schedule.epochs + 1)):
         start = time.process_time()
         for module in modules:
             module.train()
@@ -136,14 +220,37 @@ def fit(
         yield Epoch(number=number, terms=dict(means), core_seconds=spent, samples=samples)
 
 
-def _groups(
-    modules: Sequence[nn.Module], rate: float, shares: Sequence[float]
-) -> list[dict[str, Any]]:
-    """Return each module's parameters with a rate of their own."""
-    return [
-        {"params": list(module.parameters()), "lr": share * rate}
-        for module, share in zip(modules, shares, strict=True)
-    ]
+def _optimiser(
+    modules: Sequence[nn.Module],
+    schedule: Schedule,
+    shares: Sequence[float],
+    end: End,
+    total: int,
+) -> tuple[torch.optim.Adam, LambdaLR]:
+    """Return Adam over the modules' parameters, and what sets its rate in each of ``total`` steps.
+
+    Args:
+        modules: What is trained.
+        schedule: Rates.
+        shares: A share of the rate for each module; empty for the whole rate.
+        end: What plateaus take off the rate.
+        total: Steps.
+    """
+    rates = [share * schedule.learning_rate for share in shares]
+    groups: list[dict[str, Any]] = (
+        [
+            {"params": list(module.parameters()), "lr": rate}
+            for module, rate in zip(modules, rates, strict=True)
+        ]
+        if shares
+        else [{"params": [p for module in modules for p in module.parameters()]}]
+    )
+    optimiser = torch.optim.Adam(
+        groups, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    return optimiser, LambdaLR(
+        optimiser, lambda step: end.rate_share * schedule.rate_share(step, total)
+    )
 
 
 def batches(num_samples: int, size: int = 500) -> Iterator[slice]:

@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Literal, Self
 
+from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
-from kdtasks.contract.settings import Settings, When, param, rate_param, share_param
+from kdtasks.contract.settings import When, param, rate_param, share_param
 from kdtasks.mimo_detection.link.link import MimoLink
 from kdtasks.mimo_detection.methods.job import STEPS, soft_loss
 from kdtasks.mimo_detection.methods.learngene import Rule, Segment, Stack, individual_plan, stack_of
@@ -47,7 +48,7 @@ _of_collective = partial(param, when=COLLECTIVE, decides="teacher")
 _of_segment = partial(param, when=INHERITS, strict=True)
 
 
-class MimoSettings(Settings):
+class MimoSettings(EffortSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults."""
 
     task = "mimo-detection"

@@ -177,6 +177,7 @@ _PROBLEMS = {
     "float_type": "must be a number",
     "string_type": "must be text (in quotes, if it looks like something else)",
     "finite_number": "must be a finite number",
+    "greater_than": "must be above {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "literal_error": "must be {expected}",

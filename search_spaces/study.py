@@ -13,6 +13,7 @@ from pydantic import Field, StrictBool, StrictFloat, TypeAdapter, model_validato
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
+from search_spaces.effort import EffortField
 from search_spaces.errors import StudyError, choose_from
 from search_spaces.fields import (
     CONFIG,
@@ -115,6 +116,11 @@ class Study(Part):
     constraints: tuple[Constraint, ...] = ()
     search: Search = field(default_factory=Search)
     budget: Budget = field(default_factory=Budget)
+    effort: EffortField = None
+    """What ends the students' training; null trains for the epochs of the study.
+
+    A study with claims must name it.
+    """
     stopping: Stopping | None = None
     """Which trials are stopped early; null trains all of them to their end."""
     resources: TrialResources = field(default_factory=TrialResources)
@@ -136,6 +142,7 @@ class Study(Part):
         _check_metrics(self)
         _check_set_once(self)
         _check_seeds(self.seeds, self.confirm)
+        _check_effort(self)
         if self.stopping is not None:
             _check_stopping(self)
             for name in self.stopping.keep:
@@ -271,6 +278,30 @@ def _check_set_once(study: Study) -> None:
                 f"epochs are also set by budget.epochs = {study.budget.epochs}; drop one",
                 place=f"{place}.epochs",
             )
+
+
+def _check_effort(study: Study) -> None:
+    set_here = {} if study.effort is None else study.effort.parameters()
+    regime = None if study.effort is None else study.effort.regime
+    for name in set_here:
+        for place, names in (("parameters", study.parameters), ("space", study.space.parameters)):
+            if name in names:
+                raise StudyError(
+                    "is set by the field effort, too; drop one of the two", place=f"{place}.{name}"
+                )
+    places = (study.parameters, study.space.parameters, *study.search.points)
+    if regime == "gflop" and not any("effort_gflop" in names for names in (set_here, *places)):
+        raise StudyError(
+            "is missing; give a number, or vary the parameter effort_gflop", place="effort.gflop"
+        )
+    if regime == "plateau" and study.stopping is not None:
+        raise StudyError(
+            "compares trials at shares of their training, which effort plateau does not know "
+            "beforehand; drop it or take effort: {gflop: N}",
+            place="stopping",
+        )
+    if study.budget.epochs is not None and regime in ("gflop", "plateau"):
+        raise StudyError(f"is found by effort {regime}; drop one of the two", place="budget.epochs")
 
 
 def _check_seeds(seeds: Seeds, confirm: Confirm) -> None:

@@ -22,6 +22,7 @@ search:
   points:
     - {method: vanilla, width: [2, 8]}
     - {method: autoencoder-kd, temperature: 4, batch_size: 200}
+effort: as-published
 budget: {trials: 32, epochs: null, time: 10m}
 stopping: {kind: asha, min_share: 0.1, eta: 4, min_trials: 8}
 resources: {cpus: 2, gpus: 0.5, slots: 3}

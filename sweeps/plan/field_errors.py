@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from kdtasks.contract.collaboration import LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import KDTask
@@ -58,10 +59,17 @@ def _where(study: Study, place: str, searched: Params, name: str) -> str:
         return f"parameters.{name} = {study.parameters[name]!r}"
     if name in searched and place == "space" and name in study.space.names:
         return f"space.{name}, for example {dict(searched)}"
+    if study.effort is not None and name in study.effort.parameters():
+        return f"effort {study.effort.regime}, {name} = {study.effort.parameters()[name]!r}"
     return f"{place} {dict(searched)}"
 
 
 def _explained(task: KDTask, name: str, error: ConfigError) -> str:
+    if name in EffortSettings.model_fields and f"no parameter {name!r}" in str(error):
+        return (
+            f"task {task.name} trains for its own epochs: {error}; take effort: as-published, or "
+            "let the task's settings extend EffortSettings"
+        )
     if name in NetworkSettings.model_fields and not isinstance(task, LearnsOnShares):
         return (
             f"{name} describes a network of nodes, and task {task.name} has none: it trains every "

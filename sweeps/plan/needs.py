@@ -20,6 +20,8 @@ def task_params(study: Study, searched: Params) -> dict[str, Value]:
     params: dict[str, Value] = dict(study.parameters)
     if study.budget.epochs is not None:
         params["epochs"] = study.budget.epochs
+    if study.effort is not None:
+        params |= study.effort.parameters()
     params["seed"] = study.seeds.trial
     return {**params, **searched}
 

@@ -7,6 +7,7 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.settings import Settings
 from kdtasks.contract.task import KDTask
 from search_spaces.study import Study
 from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
@@ -65,7 +66,9 @@ def _where(study: Study, place: str, searched: Params, name: str) -> str:
 
 
 def _explained(task: KDTask, name: str, error: ConfigError) -> str:
-    if name in EffortSettings.model_fields and f"no parameter {name!r}" in str(error):
+    if name in EffortSettings.model_fields and not issubclass(
+        getattr(task, "settings", Settings), EffortSettings
+    ):
         return (
             f"task {task.name} trains for its own epochs: {error}; take effort: as-published, or "
             "let the task's settings extend EffortSettings"

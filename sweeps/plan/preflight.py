@@ -107,12 +107,12 @@ def check_study(study: Study) -> Plan:
         StudyError: If a parameter that decides data or teacher has too many values to list.
     """
     task = load_task(study.task)
+    _check_metrics(study, task)
     if study.report.claims and study.effort is None:
         raise ConfigError(
             f"study {study.name}: effort is missing, but the report makes claims, which hold for "
             "one effort alone; add effort: as-published, plateau or {gflop: N}"
         )
-    _check_metrics(study, task)
     needs = find_needs(study, task)
     _check_teachers(task, needs)
     known = {(need.scenario, need.teacher) for need in needs}

@@ -226,3 +226,46 @@ def test_study_error_pickles():
     error = StudyError("is wrong", place="space.width.low", source="my.yaml", line=3)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own bytes
     assert str(error) == "my.yaml:3: space.width.low: is wrong"
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("as-published", {}),
+        ("plateau", {"effort": "plateau"}),
+        ("{gflop: 4}", {"effort": "gflop", "effort_gflop": 4.0}),
+        ("{regime: plateau, epochs: 3, gain: 0.1}",
+         {"effort": "plateau", "plateau_epochs": 3, "plateau_gain": 0.1}),
+    ],
+)  # fmt: skip
+def test_an_effort_sets_parameters_of_the_task(text, parameters):
+    study = parse_study(EFFORTLESS + f"effort: {text}\n", "study.yaml")
+    assert study.effort.parameters() == parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("effort: much", "effort.*'plateau'.*'much'"),
+        ("effort: gflop", r"effort\.gflop: is missing.*effort_gflop"),
+        ("effort: {gflop: 0}", r"effort\.gflop.*above 0"),
+        ("effort: {regime: plateau, gflop: 3}", r"effort\.gflop.*gflop.*plateau"),
+        ("effort: plateau\nstopping: {}", "stopping.*plateau.*gflop"),
+        ("effort: {gflop: 4}\nbudget: {trials: 2, epochs: 3}", r"budget\.epochs.*gflop"),
+        ("effort: plateau\nparameters: {effort: gflop}", r"parameters\.effort.*effort"),
+    ],
+)
+def test_an_effort_that_cannot_be_is_refused(text, words):
+    budget = "" if "budget" in text else "budget: {trials: 2}\n"
+    with pytest.raises(StudyError, match=words):
+        parse_study(EFFORTLESS.replace("budget: {trials: 2}\n", budget) + text, "study.yaml")
+
+
+EFFORTLESS = """\
+name: small
+title: a study without an effort
+task: clusters
+objectives: [{metric: val_accuracy, direction: maximize, reference: 0.0}]
+space: {width: {type: int, low: 1, high: 4}}
+budget: {trials: 2}
+"""

@@ -43,6 +43,9 @@ WRONG_WAY = {
 }
 
 
+RIGHT_WAY = {**CLAIM, "claims": [{**CLAIM["claims"][0], "metric": "ue_flops"}]}
+
+
 def test_a_sound_study_passes() -> None:
     plan = check_study(toy_study(report={"tables": [table("test_nmse_db")]}))
     assert isinstance(plan.task, ToyTask)
@@ -72,6 +75,8 @@ def test_a_sound_study_passes() -> None:
         ({"constraints": [{"metric": "ue_flop", "min": 1}]}, "no metric 'ue_flop'; there are"),
         ({"report": CLAIM}, "report.claims better: .*no metric 'val_nsme'"),
         ({"report": WRONG_WAY}, "better: direction is 'maximize', .*write direction: minimize"),
+        ({"report": RIGHT_WAY}, r"effort is missing.*claims.*\{gflop: N\}"),
+        ({"effort": "plateau"}, "effort plateau, effort = 'plateau': .*EffortSettings"),
         ({"space": {"wdith": {"type": "int", "low": 1, "high": 2}}}, "unknown parameter 'wdith'"),
     ],
 )

@@ -144,6 +144,15 @@ def param(  # noqa: PLR0913 - one argument per fact
 rate_param = partial(param, above=0, high=1)
 share_param = partial(param, low=0, high=1)
 epochs_param = partial(param, low=1, unit="epochs")
+weights_param = partial(
+    param,
+    "",
+    decides="teacher",
+    key="",  # its content decides, see `kdtasks.data.weight_files.weights_identity`
+    help="file of a teacher that is trained already: safetensors, or a state dict (.pt)",
+)
+
+TRAINED = When(lambda s: not s.teacher_weights, "teachers that are trained here")
 
 
 class Settings(BaseModel):

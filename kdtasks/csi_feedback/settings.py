@@ -9,7 +9,15 @@ from typing import Literal, Self
 from kdtasks.contract.deployment import PART_AT_EDGE, SERVER_TEACHES, NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.settings import When, epochs_param, param, rate_param, share_param
+from kdtasks.contract.settings import (
+    TRAINED,
+    When,
+    epochs_param,
+    param,
+    rate_param,
+    share_param,
+    weights_param,
+)
 from kdtasks.csi_feedback.data.angular_delay import divisors_near
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
@@ -175,7 +183,8 @@ class CsiSettings(NetworkSettings):
         {"quick": 4, "small": 12, "paper": 200},
         when=When(
             lambda s: (
-                (not s.in_rounds and (s.method == "vanilla" or s.learns_outputs)) or s.light_teacher
+                (not s.in_rounds and (s.method == "vanilla" or s.learns_outputs))
+                or (s.light_teacher and not s.teacher_weights)
             ),
             "method vanilla, those that learn outputs, or sequential with encoder light",
         ),
@@ -213,22 +222,26 @@ class CsiSettings(NetworkSettings):
         unit="bit",
         help="per number of exchanged pairs; 0 exchanges 32-bit floats",
     )
+    teacher_weights: str = weights_param(when=TAUGHT)
     teacher_epochs: int = epochs_param(
         {"quick": 12, "small": 24, "paper": 200},
-        when=When(lambda s: s.has_teacher and not s.light_teacher, "methods with a CRNet teacher"),
+        when=(
+            When(lambda s: s.has_teacher and not s.light_teacher, "methods with a CRNet teacher"),
+            TRAINED,
+        ),
         decides="teacher",
         key="",
         help="of the teacher",
     )
     teacher_rate: float = rate_param(
         {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},
-        when=TAUGHT,
+        when=(TAUGHT, TRAINED),
         decides="teacher",
         key="rate",
         help="peak learning rate of the teacher",
     )
     teacher_seed: int = param(
-        0, low=0, when=TAUGHT, decides="teacher", key="seed", help="seed of the teacher"
+        0, low=0, when=(TAUGHT, TRAINED), decides="teacher", key="seed", help="seed of the teacher"
     )
     seed: int = param(0, low=0, help="seed of the student")
 
@@ -250,7 +263,9 @@ class CsiSettings(NetworkSettings):
             PART_AT_EDGE,
         ),
     )
-    num_teachers: int = NetworkSettings.again("num_teachers", when=(SERVER_TEACHES, TAUGHT))
+    num_teachers: int = NetworkSettings.again(
+        "num_teachers", when=(SERVER_TEACHES, TAUGHT, TRAINED)
+    )
     # Without a network the server's data are no parameters; that the topology is not among these
     # keeps one baseline from being computed once per topology.
     server_share: float = NetworkSettings.again("server_share", decides=("teacher", "baselines"))

@@ -36,6 +36,7 @@ from kdtasks.csi_feedback.data.dataset import load_pictures
 from kdtasks.csi_feedback.export import deployable
 from kdtasks.csi_feedback.methods import vanilla
 from kdtasks.csi_feedback.methods.job import Job
+from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.own_data import own_data
 from kdtasks.csi_feedback.ownership import server_share
 from kdtasks.csi_feedback.settings import CsiSettings, families, resolve
@@ -54,6 +55,7 @@ from kdtasks.csi_feedback.students import (
     student_job,
 )
 from kdtasks.csi_feedback.workload import check_memory
+from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import batch1_latency_ms, count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
 from kdtasks.learning.random import initialised, seed_for, torch_generator
@@ -134,6 +136,7 @@ class CsiFeedback(CsiCollaboration):
             "light": asdict(settings.light_shape) if settings.light_teacher else {},
             "epochs": settings.epochs if settings.light_teacher else settings.teacher_epochs,
             **settings.identity("teacher"),
+            **weights_identity(settings.teacher_weights),
         }
         if settings.networked:
             kept["server"] = server_data(settings)
@@ -206,29 +209,39 @@ class CsiFeedback(CsiCollaboration):
             learning_rate=settings.teacher_rate,
             batch_size=min(settings.batch_size, len(pictures)),
         )
-        job = Job(
-            train_N2AC=pictures,
-            val_N2AC=as_tensor(val["pictures"]),
-            encoder=initialised(
-                seed, "teacher encoder", partial(make_encoder, settings, settings.teacher_encoder)
-            ),
-            decoder=initialised(seed, "teacher decoder", partial(make_decoder, settings)),
-            teacher=None,
-            plan=plan,
-            generator=torch_generator(seed, "teacher order"),
+        build = partial(make_encoder, settings, settings.teacher_encoder)
+        model = Autoencoder(
+            initialised(seed, "teacher encoder", build),
+            initialised(seed, "teacher decoder", partial(make_decoder, settings)),
         )
-        trained = yield from vanilla.train(job)
-        model = trained.autoencoder
+        if settings.teacher_weights:
+            found = yield from load_teacher(
+                model, settings.teacher_weights, partial(scores, model, val)
+            )
+        else:
+            job = Job(
+                train_N2AC=pictures,
+                val_N2AC=as_tensor(val["pictures"]),
+                encoder=model.encoder,
+                decoder=model.decoder,
+                teacher=None,
+                plan=plan,
+                generator=torch_generator(seed, "teacher order"),
+            )
+            trained = yield from vanilla.train(job)
+            found = {
+                **prefixed("val", scores(model, val)),
+                "train_core_seconds": trained.metrics["distill_core_seconds"],
+            }
         shown = as_tensor(train["pictures"])
         codewords = run_frozen(model.encoder, shown)
         outputs = run_frozen(model.decoder, codewords)
         cost = count(model.encoder, settings.picture_shape)
         metrics = {
-            **prefixed("val", scores(model, val)),
+            **found,
             "ue_flops": float(cost.flops),
             "ue_params": float(cost.params),
             "payload_bits": float(settings.payload_bits),
-            "train_core_seconds": trained.metrics["distill_core_seconds"],
         }
         return TeacherArtifact(
             metrics=metrics,

@@ -1,5 +1,6 @@
-"""Weights that somebody else has trained: read without running anything, compared name by name."""
+"""Teachers that are trained already: files of weights are read without running any code."""
 
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,12 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from kdtasks.contract.errors import DataError
+from kdtasks.contract.task import Report, prefixed
 from kdtasks.data.reading import check_file, content_of, damage_named
+from kdtasks.learning.tensors import load_state
 
 MOST_BYTES = 8 << 30
 """Largest file of weights that is read."""
-
-MOST_NAMED = 8
-"""Tensors that an error names; it counts the others."""
 
 
 def weights_content(path: Path) -> str:
@@ -62,23 +62,44 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Load a file of weights into a network.
 
     Raises:
-        DataError: As `read_weights`, or naming each tensor that is missing, left over or of another
-            shape, and both shapes.
+        DataError: As `read_weights` and `load_state`, or if a value is NaN or infinite.
     """
-    found, wanted = read_weights(path), module.state_dict()
-    wrong = [f"{name} is missing" for name in wanted if name not in found]
-    wrong += [f"{name} is left over" for name in found if name not in wanted]
-    wrong += [
-        f"{name} is {list(found[name].shape)}, the network has {list(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in found and tuple(found[name].shape) != tuple(tensor.shape)
-    ]
-    if wrong:
-        more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
-        kind = type(module).__name__
-        raise DataError(f"{path} does not fit {kind}: {'; '.join(wrong[:MOST_NAMED])}{more}")
-    if bad := [
-        n for n, one in found.items() if one.dtype.kind == "f" and not np.isfinite(one).all()
-    ]:
+    found = read_weights(path)
+    load_state(module, found, source=f"weights of {path}")
+    if bad := [n for n, a in found.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]:
         raise DataError(f"{path}: {bad[0]} has values that are NaN or infinite")
-    module.load_state_dict({name: torch.tensor(array) for name, array in found.items()})
+
+
+def weights_identity(file: str) -> dict[str, str]:
+    """Return the part of a teacher's fingerprint that its file decides, by its content.
+
+    Args:
+        file: Parameter ``teacher_weights``; empty for a teacher that is trained here.
+
+    Raises:
+        DataError: If there is no such file.
+    """
+    return {"weights": weights_content(Path(file))} if file else {}
+
+
+def load_teacher(
+    network: nn.Module, file: str, score: Callable[[], Mapping[str, float]]
+) -> Generator[Report, None, dict[str, float]]:
+    """Load a teacher that is trained already, instead of training one; yields one report.
+
+    Args:
+        network: The teacher.
+        file: Parameter ``teacher_weights``.
+        score: Returns the validation scores of the network, without prefix.
+
+    Returns:
+        The metrics of a `TeacherArtifact`: validation scores, and no time of training.
+
+    Raises:
+        DataError: As `load_weights`.
+    """
+    load_weights(network, Path(file))
+    network.eval()
+    metrics = prefixed("val", score())
+    yield Report(epoch=1, epochs=1, metrics=metrics)
+    return {**metrics, "train_core_seconds": 0.0}

@@ -23,7 +23,7 @@ from kdtasks.contract.task import (
     Progress,
     ScenarioData,
 )
-from kdtasks.data.weight_files import weights_content
+from kdtasks.data.weight_files import weights_identity
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, Metric, Splits, inputs_of
 from kdtasks.distillation.training import (
@@ -196,8 +196,7 @@ class TwoNetworks(LearnsOnShares):
         if not settings.has_teacher:
             return None
         facts: dict[str, Any] = {"server": settings.server_share} if settings.networked else {}
-        if settings.teacher_weights:  # by content: the file may be moved, or written anew
-            facts["weights"] = weights_content(Path(settings.teacher_weights))
+        facts |= weights_identity(settings.teacher_weights)
         return fingerprint({**self._identity(params, "data", "teacher"), **facts})
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:

@@ -5,13 +5,21 @@ from typing import Literal
 from kdtasks.contract.deployment import NETWORK, NetworkSettings
 from kdtasks.contract.effort import EPOCHS
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.settings import When, epochs_param, never, param, rate_param, share_param
+from kdtasks.contract.settings import (
+    TRAINED,
+    When,
+    epochs_param,
+    never,
+    param,
+    rate_param,
+    share_param,
+    weights_param,
+)
 
 METHODS = ("vanilla", "response", "feature", "relation", "self")
 """Ways to train a student; a loss of the user's own is ``module:function``."""
 
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
-TRAINED = When(lambda s: not s.teacher_weights, "teachers that are trained here")
 DISTILS = When(lambda s: s.method != "vanilla", "methods that distil")
 SOFTENED = When(lambda s: s.method in ("response", "self"), "methods response and self")
 RELATION = When(lambda s: s.method == "relation", "method relation")
@@ -47,13 +55,7 @@ class DistillationSettings(NetworkSettings):
     learning_rate: float = rate_param(2e-3, help="peak rate of Adam")
     weight_decay: float = param(0.0, low=0, help="factor on squared weights, as Adam has it")
     batch_size: int = param(64, low=1, unit="samples", help="per step of the student")
-    teacher_weights: str = param(
-        "",
-        when=TAUGHT,
-        decides="teacher",
-        key="",
-        help="file of a teacher that is trained already: safetensors, or a state dict (.pt)",
-    )
+    teacher_weights: str = weights_param(when=TAUGHT)
     teacher_seed: int = param(
         0, low=0, when=(TAUGHT, TRAINED), decides="teacher", help="of the teacher"
     )

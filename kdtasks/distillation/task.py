@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from kdtasks.contract.task import (
     prefixed,
 )
 from kdtasks.data.partition import shares_of_rows
-from kdtasks.data.weight_files import load_weights
+from kdtasks.data.weight_files import load_teacher
 from kdtasks.distillation.networks import COSTS, TwoNetworks
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
@@ -89,20 +89,16 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         watched = self._teacher(params)
         course = self._course(train, val, settings.teacher_seed)
         if settings.teacher_weights:
-            load_weights(watched.network, Path(settings.teacher_weights))
-            scores: Mapping[str, float] = course.score(watched)
-            effort = {"train_core_seconds": 0.0}  # none here; what it took before nobody knows
-            yield Report(epoch=1, epochs=1, metrics=prefixed("val", scores))
+            score = partial(course.score, watched)
+            metrics = yield from load_teacher(watched.network, settings.teacher_weights, score)
         else:
             schedule = schedule_of(settings, teacher=True)
             trained = yield from course.run(watched, course.labelled(watched), schedule)
-            scores = trained.scores
-            effort = trained.effort(
-                6.0 * self._size(params, watched.network).macs * trained.samples
-            )
+            flops = 6.0 * self._size(params, watched.network).macs * trained.samples
+            metrics = {**prefixed("val", trained.scores), **trained.effort(flops)}
         costs = self._costs(watched.network, self._size(params, watched.network))
         return TeacherArtifact(
-            metrics={**prefixed("val", scores), **costs, **effort},
+            metrics={**metrics, **costs},
             weights=state_arrays(watched.network),
             outputs=watched.run(train).arrays(),
         )

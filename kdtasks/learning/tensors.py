@@ -1,7 +1,6 @@
 """Between arrays, which processes share, and tensors, which networks take."""
 
 import warnings
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -49,31 +48,36 @@ def state_specs(module: nn.Module) -> dict[str, TensorSpec]:
     }
 
 
-def load_state(module: nn.Module, arrays: Arrays, prefix: str = "") -> None:
+MOST_NAMED = 8
+"""Tensors that an error names; it counts the others."""
+
+
+def load_state(
+    module: nn.Module, arrays: Arrays, prefix: str = "", *, source: str = "weights"
+) -> None:
     """Load arrays into a module.
 
+    Args:
+        module: The module.
+        arrays: Its tensors by name.
+        prefix: Takes only arrays whose names begin with this, which the module's names lack.
+        source: Where the arrays are from, for the error.
+
     Raises:
-        DataError: If a tensor is missing, left over or of the wrong shape.
+        DataError: Naming each tensor that is missing, left over or of another shape, and both
+            shapes.
     """
-    chosen = {
-        name.removeprefix(prefix): torch.tensor(array)
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+    found = {n.removeprefix(prefix): array for n, array in arrays.items() if n.startswith(prefix)}
     wanted = module.state_dict()
-    both = wanted.keys() & chosen.keys()
-    odd = {
-        "missing": wanted.keys() - both,
-        "left over": chosen.keys() - both,
-        "of another shape": {name for name in both if wanted[name].shape != chosen[name].shape},
-    }
-    if any(odd.values()):
-        said = [f"{_some(names)} {word}" for word, names in odd.items() if names]
-        raise DataError(f"weights do not fit {type(module).__name__}: {', '.join(said)}")
-    module.load_state_dict(chosen)
-
-
-def _some(names: Iterable[str]) -> str:
-    """Return how many tensors these are, and the first of them."""
-    first, *others = sorted(names)
-    return f"{first} and {len(others)} more are" if others else f"{first} is"
+    wrong = [f"{name} is missing" for name in wanted if name not in found]
+    wrong += [f"{name} is left over" for name in found if name not in wanted]
+    wrong += [
+        f"{name} is {list(found[name].shape)}, the network has {list(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+        kind = type(module).__name__
+        raise DataError(f"{source} do not fit {kind}: {'; '.join(wrong[:MOST_NAMED])}{more}")
+    module.load_state_dict({name: torch.tensor(array) for name, array in found.items()})

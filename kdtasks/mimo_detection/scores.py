@@ -1,11 +1,11 @@
 """What is reported of MIMO detectors, and how it is counted."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 
-from kdtasks.contract.task import Arrays, MetricInfo
+from kdtasks.contract.task import Arrays, MetricInfo, prefixed
 from kdtasks.mimo_detection.data import TEST_GRID_DB, received_of
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.link.link import Received
@@ -105,20 +105,25 @@ def steps_below(curve: Mapping[int, BitErrors], ratio: float) -> float:
     return before + (below - before) * (high - ratio) / (high - low)
 
 
-def stream_metrics(collective: Collective, lmmse: list[float]) -> dict[str, float]:
+def link_scores(ratios: Iterable[float], lmmse: Sequence[float]) -> dict[str, float]:
+    """Return the BER of a collective on each link of its stream, and that of LMMSE."""
+    scored: dict[str, float] = {}
+    for number, (ratio, linear) in enumerate(zip(ratios, lmmse, strict=True), start=1):
+        scored |= {f"task{number}_ber": float(ratio), f"task{number}_lmmse_ber": linear}
+    return scored
+
+
+def stream_metrics(collective: Collective, lmmse: Sequence[float]) -> dict[str, float]:
     """Return what a collective has learnt and forgotten, and what its units did, per link.
 
     Args:
         collective: The collective.
         lmmse: BER of LMMSE on each link.
     """
-    metrics: dict[str, float] = {}
+    metrics = prefixed("val", link_scores(collective.ratios_TT[-1], lmmse))
     forgetting = collective.forgetting
-    for task, ratio in enumerate(collective.ratios_TT[-1]):
-        name = f"val_task{task + 1}"
-        metrics[f"{name}_ber"] = float(ratio)
-        metrics[f"{name}_forgetting"] = float(forgetting[task])
-        metrics[f"{name}_lmmse_ber"] = lmmse[task]
+    for task in range(len(lmmse)):
+        metrics[f"val_task{task + 1}_forgetting"] = float(forgetting[task])
         for unit, unit_name in enumerate(collective.network.units):
             where = f"{unit_name}_task{task + 1}"
             metrics[f"weight_change_{where}"] = float(collective.weight_change_TU[task, unit])

@@ -6,7 +6,14 @@ from typing import Literal, Self
 from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
-from kdtasks.contract.settings import When, param, rate_param, share_param
+from kdtasks.contract.settings import (
+    TRAINED,
+    When,
+    param,
+    rate_param,
+    share_param,
+    weights_param,
+)
 from kdtasks.mimo_detection.link.link import MimoLink
 from kdtasks.mimo_detection.methods.job import STEPS, soft_loss
 from kdtasks.mimo_detection.methods.learngene import Rule, Segment, Stack, individual_plan, stack_of
@@ -45,6 +52,7 @@ DISTILS = When(lambda s: s.distils, "methods kd and learngene-kd")
 _of_data = partial(param, decides="data")
 _of_networks = partial(param, decides=("teacher", "student"))
 _of_collective = partial(param, when=COLLECTIVE, decides="teacher")
+_of_stream = partial(param, when=(COLLECTIVE, TRAINED), decides="teacher")
 _of_segment = partial(param, when=INHERITS, strict=True)
 
 
@@ -136,12 +144,16 @@ class MimoSettings(EffortSettings):
         32, low=1, high=512, unit="channels", help="of the collective's map"
     )
     collective_depth: int = _of_collective(6, low=1, high=32, unit="blocks", help="or layers")
+    teacher_weights: str = weights_param(when=COLLECTIVE)
     first_width: int = param(
         0,
         low=0,
-        when=When(
-            lambda s: s.has_teacher and s.family == "conv" and len(s.stream_links) > 1,
-            "collectives of convolutions that learn several links",
+        when=(
+            When(
+                lambda s: s.has_teacher and s.family == "conv" and len(s.stream_links) > 1,
+                "collectives of convolutions that learn several links",
+            ),
+            TRAINED,
         ),
         decides="teacher",
         unit="channels",
@@ -149,25 +161,21 @@ class MimoSettings(EffortSettings):
     )
     # With 250 steps per link the segment is ahead early and level after 1000 steps; with 750 it is
     # ahead from then on, too (measured, see benchmarks/mimo_detectors.py).
-    stream_steps: int = _of_collective(
+    stream_steps: int = _of_stream(
         {"quick": 400, "standard": 750},
         low=STEPS,
         multiple_of=STEPS,
         unit="steps",
         help="of the collective, per link",
     )
-    stream_batch: int = _of_collective(
+    stream_batch: int = _of_stream(
         384, low=1, unit="channel uses", help="per step of the collective"
     )
-    stream_rate: float = _of_collective(
-        2e-3, above=0, high=1, help="learning rate for the first link"
-    )
-    stream_later_rate: float = _of_collective(
+    stream_rate: float = _of_stream(2e-3, above=0, high=1, help="learning rate for the first link")
+    stream_later_rate: float = _of_stream(
         1e-3, above=0, high=1, help="learning rate for the others"
     )
-    replay_share: float = _of_collective(
-        0.0, low=0, below=1, help="weight of samples of earlier links"
-    )
+    replay_share: float = _of_stream(0.0, low=0, below=1, help="weight of samples of earlier links")
     teacher_seed: int = _of_collective(0, low=0, help="seed of the collective")
     gene_rule: Rule = _of_segment("position", help="how the segment is chosen")
     gene_start: int = param(
@@ -393,6 +401,11 @@ def _fits(settings: MimoSettings) -> None:
         )
     if not settings.inherits:
         return
+    if settings.teacher_weights and settings.gene_rule != "position":
+        raise ConfigError(
+            f"gene_rule={settings.gene_rule!r} goes by what the units of a collective did while it "
+            "was trained, which no file of teacher_weights holds: take gene_rule position"
+        )
     if settings.family == "unrolled" and settings.width != settings.collective_width:
         raise ConfigError(
             f"width={settings.width} must be collective_width={settings.collective_width} with "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params, fingerprint
@@ -28,6 +29,7 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     prefixed,
 )
+from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import batch1_latency_ms, count
 from kdtasks.learning.random import torch_generator
 from kdtasks.learning.tensors import state_arrays
@@ -48,7 +50,15 @@ from kdtasks.mimo_detection.models.family import (
     input_shapes,
 )
 from kdtasks.mimo_detection.models.features import EDGE_CHANNELS, InputFeatures
-from kdtasks.mimo_detection.scores import SCORES, Count, curve_metrics, down, scores, stream_metrics
+from kdtasks.mimo_detection.scores import (
+    SCORES,
+    Count,
+    curve_metrics,
+    down,
+    link_scores,
+    scores,
+    stream_metrics,
+)
 from kdtasks.mimo_detection.settings import MimoSettings, first_guess, resolve
 from kdtasks.mimo_detection.students import (
     IMPORTANCE,
@@ -112,7 +122,8 @@ class MimoDetection(KDTask):
             return None
         # The bits that it has logits for are the target's, too.
         known = {"recipe": TEACHER_RECIPE, "bits": settings.bits}
-        return fingerprint({**known, **settings.identity("teacher")})
+        weights = weights_identity(settings.teacher_weights)
+        return fingerprint({**known, **settings.identity("teacher"), **weights})
 
     def load_scenario(
         self,
@@ -145,28 +156,30 @@ class MimoDetection(KDTask):
         """
         settings = resolve(params)
         lessons, linear = lessons_of(settings)
-        learnt = yield from learn_stream(
-            new_collective(settings, settings.stream_plans[0]),
-            lessons,
-            replay_share=settings.replay_share,
-            order=torch_generator(settings.teacher_seed, "collective order"),
-        )
-        network = learnt.network
+        outputs: dict[str, NDArray[Any]] = {}
+        if settings.teacher_weights:
+            network = new_collective(settings, settings.collective)
+            ratios = (lesson.judged.errors(network).ratio for lesson in lessons)
+            metrics = yield from load_teacher(
+                network, settings.teacher_weights, lambda: link_scores(ratios, linear)
+            )
+        else:
+            learnt = yield from learn_stream(
+                new_collective(settings, settings.stream_plans[0]),
+                lessons,
+                replay_share=settings.replay_share,
+                order=torch_generator(settings.teacher_seed, "collective order"),
+            )
+            network = learnt.network
+            metrics = stream_metrics(learnt, linear) | {"train_core_seconds": learnt.core_seconds}
+            outputs["weight_change"] = learnt.weight_change_TU
+            outputs["gradient_share"] = learnt.gradient_share_TU
         size = sum(p.numel() for p in network.parameters())
         weighed = {f"{IMPORTANCE}{name}": f for name, f in importance(network, lessons).items()}
         return TeacherArtifact(
-            metrics={
-                **stream_metrics(learnt, linear),
-                "params": float(size),
-                "model_bytes": 4.0 * size,
-                "train_core_seconds": learnt.core_seconds,
-            },
+            metrics={**metrics, "params": float(size), "model_bytes": 4.0 * size},
             weights=state_arrays(network),
-            outputs={
-                "weight_change": learnt.weight_change_TU,
-                "gradient_share": learnt.gradient_share_TU,
-                **weighed,
-            },
+            outputs={**outputs, **weighed},
         )
 
     def train_student(

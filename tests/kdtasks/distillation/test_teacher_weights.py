@@ -57,7 +57,7 @@ def test_every_tensor_that_does_not_fit_is_named_with_both_shapes(tmp_path):
     with pytest.raises(DataError) as refused:
         trained_by(saved(tmp_path / "t.pt", state))
     for words in (
-        "t.pt does not fit Net",
+        "t.pt do not fit Net",
         "body.0.weight is [31, 2], the network has [32, 2]",
         "body.0.bias is [31], the network has [32]",
         "head.weight is [5, 31], the network has [5, 32]",

@@ -54,7 +54,7 @@ from kdtasks.csi_feedback.students import (
     second_data,
     student_job,
 )
-from kdtasks.csi_feedback.workload import check_memory
+from kdtasks.csi_feedback.workload import check_memory, teacher_flops, training_flops
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import batch1_latency_ms, count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
@@ -97,6 +97,9 @@ class CsiFeedback(CsiCollaboration):
         "ue_latency_ms": _down("ms", "UE encoder, batch 1, this CPU, one thread, median"),
         "payload_bits": _down("bit", "one report: codeword length times 32 bits"),
         "train_core_seconds": _down("s", "CPU time of the student's training"),
+        "train_samples": _down("", "samples that it was trained on, all stages, repetitions too"),
+        "train_gflop": _down("GFLOP", "of its training; backward = 2 x forward; without teacher"),
+        "teacher_forward_gflop": _down("GFLOP", "of a teacher that was run in the trial"),
         "distill_core_seconds": _down("s", "of which distillation or training from scratch"),
         "finetune_core_seconds": _down("s", "of which fine-tuning"),
         "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
@@ -258,7 +261,7 @@ class CsiFeedback(CsiCollaboration):
         pictures, judged = as_tensor(train["pictures"]), as_tensor(val["pictures"])
         job = student_job(settings, pictures, judged, frozen)
         trained = yield from method_of(settings)(job)
-        stages = trained.metrics
+        stages, passes = trained.metrics, trained.training_stages
         latency = batch1_latency_ms(trained.autoencoder.encoder, settings.picture_shape)
         metrics = {
             **prefixed("val", scores(trained.autoencoder, val)),
@@ -267,7 +270,10 @@ class CsiFeedback(CsiCollaboration):
             "ue_latency_ms": latency,
             "train_core_seconds": stages["distill_core_seconds"]
             + stages.get("finetune_core_seconds", 0.0),
+            "train_samples": float(sum(s.samples for s in passes if 3 in (s.encoder, s.decoder))),
+            "train_gflop": 1e-9 * training_flops(settings, passes),
             "teacher_forward_samples": float(frozen.forward_samples) if frozen else 0.0,
+            "teacher_forward_gflop": 1e-9 * teacher_flops(settings, frozen) if frozen else 0.0,
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.autoencoder))
 

@@ -101,6 +101,18 @@ def peak_bytes(
     return peak + (_teacher_bytes(architecture) if teacher and training else 0)
 
 
+def training_flops(settings: CsiSettings, training_stages: Iterable[TrainingStage]) -> int:
+    """Return the operations of a student's training, those of its teacher not included."""
+    encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
+    return sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
+
+
+def teacher_flops(settings: CsiSettings, teacher: Teacher) -> int:
+    """Return the operations of a teacher that was run on samples whose outputs were not known."""
+    encoded = teacher.forward_samples * forward_flops(settings, "teacher encoder")
+    return encoded + teacher.decoded_samples * forward_flops(settings, "decoder")
+
+
 def work_of(
     settings: CsiSettings,
     training_stages: Iterable[TrainingStage],
@@ -118,11 +130,9 @@ def work_of(
         teacher: A teacher that was held in memory, and perhaps run.
     """
     training_stages = tuple(training_stages)
-    encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
-    flops = sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
+    flops = training_flops(settings, training_stages)
     if teacher is not None:
-        flops += teacher.forward_samples * forward_flops(settings, "teacher encoder")
-        flops += teacher.decoded_samples * decoder
+        flops += teacher_flops(settings, teacher)
         core_seconds += teacher.core_seconds
     return Work(
         flops=float(flops),

@@ -8,7 +8,6 @@ the abstract is all that was at hand.
 """
 
 from collections.abc import Generator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,7 +45,6 @@ from kdtasks.mimo_detection.models.family import (
     DetectorNet,
     Plan,
     build,
-    cost_of,
     input_shapes,
 )
 from kdtasks.mimo_detection.models.features import EDGE_CHANNELS, InputFeatures
@@ -73,22 +71,13 @@ from kdtasks.mimo_detection.students import (
     restored_collective,
     restored_individual,
 )
+from kdtasks.mimo_detection.workload import model_cost, training_macs
 
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
 
 LATENCY_REPEATS = 30
 """Forward passes whose median is the latency."""
-
-
-@lru_cache(maxsize=1024)
-def _cost(plan: Plan, streams: int) -> dict[str, float]:
-    counted = cost_of(plan, streams)
-    return {
-        "params": float(counted.params),
-        "macs": float(counted.macs),
-        "model_bytes": 4.0 * counted.params,
-    }
 
 
 class MimoDetection(KDTask):
@@ -101,7 +90,9 @@ class MimoDetection(KDTask):
         "macs": down("MACs", "multiply-accumulates of a channel use, linear algebra before it not"),
         "model_bytes": down("B", "parameters"),
         "latency_ms": down("ms", "network of a channel use, batch 1, this CPU, one thread, median"),
-        "train_core_seconds": down("s", "CPU time of the individual's training"),
+        "train_core_seconds": down("s", "CPU time of the individual's training, teacher included"),
+        "train_samples": down("", "channel uses that it was trained on, repetitions included"),
+        "train_gflop": down("GFLOP", "of its training; backward = 2 x forward; without teacher"),
         "bytes_to_edge": down("B", "message with what an individual gets, header included"),
         "sent_params": down("", "parameters of networks in that message"),
         "share_of_individual": down("%", "parameters sent, over those of the individual"),
@@ -109,6 +100,7 @@ class MimoDetection(KDTask):
         "inherited_start": down("", "first unit of the collective that was inherited, from 0"),
         "inherited_length": down("", "units that were inherited"),
         "teacher_forward_samples": down("", "channel uses that the collective was run on"),
+        "teacher_forward_gflop": down("GFLOP", "of the collective on these"),
     }
     settings = MimoSettings
     teacher_splits = ()  # a collective has a stream of its own; targets share it
@@ -141,7 +133,7 @@ class MimoDetection(KDTask):
         with other sizes than the collective's it may come out different.
         """
         settings = resolve(params)
-        return dict(_cost(settings.individual(first_guess(settings)), settings.link.streams))
+        return dict(model_cost(settings.individual(first_guess(settings)), settings.link.streams))
 
     def train_teacher(
         self,
@@ -199,17 +191,21 @@ class MimoDetection(KDTask):
         trained = yield from mimo_job.train(job)
         network = trained.network
         plan, streams = _plan(settings, delivery), settings.link.streams
-        asked = settings.steps * settings.batch_size if settings.distils else 0
+        asked = trained.samples if settings.distils else 0
+        collective_macs = model_cost(settings.collective, streams)["macs"]
         metrics = {
             **prefixed("val", scores(val, _counting(network, settings.input_features))),
             **curve_metrics(trained.curve, linear_errors(settings.link, seen)),
-            **_cost(plan, streams),
-            **_sent(settings, delivery, _cost(plan, streams)["params"]),
+            **model_cost(plan, streams),
+            **_sent(settings, delivery, model_cost(plan, streams)["params"]),
+            "train_samples": float(trained.samples),
+            "train_gflop": 2e-9 * trained.samples * training_macs(network, streams),
             "latency_ms": batch1_latency_ms(
                 network, *input_shapes(network, streams), repeats=LATENCY_REPEATS
             ),
             "train_core_seconds": trained.core_seconds,
             "teacher_forward_samples": float(asked),
+            "teacher_forward_gflop": 2e-9 * asked * collective_macs,
         }
         return Outcome(metrics=metrics, weights=individual_weights(settings, network, delivery))
 
@@ -240,7 +236,7 @@ class MimoDetection(KDTask):
     def models(self) -> list[dict[str, Any]]:
         """Describe the networks with measured results, at 4 x 4, and the segment of 10.8 %."""
         rows = [
-            {"model": name, "published": False, **_whole(_cost(plan, 4))}
+            {"model": name, "published": False, **_whole(model_cost(plan, 4))}
             for name, plan in LISTED.items()
         ]
         with torch.random.fork_rng(devices=[]):
@@ -275,7 +271,7 @@ def _sent(settings: MimoSettings, delivery: Delivery | None, own: float) -> dict
     if delivery is None:
         nothing = ("bytes_to_edge", "sent_params", "share_of_individual", "share_of_collective")
         return dict.fromkeys(nothing, 0.0)
-    collective = _cost(settings.collective, settings.link.streams)["params"]
+    collective = model_cost(settings.collective, settings.link.streams)["params"]
     sent = {
         "bytes_to_edge": float(len(delivery.message)),
         "sent_params": float(delivery.sent_params),

@@ -101,16 +101,18 @@ class Trained:
         network: The network, after the last step.
         curve: Errors on the validation split after each multiple of `STEPS` steps, 0 included.
         core_seconds: CPU time of the training, without validation [s].
+        samples: Channel uses that it was trained on, repetitions included.
     """
 
     network: DetectorNet
     curve: dict[int, BitErrors]
     core_seconds: float
+    samples: int
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
     """Train a detector; yields a report every `STEPS` steps, with its BER by then."""
-    curve, spent = {0: job.judged.errors(job.network)}, 0.0
+    curve, spent, samples = {0: job.judged.errors(job.network)}, 0.0, 0
     for epoch in fit(
         job.parts,
         job.objective,
@@ -119,7 +121,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.order,
         rate_shares=job.rate_shares,
     ):
-        spent = epoch.core_seconds
+        spent, samples = epoch.core_seconds, epoch.samples
         curve[STEPS * epoch.number] = errors = job.judged.errors(job.network)
         losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
         yield Report(
@@ -127,7 +129,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
             epochs=job.pace.steps // STEPS,
             metrics={**losses, "val_ber": errors.ratio},
         )
-    return Trained(network=job.network, curve=curve, core_seconds=spent)
+    return Trained(network=job.network, curve=curve, core_seconds=spent, samples=samples)
 
 
 def on_samples(network: DetectorNet, samples: Samples, loss: LossOfBatch) -> Objective:

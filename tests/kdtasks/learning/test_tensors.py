@@ -56,8 +56,7 @@ def test_weights_that_do_not_fit_are_summed_up():
     with pytest.raises(DataError) as raised:
         load_state(nn.Sequential(*[nn.Linear(2, 2) for _ in range(61)]), arrays, "edge-0/")
     said = str(raised.value)
-    assert "60.bias and 1 more are missing" in said
-    assert "4.bias and 1 more are of another shape" in said
-    with pytest.raises(DataError, match=r"121 more are missing, edge-0/0\.bias and 119"):
+    assert "60.bias is missing; 4.weight is [3, 2], the network has [2, 2]" in said
+    with pytest.raises(DataError, match=r"; and 234 more$") as raised:
         load_state(nn.Sequential(*[nn.Linear(2, 2) for _ in range(61)]), arrays)
-    assert len(said) < 300
+    assert len(str(raised.value)) < 300

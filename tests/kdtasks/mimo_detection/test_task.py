@@ -7,6 +7,7 @@ import torch
 from csi_examples import drained
 from mimo_trials import METHODS, TASK, TAUGHT, TINY, tiny, trained_teacher
 from mimo_trials import trained_student as trained
+from torch.utils.flop_counter import FlopCounterMode
 
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import TeacherArtifact
@@ -18,8 +19,15 @@ from kdtasks.mimo_detection.link.linear import zero_forcing
 from kdtasks.mimo_detection.link.symbols import decide
 from kdtasks.mimo_detection.methods.learngene import opened, sealed
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples
+from kdtasks.mimo_detection.models.family import input_shapes
 from kdtasks.mimo_detection.settings import resolve
-from kdtasks.mimo_detection.students import delivered, individual_of, restored_collective
+from kdtasks.mimo_detection.students import (
+    delivered,
+    individual_of,
+    new_collective,
+    restored_collective,
+)
+from kdtasks.mimo_detection.workload import training_macs
 
 COLLECTIVE_PARAMS = 8 * 14 + 3 * 200 + 22 * 64 + 64 + 65 + 1
 GENE_PARAMS = 8 * 14 + 200
@@ -166,6 +174,38 @@ def test_treatments_move_what_was_inherited_more_or_less(mimo_data_tiny, collect
     assert distance["trained"] == moved(outcomes["learngene"][1], collective)
     assert 0.0 < distance["slower"] < 0.3 * distance["trained"]
     assert 0.0 < distance["ewc"] < 0.9 * distance["trained"]
+
+
+@pytest.mark.parametrize("family", ["conv", "unrolled"])
+@pytest.mark.parametrize(("treatment", "start"), [("trained", 0), ("frozen", 0), ("frozen", 1)])
+def test_effort_is_three_forward_passes_less_what_is_frozen(family, treatment, start):
+    params = {"method": "learngene", "treatment": treatment, "gene_start": start, "width": 8}
+    settings = resolve(tiny(family=family, **params))
+    individual = individual_of(
+        settings, delivered(settings, TeacherArtifact(
+            metrics={}, weights=state_arrays(new_collective(settings, settings.collective)),
+            outputs={},
+        ))
+    )  # fmt: skip
+    network = individual.network
+    if treatment == "frozen":
+        individual.inherited.requires_grad_(False)
+    inputs = [torch.ones(1, *shape) for shape in input_shapes(network, 2)]
+    with FlopCounterMode(display=False) as counter:
+        network(*inputs).sum().backward()
+    measured = counter.get_total_flops() / 2
+    # Inputs need no gradients, which the convention counts.
+    assert measured <= training_macs(network, 2) < 1.35 * measured
+
+
+def test_effort_counts_what_was_run(outcomes):
+    for method, (_, outcome) in outcomes.items():
+        found = outcome.metrics
+        assert found["train_samples"] == 50 * 16
+        assert found["train_gflop"] == pytest.approx(6e-9 * found["macs"] * 800)
+        taught = 2e-9 * outcomes["finetune"][1].metrics["macs"] * 800
+        asked = taught if method in ("kd", "learngene-kd") else 0.0
+        assert found["teacher_forward_gflop"] == pytest.approx(asked)
 
 
 def test_distillation_of_no_weight_is_none(mimo_data_tiny, collective, outcomes):

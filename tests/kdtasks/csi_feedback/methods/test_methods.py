@@ -16,6 +16,8 @@ from kdtasks.csi_feedback.methods.job import Job, Plan, Teacher
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.models.crnet import CRNetDecoder, CRNetEncoder
 from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
+from kdtasks.csi_feedback.settings import resolve
+from kdtasks.csi_feedback.workload import forward_flops
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor
 from kdtasks.learning.training import run_frozen
@@ -300,6 +302,29 @@ def test_core_seconds_add_up(tiny_data, tiny_teacher):
     stages = metrics["distill_core_seconds"] + metrics["finetune_core_seconds"]
     assert metrics["train_core_seconds"] == pytest.approx(stages)
     assert min(metrics["distill_core_seconds"], metrics["finetune_core_seconds"]) > 0.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_effort_is_that_of_all_stages(tiny_data, tiny_teacher, method):
+    artifact = None if method == "vanilla" else replace(tiny_teacher, outputs={})
+    _, outcome = trained_student(tiny_data, artifact, **settings_for(method))
+    settings = resolve(tiny(**settings_for(method)))
+    encoder, decoder = (forward_flops(settings, part) for part in ("encoder", "decoder"))
+    both, code, end = 3 * (encoder + decoder), 3 * encoder, 3 * decoder
+    flops = {
+        "vanilla": 2 * both,
+        "autoencoder-kd": 2 * both,
+        "encoder-kd": 2 * code + both,
+        "ip-encoder-kd": 2 * code + encoder + end,
+        "sequential": 2 * code,
+    }
+    found = outcome.metrics
+    assert found["train_samples"] == 240 * EPOCHS[method]
+    assert found["train_gflop"] == pytest.approx(240e-9 * flops[method])
+    asked = forward_flops(settings, "teacher encoder") + (method == "autoencoder-kd") * decoder
+    assert found["teacher_forward_gflop"] == pytest.approx(
+        240e-9 * asked * (method != "vanilla"), rel=1e-12
+    )
 
 
 def test_vanilla_without_a_teacher_is_the_same_loop(tiny_data):

@@ -1,5 +1,7 @@
-"""A teacher that is trained already, from a file."""
+"""A teacher that is trained already, from a file: in every task with a teacher."""
 
+import csi_examples
+import mimo_trials
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from csi_examples import drained, silent
 from safetensors.torch import save_file
 from two_networks import Clusters, Net
 
-from kdtasks.contract.errors import DataError
+from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.weight_files import read_weights
 from sweeps.plan.contract import broken_laws
 
@@ -65,6 +67,72 @@ def test_every_tensor_that_does_not_fit_is_named_with_both_shapes(tmp_path):
         "extra is left over",
     ):
         assert words in str(refused.value)
+
+
+SYSTEMS = {
+    "csi": (csi_examples, "tiny_data", "tiny_teacher", {"method": "encoder-kd"}),
+    "mimo": (mimo_trials, "mimo_data_tiny", "collective", {"method": "learngene-kd"}),
+}
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request):
+    """The trials of a system, its data, a trained teacher, and parameters of a method with one."""
+    trials, data, trained, params = SYSTEMS[request.param]
+    return trials, *map(request.getfixturevalue, (data, trained)), params
+
+
+def test_each_system_takes_one_for_a_trained_one(system, tmp_path):
+    trials, data, trained, params = system
+    file = tmp_path / "teacher.pt"
+    state = {name: torch.from_numpy(array) for name, array in trained.weights.items()}
+    saved(file, state)
+    given = {**params, "teacher_weights": str(file)}
+    reports, found = drained(trials.TASK.train_teacher(trials.tiny(**given), data.train, data.val))
+    assert len(reports) == 1
+    assert found.metrics["train_core_seconds"] == 0.0
+    assert found.metrics.items() <= trained.metrics.items() | {("train_core_seconds", 0.0)}
+    for one, other in ((found.weights, trained.weights), (found.outputs, trained.outputs)):
+        drawn = {name for name in one if name.startswith("importance/")}  # from new channel uses
+        assert all(np.array_equal(one[name], other[name]) for name in one.keys() - drawn)
+    _, same = trials.trained_student(data, found, **given)
+    _, ours = trials.trained_student(data, trained, **params)
+    assert all(np.array_equal(array, ours.weights[name]) for name, array in same.weights.items())
+    # Its content decides what it is, and what would train it has no effect.
+    whole = trials.TASK.complete(trials.tiny(**given))
+    fingerprints = {trials.TASK.teacher_fingerprint(one) for one in (trials.tiny(**params), whole)}
+    saved(file, {**state, next(iter(state)): next(iter(state.values())) + 1})
+    assert trials.TASK.teacher_fingerprint(whole) not in fingerprints
+    assert len(fingerprints) == 2
+    assert not {"teacher_epochs", "stream_steps"} & whole.keys()
+
+
+def test_crnet_of_other_sizes_is_refused_tensor_by_tensor(tiny_data, tmp_path):
+    other = csi_examples.trained_teacher(tiny_data, method="encoder-kd", compression=8)
+    file = saved(tmp_path / "crnet.pth", {n: torch.from_numpy(a) for n, a in other.weights.items()})
+    params = csi_examples.tiny(method="encoder-kd", teacher_weights=file)
+    with pytest.raises(DataError) as refused:
+        drained(csi_examples.TASK.train_teacher(params, tiny_data.train, tiny_data.val))
+    assert str(refused.value) == (
+        f"weights of {file} do not fit Autoencoder: "
+        "encoder.dense.weight is [16, 128], the network has [32, 128]; "
+        "encoder.dense.bias is [16], the network has [32]; "
+        "decoder.dense.weight is [128, 16], the network has [128, 32]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "params", "words"),
+    [
+        (csi_examples.TASK, {"method": "encoder-kd", "topology": "decentralized",
+                             "num_teachers": 2}, "num_teachers=2 .*trained here"),
+        (mimo_trials.TASK, {"method": "learngene", "gene_rule": "weight-change"},
+         "gene_rule='weight-change'.*take gene_rule position"),
+    ],
+)  # fmt: skip
+def test_what_needs_a_training_is_refused_beside_a_file(task, params, words):
+    with pytest.raises(ConfigError, match=words):
+        task.complete({**params, "teacher_weights": "teacher.pt"})
 
 
 class Evil:

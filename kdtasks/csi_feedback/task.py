@@ -16,6 +16,7 @@ import torch
 from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -96,9 +97,7 @@ class CsiFeedback(CsiCollaboration):
         "ue_params": _down("", "UE encoder, trainable parameters"),
         "ue_latency_ms": _down("ms", "UE encoder, batch 1, this CPU, one thread, median"),
         "payload_bits": _down("bit", "one report: codeword length times 32 bits"),
-        "train_core_seconds": _down("s", "CPU time of the student's training"),
-        "train_samples": _down("", "samples that it was trained on, all stages, repetitions too"),
-        "train_gflop": _down("GFLOP", "of its training; backward = 2 x forward; without teacher"),
+        **EFFORT_METRICS,
         "teacher_forward_gflop": _down("GFLOP", "of a teacher that was run in the trial"),
         "distill_core_seconds": _down("s", "of which distillation or training from scratch"),
         "finetune_core_seconds": _down("s", "of which fine-tuning"),
@@ -271,6 +270,8 @@ class CsiFeedback(CsiCollaboration):
             "train_core_seconds": stages["distill_core_seconds"]
             + stages.get("finetune_core_seconds", 0.0),
             "train_samples": float(sum(s.samples for s in passes if 3 in (s.encoder, s.decoder))),
+            "train_epochs": float(sum(s.epochs for s in passes)),
+            "train_capped": 0.0,
             "train_gflop": 1e-9 * training_flops(settings, passes),
             "teacher_forward_samples": float(frozen.forward_samples) if frozen else 0.0,
             "teacher_forward_gflop": 1e-9 * teacher_flops(settings, frozen) if frozen else 0.0,

@@ -61,6 +61,8 @@ class Job(Generic[Network]):
         schedule: Epochs, rates, sizes.
         order: Where the order of samples is drawn from.
         modules: What is trained beside the network, and dropped afterwards.
+        parts: What of the network is trained; empty for all of it.
+        rate_shares: Share of the learning rate for each of ``parts``; empty for the whole rate.
         score: Scores of the network on the validation split, after each epoch; None at a node,
             which has none. What is learnt does not depend on them.
         merit: Chooses the epoch whose weights stay, that of the greatest merit, from the network
@@ -73,6 +75,8 @@ class Job(Generic[Network]):
     schedule: Schedule
     order: torch.Generator
     modules: Sequence[nn.Module] = ()
+    parts: Sequence[nn.Module] = ()
+    rate_shares: Sequence[float] = ()
     score: Callable[[Network], Scores] | None = None
     merit: Callable[[Network, Scores], float] | None = None
 
@@ -123,11 +127,12 @@ def train(job: Job[Network]) -> Generator[Report, None, Trained[Network]]:
     """Train a network; yields a report after each epoch, of the network as it is by then."""
     network, best, end = job.network, BestEpoch(job.network), job.schedule.end()
     for epoch in fit(
-        [network, *job.modules],
+        [*(job.parts or [network]), *job.modules],
         job.objective,
         num_samples=job.num_samples,
         schedule=job.schedule,
         generator=job.order,
+        rate_shares=job.rate_shares,
         end=end,
     ):
         scores = {} if job.score is None else job.score(network)

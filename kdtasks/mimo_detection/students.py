@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.learning.jobs import Job
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import load_state, state_arrays
 from kdtasks.mimo_detection.data import local_source, received_of, source_of
@@ -20,7 +21,7 @@ from kdtasks.mimo_detection.link.link import MimoLink, Received, transmit
 from kdtasks.mimo_detection.link.symbols import decide
 from kdtasks.mimo_detection.methods import job as mimo_job
 from kdtasks.mimo_detection.methods.collective import Lesson
-from kdtasks.mimo_detection.methods.job import LossOfBatch, TrainingSchedule, penalised
+from kdtasks.mimo_detection.methods.job import LossOfBatch, penalised
 from kdtasks.mimo_detection.methods.learngene import (
     STATISTICS,
     Segment,
@@ -102,18 +103,17 @@ def lessons_of(settings: MimoSettings) -> tuple[list[Lesson], list[float]]:
         other, _ = source_of(link, seed, f"collective task {number} judged")
         at = (JUDGED_AT_DB, JUDGED_AT_DB)
         seen = transmit(link, other(JUDGED_USES, judges), at, judges)
-        pace = TrainingSchedule(
-            steps=settings.stream_steps,
-            batch_size=settings.stream_batch,
-            learning_rate=settings.stream_later_rate if number else settings.stream_rate,
-            cosine=True,
-        )
         samples = stream(link, source, settings.snr_db, input_features, draws)
         lessons.append(
             Lesson(
                 samples=samples,
                 judged=EvaluationSamples(seen, input_features),
-                pace=pace,
+                schedule=mimo_job.schedule(
+                    steps=settings.stream_steps,
+                    batch_size=settings.stream_batch,
+                    learning_rate=settings.stream_later_rate if number else settings.stream_rate,
+                    cosine=True,
+                ),
                 wider=_wider(settings, number),
             )
         )
@@ -185,33 +185,33 @@ def individual_of(settings: MimoSettings, delivery: Delivery | None) -> Individu
 
 
 def individual_job(
-    settings: MimoSettings, individual: Individual, train: Arrays, judged: EvaluationSamples
-) -> mimo_job.Job:
+    settings: MimoSettings, individual: Individual, train: Arrays
+) -> Job[DetectorNet]:
     """Return what an individual is trained by."""
     network, inherited = individual.network, list(individual.inherited.parameters())
-    parts: list[nn.Module] = [network]
+    parts: tuple[nn.Module, ...] = ()
     shares: tuple[float, ...] = ()
     if settings.inherits and settings.treatment in ("slower", "frozen"):
         known = {id(parameter) for parameter in inherited}
         own = nn.ParameterList(p for p in network.parameters() if id(p) not in known)
         if settings.treatment == "slower":
-            parts, shares = [own, nn.ParameterList(inherited)], (1.0, settings.gene_rate_share)
+            parts, shares = (own, nn.ParameterList(inherited)), (1.0, settings.gene_rate_share)
         else:
             individual.inherited.requires_grad_(False)
-            parts = [own]
-    return mimo_job.Job(
+            parts = (own,)
+    return Job(
         network=network,
         objective=mimo_job.on_samples(
             network, _local(settings, train), _loss(settings, individual, inherited)
         ),
-        pace=TrainingSchedule(
+        num_samples=mimo_job.STEPS * settings.batch_size,
+        schedule=mimo_job.schedule(
             steps=settings.steps,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
             cosine=settings.schedule == "cosine",
         ),
         order=torch_generator(settings.seed, "order"),
-        judged=judged,
         parts=parts,
         rate_shares=shares,
     )

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -90,9 +91,7 @@ class MimoDetection(KDTask):
         "macs": down("MACs", "multiply-accumulates of a channel use, linear algebra before it not"),
         "model_bytes": down("B", "parameters"),
         "latency_ms": down("ms", "network of a channel use, batch 1, this CPU, one thread, median"),
-        "train_core_seconds": down("s", "CPU time of the individual's training, teacher included"),
-        "train_samples": down("", "channel uses that it was trained on, repetitions included"),
-        "train_gflop": down("GFLOP", "of its training; backward = 2 x forward; without teacher"),
+        **EFFORT_METRICS,
         "bytes_to_edge": down("B", "message with what an individual gets, header included"),
         "sent_params": down("", "parameters of networks in that message"),
         "share_of_individual": down("%", "parameters sent, over those of the individual"),
@@ -185,25 +184,22 @@ class MimoDetection(KDTask):
             assert teacher is not None
             delivery = delivered(settings, teacher)
         individual = individual_of(settings, delivery)
-        job = individual_job(
-            settings, individual, train, EvaluationSamples(seen, settings.input_features)
-        )
-        trained = yield from mimo_job.train(job)
+        job = individual_job(settings, individual, train)
+        judged = EvaluationSamples(seen, settings.input_features)
+        trained, curve = yield from mimo_job.train(job, judged)
         network = trained.network
         plan, streams = _plan(settings, delivery), settings.link.streams
         asked = trained.samples if settings.distils else 0
         collective_macs = model_cost(settings.collective, streams)["macs"]
         metrics = {
             **prefixed("val", scores(val, _counting(network, settings.input_features))),
-            **curve_metrics(trained.curve, linear_errors(settings.link, seen)),
+            **curve_metrics(curve, linear_errors(settings.link, seen)),
             **model_cost(plan, streams),
             **_sent(settings, delivery, model_cost(plan, streams)["params"]),
-            "train_samples": float(trained.samples),
-            "train_gflop": 2e-9 * trained.samples * training_macs(network, streams),
+            **trained.effort(2.0 * trained.samples * training_macs(network, streams)),
             "latency_ms": batch1_latency_ms(
                 network, *input_shapes(network, streams), repeats=LATENCY_REPEATS
             ),
-            "train_core_seconds": trained.core_seconds,
             "teacher_forward_samples": float(asked),
             "teacher_forward_gflop": 2e-9 * asked * collective_macs,
         }

@@ -61,7 +61,12 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         autoencoder=model,
         metrics={"distill_core_seconds": distilling, "finetune_core_seconds": finetuning},
         training_stages=(
-            TrainingStage(samples=distilled, encoder=3, decoder=0),
-            TrainingStage(samples=finetuned, encoder=3, decoder=3 if job.server_part else 2),
+            TrainingStage(samples=distilled, encoder=3, decoder=0, epochs=plan.encoder_epochs),
+            TrainingStage(
+                samples=finetuned,
+                encoder=3,
+                decoder=3 if job.server_part else 2,
+                epochs=plan.finetune_epochs,
+            ),
         ),
     )

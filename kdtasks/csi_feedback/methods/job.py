@@ -154,12 +154,14 @@ class TrainingStage:
         encoder: Passes through the encoder.
         decoder: Passes through the decoder.
         together: Batches that are held at once.
+        epochs: Passes over the training split; 0 where nothing is trained.
     """
 
     samples: int
     encoder: int
     decoder: int
     together: int = 1
+    epochs: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,7 +211,7 @@ def train_end_to_end(
     return Trained(
         autoencoder=model,
         metrics={"distill_core_seconds": spent},
-        training_stages=(TrainingStage(samples=samples, encoder=3, decoder=3),),
+        training_stages=(TrainingStage(samples=samples, encoder=3, decoder=3, epochs=plan.epochs),),
     )
 
 

@@ -26,16 +26,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdtasks.contract.task import Report
-from kdtasks.learning.training import Objective, Terms
-from kdtasks.mimo_detection.methods.job import (
-    STEPS,
-    Job,
-    Trained,
-    TrainingSchedule,
-    bits_only,
-    on_samples,
-    train,
-)
+from kdtasks.learning.jobs import Job, numbered
+from kdtasks.learning.training import Objective, Schedule, Terms
+from kdtasks.mimo_detection.methods.job import STEPS, bits_only, on_samples, train
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples, Samples
 from kdtasks.mimo_detection.models.conv import ConvNet
 from kdtasks.mimo_detection.models.family import DetectorNet
@@ -96,14 +89,14 @@ class Lesson:
     Attributes:
         samples: What is trained on.
         judged: What the task is judged on.
-        pace: Steps and rates.
+        schedule: Steps and rates.
         wider: Builds a fresh network of the width with which the task is learnt; None for that of
             the task before.
     """
 
     samples: Samples
     judged: EvaluationSamples
-    pace: TrainingSchedule
+    schedule: Schedule
     wider: Callable[[], DetectorNet] | None = None
 
 
@@ -151,7 +144,7 @@ def learn_stream(
     count = len(lessons)
     ratios_TT, spent, done = np.full((count, count), np.nan), 0.0, 0
     changes, shares = [], []
-    total = sum(lesson.pace.steps for lesson in lessons) // STEPS
+    total = sum(lesson.schedule.epochs for lesson in lessons)
     for number, lesson in enumerate(lessons):
         if lesson.wider is not None:
             network = widened(network, lesson.wider())
@@ -163,14 +156,14 @@ def learn_stream(
         job = Job(
             network=network,
             objective=objective,
-            pace=lesson.pace,
+            num_samples=STEPS * lesson.schedule.batch_size,
+            schedule=lesson.schedule,
             order=order,
-            judged=lesson.judged,
-            parts=[network],
         )
         with large_gradients(list(network.units.values())) as counts:
-            trained = yield from _numbered(train(job), done, total)
-        done += lesson.pace.steps // STEPS
+            training = train(job, lesson.judged)
+            trained, _ = yield from numbered(training, before=done, planned=total)
+        done += lesson.schedule.epochs
         spent += trained.core_seconds
         shares.append(counts.shares())
         changes.append([_change(*pair) for pair in zip(before, _flats(network), strict=True)])
@@ -267,19 +260,6 @@ def importance(network: DetectorNet, lessons: Sequence[Lesson]) -> dict[str, NDA
         for (unit_name, unit), totals in zip(network.units.items(), sums, strict=True)
         for (name, _), total in zip(unit.named_parameters(), totals, strict=True)
     }
-
-
-def _numbered(
-    training: Generator[Report, None, Trained], before: int, total: int
-) -> Generator[Report, None, Trained]:
-    """Number the epochs of one task through."""
-    while True:
-        try:
-            report = next(training)
-        except StopIteration as stop:
-            trained: Trained = stop.value
-            return trained
-        yield Report(epoch=before + report.epoch, epochs=total, metrics=report.metrics)
 
 
 def _replayed(

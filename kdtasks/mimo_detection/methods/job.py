@@ -4,16 +4,18 @@ An epoch is `STEPS` steps, whatever the samples are: streams have no end, and fe
 gone through again and again.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdtasks.contract.task import Report
+from kdtasks.learning import jobs
 from kdtasks.learning.custom_loss import Loss, own_loss
-from kdtasks.learning.training import Objective, Schedule, Terms, fit
+from kdtasks.learning.losses import blended_terms
+from kdtasks.learning.training import Objective, Schedule, Terms
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.methods.losses import bit_cross_entropy, layered, soft_bit_kl
 from kdtasks.mimo_detection.methods.samples import Batch, EvaluationSamples, Samples
@@ -40,96 +42,48 @@ LossOfBatch = Callable[[Tensor, Batch], Terms]
 """Terms of the loss from logits of every layer and the batch that they are about."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingSchedule:
-    """How long and how fast to train.
+def schedule(*, steps: int, batch_size: int, learning_rate: float, cosine: bool) -> Schedule:
+    """Return how long and how fast to train.
 
-    Attributes:
+    Args:
         steps: A multiple of `STEPS`.
         batch_size: Channel uses per step.
         learning_rate: Peak rate of Adam.
         cosine: Whether it rises over 50 steps and falls by a half cosine to 1e-6; else it is
             constant.
     """
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    cosine: bool
-
-    @property
-    def schedule(self) -> Schedule:
-        """The same for `fit`."""
-        return Schedule(
-            epochs=self.steps // STEPS,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            warmup_steps=50 if self.cosine else 0,
-            final_share=min(1.0, FINAL_RATE / self.learning_rate) if self.cosine else 1.0,
-            clip_norm=CLIP_NORM,
-        )
+    return Schedule(
+        epochs=steps // STEPS,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=50 if cosine else 0,
+        final_share=min(1.0, FINAL_RATE / learning_rate) if cosine else 1.0,
+        clip_norm=CLIP_NORM,
+    )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One detector to train.
+Trained = jobs.Trained[DetectorNet]
+Curve = dict[int, BitErrors]
+"""Errors on validation samples by steps of training: 0, and each multiple of `STEPS`."""
 
-    Attributes:
-        network: What is trained.
-        objective: Terms of the loss from the indices of samples.
-        pace: Steps, rates, sizes.
-        order: Where the order of samples is drawn from.
-        judged: What it is judged on, without consequence for what is learnt.
-        parts: Groups of the network's parameters; those of none of them stay as they are.
-        rate_shares: Share of the rate for each group.
+
+def train(
+    job: jobs.Job[DetectorNet], judged: EvaluationSamples
+) -> Generator[Report, None, tuple[Trained, Curve]]:
+    """Train a detector; yields a report every `STEPS` steps, with its BER by then.
+
+    Args:
+        job: What is trained.
+        judged: Validation samples, without consequence for what is learnt.
     """
+    curve = {0: judged.errors(job.network)}
 
-    network: DetectorNet
-    objective: Objective
-    pace: TrainingSchedule
-    order: torch.Generator
-    judged: EvaluationSamples
-    parts: Sequence[nn.Module]
-    rate_shares: Sequence[float] = ()
+    def score(network: DetectorNet) -> dict[str, float]:
+        errors = curve[STEPS * len(curve)] = judged.errors(network)
+        return {"ber": errors.ratio}
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """A finished training.
-
-    Attributes:
-        network: The network, after the last step.
-        curve: Errors on the validation split after each multiple of `STEPS` steps, 0 included.
-        core_seconds: CPU time of the training, without validation [s].
-        samples: Channel uses that it was trained on, repetitions included.
-    """
-
-    network: DetectorNet
-    curve: dict[int, BitErrors]
-    core_seconds: float
-    samples: int
-
-
-def train(job: Job) -> Generator[Report, None, Trained]:
-    """Train a detector; yields a report every `STEPS` steps, with its BER by then."""
-    curve, spent, samples = {0: job.judged.errors(job.network)}, 0.0, 0
-    for epoch in fit(
-        job.parts,
-        job.objective,
-        num_samples=STEPS * job.pace.batch_size,
-        schedule=job.pace.schedule,
-        generator=job.order,
-        rate_shares=job.rate_shares,
-    ):
-        spent, samples = epoch.core_seconds, epoch.samples
-        curve[STEPS * epoch.number] = errors = job.judged.errors(job.network)
-        losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
-        yield Report(
-            epoch=epoch.number,
-            epochs=job.pace.steps // STEPS,
-            metrics={**losses, "val_ber": errors.ratio},
-        )
-    return Trained(network=job.network, curve=curve, core_seconds=spent, samples=samples)
+    trained = yield from jobs.train(replace(job, score=score))
+    return trained, curve
 
 
 def on_samples(network: DetectorNet, samples: Samples, loss: LossOfBatch) -> Objective:
@@ -173,8 +127,8 @@ def with_teacher(teacher: DetectorNet, soft: SoftLoss, *, alpha: float) -> LossO
     """Return the loss of a training with a teacher: (1 - alpha) task + alpha distill.
 
     Args:
-        teacher: Looks at channel uses as the student does; it is run on every batch.
-        soft: Loss towards what it says.
+        teacher: Has the student's inputs; it is run on every batch.
+        soft: Loss towards its logits.
         alpha: Weight of that term.
     """
 
@@ -182,13 +136,8 @@ def with_teacher(teacher: DetectorNet, soft: SoftLoss, *, alpha: float) -> LossO
         task = bit_cross_entropy(logits_KBNM, batch.bits_BNM)
         bits = batch.bits_BNM.shape[-1]
         with torch.no_grad():
-            said_BNM = run(teacher, batch.inputs)[-1][..., :bits]
-        distill = soft(logits_KBNM[..., :bits], said_BNM)
-        return {
-            "total": (1.0 - alpha) * task + alpha * distill,
-            "task": task,
-            "distill": distill,
-        }
+            teacher_BNM = run(teacher, batch.inputs)[-1][..., :bits]
+        return blended_terms(task, soft(logits_KBNM[..., :bits], teacher_BNM), alpha=alpha)
 
     return loss
 

@@ -13,7 +13,7 @@ from kdtasks.mimo_detection.methods.collective import (
     large_gradients,
     learn_stream,
 )
-from kdtasks.mimo_detection.methods.job import TrainingSchedule, bits_only, on_samples
+from kdtasks.mimo_detection.methods.job import bits_only, on_samples, schedule
 from kdtasks.mimo_detection.methods.learngene import Segment, Stack, chosen, place
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples, fixed, stream
 from kdtasks.mimo_detection.models.family import build, conv_plan, run
@@ -31,9 +31,9 @@ def network():
 def lesson(text, steps=50):
     link = MimoLink.parse(text)
     samples = stream(link, from_law(link), (6, 22), LOOKS, torch_generator(0, f"learn {text}"))
-    pace = TrainingSchedule(steps=steps, batch_size=16, learning_rate=3e-3, cosine=True)
+    plan = schedule(steps=steps, batch_size=16, learning_rate=3e-3, cosine=True)
     return Lesson(
-        samples=samples, judged=EvaluationSamples(received(text, 200, 12.0), LOOKS), pace=pace
+        samples=samples, judged=EvaluationSamples(received(text, 200, 12.0), LOOKS), schedule=plan
     )
 
 
@@ -108,7 +108,7 @@ def test_importance_of_a_batch_of_one_sample_is_its_squared_gradient():
     one = Lesson(
         samples=samples,
         judged=EvaluationSamples(seen, LOOKS),
-        pace=lesson("2x2 qpsk rayleigh").pace,
+        schedule=lesson("2x2 qpsk rayleigh").schedule,
     )
     found = importance(net, [one, one])
     on_samples(net, samples, bits_only)(torch.arange(1))["total"].backward()

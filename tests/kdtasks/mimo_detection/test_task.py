@@ -202,6 +202,7 @@ def test_effort_counts_what_was_run(outcomes):
     for method, (_, outcome) in outcomes.items():
         found = outcome.metrics
         assert found["train_samples"] == 50 * 16
+        assert found["train_epochs"] == 1
         assert found["train_gflop"] == pytest.approx(6e-9 * found["macs"] * 800)
         taught = 2e-9 * outcomes["finetune"][1].metrics["macs"] * 800
         asked = taught if method in ("kd", "learngene-kd") else 0.0

@@ -8,7 +8,7 @@ from mimo_examples import received
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.mimo_detection.link.link import MimoLink, from_law
 from kdtasks.mimo_detection.methods.collective import Lesson, learn_stream, widened
-from kdtasks.mimo_detection.methods.job import TrainingSchedule, bits_only, on_samples
+from kdtasks.mimo_detection.methods.job import bits_only, on_samples, schedule
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples, fixed, stream
 from kdtasks.mimo_detection.models.conv import ConvNet
 from kdtasks.mimo_detection.models.family import build, conv_plan, run
@@ -60,7 +60,7 @@ def lesson(text: str, wider: int | None = None) -> Lesson:
     return Lesson(
         samples=samples,
         judged=EvaluationSamples(received(text, 200, 12.0), LOOKS),
-        pace=TrainingSchedule(steps=50, batch_size=16, learning_rate=3e-3, cosine=True),
+        schedule=schedule(steps=50, batch_size=16, learning_rate=3e-3, cosine=True),
         wider=None if wider is None else lambda: network(wider, seed=2),
     )
 

@@ -46,7 +46,11 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
     ):
         spent, samples = epoch.core_seconds, epoch.samples
         yield report_distilling(job, epoch, of=of)
-    return _Learnt(received, spent, TrainingStage(samples=samples, encoder=3, decoder=0))
+    return _Learnt(
+        received,
+        spent,
+        TrainingStage(samples=samples, encoder=3, decoder=0, epochs=plan.encoder_epochs),
+    )
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -74,7 +78,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         training_stages=(
             learnt.training_stage,
             TrainingStage(samples=len(job.train_N2AC), encoder=1, decoder=0),
-            TrainingStage(samples=samples, encoder=0, decoder=3),
+            TrainingStage(samples=samples, encoder=0, decoder=3, epochs=plan.finetune_epochs),
         ),
     )
 

@@ -320,6 +320,7 @@ def test_effort_is_that_of_all_stages(tiny_data, tiny_teacher, method):
     }
     found = outcome.metrics
     assert found["train_samples"] == 240 * EPOCHS[method]
+    assert found["train_epochs"] == EPOCHS[method]
     assert found["train_gflop"] == pytest.approx(240e-9 * flops[method])
     asked = forward_flops(settings, "teacher encoder") + (method == "autoencoder-kd") * decoder
     assert found["teacher_forward_gflop"] == pytest.approx(

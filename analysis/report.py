@@ -18,6 +18,7 @@ from analysis import format as text
 from analysis import layout
 from analysis.chance import RESAMPLES
 from analysis.claims import judged_claims
+from analysis.distillation import effort_text
 from analysis.export import write_json, write_parquet
 from analysis.frames import SweepFrames
 from analysis.front_notes import front_notes
@@ -27,6 +28,7 @@ from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, Importance, begin_importances
 from analysis.origin import origin_lines
 from analysis.paper_view import paper_views
+from analysis.plots.effort import effort_figure
 from analysis.plots.front import front_figure
 from analysis.plots.importance import importance_figure
 from analysis.plots.parallel import MOST_LINES, parallel_figure
@@ -170,6 +172,7 @@ def _facts(frames: SweepFrames) -> list[tuple[str, str]]:
         ("wall time", text.duration(frames.wall_time_s)),
         ("sampler", study.search.sampler),
         ("early stopping", _stopping(study)),
+        ("effort", effort_text(study.effort)),
         ("seeds", f"search {seeds.search}, trial {seeds.trial}, confirmation {confirm}"),
     ]
     if study.constraints:
@@ -202,7 +205,7 @@ def _figures(frames: SweepFrames, found: Found) -> dict[str, list[dict[str, Any]
     if not front:
         title = f"{objectives[0].label} over the trials"
         front = [_figure("history", title, history_figure(frames), "")]
-    other = [*_progress(frames), _parallel(frames), _importance(found())]
+    other = [*_effort(frames), *_progress(frames), _parallel(frames), _importance(found())]
     return {"front": front, "other": other}
 
 
@@ -225,6 +228,18 @@ def _progress(frames: SweepFrames) -> list[dict[str, Any]]:
         title = "Hypervolume over processor time"
         found.append(_figure("hypervolume-cost", title, figure, note))
     return found
+
+
+def _effort(frames: SweepFrames) -> list[dict[str, Any]]:
+    figure = effort_figure(frames)
+    if figure is None:
+        return []
+    note = (
+        "What each method has reached on validation with so much computation of the student's "
+        "training, or less; diamonds are repetitions on the test split, with 95 % intervals. A "
+        "teacher's own training is not in it."
+    )
+    return [_figure("effort", "What training buys", figure, note)]
 
 
 def _parallel(frames: SweepFrames) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from analysis import layout
 from analysis.chance import front_chances
+from analysis.distillation import bought, compared, gain_of
 from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import PARAM, SweepFrames
-from analysis.fronts import feasible_trials, front_trials, kind_of, method_of, test_metric, untaught
+from analysis.fronts import feasible_trials, front_trials, kind_of, test_metric, untaught
 from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
@@ -19,11 +20,6 @@ from analysis.stats import Interval, mean_interval, paired_difference
 from search_spaces.objectives import Objective
 
 Row = Mapping[str, Any]
-
-EFFORT = (
-    "That compares two trials, not methods: neither the lengths of their training nor what the "
-    "teacher cost are evened out."
-)
 
 SURE = 0.95
 """Chance of being on the front from which a member counts as sure."""
@@ -138,7 +134,7 @@ def _references(frames: SweepFrames, best: Row) -> list[str]:
             ours, theirs = _comparable(frames, best, row)
             if ours is None or theirs is None:
                 continue
-            gain = _gain(objective, ours.interval.mean - theirs.interval.mean)
+            gain = gain_of(objective, ours.interval.mean - theirs.interval.mean)
             shown = level(theirs.interval.mean, objective.unit)
             words = _compared(gain, objective)
             subject = name
@@ -173,22 +169,13 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
 
 
 def _distillation(frames: SweepFrames) -> list[str]:
-    """Say what distillation adds to a student without a teacher that costs no more, if it does."""
-    rows = records(feasible_trials(frames))
-    plain = [row for row in rows if untaught(row)]
-    distilled = [row for row in rows if row["taught"]]
-    if not distilled:
-        if {method_of(row) for row in rows} == {"trial"}:
-            return []  # neither teachers nor methods: the sweep is not about distillation
-        return ["No finished trial had a teacher: distillation was not tried."]
-    if not plain:
-        return ["No trial without a teacher finished, so what distillation adds cannot be told."]
-    objective = frames.study.objectives[0]
-    best = _best_of(distilled, objective)
-    rivals = [row for row in plain if _costs_no_more(frames, row, best)]
-    rival = _best_of(rivals or plain, objective)
-    cost = " that costs no more" if rivals else ", which costs more"
-    return [_against(frames, best, rival, f"the best student without a teacher{cost}"), EFFORT]
+    """Say what a teacher adds to students, and at what effort; nothing without methods."""
+    pair = compared(frames)
+    if isinstance(pair, str):
+        return [pair] if pair else []
+    names = "the best student without a teacher"
+    names += ", which costs more" if pair.dearer else " that costs no more"
+    return [_against(frames, pair.taught, pair.plain, names), *bought(frames, pair)]
 
 
 def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
@@ -198,7 +185,7 @@ def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
     assert theirs is not None
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
-    gain = _gain(objective, mean)
+    gain = gain_of(objective, mean)
     place = f"{names}, trial {int(rival['number'])}, on {ours.split}"
     subject = f"The best distilled student, {_name(best)},"
     if gain <= 0.0:
@@ -254,21 +241,6 @@ def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:
     """Tell whether a reference belongs to a trial: they agree in what sets references apart."""
     names = [name for name in identifying(rows) if None not in (best.get(name), row[name])]
     return all(row[name] == best[name] for name in names)
-
-
-def _costs_no_more(frames: SweepFrames, row: Row, other: Row) -> bool:
-    return all(
-        _gain(objective, row[objective.metric] - other[objective.metric]) >= 0.0
-        for objective in frames.study.objectives[1:]
-    )
-
-
-def _best_of(rows: list[dict[str, Any]], objective: Objective) -> Row:
-    return max(rows, key=lambda row: _gain(objective, row[objective.metric]))
-
-
-def _gain(objective: Objective, difference: float) -> float:
-    return -difference if objective.direction == "minimize" else difference
 
 
 def _compared(gain: float, objective: Objective) -> str:

@@ -1,0 +1,168 @@
+"""What distillation buys: better students, students trained with less computation, or neither."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from analysis.format import percent, quantity
+from analysis.frames import SweepFrames
+from analysis.fronts import feasible_trials, method_of, untaught
+from analysis.ranking import records
+from analysis.stats import Interval
+from search_spaces.effort import Effort
+from search_spaces.objectives import Objective
+
+Row = Mapping[str, Any]
+
+SPENT = "train_gflop"
+"""Metric of a trial: computation of its student's training [GFLOP]."""
+
+EQUAL = 0.1
+"""Efforts that differ by no more than this share of the greater one count as equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The best student with a teacher, and the best one without, on validation.
+
+    Attributes:
+        taught: Trial with a teacher.
+        plain: Trial without; of those that cost no more than ``taught``, if there is one.
+        dearer: Whether there is none, so that ``plain`` costs more.
+    """
+
+    taught: Row
+    plain: Row
+    dearer: bool
+
+
+def compared(frames: SweepFrames) -> Pair | str:
+    """Return the two trials that show what a teacher adds; without them, why, or empty.
+
+    It is empty for a sweep that has neither teachers nor methods.
+    """
+    rows = records(feasible_trials(frames))
+    plain = [row for row in rows if untaught(row)]
+    taught = [row for row in rows if row["taught"]]
+    if not taught:
+        if {method_of(row) for row in rows} == {"trial"}:
+            return ""
+        return "No finished trial had a teacher: distillation was not tried."
+    if not plain:
+        return "No trial without a teacher finished, so what distillation adds cannot be told."
+    objective = frames.study.objectives[0]
+    best = best_of(taught, objective)
+    rivals = [row for row in plain if costs_no_more(frames, row, best)]
+    return Pair(best, best_of(rivals or plain, objective), dearer=not rivals)
+
+
+def bought(frames: SweepFrames, pair: Pair) -> list[str]:
+    """Return sentences on the effort of both trials, and on what a teacher saves."""
+    found = [f"{_regime(frames)} {_efforts(pair)}", _speed(frames, pair), _teachers(frames)]
+    return [sentence for sentence in found if sentence]
+
+
+def _regime(frames: SweepFrames) -> str:
+    effort = frames.study.effort
+    if effort is None or effort.regime == "as-published":
+        return "The study does not even out the effort of training."
+    if effort.regime == "plateau":
+        return "Each student was trained until validation no longer improved."
+    if effort.gflop is None:
+        return "Students with equal effort_gflop had equal computation."
+    return f"Each student had {gflop(effort.gflop)} of training at most."
+
+
+def _efforts(pair: Pair) -> str:
+    ours, theirs = spent(pair.taught), spent(pair.plain)
+    if ours is None or theirs is None:
+        return "What training took was not noted, so this compares two trials, not methods."
+    words = f"{gflop(ours)} with a teacher and {gflop(theirs)} without"
+    if differs(ours, theirs):
+        return f"Training took {words}: that compares two trials, not methods."
+    return f"Training took {words}."
+
+
+def _speed(frames: SweepFrames, pair: Pair) -> str:
+    """Say with how much less training students with a teacher are as good as the best without."""
+    objective, goal = frames.study.objectives[0], pair.plain[frames.study.objectives[0].metric]
+    rows = records(feasible_trials(frames))
+    good = [
+        row
+        for row in rows
+        if spent(row) is not None
+        and gain_of(objective, row[objective.metric] - goal) >= 0.0
+        and (pair.dearer or costs_no_more(frames, row, pair.taught))
+    ]
+    least = [
+        min((effort for row in good if kind(row) for effort in [spent(row)] if effort), default=0.0)
+        for kind in (lambda row: row["taught"], untaught)
+    ]
+    if not all(least):
+        return ""
+    factor = least[1] / least[0]
+    shown = f"{percent(1.0 / factor)} % of the computation"
+    if factor > 1.0 + EQUAL:
+        shown = f"{factor:.1f} times less computation"
+    what = f"{shown}, {gflop(least[0])} against {gflop(least[1])}"
+    return (
+        f"On validation, a student with a teacher needs {what}, to be as good as the best without "
+        "one; the teacher's own training is not in that."
+    )
+
+
+def _teachers(frames: SweepFrames) -> str:
+    """Say what the training of teachers took."""
+    efforts = [effort for row in records(frames.teachers) if (effort := spent(row))]
+    if not efforts:
+        return ""
+    if len(efforts) == 1:
+        return f"Training the teacher took {gflop(efforts[0])}."
+    total = gflop(float(np.sum(efforts)))
+    return f"Training the {len(efforts)} teachers took {total} together."
+
+
+def effort_text(effort: Effort | None) -> str:
+    """Return what ends the training of a study's students, in few words."""
+    if effort is None:
+        return "the study's epochs"
+    if effort.regime == "gflop" and effort.gflop is not None:
+        return f"{gflop(effort.gflop)} for each student"
+    words = {"as-published": "as published", "gflop": "effort_gflop", "plateau": "to a plateau"}
+    return words[effort.regime]
+
+
+def gflop(value: float) -> str:
+    """Return an amount of computation, given in GFLOP, with a unit that suits it."""
+    return quantity(Interval(value, None, 1), "GFLOP")
+
+
+def spent(row: Row) -> float | None:
+    """Return the computation of a student's training [GFLOP]; None if it was not noted."""
+    value = row.get(SPENT)
+    return float(value) if isinstance(value, float) and np.isfinite(value) and value > 0 else None
+
+
+def differs(first: float, second: float) -> bool:
+    """Return whether two efforts are further apart than `EQUAL`."""
+    return abs(first - second) > EQUAL * max(first, second)
+
+
+def costs_no_more(frames: SweepFrames, row: Row, other: Row) -> bool:
+    """Return whether a trial is no worse than another in every objective but the first."""
+    return all(
+        gain_of(objective, row[objective.metric] - other[objective.metric]) >= 0.0
+        for objective in frames.study.objectives[1:]
+    )
+
+
+def best_of(rows: Sequence[Row], objective: Objective) -> Row:
+    """Return the best of some trials in one objective."""
+    return max(rows, key=lambda row: gain_of(objective, row[objective.metric]))
+
+
+def gain_of(objective: Objective, difference: float) -> float:
+    """Return a difference of an objective such that more is better."""
+    return -difference if objective.direction == "minimize" else difference

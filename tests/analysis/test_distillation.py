@@ -1,0 +1,90 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_frames import make_frames
+
+from analysis.distillation import SPENT, bought, compared, differs, effort_text
+from analysis.plots.effort import effort_figure
+from analysis.report import render
+from analysis.summary import summary
+from search_spaces.effort import Effort
+
+FRAMES = make_frames(trials=24, failures=0)
+SENTENCES = {
+    None: "does not even out",
+    Effort(regime="as-published"): "does not even out",
+    Effort(regime="plateau"): "until validation no longer improved",
+    Effort(regime="gflop", gflop=4.0): "4.00 GFLOP of training at most",
+}
+
+
+def with_efforts(efforts, effort=None):
+    trials = FRAMES.trials.assign(
+        **{SPENT: np.resize(np.array(efforts, float), len(FRAMES.trials))}
+    )
+    study = replace(FRAMES.study, effort=effort)
+    return replace(FRAMES, trials=trials, study=study)
+
+
+def told(frames):
+    return " ".join(bought(frames, compared(frames))).replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("effort", SENTENCES, ids=effort_text)
+def test_the_regime_of_a_study_is_named(effort):
+    frames = with_efforts([5.0], effort)
+    assert SENTENCES[effort] in told(frames)
+    assert SENTENCES[effort] in " ".join(summary(frames)).replace("\N{NO-BREAK SPACE}", " ")
+
+
+@given(st.floats(1.0, 100.0), st.floats(1.0, 100.0))
+def test_efforts_a_tenth_apart_compare_trials_and_not_methods(first, second):
+    taught = FRAMES.trials["taught"].astype(bool)
+    frames = with_efforts(np.where(taught, first, second))
+    apart = abs(first - second) / max(first, second) > 0.1
+    assert differs(first, second) == apart
+    assert ("not methods" in told(frames)) == apart
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(1, 9), min_size=24, max_size=24))
+def test_what_a_teacher_saves_is_the_least_training_that_is_as_good(efforts):
+    frames = with_efforts(efforts)
+    pair = compared(frames)
+    rows = frames.trials[frames.trials["state"] == "COMPLETE"]
+    rows = rows[(rows["payload_bits"] <= 4096) & (rows["val_nmse_db"] <= pair.plain["val_nmse_db"])]
+    if not pair.dearer:
+        rows = rows[rows["ue_flops"] <= pair.taught["ue_flops"]]
+    least = {
+        taught: part[SPENT].min() for taught, part in rows.groupby(rows["taught"].astype(bool))
+    }
+    found = re.search(r"needs (?:.*?), ([\d.]+) GFLOP against ([\d.]+) GFLOP", told(frames))
+    if len(least) < 2:
+        assert not found
+    else:
+        assert (float(found[1]), float(found[2])) == (least[True], least[False])
+
+
+def test_unknown_efforts_are_said_to_be_unknown():
+    assert "was not noted" in told(FRAMES)
+    assert effort_figure(FRAMES) is None
+
+
+def test_the_figure_shows_what_each_method_reached_with_so_much_training():
+    frames = with_efforts(np.arange(1.0, 25.0))
+    figure = effort_figure(frames)
+    lines = [trace for trace in figure.data if trace.mode == "lines"]
+    assert {trace.name for trace in lines} == {"vanilla", "autoencoder-kd", "encoder-kd"}
+    for trace in lines:
+        assert np.all(np.diff(trace.x) > 0.0)
+        assert np.all(np.diff(trace.y) <= 0.0)
+    drawn = sum(
+        len(trace.x) for trace in figure.data if trace.mode == "markers" and trace.error_y.array
+    )
+    repeated = {*frames.confirmations["number"]} & {*frames.feasible["number"]}
+    assert drawn == len(repeated) > 0
+    assert "What training buys" in render(frames)

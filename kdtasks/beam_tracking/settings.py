@@ -12,7 +12,15 @@ from typing import Literal, Self
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, BeamModel
 from kdtasks.contract.deployment import ANCHORED, SERVER_TEACHES
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.settings import When, epochs_param, param, rate_param, share_param
+from kdtasks.contract.settings import (
+    TRAINED,
+    When,
+    epochs_param,
+    param,
+    rate_param,
+    share_param,
+    weights_param,
+)
 from kdtasks.learning.complexity import PJ_PER_MAC
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS, Sensor
@@ -56,6 +64,9 @@ SOFTENING = When(
     lambda s: s.method in ("response", "self") or s.anchored,
     "methods response and self, or an anchor_weight above 0",
 )
+FROM_ANOTHER = When(
+    lambda s: s.has_teacher and s.method != "self", "methods that learn from another network"
+)
 RELATING = When(lambda s: s.method == "relation", "method relation")
 NOT_IN_ROUNDS = When(
     lambda s: not s.in_rounds,
@@ -67,7 +78,7 @@ _made = partial(param, when=ON_STREET, decides="made data")
 _passages = partial(param, low=1, high=10**6, when=ON_STREET, decides="made data", unit="passages")
 _relating = partial(param, when=RELATING, strict=True)
 _softening = partial(param, when=SOFTENING, strict=True)
-_of_teacher = partial(param, when=TAUGHT, decides="teacher")
+_of_teacher = partial(param, when=(TAUGHT, TRAINED), decides="teacher")
 
 
 class BeamSettings(PassageSettings):
@@ -176,14 +187,12 @@ class BeamSettings(PassageSettings):
     )
     teacher: TeacherName = param(
         "image-teacher-gru1",
-        when=When(
-            lambda s: s.has_teacher and s.method != "self",
-            "methods that learn from another network",
-        ),
+        when=FROM_ANOTHER,
         decides=("data", "teacher"),
         key="",
         help="the teacher's network",
     )
+    teacher_weights: str = weights_param(when=FROM_ANOTHER)
     generations: int = param(
         1,
         low=1,
@@ -238,21 +247,21 @@ class BeamSettings(PassageSettings):
     teacher_loss: LossName = _of_teacher("focal", key="loss", help="of the teacher on labels")
     teacher_epochs: int = epochs_param(
         {"quick": 40, "standard": 40, "paper": 90},
-        when=TAUGHT,
+        when=(TAUGHT, TRAINED),
         decides="teacher",
         key="epochs",
         help="of the teacher",
     )
     teacher_rate: float = rate_param(
         {"quick": 2e-3, "standard": 2e-3, "paper": 1e-3},
-        when=TAUGHT,
+        when=(TAUGHT, TRAINED),
         decides="teacher",
         key="rate",
         help="peak learning rate of the teacher",
     )
     teacher_decay: float = share_param(
         {"quick": 0.0, "standard": 0.0, "paper": 1e-4},
-        when=TAUGHT,
+        when=(TAUGHT, TRAINED),
         decides="teacher",
         key="decay",
         help="weight decay of the teacher",
@@ -289,9 +298,12 @@ class BeamSettings(PassageSettings):
     )
     num_teachers: int = PassageSettings.again(
         "num_teachers",
-        when=When(
-            lambda s: s.has_teacher and SERVER_TEACHES.holds(s),
-            "methods and topologies with a teacher",
+        when=(
+            When(
+                lambda s: s.has_teacher and SERVER_TEACHES.holds(s),
+                "methods and topologies with a teacher",
+            ),
+            TRAINED,
         ),
     )
     # Frames are sent as they are stored, in integers and half precision: only logits are rounded.

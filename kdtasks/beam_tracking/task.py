@@ -7,6 +7,7 @@ labels, and from a larger network or one with more sensors.
 """
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,11 +18,12 @@ from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import windows_of
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
 from kdtasks.beam_tracking.settings import BeamSettings, resolve
-from kdtasks.beam_tracking.students import restored, student_job, teacher_job
+from kdtasks.beam_tracking.students import build, restored, student_job, teacher_job
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
 from kdtasks.beam_tracking.two_students import evaluate_pair, memory_cost, train_pair
 from kdtasks.beam_tracking.workload import (
     check_memory,
+    effort_of,
     fitted,
     model_cost,
     student_cost,
@@ -30,6 +32,7 @@ from kdtasks.beam_tracking.workload import (
 from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -43,11 +46,12 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     prefixed,
 )
+from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.jobs import train_generations
-from kdtasks.learning.random import seed_for
+from kdtasks.learning.random import initialised, seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.sensing.baselines import baselines_of
 from kdtasks.sensing.beams.format import CONDITIONS
@@ -86,7 +90,7 @@ class BeamTracking(BeamCollaboration):
         "model_bytes": down("B", "parameters and buffers"),
         "energy_uj": down("uJ", "pj_per_mac x macs: arithmetic alone, no memory, no sensor"),
         "latency_ms": down("ms", "a whole window, batch 1, this CPU, one thread, median"),
-        "train_core_seconds": down("s", "CPU time of the student's training"),
+        **EFFORT_METRICS,
         **NETWORK_METRICS,
     }
     settings = BeamSettings
@@ -121,6 +125,7 @@ class BeamTracking(BeamCollaboration):
                 "width": settings.teacher_width,
                 "passages": settings.teacher_sees,
                 **settings.identity("teacher"),
+                **weights_identity(settings.teacher_weights),
                 **network,
             }
         )
@@ -169,24 +174,29 @@ class BeamTracking(BeamCollaboration):
         lone = settings.scenario == "street" and not settings.networked
         if settings.method == "self" and lone:
             seen = seen.first(settings.train_passages)
-        trained = yield from train_generations(
-            lambda number, before: run_job(teacher_job(settings, number, seen, judged, before)),
-            lambda network: beam_job.run(network, seen),
-            settings.generations,
-        )
-        teacher_outputs = beam_job.run(trained.network, seen)
-        metrics = {
-            **prefixed("val", trained.scores),
-            **model_cost(model, settings.teacher_width, settings.image_size),
-            "train_core_seconds": trained.core_seconds,
-        }
+        if settings.teacher_weights:
+            network = initialised(0, "teacher", partial(build, settings, teacher=True))
+            found = yield from load_teacher(
+                network, settings.teacher_weights, partial(beam_job.score, network, judged)
+            )
+        else:
+            trained = yield from train_generations(
+                lambda number, before: run_job(teacher_job(settings, number, seen, judged, before)),
+                lambda network: beam_job.run(network, seen),
+                settings.generations,
+            )
+            network = trained.network
+            found = {
+                **prefixed("val", trained.scores),
+                "train_core_seconds": trained.core_seconds,
+            }
+        teacher_outputs = beam_job.run(network, seen)
+        metrics = {**found, **model_cost(model, settings.teacher_width, settings.image_size)}
         outputs = {
             "logits": teacher_outputs.logits_WTC.numpy(),
             "features": teacher_outputs.features_WTH.numpy(),
         }
-        return TeacherArtifact(
-            metrics=metrics, weights=state_arrays(trained.network), outputs=outputs
-        )
+        return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
 
     def train_student(
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
@@ -203,13 +213,13 @@ class BeamTracking(BeamCollaboration):
             return (yield from train_pair(settings, train, val, teacher))
         model = settings.student_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
-        job, _ = student_job(settings, seen, judged, teacher)
+        job, runner = student_job(settings, seen, judged, teacher)
         trained = yield from run_job(job)
         metrics = {
             **prefixed("val", trained.scores),
             **self.cost(params),
             "latency_ms": student_latency_ms(settings, trained.network),
-            "train_core_seconds": trained.core_seconds,
+            **effort_of(settings, trained, runner.passes),
             "teacher_forward_samples": 0.0,
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))

@@ -24,10 +24,10 @@ from kdtasks.beam_tracking.methods.batches import Windows, windows_of
 from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import BeamSettings
 from kdtasks.beam_tracking.students import restored, student_job
-from kdtasks.beam_tracking.workload import student_cost, student_latency_ms
+from kdtasks.beam_tracking.workload import effort_of, student_cost, student_latency_ms
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays, Outcome, Report, TeacherArtifact, prefixed
-from kdtasks.learning.jobs import Trained, numbered, train
+from kdtasks.learning.jobs import numbered, train
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
@@ -177,9 +177,9 @@ def train_pair(
     Epochs are numbered through; reports are of the student that is being trained.
     """
     students = students_of(settings)
-    first = yield from _trained(students[0], 0, (seen, val), teacher)
-    second = yield from _trained(students[1], 1, (seen, val), teacher)
-    pair = first.network, second.network
+    first, spent = yield from _trained(students[0], 0, (seen, val), teacher)
+    second, more = yield from _trained(students[1], 1, (seen, val), teacher)
+    pair = first, second
     label_WT, condition_W = as_tensor(val["label"]), conditions_of(val)
     both_logits = _logits_of_both(students, pair, val)
     switch = choose(both_logits, label_WT, condition_W)
@@ -188,7 +188,7 @@ def train_pair(
         **prefixed("val", switch_scores(switch, both_logits, label_WT, condition_W)),
         **memory_cost(settings),
         **_running_cost(students, pair, share),
-        "train_core_seconds": first.core_seconds + second.core_seconds,
+        **{name: value + more[name] for name, value in spent.items()},
         "teacher_forward_samples": 0.0,
     }
     weights = state_arrays(pair[0], FIRST) | state_arrays(pair[1], SECOND)
@@ -197,10 +197,12 @@ def train_pair(
 
 def _trained(
     own: BeamSettings, number: int, data: tuple[Arrays, Arrays], teacher: TeacherArtifact | None
-) -> Generator[Report, None, Trained[BeamNetwork]]:
+) -> Generator[Report, None, tuple[BeamNetwork, dict[str, float]]]:
+    """Return a trained student and the effort of its training."""
     seen, judged = (_windows(own, split) for split in data)
-    job, _ = student_job(own, seen, judged, teacher)
-    return numbered(train(job), number=number, count=2)
+    job, runner = student_job(own, seen, judged, teacher)
+    trained = yield from numbered(train(job), number=number, count=2)
+    return trained.network, effort_of(own, trained, runner.passes)
 
 
 def _windows(own: BeamSettings, split: Arrays) -> Windows:

@@ -23,6 +23,7 @@ from kdtasks.learning.complexity import (
     kept_bytes,
     state_bytes,
 )
+from kdtasks.learning.jobs import Trained
 from kdtasks.learning.random import initialised
 from kdtasks.learning.tensors import state_specs
 from kdtasks.sensing.beams.format import NUM_PAST, NUM_STEPS, Sensor
@@ -119,6 +120,14 @@ def training_work(
         core_seconds=core_seconds,
         peak_bytes=float(peak_bytes(settings, batches=batches)),
     )
+
+
+def effort_of(
+    settings: BeamSettings, trained: Trained[BeamNetwork], passes: Passes
+) -> dict[str, float]:
+    """Return the effort of a student's training; samples are windows, not chunks of them."""
+    flops = training_work(settings, passes, trained.core_seconds).flops
+    return {**trained.effort(flops), "train_samples": float(passes.windows)}
 
 
 def peak_bytes(settings: BeamSettings, *, batches: int = 1) -> int:

@@ -60,6 +60,7 @@ EFFORT_METRICS: dict[str, MetricInfo] = {
     "train_samples": _less("", "samples that the student was trained on, repetitions included"),
     "train_gflop": _less("GFLOP", "of the student's training; backward = 2 x forward"),
     "train_epochs": _less("epochs", "of the student's training, all stages together"),
+    "teacher_forward_gflop": _less("GFLOP", "of a teacher that was run in the trial, beside that"),
     "train_capped": _less("", "1 if effort plateau ended at plateau_cap before a plateau"),
 }
 """What a student's training took, the same for every task."""

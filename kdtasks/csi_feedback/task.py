@@ -98,7 +98,6 @@ class CsiFeedback(CsiCollaboration):
         "ue_latency_ms": _down("ms", "UE encoder, batch 1, this CPU, one thread, median"),
         "payload_bits": _down("bit", "one report: codeword length times 32 bits"),
         **EFFORT_METRICS,
-        "teacher_forward_gflop": _down("GFLOP", "of a teacher that was run in the trial"),
         "distill_core_seconds": _down("s", "of which distillation or training from scratch"),
         "finetune_core_seconds": _down("s", "of which fine-tuning"),
         "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),

@@ -101,12 +101,18 @@ class Trained(Generic[Network]):
     epochs: int
     capped: float
 
-    def effort(self, flops: float) -> dict[str, float]:
-        """Return `EFFORT_METRICS` of this training, which took so many operations."""
+    def effort(self, flops: float, teacher_flops: float = 0.0) -> dict[str, float]:
+        """Return `EFFORT_METRICS` of this training.
+
+        Args:
+            flops: Operations of the training, forward and backward.
+            teacher_flops: Operations of a teacher that was run meanwhile, not among these.
+        """
         return {
             "train_core_seconds": self.core_seconds,
             "train_samples": float(self.samples),
             "train_gflop": flops / 1e9,
+            "teacher_forward_gflop": teacher_flops / 1e9,
             "train_epochs": float(self.epochs),
             "train_capped": self.capped,
         }

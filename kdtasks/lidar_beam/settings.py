@@ -12,7 +12,16 @@ from functools import partial
 from typing import Literal, Self
 
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.settings import When, epochs_param, never, param, rate_param, share_param
+from kdtasks.contract.settings import (
+    TRAINED,
+    When,
+    epochs_param,
+    never,
+    param,
+    rate_param,
+    share_param,
+    weights_param,
+)
 from kdtasks.lidar_beam.methods.imitation import TaughtSteps, soft_loss
 from kdtasks.lidar_beam.methods.inversion import STEPS
 from kdtasks.lidar_beam.methods.metadata import GROUPS, Group
@@ -39,6 +48,7 @@ INVERTS = When(lambda s: s.method == "datafree", "method datafree")
 
 _passages = partial(param, low=1, high=10**6, when=ON_STREET, decides="made data", unit="passages")
 _of_teacher = partial(param, when=TAUGHT, decides="teacher")
+_of_training = partial(param, when=(TAUGHT, TRAINED), decides="teacher")
 _generating = partial(param, when=GENERATES, strict=True)
 _weight = partial(param, low=0, when=INVERTS, strict=True)
 
@@ -101,6 +111,7 @@ class LidarSettings(PassageSettings):
         "vanilla", decides=("teacher", "student"), key="", help="how the student is trained"
     )
     teacher: TeacherName = _of_teacher("gru", key="model", help="the teacher's network")
+    teacher_weights: str = weights_param(when=TAUGHT)
     alpha: float = share_param(
         0.6,
         when=When(lambda s: s.method == "ordinary", "method ordinary"),
@@ -190,12 +201,12 @@ class LidarSettings(PassageSettings):
     weight_decay: float = share_param(0.0, help="weight decay of the student")
     teacher_epochs: int = epochs_param(
         {"quick": 20, "standard": 30, "paper": 100},
-        when=TAUGHT,
+        when=(TAUGHT, TRAINED),
         decides="teacher",
         key="epochs",
         help="of the teacher",
     )
-    teacher_batch: int = _of_teacher(
+    teacher_batch: int = _of_training(
         {"quick": 64, "standard": 64, "paper": 64},
         low=1,
         key="batch",
@@ -204,15 +215,19 @@ class LidarSettings(PassageSettings):
     )
     teacher_rate: float = rate_param(
         {"quick": 4e-3, "standard": 4e-3, "paper": 1e-3},
-        when=TAUGHT,
+        when=(TAUGHT, TRAINED),
         decides="teacher",
         key="rate",
         help="peak learning rate of the teacher",
     )
     teacher_decay: float = share_param(
-        0.0, when=TAUGHT, decides="teacher", key="decay", help="weight decay of the teacher"
+        0.0,
+        when=(TAUGHT, TRAINED),
+        decides="teacher",
+        key="decay",
+        help="weight decay of the teacher",
     )
-    teacher_seed: int = _of_teacher(0, low=0, key="seed", help="seed of the teacher")
+    teacher_seed: int = _of_training(0, low=0, key="seed", help="seed of the teacher")
     seed: int = param(0, low=0, help="seed of the student")
 
     def fitted(self) -> Self:

@@ -7,7 +7,7 @@ says of windows that nobody has measured.
 """
 
 from collections.abc import Generator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import torch
 
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
     Arrays,
@@ -28,6 +29,7 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     prefixed,
 )
+from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import count, state_bytes
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.tensors import state_arrays
@@ -41,7 +43,7 @@ from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import LidarSettings, resolve
 from kdtasks.lidar_beam.students import restored, sent_bytes, teach, teacher_job
-from kdtasks.lidar_beam.workload import check_memory
+from kdtasks.lidar_beam.workload import check_memory, effort_of
 from kdtasks.sensing.baselines import baselines_of
 from kdtasks.sensing.beams.metrics import down, score_infos
 from kdtasks.sensing.ownership import server_share
@@ -82,7 +84,7 @@ class LidarBeam(LidarCollaboration):
         "macs": down("MACs", "multiply-accumulates of a window, all 11 steps"),
         "model_bytes": down("B", "parameters"),
         "latency_ms": down("ms", "a whole window, batch 1, this CPU, one thread, median"),
-        "train_core_seconds": down("s", "CPU time of student and generator"),
+        **EFFORT_METRICS,
         "edge_core_seconds": down("s", "of that, where the student is trained"),
         "bytes_to_edge": down("B", "what a server sends so that an edge can train the student"),
         "scans_to_edge": down("", "recorded scans among that"),
@@ -114,6 +116,7 @@ class LidarBeam(LidarCollaboration):
                 "recipe": TEACHER_RECIPE,
                 "scenario": self.scenario_fingerprint(params),
                 **settings.identity("teacher"),
+                **weights_identity(settings.teacher_weights),
                 **network,
             }
         )
@@ -136,21 +139,28 @@ class LidarBeam(LidarCollaboration):
         if settings.networked:
             train = server_share(settings, owners_of(settings), train, "train")
         seen = scans_of(train)
-        trained = yield from run_job(teacher_job(settings, seen, scans_of(val)))
-        teacher_outputs = lidar_job.run_scans(trained.network, seen)
+        job = teacher_job(settings, seen, scans_of(val))
+        network = job.network
+        if settings.teacher_weights:
+            score = partial(lidar_job.score, network, scans_of(val))
+            found = yield from load_teacher(network, settings.teacher_weights, score)
+        else:
+            trained = yield from run_job(job)
+            found = {
+                **prefixed("val", trained.scores),
+                "train_core_seconds": trained.core_seconds,
+            }
+        teacher_outputs = lidar_job.run_scans(network, seen)
         metadata = summarised(Observed(seen.gathered(torch.arange(len(seen))), teacher_outputs))
-        counted = count(trained.network, WINDOW_SHAPE)
+        counted = count(network, WINDOW_SHAPE)
         metrics = {
-            **prefixed("val", trained.scores),
+            **found,
             "params": float(counted.params),
             "macs": float(counted.macs),
-            "model_bytes": float(state_bytes(trained.network)),
-            "train_core_seconds": trained.core_seconds,
+            "model_bytes": float(state_bytes(network)),
         }
         outputs = {"logits": teacher_outputs.predicted.numpy().copy(), **sealed(metadata)}
-        return TeacherArtifact(
-            metrics=metrics, weights=state_arrays(trained.network), outputs=outputs
-        )
+        return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
 
     def train_student(
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
@@ -170,6 +180,7 @@ class LidarBeam(LidarCollaboration):
             **prefixed("val", trained.scores),
             **self.cost(params),
             "latency_ms": latency_ms(trained.network),
+            **effort_of(settings, trained, asked=taught.asked, inverted=asked),
             "train_core_seconds": trained.core_seconds + generating,
             "edge_core_seconds": trained.core_seconds + at_edge,
             "bytes_to_edge": float(sent_bytes(settings, train, teacher, made)),

@@ -9,9 +9,11 @@ from kdtasks.contract.collaboration import TensorSpec, Work
 from kdtasks.contract.deployment import edge_short_of_memory
 from kdtasks.contract.errors import ConfigError
 from kdtasks.learning.complexity import count, held_bytes, kept_bytes, state_bytes
+from kdtasks.learning.jobs import Trained
 from kdtasks.learning.random import initialised
 from kdtasks.learning.tensors import state_specs
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
+from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import GENERATING, LidarSettings
 
@@ -129,6 +131,23 @@ def inversion_work(settings: LidarSettings, core_seconds: float) -> Work:
         peak_bytes=float(inversion_bytes(settings)),
         teacher_samples=windows,
     )
+
+
+def effort_of(
+    settings: LidarSettings, trained: Trained[LidarNetwork], *, asked: int, inverted: int
+) -> dict[str, float]:
+    """Return the effort of a student's training, that of its generator included.
+
+    Args:
+        settings: The student.
+        trained: The student's own training.
+        asked: Made-up windows that its teacher was run on for it.
+        inverted: Windows that the teacher was run on, forward and backward, for its generator.
+    """
+    flops = training_work(settings, trained.samples, 0.0, asked).flops
+    flops += inversion_work(settings, 0.0).flops if inverted else 0.0
+    teacher_flops = FLOPS_PER_MAC * teacher_size(settings).macs * (asked + 2 * inverted)
+    return trained.effort(flops - teacher_flops, teacher_flops)
 
 
 def inversion_bytes(settings: LidarSettings) -> int:

@@ -99,7 +99,6 @@ class MimoDetection(KDTask):
         "inherited_start": down("", "first unit of the collective that was inherited, from 0"),
         "inherited_length": down("", "units that were inherited"),
         "teacher_forward_samples": down("", "channel uses that the collective was run on"),
-        "teacher_forward_gflop": down("GFLOP", "of the collective on these"),
     }
     settings = MimoSettings
     teacher_splits = ()  # a collective has a stream of its own; targets share it
@@ -190,18 +189,18 @@ class MimoDetection(KDTask):
         network = trained.network
         plan, streams = _plan(settings, delivery), settings.link.streams
         asked = trained.samples if settings.distils else 0
-        collective_macs = model_cost(settings.collective, streams)["macs"]
+        student_flops = 2.0 * trained.samples * training_macs(network, streams)
+        teacher_flops = 2.0 * asked * model_cost(settings.collective, streams)["macs"]
         metrics = {
             **prefixed("val", scores(val, _counting(network, settings.input_features))),
             **curve_metrics(curve, linear_errors(settings.link, seen)),
             **model_cost(plan, streams),
             **_sent(settings, delivery, model_cost(plan, streams)["params"]),
-            **trained.effort(2.0 * trained.samples * training_macs(network, streams)),
+            **trained.effort(student_flops, teacher_flops),
             "latency_ms": batch1_latency_ms(
                 network, *input_shapes(network, streams), repeats=LATENCY_REPEATS
             ),
             "teacher_forward_samples": float(asked),
-            "teacher_forward_gflop": 2e-9 * asked * collective_macs,
         }
         return Outcome(metrics=metrics, weights=individual_weights(settings, network, delivery))
 

@@ -1,5 +1,6 @@
 import beam_network_examples
 import beam_trials
+import csi_examples
 import lidar_trials
 import mimo_trials
 import pytest
@@ -122,3 +123,18 @@ def beam_student(beam_shares):
     """Weights of a student that has been trained at the server."""
     params = beam_network_examples.networked()
     return beam_network_examples.learnt(params, beam_shares.server).weights
+
+
+SYSTEMS = {
+    "beams": (beam_trials, "beam_data_tiny", "beam_teacher", {"method": "response"}),
+    "lidar": (lidar_trials, "lidar_data_tiny", "lidar_teacher", {"method": "datafree"}),
+    "csi": (csi_examples, "tiny_data", "tiny_teacher", {"method": "encoder-kd"}),
+    "mimo": (mimo_trials, "mimo_data_tiny", "collective", {"method": "learngene-kd"}),
+}
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request):
+    """The trials of a system, its data, a trained teacher, and parameters of a method with one."""
+    trials, data, trained, params = SYSTEMS[request.param]
+    return trials, *map(request.getfixturevalue, (data, trained)), params

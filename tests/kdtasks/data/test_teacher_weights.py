@@ -69,19 +69,6 @@ def test_every_tensor_that_does_not_fit_is_named_with_both_shapes(tmp_path):
         assert words in str(refused.value)
 
 
-SYSTEMS = {
-    "csi": (csi_examples, "tiny_data", "tiny_teacher", {"method": "encoder-kd"}),
-    "mimo": (mimo_trials, "mimo_data_tiny", "collective", {"method": "learngene-kd"}),
-}
-
-
-@pytest.fixture(params=SYSTEMS)
-def system(request):
-    """The trials of a system, its data, a trained teacher, and parameters of a method with one."""
-    trials, data, trained, params = SYSTEMS[request.param]
-    return trials, *map(request.getfixturevalue, (data, trained)), params
-
-
 def test_each_system_takes_one_for_a_trained_one(system, tmp_path):
     trials, data, trained, params = system
     file = tmp_path / "teacher.pt"

@@ -1,5 +1,6 @@
 from types import SimpleNamespace
 
+import lidar_trials
 import pytest
 from csi_examples import drained, silent
 from hypothesis import given
@@ -10,6 +11,8 @@ from kdtasks.contract.effort import EFFORT_METRICS, epochs_within
 from kdtasks.contract.errors import ConfigError
 from kdtasks.distillation.settings import METHODS
 from kdtasks.learning.training import RATE_SHARES, End, Plateau, Schedule
+from kdtasks.lidar_beam.settings import resolve
+from kdtasks.lidar_beam.workload import generator_size, teacher_size
 
 
 def followed(scores, rule):
@@ -122,3 +125,34 @@ def test_numbers_of_another_effort_are_refused(name):
 def test_an_effort_is_for_one_node():
     with pytest.raises(ConfigError, match=r"effort.*topology none"):
         Clusters().complete({"effort": "plateau", "topology": "centralized"})
+
+
+def test_each_system_reports_the_effort_of_a_training(system):
+    trials, data, trained, params = system
+    found = trials.trained_student(data, trained, **params)[1].metrics
+    assert EFFORT_METRICS.items() <= trials.TASK.metrics.items()
+    assert EFFORT_METRICS.keys() <= found.keys()
+    once = found["train_samples"] / found["train_epochs"]
+    assert once == int(once)
+    assert min(found[f"train_{name}"] for name in ("core_seconds", "samples", "gflop")) > 0.0
+
+
+def test_the_effort_of_a_generator_belongs_to_its_student(lidar_data_tiny, lidar_teacher):
+    effort = {
+        method: lidar_trials.trained_student(lidar_data_tiny, lidar_teacher, method=method)[
+            1
+        ].metrics
+        for method in ("datafree", "untrained")
+    }
+    settings = resolve(lidar_trials.tiny(method="datafree"))
+    windows = settings.generator_steps * settings.generator_batch
+    gained = {
+        name: effort["datafree"][name] - effort["untrained"][name]
+        for name in ("train_gflop", "teacher_forward_gflop")
+    }
+    assert gained == pytest.approx(
+        {
+            "train_gflop": 6e-9 * windows * generator_size(settings).macs,
+            "teacher_forward_gflop": 4e-9 * windows * teacher_size(settings).macs,
+        }
+    )

@@ -33,8 +33,9 @@ class TrialResources(Part):
 
     cpus: StrictFloat = 1.0
     """Cores per node actor of a trial: whole, or a fraction below 1 of which several share one."""
-    gpus: StrictFloat = 0.0
-    """GPUs per node actor of a trial, likewise; 0 for none."""
+    gpus: StrictFloat | Literal["auto"] = 0.0
+    """GPUs per node actor of a trial, likewise; 0 for none, auto for such a share of what there is
+    that all slots fit."""
     slots: Annotated[
         int | Literal["max"],
         PlainValidator(_slots),
@@ -45,7 +46,7 @@ class TrialResources(Part):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_share("cpus", self.cpus)
-        if self.gpus != 0.0:
+        if self.gpus != "auto" and self.gpus:
             _check_share("gpus", self.gpus)
         return self
 

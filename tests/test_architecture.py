@@ -5,6 +5,7 @@ lazy import is still an arrow.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -83,6 +84,14 @@ FLOORS = {
         {"cli"},
     ),
 }
+
+# What may name a device: the one file, and what hands tensors of the CPU to another library.
+DEVICE_DOORS = (
+    "kdtasks.learning.device",
+    "kdtasks.learning.onnx_export",
+    "kdtasks.data.sionna_session",
+    "kdtasks.csi_feedback.data.tr38901",
+)
 
 MAX_LINES = 500
 # Files that may be longer, each with the reason.
@@ -246,3 +255,15 @@ def test_the_checks_above_see_imports_inside_functions() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert not any(line.startswith(("import sionna", "from sionna")) for line in top_level)
+
+
+NAMES_A_DEVICE = re.compile(r"cuda|\.cpu\(|\bdevice=|set_default_device|torch\.device|\.numpy\(")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if name_of(p).startswith("kdtasks.")], ids=name_of
+)
+def test_one_file_names_a_device(path: Path) -> None:
+    """Tensors come from arrays by `as_tensor` and go back by `to_array`, on whatever device."""
+    if name_of(path) not in DEVICE_DOORS:
+        assert not NAMES_A_DEVICE.findall(path.read_text(encoding="utf-8"))

@@ -37,6 +37,7 @@ from kdtasks.contract.collaboration import (
 )
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
+from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import Job, train
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
@@ -171,7 +172,7 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
             flops=student_size(settings).forward_flops(logits.passes),
             core_seconds=time.process_time() - begin,
         )
-        return {"logits": np.ascontiguousarray(logits.logits_WTC.numpy())}, work
+        return {"logits": np.ascontiguousarray(to_array(logits.logits_WTC))}, work
 
     def evaluate_deployment(
         self, params: Params, weights: Arrays, split: Arrays
@@ -222,7 +223,7 @@ def with_complete_outputs(
     begin = time.process_time()
     network = restored(settings, teacher.weights, teacher=True)
     logits = beam_job.run(network, windows.between(known, len(windows)))
-    new = (logits.logits_WTC.numpy(), logits.features_WTH.numpy())
+    new = (to_array(logits.logits_WTC), to_array(logits.features_WTH))
     outputs = {
         name: np.concatenate([teacher.outputs[name], more]) if known else more
         for name, more in zip(SAID, new, strict=True)

@@ -49,6 +49,7 @@ from kdtasks.contract.task import (
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
+from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.jobs import train_generations
 from kdtasks.learning.random import initialised, seed_for
@@ -81,6 +82,7 @@ class BeamTracking(BeamCollaboration):
     """Response, feature, relation and self-distillation, also across sensors."""
 
     name = "beam-tracking"
+    any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **_score_infos(),
         **DEPLOYMENT_METRICS,
@@ -193,8 +195,8 @@ class BeamTracking(BeamCollaboration):
         teacher_outputs = beam_job.run(network, seen)
         metrics = {**found, **model_cost(model, settings.teacher_width, settings.image_size)}
         outputs = {
-            "logits": teacher_outputs.logits_WTC.numpy(),
-            "features": teacher_outputs.features_WTH.numpy(),
+            "logits": to_array(teacher_outputs.logits_WTC),
+            "features": to_array(teacher_outputs.features_WTH),
         }
         return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
 

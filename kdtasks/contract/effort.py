@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
+from kdtasks.contract.arithmetic import ArithmeticSettings
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.settings import Settings, When, epochs_param, param
+from kdtasks.contract.settings import When, epochs_param, param
 from kdtasks.contract.task import MetricInfo
 
 MOST_EPOCHS = 100_000
@@ -16,7 +17,7 @@ GFLOP = When(lambda s: s.effort == "gflop", "effort gflop")
 PLATEAU = When(lambda s: s.effort == "plateau", "effort plateau")
 
 
-class EffortSettings(Settings):
+class EffortSettings(ArithmeticSettings):
     """What ends the training of a student."""
 
     effort: Literal["epochs", "gflop", "plateau"] = param(

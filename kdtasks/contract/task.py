@@ -183,6 +183,10 @@ class KDTask(ABC):
     baseline_parameters: ClassVar[frozenset[str]]
     """Parameters that decide the baselines of a scenario; a subset of the above."""
 
+    any_device: ClassVar[bool] = False
+    """Whether the engine may let it compute on a GPU: all its tensors then come from arrays by
+    `kdtasks.learning.tensors.as_tensor`, and go back by ``to_array``."""
+
     teacher_splits: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
     """What ``train_teacher`` is given of a scenario; another one then has another teacher. Empty if
     teachers have data of their own, so that several scenarios share one."""

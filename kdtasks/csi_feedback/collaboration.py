@@ -54,6 +54,7 @@ from kdtasks.csi_feedback.students import (
 from kdtasks.csi_feedback.workload import forward_flops, tensor_specs, work_of
 from kdtasks.learning.complexity import batch1_latency_ms
 from kdtasks.learning.deployed_students import ScoreOf, deployed
+from kdtasks.learning.device import to_array
 from kdtasks.learning.random import numpy_generator, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 from kdtasks.learning.training import Schedule, run_frozen
@@ -136,7 +137,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
             server_part_moved=any(
                 training_stage.decoder == 3 for training_stage in trained.training_stages
             ),
-            teacher_outputs={name: tensor.numpy() for name, tensor in teacher_outputs.items()},
+            teacher_outputs={name: to_array(tensor) for name, tensor in teacher_outputs.items()},
         )
 
     def train_on(
@@ -174,7 +175,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         model = restored_student(settings, weights)
         outputs = run_frozen(model, as_tensor(samples["pictures"]))
         # The decoder works in another memory layout, and what is sent is written as it lies.
-        arrays = {"pictures": np.ascontiguousarray(outputs.numpy())}
+        arrays = {"pictures": np.ascontiguousarray(to_array(outputs))}
         training_stage = TrainingStage(samples=len(outputs), encoder=1, decoder=1)
         return arrays, _ran(settings, training_stage, begin)
 
@@ -183,7 +184,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
     ) -> tuple[Arrays, Work]:
         settings = resolve(params)
         frozen, pictures = frozen_teacher(settings, teacher), as_tensor(samples["pictures"])
-        codewords = frozen.codewords(pictures, torch.arange(len(pictures))).numpy()
+        codewords = to_array(frozen.codewords(pictures, torch.arange(len(pictures))))
         flops = frozen.forward_samples * forward_flops(settings, "teacher encoder")
         work = Work(
             flops=float(flops),
@@ -223,7 +224,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         if settings.method == "sequential":
             return {}, Work()
         codewords, work = _codewords(settings, edge_part, samples)
-        return {"codewords": codewords.numpy()}, work
+        return {"codewords": to_array(codewords)}, work
 
     def adopt(
         self,
@@ -261,7 +262,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
 
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         codewords, work = _codewords(resolve(params), weights, samples)
-        return describe(codewords.numpy()), work
+        return describe(to_array(codewords)), work
 
     def synthesise(
         self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
@@ -272,7 +273,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         rng = numpy_generator(settings.seed, stream(stream_name, "synthesis"))
         pictures = run_frozen(decoder, as_tensor(draw(statistics, count, rng)))
         training_stage = TrainingStage(samples=count, encoder=0, decoder=1)
-        made = {"pictures": np.ascontiguousarray(pictures.numpy())}
+        made = {"pictures": np.ascontiguousarray(to_array(pictures))}
         return made, _ran(settings, training_stage, begin)
 
     def evaluate_deployment(

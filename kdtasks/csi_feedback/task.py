@@ -59,6 +59,7 @@ from kdtasks.csi_feedback.workload import check_memory, teacher_flops, training_
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import batch1_latency_ms, count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
+from kdtasks.learning.device import to_array
 from kdtasks.learning.random import initialised, seed_for, torch_generator
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.learning.training import run_frozen
@@ -78,6 +79,7 @@ class CsiFeedback(CsiCollaboration):
     """Autoencoder KD, encoder KD, the IP-protecting variant and sequential training."""
 
     name = "csi-feedback"
+    any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_nmse_db": _down("dB", "NMSE on the validation split, Cui et al., eq. (12)"),
         "val_worst_edge_nmse_db": _down("dB", "NMSE at the worst edge, on its own distribution"),
@@ -247,7 +249,7 @@ class CsiFeedback(CsiCollaboration):
         return TeacherArtifact(
             metrics=metrics,
             weights=state_arrays(model),
-            outputs={"codewords": codewords.numpy(), "pictures": outputs.numpy()},
+            outputs={"codewords": to_array(codewords), "pictures": to_array(outputs)},
         )
 
     def train_student(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Report, prefixed
 from kdtasks.data.reading import check_file, content_of, damage_named
+from kdtasks.learning.device import to_array
 from kdtasks.learning.tensors import load_state
 
 MOST_BYTES = 8 << 30
@@ -55,7 +56,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
             found = found[key]
     if not isinstance(found, dict) or not all(isinstance(one, Tensor) for one in found.values()):
         raise DataError(f"{path}: holds no state dict; save model.state_dict()")
-    return {name: tensor.detach().numpy() for name, tensor in found.items()}
+    return {name: to_array(tensor) for name, tensor in found.items()}
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -102,6 +102,7 @@ class TwoNetworks(LearnsOnShares):
     """The half of a task that says what its data and networks are."""
 
     base_settings = DistillationSettings
+    any_device = True
 
     parameters: ClassVar[Mapping[str, Any]] = {}
     """What `kdtasks.contract.settings.param` returns, by name; ``decides`` is the student unless it

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays, MetricInfo, digest
+from kdtasks.learning.device import on_host, to_array, to_host
 from kdtasks.learning.tensors import as_tensor
 
 INPUT = "x"
@@ -128,7 +129,7 @@ def _stacked(parts: Sequence[Any]) -> Any:
 
 def _array(what: str, values: Any) -> NDArray[Any]:
     """Return numbers as they are computed with: float32 or int64, in memory of their own."""
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = to_array(values) if isinstance(values, Tensor) else np.asarray(values)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise DataError(
             f"data: {what} is of type {array.dtype}; give real numbers, a row per sample"
@@ -155,5 +156,6 @@ def _number(name: str) -> int:
 
 def scores_of(metrics: Mapping[str, Metric], outputs: Tensor, targets: Tensor) -> dict[str, float]:
     """Return what a task's metrics say of outputs, by name, without prefix."""
-    with torch.inference_mode():
-        return {name: float(one.score(outputs, targets)) for name, one in metrics.items()}
+    found, wanted = to_host(outputs), to_host(targets)  # a user's metric need know no device
+    with on_host(), torch.inference_mode():
+        return {name: float(one.score(found, wanted)) for name, one in metrics.items()}

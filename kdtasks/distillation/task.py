@@ -53,10 +53,11 @@ from kdtasks.learning.complexity import (
     kept_bytes,
     state_bytes,
 )
+from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import Trained, train_generations
 from kdtasks.learning.losses import blended_terms
 from kdtasks.learning.random import torch_generator
-from kdtasks.learning.tensors import load_state, state_arrays, state_specs
+from kdtasks.learning.tensors import as_tensor, load_state, state_arrays, state_specs
 
 NODE = "student"
 """Name of the student in an export."""
@@ -347,7 +348,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         stage: Stage,
     ) -> Callable[[Tensor], dict[str, Tensor]]:
         """Return the objective that also imitates outputs on samples, drawn beside each batch."""
-        inputs, soft = inputs_of(guidance.samples), torch.from_numpy(guidance.outputs["outputs"])
+        inputs, soft = inputs_of(guidance.samples), as_tensor(guidance.outputs["outputs"])
         towards = response_loss(settings, targets_of(guidance.samples))
         draws = torch_generator(settings.seed, f"{stage.stream_name} guidance")
 
@@ -362,7 +363,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         begin = time.process_time()
         watched = self._restored(params, weights, teacher=False)
-        found = watched.run(samples).outputs.numpy()
+        found = to_array(watched.run(samples).outputs)
         macs = self._size(params, watched.network).macs
         work = Work(flops=2.0 * macs * len(found), core_seconds=time.process_time() - begin)
         return {"outputs": np.ascontiguousarray(found)}, work

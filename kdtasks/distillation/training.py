@@ -16,6 +16,7 @@ from kdtasks.contract.task import Arrays, Report
 from kdtasks.distillation.settings import METHODS, DistillationSettings
 from kdtasks.distillation.splits import Metric, inputs_of, scores_of, targets_of
 from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import Job, Trained, train
 from kdtasks.learning.losses import (
     blended_terms,
@@ -27,6 +28,7 @@ from kdtasks.learning.losses import (
     soft_target_kl,
 )
 from kdtasks.learning.random import drawing_from, initialised, seed_for, torch_generator
+from kdtasks.learning.tensors import as_tensor
 from kdtasks.learning.training import Objective, Schedule, at_effort, batches, evaluating
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -56,13 +58,13 @@ class Answers:
     @classmethod
     def of(cls, arrays: Arrays) -> "Answers":
         """Return answers that are kept as arrays."""
-        found = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        found = {name: as_tensor(array) for name, array in arrays.items()}
         return cls(outputs=found["outputs"], features=found.get("features"))
 
     def arrays(self) -> dict[str, Any]:
         """Return them as arrays by name."""
         named = {"outputs": self.outputs, "features": self.features}
-        return {name: t.detach().numpy() for name, t in named.items() if t is not None}
+        return {name: to_array(t) for name, t in named.items() if t is not None}
 
 
 class Watched:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kdtasks.learning.device import on_cores
 from kdtasks.learning.mac_counter import count_macs
 
 PJ_PER_MAC = 4.6
@@ -151,11 +152,11 @@ def state_bytes(model: nn.Module) -> int:
 def batch1_latency_ms(model: nn.Module, *input_shapes: Sequence[int], repeats: int = 200) -> float:
     """Median wall time of one forward pass of one sample on this CPU, one thread [ms]."""
     threads, was_training = torch.get_num_threads(), model.training
-    sample = [torch.zeros(1, *shape) for shape in input_shapes]
     times = []
     try:
         torch.set_num_threads(1)
-        with torch.inference_mode():
+        with on_cores(model), torch.inference_mode():
+            sample = [torch.zeros(1, *shape) for shape in input_shapes]
             model.eval()
             for _ in range(repeats):
                 start = time.perf_counter()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.plugins import load_named
+from kdtasks.learning.device import on_host
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Takes outputs of student and teacher, returns a scalar."""
@@ -32,7 +33,8 @@ def own_loss(name: str, shape: tuple[int, ...], methods: tuple[str, ...]) -> Los
         ConfigError: If there is no such loss, or it cannot be trained by.
     """
     loss = load_named("method", name, methods)
-    broken = broken_loss(loss, shape)
+    with on_host():
+        broken = broken_loss(loss, shape)
     if broken:
         raise ConfigError(f"loss {name!r}: {broken}")
     checked: Loss = loss

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kdtasks.learning.device import on_host, to_device
 from kdtasks.learning.labels import IGNORED
 
 
@@ -277,15 +278,17 @@ def draw_pairs(
     """
     if partners < 1:
         raise ValueError(f"every anchor needs a partner, got {partners=}")
-    allowed_BB = ~torch.eye(num_samples, dtype=torch.bool)
-    if passage_B is not None:
-        allowed_BB = passage_B[:, None] != passage_B[None, :]
-    lots_BB = torch.rand(num_samples, num_samples, generator=generator)
-    # Who is not allowed draws 2, above every lot in [0, 1), and comes last.
-    order_BB = lots_BB.masked_fill(~allowed_BB, 2.0).argsort(dim=1)[:, :partners]
-    kept_BB = allowed_BB.gather(1, order_BB)
-    anchor_P, place_P = kept_BB.nonzero(as_tuple=True)
-    return torch.stack([anchor_P, order_BB[anchor_P, place_P]], dim=1)
+    with on_host():
+        allowed_BB = ~torch.eye(num_samples, dtype=torch.bool)
+        if passage_B is not None:
+            allowed_BB = passage_B[:, None] != passage_B[None, :]
+        lots_BB = torch.rand(num_samples, num_samples, generator=generator)
+        # Who is not allowed draws 2, above every lot in [0, 1), and comes last.
+        order_BB = lots_BB.masked_fill(~allowed_BB, 2.0).argsort(dim=1)[:, :partners]
+        kept_BB = allowed_BB.gather(1, order_BB)
+        anchor_P, place_P = kept_BB.nonzero(as_tuple=True)
+        pairs_P2 = torch.stack([anchor_P, order_BB[anchor_P, place_P]], dim=1)
+    return to_device(pairs_P2)
 
 
 def relation_loss(

@@ -37,25 +37,31 @@ def torch_generator(seed: int, purpose: str) -> "torch.Generator":
 
 
 def initialised(seed: int, purpose: str, make: Callable[[], M]) -> M:
-    """Build a network whose initial weights follow from the seed alone.
+    """Build a network whose initial weights follow from the seed alone, on the device.
 
     torch's layers draw their weights from the global generator only; it is put back afterwards.
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    from kdtasks.learning.device import on_host, to_device
+
+    with torch.random.fork_rng(devices=[]), on_host():
         torch.manual_seed(seed_for(seed, purpose))
-        return make()
+        made = make()
+    return to_device(made)
 
 
 @contextmanager
 def drawing_from(generator: "torch.Generator") -> Iterator[None]:
-    """Let what knows no generator, such as dropout on the CPU, draw from one of the caller's.
+    """Let what knows no generator, such as dropout, draw from one of the caller's.
 
     torch's global generator is put back afterwards, and the caller's has moved on.
     """
     import torch
 
+    from kdtasks.learning.device import seed_kernels
+
+    seed_kernels(generator)
     before = torch.get_rng_state()
     torch.set_rng_state(generator.get_state())
     try:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kdtasks.contract.collaboration import TensorSpec
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays
+from kdtasks.learning.device import data_to_device, to_array
 
 
 def scaled(size: int, width: float) -> int:
@@ -23,27 +24,30 @@ def scaled(size: int, width: float) -> int:
 
 
 def as_tensor(array: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]") -> Tensor:
-    """Return a tensor on the array's own memory; it must not be written to.
+    """Return a tensor on the array's own memory, or on the device; it must not be written to.
 
     Shared and memory-mapped arrays are read-only. torch has no read-only tensors and warns of
     that; a copy per trial would cost what sharing saves.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
+        return data_to_device(array, torch.from_numpy(array))
 
 
 def state_arrays(
     module: nn.Module, prefix: str = ""
 ) -> dict[str, "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"]:
     """Return a module's state as arrays by name."""
-    return {prefix + name: t.detach().numpy().copy() for name, t in module.state_dict().items()}
+    return {prefix + name: to_array(t).copy() for name, t in module.state_dict().items()}
 
 
 def state_specs(module: nn.Module) -> dict[str, TensorSpec]:
     """Return what `state_arrays` gives of such a module, without values."""
+    dtypes = {torch.bfloat16: torch.float32}
     return {
-        name: TensorSpec(shape=tuple(t.shape), dtype=str(t.dtype).removeprefix("torch."))
+        name: TensorSpec(
+            shape=tuple(t.shape), dtype=str(dtypes.get(t.dtype, t.dtype)).removeprefix("torch.")
+        )
         for name, t in module.state_dict().items()
     }
 

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from kdtasks.contract.effort import epochs_within
 from kdtasks.contract.errors import UserError
+from kdtasks.learning import device
 
 Terms = dict[str, Tensor]
 """What a loss is made of: every term by name, and ``total``, which is what is minimised."""
@@ -192,7 +193,7 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
     parameters = [p for module in modules for p in module.parameters()]
     end = end or End(None)
     optimiser, pace = _optimiser(modules, schedule, rate_shares, end, steps * schedule.epochs)
-    spent = 0.0
+    spent, zero = 0.0, torch.zeros(())
     for number in takewhile(lambda _: not end.reached, range(1, schedule.epochs + 1)):
         start = time.process_time()
         for module in modules:
@@ -200,7 +201,9 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
         order = torch.randperm(num_samples, generator=generator)
         sums: dict[str, Tensor] = {}
         for step in range(steps):
-            terms = objective(order[step * schedule.batch_size : (step + 1) * schedule.batch_size])
+            index_B = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]
+            with device.step():
+                terms = objective(index_B)
             optimiser.zero_grad(set_to_none=True)
             terms["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if math.isfinite(schedule.clip_norm):
@@ -208,8 +211,8 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
             optimiser.step()
             pace.step()
             for name, term in terms.items():
-                sums[name] = sums.get(name, torch.zeros(())) + term.detach()
-        means = {name: float(total_) / steps for name, total_ in sums.items()}
+                sums[name] = sums.get(name, zero) + term.detach()
+        means = {name: total_ / steps for name, total_ in device.numbers(sums).items()}
         if not math.isfinite(means["total"]):
             raise DivergedError(
                 f"the loss became {means['total']} in epoch {number}; "

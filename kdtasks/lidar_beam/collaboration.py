@@ -23,6 +23,7 @@ from kdtasks.contract.collaboration import (
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.learning.complexity import batch1_latency_ms
+from kdtasks.learning.device import to_array
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.lidar_beam.data import SENSORS
@@ -206,7 +207,7 @@ def with_complete_outputs(
     begin = time.process_time()
     rest = replace(seen, window_WT=seen.window_WT[known:], label_WT=seen.label_WT[known:])
     teacher_outputs = lidar_job.run_scans(restored(settings, teacher.weights, teacher=True), rest)
-    new = teacher_outputs.predicted.numpy()
+    new = to_array(teacher_outputs.predicted)
     logits = np.concatenate([teacher.outputs["logits"], new]) if known else new.copy()
     teacher_work = inference_work(settings, len(rest), time.process_time() - begin)
     outputs = {**teacher.outputs, "logits": logits}

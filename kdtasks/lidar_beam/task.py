@@ -31,6 +31,7 @@ from kdtasks.contract.task import (
 )
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import count, state_bytes
+from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.lidar_beam.collaboration import LidarCollaboration, latency_ms, owners_of
@@ -77,6 +78,7 @@ class LidarBeam(LidarCollaboration):
     """Students without teacher, with ordinary distillation, and without data."""
 
     name = "lidar-beam"
+    any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **score_infos(),
         **DEPLOYMENT_METRICS,
@@ -159,7 +161,7 @@ class LidarBeam(LidarCollaboration):
             "macs": float(counted.macs),
             "model_bytes": float(state_bytes(network)),
         }
-        outputs = {"logits": teacher_outputs.predicted.numpy().copy(), **sealed(metadata)}
+        outputs = {"logits": to_array(teacher_outputs.predicted).copy(), **sealed(metadata)}
         return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
 
     def train_student(

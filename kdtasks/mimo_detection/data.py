@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.params import Value, fingerprint
 from kdtasks.contract.task import Arrays, Progress, ScenarioData
+from kdtasks.learning.device import to_array
 from kdtasks.learning.random import seed_for, torch_generator
 from kdtasks.learning.tensors import as_tensor
 from kdtasks.mimo_detection.link.link import (
@@ -64,7 +65,7 @@ def load_data(settings: MimoSettings, progress: Progress) -> ScenarioData:
         made[name] = arrays_of(parts, [low if low == high else np.nan for low, high in ranges])
         made[name]["target_snr_db"] = np.array([at], dtype=np.float32)
         if name == "train" and pool is not None:
-            made[name]["pool"] = torch.view_as_real(pool).numpy()
+            made[name]["pool"] = to_array(torch.view_as_real(pool))
         progress(done, len(splits), "splits")
     facts = {"source": "made by this package", "layout": LAYOUT, **_facts(settings)}
     provenance = {**facts, "fingerprint": fingerprint_of(settings), "test_snr_db": grid}
@@ -107,10 +108,10 @@ def arrays_of(parts: Sequence[Received], snrs_db: Sequence[float]) -> dict[str, 
     seen = together(parts)
     counts = [len(part) for part in parts]
     return {
-        "received": torch.view_as_real(seen.received_BR).numpy(),
-        "estimate": torch.view_as_real(seen.estimate_BRS).numpy(),
-        "noise": seen.noise_B.numpy(),
-        "bits": seen.bits_BNM.numpy(),
+        "received": to_array(torch.view_as_real(seen.received_BR)),
+        "estimate": to_array(torch.view_as_real(seen.estimate_BRS)),
+        "noise": to_array(seen.noise_B),
+        "bits": to_array(seen.bits_BNM),
         "snr_db": np.repeat(np.asarray(snrs_db, dtype=np.float32), counts),
     }
 

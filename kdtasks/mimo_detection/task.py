@@ -85,6 +85,7 @@ class MimoDetection(KDTask):
     """Individual detectors from scratch, from a segment or the whole of a collective, and by KD."""
 
     name = "mimo-detection"
+    any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **SCORES,
         "params": down("", "trainable parameters"),

@@ -1,6 +1,6 @@
 """How cores and GPUs are shared out among trials and their node actors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kdtasks.contract.errors import ConfigError
@@ -158,10 +158,11 @@ def allocate(
         ConfigError: If not even one trial fits, or not as many as were asked for; it names the
             field, its value, what there is and what to change.
     """
-    share = Share(cpus=resources.cpus, gpus=resources.gpus)
+    gpus = _gpus(request, resources, capacity)
+    share = Share(cpus=resources.cpus, gpus=gpus)
     most = capacity.fits(share)
     if most < 1:
-        raise ConfigError(_no_room(resources, capacity))
+        raise ConfigError(_no_room(share, capacity))
     per_trial = _processes(request, share, capacity)
     slots, place = resources.slots, "resources.slots"
     if request.slots is not None:
@@ -184,6 +185,19 @@ def allocate(
     )
 
 
+def _gpus(request: ResourceRequest, resources: TrialResources, capacity: Capacity) -> float:
+    """Return the GPUs of a process; for auto the largest share with which all slots fit."""
+    if resources.gpus != "auto":
+        return resources.gpus
+    those = replace(capacity, machines=tuple(m for m in capacity.machines if m.gpus >= 1))
+    slots = resources.slots if request.slots is None else request.slots
+    most = those.fits(Share(cpus=resources.cpus))
+    wanted = most if slots == "max" else min(most, slots * (request.actors or 1))
+    shares = (_units(1.0) // count * SMALLEST for count in range(1, _units(1.0)))
+    fitting = (g for g in shares if those.fits(Share(cpus=resources.cpus, gpus=g)) >= wanted)
+    return next(fitting) if most else 0.0
+
+
 def _processes(request: ResourceRequest, share: Share, capacity: Capacity) -> int:
     """Return how many processes of a trial compute."""
     if request.transport == "inprocess":
@@ -203,17 +217,16 @@ def _processes(request: ResourceRequest, share: Share, capacity: Capacity) -> in
     return actors
 
 
-def _no_room(resources: TrialResources, capacity: Capacity) -> str:
+def _no_room(share: Share, capacity: Capacity) -> str:
     """Return which fields of the study ask for more than any machine has, and what to do."""
-    machines, gpus = capacity.machines, Share(cpus=SMALLEST, gpus=resources.gpus)
+    machines, gpus = capacity.machines, Share(cpus=SMALLEST, gpus=share.gpus)
     lacks = []
-    if not any(Share(cpus=resources.cpus).fits(each.cpus, 0.0) for each in machines):
+    if not any(Share(cpus=share.cpus).fits(each.cpus, 0.0) for each in machines):
         cores = max(each.cpus for each in machines)
-        lacks.append(_lack("cpus", resources.cpus, capacity, cores, "core"))
+        lacks.append(_lack("cpus", share.cpus, capacity, cores, "core"))
     if not any(gpus.fits(1.0, each.gpus) for each in machines):
-        lacks.append(_lack("gpus", resources.gpus, capacity, max(m.gpus for m in machines), "GPU"))
+        lacks.append(_lack("gpus", share.gpus, capacity, max(m.gpus for m in machines), "GPU"))
     if not lacks:  # each alone is there, but not on one machine
-        share = Share(cpus=resources.cpus, gpus=resources.gpus)
         lacks = [
             f"resources.cpus and resources.gpus ask for {share} on one machine, but {capacity}: "
             "lower one of them"

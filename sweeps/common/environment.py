@@ -117,7 +117,7 @@ def share_cores() -> None:
 
 def usable_gpus() -> int:
     """Return how many GPUs this process may use."""
-    from kdtasks.learning.devices import count_gpus  # torch takes a second to import
+    from kdtasks.learning.device import count_gpus  # torch takes a second to import
 
     return count_gpus()
 

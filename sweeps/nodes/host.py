@@ -11,12 +11,12 @@ from kdtasks.contract.collaboration import LearnsOnShares, Work
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
-from sweeps.common.events import Event, at_work, events, floats
+from sweeps.common.events import Event, T, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node
 from sweeps.nodes.server import ServerNode
-from sweeps.nodes.task_process import open_task, start_afresh
+from sweeps.nodes.task_process import computed, open_task, start_afresh, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
 
@@ -68,8 +68,9 @@ class Answer:
 class NodeHost:
     """Holds nodes of one trial; its process, with the task opened, is reused by the next trial."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, gpus: float | None = None) -> None:
         self._task: KDTask = open_task(task)
+        self._gpus = gpus
         self._trial: _Trial | None = None
         self._nodes: dict[str, Node] = {}
         self._dropped = False
@@ -96,6 +97,8 @@ class NodeHost:
             WorkFailedError: If the task cannot divide the data, or a node cannot be created.
         """
         self._dropped = False
+        if self._gpus is not None:
+            take_gpu(self._gpus)
         start_afresh(int(params.get("seed", 0)))
         self._trial = _Trial(params=params, train=train, val=val, teacher=teacher)
         self._nodes = {}
@@ -118,19 +121,22 @@ class NodeHost:
 
     def handle(self, batch: Batch) -> Iterator[Event]:
         """Deliver a batch in order; the last event has the answers."""
-        yield from self._unless_dropped(events(self._handle(batch)))
+        yield from self._unless_dropped(events(self._computed(self._handle(batch))))
 
     def train_alone(self) -> Iterator[Event]:
         """Train a student on all data, without a network; the last event has the outcome."""
-        yield from self._unless_dropped(events(self._train_alone()))
+        yield from self._unless_dropped(events(self._computed(self._train_alone())))
 
     def judge(self, weights: Arrays) -> Iterator[Event]:
         """Evaluate a deployment's students on the validation split, and time their inference."""
-        yield from events(self._judge(weights))
+        yield from events(self._computed(self._judge(weights)))
 
     def drop(self) -> None:
         """Stop at the next report, since the trial was pruned; called from another thread."""
         self._dropped = True
+
+    def _computed(self, work: Training[T]) -> Training[T]:
+        return computed(self._task, self._the_trial().params, work)
 
     def _unless_dropped(self, stream: Iterator[Event]) -> Iterator[Event]:
         for event in stream:

@@ -79,7 +79,7 @@ class NodeActors:
             options = RemoteHost.options(
                 num_cpus=self._share.cpus, num_gpus=self._share.gpus, scheduling_strategy=place
             )
-            self._actors.append(options.remote(self._task))
+            self._actors.append(options.remote(self._task, self._share.gpus))
 
     def warm_up(self) -> None:
         """Wait until the processes run; `deploy` detects one that does not start."""

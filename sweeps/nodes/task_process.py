@@ -2,12 +2,20 @@
 
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 
+from kdtasks.contract.arithmetic import ArithmeticSettings
+from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import KDTask
 from kdtasks.learning.random import seed_for
+from sweeps.common.events import Training
+
+T = TypeVar("T")
 
 
 def open_task(name: str) -> KDTask:
@@ -18,6 +26,43 @@ def open_task(name: str) -> KDTask:
     if torch is not None:
         torch.set_num_threads(1)
     return task
+
+
+def take_gpu(share: float) -> None:
+    """Let tasks in this process compute on the GPU of which it has a share, if it has one.
+
+    Raises:
+        UserError: If torch cannot use it.
+    """
+    if share or "kdtasks.learning.device" in sys.modules:
+        from kdtasks.learning import device  # torch takes a second to import
+
+        device.take_gpu(share)
+
+
+@contextmanager
+def computing(task: KDTask, params: Params) -> Iterator[None]:
+    """Compute on this process's device, if the task can; ``params`` may say how exactly."""
+    if not task.any_device:
+        yield
+        return
+    from kdtasks.learning import device
+
+    said: dict[str, Any] = {n: params[n] for n in ArithmeticSettings.model_fields if n in params}
+    with device.computing(**said):
+        yield
+
+
+def computed(task: KDTask, params: Params, work: Training[T]) -> Training[T]:
+    """Pass on a training's reports and return its result; it runs in `computing`."""
+    while True:
+        with computing(task, params):
+            try:
+                report = next(work)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+        yield report
 
 
 def start_afresh(seed: int) -> None:

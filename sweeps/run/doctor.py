@@ -93,7 +93,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """Return the facts of this machine; imports torch, which takes seconds."""
-    from kdtasks.learning.devices import built_for_gpus
+    from kdtasks.learning.device import built_for_gpus
 
     cores, memory = limits.cores(), limits.free_memory()
     return Machine(

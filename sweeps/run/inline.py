@@ -5,21 +5,22 @@ one thread.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from threadpoolctl import threadpool_limits
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.task import Arrays, TeacherArtifact
-from sweeps.common.capacity import LOCAL, ResourceAllocation, ResourceRequest
+from sweeps.common.capacity import LOCAL, ResourceAllocation, ResourceRequest, Share
+from sweeps.common.environment import usable_gpus
 from sweeps.common.events import Event, events
 from sweeps.common.interrupts import Interrupts
-from sweeps.nodes.task_process import open_task
+from sweeps.nodes.task_process import open_task, take_gpu
 from sweeps.nodes.transport import in_process
 from sweeps.plan.needs import Resources
 from sweeps.workers.jobs import Assignment, Handle, Job, Starting, train_student
@@ -37,7 +38,7 @@ class InlineSite:
     )
 
     @classmethod
-    def of(cls, request: ResourceRequest) -> "InlineSite":
+    def of(cls, request: ResourceRequest, gpus: float | Literal["auto"] = 0.0) -> "InlineSite":
         """Return this process as the place of a sweep.
 
         Raises:
@@ -52,11 +53,17 @@ class InlineSite:
                     f"{name} is {value}, which backend inline cannot give: trials run one after "
                     f"the other in this process; leave {name} out, or take backend ray"
                 )
-        return cls()
+        share = Share(gpus=min(1, usable_gpus()) if gpus == "auto" else gpus)
+        return cls(ResourceAllocation(slots=1, actors=0, share=share))
 
-    def ready(self, starting: Starting) -> AbstractContextManager[None]:  # noqa: ARG002 - of Site
+    @contextmanager
+    def ready(self, starting: Starting) -> Iterator[None]:  # noqa: ARG002 - of Site
         """See `sweeps.run.site.Site`."""
-        return nullcontext()
+        take_gpu(self.allocation.share.gpus)
+        try:
+            yield
+        finally:
+            take_gpu(0.0)
 
     def pool(self, interrupts: Interrupts) -> "InlinePool":
         """See `sweeps.run.site.Site`."""

@@ -1,9 +1,11 @@
 """Where a sweep runs: on a Ray, or one trial after the other in this process."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from kdtasks.contract.registry import load_task
 from search_spaces.study import Study
 from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.interrupts import Interrupts
@@ -50,8 +52,12 @@ def find_site(study: Study, settings: SweepSettings) -> Site:
     Raises:
         UserError: If not even one trial fits there, or a cluster does not answer.
     """
+    resources = study.resources
+    if resources.gpus == "auto" and not load_task(study.task).any_device:
+        resources = replace(resources, gpus=0.0)
+        study = replace(study, resources=resources)
     if settings.request.backend == "inline":
-        return InlineSite.of(settings.request)
+        return InlineSite.of(settings.request, resources.gpus)
     from sweeps.run.ray_cluster import find_ray  # takes a second to import
 
     return find_ray(study, settings)

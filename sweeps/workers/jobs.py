@@ -14,7 +14,7 @@ from sweeps.common.events import Event, Training, floats
 from sweeps.common.records import JobKind
 from sweeps.common.returned_values import fitting, generated, wrong_baselines, wrong_teacher
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.task_process import open_task, start_afresh
+from sweeps.nodes.task_process import computed, computing, open_task, start_afresh
 from sweeps.nodes.transport import Transport, in_process
 
 
@@ -99,7 +99,7 @@ def train_teacher(
     work = task.train_teacher(
         watched, train if "train" in seen else {}, val if "val" in seen else {}
     )
-    artifact = yield from generated("train_teacher", work)
+    artifact = yield from computed(task, {}, generated("train_teacher", work))
     fitting("train_teacher", artifact, wrong_teacher)
     metrics = {**floats(artifact.metrics), "trial_wall_s": time.perf_counter() - wall_s}
     return replace(artifact, metrics=metrics, decided_by={n: params[n] for n in watched.names})
@@ -117,7 +117,8 @@ def confirm_by_training(
     task = open_task(task_name)
     deploy = partial(in_process, task_name, params, (train, val), teacher)
     student = yield from train_student(task, params, deploy)
-    tested = task.evaluate(params, student.weights, test)
+    with computing(task, params):
+        tested = task.evaluate(params, student.weights, test)
     return {**student.metrics, **prefixed("test", floats(tested, "evaluate"))}
 
 
@@ -127,7 +128,8 @@ def confirm_by_weights(
     """Return the metrics of a trial's own student on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = _fresh_task(task_name, params)
-    return prefixed("test", floats(task.evaluate(params, weights, test), "evaluate"))
+    with computing(task, params):
+        return prefixed("test", floats(task.evaluate(params, weights, test), "evaluate"))
 
 
 def assess_teacher(
@@ -136,8 +138,9 @@ def assess_teacher(
     """Return the metrics of a teacher on the test split."""
     yield Report(epoch=0, epochs=0, metrics={})
     task = _fresh_task(task_name, params, "teacher_seed")
-    judged = floats(task.evaluate_teacher(params, teacher.weights, test), "evaluate_teacher")
-    return prefixed("test", judged)
+    with computing(task, {}):
+        judged = task.evaluate_teacher(params, teacher.weights, test)
+    return prefixed("test", floats(judged, "evaluate_teacher"))
 
 
 def assess_baselines(

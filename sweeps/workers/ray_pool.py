@@ -12,6 +12,7 @@ from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, events
 from sweeps.common.records import FailureKind
 from sweeps.common.secrets import redacted
+from sweeps.nodes.task_process import take_gpu
 from sweeps.workers.jobs import Handle, Job
 
 WAIT_S = 1.0
@@ -27,10 +28,15 @@ _Running: TypeAlias = dict[ray.ObjectRefGenerator, tuple[Job, int]]
 
 @ray.remote(num_returns="streaming", max_retries=0)
 def carry_out(
-    function: Callable[..., Training[Any]], *args: object
+    gpus: float, function: Callable[..., Training[Any]], *args: object
 ) -> Generator[Event, None, None]:
-    """Run a job in a worker process and stream its events."""
-    yield from events(function(*args))
+    """Run a job in a worker process, which has a share of GPUs, and stream its events."""
+
+    def work() -> Training[Any]:
+        take_gpu(gpus)
+        return (yield from function(*args))
+
+    yield from events(work())
 
 
 class RayPool:
@@ -67,7 +73,9 @@ class RayPool:
     def _begin(self, job: Job) -> ray.ObjectRefGenerator:
         share = self._allocation.share
         options = carry_out.options(num_cpus=share.cpus, num_gpus=share.gpus)
-        stream: ray.ObjectRefGenerator = options.remote(job.function, *job.args, *job.load())
+        stream: ray.ObjectRefGenerator = options.remote(
+            share.gpus, job.function, *job.args, *job.load()
+        )
         return stream
 
 

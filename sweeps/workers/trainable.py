@@ -14,7 +14,7 @@ from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, WorkFailedError, events
 from sweeps.common.records import FailureKind
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
-from sweeps.nodes.task_process import open_task
+from sweeps.nodes.task_process import open_task, take_gpu
 from sweeps.nodes.transport import Transport, in_process
 from sweeps.workers.jobs import Assignment, Trained, train_student
 
@@ -88,6 +88,7 @@ class StudentTrial(Trainable):
     def _train(self, assignment: Assignment) -> Training[Trained]:
         """Run an assignment; retry it on new actors if one of them dies."""
         task = self._task or open_task(self._shared.task)
+        take_gpu(0.0 if self._shared.allocation.actors else self._shared.allocation.share.gpus)
         deploy = partial(self._deploy, assignment)
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdtasks.contract.task import Report
+from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import Job, numbered
 from kdtasks.learning.training import Objective, Schedule, Terms
 from kdtasks.mimo_detection.methods.job import STEPS, bits_only, on_samples, train
@@ -256,7 +257,7 @@ def importance(network: DetectorNet, lessons: Sequence[Lesson]) -> dict[str, NDA
     network.zero_grad(set_to_none=True)
     factor = FISHER_SIZE / (FISHER_BATCHES * len(lessons))
     return {
-        f"{unit_name}/{name}": (factor * total).numpy()
+        f"{unit_name}/{name}": to_array(factor * total)
         for (unit_name, unit), totals in zip(network.units.items(), sums, strict=True)
         for (name, _), total in zip(unit.named_parameters(), totals, strict=True)
     }

@@ -135,6 +135,22 @@ def test_what_cannot_fit_is_refused_and_named(wanted, words):
         allocate(wanted, ONE, machines(4))
 
 
+@given(
+    cores=st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    gpus=st.integers(0, 8),
+    slots=st.just("max") | st.integers(1, 12),
+)
+def test_auto_gives_every_slot_as_much_of_a_gpu_as_lets_all_fit(cores, gpus, slots):
+    capacity = machines(*cores, gpus=gpus)
+    slots = slots if slots == "max" else min(slots, sum(cores))
+    found = allocate(ResourceRequest(), TrialResources(gpus="auto", slots=slots), capacity)
+    on_cores = allocate(ResourceRequest(), TrialResources(slots=slots), capacity)
+    assert found.slots == on_cores.slots
+    assert bool(found.share.gpus) == bool(gpus)
+    each = round(1 / found.share.gpus) if gpus else 1  # processes of a GPU; one less is too few
+    assert each == 1 or sum(min(n, gpus * (each - 1)) for n in cores) < found.slots
+
+
 @pytest.mark.parametrize(
     ("resources", "capacity", "words"),
     [

@@ -31,7 +31,8 @@ from sweeps.ledger.paths import SweepFolder
 
 TASK = LidarBeam()
 SCORE = "test_top5"
-SEEDS = ("seed", "data_seed", "teacher_seed")
+SEEDS = ("seed", "data_seed", "site_seed", "teacher_seed")
+STREET = ("scenario", "data_path", "data_seed", "site_seed", "distractors", "max_distractors")
 LEAST_MEAN, LEAST_WORST = 90.0, 85.0
 """Shares of the teacher that are asked for [%]: on average over seeds, and of the worst seed."""
 
@@ -105,7 +106,7 @@ def _teachers(jobs: Sequence[JobRecord]) -> dict[tuple[str, str], list[float]]:
 
 
 def _street(params: Params) -> str:
-    return json.dumps([params.get("scenario"), params.get("data_path"), params.get("data_seed")])
+    return json.dumps([params.get(name) for name in STREET])
 
 
 def _teacher_of(

@@ -94,6 +94,7 @@ def data_of(settings: BeamSettings) -> Source:
     street = replace(
         BEAM_TWIN.street,
         seed=settings.data_seed,
+        site_seed=settings.site_seed,
         night_share=settings.night_share,
         rain_share=settings.rain_share,
         traffic=settings.distractors,

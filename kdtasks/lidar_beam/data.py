@@ -30,8 +30,15 @@ def data_of(settings: LidarSettings) -> Source:
         return DeepSenseData(
             path=settings.data_path, sensors=SENSORS, shares=SHARES, stride=settings.window_stride
         )
+    street = replace(
+        LIDAR_TWIN.street,
+        seed=settings.data_seed,
+        site_seed=settings.site_seed,
+        traffic=settings.distractors,
+        max_traffic=settings.max_distractors,
+    )
     return StreetData(
-        twin=replace(LIDAR_TWIN, street=replace(LIDAR_TWIN.street, seed=settings.data_seed)),
+        twin=replace(LIDAR_TWIN, street=street),
         passages=(settings.train_passages, settings.val_passages, settings.test_passages),
         sensors=SENSORS,
         stride=settings.window_stride,

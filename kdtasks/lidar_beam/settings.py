@@ -46,6 +46,7 @@ GENERATES = When(lambda s: s.method in GENERATING, "methods datafree and untrain
 INVERTS = When(lambda s: s.method == "datafree", "method datafree")
 
 
+_made = partial(param, when=ON_STREET, decides="made data")
 _passages = partial(param, low=1, high=10**6, when=ON_STREET, decides="made data", unit="passages")
 _of_teacher = partial(param, when=TAUGHT, decides="teacher")
 _of_training = partial(param, when=(TAUGHT, TRAINED), decides="teacher")
@@ -92,7 +93,22 @@ class LidarSettings(PassageSettings):
         "street", decides="data", help="the synthetic street, or files of your own"
     )
     data_path: str = param("", decides="data", help="your own DeepSense 6G folder or table")
-    data_seed: int = param(0, low=0, when=ON_STREET, decides="made data", help="seed of traffic")
+    data_seed: int = _made(0, low=0, help="seed of traffic")
+    site_seed: int = _made(1, low=0, help="seed of the street itself: poles and the beams' gains")
+    distractors: float = _made(
+        0.29,
+        low=0,
+        high=4,
+        unit="vehicles",
+        help="other vehicles per passage, on average, before max_distractors cuts them",
+    )
+    max_distractors: int = _made(
+        1,
+        low=0,
+        high=8,
+        unit="vehicles",
+        help="most of them; methods prior, untrained and datafree make up one at most",
+    )
     train_passages: int = _passages(
         {"quick": 70, "standard": 70, "paper": 58}, help="of the training split"
     )

@@ -36,6 +36,7 @@ def test_names_of_models_are_those_of_the_family():
         {"distractors": 2.0},
         {"image_size": 64},
         {"data_seed": 1},
+        {"site_seed": 2},
     ],
     ids=lambda changes: next(iter(changes)),
 )

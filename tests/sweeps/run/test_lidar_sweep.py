@@ -38,6 +38,7 @@ SHIPPED = (
     "lidar-datafree",
     "lidar-ablation",
     "lidar-ablation-short",
+    "lidar-traffic",
     "lidar-dense",
     "lidar-topologies",
 )
@@ -59,7 +60,11 @@ def test_points_of_shipped_studies_are_trials_and_controls_are_among_them(name):
 
 @pytest.mark.parametrize(
     ("name", "seeds"),
-    [("lidar-ablation", {(0, 1, 2), (0, 1, 2, 3, 4)}), ("lidar-ablation-short", {(0, 1, 2, 3, 4)})],
+    [
+        ("lidar-ablation", {(0, 1, 2), (0, 1, 2, 3, 4)}),
+        ("lidar-ablation-short", {(0, 1, 2, 3, 4)}),
+        ("lidar-traffic", {(0, 1, 2, 3, 4)}),
+    ],
 )
 def test_every_trial_of_an_ablation_is_in_one_row_and_every_row_has_its_seeds(name, seeds):
     study, trials = shipped(name)
@@ -68,8 +73,9 @@ def test_every_trial_of_an_ablation_is_in_one_row_and_every_row_has_its_seeds(na
     for trial in trials:
         (row,) = [row for row in rows if row.match.items() <= trial.items()]
         found[row.id].append(trial["seed"])
-        # Seeds share the street; traffic, teachers and students are their own.
+        # Every seed has a street, traffic, a teacher and a student of its own.
         assert trial["data_seed"] == trial.get("teacher_seed", trial["seed"]) == trial["seed"]
+        assert trial["site_seed"] == trial["seed"] + 1
     assert {tuple(own) for own in found.values()} == seeds
 
 

@@ -39,7 +39,7 @@ def as_swept(study):
     )
 
 
-@pytest.mark.parametrize("name", ["beam-gain", "beam-table2", "beam-table2-short"])
+@pytest.mark.parametrize("name", ["beam-gain", "beam-table2", "beam-table2-short", "beam-streets"])
 def test_a_row_is_one_run_per_seed_and_every_claim_can_be_judged(name):
     study = load_study(name)
     frames = as_swept(study)

@@ -23,9 +23,10 @@ TINY = {
 }
 """Parameters of a trial; the other ones are the preset's."""
 
-METHODS = ("vanilla", "ordinary", "datafree", "untrained", "prior", "gaussian")
-DISTILLING = METHODS[1:]
-WITHOUT_DATA = METHODS[2:]
+ON_DATA = ("ordinary", "feature", "relation")
+WITHOUT_DATA = ("datafree", "untrained", "prior", "gaussian")
+DISTILLING = (*ON_DATA, *WITHOUT_DATA)
+METHODS = ("vanilla", *DISTILLING)
 
 
 def tiny(**changes):

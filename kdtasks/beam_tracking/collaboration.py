@@ -8,15 +8,19 @@ logits of students on windows that all of them can see.
 import time
 from collections.abc import Generator, Sequence
 
-import numpy as np
-
 from kdtasks.beam_tracking.methods import job as beam_job
-from kdtasks.beam_tracking.methods.batches import Chunks, Windows, windows_of
+from kdtasks.beam_tracking.methods.batches import Chunks, windows_of
 from kdtasks.beam_tracking.methods.fine_tuning import Guide, guided_objective
-from kdtasks.beam_tracking.methods.job import Runner, TeacherOutputs, schedule
-from kdtasks.beam_tracking.methods.kd import response_loss
+from kdtasks.beam_tracking.methods.job import Runner, schedule
 from kdtasks.beam_tracking.settings import BeamSettings, resolve
-from kdtasks.beam_tracking.students import loss_of, new_student, restored, streams_of, student_job
+from kdtasks.beam_tracking.students import (
+    new_student,
+    restored,
+    soft_loss,
+    streams_of,
+    student_job,
+    task_of,
+)
 from kdtasks.beam_tracking.workload import (
     fitted,
     specs_of,
@@ -37,15 +41,12 @@ from kdtasks.contract.collaboration import (
 )
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
-from kdtasks.learning.device import to_array
+from kdtasks.learning.distillation import complete_outputs, response
 from kdtasks.learning.jobs import Job, train
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.sensing.ownership import Owners, sample_specs, shares, with_sensors
 from kdtasks.sensing.window_task import WindowTask
-
-SAID = ("logits", "features")
-"""What a teacher says of windows."""
 
 
 class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
@@ -138,7 +139,7 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
         objective = guided_objective(
             runner,
             windows,
-            loss_of(settings.task_loss, settings.focal_gamma),
+            task_of(settings, windows),
             guide,
             chunks,
             batch_chunks=settings.batch_chunks,
@@ -167,12 +168,13 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         settings, begin = resolve(params), time.process_time()
         network = restored(settings, weights, teacher=False)
-        logits = beam_job.run(network, windows_of(samples, settings.student_model.sensors))
+        windows = windows_of(samples, settings.student_model.sensors)
+        found, passes = beam_job.run(network, windows)
         work = Work(
-            flops=student_size(settings).forward_flops(logits.passes),
+            flops=student_size(settings).forward_flops(passes),
             core_seconds=time.process_time() - begin,
         )
-        return {"logits": np.ascontiguousarray(to_array(logits.logits_WTC))}, work
+        return {"logits": found.arrays("logits")["logits"]}, work
 
     def evaluate_deployment(
         self, params: Params, weights: Arrays, split: Arrays
@@ -215,37 +217,22 @@ def _at_node(settings: BeamSettings, data: Arrays, stream_name: str) -> BeamSett
 def with_complete_outputs(
     settings: BeamSettings, teacher: TeacherArtifact, data: Arrays
 ) -> tuple[TeacherArtifact, Work]:
-    """Return a teacher that has spoken of all windows, and what it took to ask about the rest."""
+    """Return a teacher with its outputs on all windows, see `complete_outputs`."""
     windows = windows_of(data, settings.teacher_model.sensors)
-    known = len(teacher.outputs.get("logits", ()))
-    if known == len(windows):
-        return teacher, Work()
-    begin = time.process_time()
-    network = restored(settings, teacher.weights, teacher=True)
-    logits = beam_job.run(network, windows.between(known, len(windows)))
-    new = (to_array(logits.logits_WTC), to_array(logits.features_WTH))
-    outputs = {
-        name: np.concatenate([teacher.outputs[name], more]) if known else more
-        for name, more in zip(SAID, new, strict=True)
-    }
-    work = Work(
-        flops=teacher_size(settings).forward_flops(logits.passes),
-        core_seconds=time.process_time() - begin,
-        teacher_samples=len(windows) - known,
-    )
-    artifact = TeacherArtifact(metrics=teacher.metrics, weights=teacher.weights, outputs=outputs)
-    return artifact, work
+
+    def ask(known: int) -> tuple[Arrays, Work]:
+        network = restored(settings, teacher.weights, teacher=True)
+        found, passes = beam_job.run(network, windows.between(known, len(windows)))
+        flops = teacher_size(settings).forward_flops(passes)
+        return found.arrays("logits"), Work(flops=flops)
+
+    return complete_outputs(teacher, "logits", len(windows), ask)
 
 
 def _guide(settings: BeamSettings, guidance: Guidance, stage: Stage) -> Guide:
-    logits = as_tensor(guidance.outputs["logits"])
-    windows: Windows = windows_of(guidance.samples, settings.student_model.sensors)
-    soft_labels = TeacherOutputs(logits_WTC=logits, features_WTH=logits.new_empty(0))
     return Guide(
-        windows=windows,
-        loss=response_loss(
-            soft_labels, temperature=settings.temperature, slot_lean=settings.slot_lean
-        ),
+        windows=windows_of(guidance.samples, settings.student_model.sensors),
+        loss=response(soft_loss(settings), as_tensor(guidance.outputs["logits"])),
         weight=stage.guidance_weight,
         streams=streams_of(settings.seed, "guidance"),
     )

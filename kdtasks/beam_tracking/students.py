@@ -3,29 +3,33 @@
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from kdtasks.beam_tracking.methods.batches import Windows
-from kdtasks.beam_tracking.methods.job import (
-    Goal,
-    Runner,
-    Streams,
-    TaskLoss,
-    TeacherOutputs,
-    blended,
-    job_on,
-    labels_only,
-    schedule,
-)
-from kdtasks.beam_tracking.methods.kd import GOALS, response_loss
-from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.methods.job import Runner, Streams, job_on, schedule
+from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings, LossName
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.distillation import (
+    Goal,
+    Loss,
+    Outputs,
+    Term,
+    blended,
+    distilled,
+    labelled,
+    response,
+)
 from kdtasks.learning.jobs import Job
-from kdtasks.learning.losses import focal_loss, slot_cross_entropy
+from kdtasks.learning.losses import (
+    focal_loss,
+    leaning_weights,
+    slot_cross_entropy,
+    slot_kl,
+)
 from kdtasks.learning.random import initialised, torch_generator
-from kdtasks.learning.tensors import as_tensor, load_state
+from kdtasks.learning.tensors import load_state
+from kdtasks.sensing.beams.format import NUM_SLOTS
 
 TEACHER_GAMMA = 2.0
 """Exponent of a teacher's focal loss, that of Table II."""
@@ -42,14 +46,13 @@ def student_job(
     network, streams = new_student(settings), streams_of(settings.seed, "student")
     runner = Runner(network, streams.dropout)
     own = train.first(settings.train_passages) if lone else train
-    outputs = None if teacher is None else teacher_outputs_of(teacher)
     plan = schedule(
         epochs=settings.epochs,
         batch_size=settings.batch_chunks,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
     )
-    goal = student_goal(settings, network, own, outputs)
+    goal = student_goal(settings, network, own, teacher)
     return job_on(runner, own, val, goal, plan, streams), runner
 
 
@@ -63,7 +66,7 @@ def teacher_job(
     generation: int,
     train: Windows,
     val: Windows,
-    before: TeacherOutputs | None,
+    before: Outputs | None,
 ) -> Job[BeamNetwork]:
     """Return the training of a teacher.
 
@@ -85,7 +88,7 @@ def teacher_job(
         weight_decay=settings.teacher_decay,
     )
     runner = Runner(network, streams.dropout)
-    return job_on(runner, train, val, generation_goal(settings, before), plan, streams)
+    return job_on(runner, train, val, generation_goal(settings, train, before), plan, streams)
 
 
 def streams_of(seed: int, stream_name: str) -> Streams:
@@ -112,46 +115,43 @@ def restored(settings: BeamSettings, weights: Arrays, *, teacher: bool) -> BeamN
     return network.eval()
 
 
-def teacher_outputs_of(teacher: TeacherArtifact) -> TeacherOutputs:
-    """Return what a teacher says of all training windows."""
-    outputs = teacher.outputs
-    return TeacherOutputs(
-        logits_WTC=as_tensor(outputs["logits"]), features_WTH=as_tensor(outputs["features"])
-    )
-
-
-def loss_of(name: LossName, gamma: float) -> TaskLoss:
+def loss_of(name: LossName, gamma: float) -> Loss:
     """Return a loss towards labels."""
-    losses: dict[LossName, TaskLoss] = {
+    losses: dict[LossName, Loss] = {
         "focal": partial(focal_loss, gamma=gamma),
         "cross-entropy": slot_cross_entropy,
     }
     return losses[name]
 
 
-def generation_goal(settings: BeamSettings, before: TeacherOutputs | None) -> Goal:
+def generation_goal(settings: BeamSettings, train: Windows, before: Outputs | None) -> Goal:
     """Return what a teacher is trained for; with a generation before it, also its logits."""
-    labels = loss_of(settings.teacher_loss, TEACHER_GAMMA)
+    task = response(loss_of(settings.teacher_loss, TEACHER_GAMMA), train.label_WT)
     if before is None:
-        return labels_only(labels)
-    return blended(labels, response_loss(before, temperature=TEMPERATURE, slot_lean=0.0), ALPHA)
+        return labelled(task)
+    soft = partial(slot_kl, temperature=TEMPERATURE)
+    return Goal(terms=blended(task, response(soft, before.outputs), ALPHA))
+
+
+def task_of(settings: BeamSettings, train: Windows) -> Term:
+    """Return a student's loss towards labels."""
+    return response(loss_of(settings.task_loss, settings.focal_gamma), train.label_WT)
+
+
+def soft_loss(settings: BeamSettings) -> Loss:
+    """Return a student's loss towards the logits of a teacher, or of other students."""
+    weights = leaning_weights(NUM_SLOTS, settings.slot_lean)
+    return partial(slot_kl, temperature=settings.temperature, slot_weights=weights)
 
 
 def student_goal(
-    settings: BeamSettings,
-    network: BeamNetwork,
-    train: Windows,
-    teacher_outputs: TeacherOutputs | None,
+    settings: BeamSettings, network: BeamNetwork, train: Windows, teacher: TeacherArtifact | None
 ) -> Goal:
     """Return what a student is trained for: labels, and what its method takes from the teacher."""
-    labels = loss_of(settings.task_loss, settings.focal_gamma)
-    if teacher_outputs is None:
-        return labels_only(labels)
-    if make := GOALS.get(settings.method):
-        return make(settings, network, train, teacher_outputs, labels)
-    loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
-
-    def distil(outputs: BeamOutputs, chosen_B: Tensor) -> Tensor:
-        return loss(outputs.logits, teacher_outputs.logits_WTC[chosen_B])
-
-    return blended(labels, distil, settings.alpha)
+    loss = soft_loss(settings)
+    if settings.method not in METHOD_NAMES:
+        loss = own_loss(settings.method, OUTPUTS_SHAPE, METHOD_NAMES)
+    outputs = None if teacher is None else Outputs.of(teacher.outputs, "logits")
+    features = (NUM_SLOTS, network.num_outputs)
+    task = task_of(settings, train)
+    return distilled(task, outputs, settings, loss, features, train.passage_W)

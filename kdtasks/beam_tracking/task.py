@@ -49,7 +49,6 @@ from kdtasks.contract.task import (
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
-from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.jobs import train_generations
 from kdtasks.learning.random import initialised, seed_for
@@ -184,7 +183,7 @@ class BeamTracking(BeamCollaboration):
         else:
             trained = yield from train_generations(
                 lambda number, before: run_job(teacher_job(settings, number, seen, judged, before)),
-                lambda network: beam_job.run(network, seen),
+                lambda network: beam_job.run(network, seen)[0],
                 settings.generations,
             )
             network = trained.network
@@ -192,12 +191,8 @@ class BeamTracking(BeamCollaboration):
                 **prefixed("val", trained.scores),
                 "train_core_seconds": trained.core_seconds,
             }
-        teacher_outputs = beam_job.run(network, seen)
         metrics = {**found, **model_cost(model, settings.teacher_width, settings.image_size)}
-        outputs = {
-            "logits": to_array(teacher_outputs.logits_WTC),
-            "features": to_array(teacher_outputs.features_WTH),
-        }
+        outputs = beam_job.run(network, seen)[0].arrays("logits")
         return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
 
     def train_student(

@@ -211,7 +211,7 @@ def _windows(own: BeamSettings, split: Arrays) -> Windows:
 
 def _logits_of_both(students: Students, pair: Pair, split: Arrays) -> Answers:
     first, second = (
-        beam_job.run(network, _windows(own, split)).logits_WTC
+        beam_job.run(network, _windows(own, split))[0].outputs
         for own, network in zip(students, pair, strict=True)
     )
     return first, second

@@ -85,6 +85,11 @@ class DistillationSettings(NetworkSettings):
     )
 
     @property
+    def relation_partners(self) -> int:
+        """Samples of a batch to each of which a sample's relations are matched."""
+        return 8
+
+    @property
     def has_teacher(self) -> bool:
         """Whether a teacher is trained."""
         return self.method not in ("vanilla", "self")

@@ -38,12 +38,9 @@ from kdtasks.distillation.networks import COSTS, TwoNetworks
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
 from kdtasks.distillation.training import (
-    Answers,
     Course,
-    Projection,
     Watched,
     node_seed,
-    projection,
     response_loss,
     schedule_of,
 )
@@ -54,6 +51,7 @@ from kdtasks.learning.complexity import (
     state_bytes,
 )
 from kdtasks.learning.device import to_array
+from kdtasks.learning.distillation import Outputs, complete_outputs
 from kdtasks.learning.jobs import Trained, train_generations
 from kdtasks.learning.losses import blended_terms
 from kdtasks.learning.random import torch_generator
@@ -94,7 +92,8 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             metrics = yield from load_teacher(watched.network, settings.teacher_weights, score)
         else:
             schedule = schedule_of(settings, teacher=True)
-            trained = yield from course.run(watched, course.labelled(watched), schedule)
+            objective = course.objective(watched, course.goal(settings, watched, None))
+            trained = yield from course.run(watched, objective, schedule)
             flops = 6.0 * self._size(params, watched.network).macs * trained.samples
             metrics = {**prefixed("val", trained.scores), **trained.effort(flops)}
         costs = self._costs(watched.network, self._size(params, watched.network))
@@ -110,7 +109,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         self._note_shapes(params, train)
         settings = self._settings(params)
         course = self._course(train, val, settings.seed)
-        answers = None if teacher is None else Answers.of(teacher.outputs)
+        answers = None if teacher is None else Outputs.of(teacher.outputs)
         trained, flops = yield from self._train(params, course, answers)
         size = self._size(params, trained.network)
         latency_ms = batch1_latency_ms(trained.network, *self._input_shapes(params))
@@ -123,7 +122,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
 
     def _train(
-        self, params: Params, course: Course, teacher: Answers | None, stream_name: str = ""
+        self, params: Params, course: Course, teacher: Outputs | None, stream_name: str = ""
     ) -> Generator[Report, None, tuple[Trained[nn.Module], float]]:
         """Train a student by the method of a trial: once, or for generations of itself.
 
@@ -136,37 +135,24 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         macs = 0
 
         def train_one(
-            generation: int, before: Answers | None
+            generation: int, before: Outputs | None
         ) -> Generator[Report, None, Trained[nn.Module]]:
             nonlocal macs
             own = f"{stream_name} {generation}".strip() if generation else stream_name
             network, taught = self._student(params, own), teacher if before is None else before
             networks.append(network)
-            macs = self._size(params, network.network).macs
-            modules: tuple[nn.Module, ...] = ()
-            objective = course.labelled(network)
-            if taught is not None:
-                mapping = self._projection(settings, network, taught, course)
-                objective = course.distilled(settings, network, taught, mapping)
-                if mapping is not None:
-                    macs, modules = macs + mapping.macs, (mapping,)
-            return course.run(network, objective, course.schedule(settings, count * macs), modules)
+            goal = course.goal(settings, network, taught)
+            macs = self._size(params, network.network).macs + goal.macs
+            objective, schedule = (
+                course.objective(network, goal),
+                course.schedule(settings, count * macs),
+            )
+            return course.run(network, objective, schedule, goal.modules)
 
         trained = yield from train_generations(
             train_one, lambda _: networks[-1].run(course.train), count
         )
         return trained, 6.0 * macs * trained.samples
-
-    def _projection(
-        self, settings: DistillationSettings, network: Watched, teacher: Answers, course: Course
-    ) -> Projection | None:
-        if settings.method != "feature":
-            return None
-        first = {name: array[:1] for name, array in course.train.items()}
-        own = network.run(first).features
-        assert own is not None, "complete() has seen to it"
-        assert teacher.features is not None
-        return projection(own.shape[1:], teacher.features.shape[1:], course.seed)
 
     # --- judging ------------------------------------------------------------------------------
 
@@ -295,23 +281,18 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
 
     def _complete_answers(
         self, params: Params, teacher: TeacherArtifact, data: Arrays
-    ) -> tuple[Answers, Work]:
+    ) -> tuple[Outputs, Work]:
         """Return a teacher's answers to all samples, and what it took to ask about the rest."""
-        known, total = len(teacher.outputs.get("outputs", ())), len(data[TARGET])
-        if known == total:
-            return Answers.of(teacher.outputs), Work()
-        begin = time.process_time()
         watched = self._restored(params, teacher.weights, teacher=True)
-        new = watched.run(self.sample_slice(data, known, total)).arrays()
-        found = new if not known else self.samples_together(teacher.outputs, new)
-        macs = self._size(params, watched.network).macs
-        work = Work(
-            flops=2.0 * macs * (total - known),
-            core_seconds=time.process_time() - begin,
-            peak_bytes=float(state_bytes(watched.network)),
-            teacher_samples=total - known,
-        )
-        return Answers.of(found), work
+        total, macs = len(data[TARGET]), self._size(params, watched.network).macs
+
+        def ask(known: int) -> tuple[Arrays, Work]:
+            found = watched.run(self.sample_slice(data, known, total)).arrays()
+            held = float(state_bytes(watched.network))
+            return found, Work(flops=2.0 * macs * (total - known), peak_bytes=held)
+
+        complete, work = complete_outputs(teacher, "outputs", total, ask)
+        return Outputs.of(complete.outputs), work
 
     def train_on(
         self,
@@ -327,7 +308,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         if weights:
             load_state(network.network, weights)
         course = self._course(data, None, node_seed(settings.seed, stage.stream_name))
-        objective = course.labelled(network)
+        objective = course.objective(network, course.goal(settings, network, None))
         if guidance is not None:
             objective = self._guided(settings, network, objective, guidance, stage)
         schedule = schedule_of(

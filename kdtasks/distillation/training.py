@@ -3,9 +3,8 @@
 Shape suffixes in this file: B = samples of a batch, N = samples of a split.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import torch
@@ -16,55 +15,19 @@ from kdtasks.contract.task import Arrays, Report
 from kdtasks.distillation.settings import METHODS, DistillationSettings
 from kdtasks.distillation.splits import Metric, inputs_of, scores_of, targets_of
 from kdtasks.learning.custom_loss import own_loss
-from kdtasks.learning.device import to_array
-from kdtasks.learning.jobs import Job, Trained, train
-from kdtasks.learning.losses import (
-    blended_terms,
-    draw_pairs,
-    feature_mse,
-    logit_mse,
-    relation_loss,
-    slot_cross_entropy,
-    soft_target_kl,
+from kdtasks.learning.distillation import (
+    Goal,
+    Loss,
+    Outputs,
+    distilled,
+    features_of,
+    labelled,
+    response,
 )
-from kdtasks.learning.random import drawing_from, initialised, seed_for, torch_generator
-from kdtasks.learning.tensors import as_tensor
+from kdtasks.learning.jobs import Job, Trained, train
+from kdtasks.learning.losses import logit_mse, slot_cross_entropy, soft_target_kl
+from kdtasks.learning.random import drawing_from, seed_for, torch_generator
 from kdtasks.learning.training import Objective, Schedule, at_effort, batches, evaluating
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Takes outputs and targets of a batch, returns a scalar."""
-
-PARTNERS = 8
-"""Pairs that each sample of a batch is in, for the relations among samples."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answers:
-    """What a network makes of samples.
-
-    Attributes:
-        outputs: Outputs, a row per sample.
-        features: What the named part of it returns, a row per sample; None if none is named.
-    """
-
-    outputs: Tensor
-    features: Tensor | None
-
-    def __getitem__(self, index_B: Tensor) -> "Answers":
-        """Return those of some samples."""
-        features = None if self.features is None else self.features[index_B]
-        return Answers(outputs=self.outputs[index_B], features=features)
-
-    @classmethod
-    def of(cls, arrays: Arrays) -> "Answers":
-        """Return answers that are kept as arrays."""
-        found = {name: as_tensor(array) for name, array in arrays.items()}
-        return cls(outputs=found["outputs"], features=found.get("features"))
-
-    def arrays(self) -> dict[str, Any]:
-        """Return them as arrays by name."""
-        named = {"outputs": self.outputs, "features": self.features}
-        return {name: to_array(t) for name, t in named.items() if t is not None}
 
 
 class Watched:
@@ -97,22 +60,18 @@ class Watched:
             raise ConfigError(f"features names a part that returns a {kind}, not one tensor")
         self._seen = output
 
-    def __call__(self, *inputs: Tensor) -> Answers:
-        """Return the answers for a batch."""
+    def __call__(self, *inputs: Tensor) -> Outputs:
+        """Return outputs and features of a batch."""
         self._seen = None
         outputs = self.network(*inputs)
-        return Answers(outputs=outputs, features=self._seen)
+        return Outputs(outputs=outputs, features=self._seen)
 
-    def run(self, split: Arrays) -> Answers:
-        """Return the answers for a split, in evaluation mode and without gradient."""
+    def run(self, split: Arrays) -> Outputs:
+        """Return outputs and features of a split, in evaluation mode and without gradient."""
         inputs = inputs_of(split)
         with evaluating(self.network):
             found = [self(*(x[part] for x in inputs)) for part in batches(len(inputs[0]))]
-        seen = [one.features for one in found if one.features is not None]
-        return Answers(
-            outputs=torch.cat([one.outputs for one in found]),
-            features=torch.cat(seen) if seen else None,
-        )
+        return Outputs.joined(found)
 
 
 def default_loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -173,33 +132,27 @@ class Course:
         name, first = next(iter(self.metrics.items()))
         return -scores[name] if first.info.direction == "minimize" else scores[name]
 
-    def labelled(self, network: Watched) -> Objective:
-        """Return the objective of a network that learns from targets alone."""
-        inputs, targets = inputs_of(self.train), targets_of(self.train)
+    def goal(
+        self, settings: DistillationSettings, network: Watched, teacher: Outputs | None
+    ) -> Goal:
+        """Return what a network is trained for: targets, and the outputs of a teacher if any."""
+        targets = targets_of(self.train)
+        task = response(self.loss, targets)
+        if teacher is None:
+            return labelled(task)
+        loss, features = response_loss(settings, targets), None
+        if settings.method not in METHODS:
+            loss = own_loss(settings.method, (4, *teacher.outputs.shape[1:]), METHODS)
+        if settings.method == "feature":
+            first = {name: array[:1] for name, array in self.train.items()}
+            features = features_of(network.run(first)).shape[1:]
+        own = settings.model_copy(update={"seed": self.seed})
+        return distilled(task, teacher, own, loss, features or ())
 
-        def terms(index_B: Tensor) -> dict[str, Tensor]:
-            found = network(*(x[index_B] for x in inputs)).outputs
-            return {"total": self.loss(found, targets[index_B])}
-
-        return terms
-
-    def distilled(
-        self,
-        settings: DistillationSettings,
-        network: Watched,
-        teacher: Answers,
-        projection: nn.Module | None,
-    ) -> Objective:
-        """Return the objective ``(1 - alpha) task + alpha distill`` of a method."""
-        inputs, targets = inputs_of(self.train), targets_of(self.train)
-        towards = _towards(settings, targets, projection, self.seed)
-
-        def terms(index_B: Tensor) -> dict[str, Tensor]:
-            found = network(*(x[index_B] for x in inputs))
-            task = self.loss(found.outputs, targets[index_B])
-            return blended_terms(task, towards(found, teacher[index_B]), alpha=settings.alpha)
-
-        return terms
+    def objective(self, network: Watched, goal: Goal) -> Objective:
+        """Return the objective of training a network for a goal."""
+        inputs = inputs_of(self.train)
+        return lambda index_B: goal.terms(network(*(x[index_B] for x in inputs)), index_B)
 
     def schedule(self, settings: DistillationSettings, macs: int) -> Schedule:
         """Return how long and how fast a student is trained at the effort of its trial.
@@ -247,91 +200,6 @@ class Course:
         trained = yield from train(job)
         network.network.eval()
         return trained
-
-
-def _towards(
-    settings: DistillationSettings, targets: Tensor, projection: nn.Module | None, seed: int
-) -> Callable[[Answers, Answers], Tensor]:
-    """Return the distillation term of a method, of the answers of student and teacher."""
-    if settings.method == "feature":
-        return lambda student, teacher: feature_mse(
-            _features(student), _features(teacher), projection=projection
-        )
-    if settings.method == "relation":
-        draws = torch_generator(seed, "pairs")
-
-        def relation(student: Answers, teacher: Answers) -> Tensor:
-            one, other = _described(student), _described(teacher)
-            pairs = draw_pairs(len(one), partners=PARTNERS, generator=draws)
-            weights = (settings.relation_distance, settings.relation_angle)
-            return relation_loss(
-                one, other, pairs, distance_weight=weights[0], angle_weight=weights[1]
-            )
-
-        return relation
-    if settings.method in METHODS:
-        loss = response_loss(settings, targets)
-        return lambda student, teacher: loss(student.outputs, teacher.outputs)
-
-    def own(student: Answers, teacher: Answers) -> Tensor:
-        loss = own_loss(settings.method, (4, *student.outputs.shape[1:]), METHODS)
-        return loss(student.outputs, teacher.outputs)
-
-    return own
-
-
-def _features(answers: Answers) -> Tensor:
-    if answers.features is None:
-        raise ConfigError(
-            "method='feature' needs features = (part of the student, part of the teacher)"
-        )
-    return answers.features
-
-
-def _described(answers: Answers) -> Tensor:
-    """Return what describes samples: features if a part is named, else outputs."""
-    seen = answers.outputs if answers.features is None else answers.features
-    return seen.flatten(1)
-
-
-class Projection(nn.Module):
-    """Maps features of a student to those of a teacher by one matrix.
-
-    It mixes channels where all that comes after these agrees (a 1 x 1 convolution, as for feature
-    maps), the last axis where all before it agrees (as for sequences), and else all numbers.
-
-    Args:
-        student: Shape of the student's features, without batch.
-        teacher: That of the teacher's.
-    """
-
-    def __init__(self, student: Sequence[int], teacher: Sequence[int]) -> None:
-        super().__init__()
-        self._shape, self._axis = tuple(teacher), 0
-        if tuple(student[1:]) == self._shape[1:]:
-            self._axis = 1
-        elif tuple(student[:-1]) == self._shape[:-1]:
-            self._axis = -1
-        axis = self._axis - 1 if self._axis > 0 else self._axis
-        sizes = (student[axis], teacher[axis]) if self._axis else (prod(student), prod(teacher))
-        self.linear = nn.Linear(*sizes)
-        self.macs = prod(sizes) * (prod(teacher) // sizes[1])
-        """Multiply-accumulates of a sample."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features of the teacher's shape."""
-        if not self._axis:
-            found: Tensor = self.linear(features.flatten(1))
-            return found.reshape(-1, *self._shape)
-        mixed: Tensor = self.linear(features.movedim(self._axis, -1))
-        return mixed.movedim(-1, self._axis)
-
-
-def projection(student: Sequence[int], teacher: Sequence[int], seed: int) -> Projection | None:
-    """Return what maps features of the student to those of the teacher; None for equal shapes."""
-    if tuple(student) == tuple(teacher):
-        return None
-    return initialised(seed, "projection", lambda: Projection(student, teacher))
 
 
 def schedule_of(settings: DistillationSettings, *, teacher: bool) -> Schedule:

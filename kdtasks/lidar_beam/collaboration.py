@@ -6,9 +6,7 @@ says of them, the teacher to learn from on scans of its own, or the teacher with
 of the server's scans, or with a generator that was trained on these: then no scan leaves anybody.
 """
 
-import time
 from collections.abc import Generator
-from dataclasses import replace
 
 import numpy as np
 
@@ -23,12 +21,11 @@ from kdtasks.contract.collaboration import (
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.learning.complexity import batch1_latency_ms
-from kdtasks.learning.device import to_array
 from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.lidar_beam.data import SENSORS
 from kdtasks.lidar_beam.methods import job as lidar_job
-from kdtasks.lidar_beam.methods.batches import Scans, scans_of
+from kdtasks.lidar_beam.methods.batches import scans_of
 from kdtasks.lidar_beam.methods.metadata import PREFIX
 from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
 from kdtasks.lidar_beam.models.network import LidarNetwork
@@ -41,16 +38,17 @@ from kdtasks.lidar_beam.students import (
     student_of,
     teach,
     windows_of,
+    with_complete_outputs,
 )
 from kdtasks.lidar_beam.workload import (
     generator_size,
     held_beside,
-    inference_work,
     inversion_work,
     student_size,
     teacher_size,
     training_work,
 )
+from kdtasks.sensing.beams.format import NUM_SLOTS
 from kdtasks.sensing.ownership import Owners, server_share, shares, taken
 from kdtasks.sensing.window_task import WindowTask
 
@@ -131,21 +129,26 @@ class LidarCollaboration(WindowTask, SendsTeacher, ExchangesPairs):
         server_part: bool,
         stream_name: str,
     ) -> Learning:
-        settings, teacher_work = _at_node(resolve(params), data, stream_name), Work()
-        if teacher is not None and settings.on_data:
-            teacher, teacher_work = with_complete_outputs(settings, teacher, scans_of(data))
+        settings = _at_node(resolve(params), data, stream_name)
         taught = yield from teach(settings, data, None, teacher)
-        held = Work() if teacher is None else Work(peak_bytes=float(held_beside(settings)))
-        return _learnt(settings, taught, teacher_work, held, teacher)
+        held = 0 if teacher is None else held_beside(settings)
+        outputs = {} if taught.teacher is None else taught.teacher.outputs
+        return _learnt(settings, taught, held, outputs)
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays
     ) -> tuple[Arrays, Work]:
-        """Return the teacher's logits of the server's windows, which it has once said."""
-        return {"logits": teacher.outputs["logits"]}, Work()
+        """Return what the method takes of the teacher's outputs on the server's windows."""
+        settings = resolve(params)
+        teacher, work = with_complete_outputs(settings, teacher, scans_of(samples))
+        return {settings.taught_by: teacher.outputs[settings.taught_by]}, work
 
     def knowledge_tensors(self, params: Params) -> dict[str, TensorSpec]:
-        return self.output_tensors(params)
+        settings = resolve(params)
+        if settings.taught_by == "logits":
+            return self.output_tensors(params)
+        states = teacher_size(settings).tensors["head.weight"].shape[1]
+        return {"features": TensorSpec(shape=(None, NUM_SLOTS, states), dtype="float32")}
 
     def learn_pairs(
         self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
@@ -153,7 +156,7 @@ class LidarCollaboration(WindowTask, SendsTeacher, ExchangesPairs):
         settings = _at_node(resolve(params), samples, stream_name)
         teacher_outputs = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
         taught = yield from teach(settings, samples, None, teacher_outputs)
-        return _learnt(settings, taught, Work(), Work(), None)
+        return _learnt(settings, taught, 0, {})
 
     # --- judging --------------------------------------------------------------------------------
 
@@ -197,42 +200,16 @@ def _at_node(settings: LidarSettings, data: Arrays, stream_name: str) -> LidarSe
     return fitted(settings.model_copy(update=own), len(data["label"]))
 
 
-def with_complete_outputs(
-    settings: LidarSettings, teacher: TeacherArtifact, seen: Scans
-) -> tuple[TeacherArtifact, Work]:
-    """Return a teacher that has spoken of all windows, and what it took to ask about the rest."""
-    known = len(teacher.outputs.get("logits", ()))
-    if known == len(seen):
-        return teacher, Work()
-    begin = time.process_time()
-    rest = replace(seen, window_WT=seen.window_WT[known:], label_WT=seen.label_WT[known:])
-    teacher_outputs = lidar_job.run_scans(restored(settings, teacher.weights, teacher=True), rest)
-    new = to_array(teacher_outputs.predicted)
-    logits = np.concatenate([teacher.outputs["logits"], new]) if known else new.copy()
-    teacher_work = inference_work(settings, len(rest), time.process_time() - begin)
-    outputs = {**teacher.outputs, "logits": logits}
-    artifact = TeacherArtifact(metrics=teacher.metrics, weights=teacher.weights, outputs=outputs)
-    return artifact, teacher_work
-
-
 def _learnt(
-    settings: LidarSettings,
-    taught: TrainedStudent,
-    teacher_work: Work,
-    held: Work,
-    teacher: TeacherArtifact | None,
+    settings: LidarSettings, taught: TrainedStudent, held_bytes: int, teacher_outputs: Arrays
 ) -> Learnt:
+    """Return what training leaves at a node that holds so much beside the student [B]."""
     trained = taught.trained
     work = training_work(settings, trained.samples, trained.core_seconds, taught.asked)
-    work = teacher_work + work + Work(peak_bytes=work.peak_bytes + held.peak_bytes)
+    work = taught.teacher_work + work + Work(peak_bytes=work.peak_bytes + held_bytes)
     if taught.made is not None and taught.made.asked:
         work = work + inversion_work(settings, taught.made.core_seconds)
-    return Learnt(
-        weights=state_arrays(trained.network),
-        work=work,
-        server_part_moved=False,
-        teacher_outputs={} if teacher is None else teacher.outputs,
-    )
+    return Learnt(weights=state_arrays(trained.network), work=work, teacher_outputs=teacher_outputs)
 
 
 def _ended(inverting: Generator[Report, None, Windows]) -> Windows:

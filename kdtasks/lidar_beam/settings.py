@@ -28,9 +28,21 @@ from kdtasks.lidar_beam.methods.metadata import GROUPS, Group
 from kdtasks.lidar_beam.models.family import GeneratorName, TeacherName
 from kdtasks.sensing.settings import ON_STREET, PassageSettings, check_source
 
-MethodName = Literal["vanilla", "ordinary", "datafree", "untrained", "prior", "gaussian"]
+MethodName = Literal[
+    "vanilla",
+    "ordinary",
+    "feature",
+    "relation",
+    "datafree",
+    "untrained",
+    "prior",
+    "gaussian",
+]
 
-ON_DATA = ("vanilla", "ordinary")
+BY_FEATURES = ("feature", "relation")
+"""Methods that take the teacher's features, and not its logits."""
+
+ON_DATA = ("vanilla", "ordinary", *BY_FEATURES)
 """Methods whose students see recorded scans."""
 
 GENERATING = ("datafree", "untrained")
@@ -38,9 +50,17 @@ GENERATING = ("datafree", "untrained")
 
 
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
-SOFTENING = When(
-    lambda s: s.has_teacher and s.soft_loss == "kl", "methods with a teacher, and soft_loss kl"
+TAUGHT_ON_DATA = When(
+    lambda s: s.has_teacher and s.on_data, "methods ordinary, feature and relation"
 )
+IMITATES = When(
+    lambda s: s.has_teacher and s.taught_by == "logits", "methods that imitate a teacher's logits"
+)
+SOFTENING = When(
+    lambda s: IMITATES.holds(s) and s.soft_loss == "kl",
+    "methods that imitate a teacher's logits, and soft_loss kl",
+)
+RELATING = When(lambda s: s.method == "relation", "method relation")
 MADE_UP = When(lambda s: not s.on_data, "methods without data")
 GENERATES = When(lambda s: s.method in GENERATING, "methods datafree and untrained")
 INVERTS = When(lambda s: s.method == "datafree", "method datafree")
@@ -50,6 +70,7 @@ _made = partial(param, when=ON_STREET, decides="made data")
 _passages = partial(param, low=1, high=10**6, when=ON_STREET, decides="made data", unit="passages")
 _of_teacher = partial(param, when=TAUGHT, decides="teacher")
 _of_training = partial(param, when=(TAUGHT, TRAINED), decides="teacher")
+_relating = partial(param, when=RELATING, strict=True)
 _generating = partial(param, when=GENERATES, strict=True)
 _weight = partial(param, low=0, when=INVERTS, strict=True)
 
@@ -80,11 +101,11 @@ class LidarSettings(PassageSettings):
     scans_travel: bool = param(
         False,
         when=When(
-            lambda s: s.topology == "decentralized" and s.on_data and s.has_teacher,
-            "method ordinary and topology decentralized",
+            lambda s: s.topology == "decentralized" and TAUGHT_ON_DATA.holds(s),
+            "methods ordinary, feature and relation with topology decentralized",
         ),
         strict=True,
-        help="the server sends scans with its teacher's logits, and no teacher",
+        help="the server sends scans with its teacher's outputs, and no teacher",
     )
     preset: Literal["quick", "standard", "paper"] = param(
         "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
@@ -130,11 +151,20 @@ class LidarSettings(PassageSettings):
     teacher_weights: str = weights_param(when=TAUGHT)
     alpha: float = share_param(
         0.6,
-        when=When(lambda s: s.method == "ordinary", "method ordinary"),
+        when=TAUGHT_ON_DATA,
         strict=True,
         help="weight of the distillation term",
     )
-    soft_loss: str = param("kl", when=TAUGHT, help="kl, mse, or a loss of your own")
+    relation_distance: float = _relating(25.0, low=0, help="weight of distances between features")
+    relation_angle: float = _relating(50.0, low=0, help="weight of angles between features")
+    relation_partners: int = _relating(
+        4,
+        low=1,
+        high=1000,
+        unit="windows",
+        help="to each of which a window's relations are matched",
+    )
+    soft_loss: str = param("kl", when=IMITATES, help="kl, mse, or a loss of your own")
     temperature: float = param(
         2.0, above=0, when=SOFTENING, strict=True, help="of softmax over beams"
     )
@@ -266,6 +296,11 @@ class LidarSettings(PassageSettings):
     def on_data(self) -> bool:
         """Whether the student sees recorded scans."""
         return self.method in ON_DATA
+
+    @property
+    def taught_by(self) -> Literal["logits", "features"]:
+        """What the method takes of the teacher's outputs."""
+        return "features" if self.method in BY_FEATURES else "logits"
 
     @property
     def inverts_at_edge(self) -> bool:

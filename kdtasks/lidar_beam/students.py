@@ -1,12 +1,20 @@
 """How one network of LiDAR beam tracking is built, and on what windows it is trained."""
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 
+from kdtasks.contract.collaboration import Work
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.learning.distillation import (
+    Goal,
+    Outputs,
+    complete_outputs,
+    distilled,
+    labelled,
+)
 from kdtasks.learning.jobs import Job, Trained, numbered
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.random import initialised, torch_generator
@@ -21,7 +29,6 @@ from kdtasks.lidar_beam.methods.imitation import (
     generated,
     hand_set,
     soft_loss,
-    with_teacher,
 )
 from kdtasks.lidar_beam.methods.inversion import Inversion, Weights, invert
 from kdtasks.lidar_beam.methods.metadata import opened, sealed_bytes
@@ -30,6 +37,8 @@ from kdtasks.lidar_beam.models.generator import ScanGenerator
 from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import LidarSettings
+from kdtasks.lidar_beam.workload import FLOPS_PER_MAC, teacher_size
+from kdtasks.sensing.beams.format import NUM_SLOTS
 
 HELD_OUT = 1000
 """Made-up windows that an epoch is chosen by."""
@@ -65,11 +74,15 @@ class TrainedStudent:
 
     Attributes:
         trained: The student, and its training.
+        teacher: The teacher; its outputs are complete where recorded windows are learnt from.
+        teacher_work: Cost of the outputs that it lacked.
         made: Where its windows came from, if they were made up.
         asked: Of these, for how many its teacher was asked.
     """
 
     trained: Trained[LidarNetwork]
+    teacher: TeacherArtifact | None = None
+    teacher_work: Work = field(default_factory=Work)
     made: Windows | None = None
     asked: int = 0
 
@@ -95,7 +108,7 @@ def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> Job[LidarN
     judge = lidar_job.label_judge(val)
     return Job(
         network=network,
-        objective=lidar_job.on_scans(network, train, lidar_job.labels_only(train), dropout),
+        objective=lidar_job.on_scans(network, train, labelled(lidar_job.task_of(train)), dropout),
         num_samples=len(train),
         schedule=lidar_job.schedule(
             epochs=settings.teacher_epochs,
@@ -125,12 +138,13 @@ def teach(
     job = partial(_job, settings, network, val)
     if settings.on_data:
         scans = scans_of(train)
-        loss = lidar_job.labels_only(scans)
+        work = Work()
         if teacher is not None:
-            soft = soft_loss(settings.soft_loss, settings.temperature)
-            loss = with_teacher(scans, as_tensor(teacher.outputs["logits"]), soft, settings.alpha)
-        objective = lidar_job.on_scans(network, scans, loss, dropout)
-        return TrainedStudent(trained=(yield from run_job(job(objective, len(scans)))))
+            teacher, work = with_complete_outputs(settings, teacher, scans)
+        goal = _goal(settings, network, scans, teacher)
+        objective = lidar_job.on_scans(network, scans, goal, dropout)
+        trained = yield from run_job(replace(job(objective, len(scans)), modules=goal.modules))
+        return TrainedStudent(trained=trained, teacher=teacher, teacher_work=work)
     assert teacher is not None
     expert = restored(settings, teacher.weights, teacher=True)
     made = yield from windows_of(settings, expert, teacher.outputs)
@@ -141,7 +155,35 @@ def teach(
     objective = lesson.objective(network, dropout, fixed=fixed)
     training = run_job(job(objective, settings.windows, judge))
     trained = yield from numbered(training, before=made.epochs)
-    return TrainedStudent(trained=trained, made=made, asked=lesson.asked)
+    return TrainedStudent(trained=trained, teacher=teacher, made=made, asked=lesson.asked)
+
+
+def _goal(
+    settings: LidarSettings, network: LidarNetwork, scans: Scans, teacher: TeacherArtifact | None
+) -> Goal:
+    """Return what a student is trained for that sees recorded windows."""
+    task, outputs = lidar_job.task_of(scans), None
+    if teacher is not None:  # of its logits and its features a method takes the one or the other
+        taught = as_tensor(teacher.outputs[settings.taught_by])
+        outputs = Outputs(outputs=taught, features=taught)
+    soft = soft_loss(settings.soft_loss, settings.temperature)
+    features = (NUM_SLOTS, network.gru.hidden_size)
+    return distilled(task, outputs, settings, soft, features, scans.passage_W)
+
+
+def with_complete_outputs(
+    settings: LidarSettings, teacher: TeacherArtifact, scans: Scans
+) -> tuple[TeacherArtifact, Work]:
+    """Return a teacher with the outputs that a method needs, see `complete_outputs`."""
+
+    def ask(known: int) -> tuple[Arrays, Work]:
+        network = restored(settings, teacher.weights, teacher=True)
+        rest = scans.after(known)
+        found = lidar_job.outputs_of(lidar_job.run_scans(network, rest)).arrays("logits")
+        work = Work(flops=float(FLOPS_PER_MAC * len(rest) * teacher_size(settings).macs))
+        return {settings.taught_by: found[settings.taught_by]}, work
+
+    return complete_outputs(teacher, settings.taught_by, len(scans), ask)
 
 
 def _job(
@@ -243,7 +285,7 @@ def sent_bytes(
     """
     if settings.on_data:
         data = sum(train[name].nbytes for name in ("lidar", "window", "label"))
-        return data + (0 if teacher is None else teacher.outputs["logits"].nbytes)
+        return data + (0 if teacher is None else teacher.outputs[settings.taught_by].nbytes)
     assert teacher is not None
     assert made is not None
     model = sum(array.nbytes for array in teacher.weights.values())

@@ -31,7 +31,6 @@ from kdtasks.contract.task import (
 )
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import count, state_bytes
-from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.lidar_beam.collaboration import LidarCollaboration, latency_ms, owners_of
@@ -134,8 +133,8 @@ class LidarBeam(LidarCollaboration):
     ) -> Generator[Report, None, TeacherArtifact]:
         """Train a teacher, and sum up its training windows; in a network the server's.
 
-        Its outputs are ``logits`` of the predicted slots, which students on data learn from, and
-        its sealed metadata, which are all that a student without data sees of them.
+        Its outputs are ``logits`` and ``features`` of the predicted slots, which students on data
+        learn from, and its sealed metadata, which are all that a student without data sees.
         """
         settings = resolve(params)
         if settings.networked:
@@ -161,7 +160,8 @@ class LidarBeam(LidarCollaboration):
             "macs": float(counted.macs),
             "model_bytes": float(state_bytes(network)),
         }
-        outputs = {"logits": to_array(teacher_outputs.predicted).copy(), **sealed(metadata)}
+        known = lidar_job.outputs_of(teacher_outputs).arrays("logits")
+        outputs = {**{name: array.copy() for name, array in known.items()}, **sealed(metadata)}
         return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
 
     def train_student(
@@ -185,9 +185,11 @@ class LidarBeam(LidarCollaboration):
             **effort_of(settings, trained, asked=taught.asked, inverted=asked),
             "train_core_seconds": trained.core_seconds + generating,
             "edge_core_seconds": trained.core_seconds + at_edge,
-            "bytes_to_edge": float(sent_bytes(settings, train, teacher, made)),
+            "bytes_to_edge": float(sent_bytes(settings, train, taught.teacher, made)),
             "scans_to_edge": float(len(train["lidar"]) if settings.on_data else 0),
-            "teacher_forward_samples": float(asked + taught.asked),
+            "teacher_forward_samples": float(
+                asked + taught.asked + taught.teacher_work.teacher_samples
+            ),
             **({} if made is None else made.terms),
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))

@@ -86,15 +86,6 @@ def generator_size(settings: LidarSettings) -> Size:
     return _generator(settings.generator, settings.generator_noise, settings.generator_width)
 
 
-def inference_work(settings: LidarSettings, windows: int, core_seconds: float) -> Work:
-    """Return what it has cost to ask the teacher about so many windows."""
-    return Work(
-        flops=float(FLOPS_PER_MAC * windows * teacher_size(settings).macs),
-        core_seconds=core_seconds,
-        teacher_samples=windows,
-    )
-
-
 def training_work(settings: LidarSettings, samples: int, core_seconds: float, made: int) -> Work:
     """Return what a student's training has cost, without that of a generator.
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from kdtasks.beam_tracking.methods.batches import Chunks, Windows
-from kdtasks.beam_tracking.methods.job import DistilLoss, Runner, Streams, TaskLoss
+from kdtasks.beam_tracking.methods.job import Runner, Streams
+from kdtasks.learning.distillation import Term
 from kdtasks.learning.training import Objective, Terms
 
 
@@ -30,7 +31,7 @@ class Guide:
     """
 
     windows: Windows
-    loss: DistilLoss
+    loss: Term
     weight: float
     streams: Streams
 
@@ -38,7 +39,7 @@ class Guide:
 def guided_objective(
     runner: Runner,
     train: Windows,
-    task_loss: TaskLoss,
+    task: Term,
     guide: Guide | None,
     chunks: Chunks,
     *,
@@ -52,7 +53,7 @@ def guided_objective(
     Args:
         runner: The student.
         train: Labelled windows.
-        task_loss: Loss towards labels.
+        task: Loss towards labels.
         guide: None trains on the labels alone.
         chunks: Cuts the labelled windows.
         batch_chunks: Chunks of the guide's windows per step.
@@ -64,8 +65,7 @@ def guided_objective(
         terms: Terms = {}
         chosen_B = chunks.windows(chunk_K)
         if weight < 1.0:
-            outputs = runner.run(train, chosen_B)
-            terms["task"] = task_loss(outputs.logits, train.label_WT[chosen_B])
+            terms["task"] = task(runner.run(train, chosen_B), chosen_B)
         if guide is not None:
             picked_B = next(guided)
             terms["distill"] = guide.loss(runner.run(guide.windows, picked_B), picked_B)

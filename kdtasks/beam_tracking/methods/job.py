@@ -4,18 +4,17 @@ Shape suffixes in this file: W = windows of a split, B = windows of a batch, T =
 C = beams, H = output features.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdtasks.beam_tracking.methods.batches import Chunks, Passes, Windows
-from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.methods.batches import Chunks, Gathered, Passes, Windows
+from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.contract.errors import DataError
+from kdtasks.learning.distillation import Goal, Outputs
 from kdtasks.learning.jobs import Job
-from kdtasks.learning.losses import blended_terms
 from kdtasks.learning.random import drawing_from
 from kdtasks.learning.training import Schedule, Terms, batches, evaluating
 from kdtasks.sensing.beams.metrics import scores_of
@@ -31,28 +30,6 @@ SELECTED_BY = "top2"
 is best. One rule for all methods: validation focal loss, as in the code of Table II, favours those
 without distillation."""
 
-TaskLoss = Callable[[Tensor, Tensor], Tensor]
-"""Loss of logits [B, T, C] against labels [B, T]."""
-
-DistilLoss = Callable[[BeamOutputs, Tensor], Tensor]
-"""Loss of what a student says of the predicted slots of some windows [B], against its teacher."""
-
-SlotTerms = Callable[[BeamOutputs, Tensor, Tensor], Terms]
-"""Terms of the loss from what a student says of predicted slots, labels [B, T] and windows [B]."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Goal:
-    """What a student is trained for.
-
-    Attributes:
-        terms: Terms of the loss.
-        modules: What is trained beside the student, and dropped afterwards.
-    """
-
-    terms: SlotTerms
-    modules: tuple[nn.Module, ...] = ()
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Streams:
@@ -67,49 +44,6 @@ class Streams:
     order: torch.Generator
     cuts: torch.Generator
     dropout: torch.Generator
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TeacherOutputs:
-    """What a teacher says of the predicted slots of all training windows.
-
-    Attributes:
-        logits_WTC: Logits.
-        features_WTH: Output features.
-        passes: What it was run on to say so.
-    """
-
-    logits_WTC: Tensor
-    features_WTH: Tensor
-    passes: Passes = field(default_factory=Passes)
-
-
-def labels_only(task_loss: TaskLoss) -> Goal:
-    """Return the goal of a training without a teacher."""
-
-    def terms(outputs: BeamOutputs, labels_BT: Tensor, _chosen_B: Tensor) -> Terms:
-        task = task_loss(outputs.logits, labels_BT)
-        return {"total": task, "task": task}
-
-    return Goal(terms=terms)
-
-
-def blended(
-    task_loss: TaskLoss,
-    distil_loss: DistilLoss,
-    alpha: float,
-    modules: tuple[nn.Module, ...] = (),
-) -> Goal:
-    """Return the goal ``(1 - alpha) task + alpha distill``; at 0 it is `labels_only`."""
-    if alpha == 0.0:
-        return labels_only(task_loss)
-
-    def terms(outputs: BeamOutputs, labels_BT: Tensor, chosen_B: Tensor) -> Terms:
-        task = task_loss(outputs.logits, labels_BT)
-        distill = distil_loss(outputs, chosen_B)
-        return blended_terms(task, distill, alpha=alpha)
-
-    return Goal(terms=terms, modules=modules)
 
 
 class Runner:
@@ -129,12 +63,12 @@ class Runner:
         self._dropout = dropout
         self.passes = Passes()
 
-    def run(self, windows: Windows, chosen_B: Tensor) -> BeamOutputs:
-        """Return what the network says of the predicted slots of some windows."""
+    def run(self, windows: Windows, chosen_B: Tensor) -> Outputs:
+        """Return outputs of the predicted slots of some windows."""
         gathered = windows.gathered(chosen_B)
         self.passes = self.passes + Passes.of(gathered)
         with drawing_from(self._dropout):
-            return self.network.gathered(*gathered).predicted()
+            return _outputs(self.network, gathered)
 
 
 def job_on(
@@ -167,8 +101,7 @@ def job_on(
 
     def objective(chunk_K: Tensor) -> Terms:
         chosen_B = chunks.windows(chunk_K)
-        outputs = runner.run(train, chosen_B)
-        return goal.terms(outputs, train.label_WT[chosen_B], chosen_B)
+        return goal.terms(runner.run(train, chosen_B), chosen_B)
 
     return Job(
         network=runner.network,
@@ -182,21 +115,24 @@ def job_on(
     )
 
 
-def run(network: BeamNetwork, windows: Windows) -> TeacherOutputs:
-    """Return what a network says of windows in evaluation mode; its mode is restored."""
+def run(network: BeamNetwork, windows: Windows) -> tuple[Outputs, Passes]:
+    """Return the outputs of a network in evaluation mode, and what was run; restores its mode."""
     parts, passes = [], Passes()
     with evaluating(network):
         for part in batches(len(windows), EVALUATED_TOGETHER):
             gathered = windows.gathered(torch.arange(part.start, part.stop))
             passes = passes + Passes.of(gathered)
-            parts.append(network.gathered(*gathered).predicted())
-    return TeacherOutputs(
-        logits_WTC=torch.cat([part.logits for part in parts]),
-        features_WTH=torch.cat([part.output_features for part in parts]),
-        passes=passes,
-    )
+            parts.append(_outputs(network, gathered))
+    return Outputs.joined(parts), passes
+
+
+def _outputs(network: BeamNetwork, gathered: Gathered) -> Outputs:
+    """Return logits [B, T, C] and output features [B, T, H] of the predicted slots."""
+    found = network.gathered(*gathered).predicted()
+    return Outputs(outputs=found.logits, features=found.output_features)
 
 
 def score(network: BeamNetwork, windows: Windows) -> dict[str, float]:
     """Return every score of some windows, see `scores_of`."""
-    return scores_of(run(network, windows).logits_WTC, windows.label_WT, windows.condition_W)
+    logits_WTC = run(network, windows)[0].outputs
+    return scores_of(logits_WTC, windows.label_WT, windows.condition_W)

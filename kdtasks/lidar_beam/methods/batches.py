@@ -4,7 +4,7 @@ Shape suffixes in this file: F = frames, R = rays, W = windows of a split, B = w
 T = scans of a window, or predicted slots.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,14 +24,25 @@ class Scans:
         range_FR: Every scan once [10 m].
         window_WT: Scans of each window.
         label_WT: Best beams.
+        passage_W: Passage of each window.
     """
 
     range_FR: Tensor
     window_WT: Tensor
     label_WT: Tensor
+    passage_W: Tensor
 
     def __len__(self) -> int:
         return len(self.window_WT)
+
+    def after(self, start: int) -> "Scans":
+        """Return the windows from a number on."""
+        return replace(
+            self,
+            window_WT=self.window_WT[start:],
+            label_WT=self.label_WT[start:],
+            passage_W=self.passage_W[start:],
+        )
 
     def gathered(self, chosen_B: Tensor | slice) -> Tensor:
         """Return the ranges of some windows [10 m], [B, T, R]."""
@@ -42,11 +53,13 @@ def scans_of(split: Arrays) -> Scans:
     """Return the windows of a split.
 
     Args:
-        split: Arrays of a split: ``lidar`` [F, 216] [m], ``window`` [W, 8], ``label`` [W, 4].
+        split: Arrays of a split: ``lidar`` [F, 216] [m], ``window`` [W, 8], ``label`` [W, 4],
+            ``passage`` [W].
     """
     range_FR = as_tensor(split["lidar"]).to(torch.get_default_dtype())
     return Scans(
         range_FR=range_FR / RANGE_UNIT_M,
         window_WT=as_tensor(split["window"]).long(),
         label_WT=as_tensor(split["label"]),
+        passage_W=as_tensor(split["passage"]),
     )

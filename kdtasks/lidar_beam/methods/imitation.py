@@ -1,4 +1,4 @@
-"""A student learns what its teacher says, of recorded windows or of made-up ones.
+"""A student imitates its teacher's logits on made-up windows.
 
 Shape suffixes in this file: N = windows, B = windows of a batch, T = predicted slots, S = steps,
 C = beams.
@@ -12,19 +12,16 @@ import torch
 from torch import Tensor
 
 from kdtasks.learning.custom_loss import own_loss
-from kdtasks.learning.losses import blended_terms, logit_mse, slot_cross_entropy, slot_kl
+from kdtasks.learning.distillation import Loss
+from kdtasks.learning.losses import logit_mse, slot_kl
 from kdtasks.learning.random import drawing_from
 from kdtasks.learning.training import Objective, Terms, batches
-from kdtasks.lidar_beam.methods.batches import Scans
-from kdtasks.lidar_beam.methods.job import Judge, LossOfWindows, labels_only, run
+from kdtasks.lidar_beam.methods.job import Judge, run
 from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
 from kdtasks.lidar_beam.models.generator import ScanGenerator
 from kdtasks.lidar_beam.models.network import LidarNetwork, LidarOutputs
 from kdtasks.lidar_beam.models.objects import hand_set_objects, render
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS
-
-SoftLoss = Callable[[Tensor, Tensor], Tensor]
-"""Loss of a student's logits against its teacher's, [B, T, C] or of all steps."""
 
 SOFT_LOSSES = ("kl", "mse")
 OUTPUTS_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
@@ -37,7 +34,7 @@ Source = Callable[[int], Tensor]
 """Draws so many windows that nobody has measured [10 m], [N, 8, 216]."""
 
 
-def soft_loss(name: str, temperature: float) -> SoftLoss:
+def soft_loss(name: str, temperature: float) -> Loss:
     """Return a loss towards a teacher's logits; only ``kl`` has a temperature.
 
     Args:
@@ -50,26 +47,6 @@ def soft_loss(name: str, temperature: float) -> SoftLoss:
     if name == "kl":
         return partial(slot_kl, temperature=temperature)
     return logit_mse if name == "mse" else own_loss(name, OUTPUTS_SHAPE, SOFT_LOSSES)
-
-
-def with_teacher(scans: Scans, said_WTC: Tensor, soft: SoftLoss, alpha: float) -> LossOfWindows:
-    """Return the loss ``(1 - alpha) task + alpha distill`` of recorded windows.
-
-    Args:
-        scans: The windows and their labels.
-        said_WTC: The teacher's logits of their predicted slots.
-        soft: Loss towards them.
-        alpha: 0 is training without a teacher, 1 without labels.
-    """
-    if alpha == 0.0:
-        return labels_only(scans)
-
-    def loss(outputs: LidarOutputs, chosen_B: Tensor) -> Terms:
-        task = slot_cross_entropy(outputs.predicted, scans.label_WT[chosen_B])
-        distill = soft(outputs.predicted, said_WTC[chosen_B])
-        return blended_terms(task, distill, alpha=alpha)
-
-    return loss
 
 
 def gaussian(draws: torch.Generator) -> Source:
@@ -119,7 +96,7 @@ class Lesson:
     """
 
     def __init__(
-        self, teacher: LidarNetwork, source: Source, soft: SoftLoss, steps: TaughtSteps
+        self, teacher: LidarNetwork, source: Source, soft: Loss, steps: TaughtSteps
     ) -> None:
         self._teacher = teacher
         self._source = source

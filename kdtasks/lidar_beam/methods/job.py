@@ -10,11 +10,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from kdtasks.learning.distillation import Goal, Outputs, Term, response
 from kdtasks.learning.losses import slot_cross_entropy
 from kdtasks.learning.random import drawing_from
 from kdtasks.learning.training import Objective, Schedule, Terms, batches, evaluating
 from kdtasks.lidar_beam.methods.batches import Scans
 from kdtasks.lidar_beam.models.network import LidarNetwork, LidarOutputs
+from kdtasks.sensing.beams.format import NUM_SLOTS
 from kdtasks.sensing.beams.metrics import beam_scores
 
 schedule = partial(Schedule, clip_norm=1.0)
@@ -23,38 +25,35 @@ schedule = partial(Schedule, clip_norm=1.0)
 Judge = Callable[[LidarNetwork], float]
 """A loss by which an epoch is chosen; lower is better."""
 
-LossOfWindows = Callable[[LidarOutputs, Tensor], Terms]
-"""Terms of the loss from what a network says of some training windows, and which these are."""
-
 
 def on_scans(
-    network: LidarNetwork, scans: Scans, loss: LossOfWindows, dropout: torch.Generator
+    network: LidarNetwork, scans: Scans, goal: Goal, dropout: torch.Generator
 ) -> Objective:
     """Return the objective of a training on recorded windows.
 
     Args:
         network: What is trained.
         scans: The windows.
-        loss: Terms of the loss.
+        goal: What it is trained for.
         dropout: Where dropout is drawn from.
     """
 
     def objective(chosen_B: Tensor) -> Terms:
         with drawing_from(dropout):
-            outputs = network(scans.gathered(chosen_B))
-        return loss(outputs, chosen_B)
+            found = network(scans.gathered(chosen_B))
+        return goal.terms(outputs_of(found), chosen_B)
 
     return objective
 
 
-def labels_only(scans: Scans) -> LossOfWindows:
-    """Return the loss of a training without a teacher: cross-entropy of the predicted slots."""
+def outputs_of(found: LidarOutputs) -> Outputs:
+    """Return logits [B, 4, C] and states of the recurrent layer [B, 4, H] of predicted slots."""
+    return Outputs(outputs=found.predicted, features=found.hidden[:, -NUM_SLOTS:])
 
-    def loss(outputs: LidarOutputs, chosen_B: Tensor) -> Terms:
-        task = slot_cross_entropy(outputs.predicted, scans.label_WT[chosen_B])
-        return {"total": task, "task": task}
 
-    return loss
+def task_of(scans: Scans) -> Term:
+    """Return the loss towards labels: cross-entropy of the predicted slots."""
+    return response(slot_cross_entropy, scans.label_WT)
 
 
 def label_judge(scans: Scans) -> Judge:

@@ -10,11 +10,11 @@ from csi_examples import drained
 
 from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import windows_of
-from kdtasks.beam_tracking.models.network import BeamNetwork, BeamOutputs
+from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import resolve
 from kdtasks.beam_tracking.students import student_job, teacher_job
 from kdtasks.contract.errors import DataError
-from kdtasks.learning.jobs import train, train_generations
+from kdtasks.learning.jobs import train
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.random import drawing_from, torch_generator
 
@@ -147,49 +147,22 @@ def test_a_narrow_student_learns_features_through_a_projection_that_is_dropped(d
     windows = windows_of(data.train, ("image",))
     job, _ = student_job(settings, windows, windows, teacher)
     (mapping,) = job.modules
-    start = mapping.weight.detach().clone()
+    start = mapping.linear.weight.detach().clone()
     drained(train(job))
-    assert not torch.equal(mapping.weight, start)
+    assert not torch.equal(mapping.linear.weight, start)
     _, outcome = trained_student(data, teacher, method="feature", width=0.5)
     assert outcome.weights.keys() == {name for name, _ in job.network.state_dict().items()}
     same = resolve(tiny(method="feature"))
     assert student_job(same, windows, windows, teacher)[0].modules == ()
 
 
-def test_blending_weighs_task_and_distillation_as_it_says():
-    logits = torch.zeros(2, 4, 64)
-    outputs = BeamOutputs(logits, logits, logits)
-    goal = beam_job.blended(
-        lambda given, _: given.sum() + 3.0, lambda out, _: out.logits.sum() + 5.0, 0.25
-    )
-    terms = goal.terms(outputs, torch.zeros(2, 4, dtype=torch.long), torch.arange(2))
-    assert {name: float(term) for name, term in terms.items()} == {
-        "total": 0.75 * 3.0 + 0.25 * 5.0,
-        "task": 3.0,
-        "distill": 5.0,
-    }
-
-
 def test_generations_learn_from_the_one_before(data):
-    settings = resolve(tiny(method="self", generations=3))
     windows = windows_of(data.train, ("image",))
-    asked = []
-
-    def train_one(number, said):
-        asked.append((number, said))
-        return train(teacher_job(settings, number, windows, windows, said))
-
-    def ask(network):
-        return beam_job.run(network, windows)
-
-    reports, _ = drained(train_generations(train_one, ask, 3))
-    assert [number for number, _ in asked] == [0, 1, 2]
-    assert asked[0][1] is None
-    assert asked[2][1] is not None
-    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5, 6]
-    assert {report.epochs for report in reports} == {6}
-    assert any("train_distill_loss" in report.metrics for report in reports[2:])
-    assert not any("train_distill_loss" in report.metrics for report in reports[:2])
+    settings = resolve(tiny(method="self"))
+    _, first = drained(train(teacher_job(settings, 0, windows, windows, None)))
+    outputs, _ = beam_job.run(first.network, windows)
+    reports, _ = drained(train(teacher_job(settings, 1, windows, windows, outputs)))
+    assert all("train_distill_loss" in report.metrics for report in reports)
 
 
 def test_unknown_labels_train_nothing(data):

@@ -11,7 +11,7 @@ from kdtasks.contract.settings import param
 from kdtasks.contract.task import digest
 from kdtasks.distillation.settings import METHODS
 from kdtasks.distillation.splits import Splits, metric
-from kdtasks.distillation.training import projection
+from kdtasks.learning.distillation import projection
 from sweeps.plan.contract import broken_laws
 
 QUICK = {"epochs": 2, "teacher_epochs": 2}

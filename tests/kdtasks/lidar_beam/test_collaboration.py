@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from csi_examples import drained
 from lidar_trials import (
+    ON_DATA,
     TASK,
     WITHOUT_DATA,
     assert_same,
@@ -29,6 +30,8 @@ from kdtasks.sensing.ownership import windows_together
 
 STUDENT = count(LidarStudent(), WINDOW_SHAPE).macs
 TEACHER = count(LidarGruTeacher(), WINDOW_SHAPE).macs
+TAUGHT = [("ordinary", "logits"), ("feature", "features"), ("relation", "features")]
+"""What methods on data take of a teacher."""
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +81,12 @@ def _edges(params, split, name="train"):
 # --- learning ---
 
 
-@pytest.mark.parametrize("method", ["vanilla", "ordinary", "prior", "datafree"])
+@pytest.mark.parametrize("method", ["vanilla", *ON_DATA, "prior", "datafree"])
 def test_learning_at_the_server_is_a_lone_trial_on_its_share(
     lidar_network_data, parts, lidar_expert, method
 ):
     teacher = None if method == "vanilla" else lidar_expert
-    topology = "centralized" if method in ("vanilla", "ordinary") else "decentralized"
+    topology = "centralized" if method in ("vanilla", *ON_DATA) else "decentralized"
     ours = learnt(networked(topology, method=method), parts.server, teacher)
     lone = TASK.train_student(tiny(method=method), parts.server, lidar_network_data.val, teacher)
     assert_same(ours.weights, drained(lone)[1].weights)
@@ -122,32 +125,38 @@ def test_no_node_has_too_few_windows_for_a_batch(parts):
     assert learnt(networked(), few, stream_name="edge-0").work.flops == 2 * 3 * (2 * 3) * STUDENT
 
 
-def test_a_teacher_without_outputs_runs_once_over_what_is_new(parts, lidar_expert):
-    params = networked("centralized", method="ordinary")
+@pytest.mark.parametrize(("method", "taught"), TAUGHT)
+def test_a_teacher_without_outputs_runs_once_over_what_is_new(parts, lidar_expert, method, taught):
+    params = networked("centralized", method=method)
     known = learnt(params, parts.server, lidar_expert)
     asked = learnt(params, parts.server, replace(lidar_expert, outputs={}))
     assert known.work.teacher_samples == 0
     windows = len(parts.server["label"])
     assert asked.work.flops - known.work.flops == 2 * windows * TEACHER
     np.testing.assert_allclose(
-        asked.teacher_outputs["logits"], lidar_expert.outputs["logits"], atol=1e-4
+        asked.teacher_outputs[taught], lidar_expert.outputs[taught], atol=1e-4
     )
     more = windows_together(parts.server, parts.edges[0])
     uploaded = learnt(params, more, lidar_expert)
-    said = uploaded.teacher_outputs["logits"]
-    assert len(said) == len(more["label"])
-    np.testing.assert_array_equal(said[:windows], lidar_expert.outputs["logits"])
+    complete = uploaded.teacher_outputs[taught]
+    assert len(complete) == len(more["label"])
+    np.testing.assert_array_equal(complete[:windows], lidar_expert.outputs[taught])
     assert differ(uploaded.weights, known.weights)
 
 
-def test_pairs_are_the_servers_windows_with_what_its_teacher_says(parts, lidar_expert):
-    params = networked(method="ordinary", scans_travel=True)
+@pytest.mark.parametrize(("method", "taught"), TAUGHT)
+def test_pairs_are_the_servers_windows_with_its_teachers_outputs(
+    parts, lidar_expert, method, taught
+):
+    params = networked(method=method, scans_travel=True)
     assert TASK.sends_pairs(params)
     knowledge, _ = TASK.pair_knowledge(params, lidar_expert, parts.server)
+    assert knowledge.keys() == TASK.knowledge_tensors(params).keys() == {taught}
+    assert not TASK.knowledge_tensors(params)[taught].misfit(knowledge[taught])
     by_pairs = drained(TASK.learn_pairs(params, parts.server, knowledge, stream_name=""))[1]
-    at_server = learnt(networked("centralized", method="ordinary"), parts.server, lidar_expert)
+    at_server = learnt(networked("centralized", method=method), parts.server, lidar_expert)
     assert_same(by_pairs.weights, at_server.weights)
-    # The one holds a teacher, the other what it has said.
+    # The one holds a teacher, the other its outputs.
     teacher = 4 * 96_640
     assert at_server.work.peak_bytes - by_pairs.work.peak_bytes == teacher
 
@@ -224,8 +233,8 @@ def test_a_deployment_is_judged_by_the_mean_of_its_edges(lidar_network_data, par
         ({"num_teachers": 2}, "num_teachers=2"),
         ({"uploads": 1}, "uploads=1 has no effect here: .* centralized"),
         ({"method": "prior", "edge_samples": 9}, "edge_samples=9 .* methods on data"),
-        ({"scans_travel": True}, "scans_travel=True .* method ordinary"),
-        ({"method": "datafree", "scans_travel": True}, "scans_travel=True .* method ordinary"),
+        ({"scans_travel": True}, "scans_travel=True .* methods ordinary, feature and"),
+        ({"method": "datafree", "scans_travel": True}, "scans_travel=True .* relation"),
         ({"server_age": 0.5}, "server_age=0.5 .* whose site changes"),
         ({"method": "ordinary", "exchange_bits": 8}, "exchange_bits=8 .* exchange samples"),
         (

@@ -5,22 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.learning.losses import activation_loss, entropy_loss, logit_mse, slot_kl
 from kdtasks.learning.random import initialised
-from kdtasks.lidar_beam.methods.batches import Scans
 from kdtasks.lidar_beam.methods.imitation import (
     Lesson,
-    answers,
     gaussian,
     generated,
     hand_set,
     soft_loss,
-    with_teacher,
 )
-from kdtasks.lidar_beam.methods.job import labels_only
 from kdtasks.lidar_beam.models.family import LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.lidar_beam.models.objects import ObjectGenerator
 from kdtasks.lidar_beam.models.student import LidarStudent
@@ -37,13 +33,6 @@ def draws(seed=0):
 
 def noise(*shape, seed=0):
     return torch.randn(*shape, generator=draws(seed))
-
-
-def recorded(count=12, seed=0):
-    frames = noise(count + 7, 216, seed=seed).clamp_min(0.0)
-    label = torch.randint(64, (count, 4), generator=draws(seed))
-    window = torch.arange(count)[:, None] + torch.arange(8)
-    return Scans(range_FR=frames, window_WT=window, label_WT=label)
 
 
 @given(SEEDS)
@@ -91,20 +80,6 @@ def test_entropy_is_least_where_all_beams_occur_and_nothing_where_one_does():
     certain = each.clone().requires_grad_()
     entropy_loss(certain).backward()
     assert certain.grad.isfinite().all()
-
-
-@settings(max_examples=20)
-@given(SEEDS, st.floats(0.0, 1.0))
-def test_ordinary_distillation_is_the_weighted_sum_and_its_ends_are_its_terms(seed, alpha):
-    scans = recorded(seed=seed)
-    chosen = torch.tensor([3, 0, 7])
-    said = answers(TEACHER, scans.gathered(slice(None)), "last")
-    outputs = STUDENT(scans.gathered(chosen))
-    terms = with_teacher(scans, said, KL, alpha)(outputs, chosen)
-    task = labels_only(scans)(outputs, chosen)["total"]
-    distill = slot_kl(outputs.predicted, said[chosen], temperature=2.0)
-    torch.testing.assert_close(terms["total"], (1 - alpha) * task + alpha * distill)
-    assert ("distill" in terms) == (alpha > 0.0)
 
 
 def test_made_up_windows_are_of_their_kind_and_never_the_same():

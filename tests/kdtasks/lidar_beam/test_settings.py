@@ -90,9 +90,12 @@ def test_metadata_that_weigh_nothing_are_not_there():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"alpha": 0.5}, "alpha=0.5 has no effect here: it belongs to method ordinary"),
-        ({"method": "datafree", "alpha": 0.5}, "alpha=0.5 .* method ordinary"),
-        ({"temperature": 2.0}, "temperature=2.0 .* methods with a teacher, and soft_loss kl"),
+        ({"alpha": 0.5}, "alpha=0.5 .* methods ordinary, feature and relation"),
+        ({"method": "datafree", "alpha": 0.5}, "alpha=0.5 .* ordinary, feature and relation"),
+        ({"method": "feature", "temperature": 2.0}, "temperature=2.0 .* imitate .* logits"),
+        ({"method": "feature", "relation_angle": 1.0}, "relation_angle=1.0 .* method relation"),
+        ({"method": "relation", "relation_partners": 0}, "relation_partners=0"),
+        ({"temperature": 2.0}, "temperature=2.0 .* logits, and soft_loss kl"),
         ({"method": "prior", "soft_loss": "mse", "temperature": 2.0}, "temperature=2.0 .* kl"),
         ({"method": "ordinary", "taught_steps": "all"}, "taught_steps='all' .* without data"),
         ({"method": "prior", "generator": "dense"}, "generator='dense' .* datafree and untrained"),

@@ -3,7 +3,16 @@ import math
 
 import numpy as np
 import pytest
-from lidar_trials import DISTILLING, METHODS, OF_NETWORKS, TASK, WITHOUT_DATA, tiny, trained_teacher
+from lidar_trials import (
+    DISTILLING,
+    METHODS,
+    OF_NETWORKS,
+    ON_DATA,
+    TASK,
+    WITHOUT_DATA,
+    tiny,
+    trained_teacher,
+)
 from lidar_trials import trained_student as trained
 
 from kdtasks.contract.errors import DataError
@@ -126,6 +135,7 @@ def test_bytes_to_the_edge_are_what_each_method_needs(lidar_data_tiny, lidar_tea
     scans = train["lidar"].nbytes + train["window"].nbytes + train["label"].nbytes
     assert sent["vanilla"] == scans
     assert sent["ordinary"] == scans + 4 * 4 * 64 * len(train["label"])
+    assert sent["feature"] == sent["relation"] == scans + 4 * 4 * 128 * len(train["label"])
     for method, (_, outcome) in outcomes.items():
         expected = 0 if method in WITHOUT_DATA else len(train["lidar"])
         assert outcome.metrics["scans_to_edge"] == expected
@@ -143,14 +153,30 @@ def test_what_travels_changes_the_bytes_and_not_the_student(
     assert ours["teacher_forward_samples"] == 40 * 8 + 2 * 48
 
 
+def test_a_teacher_from_before_it_had_features_is_run_for_them_once(
+    lidar_data_tiny, lidar_teacher, outcomes
+):
+    known = {name: v for name, v in lidar_teacher.outputs.items() if name != "features"}
+    old = TeacherArtifact(metrics={}, weights=lidar_teacher.weights, outputs=known)
+    _, outcome = trained(lidar_data_tiny, old, method="feature")
+    windows = len(lidar_data_tiny.train["label"])
+    assert outcome.metrics["teacher_forward_samples"] == windows
+    assert outcomes["feature"][1].metrics["teacher_forward_samples"] == 0
+    ours, theirs = outcome.weights, outcomes["feature"][1].weights
+    assert all(np.allclose(ours[name], theirs[name], atol=1e-4) for name in ours)
+
+
 def test_methods_learn_from_different_windows(outcomes):
     weights = [outcome.weights["head.weight"] for _, outcome in outcomes.values()]
     for index, one in enumerate(weights):
         assert not any(np.array_equal(one, other) for other in weights[index + 1 :])
 
 
-def test_without_its_term_a_teacher_makes_no_difference(lidar_data_tiny, lidar_teacher, outcomes):
-    _, alone = trained(lidar_data_tiny, lidar_teacher, method="ordinary", alpha=0.0)
+@pytest.mark.parametrize("method", ON_DATA)
+def test_without_its_term_a_teacher_makes_no_difference(
+    lidar_data_tiny, lidar_teacher, outcomes, method
+):
+    _, alone = trained(lidar_data_tiny, lidar_teacher, method=method, alpha=0.0)
     assert same_weights(alone, outcomes["vanilla"][1])
 
 

@@ -89,7 +89,7 @@ def tally(settings: BeamSettings, weights: Arrays, split: Arrays, *, teacher: bo
     """Run a network on the test split and count by passage."""
     model = settings.teacher_model if teacher else settings.student_model
     windows = windows_of(split, model.sensors)
-    logits = beam_job.run(restored(settings, weights, teacher=teacher), windows).logits_WTC
+    logits = beam_job.run(restored(settings, weights, teacher=teacher), windows)[0].outputs
     known_WT = (windows.label_WT != IGNORED).double()
     hits_WT = hits(best_beams(logits, 2), windows.label_WT, k=2).double()
     _, place_W = torch.unique(windows.passage_W, return_inverse=True)

@@ -182,7 +182,7 @@ class LidarBeam(LidarCollaboration):
             **prefixed("val", trained.scores),
             **self.cost(params),
             "latency_ms": latency_ms(trained.network),
-            **effort_of(settings, trained, asked=taught.asked, inverted=asked),
+            **effort_of(settings, trained, taught.teacher_work, asked=taught.asked, inverted=asked),
             "train_core_seconds": trained.core_seconds + generating,
             "edge_core_seconds": trained.core_seconds + at_edge,
             "bytes_to_edge": float(sent_bytes(settings, train, taught.teacher, made)),

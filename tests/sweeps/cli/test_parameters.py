@@ -101,7 +101,7 @@ def test_json_has_an_object_per_parameter(capsys):
     found = json.loads(printed(capsys, "lidar-beam", "--json"))
     rows = {row["name"]: row for row in found["lidar-beam"]}
     assert rows["epochs"]["default"] == {"quick": 48, "standard": 30, "paper": 100}
-    assert rows["alpha"]["when"] == ["method ordinary"]
+    assert rows["alpha"]["when"] == ["methods ordinary, feature and relation"]
     assert "server_age" not in rows  # it has no effect in this task
 
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
 
 # Threads of BLAS wait for each other by spinning: with the cores shared by several workers, the
-# radar of four passages took 41 s of CPU time instead of 2. It must be set before NumPy is imported.
+# radar of four passages took 41 s of CPU time instead of 2. Set before NumPy is imported.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 # A busy machine, or a library that prepares itself in its first call, says nothing about a law.

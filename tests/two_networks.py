@@ -88,3 +88,14 @@ class Two(nn.Module):
 def halved(student, teacher):
     """A loss of the user's own."""
     return 0.5 * (student - teacher).abs().mean()
+
+
+class Noisy(Clusters):
+    """Samples are changed at random in every batch, and edges have students of two widths."""
+
+    name = "noisy"
+    metrics = Clusters.scores
+    edge_students = ({}, {"width": 9})
+
+    def augment(self, batch, generator):
+        return batch + 0.1 * torch.randn(batch.shape, generator=generator)

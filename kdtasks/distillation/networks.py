@@ -1,12 +1,13 @@
 """What a task of two networks is: its data, its networks, what decides them and what they cost."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from kdtasks.contract.collaboration import (
@@ -108,6 +109,10 @@ class TwoNetworks(LearnsOnShares):
     """What `kdtasks.contract.settings.param` returns, by name; ``decides`` is the student unless it
     says "data" or "teacher"."""
 
+    edge_students: ClassVar[Sequence[Mapping[str, Value]]] = ()
+    """What edges' students have instead of the trial's parameters, in turn, where ``edge_families``
+    is mixed: ``({}, {"width": 16})`` for every other edge."""
+
     features: ClassVar[tuple[str, str]] = ("", "")
     """Names of the submodules of student and teacher whose outputs feature distillation compares;
     relations are taken of outputs where there are none."""
@@ -136,6 +141,13 @@ class TwoNetworks(LearnsOnShares):
             cls.metrics = {**quality, **COSTS, **SPENT, **NETWORK_METRICS}
             cls.parameters = {**cls.parameters}
         super().__init_subclass__()
+        free = {*cls.parameters} - cls.settings.deciding("data", "made data", "teacher")
+        for name in {name for own in cls.edge_students for name in own} - free:
+            known = ", ".join(sorted(free)) or "none"
+            raise TypeError(
+                f"{cls.__name__}.edge_students: {name!r} is no parameter of the student alone; "
+                f"there are {known}"
+            )
 
     # --- what a user writes -------------------------------------------------------------------
 
@@ -154,6 +166,18 @@ class TwoNetworks(LearnsOnShares):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss towards targets: cross-entropy of integers, squared error of numbers."""
         return default_loss(outputs, targets)
+
+    def augment(self, batch: Any, generator: torch.Generator) -> Any:  # noqa: ARG002
+        """Return inputs of a training batch, changed at random.
+
+        A task that writes this has teachers that answer every changed batch anew; the trial's
+        ``teacher_forward_samples`` says for how many samples.
+
+        Args:
+            batch: The inputs, a row per sample: one tensor, or a tuple if there are several.
+            generator: What to draw from; it follows from the seed.
+        """
+        return batch
 
     def edge_labels(self, split: Arrays) -> np.ndarray[Any, Any]:
         """Return an integer per sample, by which edges of a network differ: the targets.
@@ -177,7 +201,33 @@ class TwoNetworks(LearnsOnShares):
             raise ConfigError(
                 "method='feature' needs features = (part of the student, part of the teacher)"
             )
+        if full["topology"] != "none" and full["edge_families"] == "mixed":
+            if not self.edge_students:
+                raise ConfigError(
+                    "edge_families='mixed' needs edge_students = ({}, {parameter: value}, ...)"
+                )
+            for own in self.edge_students:
+                super().complete({**params, **own})
         return full
+
+    def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
+        own = self._families(params)
+        return super().complete({**params, **own[edge % len(own)], "edge_families": "same"})
+
+    def _families(self, params: Params) -> Sequence[Mapping[str, Value]]:
+        settings = self._settings(params)
+        mixed = settings.networked and settings.edge_families == "mixed"
+        return self.edge_students if mixed else ({},)
+
+    def _mean_over_edges(
+        self, params: Params, measured: Callable[[Params], dict[str, float]]
+    ) -> dict[str, float]:
+        """Return the mean of what edges' students measure; equal ones are measured once."""
+        own = self._families(params)
+        found = [measured(self.edge_params(params, edge)) for edge in range(len(own))]
+        edges = self._settings(params).num_edges if len(own) > 1 else 1
+        each = [found[edge % len(found)] for edge in range(edges)]
+        return {name: sum(one[name] for one in each) / edges for name in found[0]}
 
     def _settings(self, params: Params) -> DistillationSettings:
         settings = self.settings.resolve(params)
@@ -266,8 +316,11 @@ class TwoNetworks(LearnsOnShares):
         return count(network, *self._input_shapes(params))
 
     def cost(self, params: Params) -> dict[str, float]:
-        network = self._student(params).network
-        return self._costs(network, self._size(params, network))
+        def of_one(own: Params) -> dict[str, float]:
+            network = self._student(own).network
+            return self._costs(network, self._size(own, network))
+
+        return self._mean_over_edges(params, of_one)
 
     def _costs(self, network: nn.Module, size: Cost) -> dict[str, float]:
         return {
@@ -278,5 +331,8 @@ class TwoNetworks(LearnsOnShares):
         }
 
     def latency(self, params: Params) -> dict[str, float]:
-        network = self._student(params).network
-        return {"latency_ms": batch1_latency_ms(network, *self._input_shapes(params))}
+        def of_one(own: Params) -> dict[str, float]:
+            network = self._student(own).network
+            return {"latency_ms": batch1_latency_ms(network, *self._input_shapes(own))}
+
+        return self._mean_over_edges(params, of_one)

@@ -77,9 +77,6 @@ class DistillationSettings(NetworkSettings):
         "dirichlet", when=NETWORK, help="samples are divided among edges by shares of labels"
     )
     partition_skew: float = NetworkSettings.again("partition_skew", default=0.3)
-    edge_families: Literal["same"] = NetworkSettings.again(
-        "edge_families", when=never("tasks with other students at other edges")
-    )
     num_teachers: Literal[1] = NetworkSettings.again(
         "num_teachers", when=never("tasks with several teachers"), strict=False, decides="student"
     )

@@ -18,9 +18,9 @@ from kdtasks.contract.collaboration import (
     Stage,
     TensorSpec,
     Work,
+    parted,
 )
 from kdtasks.contract.deployable import Call, Deployable, Part
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import (
     Arrays,
@@ -39,6 +39,7 @@ from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
 from kdtasks.distillation.training import (
     Course,
+    Lessons,
     Watched,
     node_seed,
     response_loss,
@@ -50,6 +51,7 @@ from kdtasks.learning.complexity import (
     kept_bytes,
     state_bytes,
 )
+from kdtasks.learning.deployed_students import EDGE, ScoreOf, deployed, mean_metrics
 from kdtasks.learning.device import to_array
 from kdtasks.learning.distillation import Outputs, complete_outputs
 from kdtasks.learning.jobs import Trained, train_generations
@@ -75,7 +77,29 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
     # --- training -----------------------------------------------------------------------------
 
     def _course(self, train: Arrays, val: Arrays | None, seed: int) -> Course:
-        return Course(train=train, val=val, loss=self.loss, metrics=self.scores, seed=seed)
+        augments = type(self).augment is not DistillationTask.augment
+        return Course(
+            train=train,
+            val=val,
+            loss=self.loss,
+            metrics=self.scores,
+            seed=seed,
+            augment=self._augmented if augments else None,
+        )
+
+    def _augmented(
+        self, inputs: tuple[Tensor, ...], generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        if len(inputs) > 1:
+            return tuple(self.augment(inputs, generator))
+        return (self.augment(inputs[0], generator),)
+
+    def _lessons(self, params: Params, course: Course, teacher: TeacherArtifact) -> Lessons:
+        """Return what a teacher gives a student; it is run again where inputs are augmented."""
+        outputs = Outputs.of(teacher.outputs)
+        if course.augment is None:
+            return Lessons(outputs)
+        return Lessons(outputs, self._restored(params, teacher.weights, teacher=True))
 
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
@@ -109,50 +133,61 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         self._note_shapes(params, train)
         settings = self._settings(params)
         course = self._course(train, val, settings.seed)
-        answers = None if teacher is None else Outputs.of(teacher.outputs)
-        trained, flops = yield from self._train(params, course, answers)
+        lessons = None if teacher is None else self._lessons(params, course, teacher)
+        trained, flops, asked = yield from self._train(params, course, lessons)
         size = self._size(params, trained.network)
         latency_ms = batch1_latency_ms(trained.network, *self._input_shapes(params))
         metrics = {
             **prefixed("val", trained.scores),
             **self._costs(trained.network, size),
             "latency_ms": latency_ms,
-            **trained.effort(flops),
+            **trained.effort(flops, asked.flops),
+            "teacher_forward_samples": float(asked.teacher_samples),
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
 
     def _train(
-        self, params: Params, course: Course, teacher: Outputs | None, stream_name: str = ""
-    ) -> Generator[Report, None, tuple[Trained[nn.Module], float]]:
+        self, params: Params, course: Course, teacher: Lessons | None, stream_name: str = ""
+    ) -> Generator[Report, None, tuple[Trained[nn.Module], float, Work]]:
         """Train a student by the method of a trial: once, or for generations of itself.
 
         Returns:
-            The training, and its operations.
+            The training, its operations, and what it took to run teachers on augmented batches.
         """
         settings = self._settings(params)
         count = settings.generations if settings.method == "self" else 1
         networks: list[Watched] = []
+        given = [] if teacher is None else [teacher]
         macs = 0
 
         def train_one(
-            generation: int, before: Outputs | None
+            generation: int, before: Lessons | None
         ) -> Generator[Report, None, Trained[nn.Module]]:
             nonlocal macs
             own = f"{stream_name} {generation}".strip() if generation else stream_name
             network, taught = self._student(params, own), teacher if before is None else before
             networks.append(network)
-            goal = course.goal(settings, network, taught)
+            goal = course.goal(settings, network, None if taught is None else taught.outputs)
             macs = self._size(params, network.network).macs + goal.macs
-            objective, schedule = (
-                course.objective(network, goal),
-                course.schedule(settings, count * macs),
+            objective = course.objective(network, goal, taught)
+            return course.run(
+                network, objective, course.schedule(settings, count * macs), goal.modules
             )
-            return course.run(network, objective, schedule, goal.modules)
 
-        trained = yield from train_generations(
-            train_one, lambda _: networks[-1].run(course.train), count
-        )
-        return trained, 6.0 * macs * trained.samples
+        def ask(_: nn.Module) -> Lessons:
+            asked = None if course.augment is None else networks[-1]
+            given.append(Lessons(networks[-1].run(course.train), asked))
+            return given[-1]
+
+        trained = yield from train_generations(train_one, ask, count)
+        asked = sum((self._asked(params, lessons) for lessons in given), Work())
+        return trained, 6.0 * macs * trained.samples, asked
+
+    def _asked(self, params: Params, lessons: Lessons) -> Work:
+        if lessons.network is None:
+            return Work()
+        macs = self._size(params, lessons.network.network).macs
+        return Work(flops=2.0 * macs * lessons.asked, teacher_samples=lessons.asked)
 
     # --- judging ------------------------------------------------------------------------------
 
@@ -171,8 +206,25 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         return self._judged(self._restored(params, weights, teacher=True), split)
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        if self._settings(params).networked:
-            raise ConfigError(f"task {self.name}: only students of topology none are exported")
+        if not self._settings(params).networked:
+            return self._deployable(params, weights)
+
+        def built(edge: int, own: Arrays) -> Deployable:
+            return self._deployable(self.edge_params(params, edge), own)
+
+        def judged(score_of: ScoreOf, split: Arrays) -> dict[str, float]:
+            nodes, shares = parted(weights), self.share_out(params, split, "val").edges
+            return mean_metrics(
+                [
+                    score_of(edge, nodes[f"{EDGE}{edge}"], share)
+                    for edge, share in enumerate(shares)
+                    if self.sample_count(share)
+                ]
+            )
+
+        return deployed(weights, built, judged)
+
+    def _deployable(self, params: Params, weights: Arrays) -> Deployable:
         network = self._restored(params, weights, teacher=False).network
         shapes = self._input_shapes(params)
         names = ["x"] if len(shapes) == 1 else [f"x{n}" for n in range(len(shapes))]
@@ -267,22 +319,22 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         del server_part
         self._note_shapes(params, data)
         seed = node_seed(self._settings(params).seed, stream_name)
-        answers, asked = None, Work()
+        course, lessons, completing = self._course(data, None, seed), None, Work()
         if teacher is not None:
-            answers, asked = self._complete_answers(params, teacher, data)
-        course = self._course(data, None, seed)
-        trained, flops = yield from self._train(params, course, answers, stream_name)
+            teacher, completing = self._complete(params, teacher, data)
+            lessons = self._lessons(params, course, teacher)
+        trained, flops, asked = yield from self._train(params, course, lessons, stream_name)
         work = self._work(params, trained.network, flops, trained.core_seconds)
         return Learnt(
             weights=state_arrays(trained.network),
-            work=asked + work,
-            teacher_outputs={} if answers is None else answers.arrays(),
+            work=completing + asked + work,
+            teacher_outputs={} if teacher is None else teacher.outputs,
         )
 
-    def _complete_answers(
+    def _complete(
         self, params: Params, teacher: TeacherArtifact, data: Arrays
-    ) -> tuple[Outputs, Work]:
-        """Return a teacher's answers to all samples, and what it took to ask about the rest."""
+    ) -> tuple[TeacherArtifact, Work]:
+        """Return a teacher with its outputs on all samples, and the cost of those it lacked."""
         watched = self._restored(params, teacher.weights, teacher=True)
         total, macs = len(data[TARGET]), self._size(params, watched.network).macs
 
@@ -291,8 +343,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             held = float(state_bytes(watched.network))
             return found, Work(flops=2.0 * macs * (total - known), peak_bytes=held)
 
-        complete, work = complete_outputs(teacher, "outputs", total, ask)
-        return Outputs.of(complete.outputs), work
+        return complete_outputs(teacher, "outputs", total, ask)
 
     def train_on(
         self,

@@ -3,7 +3,7 @@
 Shape suffixes in this file: B = samples of a batch, N = samples of a split.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from kdtasks.learning.distillation import (
 from kdtasks.learning.jobs import Job, Trained, train
 from kdtasks.learning.losses import logit_mse, slot_cross_entropy, soft_target_kl
 from kdtasks.learning.random import drawing_from, seed_for, torch_generator
-from kdtasks.learning.training import Objective, Schedule, at_effort, batches, evaluating
+from kdtasks.learning.training import Objective, Schedule, Terms, at_effort, batches, evaluating
 
 
 class Watched:
@@ -104,6 +104,40 @@ def response_loss(settings: DistillationSettings, targets: Tensor) -> Loss:
     ).mean()
 
 
+Augment = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]
+"""Returns inputs of a batch changed at random, with a generator."""
+
+
+class Lessons:
+    """What a teacher gives a student: outputs that stay, or new ones for every augmented batch.
+
+    Args:
+        outputs: Its outputs on all training samples.
+        network: The teacher, in evaluation mode, if inputs are augmented; else None.
+
+    Attributes:
+        outputs: Those for the batch at hand are up to date.
+        asked: Samples that the teacher was run on.
+    """
+
+    def __init__(self, outputs: Outputs, network: Watched | None = None) -> None:
+        self.outputs, self.network, self.asked = outputs, network, 0
+        if network is not None:
+            features = None if outputs.features is None else outputs.features.clone()
+            self.outputs = Outputs(outputs=outputs.outputs.clone(), features=features)
+
+    def renew(self, index_B: Tensor, batch: tuple[Tensor, ...]) -> None:
+        """Replace the outputs on some samples by those on their augmented inputs."""
+        if self.network is None:
+            return
+        with torch.no_grad():
+            found = self.network(*batch)
+        self.outputs.outputs[index_B] = found.outputs
+        if self.outputs.features is not None and found.features is not None:
+            self.outputs.features[index_B] = found.features
+        self.asked += len(index_B)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Course:
     """What a network is trained on, and by what it is judged.
@@ -114,6 +148,7 @@ class Course:
         loss: Loss towards targets.
         metrics: Scores on the validation split.
         seed: Of the order of samples and of whatever draws.
+        augment: Changes the inputs of a batch; None for nothing.
     """
 
     train: Arrays
@@ -121,6 +156,7 @@ class Course:
     loss: Loss
     metrics: Mapping[str, Metric]
     seed: int
+    augment: Augment | None = None
 
     def score(self, network: Watched) -> dict[str, float]:
         """Return the validation scores of a network."""
@@ -149,10 +185,19 @@ class Course:
         own = settings.model_copy(update={"seed": self.seed})
         return distilled(task, teacher, own, loss, features or ())
 
-    def objective(self, network: Watched, goal: Goal) -> Objective:
-        """Return the objective of training a network for a goal."""
-        inputs = inputs_of(self.train)
-        return lambda index_B: goal.terms(network(*(x[index_B] for x in inputs)), index_B)
+    def objective(self, network: Watched, goal: Goal, lessons: Lessons | None = None) -> Objective:
+        """Return the objective of training a network for a goal, with the outputs of a teacher."""
+        inputs, draws = inputs_of(self.train), torch_generator(self.seed, "augmentation")
+
+        def terms(index_B: Tensor) -> Terms:
+            batch = tuple(x[index_B] for x in inputs)
+            if self.augment is not None:
+                batch = self.augment(batch, draws)
+            if lessons is not None:
+                lessons.renew(index_B, batch)
+            return goal.terms(network(*batch), index_B)
+
+        return terms
 
     def schedule(self, settings: DistillationSettings, macs: int) -> Schedule:
         """Return how long and how fast a student is trained at the effort of its trial.

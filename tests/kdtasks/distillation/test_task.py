@@ -4,7 +4,7 @@ import torch
 from csi_examples import drained, silent
 from hypothesis import given
 from hypothesis import strategies as st
-from two_networks import Angle, Clusters, cluster
+from two_networks import Angle, Clusters, Noisy, cluster
 
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.settings import param
@@ -39,16 +39,18 @@ def test_numbers_and_several_inputs_keep_the_contract(method, tmp_path):
     assert broken_laws("two_networks:Angle", params_of(method=method), tmp_path) == []
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=[one["topology"] for one in DEPLOYMENTS])
-def test_every_topology_keeps_the_contract(deployment, tmp_path):
+def deployed(**deployment):
     params = params_of(num_edges=3, edge_epochs=1, proxy_samples=20, **deployment)
-    if deployment["topology"] == "decentralized":
+    if deployment["topology"] in ("centralized", "decentralized"):
         params.pop("edge_epochs")
     if deployment["topology"] != "mutual":
         params.pop("proxy_samples")
-    if deployment["topology"] == "centralized":
-        params.pop("edge_epochs")
-    assert broken_laws("two_networks:Clusters", params, tmp_path) == []
+    return params
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=[one["topology"] for one in DEPLOYMENTS])
+def test_every_topology_keeps_the_contract(deployment, tmp_path):
+    assert broken_laws("two_networks:Clusters", deployed(**deployment), tmp_path) == []
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +277,39 @@ def test_a_projection_of_maps_is_a_convolution_of_one_by_one():
     maps = torch.rand(3, 4, 5, 6)
     weight, bias = made.linear.weight[:, :, None, None], made.linear.bias
     assert torch.allclose(made(maps), torch.nn.functional.conv2d(maps, weight, bias), atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["vanilla", "response", "self"])
+def test_a_task_that_augments_keeps_the_contract(method, tmp_path):
+    assert broken_laws("two_networks:Noisy", params_of(method=method), tmp_path) == []
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS[1:4:2], ids=["decentralized", "mutual"])
+def test_edges_of_several_widths_keep_the_contract(deployment, tmp_path):
+    params = deployed(edge_families="mixed", **deployment)
+    assert broken_laws("two_networks:Noisy", params, tmp_path) == []
+
+
+def test_a_teacher_is_asked_about_every_augmented_sample_and_never_else(clusters):
+    _, _, data, teacher = clusters
+    task, counts = Noisy(), {}
+    for method, rounds in (("vanilla", 0), ("response", 1), ("self", 2)):
+        params = task.complete({"method": method, "epochs": 3})
+        guide = teacher if method == "response" else None
+        outcome = drained(task.train_student(params, data.train, data.val, guide))[1]
+        each = outcome.metrics["train_samples"] / max(rounds, 1)
+        counts[method] = outcome.metrics["teacher_forward_samples"] / each
+    assert counts == {"vanilla": 0, "response": 1, "self": 1}
+    assert trained(clusters)[1].metrics["teacher_forward_samples"] == 0
+
+
+def test_edges_have_students_of_their_own_widths_and_the_costs_are_their_mean():
+    task, one = Noisy(), Clusters()
+    params = {"topology": "decentralized", "num_edges": 3, "edge_families": "mixed"}
+    assert [task.edge_params(params, edge)["width"] for edge in range(3)] == [4, 9, 4]
+    sizes = [one.cost({"width": width})["params"] for width in (4, 9, 4)]
+    assert task.cost(params)["params"] == pytest.approx(sum(sizes) / 3)
+    with pytest.raises(ConfigError, match="edge_families='mixed' needs edge_students"):
+        one.complete(params)
+    with pytest.raises(TypeError, match="'teacher_width' is no parameter of the student alone"):
+        type("Wrong", (Clusters,), {"edge_students": ({"teacher_width": 8},)})

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal, Self
 
 from kdtasks.contract.deployment import PART_AT_EDGE, SERVER_TEACHES, NetworkSettings
+from kdtasks.contract.effort import EPOCHS, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import (
@@ -45,7 +46,7 @@ SOFTENING = When(
     lambda s: s.method == "autoencoder-kd" or s.anchored,
     "method autoencoder-kd, or an anchor_weight above 0",
 )
-CODEWORDS = When(lambda s: s.method in CODEWORD_METHODS, f"methods {', '.join(CODEWORD_METHODS)}")
+CODEWORDS = When(lambda s: s.learns_codewords, f"methods {', '.join(CODEWORD_METHODS)}")
 FINE_TUNES = When(
     lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
 )
@@ -183,10 +184,15 @@ class CsiSettings(NetworkSettings):
         {"quick": 4, "small": 12, "paper": 200},
         when=When(
             lambda s: (
-                (not s.in_rounds and (s.method == "vanilla" or s.learns_outputs))
-                or (s.light_teacher and not s.teacher_weights)
+                (s.light_teacher and not s.teacher_weights)
+                or (
+                    s.effort == "epochs"
+                    and not s.in_rounds
+                    and (s.method == "vanilla" or s.learns_outputs)
+                )
             ),
-            "method vanilla, those that learn outputs, or sequential with encoder light",
+            "method vanilla and those that learn outputs with effort epochs, or sequential with "
+            "encoder light",
         ),
         decides=("teacher", "student"),
         key="",
@@ -194,12 +200,12 @@ class CsiSettings(NetworkSettings):
     )
     encoder_epochs: int = epochs_param(
         {"quick": 10, "small": 24, "paper": 200},
-        when=CODEWORDS,
+        when=(CODEWORDS, EPOCHS),
         help="of the encoder on codewords",
     )
     finetune_epochs: int = epochs_param(
         {"quick": 1, "small": 3, "paper": 20},
-        when=FINE_TUNES,
+        when=(FINE_TUNES, When(lambda s: s.effort != "plateau", "efforts epochs and gflop")),
         help="of the whole student, after the encoder",
     )
     finetune_rate: float = rate_param(
@@ -245,6 +251,7 @@ class CsiSettings(NetworkSettings):
     )
     seed: int = param(0, low=0, help="seed of the student")
 
+    plateau_gain: float = EffortSettings.again("plateau_gain", default=0.02, unit="dB")
     # Of a network, where this task differs. An edge has about an eighth of the samples, hence of
     # the steps of an epoch.
     edge_epochs: int = NetworkSettings.again(
@@ -337,6 +344,11 @@ class CsiSettings(NetworkSettings):
     def sends_pairs(self) -> bool:
         """Whether base station and user equipment exchange pairs and no models."""
         return self.method in PAIR_METHODS
+
+    @property
+    def learns_codewords(self) -> bool:
+        """Whether the encoder learns the teacher's codewords."""
+        return self.method in CODEWORD_METHODS
 
     @property
     def has_teacher(self) -> bool:

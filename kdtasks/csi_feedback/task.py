@@ -55,7 +55,12 @@ from kdtasks.csi_feedback.students import (
     second_data,
     student_job,
 )
-from kdtasks.csi_feedback.workload import check_memory, teacher_flops, training_flops
+from kdtasks.csi_feedback.workload import (
+    check_memory,
+    plan_at_effort,
+    teacher_flops,
+    training_flops,
+)
 from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import batch1_latency_ms, count
 from kdtasks.learning.deployed_students import mean_metrics, train_all
@@ -260,6 +265,7 @@ class CsiFeedback(CsiCollaboration):
         frozen = frozen_teacher(settings, teacher) if teacher is not None else None
         pictures, judged = as_tensor(train["pictures"]), as_tensor(val["pictures"])
         job = student_job(settings, pictures, judged, frozen)
+        job = replace(job, plan=plan_at_effort(settings, job.plan, len(pictures)))
         trained = yield from method_of(settings)(job)
         stages, passes = trained.metrics, trained.training_stages
         latency = batch1_latency_ms(trained.autoencoder.encoder, settings.picture_shape)
@@ -272,7 +278,6 @@ class CsiFeedback(CsiCollaboration):
             + stages.get("finetune_core_seconds", 0.0),
             "train_samples": float(sum(s.samples for s in passes if 3 in (s.encoder, s.decoder))),
             "train_epochs": float(sum(s.epochs for s in passes)),
-            "train_capped": 0.0,
             "train_gflop": 1e-9 * training_flops(settings, passes),
             "teacher_forward_samples": float(frozen.forward_samples) if frozen else 0.0,
             "teacher_forward_gflop": 1e-9 * teacher_flops(settings, frozen) if frozen else 0.0,

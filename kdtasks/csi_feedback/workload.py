@@ -10,13 +10,14 @@ from torch import nn
 from kdtasks.contract.collaboration import TensorSpec, Work
 from kdtasks.contract.deployment import edge_short_of_memory
 from kdtasks.contract.errors import ConfigError
-from kdtasks.csi_feedback.methods.job import Teacher, TrainingStage
+from kdtasks.csi_feedback.methods.job import Plan, Teacher, TrainingStage
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import make_decoder, make_encoder
 from kdtasks.learning.complexity import count, state_bytes, training_bytes
 from kdtasks.learning.random import initialised
 from kdtasks.learning.tensors import state_specs
+from kdtasks.learning.training import at_effort
 
 Part = Literal["encoder", "decoder", "teacher encoder"]
 
@@ -105,6 +106,58 @@ def training_flops(settings: CsiSettings, training_stages: Iterable[TrainingStag
     """Return the operations of a student's training, those of its teacher not included."""
     encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
     return sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
+
+
+def _planned_stages(settings: CsiSettings, plan: Plan, samples: int) -> list[TrainingStage]:
+    """Return the stages that a student alone will be trained in, on so many samples."""
+    used = samples - samples % plan.batch_size
+    if not settings.learns_codewords:
+        return [TrainingStage(samples=used * plan.epochs, encoder=3, decoder=3)]
+    stages = [TrainingStage(samples=used * plan.encoder_epochs, encoder=3, decoder=0)]
+    tuned = used * plan.finetune_epochs
+    if settings.method == "encoder-kd":
+        stages += [TrainingStage(samples=tuned, encoder=3, decoder=3)]
+    elif settings.method == "ip-encoder-kd":
+        stages += [TrainingStage(samples=samples, encoder=1, decoder=0)]
+        stages += [TrainingStage(samples=tuned, encoder=0, decoder=3)]
+    return stages
+
+
+def plan_at_effort(settings: CsiSettings, plan: Plan, samples: int) -> Plan:
+    """Return the plan of a student alone at the effort of its trial.
+
+    Of equal computation, fine-tuning has the epochs that it is set to, and what comes before it
+    has the rest. To a plateau, each stage is trained to one of its own.
+
+    Args:
+        settings: The trial.
+        plan: Its plan with the epochs that it sets.
+        samples: Training samples.
+
+    Raises:
+        ConfigError: If not even one epoch fits into ``effort_gflop``.
+    """
+
+    def with_epochs(epochs: int) -> Plan:
+        if settings.learns_codewords:
+            return replace(plan, encoder_epochs=epochs)
+        return replace(plan, epochs=epochs)
+
+    def flop_of(epochs: int) -> float:
+        stages = _planned_stages(settings, with_epochs(epochs), samples)
+        return float(training_flops(settings, stages))
+
+    first = plan.encoder_epochs if settings.learns_codewords else plan.epochs
+    schedule = at_effort(plan.schedule(first), settings, flop_of)
+    if schedule.plateau is None:
+        return with_epochs(schedule.epochs)
+    return replace(
+        plan,
+        epochs=schedule.epochs,
+        encoder_epochs=schedule.epochs,
+        finetune_epochs=schedule.epochs,
+        plateau=schedule.plateau,
+    )
 
 
 def teacher_flops(settings: CsiSettings, teacher: Teacher) -> int:

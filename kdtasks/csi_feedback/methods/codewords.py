@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kdtasks.learning.custom_loss import Loss, own_loss
 from kdtasks.learning.losses import codeword_mse
-from kdtasks.learning.training import Epoch, Schedule, fit
+from kdtasks.learning.training import End, Epoch, Schedule, fit
 
 CodewordLoss = Callable[[Tensor, Tensor, float], Tensor]
 """Loss of a student's codewords against its teacher's, [B, M], whose variance is the third."""
@@ -53,7 +53,7 @@ def _in_deviations(loss: Loss, student_BM: Tensor, teacher_BM: Tensor, variance:
     return loss(student_BM / unit, teacher_BM / unit)
 
 
-def fit_encoder(
+def fit_encoder(  # noqa: PLR0913 - one argument per part of a training
     encoder: nn.Module,
     pictures_N2AC: Tensor,
     codewords_of: Callable[[Tensor], Tensor],
@@ -61,6 +61,7 @@ def fit_encoder(
     loss: CodewordLoss,
     schedule: Schedule,
     generator: torch.Generator,
+    end: End | None = None,
 ) -> Iterator[Epoch]:
     """Train ``encoder`` on pairs of pictures and codewords; yields after each epoch.
 
@@ -71,6 +72,7 @@ def fit_encoder(
         loss: See `codeword_loss`.
         schedule: Epochs, batch size, learning rate.
         generator: Source of the order of samples.
+        end: See `fit`.
     """
     sample = codewords_of(torch.arange(min(len(pictures_N2AC), 2000)))
     variance = float(sample.var(dim=0).mean().clamp_min(1e-12))
@@ -80,4 +82,5 @@ def fit_encoder(
         num_samples=len(pictures_N2AC),
         schedule=schedule,
         generator=generator,
+        end=end,
     )

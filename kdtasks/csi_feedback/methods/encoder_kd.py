@@ -14,7 +14,7 @@ from kdtasks.csi_feedback.methods.job import (
     report_end_to_end,
 )
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
-from kdtasks.learning.training import Schedule, fit
+from kdtasks.learning.training import fit
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -26,47 +26,50 @@ def train(job: Job) -> Generator[Report, None, Trained]:
     plan = job.plan
     teacher = job.the_teacher()
     of = plan.encoder_epochs + plan.finetune_epochs
-    distilling = finetuning = 0.0
-    distilled = finetuned = 0
-    for epoch in fit_encoder(
+    schedules = (
+        plan.schedule(plan.encoder_epochs),
+        plan.schedule(plan.finetune_epochs, plan.finetune_rate),
+    )
+    ends = schedules[0].end(), schedules[1].end()
+    for first in fit_encoder(
         job.encoder,
         job.train_N2AC,
         lambda index: teacher.codewords(job.train_N2AC, index),
         loss=plan.codeword_loss,
-        schedule=Schedule(
-            epochs=plan.encoder_epochs,
-            batch_size=plan.batch_size,
-            learning_rate=plan.learning_rate,
-        ),
+        schedule=schedules[0],
         generator=job.generator,
+        end=ends[0],
     ):
-        distilling, distilled = epoch.core_seconds, epoch.samples
-        yield report_distilling(job, epoch, of=of)
+        report = report_distilling(job, first, of=of)
+        yield report
+        ends[0].see(report.metrics.get("val_nmse_db", 0.0))
     decoder = copy.deepcopy(teacher.autoencoder.decoder)
     model = Autoencoder(job.encoder, decoder.requires_grad_(job.server_part))
-    for epoch in fit(
+    for second in fit(
         [model if job.server_part else job.encoder],
         lambda index: reconstruction_terms(model, job.train_N2AC[index]),
         num_samples=len(job.train_N2AC),
-        schedule=Schedule(
-            epochs=plan.finetune_epochs,
-            batch_size=plan.batch_size,
-            learning_rate=plan.finetune_rate,
-        ),
+        schedule=schedules[1],
         generator=job.generator,
+        end=ends[1],
     ):
-        finetuning, finetuned = epoch.core_seconds, epoch.samples
-        yield report_end_to_end(job, epoch, model, done=plan.encoder_epochs, of=of)
+        report = report_end_to_end(job, second, model, done=first.number, of=of)
+        yield report
+        ends[1].see(report.metrics.get("val_nmse_db", 0.0))
     return Trained(
         autoencoder=model,
-        metrics={"distill_core_seconds": distilling, "finetune_core_seconds": finetuning},
+        metrics={
+            "distill_core_seconds": first.core_seconds,
+            "finetune_core_seconds": second.core_seconds,
+            "train_capped": max(end.capped for end in ends),
+        },
         training_stages=(
-            TrainingStage(samples=distilled, encoder=3, decoder=0, epochs=plan.encoder_epochs),
+            TrainingStage(samples=first.samples, encoder=3, decoder=0, epochs=first.number),
             TrainingStage(
-                samples=finetuned,
+                samples=second.samples,
                 encoder=3,
                 decoder=3 if job.server_part else 2,
-                epochs=plan.finetune_epochs,
+                epochs=second.number,
             ),
         ),
     )

@@ -15,7 +15,7 @@ from kdtasks.csi_feedback.methods.codewords import CodewordLoss
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.learning.losses import soft_target_kl
 from kdtasks.learning.metrics import PICTURE_ZERO, nmse, relative_errors
-from kdtasks.learning.training import Epoch, Objective, Schedule, Terms, fit, run_frozen
+from kdtasks.learning.training import Epoch, Objective, Plateau, Schedule, Terms, fit, run_frozen
 
 MARKS = 8
 """A training of an encoder alone is judged whenever one of so many equal parts of it is done."""
@@ -96,6 +96,7 @@ class Plan:
         paper_scale: Weigh cross-entropy against MSE as printed in eq. (10), without T^2.
         pair_bits: Bits per number of exchanged pairs; 0 sends 32-bit floats.
         codeword_loss: Of encoders that learn codewords.
+        plateau: Ends each stage of the training; epochs are then the most.
     """
 
     epochs: int
@@ -109,6 +110,16 @@ class Plan:
     paper_scale: bool
     pair_bits: int
     codeword_loss: CodewordLoss
+    plateau: Plateau | None = None
+
+    def schedule(self, epochs: int, rate: float | None = None) -> Schedule:
+        """Return how long and how fast a stage is trained; at the plan's rate if none is given."""
+        return Schedule(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate if rate is None else rate,
+            plateau=self.plateau,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,23 +206,24 @@ def train_end_to_end(
     job: Job, model: Autoencoder, objective: Objective
 ) -> Generator[Report, None, Trained]:
     """Train a whole autoencoder from scratch for ``plan.epochs`` epochs."""
-    plan = job.plan
-    spent, samples = 0.0, 0
+    schedule = job.plan.schedule(job.plan.epochs)
+    end = schedule.end()
     for epoch in fit(
         [model],
         objective,
         num_samples=len(job.train_N2AC),
-        schedule=Schedule(
-            epochs=plan.epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
-        ),
+        schedule=schedule,
         generator=job.generator,
+        end=end,
     ):
-        spent, samples = epoch.core_seconds, epoch.samples
-        yield report_end_to_end(job, epoch, model, done=0, of=plan.epochs)
+        report = report_end_to_end(job, epoch, model, done=0, of=schedule.epochs)
+        yield report
+        end.see(report.metrics.get("val_nmse_db", 0.0))
+    stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=3, epochs=epoch.number)
     return Trained(
         autoencoder=model,
-        metrics={"distill_core_seconds": spent},
-        training_stages=(TrainingStage(samples=samples, encoder=3, decoder=3, epochs=plan.epochs),),
+        metrics={"distill_core_seconds": epoch.core_seconds, "train_capped": end.capped},
+        training_stages=(stage,),
     )
 
 
@@ -227,11 +239,12 @@ def report_distilling(job: Job, epoch: Epoch, *, of: int) -> Report:
 
     Decoding the validation split would cost more than such an epoch. So the encoder is judged with
     the teacher's decoder, on a few samples, whenever an eighth of the whole training is done:
-    enough for trials to be compared before their end.
+    enough for trials to be compared before their end. A plateau is looked for after every epoch.
     """
     report = report_encoder(epoch, of=of)
     marks = [MARKS * number // of for number in (epoch.number - 1, epoch.number)]
-    if job.val_N2AC is None or marks[0] == marks[1] or epoch.number == of:
+    judged_now = job.plan.plateau is not None or (marks[0] != marks[1] and epoch.number != of)
+    if job.val_N2AC is None or not judged_now:
         return report
     pictures_N2AC = job.val_N2AC[:JUDGED_SAMPLES]
     codewords_NM = run_frozen(job.encoder, pictures_N2AC)

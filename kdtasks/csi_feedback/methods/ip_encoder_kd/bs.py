@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import Pairs, send
 from kdtasks.learning.metrics import relative_errors
-from kdtasks.learning.training import Epoch, Schedule, Terms, fit
+from kdtasks.learning.training import End, Epoch, Schedule, Terms, fit
 
 
 def offer(pictures_N2AC: Tensor, codewords_NM: Tensor, *, bits: int) -> Pairs:
@@ -16,7 +16,12 @@ def offer(pictures_N2AC: Tensor, codewords_NM: Tensor, *, bits: int) -> Pairs:
 
 
 def finetune(
-    decoder: nn.Module, received: Pairs, *, schedule: Schedule, generator: torch.Generator
+    decoder: nn.Module,
+    received: Pairs,
+    *,
+    schedule: Schedule,
+    generator: torch.Generator,
+    end: End | None = None,
 ) -> Iterator[Epoch]:
     """Train the decoder on the user equipment's pairs (step 3); the encoder stays unknown."""
 
@@ -31,4 +36,5 @@ def finetune(
         num_samples=len(received.pictures_N2AC),
         schedule=schedule,
         generator=generator,
+        end=end,
     )

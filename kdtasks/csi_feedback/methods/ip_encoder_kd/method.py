@@ -17,13 +17,13 @@ from kdtasks.csi_feedback.methods.job import (
     report_end_to_end,
 )
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
-from kdtasks.learning.training import Schedule
 
 
 @dataclass(frozen=True, slots=True)
 class _Learnt:
     received: Pairs
     core_seconds: float
+    capped: float
     training_stage: TrainingStage
 
 
@@ -33,24 +33,21 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
     everything = torch.arange(len(job.train_N2AC))
     codewords_NM = teacher.codewords(job.train_N2AC, everything)
     received = bs.offer(job.train_N2AC, codewords_NM, bits=plan.pair_bits)
-    schedule = Schedule(
-        epochs=plan.encoder_epochs, batch_size=plan.batch_size, learning_rate=plan.learning_rate
-    )
-    spent, samples = 0.0, 0
+    schedule = plan.schedule(plan.encoder_epochs)
+    end = schedule.end()
     for epoch in ue.learn(
         job.encoder,
         received,
         loss=plan.codeword_loss,
         schedule=schedule,
         generator=job.generator,
+        end=end,
     ):
-        spent, samples = epoch.core_seconds, epoch.samples
-        yield report_distilling(job, epoch, of=of)
-    return _Learnt(
-        received,
-        spent,
-        TrainingStage(samples=samples, encoder=3, decoder=0, epochs=plan.encoder_epochs),
-    )
+        report = report_distilling(job, epoch, of=of)
+        yield report
+        end.see(report.metrics.get("val_nmse_db", 0.0))
+    stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=0, epochs=epoch.number)
+    return _Learnt(received, epoch.core_seconds, end.capped, stage)
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -61,24 +58,26 @@ def train(job: Job) -> Generator[Report, None, Trained]:
     returned = ue.answer(job.encoder, learnt.received, bits=plan.pair_bits)
     decoder = copy.deepcopy(job.the_teacher().autoencoder.decoder).requires_grad_(True)
     model = Autoencoder(job.encoder, decoder)
-    schedule = Schedule(
-        epochs=plan.finetune_epochs, batch_size=plan.batch_size, learning_rate=plan.finetune_rate
-    )
-    spent, samples = 0.0, 0
-    for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=job.generator):
-        spent, samples = epoch.core_seconds, epoch.samples
-        yield report_end_to_end(job, epoch, model, done=plan.encoder_epochs, of=of)
+    schedule = plan.schedule(plan.finetune_epochs, plan.finetune_rate)
+    end, done = schedule.end(), learnt.training_stage.epochs
+    for epoch in bs.finetune(
+        decoder, returned, schedule=schedule, generator=job.generator, end=end
+    ):
+        report = report_end_to_end(job, epoch, model, done=done, of=of)
+        yield report
+        end.see(report.metrics.get("val_nmse_db", 0.0))
     return Trained(
         autoencoder=model,
         metrics={
             "distill_core_seconds": learnt.core_seconds,
-            "finetune_core_seconds": spent,
+            "finetune_core_seconds": epoch.core_seconds,
+            "train_capped": max(learnt.capped, end.capped),
             "exchange_bytes": float(learnt.received.payload_bytes + returned.payload_bytes),
         },
         training_stages=(
             learnt.training_stage,
             TrainingStage(samples=len(job.train_N2AC), encoder=1, decoder=0),
-            TrainingStage(samples=samples, encoder=0, decoder=3, epochs=plan.finetune_epochs),
+            TrainingStage(samples=epoch.samples, encoder=0, decoder=3, epochs=epoch.number),
         ),
     )
 
@@ -91,6 +90,7 @@ def train_sequential(job: Job) -> Generator[Report, None, Trained]:
         autoencoder=Autoencoder(job.encoder, job.the_teacher().autoencoder.decoder),
         metrics={
             "distill_core_seconds": learnt.core_seconds,
+            "train_capped": learnt.capped,
             "exchange_bytes": float(learnt.received.payload_bytes),
         },
         training_stages=(learnt.training_stage,),

@@ -7,7 +7,7 @@ from torch import nn
 
 from kdtasks.csi_feedback.methods.codewords import CodewordLoss, fit_encoder
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import Pairs, send
-from kdtasks.learning.training import Epoch, Schedule, run_frozen
+from kdtasks.learning.training import End, Epoch, Schedule, run_frozen
 
 
 def learn(
@@ -17,6 +17,7 @@ def learn(
     loss: CodewordLoss,
     schedule: Schedule,
     generator: torch.Generator,
+    end: End | None = None,
 ) -> Iterator[Epoch]:
     """Train the encoder on the base station's pairs (step 2 of section IV-C)."""
     return fit_encoder(
@@ -26,6 +27,7 @@ def learn(
         loss=loss,
         schedule=schedule,
         generator=generator,
+        end=end,
     )
 
 

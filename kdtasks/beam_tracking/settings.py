@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, BeamModel
 from kdtasks.contract.deployment import ANCHORED, SERVER_TEACHES
+from kdtasks.contract.effort import EPOCHS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
     TRAINED,
@@ -232,7 +233,9 @@ class BeamSettings(PassageSettings):
         help="exponent of the focal loss; 0: cross-entropy",
     )
     epochs: int = epochs_param(
-        {"quick": 20, "standard": 30, "paper": 100}, when=NOT_IN_ROUNDS, help="of the student"
+        {"quick": 20, "standard": 30, "paper": 100},
+        when=(NOT_IN_ROUNDS, EPOCHS),
+        help="of the student",
     )
     learning_rate: float = rate_param(
         {"quick": 2e-3, "standard": 2e-3, "paper": 1e-3},
@@ -453,6 +456,10 @@ def _pair_fits(settings: BeamSettings) -> None:
         raise ConfigError(
             f"second_model={second!r} needs topology none, not {settings.topology}: in a network "
             "each edge has one student; set edge_families to mixed for different ones"
+        )
+    if settings.effort != "epochs":
+        raise ConfigError(
+            f"effort={settings.effort!r} is for one student: leave out second_model={second!r}"
         )
     if settings.method == "self":
         raise ConfigError(

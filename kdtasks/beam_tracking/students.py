@@ -4,10 +4,11 @@ from functools import partial
 
 import torch
 
-from kdtasks.beam_tracking.methods.batches import Windows
+from kdtasks.beam_tracking.methods.batches import Windows, passes_of_epoch
 from kdtasks.beam_tracking.methods.job import Runner, Streams, job_on, schedule
 from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import METHOD_NAMES, OUTPUTS_SHAPE, BeamSettings, LossName
+from kdtasks.beam_tracking.workload import training_work
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.distillation import (
@@ -29,6 +30,7 @@ from kdtasks.learning.losses import (
 )
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import load_state
+from kdtasks.learning.training import at_effort
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
 TEACHER_GAMMA = 2.0
@@ -52,6 +54,9 @@ def student_job(
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
     )
+    if settings.effort != "epochs":
+        epoch = training_work(settings, passes_of_epoch(own, settings.batch_chunks), 0.0).flops
+        plan = at_effort(plan, settings, lambda epochs: epoch * epochs)
     goal = student_goal(settings, network, own, teacher)
     return job_on(runner, own, val, goal, plan, streams), runner
 

@@ -11,6 +11,7 @@ generator, and no scan is used at an edge.
 from functools import partial
 from typing import Literal, Self
 
+from kdtasks.contract.effort import EPOCHS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
     TRAINED,
@@ -234,7 +235,9 @@ class LidarSettings(PassageSettings):
     # Of four schedules the one of quick was the best on validation passages of three data seeds
     # that no study has (one street), and the only one within half a point of top-5 of it: 24 or 48
     # epochs, batches of 32 to 128.
-    epochs: int = epochs_param({"quick": 48, "standard": 30, "paper": 100}, help="of the student")
+    epochs: int = epochs_param(
+        {"quick": 48, "standard": 30, "paper": 100}, when=EPOCHS, help="of the student"
+    )
     batch_size: int = param(
         {"quick": 64, "standard": 128, "paper": 64},
         low=1,

@@ -19,7 +19,7 @@ from kdtasks.learning.jobs import Job, Trained, numbered
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
-from kdtasks.learning.training import Objective
+from kdtasks.learning.training import Objective, at_effort
 from kdtasks.lidar_beam.methods import job as lidar_job
 from kdtasks.lidar_beam.methods.batches import Scans, scans_of
 from kdtasks.lidar_beam.methods.imitation import (
@@ -37,7 +37,7 @@ from kdtasks.lidar_beam.models.generator import ScanGenerator
 from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import LidarSettings
-from kdtasks.lidar_beam.workload import FLOPS_PER_MAC, teacher_size
+from kdtasks.lidar_beam.workload import FLOPS_PER_MAC, planned_flops, teacher_size
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
 HELD_OUT = 1000
@@ -150,7 +150,8 @@ def teach(
     made = yield from windows_of(settings, expert, teacher.outputs)
     soft = soft_loss(settings.soft_loss, settings.temperature)
     lesson = Lesson(expert, made.source, soft, settings.taught_steps)
-    judge = lesson.judge(HELD_OUT) if settings.selection == "synthetic" else None
+    judged = settings.selection == "synthetic" or settings.effort == "plateau"
+    judge = lesson.judge(HELD_OUT) if judged else None
     fixed = 0 if settings.fresh else settings.windows
     objective = lesson.objective(network, dropout, fixed=fixed)
     training = run_job(job(objective, settings.windows, judge))
@@ -194,20 +195,26 @@ def _job(
     num_samples: int,
     judge: lidar_job.Judge | None = None,
 ) -> Job[LidarNetwork]:
-    """Return the training of a student; ``selection`` real replaces the judge."""
-    if settings.selection == "real":
+    """Return the training of a student; ``selection`` real replaces the judge.
+
+    Without made-up windows, recorded ones tell when a plateau is reached.
+    """
+    if settings.selection == "real" or (settings.effort == "plateau" and settings.on_data):
         assert val is not None, "selection real is refused where there is no validation split"
         judge = lidar_job.label_judge(val)
+    plan = lidar_job.schedule(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+    )
+    used = num_samples - num_samples % settings.batch_size
+    plan = at_effort(plan, settings, lambda epochs: planned_flops(settings, used * epochs))
     return Job(
         network=network,
         objective=objective,
         num_samples=num_samples,
-        schedule=lidar_job.schedule(
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-        ),
+        schedule=plan,
         order=torch_generator(settings.seed, "order"),
         score=None if val is None else partial(lidar_job.score, scans=val),
         merit=None if judge is None else lambda network, _: -judge(network),

@@ -124,6 +124,22 @@ def inversion_work(settings: LidarSettings, core_seconds: float) -> Work:
     )
 
 
+def planned_flops(settings: LidarSettings, samples: int) -> float:
+    """Return the operations of a lone student's training, that of its generator included.
+
+    Args:
+        settings: The student.
+        samples: Windows that it will be trained on, repetitions included.
+    """
+    macs = 3 * samples * student_size(settings).macs
+    if settings.method in GENERATING:
+        macs += (samples if settings.fresh else settings.windows) * generator_size(settings).macs
+    if settings.method == "datafree":
+        inverted = settings.generator_steps * settings.generator_batch
+        macs += 3 * inverted * generator_size(settings).macs
+    return float(FLOPS_PER_MAC * macs)
+
+
 def effort_of(
     settings: LidarSettings,
     trained: Trained[LidarNetwork],

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Literal, Self
 
-from kdtasks.contract.effort import EffortSettings
+from kdtasks.contract.effort import EPOCHS, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import (
@@ -235,6 +235,7 @@ class MimoSettings(EffortSettings):
         low=STEPS,
         multiple_of=STEPS,
         unit="steps",
+        when=EPOCHS,
         help="of the individual",
     )
     batch_size: int = param(128, low=1, unit="channel uses", help="per step of the individual")

@@ -8,6 +8,7 @@ the abstract is all that was at hand.
 """
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ from kdtasks.data.weight_files import load_teacher, weights_identity
 from kdtasks.learning.complexity import batch1_latency_ms, count
 from kdtasks.learning.random import torch_generator
 from kdtasks.learning.tensors import state_arrays
+from kdtasks.learning.training import at_effort
 from kdtasks.mimo_detection.baselines import baselines_of
 from kdtasks.mimo_detection.data import fingerprint_of, load_data, received_of
 from kdtasks.mimo_detection.export import deployable
@@ -185,12 +187,15 @@ class MimoDetection(KDTask):
             delivery = delivered(settings, teacher)
         individual = individual_of(settings, delivery)
         job = individual_job(settings, individual, train)
-        judged = EvaluationSamples(seen, settings.input_features)
-        trained, curve = yield from mimo_job.train(job, judged)
-        network = trained.network
-        plan, streams = _plan(settings, delivery), settings.link.streams
+        judged, streams = EvaluationSamples(seen, settings.input_features), settings.link.streams
+        flops = 2.0 * training_macs(job.network, streams)
+        schedule = at_effort(
+            job.schedule, settings, lambda epochs: flops * job.num_samples * epochs
+        )
+        trained, curve = yield from mimo_job.train(replace(job, schedule=schedule), judged)
+        network, plan = trained.network, _plan(settings, delivery)
         asked = trained.samples if settings.distils else 0
-        student_flops = 2.0 * trained.samples * training_macs(network, streams)
+        student_flops = flops * trained.samples
         teacher_flops = 2.0 * asked * model_cost(settings.collective, streams)["macs"]
         metrics = {
             **prefixed("val", scores(val, _counting(network, settings.input_features))),

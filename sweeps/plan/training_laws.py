@@ -1,6 +1,7 @@
 """Laws of a task's data, teacher, student and what judges them, each tried on one trial."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,8 +9,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.params import Params
+from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import (
     Arrays,
     Baseline,
@@ -231,6 +233,37 @@ def student_follows_seed(evidence: Evidence) -> str:
     same = digest(other.weights) == digest(evidence.student.weights)
     told = "its weights are bit for bit the same, so repetitions would be useless"
     return told if same else ""
+
+
+def _lone_effort(evidence: Evidence) -> str | None:
+    """Return that a law is about what ends a lone student's training."""
+    lone = evidence.config.get("topology", "none") == "none"
+    return of_trial(evidence) if lone and evidence.config.get("effort") == "epochs" else None
+
+
+@law(TRAINING_LAWS, _lone_effort)
+def effort_ends_the_training(evidence: Evidence) -> str:
+    """A training of as much computation is as long, and one to a plateau ends at its cap."""
+    took = evidence.student.metrics
+    if missing := EFFORT_METRICS.keys() - took.keys():
+        return f"{', '.join(sorted(missing))} is not reported"
+
+    def trained(**effort: Value) -> Mapping[str, float] | None:
+        try:
+            config = evidence.task.complete({**evidence.config, **effort})
+        except ConfigError:
+            return None  # the task knows no effort for such a student
+        return evidence.study(config)[0].metrics
+
+    # a beam tracker's epochs differ by a percent in the frames that windows share
+    again = trained(effort="gflop", effort_gflop=1.02 * took["train_gflop"])
+    if again and again["train_epochs"] != took["train_epochs"]:
+        return f"{again['train_epochs']:g} epochs instead of {took['train_epochs']:g}"
+    capped = trained(effort="plateau", plateau_cap=1)
+    ended = capped and capped["train_capped"] == 1.0 and capped["train_epochs"] <= 2.0
+    return (
+        "" if ended or capped is None else f"plateau_cap=1 gave {capped['train_epochs']:g} epochs"
+    )
 
 
 def _baselines(evidence: Evidence, config: Params) -> list[Baseline]:

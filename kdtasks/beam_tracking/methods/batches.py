@@ -120,6 +120,18 @@ def windows_of(split: Arrays, sensors: Sequence[Sensor]) -> Windows:
     )
 
 
+def passes_of_epoch(windows: "Windows", batch_chunks: int) -> Passes:
+    """Return what an epoch runs through a network: of one order and cut, as good as any other."""
+    draws, passes = torch.Generator().manual_seed(0), Passes()
+    chunks = Chunks(len(windows), draws)
+    order = torch.randperm(len(chunks), generator=draws)
+    for step in range(len(chunks) // batch_chunks):
+        chosen_B = chunks.windows(order[step * batch_chunks : (step + 1) * batch_chunks])
+        distinct = {s: len(torch.unique(index[chosen_B])) + 1 for s, index in windows.index.items()}
+        passes = passes + Passes(frames=distinct, windows=len(chosen_B))
+    return passes
+
+
 class Chunks:
     """Cuts windows into chunks of `CHUNK` in a row, at another place every time.
 

@@ -82,7 +82,8 @@ def train(
         errors = curve[STEPS * len(curve)] = judged.errors(network)
         return {"ber": errors.ratio}
 
-    trained = yield from jobs.train(replace(job, score=score))
+    merit = (lambda _, scores: -scores["ber"]) if job.schedule.plateau else None
+    trained = yield from jobs.train(replace(job, score=score, merit=merit))
     return trained, curve
 
 

@@ -1,82 +1,165 @@
-"""The paper's claims, judged on our seeds; what does not hold is said with its numbers."""
+"""Claims about rows, judged on repetitions and corrected for their number; see docs/claims.md."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
+from typing import Any
 
+from analysis.clusters import Values, clustered_interval, connected
 from analysis.errors import ResultsError
+from analysis.format import plural
 from analysis.frames import SweepFrames
 from analysis.fronts import TEST, VALIDATION
-from analysis.pairing import Scale, Values, gain, measured
-from analysis.stats import Interval, Verdict, mean_interval, weakest
+from analysis.pairing import Gain, Scale, gain, measured
+from analysis.stats import LEVEL, Interval, Verdict, holm, p_value, p_value_apart, weakest
 from search_spaces.objectives import Objective
 from search_spaces.report_spec import Claim, Row
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedClaim:
     """A claim and what the measurements say.
 
     Attributes:
         claim: The claim.
-        verdict: What the measurements say.
-        detail: The numbers, in words.
+        alone: What the measurements say, were it the only claim.
+        detail: The numbers, in words, with intervals that are not corrected.
+        gains: Paired differences that a claim rests on, positive in its favour.
+        p_value: Smallest level at which it holds alone; 1 if it was not tested.
+        p_corrected: The same after Holm's correction for its family.
+        family: How many claims there are about the tables that it is about.
     """
 
     claim: Claim
-    verdict: Verdict
+    alone: Verdict
     detail: str
+    gains: tuple[Interval, ...] = ()
+    p_value: float = 1.0
+    p_corrected: float = 1.0
+    family: int = 1
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the measurements say, with the correction."""
+        if self.alone is Verdict.HOLDS and self.p_corrected >= LEVEL:
+            return Verdict.ALONE
+        return self.alone
+
+    @property
+    def statement(self) -> str:
+        """The verdict in words."""
+        if self.verdict is Verdict.ALONE:
+            return f"{Verdict.ALONE} for {plural(self.family, 'claim')}"
+        return self.verdict
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The claim as plain data; corrected intervals exclude 0 exactly if the claim holds."""
+        level = LEVEL * self.p_value / self.p_corrected if self.p_corrected else LEVEL
+        gains = [asdict(one) | {"half_width_corrected": one.width_at(level)} for one in self.gains]
+        return {
+            "id": self.claim.id,
+            "text": self.claim.text,
+            "verdict": self.statement,
+            "verdict_alone": self.alone.value,
+            "p_value": self.p_value,
+            "p_corrected": self.p_corrected,
+            "family": self.family,
+            "gains": gains,
+            "detail": self.detail,
+        }
 
 
 def judged_claims(frames: SweepFrames) -> list[JudgedClaim]:
-    """Return every claim of the study's report with its verdict."""
-    rows = {row.id: row for table in frames.study.report.tables for row in table.rows}
-    return [_judged(frames, rows, claim) for claim in frames.study.report.claims]
+    """Return every claim of the study's report with its verdict.
+
+    Holm's correction is over a family: claims with rows in one table, and, as a claim with rows in
+    two tables joins these, over all tables so joined. A claim that could not be tested counts.
+    """
+    report = frames.study.report
+    rows = {row.id: row for table in report.tables for row in table.rows}
+    tables = {row.id: table.id for table in report.tables for row in table.rows}
+    found = [_judged(frames, rows, claim) for claim in report.claims]
+    for family in connected([frozenset(tables[row] for row in c.rows) for c in report.claims]):
+        corrected = holm([found[place].p_value for place in family])
+        for place, value in zip(family, corrected, strict=True):
+            found[place] = replace(found[place], p_corrected=value, family=len(family))
+    return found
 
 
 def _judged(frames: SweepFrames, known: Mapping[str, Row], claim: Claim) -> JudgedClaim:
-    rows = [known[name] for name in claim.rows]
+    rows, scale = [known[name] for name in claim.rows], scale_of(frames, claim)
     try:
-        values = measured(frames, rows, claim.metric)
+        found = list(zip(rows, measured(frames, rows, claim.metric), strict=True))
+        if claim.kind == "interior":
+            return _interior(frames, claim, found, scale)
     except ResultsError as error:
-        return JudgedClaim(claim, Verdict.NOT_MEASURED, str(error))
-    found = list(zip(rows, values, strict=True))
-    scale = scale_of(frames, claim)
-    if claim.kind == "interior":
-        return _interior(claim, found, scale)
+        return JudgedClaim(claim=claim, alone=Verdict.NOT_MEASURED, detail=str(error))
     if claim.kind == "apart":
-        apart = [_apart(pair, scale) for pair in pairwise(found)]
-        verdicts = [verdict for verdict, _ in apart]
-        return JudgedClaim(claim, weakest(verdicts), "; ".join(text for _, text in apart))
+        return _apart(claim, found, scale)
     gains = [gain((a, b), (ours, theirs), scale) for (a, ours), (b, theirs) in pairwise(found)]
-    verdicts = [one.verdict(strict=claim.kind == "order") for one in gains]
-    return JudgedClaim(claim, weakest(verdicts), "; ".join(one.text for one in gains))
+    return _chain(claim, gains, strict=claim.kind == "order")
 
 
-def _interior(claim: Claim, found: list[tuple[Row, Values]], scale: Scale) -> JudgedClaim:
-    means = [mean_interval(list(values.values())) for _, values in found]
-    best = max(range(len(found)), key=lambda index: scale.sign * means[index].mean)
+def _chain(claim: Claim, gains: Sequence[Gain], *, strict: bool, text: str = "") -> JudgedClaim:
+    """Return the verdict on a claim that holds if all of several gains are shown.
+
+    No correction is needed for these: the largest of their p-values is one of the claim (Berger
+    1982, Multiparameter Hypothesis Testing and Acceptance Sampling).
+    """
+    tested = [one.interval for one in gains if one.interval is not None]
+    whole = len(tested) == len(gains)
+    notes = sorted({one.left_out for one in gains if one.left_out})
+    return JudgedClaim(
+        claim=claim,
+        alone=weakest([one.verdict(strict=strict) for one in gains]),
+        detail="; ".join(filter(None, [text, *(one.text for one in gains), *notes])),
+        gains=tuple(tested),
+        p_value=max(p_value(one, strict=strict) for one in tested) if whole else 1.0,
+    )
+
+
+def _interior(
+    frames: SweepFrames, claim: Claim, found: list[tuple[Row, Values]], scale: Scale
+) -> JudgedClaim:
+    """Return whether the row that validation chooses beats both ends of the range on test."""
+    rows = [row for row, _ in found]
+    bare = claim.metric.removeprefix(TEST)
+    chooses = bare if bare == claim.metric else VALIDATION + bare
+    known = [clustered_interval(values) for values in measured(frames, rows, chooses)]
+    best = max(range(len(rows)), key=lambda index: scale.sign * known[index].mean)
     row, values = found[best]
-    text = f"best is {row.label} with {scale.text(means[best])}"
-    if best in (0, len(found) - 1):
-        return JudgedClaim(claim, Verdict.DOES_NOT_HOLD, f"{text}, at the edge of the range")
+    text = f"{chooses} chooses {row.label} with {scale.text(known[best])}"
+    if chooses != claim.metric:
+        text += f", {scale.text(clustered_interval(values))} on test"
+    if best in (0, len(rows) - 1):
+        text += ", at the edge of the range"
+        return JudgedClaim(claim=claim, alone=Verdict.DOES_NOT_HOLD, detail=text)
     gains = [gain((row, end), (values, theirs), scale) for end, theirs in (found[0], found[-1])]
-    verdict = weakest([one.verdict(strict=True) for one in gains])
-    return JudgedClaim(claim, verdict, "; ".join([text, *(one.text for one in gains)]))
+    return _chain(claim, gains, strict=True, text=text)
 
 
-def _apart(
-    pair: tuple[tuple[Row, Values], tuple[Row, Values]], scale: Scale
-) -> tuple[Verdict, str]:
-    """Return whether the first of two rows is better, and their own intervals do not overlap.
+def _apart(claim: Claim, found: list[tuple[Row, Values]], scale: Scale) -> JudgedClaim:
+    """Return whether each row is better than the next, and their own intervals do not overlap.
 
     That asks for more than a difference of paired seeds whose interval excludes 0.
     """
-    (ours, theirs) = (mean_interval(list(values.values())) for _, values in pair)
-    names = " and ".join(
-        f"{row.label} {scale.text(mean)}"
-        for (row, _), mean in zip(pair, (ours, theirs), strict=True)
+    means = [(row, clustered_interval(values)) for row, values in found]
+    verdicts, texts = zip(*(_gap(pair, scale) for pair in pairwise(means)), strict=True)
+    p_values = [
+        p_value_apart(*(replace(mean, mean=scale.sign * mean.mean) for _, mean in pair))
+        for pair in pairwise(means)
+    ]
+    return JudgedClaim(
+        claim=claim, alone=weakest(verdicts), detail="; ".join(texts), p_value=max(p_values)
     )
+
+
+def _gap(
+    pair: tuple[tuple[Row, Interval], tuple[Row, Interval]], scale: Scale
+) -> tuple[Verdict, str]:
+    ours, theirs = (mean for _, mean in pair)
+    names = " and ".join(f"{row.label} {scale.text(mean)}" for row, mean in pair)
     if scale.sign * (ours.mean - theirs.mean) <= 0.0:
         return Verdict.DOES_NOT_HOLD, f"{names}: not better"
     upper, lower = (ours, theirs) if scale.sign > 0.0 else (theirs, ours)

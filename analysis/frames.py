@@ -29,9 +29,10 @@ PARAM = "param."
 
 FACTS = (
     *("number", "state", "reason", "failure", "front", "rank", "key", "name", "method"),
-    *("taught", "ended_ms"),
+    *("taught", "scenario_key", "teacher_key", "ended_ms"),
 )
-"""Columns that every table has, also an empty one; ``ended_ms`` is in milliseconds since 1970."""
+"""Columns that every table has, also an empty one; ``ended_ms`` is in milliseconds since 1970, keys
+are the fingerprints of what a repetition was given."""
 
 FLAGS = {"true": True, "false": False}
 """Tags that say whether something is so."""
@@ -233,6 +234,8 @@ def _row(run: RecordedRun, study: Study) -> dict[str, Any]:
         "name": run.name,
         "method": tags.get(layout.METHOD),
         "taught": FLAGS.get(tags.get(layout.TEACHER, "")),
+        "scenario_key": tags.get(layout.SCENARIO_KEY),
+        "teacher_key": tags.get(layout.TEACHER_KEY),
         "ended_ms": run.ended_ms,
     }
     metrics = {name: _finite(value) for name, value in run.metrics.items()}

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import layout
+from analysis.clusters import clustered_interval, repetitions
 from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
 from analysis.knee import Echo, find_echoes, knee
 from analysis.ranking import column, objective_values, records, where
-from analysis.stats import Interval, mean_interval
+from analysis.stats import Interval
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
 
@@ -155,9 +156,9 @@ def split_label(objective: Objective) -> str:
 def confirmed(frames: SweepFrames, number: int, metric: str) -> Interval | None:
     """Return mean and interval of a test metric over the seeds of a trial; None without any."""
     rows = frames.confirmations[frames.confirmations["number"] == number]
-    values = column(rows, metric)
-    values = values[np.isfinite(values)]
-    return mean_interval(values.tolist()) if len(values) else None
+    found = zip(repetitions(records(rows), "confirmation"), column(rows, metric), strict=True)
+    values = {one: float(value) for one, value in found if np.isfinite(value)}
+    return clustered_interval(values) if values else None
 
 
 def cost_metrics(frames: SweepFrames) -> list[str]:

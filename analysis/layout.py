@@ -37,6 +37,8 @@ are no more than MLflow's charts load. MLflow cannot search for several ranks at
 METHOD = "method"
 TEACHER = "kdsweep.teacher"
 """Tag: ``true`` or ``false``, of trials that got a slot: whether they had a teacher."""
+SCENARIO_KEY, TEACHER_KEY = "kdsweep.scenario_key", "kdsweep.teacher_key"
+"""Tags of confirmations: fingerprints of their scenario and, if they had one, their teacher."""
 TOPOLOGY = "topology"
 """Tag: who trains what, of runs that have this parameter."""
 FIDELITY = "fidelity"

@@ -1,17 +1,22 @@
 """Two rows of a table beside each other, seed by seed: the only place where seeds are paired."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from analysis.clusters import (
+    Values,
+    clustered_interval,
+    left_out,
+    paired,
+    paired_difference,
+    teachers_of,
+)
 from analysis.errors import ResultsError
 from analysis.format import gap_unit, level, plural, quantity
 from analysis.frames import SweepFrames
-from analysis.stats import Interval, Verdict, judge, mean_interval, paired_difference
+from analysis.stats import Interval, Verdict, judge
 from analysis.tables import row_values
 from search_spaces.report_spec import DECIBEL, Row
-
-Values = Mapping[int, float]
-"""One metric of one row, by seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Scale:
 
     def mean(self, values: Values) -> str:
         """Return the mean alone, in decibels without the unit, which the difference has."""
-        found = mean_interval(list(values.values()))
+        found = clustered_interval(values)
         if self.unit in ("", DECIBEL):
             return level(found.mean, "")
         return quantity(Interval(found.mean, None, found.count), self.unit)
@@ -53,10 +58,12 @@ class Gain:
     Attributes:
         interval: The paired difference; None if the rows share no seed.
         text: The same in words, with the numbers.
+        left_out: Of what the interval says nothing, for all runs have the same; empty if nothing.
     """
 
     interval: Interval | None
     text: str
+    left_out: str = ""
 
     def verdict(self, *, strict: bool) -> Verdict:
         """Return what the seeds say about "the first has more", or "not less" if not strict."""
@@ -74,19 +81,31 @@ def measured(frames: SweepFrames, rows: Sequence[Row], metric: str) -> list[Valu
     found: list[Values] = [row_values(frames, row, metric) for row in rows]
     missing = [row.label for row, values in zip(rows, found, strict=True) if not values]
     if missing:
-        raise ResultsError(f"no runs of {', '.join(missing)}")
+        raise ResultsError(f"no runs of {', '.join(missing)} with {metric}")
     return found
 
 
 def side_by_side(rows: tuple[Row, Row], values: tuple[Values, Values]) -> tuple[Values, Values]:
-    """Return the values of two rows; one teacher or baseline stands beside every seed."""
+    """Return the values of two rows: teachers beside those whom they taught.
+
+    One teacher or baseline stands beside every seed.
+    """
     (first, second), (ours, theirs) = rows, values
     return _spread(first, ours, theirs), _spread(second, theirs, ours)
 
 
 def _spread(row: Row, values: Values, others: Values) -> Values:
     if row.role in ("teacher", "baseline") and len(values) == 1:
-        return dict.fromkeys(others, next(iter(values.values())))
+        ((one, value),) = values.items()
+        return {replace(other, shares=one.shares): value for other in others}
+    if row.role == "teacher":
+        taught = {
+            replace(other, shares=one.shares): value
+            for one, value in values.items()
+            for other in others
+            if teachers_of(one) & teachers_of(other)
+        }
+        return taught or values
     return values
 
 
@@ -97,11 +116,14 @@ def gain(rows: tuple[Row, Row], values: tuple[Values, Values], scale: Scale) -> 
     names = f"{rows[0].label} against {rows[1].label}"
     if difference is None:
         return Gain(None, f"{names}: no common seeds")
-    found = Interval(scale.sign * difference.mean, difference.half_width, difference.count)
+    found = replace(difference, mean=scale.sign * difference.mean)
     word = scale.more if found.mean > 0.0 else scale.less if found.mean < 0.0 else "no different"
-    size = scale.gap(Interval(abs(found.mean), found.half_width, found.count))
+    size = scale.gap(replace(found, mean=abs(found.mean)))
     seeds = plural(found.count, "paired seed")
+    if found.clusters > 1:
+        seeds += f" in {found.clusters} clusters"
     if found.half_width is not None and found.half_width >= abs(found.mean) > 0.0:
         seeds += ", interval includes 0"
     means = " and ".join(map(scale.mean, (ours, theirs)))
-    return Gain(found, f"{names}: {size} {word} ({means}; {seeds})")
+    missing = left_out(paired(ours, theirs)) if found.half_width else ""
+    return Gain(found, f"{names}: {size} {word} ({means}; {seeds})", missing)

@@ -171,9 +171,11 @@ def _seeds(row: PaperRow) -> list[int]:
 
 
 def _seeds_text(row: PaperRow) -> str:
-    """Return the number of seeds, or the range if it depends on the metric."""
+    """Return the number of seeds, or the range if it depends on the metric, and of clusters."""
     seeds = _seeds(row)
-    return "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
+    shown = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
+    groups = max((cell.ours.clusters for cell in row.cells if cell.ours is not None), default=1)
+    return shown if groups in (1, *seeds) else f"{shown} in {groups} clusters"
 
 
 def _seeds_cell(row: PaperRow) -> Cell:

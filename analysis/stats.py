@@ -1,13 +1,14 @@
-"""Means over seeds with Student-t intervals, and what paired differences say about a claim."""
+"""Means with Student-t intervals, what differences say about a claim, and Holm's correction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from scipy import special
 
-CONFIDENCE = 0.95
+LEVEL = 0.05
+"""Chance that an interval misses, and that any claim of a family is said to hold by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,13 @@ class Interval:
         mean: Arithmetic mean over the seeds.
         half_width: Half-width of the interval; None for a single seed, which has none.
         count: How many seeds went in.
+        clusters: Into how many clusters they fall, the units if there are several.
     """
 
     mean: float
     half_width: float | None
     count: int
+    clusters: int = 1
 
     @property
     def low(self) -> float | None:
@@ -34,11 +37,23 @@ class Interval:
         """Upper end, None if there is no interval."""
         return None if self.half_width is None else self.mean + self.half_width
 
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom: one less than there are units."""
+        return (self.clusters if self.clusters > 1 else self.count) - 1
+
+    def width_at(self, level: float) -> float | None:
+        """Return the half-width of the interval that misses with chance ``level``."""
+        if not self.half_width:
+            return self.half_width
+        return self.half_width * _quantile(self.freedom, level) / _quantile(self.freedom, LEVEL)
+
 
 class Verdict(StrEnum):
     """What the measurements say about a claim, from strongest to nothing."""
 
     HOLDS = "holds"
+    ALONE = "holds alone, not after correction"
     ON_AVERAGE = "holds on average, interval includes 0"
     ONE_SEED = "holds in one seed, no interval"
     DOES_NOT_HOLD = "does not hold"
@@ -65,27 +80,12 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if count == 1:
         return Interval(mean, None, 1)
     error = float(sample.std(ddof=1)) / np.sqrt(count)
-    quantile = float(special.stdtrit(count - 1, 0.5 + CONFIDENCE / 2.0))
-    return Interval(mean, float(quantile * error), count)
+    return Interval(mean, float(_quantile(count - 1, LEVEL) * error), count)
 
 
-def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
-    """Return the interval of ``first - second`` over the seeds that both have.
-
-    Pairing removes what the seeds share (data order, initialisation), so that a small difference
-    shows with few seeds.
-
-    Args:
-        first: Value by seed.
-        second: Value by seed.
-
-    Returns:
-        The interval, or None if the two share no seed.
-    """
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
-        return None
-    return mean_interval([first[seed] - second[seed] for seed in shared])
+def _quantile(freedom: int, level: float) -> float:
+    """Return what Student's t exceeds in absolute value with chance ``level``."""
+    return float(-special.stdtrit(freedom, level / 2.0))
 
 
 def judge(gain: Interval, *, strict: bool) -> Verdict:
@@ -107,6 +107,51 @@ def judge(gain: Interval, *, strict: bool) -> Verdict:
     return Verdict.ON_AVERAGE
 
 
+def p_value(gain: Interval, *, strict: bool) -> float:
+    """Return the smallest level at which a gain still shows a claim, see `judge`.
+
+    That is the two-sided p-value of the t-test against 0; 1 if the mean does not support the claim
+    or has no interval.
+    """
+    verdict = judge(gain, strict=strict)
+    if verdict in (Verdict.DOES_NOT_HOLD, Verdict.ONE_SEED):
+        return 1.0
+    if not gain.half_width:
+        return 0.0
+    statistic = gain.mean * _quantile(gain.freedom, LEVEL) / gain.half_width
+    return float(2.0 * special.stdtr(gain.freedom, -statistic))
+
+
+def p_value_apart(upper: Interval, lower: Interval) -> float:
+    """Return the level at which the intervals of two means touch; 1 if ``upper`` is not above.
+
+    Also 1 if one of them has no interval.
+    """
+    gap = upper.mean - lower.mean
+    if gap <= 0.0 or upper.half_width is None or lower.half_width is None:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(100):  # widths fall with the level, down to 0 at level 1
+        level = (low + high) / 2.0
+        widths = (one.width_at(level) or 0.0 for one in (upper, lower))
+        low, high = (low, level) if sum(widths) < gap else (level, high)
+    return high
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    r"""Return p-values corrected for their number: family-wise error, any dependence.
+
+    .. math:: \tilde p_{(k)} = \max_{j \le k} \min\{1, (m - j + 1)\, p_{(j)}\}
+
+    Holm (1979), A Simple Sequentially Rejective Multiple Test Procedure.
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
 def weakest(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict on a chain of claims: that of its weakest link."""
     order = (
@@ -114,6 +159,7 @@ def weakest(verdicts: Sequence[Verdict]) -> Verdict:
         Verdict.NOT_MEASURED,
         Verdict.ONE_SEED,
         Verdict.ON_AVERAGE,
+        Verdict.ALONE,
         Verdict.HOLDS,
     )
     return min(verdicts, key=order.index)

@@ -9,14 +9,21 @@ import pandas as pd
 
 from analysis import layout
 from analysis.chance import front_chances
+from analysis.clusters import (
+    Repetition,
+    Values,
+    clustered_interval,
+    paired_difference,
+    repetitions,
+)
 from analysis.distillation import bought, compared, gain_of
 from analysis.format import gap_unit, level, percent, plural
-from analysis.frames import PARAM, SweepFrames
+from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, front_trials, kind_of, test_metric, untaught
 from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
-from analysis.stats import Interval, mean_interval, paired_difference
+from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
 Row = Mapping[str, Any]
@@ -35,12 +42,12 @@ class Score:
     """
 
     split: str
-    by_seed: Mapping[int, float]
+    by_seed: Values
 
     @property
     def interval(self) -> Interval:
         """Mean over the seeds with its interval."""
-        return mean_interval(list(self.by_seed.values()))
+        return clustered_interval(self.by_seed)
 
 
 def counts(frames: SweepFrames) -> dict[str, int]:
@@ -67,6 +74,7 @@ def summary(frames: SweepFrames) -> list[str]:
         *_distillation(frames),
         _volume_share(frames),
         _certainty(frames),
+        _teachers(frames),
         *_below_scale(frames),
     ]
     return [sentence for sentence in found if sentence]
@@ -122,6 +130,23 @@ def _certainty(frames: SweepFrames) -> str:
     return f"{told}."
 
 
+def _teachers(frames: SweepFrames) -> str:
+    """Say whether intervals on the test split contain the draw of the teacher."""
+    confirm, repeated = frames.study.confirm, frames.confirmations
+    taught = any(row["taught"] for row in records(feasible_trials(frames)))
+    if not (taught and confirm.retrain and len(frames.study.seeds.confirm) > 1 and len(repeated)):
+        return ""
+    if confirm.teachers == 1:
+        return (
+            "The seeds of a repeated student share one teacher: intervals on test leave out what "
+            "another one would teach, which confirm.teachers draws."
+        )
+    return (
+        f"The seeds of a repeated student draw {confirm.teachers} teachers, which are the units of "
+        "its intervals on test."
+    )
+
+
 def _references(frames: SweepFrames, best: Row) -> list[str]:
     """Compare the best trial with the baselines and teachers of its own scenario."""
     objective = frames.study.objectives[0]
@@ -160,12 +185,12 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
         return None
     if split == "test" and row["number"] is not None:
         runs = frames.confirmations[frames.confirmations["number"] == row["number"]]
-        pairs = zip(records(runs), column(runs, metric), strict=True)
-        by_seed = {int(r.get(f"{PARAM}seed") or 0): float(v) for r, v in pairs if np.isfinite(v)}
+        pairs = zip(repetitions(records(runs), "confirmation"), column(runs, metric), strict=True)
+        by_seed = {one: float(value) for one, value in pairs if np.isfinite(value)}
         return Score(split, by_seed) if by_seed else None
     value = row.get(metric)
     known = isinstance(value, float) and np.isfinite(value)
-    return Score(split, {0: float(value or 0.0)}) if known else None
+    return Score(split, {Repetition(0): float(value or 0.0)}) if known else None
 
 
 def _distillation(frames: SweepFrames) -> list[str]:

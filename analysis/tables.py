@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.clusters import Repetition, Values, clustered_interval, repetitions
 from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
 from analysis.ranking import column, records
-from analysis.stats import Interval, mean_interval
+from analysis.stats import Interval
 from search_spaces.report_spec import Column, Row, Table
 
 
@@ -93,28 +94,31 @@ def described(table: PaperTable) -> dict[str, Any]:
     }
 
 
-def row_values(frames: SweepFrames, row: Row, metric: str) -> dict[int, float]:
-    """Return a row's metric by seed.
+def row_values(frames: SweepFrames, row: Row, metric: str) -> Values:
+    """Return a row's metric by repetition.
 
     A teacher's seed is its ``teacher_seed``; a run without a seed counts as seed 0. A confirmation
     by the weights of its trial was measured on the test split alone; what else is asked for is
     that trial's.
 
     Raises:
-        ResultsError: If two runs of one seed match, that is, ``match`` is too loose.
+        ResultsError: If two runs of one seed on the same data match, that is, ``match`` is too
+            loose.
     """
     runs = matching_runs(frames, row)
-    values: dict[int, float] = {}
-    for run, value in zip(records(runs), _column(frames, runs, row, metric), strict=True):
+    values: dict[Repetition, float] = {}
+    found = zip(
+        repetitions(records(runs), row.role), _column(frames, runs, row, metric), strict=True
+    )
+    for one, value in found:
         if not np.isfinite(value):
             continue
-        seed = _seed(run, row.role)
-        if seed in values and values[seed] != value:
+        if values.get(one, value) != value:
             raise ResultsError(
-                f"row {row.id!r}: several {row.role} runs with seed {seed} match "
+                f"row {row.id!r}: several {row.role} runs with seed {one.seed} match "
                 f"{dict(row.match)}; they differ in {_varying(runs)}, so add that to `match`"
             )
-        values[seed] = float(value)
+        values[one] = float(value)
     return values
 
 
@@ -143,14 +147,10 @@ def _column(frames: SweepFrames, runs: pd.DataFrame, row: Row, metric: str) -> N
     if row.role != "confirmation" or not np.isnan(own).any():
         return own
     trained = zip(records(frames.trials), column(frames.trials, metric), strict=True)
-    known = {(run["number"], _seed(run, "trial")): value for run, value in trained}
-    trials = [known.get((run["number"], _seed(run, row.role)), np.nan) for run in records(runs)]
+    seed = f"{PARAM}seed"
+    known = {(run["number"], int(run.get(seed) or 0)): value for run, value in trained}
+    trials = [known.get((run["number"], int(run.get(seed) or 0)), np.nan) for run in records(runs)]
     return np.where(np.isnan(own), trials, own)
-
-
-def _seed(run: Mapping[str, Any], role: str) -> int:
-    seed = run.get(f"{PARAM}teacher_seed" if role == "teacher" else f"{PARAM}seed")
-    return 0 if seed is None else int(seed)
 
 
 def _varying(runs: pd.DataFrame) -> str:
@@ -169,7 +169,7 @@ def _paper_row(frames: SweepFrames, table: Table, row: Row) -> PaperRow:
             values = row_values(frames, row, wanted.metric)
         except ResultsError as error:
             values, note = {}, str(error)
-        ours = mean_interval(list(values.values())) if values else None
+        ours = clustered_interval(values) if values else None
         cells.append(Cell(ours, row.paper.get(wanted.metric)))
     if not note and all(cell.ours is None for cell in cells):
         note = "not measured"

@@ -3,14 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
+from analysis.clusters import Values, clustered_interval, paired
 from analysis.errors import ResultsError
 from analysis.format import plural
 from analysis.frames import SweepFrames
-from analysis.pairing import Gain, Scale, Values, gain, measured, side_by_side
-from analysis.stats import Interval, Verdict, paired_difference
+from analysis.pairing import Gain, Scale, gain, measured, side_by_side
+from analysis.stats import Interval, Verdict
 from search_spaces.report_spec import DECIBEL, Aspect, Column, Row, Table
 
 AGREEMENT = {
@@ -117,7 +118,7 @@ def _alike(
     if ratio is None:
         return Gain(None, "no common seeds")
     apart = abs(ratio.mean)
-    room = Interval(math.log(aspect.factor) - apart, ratio.half_width, ratio.count)
+    room = replace(ratio, mean=math.log(aspect.factor) - apart)
     means = " and ".join(map(scale.mean, (ours, theirs)))
     seeds = plural(ratio.count, "paired seed")
     if math.isinf(apart):
@@ -131,21 +132,15 @@ def _alike(
 
 def _log_ratio(ours: Values, theirs: Values, unit: str) -> Interval | None:
     """Return the logarithm of a ratio, averaged over common seeds; infinite where there is none."""
+    pairs = paired(ours, theirs)
+    if not pairs:
+        return None
     if unit == DECIBEL:
         scale = math.log(10.0) / 10.0
-        return paired_difference(
-            {seed: scale * value for seed, value in ours.items()},
-            {seed: scale * value for seed, value in theirs.items()},
-        )
-    shared = sorted(ours.keys() & theirs.keys())
-    if not shared:
-        return None
-    if all(ours[seed] == theirs[seed] for seed in shared):
-        return Interval(0.0, 0.0 if len(shared) > 1 else None, len(shared))
-    differing = [seed for seed in shared if ours[seed] != theirs[seed]]
-    if any(ours[seed] * theirs[seed] <= 0.0 for seed in differing):
-        return Interval(math.inf, None, len(shared))
-    logs = {seed: math.log(abs(ours[seed]) / abs(theirs[seed])) for seed in differing}
-    return paired_difference(
-        {seed: logs.get(seed, 0.0) for seed in shared}, dict.fromkeys(shared, 0.0)
-    )
+        return clustered_interval({one: scale * (a - b) for one, (a, b) in pairs.items()})
+    if all(a == b for a, b in pairs.values()):
+        return Interval(0.0, 0.0 if len(pairs) > 1 else None, len(pairs))
+    if any(a != b and a * b <= 0.0 for a, b in pairs.values()):
+        return Interval(math.inf, None, len(pairs))
+    logs = {one: math.log(abs(a) / abs(b)) if a != b else 0.0 for one, (a, b) in pairs.items()}
+    return clustered_interval(logs)

@@ -22,7 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.stats import Interval, mean_interval, paired_difference
+from analysis.clusters import by_seed, paired_difference
+from analysis.stats import Interval, mean_interval
 from kdtasks.contract.params import Params, Value
 from kdtasks.lidar_beam.task import LidarBeam
 from sweeps.common.records import JobRecord
@@ -176,7 +177,7 @@ def _controls(other: Arm, arm: Arm) -> bool:
 
 def _apart(arm: Arm, other: Arm) -> str:
     ours, theirs = _mean(arm.top5), _mean(other.top5)
-    paired = paired_difference(arm.top5, other.top5)
+    paired = paired_difference(by_seed(arm.top5), by_seed(other.top5))
     difference = "no common seeds" if paired is None else f"{_text(paired, '+')} points paired"
     if None in (ours.low, theirs.low):
         return f"{difference}; a single seed has no interval"

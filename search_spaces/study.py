@@ -82,6 +82,9 @@ class Confirm(Part):
     """Train anew with each seed; false evaluates the trial's own weights."""
     limit: Count | None = None
     """At most so many trials: along the front first, then the nearest to it; null for no limit."""
+    teachers: Count = 1
+    """Repetitions draw so many teachers: that of seed k of `seeds.confirm` is trained with the
+    trial's `teacher_seed` plus k modulo this number."""
     epsilon: Annotated[StrictFloat, Field(ge=0, le=1)] = 0.0
     """With select front: trials behind it by at most this share of its range are judged, too,
     in every objective."""
@@ -93,6 +96,12 @@ class Confirm(Part):
             raise StudyError(
                 "adds trials beside the front, but select is 'all'; drop one of the two",
                 place="epsilon",
+            )
+        if self.teachers > 1 and not self.retrain and self.select != "none":
+            raise StudyError(
+                f"is {self.teachers}, but with retrain: false students keep their weights, and so "
+                "their teachers; set retrain: true or teachers: 1",
+                place="teachers",
             )
         return self
 
@@ -143,6 +152,7 @@ class Study(Part):
         _check_set_once(self)
         _check_seeds(self.seeds, self.confirm)
         _check_effort(self)
+        _check_draws(self.seeds, self.confirm)
         if self.stopping is not None:
             _check_stopping(self)
             for name in self.stopping.keep:
@@ -313,6 +323,15 @@ def _check_seeds(seeds: Seeds, confirm: Confirm) -> None:
         raise StudyError(
             "is empty, so nothing could be confirmed; list seeds or set confirm.select: none",
             place="seeds.confirm",
+        )
+
+
+def _check_draws(seeds: Seeds, confirm: Confirm) -> None:
+    if confirm.select != "none" and confirm.teachers > max(1, len(seeds.confirm)):
+        raise StudyError(
+            f"is {confirm.teachers}, but seeds.confirm has {len(seeds.confirm)} seeds with one "
+            "teacher each; list more seeds or set a smaller number",
+            place="confirm.teachers",
         )
 
 

@@ -227,7 +227,7 @@ def show_paper(frames: Any) -> None:
                 line(f"    {one.detail}")
             line()
     for judged in judged_claims(frames):
-        line(f"{judged.verdict.value}: {judged.claim.text}")
+        line(f"{judged.statement}: {judged.claim.text}")
         line(f"    {judged.detail}")
 
 
@@ -237,11 +237,7 @@ def paper_json(frames: Any) -> dict[str, Any]:
     from analysis.tables import described
     from analysis.tables import paper_tables as filled_in
 
-    claims = [
-        {"id": one.claim.id, "text": one.claim.text, "verdict": one.verdict.value}
-        | {"detail": one.detail}
-        for one in judged_claims(frames)
-    ]
+    claims = [judged.plain for judged in judged_claims(frames)]
     return {"tables": [described(table) for table in filled_in(frames)], "claims": claims}
 
 

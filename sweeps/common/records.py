@@ -187,6 +187,8 @@ class JobRecord:
         reason: Why it failed; empty otherwise.
         traceback: Where it raised; empty if it did not raise.
         trial: The trial that a confirmation repeats.
+        scenario: Of a confirmation the fingerprint of its scenario; empty in older versions.
+        teacher: Of a confirmation the fingerprint of its teacher; empty if it has none.
         identity: Of a teacher its key in the cache, see `sweeps.ledger.identity.TeacherIdentity`.
         sha256: Of a teacher the hashes of its files in the cache, by their names; none in sweeps of
             older versions.
@@ -201,6 +203,8 @@ class JobRecord:
     reason: str = ""
     traceback: str = ""
     trial: int | None = None
+    scenario: str = ""
+    teacher: str = ""
     identity: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
     started_ms: int

@@ -59,6 +59,27 @@ def need_of(task: KDTask, config: Params) -> Need:
     )
 
 
+TEACHER_SEED = "teacher_seed"
+
+
+def with_teacher(task: KDTask, config: Params, draw: int) -> dict[str, Value]:
+    """Return completed parameters with another draw of the teacher; draw 0 is their own."""
+    if not draw or task.teacher_fingerprint(config) is None:
+        return dict(config)
+    return task.complete({**config, TEACHER_SEED: int(config[TEACHER_SEED]) + draw})
+
+
+def drawn_needs(study: Study, task: KDTask, needs: Iterable[Need]) -> tuple[Need, ...]:
+    """Return what repetitions of trials with these needs can need beside them."""
+    if study.confirm.select == "none":
+        return ()
+    return tuple(
+        need_of(task, with_teacher(task, need.params, draw))
+        for need in by_teacher(needs).values()
+        for draw in range(1, study.confirm.teachers)
+    )
+
+
 def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
     """Yield searched parameters that, completed, show every need of the study at least once."""
     names = task.resource_parameters.intersection(study.space.names)
@@ -151,6 +172,11 @@ class Resources:
     scenarios: dict[str, Scenario]
     teachers: dict[str, Handle] = field(default_factory=dict)
     decided_by: dict[str, Params] = field(default_factory=dict)
+
+    def without_teachers(self) -> dict[str, Need]:
+        """Return the first need of each teacher that is not there yet, by its fingerprint."""
+        needs = by_teacher(self.needs)
+        return {key: need for key, need in needs.items() if key not in self.teachers}
 
     def lack(self, need: Need) -> str:
         """Return what a trial needs and is missing; empty if nothing is."""

@@ -19,7 +19,16 @@ from search_spaces.report_spec import Claim
 from search_spaces.study import Study
 from sweeps.common.returned_values import wrong_name
 from sweeps.plan.field_errors import check_capabilities, completed
-from sweeps.plan.needs import Need, find_needs, need_of, task_params
+from sweeps.plan.needs import (
+    TEACHER_SEED,
+    Need,
+    by_teacher,
+    drawn_needs,
+    find_needs,
+    need_of,
+    task_params,
+    with_teacher,
+)
 
 MAX_LISTED = 512
 """Largest space of which every configuration is checked."""
@@ -93,10 +102,12 @@ class Plan:
     Attributes:
         task: Its task.
         needs: The data and teachers of its trials.
+        drawn: Of repetitions with other teachers than their trials; not all are needed.
     """
 
     task: KDTask
     needs: tuple[Need, ...]
+    drawn: tuple[Need, ...] = ()
 
 
 def check_study(study: Study) -> Plan:
@@ -131,7 +142,27 @@ def check_study(study: Study) -> Plan:
         check_capabilities(study, task, "space", searched, need.params)
     _check_stopping(study, task, config)
     check_feasible(study, task)
-    return Plan(task=task, needs=needs)
+    _check_draws(study, task, needs)
+    return Plan(task=task, needs=needs, drawn=drawn_needs(study, task, needs))
+
+
+def _check_draws(study: Study, task: KDTask, needs: Sequence[Need]) -> None:
+    """Check that another teacher can be drawn for every trial that has one."""
+    count, taught = study.confirm.teachers, by_teacher(needs).values()
+    if count == 1 or study.confirm.select == "none":
+        return
+    problem = "" if taught else "no trial has a teacher"
+    for need in taught:
+        if TEACHER_SEED not in need.params:
+            problem = f"teacher {need.teacher} of task {task.name} has no parameter {TEACHER_SEED}"
+        else:
+            other = need_of(task, with_teacher(task, need.params, 1))
+            if other.teacher == need.teacher or other.scenario != need.scenario:
+                problem = f"{TEACHER_SEED} of task {task.name} does not change the teacher alone"
+    if problem:
+        raise ConfigError(
+            f"study {study.name}: confirm.teachers is {count}, but {problem}; set it to 1"
+        )
 
 
 def _check_teachers(task: KDTask, needs: Sequence[Need]) -> None:

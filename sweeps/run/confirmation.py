@@ -13,7 +13,7 @@ from sweeps.common.records import JobKind, JobRecord, TrialRecord, TrialState
 from sweeps.ledger.front import pareto_state, ranked, values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.student_weights import StudentStore
-from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of
+from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of, with_teacher
 from sweeps.progress.listener import Display
 from sweeps.run.teachers import teacher_key
 from sweeps.workers.jobs import (
@@ -83,9 +83,11 @@ def open_jobs(
     study: Study, task: KDTask, needs: Sequence[Need], ledger: Ledger
 ) -> list[tuple[JobKind, str]]:
     """Return kind and key of the jobs of this phase that no driver has done so far."""
-    wanted: list[tuple[JobKind, str]] = [("teacher", key) for key in by_teacher(needs)]
+    trials = ledger.trials()
+    taught = by_teacher([*needs, *drawn_teachers(study, task, trials)])
+    wanted: list[tuple[JobKind, str]] = [("teacher", key) for key in taught]
     wanted += [("baseline", key) for key in by_baselines(needs, task)]
-    for trial in candidates(study, ledger.trials()):
+    for trial in candidates(study, trials):
         own = (trial.config["seed"],)
         seeds = study.seeds.confirm if study.confirm.retrain else own
         wanted += [("confirmation", _repetition(trial, seed)) for seed in seeds]
@@ -93,6 +95,27 @@ def open_jobs(
         job.key for job in ledger.jobs() if job.trial is not None
     }
     return [entry for entry in wanted if "/".join(entry) not in done]
+
+
+def drawn_teachers(study: Study, task: KDTask, trials: Sequence[TrialRecord]) -> list[Need]:
+    """Return the needs of repetitions that may have another teacher than their trial."""
+    if study.confirm.teachers == 1:
+        return []
+    return [
+        need_of(task, repeated_params(study, task, trial, seed))
+        for trial in candidates(study, trials)
+        for seed in study.seeds.confirm
+    ]
+
+
+def repeated_params(study: Study, task: KDTask, trial: TrialRecord, seed: int) -> dict[str, Value]:
+    """Return what a trial's repetition with one of ``seeds.confirm`` is given.
+
+    Its teacher is trained with the trial's ``teacher_seed`` plus the place of the seed modulo
+    ``confirm.teachers``.
+    """
+    params = task.complete({**trial.config, "seed": seed})
+    return with_teacher(task, params, study.seeds.confirm.index(seed) % study.confirm.teachers)
 
 
 def _repetition(trial: TrialRecord, seed: Value) -> str:
@@ -198,7 +221,7 @@ class Confirmation:
     def _by_training(
         self, trial: TrialRecord, seed: int, tests: dict[str, Handle]
     ) -> tuple[Job, JobRecord]:
-        params = self.task.complete({**trial.config, "seed": seed})
+        params = repeated_params(self.study, self.task, trial, seed)
         need = need_of(self.task, params)
         scenario = self.resources.scenarios[need.scenario]
         teacher = None if need.teacher is None else self.resources.teachers[need.teacher]
@@ -218,7 +241,10 @@ class Confirmation:
             function=function,
             args=(self.study.task, dict(params), *args),
         )
-        return job, replace(_draft(job, f"confirmation/{job.key}", params), trial=trial.number)
+        need, draft = need_of(self.task, params), _draft(job, f"confirmation/{job.key}", params)
+        return job, replace(
+            draft, trial=trial.number, scenario=need.scenario, teacher=need.teacher or ""
+        )
 
 
 def _draft(job: Job, key: str, params: Params) -> JobRecord:

@@ -23,7 +23,7 @@ from sweeps.plan.needs import Resources, share_data
 from sweeps.plan.preflight import Plan
 from sweeps.progress.listener import Display
 from sweeps.progress.utilisation import Utilisation
-from sweeps.run.confirmation import Confirmation
+from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.resume import num_spent, work_left
 from sweeps.run.site import Site
 from sweeps.run.teachers import prepare_teachers
@@ -64,6 +64,11 @@ class Sweep:
         """Share the data and make teachers available."""
         resources = share_data(self.plan.needs, self.data, self.pool)
         self.data.clear()  # workers read the copy in the object store; one copy is enough
+        self._teach(resources)
+        return resources
+
+    def _teach(self, resources: Resources) -> None:
+        """Make the teachers available that are needed and not there yet."""
         self.display.phase("teachers")
         with self.interrupts.deferred():
             prepare_teachers(
@@ -75,7 +80,6 @@ class Sweep:
                 recorder=self.recorder,
                 display=self.display,
             )
-        return resources
 
     def search(self, resources: Resources) -> str:
         """Run the trials; return why the search ended.
@@ -124,7 +128,11 @@ class Sweep:
             self.display.note(f"{spent} of {budget.trials} trials were run before")
 
     def confirm(self, resources: Resources) -> None:
-        """Look at the test split."""
+        """Look at the test split, after training the teachers that repetitions draw."""
+        drawn = drawn_teachers(self.study, self.plan.task, self.recorder.ledger.trials())
+        if drawn:
+            resources.needs = (*resources.needs, *drawn)
+            self._teach(resources)
         self.display.phase("confirm")
         confirmation = Confirmation(
             study=self.study,

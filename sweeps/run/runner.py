@@ -245,7 +245,8 @@ def _start(
         earlier = find_earlier(left.study, plan.task, folder.path.parent, display)
     data, identity = load_same(folder, left, plan, display)
     store = TeacherStore(folder.teachers)
-    teachers = teacher_identities(plan.task, left.study.task, plan.needs, identity, store)
+    needs = (*plan.needs, *plan.drawn)
+    teachers = teacher_identities(plan.task, left.study.task, needs, identity, store)
     if held.mirror is not None:
         held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
     display.phase("start")

@@ -51,7 +51,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
         UserError: If a teacher cannot be trained, one in the cache is damaged, or one is not told
             from another by its fingerprint. Those that were trained stay in the cache.
     """
-    wanted = by_teacher(resources.needs)
+    wanted = resources.without_teachers()
     begun = {key: recorder.clock.epoch_ms() for key in wanted}
     found = _cached(store, {key: identities[key] for key in wanted}, recorder.ledger.jobs())
     missing = {key: identities[key] for key, teacher in found.items() if teacher is None}

@@ -156,6 +156,10 @@ def child_of_job(job: JobRecord) -> ChildRun:
         tags[layout.REASON] = job.reason
     if job.trial is not None:
         tags[layout.TRIAL_NUMBER] = str(job.trial)
+    if job.scenario:
+        tags[layout.SCENARIO_KEY] = job.scenario
+    if job.teacher:
+        tags[layout.TEACHER_KEY] = job.teacher
     params = job.params
     # a baseline or teacher carries the method of the first trial that needed it
     own_method = [layout.METHOD] if job.kind == layout.ROLE_CONFIRMATION else []

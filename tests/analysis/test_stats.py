@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.clusters import by_seed, paired_difference
 from analysis.stats import (
     Interval,
     Verdict,
     judge,
     mean_interval,
-    paired_difference,
     weakest,
 )
 
@@ -40,7 +40,7 @@ def test_interval_moves_with_its_values(values, shift):
 @given(samples, samples)
 def test_paired_difference_agrees_with_the_paired_t_test(first, second):
     count = min(len(first), len(second))
-    one, two = dict(enumerate(first)), dict(enumerate(second))
+    one, two = by_seed(dict(enumerate(first))), by_seed(dict(enumerate(second)))
     interval = paired_difference(one, two)
     assert interval is not None
     assert interval.count == count
@@ -63,8 +63,9 @@ def test_one_seed_has_no_interval_and_none_has_no_mean():
 
 
 def test_pairs_are_matched_by_seed():
-    assert paired_difference({1: 5.0, 2: 7.0}, {2: 4.0, 3: 0.0}) == Interval(3.0, None, 1)
-    assert paired_difference({1: 5.0}, {2: 4.0}) is None
+    one, two = by_seed({1: 5.0, 2: 7.0}), by_seed({2: 4.0, 3: 0.0})
+    assert paired_difference(one, two) == Interval(3.0, None, 1)
+    assert paired_difference(by_seed({1: 5.0}), two) is None
 
 
 @pytest.mark.parametrize(

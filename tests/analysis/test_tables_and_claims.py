@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from synthetic_frames import make_frames
 
 from analysis.claims import judged_claims, objective_of
+from analysis.clusters import by_seed
 from analysis.errors import ResultsError
 from analysis.frames import table
 from analysis.paper_view import paper_views
@@ -29,6 +30,7 @@ def confirmations(values):
             "param.row": row,
             "param.seed": seed,
             METRIC: value,
+            "val_nmse_db": value,
         }
         for number, (row, found) in enumerate(values.items())
         for seed, value in found.items()
@@ -201,10 +203,8 @@ def test_a_parameter_that_a_run_must_not_have_is_matched_by_an_empty_text():
     frames = replace(BASE, confirmations=table({"key": "k", "number": 0, **run} for run in runs))
     alone = row("alone", "confirmation", {"model": "camera", "second": ""})
     both = row("both", "confirmation", {"model": "camera", "second": "radar"})
-    assert (row_values(frames, alone, METRIC), row_values(frames, both, METRIC)) == (
-        {0: -1.0},
-        {0: -2.0},
-    )
+    found = [row_values(frames, one, METRIC) for one in (alone, both)]
+    assert found == [by_seed({0: -1.0}), by_seed({0: -2.0})]
 
 
 def test_a_confirmation_by_weights_costs_what_its_trial_costs():
@@ -216,9 +216,9 @@ def test_a_confirmation_by_weights_costs_what_its_trial_costs():
     runs += [{"key": "confirmation/1/6", "number": 1, "param.seed": 6, METRIC: -3.0}]
     frames = replace(BASE, trials=table(trials), confirmations=table(runs))
     every = row("every", "confirmation", {})
-    assert row_values(frames, every, "params") == {5: 11.0}
+    assert row_values(frames, every, "params") == by_seed({5: 11.0})
     retrained = replace(frames, confirmations=table({**run, "params": 7.0} for run in runs))
-    assert row_values(retrained, every, "params") == {5: 7.0, 6: 7.0}
+    assert row_values(retrained, every, "params") == by_seed({5: 7.0, 6: 7.0})
 
 
 def test_a_metric_belongs_to_its_objective_on_either_split():

@@ -1,16 +1,16 @@
 """Sweeps of one problem beside each other: who found the better front, where, and under what.
 
 Every front is measured on validation, from the reference point of the first sweep. Whether a
-difference is more than luck is asked by a permutation test: trials of both sweeps are dealt out
-anew. (A bootstrap would draw the same trials again, and a hypervolume hangs on the few best, which
-a resample can lose but never beat.) It says nothing of another seed of the search, for which a
-sweep must be run again.
+difference is more than luck can be asked of sweeps that were repeated with other search seeds, by a
+permutation test that deals them out anew. Trials cannot be dealt out: a sampler learns from those
+before, so they depend on each other.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
 from search_spaces.study_yaml import load_yaml
 
-DEALS = 1000
-"""Random deals of a permutation test."""
 LEVELS = 5
 """Budgets at which two fronts are compared."""
+
+SEARCH_SEED = "seeds.search"
+"""Place of what may differ between repeated sweeps."""
 
 TEXTS = ("name", "title", "description", "report")
 """Fields of a study that change nothing about its trials."""
@@ -58,19 +59,19 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The hypervolume of one sweep less that of another.
+    """The mean hypervolume of one sweep and its repetitions less that of another.
 
     Attributes:
-        first: Name of the one.
-        second: Name of the other.
+        first: Names of the sweeps of one study that differ in ``seeds.search`` alone.
+        second: Names of those of the other.
         value: The difference.
-        p_value: Share of random deals of all their trials whose difference is at least as large.
+        p_value: See `p_value`; None if one of the two was not repeated.
     """
 
-    first: str
-    second: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
     value: float
-    p_value: float
+    p_value: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +114,8 @@ class Comparison:
     Attributes:
         objectives: Of the first sweep; its reference point is used for all.
         sides: The sweeps, in the order in which they were named.
-        differences: Of every pair.
+        differences: Of every pair of sweeps that are not repetitions of each other, or of all if
+            there are no others.
         attainments: Of every pair of which both were repeated; empty if there are not two
             objectives.
         levels: Empty if there are not two objectives.
@@ -128,7 +130,7 @@ class Comparison:
     settings: Mapping[str, tuple[str, ...]]
 
 
-def compare(sweeps: Sequence[SweepFrames], *, seed: int = 0) -> Comparison:
+def compare(sweeps: Sequence[SweepFrames]) -> Comparison:
     """Return what two or more sweeps of the same objectives come to.
 
     Raises:
@@ -138,18 +140,11 @@ def compare(sweeps: Sequence[SweepFrames], *, seed: int = 0) -> Comparison:
     objectives = tuple(sweeps[0].study.objectives)
     points = {frames.name: _points(frames, objectives) for frames in sweeps}
     volumes = {name: sweep_hypervolume(values, objectives) for name, values in points.items()}
-    rng = np.random.default_rng(seed)
     return Comparison(
         objectives=objectives,
         sides=tuple(_side(frames, volumes[frames.name]) for frames in sweeps),
         differences=tuple(
-            Difference(
-                first=a,
-                second=b,
-                value=volumes[a] - volumes[b],
-                p_value=p_value(points[a], points[b], objectives, rng),
-            )
-            for a, b in combinations(points, 2)
+            _difference(a, b, volumes) for a, b in combinations(_repeated(sweeps), 2)
         ),
         attainments=tuple(_attainments(sweeps)) if len(objectives) == 2 else (),
         levels=_levels(points, objectives) if len(objectives) == 2 else (),
@@ -187,30 +182,42 @@ def _side(frames: SweepFrames, volume: float) -> Side:
     )
 
 
-def p_value(
-    first: Floats, second: Floats, objectives: Sequence[Objective], rng: np.random.Generator
-) -> float:
-    """Return how often chance alone parts two sets of trials as far as they are apart.
+def _repeated(sweeps: Sequence[SweepFrames]) -> list[tuple[str, ...]]:
+    """Return the sweeps' names; repetitions with other search seeds stand together."""
+    groups: dict[str, dict[str, str]] = {}
+    for frames, leaves in zip(sweeps, _files(sweeps), strict=True):
+        seed = leaves.pop(SEARCH_SEED, "0")
+        groups.setdefault(str(sorted(leaves.items())), {})[frames.name] = str(seed)
+    found = [tuple(seeds) for seeds in groups.values() if len({*seeds.values()}) == len(seeds)]
+    whole = len(found) == len(groups) > 1
+    return found if whole else [(frames.name,) for frames in sweeps]
 
-    A two-sided permutation test on the difference of the hypervolumes, after Phipson and Smyth
-    (2010): the observed deal counts as one of the random ones, so the value is never 0.
 
-    Args:
-        first: Trials of one sweep, shape [n, m].
-        second: Trials of the other, shape [k, m].
-        objectives: What the columns are.
-        rng: Deals.
+def _difference(
+    first: tuple[str, ...], second: tuple[str, ...], volumes: Mapping[str, float]
+) -> Difference:
+    ours, theirs = ([volumes[name] for name in names] for names in (first, second))
+    tested = min(len(first), len(second)) > 1
+    return Difference(
+        first=first,
+        second=second,
+        value=fmean(ours) - fmean(theirs),
+        p_value=p_value(ours, theirs) if tested else None,
+    )
+
+
+def p_value(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the share of deals of all numbers whose means are as far apart as these.
+
+    The exact two-sided permutation test (Fisher 1935): every way to deal the numbers out counts
+    once, the observed one among them.
     """
-
-    def apart(points: Floats) -> float:
-        ends = sweep_hypervolume(points[: len(first)], objectives)
-        return abs(ends - sweep_hypervolume(points[len(first) :], objectives))
-
-    every = np.concatenate([first, second])
+    every, count = np.array([*first, *second]), len(first)
+    deals = np.array(list(combinations(range(len(every)), count)))
+    ours = every[deals].sum(axis=1)
+    apart = np.abs(ours / count - (every.sum() - ours) / (len(every) - count))
     # sums in another order differ in the last digits
-    seen = apart(every) * (1.0 - 1e-9)
-    as_far = sum(apart(rng.permutation(every)) >= seen for _ in range(DEALS))
-    return (1 + as_far) / (1 + DEALS)
+    return float((apart >= apart[0] * (1.0 - 1e-9)).mean())
 
 
 def _attainments(sweeps: Sequence[SweepFrames]) -> Iterator[Attainment]:
@@ -263,11 +270,16 @@ def _attained(values: Floats, objective: Objective) -> float:
 
 def _settings(sweeps: Sequence[SweepFrames]) -> dict[str, tuple[str, ...]]:
     """Return every entry of the study files that is not the same in all, but for its texts."""
-    raw = [load_yaml(frames.study.text, frames.name) for frames in sweeps]
-    files = [dict(_leaves("", {k: v for k, v in file.items() if k not in TEXTS})) for file in raw]
+    files = _files(sweeps)
     places = dict.fromkeys(place for file in files for place in file)
     rows = {place: tuple(str(file.get(place, "")) for file in files) for place in places}
     return {place: row for place, row in rows.items() if len(set(row)) > 1}
+
+
+def _files(sweeps: Sequence[SweepFrames]) -> list[dict[str, Any]]:
+    """Return the entries of the study files by dotted place, without their texts."""
+    raw = [load_yaml(frames.study.text, frames.name) for frames in sweeps]
+    return [dict(_leaves("", {k: v for k, v in file.items() if k not in TEXTS})) for file in raw]
 
 
 def _leaves(place: str, value: Any) -> list[tuple[str, Any]]:

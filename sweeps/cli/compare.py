@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from analysis import format as text
-from analysis.compare import Comparison, compare, repeated_pairs
+from analysis.compare import Comparison, Difference, compare, repeated_pairs
 from analysis.frames import SweepFrames
 from analysis.plots.compare import attainment_figure, compare_figure
 from analysis.plots.stairs import pairs
@@ -87,11 +87,19 @@ def show_sides(found: Comparison) -> None:
     corner = ", ".join(f"{goal.label} {text.number(goal.reference)}" for goal in found.objectives)
     line(f"hypervolume on validation, from {corner}")
     for one in found.differences:
-        note = "" if one.p_value < SIGNIFICANT else ": not significant"
-        line(
-            f"{one.first} less {one.second}: {text.number(one.value)}, p = {one.p_value:.3f} "
-            f"(permutation test over trials){note}"
+        names = " less ".join(", ".join(side) for side in (one.first, one.second))
+        line(f"{names}: {text.number(one.value)}, {_chance(one)}")
+
+
+def _chance(one: Difference) -> str:
+    if one.p_value is None:
+        return (
+            "no p-value: trials of a sampler depend on each other; run both studies with several "
+            "seeds.search (four each can tell them apart) and name all sweeps"
         )
+    note = "" if one.p_value < SIGNIFICANT else ": not significant"
+    sizes = f"{len(one.first)} and {len(one.second)}"
+    return f"p = {one.p_value:.3f} (permutation test over {sizes} sweeps){note}"
 
 
 def show_attainments(found: Comparison) -> None:

@@ -196,8 +196,9 @@ def compare(
 ) -> None:
     """Put sweeps of one problem beside each other: fronts, hypervolume, settings.
 
-    With a permutation test over trials, and what each attains within given budgets. Where both were
-    repeated, also which one attains more on the test split, with how many seeds.
+    With what each attains within given budgets, and a permutation test if studies were run with
+    several search seeds. Where trials were repeated, also which sweep attains more on the test
+    split, with how many seeds.
     """
     from sweeps.cli.compare import show_comparison
 

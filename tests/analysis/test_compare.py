@@ -1,20 +1,19 @@
 """Sweeps beside each other: laws of the comparison, by hand and by chance."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_frames import make_frames, study
+from synthetic_frames import make_frames
 
 from analysis.compare import compare, p_value
 from analysis.errors import ResultsError
 from analysis.plots.compare import attainment_figure, compare_figure
 from analysis.plots.stairs import pairs
 from search_spaces.study import parse_study
-
-GOALS = study(2).objectives
 
 
 def named(name, **changes):
@@ -26,7 +25,7 @@ def test_a_sweep_beside_itself_differs_in_nothing():
     found = compare([frames, replace(frames, name="two")])
     (difference,) = found.differences
     assert difference.value == 0.0
-    assert difference.p_value == 1.0
+    assert difference.p_value is None
     assert found.settings == {}
     assert found.sides[0] == replace(found.sides[1], name="one")
     assert all(level.attained["one"] == level.attained["two"] for level in found.levels)
@@ -74,30 +73,41 @@ def test_other_problems_and_empty_sweeps_are_refused():
         compare([frames, nothing])
 
 
-@settings(max_examples=8)
-@given(seed=st.integers(0, 99), count=st.integers(1, 8))
-def test_p_values_are_shares_and_ask_both_ways(seed, count):
-    rng = np.random.default_rng(seed)
-    first, second = (
-        np.stack([-rng.uniform(1, 9, count), 10 ** rng.uniform(3, 6, count)], axis=1)
-        for _ in range(2)
+def test_a_study_and_its_repetitions_are_one_side():
+    def sweep(kind, seed, gain):
+        frames = make_frames(gain=gain)
+        text = frames.study.text.replace("seeds: {search: 0", f"seeds: {{search: {seed}")
+        text = text.replace("high: 0.01", "high: 0.02") if kind == "b" else text
+        return replace(frames, name=f"{kind}{seed}", study=parse_study(text, kind))
+
+    sweeps = [sweep("a", n, 4.0 + n) for n in range(2)] + [sweep("b", n, n - 3.0) for n in range(3)]
+    found = compare(sweeps)
+    (difference,) = found.differences
+    assert (difference.first, difference.second) == (("a0", "a1"), ("b0", "b1", "b2"))
+    volume = {side.name: side.hypervolume for side in found.sides}
+    ours, theirs = (
+        np.mean([volume[n] for n in names]) for names in (difference.first, difference.second)
     )
-    there = p_value(first, second, GOALS, np.random.default_rng(0))
-    back = p_value(second, first, GOALS, np.random.default_rng(1))
-    assert 0.0 < there <= 1.0
-    assert there == pytest.approx(back, abs=0.12)
+    assert difference.value == pytest.approx(ours - theirs)
+    assert difference.p_value == pytest.approx(0.1)  # of 10 deals one is as far apart
+    # sweeps of one study alone are compared one with another, those of one seed are no repetitions
+    assert [d.p_value for d in compare(sweeps[:2]).differences] == [None]
+    twice = compare([*sweeps[:2], *(replace(one, name=f"{one.name}x") for one in sweeps[:2])])
+    assert len(twice.differences) == 6
 
 
-def test_chance_alone_is_rarely_called_a_difference():
-    rng = np.random.default_rng(3)
+VOLUMES = st.lists(st.integers(-9, 9), min_size=2, max_size=5)
 
-    def trials():
-        return np.stack([-rng.uniform(1, 9, 20), 10 ** rng.uniform(3, 6, 20)], axis=1)
 
-    found = [p_value(trials(), trials(), GOALS, rng) for _ in range(20)]
-    assert sum(p < 0.05 for p in found) <= 4  # of 20 one is expected, the seed is fixed
-    far = trials() - [30.0, 0.0]
-    assert p_value(trials(), far, GOALS, rng) < 0.01
+@given(VOLUMES, VOLUMES)
+def test_p_values_ask_both_ways_and_are_smallest_for_sweeps_that_are_all_better(first, second):
+    found = p_value(first, second)
+    assert 0.0 < found <= 1.0
+    assert found == pytest.approx(p_value(second, first))
+    far = p_value([value + 99 for value in first], second)
+    sides = 2 if len(first) == len(second) else 1
+    assert far == pytest.approx(sides / math.comb(len(first) + len(second), len(first)))
+    assert far <= found
 
 
 def test_the_figure_has_the_trials_and_the_stairs_of_every_sweep():

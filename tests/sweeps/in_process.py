@@ -23,7 +23,7 @@ from sweeps.plan.preflight import check_study
 from sweeps.progress.listener import Display, SilentDisplay
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run import inline
-from sweeps.run.confirmation import Confirmation
+from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.teachers import prepare_teachers, teacher_identities
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import make_sampler
@@ -160,6 +160,9 @@ class Engine:
         return session
 
     def confirm(self) -> int:
+        drawn = drawn_teachers(self.study, self.task, self.ledger.trials())
+        self.resources.needs = (*self.resources.needs, *drawn)
+        self.teach()
         return Confirmation(
             study=self.study,
             task=self.task,

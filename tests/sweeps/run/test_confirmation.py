@@ -8,6 +8,7 @@ import pytest
 from in_process import Engine
 from toy_study import toy_study
 
+from analysis import layout
 from sweeps.common.events import Event
 from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.front import pareto_state
@@ -30,11 +31,11 @@ class StoppedPool(InlinePool):
         raise KeyboardInterrupt
 
 
-def searched(home: Path) -> Engine:
+def searched(home: Path, **confirm: object) -> Engine:
     study = toy_study(
         budget={"trials": 14},
         seeds={"search": 0, "trial": 0, "confirm": SEEDS},
-        confirm={"select": "front", "epsilon": 0.5, "limit": 9},
+        confirm={"select": "front", "epsilon": 0.5, "limit": 9, **confirm},
     )
     engine = Engine(study, home)
     engine.teach()
@@ -77,3 +78,32 @@ def test_a_stopped_confirmation_goes_on_where_it_was(events: int, tmp_path: Path
     numbers = [trial.number for trial in candidates(engine.study, engine.ledger.trials())]
     assert set(repeated(engine)) == {f"{n}/{seed}" for n in numbers for seed in SEEDS}
     assert open_jobs(engine.study, engine.task, needs, engine.ledger) == []
+
+
+@pytest.mark.parametrize("events", [1, 9, 10**6])
+def test_repetitions_draw_teachers_that_are_trained_after_the_search(
+    events: int, tmp_path: Path
+) -> None:
+    engine = searched(tmp_path, teachers=2, select="all", epsilon=0.0, limit=None)
+    needs = engine.resources.needs
+    before = {key for key in engine.tracker.children if key.startswith("teacher/")}
+    engine.pool = StoppedPool(events)
+    with pytest.raises(KeyboardInterrupt):
+        engine.confirm()
+    engine.pool = InlinePool(engine.interrupts)
+    assert engine.confirm() == 0
+    assert open_jobs(engine.study, engine.task, needs, engine.ledger) == []
+    children = engine.tracker.children
+    teachers = {key: run for key, run in children.items() if key.startswith("teacher/")}
+    assert len(before) == 1
+    assert sorted(run.params["teacher_seed"] for run in teachers.values()) == [0, 1]
+    assert all("test_nmse_db" in run.metrics for run in teachers.values())
+    for key in repeated(engine):
+        run = children[f"confirmation/{key}"]
+        taught = run.params["method"] == "kd"
+        draw = SEEDS.index(run.params["seed"]) if taught else 0
+        assert run.params["teacher_seed"] == draw
+        named = run.tags.get(layout.TEACHER_KEY, "")
+        assert (f"teacher/{named}" in teachers) == taught
+        assert not taught or teachers[f"teacher/{named}"].params["teacher_seed"] == draw
+        assert run.tags[layout.SCENARIO_KEY]

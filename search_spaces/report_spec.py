@@ -128,7 +128,7 @@ class Table(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(Part):
-    """A statement about rows, judged on paired seeds.
+    """A statement about rows, judged on paired seeds and corrected for the claims of its table.
 
     Give exactly one of order, not_worse, interior and apart.
     """
@@ -143,7 +143,7 @@ class Claim(Part):
     not_worse: tuple[Text, ...] | None = None
     """The first row at least as good as the second."""
     interior: tuple[Text, ...] | None = None
-    """The best row is neither the first nor the last."""
+    """The row that is best on validation is neither first nor last, and beats these on test."""
     apart: tuple[Text, ...] | None = None
     """Each row better than the next, and their intervals do not overlap."""
 

@@ -161,6 +161,8 @@ REFUSED = [
     ("confirm.epsilon", "-0.1", "confirm.epsilon", "got -0.1"),
     ("confirm.epsilon", "1.5", "confirm.epsilon", "got 1.5"),
     ("confirm", "{select: all, epsilon: 0.1}", "confirm.epsilon", "select is 'all'"),
+    ("confirm", "{retrain: false, teachers: 2}", "confirm.teachers", "is 2"),
+    ("confirm", "{teachers: 99}", "confirm.teachers", "list more seeds"),
     # report
     (f"{TABLE}.rows.1.id", "t16", f"{TABLE}.rows.1.id", "'t16' is the id of an earlier row"),
     (f"{TABLE}.rows.1.role", "student", f"{TABLE}.rows.1.role", "got 'student'"),

@@ -15,6 +15,16 @@ class Lenient(ToyTask):
         return {**super().complete(known), **params}
 
 
+class Seedless(ToyTask):
+    """Has one teacher, whatever the seed."""
+
+    def complete(self, params):
+        return {name: v for name, v in super().complete(params).items() if name != "teacher_seed"}
+
+    def teacher_fingerprint(self, params):
+        return super().teacher_fingerprint({**params, "teacher_seed": 0})
+
+
 class TimedTask(ToyTask):
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **ToyTask.metrics,

@@ -43,6 +43,10 @@ WRONG_WAY = {
 }
 
 
+VANILLA = {"parameters": {"method": "vanilla"}, "space": {"width": FINITE["width"]}}
+DRAWN = {"seeds": {"confirm": [1, 2]}, "confirm": {"teachers": 2}}
+
+
 RIGHT_WAY = {**CLAIM, "claims": [{**CLAIM["claims"][0], "metric": "ue_flops"}]}
 
 
@@ -77,6 +81,8 @@ def test_a_sound_study_passes() -> None:
         ({"report": WRONG_WAY}, "better: direction is 'maximize', .*write direction: minimize"),
         ({"report": RIGHT_WAY}, r"effort is missing.*claims.*\{gflop: N\}"),
         ({"effort": "plateau"}, "effort plateau, effort = 'plateau': .*EffortSettings"),
+        ({**DRAWN, **VANILLA}, "confirm.teachers is 2, but no trial has a teacher; set it to 1"),
+        ({**DRAWN, "task": "toy_variants:Seedless"}, "no parameter teacher_seed; set it to 1"),
         ({"space": {"wdith": {"type": "int", "low": 1, "high": 2}}}, "unknown parameter 'wdith'"),
     ],
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,25 @@ def unit_means(things):
     ]
 
 
-def summed_up(things, level=0.05):
-    """Mean and half-width; the half-width is None for one unit."""
+def estimate(things):
+    """Mean, its standard error and the degrees of freedom."""
     units = unit_means(things)
-    mean = float(np.mean(units))
-    if len(units) == 1:
-        return mean, None
-    spread = float(np.std(units, ddof=1)) / len(units) ** 0.5
-    return mean, float(stats.t.ppf(1 - level / 2, len(units) - 1)) * spread
+    error = float(np.std(units, ddof=1)) / len(units) ** 0.5 if len(units) > 1 else 0.0
+    return float(np.mean(units)), error, len(units) - 1
+
+
+def summed_up(things):
+    """Mean and half-width; the half-width is None for one unit."""
+    mean, error, freedom = estimate(things)
+    return mean, float(stats.t.isf(0.025, freedom)) * error if freedom else None
 
 
 def names_of(run):
     return {("teacher", run.teacher), ("scenario", run.scenario)} - {("teacher", "")}
 
 
-def own_mean(runs, split, level=0.05):
-    return summed_up([(names_of(run), getattr(run, split)) for run in runs], level)
+def own(runs, split):
+    return [(names_of(run), getattr(run, split)) for run in runs]
 
 
 def differences(ours, theirs, sign):
@@ -82,16 +85,19 @@ def better(ours, theirs, sign, strict):
 
 
 def apart(ours, theirs, sign):
-    (a, wide_a), (b, wide_b) = own_mean(ours, "test"), own_mean(theirs, "test")
-    if sign * (a - b) <= 0:
+    """Verdict and the level at which two intervals touch."""
+    first, second = estimate(own(ours, "test")), estimate(own(theirs, "test"))
+    gap = sign * (first[0] - second[0])
+    if gap <= 0:
         return "does not hold", 1.0
-    if wide_a is None or wide_b is None:
+    if 0 in (first[2], second[2]):
         return "holds in one seed, no interval", 1.0
-    levels = np.concatenate([10.0 ** np.arange(-12, -2, 0.01), np.arange(0.01, 1.0, 0.0005)])
-    for level in levels:
-        if own_mean(ours, "test", level)[1] + own_mean(theirs, "test", level)[1] < sign * (a - b):
-            return ("holds" if level < 0.05 else "does not hold"), float(level)
-    return "does not hold", 1.0
+
+    def overlap(level):
+        return sum(stats.t.isf(level / 2, n) * error for _, error, n in (first, second)) - gap
+
+    verdict = "holds" if overlap(0.05) < 0 else "does not hold"
+    return verdict, 0.0 if overlap(1e-15) < 0 else float(optimize.brentq(overlap, 1e-15, 1.0))
 
 
 WEAKEST_FIRST = (
@@ -108,7 +114,7 @@ def judge(kind, rows, sign):
     if not all(rows):
         return "not measured", 1.0
     if kind == "interior":
-        best = max(range(len(rows)), key=lambda i: sign * own_mean(rows[i], "val")[0])
+        best = max(range(len(rows)), key=lambda i: sign * estimate(own(rows[i], "val"))[0])
         if best in (0, len(rows) - 1):
             return "does not hold", 1.0
         links = [better(rows[best], rows[end], sign, True) for end in (0, -1)]

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from kdsweep.results import Sweep
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.source_code import files_beside
 from kdtasks.contract.task import KDTask
 from search_spaces.domains import Choice, Float, Int
 from search_spaces.objectives import Constraint, Objective
@@ -19,6 +20,7 @@ from search_spaces.study import Study, parse_study
 from search_spaces.study_yaml import dump_yaml
 from sweeps.cli.sweeps import free_name
 from sweeps.common.capacity import ResourceRequest
+from sweeps.common.custom_code import check_name
 from sweeps.plan.contract import broken_laws
 from sweeps.progress.listener import SilentDisplay
 from sweeps.progress.terminal import console_display
@@ -38,13 +40,15 @@ def check(task: Task, cache_dir: str | Path, **parameters: Any) -> list[str]:
 
     Args:
         task: The task.
-        cache_dir: A folder, for what is slow to make.
+        cache_dir: A folder, for what is slow to make; it is made if it is missing.
         **parameters: Those of a trial that is trained in seconds.
 
     Raises:
         ConfigError: If there is no such task, or it takes no such parameters.
     """
-    return broken_laws(_name_of(task), parameters, Path(cache_dir))
+    place = Path(cache_dir)
+    place.mkdir(parents=True, exist_ok=True)
+    return broken_laws(_name_of(task), parameters, place)
 
 
 def sweep(  # noqa: PLR0913 - one argument per part of a study
@@ -104,6 +108,7 @@ def sweep(  # noqa: PLR0913 - one argument per part of a study
         UserError: If something is wrong, with the fix, before anything is started.
     """
     begun_s, fixed = time_of_day(), dict(parameters or {})
+    _check_code(task)
     study = _study(
         task=_name_of(task),
         parameters=fixed,
@@ -144,6 +149,25 @@ def _name_of(task: Task) -> str:
         return task
     kind = task if isinstance(task, type) else type(task)
     return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _check_code(task: Task) -> None:
+    """Check that a class is in a file, and that this process has imported the file as it is now.
+
+    Raises:
+        ConfigError: If not, with the fix.
+    """
+    check_name(_name_of(task), "kdsweep.sweep")
+    if isinstance(task, str):
+        return
+    kind = task if isinstance(task, type) else type(task)
+    now, then = files_beside(kind.__module__), kind._file_times
+    if late := [file for file, changed in then.items() if now.get(file, changed) != changed]:
+        raise ConfigError(
+            f"{', '.join(sorted(late))} changed after {kind.__name__} was imported, so a teacher "
+            f"of this class would be taken for one of the file: restart, or importlib.reload the "
+            f"module, {kind.__module__} last, and import {kind.__name__} again"
+        )
 
 
 def _study(**raw: Any) -> Study:

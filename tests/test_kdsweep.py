@@ -1,6 +1,9 @@
 """The public face: what a script or notebook imports, from the page that teaches it."""
 
 import ast
+import importlib
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +12,12 @@ import pytest
 from two_networks import Angle, Clusters
 
 import kdsweep as kd
-from kdsweep.api import _objective
+from kdsweep.api import _check_code, _objective
 from kdtasks.contract.errors import ConfigError
 from tests.test_docs import commands
 
 ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 SPACE = {"width": kd.Int(2, 24), "method": kd.Choice(["vanilla", "feature"])}
 
 
@@ -118,13 +122,54 @@ def test_a_class_in_the_program_that_was_started_is_refused_before_anything_star
         f"import sys; sys.path += [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
         "import kdsweep as kd\nfrom two_networks import Clusters\n"
         "class Own(Clusters):\n    name = 'own'\n    metrics = Clusters.scores\n"
+        "    def data(self, p):\n        print('data are made')\n"
         "goals = ['accuracy', 'macs']\n"
         "try:\n    kd.sweep(Own, space={'width': kd.Int(2, 9)}, objectives=goals, trials=2)\n"
         "except Exception as error:\n    print(error)\n"
     )
     shown = run(str(tmp_path / "own.py"))
     assert "put it into a file of its own" in shown
+    assert "%%writefile my_task.py" in shown
+    assert "data are made" not in shown
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_notebook_runs_as_written(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shown = run(str(ROOT / "benchmarks" / "run_notebook.py"), str(NOTEBOOK))
+    assert shown.startswith("[]\n")
+    assert "student.onnx" in shown
+
+
+def test_the_notebook_has_small_outputs_and_the_class_of_the_page():
+    text = NOTEBOOK.read_text()
+    cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    assert len(text) < 40_000
+    assert all(cell["execution_count"] for cell in cells)
+    head, _, task = "".join(cells[0]["source"]).partition("\n")
+    assert head == "%%writefile modulation.py"
+    assert f"# modulation.py\n{task}\n```" in (ROOT / "docs" / "two-networks.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["late_task", "late_net"])
+def test_a_file_that_has_changed_since_it_was_imported_is_refused(file, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "late_net.py").write_text("from two_networks import Clusters\n")
+    (tmp_path / "late_task.py").write_text(
+        "from late_net import Clusters\n"
+        "class Late(Clusters):\n    name = 'late'\n    metrics = Clusters.scores\n"
+    )
+    task = importlib.import_module("late_task")
+    _check_code(task.Late)
+    changed = tmp_path / f"{file}.py"
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 1))
+    with pytest.raises(ConfigError, match=f"{file}.py changed after Late was imported.*reload"):
+        _check_code(task.Late())
+    _check_code(importlib.reload(task).Late)
+    for name in ("late_task", "late_net"):
+        sys.modules.pop(name)
 
 
 def test_check_tries_a_task(tmp_path):

@@ -8,6 +8,7 @@ Python reads it: comments, docstrings and layout change nothing.
 import ast
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -74,6 +75,24 @@ def sources(*modules: str) -> dict[str, str]:
 
 def _top(module: str) -> str:
     return module.partition(".")[0]
+
+
+def files_beside(module: str) -> dict[str, int]:
+    """Return when each file was changed that a module lies in, or one beside it that is imported.
+
+    Args:
+        module: Dotted name of a module that is imported.
+
+    Returns:
+        Path to nanoseconds since 1970; a file that is gone has 0.
+    """
+    home = getattr(sys.modules.get(module), "__file__", None)
+    if home is None:
+        return {}
+    loaded = [str(getattr(one, "__file__", None)) for one in list(sys.modules.values())]
+    folder = f"{Path(home).parent}{os.sep}"
+    beside = {file for file in loaded if file.startswith(folder) and "-packages" not in file}
+    return {f: Path(f).stat().st_mtime_ns if Path(f).is_file() else 0 for f in {home, *beside}}
 
 
 def source_digest(*modules: str) -> str:

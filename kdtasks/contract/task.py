@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import Decision, Settings, param
+from kdtasks.contract.source_code import OURS, files_beside
 
 if TYPE_CHECKING:
     from kdtasks.contract.deployable import Deployable
@@ -142,6 +143,10 @@ class OwnData:
     defaults: Mapping[str, Value] = field(default_factory=dict)
 
 
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == OURS
+
+
 DERIVED: dict[str, tuple[Decision, ...]] = {
     "resource_parameters": ("data", "made data", "teacher"),
     "baseline_parameters": ("baselines",),
@@ -191,9 +196,13 @@ class KDTask(ABC):
     """What ``train_teacher`` is given of a scenario; another one then has another teacher. Empty if
     teachers have data of their own, so that several scenarios share one."""
 
+    _file_times: ClassVar[Mapping[str, int]]
+    """When its own file and those beside it were changed, as the class was defined."""
+
     def __init_subclass__(cls) -> None:
         """Derive from the declared parameters what the class does not say itself."""
         own = vars(cls)
+        cls._file_times = {} if _is_ours(cls.__module__) else files_beside(cls.__module__)
         if "parameters" in own and "settings" not in own:
             known = {"seed": param(0, low=0, help="of the student"), **cls.parameters}
             cls.settings = cls.base_settings.made_of(known, task=getattr(cls, "name", cls.__name__))

@@ -52,23 +52,38 @@ PROBE = "import sys, importlib, sweeps; getattr(importlib.import_module(sys.argv
 def check_importable(study: Study) -> None:
     """Check that worker processes can import the code that a study names.
 
-    Workers import from files: they find neither code that was typed into a notebook or the program
-    that was started, nor attributes that a running program added to a module.
-
     Raises:
         ConfigError: Naming the code and the fix.
     """
     for name in dict.fromkeys(_string_values(study)):
-        module, _, attribute = name.partition(":")
-        known = NAME.fullmatch(name) and module in sys.modules
-        if not known or module in sys.builtin_module_names:
-            continue
-        if why := _unreachable(module, attribute):
-            raise ConfigError(
-                f"study {study.name}: {name} {why}, so worker processes cannot import it: put it "
-                "into a file of its own beside the study, my_task.py for instance, and name it "
-                f"my_task:{attribute}"
-            )
+        check_name(name, f"study {study.name}")
+
+
+def check_name(name: str, place: str) -> None:
+    """Check that worker processes can import code, if a string names some.
+
+    Workers import from files: they find neither code that was typed into a notebook or the program
+    that was started, nor attributes that a running program added to a module. Nor has such code a
+    source by which a teacher could be known again.
+
+    Args:
+        name: ``module:attribute``, or any other string.
+        place: Where it stands, for the error.
+
+    Raises:
+        ConfigError: Naming the code and the fix.
+    """
+    module, _, attribute = name.partition(":")
+    known = NAME.fullmatch(name) and module in sys.modules
+    if not known or module in sys.builtin_module_names:
+        return
+    if why := _unreachable(module, attribute):
+        raise ConfigError(
+            f"{place}: {name} {why}, so worker processes cannot import it: put it into a file of "
+            f"its own beside the study, my_task.py for instance, and name it my_task:{attribute}; "
+            "in a notebook the line %%writefile my_task.py at the head of its cell does that, and "
+            f"the next cell begins with: from my_task import {attribute}"
+        )
 
 
 def _unreachable(module: str, attribute: str) -> str:

@@ -21,6 +21,7 @@ from kdtasks.contract.settings import (
 )
 from kdtasks.csi_feedback.data.angular_delay import divisors_near
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT
+from kdtasks.csi_feedback.data.named_sites import CSI_SITES
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import FLOAT_BITS
 from kdtasks.csi_feedback.models.custom_encoder import own_encoder
@@ -50,6 +51,7 @@ CODEWORDS = When(lambda s: s.learns_codewords, f"methods {', '.join(CODEWORD_MET
 FINE_TUNES = When(
     lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
 )
+ON_SITE = When(lambda s: s.scenario in CSI_SITES, "scenarios that are site twins")
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 LIGHT = When(lambda s: s.encoder == "light", "encoder light")
 CONVOLVES = When(
@@ -85,6 +87,16 @@ class CsiSettings(NetworkSettings):
     data_axes: str = _of_data(DEFAULT, help="a word per axis, in the file's order")
     data_drop: bool = _of_data(False, help="leave out channels that are zero or not finite")
     data_seed: int = param(0, low=0, decides="made data", help="seed of users and their split")
+    guard_m: float = param(
+        0.0,
+        low=0,
+        high=20,
+        when=ON_SITE,
+        strict=True,
+        decides=("data", "baselines"),
+        unit="m",
+        help="users of validation and test are at least this far from those of training",
+    )
     num_antennas: int = param(
         {"quick": 16, "small": 32, "paper": 32},
         low=1,

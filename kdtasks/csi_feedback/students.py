@@ -36,6 +36,7 @@ def first_data(settings: CsiSettings) -> CsiData:
         num_subcarriers=settings.num_subcarriers,
         counts=(settings.num_train, settings.num_val, settings.num_test),
         seed=settings.data_seed,
+        guard_m=settings.guard_m,
         data_path=settings.data_path,
         data_key=settings.data_key,
         data_axes=settings.data_axes,

@@ -30,7 +30,7 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     prefixed,
 )
-from kdtasks.csi_feedback.baselines import pca_baseline, server_data
+from kdtasks.csi_feedback.baselines import baselines_of, server_data
 from kdtasks.csi_feedback.collaboration import CsiCollaboration
 from kdtasks.csi_feedback.data.angular_delay import Scaling
 from kdtasks.csi_feedback.data.dataset import load_pictures
@@ -172,7 +172,14 @@ class CsiFeedback(CsiCollaboration):
             train=both(first.train, second.train),
             val=both(first.val, second.val),
             test=both(first.test, second.test),
-            provenance={"first": first.provenance, "second": second.provenance},
+            provenance={
+                "first": first.provenance,
+                "second": second.provenance,
+                "notes": [
+                    *first.provenance.get("notes", ()),
+                    *second.provenance.get("notes", ()),
+                ],
+            },
         )
 
     def cost(self, params: Params) -> dict[str, float]:
@@ -303,8 +310,8 @@ class CsiFeedback(CsiCollaboration):
         return mean_metrics([scores(teacher, split) for teacher in teachers])
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
-        """Return PCA; in a network it knows the server's share, and is judged on everything."""
-        return [pca_baseline(resolve(params), data)]
+        """Return PCA, and memory: the nearest training channel with one complex gain."""
+        return baselines_of(resolve(params), data)
 
     def worst_values(self, params: Params) -> dict[str, float]:  # noqa: ARG002
         """Return the NMSE of a receiver that takes every channel for zero: 0 dB."""

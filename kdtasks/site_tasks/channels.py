@@ -10,9 +10,6 @@ from kdtasks.contract.settings import param
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
 from kdtasks.data.splits import SPLITS, SplitPlan, split_by_position
 
-SPARE = 1.25
-"""Positions drawn per position needed: whole squares never fill the splits exactly."""
-
 DATA: dict[str, Any] = {
     "scenario": param(
         "site-umi-los", choices=tuple(CSI_SITES), decides="data", help="the site, synthetic"
@@ -23,6 +20,14 @@ DATA: dict[str, Any] = {
     "num_antennas": param(16, low=4, decides="data", unit="antennas", help="base station"),
     "num_subcarriers": param(16, low=4, decides="data", unit="subcarriers", help="of the band"),
     "data_seed": param(0, low=0, decides="data", help="of positions, split and noise"),
+    "guard_m": param(
+        0.0,
+        low=0,
+        high=20,
+        decides="data",
+        unit="m",
+        help="least distance of users of validation and test from those of training",
+    ),
 }
 """Parameters that decide which users are observed, and how."""
 
@@ -48,12 +53,16 @@ def users_of(p: Any) -> dict[str, Users]:
         p: Parameters, see `DATA`.
     """
     cell = CSI_SITES[p.scenario]
-    counts = (p.num_train, p.num_val, p.num_test)
-    positions = place_users(cell, int(SPARE * sum(counts)), seed=p.data_seed)
+    plan = SplitPlan(
+        cell_m=cell.split_cell_m,
+        counts=(p.num_train, p.num_val, p.num_test),
+        seed=p.data_seed,
+        guard_m=p.guard_m,
+    )
+    positions = place_users(cell, plan.to_draw, seed=p.data_seed)
     observation = cell.observation(p.num_antennas, p.num_subcarriers)
     channels = observe(cell, observation, positions, progress=lambda _done: None)
     channels /= np.sqrt(np.mean(np.abs(channels) ** 2, axis=(1, 2), keepdims=True))
-    plan = SplitPlan(cell_m=cell.split_cell_m, counts=counts, seed=p.data_seed)
     chosen = split_by_position(positions, plan)
     return {
         name: Users(channels=channels[rows], positions=positions[rows].astype(np.float32))

@@ -24,13 +24,17 @@ from kdtasks.csi_feedback.data.custom_source import draw_channels, identity_of, 
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
 from kdtasks.data.array_cache import ArrayCache
 from kdtasks.data.reading import content_of
-from kdtasks.data.splits import SPLITS, SplitPlan, manifest, split_by_order, split_by_position
+from kdtasks.data.splits import (
+    SPLITS,
+    SplitPlan,
+    manifest,
+    share_within,
+    split_by_order,
+    split_by_position,
+)
 
 LAYOUT = 2
 """Raised when the same settings would give other data, so that old caches are not used."""
-
-SPARE = 1.25
-"""Positions drawn per position needed: whole squares never fill the splits exactly."""
 
 TR38901 = {f"tr38901-{name}": preset for name, preset in tr38901.PRESETS.items()}
 COST2100: dict[str, cost2100.Environment] = {
@@ -63,6 +67,7 @@ class CsiData:
         num_subcarriers: Subcarriers.
         counts: Samples of train, val and test.
         seed: Seed of user positions and of the split; the geometry has its own.
+        guard_m: Least distance of users of val and test from those of train [m]; site twins only.
         data_path: Folder (COST2100, QuaDRiGa) or file (QuaDRiGa); empty for other scenarios.
         data_key: Variable in the QuaDRiGa file; empty takes the only one that fits.
         data_axes: What the axes of files count, see `channel_axes.Axes`.
@@ -76,6 +81,7 @@ class CsiData:
     num_subcarriers: int
     counts: tuple[int, int, int]
     seed: int = 0
+    guard_m: float = 0.0
     data_path: str = ""
     data_key: str = ""
     data_axes: str = DEFAULT
@@ -101,6 +107,11 @@ class CsiData:
         Axes(self.data_axes)
         if not 0.0 <= self.server_age <= 1.0:
             raise ConfigError(f"server_age={self.server_age!r} is not in [0, 1]")
+        if self.guard_m > 0.0 and self.scenario not in CSI_SITES:
+            raise ConfigError(
+                f"guard_m={self.guard_m!r}: {self.scenario!r} has no positions; set it to 0 or "
+                f"take one of {', '.join(CSI_SITES)}"
+            )
         if self.server_age > 0.0 and self.scenario not in CSI_SITES:
             raise ConfigError(
                 f"server_age={self.server_age!r}: {self.scenario!r} has no past; set it to 0 or "
@@ -119,6 +130,8 @@ class CsiData:
             geometry = {"source": identity_of(self.scenario)}
         files = {path.name: content_of(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
+        if not self.guard_m:  # data from before there was one keep their identity
+            del settings["guard_m"]
         return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
 
     def _files(self) -> list[Path]:
@@ -166,6 +179,15 @@ def load_pictures(
     splits, facts = _cached(data, cache_dir, make) if kept else make()
     scaling = scaling or Scaling.fit(splits["train"]["matrices"])
     arrays = {name: _scaled(splits[name], scaling) for name in SPLITS}
+    if data.scenario in CSI_SITES:
+        near = share_within(1.0, splits["test"]["positions"], splits["train"]["positions"])
+        facts = {
+            **facts,
+            "test_within_1_m": near,
+            "notes": [
+                f"{data.scenario}: {near:.0%} of test users are within 1 m of a training user"
+            ],
+        }
     provenance = {
         **facts,
         "fingerprint": data.fingerprint,
@@ -204,9 +226,8 @@ def _cached(
 
 
 def _by_position(
-    data: CsiData, samples: Samples, positions: NDArray[np.float64], cell_m: float
+    plan: SplitPlan, samples: Samples, positions: NDArray[np.float64]
 ) -> tuple[Splits, dict[str, Any]]:
-    plan = SplitPlan(cell_m=cell_m, counts=data.counts, seed=data.seed)
     chosen = split_by_position(positions, plan)
     samples = {**samples, "positions": positions.astype(np.float32)}
     splits = {
@@ -221,8 +242,11 @@ def _from_site(
 ) -> tuple[Splits, dict[str, Any]]:
     cell = CSI_SITES[data.scenario]
     observation = cell.observation(data.num_antennas, data.num_subcarriers)
-    count = int(SPARE * sum(data.counts))
-    positions = place_users(cell, count, seed=data.seed)
+    plan = SplitPlan(
+        cell_m=cell.split_cell_m, counts=data.counts, seed=data.seed, guard_m=data.guard_m
+    )
+    positions = place_users(cell, plan.to_draw, seed=data.seed)
+    count = len(positions)
     ages = {"matrices": 0.0, "stale": data.server_age} if data.server_age else {"matrices": 0.0}
 
     def progress_of(turn: int) -> Callable[[int], None]:
@@ -232,7 +256,7 @@ def _from_site(
         kind: observe(cell.aged(age), observation, positions, progress=progress_of(turn))
         for turn, (kind, age) in enumerate(ages.items())
     }
-    splits, facts = _by_position(data, samples, positions, cell.split_cell_m)
+    splits, facts = _by_position(plan, samples, positions)
     facts |= {
         "source": "geometric site twin (synthetic)",
         "site": asdict(cell),
@@ -245,18 +269,17 @@ def _from_tr38901(
     data: CsiData, cache_dir: Path, progress: Progress
 ) -> tuple[Splits, dict[str, Any]]:
     preset = TR38901[data.scenario]
+    plan = SplitPlan(cell_m=10.0, counts=data.counts, seed=data.seed)
     config = replace(
         preset,
         num_antennas=data.num_antennas,
         num_subcarriers=data.num_subcarriers,
         bandwidth_hz=preset.bandwidth_hz * data.num_subcarriers / 32,
-        num_samples=int(SPARE * sum(data.counts)),
+        num_samples=plan.to_draw,
         seed=data.seed,
     )
     channels, positions = tr38901.load(config, cache_dir=cache_dir, progress=progress)
-    splits, facts = _by_position(
-        data, {"matrices": to_angular_delay(channels)}, positions, cell_m=10.0
-    )
+    splits, facts = _by_position(plan, {"matrices": to_angular_delay(channels)}, positions)
     facts |= {
         "source": "3GPP TR 38.901 drops by Sionna; independent of each other, so that nothing "
         "beyond PCA can be learnt",

@@ -66,7 +66,7 @@ def test_cost_is_known_before_training_and_follows_the_student():
 
 
 def test_pca_is_the_baseline_and_its_validation_and_test_scores_are_its_own(tiny_data):
-    (baseline,) = TASK.baselines(tiny(), tiny_data)
+    baseline, *_ = TASK.baselines(tiny(), tiny_data)
     assert baseline.name.startswith("PCA 1/4")
     assert baseline.params["compression"] == 4
     train = tiny_data.train["pictures"].reshape(240, -1).astype(np.float64)
@@ -109,7 +109,7 @@ def test_the_teacher_learns_both_scenarios_and_the_student_the_first(two_scenari
 
 
 def test_two_scenarios_have_two_pca_scores(two_scenarios):
-    (baseline,) = TASK.baselines(tiny(**TWO), two_scenarios)
+    baseline, *_ = TASK.baselines(tiny(**TWO), two_scenarios)
     names = {
         f"{split}_{name}" for split in ("val", "test") for name in ("nmse_db", "nmse_second_db")
     }

@@ -2,11 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kdtasks.contract.errors import DataError
-from kdtasks.data.splits import SPLITS, SplitPlan, manifest, split_by_position
+from kdtasks.data.splits import SPLITS, SplitPlan, manifest, share_within, split_by_position
 
 
 def positions(seed, count=400, side=60.0):
@@ -37,6 +37,31 @@ def test_counts_are_exact_and_no_square_is_in_two_splits(seed, split_seed, count
     assert not (seen["val"] & seen["test"])
     everything = np.concatenate(list(chosen.values()))
     assert len(np.unique(everything)) == plan.total
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.5, 5.0), st.floats(2.0, 15.0))
+@settings(max_examples=30)
+def test_the_guard_keeps_val_and_test_away_from_train(seed, guard_m, cell_m):
+    plan = SplitPlan(cell_m=cell_m, counts=(100, 30, 30), seed=seed, guard_m=guard_m)
+    points = positions(seed, plan.to_draw)
+    try:
+        chosen = split_by_position(points, plan)
+    except DataError:
+        assume(False)
+    assert tuple(len(chosen[name]) for name in SPLITS) == plan.counts
+    for name in ("val", "test"):
+        apart = points[chosen[name]][:, None] - points[chosen["train"]]
+        assert np.linalg.norm(apart, axis=-1).min() > guard_m
+        assert share_within(guard_m, points[chosen[name]], points[chosen["train"]]) == 0.0
+
+
+@given(st.integers(0, 99), st.floats(0.1, 50.0))
+@settings(max_examples=20)
+def test_the_share_within_a_distance_is_that_of_all_pairs(seed, distance_m):
+    some, others = positions(seed, 30), positions(seed + 100, 20)
+    apart = np.linalg.norm(some[:, None] - others, axis=-1)
+    expected = (apart <= distance_m).any(axis=1).mean()
+    assert share_within(distance_m, some, others) == pytest.approx(expected)
 
 
 def test_it_follows_from_the_seed():

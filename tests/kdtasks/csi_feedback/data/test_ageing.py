@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from matlab_files import write_v5
 
 from kdtasks.contract.errors import ConfigError
-from kdtasks.csi_feedback.data import dataset as csi_data
 from kdtasks.csi_feedback.data.angular_delay import Scaling
 from kdtasks.csi_feedback.data.dataset import CsiData, load_pictures
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
 from kdtasks.csi_feedback.data.site import SiteConfig, build_site, draw_positions, trace
-from kdtasks.data.splits import SPLITS
+from kdtasks.data.splits import SPARE, SPLITS
 
 CARRIER_HZ = 2.655e9
 AGES = st.floats(0.0, 1.0)
@@ -142,7 +141,7 @@ def test_stale_pictures_are_what_the_same_users_measured_then(tmp_path):
     # A second way to the same numbers: the aged cell observed at all positions, found by position.
     data = load(replace(DATA, server_age=0.5), tmp_path)
     cell = CSI_SITES[DATA.scenario]
-    count = int(csi_data.SPARE * sum(DATA.counts))
+    count = int(SPARE * sum(DATA.counts))
     positions = place_users(cell, count, seed=DATA.seed)
     past = replace(cell, site=replace(cell.site, age=0.5))
     matrices = observe(past, cell.observation(8, 6), positions, progress=lambda done: None)

@@ -99,9 +99,7 @@ class BeamSettings(PassageSettings):
     )
     data_path: str = param("", decides="data", help="your own DeepSense 6G folder or table")
     data_seed: int = _made(0, low=0, help="seed of traffic and weather")
-    site_seed: int = _made(
-        1, low=0, help="seed of the street itself: walls, poles and the beams' gains"
-    )
+    site_seed: int = _made(1, low=0, help="seed of the street: walls, poles and the beams' gains")
     sensors: str = param(
         "",
         decides="data",

@@ -7,7 +7,10 @@ logits of students on windows that all of them can see.
 
 import time
 from collections.abc import Generator, Sequence
+from typing import Any
 
+from kdtasks.beam_tracking.data import data_of
+from kdtasks.beam_tracking.export import deployable
 from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import Chunks, windows_of
 from kdtasks.beam_tracking.methods.fine_tuning import Guide, guided_objective
@@ -21,9 +24,9 @@ from kdtasks.beam_tracking.students import (
     student_job,
     task_of,
 )
+from kdtasks.beam_tracking.two_students import evaluate_pair
 from kdtasks.beam_tracking.workload import (
-    fitted,
-    specs_of,
+    check_memory,
     student_latency_ms,
     student_size,
     teacher_size,
@@ -32,24 +35,23 @@ from kdtasks.beam_tracking.workload import (
 from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
-    SendsTeacher,
-    Shares,
     SharesOutputs,
     Stage,
     TensorSpec,
     Work,
 )
+from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
+from kdtasks.contract.task import Arrays, Report, TeacherArtifact
 from kdtasks.learning.distillation import complete_outputs, response
 from kdtasks.learning.jobs import Job, train
-from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import as_tensor, state_arrays
-from kdtasks.sensing.ownership import Owners, sample_specs, shares, with_sensors
+from kdtasks.sensing.ownership import Owners, sample_specs, with_sensors
+from kdtasks.sensing.sources import Source
 from kdtasks.sensing.window_task import WindowTask
 
 
-class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
+class BeamCollaboration(WindowTask[BeamSettings], SharesOutputs):
     """The half of the beam-tracking task that nodes of a network call.
 
     Nodes with fewer windows than a batch train on batches of all they have. They have no validation
@@ -61,11 +63,46 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
     def samples_for(self, params: Params, samples: Arrays) -> Arrays:
         return with_sensors(samples, resolve(params).at_edge)
 
-    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
-        settings = resolve(params)
-        return shares(settings, owners_of(settings), split, name)
-
     # --- what there is --------------------------------------------------------------------------
+
+    def _source(self, settings: BeamSettings) -> Source:
+        return data_of(settings)
+
+    def _owners(self, settings: BeamSettings) -> Owners:
+        edges = [settings.of_edge(edge) for edge in range(settings.num_edges)]
+        return Owners(
+            seed=settings.data_seed,
+            passages=f"train_passages={settings.train_passages}",
+            label=settings.partition_label,
+            server=settings.needed,
+            edges=tuple(own.at_edge for own in edges),
+        )
+
+    def _check_memory(self, settings: BeamSettings) -> None:
+        check_memory(settings, [settings.of_edge(k) for k in range(len(settings.students))])
+
+    def _edge(self, settings: BeamSettings, edge: int) -> BeamSettings:
+        return settings.of_edge(edge)
+
+    def _teacher_facts(self, settings: BeamSettings) -> dict[str, Any]:
+        return {
+            # The first generation of self-distillation is what others have as their teacher.
+            "model": settings.teacher_model.name,
+            "width": settings.teacher_width,
+            "passages": settings.teacher_sees,
+            **({"teachers": settings.num_teachers} if settings.networked else {}),
+        }
+
+    def _score(
+        self, settings: BeamSettings, weights: Arrays, split: Arrays, *, teacher: bool
+    ) -> dict[str, float]:
+        if settings.second_model and not teacher:
+            return evaluate_pair(settings, weights, split)
+        network = restored(settings, weights, teacher=teacher)
+        return beam_job.score(network, windows_of(split, network.sensors))
+
+    def _deployable(self, settings: BeamSettings, weights: Arrays) -> Deployable:
+        return deployable(settings, weights)
 
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         return resolve(params).of_edge(edge).completed()
@@ -81,11 +118,11 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
 
     def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
         settings = resolve(params)
-        return dict(specs_of(settings.student_model, settings.width, settings.image_size))
+        return student_size(settings).window.tensors
 
     def teacher_tensors(self, params: Params) -> dict[str, TensorSpec]:
         settings = resolve(params)
-        return dict(specs_of(settings.teacher_model, settings.teacher_width, settings.image_size))
+        return teacher_size(settings).window.tensors
 
     def sample_tensors(self, params: Params, own: Arrays) -> dict[str, TensorSpec]:  # noqa: ARG002
         settings = resolve(params)
@@ -102,7 +139,7 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
         server_part: bool,  # noqa: ARG002
         stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        settings = _at_node(resolve(params), data, stream_name)
+        settings = resolve(params).at_node(len(data["label"]), stream_name)
         seen = windows_of(data, settings.student_model.sensors)
         teacher_work = Work()
         if teacher is not None:
@@ -111,7 +148,7 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
         trained = yield from train(job)
         work = training_work(settings, runner.passes, trained.core_seconds)
         if teacher is not None:
-            held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).state_bytes)
+            held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).window.state_bytes)
             work = work + teacher_work + held
         return Learnt(
             weights=state_arrays(trained.network),
@@ -128,7 +165,7 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
         guidance: Guidance | None,
         stage: Stage,
     ) -> Generator[Report, None, Learnt]:
-        settings = _at_node(resolve(params), data, stage.stream_name)
+        settings = resolve(params).at_node(len(data["label"]), stage.stream_name)
         guided = guidance is not None and stage.guidance_weight > 0.0
         guide = _guide(settings, guidance, stage) if guidance is not None and guided else None
         network = restored(settings, weights, teacher=False) if weights else new_student(settings)
@@ -176,42 +213,11 @@ class BeamCollaboration(WindowTask, SharesOutputs, SendsTeacher):
         )
         return {"logits": found.arrays("logits")["logits"]}, work
 
-    def evaluate_deployment(
-        self, params: Params, weights: Arrays, split: Arrays
-    ) -> dict[str, float]:
-        """Return the quality metrics of a deployment's students, without prefix."""
-        settings = resolve(params)
-
-        def score(edge: int, own: Arrays, share: Arrays) -> dict[str, float]:
-            student = settings.of_edge(edge)
-            network = restored(student, own, teacher=False)
-            return beam_job.score(network, windows_of(share, student.student_model.sensors))
-
-        return self.deployment_scores(params, weights, split, score)
-
-
-def owners_of(settings: BeamSettings) -> Owners:
-    """Return who has which sensors: the server all that are needed, an edge what it needs."""
-    edges = [settings.of_edge(edge) for edge in range(settings.num_edges)]
-    return Owners(
-        seed=settings.data_seed,
-        passages=f"train_passages={settings.train_passages}",
-        label=settings.partition_label,
-        server=settings.needed,
-        edges=tuple(own.at_edge for own in edges),
-    )
-
 
 def mean_of_edges(settings: BeamSettings, families: Sequence[float]) -> float:
     """Return the mean over edges of what is known of their families."""
     edges = settings.num_edges if settings.mixed else 1
     return sum(families[edge % len(families)] for edge in range(edges)) / edges
-
-
-def _at_node(settings: BeamSettings, data: Arrays, stream_name: str) -> BeamSettings:
-    """Return a node's settings: its batch fits its windows, and its random streams are its own."""
-    own = {"seed": seed_for(settings.seed, stream_name)} if stream_name else {}
-    return fitted(settings.model_copy(update=own), len(data["label"]))
 
 
 def with_complete_outputs(

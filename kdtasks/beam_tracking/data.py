@@ -20,32 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdtasks.beam_tracking.models.family import BEAM_MODELS
-from kdtasks.beam_tracking.settings import SENSOR_ORDER, BeamSettings
-from kdtasks.contract.errors import ConfigError, DataError
-from kdtasks.contract.task import Arrays, OwnData, Progress, ScenarioData
+from kdtasks.beam_tracking.settings import BeamSettings
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.task import Arrays, Progress, ScenarioData
 from kdtasks.data.splits import SPLITS
 from kdtasks.sensing.baselines import with_ceilings
 from kdtasks.sensing.deepsense.camera_masks import motion_masks
 from kdtasks.sensing.deepsense.dataset import DeepSenseData
 from kdtasks.sensing.deepsense.folder import open_table
-from kdtasks.sensing.sources import Source, Stamp, _stamp, load_source, source_fingerprint
+from kdtasks.sensing.sources import Source, Stamp, _stamp, existing, load_source
 from kdtasks.sensing.street.dataset import BEAM_TWIN, StreetData
-
-
-def own_data(path: Path) -> OwnData:
-    """Return the parameters that make trials read a folder or a table, see `KDTask.own_data`.
-
-    Raises:
-        DataError: If it has no table that can be used, or no camera, radar or positions.
-    """
-    has = open_table(path).sensors
-    if not set(has) & set(SENSOR_ORDER):
-        raise DataError(
-            f"{path}: no files of {', '.join(SENSOR_ORDER)}, which beam-tracking learns from; it "
-            f"has {', '.join(has) or 'beams alone'}"
-        )
-    parameters = {"scenario": "deepsense", "data_path": str(path.resolve())}
-    return OwnData(parameters=parameters, idle=BeamSettings.deciding("made data"))
 
 
 def deepsense_of(settings: BeamSettings) -> DeepSenseData:
@@ -55,9 +39,7 @@ def deepsense_of(settings: BeamSettings) -> DeepSenseData:
         ConfigError: If there are none, or they lack a sensor.
         DataError: If their tables cannot be read.
     """
-    path = Path(settings.data_path)
-    if not path.exists():
-        raise ConfigError(f"data_path={settings.data_path!r}: no such file or folder")
+    path = existing(settings.data_path)
     has = _sensors(path, _stamp(path))
     if absent := [sensor for sensor in settings.stored if sensor not in has]:
         fitting = [model.name for model in BEAM_MODELS.values() if set(model.sensors) <= set(has)]
@@ -107,11 +89,6 @@ def data_of(settings: BeamSettings) -> Source:
         image_size=settings.image_size,
         stride=settings.window_stride,
     )
-
-
-def fingerprint_of(settings: BeamSettings) -> str:
-    """Return the identity of the data that a trial trains on."""
-    return source_fingerprint(data_of(settings))
 
 
 def load_data(settings: BeamSettings, *, cache_dir: Path, progress: Progress) -> ScenarioData:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdtasks.beam_tracking.methods.batches import Windows, windows_of
 from kdtasks.beam_tracking.models.network import BeamNetwork
@@ -17,7 +17,7 @@ from kdtasks.learning.tensors import as_tensor
 from kdtasks.learning.training import batches
 from kdtasks.sensing.beams.format import CONDITIONS, NUM_STEPS, Sensor
 from kdtasks.sensing.beams.metrics import scores_of
-from kdtasks.sensing.beams.window_tensors import conditions_of
+from kdtasks.sensing.beams.window_tensors import PredictedLogits, conditions_of
 
 STUDENT = "student"
 PAIR = ("first", "second")
@@ -31,23 +31,6 @@ INPUTS = {
     "radar": "range-angle and Doppler-angle maps of the radar",
     "gps": "positions",
 }
-
-
-class PredictedLogits(nn.Module):
-    """A beam network that gives the logits of the predicted slots alone.
-
-    Args:
-        network: The network.
-    """
-
-    def __init__(self, network: BeamNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, *windows_BT: Tensor) -> Tensor:
-        """Return logits of the current and three future slots, [B, 4, C]."""
-        logits_BTC: Tensor = self.network(*windows_BT).predicted().logits
-        return logits_BTC
 
 
 def deployable(settings: BeamSettings, weights: Arrays) -> Deployable:

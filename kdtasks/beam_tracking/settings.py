@@ -9,6 +9,7 @@ which leads through the whole street.
 from functools import partial
 from typing import Literal, Self
 
+from kdtasks.beam_tracking.methods.batches import CHUNK
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, BeamModel
 from kdtasks.contract.deployment import ANCHORED, SERVER_TEACHES
 from kdtasks.contract.effort import EPOCHS
@@ -16,16 +17,13 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
     TRAINED,
     When,
-    epochs_param,
     param,
-    rate_param,
-    share_param,
     weights_param,
 )
 from kdtasks.learning.complexity import PJ_PER_MAC
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS, Sensor
-from kdtasks.sensing.settings import ON_STREET, PassageSettings, check_source
+from kdtasks.sensing.settings import ON_STREET, PassageSettings, made_param, teacher_param
 
 METHOD_NAMES = ("vanilla", "response", "feature", "relation", "self")
 """The project's own methods; others are losses of the user's own, see `own_loss`."""
@@ -60,7 +58,6 @@ FAMILIES: tuple[ModelName, ...] = ("image-student", "radar-student", "image-rada
 """Students that are dealt in turn to the edges of a mixed deployment."""
 
 
-TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 SOFTENING = When(
     lambda s: s.method in ("response", "self") or s.anchored,
     "methods response and self, or an anchor_weight above 0",
@@ -68,18 +65,13 @@ SOFTENING = When(
 FROM_ANOTHER = When(
     lambda s: s.has_teacher and s.method != "self", "methods that learn from another network"
 )
-RELATING = When(lambda s: s.method == "relation", "method relation")
 NOT_IN_ROUNDS = When(
     lambda s: not s.in_rounds,
     "topologies other than mutual and self, which have edge_rate, edge_epochs and rounds",
 )
 
 
-_made = partial(param, when=ON_STREET, decides="made data")
-_passages = partial(param, low=1, high=10**6, when=ON_STREET, decides="made data", unit="passages")
-_relating = partial(param, when=RELATING, strict=True)
 _softening = partial(param, when=SOFTENING, strict=True)
-_of_teacher = partial(param, when=(TAUGHT, TRAINED), decides="teacher")
 
 
 class BeamSettings(PassageSettings):
@@ -91,15 +83,6 @@ class BeamSettings(PassageSettings):
 
     task = "beam-tracking"
 
-    preset: Literal["quick", "standard", "paper"] = param(
-        "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
-    )
-    scenario: Literal["street", "deepsense"] = param(
-        "street", decides="data", help="the synthetic street, or files of your own"
-    )
-    data_path: str = param("", decides="data", help="your own DeepSense 6G folder or table")
-    data_seed: int = _made(0, low=0, help="seed of traffic and weather")
-    site_seed: int = _made(1, low=0, help="seed of the street: walls, poles and the beams' gains")
     sensors: str = param(
         "",
         decides="data",
@@ -115,21 +98,8 @@ class BeamSettings(PassageSettings):
         unit="pixels",
         help="either side of a camera frame",
     )
-    night_share: float = _made(0.2, low=0, high=1, help="passages at night")
-    rain_share: float = _made(0.1, low=0, high=1, help="passages in rain or fog")
-    distractors: float = _made(
-        0.7, low=0, high=4, unit="vehicles", help="other vehicles per passage, on average"
-    )
-    train_passages: int = _passages(
-        {"quick": 100, "standard": 200, "paper": 95},
-        help="that a student is trained on; in a network, of all nodes",
-    )
-    val_passages: int = _passages(
-        {"quick": 60, "standard": 100, "paper": 20}, help="of the validation split"
-    )
-    test_passages: int = _passages(
-        {"quick": 100, "standard": 200, "paper": 100}, help="of the test split"
-    )
+    night_share: float = made_param(0.2, low=0, high=1, help="passages at night")
+    rain_share: float = made_param(0.1, low=0, high=1, help="passages in rain or fog")
     teacher_passages: int = param(
         0,
         low=0,
@@ -139,14 +109,6 @@ class BeamSettings(PassageSettings):
         key="",
         unit="passages",
         help="that a teacher is trained on; 0: those of its student",
-    )
-    window_stride: int = param(
-        {"quick": 2, "standard": 2, "paper": 1},
-        low=1,
-        high=100,
-        decides="data",
-        unit="frames",
-        help="from one window to the next",
     )
     model: ModelName = param(
         "image-student",
@@ -205,21 +167,9 @@ class BeamSettings(PassageSettings):
         unit="networks",
         help="before the student",
     )
-    alpha: float = share_param(
-        0.5, when=TAUGHT, strict=True, help="weight of the distillation term"
-    )
     temperature: float = _softening(2.0, above=0, help="of softmax over beams")
     slot_lean: float = _softening(
         0.0, low=-10, high=10, help="how much more far slots lean on the teacher than near ones"
-    )
-    relation_distance: float = _relating(1.0, low=0, help="weight of distances between features")
-    relation_angle: float = _relating(1.0, low=0, help="weight of angles between features")
-    relation_partners: int = _relating(
-        4,
-        low=1,
-        high=1000,
-        unit="windows",
-        help="to each of which a window's relations are matched",
     )
     task_loss: LossName = param("focal", help="of the student on labels")
     focal_gamma: float = param(
@@ -230,17 +180,10 @@ class BeamSettings(PassageSettings):
         strict=True,
         help="exponent of the focal loss; 0: cross-entropy",
     )
-    epochs: int = epochs_param(
-        {"quick": 20, "standard": 30, "paper": 100},
-        when=(NOT_IN_ROUNDS, EPOCHS),
-        help="of the student",
-    )
-    learning_rate: float = rate_param(
-        {"quick": 2e-3, "standard": 2e-3, "paper": 1e-3},
-        when=NOT_IN_ROUNDS,
-        help="peak learning rate of the student",
-    )
-    weight_decay: float = share_param(0.0, help="weight decay of the student")
+    relation_distance: float = PassageSettings.again("relation_distance", default=1.0)
+    relation_angle: float = PassageSettings.again("relation_angle", default=1.0)
+    epochs: int = PassageSettings.again("epochs", when=(NOT_IN_ROUNDS, EPOCHS))
+    learning_rate: float = PassageSettings.again("learning_rate", when=NOT_IN_ROUNDS)
     batch_chunks: int = param(
         {"quick": 8, "standard": 8, "paper": 8},
         low=1,
@@ -248,29 +191,7 @@ class BeamSettings(PassageSettings):
         unit="chunks",
         help="of 4 windows in a row, per step",
     )
-    teacher_loss: LossName = _of_teacher("focal", key="loss", help="of the teacher on labels")
-    teacher_epochs: int = epochs_param(
-        {"quick": 40, "standard": 40, "paper": 90},
-        when=(TAUGHT, TRAINED),
-        decides="teacher",
-        key="epochs",
-        help="of the teacher",
-    )
-    teacher_rate: float = rate_param(
-        {"quick": 2e-3, "standard": 2e-3, "paper": 1e-3},
-        when=(TAUGHT, TRAINED),
-        decides="teacher",
-        key="rate",
-        help="peak learning rate of the teacher",
-    )
-    teacher_decay: float = share_param(
-        {"quick": 0.0, "standard": 0.0, "paper": 1e-4},
-        when=(TAUGHT, TRAINED),
-        decides="teacher",
-        key="decay",
-        help="weight decay of the teacher",
-    )
-    teacher_seed: int = _of_teacher(0, low=0, key="seed", help="seed of the teacher")
+    teacher_loss: LossName = teacher_param("focal", key="loss", help="of the teacher on labels")
     # With the default energy trials are what they were before there was another.
     pj_per_mac: float = param(
         PJ_PER_MAC,
@@ -288,7 +209,6 @@ class BeamSettings(PassageSettings):
         strict=True,
         help="of a passage, by which partition dirichlet goes",
     )
-    seed: int = param(0, low=0, help="seed of the student")
 
     # Of a network, where this task differs.
     edge_families: Literal["same", "mixed"] = PassageSettings.again(
@@ -375,10 +295,10 @@ class BeamSettings(PassageSettings):
         own = self.method == "self" or not self.teacher_passages
         return self.train_passages if own else self.teacher_passages
 
-    @property
-    def has_teacher(self) -> bool:
-        """Whether the method distils."""
-        return self.method != "vanilla"
+    def with_batch_up_to(self, windows: int) -> Self:
+        """Return settings whose batch is no larger than the windows at hand."""
+        chunks = min(self.batch_chunks, -(-windows // CHUNK))
+        return self.model_copy(update={"batch_chunks": chunks})
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -423,7 +343,7 @@ def _sensors(settings: BeamSettings) -> tuple[str, ...]:
 
 
 def _fits(settings: BeamSettings) -> None:
-    check_source(settings)
+    settings.check_source()
     if settings.night_share + settings.rain_share > 1.0:
         raise ConfigError(
             f"rain_share={settings.rain_share:g} and night_share={settings.night_share:g} must "

@@ -11,56 +11,45 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kdtasks.beam_tracking.collaboration import BeamCollaboration, mean_of_edges, owners_of
-from kdtasks.beam_tracking.data import data_of, fingerprint_of, load_data, own_data
-from kdtasks.beam_tracking.export import deployable
+from kdtasks.beam_tracking.collaboration import BeamCollaboration, mean_of_edges
+from kdtasks.beam_tracking.data import load_data
 from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import windows_of
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
-from kdtasks.beam_tracking.settings import BeamSettings, resolve
-from kdtasks.beam_tracking.students import build, restored, student_job, teacher_job
+from kdtasks.beam_tracking.settings import SENSOR_ORDER, BeamSettings, resolve
+from kdtasks.beam_tracking.students import build, student_job, teacher_job
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
-from kdtasks.beam_tracking.two_students import evaluate_pair, memory_cost, train_pair
+from kdtasks.beam_tracking.two_students import memory_cost, train_pair
 from kdtasks.beam_tracking.workload import (
-    check_memory,
     effort_of,
-    fitted,
     model_cost,
     student_cost,
     student_latency_ms,
 )
-from kdtasks.contract.collaboration import name_of, parted
-from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.collaboration import name_of
 from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
-from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.params import Params
 from kdtasks.contract.task import (
     Arrays,
-    Baseline,
     MetricInfo,
     Outcome,
-    OwnData,
     Progress,
     Report,
     ScenarioData,
     TeacherArtifact,
     prefixed,
 )
-from kdtasks.data.weight_files import load_teacher, weights_identity
+from kdtasks.data.weight_files import load_teacher
 from kdtasks.learning.complexity import count
-from kdtasks.learning.deployed_students import mean_metrics, train_all
+from kdtasks.learning.deployed_students import train_all
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.jobs import train_generations
 from kdtasks.learning.random import initialised, seed_for
 from kdtasks.learning.tensors import state_arrays
-from kdtasks.sensing.baselines import baselines_of
 from kdtasks.sensing.beams.format import CONDITIONS
 from kdtasks.sensing.beams.metrics import SCORES, down, score_infos
-from kdtasks.sensing.ownership import server_share
 from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
-
-TEACHER_RECIPE = 1
-"""Raised when the same settings would train another teacher, so that old ones are not reused."""
 
 
 def _score_infos() -> dict[str, MetricInfo]:
@@ -81,7 +70,6 @@ class BeamTracking(BeamCollaboration):
     """Response, feature, relation and self-distillation, also across sensors."""
 
     name = "beam-tracking"
-    any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **_score_infos(),
         **DEPLOYMENT_METRICS,
@@ -96,40 +84,7 @@ class BeamTracking(BeamCollaboration):
     }
     settings = BeamSettings
 
-    def complete(self, params: Params) -> dict[str, Value]:
-        settings = self.settings.resolve(params)
-        data_of(settings)
-        families = [settings.of_edge(edge) for edge in range(len(settings.students))]
-        check_memory(settings, families)
-        return settings.completed()
-
-    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
-        """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
-        return own_data(path)
-
-    def scenario_fingerprint(self, params: Params) -> str:
-        return fingerprint_of(self.settings.resolve(params))
-
-    def teacher_fingerprint(self, params: Params) -> str | None:
-        settings = self.settings.resolve(params)
-        if not settings.has_teacher:
-            return None
-        network: dict[str, Any] = {}
-        if settings.networked:
-            network = {"server": settings.server_share, "teachers": settings.num_teachers}
-        return fingerprint(
-            {
-                "recipe": TEACHER_RECIPE,
-                "scenario": self.scenario_fingerprint(params),
-                # The first generation of self-distillation is what others have as their teacher.
-                "model": settings.teacher_model.name,
-                "width": settings.teacher_width,
-                "passages": settings.teacher_sees,
-                **settings.identity("teacher"),
-                **weights_identity(settings.teacher_weights),
-                **network,
-            }
-        )
+    learns_from = SENSOR_ORDER
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         return load_data(resolve(params), cache_dir=cache_dir, progress=progress)
@@ -168,8 +123,8 @@ class BeamTracking(BeamCollaboration):
         self, settings: BeamSettings, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
         if settings.networked:
-            train = server_share(settings, owners_of(settings), train, "train")
-            settings = fitted(settings, len(train["label"]))
+            train = self._teachers_windows(settings, train)
+            settings = settings.with_batch_up_to(len(train["label"]))
         model = settings.teacher_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
         lone = settings.scenario == "street" and not settings.networked
@@ -220,36 +175,6 @@ class BeamTracking(BeamCollaboration):
             "teacher_forward_samples": 0.0,
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
-
-    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        settings = resolve(params)
-        if settings.networked:
-            return self.evaluate_deployment(params, weights, split)
-        if settings.second_model:
-            return evaluate_pair(settings, weights, split)
-        network = restored(settings, weights, teacher=False)
-        return beam_job.score(network, windows_of(split, settings.student_model.sensors))
-
-    def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        settings = resolve(params)
-        if settings.networked:
-            return self.deployed_windows(
-                params, weights, lambda edge, own: deployable(settings.of_edge(edge), own)
-            )
-        return deployable(settings, weights)
-
-    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        settings = resolve(params)
-        windows = windows_of(split, settings.teacher_model.sensors)
-        many = parted(weights).values() if settings.num_teachers > 1 else [weights]
-        networks = [restored(settings, one, teacher=True) for one in many]
-        return mean_metrics([beam_job.score(network, windows) for network in networks])
-
-    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
-        """Return the majority beam and extrapolations, see `baselines_of`."""
-        settings = resolve(params)
-        facts = {"scenario": settings.scenario, "sensors": settings.sensors}
-        return baselines_of(facts, data)
 
     def models(self) -> list[dict[str, Any]]:
         """Describe every network at the paper's image size.

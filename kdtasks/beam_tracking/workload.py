@@ -1,7 +1,4 @@
-"""What training of a beam-tracking student costs a node: operations and memory.
-
-What a beam-tracking network takes of the node that runs it.
-"""
+"""What beam-tracking networks take of the node that trains or runs them: operations and memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,96 +9,69 @@ from kdtasks.beam_tracking.models.family import BeamModel
 from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import BeamSettings
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
-from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import edge_short_of_memory
-from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.collaboration import Work
+from kdtasks.contract.deployment import check_edge_memory
 from kdtasks.learning.complexity import (
+    FLOPS_PER_MAC,
+    Size,
     batch1_latency_ms,
-    count,
     energy_uj,
-    held_bytes,
-    kept_bytes,
-    state_bytes,
+    size_of,
 )
 from kdtasks.learning.jobs import Trained
 from kdtasks.learning.random import initialised
-from kdtasks.learning.tensors import state_specs
 from kdtasks.sensing.beams.format import NUM_PAST, NUM_STEPS, Sensor
 
-FLOPS_PER_MAC = 2
+LATENCY_REPEATS = 30
+"""Forward passes whose median is the latency."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
+class BeamSize:
     """A network's costs, apart for frames, which windows share, and for windows.
 
     Attributes:
-        frame_macs: Multiply-accumulates of a frame of each sensor.
-        window_macs: Of everything after that, for one window.
-        frame_bytes: Outputs of all layers for a frame of each sensor [B].
-        window_bytes: Outputs of all layers after that, for one window [B].
-        held_bytes: What training holds whatever the batch [B].
-        state_bytes: Parameters and buffers [B].
+        window: Of a whole window.
+        frames: Of the branch of each sensor, for a frame.
     """
 
-    frame_macs: Mapping[Sensor, int]
-    window_macs: int
-    frame_bytes: Mapping[Sensor, int]
-    window_bytes: int
-    held_bytes: int
-    state_bytes: int
+    window: Size
+    frames: Mapping[Sensor, Size]
 
     def forward_flops(self, passes: Passes) -> float:
         """Return the operations of running frames and windows forwards."""
-        frames = sum(passes.frames[sensor] * macs for sensor, macs in self.frame_macs.items())
-        return float(FLOPS_PER_MAC * (frames + passes.windows * self.window_macs))
+        frames = sum(passes.frames[sensor] * size.macs for sensor, size in self.frames.items())
+        after = self.window.macs - NUM_STEPS * sum(size.macs for size in self.frames.values())
+        return float(FLOPS_PER_MAC * (frames + passes.windows * after))
+
+    def chunk_bytes(self, frames: int) -> int:
+        """Return the outputs of all layers for a chunk of windows over so many frames [B]."""
+        frame = sum(size.sample_bytes for size in self.frames.values())
+        return frames * frame + CHUNK * (self.window.sample_bytes - NUM_STEPS * frame)
 
 
 @lru_cache(maxsize=256)
-def size_of(model: BeamModel, width: float, image_size: int) -> Size:
+def beam_size(model: BeamModel, width: float, image_size: int) -> BeamSize:
     """Return what a network costs."""
-    network = _sample(model, width, image_size)
+    network = initialised(0, "size", lambda: model.build(image_size=image_size, width=width))
     shapes = model.window_shapes(image_size=image_size)
-    frames: dict[Sensor, tuple[int, ...]] = {
-        sensor: shape[1:] for sensor, shape in zip(model.sensors, shapes, strict=True)
-    }
-    branch_macs = {s: count(network.branches[s], shape).macs for s, shape in frames.items()}
-    branch_bytes = {s: kept_bytes(network.branches[s], shape) for s, shape in frames.items()}
-    return Size(
-        frame_macs=branch_macs,
-        window_macs=count(network, *shapes).macs - NUM_STEPS * sum(branch_macs.values()),
-        frame_bytes=branch_bytes,
-        window_bytes=kept_bytes(network, *shapes) - NUM_STEPS * sum(branch_bytes.values()),
-        held_bytes=held_bytes(network),
-        state_bytes=state_bytes(network),
+    return BeamSize(
+        window=size_of(network, *shapes),
+        frames={
+            sensor: size_of(network.branches[sensor], shape[1:])
+            for sensor, shape in zip(model.sensors, shapes, strict=True)
+        },
     )
 
 
-@lru_cache(maxsize=256)
-def specs_of(model: BeamModel, width: float, image_size: int) -> dict[str, TensorSpec]:
-    """Return the tensors of a network."""
-    return state_specs(_sample(model, width, image_size))
-
-
-def _sample(model: BeamModel, width: float, image_size: int) -> BeamNetwork:
-    """Build a network to be measured; whatever its weights are."""
-    return initialised(0, "size", lambda: model.build(image_size=image_size, width=width))
-
-
-def student_size(settings: BeamSettings) -> Size:
+def student_size(settings: BeamSettings) -> BeamSize:
     """Return what the student costs."""
-    return size_of(settings.student_model, settings.width, settings.image_size)
+    return beam_size(settings.student_model, settings.width, settings.image_size)
 
 
-def teacher_size(settings: BeamSettings) -> Size:
+def teacher_size(settings: BeamSettings) -> BeamSize:
     """Return what the teacher costs."""
-    return size_of(settings.teacher_model, settings.teacher_width, settings.image_size)
-
-
-def fitted(settings: BeamSettings, num_windows: int) -> BeamSettings:
-    """Return settings whose batch is no larger than the windows at hand."""
-    chunks = min(settings.batch_chunks, -(-num_windows // CHUNK))
-    return settings.model_copy(update={"batch_chunks": chunks})
+    return beam_size(settings.teacher_model, settings.teacher_width, settings.image_size)
 
 
 def training_work(
@@ -142,8 +112,7 @@ def peak_bytes(settings: BeamSettings, *, batches: int = 1) -> int:
     """
     size = student_size(settings)
     frames = NUM_PAST + (CHUNK - 1) * min(settings.window_stride, NUM_PAST)
-    chunk = frames * sum(size.frame_bytes.values()) + CHUNK * size.window_bytes
-    return size.held_bytes + batches * settings.batch_chunks * chunk
+    return size.window.held_bytes + batches * settings.batch_chunks * size.chunk_bytes(frames)
 
 
 def edge_bytes(settings: BeamSettings) -> int:
@@ -155,9 +124,9 @@ def edge_bytes(settings: BeamSettings) -> int:
     if settings.topology == "centralized":
         return 0
     if settings.edge_samples:
-        settings = fitted(settings, settings.edge_samples)
+        settings = settings.with_batch_up_to(settings.edge_samples)
     if settings.topology == "decentralized":
-        teacher = teacher_size(settings).state_bytes if settings.has_teacher else 0
+        teacher = teacher_size(settings).window.state_bytes if settings.has_teacher else 0
         return peak_bytes(settings) + teacher
     # With both terms, a batch of labelled windows and one of guiding windows are held at once.
     together = 2 if settings.anchored and settings.anchor_weight < 1.0 else 1
@@ -174,21 +143,13 @@ def check_memory(settings: BeamSettings, families: Sequence[BeamSettings]) -> No
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = edge_short_of_memory(settings, (edge_bytes(own) / 1e6 for own in families))
-    if lacking is None:
-        return
-    edge, has_mb, needs_mb = lacking
-    held = settings.topology == "decentralized" and settings.has_teacher
-    raise ConfigError(
-        f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and training "
-        f"there takes {needs_mb:.3g} MB with topology {settings.topology}"
-        f"{', the teacher included' if held else ''}: lower batch_chunks={settings.batch_chunks} "
-        f"or width={settings.width:g}, or take topology centralized"
+    teacher = settings.topology == "decentralized" and settings.has_teacher
+    check_edge_memory(
+        settings,
+        map(edge_bytes, families),
+        f"lower batch_chunks={settings.batch_chunks} or width={settings.width:g}",
+        f" with topology {settings.topology}{', the teacher included' if teacher else ''}",
     )
-
-
-LATENCY_REPEATS = 30
-"""Forward passes whose median is the latency."""
 
 
 @lru_cache(maxsize=256)
@@ -198,14 +159,9 @@ def model_cost(model: BeamModel, width: float, image_size: int) -> dict[str, flo
     ``params``, ``macs`` of a window, ``thop_operations`` as counted in Table II, ``model_bytes``.
     """
     network = model.build(image_size=image_size, width=width)
-    counted = count(network, *model.window_shapes(image_size=image_size))
     paper = model.window_shapes(image_size=image_size, steps=PAPER_STEPS)
-    return {
-        "params": float(counted.params),
-        "macs": float(counted.macs),
-        "thop_operations": float(thop_count(network, *paper).operations),
-        "model_bytes": float(state_bytes(network)),
-    }
+    operations = float(thop_count(network, *paper).operations)
+    return {**beam_size(model, width, image_size).window.metrics, "thop_operations": operations}
 
 
 def student_cost(settings: BeamSettings) -> dict[str, float]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal, Self
 
 from kdtasks.contract.effort import EffortSettings
+from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import When, epochs_param, param, rate_param, share_param
 from kdtasks.contract.task import MetricInfo
@@ -251,31 +252,37 @@ class NetworkSettings(EffortSettings):
         return cls._checked({n: v for n, v in params.items() if n in cls.model_fields})
 
 
-def edge_short_of_memory(
-    settings: NetworkSettings, families_mb: Iterable[float]
-) -> tuple[int, float, float] | None:
-    """Return the edge that lacks memory to train, if there is one, and which lacks most.
+def check_edge_memory(
+    settings: NetworkSettings, families: Iterable[float], advice: str, detail: str = ""
+) -> None:
+    """Refuse a deployment in which an edge lacks memory to train.
 
     Args:
-        settings: The deployment.
-        families_mb: What training takes with each family of students [MB]; edge k is of family k
-            modulo their number. Nothing is asked of it where there is no limit.
+        settings: The deployment. Nothing is asked of ``families`` where there is no limit.
+        families: What training takes with each family of students [B]; edge k is of family k modulo
+            their number.
+        advice: What to change, beside the topology.
+        detail: More about what training takes.
 
-    Returns:
-        Its number, what it has [MB] and what training takes there [MB].
+    Raises:
+        ConfigError: Naming the edge that lacks most, what it has and what training takes there.
     """
-    if settings.edge_memory_mb <= 0.0:
-        return None
-    each_mb = list(families_mb)
+    limit_mb = settings.edge_memory_mb
+    if limit_mb <= 0.0:
+        return
+    each_mb = [taken / 1e6 for taken in families]
 
     def needs_mb(edge: int) -> float:
         return each_mb[edge % len(each_mb)]
 
     edge = max(range(settings.num_edges), key=lambda k: needs_mb(k) / settings.resource_share(k))
-    has_mb = settings.edge_memory_mb * settings.resource_share(edge)
+    share = settings.resource_share(edge)
     # A quotient, as in the order of edges: what just fits shall not fail by rounding.
-    lacks = needs_mb(edge) / settings.resource_share(edge) > settings.edge_memory_mb
-    return (edge, has_mb, needs_mb(edge)) if lacks else None
+    if needs_mb(edge) / share > limit_mb:
+        raise ConfigError(
+            f"edge_memory_mb={limit_mb:g}: edge {edge} has {limit_mb * share:g} MB, and training "
+            f"there takes {needs_mb(edge):.3g} MB{detail}: {advice}, or take topology centralized"
+        )
 
 
 def _less(unit: str, description: str) -> MetricInfo:

@@ -8,8 +8,7 @@ from typing import Literal
 from torch import nn
 
 from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import edge_short_of_memory
-from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.deployment import check_edge_memory
 from kdtasks.csi_feedback.methods.job import Plan, Teacher, TrainingStage
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
@@ -233,15 +232,11 @@ def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = edge_short_of_memory(settings, (edge_bytes(edge) / 1e6 for edge in edges))
-    if lacking is not None:
-        edge, has_mb, needs_mb = lacking
-        held = settings.topology == "decentralized" and settings.has_teacher
-        raise ConfigError(
-            f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and "
-            f"training there takes {needs_mb:.3g} MB with topology {settings.topology} and method "
-            f"{settings.method}"
-            f"{', the teacher included' if held and not settings.sends_pairs else ''}: lower "
-            f"batch_size={settings.batch_size}, decoder_width or encoder_width, or take topology "
-            "centralized"
-        )
+    teacher = settings.topology == "decentralized" and settings.has_teacher
+    check_edge_memory(
+        settings,
+        map(edge_bytes, edges),
+        f"lower batch_size={settings.batch_size}, decoder_width or encoder_width",
+        f" with topology {settings.topology} and method {settings.method}"
+        f"{', the teacher included' if teacher and not settings.sends_pairs else ''}",
+    )

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kdtasks.contract.collaboration import TensorSpec
 from kdtasks.learning.device import on_cores
 from kdtasks.learning.mac_counter import count_macs
+from kdtasks.learning.tensors import state_specs
+
+FLOPS_PER_MAC = 2
 
 PJ_PER_MAC = 4.6
 """Energy of a multiply-accumulate in 32-bit floating point [pJ]: 3.7 for the product and 0.9 for
@@ -166,3 +170,55 @@ def batch1_latency_ms(model: nn.Module, *input_shapes: Sequence[int], repeats: i
         torch.set_num_threads(threads)
         model.train(was_training)
     return 1e3 * statistics.median(times)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """What a network takes of the node that runs or trains it.
+
+    Attributes:
+        cost: Of a forward pass of one sample.
+        sample_bytes: Outputs of all layers for a sample [B].
+        held_bytes: What training holds whatever the batch [B].
+        state_bytes: Parameters and buffers [B].
+        tensors: Its state.
+    """
+
+    cost: Cost
+    sample_bytes: int
+    held_bytes: int
+    state_bytes: int
+    tensors: dict[str, TensorSpec]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a forward pass of one sample."""
+        return self.cost.macs
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Parameters, multiply-accumulates and bytes of the network."""
+        return {
+            "params": float(self.cost.params),
+            "macs": float(self.cost.macs),
+            "model_bytes": float(self.state_bytes),
+        }
+
+    def batch_bytes(self, batch: int) -> int:
+        """Return the memory that training takes at its peak with so many samples per step [B]."""
+        return self.held_bytes + batch * self.sample_bytes
+
+
+def size_of(model: nn.Module, *input_shapes: Sequence[int]) -> Size:
+    """Return the size of a network for inputs of these shapes, without batch.
+
+    Raises:
+        ConfigError: If the model has weights whose products cannot be counted.
+    """
+    return Size(
+        cost=count(model, *input_shapes),
+        sample_bytes=kept_bytes(model, *input_shapes),
+        held_bytes=held_bytes(model),
+        state_bytes=state_bytes(model),
+        tensors=state_specs(model),
+    )

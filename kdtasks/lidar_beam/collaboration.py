@@ -13,17 +13,17 @@ import numpy as np
 from kdtasks.contract.collaboration import (
     ExchangesPairs,
     Learnt,
-    SendsTeacher,
     Shares,
     TensorSpec,
     Work,
 )
+from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.learning.complexity import batch1_latency_ms
-from kdtasks.learning.random import seed_for
 from kdtasks.learning.tensors import state_arrays
-from kdtasks.lidar_beam.data import SENSORS
+from kdtasks.lidar_beam.data import SENSORS, data_of
+from kdtasks.lidar_beam.export import deployable
 from kdtasks.lidar_beam.methods import job as lidar_job
 from kdtasks.lidar_beam.methods.batches import scans_of
 from kdtasks.lidar_beam.methods.metadata import PREFIX
@@ -41,6 +41,7 @@ from kdtasks.lidar_beam.students import (
     with_complete_outputs,
 )
 from kdtasks.lidar_beam.workload import (
+    check_memory,
     generator_size,
     held_beside,
     inversion_work,
@@ -49,7 +50,8 @@ from kdtasks.lidar_beam.workload import (
     training_work,
 )
 from kdtasks.sensing.beams.format import NUM_SLOTS
-from kdtasks.sensing.ownership import Owners, server_share, shares, taken
+from kdtasks.sensing.ownership import Owners, taken
+from kdtasks.sensing.sources import Source
 from kdtasks.sensing.window_task import WindowTask
 
 LATENCY_REPEATS = 30
@@ -58,22 +60,44 @@ LATENCY_REPEATS = 30
 Learning = Generator[Report, None, Learnt]
 
 
-class LidarCollaboration(WindowTask, SendsTeacher, ExchangesPairs):
+class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs):
     """The half of LiDAR beam tracking that nodes of a network call.
 
     Nodes have no validation split: they keep the weights of the last epoch, or choose one by
     windows that they have made up.
     """
 
+    def _source(self, settings: LidarSettings) -> Source:
+        return data_of(settings)
+
+    def _owners(self, settings: LidarSettings) -> Owners:
+        return Owners(
+            seed=settings.data_seed,
+            passages=f"train_passages={settings.train_passages}",
+            label="beam",
+            server=SENSORS,
+            edges=(SENSORS,) * settings.num_edges,
+        )
+
+    def _check_memory(self, settings: LidarSettings) -> None:
+        check_memory(settings)
+
+    def _score(
+        self, settings: LidarSettings, weights: Arrays, split: Arrays, *, teacher: bool
+    ) -> dict[str, float]:
+        return lidar_job.score(restored(settings, weights, teacher=teacher), scans_of(split))
+
+    def _deployable(self, settings: LidarSettings, weights: Arrays) -> Deployable:
+        return deployable(settings, weights)
+
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
         """Divide a split; edges whose students are made without data have none to train on."""
         settings = resolve(params)
-        owners = owners_of(settings)
         if name == "train" and not settings.on_data:
-            server = server_share(settings, owners, split, name)
+            server = self._teachers_windows(settings, split)
             nothing = taken(split, np.empty(0, np.int64), SENSORS)
             return Shares(server=server, edges=(nothing,) * settings.num_edges)
-        return shares(settings, owners, split, name)
+        return super().share_out(params, split, name)
 
     def sends_pairs(self, params: Params) -> bool:
         return resolve(params).scans_travel
@@ -129,7 +153,7 @@ class LidarCollaboration(WindowTask, SendsTeacher, ExchangesPairs):
         server_part: bool,
         stream_name: str,
     ) -> Learning:
-        settings = _at_node(resolve(params), data, stream_name)
+        settings = resolve(params).at_node(len(data["label"]), stream_name)
         taught = yield from teach(settings, data, None, teacher)
         held = 0 if teacher is None else held_beside(settings)
         outputs = {} if taught.teacher is None else taught.teacher.outputs
@@ -153,51 +177,15 @@ class LidarCollaboration(WindowTask, SendsTeacher, ExchangesPairs):
     def learn_pairs(
         self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Learning:
-        settings = _at_node(resolve(params), samples, stream_name)
+        settings = resolve(params).at_node(len(samples["label"]), stream_name)
         teacher_outputs = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
         taught = yield from teach(settings, samples, None, teacher_outputs)
         return _learnt(settings, taught, 0, {})
-
-    # --- judging --------------------------------------------------------------------------------
-
-    def evaluate_deployment(
-        self, params: Params, weights: Arrays, split: Arrays
-    ) -> dict[str, float]:
-        """Return the quality metrics of a deployment's students, without prefix."""
-        settings = resolve(params)
-
-        def score(_edge: int, own: Arrays, share: Arrays) -> dict[str, float]:
-            return lidar_job.score(restored(settings, own, teacher=False), scans_of(share))
-
-        return self.deployment_scores(params, weights, split, score)
-
-
-def owners_of(settings: LidarSettings) -> Owners:
-    """Return who has scans: everybody."""
-    return Owners(
-        seed=settings.data_seed,
-        passages=f"train_passages={settings.train_passages}",
-        label="beam",
-        server=SENSORS,
-        edges=(SENSORS,) * settings.num_edges,
-    )
 
 
 def latency_ms(network: LidarNetwork) -> float:
     """Return the median wall time of one window on this CPU, one thread [ms]."""
     return batch1_latency_ms(network, WINDOW_SHAPE, repeats=LATENCY_REPEATS)
-
-
-def fitted(settings: LidarSettings, windows: int) -> LidarSettings:
-    """Return settings whose batch is no larger than the recorded windows at hand."""
-    fits = min(settings.batch_size, windows) if settings.on_data else settings.batch_size
-    return settings.model_copy(update={"batch_size": fits})
-
-
-def _at_node(settings: LidarSettings, data: Arrays, stream_name: str) -> LidarSettings:
-    """Return a node's settings: its batch fits its windows, and its random streams are its own."""
-    own = {"seed": seed_for(settings.seed, stream_name)} if stream_name else {}
-    return fitted(settings.model_copy(update=own), len(data["label"]))
 
 
 def _learnt(

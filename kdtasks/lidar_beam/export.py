@@ -3,36 +3,18 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
 
 from kdtasks.contract.deployable import Call, Deployable, Part
 from kdtasks.contract.task import Arrays
 from kdtasks.learning.training import batches
 from kdtasks.lidar_beam.methods.batches import RANGE_UNIT_M, scans_of
 from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
-from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.settings import LidarSettings
 from kdtasks.lidar_beam.students import restored
-from kdtasks.sensing.beams.metrics import beam_scores
+from kdtasks.sensing.beams.metrics import scores_of
+from kdtasks.sensing.beams.window_tensors import PredictedLogits
 
 STUDENT = "student"
-
-
-class PredictedLogits(nn.Module):
-    """A LiDAR network that gives the logits of the predicted slots alone.
-
-    Args:
-        network: The network.
-    """
-
-    def __init__(self, network: LidarNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, scan_BTR: Tensor) -> Tensor:
-        """Return logits of the current and three future slots, [B, 4, C]."""
-        logits_BTC: Tensor = self.network(scan_BTR).predicted
-        return logits_BTC
 
 
 def deployable(settings: LidarSettings, weights: Arrays) -> Deployable:
@@ -54,5 +36,4 @@ def score(parts: Mapping[str, Call], split: Arrays) -> dict[str, float]:
     """Return every score of whatever stands for the student [%]."""
     scans = scans_of(split)
     logits = [parts[STUDENT](scans.gathered(part)) for part in batches(len(scans))]
-    found = beam_scores(torch.cat(logits), scans.label_WT).values()
-    return {name: 100.0 * value for name, value in found.items()}
+    return scores_of(torch.cat(logits), scans.label_WT)

@@ -8,6 +8,7 @@ import torch
 
 from kdtasks.contract.collaboration import Work
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.learning.complexity import FLOPS_PER_MAC
 from kdtasks.learning.distillation import (
     Goal,
     Outputs,
@@ -37,7 +38,7 @@ from kdtasks.lidar_beam.models.generator import ScanGenerator
 from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import LidarSettings
-from kdtasks.lidar_beam.workload import FLOPS_PER_MAC, planned_flops, teacher_size
+from kdtasks.lidar_beam.workload import planned_flops, teacher_size
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
 HELD_OUT = 1000

@@ -7,50 +7,38 @@ says of windows that nobody has measured.
 """
 
 from collections.abc import Generator
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 
-from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
-from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.params import Params
 from kdtasks.contract.task import (
     Arrays,
-    Baseline,
     MetricInfo,
     Outcome,
-    OwnData,
-    Progress,
     Report,
-    ScenarioData,
     TeacherArtifact,
     prefixed,
 )
-from kdtasks.data.weight_files import load_teacher, weights_identity
-from kdtasks.learning.complexity import count, state_bytes
+from kdtasks.data.weight_files import load_teacher
+from kdtasks.learning.complexity import size_of
 from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.tensors import state_arrays
-from kdtasks.lidar_beam.collaboration import LidarCollaboration, latency_ms, owners_of
-from kdtasks.lidar_beam.data import data_of, fingerprint_of, load_data, own_data
-from kdtasks.lidar_beam.export import deployable
+from kdtasks.lidar_beam.collaboration import LidarCollaboration, latency_ms
+from kdtasks.lidar_beam.data import SENSORS
 from kdtasks.lidar_beam.methods import job as lidar_job
 from kdtasks.lidar_beam.methods.batches import scans_of
 from kdtasks.lidar_beam.methods.metadata import GROUPS, Observed, sealed, summarised
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import LidarSettings, resolve
-from kdtasks.lidar_beam.students import restored, sent_bytes, teach, teacher_job
-from kdtasks.lidar_beam.workload import check_memory, effort_of
-from kdtasks.sensing.baselines import baselines_of
+from kdtasks.lidar_beam.students import sent_bytes, teach, teacher_job
+from kdtasks.lidar_beam.workload import effort_of, student_size, teacher_size
 from kdtasks.sensing.beams.metrics import down, score_infos
-from kdtasks.sensing.ownership import server_share
 from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
-
-TEACHER_RECIPE = 1
-"""Raised when the same settings would train another teacher, so that old ones are not reused."""
 
 GENERATOR_TERMS = {
     "total": "what the generator minimised",
@@ -62,22 +50,10 @@ GENERATOR_TERMS = {
 """Terms of a generator's loss, means over its last epoch; only where one was trained."""
 
 
-@lru_cache(maxsize=256)
-def _cost(width: float) -> dict[str, float]:
-    network = LidarStudent(width=width)
-    counted = count(network, WINDOW_SHAPE)
-    return {
-        "params": float(counted.params),
-        "macs": float(counted.macs),
-        "model_bytes": float(state_bytes(network)),
-    }
-
-
 class LidarBeam(LidarCollaboration):
     """Students without teacher, with ordinary distillation, and without data."""
 
     name = "lidar-beam"
-    any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
         **score_infos(),
         **DEPLOYMENT_METRICS,
@@ -94,39 +70,10 @@ class LidarBeam(LidarCollaboration):
     }
     settings = LidarSettings
 
-    def complete(self, params: Params) -> dict[str, Value]:
-        settings = self.settings.resolve(params)
-        data_of(settings)
-        check_memory(settings)
-        return settings.completed()
-
-    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
-        """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
-        return own_data(path)
-
-    def scenario_fingerprint(self, params: Params) -> str:
-        return fingerprint_of(self.settings.resolve(params))
-
-    def teacher_fingerprint(self, params: Params) -> str | None:
-        settings = self.settings.resolve(params)
-        if not settings.has_teacher:
-            return None
-        network = {"server": settings.server_share} if settings.networked else {}
-        return fingerprint(
-            {
-                "recipe": TEACHER_RECIPE,
-                "scenario": self.scenario_fingerprint(params),
-                **settings.identity("teacher"),
-                **weights_identity(settings.teacher_weights),
-                **network,
-            }
-        )
-
-    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
-        return load_data(resolve(params), cache_dir=cache_dir, progress=progress)
+    learns_from = SENSORS
 
     def cost(self, params: Params) -> dict[str, float]:
-        return dict(_cost(resolve(params).width))
+        return student_size(resolve(params)).metrics
 
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
@@ -137,9 +84,7 @@ class LidarBeam(LidarCollaboration):
         learn from, and its sealed metadata, which are all that a student without data sees.
         """
         settings = resolve(params)
-        if settings.networked:
-            train = server_share(settings, owners_of(settings), train, "train")
-        seen = scans_of(train)
+        seen = scans_of(self._teachers_windows(settings, train))
         job = teacher_job(settings, seen, scans_of(val))
         network = job.network
         if settings.teacher_weights:
@@ -153,13 +98,7 @@ class LidarBeam(LidarCollaboration):
             }
         teacher_outputs = lidar_job.run_scans(network, seen)
         metadata = summarised(Observed(seen.gathered(torch.arange(len(seen))), teacher_outputs))
-        counted = count(network, WINDOW_SHAPE)
-        metrics = {
-            **found,
-            "params": float(counted.params),
-            "macs": float(counted.macs),
-            "model_bytes": float(state_bytes(network)),
-        }
+        metrics = {**found, **teacher_size(settings).metrics}
         known = lidar_job.outputs_of(teacher_outputs).arrays("logits")
         outputs = {**{name: array.copy() for name, array in known.items()}, **sealed(metadata)}
         return TeacherArtifact(metrics=metrics, weights=state_arrays(network), outputs=outputs)
@@ -194,28 +133,6 @@ class LidarBeam(LidarCollaboration):
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
 
-    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        settings = resolve(params)
-        if settings.networked:
-            return self.evaluate_deployment(params, weights, split)
-        return lidar_job.score(restored(settings, weights, teacher=False), scans_of(split))
-
-    def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        settings = resolve(params)
-        if settings.networked:
-            return self.deployed_windows(
-                params, weights, lambda _edge, own: deployable(settings, own)
-            )
-        return deployable(settings, weights)
-
-    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        network = restored(resolve(params), weights, teacher=True)
-        return lidar_job.score(network, scans_of(split))
-
-    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
-        """Return the majority beam and the last sweep, see `baselines_of`."""
-        return baselines_of({"scenario": resolve(params).scenario}, data)
-
     def models(self) -> list[dict[str, Any]]:
         """Describe teachers, the student of width 1, and generators with their own noise."""
         networks = {
@@ -233,11 +150,11 @@ class LidarBeam(LidarCollaboration):
 def _described(
     name: str, network: torch.nn.Module, shape: tuple[int, ...], published: bool
 ) -> dict[str, Any]:
-    counted = count(network, shape)
+    size = size_of(network, shape)
     return {
         "model": name,
         "published": published,
-        "params": counted.params,
-        "macs": counted.macs,
-        "bytes": state_bytes(network),
+        "params": size.cost.params,
+        "macs": size.macs,
+        "bytes": size.state_bytes,
     }

@@ -1,74 +1,34 @@
 """What training of a LiDAR student costs a node: operations and memory."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
-
-from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import edge_short_of_memory
-from kdtasks.contract.errors import ConfigError
-from kdtasks.learning.complexity import count, held_bytes, kept_bytes, state_bytes
+from kdtasks.contract.collaboration import Work
+from kdtasks.contract.deployment import check_edge_memory
+from kdtasks.learning.complexity import FLOPS_PER_MAC, Size, size_of
 from kdtasks.learning.jobs import Trained
 from kdtasks.learning.random import initialised
-from kdtasks.learning.tensors import state_specs
 from kdtasks.lidar_beam.models.family import GENERATORS, LIDAR_TEACHERS, WINDOW_SHAPE
 from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import GENERATING, LidarSettings
 
-FLOPS_PER_MAC = 2
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
-    """A network's costs.
-
-    Attributes:
-        macs: Multiply-accumulates of a window.
-        window_bytes: Outputs of all layers for a window [B].
-        held_bytes: What training holds whatever the batch [B].
-        state_bytes: Parameters and buffers [B].
-        tensors: Its state.
-    """
-
-    macs: int
-    window_bytes: int
-    held_bytes: int
-    state_bytes: int
-    tensors: dict[str, TensorSpec]
-
-    def batch_bytes(self, batch: int) -> int:
-        """Return the memory that training takes at its peak with so many windows per step [B]."""
-        return self.held_bytes + batch * self.window_bytes
-
 
 @lru_cache(maxsize=256)
 def _student(width: float) -> Size:
-    return _size(initialised(0, "size", lambda: LidarStudent(width=width)), WINDOW_SHAPE)
+    return size_of(initialised(0, "size", lambda: LidarStudent(width=width)), WINDOW_SHAPE)
 
 
 @lru_cache(maxsize=256)
 def _teacher(name: str) -> Size:
     builder = {str(known): build for known, build in LIDAR_TEACHERS.items()}[name]
-    return _size(initialised(0, "size", builder), WINDOW_SHAPE)
+    return size_of(initialised(0, "size", builder), WINDOW_SHAPE)
 
 
 @lru_cache(maxsize=256)
 def _generator(name: str, noise: int, width: float) -> Size:
     family = GENERATORS[name]
     network = initialised(0, "size", lambda: family.build(noise_size=noise, width=width))
-    return _size(network, (network.noise_size,))
-
-
-def _size(network: torch.nn.Module, shape: tuple[int, ...]) -> Size:
-    return Size(
-        macs=count(network, shape).macs,
-        window_bytes=kept_bytes(network, shape),
-        held_bytes=held_bytes(network),
-        state_bytes=state_bytes(network),
-        tensors=state_specs(network),
-    )
+    return size_of(network, (network.noise_size,))
 
 
 def student_size(settings: LidarSettings) -> Size:
@@ -170,7 +130,7 @@ def inversion_bytes(settings: LidarSettings) -> int:
     return (
         generator_size(settings).batch_bytes(batch)
         + teacher.state_bytes
-        + batch * teacher.window_bytes
+        + batch * teacher.sample_bytes
     )
 
 
@@ -198,17 +158,10 @@ def check_memory(settings: LidarSettings) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    lacking = edge_short_of_memory(settings, (edge_bytes(one) / 1e6 for one in [settings]))
-    if lacking is None:
-        return
-    edge, has_mb, needs_mb = lacking
     advice = f"lower batch_size={settings.batch_size}"
     if settings.inverts_at_edge:
         advice = (
             f"lower generator_batch={settings.generator_batch}, or set travels to generator, which "
             "is then trained by the server"
         )
-    raise ConfigError(
-        f"edge_memory_mb={settings.edge_memory_mb:g}: edge {edge} has {has_mb:g} MB, and training "
-        f"there takes {needs_mb:.3g} MB: {advice}, or take topology centralized"
-    )
+    check_edge_memory(settings, map(edge_bytes, [settings]), advice)

@@ -1,13 +1,15 @@
 """Where beams come from: a synthetic street, or files in the layout of DeepSense 6G."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from kdtasks.contract.errors import DataError
-from kdtasks.contract.task import Progress, ScenarioData
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.contract.task import OwnData, Progress, ScenarioData
 from kdtasks.data.splits import SPLITS
 from kdtasks.learning.labels import IGNORED
 from kdtasks.sensing.deepsense.dataset import DeepSenseData, load_deepsense
+from kdtasks.sensing.deepsense.folder import open_table
 from kdtasks.sensing.deepsense.published_splits import tables_near
 from kdtasks.sensing.street.dataset import StreetData, load_street
 
@@ -57,3 +59,37 @@ def load_source(source: Source, *, cache_dir: Path, progress: Progress) -> Scena
                 "the beams of fewer slots; take tables with three future beams"
             )
     return loaded
+
+
+def existing(data_path: str) -> Path:
+    """Return the path of the user's own files.
+
+    Raises:
+        ConfigError: If there is nothing.
+    """
+    path = Path(data_path)
+    if not path.exists():
+        raise ConfigError(f"data_path={data_path!r}: no such file or folder")
+    return path
+
+
+def own_data(path: Path, task: str, sensors: Sequence[str], idle: frozenset[str]) -> OwnData:
+    """Return the parameters that make trials read a folder or a table, see `KDTask.own_data`.
+
+    Args:
+        path: The folder or table.
+        task: Name of the task.
+        sensors: Those of which the task needs one at least.
+        idle: Parameters without effect on data that are read.
+
+    Raises:
+        DataError: If it has no table that can be used, or none of the sensors.
+    """
+    has = open_table(path).sensors
+    if not set(has) & set(sensors):
+        raise DataError(
+            f"{path}: no files of {', '.join(sensors)}, which {task} learns from; it has "
+            f"{', '.join(has) or 'beams alone'}"
+        )
+    parameters = {"scenario": "deepsense", "data_path": str(path.resolve())}
+    return OwnData(parameters=parameters, idle=idle)

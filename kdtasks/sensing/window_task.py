@@ -1,20 +1,44 @@
-"""Collaborative tasks whose samples are windows over frames of passages: beam tracking.
+"""What the systems on passages through a street have in common, whatever their sensors.
 
-Judge the students of a deployment on local data, on the server's, and on what they forgot.
-
-Every edge counts the same, however many windows it has; one that has none is left out where its own
-windows are asked for.
+Samples are windows over frames of passages. Students of a deployment are scored on local data, on
+the server's, and on what they forgot. Every edge counts the same, however many windows it has; one
+that has none is left out where its own windows are asked for.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
-from kdtasks.contract.collaboration import LearnsOnShares, Shares, TensorSpec, parted
+from kdtasks.contract.collaboration import SendsTeacher, Shares, TensorSpec, parted
 from kdtasks.contract.deployable import Deployable
-from kdtasks.contract.params import Params
-from kdtasks.contract.task import Arrays, MetricInfo
-from kdtasks.learning.deployed_students import Judge, ScoreOf, deployed
+from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.task import (
+    Arrays,
+    Baseline,
+    MetricInfo,
+    OwnData,
+    Progress,
+    ScenarioData,
+    SplitName,
+)
+from kdtasks.data.weight_files import weights_identity
+from kdtasks.learning.deployed_students import Judge, ScoreOf, deployed, mean_metrics
+from kdtasks.sensing.baselines import baselines_of
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS
-from kdtasks.sensing.ownership import pointing_nowhere, windows_between, windows_together
+from kdtasks.sensing.ownership import (
+    Owners,
+    pointing_nowhere,
+    server_share,
+    shares,
+    windows_between,
+    windows_together,
+)
+from kdtasks.sensing.settings import PassageSettings
+from kdtasks.sensing.sources import Source, load_source, own_data, source_fingerprint
+
+TEACHER_RECIPE = 1
+"""Raised when the same settings would train another teacher, so that old ones are not reused."""
 
 JUDGED_BY = "top2"
 """The score that edges are compared by."""
@@ -82,8 +106,147 @@ def _mean(scores: Sequence[Scores], name: str) -> float:
     return sum(values) / len(values)
 
 
-class WindowTask(LearnsOnShares):
-    """Windows share the frames that they are over, so a share is not a row per sample."""
+S = TypeVar("S", bound=PassageSettings)
+
+
+class WindowTask(Generic[S], SendsTeacher):
+    """A system on passages. Windows share the frames that they are over: no share is a row each."""
+
+    any_device = True
+
+    learns_from: ClassVar[tuple[str, ...]]
+    """Sensors, of which data have one at least."""
+
+    # --- what a system says ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _source(self, settings: S) -> Source:
+        """Return which data a trial trains on.
+
+        Raises:
+            ConfigError: If there are none, or they lack a sensor.
+            DataError: If the user's own tables cannot be read.
+        """
+
+    @abstractmethod
+    def _owners(self, settings: S) -> Owners:
+        """Return which sensors the server and each edge have."""
+
+    @abstractmethod
+    def _check_memory(self, settings: S) -> None:
+        """Refuse a deployment whose training does not fit into ``edge_memory_mb``.
+
+        Raises:
+            ConfigError: Naming what training takes and what to lower.
+        """
+
+    @abstractmethod
+    def _score(self, settings: S, weights: Arrays, split: Arrays, *, teacher: bool) -> Scores:
+        """Return every score [%] of a lone student, or of a teacher."""
+
+    @abstractmethod
+    def _deployable(self, settings: S, weights: Arrays) -> Deployable:
+        """Return a lone student as its node runs it."""
+
+    def _edge(self, settings: S, edge: int) -> S:  # noqa: ARG002
+        """Return the settings of an edge's student."""
+        return settings
+
+    def _teacher_facts(self, settings: S) -> dict[str, Any]:  # noqa: ARG002
+        """Return what decides a teacher beside the parameters that are declared to do so."""
+        return {}
+
+    # --- what follows ---------------------------------------------------------------------------
+
+    def _resolve(self, params: Params) -> S:
+        return cast("S", self.settings.resolve(params))
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        settings = self._resolve(params)
+        self._source(settings)
+        self._check_memory(settings)
+        return settings.completed()
+
+    def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
+        """Return the parameters for a folder or a table in the layout of DeepSense 6G."""
+        return own_data(path, self.name, self.learns_from, self.settings.deciding("made data"))
+
+    def scenario_fingerprint(self, params: Params) -> str:
+        return source_fingerprint(self._source(self._resolve(params)))
+
+    def teacher_fingerprint(self, params: Params) -> str | None:
+        settings = self._resolve(params)
+        if not settings.has_teacher:
+            return None
+        network = {"server": settings.server_share} if settings.networked else {}
+        return fingerprint(
+            {
+                "recipe": TEACHER_RECIPE,
+                "scenario": self.scenario_fingerprint(params),
+                **settings.identity("teacher"),
+                **weights_identity(settings.teacher_weights),
+                **network,
+                **self._teacher_facts(settings),
+            }
+        )
+
+    def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
+        source = self._source(self._resolve(params))
+        return load_source(source, cache_dir=cache_dir, progress=progress)
+
+    def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
+        settings = self._resolve(params)
+        return shares(settings, self._owners(settings), split, name)
+
+    def _teachers_windows(self, settings: S, train: Arrays) -> Arrays:
+        """Return the windows that a teacher may learn from: in a network the server's."""
+        if not settings.networked:
+            return train
+        return server_share(settings, self._owners(settings), train, "train")
+
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> Scores:
+        settings = self._resolve(params)
+        if not settings.networked:
+            return self._score(settings, weights, split, teacher=False)
+
+        def score(edge: int, own: Arrays, share: Arrays) -> Scores:
+            return self._score(self._edge(settings, edge), own, share, teacher=False)
+
+        return self._deployment_scores(params, weights, split, score)
+
+    def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> Scores:
+        settings = self._resolve(params)
+        several = parted(weights).values() if settings.num_teachers > 1 else [weights]
+        return mean_metrics([self._score(settings, one, split, teacher=True) for one in several])
+
+    def deployable(self, params: Params, weights: Arrays) -> Deployable:
+        settings = self._resolve(params)
+        if not settings.networked:
+            return self._deployable(settings, weights)
+
+        def scores(score: ScoreOf, split: Arrays) -> Scores:
+            return self._deployment_scores(params, weights, split, score)
+
+        return deployed(
+            weights, lambda edge, own: self._deployable(self._edge(settings, edge), own), scores
+        )
+
+    def _deployment_scores(
+        self, params: Params, weights: Arrays, split: Arrays, score: ScoreOf
+    ) -> Scores:
+        """Return the scores of a deployment's students on a split other than that of training.
+
+        No edge's share of it is cut, and students that are made without data have one, too.
+        """
+        return deployment_scores(score, parted(weights), self.share_out(params, split, "val"))
+
+    def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
+        """Return the majority beam, and what follows from past beams, see `baselines_of`."""
+        settings = self._resolve(params)
+        facts = {n: getattr(settings, n) for n in ("scenario", "sensors") if hasattr(settings, n)}
+        return baselines_of(facts, data)
+
+    # --- samples --------------------------------------------------------------------------------
 
     def sample_count(self, samples: Arrays) -> int:
         return len(samples["label"]) if samples else 0
@@ -96,36 +259,6 @@ class WindowTask(LearnsOnShares):
 
     def sample_misfit(self, samples: Arrays) -> str:
         return pointing_nowhere(samples)
-
-    def deployment_scores(
-        self, params: Params, weights: Arrays, split: Arrays, score: ScoreOf
-    ) -> dict[str, float]:
-        """Return the quality metrics of a deployment's students, without prefix.
-
-        Args:
-            params: Parameters of the trial.
-            weights: Of all nodes.
-            split: Windows; not those of training, so no edge's share is cut, and students that are
-                made without data have one, too.
-            score: Scores a student.
-        """
-        return deployment_scores(score, parted(weights), self.share_out(params, split, "val"))
-
-    def deployed_windows(
-        self, params: Params, weights: Arrays, built: Callable[[int, Arrays], Deployable]
-    ) -> Deployable:
-        """Return the networks of a deployment's students.
-
-        Args:
-            params: Parameters of the trial.
-            weights: Of all nodes.
-            built: Returns the student of an edge with these weights.
-        """
-
-        def judged(score: ScoreOf, split: Arrays) -> dict[str, float]:
-            return self.deployment_scores(params, weights, split, score)
-
-        return deployed(weights, built, judged)
 
     def output_tensors(self, params: Params) -> dict[str, TensorSpec]:  # noqa: ARG002
         return {"logits": TensorSpec(shape=(None, NUM_SLOTS, NUM_BEAMS), dtype="float32")}

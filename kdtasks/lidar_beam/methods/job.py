@@ -17,7 +17,7 @@ from kdtasks.learning.training import Objective, Schedule, Terms, batches, evalu
 from kdtasks.lidar_beam.methods.batches import Scans
 from kdtasks.lidar_beam.models.network import LidarNetwork, LidarOutputs
 from kdtasks.sensing.beams.format import NUM_SLOTS
-from kdtasks.sensing.beams.metrics import beam_scores
+from kdtasks.sensing.beams.metrics import scores_of
 
 schedule = partial(Schedule, clip_norm=1.0)
 """Gradients are cut to this norm, as in the released code."""
@@ -84,5 +84,4 @@ def run_scans(network: LidarNetwork, scans: Scans) -> LidarOutputs:
 
 def score(network: LidarNetwork, scans: Scans) -> dict[str, float]:
     """Return every score of `BeamScores.values` on some windows [%]."""
-    found = beam_scores(run_scans(network, scans).predicted, scans.label_WT).values()
-    return {name: 100.0 * value for name, value in found.items()}
+    return scores_of(run_scans(network, scans).predicted, scans.label_WT)

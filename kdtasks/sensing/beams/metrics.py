@@ -17,10 +17,13 @@ from kdtasks.learning.metrics import Ratio
 from kdtasks.sensing.beams.format import CONDITIONS, NUM_SLOTS
 
 
-def scores_of(logits_WTC: Tensor, label_WT: Tensor, condition_W: Tensor) -> dict[str, float]:
-    """Return scores by name [%]: those of `BeamScores.values`, and `top2_by_condition`."""
+def scores_of(
+    logits_WTC: Tensor, label_WT: Tensor, condition_W: Tensor | None = None
+) -> dict[str, float]:
+    """Return scores by name [%]: those of `BeamScores.values`, and `top2_by_condition` if known."""
     found = beam_scores(logits_WTC, label_WT).values()
-    found |= top2_by_condition(logits_WTC, label_WT, condition_W)
+    if condition_W is not None:
+        found |= top2_by_condition(logits_WTC, label_WT, condition_W)
     return {name: 100.0 * value for name, value in found.items()}
 
 

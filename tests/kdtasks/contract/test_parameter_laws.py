@@ -6,6 +6,7 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from kdtasks.beam_tracking.settings import FAMILIES
 from kdtasks.beam_tracking.settings import METHOD_NAMES as BEAM_METHODS
 from kdtasks.beam_tracking.task import BeamTracking
 from kdtasks.contract.errors import ConfigError
@@ -138,3 +139,16 @@ def test_parameters_decide_on_data_and_teachers_as_they_are_declared(task, data)
 @given(st.data())
 def test_every_trial_has_a_finite_cost(task, data):
     assert 0.0 <= min(task.cost(data.draw(trials(task))).values()) < float("inf")
+
+
+@pytest.mark.parametrize("task", [BeamTracking(), LidarBeam()], ids=lambda task: task.name)
+@settings(max_examples=50)
+@given(st.data(), st.integers(0, 5))
+def test_parameters_of_an_edge_are_complete_and_need_no_other_data(task, data, edge):
+    params = data.draw(trials(task))
+    own = task.edge_params(task.complete(params), edge)
+    assert task.complete(own) == own
+    assert task.scenario_fingerprint(own) == task.scenario_fingerprint(params)
+    assert task.edge_params(own, edge) == own
+    if params.get("edge_families") == "mixed" and params.get("topology", "none") != "none":
+        assert own["model"] == FAMILIES[edge % 3]

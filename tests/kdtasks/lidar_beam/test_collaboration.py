@@ -17,8 +17,6 @@ from lidar_trials import (
 )
 
 from kdtasks.contract.collaboration import joined
-from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.params import fingerprint
 from kdtasks.learning.complexity import count
 from kdtasks.lidar_beam.methods.metadata import GROUPS, opened
 from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
@@ -219,44 +217,3 @@ def test_a_deployment_is_judged_by_the_mean_of_its_edges(lidar_network_data, par
     ]
     assert found["server_top2"] == pytest.approx(np.mean(every))
     assert {f"val_{name}" for name in found} <= TASK.metrics.keys()
-
-
-# --- what is refused, what has an effect ---
-
-
-@pytest.mark.parametrize(
-    ("params", "words"),
-    [
-        ({"topology": "centralized", "method": "prior"}, "method='prior' makes .* decentralized"),
-        ({"method": "datafree", "selection": "real"}, "selection='real' needs topology none"),
-        ({"edge_families": "mixed"}, "edge_families='mixed'"),
-        ({"num_teachers": 2}, "num_teachers=2"),
-        ({"uploads": 1}, "uploads=1 has no effect here: .* centralized"),
-        ({"method": "prior", "edge_samples": 9}, "edge_samples=9 .* methods on data"),
-        ({"scans_travel": True}, "scans_travel=True .* methods ordinary, feature and"),
-        ({"method": "datafree", "scans_travel": True}, "scans_travel=True .* relation"),
-        ({"server_age": 0.5}, "server_age=0.5 .* whose site changes"),
-        ({"method": "ordinary", "exchange_bits": 8}, "exchange_bits=8 .* exchange samples"),
-        (
-            {"method": "datafree", "edge_memory_mb": 0.5, "generator_batch": 64},
-            r"edge_memory_mb=0.5: .* lower generator_batch=64, or set travels to generator",
-        ),
-        ({"edge_memory_mb": 0.01}, "lower batch_size=16, or take topology centralized"),
-    ],
-)
-def test_what_cannot_be_deployed_is_refused_in_words(params, words):
-    with pytest.raises(ConfigError, match=words):
-        networked(**{"topology": "decentralized", **params})
-
-
-def test_a_trial_without_network_is_what_it_was():
-    params = tiny(method="datafree")
-    assert not {"topology", "num_edges", "scans_travel", "link_loss"} & TASK.complete(params).keys()
-    again = TASK.complete({**params, "num_edges": 7, "link_loss": 0.5})
-    assert fingerprint(again) == fingerprint(TASK.complete(params))
-
-
-def test_completed_deployments_are_complete():
-    for params in (networked(method="datafree"), networked("centralized", uploads=2)):
-        assert TASK.complete(params) == params
-        assert list(TASK.complete(params)) == list(params)

@@ -8,6 +8,9 @@ import torch
 from csi_examples import TASK, drained, silent, tiny, trained_teacher
 from csi_network_examples import learnt, networked
 
+from kdtasks.beam_tracking import workload as beam_workload
+from kdtasks.lidar_beam import workload as lidar_workload
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
@@ -34,6 +37,9 @@ def double_precision():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+    for kept in (*vars(beam_workload).values(), *vars(lidar_workload).values()):
+        if hasattr(kept, "cache_clear"):  # sizes in bytes
+            kept.cache_clear()
 
 
 @pytest.fixture(scope="session")

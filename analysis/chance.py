@@ -30,9 +30,10 @@ def bootstrap_chances(
               \mathbf{1}\left[\nexists j: \bar x_j^{(b)} \prec \bar x_i^{(b)}\right]
 
     where B is ``RESAMPLES`` and the mean of trial j is over as many seeds as it has, drawn with
-    replacement from its own (Efron 1979, Bootstrap Methods). Trials are drawn independently, also
-    where they share seeds: what seeds have in common would make the chances more certain. With two
-    or three seeds the bootstrap knows little of the spread and is too sure by a factor of up to
+    replacement from its own (Efron 1979, Bootstrap Methods); seeds that share a teacher or data are
+    drawn as one (`analysis.clusters.clusters`). Trials are drawn independently, also where they
+    share seeds: what seeds have in common would make the chances more certain. With two or three
+    seeds the bootstrap knows little of the spread and is too sure by a factor of up to
     sqrt(n / (n - 1)) in the deviation of a mean.
 
     Returns:
@@ -47,7 +48,7 @@ def bootstrap_chances(
 
 def _resampled_means(one: Repeats, seed: int) -> Floats:
     """Return means of resampled seeds, shape [B, m]."""
-    values = one.values
+    values = one.units
     rng = np.random.default_rng([seed, one.number])
     drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
     # about the first value, so that the mean of equal costs is that cost to the last digit

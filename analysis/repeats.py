@@ -1,13 +1,14 @@
 """What repeated trials came to, seed by seed: the one place where repetitions become points."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.frames import PARAM, SweepFrames
+from analysis.clusters import Repetition, clusters, repetitions
+from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, front_trials, test_metric
 from analysis.ranking import column, records, where
 
@@ -26,10 +27,21 @@ class Repeats:
         by_seed: All objectives by seed, shape [m], in the objectives' units: on the test split
             where an objective has a metric there; else as the repetition measured them, or as the
             trial did if the repetition did not.
+        clusters: Seeds that share a teacher or scenario, see `analysis.clusters.clusters`.
     """
 
     number: int
     by_seed: Mapping[int, Floats]
+    clusters: Sequence[Sequence[int]] = ()
+
+    @property
+    def units(self) -> Floats:
+        """Points that are independent, shape [n, m]: means of clusters, values if there is one."""
+        if len(self.clusters) < 2:
+            return self.values
+        groups = [np.stack([self.by_seed[seed] for seed in group]) for group in self.clusters]
+        # about the first value, so that the mean of equal costs is that cost to the last digit
+        return np.stack([group[0] + (group - group[0]).mean(axis=0) for group in groups])
 
     @property
     def values(self) -> Floats:
@@ -45,23 +57,25 @@ def repeats(frames: SweepFrames) -> list[Repeats]:
         own = np.array([float(trial[goal.metric]) for goal in goals])
         points = runs.get(int(trial["number"]), {})
         if len(points) >= FEWEST_SEEDS:
-            by_seed = {seed: np.where(np.isnan(p), own, p) for seed, p in points.items()}
-            found.append(Repeats(int(trial["number"]), by_seed))
+            by_seed = {one.seed: np.where(np.isnan(p), own, p) for one, p in points.items()}
+            groups = [[one.seed for one in group] for group in clusters(points)]
+            found.append(Repeats(int(trial["number"]), by_seed, groups))
     return found
 
 
-def _measured_runs(frames: SweepFrames) -> dict[int, dict[int, Floats]]:
-    """Return the repetitions that have every test metric, by trial and seed; costs may be NaN."""
+def _measured_runs(frames: SweepFrames) -> dict[int, dict[Repetition, Floats]]:
+    """Return the repetitions that have every test metric, by trial; costs may be NaN."""
     goals, runs = frames.study.objectives, frames.confirmations
     tested = [test_metric(goal) for goal in goals]
     names = [test or goal.metric for test, goal in zip(tested, goals, strict=True)]
     points = np.stack([column(runs, name) for name in names], axis=1)
     known = np.asarray(np.isfinite(points[:, [t is not None for t in tested]]).all(axis=1))
-    found: dict[int, dict[int, Floats]] = {}
-    for row, point, whole in zip(records(runs), points, known, strict=True):
+    found: dict[int, dict[Repetition, Floats]] = {}
+    rows = records(runs)
+    ones = repetitions(rows, "confirmation")
+    for row, one, point, whole in zip(rows, ones, points, known, strict=True):
         if whole:
-            seed = int(row.get(f"{PARAM}seed") or 0)
-            found.setdefault(int(row["number"]), {})[seed] = point
+            found.setdefault(int(row["number"]), {})[one] = point
     return found
 
 

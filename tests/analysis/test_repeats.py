@@ -230,3 +230,13 @@ def test_the_figure_has_surfaces_for_two_objectives_only(objectives, lines):
     assert "off the front, on test" in names
     points = repeated_points(frames, pair)
     assert sum(not point.on_front for point in points) == 2
+
+
+def test_seeds_that_share_a_teacher_are_drawn_as_one():
+    goals = make_frames(trials=1).study.objectives
+    near, far = ([-8.0, 1e3], [-7.0, 1e3]), ([-7.6, 1e3], [-7.2, 1e3])
+    alone = bootstrap_chances([trial(0, *near), trial(1, *far)], goals)
+    five = [trial(n, *[a] * 3, *[b] * 2) for n, (a, b) in enumerate((near, far))]
+    shared = [replace(one, clusters=[[0, 1, 2], [3, 4]]) for one in five]
+    assert bootstrap_chances(shared, goals) == alone
+    assert bootstrap_chances(five, goals) != alone

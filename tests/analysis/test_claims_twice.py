@@ -65,7 +65,7 @@ def reports(draw):
                     street=street,
                     teacher=f"t{street}{seed % teachers}{own}" if taught else "",
                     scenario=f"s{street}",
-                    val=level + noise * rng.normal(),
+                    val=rng.normal(),
                     test=level + noise * rng.normal(),
                 )
                 for street in range(streets)

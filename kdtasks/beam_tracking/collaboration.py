@@ -1,4 +1,4 @@
-"""Beam tracking in a network: what its nodes do when a topology tells them to.
+"""Beam tracking in a network: what its nodes learn and send.
 
 The server is a base station with data of all sensors, an edge is one with sensors of its own, such
 as a camera or a radar. A student is wholly at its edge, and knowledge travels as models, or as the

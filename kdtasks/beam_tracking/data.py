@@ -3,8 +3,6 @@
 Shape suffixes in this file: F = frames, S = pixels along either side, W = windows, T = frames of a
 window, M = motion masks, P = neighbouring frames of a window.
 
-Beam tracking on DeepSense 6G files of the user's own: what tells them apart and what they have.
-
 Every trial asks for the identity of its data, and a scenario has tens of thousands of files. So
 they are looked at once per process, and again when a table changes.
 """

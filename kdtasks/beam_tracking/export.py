@@ -54,11 +54,11 @@ def _pair(settings: BeamSettings, weights: Arrays) -> Deployable:
 
 
 def _when(switch: Switch, number: int) -> str:
-    """Return when a student of two answers."""
+    """Return the conditions in which a student of two runs."""
     own = [c for c, runs in zip(CONDITIONS, switch.by_condition, strict=True) if runs == number]
     times = [f"in conditions {', '.join(own)}"] if own else []
     times += ["where none is known"] if switch.single == number else []
-    return "it answers " + (" and ".join(times) or "never")
+    return "it runs " + (" and ".join(times) or "never")
 
 
 def _part(settings: BeamSettings, network: BeamNetwork, where: str) -> Part:
@@ -96,7 +96,7 @@ def _pair_scores(
 
 
 def _logits(call: Call, windows: Windows) -> Tensor:
-    """Return what a network says of all windows, [W, T, C]."""
+    """Return the logits of all windows, [W, T, C]."""
     return torch.cat([call(*_whole(windows, part)) for part in batches(len(windows), TOGETHER)])
 
 

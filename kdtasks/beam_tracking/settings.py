@@ -1,6 +1,4 @@
-"""The parameters of the beam-tracking task: names, ranges, presets, and whom they concern.
-
-Which deployments beam tracking knows, and what has no effect on them.
+"""The parameters of the beam-tracking task: names, ranges, presets, and conditions of effect.
 
 Students are one-sided models, wholly at the edge; samples are windows over frames of a passage,
 which leads through the whole street.
@@ -317,7 +315,7 @@ class BeamSettings(PassageSettings):
     def at_edge(self) -> tuple[Sensor, ...]:
         """Sensors whose frames an edge holds: its student's, and those of a teacher that is sent.
 
-        Where edges send samples to the server, its teacher has to speak of them: those, too.
+        Where edges send samples to the server, its teacher is run on them: those, too.
         """
         if self.has_teacher and (self.topology == "decentralized" or self.uploads > 0):
             return self.needed

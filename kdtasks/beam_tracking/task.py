@@ -153,7 +153,7 @@ class BeamTracking(BeamCollaboration):
     def train_student(
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
     ) -> Generator[Report, None, Outcome]:
-        """Train a student on its own passages; the teacher is asked nothing that it has not said.
+        """Train a student on its own passages; the teacher is not run.
 
         Weights and scores are those of the epoch with the best mean top-2 accuracy on the
         validation split, for every method alike; reports are of the epoch that has just ended.

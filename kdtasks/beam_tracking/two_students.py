@@ -1,9 +1,6 @@
 """Two students on one node: trained one after the other, stored together, one runs at a time.
 
-A node pays for both students with memory
-and for the one that runs with computation.
-
-A node with two students, of which one runs: the switch between them.
+A node needs memory for both students, and computes the one that runs.
 
 Nguyen et al., section III, describe such nodes (camera by day, radar or positions at night) and
 give no rule; the one here is ours. The condition of a window is taken as known: a node knows day
@@ -38,31 +35,31 @@ from kdtasks.sensing.beams.window_tensors import conditions_of
 SWITCH = "switch"
 """Array that holds a switch: the student of each condition, and the best single one."""
 
-Answers = tuple[Tensor, Tensor]
+Logits = tuple[Tensor, Tensor]
 """Logits [W, T, C] of the first and of the second student for the same windows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Switch:
-    """Which student answers when; 0 is the first, 1 the second.
+    """Which student runs in which condition; 0 is the first, 1 the second.
 
     Attributes:
         by_condition: The student of each of `CONDITIONS`, in their order.
-        single: The student that is best alone; it answers where no condition is known.
+        single: The student that is best alone; it runs where no condition is known.
     """
 
     by_condition: tuple[int, ...]
     single: int
 
     def second_runs(self, condition_W: Tensor) -> Tensor:
-        """Return whether the second student answers, [W]."""
+        """Return whether the second student runs, [W]."""
         runs_W = torch.full_like(condition_W, self.single, dtype=torch.bool)
         for number, student in zip(CONDITIONS.values(), self.by_condition, strict=True):
             runs_W[condition_W == number] = bool(student)
         return runs_W
 
-    def answers(self, both_logits: Answers, condition_W: Tensor) -> Tensor:
-        """Return the logits of the student that answers, [W, T, C]."""
+    def logits(self, both_logits: Logits, condition_W: Tensor) -> Tensor:
+        """Return the logits of the student that runs, [W, T, C]."""
         return torch.where(
             self.second_runs(condition_W)[:, None, None], both_logits[1], both_logits[0]
         )
@@ -87,8 +84,8 @@ class Switch:
         return cls(by_condition=tuple(stored[:-1]), single=stored[-1])
 
 
-def choose(both_logits: Answers, label_WT: Tensor, condition_W: Tensor) -> Switch:
-    """Choose who answers when: in each condition the student with the higher mean top-2 accuracy.
+def choose(both_logits: Logits, label_WT: Tensor, condition_W: Tensor) -> Switch:
+    """Choose the student of each condition: the one with the higher mean top-2 accuracy.
 
     A slot weighs in a condition by its share of the slot's labels in the split. That makes the
     node's mean top-2 accuracy over slots the sum of what is chosen from, so that on the windows
@@ -98,7 +95,7 @@ def choose(both_logits: Answers, label_WT: Tensor, condition_W: Tensor) -> Switc
     answers; of equals over all windows, the first.
 
     Args:
-        both_logits: What the students say of some windows, the validation split.
+        both_logits: Logits of both students on the validation split.
         label_WT: Index of the best beam, or `IGNORED`.
         condition_W: Condition of each window.
 
@@ -121,15 +118,15 @@ def _worth(logits_WTC: Tensor, label_WT: Tensor) -> Tensor:
 
 
 def switch_scores(
-    switch: Switch, both_logits: Answers, label_WT: Tensor, condition_W: Tensor
+    switch: Switch, both_logits: Logits, label_WT: Tensor, condition_W: Tensor
 ) -> dict[str, float]:
     """Return the scores of a node with two students.
 
     Those of `scores_of` [%]; ``top2_single`` [%], the mean top-2 accuracy of the student that was
-    best alone when the switch was made; and for each condition whether the second student answers,
+    best alone when the switch was made; and for each condition whether the second student runs,
     ``second_night`` = 1, or the first, 0.
     """
-    found = scores_of(switch.answers(both_logits, condition_W), label_WT, condition_W)
+    found = scores_of(switch.logits(both_logits, condition_W), label_WT, condition_W)
     found["top2_single"] = scores_of(both_logits[switch.single], label_WT, condition_W)["top2"]
     runs = zip(CONDITIONS, switch.by_condition, strict=True)
     return found | {f"second_{name}": float(student) for name, student in runs}
@@ -172,7 +169,7 @@ def memory_cost(settings: BeamSettings) -> dict[str, float]:
 def train_pair(
     settings: BeamSettings, seen: Arrays, val: Arrays, teacher: TeacherArtifact | None
 ) -> Generator[Report, None, Outcome]:
-    """Train both students by the trial's method, and choose on validation who answers when.
+    """Train both students by the trial's method, and choose on validation which runs when.
 
     Epochs are numbered through; reports are of the student that is being trained.
     """
@@ -209,7 +206,7 @@ def _windows(own: BeamSettings, split: Arrays) -> Windows:
     return windows_of(split, own.student_model.sensors)
 
 
-def _logits_of_both(students: Students, pair: Pair, split: Arrays) -> Answers:
+def _logits_of_both(students: Students, pair: Pair, split: Arrays) -> Logits:
     first, second = (
         beam_job.run(network, _windows(own, split))[0].outputs
         for own, network in zip(students, pair, strict=True)

@@ -103,8 +103,8 @@ def effort_of(
 def peak_bytes(settings: BeamSettings, *, batches: int = 1) -> int:
     """Return the memory that training a student takes at its peak [B].
 
-    A chunk of windows in a row has most of its frames in common. Windows, and what a teacher says
-    of them, are data and not counted; nor is a projection of features.
+    A chunk of windows in a row has most of its frames in common. Windows and a teacher's
+    outputs are data and not counted; nor is a projection of features.
 
     Args:
         settings: The student; its ``batch_chunks`` make a batch.

@@ -1,9 +1,9 @@
 # ruff: noqa: ARG002  # what is the same for all nodes takes its arguments all the same
-"""LiDAR beam tracking in a network: what its nodes do when a topology tells them to.
+"""LiDAR beam tracking in a network: what its nodes learn and send.
 
-The server has scans and a teacher. An edge may be sent its student, scans with what the teacher
-says of them, the teacher to learn from on scans of its own, or the teacher with sealed statistics
-of the server's scans, or with a generator that was trained on these: then no scan leaves anybody.
+The server has scans and a teacher. An edge may be sent its student, scans with the teacher's
+outputs, the teacher to learn from on scans of its own, or the teacher with sealed statistics
+of the server's scans, or with a generator that was trained on these: then no scan is sent.
 """
 
 from collections.abc import Generator
@@ -201,7 +201,7 @@ def _learnt(
 
 
 def _ended(inverting: Generator[Report, None, Windows]) -> Windows:
-    """Return what an inversion comes to; while a server prepares what it sends, it tells nobody."""
+    """Return the result of an inversion, without its reports."""
     while True:
         try:
             next(inverting)

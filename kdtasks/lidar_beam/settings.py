@@ -1,6 +1,4 @@
-"""The parameters of LiDAR beam tracking: names, ranges, presets, and whom they concern.
-
-Which deployments LiDAR beam tracking knows, and what has no effect on them.
+"""The parameters of LiDAR beam tracking: names, ranges, presets, and conditions of effect.
 
 With topology ``centralized`` the server trains on scans, its own or also those that edges send.
 With ``decentralized`` and a method on data, edges train on their own scans, or on the server's if

@@ -132,7 +132,7 @@ def teach(
         settings: The trial's, or a node's.
         train: Recorded windows.
         val: Recorded windows, to score the student on; a node of a network has none.
-        teacher: What it says of the training windows, or all that an edge is sent of it.
+        teacher: The teacher, or all that an edge is sent of it.
     """
     network = initialised(settings.seed, "student", partial(student_of, settings))
     dropout = torch_generator(settings.seed, "dropout")
@@ -198,7 +198,7 @@ def _job(
 ) -> Job[LidarNetwork]:
     """Return the training of a student; ``selection`` real replaces the judge.
 
-    Without made-up windows, recorded ones tell when a plateau is reached.
+    Without made-up windows, recorded ones decide when a plateau is reached.
     """
     if settings.selection == "real" or (settings.effort == "plateau" and settings.on_data):
         assert val is not None, "selection real is refused where there is no validation split"
@@ -287,7 +287,7 @@ def sent_bytes(
 ) -> int:
     """Return what a server sends so that an edge can train this student [B].
 
-    Scans and labels, where the student learns from them, and what the teacher says of them; else
+    Scans and labels, where the student learns from them, and the teacher's outputs on them; else
     the teacher, and either its metadata or the generator. A generator that was never trained, and
     objects set by hand, are code and a seed.
     """

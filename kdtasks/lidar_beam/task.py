@@ -2,8 +2,8 @@
 
 Source: Zakeri, Nguyen, Alkhateeb, Juntti, "Data-Free Knowledge Distillation for LiDAR-Aided Beam
 Tracking in MmWave Systems" (2025). From 8 scans a network predicts which of 64 beams is best now
-and in the next three frames. A server has scans and trains the teacher; a student learns what that
-says of windows that nobody has measured.
+and in the next three frames. A server has scans and trains the teacher; a student learns its
+outputs, on recorded windows or on made-up ones.
 """
 
 from collections.abc import Generator
@@ -108,7 +108,7 @@ class LidarBeam(LidarCollaboration):
     ) -> Generator[Report, None, Outcome]:
         """Train a student; those of methods without data read nothing of the training split.
 
-        Weights and scores are those of the epoch that ``selection`` says. The scores that are
+        Weights and scores are those of the epoch that ``selection`` chooses. The scores that are
         reported on the way are of recorded validation windows, whatever the student learns from.
         """
         settings = resolve(params)

@@ -144,7 +144,7 @@ def held_beside(settings: LidarSettings) -> int:
 def edge_bytes(settings: LidarSettings) -> int:
     """Return the memory that an edge's training will take at its peak [B].
 
-    Windows, and what a teacher says of them, are data and not counted.
+    Windows and a teacher's outputs are data and not counted.
     """
     if settings.topology == "centralized":
         return 0

@@ -2,7 +2,7 @@
 
 Shape suffixes in this file: F = frames, W = windows, T = frames of a window or slots, C = beams.
 
-What the street twin itself allows: answers from the target's true bearing.
+What the street twin itself allows: predictions from the target's true bearing.
 
 No sensor has that bearing, so these are ceilings of what can be learnt from where the target is and
 how it moves, beside the noise of the labels. They are no bounds: a network may also learn which of
@@ -33,7 +33,7 @@ from kdtasks.sensing.street.traffic import Passage
 Float = NDArray[np.float64]
 
 JUDGED = ("val", "test")
-"""Splits that ceilings are told of."""
+"""Splits that have ceilings."""
 
 CEILINGS = "ceilings"
 """Their key in a provenance: scores [%] by ceiling and split."""

@@ -1,4 +1,4 @@
-"""Who owns which passages when beams are learnt in a network, and what a share carries.
+"""Passages of each node when beams are learnt in a network, and the arrays of a share.
 
 A sample is a window over frames that are stored once. A share is a small split: it holds the frames
 that its windows point at and no other, and its windows count within these. A passage, with all of
@@ -227,9 +227,9 @@ def _owners(settings: NetworkSettings, owners: Owners, split: Arrays, passage_Q:
     return by_dirichlet(label_Q.astype(np.int64), edges, skew, seed=seed)
 
 
-def _each(split: Arrays, passage_Q: Int, say: Callable[[Arrays, Int], float]) -> NDArray[Any]:
+def _each(split: Arrays, passage_Q: Int, score: Callable[[Arrays, Int], float]) -> NDArray[Any]:
     windows = [np.flatnonzero(split["passage"] == passage) for passage in passage_Q]
-    return np.array([say(split, window_W) for window_W in windows])
+    return np.array([score(split, window_W) for window_W in windows])
 
 
 def _middle_beam(split: Arrays, window_W: Int) -> float:

@@ -80,7 +80,7 @@ def deployment_scores(
     Args:
         score: Scores the student of an edge's kind, with these weights, on a share.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
-        shares: Who owns which samples of the split.
+        shares: Samples of the split by owner.
     """
     judge = Judge(score, lambda share: len(share["label"]))
     numbers = range(len(shares.edges))
@@ -101,7 +101,7 @@ def deployment_scores(
 
 
 def _mean(scores: Sequence[Scores], name: str) -> float:
-    """Return the mean of a score over those who have it."""
+    """Return the mean of a score over the edges that have it."""
     values = [one[name] for one in scores if name in one]
     return sum(values) / len(values)
 
@@ -117,7 +117,7 @@ class WindowTask(Generic[S], SendsTeacher):
     learns_from: ClassVar[tuple[str, ...]]
     """Sensors, of which data have one at least."""
 
-    # --- what a system says ---------------------------------------------------------------------
+    # --- what a system defines ------------------------------------------------------------------
 
     @abstractmethod
     def _source(self, settings: S) -> Source:

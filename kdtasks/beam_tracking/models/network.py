@@ -17,7 +17,7 @@ from kdtasks.sensing.beams.format import NUM_SLOTS, Sensor
 
 
 class BeamOutputs(NamedTuple):
-    """What a network says of windows, at every position.
+    """Outputs of a network for windows, at every position.
 
     Attributes:
         logits: Of the beams, [B, T, C].
@@ -112,14 +112,14 @@ class BeamNetwork(nn.Module):
         return self.fuse([self.code(sensor, frames) for sensor, frames in pairs])
 
     def sequence(self, features_BTF: Tensor) -> BeamOutputs:
-        """Return what the network says of windows whose frame features are known."""
+        """Return the outputs for windows whose frame features are known."""
         outputs: BeamOutputs = self.temporal(features_BTF)
         return outputs
 
     def gathered(
         self, distinct: Mapping[Sensor, Tensor], index: Mapping[Sensor, Tensor]
     ) -> BeamOutputs:
-        """Return what the network says of windows that share frames; each runs through once.
+        """Return the outputs for windows that share frames; each runs through once.
 
         In evaluation mode these are the numbers of `forward` on whole windows. In training mode
         batch norm sees a shared frame once, and dropout in a branch hits it once for all windows.
@@ -133,7 +133,7 @@ class BeamNetwork(nn.Module):
         return self.sequence(self.fuse(codes))
 
     def forward(self, *windows_BT: Tensor) -> BeamOutputs:
-        """Return what the network says of whole windows.
+        """Return the outputs for whole windows.
 
         Args:
             windows_BT: One tensor per sensor, as in `frames` with [B, T, ...] for [N, ...].

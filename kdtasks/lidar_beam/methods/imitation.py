@@ -31,7 +31,7 @@ TaughtSteps = Literal["last", "all"]
 """The four predicted slots, or every step of a window."""
 
 Source = Callable[[int], Tensor]
-"""Draws so many windows that nobody has measured [10 m], [N, 8, 216]."""
+"""Makes up so many windows [10 m], [N, 8, 216]."""
 
 
 def soft_loss(name: str, temperature: float) -> Loss:
@@ -76,14 +76,14 @@ def logits_of(outputs: LidarOutputs, steps: TaughtSteps) -> Tensor:
     return outputs.predicted if steps == "last" else outputs.logits
 
 
-def answers(teacher: LidarNetwork, scan_NTR: Tensor, steps: TaughtSteps) -> Tensor:
-    """Return what a teacher says of windows, the logits that are taught."""
+def taught_logits(teacher: LidarNetwork, scan_NTR: Tensor, steps: TaughtSteps) -> Tensor:
+    """Return the logits of a network that are taught."""
     parts = (scan_NTR[part] for part in batches(len(scan_NTR)))
     return logits_of(run(teacher, parts), steps)
 
 
 class Lesson:
-    """Windows from a source, and what a teacher says of them.
+    """Windows from a source, and a teacher's logits of them.
 
     Args:
         teacher: Is asked about every window once.
@@ -107,7 +107,7 @@ class Lesson:
     def objective(
         self, network: LidarNetwork, dropout: torch.Generator, *, fixed: int
     ) -> Objective:
-        """Return what a student is trained for: the teacher's answers, no labels.
+        """Return what a student is trained for: the teacher's logits, no labels.
 
         Args:
             network: The student.
@@ -135,11 +135,11 @@ class Lesson:
         scans, teacher_logits = self._taught(count)
 
         def judge(network: LidarNetwork) -> float:
-            return float(self._soft(answers(network, scans, self._steps), teacher_logits))
+            return float(self._soft(taught_logits(network, scans, self._steps), teacher_logits))
 
         return judge
 
     def _taught(self, count: int) -> tuple[Tensor, Tensor]:
         scans = self._source(count)
         self.asked += count
-        return scans, answers(self._teacher, scans, self._steps)
+        return scans, taught_logits(self._teacher, scans, self._steps)

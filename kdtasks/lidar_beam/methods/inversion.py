@@ -111,6 +111,6 @@ def invert(inversion: Inversion) -> Iterator[Epoch]:
             warmup_steps=STEPS,
             clip_norm=CLIP_NORM,
         ),
-        # Which sample a step is said to have makes no difference, but `fit` draws an order.
+        # The order of samples makes no difference, but `fit` draws an order.
         generator=torch.Generator().manual_seed(0),
     )

@@ -66,10 +66,10 @@ def label_judge(scans: Scans) -> Judge:
 
 
 def run(network: LidarNetwork, windows: Iterable[Tensor]) -> LidarOutputs:
-    """Return what a network says in evaluation mode, without gradient; its mode is restored.
+    """Return outputs in evaluation mode, without gradient; restores the mode.
 
     Args:
-        network: Who is asked.
+        network: The network.
         windows: Ranges [10 m] in parts, each [B, 8, 216].
     """
     with evaluating(network):
@@ -78,7 +78,7 @@ def run(network: LidarNetwork, windows: Iterable[Tensor]) -> LidarOutputs:
 
 
 def run_scans(network: LidarNetwork, scans: Scans) -> LidarOutputs:
-    """Return what a network says of recorded windows, see `run`."""
+    """Return outputs of recorded windows, see `run`."""
     return run(network, (scans.gathered(part) for part in batches(len(scans))))
 
 

@@ -1,9 +1,7 @@
-"""What a server tells an edge about its data instead of the data: statistics, and nothing else.
+"""Metadata: statistics of windows and of a teacher's outputs, sent instead of the windows.
 
 Each group of statistics is sealed on its own: safetensors, behind the SHA-256 of what follows. So
 the groups that are not wanted need not travel, and one that was changed on its way is not used.
-
-Statistics of windows and of what a teacher makes of them, in groups that can be left out.
 
 Zakeri et al., "Data-Free Knowledge Distillation for LiDAR-Aided Beam Tracking in MmWave Systems"
 (2025), call the mean and variance of the teacher's last hidden state its metadata: group ``final``.
@@ -142,7 +140,7 @@ _DESCRIBE: dict[Group, Callable[[Observed], Statistics]] = {
 
 
 FEWEST_WINDOWS = 100
-"""Statistics of fewer windows would say too much of each of them."""
+"""Statistics of fewer windows would reveal too much of each of them."""
 
 PREFIX = "metadata."
 """Of the names under which sealed groups lie among the outputs of a teacher."""
@@ -164,7 +162,7 @@ class Metadata:
     groups: dict[Group, Statistics]
 
     def distances(self, observed: Observed) -> dict[Group, Tensor]:
-        r"""Return for each group how far other windows are from what it says: scalars.
+        r"""Return for each group the distance of other windows from it: scalars.
 
         .. math:: \mathrm{mean}_s \, \frac{1}{\sigma_s} \, \mathrm{mean}_i
                   \left( m_{si}(\text{windows}) - m_{si} \right)^2
@@ -204,7 +202,7 @@ def summarised(observed: Observed) -> Metadata:
     if len(observed.scans) < FEWEST_WINDOWS:
         raise DataError(
             f"{len(observed.scans)} training windows: metadata of fewer than {FEWEST_WINDOWS} "
-            "would tell too much of each; take more passages"
+            "would reveal too much of each; take more passages"
         )
     with torch.no_grad():
         described = describe(observed, GROUPS)

@@ -32,7 +32,7 @@ class GeneratorFamily:
     Attributes:
         name: As in study files.
         published: Whether it is the paper's; what is not is ours.
-        noise_size: Numbers of noise per window unless told otherwise.
+        noise_size: Numbers of noise per window by default.
         builder: Builds one from the numbers of noise and the width factor.
     """
 

@@ -16,7 +16,7 @@ from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS, SCAN_STEPS
 
 
 class LidarOutputs(NamedTuple):
-    """What a network says of windows, at every step.
+    """Outputs of a network for windows, at every step.
 
     Attributes:
         logits: Of the beams, [B, S, C].

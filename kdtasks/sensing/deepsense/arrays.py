@@ -75,11 +75,11 @@ def read_arrays(
     """Return what the files of several kinds hold.
 
     Args:
-        table: Says which files.
+        table: Names the files.
         kinds: Of ``image``, ``radar``, ``lidar``, ``gps`` and ``power``.
         image_size: Pixels along either side of the pictures.
         cache_dir: Where arrays are kept, each kind on its own.
-        progress: Told about frames done, each once per kind that is not in the cache.
+        progress: Called with frames done, each once per kind that is not in the cache.
     """
     caches = {kind: _cache(table, kind, image_size, cache_dir) for kind in kinds}
     found = {kind: _from_cache(cache) for kind, cache in caches.items()}
@@ -99,7 +99,7 @@ def contents(table: Table, kind: str, *, dates: bool) -> str:
     """Return what tells whether files are still the same.
 
     Args:
-        table: Says which files; its own content counts as well.
+        table: Names the files; its own content counts as well.
         kind: See `read_arrays`.
         dates: Whether times of change count, besides names and sizes. That of the inode is one that
             no program can set back.
@@ -141,7 +141,7 @@ def examine(
     """Look at the files of one kind.
 
     Args:
-        table: Says which files.
+        table: Names the files.
         kind: See `read_arrays`.
         look: Called with each frame whose file is there; may raise `DataError`.
 

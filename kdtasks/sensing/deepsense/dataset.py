@@ -21,7 +21,7 @@ from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Arrays, Progress, ScenarioData
 from kdtasks.data.splits import SPLITS
 from kdtasks.sensing.deepsense.arrays import LAYOUT, Reading, contents, read_arrays
-from kdtasks.sensing.deepsense.defects import check_labels, listed, short_sequences, told
+from kdtasks.sensing.deepsense.defects import check_labels, described, listed, short_sequences
 from kdtasks.sensing.deepsense.folder import open_table
 from kdtasks.sensing.deepsense.table import SYNTHETIC_TABLE, Defect, Table
 from kdtasks.sensing.deepsense.windows import Windows, split_sequences, usable_windows
@@ -91,7 +91,7 @@ def load_deepsense(data: DeepSenseData, *, cache_dir: Path, progress: Progress) 
     Args:
         data: What to read.
         cache_dir: Where arrays are kept.
-        progress: Told about frames done, each once per sensor that is not in the cache.
+        progress: Called with frames done, each once per sensor that is not in the cache.
 
     Raises:
         DataError: If the tables cannot be used, a sensor has no files, or a split is left without
@@ -154,7 +154,7 @@ def check_windows(
         raise DataError(
             f"{data.path}: no usable window for {', '.join(empty)}: {windows.without_sensor} lack "
             f"a sensor's data, {windows.without_label} have no known beam; "
-            + ("; ".join(told(defects)) or "no defects")
+            + ("; ".join(described(defects)) or "no defects")
         )
 
 
@@ -210,7 +210,7 @@ def _provenance(
             "pillow": PIL.__version__,
         },
         "defects": listed(defects),
-        "notes": [*table.notes, *told(defects)],
+        "notes": [*table.notes, *described(defects)],
         "windows_left_out": {
             "without_sensor": windows.without_sensor,
             "without_label": windows.without_label,

@@ -1,4 +1,4 @@
-"""What is wrong with DeepSense 6G data as a whole, and how defects are told.
+"""What is wrong with DeepSense 6G data as a whole, and how defects are described.
 
 Shape suffixes in this file: F = frames, B = beams.
 """
@@ -43,34 +43,34 @@ def short_sequences(table: Table, *, strict: bool) -> list[Defect]:
 
 
 def check_labels(table: Table, power_FB: NDArray[Any]) -> tuple[str, list[Defect]]:
-    """Say what the column of labels counts from, and where it is wrong.
+    """Describe what the column of labels counts from, and where it is wrong.
 
     Nothing is trained on that column: it can only show that files and table do not belong together.
     """
     best_F = best_beams(power_FB)
-    said = [
+    labelled = [
         (frame, label, int(best_F[frame]))
         for frame, label in enumerate(table.label)
         if label is not None and best_F[frame] != IGNORED
     ]
-    if not said:
+    if not labelled:
         return "", []
-    hits = {first: sum(label - first == best for _, label, best in said) for first in (1, 0)}
+    hits = {first: sum(label - first == best for _, label, best in labelled) for first in (1, 0)}
     first = max(hits, key=lambda base: hits[base])
     defects = [
         Defect(
             kind="label column disagrees",
             where=table.places[frame],
-            detail=f"it says {label}, the strongest beam is {best + first} counted alike"
+            detail=f"its value is {label}, the strongest beam is {best + first} counted alike"
             + (" (its power file has NaN)" if np.isnan(power_FB[frame]).any() else ""),
         )
-        for frame, label, best in said
+        for frame, label, best in labelled
         if label - first != best
     ]
     column = table.columns["label"]
     return (
-        f"{column} counts from {first}, right in {hits[first]} of {len(said)} frames; beams are "
-        "taken from the powers",
+        f"{column} counts from {first}, right in {hits[first]} of {len(labelled)} frames; beams "
+        "are taken from the powers",
         defects,
     )
 
@@ -84,7 +84,7 @@ def by_kind(defects: Sequence[Defect]) -> dict[str, list[Defect]]:
     }
 
 
-def told(defects: Sequence[Defect]) -> list[str]:
+def described(defects: Sequence[Defect]) -> list[str]:
     """Return a line per kind of defects, with how many there are and the first of them by name."""
     return [
         f"{len(found)} x {kind}: {', '.join(defect.where for defect in found[:MOST_NAMED])}"

@@ -49,7 +49,7 @@ WGS84_AXIS_M, WGS84_ECCENTRICITY2 = 6378137.0, 6.69437999014e-3
 
 
 def read_power(path: Path) -> NDArray[np.float32]:
-    """Return the linear power of each beam, shape [64]; NaN where the file says so."""
+    """Return the linear power of each beam, shape [64]; NaN where the file has NaN."""
     power_B = np.array(_numbers(path), np.float64)
     if len(power_B) != NUM_BEAMS:
         raise DataError(f"{path}: {len(power_B)} numbers, expected the powers of {NUM_BEAMS} beams")
@@ -215,7 +215,9 @@ def planar_scan(cloud_P3: NDArray[np.float64]) -> NDArray[np.float32]:
 def _cloud(path: Path) -> NDArray[np.float64]:
     start, count, names = _cloud_header(path)
     if 2 * count * len(names) > path.stat().st_size:  # a digit and a blank each
-        raise DataError(f"{path}: its header says {count} points, more than the file has room for")
+        raise DataError(
+            f"{path}: its header announces {count} points, more than the file has room for"
+        )
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of empty lines
@@ -225,7 +227,7 @@ def _cloud(path: Path) -> NDArray[np.float64]:
     except (ValueError, IndexError) as error:  # whose message would quote the file
         raise DataError(f"{path}: points are not {len(names)} numbers each") from error
     if len(cloud_P3) < count:
-        raise DataError(f"{path}: {len(cloud_P3)} points, but its header says {count}")
+        raise DataError(f"{path}: {len(cloud_P3)} points, but its header announces {count}")
     return cloud_P3[np.isfinite(cloud_P3).all(axis=1)]
 
 

@@ -28,7 +28,7 @@ from kdtasks.sensing.deepsense.windows import Windows, split_sequences, usable_w
 
 TAKEN_TOGETHER = (("image", "radar"), ("gps",), ("lidar",))
 """Sensors that a shipped study takes, one or both of each group; the first group that has windows
-is looked at unless told otherwise."""
+is read by default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +116,7 @@ def inspect(
     Args:
         path: Folder of a scenario, or a CSV table.
         sensors: Which sensors the windows are to have; None takes those of `TAKEN_TOGETHER` whose
-            files are there, and says which are not.
+            files are there, and names those that are not.
         shares: See `deepsense_data.DeepSenseData`.
         strict: See `beam_windows.window_starts`.
 

@@ -37,7 +37,7 @@ def read_image(path: Path, size: int) -> NDArray[np.uint8]:
 
     Raises:
         DataError: If it is damaged, too large, or partly transparent, so that its gray values
-            depend on a background that nobody knows.
+            depend on an unknown background.
     """
     with _opened(path) as image:
         image = _plain(image, path)

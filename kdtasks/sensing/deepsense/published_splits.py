@@ -1,4 +1,4 @@
-"""Which tables of a folder are one data set: published splits, told by the names of their files.
+"""Which tables of a folder are one data set: published splits, known by the names of their files.
 
 ``train_seqs.csv`` and ``test_seqs.csv``, ``scenario5_dev_train.csv`` and ``..._dev_test.csv`` or
 ``Train/seqs.csv`` and ``Test/seqs.csv`` are one data set each; a table of all frames beside a pair
@@ -137,12 +137,12 @@ def _check_readable(folder: Path, aside: Mapping[Path, str]) -> None:
     """Refuse a published split of which nothing can be used: another would take its place."""
     broken = {path: why for path, why in aside.items() if _split_of(path)}
     if {"train", "test"} <= {_split_of(path) for path in broken}:
-        said = "; ".join(
+        problems = "; ".join(
             f"{path.name}: {why.removeprefix(f'{path}: ')}" for path, why in broken.items()
         )
         raise DataError(
-            f"{folder}: its published split cannot be used: {said}; mend these tables, move them "
-            "elsewhere, or give the path of the table to cut a split of your own from"
+            f"{folder}: its published split cannot be used: {problems}; mend these tables, move "
+            "them elsewhere, or give the path of the table to cut a split of your own from"
         )
 
 
@@ -203,13 +203,13 @@ def _alone(source: Source, found: _Tables, notes: Sequence[str] = ()) -> DataSet
             f"{source.path}: it is not clear which of {_names(kin)} belong to it (other columns, "
             "or several of a kind); keep one pair of train and test in a folder"
         )
-    told = [*notes, *_without({split: source} if split else {}, found)]
+    lines = [*notes, *_without({split: source} if split else {}, found)]
     if split_in_name(source.path.stem):
-        told.append(
+        lines.append(
             f"{source.path.name} has no partner: train, val and test are all cut from it, by "
             "sequence, so no published test is used"
         )
-    return DataSet(sources=(source,), splits={}, notes=tuple(told))
+    return DataSet(sources=(source,), splits={}, notes=tuple(lines))
 
 
 def _without(chosen: Mapping[str, Source], found: _Tables) -> Iterator[str]:

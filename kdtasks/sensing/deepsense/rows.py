@@ -62,7 +62,7 @@ def fill_table(sources: Sequence[Source], splits: Mapping[Path, str]) -> Table:
 def resolve_path(root: Path, cell: str) -> str:
     """Return a path of a table relative to ``root``, in the way that finds a file.
 
-    If none does, it is the one that keeps most of what the table says.
+    If none does, it is the one that keeps most of the table's rows.
     """
     parts = [part for part in re.split(r"[\\/]+", cell.strip()) if part not in ("", ".")]
     units = [i for i, part in enumerate(parts) if re.fullmatch(r"unit\d+", part.lower())]
@@ -111,10 +111,12 @@ class _Filler:
     def add(self, source: Source, line: int, row: Sequence[str], split: str) -> None:
         """Take one row; a table has sequences in all rows or in none."""
         place = source.place(line)
-        said = source.columns.single(row, "sequence")
-        number = _whole(said) if source.columns.has("sequence") else 0
+        number_text = source.columns.single(row, "sequence")
+        number = _whole(number_text) if source.columns.has("sequence") else 0
         if number is None or not 0 <= number < SCENE_STEP:
-            self._defect("no sequence", place, f"sequence {said!r} is no number; row left out")
+            self._defect(
+                "no sequence", place, f"sequence {number_text!r} is no number; row left out"
+            )
             return
         split = split or source.columns.single(row, "split").lower()
         if source.columns.num_past:
@@ -134,7 +136,7 @@ class _Filler:
                 table.slots[window][slot] = self._future_frame(window, name, place)
         for past in table.past:
             for before, after in pairwise(past):
-                # A window whose later positions are not told keeps the last one it was told.
+                # A window without later positions keeps its last one.
                 for kind in ("gps", "base"):
                     files = table.files[kind]
                     files[after] = files[after] or files[before]

@@ -18,7 +18,7 @@ from kdtasks.sensing.beams.windows import best_beams, make_windows, split_passag
 from kdtasks.sensing.deepsense.table import Table
 
 SHARES = (0.7, 0.1, 0.2)
-"""Train, val and test unless told otherwise: test is that of the paper at p = 0.8."""
+"""Train, val and test by default: test is that of the paper at p = 0.8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,9 +97,9 @@ def split_sequences(
     """Return the sequences of train, val and test.
 
     Args:
-        table: If it says for every sequence in which split it is, that holds; val and test, if it
-            says nothing of them, are the end of train.
-        shares: Shares where the table says nothing; sequences keep their order.
+        table: If it gives the split of every sequence, that holds; val and test, if it
+            does not name them, are the end of train.
+        shares: Shares where the table has none; sequences keep their order.
 
     Raises:
         DataError: If there are too few sequences, or the table knows of some splits only.

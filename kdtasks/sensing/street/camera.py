@@ -31,7 +31,7 @@ SUN_D = (0.55, -0.35, 1.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CameraConfig:
-    """How the camera looks at the street.
+    """Position and view of the camera.
 
     Attributes:
         half_view_deg: Half of the horizontal field of view [degrees].

@@ -1,6 +1,6 @@
 """From the street twin's configuration to the splits that beam-tracking tasks train on.
 
-It is a synthetic site, and its provenance says so. Frames are stored once and windows point at
+It is a synthetic site, and its provenance records that. Frames are stored once and windows point at
 them. A passage is made from the seed and its number alone, and splits number theirs apart from each
 other: more passages in one of them change none of the others.
 
@@ -151,7 +151,7 @@ def load_street(data: StreetData, *, cache_dir: Path, progress: Progress) -> Sce
     Args:
         data: What to make.
         cache_dir: Where pictures and radar maps are kept; the rest takes milliseconds.
-        progress: Told how much of what is not in the cache is made, in passages; of a passage each
+        progress: Called with the passages that are made and not in the cache; of a passage each
             sensor counts by the time that it takes.
 
     Raises:

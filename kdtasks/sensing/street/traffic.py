@@ -1,6 +1,6 @@
 """The street twin: lanes, vehicles and their passages in front of a base station.
 
-It is a synthetic site, not a measured one. Geometry ends here: a `Passage` says where every box is
+It is a synthetic site, not a measured one. Geometry ends here: a `Passage` places every box
 in every frame, and what the sensors make of it is computed elsewhere, each from a random stream of
 its own, so that they agree on the geometry and do not depend on each other.
 
@@ -306,7 +306,7 @@ def _vehicle(street: StreetConfig, rng: np.random.Generator, mix: Mix, window_s:
 def _traffic(
     street: StreetConfig, rng: np.random.Generator, lanes: list[Lane], target: Vehicle
 ) -> list[Vehicle]:
-    """Draw the other vehicles; who would come too close to another of its lane is drawn anew."""
+    """Draw the other vehicles; one that comes too close to another of its lane is redrawn."""
     kept = [target]
     for _ in range(min(int(rng.poisson(street.traffic)), street.max_traffic)):
         for _ in range(TRIES):

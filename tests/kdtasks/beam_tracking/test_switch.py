@@ -53,10 +53,10 @@ def test_where_it_was_chosen_no_single_student_is_better_than_the_node(drawn):
 def test_where_it_was_chosen_no_other_switch_is_better(drawn):
     said, labels, condition = drawn
     chosen = choose(*drawn)
-    best = top2(chosen.answers(said, condition), labels, condition)
+    best = top2(chosen.logits(said, condition), labels, condition)
     for students in product((0, 1), repeat=len(CONDITIONS)):
         other = Switch(by_condition=students, single=chosen.single)
-        assert top2(other.answers(said, condition), labels, condition) <= best + 1e-9
+        assert top2(other.logits(said, condition), labels, condition) <= best + 1e-9
 
 
 @given(windows(), SWITCHES)

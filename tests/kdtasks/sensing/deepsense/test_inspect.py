@@ -132,7 +132,7 @@ def test_what_labels_count_from_is_recognised(tmp_path, first):
     best = int(np.nanargmax(power))
     assert wrong.where == "scenario9.csv line 22"
     assert wrong.detail == (
-        f"it says {3 + first}, the strongest beam is {best + first} counted alike "
+        f"its value is {3 + first}, the strongest beam is {best + first} counted alike "
         "(its power file has NaN)"
     )
 

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from analysis import pareto
 from search_spaces.objectives import Objective
 from search_spaces.stopping import Stopping
+from sweeps.common.clock import SimulatedClock
 from sweeps.common.events import Event
-from sweeps.search.replay import SimulatedClock, replay
+from sweeps.search.replay import replay
 from sweeps.search.rungs import Rungs
 
 GOAL = 0.5
@@ -142,7 +143,7 @@ class Draws:
         flops = float(self.box.flops[self._order[int(trial_id)]])
         metrics = {**event.metrics, "ue_flops": flops}
         entry = self._rungs.report(int(trial_id), event.epoch, event.epochs, metrics)
-        return entry is not None and not self._rungs.goes_on(int(trial_id), entry.rung)
+        return entry is not None and not self._rungs.continues(int(trial_id), entry.rung)
 
     def finished(self, trial_id: str, event: Event) -> None:
         """Enter a trial, unless it was stopped."""

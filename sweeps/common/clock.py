@@ -1,6 +1,7 @@
 """Time is injected, so that budgets are tested without waiting."""
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -22,3 +23,16 @@ class SystemClock:
 
     def epoch_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+
+@dataclass
+class SimulatedClock:
+    """A clock that is set to ``now_s``: simulated time, or the time of a log's line [s]."""
+
+    now_s: float = 0.0
+
+    def elapsed_s(self) -> float:
+        return self.now_s
+
+    def epoch_ms(self) -> int:
+        return int(self.now_s * 1000)

@@ -5,26 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeps.common.clock import SimulatedClock
 from sweeps.common.records import FailureKind
 from sweeps.progress.state import Account, Progress
 from sweeps.progress.utilisation import Utilisation
-
-
-@dataclass
-class LogClock:
-    """A clock that shows the time of the current line.
-
-    Attributes:
-        now_s: Seconds since 1970.
-    """
-
-    now_s: float = 0.0
-
-    def elapsed_s(self) -> float:
-        return self.now_s
-
-    def epoch_ms(self) -> int:
-        return int(self.now_s * 1000)
 
 
 @dataclass
@@ -41,7 +25,7 @@ class LogReducer:
         front: The last line about the front.
     """
 
-    clock: LogClock = field(default_factory=LogClock)
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
     opened: dict[str, Any] = field(default_factory=dict)
     closed: dict[str, Any] = field(default_factory=dict)
     drivers: int = 0

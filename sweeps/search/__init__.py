@@ -1,1 +1,1 @@
-"""Which configuration runs next, and which trial stops early."""
+"""The search: proposes configurations and stops trials early."""

@@ -1,4 +1,4 @@
-"""Which trials of a search are stopped before their end; `sweeps.search.rungs` compares them."""
+"""Early stopping of trials, which `sweeps.search.rungs` compares."""
 
 from collections.abc import Mapping
 
@@ -8,16 +8,16 @@ from search_spaces.study import Study
 from sweeps.common.events import Event
 from sweeps.common.records import RungEntry, Stop, TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.search.d_trials import Kept
+from sweeps.search.kept_kinds import Kept
 from sweeps.search.rungs import Rungs
 
 
 class EarlyStopping:
-    """Compares trials at the rungs of a study; one without ``stopping`` stops nobody.
+    """Compares trials at the rungs of a study; without ``stopping`` it stops none.
 
-    What training cannot change comes from ``KDTask.cost``, the rest from reports. A report that
-    lacks an objective leaves its trial out of that rung: trials in a network report no validation.
-    A trial that `sweeps.search.d_trials` spares goes on whatever it has come to.
+    Metrics that training cannot change come from ``KDTask.cost``, the others from reports. A report
+    without an objective leaves its trial out of that rung: trials in a network report no validation
+    metrics. `sweeps.search.kept_kinds` may protect a trial from being stopped.
     """
 
     def __init__(self, study: Study, task: KDTask, ledger: Ledger) -> None:
@@ -40,11 +40,11 @@ class EarlyStopping:
 
     @property
     def lacking(self) -> frozenset[str]:
-        """Objectives that reports at rungs did not have."""
+        """Objectives that were missing in reports at rungs."""
         return frozenset() if self._rungs is None else frozenset(self._rungs.lacking)
 
     def before(self, number: int, config: Params) -> Stop | None:
-        """Return why a trial need not begin, if its complexity alone makes it infeasible."""
+        """Return why a trial need not start, if its cost alone makes it infeasible."""
         if self._rungs is None:
             return None
         cost = self._cost(config)
@@ -56,11 +56,11 @@ class EarlyStopping:
             self._kept.begin(number, config, taught=taught)
             return None
         what = ", ".join(f"{name} is {cost[name]:g}" for name in missed)
-        reason = f"infeasible whatever it learns: {what}"
+        reason = f"infeasible before training: {what}"
         return Stop(reason=reason, metrics=cost, violations=violations)
 
     def after(self, number: int, event: Event) -> Stop | None:
-        """Return why a trial is to be stopped after a report, if it is."""
+        """Return why a trial must stop after a report; None if it continues."""
         if self._rungs is None or event.done:
             return None
         cost = self._costs[number]
@@ -68,11 +68,11 @@ class EarlyStopping:
         entry = self._rungs.report(number, event.epoch, event.epochs, metrics)
         if entry is None:
             return None
-        # of a trial that began anew, later rungs were those of its first attempt
+        # after a restart, later rungs belong to the first attempt
         earlier = [e for e in self._noted.get(number, []) if e.rung < entry.rung]
         self._noted[number] = [*earlier, entry]
         self._ledger.at_rungs(number, self._noted[number])
-        if self._rungs.goes_on(number, entry.rung) or self._kept.spares(number):
+        if self._rungs.continues(number, entry.rung) or self._kept.protects(number):
             return None
         self._kept.end(number)
         return Stop(
@@ -84,11 +84,11 @@ class EarlyStopping:
         )
 
     def missing(self) -> list[str]:
-        """Return what ``stopping.keep`` names and no trial has finished with."""
+        """Return the values in ``stopping.keep`` with which no trial has finished."""
         return self._kept.missing()
 
     def ended(self, number: int, state: TrialState) -> None:
-        """Note that a trial has ended; what it came to stays in its rungs unless it failed."""
+        """Record the end of a trial; its metrics stay in its rungs unless it failed."""
         self._costs.pop(number, None)
         self._noted.pop(number, None)
         self._kept.end(number, finished=state is TrialState.COMPLETE)
@@ -98,7 +98,7 @@ class EarlyStopping:
     def _cost(self, config: Params) -> Mapping[str, float]:
         try:
             return {name: float(value) for name, value in self._task.cost(config).items()}
-        except Exception:  # noqa: BLE001 - the trial calls it too, and fails there with its reason
+        except Exception:  # noqa: BLE001 - the trial calls it too and fails with the reason
             return {}
 
     def _violations(self, cost: Mapping[str, float]) -> dict[str, float]:

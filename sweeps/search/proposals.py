@@ -1,4 +1,4 @@
-"""What runs next: the study's points first, then suggestions; no configuration twice."""
+"""Proposes trials: the study's points first, then suggestions; no configuration twice."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from sweeps.ledger.optuna_trials import FAILURE, TRACEBACK
 from sweeps.plan.needs import task_params
 
 PATIENCE = 5
-"""Repeated suggestions in a row from which on configurations are drawn at random."""
+"""Number of duplicate suggestions in a row after which configurations are drawn at random."""
 MAX_REPEATS = 30
-"""Suggestions in a row that may repeat known configurations before the space counts as searched."""
+"""Number of duplicate suggestions in a row after which the space counts as searched."""
 
 MAX_LISTED = 20_000
-"""Configurations up to which the unseen ones of a finite space are listed."""
+"""Largest finite space whose unseen configurations are listed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A trial that is to run.
+    """A trial to run.
 
     Attributes:
         number: Its number in the ledger.
@@ -42,7 +42,7 @@ class Proposal:
 
 
 class Proposals:
-    """Proposes configurations until the budget is spent or nothing new is left."""
+    """Proposes configurations until the budget is spent or no new one is left."""
 
     def __init__(self, study: Study, task: KDTask, ledger: Ledger, clock: Clock) -> None:
         self._study = study
@@ -57,22 +57,22 @@ class Proposals:
         failed = [trial for trial in trials if trial.state is TrialState.FAIL]
         self._refused = {fingerprint(trial.params) for trial in failed if not trial.config}
         self.refused: list[int] = []
-        """Trials that the task refused since this list was last emptied."""
+        """Trials that the task rejected since this list was last cleared."""
         taken = ledger.points_taken()
         points = enumerate(study.search.points)
         self._points = iter([entry for entry in points if entry[0] not in taken])
         self._repeats = ledger.repeats()
-        # Points alone leave nothing to a sampler: what they do not set has the task's default.
+        # points leave nothing to a sampler: other parameters have the task's defaults
         alone = study.search.sampler == "points"
         self._space = Space({}) if alone else study.space
         self._grid: Iterator[Params] = iter(())
         if study.search.sampler == "grid":
             self._grid = study.space.enumerate()
         self.ended = ""
-        """Why there are no more proposals; empty as long as there may be."""
+        """Why there are no more proposals; empty while there may be some."""
 
     def next(self) -> Proposal | None:
-        """Return what to run now, or None for good."""
+        """Return the next trial to run; None if the search has ended."""
         while not self._over():
             proposal = self._propose()
             if proposal is None:
@@ -99,14 +99,14 @@ class Proposals:
         return bool(proposal.config)
 
     def _propose(self) -> Proposal | None:
-        """Return a new configuration, or None if there is none; without config it failed."""
+        """Return a new configuration, or None if there is none; an empty config means it failed."""
         if (proposal := self._given()) is not None:
             return proposal
         if self._study.search.sampler == "points":
             return None
         if self._study.search.sampler == "grid":
             return self._first_new(self._grid)
-        # a resumed search goes on where repeats had led the one before
+        # a resumed search continues the count of duplicates
         for repeats in range(self._repeats, MAX_REPEATS):
             self._repeats = 0
             if repeats and self._listable():
@@ -117,10 +117,10 @@ class Proposals:
         return None
 
     def _drawn(self, repeats: int) -> Params | None:
-        """Return a random configuration instead of one more of a sampler that repeats itself.
+        """Return a random configuration after too many duplicates, else None.
 
-        A good configuration whose parameters are all discrete attracts a sampler again and again,
-        while other branches of the space still hold new ones.
+        A sampler returns to a good configuration whose parameters are all discrete, although other
+        branches of the space have new ones.
         """
         if repeats < PATIENCE:
             return None
@@ -128,7 +128,7 @@ class Proposals:
         return self._study.space.sample(np.random.default_rng(seed))
 
     def _given(self) -> Proposal | None:
-        """Return a configuration that was left by an earlier driver, or a point of the study."""
+        """Return a waiting configuration of an earlier driver, or a point of the study."""
         while self._ledger.waiting:
             if (proposal := self._ask(None)) is not None:
                 return proposal
@@ -158,12 +158,12 @@ class Proposals:
         try:
             with at_work():
                 config = self._task.complete(task_params(self._study, searched))
-        except WorkFailedError:  # told of when it is asked for
+        except WorkFailedError:  # reported by _ask
             return fingerprint(searched) in self._refused
         return fingerprint(config) in self._seen
 
     def _ask(self, fixed: Params | None, point: int | None = None) -> Proposal | None:
-        """Open a trial; close it again and return None if its configuration is known."""
+        """Open a trial; close it and return None if its configuration is known."""
         number, params = self._ledger.ask(self._space, fixed, point)
         try:
             config = self._task.complete(task_params(self._study, params))
@@ -172,7 +172,7 @@ class Proposals:
             return self._refuse(number, params, f"refused by the task: {error}", {FAILURE: refused})
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - a fault of the task costs this trial alone
+        except BaseException as error:  # noqa: BLE001 - an error of the task fails only this trial
             failed = work_failed(error)
             attrs = {FAILURE: failed.kind, TRACEBACK: failed.traceback}
             return self._refuse(number, params, f"complete: {failed.reason}", attrs)

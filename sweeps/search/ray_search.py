@@ -1,4 +1,4 @@
-"""The search on Ray: Tune drives the session."""
+"""The search on Ray, in which Tune drives the session."""
 
 from pathlib import Path
 from typing import Any
@@ -9,25 +9,20 @@ from ray.tune.execution import class_cache
 from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.interrupts import Interrupts
 from sweeps.mirror.storage import LOCAL_FILES
+from sweeps.search import tune_adapters as adapters
 from sweeps.search.session import SearchSession
-from sweeps.search.tune_adapters import (
-    NoProgress,
-    SessionCallback,
-    SessionScheduler,
-    SessionSearcher,
-)
 from sweeps.workers.ray_safety import harmless
 from sweeps.workers.trainable import Shared, StudentTrial
 
 RETRIES = 4
-"""How often a trial is tried anew whose process or machine dies. A machine that is lost may take
-several attempts with it: Ray starts processes there until it notices."""
+"""Retries of a trial whose process or machine dies. A lost machine may cost several, because Ray
+starts processes there until it detects the loss."""
 
 class_cache.ENV_VARS_TO_PROPAGATE = harmless(class_cache.ENV_VARS_TO_PROPAGATE)
 
 
 def _trial_id(trial: Any) -> str:
-    # Tune would put the whole configuration into the name
+    # Tune's default name contains the whole configuration
     return str(trial.trial_id)
 
 
@@ -56,8 +51,8 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
         tune_config=tune.TuneConfig(
-            search_alg=SessionSearcher(session),
-            scheduler=SessionScheduler(session),
+            search_alg=adapters.SessionSearcher(session),
+            scheduler=adapters.SessionScheduler(session),
             num_samples=-1,  # the session owns the budget
             max_concurrent_trials=allocation.slots,  # without it trials run one by one
             reuse_actors=True,
@@ -66,8 +61,11 @@ def _tuner(
         run_config=tune.RunConfig(
             name="trials",
             storage_path=str(scratch),
-            storage_filesystem=LOCAL_FILES,  # or Ray reads the path as an address
-            callbacks=[SessionCallback(session, interrupts.requested), NoProgress()],
+            storage_filesystem=LOCAL_FILES,  # else Ray reads the path as an address
+            callbacks=[
+                adapters.SessionCallback(session, interrupts.requested),
+                adapters.NoProgress(),
+            ],
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(
                 checkpoint_frequency=0, checkpoint_at_end=False

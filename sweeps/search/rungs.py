@@ -1,12 +1,12 @@
-"""Multi-objective asynchronous successive halving: who is trained on at a rung, and who is not.
+"""Multi-objective asynchronous successive halving: decides which trials continue at a rung.
 
 Schmucker, Donini, Zafar, Salinas, Archambeau, "Multi-objective Asynchronous Successive Halving",
-arXiv 2106.12639: the trials at a rung are sorted by non-dominated ranks, and the members of one
-rank by an epsilon-net (Clarkson, "Nearest-neighbor searching and metric space dimensions", 2006):
-next comes whoever is farthest from all that were picked. This is the stopping variant: a trial
-that is not among the best 1 / eta of its rung at the moment when it gets there is ended.
+arXiv 2106.12639: the trials at a rung are sorted by non-dominated ranks, and the members of a rank
+by an epsilon-net (Clarkson, "Nearest-neighbor searching and metric space dimensions", 2006), in
+which the next point is the farthest from all picked ones. This is the stopping variant: a trial
+that is not among the best 1 / eta of its rung when it arrives is stopped.
 
-No randomness, no clock, no Ray; the same reports in the same order give the same decisions.
+Deterministic: the same reports in the same order give the same decisions.
 """
 
 import math
@@ -23,21 +23,19 @@ from sweeps.common.records import RungEntry
 Floats = NDArray[np.float64]
 
 ROUNDING = 1e-9
-"""Shares, and distances in units of a rank's extent, that differ by less count as equal: neither a
-change of units nor 0.1 * 3 may decide."""
+"""Shares, and distances relative to a rank's extent, that differ by less count as equal, so that
+units and rounding do not matter."""
 
 
 def spread_out(points_NM: Floats, count: int) -> list[int]:
-    """Return which points to pick so that any first few of them cover all: an epsilon-net.
-
-    Begins with the point that is best in the first objective.
+    """Pick points that cover all others: an epsilon-net from the best in the first objective.
 
     Args:
-        points_NM: Points, smaller is better; scaled to their own extent here.
-        count: How many to pick, at most N.
+        points_NM: Points, smaller is better; scaled here to their own extent.
+        count: Number of points to pick, at most N.
 
     Returns:
-        Indices in the order of picking; of equals the first.
+        Indices in the order of picking; ties go to the first.
     """
     low_M = points_NM.min(axis=0)
     extent_M = points_NM.max(axis=0) - low_M
@@ -57,15 +55,14 @@ def best_of(
 ) -> set[int]:
     """Return the indices of the ``count`` best points.
 
-    Feasible points come before infeasible ones. The former are ranked by their objectives, the
-    latter by how much each constraint is missed. A rank of which only a part is wanted is thinned
-    out by `spread_out`.
+    Feasible points come first, ranked by their objectives; infeasible ones are ranked by their
+    violations. `spread_out` selects from the last rank.
 
     Args:
-        values_NM: Objectives in their own units; those on a logarithmic scale are not negative.
-        violations_NC: By how much each constraint is missed, in its unit; at most 0 is kept.
-        objectives: What the columns are.
-        count: How many, at most N.
+        values_NM: Objectives in their own units; not negative on a logarithmic scale.
+        violations_NC: Violation of each constraint in its unit; at most 0 is feasible.
+        objectives: Of the columns.
+        count: Number of points, at most N.
     """
     directions = pareto.directions_of(objectives)
     missed_NC = np.maximum(violations_NC, 0.0)
@@ -100,27 +97,23 @@ class Rungs:
         self._stopping = stopping
         self._objectives = objectives
         self._constraints = constraints
-        # by rung and trial: the objectives, and by how much each constraint is missed
+        # by rung and trial: objectives, then violations
         self._tables: dict[float, dict[int, tuple[float, ...]]] = {r: {} for r in stopping.rungs}
         self._shares: dict[int, float] = {}
         self.lacking: set[str] = set()
-        """Objectives that some report at a rung did not have, or not as a usable number."""
+        """Objectives that were missing or unusable in a report at a rung."""
 
     def report(
         self, trial: int, epoch: int, epochs: int, metrics: Mapping[str, float]
     ) -> RungEntry | None:
-        """Enter what a trial reports, if that brings it to a rung.
+        """Return the entry of a report that reaches a rung; None if it reaches none.
 
-        A report counts for the last rung that it reaches, and a trial is in each rung once: one
-        that was begun anew takes the place of its first attempt. A report that lacks an objective
-        leaves the trial out of that rung.
-
-        Returns:
-            The entry; None if there is none.
+        A report counts for the last rung that it reaches. A trial is in each rung once: a restarted
+        one replaces its first attempt. A report without an objective makes no entry.
         """
         share = epoch / epochs if epochs else 0.0
         before = self._shares.get(trial, 0.0)
-        if share < before:  # its process died, and it began anew
+        if share < before:  # restarted after its process died
             self.forget(trial)
             before = 0.0
         self._shares[trial] = share
@@ -136,25 +129,25 @@ class Rungs:
         return entry
 
     def restore(self, trial: int, entry: RungEntry) -> None:
-        """Put an entry in its rung, in place of an earlier one; rungs of other studies are none."""
+        """Put an entry into its rung, replacing an earlier one, if the study has that rung."""
         if entry.rung in self._tables:
             values = [entry.metrics[goal.metric] for goal in self._objectives]
             missed = [self._missed(entry.metrics, bound) for bound in self._constraints]
             self._tables[entry.rung][trial] = (*values, *missed)
 
     def forget(self, trial: int) -> None:
-        """Take a trial out of all rungs: it failed, so it says nothing about the others."""
+        """Remove a failed trial from all rungs."""
         self._shares.pop(trial, None)
         for table in self._tables.values():
             table.pop(trial, None)
 
-    def goes_on(self, trial: int, rung: float) -> bool:
-        """Return whether a trial is among the best of its rung, as the rung is now."""
+    def continues(self, trial: int, rung: float) -> bool:
+        """Return whether a trial is among the best of its rung at present."""
         return trial in self.best(rung)
 
     def best(self, rung: float) -> set[int]:
-        """Return the trials at a rung that would go on: the best 1 of eta, rounded up."""
-        # by number: the order in which trials arrived must not decide between equals
+        """Return the trials at a rung that would continue: the best 1 / eta, rounded up."""
+        # by number: ties must not depend on the order of arrival
         trials = sorted(self._tables[rung])
         if len(trials) < self._stopping.min_trials:
             return set(trials)
@@ -165,7 +158,7 @@ class Rungs:
         return {trials[index] for index in best}
 
     def _of(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Return those numbers that trials are compared by."""
+        """Return the metrics by which trials are compared."""
         wanted = [goal.metric for goal in self._objectives]
         wanted += [bound.metric for bound in self._constraints]
         return {name: metrics[name] for name in wanted if name in metrics}

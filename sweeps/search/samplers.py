@@ -1,4 +1,4 @@
-"""The samplers of Optuna, made anew for every suggestion."""
+"""Optuna's samplers, created for every suggestion."""
 
 import warnings
 from collections.abc import Callable
@@ -17,22 +17,20 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
     "qmc": lambda seed: optuna.samplers.QMCSampler(seed=seed, scramble=True),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    # These two are listed by `sweeps.search.proposals`; what a partial point leaves open is drawn.
+    # `sweeps.search.proposals` gives points for these two; open parameters of points are drawn
     "grid": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "points": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 
 COUNTING = ("qmc",)
-"""Samplers of one sequence, in which the ledger counts: all their suggestions need one seed."""
+"""Samplers of a fixed sequence: all their suggestions need the same seed."""
 
 
 def make_sampler(study: Study, known: int) -> BaseSampler:
-    """Return the study's sampler for one suggestion.
+    """Return the study's sampler for the suggestion after ``known`` others.
 
-    Args:
-        study: The study.
-        known: Suggestions before this one. The seed follows from it, so that a resumed search
-            neither repeats points nor suggests others than one that was never interrupted.
+    The seed depends on ``known``, so that a resumed search suggests the same as an uninterrupted
+    one.
     """
     if study.search.sampler in COUNTING:
         known = 0

@@ -1,6 +1,6 @@
-"""The search as it runs: hands out trials, judges what comes back, keeps the books.
+"""The running search: hands out trials, judges and records their results.
 
-Ray Tune drives it through the shims of `sweeps.search.tune_adapters`; it knows nothing of Ray.
+Ray Tune drives it through `sweeps.search.tune_adapters`; it does not depend on Ray.
 """
 
 import math
@@ -34,14 +34,14 @@ class SearchSession:
         study: The study.
         task: Its task.
         resources: Scenarios and teachers that are ready.
-        proposals: What to run next.
-        recorder: Where results go.
-        students: Where the weights of finished trials go.
-        display: Watches.
-        utilisation: Keeps account of the slots.
+        proposals: Proposes trials.
+        recorder: Records results.
+        students: Stores the weights of finished trials.
+        display: Shows progress.
+        utilisation: Tracks the use of the slots.
         complete: Complete trials so far.
-        pareto_state: Where they stand.
-        fault: An error of the engine itself, to be raised where it is safe.
+        pareto_state: Their Pareto order.
+        fault: An error of the engine, raised where that is safe.
     """
 
     study: Study
@@ -69,13 +69,13 @@ class SearchSession:
         self.utilisation.begin()
 
     def assign(self, trial_id: str) -> Assignment | None:
-        """Return what the trial process ``trial_id`` is to run; None if there is nothing left."""
+        """Return the assignment of trial process ``trial_id``; None if there is nothing left."""
         while (proposal := self.proposals.next()) is not None:
-            self._book_refused()
+            self._show_refused()
             try:
                 with at_work():
                     need = need_of(self.task, proposal.config)
-            except WorkFailedError as failed:  # a fault of the task costs this trial alone
+            except WorkFailedError as failed:  # an error of the task fails only this trial
                 trace = {TRACEBACK: failed.traceback}
                 self._fail(proposal.number, failed.kind, failed.reason, trace)
                 continue
@@ -88,37 +88,37 @@ class SearchSession:
             self._numbers[trial_id] = proposal.number
             self._curves.begin(proposal.number, proposal.config)
             return _assignment(proposal, need.scenario, need.teacher)
-        self._book_refused()
+        self._show_refused()
         return None
 
-    def _book_refused(self) -> None:
+    def _show_refused(self) -> None:
         for number in self.proposals.refused:
             record = self.recorder.trial(number)
             self.display.trial_failed(number, record.failure or FailureKind.REFUSED, record.reason)
         self.proposals.refused.clear()
 
     def started(self, trial_id: str) -> None:
-        """Note that the process of a trial runs."""
+        """Record that the process of a trial runs."""
         number = self._numbers[trial_id]
         self.utilisation.started(number)
         self.display.trial_started(number, self.recorder.ledger.trial(number).params)
 
     def reported(self, trial_id: str, event: Event) -> None:
-        """Pass on what a running trial says."""
+        """Forward a report of a running trial."""
         if not event.done:
             number = self._numbers[trial_id]
             self._curves.add(number, event)
             self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
 
     def received(self, trial_id: str, event: Event) -> Event:
-        """Take the student out of an event of its trial; `finished` keeps it or lets it go."""
+        """Move the student out of an event of its trial; `finished` stores or drops it."""
         if not isinstance(event.result, Trained):
             return event
         self._weights[trial_id] = event.result.weights
         return replace(event, result=event.result.metrics)
 
     def stops(self, trial_id: str, event: Event) -> bool:
-        """Return whether a trial is to be stopped after what it said; `finished` closes it."""
+        """Return whether a trial must stop after this event; `finished` closes it."""
         number = self._numbers[trial_id]
         stop = self._early.after(number, event)
         if self._early.lacking and not self._noted_lack:
@@ -132,12 +132,7 @@ class SearchSession:
         return stop is not None
 
     def finished(self, trial_id: str, event: Event | None) -> None:
-        """Close a trial.
-
-        Args:
-            trial_id: Its process.
-            event: Its last event, or that after which it was stopped; None if the process died.
-        """
+        """Close a trial after its last event, which is None if its process died."""
         number = self._numbers.pop(trial_id)
         weights = self._weights.pop(trial_id, {})
         self._note_curves(number)
@@ -146,7 +141,7 @@ class SearchSession:
             self._stop(number, stop)
             return
         if event is None:
-            reason = "its process died, and again whenever it was tried anew"
+            reason = "its process died, also when it was retried"
             event = Event(done=True, reason=reason, kind=FailureKind.PROCESS_DIED)
         metrics = event.result or {}
         self.utilisation.ended(number, metrics.get("trial_wall_s", math.nan))
@@ -158,7 +153,7 @@ class SearchSession:
             self._fail(number, verdict.kind, verdict.reason, {METRICS: metrics})
             return
         self._note_below(number, metrics)
-        # a trial is not complete without its student
+        # a complete trial must have its student
         sha256 = self.students.put(number, weights)
         self._early.ended(number, TrialState.COMPLETE)
         self.recorder.ledger.complete(number, verdict.values, metrics, verdict.violations, sha256)
@@ -167,13 +162,13 @@ class SearchSession:
         self.display.front(self.pareto_state.rows, self.pareto_state.hypervolume)
 
     def _note_below(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Say once per objective that a logarithmic scale ends above what a trial has reached."""
+        """Tell the user once per objective that a value lies below the logarithmic scale."""
         for goal in self.study.objectives:
             if metrics[goal.metric] < goal.floor and goal.metric not in self._noted_below:
                 self._noted_below.add(goal.metric)
                 self.display.note(
                     f"{goal.metric} of trial {number} is {metrics[goal.metric]:g}: hypervolume and "
-                    f"figures place it at {goal.floor:g}, where its logarithmic scale ends, a "
+                    f"figures place it at {goal.floor:g}, the end of its logarithmic scale, a "
                     "millionth of the reference"
                 )
 
@@ -206,15 +201,15 @@ class SearchSession:
         self.display.trial_failed(number, kind, reason)
 
     def closed(self) -> None:
-        """Say, at the search's end, what was to be kept and is not there."""
+        """Tell the user, at the end of the search, which kept kinds have no finished trial."""
         if missing := self._early.missing():
             self.display.note(
                 f"stopping.keep: no trial finished with {', '.join(missing)}; they were not "
-                "proposed, cannot keep the constraints, or failed"
+                "proposed, violate constraints, or failed"
             )
 
     def abandon(self, reason: str) -> None:
-        """Close every trial that is still open as interrupted; they run again on resuming."""
+        """Close all open trials as interrupted, for ``reason``; they run again on resume."""
         running = self.recorder.ledger.running
         for number in running:
             self.utilisation.ended(number, math.nan)

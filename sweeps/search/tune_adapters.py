@@ -1,9 +1,7 @@
-"""Ray Tune's extension points over our session.
+"""Ray Tune's searcher, scheduler and callbacks on top of our session.
 
-The session is shared between searcher and callback in the driver. Tune pickles and copies both when
-a Tuner is made; neither makes sense here, for the ledger is what a sweep is resumed from.
-
-Ray Tune's scheduler over our session: it asks whether a trial goes on.
+They share the session in the driver. Tune copies and pickles them when a Tuner is created, which is
+prevented here: sweeps resume from the ledger.
 """
 
 import signal
@@ -19,12 +17,12 @@ from ray.tune.search import Searcher
 from sweeps.search.session import SearchSession
 from sweeps.workers.trainable import ASSIGNMENT, EVENT
 
-MOST_OWED = 200
-"""Entries that MLflow may lack while trials report all the time; they take some 4 s to write."""
+MAX_PENDING = 200
+"""Entries for MLflow that may wait while trials keep reporting; writing them takes about 4 s."""
 
 
 class DriverOnly:
-    """Stays in the driver: a copy is the object itself, a pickle of it is nothing."""
+    """An object of the driver: copying returns the object itself, unpickling gives None."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "DriverOnly":
         return self
@@ -38,7 +36,7 @@ def _nothing() -> None:
 
 
 class SessionSearcher(DriverOnly, Searcher):
-    """Tells Tune what the session wants to run. Argument names are part of Tune's interface."""
+    """Gives Tune the session's assignments; argument names are part of Tune's interface."""
 
     def __init__(self, session: SearchSession) -> None:
         super().__init__(metric=None, mode=None)
@@ -47,8 +45,8 @@ class SessionSearcher(DriverOnly, Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         try:
             assignment = self._session.assign(trial_id)
-        except Exception as fault:  # noqa: BLE001 - raised again once Tune is out of the way
-            # Tune would ask again and again for ten minutes if it were told to wait.
+        except Exception as fault:  # noqa: BLE001 - raised again outside of Tune
+            # if the search did not finish here, Tune would retry for ten minutes
             self._session.fault = fault
             return str(Searcher.FINISHED)
         if assignment is None:
@@ -62,7 +60,7 @@ class SessionSearcher(DriverOnly, Searcher):
         try:
             event = None if error or result is None else result[EVENT]
             self._session.finished(trial_id, event)
-        except Exception as fault:  # noqa: BLE001 - raised again by the callback, where it ends the fit
+        except Exception as fault:  # noqa: BLE001 - raised again by the callback
             self._session.fault = fault
 
     def save(self, checkpoint_path: str) -> None:
@@ -73,7 +71,7 @@ class SessionSearcher(DriverOnly, Searcher):
 
 
 class SessionCallback(DriverOnly, Callback):
-    """Tells the session what Tune sees."""
+    """Forwards Tune's events to the session."""
 
     def __init__(self, session: SearchSession, interrupted: Callable[[], bool]) -> None:
         self._session = session
@@ -82,13 +80,13 @@ class SessionCallback(DriverOnly, Callback):
         self._busy = False
 
     def setup(self, **_: Any) -> None:  # type: ignore[override]
-        # Tune takes SIGUSR1 for itself and never gives it back: search and sweep would seem to end
+        # Tune replaces the handler of SIGUSR1 for good, so that the signal would not stop the sweep
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, self._handler)
 
-    # Tune calls by keyword, and nothing else of what it passes is of use.
+    # Tune passes keywords, of which only these are used
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # type: ignore[override]
-        # An error raised here would be told of as one of Tune's, from deep within it.
+        # an error raised here would appear as one of Tune's
         try:
             self._session.started(trial.trial_id)
         except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
@@ -99,18 +97,18 @@ class SessionCallback(DriverOnly, Callback):
     ) -> None:
         self._busy = True
         try:
-            # Tune keeps every trial's last result, which the weights do not belong in
+            # Tune stores every trial's last result, which should not contain the weights
             result[EVENT] = self._session.received(trial.trial_id, result[EVENT])
             self._session.reported(trial.trial_id, result[EVENT])
         except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
             self._session.fault = fault
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
-        # A write takes as long as it takes to hear several trials, and a slot waits meanwhile.
-        if not self._busy or self._session.recorder.num_pending > MOST_OWED:
+        # a write delays the events of several trials, while a slot may wait
+        if not self._busy or self._session.recorder.num_pending > MAX_PENDING:
             self._session.recorder.flush_one()
         self._busy = False
-        # Between two turns of Tune's loop nothing is half done, so this is where a sweep stops.
+        # between two turns of Tune's loop the state is consistent, so a sweep stops here
         if self._session.fault is not None:
             raise self._session.fault
         if self._interrupted():
@@ -118,7 +116,7 @@ class SessionCallback(DriverOnly, Callback):
 
 
 class NoProgress(DriverOnly, TrialProgressCallback):
-    """Takes the place of the callback that Tune adds otherwise, which keeps every trial."""
+    """Replaces Tune's own progress callback, which holds every trial."""
 
     def on_trial_result(self, **_: Any) -> None:  # type: ignore[override]
         """Print nothing."""
@@ -131,10 +129,10 @@ class NoProgress(DriverOnly, TrialProgressCallback):
 
 
 class SessionScheduler(DriverOnly, FIFOScheduler):
-    """Starts trials in their order and ends those that the session stops early.
+    """Starts trials in order and ends those that the session stops early.
 
-    Tune does not ask about a trial's last result, and none is needed: a finished trial is in all
-    its rungs already, because those lie before its end.
+    Tune does not call this for a trial's last result, which is not needed: all rungs come before
+    the end of a trial.
     """
 
     def __init__(self, session: SearchSession) -> None:
@@ -142,41 +140,40 @@ class SessionScheduler(DriverOnly, FIFOScheduler):
         self._session = session
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002 - Tune's signature
-        """Return Tune's word for going on or for stopping."""
+        """Return Tune's decision to continue or to stop."""
         # Tune would take an error raised here for one of the trial.
         try:
             stops = self._session.stops(trial.trial_id, result[EVENT])
-        except Exception as fault:  # noqa: BLE001 - raised again by the callback, where it ends the fit
+        except Exception as fault:  # noqa: BLE001 - raised again by the callback
             self._session.fault = fault
             return str(TrialScheduler.CONTINUE)
         return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """Prefer no trial: Tune then gives a process that is free to the trial that has none.
+        """Prefer no trial, so that Tune gives free processes to trials that have none.
 
-        The first trial that waits, which Tune would take, mostly waits for a process that is just
-        coming up. That one would be ended and started anew for another trial: as long as trials
-        end faster than processes start, some slots would never come up.
+        Tune would prefer the first waiting trial, whose process is often just starting. It would
+        end that process and start another one: as long as trials end faster than processes start,
+        some slots would never start.
 
-        Tune calls this once per turn of its loop, when no trial is between two states; so this is
-        also where it is made to forget.
+        Tune calls this once per turn of its loop, when no trial is between two states, so ended
+        trials are also dropped here.
         """
         _forget_ended(tune_controller)
 
 
 def _forget_ended(tune_controller: Any) -> None:
-    """Let Tune drop trials that have ended.
+    """Let Tune drop trials that have ended and whose processes are free.
 
-    It keeps every trial, with statistics over each number that it was told, and a copy of it as
-    JSON, for a summary that nobody reads here: 30 KB per trial, and each turn of its loop looks at
-    all of them. Their processes are no longer bound to them by now.
+    Tune stores every trial with statistics of each metric and a JSON copy, 30 KB per trial, for a
+    summary that is not used here, and each turn of its loop visits all of them.
     """
     trials = tune_controller.get_trials()
     ended = [trial for trial in trials if trial.is_finished()]
     if not ended:
         return
     trials[:] = [trial for trial in trials if not trial.is_finished()]
-    controller = tune_controller._tune_controller  # its wrapper admits to a part of it
+    controller = tune_controller._tune_controller  # the wrapper exposes only a part of it
     for trial in ended:
         for kept in (
             controller._live_trials,

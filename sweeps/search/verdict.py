@@ -1,4 +1,4 @@
-"""Whether the numbers of a finished trial can be told to the sampler."""
+"""Checks whether the metrics of a finished trial are valid for the sampler."""
 
 import math
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from sweeps.common.records import FailureKind
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What the numbers of a trial are worth.
+    """The verdict on the metrics of a trial.
 
     Attributes:
         values: The objectives in the study's order; empty if the trial failed.
-        violations: By how much each constraint is missed, by metric.
+        violations: Violation of each constraint, by metric.
         reason: Why the trial failed; empty if it did not.
-        kind: What sort of failure that is.
+        kind: Kind of failure.
     """
 
     values: tuple[float, ...] = ()
@@ -39,13 +39,15 @@ def _not_on_scale(
 ) -> tuple[FailureKind, str] | None:
     value = metrics[objective.metric]
     if objective.scale == "log" and value < 0.0:
-        said = f"{objective.metric} is {value}, which its logarithmic scale cannot show"
-        return FailureKind.OFF_SCALE, said
+        return (
+            FailureKind.OFF_SCALE,
+            f"{objective.metric} is {value}, which its logarithmic scale cannot show",
+        )
     return None
 
 
 def judge(study: Study, metrics: Mapping[str, float]) -> Verdict:
-    """Return the verdict on a trial's final numbers."""
+    """Return the verdict on a trial's final metrics."""
     wanted = [objective.metric for objective in study.objectives]
     wanted += [constraint.metric for constraint in study.constraints]
     problems = [problem for name in wanted if (problem := _problem(name, metrics))]
@@ -53,9 +55,9 @@ def judge(study: Study, metrics: Mapping[str, float]) -> Verdict:
         on_scale = (_not_on_scale(objective, metrics) for objective in study.objectives)
         problems = [problem for problem in on_scale if problem]
     if problems:
-        # a number of which there are several problems is missing before it is anything else
+        # the most important kind counts
         kind = min((kind for kind, _ in problems), key=list(FailureKind).index)
-        return Verdict(reason="; ".join(dict.fromkeys(said for _, said in problems)), kind=kind)
+        return Verdict(reason="; ".join(dict.fromkeys(text for _, text in problems)), kind=kind)
     return Verdict(
         values=tuple(metrics[objective.metric] for objective in study.objectives),
         violations={

@@ -1,7 +1,7 @@
-"""What the sampler of a new sweep is told of earlier ones.
+"""Trials of earlier sweeps from which the sampler of a new sweep learns.
 
-Knowledge and nothing else: an earlier trial is not one of the sweep, its configuration may be run
-again, and it enters neither front nor MLflow.
+They do not belong to the new sweep: their configurations may run again, and they enter neither its
+front nor MLflow.
 """
 
 from collections import Counter
@@ -22,25 +22,25 @@ from sweeps.progress.listener import Display
 from sweeps.search.verdict import judge
 
 NAMED = 3
-"""Reasons that are named, the most frequent first."""
+"""Largest number of reasons that are named, the most frequent first."""
 
 
 class _MisfitError(Exception):
-    """A trial says nothing about the present study; the message says why."""
+    """A trial does not fit the present study; the message is the reason."""
 
 
 def find_earlier(
     study: Study, task: KDTask, home: Path, display: Display
 ) -> tuple[EarlierTrial, ...]:
-    """Return the trials of earlier sweeps that the present study could have run itself.
+    """Return the trials of earlier sweeps that the present study could have run.
 
-    A trial fits if it was trained to its end, if some configuration of the present space is the
-    same once completed by the task, but for the seed, and if it has every objective and the metric
-    of every constraint. Fixed parameters are compared too: what was trained for fewer epochs says
-    something else.
+    A trial fits if it was trained to its end, if some configuration of the present space, completed
+    by the task, equals its own except for the seed, and if it has all objectives and constrained
+    metrics. Fixed parameters, such as epochs, are compared too. ``home`` is where names and
+    relative paths of sweeps are looked up; each sweep is noted on the display.
 
     Raises:
-        ConfigError: If a sweep is not there or its journal is damaged, or no trial of any fits.
+        ConfigError: If a sweep is missing or damaged, or no trial fits.
     """
     trials: dict[str, EarlierTrial] = {}
     notes = []
@@ -66,8 +66,8 @@ def _open(study: Study, place: str, folder: Path) -> Ledger:
     journal = SweepFolder(folder).journal
     if not journal.is_file():
         raise ConfigError(
-            f"study {study.name}: {place}: there is no sweep in {folder}; kdsweep list shows those "
-            "that there are, others are named by the path of their folder"
+            f"study {study.name}: {place}: there is no sweep in {folder}; kdsweep list shows the "
+            "sweeps of this home, others are named by the path of their folder"
         )
     try:
         return Ledger.open(journal)
@@ -78,7 +78,7 @@ def _open(study: Study, place: str, folder: Path) -> Ledger:
 def _fitting(
     study: Study, task: KDTask, ledger: Ledger, sweep: str
 ) -> tuple[dict[str, EarlierTrial], Counter[str]]:
-    """Return the trials that fit, by their configuration, and why how many others do not."""
+    """Return the fitting trials by configuration, and the number of others by reason."""
     found: dict[str, EarlierTrial] = {}
     reasons: Counter[str] = Counter()
     old = ledger.study
@@ -108,7 +108,7 @@ def _translated(study: Study, task: KDTask, trial: TrialRecord, sweep: str) -> E
         raise _MisfitError("not trained to their end")
     verdict = judge(study, trial.metrics)
     if verdict.reason:
-        raise _MisfitError(f"without numbers that count ({verdict.reason})")
+        raise _MisfitError(f"without valid metrics ({verdict.reason})")
     params = _searched(study, trial)
     try:
         config = task.complete({**task_params(study, params), "seed": trial.config["seed"]})
@@ -127,7 +127,7 @@ def _translated(study: Study, task: KDTask, trial: TrialRecord, sweep: str) -> E
 
 
 def _searched(study: Study, trial: TrialRecord) -> dict[str, Value]:
-    """Return what the present study would have searched to get to a trial."""
+    """Return the parameters with which the present study would have proposed a trial."""
     known: Params = {**trial.config, **trial.params}
     params: dict[str, Value] = {}
     for name in study.space.names:

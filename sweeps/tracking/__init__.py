@@ -1,1 +1,1 @@
-"""The sweep in MLflow, and whether it agrees with the ledger."""
+"""The sweep in MLflow, and checks that it agrees with the ledger."""

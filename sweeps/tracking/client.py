@@ -1,4 +1,4 @@
-"""The one door to MLflow's client: how it is set up, and how a sweep's runs are found and read."""
+"""MLflow's client: its configuration, and how a sweep's runs are found and read."""
 
 import logging
 import os
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Must be set before MLflow is imported: it starts its reporting thread then.
+# before MLflow is imported, which starts its reporting thread
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-# A bar per downloaded file would tear the live display.
+# a progress bar per downloaded file would break the live display
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-# A line per closed run would tear it too.
+# and so would a line per closed run
 os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-# By default a server that does not answer is waited for and asked again for minutes.
+# by default MLflow waits and retries for minutes if a server does not answer
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
@@ -50,19 +50,19 @@ __all__ = [
     "sweep_runs",
 ]
 
-# It would make a folder named by the address, escapes and all; ours are there.
+# MLflow would create a folder named by the escaped address; ours exist
 database_utils._make_parent_dirs_if_sqlite = lambda db_uri: None  # noqa: ARG005
-database_utils.MAX_RETRY_COUNT = 4  # a database that is not there is asked for 100 s otherwise
+database_utils.MAX_RETRY_COUNT = 4  # by default a missing database is retried for 100 s
 
 TrackingError = MlflowException
-"""MLflow does not answer or refuses."""
+"""MLflow does not answer or rejects a request."""
 
-PAGE = 200  # runs per answer, which must come in time
+PAGE = 200  # runs per answer, which must arrive in time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFacts:
-    """A run as MLflow has it.
+    """A run in MLflow.
 
     Attributes:
         run_id: MLflow's identifier.
@@ -82,23 +82,23 @@ class RunFacts:
 
 
 def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
-    """Return a client of the MLflow that has the runs of a sweep.
+    """Return a client of the MLflow with the runs of a sweep.
 
     Raises:
-        OSError: If the database cannot be made.
+        OSError: If the database cannot be created.
         TrackingError: If it cannot be opened.
     """
     for noisy in ("alembic", "mlflow"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     address = tracking_uri or folder.tracking_uri
     with made_by_one(address):
-        # or MLFLOW_REGISTRY_URI would decide where models go
+        # else MLFLOW_REGISTRY_URI would decide where models go
         registry = None if address.startswith("databricks") else address
         return MlflowClient(tracking_uri=address, registry_uri=registry)
 
 
 def pages(search: Any) -> Iterator[Any]:
-    """Yield what a search finds, page by page."""
+    """Yield all results of a search, which takes the token of a page and returns the page."""
     token: str | None = None
     while True:
         page = search(token)
@@ -120,13 +120,13 @@ def _facts(run: Any) -> RunFacts:
 
 
 def log_splits(client: MlflowClient, run_id: str, splits: Sequence[SplitFacts]) -> None:
-    """Note what data a run used; noting them again changes nothing.
+    """Record the data of a run; repeated calls change nothing.
 
-    These are the entries that ``mlflow.log_input`` makes of a ``mlflow.data.Dataset``, and that
-    ``mlflow.data.get_source`` reads; it would want the arrays, or compute a digest of its own.
+    The entries equal those of ``mlflow.log_input``, which would need the arrays or compute its own
+    digest, and ``mlflow.data.get_source`` reads them.
 
     Raises:
-        TrackingError: If MLflow does not answer or refuses.
+        TrackingError: If MLflow does not answer or rejects them.
     """
     inputs = [
         DatasetInput(
@@ -148,15 +148,9 @@ def log_splits(client: MlflowClient, run_id: str, splits: Sequence[SplitFacts]) 
 def find_parents(
     client: MlflowClient, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
 ) -> list[Any]:
-    """Return the runs that are a sweep's: those of its identifier, else those of its name.
+    """Return a sweep's own runs: those with its identifier, else those with its name.
 
-    A folder that was renamed keeps its runs. In the database in its folder all runs are its own.
-
-    Args:
-        client: Connected client.
-        folder: The sweep.
-        tracking_uri: As for `connect`.
-        sweep_id: What its run is known by; empty if that is not known.
+    A renamed folder keeps its runs. All runs of the database in its folder are its own.
     """
     found = pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
     experiments = [experiment.experiment_id for experiment in found]
@@ -172,7 +166,7 @@ def find_parents(
 def check_ours(
     parents: list[Any], folder: SweepFolder, tracking_uri: str | None, sweep_id: str
 ) -> None:
-    """Check that what `find_parents` has found is one sweep, and not another one of its name.
+    """Check that `find_parents` found this sweep and no other one of its name.
 
     Raises:
         ConfigError: If it is not.
@@ -186,12 +180,12 @@ def check_ours(
 
 
 def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
-    """Give a sweep's run, and its model in the registry, the name that its folder has now."""
+    """Rename a sweep's run, and its registered model, to the present name of its folder."""
     client.update_run(run_id, name=name)
     try:
         client.get_registered_model(before)
     except MlflowException:
-        return  # none was registered
+        return  # not registered
     client.rename_registered_model(before, name)
 
 
@@ -218,12 +212,12 @@ def sweep_runs(
         client = connect(folder, tracking_uri)
         known = read_settings(folder.path).id
         parents = find_parents(client, folder, tracking_uri, known)
-        if tracking_uri is not None:  # one of this name may be another sweep
+        if tracking_uri is not None:  # another sweep may have this name
             ids = (known, "") if known else ()
             parents = [p for p in parents if not ids or p.data.tags.get(layout.SWEEP_ID, "") in ids]
         if len(parents) != 1:
             raise ConfigError(
-                f"MLflow has {len(parents)} sweeps called {folder.name}, not one; kdsweep resume "
+                f"MLflow has {len(parents)} sweeps named {folder.name}, not one; kdsweep resume "
                 f"{shlex.quote(folder.name)} writes what is missing"
             )
         return client, _facts(parents[0]), children_of(client, parents[0])

@@ -1,4 +1,4 @@
-"""MLflow's database as a file: in a sweep's folder, or of the user's own for several sweeps."""
+"""MLflow's database file: in a sweep's folder, or a user's own for several sweeps."""
 
 import fcntl
 import os
@@ -18,23 +18,20 @@ QUERY = "SELECT 1 FROM tags WHERE key = ? AND value = ?"
 
 @contextmanager
 def made_by_one(tracking_uri: str) -> Iterator[None]:
-    """Let one process at a time open a database that may have to be made.
+    """Let only one process at a time open a database, if it is a file of SQLite.
 
-    MLflow makes its tables when it opens a database, and fails if two processes do. Ours keeps a
-    log of its writes beside it (WAL), which halves the time of a write; that stays so in the file,
-    and must be set before MLflow opens its pool of connections.
-
-    Args:
-        tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
+    MLflow creates its tables when it opens a database, and fails if two processes do. New files use
+    a write-ahead log (WAL), which halves the time of a write; it must be set before MLflow opens
+    its connections.
 
     Raises:
-        OSError: If the file cannot be made.
+        OSError: If the file cannot be created.
     """
     database = sqlite_path(tracking_uri)
     if database is None:
         yield
         return
-    folder = os.open(database.parent, os.O_RDONLY)  # a lock of the folder leaves no file behind
+    folder = os.open(database.parent, os.O_RDONLY)  # locking the folder leaves no lock file
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         if not database.exists():
@@ -53,10 +50,10 @@ def _make(database: Path) -> None:
 
 
 def is_whole(database: Path) -> bool:
-    """Return whether a database has a sweep's run; one that has not is moved out of the way.
+    """Return whether a database has a sweep's run; move it away if it has not.
 
-    That run is the last thing to be made, so that without it MLflow was killed while it made its
-    tables, and would not open them. All that such a database had is in the ledger.
+    The run is created last: without it, MLflow was killed while creating its tables and cannot open
+    them. Everything in such a database is in the ledger.
     """
     try:
         with closing(opened(database)) as connection:
@@ -64,7 +61,7 @@ def is_whole(database: Path) -> bool:
             if sound and connection.execute(QUERY, (layout.ROLE, layout.ROLE_SWEEP)).fetchone():
                 return True
     except sqlite3.DatabaseError:
-        pass  # no database, a damaged one, or one without the table
+        pass  # not a database, damaged, or without the table
     for suffix in ("", LOG, INDEX):
         path = database.with_name(database.name + suffix)
         if path.exists():
@@ -73,14 +70,11 @@ def is_whole(database: Path) -> bool:
 
 
 def check_artifacts(tracking_uri: str) -> None:
-    """Check that a database names no artifacts but those beside it, and that no link there leaves.
-
-    Args:
-        tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
+    """Check that a database of SQLite refers only to artifacts beside it, also by links.
 
     Raises:
-        ResultsError: If it names others, or cannot be read.
-        DataError: If a link leads out.
+        ResultsError: If it refers to others, or cannot be read.
+        DataError: If a link points elsewhere.
     """
     database = sqlite_path(tracking_uri)
     if database is None or not database.is_file():
@@ -97,13 +91,10 @@ def check_artifacts(tracking_uri: str) -> None:
 
 
 def follow(tracking_uri: str) -> None:
-    """Tell a database that was moved or copied where its artifacts are now: beside it, as before.
+    """Update the addresses of artifacts in a database of SQLite that was moved or copied.
 
-    Whoever writes to MLflow calls this first, or artifacts would be written where they were, which
-    may be the folder of another sweep by now. Addresses of others' artifacts stay as they are.
-
-    Args:
-        tracking_uri: Where MLflow has its runs; nothing is done unless that is a file of SQLite.
+    Must be called before writing to MLflow: artifacts would else be written to the old place, which
+    may belong to another sweep. Addresses of artifacts elsewhere are unchanged.
 
     Raises:
         OSError: If the file cannot be written to.
@@ -118,7 +109,7 @@ def follow(tracking_uri: str) -> None:
         with closing(opened(database)) as connection, connection:
             known = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             if "experiment_tags" not in known:
-                return  # not made to its end
+                return  # incomplete
             roots = [root for (root,) in connection.execute(ROOTS, layout.BESIDE) if root != here]
             for root in roots:
                 for table, column in ADDRESSES:
@@ -129,7 +120,7 @@ def follow(tracking_uri: str) -> None:
 
 
 def _move(connection: sqlite3.Connection, table: str, column: str, old: str, new: str) -> None:
-    """Let addresses at or below a folder begin with another one."""
+    """Replace a folder at the beginning of addresses by another one."""
     connection.execute(
         f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - names are ours
         f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",

@@ -1,6 +1,6 @@
-"""Double entry: what has happened goes to the ledger first, then to MLflow.
+"""Records results in the ledger first, then in MLflow.
 
-MLflow may be out of reach for a while: nothing is lost, for `settle` writes what is missing.
+MLflow may be unreachable for a while: `settle` writes missing entries.
 """
 
 import hashlib
@@ -31,13 +31,12 @@ from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_chi
 from sweeps.tracking.writer import Tracker
 
 Write: TypeAlias = Callable[[], None]
-"""An entry that is to be made in MLflow."""
+"""Writes an entry to MLflow."""
 
 PAUSE_S = 600.0
-"""How long MLflow is told nothing after it did not answer [s]: every try keeps the search waiting.
+"""Pause of writing after MLflow did not answer [s], because every attempt delays the search.
 
-With the ten seconds that `sweeps.tracking.writer` waits for an answer that is less than 2 % of
-the time.
+With an attempt of ten seconds in `sweeps.tracking.writer`, that costs less than 2 % of the time.
 """
 
 
@@ -52,21 +51,21 @@ class RunRecorder:
         self.tracker = tracker
         self.clock = clock
         self.lost: Callable[[], str] = lambda: ""
-        """Why the sweep is no longer ours, and MLflow is told nothing any more; empty if it is."""
+        """Why this driver no longer owns the sweep and may not write MLflow; empty if it does."""
         self._display = display
         self._warned = False
         self._away_until_s = -math.inf
-        # files that MLflow could not be given
+        # files that could not be written to MLflow
         self._unattached: list[Write] = []
-        # writes that MLflow has not had, with the turn of the search; None: it gets each at once
+        # pending writes with their turn of the search; None: writes are immediate
         self._pending_writes: deque[tuple[int, Write]] | None = None
         self._turn = 0
 
     @contextmanager
     def deferring(self) -> Iterator[None]:
-        """Write trials to MLflow at `flush_one` only, or at the end: a write takes some 20 ms.
+        """Delay writes of trials until `flush_one` or the end: a write takes about 20 ms.
 
-        A slot that has become free is then given its next trial first.
+        Free slots then get their next trial first.
         """
         self._pending_writes = deque()
         try:
@@ -77,10 +76,9 @@ class RunRecorder:
                 self._try(write)
 
     def flush_one(self) -> None:
-        """Write to MLflow one thing that happened before the last call.
+        """Write one pending entry from before the last call to MLflow.
 
-        Called in turns of the search in which no trial has reported; while all report all the time,
-        once MLflow lacks many entries.
+        Called in turns of the search without reports, or when many entries are pending.
         """
         self._turn += 1
         if self._pending_writes and self._pending_writes[0][0] < self._turn - 1:
@@ -88,7 +86,7 @@ class RunRecorder:
 
     @property
     def num_pending(self) -> int:
-        """How many writes MLflow has not had."""
+        """Number of pending writes."""
         return len(self._pending_writes or ())
 
     def _submit(self, write: Write) -> None:
@@ -98,39 +96,39 @@ class RunRecorder:
             self._pending_writes.append((self._turn, write))
 
     def trial(self, number: int) -> TrialRecord:
-        """Copy a trial that has ended to MLflow and return it."""
+        """Write an ended trial to MLflow and return it."""
         record = self.ledger.trial(number)
         self._submit(lambda: self.tracker.write(child_of_trial(record)))
         return record
 
     def job(self, job: JobRecord) -> None:
-        """Enter a teacher, a baseline or a confirmation, or more numbers of it."""
+        """Record a teacher, a baseline or a confirmation, or more metrics of it."""
         self.ledger.put_job(job)
         self._try(lambda: self.tracker.write(child_of_job(job)))
 
     def hypervolume(self, finished: int, value: float) -> None:
-        """Enter the hypervolume after so many finished trials."""
+        """Record the hypervolume after a number of finished trials."""
         now_ms = self.clock.epoch_ms()
         self._submit(lambda: self.tracker.hypervolume(finished, value, now_ms))
 
     def attach(self, name: str, facts: Mapping[str, object]) -> None:
-        """Attach JSON facts to the sweep's run, at its end if MLflow does not answer now."""
+        """Attach JSON facts to the sweep's run, at the end if MLflow does not answer now."""
         text = json.dumps(facts, indent=1, default=str)
-        self._note(name, text.encode())
+        self._record_hash(name, text.encode())
         self._attach(lambda: self.tracker.text(name, text))
 
     def attach_file(self, path: Path) -> None:
-        """Attach a file to the sweep's run, at its end if MLflow does not answer now."""
-        self._note(path.name, path.read_bytes())
+        """Attach a file to the sweep's run, at the end if MLflow does not answer now."""
+        self._record_hash(path.name, path.read_bytes())
         self._attach(lambda: self.tracker.files([path], ""))
 
-    def _note(self, path: str, content: bytes) -> None:
-        """Enter the hash of a file that is attached to the sweep's run."""
+    def _record_hash(self, path: str, content: bytes) -> None:
+        """Record the hash of a file that is attached to the sweep's run."""
         digest = hashlib.sha256(content).hexdigest()
         self.ledger.put_artifact(ArtifactRecord(run="", path=path, sha256=digest))
 
     def attach_splits(self, splits: Sequence[SplitFacts]) -> None:
-        """Note the data of the sweep, at its end if MLflow does not answer now."""
+        """Record the data of the sweep, at the end if MLflow does not answer now."""
         self._attach(lambda: self.tracker.splits(splits))
 
     def _attach(self, write: Write) -> None:
@@ -143,25 +141,25 @@ class RunRecorder:
             return
         try:
             for path in paths:
-                self._note(f"report/{path.name}", path.read_bytes())
+                self._record_hash(f"report/{path.name}", path.read_bytes())
             self.tracker.files(paths, "report")
         except (TrackingError, OSError) as error:
             self._display.note(
                 f"MLflow: {redacted(str(error))}; the report is in the sweep's folder, and kdsweep "
-                "resume puts it there, too"
+                "resume attaches it"
             )
 
     def confirmed(self) -> int:
-        """Return how many confirmations succeeded."""
+        """Return the number of successful confirmations."""
         return sum(job.kind == "confirmation" and not job.reason for job in self.ledger.jobs())
 
     @property
     def _away(self) -> bool:
-        """Whether MLflow has not answered lately, or is another driver's."""
+        """Whether MLflow did not answer recently, or another driver owns it."""
         return bool(self.lost()) or self.clock.elapsed_s() < self._away_until_s
 
     def _try(self, write: Write) -> bool:
-        """Make an entry, unless MLflow is away; return whether it was made."""
+        """Write an entry unless MLflow is away; return whether it was written."""
         if self._away:
             return False
         try:
@@ -170,27 +168,27 @@ class RunRecorder:
             self._away_until_s = self.clock.elapsed_s() + PAUSE_S
             if not self._warned:
                 why = redacted(str(error))
-                self._display.note(f"MLflow: {why}; what is missing is written at the end")
+                self._display.note(f"MLflow: {why}; missing entries are written at the end")
             self._warned = True
             return False
         return True
 
     def give_up(self) -> None:
-        """Close the sweep's run after an error, or remove it if nothing was tried yet."""
-        self._warned = True  # the error is what there is to say
+        """Close the sweep's run after an error, or delete it if it is empty."""
+        self._warned = True  # the error itself is reported
         if not (self.ledger.trials() or self.ledger.jobs()):
             self._try(self.tracker.discard)
             return
         self._try(lambda: self.tracker.end("FAILED", self.clock.epoch_ms()))
 
     def offer_views(self) -> list[tuple[str, str]]:
-        """Store ready-made views of the sweep in MLflow; return title and address of each."""
+        """Store views of the sweep in MLflow; return their titles and addresses."""
         offered: list[tuple[str, str]] = []
         self._try(lambda: offered.extend(self.tracker.offer_views(self.study)))
         return offered
 
     def catch_up(self) -> None:
-        """Write to MLflow what the ledger has and MLflow lacks, as far as it answers."""
+        """Write missing entries of the ledger to MLflow, as far as it answers."""
         self._try(self._write_missing)
 
     def _write_missing(self) -> None:
@@ -204,14 +202,10 @@ class RunRecorder:
                 self.tracker.hypervolume(finished, volume, done[finished - 1].ended_ms or 0)
 
     def settle(self, utilisation: Utilisation, status: Status = "FINISHED") -> None:
-        """Write to MLflow whatever it lacks, the standing of every trial, and the sweep's counts.
+        """Write missing entries, ranks and counts to MLflow, and close the sweep's run.
 
-        Then its run is closed. A user who has stopped the sweep does not wait for a MLflow that
-        has not answered lately. If the sweep is another driver's by now, nothing is done.
-
-        Args:
-            utilisation: How busy the slots were; if it does not know, what was noted stays.
-            status: How the sweep ends; ``KILLED`` if the user has stopped it.
+        With ``KILLED``, for a sweep that the user stopped, it does not wait for a MLflow that did
+        not answer recently. If another driver owns the sweep, it does nothing.
 
         Raises:
             UserError: If MLflow still does not answer.
@@ -220,7 +214,7 @@ class RunRecorder:
             return
         stopped = status == "KILLED"
         if stopped and self._away:
-            raise _unsettled("it has not answered lately", stopped=stopped)
+            raise _unsettled("it did not answer recently", stopped=stopped)
         try:
             self._settle(utilisation)
             self.tracker.end(status, self.clock.epoch_ms())
@@ -244,13 +238,15 @@ class RunRecorder:
         self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
         failures = [asdict(fault) for fault in faults(trials, self.ledger.jobs())]
         text = json.dumps(failures, indent=1)
-        self._note(layout.FAILURES_FILE, text.encode())
+        self._record_hash(layout.FAILURES_FILE, text.encode())
         self.tracker.text(layout.FAILURES_FILE, text)
 
 
 def _unsettled(why: str, *, stopped: bool) -> UserError:
-    """Return what to tell at the end of a sweep of which MLflow does not have everything."""
-    state = "the sweep itself is complete in its folder, and kdsweep resume"
-    if stopped:
-        state = "what the sweep has done is in its folder, and kdsweep resume goes on with it and"
-    return UserError(f"MLflow cannot be written to: {why}; {state} writes what is missing")
+    """Return the error for a sweep that ends with entries missing in MLflow."""
+    state = "results so far are" if stopped else "the complete sweep is"
+    fix = "continues it and " if stopped else ""
+    return UserError(
+        f"MLflow cannot be written to: {why}; {state} in the sweep's folder, and kdsweep resume "
+        f"{fix}writes the missing entries"
+    )

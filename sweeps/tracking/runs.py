@@ -1,4 +1,4 @@
-"""What MLflow should show of a sweep according to its ledger, for the writer and for the check."""
+"""The runs that MLflow should have of a sweep, from its ledger, for writing and for checking."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from sweeps.ledger.front import pareto_state
 from sweeps.tracking.views import SHOWN
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-"""How a run ended, in MLflow's words."""
+"""Status of an ended run in MLflow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +24,11 @@ class ChildRun:
     Attributes:
         key: Unique within the sweep.
         name: Shown in MLflow's tables.
-        status: How it ended.
+        status: Its status.
         params: All parameters.
-        metrics: All numbers.
-        curves: Of some of the metrics epochs and values, in order; the last one is the metric.
-        tags: Role, state, standing.
+        metrics: All metrics.
+        curves: Learning curves of some metrics; the last value is the metric.
+        tags: Role, state and rank.
         traceback: Where it raised; empty if it did not raise.
         started_ms: Milliseconds since 1970.
         ended_ms: Milliseconds since 1970.
@@ -52,19 +52,19 @@ def trial_key(number: int) -> str:
 
 
 def _status(trial: TrialRecord) -> Status:
-    """Return how a trial's run ended: MLflow's table of runs marks those that were stopped."""
+    """Return the status of a trial's run; MLflow's table marks stopped ones."""
     if trial.interrupted or trial.state is TrialState.PRUNED:
         return "KILLED"
     return "FAILED" if trial.state is TrialState.FAIL else "FINISHED"
 
 
 def _with_kind(tags: dict[str, str], params: Mapping[str, Value], *names: str) -> dict[str, str]:
-    """Tag a run with some of its parameters: MLflow's UI groups and colours by tags."""
+    """Add parameters as tags, by which MLflow's UI groups and colours runs."""
     return tags | {name: str(params[name]) for name in names if name in params}
 
 
 def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> ChildRun:
-    """Return the run of a trial that has ended; its standing is tagged at the sweep's end."""
+    """Return the run of an ended trial, with measurements of its exported student, if any."""
     params = trial.config or trial.params
     tags = {
         layout.ROLE: layout.ROLE_TRIAL,
@@ -108,10 +108,7 @@ def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> Ch
 
 
 def _curves(trial: TrialRecord) -> dict[str, Curve]:
-    """Return what a trial had come to while it trained, of the numbers that training changes.
-
-    Where it reported nothing that was kept, its rungs tell.
-    """
+    """Return a trial's learning curves; metrics without one get the points at rungs."""
     curves = dict(read(trial.curves))
     at_rungs: dict[str, Curve] = {}
     for entry in trial.rungs:
@@ -122,10 +119,7 @@ def _curves(trial: TrialRecord) -> dict[str, Curve]:
 
 
 def _with_end(trial: TrialRecord, curves: Mapping[str, Curve]) -> dict[str, Curve]:
-    """Return curves that end with what the trial came to, which may not be its last epoch's.
-
-    Of a trial that keeps its best weights the last point is theirs.
-    """
+    """Return curves that end with the trial's metrics, such as those of its best weights."""
     epochs = [curve[-1][0] for curve in curves.values()]
     epochs += [entry.epochs for entry in trial.rungs]
     last = max(epochs, default=0) if trial.trained is None else trial.trained[0]
@@ -161,7 +155,7 @@ def child_of_job(job: JobRecord) -> ChildRun:
     if job.teacher:
         tags[layout.TEACHER_KEY] = job.teacher
     params = job.params
-    # a baseline or teacher carries the method of the first trial that needed it
+    # baselines and teachers have the method of the first trial that needed them
     own_method = [layout.METHOD] if job.kind == layout.ROLE_CONFIRMATION else []
     return ChildRun(
         key=job.key,
@@ -177,7 +171,7 @@ def child_of_job(job: JobRecord) -> ChildRun:
 
 
 def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict[str, str]]:
-    """Return the tags of every complete trial's standing, by key; infeasible ones have no rank."""
+    """Return rank and front tags of every complete trial, by key; infeasible ones have no rank."""
     ranks = pareto_state(trials, study).ranks
     last, tags = _last_near(ranks.values()), {}
     for trial in trials:
@@ -196,7 +190,7 @@ def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict
 
 
 def _last_near(ranks: Collection[int]) -> int:
-    """Return the last rank that charts still hold together with all before it; 0 at least."""
+    """Return the last rank that fits into charts with all better ones; at least 0."""
     counted, total = Counter(ranks), 0
     for rank in sorted(counted):
         total += counted[rank]
@@ -210,7 +204,7 @@ def ended_children(
     jobs: Sequence[JobRecord],
     exports: Mapping[int, ExportRecord],
 ) -> Iterator[ChildRun]:
-    """Yield the run of everything that has ended, rejected duplicates excepted."""
+    """Yield the runs of everything that has ended, except duplicates."""
     open_states = (TrialState.RUNNING, TrialState.WAITING)
     for trial in trials:
         if trial.state not in open_states and not trial.duplicate:

@@ -1,21 +1,21 @@
-"""Variables of MLflow in the environment: which one counts, and which are left out and named."""
+"""MLflow's environment variables: the one that is used, and warnings about ignored ones."""
 
 from collections.abc import Iterator, Mapping
 
 TRACKING = "MLFLOW_TRACKING_URI"
-"""Where a new sweep keeps its runs unless ``--tracking-uri`` says; old ones stay."""
+"""Address of a new sweep's runs without ``--tracking-uri``; existing sweeps keep theirs."""
 
 UNUSED = {
     "MLFLOW_EXPERIMENT_NAME": "a sweep's experiment is named like its study",
     "MLFLOW_EXPERIMENT_ID": "a sweep's experiment is named like its study",
-    "MLFLOW_RUN_ID": "a sweep makes runs of its own",
+    "MLFLOW_RUN_ID": "a sweep creates its own runs",
     "MLFLOW_REGISTRY_URI": "models are registered where the runs are",
 }
-"""Variables that would change what MLflow does, and why a sweep leaves them out."""
+"""Ignored variables of MLflow, and why."""
 
 
 def tracking_from(environment: Mapping[str, str]) -> str | None:
-    """Return where the environment says that runs are to go; None if it does not."""
+    """Return the tracking address in the environment; None if there is none."""
     return environment.get(TRACKING) or None
 
 
@@ -23,7 +23,7 @@ STAYS = f"{TRACKING} is set and has no effect: the sweep's runs stay where they 
 
 
 def left_out(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line per variable that is set and has no effect."""
+    """Yield a warning per variable that is set and has no effect."""
     for name, why in UNUSED.items():
         if environment.get(name):
             yield f"{name} is set and has no effect: {why}"

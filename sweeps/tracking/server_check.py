@@ -1,4 +1,4 @@
-"""Whether MLflow will take a sweep, asked before the sweep takes its name or changes anything."""
+"""Checks MLflow before a sweep starts or changes anything."""
 
 import os
 import re
@@ -9,26 +9,26 @@ from sweeps.common.secrets import redacted
 from sweeps.ledger.paths import SweepFolder
 from sweeps.tracking.server_address import TRACKING, tracking_from
 
-SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<said>[\w ,]+)|(?P<late>[Tt]imed out)")
-"""What the system said, deep in a sentence of MLflow's client."""
+SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<reason>[\w ,]+)|(?P<late>[Tt]imed out)")
+"""The system's error within a message of MLflow's client."""
 LONGEST = 120
-"""Of another reason that is quoted [characters]."""
+"""Longest other reason that is quoted [characters]."""
 
 
 def _cause(error: Exception) -> str:
-    """Return why there was no answer, without the layers of libraries through which it came."""
+    """Return the reason of a failed request, without the messages of layers of libraries."""
     why = " ".join(str(error).split())
     if found := SYSTEM.search(why):
-        return found["said"] or "no answer in time"
+        return found["reason"] or "no answer in time"
     return why if len(why) <= LONGEST else f"{why[:LONGEST]} ..."
 
 
 def check_tracking(
     folder: SweepFolder, tracking_uri: str | None, study: str, sweep_id: str
 ) -> None:
-    """Check that a sweep's runs can be written where they are to go.
+    """Check that a sweep's runs can be written to their address.
 
-    The database in a sweep's own folder needs no check: it is there, or will be made.
+    The database in a sweep's own folder needs no check.
 
     Raises:
         UserError: If MLflow does not answer, has another sweep of this name, or has removed the
@@ -43,8 +43,8 @@ def check_tracking(
     if database is not None and not database.exists():
         if not os.access(database.parent, os.W_OK | os.X_OK):
             raise UserError(
-                f"{option} {tracking_uri}: {database.parent} is no folder that can be "
-                "written to; make it, or name another"
+                f"{option} {tracking_uri}: {database.parent} is not a folder that can be "
+                "written to; create it, or name another"
             )
         return
     # MLflow takes seconds to import
@@ -57,15 +57,15 @@ def check_tracking(
     except (TrackingError, OSError, ValueError, ImportError) as error:
         raise UserError(
             redacted(
-                f"{option} {tracking_uri}: MLflow cannot be reached: {_cause(error)}; see that it "
-                f"runs there, or {without}: the runs go into the sweep's folder then"
+                f"{option} {tracking_uri}: MLflow cannot be reached: {_cause(error)}; check that "
+                f"it runs there, or {without} to keep the runs in the sweep's folder"
             )
         ) from error
     if known is not None and known.lifecycle_stage != "active":
         raise ConfigError(
             f"MLflow has deleted the experiment {study}; mlflow experiments restore "
-            f"--experiment-id {known.experiment_id} brings it back, or give the study another name"
+            f"--experiment-id {known.experiment_id} restores it, or give the study another name"
         )
     if parents and not sweep_id:
-        raise ConfigError(f"MLflow has a sweep {folder.name} already; choose another --name")
+        raise ConfigError(f"MLflow already has a sweep {folder.name}; choose another --name")
     check_ours(parents, folder, tracking_uri, sweep_id)

@@ -1,4 +1,4 @@
-"""MLflow's UI of a sweep, for those alone who know its token: loopback belongs to all users."""
+"""MLflow's UI of a sweep, protected by a token because all users share loopback."""
 
 import base64
 import binascii
@@ -13,36 +13,32 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 TOKEN = "KDSWEEP_UI_TOKEN"  # noqa: S105 - its name
-"""Variable that hands the token on: other users see arguments, but no environment."""
+"""Variable with the token: other users can see arguments, but not the environment."""
 
 
 class Gate:
-    """Let requests through that have the token.
+    """Accepts only requests with the token, and forwards them to an app.
 
-    It is in the address of the first one, which sets a cookie, or it is a bearer token or the
-    password of any user, as with ``MLFLOW_TRACKING_TOKEN`` and ``MLFLOW_TRACKING_PASSWORD``.
-
-    Args:
-        app: What is behind it.
-        token: Characters of ASCII.
-        port: Of the server; browsers send a cookie to all ports of a host, so its name differs.
+    The token is in the address of the first request, which sets a cookie, or it is a bearer token
+    or the password of any user, as with ``MLFLOW_TRACKING_TOKEN`` and ``MLFLOW_TRACKING_PASSWORD``.
+    The cookie's name contains the port, because browsers send cookies to all ports of a host.
     """
 
     def __init__(self, app: "ASGIApp", token: str, port: int) -> None:
         self._app, self._token, self._cookie = app, token.encode(), f"kdsweep-{port}"
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Answer a request: pass it on, remember the token, or refuse."""
+        """Forward a request, set the cookie, or reject the request."""
         from starlette.responses import PlainTextResponse, RedirectResponse
 
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if self._known(headers):
             await self._app(scope, receive, send)
             return
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if scope["type"] == "http" and self._is_token(asked):
+        query_token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if scope["type"] == "http" and self._is_token(query_token):
             answer = RedirectResponse("/", 303, {"Referrer-Policy": "no-referrer"})
-            answer.set_cookie(self._cookie, asked, httponly=True, samesite="strict")
+            answer.set_cookie(self._cookie, query_token, httponly=True, samesite="strict")
             await answer(scope, receive, send)
         elif scope["type"] == "http":
             text = "open the address that kdsweep ui printed, or give its token as the password\n"
@@ -72,15 +68,10 @@ class Gate:
 
 
 def serve(uri: str, root: str, port: int) -> None:
-    """Serve on loopback until Ctrl-C.
+    """Serve MLflow's database ``uri`` on loopback until Ctrl-C.
 
-    The artifacts' addresses in the database are paths of this machine, which the server reads
-    itself; so it needs no artifact proxy, and offers none.
-
-    Args:
-        uri: MLflow's database.
-        root: Where artifacts of new experiments go.
-        port: Where to listen.
+    Artifacts are files of this machine, so that no artifact proxy is needed; those of new
+    experiments go to ``root``.
     """
     from mlflow.server import constants
 
@@ -95,7 +86,7 @@ def serve(uri: str, root: str, port: int) -> None:
     from mlflow.server.handlers import initialize_backend_stores
 
     initialize_backend_stores(uri, uri, root)
-    # without lifespan events, which only start MLflow's background jobs, Ctrl-C ends quietly
+    # without lifespan events, which only start MLflow's background jobs, Ctrl-C stops it quietly
     gate = Gate(app, token, port)
     uvicorn.run(gate, host="127.0.0.1", port=port, log_level="warning", lifespan="off")
 

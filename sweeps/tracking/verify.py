@@ -1,4 +1,4 @@
-"""Check that ledger, MLflow and front say the same."""
+"""Check that ledger, MLflow and front agree."""
 
 import math
 from collections import Counter
@@ -9,13 +9,7 @@ from typing import Any
 from analysis import layout
 from analysis.sqlite_file import sqlite_path
 from kdtasks.contract.errors import ConfigError, DataError
-from kdtasks.data.reading import (
-    checked_inside,
-    damage_named,
-    file_sha256,
-    read_bytes,
-    read_json,
-)
+from kdtasks.data.reading import checked_inside, damage_named, file_sha256, read_bytes, read_json
 from search_spaces.study import Study
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.front import pareto_state
@@ -28,10 +22,10 @@ from sweeps.tracking.client import RunFacts, read_runs
 from sweeps.tracking.runs import ChildRun, ended_children, standing_tags
 
 TOLERANCE = 1e-12
-"""Relative difference of two numbers that still counts as rounding by a database."""
+"""Largest relative difference that counts as rounding by a database."""
 
 MOST_SUMS_BYTES = 4096
-"""Largest list of hashes of a report."""
+"""Largest file of a report's hashes [bytes]."""
 
 STANDING = (layout.ON_FRONT, layout.RANK)
 
@@ -40,7 +34,7 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
     """Return every difference between the ledger, MLflow and ``front.json``, one line each.
 
     Returns:
-        The differences; empty if everything agrees.
+        The differences; empty if all agree.
 
     Raises:
         UserError: If the folder is not that of a sweep, or MLflow does not have it.
@@ -70,7 +64,7 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
 
 
 def damaged_teachers(sweep: SweepFolder, ledger: Ledger) -> Iterator[str]:
-    """Yield a line per teacher in the cache that is not what the sweep's trials were taught by."""
+    """Yield a line per cached teacher that differs from the one that the sweep used."""
     store = TeacherStore(sweep.teachers)
     for job in ledger.jobs():
         if damage := store.damage(job.identity, job.sha256):
@@ -85,13 +79,13 @@ def _damaged_students(sweep: SweepFolder, trials: Sequence[TrialRecord]) -> Iter
 
 
 def _damaged_report(folder: Path) -> Iterator[str]:
-    """Yield a line per file of the report that is not what was written."""
+    """Yield a line per damaged file of the report."""
     sums = folder / layout.REPORT_SUMS
     if not sums.is_file():
-        return  # of an older version, or there is no report
+        return  # no report, or one of an older version
     for line in read_bytes(sums, MOST_SUMS_BYTES).decode("utf-8", "replace").splitlines():
         sha256, _, name = line.partition("  ")
-        file = folder / name  # one that is missing is told of elsewhere
+        file = folder / name  # missing ones are reported elsewhere
         if name in layout.REPORT_FILES and file.is_file() and not _is(file, sha256):
             yield f"{file} is not what was written; kdsweep report makes it again"
 
@@ -103,10 +97,7 @@ def _damaged_artifacts(
     parent: RunFacts,
     runs: Iterable[RunFacts],
 ) -> Iterator[str]:
-    """Yield a line per file that MLflow was given and has not as it was.
-
-    Those of a server are not looked at. Some are gone if MLflow's runs were written anew.
-    """
+    """Yield a line per damaged artifact of a local database; runs written again may lack some."""
     database = sqlite_path(tracking_uri or sweep.tracking_uri)
     if database is None:
         return
@@ -127,13 +118,13 @@ def _is(file: Path, sha256: str) -> bool:
 
 
 def without_hash(folder: Path) -> int:
-    """Return of how many students no hash was recorded, so that nothing tells if they changed."""
+    """Return the number of students without a recorded hash, whose damage cannot be detected."""
     trials = Ledger.open(SweepFolder(folder).journal).trials()
     return sum(trial.state is TrialState.COMPLETE and not trial.sha256 for trial in trials)
 
 
 def _trials_that_never_ended(trials: Sequence[TrialRecord], *, ended: str) -> Iterator[str]:
-    # an interrupted trial may wait in vain, for the time of the budget was up
+    # an interrupted trial may wait forever if the time budget is spent
     states = (TrialState.RUNNING,) if ended else (TrialState.RUNNING, TrialState.WAITING)
     for trial in trials:
         if trial.state in states:
@@ -198,15 +189,15 @@ def _equal(found: float, wanted: float) -> bool:
 def _parent(parent: RunFacts, trials: list[TrialRecord], study: Study) -> Iterator[str]:
     if parent.status == "RUNNING":
         yield "the sweep: still RUNNING in MLflow"
-    tally = counts(trials)
+    expected = counts(trials)
     yield from _numbers(
         "the sweep",
-        {name: value for name, value in parent.metrics.items() if name in tally},
-        tally,
+        {name: value for name, value in parent.metrics.items() if name in expected},
+        expected,
     )
     volume = pareto_state(trials, study).hypervolume
     found = parent.metrics.get(layout.HYPERVOLUME)
-    if tally["trials_complete"] and (found is None or not _equal(found, volume)):
+    if expected["trials_complete"] and (found is None or not _equal(found, volume)):
         yield f"the sweep: hypervolume: {found} in MLflow, {volume} by the ledger"
 
 

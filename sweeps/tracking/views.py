@@ -1,10 +1,8 @@
-"""Ready-made views of a sweep in MLflow's UI: which runs, which columns, in which order.
+"""Views of a sweep in MLflow's UI, with runs, columns, order and charts.
 
-MLflow keeps what its "Share" button saves in tags of the experiment, and opens it by an address.
-Its UI knows no fronts and shows at most a few hundred runs, its charts a hundred: so the first view
-has the front alone, and the next the ranks behind it that fit.
-
-Charts that a ready-made view of MLflow's UI opens with: the front's axes, and what varied.
+MLflow stores views of its "Share" button in tags of the experiment, and opens them by an address.
+Its UI has no Pareto fronts and shows at most a few hundred runs, its charts a hundred: so the first
+view has only the front, and the second the next ranks that fit.
 """
 
 import json
@@ -20,25 +18,25 @@ from search_spaces.objectives import Objective
 from search_spaces.study import Study
 
 SECTION, OTHERS = "kdsweep", "Model metrics"
-"""Section of the page with our charts, and the name of the one that MLflow fills."""
+"""The section with our charts, and the one that MLflow fills."""
 
 SHOWN = 100
 """Runs that MLflow's charts load at once."""
 
 FEWEST_STEPS = 5
-"""Values of a parameter that a contour is drawn over; between fewer it would be made up."""
+"""Fewest values of a parameter for a contour plot."""
 
 MAX_AXES = 8
-"""Parameters in parallel coordinates; more cannot be told apart."""
+"""Most parameters in parallel coordinates; more would be unreadable."""
 
 
 def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[str, Any]:
-    """Return the part of a view's state that holds its charts.
+    """Return the charts in a view's state; ``metrics`` are the objectives in the view's runs.
 
     Parallel coordinates from parameters to objectives, a scatter per pair of objectives, and a
     contour of the first objective over two numeric parameters, or over the other objectives.
     """
-    # runs that lack one of the axes are not drawn
+    # runs without one of the axes are not drawn
     common = [name for name in varied if _is_common(study, name)]
     found = [
         _chart("parallel", "PARALLEL", "parameters and objectives")
@@ -52,13 +50,13 @@ def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[
             _chart("contour", "CONTOUR", study.objectives[0].label)
             | _axes({"x": plane[0], "y": plane[1], "z": ("METRIC", metrics[0])})
         )
-    # MLflow fills its own section with a bar chart per metric: dozens, so it starts closed
+    # MLflow fills its own section with dozens of bar charts, so it starts closed
     sections = [_section(SECTION, "Front", display=True), _section("bars", OTHERS, display=False)]
     return {
         "compareRunCharts": found,
         "compareRunSections": sections,
         "isAccordionReordered": True,
-        "runsHiddenMode": "SHOW_ALL",  # by default the charts have the first ten
+        "runsHiddenMode": "SHOW_ALL",  # the default shows ten runs
     }
 
 
@@ -93,14 +91,14 @@ def _axes(axes: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
 
 
 def _is_common(study: Study, name: str) -> bool:
-    """Tell whether every trial has a parameter."""
+    """Return whether every trial has a parameter."""
     if name in study.space.parameters:
         return not study.space.parameters[name].when
     return all(name in point for point in study.search.points)
 
 
 def _is_numeric(study: Study, name: str) -> bool:
-    """Tell whether a parameter of the space is a number of many values."""
+    """Return whether a parameter of the space is numeric with many values."""
     if name not in study.space.parameters:
         return False
     values = study.space.parameters[name].values()
@@ -111,19 +109,19 @@ def _is_numeric(study: Study, name: str) -> bool:
 
 
 KIND = ("mlflow.experimentKind", "custom_model_development")
-"""Tag of an experiment whose runs train models: MLflow's UI then shows no pages for agents."""
+"""Tag by which MLflow's UI shows pages for model training instead of agents."""
 
 NOTE = "mlflow.note.content"
 """Tag of a run's description."""
 
 TAG = "mlflow.sharedViewState."
-"""Beginning of the experiment tag that holds a shared view."""
+"""Prefix of the experiment tag with a shared view."""
 
 MODEL_TRAINING, CHARTS = "workflowType=machine_learning", "compareRunsMode=CHART"
-"""Parts of an address: the pages for trained models, not for agents; charts, not a table."""
+"""Parts of an address that select the pages for trained models, and charts instead of a table."""
 
 MAX_PARAMS = 8
-"""Columns of parameters; more do not fit a screen."""
+"""Most columns of parameters; more do not fit on a screen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +129,7 @@ class View:
     """One view.
 
     Attributes:
-        title: What it shows.
+        title: Its title.
         tag: Name of the experiment's tag.
         state: Value of the tag.
         fragment: Address below the server's, ``#`` included.
@@ -144,10 +142,9 @@ class View:
 
 
 def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
-    """Yield the views of a sweep: front, ranks near it, all trials, repetitions on the test split.
+    """Yield the views of a sweep: front, next ranks, all trials, repetitions on the test split.
 
-    Front and near ranks come as a table and as charts; the other two have more runs than charts
-    take.
+    Front and next ranks have a table and charts; the other two have too many runs for charts.
     """
     trial = _is(layout.ROLE, layout.ROLE_TRIAL)
     here = _is(PARENT, run_id)

@@ -1,6 +1,6 @@
-"""Writes sweeps to MLflow: one run per sweep, below it one per trial, teacher and the like.
+"""Writes sweeps to MLflow: one run per sweep, below it one per trial, teacher, baseline etc.
 
-What was exported later is written by `sweeps.export.mlflow_models`.
+Exported students are written by `sweeps.export.mlflow_models`.
 """
 
 import tempfile
@@ -38,19 +38,18 @@ from sweeps.tracking.views import KIND, NOTE, described, views
 Tag = tuple[str, str]
 
 MAX_PARAMS, MAX_METRICS = 100, 800
-"""Parameters and metrics per request: servers refuse more than 100 of the former, or than 1000
-entries together."""
+"""Parameters and metrics per request: servers accept at most 100 parameters and 1000 entries."""
 
 
 class Tracker:
-    """Writes one sweep to MLflow. Writing a run twice changes nothing."""
+    """Writes one sweep to MLflow; writing a run twice changes nothing."""
 
     def __init__(self, client: MlflowClient, experiment_id: str, run_id: str) -> None:
         self._client = client
         self._experiment_id = experiment_id
         self._run_id = run_id
         self._runs: dict[str, str] = {}
-        # Names of the metrics of every run that was written to its end, and its tags.
+        # metric names of completely written runs, and tags of all runs
         self._closed: dict[str, frozenset[str]] = {}
         self._tags: dict[str, dict[str, str]] = {}
         self._series: set[int] = set()
@@ -64,16 +63,16 @@ class Tracker:
         started_ms: int,
         sweep_id: str = "",
     ) -> "Tracker":
-        """Create the database if there is none, and the sweep's run in it.
+        """Create the sweep's run, and the database if it is missing.
 
         Raises:
-            UserError: If MLflow does not answer, or has a sweep of this name already.
+            UserError: If MLflow does not answer, or already has a sweep of this name.
         """
         try:
             follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
             if find_parents(client, folder, tracking_uri, ""):
-                known = f"MLflow has a sweep {folder.name} already"
+                known = f"MLflow already has a sweep {folder.name}"
                 raise ConfigError(f"{known}; choose another --name")
             root = _artifact_root(folder, tracking_uri)
             beside = [layout.BESIDE] if sqlite_path(tracking_uri or folder.tracking_uri) else []
@@ -97,10 +96,10 @@ class Tracker:
     def resume(
         cls, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
     ) -> "Tracker | None":
-        """Go on writing a sweep that MLflow has; None if it has none, or no more.
+        """Continue writing a sweep that MLflow has; None if it has none.
 
         Raises:
-            UserError: If MLflow does not answer, or the sweep of this name is another one.
+            UserError: If MLflow does not answer, or has another sweep of this name.
         """
         if tracking_uri is None and not is_whole(folder.path / layout.MLFLOW_FILE):
             return None
@@ -120,10 +119,10 @@ class Tracker:
         return tracker
 
     def _adopt(self, parent: Any) -> None:
-        """Learn what MLflow has of the sweep."""
+        """Read the entries that MLflow has of the sweep."""
         for run in children_of(self._client, parent):
             key = run.tags.get(layout.CHILD_KEY, "")
-            if key in self._runs:  # written twice, for the answer to the first time was lost
+            if key in self._runs:  # written twice: the answer to the first write was lost
                 self._client.delete_run(run.run_id)
                 continue
             self._runs[key] = run.run_id
@@ -135,13 +134,15 @@ class Tracker:
         self._client.update_run(self._run_id, status="RUNNING")
 
     def write(self, child: ChildRun) -> None:
-        """Write a run that has ended; what is there already is left as it is."""
+        """Write an ended run; existing entries are unchanged."""
         new = child.key not in self._runs
         run_id = self._create(child) if new else self._runs[child.key]
         if not new:
             self.tag(child.key, child.tags)
             if self._tags[child.key].keys() & {layout.REASON} - child.tags.keys():
-                self._client.delete_tag(run_id, layout.REASON)  # it failed once, and then did not
+                self._client.delete_tag(
+                    run_id, layout.REASON
+                )  # it failed at first, and succeeded later
         known = self._closed.pop(child.key, frozenset())
         fresh = {name: value for name, value in child.metrics.items() if name not in known}
         self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
@@ -168,7 +169,7 @@ class Tracker:
         time_ms: int,
         params: Mapping[str, Value] = MappingProxyType({}),
     ) -> None:
-        # a fixed time and step: writing the same number again adds no point to its history
+        # with a fixed time and step, writing a metric again adds no point to its history
         numbers = [Metric(name, value, time_ms, step) for name, value, step in points]
         texts = [Param(name, str(value)) for name, value in params.items()]
         while numbers or texts:
@@ -176,14 +177,14 @@ class Tracker:
             del numbers[:MAX_METRICS], texts[:MAX_PARAMS]
 
     def write_missing(self, child: ChildRun) -> None:
-        """Write a run unless it is there with all its numbers and tags."""
+        """Write a run unless MLflow has all its metrics and tags."""
         known = self._closed.get(child.key)
         tagged = child.tags.items() <= self._tags.get(child.key, {}).items()
         if known is None or not known.issuperset(child.metrics) or not tagged:
             self.write(child)
 
     def tag(self, key: str, tags: Mapping[str, str]) -> None:
-        """Set tags of a run that was written."""
+        """Set tags of an existing run."""
         known = self._tags[key]
         entries = [RunTag(name, tags[name]) for name in tags if known.get(name) != tags[name]]
         if entries:
@@ -197,11 +198,11 @@ class Tracker:
         self._series.add(finished)
 
     def has_hypervolume(self, finished: int) -> bool:
-        """Return whether the series has the point after so many finished trials."""
+        """Return whether the series has a point for a number of finished trials."""
         return finished in self._series
 
     def facts(self, metrics: Mapping[str, float], time_ms: int) -> None:
-        """Write numbers of the sweep as a whole."""
+        """Write metrics of the sweep."""
         self._log(self._run_id, [(name, value, 0) for name, value in metrics.items()], time_ms)
 
     def text(self, name: str, text: str) -> None:
@@ -220,11 +221,11 @@ class Tracker:
             self._client.log_artifact(self._run_id, str(path), folder)
 
     def splits(self, splits: Sequence[SplitFacts]) -> None:
-        """Note the data of the sweep."""
+        """Record the data of the sweep."""
         log_splits(self._client, self._run_id, splits)
 
     def offer_views(self, study: Study) -> list[tuple[str, str]]:
-        """Store ready-made views of the sweep; return the title and address of each."""
+        """Store views of the sweep; return their titles and addresses."""
         offered = list(views(study, experiment_id=self._experiment_id, run_id=self._run_id))
         for tag, state in {view.tag: view.state for view in offered}.items():
             self._client.set_experiment_tag(self._experiment_id, tag, state)
@@ -233,7 +234,7 @@ class Tracker:
         return [(view.title, view.fragment) for view in offered]
 
     def discard(self) -> None:
-        """Remove the sweep's run, in which there is nothing yet: its name is free again."""
+        """Delete the sweep's empty run, so that its name is free."""
         self._client.delete_run(self._run_id)
 
     def end(self, status: Status, time_ms: int) -> None:
@@ -246,10 +247,7 @@ def _about(study: Study) -> str:
 
 
 def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, float, int]]:
-    """Return name, value and step of numbers of a run, and of their values at earlier epochs.
-
-    MLflow shows the value of the highest step; a number that has no curve has step 0.
-    """
+    """Return name, value and step of a run's metrics and curves; without a curve the step is 0."""
     points = []
     for name, value in metrics.items():
         curve = child.curves.get(name) or [(0, value)]
@@ -258,22 +256,24 @@ def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, fl
 
 
 def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:
-    """Return where artifacts go; None leaves it to the server."""
+    """Return the root of artifacts; None leaves it to the server."""
     uri = tracking_uri or folder.tracking_uri
     if uri.startswith(("http://", "https://", "databricks")):
         return None
-    # MLflow would put those of a database into the current directory. One database may hold several
-    # sweeps, so they are kept beside it, or beside the sweeps' folders, and outlive each of them.
+    # MLflow's default is the working directory. A database may hold several sweeps, so their
+    # artifacts are beside it, or beside the sweeps' folders.
     database = sqlite_path(uri)
     return folder.shared_artifacts.as_uri() if database is None else artifacts_beside(database)
 
 
 def _experiment(client: MlflowClient, name: str, artifact_root: str | None, *tags: Tag) -> str:
-    """Return the experiment of a study: its sweeps can then be compared in one table."""
+    """Return the experiment of a study, in which all its sweeps can be compared."""
     if (known := client.get_experiment_by_name(name)) is None:
         try:
             return str(client.create_experiment(name, artifact_root, dict([KIND, *tags])))
-        except TrackingError:  # another sweep of the study has made it meanwhile, or it cannot be
+        except (
+            TrackingError
+        ):  # another sweep of the study created it meanwhile, or it cannot be created
             if (known := client.get_experiment_by_name(name)) is None:
                 raise
     return str(known.experiment_id)

@@ -103,7 +103,7 @@ def test_addresses_of_mlflow_are_taken_as_they_are() -> None:
 def test_names_and_experiments_that_mlflow_has(tmp_path: Path) -> None:
     uri, folder = sqlite_uri(tmp_path / "a%20b?.db"), SweepFolder(tmp_path / "home" / "toy")
     Tracker.start(folder, uri, toy_study(), 0, "one")
-    with pytest.raises(ConfigError, match="has a sweep toy already; choose another --name"):
+    with pytest.raises(ConfigError, match="has a sweep toy; choose another --name"):
         run(tmp_path / "home", uri)
     with pytest.raises(ConfigError, match="has another sweep toy; delete its run"):
         check_tracking(folder, uri, "toy", "two")

@@ -98,7 +98,7 @@ def test_decisions_along_the_way_agree_with_a_second_implementation(points, ways
         entry = rungs.report(trial, 1, 8, {f"m{i}": float(x) for i, x in enumerate(point)})
         assert entry is not None
         expected = trial + 1 < few or trial in by_hand(points[: trial + 1], ways, eta)
-        assert rungs.goes_on(trial, entry.rung) is expected
+        assert rungs.continues(trial, entry.rung) is expected
 
 
 @given(POINTS, st.integers(2, 5))

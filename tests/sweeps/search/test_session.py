@@ -136,7 +136,7 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
 def test_mlflow_out_of_reach_loses_nothing(engine: Engine) -> None:
     engine.tracker.broken = True
     engine.search()
-    with pytest.raises(UserError, match="complete in its folder"):
+    with pytest.raises(UserError, match="in the sweep's folder"):
         engine.recorder.settle(Utilisation(1, engine.clock))
     engine.tracker.broken = False
     engine.recorder.settle(Utilisation(1, engine.clock))

@@ -106,11 +106,11 @@ def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
     [note] = display.notes
     assert "written at the end" in note
     assert "s3cret" not in note
-    with pytest.raises(UserError, match="goes on with it") as told:  # Ctrl-C
+    with pytest.raises(UserError, match="resume continues it") as told:  # Ctrl-C
         _run(cast("Sweep", Stopped(engine)))
     assert silent.asked == TRIES
     assert "complete" not in str(told.value)
-    with pytest.raises(UserError, match="complete in its folder") as told:
+    with pytest.raises(UserError, match="complete sweep is in") as told:
         engine.recorder.settle(Utilisation(1, engine.clock))  # at its own end it asks again
     assert silent.asked == 2 * TRIES
     assert "s3cret" not in str(told.value)
@@ -120,7 +120,7 @@ def test_a_server_that_falls_silent_is_waited_for_once_after_ctrl_c(
     tmp_path: Path, silent: SilentServer
 ) -> None:
     engine = engine_at(silent, tmp_path, Notes())
-    with pytest.raises(UserError, match="goes on with it"):
+    with pytest.raises(UserError, match="resume continues it"):
         _run(cast("Sweep", Stopped(engine)))
     assert silent.asked == TRIES
 

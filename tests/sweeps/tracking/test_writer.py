@@ -72,7 +72,7 @@ def test_a_database_of_the_users_own_holds_several_sweeps(
     for name in ("one", "two"):
         _, runs = read_runs(SweepFolder(home / name), uri)
         assert len(runs) == 1
-    with pytest.raises(ConfigError, match="has a sweep one already; choose another --name"):
+    with pytest.raises(ConfigError, match="has a sweep one; choose another --name"):
         Tracker.start(SweepFolder(home / "one"), uri, toy_study(), started_ms=0)
     assert not (tmp_path / "mlruns").exists()
 
@@ -86,7 +86,7 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
     for known in ("b", ""):
         other = make(tmp_path, f"other{known}")
         write_settings(other.path, SweepSettings(id=known))
-        with pytest.raises(ConfigError, match="MLflow has 0 sweeps called other"):
+        with pytest.raises(ConfigError, match=r"MLflow has 0 sweeps .* other"):
             read_runs(other, uri)
     write_settings(other.path, SweepSettings(id="a"))
     assert read_runs(other, uri)[0].name == folder.name

@@ -1,4 +1,4 @@
-"""Which trials early stopping must spare: of every kind that is to be kept, one has to finish."""
+"""Trials that early stopping must not stop, so that one of every kept kind finishes."""
 
 from collections.abc import Iterable
 
@@ -14,10 +14,10 @@ BASELINE: Kind = ("teacher", None)
 
 
 class Kept:
-    """Keeps account of the kinds of trials of which one at least must be trained to its end.
+    """Tracks kinds of trials of which at least one must finish.
 
-    These are the trials without a teacher, and those with one value of a parameter that the study
-    names in ``stopping.keep``.
+    These are trials without a teacher, and for each parameter in ``stopping.keep`` the trials with
+    each of its values.
     """
 
     def __init__(self, study: Study, trials: Iterable[TrialRecord]) -> None:
@@ -29,22 +29,22 @@ class Kept:
                 self._finished |= self._kinds(trial.config, taught=trial.taught is not False)
 
     def begin(self, number: int, config: Params, *, taught: bool) -> None:
-        """Note that a trial runs."""
+        """Record that a trial runs."""
         self._running[number] = self._kinds(config, taught=taught)
 
     def end(self, number: int, *, finished: bool = False) -> None:
-        """Note that a trial has ended or is to be stopped; again for the same trial is harmless."""
+        """Record that a trial has ended or is being stopped; calls may be repeated."""
         kinds = self._running.pop(number, set())
         if finished:
             self._finished |= kinds
 
-    def spares(self, number: int) -> bool:
-        """Return whether a trial must go on: none other of its kind has finished, or still runs."""
+    def protects(self, number: int) -> bool:
+        """Return whether a trial must continue: no other of its kind has finished or still runs."""
         others = [kinds for other, kinds in self._running.items() if other != number]
         return bool(self._running[number] - self._finished.union(*others))
 
     def missing(self) -> list[str]:
-        """Return the values of which no trial has finished, for example ``method=plain``."""
+        """Return the values with which no trial has finished, for example ``method=plain``."""
         domains = {name: self._study.space.parameters[name] for name in self._names}
         return [
             f"{name}={value}"

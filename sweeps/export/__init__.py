@@ -1,1 +1,1 @@
-"""Students written as files and registered as models."""
+"""Exports students as files and registers them as models."""

@@ -1,4 +1,4 @@
-"""A trial's student as files that run without kdsweep, judged as it was in the sweep."""
+"""Exports a trial's student as files that run without kdsweep, and evaluates them."""
 
 import shlex
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ from sweeps.ledger.trust import find_code
 from sweeps.nodes.task_process import open_task
 
 TOLERANCE = 1e-3
-"""Largest difference between network and export for outputs of the order of 1; float32 in another
-order of summation stays below 1e-5."""
+"""Largest difference between network and export for outputs of the order of 1; another order of
+summation in float32 changes less than 1e-5."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class OnnxFile:
     Attributes:
         path: The file.
         difference: Largest absolute difference to PyTorch's network on random inputs.
-        latency: Of one sample in ONNX Runtime, one thread of this machine.
+        latency: Of one sample in ONNX Runtime with one thread on this machine.
     """
 
     path: Path
@@ -56,12 +56,12 @@ class ExportedPart:
     Attributes:
         name: Its name.
         inputs: Shape of one sample of every input, without the batch, by name.
-        outputs: The same of what comes out.
+        outputs: The same of every output.
         onnx: The network.
-        weights: Its state.
-        int8: The network with 8-bit weights; None if that was not asked for.
-        params: Its parameters.
-        about: What goes in and comes out.
+        weights: File of its weights.
+        int8: The network with 8-bit weights, if requested.
+        params: Number of its parameters.
+        about: Description of its inputs and outputs.
     """
 
     name: str
@@ -79,16 +79,16 @@ class Exported:
     """A student as files.
 
     Attributes:
-        trial: What the ledger knows of its trial.
+        trial: Its trial.
         task: The task.
         parts: Its networks.
         chains: The networks that a sample passes through at each node, see
-            `kdtasks.contract.deployable.Deployable`; those of one node if there are no several.
-        one_runs: A sample passes through one of these, whichever it is.
+            `kdtasks.contract.deployable.Deployable`.
+        one_runs: Whether a sample passes through only one of them.
         splits: The data of its trial.
-        scores: Metrics on the test split by PyTorch, without prefix.
-        onnx_scores: The same by the exported networks.
-        int8_scores: The same with 8-bit weights; None if that was not asked for.
+        scores: Metrics of the PyTorch networks on the test split, without prefix.
+        onnx_scores: The same of the exported networks.
+        int8_scores: The same with 8-bit weights, if requested.
     """
 
     trial: TrialRecord
@@ -106,8 +106,8 @@ class Exporter:
     """Exports students of one sweep, one after another.
 
     Raises:
-        UserError: If the sweep's files are damaged, its code is not trusted, there is no such task,
-            or it exports nothing.
+        UserError: If the sweep's files are damaged, its code is not trusted, or the task is unknown
+            or has no exports.
     """
 
     def __init__(self, folder: SweepFolder, progress: Progress) -> None:
@@ -123,18 +123,18 @@ class Exporter:
         self._name = ledger.study.task
         self._task = open_task(self._name)
         if type(self._task).deployable is KDTask.deployable:
-            self._task.deployable({}, {})  # says once what every student would say
-        # of the last student: most of a sweep share their data
+            self._task.deployable({}, {})  # raises the error of every student once
+        # of the last student: most students of a sweep share their data
         self._scenario = ""
         self._test: Arrays = {}
         self._splits: tuple[SplitFacts, ...] = ()
 
     def export(self, number: int, out: Path, *, int8: bool) -> Exported:
-        """Write the student of a trial, run the files on the test split and compare.
+        """Write the student of a trial to ``out`` and compare the files with it on the test split.
 
         Raises:
             UserError: If there is no such student, the task does not export it, the folder cannot
-                be written, or an export does not give the network's numbers.
+                be written, or an export does not match its network.
         """
         trial = self._finished(number)
         weights = StudentStore(self._folder.weights).get(number, trial.sha256)
@@ -162,8 +162,7 @@ class Exporter:
         """Return a student as its networks.
 
         Raises:
-            UserError: If the task does not say so; an error of another kind becomes one of the task
-                that names the class whose method it is.
+            UserError: If the task has no export, or its method fails; names the defining class.
         """
         try:
             return self._task.deployable(config, weights)
@@ -172,9 +171,9 @@ class Exporter:
         except Exception as error:
             kind = type(self._task)
             owner = next(each for each in kind.__mro__ if "deployable" in vars(each))
-            fix = "mend it" if owner is kind else f"{kind.__name__} inherits it, and needs its own"
+            fix = "fix it" if owner is kind else f"{kind.__name__} inherits it and needs its own"
             raise ConfigError(
-                f"task {self._task.name}: {owner.__name__}.deployable does not take such a student "
+                f"task {self._task.name}: {owner.__name__}.deployable fails for such a student "
                 f"({located(error)}); {fix}"
             ) from error
 
@@ -204,7 +203,7 @@ class Exporter:
 
 
 def check_same(onnx: Path, difference: float) -> None:
-    """Refuse an export that gives other numbers than its network.
+    """Refuse an export whose outputs differ from those of its network.
 
     Raises:
         UserError: If the largest difference is more than `TOLERANCE`, or not a number.
@@ -212,7 +211,7 @@ def check_same(onnx: Path, difference: float) -> None:
     if not difference <= TOLERANCE:
         raise UserError(
             f"{onnx} differs from the network by {difference:.2g}, more than {TOLERANCE:g}: "
-            "do not use it; PyTorch's exporter does not know one of its layers"
+            "do not use it; PyTorch's exporter does not support one of its layers"
         )
 
 

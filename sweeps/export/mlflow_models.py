@@ -1,4 +1,4 @@
-"""Exported students in MLflow: files and numbers on trials' runs, versions in its registry."""
+"""Exported students in MLflow: files and metrics of trials' runs, versions in the registry."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,9 +30,10 @@ STUDENT_DIR = "student"
 
 
 class Models:
-    """What MLflow knows of the exported students of one sweep.
+    """The exported students of one sweep in MLflow.
 
-    A registered model has the sweep's name, and a version per trial. Writing twice changes nothing.
+    The registered model has the sweep's name and a version per trial. Writing twice changes
+    nothing.
     """
 
     def __init__(self, client: MlflowClient, name: str, runs: Mapping[str, str]) -> None:
@@ -62,10 +63,10 @@ class Models:
         splits: Sequence[SplitFacts],
         files: Mapping[str, Sequence[Path]],
     ) -> None:
-        """Put numbers, data and files of an exported student on its trial's run.
+        """Attach metrics, data and files of an exported student to its trial's run.
 
         Raises:
-            UserError: If MLflow does not answer, or has no such run.
+            UserError: If MLflow does not answer or has no such run.
         """
         run_id, when_ms = self._run(export.trial), export.exported_ms
         numbers = [Metric(name, value, when_ms, 0) for name, value in export.metrics.items()]
@@ -82,12 +83,12 @@ class Models:
         if run_id is None:
             raise UserError(
                 f"MLflow has no run of trial {trial} of {self._name}; kdsweep resume "
-                f"{shlex.quote(self._name)} writes what is missing"
+                f"{shlex.quote(self._name)} writes the missing entries"
             )
         return run_id
 
     def versions(self) -> dict[int, str]:
-        """Return the numbers of the model's versions, by trial; none if there is no model.
+        """Return the model's versions, by trial; empty if there is no model.
 
         Raises:
             UserError: If MLflow does not answer.
@@ -97,7 +98,7 @@ class Models:
             search = self._client.search_model_versions
             found = list(pages(lambda token: search(query, page_token=token)))
         known = [(version, version.tags.get(layout.TRIAL_NUMBER, "")) for version in found]
-        # one of a run that was removed, for MLflow's runs were written anew, leads nowhere
+        # versions of runs that were deleted and written again are invalid
         return {
             int(trial): str(version.version)
             for version, trial in known
@@ -105,10 +106,10 @@ class Models:
         }
 
     def register(self, trial: int, tags: Mapping[str, str], about: str) -> str:
-        """Make the exported student of a trial a version of the sweep's model; return its number.
+        """Register a trial's exported student as a version of the sweep's model; return it.
 
         Raises:
-            UserError: If MLflow does not answer, or cannot name a model like the sweep.
+            UserError: If MLflow does not answer, or rejects the sweep's name for a model.
         """
         run_id = self._run(trial)
         with _answering():
@@ -125,12 +126,9 @@ class Models:
         return str(made.version)
 
     def settle(self, about: str, on_front: Mapping[str, bool], aliases: Mapping[str, str]) -> None:
-        """Describe the model and say where its versions stand.
+        """Set description and aliases of the model, and whether each version is on the front.
 
-        Args:
-            about: Describes it.
-            on_front: Whether a version's trial is on the front, by version.
-            aliases: Versions by alias; other aliases of `sweeps.export.selection` are taken away.
+        Other aliases of `sweeps.export.selection` are removed.
 
         Raises:
             UserError: If MLflow does not answer.
@@ -149,13 +147,13 @@ class Models:
 
 
 def place_of(folder: str) -> str:
-    """Return where files of an exported student are below its trial's run."""
+    """Return the folder of an exported student's files in its trial's run."""
     return f"{STUDENT_DIR}/{folder}" if folder else STUDENT_DIR
 
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Tell the user if MLflow does not answer or refuses inside."""
+    """Turn MLflow's errors inside into user errors."""
     try:
         yield
     except (TrackingError, OSError) as error:

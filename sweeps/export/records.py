@@ -1,4 +1,4 @@
-"""What an export leaves in the records: numbers in the ledger, numbers and files in MLflow."""
+"""Records of exports: metrics in the ledger, metrics and files in MLflow."""
 
 import platform
 import socket
@@ -26,15 +26,15 @@ from sweeps.mirror.restore import kept
 from sweeps.tracking.runs import trial_key
 
 CPU_INFO = Path("/proc/cpuinfo")
-"""Where Linux names the processor."""
+"""File in which Linux names the processor."""
 
 
 def numbers_of(exported: Exported) -> dict[str, float]:
-    """Return what was measured of an exported student, by the name of a metric.
+    """Return the measurements of an exported student, by metric name.
 
-    A sample passes through all networks of a node, so their medians are added; 95 % quantiles
-    cannot be, and are told per network where there are several. Of several nodes it is the mean,
-    as that of other costs; so it is of several networks of which one runs.
+    A sample passes through all networks of a node, so their medians are added; 95 % quantiles do
+    not add up and are given per network. Several nodes are averaged, as for other costs, and so are
+    several networks of which only one runs.
     """
     parts = exported.parts
     latency_ms, size = _of_node(exported, {part.name: part.onnx for part in parts})
@@ -51,7 +51,7 @@ def numbers_of(exported: Exported) -> dict[str, float]:
 
 
 def _of_node(exported: Exported, files: Mapping[str, OnnxFile]) -> tuple[float, float]:
-    """Return latency [ms] and bytes of a node, the mean over nodes."""
+    """Return latency [ms] and size [byte] of a node, averaged over nodes."""
     nodes = [[files[name] for name in chain] for chain in exported.chains]
     latency = [sum(file.latency.median_ms for file in node) for node in nodes]
     if exported.one_runs:
@@ -61,7 +61,7 @@ def _of_node(exported: Exported, files: Mapping[str, OnnxFile]) -> tuple[float, 
 
 
 def measured_on() -> str:
-    """Return what runs exported networks here: runtime, threads, processor, machine."""
+    """Describe the present runtime of exported networks: library, threads, processor, machine."""
     model = platform.machine()
     if CPU_INFO.is_file():
         for line in CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -73,18 +73,18 @@ def measured_on() -> str:
 
 
 class ExportRecorder:
-    """Enters exports into the records of one sweep; the ledger first, as everything."""
+    """Records exports of one sweep, in the ledger first; this process is its only writer."""
 
     def __init__(self, ledger: Ledger, models: Models) -> None:
         self.models = models
         self._ledger = ledger
 
     def measured(self) -> dict[int, ExportRecord]:
-        """Return what is known of exported students, by trial."""
+        """Return the records of exported students, by trial."""
         return self._ledger.exports()
 
     def enter(self, exported: Exported, card: Path) -> ExportRecord:
-        """Enter an exported student.
+        """Record an exported student with its model card.
 
         Raises:
             UserError: If ledger or MLflow cannot be written to.
@@ -100,11 +100,11 @@ class ExportRecorder:
             files = _files(exported.parts, card, Path(scratch))
             for folder, paths in files.items():
                 for path in paths:
-                    self._note(record.trial, f"{place_of(folder)}/{path.name}", path)
+                    self._record_hash(record.trial, f"{place_of(folder)}/{path.name}", path)
             self.models.attach(record, exported.splits, files)
         return record
 
-    def _note(self, trial: int, path: str, file: Path) -> None:
+    def _record_hash(self, trial: int, path: str, file: Path) -> None:
         key = trial_key(trial)
         self._ledger.put_artifact(ArtifactRecord(run=key, path=path, sha256=file_sha256(file)))
 
@@ -112,7 +112,7 @@ class ExportRecorder:
 def _files(
     parts: Sequence[ExportedPart], card: Path, scratch: Path
 ) -> Mapping[str, Sequence[Path]]:
-    """Return what MLflow is given, by folder: a network of several has one of its own."""
+    """Return the files for MLflow, by folder; several networks have one each."""
     found: dict[str, list[Path]] = {"": [card]}
     for part in parts:
         described = scratch / part.name / MLMODEL
@@ -128,15 +128,10 @@ def _files(
 def recording(
     folder: SweepFolder, tracking_uri: str | None, note: Callable[[str], None]
 ) -> Iterator[ExportRecorder]:
-    """Open the records of a sweep for exports, as its one driver.
-
-    Args:
-        folder: The sweep.
-        tracking_uri: Where MLflow has its runs; None for the database in its folder.
-        note: Tells the user something about the copy in storage, if there is one.
+    """Open the records of a sweep for exports, as its only driver; ``note`` informs the user.
 
     Raises:
-        UserError: If another process drives the sweep, or its records cannot be written to.
+        UserError: If another process drives the sweep, or its records cannot be written.
     """
     settings = replace(read_settings(folder.path), tracking_uri=tracking_uri)
     with driving(folder.path), kept(settings.storage, folder, note, Interrupts()):

@@ -1,4 +1,4 @@
-"""A sweep's front as versions of a registered model in MLflow, its chosen members by alias."""
+"""Registers a sweep's front as versions of a model in MLflow, with aliases for selected members."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Member:
 
     Attributes:
         trial: Its number.
-        aliases: Names by which it can be asked for.
+        aliases: Its aliases in the registry.
         version: Of the registered model; empty if it has none.
         latency_ms: Of its exported networks, batch 1 [ms]; None if it was not exported.
         reason: Why it has no version; empty if it has one.
@@ -40,11 +40,11 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """How much work registering may be.
+    """Limits of a registration.
 
     Attributes:
-        members: How many members of the front at most.
-        seconds: After that time no further student is exported [s].
+        members: Largest number of members of the front.
+        seconds: Time after which no further student is exported [s].
     """
 
     members: int
@@ -52,7 +52,7 @@ class Bounds:
 
 
 class Registration:
-    """Registers the front of one sweep; what has a version keeps it."""
+    """Registers the front of one sweep; existing versions are kept."""
 
     def __init__(
         self,
@@ -64,30 +64,28 @@ class Registration:
     ) -> None:
         self._frames = frames
         self._exports = exports
-        self._books = recorder
+        self._recorder = recorder
         self._bounds = bounds
         self._clock = clock
         self._front = {int(row["number"]): row for row in records(front_trials(frames))}
 
     def run(self, exporter: Exporter) -> Iterator[Member]:
-        """Register members of the front, and yield of each what came of it.
-
-        A student that cannot be exported has the reason, and the others go on.
+        """Register members of the front and yield each; one that fails has a reason.
 
         Raises:
-            UserError: If the sweep has no front, or its records cannot be written to.
+            UserError: If the sweep has no front, or its records cannot be written.
         """
         words, started_s = by_word(self._frames), self._clock.elapsed_s()
-        versions = self._books.models.versions()
+        versions = self._recorder.models.versions()
         for number in along_front(self._frames, self._bounds.members):
             aliases = tuple(word for word, trial in words.items() if trial == number)
             member = Member(trial=number, aliases=aliases)
             if number in versions:
-                known = self._books.measured().get(number)
+                known = self._recorder.measured().get(number)
                 latency = None if known is None else known.metrics.get(layout.ONNX_LATENCY)
                 yield replace(member, version=versions[number], latency_ms=latency)
             elif self._clock.elapsed_s() - started_s > self._bounds.seconds:
-                yield replace(member, reason="no time was left; register again goes on")
+                yield replace(member, reason="no time was left; run kdsweep register again")
             else:
                 member = self._register(member, exporter)
                 if member.version:
@@ -103,11 +101,11 @@ class Registration:
             card = write_card(exported, self._frames, out)
         except UserError as error:
             return replace(member, reason=str(error))
-        except Exception as error:  # noqa: BLE001 - PyTorch's exporter may raise whatever
+        except Exception as error:  # noqa: BLE001 - PyTorch's exporter raises any error
             return replace(member, reason=one_line(error))
-        latency = self._books.enter(exported, card).metrics[layout.ONNX_LATENCY]
+        latency = self._recorder.enter(exported, card).metrics[layout.ONNX_LATENCY]
         row = self._front[member.trial]
-        version = self._books.models.register(
+        version = self._recorder.models.register(
             member.trial, self._tags(row), self._about(row, exported)
         )
         return replace(member, version=version, latency_ms=latency)
@@ -126,12 +124,12 @@ class Registration:
         networks = ", ".join(part.name for part in exported.parts)
         return (
             f"Trial {exported.trial.number}, {kind_of(row)}: {goals}. Networks: {networks}, as "
-            "ONNX and safetensors; the model card lies beside them."
+            "ONNX and safetensors; the model card is beside them."
         )
 
     def _settle(self, versions: Mapping[int, str], words: Mapping[str, int]) -> None:
         name = self._frames.name
-        self._books.models.settle(
+        self._recorder.models.settle(
             f"{self._frames.study.title}\n\nStudents on the front of sweep {name} (study "
             f"{self._frames.study.name}), a version per trial. Aliases: "
             f"{', '.join(words)}.",

@@ -1,4 +1,4 @@
-"""Members of a front that a reader asks for by a word: its knee, its ends."""
+"""Named members of a front: its knee and its ends."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from analysis.ranking import column
 from kdtasks.contract.errors import ConfigError
 
 WORDS = KNEE, SMALLEST, MOST_ACCURATE = "knee", "smallest", "most-accurate"
-"""The words; MLflow has them as aliases of a model's versions."""
+"""The names, which are aliases of a model's versions in MLflow."""
 
 
 def knee_of(frames: SweepFrames) -> int:
@@ -24,10 +24,10 @@ def knee_of(frames: SweepFrames) -> int:
 
 
 def by_word(frames: SweepFrames) -> dict[str, int]:
-    """Return members of the front by the words for them.
+    """Return the named members of the front, by name.
 
     The smallest is the best in the first objective that does not depend on data, the most accurate
-    the best in the first that does; a study without such an objective has no such member.
+    the best in the first that does; without such an objective the member is missing.
 
     Raises:
         ConfigError: If there is no front.
@@ -43,7 +43,7 @@ def by_word(frames: SweepFrames) -> dict[str, int]:
 
 
 def along_front(frames: SweepFrames, limit: int) -> list[int]:
-    """Return up to ``limit`` members of the front: those with a word first, then evenly along it.
+    """Return up to ``limit`` members of the front: named ones first, then evenly spaced ones.
 
     Raises:
         ConfigError: If there is no front.

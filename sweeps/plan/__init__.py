@@ -1,1 +1,1 @@
-"""Everything checked and decided before the first trial."""
+"""Checks and decisions before the first trial."""

@@ -1,13 +1,13 @@
-"""The contract of a task, checked by running it as the engine does.
+"""The contract of a task, checked by running the task like the engine.
 
-For authors of tasks: ``kdsweep check TASK``, or three lines in a test of their own::
+For authors of tasks: ``kdsweep check TASK``, or three lines in a test::
 
     class TestMyTask(TaskContract):
         task = "my_package.module:MyTask"
         trials = ({"epochs": 1},)
 
-Both try the same laws on one trial: its data, its teacher, its student three times, and what judges
-them.
+Both check the same laws on one trial: its data, its teacher, its student (trained three times), and
+their evaluation.
 """
 
 import json
@@ -27,7 +27,7 @@ from sweeps.plan.parameter_laws import CLASS_LAWS, COST_LAWS, PARAMETER_LAWS
 from sweeps.plan.training_laws import TRAINING_LAWS
 
 LAWS = (*CLASS_LAWS, *PARAMETER_LAWS, *COST_LAWS, *TRAINING_LAWS, *NETWORK_LAWS)
-"""All that a task promises, in the order in which it is tried."""
+"""All laws of tasks, in the order of checking."""
 
 
 def broken_laws(task: str, params: Params, cache_dir: Path) -> list[str]:
@@ -37,10 +37,10 @@ def broken_laws(task: str, params: Params, cache_dir: Path) -> list[str]:
 
 
 def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Finding]:
-    """Yield a finding per law, as soon as it is known.
+    """Yield a finding per law for a trial, whose parameters are completed.
 
     Raises:
-        ConfigError: If there is no such task, or it takes no such parameters.
+        ConfigError: If the task is unknown or rejects the parameters.
     """
     try:
         evidence = Evidence(name, params, cache_dir)
@@ -57,12 +57,12 @@ def check_contract(name: str, params: Params, cache_dir: Path) -> Iterator[Findi
 
 
 class TaskContract:
-    """Tests of pytest, one per law and trial, for a class with a name that starts with ``Test``.
+    """Base of a pytest class, whose name must start with ``Test``: one test per law and trial.
 
     Attributes:
         task: The task's name, or ``package.module:Class``.
-        trials: Parameters of trials that are trained in seconds, one per kind of student.
-        tolerance: How far scores may be off when they are computed again.
+        trials: Parameters of short trials, one per kind of student.
+        tolerance: Largest deviation of scores that are computed again.
     """
 
     task: ClassVar[str]
@@ -70,7 +70,7 @@ class TaskContract:
     tolerance: ClassVar[float] = TOLERANCE
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Make a test of each law that is about a trial; called by pytest."""
+        """Make a test per law and trial; called by pytest."""
         if {"law", "trial"} <= set(metafunc.fixturenames):
             tests: dict[tuple[str, str], tuple[Law, int]] = {}
             for trial, params in enumerate(self.trials):
@@ -83,7 +83,7 @@ class TaskContract:
             metafunc.parametrize(("law", "trial"), tests.values(), ids=ids)
 
     def test_law(self, law: Law, trial: int, tmp_path_factory: Any) -> None:
-        """Try a law; data, teacher and students of a trial are made once for all of them."""
+        """Check a law; all laws share the data, teacher and students of a trial."""
         folder = tmp_path_factory.getbasetemp()
         evidence = _evidence(self.task, json.dumps(self.trials[trial]), folder)
         evidence.tolerance = self.tolerance

@@ -1,4 +1,4 @@
-"""What a task is judged by: one trial's data, teachers and students, each made when first asked."""
+"""Evidence for checks of a task: data, teachers and students of one trial, created when needed."""
 
 import json
 from collections.abc import Callable, Generator, Mapping
@@ -30,20 +30,20 @@ from sweeps.workers.jobs import train_student, train_teacher
 T = TypeVar("T")
 
 TOLERANCE = 1e-4
-"""How far a number may be off when it is computed again, relative and absolute; batches differ."""
+"""Largest deviation, relative and absolute, of a number that is computed again in other batches."""
 
 Trained = tuple[T, list[Report]]
-"""What a training leaves, and its reports."""
+"""The result of a training, and its reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether a law is kept.
+    """The result of checking a law.
 
     Attributes:
         law: The law, in one clause.
-        broken: What was found instead, and the fix; empty if the law is kept.
-        traceback: Where the task raised; empty if it did not.
+        broken: How the law is broken, and the fix; empty if it holds.
+        traceback: Of the task's error; empty if there was none.
     """
 
     law: str
@@ -60,7 +60,7 @@ class UnfitError(Exception):
 
 
 def tried(what: str, work: Callable[[], T]) -> T:
-    """Return what a method returns.
+    """Return the result of a method.
 
     Raises:
         UnfitError: If it raises.
@@ -71,14 +71,14 @@ def tried(what: str, work: Callable[[], T]) -> T:
         raise
     except BaseException as error:
         failed = work_failed(error)
-        law, broken = f"{what} does its work", failed.reason
+        law, broken = f"{what} runs without an error", failed.reason
         if failed.kind is FailureKind.CONTRACT:
-            law, broken = f"{what} returns what it must", broken.removeprefix(f"{what}: ")
+            law, broken = f"{what} returns a valid value", broken.removeprefix(f"{what}: ")
         raise UnfitError(Finding(law, broken, failed.traceback)) from error
 
 
 def needed(law: str, broken: str) -> None:
-    """Make sure that a law is kept without which no other can be tried.
+    """Check a law without which no other can be checked.
 
     Raises:
         UnfitError: If it is broken.
@@ -89,13 +89,13 @@ def needed(law: str, broken: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """What `KDTask.evaluate` gives of a student's stored weights.
+    """Results of `KDTask.evaluate` for a student's stored weights.
 
     Attributes:
         val: On the validation split.
-        again: On it once more, at the end.
+        again: On the validation split once more, at the end.
         test: On the test split.
-        wrote: Whether the weights were written to.
+        wrote: Whether the weights were modified.
     """
 
     val: dict[str, float]
@@ -105,16 +105,16 @@ class Judged:
 
 
 class Evidence:
-    """A trial of a task.
+    """Data, teacher and students of a trial of a task.
 
     Args:
         name: The task's name, or ``package.module:Class``.
         params: Parameters of a trial; they are completed.
-        cache_dir: Where slow data are kept.
-        made: Data and teachers by their fingerprints, shared with other trials of the task.
+        cache_dir: Folder for data that are slow to prepare.
+        made: Cache of data and teachers, shared with other trials of the task.
 
     Raises:
-        ConfigError: If there is no such task, or it takes no such parameters.
+        ConfigError: If the task is unknown or rejects the parameters.
         UnfitError: If its parameters cannot be completed.
     """
 
@@ -147,7 +147,7 @@ class Evidence:
         return self.task.teacher_fingerprint(self.config) is not None
 
     def load(self, what: str = "load_scenario") -> ScenarioData:
-        """Load the data, which may be written to."""
+        """Load the data, which may be modified."""
         found = tried(
             what,
             partial(
@@ -202,7 +202,7 @@ class Evidence:
 
     @cached_property
     def first_study(self) -> tuple[Trained[Outcome], bool]:
-        """The trial's student with its reports, and whether its training wrote to shared arrays."""
+        """The trial's student with its reports, and whether its training modified shared arrays."""
         teacher = self.teacher
         shared = [self.data.train, self.data.val]
         shared += [teacher.weights, teacher.outputs] if teacher else []
@@ -214,8 +214,8 @@ class Evidence:
     def student(self) -> Outcome:
         """The trial's student."""
         outcome = self.first_study[0][0]
-        none = "" if outcome.weights else "there are none; return what evaluate needs"
-        needed("a student leaves weights", none)
+        none = "" if outcome.weights else "there are none; return those that evaluate needs"
+        needed("a student has weights", none)
         return outcome
 
     @cached_property
@@ -229,7 +229,7 @@ class Evidence:
 
     @cached_property
     def judged(self) -> Judged:
-        """What the student is judged by, from its weights as they come back from the disk."""
+        """Evaluations of the student, with weights that were stored and loaded."""
         store = StudentStore(self.cache_dir / "contract")
         store.path.mkdir(exist_ok=True)
         store.put(0, self.student.weights)
@@ -268,5 +268,5 @@ def _silent(_done: int, _total: int, _unit: str) -> None:
 
 
 def as_in_json(params: Any) -> dict[str, Any]:
-    """Return parameters as they come back from a file."""
+    """Return parameters after a round trip through JSON."""
     return dict(json.loads(json.dumps(dict(params))))

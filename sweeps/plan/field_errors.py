@@ -1,4 +1,4 @@
-"""Which field of a study a task refuses, and what the task lacks for it."""
+"""Errors that name the field of a study that a task rejects."""
 
 from collections.abc import Mapping
 
@@ -20,11 +20,11 @@ def completed(study: Study, task: KDTask, place: str, searched: Params) -> dict[
     Args:
         study: The study.
         task: Its task.
-        place: Where in the study the searched parameters are from: a point, or ``space``.
+        place: Origin of the searched parameters in the study: a point, or ``space``.
         searched: The searched parameters.
 
     Raises:
-        ConfigError: If the task refuses it; names the field that the user set, and the fix.
+        ConfigError: If the task rejects it; names the user's field and the fix.
     """
     params = task_params(study, searched)
     try:
@@ -76,16 +76,15 @@ def _explained(task: KDTask, name: str, error: ConfigError) -> str:
     if name in NetworkSettings.model_fields and not isinstance(task, LearnsOnShares):
         return (
             f"{name} describes a network of nodes, and task {task.name} has none: it trains every "
-            f"student on one node; drop {name}, or take a task with topologies, as csi-feedback"
+            f"student on one node; drop {name}, or use a task with topologies, such as csi-feedback"
         )
     return str(error)
 
 
 def _blamed(task: KDTask, params: Mapping[str, Value], message: str) -> str:
-    """Return the parameter without which the task raises another error or none; empty if none is.
+    """Return a parameter without which the task raises another error or none; else empty.
 
-    A parameter that the error names comes first: of two
-    that do not fit, leaving out either would do.
+    Parameters in the message are tried first, since removing either of two that conflict would do.
     """
     for name in sorted(params, key=lambda name: name not in message):
         rest = {other: value for other, value in params.items() if other != name}

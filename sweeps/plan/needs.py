@@ -1,4 +1,4 @@
-"""What trials need before they can start: scenarios and teachers, found and loaded once."""
+"""Scenarios and teachers that trials need, found and loaded before the search."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from sweeps.workers.jobs import Handle, Pool
 
 
 def task_params(study: Study, searched: Params) -> dict[str, Value]:
-    """Return what the task is given for one configuration, before it is completed."""
+    """Return the parameters of one configuration for the task, before completion."""
     params: dict[str, Value] = dict(study.parameters)
     if study.budget.epochs is not None:
         params["epochs"] = study.budget.epochs
@@ -28,13 +28,13 @@ def task_params(study: Study, searched: Params) -> dict[str, Value]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """Scenario and teacher that some trial of the sweep needs.
+    """The scenario and the teacher that a trial needs.
 
     Attributes:
         scenario: Fingerprint of the scenario.
         teacher: Fingerprint of the teacher; None if the trial needs none.
-        params: The completed parameters of one such trial.
-        deciding: Those of them that decide on scenario and teacher.
+        params: The completed parameters of such a trial.
+        deciding: Those parameters that determine scenario and teacher.
     """
 
     scenario: str
@@ -44,10 +44,10 @@ class Need:
 
 
 def need_of(task: KDTask, config: Params) -> Need:
-    """Return what a trial with these completed parameters needs.
+    """Return the needs of a trial with these completed parameters.
 
     Raises:
-        ContractError: If the task does not name them.
+        ContractError: If the task's fingerprints are invalid.
     """
     fitting("complete", config, wrong_params)
     teacher = task.teacher_fingerprint(config)
@@ -81,7 +81,7 @@ def drawn_needs(study: Study, task: KDTask, needs: Iterable[Need]) -> tuple[Need
 
 
 def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
-    """Yield searched parameters that, completed, show every need of the study at least once."""
+    """Yield searched parameters that cover every need of the study."""
     names = task.resource_parameters.intersection(study.space.names)
     combinations = study.space.assignments(names)
     if study.search.sampler == "points":
@@ -94,13 +94,13 @@ def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
 
 
 def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
-    """Return the needs of the study in the order in which they are first met.
+    """Return the different needs of the study, in order.
 
-    They differ in scenario, teacher or a parameter that decides on these, for baselines may depend
-    on such a parameter even where the scenario and the teacher do not.
+    They differ in scenario, teacher or a parameter in ``resource_parameters``, on which baselines
+    may depend even if scenario and teacher do not.
 
     Raises:
-        StudyError: If a parameter that decides on data or teacher has too many values to list.
+        StudyError: If such a parameter has too many values to list.
     """
     found: dict[str, Need] = {}
     for searched in _candidates(study, task):
@@ -147,7 +147,7 @@ class Scenario:
     Attributes:
         train: Handle of the training split.
         val: Handle of the validation split.
-        test: The test split itself: no worker can reach it before the search is over.
+        test: The test split itself, which no worker can read before the search ends.
         provenance: JSON facts about the data.
     """
 
@@ -159,7 +159,7 @@ class Scenario:
 
 @dataclass(kw_only=True, slots=True)
 class Resources:
-    """Everything that trials share.
+    """Scenarios and teachers that trials share.
 
     Attributes:
         needs: Scenarios and teachers that trials need.
@@ -179,7 +179,7 @@ class Resources:
         return {key: need for key, need in needs.items() if key not in self.teachers}
 
     def lack(self, need: Need) -> str:
-        """Return what a trial needs and is missing; empty if nothing is."""
+        """Return what a trial lacks; empty if nothing is missing."""
         if need.scenario not in self.scenarios:
             return f"scenario {need.scenario} was not prepared"
         if need.teacher is not None and need.teacher not in self.teachers:
@@ -187,7 +187,7 @@ class Resources:
         return self.misfit(need)
 
     def check_teachers(self) -> None:
-        """Check that teachers are those of the trials for which they were prepared.
+        """Check that every teacher was trained with the parameters of its trials.
 
         Raises:
             UserError: If two different teachers have the same fingerprint.
@@ -196,12 +196,12 @@ class Resources:
             raise UserError(misfit)
 
     def misfit(self, need: Need) -> str:
-        """Return why the teacher of its fingerprint is not that of a trial; empty if it is."""
+        """Return why the teacher with a trial's fingerprint does not fit it; empty if it does."""
         for name, value in self.decided_by.get(need.teacher or "", {}).items():
             if need.params.get(name) != value:
                 return (
                     f"teacher {need.teacher} was trained with {name}={value!r}, not with "
-                    f"{need.params.get(name)!r}: train_teacher looks {name} up, so "
+                    f"{need.params.get(name)!r}: train_teacher reads {name}, so "
                     "teacher_fingerprint must contain it and resource_parameters name it"
                 )
         return ""
@@ -214,7 +214,7 @@ def load_data(
 
     Raises:
         DataError: If data are missing or damaged.
-        ContractError: If the task returns something else than data.
+        ContractError: If the task returns invalid data.
     """
     loaded = {}
     for key, need in by_scenario(needs).items():
@@ -223,7 +223,7 @@ def load_data(
                 need.params, cache_dir=folder, progress=display.data_progress
             )
         loaded[key] = fitting("load_scenario", found, wrong_scenario)
-    # several scenarios may be cut from the same files
+    # several scenarios may come from the same files
     notes = [note for data in loaded.values() for note in data.provenance.get("notes", ())]
     for note in dict.fromkeys(notes):
         display.note(f"data: {note}")
@@ -233,7 +233,7 @@ def load_data(
 def share_data(
     needs: tuple[Need, ...], loaded: Mapping[str, ScenarioData], pool: Pool
 ) -> Resources:
-    """Place the training and validation splits where workers read them; keep the test splits."""
+    """Store the training and validation splits for workers; keep the test splits here."""
     scenarios = {
         key: Scenario(
             train=pool.put(dict(data.train)),

@@ -1,4 +1,4 @@
-"""Laws of the capabilities of a task, tried on the shares of a deployment."""
+"""Laws of a task's capabilities, checked on the shares of a deployment."""
 
 from functools import partial
 
@@ -18,11 +18,11 @@ from sweeps.plan.evidence import Evidence, tried
 from sweeps.plan.laws import Law, Subject, changed_params, differing, law, of_trial
 
 NETWORK_LAWS: list[Law] = []
-"""In the order in which they are tried."""
+"""In the order of checking."""
 
 
 def _able(*capabilities: type[LearnsOnShares]) -> Subject:
-    """Return that a law is about deployments of tasks with some capabilities."""
+    """Identify a law about deployments of tasks with these capabilities."""
 
     def subject(evidence: Evidence) -> str | None:
         networked = evidence.config.get("topology", "none") != "none"
@@ -49,9 +49,9 @@ def _shares(evidence: Evidence) -> Shares:
 
 
 def _misfit(specs: dict[str, TensorSpec], arrays: Arrays) -> str:
-    """Return what is wrong with arrays that others will receive; empty if nothing is."""
+    """Return how arrays differ from their specification; empty if they match."""
     if specs.keys() != arrays.keys():
-        return f"{sorted(specs.keys() ^ arrays.keys())} are on one side only"
+        return f"{sorted(specs.keys() ^ arrays.keys())} are missing on one side"
     found = {name: spec.misfit(arrays[name]) for name, spec in specs.items()}
     return next((f"{name} has {wrong}" for name, wrong in found.items() if wrong), "")
 
@@ -66,20 +66,20 @@ def edge_params_are_complete(evidence: Evidence) -> str:
 
 @law(NETWORK_LAWS, _networked)
 def shares_are_disjoint(evidence: Evidence) -> str:
-    """No training sample belongs to two nodes, and every split has as many edges."""
+    """No training sample belongs to two nodes, and all splits have the same number of edges."""
     task, data = _learns(evidence), evidence.data
     shares = _shares(evidence)
     given = sum(task.sample_count(share) for share in (shares.server, *shares.edges))
     if given > task.sample_count(data.train):
         return f"nodes have {given} samples together, of {task.sample_count(data.train)}"
     edges = len(task.share_out(evidence.config, data.val, "val").edges)
-    told = f"{len(shares.edges)} on training, {edges} on validation"
-    return "" if edges == len(shares.edges) else told
+    counts = f"{len(shares.edges)} on training, {edges} on validation"
+    return "" if edges == len(shares.edges) else counts
 
 
 @law(NETWORK_LAWS, _networked)
 def samples_are_as_announced(evidence: Evidence) -> str:
-    """Samples that a node may be sent are as sample_tensors says."""
+    """Samples that a node receives match sample_tensors."""
     task, shares = _learns(evidence), _shares(evidence)
     own, params = shares.edges[0], task.edge_params(evidence.config, 0)
     sent = task.samples_for(params, task.sample_slice(shares.server, 0, 1))
@@ -104,10 +104,12 @@ def _train_on(
 
 @law(NETWORK_LAWS, _further)
 def streams_are_of_nodes(evidence: Evidence) -> str:
-    """Nodes have random streams of their own."""
+    """Every node has its own random stream."""
     one, same, other = (_train_on(evidence, name, {}).weights for name in ("a", "a", "b"))
-    told = "stream_name makes no difference; draw from a generator of that name"
-    return differing(one, same) or ("" if digest(one) != digest(other) else told)
+    if wrong := differing(one, same):
+        return wrong
+    same_digest = digest(one) == digest(other)
+    return "stream_name has no effect; draw from a generator of that name" if same_digest else ""
 
 
 @law(NETWORK_LAWS, _further)
@@ -120,29 +122,29 @@ def students_are_as_announced(evidence: Evidence) -> str:
 
 @law(NETWORK_LAWS, _further)
 def train_on_writes_nothing(evidence: Evidence) -> str:
-    """Training further leaves the weights that were received as they are."""
+    """Fine-tuning does not modify the received weights."""
     received = _train_on(evidence, "a", {}).weights
     before = digest(received)
     _train_on(evidence, "b", received)
-    return "" if digest(received) == before else "they were written to; work on a copy"
+    return "" if digest(received) == before else "they were modified; work on a copy"
 
 
 @law(NETWORK_LAWS, _imitates)
 def outputs_are_as_announced(evidence: Evidence) -> str:
-    """Outputs are as output_tensors says, one per sample, and blended with themselves the same."""
+    """Outputs match output_tensors, one per sample, and blending equal outputs changes nothing."""
     task = evidence.task
     assert isinstance(task, SharesOutputs)
     params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
     found, _ = task.outputs(params, _train_on(evidence, "a", {}).weights, samples)
     counts = {len(array) for array in found.values()} - {task.sample_count(samples)}
-    told = f"{counts} outputs of {task.sample_count(samples)} samples" if counts else ""
-    wrong = _misfit(task.output_tensors(params), found) or told
+    uneven = f"{counts} outputs of {task.sample_count(samples)} samples" if counts else ""
+    wrong = _misfit(task.output_tensors(params), found) or uneven
     return wrong or differing(found, task.blend(params, [found, found]))
 
 
 @law(NETWORK_LAWS, _imitates)
 def no_weight_is_no_guidance(evidence: Evidence) -> str:
-    """Outputs of no weight are no guidance."""
+    """Guidance with weight 0 has no effect."""
     task = evidence.task
     assert isinstance(task, SharesOutputs)
     params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]

@@ -1,4 +1,4 @@
-"""Runs a study for synthetic data on the user's own files instead."""
+"""Runs a study of synthetic data on the user's own files instead."""
 
 import json
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from search_spaces.study_yaml import dump_yaml, load_yaml
 
 
 def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> Study:
-    """Return a study; with a path, its trials read the files there.
+    """Return a study, whose trials read the files at a path if there is one.
 
-    The study names the files itself, so that `kdsweep resume` needs no path.
+    The returned study names the files, so that `kdsweep resume` needs no path.
 
     Args:
         name_or_path: See `load_study`.
-        settings: The user's settings; they override those that the files need.
+        settings: The user's settings, which override those for the files.
         path: The user's folder or file; None for the data that the study names.
 
     Raises:
-        ConfigError: If the task reads no such files, or the study varies what they settle.
+        ConfigError: If the task cannot read such files, or the study varies what they determine.
         DataError: If there are no usable files.
         StudyError: If the study is wrong.
     """
@@ -35,16 +35,16 @@ def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> S
     _check_points(study, own, path)
     used = {*study.parameters, *study.space.parameters, *chain(*study.search.points)}
     defaults = {name: value for name, value in own.defaults.items() if name not in used}
-    # JSON is YAML, and its quotes keep any character of a path
+    # JSON is YAML, and its quotes allow any character in a path
     fixed = [
         f"parameters.{name}={json.dumps(value, ensure_ascii=False)}"
         for name, value in {**own.parameters, **defaults}.items()
     ]
-    return _without_idle(load_study(name_or_path, [*fixed, *settings]), own, path)
+    return _drop_inactive(load_study(name_or_path, [*fixed, *settings]), own, path)
 
 
-def _without_idle(study: Study, own: OwnData, path: Path) -> Study:
-    """Return a study without parameters of synthetic data, which its report would show."""
+def _drop_inactive(study: Study, own: OwnData, path: Path) -> Study:
+    """Remove parameters of synthetic data, which the report would show."""
     source = f"{study.name} with --data {path}"
     raw = load_yaml(study.text, source)
     raw["parameters"] = {n: v for n, v in raw["parameters"].items() if n not in own.idle}
@@ -55,11 +55,10 @@ def _check_space(study: Study, own: OwnData, path: Path) -> None:
     for name, domain in study.space.parameters.items():
         place = f"study {study.name}: space.{name}"
         if name in own.parameters:
-            raise ConfigError(f"{place}: settled by --data {path}; drop it from the space")
+            raise ConfigError(f"{place}: determined by --data {path}; drop it from the space")
         if name in own.idle and domain.size() != 1:
             raise ConfigError(
-                f"{place}: changes nothing about the files in --data {path}, which are as they "
-                "are; drop it from the space"
+                f"{place}: has no effect on the files in --data {path}; drop it from the space"
             )
 
 
@@ -68,7 +67,7 @@ def _check_points(study: Study, own: OwnData, path: Path) -> None:
         place = f"study {study.name}: search.points[{index}]"
         for name in own.parameters.keys() & point.keys():
             raise ConfigError(
-                f"{place}: {name} = {point[name]!r}, but --data {path} settles it; drop it from "
+                f"{place}: {name} = {point[name]!r}, but --data {path} determines it; drop it from "
                 "the points"
             )
     for name in sorted(own.idle):
@@ -76,6 +75,6 @@ def _check_points(study: Study, own: OwnData, path: Path) -> None:
         if len(values) > 1:
             shown = ", ".join(sorted(map(repr, values - {None})))
             raise ConfigError(
-                f"study {study.name}: search.points: {name} varies ({shown}), but changes nothing "
-                f"about the files in --data {path}, which are as they are; drop it from the points"
+                f"study {study.name}: search.points: {name} varies ({shown}), but has no effect "
+                f"on the files in --data {path}; drop it from the points"
             )

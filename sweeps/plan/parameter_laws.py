@@ -1,4 +1,4 @@
-"""Laws of a task without data: of its fields, parameters, identities and costs."""
+"""Laws of a task that need no data: of its fields, parameters, fingerprints and costs."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,19 +16,19 @@ from sweeps.plan.laws import Law, changed_params, law, not_finite, of_task, of_t
 from sweeps.plan.needs import task_params
 
 DRAWS = 256
-"""Random configurations that are drawn from a study to meet the values of its choices."""
+"""Number of random configurations drawn from a study to cover the values of its choices."""
 
 UNKNOWN = "no_such_parameter"
 """Name of a parameter that no task has."""
 
 CLASS_LAWS: list[Law] = []
-"""Laws of a task whatever its parameters."""
+"""Laws of a task that do not depend on its parameters."""
 
 PARAMETER_LAWS: list[Law] = []
-"""Laws of parameters, which hold for all that a task takes."""
+"""Laws of a task's parameters."""
 
 COST_LAWS: list[Law] = []
-"""Laws of what is known of a student before it is trained."""
+"""Laws of a student's costs, which are known before training."""
 
 
 @law(CLASS_LAWS, of_task)
@@ -54,15 +54,16 @@ def baselines_need_resources(evidence: Evidence) -> str:
 
 @law(PARAMETER_LAWS, of_trial)
 def complete_writes_nothing(evidence: Evidence) -> str:
-    """Complete leaves the parameters that it is given as they are."""
+    """Complete does not modify the given parameters."""
     given = dict(evidence.given)
     evidence.task.complete(given)
-    return f"it made {given} of {evidence.given}; work on a copy" if given != evidence.given else ""
+    changed = given != evidence.given
+    return f"it changed {evidence.given} to {given}; work on a copy" if changed else ""
 
 
 @law(PARAMETER_LAWS, of_trial)
 def completed_are_plain(evidence: Evidence) -> str:
-    """Completed parameters are numbers, words or truth values."""
+    """Completed parameters are numbers, strings or booleans."""
     wrong = {
         n: v for n, v in evidence.config.items() if not isinstance(v, bool | int | float | str)
     }
@@ -71,7 +72,7 @@ def completed_are_plain(evidence: Evidence) -> str:
 
 @law(PARAMETER_LAWS, of_trial)
 def complete_is_idempotent(evidence: Evidence) -> str:
-    """What is complete stays as it is."""
+    """Complete does not change completed parameters."""
     again = tried(
         "complete of completed parameters", partial(evidence.task.complete, evidence.config)
     )
@@ -81,9 +82,10 @@ def complete_is_idempotent(evidence: Evidence) -> str:
 
 @law(PARAMETER_LAWS, of_trial)
 def complete_knows_no_order(evidence: Evidence) -> str:
-    """Parameters are completed alike in whatever order, and without those that complete drops."""
+    """Complete does not depend on the order of parameters, or on those that it drops."""
     kept = {n: v for n, v in evidence.given.items() if n in evidence.config}
-    for what, given in (("turned", reversed(evidence.given.items())), ("kept", kept.items())):
+    orders = {"in reverse": reversed(evidence.given.items()), "without dropped ones": kept.items()}
+    for what, given in orders.items():
         again = evidence.task.complete(dict(given))
         if changed := changed_params(evidence.config, again):
             return f"{what}, {changed}"
@@ -92,14 +94,14 @@ def complete_knows_no_order(evidence: Evidence) -> str:
 
 @law(PARAMETER_LAWS, of_trial)
 def complete_refuses_unknown(evidence: Evidence) -> str:
-    """Complete refuses a parameter that it does not know."""
+    """Complete rejects unknown parameters."""
     try:
         evidence.task.complete({UNKNOWN: 1})
     except ConfigError as error:
         return "" if UNKNOWN in str(error) else f"the error does not name it: {error}"
-    except Exception as error:  # noqa: BLE001 - whatever else it raises breaks the law
+    except Exception as error:  # noqa: BLE001 - any other error breaks the law
         return f"raise kdtasks.contract.errors.ConfigError, not {type(error).__name__}"
-    return f"{UNKNOWN}=1 was taken, so a typo in a study would have no effect"
+    return f"{UNKNOWN}=1 was accepted, so a typo in a study would have no effect"
 
 
 def _identities(task: KDTask) -> dict[str, Callable[[Params], str | None]]:
@@ -118,15 +120,15 @@ def _is_stable(evidence: Evidence, name: str) -> str:
         return found if optional else fitting(name, found, wrong_identity)
 
     one, other = tried(name, identified), identity(as_in_json(evidence.config))
-    told = f"it is {one} and {other}; take kdtasks.contract.params.fingerprint"
-    return "" if one == other else told
+    differ = f"it is {one} and {other}; use kdtasks.contract.params.fingerprint"
+    return "" if one == other else differ
 
 
 def _follows_seed(evidence: Evidence, name: str) -> str:
     identity = _identities(evidence.task)[name]
     same = identity(evidence.reseeded()) == identity(evidence.config)
-    told = "a trial could not be repeated on the same data; let it depend on teacher_seed"
-    return "" if same else told
+    fix = "a trial could not be repeated on the same data; let it depend on teacher_seed"
+    return "" if same else fix
 
 
 def _for_both(name: str, sentence: str, broken: Callable[..., str]) -> None:
@@ -141,7 +143,7 @@ _for_both("ignores_seed", "does not depend on seed", _follows_seed)
 
 @law(PARAMETER_LAWS, of_trial)
 def resources_are_declared(evidence: Evidence) -> str:
-    """Data and teacher change with no parameter that is not in resource_parameters."""
+    """Data and teacher depend only on parameters in resource_parameters."""
     task, config = evidence.task, evidence.config
     free = [name for name in config if name not in task.resource_parameters]
     changed = {name: with_other(task, config, name) for name in free}
@@ -149,7 +151,7 @@ def resources_are_declared(evidence: Evidence) -> str:
 
 
 def moved_by(task: KDTask, config: Params, changed: Mapping[str, Params]) -> str:
-    """Return which parameters change what they should not; empty if none does."""
+    """Return which of the ``changed`` parameters changes data or teacher; empty if none."""
     found = [
         f"{what} changes with {name}; add it to resource_parameters"
         for name, other in changed.items()
@@ -161,15 +163,15 @@ def moved_by(task: KDTask, config: Params, changed: Mapping[str, Params]) -> str
 
 @law(COST_LAWS, of_trial)
 def cost_is_finite(evidence: Evidence) -> str:
-    """Cost gives finite numbers."""
+    """Cost returns finite numbers."""
     return not_finite(tried("cost", partial(evidence.task.cost, evidence.config)))
 
 
 @law(COST_LAWS, of_trial)
 def cost_is_counted(evidence: Evidence) -> str:
-    """Equal parameters give equal cost."""
+    """Equal parameters have equal cost."""
     if cost_is_finite(evidence):
-        return ""  # which is told already
+        return ""  # reported already
     task, config = evidence.task, evidence.config
     cost = task.cost(config)
     task.cost(evidence.reseeded())
@@ -178,14 +180,14 @@ def cost_is_counted(evidence: Evidence) -> str:
         changed = [name for name in {**cost, **again} if cost.get(name) != again.get(name)]
         if changed:
             shown = f"{changed[0]} is {again.get(changed[0])} and was {cost.get(changed[0])}"
-            return f"{when}, {shown}; count, and measure nothing"
+            return f"{when}, {shown}; count instead of measuring"
     return ""
 
 
 def scale_law(study: Study, task: KDTask) -> Finding:
-    """Return whether the costs that are objectives on a logarithmic scale have a place on it.
+    """Check that costs which are objectives on a logarithmic scale are not negative.
 
-    Checks every value of every choice that a point or a random draw of the study has.
+    Covers every value of a choice in points or random draws of the study.
     """
     try:
         return _scale_law(study, task)

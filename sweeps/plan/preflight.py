@@ -1,7 +1,4 @@
-"""Checks before anything starts: a study that cannot run fails in seconds.
-
-They include whether any configuration can keep the bounds on complexity.
-"""
+"""Checks of a study before anything starts, so that one that cannot run fails in seconds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,16 +28,16 @@ from sweeps.plan.needs import (
 )
 
 MAX_LISTED = 512
-"""Largest space of which every configuration is checked."""
+"""Largest space whose configurations are all checked."""
 
 
 def check_feasible(study: Study, task: KDTask) -> None:
-    """Check that no bound is broken by every configuration before anything is learnt.
+    """Check that some configuration satisfies each bound on costs.
 
     Larger and infinite spaces pass: the cost of their trials is unknown.
 
     Raises:
-        ConfigError: If no trial could keep a bound; it names the best value.
+        ConfigError: If no trial can satisfy a bound; it names the best value.
     """
     if not study.constraints:
         return
@@ -67,11 +64,11 @@ def _cost(study: Study, task: KDTask, searched: Params) -> Mapping[str, float]:
     try:
         return task.cost(task.complete(task_params(study, searched)))
     except ConfigError:
-        return {}  # refused, and so no way to keep a bound
+        return {}  # rejected configurations do not count
 
 
 def _everything(study: Study) -> Iterator[Params]:
-    """Yield every configuration that can be proposed; nothing if they are too many."""
+    """Yield every possible configuration; nothing if there are too many."""
     points = study.search.points
     if study.search.sampler == "points":
         yield from points[: MAX_LISTED if len(points) <= MAX_LISTED else 0]
@@ -92,12 +89,12 @@ OF_ENGINE = "trial_"
 """Prefix of metrics that the engine measures itself."""
 
 DRAWS = 64
-"""Random configurations that the task completes before the first trial."""
+"""Number of random configurations that the task completes before the first trial."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """A study that can run.
+    """The plan of a study that can run.
 
     Attributes:
         task: Its task.
@@ -111,11 +108,11 @@ class Plan:
 
 
 def check_study(study: Study) -> Plan:
-    """Return what the study needs, after checking it against its task.
+    """Check a study against its task and return its plan.
 
     Raises:
-        UserError: Naming the field of the study, the value and the fix.
-        StudyError: If a parameter that decides data or teacher has too many values to list.
+        UserError: Names the field of the study, the value and the fix.
+        StudyError: If a parameter that determines data or teacher has too many values to list.
     """
     task = load_task(study.task)
     _check_metrics(study, task)
@@ -166,7 +163,7 @@ def _check_draws(study: Study, task: KDTask, needs: Sequence[Need]) -> None:
 
 
 def _check_teachers(task: KDTask, needs: Sequence[Need]) -> None:
-    """Check that each teacher serves only trials on the data that it was trained on."""
+    """Check that each teacher is used only on the data that it was trained on."""
     first: dict[str | None, Need] = {}
     for need in needs if task.teacher_splits else ():
         other = first.setdefault(need.teacher, need)
@@ -190,7 +187,7 @@ def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:
 
 
 def _check_stopping(study: Study, task: KDTask, config: Params) -> None:
-    """Check that trials can be compared before their end: by ``cost``, and on validation."""
+    """Check that trials can be compared before their end, by ``cost`` and validation metrics."""
     if study.stopping is None:
         return
     cost = task.cost(config)
@@ -253,7 +250,7 @@ def _check_report(study: Study, task: KDTask) -> None:
 
 
 def on_validation(metric: str) -> str:
-    """Return the name of a metric on the validation split; it is measured on the test split too."""
+    """Return the name of a metric on the validation split."""
     return metric.replace("test_", "val_", 1)
 
 

@@ -1,7 +1,4 @@
-"""What differs between two studies.
-
-A sweep may be resumed with another budget, on other machines, in other words, or with more points.
-"""
+"""Differences between a sweep's study and the one with which it is resumed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,10 +19,10 @@ MISSING = "nothing"
 
 
 def differences(new: Study, old: Study) -> list[str]:
-    """Return what is new in a study, one entry per field, except what may differ.
+    """Return the differences of two studies, one per field, that prevent resuming.
 
-    Fields in `MAY_DIFFER` may, as may tables and claims of the report, which decide about no trial,
-    and, where nothing but points is run, points after the old ones.
+    Fields in `MAY_DIFFER` and the report may differ, since trials do not depend on them. A study of
+    points only may have further points.
     """
     if new.text == old.text:
         return []
@@ -42,7 +39,7 @@ def differences(new: Study, old: Study) -> list[str]:
 
 
 def _fields_of(study: Study) -> dict[str, Any]:
-    """Return the values of everything that may decide about a trial, by dotted place."""
+    """Return all values on which trials may depend, by dotted path."""
     return dict(
         _leaves("", {name: part for name, part in study.plain().items() if name != "report"})
     )
@@ -55,7 +52,7 @@ def _is_behind(name: str, known: int) -> bool:
 
 
 def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield dotted place and value of everything in ``value`` that has no parts."""
+    """Yield dotted path and value of every leaf."""
     if isinstance(value, Mapping):
         parts = {str(name): part for name, part in value.items()}
     elif isinstance(value, list | tuple):

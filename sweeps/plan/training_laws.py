@@ -1,4 +1,4 @@
-"""Laws of a task's data, teacher, student and what judges them, each tried on one trial."""
+"""Laws of a task's data, teacher, student and evaluation, checked on one trial."""
 
 import json
 from collections.abc import Mapping
@@ -12,14 +12,7 @@ import numpy as np
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.task import (
-    Arrays,
-    Baseline,
-    ScenarioData,
-    TeacherArtifact,
-    digest,
-    prefixed,
-)
+from kdtasks.contract.task import Arrays, Baseline, ScenarioData, TeacherArtifact, digest, prefixed
 from sweeps.common.returned_values import fitting, wrong_baselines
 from sweeps.ledger.identity import (
     TeacherIdentity,
@@ -45,7 +38,7 @@ from sweeps.plan.laws import (
 )
 
 TRAINING_LAWS: list[Law] = []
-"""In the order in which they are tried."""
+"""In the order of checking."""
 
 
 @law(TRAINING_LAWS, of_data)
@@ -56,7 +49,7 @@ def splits_have_samples(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_data)
 def data_repeat(evidence: Evidence) -> str:
-    """The same parameters give the same data."""
+    """Equal parameters give equal data."""
     one, again = evidence.data, evidence.load("load_scenario, called again,")
     changed = [
         name
@@ -73,7 +66,7 @@ def data_have_provenance(evidence: Evidence) -> str:
     try:
         json.dumps(provenance)
     except (TypeError, ValueError) as error:
-        return f"{error}; take plain numbers, words, lists and dicts"
+        return f"{error}; use plain numbers, strings, lists and dicts"
     return "" if provenance else "it is empty; give at least the source"
 
 
@@ -91,7 +84,7 @@ def teacher_is_finite(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_teacher)
 def teacher_repeats(evidence: Evidence) -> str:
-    """Teacher_seed decides a teacher, and seed does not."""
+    """A teacher depends on teacher_seed, but not on seed."""
     one, two = evidence.teaching[0], evidence.teach(evidence.reseeded())[0]
     return differing({**one.weights, **one.outputs}, {**two.weights, **two.outputs})
 
@@ -106,7 +99,7 @@ def teacher_follows_seed(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, lambda one: of_teacher(one) if one.task.teacher_splits else None)
 def teacher_is_of_its_data(evidence: Evidence) -> str:
-    """Content decides identity: with one training sample changed, the teacher is another."""
+    """A teacher's identity changes with one training sample."""
     data = evidence.data
     other = replace(data, train=_one_sample_changed(data.train))
     return _came_back(evidence, _identity(evidence, data), _identity(evidence, other))
@@ -114,7 +107,7 @@ def teacher_is_of_its_data(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_teacher)
 def teacher_is_of_its_code(evidence: Evidence) -> str:
-    """Content decides identity: with its network changed in the source, the teacher is another."""
+    """A teacher's identity changes with the source of its network."""
     module, code = task_module(evidence.name), task_code(evidence.name)
     identity = _identity(evidence, evidence.data)
     edited = replace(identity, code={**code, module: "another version"})
@@ -140,24 +133,24 @@ def _came_back(evidence: Evidence, kept: TeacherIdentity, wanted: TeacherIdentit
         store = TeacherStore(Path(folder))
         store.put(kept, {}, TeacherArtifact(metrics={}, weights={}, outputs={}))
         found = store.get(wanted)
-    return "" if found is None else "the old one came back"
+    return "" if found is None else "the cache returned the old one"
 
 
 @law(TRAINING_LAWS, of_teacher)
 def teacher_is_of_its_parameters(evidence: Evidence) -> str:
-    """Teacher_fingerprint changes with every parameter that train_teacher looks up."""
+    """Teacher_fingerprint changes with every parameter that train_teacher reads."""
     task, config = evidence.task, evidence.config
     same = []
     for name in evidence.teaching[0].decided_by:
         other = with_other(task, config, name)
         if other and task.teacher_fingerprint(other) == task.teacher_fingerprint(config):
             same.append(name)
-    return f"it does not contain {', '.join(same)}; add what is looked up" if same else ""
+    return f"it does not contain {', '.join(same)}; add all that are read" if same else ""
 
 
 @law(TRAINING_LAWS, of_teacher)
 def teacher_is_judged_alike(evidence: Evidence) -> str:
-    """Evaluate_teacher gives what its training gave on validation."""
+    """Evaluate_teacher returns the validation metrics of its training."""
     artifact = evidence.teaching[0]
     judge = partial(
         evidence.task.evaluate_teacher, evidence.config, artifact.weights, evidence.data.val
@@ -175,8 +168,8 @@ def student_reports(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_trial)
 def training_writes_nothing(evidence: Evidence) -> str:
-    """Training leaves data and teacher as they are."""
-    wrote = "an array was written to, which other trials share; work on a copy"
+    """Training does not modify data and teacher."""
+    wrote = "an array that other trials share was modified; work on a copy"
     return wrote if evidence.first_study[1] else ""
 
 
@@ -188,7 +181,7 @@ def student_is_finite(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_trial)
 def student_metrics_are_declared(evidence: Evidence) -> str:
-    """Metrics name every number of a student."""
+    """Metrics describe every number of a student."""
     reported = evidence.first_study[0][0].metrics
     strange = [n for n in reported if n not in evidence.task.metrics and not n.startswith("trial_")]
     return f"{', '.join(strange)} is not in metrics; add it" if strange else ""
@@ -196,28 +189,28 @@ def student_metrics_are_declared(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_trial)
 def student_is_judged(evidence: Evidence) -> str:
-    """A student is judged on validation."""
+    """A student has validation metrics."""
     metrics = evidence.first_study[0][0].metrics
     judged = {metric for metric in metrics if metric.startswith("val_")}
-    told = f"none of {', '.join(metrics)} starts with val_ and is in metrics"
-    return "" if judged & evidence.task.metrics.keys() else told
+    missing = f"none of {', '.join(metrics)} starts with val_ and is in metrics"
+    return "" if judged & evidence.task.metrics.keys() else missing
 
 
 @law(TRAINING_LAWS, of_trial)
 def student_has_weights(evidence: Evidence) -> str:
-    """A student leaves weights."""
+    """A student has weights."""
     return "" if evidence.student.weights else "there are none"
 
 
 @law(TRAINING_LAWS, of_trial)
 def student_repeats(evidence: Evidence) -> str:
-    """Seed decides a student."""
+    """A student depends on nothing random but seed."""
     return differing(evidence.student.weights, evidence.second_student.weights)
 
 
 @law(TRAINING_LAWS, of_trial)
 def student_costs_the_same(evidence: Evidence) -> str:
-    """Equal parameters report equal cost, that of cost."""
+    """Reported costs equal those of cost."""
     cost = evidence.task.cost(evidence.config)
     for outcome in (evidence.student, evidence.second_student):
         reported = {name: outcome.metrics[name] for name in cost if name in outcome.metrics}
@@ -231,8 +224,7 @@ def student_follows_seed(evidence: Evidence) -> str:
     """Another seed gives another student."""
     other = evidence.study(evidence.reseeded())[0]
     same = digest(other.weights) == digest(evidence.student.weights)
-    told = "its weights are bit for bit the same, so repetitions would be useless"
-    return told if same else ""
+    return "its weights are equal bit for bit, so repetitions would be useless" if same else ""
 
 
 def _lone_effort(evidence: Evidence) -> str | None:
@@ -272,13 +264,13 @@ def _baselines(evidence: Evidence, config: Params) -> list[Baseline]:
 
 
 @law(TRAINING_LAWS, of_data)
-def baselines_are_told_apart(evidence: Evidence) -> str:
-    """Baselines have names of their own and finite metrics."""
+def baselines_have_distinct_names(evidence: Evidence) -> str:
+    """Baselines have distinct names and finite metrics."""
     found = _baselines(evidence, evidence.config)
     names = [one.name for one in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        return f"{', '.join(twice)} is there more than once; number them"
+        return f"{', '.join(twice)} appears more than once; number them"
     return next(
         (f"{one.name}: {not_finite(one.metrics)}" for one in found if not_finite(one.metrics)), ""
     )
@@ -286,7 +278,7 @@ def baselines_are_told_apart(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_data)
 def baselines_follow_from_the_data(evidence: Evidence) -> str:
-    """Baselines change with no parameter but the data's that is not in baseline_parameters."""
+    """Baselines depend only on the data and on parameters in baseline_parameters."""
     task, config = evidence.task, evidence.config
     other = config
     for name in config.keys() - task.baseline_parameters:
@@ -295,7 +287,7 @@ def baselines_follow_from_the_data(evidence: Evidence) -> str:
             other = changed
     one, two = (_baselines(evidence, params) for params in (config, other))
     if [b.name for b in one] != [b.name for b in two]:
-        return "there are others; add what decides them"
+        return "their names change; add the parameters on which they depend"
     pairs = zip(one, two, strict=True)
     found = [(a.name, differing_numbers(a.metrics, b.metrics)) for a, b in pairs]
     return next((f"{name}: {changed}" for name, changed in found if changed), "")
@@ -308,32 +300,32 @@ def models_are_json(evidence: Evidence) -> str:
     try:
         json.dumps(rows)
     except (TypeError, ValueError) as error:
-        return f"{error}; take plain numbers and words"
+        return f"{error}; use plain numbers and strings"
     good = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
     return "" if good else "return a list of dicts, empty if there are none"
 
 
 @law(TRAINING_LAWS, of_trial)
 def evaluate_repeats_training(evidence: Evidence) -> str:
-    """Evaluate gives, from the stored weights, what training gave on validation."""
+    """Evaluate returns, from stored weights, the validation metrics of training."""
     found = prefixed("val", evidence.judged.val)
     return differing_numbers(evidence.student.metrics, found, evidence.tolerance)
 
 
 @law(TRAINING_LAWS, of_trial)
 def evaluate_is_the_same_on_test(evidence: Evidence) -> str:
-    """Evaluate judges every split alike."""
+    """Evaluate returns the same metrics for every split."""
     val, test = evidence.judged.val, evidence.judged.test
-    told = f"{', '.join(val)} on validation, {', '.join(test)} on test"
-    return "" if val.keys() & test.keys() else told
+    differ = f"{', '.join(val)} on validation, {', '.join(test)} on test"
+    return "" if val.keys() & test.keys() else differ
 
 
 @law(TRAINING_LAWS, of_trial)
 def evaluate_writes_nothing(evidence: Evidence) -> str:
-    """Evaluate changes nothing."""
+    """Evaluate modifies nothing."""
     judged = evidence.judged
     if judged.wrote:
-        return "the weights were written to; work on a copy"
+        return "the weights were modified; work on a copy"
     return differing_numbers(judged.val, judged.again)
 
 
@@ -342,14 +334,14 @@ def _deployed(evidence: Evidence) -> bool:
         evidence.task.deployable(evidence.config, evidence.student.weights)
     except ConfigError:
         return False  # the task exports no such student
-    except Exception:  # noqa: BLE001 - the law will say so
+    except Exception:  # noqa: BLE001 - the law reports it
         return True
     return True
 
 
 @law(TRAINING_LAWS, of_trial)
 def deployable_is_the_student(evidence: Evidence) -> str:
-    """The networks of deployable give what evaluate gives."""
+    """The networks of deployable have the scores of evaluate."""
     if not _deployed(evidence):
         return ""
     weights = evidence.student.weights

@@ -8,8 +8,15 @@ from functools import partial
 from typing import Any, Protocol
 
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.task import Arrays, Baseline, KDTask, Report, TeacherArtifact, prefixed
-from kdtasks.contract.task import ScenarioData as ScenarioData
+from kdtasks.contract.task import (
+    Arrays,
+    Baseline,
+    KDTask,
+    Report,
+    ScenarioData,
+    TeacherArtifact,
+    prefixed,
+)
 from sweeps.common.events import Event, Training, floats
 from sweeps.common.records import JobKind
 from sweeps.common.returned_values import fitting, generated, wrong_baselines, wrong_teacher

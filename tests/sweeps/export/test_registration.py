@@ -73,7 +73,7 @@ def test_a_front_is_registered_step_by_step_and_nothing_twice(engine: Engine) ->
     name = engine.folder.name
     late = register(engine, seconds=-1.0)
     (reason,) = {member.reason for member in late.values()}
-    assert reason == "no time was left; register again goes on"
+    assert "no time" in reason
 
     first = register(engine, members=1)
     (knee,) = first

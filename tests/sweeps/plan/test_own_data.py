@@ -59,11 +59,11 @@ def test_without_files_nothing_changes():
     [
         (
             ["space.distractors={type: float, low: 0.0, high: 2.0}"],
-            ["study beam-tracking: space.distractors: changes nothing", "drop it from the space"],
+            ["study beam-tracking: space.distractors: ", "drop it from the space"],
         ),
         (
             ["space.scenario={type: choice, values: [street, deepsense]}"],
-            ["study beam-tracking: space.scenario: settled by --data", "drop it from the space"],
+            ["study beam-tracking: space.scenario: determined by --data", "drop it from the space"],
         ),
         (
             ["search.points=[{method: vanilla, data_seed: 1}, {method: vanilla, data_seed: 2}]"],

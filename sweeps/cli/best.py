@@ -14,7 +14,7 @@ from sweeps.cli.output import line, objective_headings, show_wide
 
 
 def show_best(best: Best, study: Study, *, as_json: bool) -> None:
-    """Print what was found, as text or as JSON."""
+    """Print the result, as text or as JSON."""
     if as_json:
         line(json.dumps(_described(best), indent=2))
         return
@@ -35,7 +35,7 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
             line(_unknown_line(budget, unknown, best.considered))
     if not best.chosen.test and split_label(goal):
         line()
-        line("it was not judged on the test split: confirm.select chooses the trials that are")
+        line("it was not evaluated on the test split; confirm.select selects the trials that are")
 
 
 def _described(best: Best) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list
 
 
 def _unknown_line(budget: Budget, unknown: int, considered: int) -> str:
-    """Return how many trials have no value to compare with a budget."""
+    """Return how many trials have no value of a budget's metric."""
     how = ""
     if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
         how = "; kdsweep export --trial N measures it"

@@ -1,4 +1,4 @@
-"""What `kdsweep data inspect` shows of files of channels."""
+"""`kdsweep data inspect` for files of channels."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from kdtasks.csi_feedback.data.channel_inspect import ChannelInspection
 from sweeps.cli.output import line
 
 SHOWN = 8
-"""Files, and variables of a file, that are listed; ``--json`` has all of them."""
+"""Most files, and variables of a file, that are listed; ``--json`` lists all."""
 
 
 def inspect_channels(path: Path, sensors: str | None, *, as_json: bool) -> bool:
-    """Inspect channels and print what they hold; return whether they can be trained on.
+    """Inspect channels and print their content; return whether they can be trained on.
 
     Raises:
         ConfigError: If sensors are given.

@@ -1,4 +1,4 @@
-"""`kdsweep check`: does a study fit its task, and does the task keep its contract?"""
+"""`kdsweep check`: checks that a study fits its task, and that the task keeps its contract."""
 
 import json
 import sys
@@ -41,19 +41,12 @@ class Trial:
 
 
 def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool = False) -> bool:
-    """Check a study or a task, and print every law as soon as it is checked.
+    """Check a study or a task, print each law when it is checked, and return whether all hold.
 
-    Args:
-        what: A study, as for ``kdsweep run``, or else a task.
-        settings: Of the study, or parameters of the task, ``key=value`` each.
-        as_json: Print JSON at the end instead.
-        debug: Print tracebacks of the task's errors, too.
-
-    Returns:
-        Whether every law is kept.
+    ``settings`` are fields of the study or parameters of the task, ``key=value`` each.
 
     Raises:
-        UserError: If there is no such study or task, or the study does not fit its task.
+        UserError: If the study or task is unknown, or the study does not fit its task.
         StudyError: If the study is wrong.
     """
     make_importable(what)
@@ -84,7 +77,7 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool 
 
 
 def _of_study(study: Study) -> list[Trial]:
-    """Return trials in which every word that a study searches occurs: words choose code."""
+    """Return trials that cover all searched string values, since these select code."""
     domains = study.space.parameters
     searched = [name for name, domain in domains.items() if isinstance(domain, Choice)]
     found: list[Trial] = []
@@ -111,7 +104,7 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
 
 
 def _printed(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
-    """Yield the findings of a trial, each after it was printed."""
+    """Print the findings of a trial and yield them."""
     line(name)
     for finding in findings:
         line(f"{'BAD ' if finding.broken else 'ok  '}  {finding.law}")
@@ -119,5 +112,5 @@ def _printed(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator
             line(f"      {finding.broken}")
         if finding.traceback:
             line(indent(finding.traceback, " " * 6) if debug else "      --debug shows where")
-        sys.stdout.flush()  # the next law may take a training
+        sys.stdout.flush()  # the next law may need a training
         yield finding

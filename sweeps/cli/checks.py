@@ -34,8 +34,8 @@ def check(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Field of the study, or parameter of the task; repeatable. Make it small: of "
-            "every kind of trial one is trained three times.",
+            help="Field of the study, or parameter of the task; repeatable. Choose short runs, "
+            "because a trial of every kind is trained three times.",
         ),
     ] = None,
     as_json: Json = False,
@@ -57,19 +57,19 @@ def status(  # noqa: PLR0913 - one parameter per option
     watch: Annotated[bool, typer.Option("--watch", help="Update it until the sweep ends.")] = False,
     trial: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Show this trial instead: numbers, or where it raised."),
+        typer.Option(metavar="N", help="Show this trial instead: metrics, or its error."),
     ] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Show everything that failed instead, and where.")
+        bool, typer.Option("--failed", help="Show all failures with tracebacks instead.")
     ] = False,
     timing: Annotated[
-        bool, typer.Option("--timing", help="Show where the time goes instead.")
+        bool, typer.Option("--timing", help="Show the time of each part instead.")
     ] = False,
     home: Home = RUNS,
 ) -> None:
     """Show what a sweep is doing, or why it ended.
 
-    Works while it runs, from any terminal, and disturbs nothing.
+    Works from any terminal while the sweep runs, without affecting it.
     """
     from sweeps.cli.sweeps import find_sweep
 

@@ -17,7 +17,7 @@ from sweeps.cli.output import line, plain_table, show, shown_path
 from sweeps.cli.sweeps import find_sweep, sweep_frames
 
 MOST_SETTINGS = 20
-"""Differing settings that are listed; ``--json`` has all of them."""
+"""Most differing settings that are listed; ``--json`` lists all."""
 
 
 SIGNIFICANT = 0.05
@@ -28,7 +28,7 @@ STYLE = f"body {{ font-family: {FONT}; max-width: 72rem; margin: 2rem auto; padd
 def show_comparison(
     names: Sequence[str], home: Path, tracking_uri: str | None, page: Path | None, *, as_json: bool
 ) -> None:
-    """Compare sweeps, print the result, and write the page if one is named."""
+    """Compare sweeps, print the result, and write a page if one is given."""
     if len(set(names)) < max(2, len(names)):
         raise ConfigError(f"compare {' '.join(names)}: name two different sweeps or more")
     folders = [find_sweep(home, name) for name in names]
@@ -49,7 +49,7 @@ def show_comparison(
 
 
 def write_page(sweeps: Sequence[SweepFrames], page: Path) -> None:
-    """Write the fronts of all sweeps as one page that needs no network."""
+    """Write the fronts of all sweeps to one self-contained page."""
     shown = pairs(sweeps[0].study.objectives)
     titled = [(f"{p.y.label} against {p.x.label}", compare_figure(sweeps, p)) for p in shown]
     if len(sweeps[0].study.objectives) == 2:
@@ -71,7 +71,7 @@ def write_page(sweeps: Sequence[SweepFrames], page: Path) -> None:
 
 
 def show_sides(found: Comparison) -> None:
-    """Print the sweeps and how far their fronts are apart."""
+    """Print the sweeps and the differences of their hypervolumes."""
     columns = ("sweep", "trials", "front", "hypervolume", "core-hours")
     rows = [
         (

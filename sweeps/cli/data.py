@@ -1,7 +1,4 @@
-"""Commands of ``kdsweep`` that inspect data on disk.
-
-Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
-"""
+"""Commands of ``kdsweep`` that inspect data on disk, with lazy imports and no torch or Ray."""
 
 import json
 import shlex
@@ -17,22 +14,22 @@ if TYPE_CHECKING:
     from kdtasks.sensing.deepsense.inspect import Inspection
 
 NOT_USABLE = 1
-"""Exit code of ``inspect`` when nothing could be trained on what it found."""
+"""Exit code of ``inspect`` for data that cannot be trained on."""
 
 SHOWN = 5
-"""Defects of a kind that are listed; ``--json`` has all of them."""
+"""Most defects of a kind that are listed; ``--json`` lists all."""
 
 STUDY = "beam-tracking"
 """The study for pictures and radar."""
 
 OTHER_STUDIES = {"gps": "beam-gps", "lidar": "lidar-datafree"}
-"""The study for files of one other sensor."""
+"""The study for files of another sensor only."""
 
 ALONE = {
     "image": ("image-student", "image-teacher-gru1"),
     "radar": ("radar-student", "radar-teacher"),
 }
-"""Student and teacher of `STUDY` for files that have one of its two sensors only."""
+"""Student and teacher of `STUDY` for files of only one of its two sensors."""
 
 MEANINGS = {
     "image": "camera pictures",
@@ -46,7 +43,7 @@ MEANINGS = {
     "split": "train, val or test",
     "condition": "day, night or rain",
 }
-"""What a column holds, in words."""
+"""Descriptions of columns."""
 
 app = typer.Typer(
     help="Inspect measured data before a sweep reads them.",
@@ -78,12 +75,12 @@ def inspect(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Of image,radar,lidar,gps: what windows need; default: image and radar as far as "
-            "files are there, or else gps, or else lidar.",
+            help="Sensors of windows, from image,radar,lidar,gps; default: image and radar if "
+            "there are files, else gps, else lidar.",
         ),
     ] = None,
 ) -> None:
-    """Show what a folder of measured data holds, its defects, and what can be trained on it.
+    """Show the content of measured data, its defects, and what can be trained on it.
 
     Reads tables, small files and channels whole, and the heads of pictures, cubes and scans.
     """
@@ -158,8 +155,8 @@ def _show_windows(found: "Inspection") -> None:
     if splits:
         show(dict_table(splits))
     line(
-        f"left out: {found.without_sensor} windows that lack a sensor's data, "
-        f"{found.without_label} that know no beam"
+        f"left out: {found.without_sensor} windows without data of a sensor, "
+        f"{found.without_label} without a known beam"
     )
     if len(set(found.alone.values())) > 1:
         alone = ", ".join(f"{sensor} {count}" for sensor, count in found.alone.items())
@@ -176,12 +173,7 @@ def _show_windows(found: "Inspection") -> None:
 
 
 def next_command(path: str, sensors: Sequence[str]) -> str:
-    """Return the command that trains on files.
-
-    Args:
-        path: The files.
-        sensors: What windows of them have, at least one.
-    """
+    """Return the command that trains on files whose windows have ``sensors``, at least one."""
     words = ["kdsweep", "run", STUDY, "--data", path]
     if {"image", "radar"} <= set(sensors):
         return shlex.join(words)

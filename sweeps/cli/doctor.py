@@ -1,4 +1,4 @@
-"""`kdsweep doctor`: the checks one after the other, each printed as soon as it is done."""
+"""`kdsweep doctor`: runs the checks and prints each result at once."""
 
 import json
 import sys
@@ -18,13 +18,13 @@ from sweeps.run.doctor import (
     try_mlflow,
     try_ray,
 )
-from sweeps.run.plugin_checks import look_at_plugins
+from sweeps.run.plugin_checks import check_plugins
 
 SIGNS = {"good": "ok  ", "fair": "note", "bad": "BAD "}
 
 
 def show_doctor(home: Path, *, as_json: bool) -> bool:
-    """Print what every check has found; return whether sweeps can run here."""
+    """Print the finding of every check; return whether sweeps can run here."""
     found = []
     for finding in _findings(home):
         found.append(finding)
@@ -38,7 +38,7 @@ def show_doctor(home: Path, *, as_json: bool) -> bool:
 def _findings(home: Path) -> Iterator[Finding]:
     yield from look_at_packages(*installed())
     yield from look_at(this_machine())
-    yield from look_at_plugins(installed_plugins())
+    yield from check_plugins(installed_plugins())
     place = look_at_home(home)
     yield place
     if place.state == "good":

@@ -1,4 +1,4 @@
-"""`kdsweep export`: choose a student, write its files, compare their scores with the sweep's."""
+"""`kdsweep export`: writes a student's files and compares their scores with the sweep's."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from sweeps.ledger.paths import SweepFolder
 from sweeps.progress.listener import SilentDisplay
 
 EXPORT_DIR = "export"
-"""Folder of a sweep with its exported students, unless another is named."""
+"""Default folder of a sweep's exported students."""
 
 NETWORKS = ("network", "parameters", "kB", "largest difference", "median", "95 %")
 SCORES = ("test split", "PyTorch", "ONNX", "8 bit", "the sweep, mean ± 95 %")
@@ -27,13 +27,13 @@ SCORES = ("test split", "PyTorch", "ONNX", "8 bit", "the sweep, mean ± 95 %")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """An export that was made.
+    """A finished export.
 
     Attributes:
         exported: The student.
         frames: Its sweep.
-        folder: Where its files are.
-        unrecorded: Why the sweep's records do not have it; empty if they do.
+        folder: Folder of its files.
+        unrecorded: Why it was not recorded in the sweep; empty if it was.
     """
 
     exported: Exported
@@ -50,10 +50,10 @@ def note(words: str) -> None:
 def run_export(
     folder: Path, tracking_uri: str | None, trial: int | None, out: Path | None, *, int8: bool
 ) -> Done:
-    """Write a student and its card, and enter the measurements into the sweep's records.
+    """Write a student, by default the front's knee, with its card, and record its measurements.
 
-    The files stay even if the sweep is running or MLflow does not answer; the result names why the
-    records do not have them.
+    The files are kept even if they cannot be recorded, because the sweep runs or MLflow does not
+    answer; the result has the reason.
     """
     frames = sweep_frames(folder, tracking_uri)
     number = knee_of(frames) if trial is None else trial
@@ -72,7 +72,7 @@ def run_export(
 
 
 def show_export(done: Done, *, as_json: bool) -> None:
-    """Print what was written and what it gives."""
+    """Print the written files and their scores."""
     exported, where = done.exported, done.folder
     if as_json:
         facts = {**described(exported, where), "unrecorded": done.unrecorded}
@@ -106,7 +106,7 @@ def _part_rows(part: ExportedPart) -> list[tuple[str, ...]]:
 
 
 def described(exported: Exported, where: Path) -> dict[str, object]:
-    """Return all numbers of an export as plain data."""
+    """Return all results of an export as plain data."""
     return {
         "trial": exported.trial.number,
         "folder": str(where),

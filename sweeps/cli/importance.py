@@ -13,7 +13,7 @@ def show_importances(found: Sequence[Importance], trials: int, *, as_json: bool)
     if as_json:
         line(json.dumps({"trials": trials, "objectives": [_entry(one) for one in found]}, indent=2))
         return
-    line(f"Shares of what parameters explain, of {text.plural(trials, 'trial')} [%]")
+    line(f"Shares of the explained importance, over {text.plural(trials, 'trial')} [%]")
     line()
     explained = [one for one in found if one.shares]
     if explained:

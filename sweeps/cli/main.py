@@ -1,8 +1,4 @@
-"""The command ``kdsweep``.
-
-Thin: every command imports what it needs itself, so that reading results loads neither torch nor
-Ray, and help comes at once.
-"""
+"""The command ``kdsweep``, with lazy imports: reading results needs no torch or Ray."""
 
 import errno
 import json
@@ -49,10 +45,10 @@ UNFIT = 1
 """Exit code of ``doctor`` when sweeps cannot run here."""
 
 GONE = (errno.EPIPE, errno.EIO)
-"""Errors of an output whose reader has ended, as ``head`` does, or whose terminal was closed."""
+"""Errors of an output whose reader, such as ``head``, or terminal was closed."""
 
 OTHERS_WRITE = 0o002
-"""Taken from the mode of every file, whatever the umask; groups may share a home on purpose."""
+"""Mode bits removed from every file; groups may share a home on purpose."""
 
 app = typer.Typer(
     name="kdsweep",
@@ -77,11 +73,11 @@ app.add_typer(cli_data.app, name="data")
 @app.callback()
 def root(
     context: typer.Context,
-    debug: Annotated[  # noqa: ARG001 - main has taken it, and hands it on as the context's obj
+    debug: Annotated[  # noqa: ARG001 - main passes it as the context's obj
         bool, typer.Option("--debug", help="Show where an error was raised; works anywhere.")
     ] = False,
 ) -> None:
-    """Take options that go with every command; print help where there is none."""
+    """Accept options of every command; print help without a command."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -118,7 +114,7 @@ def run(  # noqa: PLR0913 - one argument per option
             metavar="PATH",
             callback=at_home,
             help="Train on your own files: a DeepSense 6G scenario (beam-tracking, lidar-beam), "
-            "COST2100 or MATLAB channels (csi-feedback). Look at the first with kdsweep data "
+            "COST2100 or MATLAB channels (csi-feedback). Inspect them first with kdsweep data "
             "inspect.",
         ),
     ] = None,
@@ -149,8 +145,9 @@ def run(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Run a study, from its data to its report.
 
-    Loads the data, trains the teachers, searches, repeats the front on the test split, reports.
-    With the name of a finished sweep of the same study, and more trials or points, it extends that.
+    Loads data, trains teachers, searches, repeats the front on the test split, writes a report.
+    With the name of a finished sweep of the study, and more trials or points, it extends that
+    sweep.
     """
     from sweeps.cli.run import RunOptions, overrides, run_sweep
     from sweeps.common.capacity import ResourceRequest
@@ -189,7 +186,7 @@ def resume(  # noqa: PLR0913 - one argument per option
 ) -> None:
     """Resume a sweep that was stopped.
 
-    Finished trials stay, interrupted ones run again, the rest of the budget is spent.
+    Finished trials are kept, interrupted ones run again, and the rest of the budget is used.
     A sweep that the home does not have is fetched from its storage.
     """
     from sweeps.cli.run import ResumeOptions, resume_sweep
@@ -233,7 +230,7 @@ def show_study(
         ),
     ],
 ) -> None:
-    """Print the YAML of a study, after checking it: the start of one of your own."""
+    """Print the YAML of a study after checking it, as a template for your own."""
     from search_spaces.study import load_study
     from sweeps.cli.output import line
 
@@ -242,9 +239,9 @@ def show_study(
 
 @studies_app.command("schema", epilog="Example: kdsweep studies schema > my-study.yaml")
 def schema(as_json: Json = False) -> None:
-    """Print the line that lets an editor complete and check studies, or their JSON Schema.
+    """Print a line by which editors complete and check studies, or their JSON Schema.
 
-    The line is for the YAML language server of VS Code, Neovim and others: it belongs at the top.
+    Put the line at the top of a study for the YAML language server of VS Code, Neovim and others.
     """
     from search_spaces.json_schema import json_schema
     from search_spaces.study import schema_file
@@ -282,7 +279,7 @@ def models(
     elif rows:
         show(dict_table(rows))
     else:
-        line(f"{task} publishes no networks; its method models() returns them, a dict for each")
+        line(f"{task} publishes no networks; its method models() may return them, a dict for each")
 
 
 @app.command(
@@ -303,7 +300,7 @@ def parameters(
 ) -> None:
     """Print the parameters of a task, as a study fixes or searches them.
 
-    With default by preset, range, unit, when it has an effect, what it decides, and what it means.
+    With default by preset, range, unit, when it has an effect, what it determines, and its meaning.
     """
     from sweeps.cli.parameters import show_parameters
 
@@ -314,7 +311,7 @@ def parameters(
 def doctor(home: Home = RUNS, as_json: Json = False) -> None:
     """Check whether sweeps can run here: packages, cores, memory, GPU, disk, MLflow, Ray.
 
-    Takes some 15 seconds. Every problem is printed with its fix; the exit code is then 1.
+    Takes about 15 seconds. Every problem is printed with its fix; the exit code is then 1.
     """
     from sweeps.cli.doctor import show_doctor
 
@@ -323,7 +320,7 @@ def doctor(home: Home = RUNS, as_json: Json = False) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit; a user error is one line."""
+    """Run the command line and exit; a user error prints one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     any_encoding()
     os.umask(os.umask(0) | OTHERS_WRITE)
@@ -349,7 +346,7 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
         return _print_error(f"{error.format_message()} (see {command} --help)", USER_ERROR)
     except (UserError, StudyError, ResultsError, OSError) as error:
         if isinstance(error, OSError) and error.errno in GONE:
-            # nothing may be flushed to it any more
+            # nothing can be flushed to it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         _raise_if(error, debug=debug)
@@ -357,7 +354,7 @@ def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
         return _print_error(located(error) if theirs else in_words(error), USER_ERROR)
     except BaseException as error:
         _raise_if(error, debug=debug)
-        if not own_place(error):  # a fault of ours
+        if not own_place(error):  # a bug of ours
             raise
         return _print_error(f"{located(error)}; --debug shows where", USER_ERROR)
     return code if isinstance(code, int) else 0
@@ -369,6 +366,6 @@ def _raise_if(error: BaseException, *, debug: bool) -> None:
 
 
 def _print_error(message: str, code: int) -> int:
-    with suppress(OSError):  # of a terminal that was closed
+    with suppress(OSError):  # a closed terminal
         sys.stderr.write(f"kdsweep: {redacted(printable(' '.join(message.split())))}\n")
     return code

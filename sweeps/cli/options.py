@@ -11,7 +11,7 @@ RUNS = Path("runs")
 
 
 def at_home(path: Path | None) -> Path | None:
-    """Return the path of an option with ``~`` in it resolved, which not every shell does."""
+    """Expand ``~`` in the path of an option, which not every shell does."""
     return None if path is None else path.expanduser()
 
 
@@ -63,14 +63,14 @@ Home = Annotated[
 ]
 Trust = Annotated[
     bool,
-    typer.Option("--trust", help="Let the code run that another user's sweep names."),
+    typer.Option("--trust", help="Allow the code named by another user's sweep to run."),
 ]
 
 TrackingUri = Annotated[
     str | None,
     typer.Option(
         "--tracking-uri",
-        help="MLflow server with the runs; default: where the sweep has them, of a new one "
+        help="MLflow server with the runs; default: that of the sweep, for a new one "
         "MLFLOW_TRACKING_URI or a database in its folder.",
     ),
 ]
@@ -80,7 +80,7 @@ Storage = Annotated[
         "--storage",
         envvar="KDSWEEP_STORAGE",
         callback=_storage,
-        help="URI where a copy is kept while it runs: file:///..., s3://..., gs://... . "
+        help="URI for a copy of the running sweep: file:///..., s3://..., gs://... . "
         "Credentials come from the environment.",
     ),
 ]
@@ -96,15 +96,15 @@ Address = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 INTERRUPTED = 130
-"""Exit code when the user stopped something, as shells have it for Ctrl-C."""
+"""Exit code after an interruption, as in shells after Ctrl-C."""
 
 
 class StoppedError(Exception):
-    """A signal stopped a command; the message is how to resume, if that is possible."""
+    """A signal stopped a command; the message is how to resume, if possible."""
 
 
 class Commands(TyperGroup):
-    """Commands that a signal stops; Typer itself would end without a word."""
+    """Commands that report an interruption; Typer would exit silently."""
 
     def invoke(self, ctx: Any) -> object:
         try:

@@ -1,4 +1,4 @@
-"""What commands print: tables that stay readable in a terminal and in a log."""
+"""Output of commands: tables for terminals and logs."""
 
 import os
 import shlex
@@ -19,18 +19,18 @@ from search_spaces.objectives import Objective
 from sweeps.progress.terminal import KEPT
 
 LOG_WIDTH = 200
-"""Width of tables where there is no terminal [characters]; a log is not folded."""
+"""Width of tables without a terminal [characters]."""
 
 
 PADDING = 2
-"""Between columns [characters]."""
+"""Space between columns [characters]."""
 
 
 LABEL_WIDTH, CELL_WIDTH = 28, 16
-"""Room of a transposed table's first column and of every other one [characters]."""
+"""Width of a transposed table's first column and of the others [characters]."""
 
 TEXT_WIDTH = 40
-"""Room of a column from which its texts are folded between words [characters]."""
+"""Width of a column beyond which its texts are folded between words [characters]."""
 
 
 def _width() -> int:
@@ -38,7 +38,7 @@ def _width() -> int:
 
 
 def show(table: Table) -> None:
-    """Print a table; elsewhere than on a terminal wide and without control codes."""
+    """Print a table; without a terminal, wide and without control codes."""
     if sys.stdout.isatty():
         Console().print(table)
     else:
@@ -46,17 +46,17 @@ def show(table: Table) -> None:
 
 
 def line(text: str = "") -> None:
-    """Print one line as it is."""
+    """Print one line."""
     sys.stdout.write(printable(text, keep=KEPT) + "\n")
 
 
 def cell(text: str, style: str = "") -> Text:
-    """Return what a table prints of a text; every text of a study or sweep comes in here."""
+    """Return a printable cell; every text of a study or sweep passes through here."""
     return Text(printable(text, keep=KEPT), style=style)
 
 
 def show_wide(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of text, in parts one below the other where the terminal is too narrow."""
+    """Print a table of text, split into parts if the terminal is too narrow."""
     for index, table in enumerate(_parts(columns, rows, _width())):
         if index:
             line()
@@ -68,7 +68,7 @@ def _parts(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     for part in fitting(columns, rows, width):
         table = plain_table([columns[i] for i in part], [[row[i] for i in part] for row in rows])
         left = width - sum(room[i] for i in part)
-        # rich would take from the widest column, within words, too; texts, which are last, go first
+        # rich would shrink the widest column, also within words; texts, which are last, grow first
         for column, i in reversed([*zip(table.columns, part, strict=True)]):
             whole = max(cell_len(cell) for cell in (columns[i], *(row[i] for row in rows)))
             more = max(0, min(left, whole + PADDING - room[i]))
@@ -92,7 +92,7 @@ def _is_number(cell: str) -> bool:
 
 
 def objective_headings(goals: Sequence[Objective]) -> list[str]:
-    """Return a heading per objective, and one more behind it where a test split has it."""
+    """Return a heading per objective, followed by one of its test metric if there is one."""
     from analysis import format as text
     from analysis.fronts import split_label, test_metric
 
@@ -118,12 +118,12 @@ def show_front(frames: Any) -> None:
 
 
 def show_near(frames: Any) -> None:
-    """Print the trials that were repeated though they are not on the front; nothing without any."""
+    """Print the repeated trials that are not on the front, if there are any."""
     from analysis.front_rows import near_rows
 
     if rows := near_rows(frames):
         line()
-        line("repeated, too, but behind the front on validation by so much of its range:")
+        line("also repeated; behind the front on validation by this share of its range:")
         _show_rows(frames, rows)
 
 
@@ -160,7 +160,7 @@ def _interval(found: Mapping[str, Any] | None) -> str:
 
 
 def paper_tables(view: Any, width: int) -> list[Table]:
-    """Return one table of a paper with our numbers in it, in parts if it is wide."""
+    """Return one table of a paper with our numbers, in parts if it is too wide."""
     if view.grid is None:
         number = len(view.aspects.headings)
         parts = -(-number // max(1, (width - LABEL_WIDTH) // CELL_WIDTH))
@@ -173,14 +173,14 @@ def paper_tables(view: Any, width: int) -> list[Table]:
 
 
 def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
-    """Return which columns go into each part, so that none is folded within a word."""
+    """Return the columns of each part, so that none is folded within a word."""
     from analysis.column_parts import column_parts
 
     return column_parts(columns, _room(columns, rows), width)
 
 
 def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return what each column needs if its heading is folded between words, and long texts are."""
+    """Return the width of each column when headings and long texts are folded between words."""
     room = [
         max(cell_len(word) for word in (*column.split(" "), *(row[i] for row in rows))) + PADDING
         for i, column in enumerate(columns)
@@ -211,7 +211,7 @@ def _words(word: str, fact: str) -> Text:
 
 
 def show_paper(frames: Any) -> None:
-    """Print the tables and claims of a study that has them; nothing otherwise."""
+    """Print the tables and claims of a study, if it has any."""
     from analysis.claims import judged_claims
     from analysis.paper_view import paper_views
 
@@ -258,7 +258,7 @@ def shown_path(path: Path) -> str:
 
 
 def program() -> str:
-    """Return how this program can be called again from here."""
+    """Return the command that calls this program from here."""
     if shutil.which("kdsweep"):
         return "kdsweep"
     called = Path(sys.argv[0])
@@ -267,16 +267,10 @@ def program() -> str:
 
 
 def command_line(command: str, name: str, home: Path) -> str:
-    """Return how to call a command for a sweep.
-
-    Args:
-        command: The command with ``{}`` for the sweep's name.
-        name: Name of the sweep.
-        home: Folder of all sweeps; it is added unless it is the default.
-    """
+    """Return the command line for a sweep; ``{}`` in ``command`` stands for the sweep's name."""
     default = Path(os.environ.get("KDSWEEP_HOME", "runs")).expanduser()
     place = "" if home.resolve() == default.resolve() else f" --home {shlex.quote(str(home))}"
-    if name.startswith("-"):  # a folder that was renamed
+    if name.startswith("-"):  # a renamed folder
         verb, _, rest = command.partition(" {}")
         return f"{program()} {verb}{rest}{place} -- {shlex.quote(name)}"
     return f"{program()} {command.format(shlex.quote(name))}{place}"

@@ -1,4 +1,4 @@
-"""`kdsweep parameters`: what a task's parameters are, as they are declared."""
+"""`kdsweep parameters`: the declared parameters of a task."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,13 +18,8 @@ Row = dict[str, Any]
 def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -> None:
     """Print the parameters of tasks.
 
-    Args:
-        names: Of the tasks.
-        as_json: Print JSON instead: for each task an object per parameter.
-        as_markdown: Print a page of Markdown instead.
-
     Raises:
-        ConfigError: If there is no such task.
+        ConfigError: If a task is unknown.
     """
     tasks = {}
     for name in names:
@@ -45,13 +40,13 @@ def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -
         show_wide([COLUMNS[i] for i in filled], [[one[i] for i in filled] for one in table])
         if not hasattr(tasks[name], "settings"):
             line(
-                f"{name} does not declare its parameters: these are the names and defaults that "
-                "complete returns; for more give its class parameters, see docs/own-task.md"
+                f"{name} does not declare its parameters: these are the names and defaults from "
+                "complete; for more, declare them in its class, see docs/own-task.md"
             )
 
 
 def rows_of(task: KDTask) -> list[Row]:
-    """Return what is known of each parameter; of one that is not declared name and default."""
+    """Return a row per parameter; undeclared ones have only name and default."""
     if hasattr(task, "settings"):
         kind, order = task.settings, task.settings.in_order()
         return [_declared(kind, name) for name in order if kind.declared[name].used]
@@ -92,7 +87,7 @@ def _interval(one: Parameter) -> str:
 
 
 def cells(row: Row) -> list[str]:
-    """Return a parameter as a line of a table."""
+    """Return a parameter as a row of the table."""
     default, when = row["default"], "; ".join(row.get("when", ()))
     if isinstance(default, Mapping):
         values = {preset: _shown(value) for preset, value in default.items()}

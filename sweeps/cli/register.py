@@ -1,4 +1,4 @@
-"""`kdsweep register`: the front's students, exported, as versions of a model in MLflow."""
+"""`kdsweep register`: exports the front's students and registers them as versions of a model."""
 
 import json
 import shlex
@@ -60,7 +60,7 @@ def _seconds(time: str) -> float:
 
 
 def _line(member: Member, same: Member | None) -> str:
-    """Return the outcome of a member; a repeated reason is a reference to the first."""
+    """Return the result of a member; a repeated reason refers to the first one."""
     named = f" ({', '.join(member.aliases)})" if member.aliases else ""
     if not member.version:
         reason = f"as trial {same.trial}" if same else member.reason

@@ -1,7 +1,4 @@
-"""Commands of ``kdsweep`` that read existing sweeps.
-
-Thin as ``cli``: every command imports what it needs itself, none loads torch or Ray.
-"""
+"""Commands of ``kdsweep`` that read existing sweeps, with lazy imports and no torch or Ray."""
 
 import json
 import sys
@@ -14,11 +11,11 @@ import typer
 from sweeps.cli.options import RUNS, Home, Json, Name, TrackingUri, Trust, at_home, known_sweeps
 
 DIFFERENT = 1
-"""Exit code of ``verify`` when ledger, MLflow and front do not agree."""
+"""Exit code of ``verify`` if ledger, MLflow and front differ."""
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands to the program, in the order of its help."""
+    """Add the commands to the program, in the order of the help."""
     app.command(epilog="Example: kdsweep front csi-feedback --json > front.json")(front)
     app.command(epilog="Example: kdsweep best csi-feedback --max ue_params=1e5")(best)
     app.command(epilog="Example: kdsweep importance csi-feedback --method encoder-kd")(importance)
@@ -37,7 +34,7 @@ def front(
 ) -> None:
     """Print the Pareto front of a sweep.
 
-    Validation values are what was searched on; test values are means over seeds. "on front" is how
+    The search used validation values; test values are means over seeds. "on front" is how
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
     from sweeps.cli.output import line, show_front, show_near
@@ -62,11 +59,11 @@ def best(  # noqa: PLR0913 - one parameter per option
     name: Name,
     at_most: Annotated[
         list[str] | None,
-        typer.Option("--max", metavar="METRIC=N", help="At most this much; may be repeated."),
+        typer.Option("--max", metavar="METRIC=N", help="Upper limit; repeatable."),
     ] = None,
     at_least: Annotated[
         list[str] | None,
-        typer.Option("--min", metavar="METRIC=N", help="At least this much; may be repeated."),
+        typer.Option("--min", metavar="METRIC=N", help="Lower limit; repeatable."),
     ] = None,
     topology: Annotated[str | None, typer.Option(help="Only trials of this topology.")] = None,
     by: Annotated[
@@ -78,7 +75,7 @@ def best(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     """Choose a model within budgets, and show the gain from raising each.
 
-    Chosen by what the search saw on validation; test results are shown beside it.
+    Chosen by validation results; test results are shown as well.
     """
     from sweeps.cli.best import show_best
     from sweeps.cli.sweeps import find_sweep, sweep_frames
@@ -96,7 +93,7 @@ def importance(
     name: Name,
     method: Annotated[
         list[str] | None,
-        typer.Option(metavar="METHOD", help="Only trials of this method; may be repeated."),
+        typer.Option(metavar="METHOD", help="Only trials of this method; repeatable."),
     ] = None,
     as_json: Json = False,
     home: Home = RUNS,
@@ -104,8 +101,8 @@ def importance(
 ) -> None:
     """Show how much each searched parameter matters for each objective.
 
-    Permutation importance of a random forest on held-out trials. What only some methods have shows
-    best among trials of these methods.
+    Permutation importance of a random forest on held-out trials. For a parameter that only some
+    methods have, select these methods.
     """
     from sweeps.cli.importance import show_importances
     from sweeps.cli.sweeps import find_sweep, sweep_frames
@@ -129,7 +126,8 @@ def export(  # noqa: PLR0913 - one parameter per option
         typer.Option(callback=at_home, help="Folder of the files; default: in the sweep's own."),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Networks with 8-bit weights, too, and what they lose.")
+        bool,
+        typer.Option("--int8", help="Also write networks with 8-bit weights, with their scores."),
     ] = False,
     as_json: Json = False,
     home: Home = RUNS,
@@ -152,19 +150,20 @@ def export(  # noqa: PLR0913 - one parameter per option
 def register(  # noqa: PLR0913 - one parameter per option
     name: Name,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, help="At most so many members of the front.")
+        int, typer.Option(metavar="N", min=1, help="Largest number of members of the front.")
     ] = 10,
     time: Annotated[
-        str, typer.Option(metavar="TIME", help="After that, export no further one: 90s, 10m.")
+        str,
+        typer.Option(metavar="TIME", help="Time after which no further one is exported: 90s, 10m."),
     ] = "5m",
     as_json: Json = False,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
     trust: Trust = False,
 ) -> None:
-    """Make the front's students versions of a model in MLflow's registry.
+    """Register the front's students as versions of a model in MLflow.
 
-    Each is exported and checked as by kdsweep export. The knee and the ends of the front come
+    Each is exported and checked as in kdsweep export. The knee and the ends of the front come
     first, with the aliases knee, smallest and most-accurate. A second call continues.
     """
     from sweeps.cli.sweeps import find_to_import
@@ -188,17 +187,17 @@ def compare(
     ],
     page: Annotated[
         Path | None,
-        typer.Option(callback=at_home, help="Write their fronts to this page, too (HTML)."),
+        typer.Option(callback=at_home, help="Also write their fronts to this page (HTML)."),
     ] = None,
     as_json: Json = False,
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Put sweeps of one problem beside each other: fronts, hypervolume, settings.
+    """Compare sweeps of one problem: fronts, hypervolume, settings.
 
-    With what each attains within given budgets, and a permutation test if studies were run with
-    several search seeds. Where trials were repeated, also which sweep attains more on the test
-    split, with how many seeds.
+    With the best values within budgets, and a permutation test if studies were run with several
+    search seeds. Where trials were repeated, also which sweep attains more on the test split, and
+    with how many seeds.
     """
     from sweeps.cli.compare import show_comparison
 
@@ -208,7 +207,7 @@ def compare(
 def tables(
     name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
 ) -> None:
-    """Print a paper's tables beside the sweep's own numbers, and judge its claims."""
+    """Print a paper's tables with the sweep's numbers, and check its claims."""
     from sweeps.cli.output import command_line, line, paper_json, show_paper
     from sweeps.cli.sweeps import find_sweep, sweep_frames
 
@@ -237,7 +236,7 @@ def report(
     home: Home = RUNS,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Write the report anew and print its path.
+    """Write the report again and print its path.
 
     With --paper: figures of a column's width (PDF, PNG), tables in LaTeX and Markdown.
     """
@@ -260,7 +259,7 @@ def _build_report(folder: Path, tracking_uri: str | None) -> Path:
     from analysis.uncollected import nothing_collected
 
     with nothing_collected(), process_beside() as beside:
-        # what takes long to import comes after the other process has started
+        # slow imports come after the other process has started
         from analysis.importance import begin_importances
         from analysis.report import build_report
         from sweeps.cli.sweeps import sweep_frames
@@ -303,7 +302,7 @@ def ui(
 ) -> None:
     """Serve MLflow's UI for a sweep.
 
-    Only this machine can reach it, with the token in the address; Ctrl-C ends it.
+    It can be reached only from this machine, with the token in the address; Ctrl-C ends it.
     """
     from secrets import token_urlsafe
 
@@ -311,7 +310,7 @@ def ui(
     from sweeps.cli.sweeps import find_sweep, free_port, prepare_ui, serve_ui, view_lines
 
     folder = find_sweep(home, name)
-    prepare_ui(folder)  # errors come before the address
+    prepare_ui(folder)  # raises errors before the address is printed
     chosen = free_port(port)
     token = token_urlsafe(32)
     address = f"http://127.0.0.1:{chosen}/?token={token}"

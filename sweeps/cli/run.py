@@ -1,4 +1,4 @@
-"""`kdsweep run` and `kdsweep resume`: from a study to a finished sweep, on the screen."""
+"""`kdsweep run` and `kdsweep resume`, with progress and results on the screen."""
 
 import os
 import sys
@@ -31,9 +31,9 @@ class RunOptions:
         name: Name of the sweep.
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
-        request: Trials at once, and how their nodes are connected.
+        request: Number, place and transport of trials.
         storage: Where a copy is kept.
-        data: Files of the user's own to train on, instead of the study's data.
+        data: The user's files to train on, instead of the study's data.
     """
 
     name: str | None
@@ -54,8 +54,8 @@ class ResumeOptions:
         slots: Trials at once.
         address: The Ray cluster to run on.
         backend: What runs trials.
-        storage: Where a copy is kept, and fetched from if the home has none.
-        trust: Whether code that the sweep names may run if another user started it.
+        storage: URI of the sweep's copy, from which it is fetched if the home lacks it.
+        trust: Whether code named by another user's sweep may run.
     """
 
     home: Path
@@ -68,7 +68,7 @@ class ResumeOptions:
 
 
 class StartNotice(SilentDisplay):
-    """Notes which sweep starts, and where, once nothing can refuse it any more."""
+    """Shows a note about the starting sweep with its first phase, after all checks have passed."""
 
     def __init__(self, display: Display, words: str) -> None:
         self._display, self._words = display, words
@@ -80,7 +80,7 @@ class StartNotice(SilentDisplay):
 
 
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
-    """Return all settings of a study; the shorthands come last and win."""
+    """Return all settings of a study; the shorthands come last and take precedence."""
     found = list(settings)
     if trials is not None:
         found.append(f"budget.trials={trials}")
@@ -90,9 +90,9 @@ def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> 
 
 
 def make_importable(study: str) -> None:
-    """Let Python find a task of the user's own in the current folder and beside the study's file.
+    """Add the current folder and that of the study's file to the end of Python's path.
 
-    They come last on the path, so that no file there can take the place of a library.
+    Users' tasks are found there; at the end, no file there can shadow a library.
     """
     folders = [Path.cwd()]
     if study.endswith((".yaml", ".yml")):
@@ -183,11 +183,14 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> i
 
 
 def _request_of(folder: Path, options: ResumeOptions) -> ResourceRequest | None:
-    """Return where to resume; None for where the sweep was started."""
+    """Return the changed request for resources; None if unchanged."""
     request = {"slots": options.slots, "address": options.address, "backend": options.backend}
-    given: dict[str, Any] = {name: wish for name, wish in request.items() if wish is not None}
+    given: dict[str, Any] = {name: value for name, value in request.items() if value is not None}
     known = read_settings(folder).request
-    if options.backend not in (None, known.backend):  # the rest was meant for the other backend
+    if options.backend not in (
+        None,
+        known.backend,
+    ):  # other settings were meant for the other backend
         known = ResourceRequest(transport=known.transport)
     return replace(known, **given) if given else None
 
@@ -210,7 +213,7 @@ def _show(
     inline: bool,
     debug: bool,
 ) -> int:
-    # Ray takes a second to import, without a sign of life: the user has read the lines above
+    # Ray takes a second to import; the lines above are printed before
     from sweeps.progress.terminal import console_display
 
     with console_display(study, name, sys.stdout, lines=inline) as display:
@@ -237,10 +240,10 @@ def _failures(name: str, options: RunOptions | ResumeOptions) -> str:
 
 
 def _next_step(name: str, options: RunOptions | ResumeOptions) -> str:
-    """Return how to continue with a sweep that was stopped before its search."""
+    """Return how to continue a sweep that was stopped before its search."""
     if (options.home / name / layout.STUDY_FILE).exists():
         return f"{command_line('resume {}', name, options.home)} resumes it"
-    return "nothing had begun and nothing is kept: the same command starts anew"
+    return "nothing had begun and nothing was kept: run the same command again"
 
 
 def _show_results(name: str, summary: SweepSummary) -> None:

@@ -1,4 +1,4 @@
-"""The sweeps of a home, as commands see them; without Ray and torch."""
+"""The sweeps of a home, for commands; needs no Ray and torch."""
 
 import os
 import socket
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from analysis.frames import SweepFrames
 
 UI_PORTS = range(5000, 5020)
-"""Ports that `kdsweep ui` tries unless one is given."""
+"""Ports that `kdsweep ui` tries by default."""
 
 CACHE = "cache"
-"""Folder beside the sweeps that holds scenarios and teachers."""
+"""Folder of cached scenarios and teachers, beside the sweeps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class SweepLine:
 
 
 def sweep_names(home: Path) -> list[str]:
-    """Return the names of the sweeps in a home, sorted; none if there is no such folder."""
+    """Return the sorted names of the sweeps in a home, which may be missing."""
     if not home.is_dir():
         return []
     names = [path.name for path in home.iterdir()]
@@ -52,7 +52,7 @@ def sweep_names(home: Path) -> list[str]:
 
 
 def free_name(home: Path, study: str) -> str:
-    """Return the study's name, or with -2, -3 and so on behind it if a sweep has it already."""
+    """Return the study's name, with suffix -2, -3, ... if a sweep has it already."""
     name, number = study, 1
     while (home / name).exists():
         number += 1
@@ -64,7 +64,7 @@ def find_sweep(home: Path, name: str) -> Path:
     """Return the folder of a sweep.
 
     Raises:
-        ConfigError: If there is none; the message lists what there is.
+        ConfigError: If there is none; the message lists the sweeps.
     """
     names = sweep_names(home)
     if name in names:
@@ -74,7 +74,7 @@ def find_sweep(home: Path, name: str) -> Path:
 
 
 def find_to_import(home: Path, name: str, *, trust: bool) -> Path:
-    """Return the folder of a sweep whose code is to be imported.
+    """Return the folder of a sweep whose code will be imported; record if the user trusts it.
 
     Raises:
         ConfigError: As `find_sweep`.
@@ -88,10 +88,10 @@ def find_to_import(home: Path, name: str, *, trust: bool) -> Path:
 
 
 def database_uri(folder: Path, tracking_uri: str | None) -> str:
-    """Return where MLflow keeps the runs of a sweep.
+    """Return MLflow's address of a sweep's runs.
 
     Raises:
-        ConfigError: If they are not in its folder and no server is named, or with a password.
+        ConfigError: If they are on an unnamed server, or an address holds a password.
     """
     tracking_uri = known_uri(folder, tracking_uri)
     if tracking_uri is not None:
@@ -99,7 +99,7 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
     database = folder / layout.MLFLOW_FILE
     if not database.is_file():
         raise ConfigError(
-            f"{database} does not exist: the sweep's runs are on the server that it was run with; "
+            f"{database} does not exist: the sweep's runs are on the server with which it ran; "
             "name it with --tracking-uri"
         )
     return sqlite_uri(database)
@@ -132,7 +132,7 @@ def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
 
 
 def sweep_lines(home: Path) -> Iterator[SweepLine]:
-    """Yield what is known about every sweep of a home; a damaged one hides no other."""
+    """Yield a line per sweep of a home, also for damaged ones."""
     for name in sweep_names(home):
         yield _sweep_line(home / name)
 
@@ -158,19 +158,16 @@ def _sweep_line(folder: Path) -> SweepLine:
 
 
 def free_port(port: int | None) -> int:
-    """Return a port of the loopback interface that nothing listens on.
-
-    Args:
-        port: The given port; None for the first free one of ``UI_PORTS``.
+    """Return a free port of the loopback interface: ``port``, or the first free of ``UI_PORTS``.
 
     Raises:
-        ConfigError: If it is taken, or there is no such port.
+        ConfigError: If it is taken or invalid.
     """
     if port is not None and not 1 <= port <= 65535:
         raise ConfigError(f"--port must lie in [1, 65535], got {port}")
     for candidate in UI_PORTS if port is None else [port]:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            # as servers do: a port whose last connections are just fading is free
+            # like servers: a port with closing connections counts as free
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", candidate))
@@ -182,10 +179,10 @@ def free_port(port: int | None) -> int:
 
 
 def prepare_ui(folder: Path) -> None:
-    """Check that MLflow's UI can be served for a sweep, and let it find files that were moved.
+    """Check that MLflow's UI can be served for a sweep, and update addresses of moved files.
 
     Raises:
-        UserError: If the runs are on a server, which has a UI of its own, or cannot be written to.
+        UserError: If the runs are on a server, which has its own UI, or cannot be written.
     """
     from sweeps.tracking.database_file import follow
 
@@ -198,13 +195,13 @@ def prepare_ui(folder: Path) -> None:
     if database is not None and not os.access(database.parent, os.W_OK | os.X_OK):
         raise ConfigError(
             f"{database.parent} is not writable, and MLflow's UI needs a database that it can "
-            "write to; copy the sweep to a place that is, and name that with --home"
+            "write to; copy the sweep to a writable place and give that with --home"
         )
     follow(uri)
 
 
 def ui_command(folder: Path, port: int) -> list[str]:
-    """Return the command that serves MLflow's UI for a sweep, on loopback alone."""
+    """Return the command that serves MLflow's UI for a sweep, on loopback only."""
     from sweeps.tracking import ui_server
 
     uri = database_uri(folder, None)
@@ -214,7 +211,7 @@ def ui_command(folder: Path, port: int) -> list[str]:
 
 
 def view_lines(folder: Path, address: str) -> Iterator[str]:
-    """Yield a line per ready-made view of a sweep in MLflow's UI; none if it has none."""
+    """Yield a line per view of a sweep in MLflow's UI."""
     path = folder / layout.VIEWS_FILE
     if path.is_file():
         from kdtasks.data.reading import damage_named, read_json
@@ -225,14 +222,14 @@ def view_lines(folder: Path, address: str) -> Iterator[str]:
 
 
 def serve_ui(folder: Path, port: int, token: str) -> NoReturn:
-    """Become MLflow's server for a sweep; ends with Ctrl-C."""
+    """Replace this process by MLflow's server for a sweep, until Ctrl-C."""
     from sweeps.tracking.ui_server import TOKEN
 
     os.environ[TOKEN] = token
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    # no background jobs: they start a dozen processes that a viewer has no use for
+    # no background jobs, which start a dozen unused processes
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # deprecations inside MLflow
-    os.environ["PYTHONSAFEPATH"] = "1"  # the server's own processes get the effect of -P
+    os.environ["PYTHONSAFEPATH"] = "1"  # gives the server's child processes the effect of -P
     command = ui_command(folder, port)
-    os.execv(command[0], command)  # noqa: S606 - no shell, and no argument of it is a user's
+    os.execv(command[0], command)  # noqa: S606 - no shell and no user input

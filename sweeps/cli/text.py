@@ -1,4 +1,4 @@
-"""What is printed: in outputs whose encoding lacks characters of ours, and of files that fail."""
+"""Text for outputs with limited encodings, and messages of file errors."""
 
 import codecs
 import io
@@ -8,11 +8,11 @@ import unicodedata
 
 SPELLED = {"−": "-", "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "±": "+/-"}
 SPELLED |= {"×": "x", "·": "*", "μ": "u", "µ": "u"}
-"""Characters of ours that a terminal's encoding may lack, as ASCII has them."""
+"""ASCII replacements of characters that a terminal's encoding may lack."""
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
-    """Return a replacement of characters that an output cannot encode, and where to continue."""
+    """Return a replacement of characters that an output cannot encode, and the next position."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -29,14 +29,14 @@ codecs.register_error("kdsweep", _spelled)
 
 
 def any_encoding() -> None:
-    """Spell what an output's encoding lacks in ASCII, instead of ending the command."""
+    """Replace characters that an output cannot encode by ASCII, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="kdsweep")
 
 
 def in_words(error: Exception) -> str:
-    """Return the message of an error; for files, what the system refused and who can change it."""
+    """Return the message of an error; for files, the system's reason and who can change it."""
     if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
         return str(error)
     user = f" for user {os.getuid()}; its owner can allow that with chmod"

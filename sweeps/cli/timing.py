@@ -1,4 +1,4 @@
-"""`kdsweep status NAME --timing`: where the time of a sweep goes."""
+"""`kdsweep status NAME --timing`: the time of each part of a sweep."""
 
 import json
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from sweeps.progress.timing import first_trial_s, parts
 
 
 def show_timing(folder: Path, *, as_json: bool) -> None:
-    """Print what took how long, of the last driver."""
+    """Print the time of each part, of the last driver."""
     events = LogReader(folder / layout.LOG_FILE).new()
     found = parts(events)
     if as_json:
@@ -21,7 +21,7 @@ def show_timing(folder: Path, *, as_json: bool) -> None:
         line(f"{folder.name} has no log: it never began, or was run by an earlier version")
         return
     rows = [(p.name, f"{p.seconds:.1f}", f"{100 * p.share:.0f}", p.about) for p in found]
-    show(plain_table(("part", "s", "%", "what is in it"), rows))
+    show(plain_table(("part", "s", "%", "content"), rows))
     first_s = first_trial_s(events)
     if first_s is not None:
-        line(f"the first trial had ended after {first_s:.1f} s")
+        line(f"the first trial ended after {first_s:.1f} s")

@@ -1,4 +1,4 @@
-"""`kdsweep status NAME --trial N` and `--failed`: a trial's outcome, and where trials raised."""
+"""`kdsweep status NAME --trial N` and `--failed`: a trial's result, and tracebacks of failures."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,11 @@ from sweeps.ledger.failures import Fault, faults
 from sweeps.ledger.ledger import Ledger
 
 WORDS = {TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
-"""Words for states whose names are unclear."""
+"""Descriptions of states whose names are unclear."""
 
 
 def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
-    """Print a trial: parameters, numbers, why it failed and where, and its failed repetitions.
+    """Print a trial: parameters, metrics, its error, and its failed repetitions.
 
     Raises:
         ConfigError: If there is no such trial.
@@ -66,7 +66,7 @@ def _rows(trial: TrialRecord) -> Iterator[tuple[str, str]]:
 
 
 def show_failed(folder: Path, *, as_json: bool) -> None:
-    """Print everything that failed and where, trials with the same reason once.
+    """Print all failures with tracebacks; trials with the same reason are grouped.
 
     Raises:
         DataError: If the sweep's ledger cannot be read.

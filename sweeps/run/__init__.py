@@ -1,1 +1,1 @@
-"""A sweep from start to report: site, phases, resumption."""
+"""Runs a sweep from its start to its report, and resumes it."""

@@ -1,4 +1,4 @@
-"""After the search: the test split is opened, candidates are repeated, references are measured."""
+"""Confirmation after the search: repeats candidates and evaluates references on the test split."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,30 +16,23 @@ from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of, with_teacher
 from sweeps.progress.listener import Display
 from sweeps.run.teachers import teacher_key
-from sweeps.workers.jobs import (
-    Handle,
-    Job,
-    Pool,
-    assess_baselines,
-    assess_teacher,
-    confirm_by_training,
-    confirm_by_weights,
-)
+from sweeps.workers import jobs
+from sweeps.workers.jobs import Handle, Job, Pool
 
 if TYPE_CHECKING:
     from sweeps.tracking.double_entry import RunRecorder
 
 
 def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return the trials that the study wants judged on the test split, the most wanted first."""
+    """Return the trials to evaluate on the test split, most important first."""
     return [trial for wave in waves(study, trials) for trial in wave]
 
 
 def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
-    """Return the candidates in groups of which each is done with all seeds before the next.
+    """Return the candidates in groups; each group is repeated with all seeds before the next.
 
-    The members of the front come first, then those that are near it, the nearest first. The limit
-    of the study counts both.
+    Members of the front come first, then trials near it, the nearest first. The study's limit
+    counts both.
     """
     if study.confirm.select == "none":
         return []
@@ -58,7 +51,7 @@ def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]
 
 
 def _near(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Return trials off the front but within ``confirm.epsilon`` of it, the nearest first."""
+    """Return trials within ``confirm.epsilon`` of the front but not on it, the nearest first."""
     members = ranked(trials)
     behind = pareto.behind_front(values_of(members, study), study.objectives).tolist()
     found = sorted(
@@ -70,7 +63,7 @@ def _near(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
-    """Return ``limit`` members along the front, both of its ends among them."""
+    """Return ``limit`` members spread along the front, including both ends."""
     if limit >= len(front):
         return front
     if limit == 1:
@@ -82,7 +75,7 @@ def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
 def open_jobs(
     study: Study, task: KDTask, needs: Sequence[Need], ledger: Ledger
 ) -> list[tuple[JobKind, str]]:
-    """Return kind and key of the jobs of this phase that no driver has done so far."""
+    """Return kind and key of the jobs of this phase that are not done yet."""
     trials = ledger.trials()
     taught = by_teacher([*needs, *drawn_teachers(study, task, trials)])
     wanted: list[tuple[JobKind, str]] = [("teacher", key) for key in taught]
@@ -124,16 +117,16 @@ def _repetition(trial: TrialRecord, seed: Value) -> str:
 
 @dataclass(kw_only=True)
 class Confirmation:
-    """The phase that looks at the test split.
+    """The phase that evaluates on the test split.
 
     Attributes:
         study: The study.
         task: Its task.
         resources: Scenarios and teachers.
         students: The trials' weights.
-        pool: Does the work.
-        recorder: Where results go.
-        display: Watches.
+        pool: Runs the jobs.
+        recorder: Records results.
+        display: Shows progress.
     """
 
     study: Study
@@ -145,11 +138,11 @@ class Confirmation:
     display: Display
 
     def run(self) -> int:
-        """Measure references and candidates on the test split; return how many jobs failed.
+        """Evaluate references and candidates on the test split; return the number of failed jobs.
 
-        A job that fails is noted and the others go on.
+        A failed job is recorded and the others continue.
         """
-        # Only now are the test splits placed where a worker can read them.
+        # workers can read the test splits only from now on
         tests = {key: self.pool.put(s.test) for key, s in self.resources.scenarios.items()}
         left = set(open_jobs(self.study, self.task, self.resources.needs, self.recorder.ledger))
         drafts = [*self._references(tests), *self._repetitions(tests)]
@@ -165,11 +158,11 @@ class Confirmation:
             failures += bool(event.reason)
             self.display.job_finished(job.kind, job.key, event.reason)
             for record in _results(entries[job.kind, job.key], event):
-                self._enter(record)
+                self._record(record)
             self.recorder.ledger.milestones.close_job(job.kind, job.key)
         return failures
 
-    def _enter(self, record: JobRecord) -> None:
+    def _record(self, record: JobRecord) -> None:
         known = {job.key: job for job in self.recorder.ledger.jobs()}.get(record.key)
         if known is None:
             ended_ms = self.recorder.clock.epoch_ms()
@@ -186,7 +179,7 @@ class Confirmation:
             job = Job(
                 kind="teacher",
                 key=key,
-                function=assess_teacher,
+                function=jobs.assess_teacher,
                 args=(self.study.task, dict(need.params), teacher, test),
             )
             yield job, _draft(job, teacher_key(key), need.params)
@@ -196,7 +189,7 @@ class Confirmation:
             job = Job(
                 kind="baseline",
                 key=key,
-                function=assess_baselines,
+                function=jobs.assess_baselines,
                 args=(self.study.task, dict(need.params), *args),
             )
             yield job, _draft(job, f"baseline/{job.key}", need.params)
@@ -207,7 +200,7 @@ class Confirmation:
                 for trial in wave:
                     yield self._by_weights(trial, tests)
                 continue
-            # seed by seed, so that a sweep that is stopped has judged as many trials as it could
+            # seed by seed, so that a stopped sweep has evaluated as many trials as possible
             for seed in self.study.seeds.confirm:
                 for trial in wave:
                     yield self._by_training(trial, seed, tests)
@@ -215,7 +208,7 @@ class Confirmation:
     def _by_weights(self, trial: TrialRecord, tests: dict[str, Handle]) -> tuple[Job, JobRecord]:
         params = dict(trial.config)
         test = tests[self.task.scenario_fingerprint(params)]
-        job, draft = self._job(trial, params, confirm_by_weights, (test,))
+        job, draft = self._job(trial, params, jobs.confirm_by_weights, (test,))
         return replace(job, load=lambda: (self.students.get(trial.number, trial.sha256),)), draft
 
     def _by_training(
@@ -226,7 +219,7 @@ class Confirmation:
         scenario = self.resources.scenarios[need.scenario]
         teacher = None if need.teacher is None else self.resources.teachers[need.teacher]
         args = (scenario.train, scenario.val, teacher, tests[need.scenario])
-        return self._job(trial, params, confirm_by_training, args)
+        return self._job(trial, params, jobs.confirm_by_training, args)
 
     def _job(
         self,
@@ -252,7 +245,7 @@ def _draft(job: Job, key: str, params: Params) -> JobRecord:
 
 
 def _results(draft: JobRecord, event: Event) -> Iterator[JobRecord]:
-    """Yield what a job came to; several baselines come from one job."""
+    """Yield the results of a job, which may be several baselines."""
     if event.reason:
         yield replace(draft, reason=event.reason, traceback=event.traceback)
     elif draft.kind == "baseline":

@@ -1,4 +1,4 @@
-"""Drive a sweep whose data is loaded: open its books, run its phases, sum it up."""
+"""Drives a sweep whose data are loaded: opens its records, runs its phases, and summarises it."""
 
 import json
 
@@ -19,7 +19,7 @@ from sweeps.tracking.writer import Tracker
 
 
 def drive(start: Start) -> SweepSummary:
-    """Do what is left of a sweep and return what came of it.
+    """Complete a sweep and return its summary.
 
     Raises:
         UserError: If MLflow does not answer, or a teacher cannot be trained.
@@ -31,7 +31,7 @@ def _open(start: Start) -> Sweep:
     folder, site, held = start.folder, start.site, start.held
     recorder = _open_recorder(start)
     put_text(folder.views, json.dumps(recorder.offer_views()))
-    if site is None:  # what ran the trials was described then
+    if site is None:  # the site was described when trials ran
         site = NOWHERE
     else:
         recorder.attach("environment.json", describe_environment(site.allocation))
@@ -105,15 +105,15 @@ def _run(run: Sweep) -> SweepSummary:
     report = None if interrupted else run.report()
     trials = run.recorder.ledger.trials()
     order = pareto_state(trials, run.study)
-    tally = counts(trials)
+    totals = counts(trials)
     return SweepSummary(
         name=run.folder.name,
         folder=run.folder.path,
         tracking_uri=run.tracking_uri,
-        complete=tally["trials_complete"],
-        pruned=tally["trials_pruned"],
-        epochs_saved=tally["epochs_saved"],
-        failed=tally["trials_failed"],
+        complete=totals["trials_complete"],
+        pruned=totals["trials_pruned"],
+        epochs_saved=totals["epochs_saved"],
+        failed=totals["trials_failed"],
         jobs_failed=sum(bool(job.reason) for job in run.recorder.ledger.jobs()),
         confirmations=run.recorder.confirmed(),
         front=order.rows,

@@ -1,7 +1,6 @@
-"""Everything in this process, without Ray: one trial or job after the other, for debugging.
+"""Runs trials and jobs one after the other in this process, without Ray, for debugging.
 
-The numbers are those of Ray: arrays are shared read-only there, too, and a process computes with
-one thread.
+Results equal those with Ray: arrays are read-only and computations use one thread.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,19 +38,19 @@ class InlineSite:
 
     @classmethod
     def of(cls, request: ResourceRequest, gpus: float | Literal["auto"] = 0.0) -> "InlineSite":
-        """Return this process as the place of a sweep.
+        """Return this process as the site of a sweep.
 
         Raises:
-            ConfigError: If something was asked for that it cannot do.
+            ConfigError: If the request cannot be met here.
         """
         address = None if request.address == LOCAL else request.address
         slots = None if request.slots == 1 else request.slots
-        asked = {"slots": slots, "actors": request.actors, "address": address}
-        for name, value in asked.items():
+        refused = {"slots": slots, "actors": request.actors, "address": address}
+        for name, value in refused.items():
             if value is not None:
                 raise ConfigError(
-                    f"{name} is {value}, which backend inline cannot give: trials run one after "
-                    f"the other in this process; leave {name} out, or take backend ray"
+                    f"{name} is {value}, which backend inline lacks: trials run one after "
+                    f"the other in this process; leave {name} out, or choose backend ray"
                 )
         share = Share(gpus=min(1, usable_gpus()) if gpus == "auto" else gpus)
         return cls(ResourceAllocation(slots=1, actors=0, share=share))
@@ -89,7 +88,7 @@ class InlineSite:
 
 
 def train(task: str, resources: Resources, assignment: Assignment) -> Iterator[Event]:
-    """Train what was assigned, as a trial's process does; return what it says."""
+    """Train an assignment like a trial's process; return its events."""
     scenario, teacher = resources.scenarios[assignment.scenario], None
     if assignment.teacher is not None:
         teacher = resources.teachers[assignment.teacher]
@@ -100,7 +99,7 @@ def train(task: str, resources: Resources, assignment: Assignment) -> Iterator[E
 def _conduct(
     session: "SearchSession", name: str, work: Iterator[Event], interrupts: Interrupts
 ) -> None:
-    """Tell the session what a trial says until it ends or is stopped."""
+    """Forward a trial's events to the session until it ends or is stopped."""
     for event_of_job in _events_of(work, interrupts):
         event = session.received(name, event_of_job)
         stops = not event.done and session.stops(name, event)
@@ -111,7 +110,7 @@ def _conduct(
 
 
 def _events_of(work: Any, interrupts: Interrupts) -> Iterator[Event]:
-    """Yield what work says; while it works, the user may stop it at once."""
+    """Yield the events of work, which the user may interrupt at once."""
     with closing(work), threadpool_limits(1):
         while True:
             with interrupts.at_once():
@@ -122,13 +121,13 @@ def _events_of(work: Any, interrupts: Interrupts) -> Iterator[Event]:
 
 
 class InlinePool:
-    """Carries out jobs here, one after the other."""
+    """Runs jobs here, one after the other."""
 
     def __init__(self, interrupts: Interrupts) -> None:
         self._interrupts = interrupts
 
     def put(self, value: Any) -> Handle:
-        """Return arrays, or a teacher, that nobody can write to."""
+        """Return read-only arrays, or a teacher of such."""
         if isinstance(value, TeacherArtifact):
             weights, outputs = _locked(value.weights), _locked(value.outputs)
             return replace(value, weights=weights, outputs=outputs)

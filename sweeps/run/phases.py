@@ -36,7 +36,7 @@ from sweeps.workers.jobs import Pool
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The phases of one sweep, and what they share."""
+    """The phases of one sweep, and their shared objects."""
 
     study: Study
     plan: Plan
@@ -53,7 +53,7 @@ class Sweep:
     ray: BackgroundContext
 
     def work_left(self) -> bool:
-        """Return whether anything must be trained or measured."""
+        """Return whether anything must be trained or evaluated."""
         return work_left(self.study, self.plan, self.recorder.ledger)
 
     def searched(self) -> str:
@@ -63,12 +63,12 @@ class Sweep:
     def prepare(self) -> Resources:
         """Share the data and make teachers available."""
         resources = share_data(self.plan.needs, self.data, self.pool)
-        self.data.clear()  # workers read the copy in the object store; one copy is enough
+        self.data.clear()  # workers read the copy in the object store
         self._teach(resources)
         return resources
 
     def _teach(self, resources: Resources) -> None:
-        """Make the teachers available that are needed and not there yet."""
+        """Train the teachers that are missing."""
         self.display.phase("teachers")
         with self.interrupts.deferred():
             prepare_teachers(
@@ -128,7 +128,7 @@ class Sweep:
             self.display.note(f"{spent} of {budget.trials} trials were run before")
 
     def confirm(self, resources: Resources) -> None:
-        """Look at the test split, after training the teachers that repetitions draw."""
+        """Evaluate on the test split, after training the teachers that repetitions draw."""
         drawn = drawn_teachers(self.study, self.plan.task, self.recorder.ledger.trials())
         if drawn:
             resources.needs = (*resources.needs, *drawn)
@@ -150,7 +150,7 @@ class Sweep:
 
     def report(self) -> Path:
         """Write the report and attach it."""
-        # figures take seconds to import: the first trial need not wait for them
+        # imported late: figures take seconds, for which the first trial need not wait
         from analysis.frames import read_sweep
         from analysis.report import build_report
 
@@ -163,7 +163,7 @@ class Sweep:
 
 @contextmanager
 def closing_trials(session: SearchSession) -> Iterator[None]:
-    """Close trials that are open when the search ends, with what ended it."""
+    """Close trials that are open when the search ends, and raise the session's fault."""
     ended_by: BaseException | None = None
     try:
         yield
@@ -173,14 +173,14 @@ def closing_trials(session: SearchSession) -> Iterator[None]:
     finally:
         try:
             session.abandon(_ending(session.fault or ended_by))
-        except UserError as fault:  # a full disk; the trials stay open until the sweep is resumed
+        except UserError as fault:  # a full disk; trials stay open until the sweep is resumed
             session.fault = session.fault or fault
     if session.fault is not None:
         raise session.fault
 
 
 def _ending(error: BaseException | None) -> str:
-    """Return why trials are left open."""
+    """Return why trials were left open."""
     if error is None or isinstance(error, KeyboardInterrupt):
         return "interrupted by the user"
     return f"interrupted by an error of the sweep itself: {one_line(error)}"

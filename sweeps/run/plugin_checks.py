@@ -1,4 +1,4 @@
-"""What `kdsweep doctor` says of plugins: each is loaded and tried, and none is in another's way."""
+"""Checks of plugins for `kdsweep doctor`: each is loaded and tried, and names are unique."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,21 +17,21 @@ TAKEN = {
     "method": {*csi_settings.METHOD_NAMES, *beam_settings.METHOD_NAMES},
     "scenario": set(SCENARIOS),
 }
-"""Names of the project, by kind."""
+"""The project's own names, by kind."""
 
 OUTPUTS = ((4, 2, 16, 16), beam_settings.OUTPUTS_SHAPE)
-"""Shapes of outputs of the tasks that take losses."""
+"""Output shapes of the tasks that accept losses."""
 
 
-def look_at_plugins(plugins: Sequence[Plugin]) -> list[Finding]:
-    """Return whether everything that installed packages have named can be used."""
+def check_plugins(plugins: Sequence[Plugin]) -> list[Finding]:
+    """Return a finding for every plugin of installed packages."""
     if not plugins:
         return [Finding(name="plugins", state="good", found="none installed")]
     names = Counter((plugin.kind, plugin.name) for plugin in plugins)
-    return [_look(plugin, several=names[plugin.kind, plugin.name] > 1) for plugin in plugins]
+    return [_check(plugin, several=names[plugin.kind, plugin.name] > 1) for plugin in plugins]
 
 
-def _look(plugin: Plugin, *, several: bool) -> Finding:
+def _check(plugin: Plugin, *, several: bool) -> Finding:
     name = f"{plugin.kind} {plugin.name}"
     if plugin.name in TAKEN[plugin.kind]:
         return Finding(
@@ -46,7 +46,7 @@ def _look(plugin: Plugin, *, several: bool) -> Finding:
             name=name,
             state="fair",
             found=f"of {plugin.package}: {broken}",
-            fix=f"mend or uninstall {plugin.package}; studies without it are not affected",
+            fix=f"fix or uninstall {plugin.package}; studies without it are not affected",
         )
     return Finding(
         name=name,
@@ -78,7 +78,7 @@ def _broken_task(plugin: Plugin) -> str:
 def _broken_method(plugin: Plugin) -> str:
     loss = load_target(plugin.kind, plugin.name, plugin.target)
     found = [broken_loss(loss, shape) for shape in OUTPUTS]
-    return found[0] if all(found) else ""  # a loss may be of one task alone
+    return found[0] if all(found) else ""  # a loss may fit only one task
 
 
 def _broken_scenario(plugin: Plugin) -> str:

@@ -1,4 +1,4 @@
-"""Before a sweep runs: may it, is it a new one, and if not, how far has it come?"""
+"""State of a sweep before it runs: whether it can be resumed, and how far it has come."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -22,16 +22,16 @@ from sweeps.progress.listener import Display
 from sweeps.run.confirmation import open_jobs
 
 NAMED = 3
-"""Differences that are named; there may be as many as a study has fields."""
+"""Largest number of differences that are named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResumeState:
-    """A sweep that was begun and can go on.
+    """A sweep that can be resumed.
 
     Attributes:
-        study: What to go on with.
-        settings: How it was started.
+        study: Its study, possibly extended.
+        settings: Its settings.
         ledger: Its ledger; None if it was stopped before it had one.
     """
 
@@ -48,18 +48,18 @@ def find_left(
     request: ResourceRequest | None,
     display: Display,
 ) -> ResumeState:
-    """Return how far a sweep has come, after mending what a killed driver left.
+    """Return the state of a sweep, after repairing what a killed driver left.
 
     Args:
         folder: The sweep's folder, of which this process is the driver.
-        wanted: What to go on with; None for the study in the folder.
-        tracking_uri: Where MLflow has the runs now; None for where it had them.
-        request: Trials at once; None for what was asked for when the sweep was started.
-        display: Told what was mended.
+        wanted: The study to continue with; None for the one in the folder.
+        tracking_uri: The new address of its runs; None if unchanged.
+        request: The new request for resources; None if unchanged.
+        display: Shows what was repaired.
 
     Raises:
-        UserError: If it cannot go on, or names code that the user has not trusted; the message
-            names file or field and the fix.
+        UserError: If it cannot be resumed, or names untrusted code; names file or field and the
+            fix.
     """
     check_room(folder.path.parent)
     settings = read_settings(folder.path)
@@ -79,13 +79,13 @@ def find_left(
 def load_same(
     folder: SweepFolder, left: ResumeState, plan: Plan, display: Display
 ) -> tuple[dict[str, ScenarioData], Identity]:
-    """Load the data, and remember what a sweep goes on with, once nothing speaks against that.
+    """Load the data, check that code and data are those of the sweep, and reopen its ledger.
 
     Returns:
-        Scenarios by fingerprint, and what they and the code are.
+        Scenarios by fingerprint, and the identity of data and code.
 
     Raises:
-        ConfigError: If code or data are not those that the sweep has been run with.
+        ConfigError: If code or data differ from those of the sweep's trials.
         DataError: If data are missing or damaged.
     """
     known = None if left.ledger is None else left.ledger.identity
@@ -107,10 +107,7 @@ def load_same(
 
 
 def has_begun(folder: SweepFolder) -> bool:
-    """Return whether a sweep has tried a trial, or has a job of which one must know why it failed.
-
-    Teachers that were trained are in the cache, for all sweeps.
-    """
+    """Return whether a sweep has trials or a failed job; its teachers are in the shared cache."""
     ledger = Ledger.open(folder.journal)
     return bool(ledger.trials() or any(job.reason for job in ledger.jobs()))
 
@@ -119,7 +116,7 @@ def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:
     if not folder.journal.is_file():
         if folder.weights.is_dir() and any(folder.weights.iterdir()):
             raise ConfigError(
-                f"{folder.journal} is gone, though the sweep had trials; put it back, or remove "
+                f"{folder.journal} is missing, but the sweep has trials; restore it, or remove "
                 f"{folder.path} and run the study again"
             )
         return None
@@ -129,24 +126,24 @@ def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:
 
 
 def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> Study:
-    """Return the study to go on with, after comparing it with what was run."""
+    """Return the study to continue with, after comparing it with the one that was run."""
     known = None if ledger is None else ledger.study
     study = wanted or _study_in(folder, known)
     if known is None or ledger is None:
         known = _study_in(folder, None)
     if differ := differences(study, known):
         named = "; ".join(differ[:NAMED]) + ("; ..." if len(differ) > NAMED else "")
-        fix = "undo that" if wanted is None else "choose another --name"
+        fix = "undo the change" if wanted is None else "choose another --name"
         raise ConfigError(
-            f"sweep {folder.name} was run with another study, only trials and time of its budget, "
-            "its resources, its title, description and report may change, and points may follow "
-            f"those that there are if nothing else is run: {named}; {fix}"
+            f"sweep {folder.name} was run with another study: {named}; only trials and time of the "
+            "budget, resources, title, description and report may change, and points may be added "
+            f"if only points are run; {fix}"
         )
     if wanted is not None and replace(wanted, text=known.text) == known:
         raise ConfigError(
             f"{folder.path} exists already, with this study; kdsweep resume "
-            f"{shlex.quote(folder.name)} goes on "
-            f"with it, more than {known.budget.trials} trials extend it, another --name starts anew"
+            f"{shlex.quote(folder.name)} resumes it, more than {known.budget.trials} trials extend "
+            "it, another --name starts a new sweep"
         )
     if ledger is not None:
         _check_budget(study, ledger)
@@ -159,7 +156,7 @@ def _study_in(folder: SweepFolder, known: Study | None) -> Study:
     except StudyError:
         if known is None:
             raise
-        return known  # the ledger has it too
+        return known  # the ledger has a copy
 
 
 def _check_budget(study: Study, ledger: Ledger) -> None:
@@ -167,12 +164,12 @@ def _check_budget(study: Study, ledger: Ledger) -> None:
     if study.budget.trials < spent:
         raise ConfigError(
             f"study {study.name}: budget.trials is {study.budget.trials}, but the sweep has "
-            f"{spent} trials already; give more"
+            f"{spent} trials already; increase it"
         )
 
 
 def num_spent(ledger: Ledger) -> int:
-    """Return how many trials of the budget were run to their end."""
+    """Return the number of ended trials that count against the budget."""
     open_states = (TrialState.WAITING, TrialState.RUNNING)
     return sum(
         trial.state not in open_states and not trial.duplicate and not trial.interrupted
@@ -181,7 +178,7 @@ def num_spent(ledger: Ledger) -> int:
 
 
 def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
-    """Return whether anything must be trained or measured, for which there must be a place."""
+    """Return whether anything must be trained or evaluated; a ledger of None has not begun."""
     if ledger is None or not ledger.milestones.ended(study.budget):
         return True
     return bool(open_jobs(study, plan.task, plan.needs, ledger))

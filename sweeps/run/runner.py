@@ -1,4 +1,4 @@
-"""Run a study from its file to its report, or go on with a sweep that was stopped."""
+"""Runs a study from its file to its report, or resumes a sweep."""
 
 import os
 import shutil
@@ -14,22 +14,10 @@ from sweeps.common.clock import SystemClock
 from sweeps.common.custom_code import check_importable, code_path, mixed_up
 from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.common.records import EarlierTrial
+from sweeps.ledger import launch_settings, paths
 from sweeps.ledger.front import pareto_state
-from sweeps.ledger.launch_settings import (
-    SweepSettings,
-    new_id,
-    read_settings,
-    settled_uri,
-    write_settings,
-)
-from sweeps.ledger.paths import (
-    SETTINGS_FILE,
-    SweepFolder,
-    check_new,
-    create,
-    create_missing,
-    open_to_all,
-)
+from sweeps.ledger.launch_settings import SweepSettings
+from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import driving
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
@@ -52,7 +40,7 @@ from sweeps.workers.ray_safety import dangers
 __all__ = ["SweepSummary", "resume_sweep", "run_study"]
 
 
-def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each has its own word
+def run_study(  # noqa: PLR0913 - independent settings
     study: Study,
     *,
     name: str,
@@ -63,38 +51,38 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     storage: str | None = None,
     begun_s: float | None = None,
 ) -> SweepSummary:
-    """Run ``study`` as the sweep ``name`` and return what came of it.
+    """Run ``study`` as the sweep ``name`` and return its summary.
 
     Args:
-        study: What to run.
-        name: Name of the sweep. If there is one of this name, ``study`` may differ in trials and
-            time of the budget, and the sweep goes on with those.
+        study: The study.
+        name: Name of the sweep. An existing sweep of this name is continued with ``study``, which
+            may differ in trials and time of the budget.
         home: Folder of all sweeps and of the cache.
-        tracking_uri: Where MLflow keeps the runs; None for a database in the sweep's folder.
-        request: Where trials are to run, how many at once, and how their nodes are to be connected.
-        display: Watches.
-        storage: URI of a durable file system in which a copy of the sweep is kept, for a machine
-            whose own disk does not last; None for no copy.
-        begun_s: When the user asked for it, seconds since 1970; None if that began this process.
+        tracking_uri: MLflow's address for the runs; None for a database in the sweep's folder.
+        request: Number, place and transport of trials.
+        display: Shows progress.
+        storage: URI of a durable file system for a copy of the sweep, for machines whose disk does
+            not last; None for no copy.
+        begun_s: When the user asked for it, seconds since 1970; None: at the start of this process.
 
     Raises:
-        UserError: If the study cannot run as it is, its data cannot be had, MLflow or the storage
-            do not answer or another process drives the sweep, before anything is started; or if a
+        UserError: Before anything starts, if the study cannot run, its data are not available,
+            MLflow or the storage do not answer, or another process drives the sweep; later, if a
             teacher cannot be trained.
-        StudyError: If a parameter that decides on data or teacher has no end of values.
+        StudyError: If a parameter that determines data or teacher has infinitely many values.
     """
     checked_s = time.time()
     old = SweepFolder(home.resolve() / name)
     if old.study.is_file():
-        return _go_on(old, study, tracking_uri, request, display, storage)
-    folder = check_new(home, name)
+        return _resume(old, study, tracking_uri, request, display, storage)
+    folder = paths.check_new(home, name)
     plan = check_study(study)
     check_importable(study)
     if storage is not None:
         check_unknown(storage, name)
     settings = SweepSettings(
-        id=new_id(),
-        tracking_uri=settled_uri(tracking_uri),
+        id=launch_settings.new_id(),
+        tracking_uri=launch_settings.settled_uri(tracking_uri),
         request=request,
         task_path=code_path(study),
         storage=storage,
@@ -102,7 +90,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     )
     check_tracking(folder, settings.tracking_uri, study.name, "")
     site = find_site(study, settings)
-    create(folder, study.text, {SETTINGS_FILE: settings.text})
+    paths.create(folder, study.text, {paths.SETTINGS_FILE: settings.text})
     seal(folder.path, study)
     interrupts = Interrupts()
     try:
@@ -123,7 +111,7 @@ def run_study(  # noqa: PLR0913 - what, where, on what, watched by whom: each ha
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
         if not folder.journal.is_file() or not (stopped or has_begun(folder)):
-            shutil.rmtree(folder.path)  # nothing was tried yet: the name stays free
+            shutil.rmtree(folder.path)  # no trial has run: free the name
         raise
 
 
@@ -136,16 +124,16 @@ def resume_sweep(
     display: Display,
     storage: str | None = None,
 ) -> SweepSummary:
-    """Go on with a sweep that was stopped, wherever that was, and return what came of it.
+    """Resume a stopped sweep, also of another machine, and return its summary.
 
     Args:
         name: Name of the sweep.
         home: Folder of all sweeps and of the cache.
-        tracking_uri: Where MLflow has the runs now; None for where it had them.
-        request: As in `run_study`; None for what was asked for then.
-        display: Watches.
-        storage: Where a copy of the sweep is kept now; None for where it was. A sweep that the
-            home does not have is fetched from there.
+        tracking_uri: The new address of its runs; None if unchanged.
+        request: As in `run_study`; None if unchanged.
+        display: Shows progress.
+        storage: The new URI of its copy; None if unchanged. A sweep that is not in the home is
+            fetched from there.
 
     Raises:
         UserError: As in `run_study`, or if the sweep's files are damaged.
@@ -155,10 +143,10 @@ def resume_sweep(
     folder = SweepFolder(home.resolve() / name)
     if not folder.study.is_file():
         raise ConfigError(f"{folder.path} is not the folder of a sweep; see kdsweep list")
-    return _go_on(folder, None, tracking_uri, request, display, storage)
+    return _resume(folder, None, tracking_uri, request, display, storage)
 
 
-def _go_on(
+def _resume(
     folder: SweepFolder,
     wanted: Study | None,
     tracking_uri: str | None,
@@ -168,8 +156,8 @@ def _go_on(
 ) -> SweepSummary:
     interrupts, checked_s = Interrupts(), time.time()
     with driving(folder.path, interrupts.request) as lease:
-        storage = storage or read_settings(folder.path).storage
-        # what was done elsewhere comes first
+        storage = storage or launch_settings.read_settings(folder.path).storage
+        # fetch newer trials from storage first
         with kept(storage, folder, display.note, interrupts) as mirror:
             left = find_left(
                 folder, wanted, tracking_uri=tracking_uri, request=request, display=display
@@ -181,8 +169,8 @@ def _go_on(
             check_tracking(folder, settings.tracking_uri, left.study.name, settings.id)
             if work_left(left.study, plan, left.ledger):
                 site = find_site(left.study, settings)
-            write_settings(folder.path, settings)
-            create_missing(folder)
+            launch_settings.write_settings(folder.path, settings)
+            paths.create_missing(folder)
             held = DriverResources(
                 lease=lease, interrupts=interrupts, mirror=mirror, checked_s=checked_s
             )
@@ -202,7 +190,7 @@ def _drive(
     held: DriverResources,
     site: Site | None,
 ) -> SweepSummary:
-    """Do what is left of a sweep, and keep its log; without a site, nothing can be trained."""
+    """Complete a sweep and write its log; without a site, nothing can be trained."""
     trials = [] if left.ledger is None else left.ledger.trials()
     order = pareto_state(trials, left.study)
     log = EventLog(folder.log, left.study, SystemClock(), display)
@@ -212,7 +200,7 @@ def _drive(
         log.process(held.begun_s, held.checked_s)
         for words in (
             *dangers(os.environ),
-            *open_to_all(folder.path.parent),
+            *paths.open_to_all(folder.path.parent),
             *mixed_up(left.study),
         ):
             watching.note(words)
@@ -220,7 +208,7 @@ def _drive(
             watching.front(order.rows, order.hypervolume)
         start = _start(folder, left, plan, watching, held, site)
         try:
-            # MLflow and Tune take seconds to import: Ray comes up meanwhile
+            # importing MLflow and Tune takes seconds, while Ray starts
             from sweeps.run.driver import drive
 
             summary = drive(start)
@@ -239,7 +227,7 @@ def _start(
     held: DriverResources,
     site: Site | None,
 ) -> Start:
-    """Load the data, then ask Ray to start: a sweep without its data starts nothing."""
+    """Load the data, then start Ray: without data nothing is started."""
     earlier: tuple[EarlierTrial, ...] = ()
     if left.ledger is None:
         earlier = find_earlier(left.study, plan.task, folder.path.parent, display)

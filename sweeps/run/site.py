@@ -1,4 +1,4 @@
-"""Where a sweep runs: on a Ray, or one trial after the other in this process."""
+"""The site of a sweep: Ray, or this process."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,24 +18,20 @@ if TYPE_CHECKING:
 
 
 class Site(Protocol):
-    """Carries out a sweep's trials and jobs."""
+    """Runs a sweep's trials and jobs."""
 
     @property
     def allocation(self) -> ResourceAllocation:
-        """Who gets how much there."""
+        """The resources of trials there."""
 
     def ready(self, starting: Starting) -> AbstractContextManager[None]:
-        """Be able to work inside.
-
-        Args:
-            starting: Entered while processes are started on this machine that must not outlive us.
-        """
+        """Be ready for work inside; ``starting`` is entered while local processes are started."""
 
     def pool(self, interrupts: Interrupts) -> Pool:
-        """Return what carries out jobs beside the search."""
+        """Return the pool for jobs besides the search."""
 
     def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
-        """Run trials until the session has no more.
+        """Run trials until the session has no more; ``scratch`` is a temporary folder.
 
         Raises:
             KeyboardInterrupt: If the user stops it.
@@ -43,11 +39,11 @@ class Site(Protocol):
 
 
 NOWHERE = InlineSite()
-"""Stands for the place of a sweep that has nothing left to run."""
+"""The site of a sweep that has nothing left to run."""
 
 
 def find_site(study: Study, settings: SweepSettings) -> Site:
-    """Return where a sweep runs, after looking at what there is.
+    """Return the site of a sweep, after checking its resources.
 
     Raises:
         UserError: If not even one trial fits there, or a cluster does not answer.

@@ -1,4 +1,4 @@
-"""What the driver of a sweep has in hand when Ray has been asked to start."""
+"""Objects of a driver after the data were loaded and Ray was started."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from sweeps.run.site import Site
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriverResources:
-    """What a driver holds while it drives.
+    """Resources that a driver holds.
 
     Attributes:
-        lease: The sweep's folder.
-        interrupts: The user's wish to stop.
-        mirror: The sweep's place in storage; None if it has none.
+        lease: The right to drive the sweep.
+        interrupts: Signals of the user.
+        mirror: The sweep's copy in storage; None if it has none.
         checked_s: When the checks of the study began, seconds since 1970.
-        begun_s: When the user asked for the sweep; None if that began this process.
+        begun_s: When the user asked for the sweep; None: at the start of this process.
     """
 
     lease: Lease
@@ -36,7 +36,7 @@ class DriverResources:
     begun_s: float | None = None
 
     def lost(self) -> str:
-        """Return why the sweep is no longer ours, and MLflow left alone; empty if it is."""
+        """Return why this driver no longer owns the sweep; empty if it does."""
         if self.mirror is not None and self.mirror.lost:
             return "another driver has taken the sweep over"
         return "its folder was moved or removed while it ran" if self.lease.lost else ""
@@ -44,21 +44,21 @@ class DriverResources:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """A sweep whose data is loaded, before its books are opened.
+    """A sweep whose data are loaded, before its records are opened.
 
     Attributes:
-        folder: Where it is kept.
-        left: What is to be done.
-        plan: What that needs.
-        display: Watches.
-        held: What the driver holds.
-        site: Where trials run; None if nothing is left to run.
-        earlier: Trials of other sweeps to learn from.
+        folder: Its folder.
+        left: Its state.
+        plan: Its needs.
+        display: Shows progress.
+        held: Resources of the driver.
+        site: The site; None if nothing is left to run.
+        earlier: Trials of earlier sweeps for the sampler.
         data: Scenarios by fingerprint.
-        identity: What these and the code are.
-        teachers: What decides on each teacher, by its fingerprint.
-        ray: Comes up, if there is a site; whoever has this ends it.
-        utilisation: How busy the slots are.
+        identity: Of data and code.
+        teachers: Identity of each teacher, by fingerprint.
+        ray: Starts if there is a site; the holder must end it.
+        utilisation: Use of the slots.
     """
 
     folder: SweepFolder

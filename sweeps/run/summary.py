@@ -1,4 +1,4 @@
-"""What a sweep came to, for whoever started it."""
+"""The summary of a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from sweeps.common.records import FrontRow
 
 
 class WithoutTeachersError(UserError):
-    """Teachers could not be trained; the ledger has why and where."""
+    """Teachers could not be trained; the ledger has the errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepSummary:
-    """What a sweep came to.
+    """The summary of a sweep.
 
     Attributes:
         name: Name of the sweep.
         folder: Its folder.
-        tracking_uri: Where MLflow keeps its runs.
+        tracking_uri: MLflow's address of its runs.
         complete: Trials with all objectives.
         pruned: Trials that were stopped early.
         epochs_saved: Epochs that these did not train.
@@ -27,14 +27,13 @@ class SweepSummary:
         jobs_failed: Teachers, baselines and confirmations that failed.
         confirmations: Confirmations that succeeded.
         front: The front, best first objective first.
-        hypervolume: Its hypervolume, log10 of the objectives that are so scaled.
-        report: The HTML report, or None if there is none.
+        hypervolume: Of the front, in log10 for objectives with a logarithmic scale.
+        report: The HTML report, if there is one.
         interrupted: True if the user stopped the sweep.
         ended: Why the search ended.
         seconds: Wall time.
-        utilisation: Share of the slots' time that trials kept busy, from the moment all slots
-            were warm to the last start of a trial; NaN if there were too few trials.
-        unstored: What did not get into storage; empty if everything did, or there is none.
+        utilisation: Share of the slots' time used by trials, see `Utilisation.share`.
+        unstored: Message about files that were not copied to storage; empty if there are none.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Teachers of a sweep: found in the cache or trained in parallel, then shared with every trial."""
+"""Teachers of a sweep, from the cache or trained in parallel, and shared with all trials."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ def teacher_key(fingerprint: str) -> str:
 def teacher_identities(
     task: KDTask, task_name: str, needs: Iterable[Need], identity: Identity, store: TeacherStore
 ) -> dict[str, TeacherIdentity]:
-    """Return what decides on every teacher that is needed, by its fingerprint."""
+    """Return the identity of every needed teacher, by fingerprint."""
     code = task_code(task_name)
     return {
         key: store.as_kept(teacher_identity(task, key, identity.data[need.scenario], code))
@@ -35,7 +35,7 @@ def teacher_identities(
     }
 
 
-def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, noted and watched
+def prepare_teachers(  # noqa: PLR0913 - independent collaborators
     resources: Resources,
     task_name: str,
     identities: Mapping[str, TeacherIdentity],
@@ -45,17 +45,17 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
     recorder: "RunRecorder",
     display: Display,
 ) -> None:
-    """Make every teacher that is needed available to workers, and note it in the books.
+    """Make all needed teachers available to workers, and record them.
 
     Raises:
-        UserError: If a teacher cannot be trained, one in the cache is damaged, or one is not told
-            from another by its fingerprint. Those that were trained stay in the cache.
+        UserError: If a teacher cannot be trained, a cached one is damaged, or two different ones
+            have the same fingerprint. Trained teachers stay in the cache.
     """
     wanted = resources.without_teachers()
     begun = {key: recorder.clock.epoch_ms() for key in wanted}
     found = _cached(store, {key: identities[key] for key in wanted}, recorder.ledger.jobs())
     missing = {key: identities[key] for key, teacher in found.items() if teacher is None}
-    _tell_why(store, missing.values(), display)
+    _note_retraining(store, missing.values(), display)
     jobs = [_training(key, wanted[key], resources, task_name) for key in missing]
     display.jobs_planned("teacher", len(jobs))
     failed = []
@@ -78,7 +78,7 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
         assert teacher is not None
         resources.decided_by[key] = teacher.decided_by
         resources.teachers[key] = pool.put(teacher)
-        if teacher_key(key) not in noted:  # else its numbers on the test split would be lost
+        if teacher_key(key) not in noted:  # else its test metrics would be lost
             draft = _record(key, need, teacher.metrics, (begun[key], recorder.clock.epoch_ms()))
             recorder.job(_identified(draft, identities[key].key, store))
     resources.check_teachers()
@@ -87,10 +87,10 @@ def prepare_teachers(  # noqa: PLR0913 - what, of whom, from where, by whom, not
 def _cached(
     store: TeacherStore, identities: Mapping[str, TeacherIdentity], jobs: Iterable[JobRecord]
 ) -> dict[str, TeacherArtifact | None]:
-    """Return the teachers that are in the cache, None for others.
+    """Return the cached teachers, None for others.
 
     Raises:
-        DataError: If one is damaged, or is not what the sweep's trials were taught by.
+        DataError: If one is damaged, or differs from the one that the sweep used.
     """
     for job in jobs:
         if damage := store.damage(job.identity, job.sha256):
@@ -103,19 +103,21 @@ def _identified(draft: JobRecord, cached: str, store: TeacherStore) -> JobRecord
 
 
 def _without(failed: Sequence[JobRecord]) -> WithoutTeachersError:
-    """Return what to tell if teachers cannot be trained; ``--debug`` shows their tracebacks."""
-    said = "; ".join(f"{job.key.replace('/', ' ')}: {job.reason}" for job in failed)
-    error = WithoutTeachersError(f"without its teachers the sweep cannot run: {said}")
+    """Return the error for teachers that cannot be trained; ``--debug`` shows their tracebacks."""
+    reasons = "; ".join(f"{job.key.replace('/', ' ')}: {job.reason}" for job in failed)
+    error = WithoutTeachersError(f"the sweep cannot run without its teachers: {reasons}")
     for job in failed:
         error.add_note(f"{job.key}:\n{job.traceback}")
     return error
 
 
-def _tell_why(store: TeacherStore, missing: Iterable[TeacherIdentity], display: Display) -> None:
-    """Say why teachers are trained of which the task says the same as of some in the cache."""
+def _note_retraining(
+    store: TeacherStore, missing: Iterable[TeacherIdentity], display: Display
+) -> None:
+    """Tell the user why a teacher is trained although the cache has one with its fingerprint."""
     for one in missing:
         if others := store.known(one.fingerprint):
-            display.note(f"teacher {one.fingerprint} is trained anew: {one.differs(others[0])}")
+            display.note(f"teacher {one.fingerprint} is retrained: {one.differs(others[0])}")
 
 
 def _kept(
@@ -125,7 +127,7 @@ def _kept(
     teacher: TeacherArtifact,
     task_name: str,
 ) -> str:
-    """Put a teacher into the cache; return why it cannot be, empty if it is."""
+    """Store a teacher in the cache; return why that failed, empty if it did not."""
     if modules := changed(identity.code, task_code(task_name)):
         return f"{', '.join(modules)} changed while it was trained; run the sweep again"
     try:

@@ -93,7 +93,7 @@ def test_what_has_changed_gets_a_teacher_of_its_own(
     workshop.change(name, old, new)
     after, notes = taught(workshop.study(), tmp_path / "home", "two")
     (note,) = notes
-    assert "trained anew" in note
+    assert "retrained" in note
     assert said in note
     alone, notes = taught(workshop.study(), tmp_path / "elsewhere", "two")
     np.testing.assert_array_equal(after, alone)

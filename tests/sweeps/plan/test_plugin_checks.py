@@ -9,7 +9,7 @@ from kdtasks.contract.plugins import GROUPS, installed, load_named
 from kdtasks.contract.registry import load_task
 from kdtasks.csi_feedback.task import CsiFeedback
 from sweeps.cli.main import main
-from sweeps.run.plugin_checks import look_at_plugins
+from sweeps.run.plugin_checks import check_plugins
 
 ENTRIES = {
     "task": {"radio": "radio_parts:Radio", "half": "radio_parts:distance"},
@@ -81,7 +81,7 @@ def test_what_fails_is_named_only_where_it_is_asked_for(name, reason):
 @pytest.mark.usefixtures("package")
 def test_the_doctor_names_what_fails_and_who_can_mend_it():
     mine = [plugin for plugin in installed() if "radio-parts" in plugin.package]
-    found = {finding.name: finding for finding in look_at_plugins(mine)}
+    found = {finding.name: finding for finding in check_plugins(mine)}
     assert {name for name, one in found.items() if one.state == "good"} == {
         "task radio",
         "method distance",
@@ -94,9 +94,9 @@ def test_the_doctor_names_what_fails_and_who_can_mend_it():
     assert "not a subclass" in found["task half"].found
     assert "not a function" in found["method number"].found
     assert "not a function" in found["scenario table"].found
-    twice = look_at_plugins([one for one in mine if one.name == "distance"] * 2)
+    twice = check_plugins([one for one in mine if one.name == "distance"] * 2)
     assert {one.state for one in twice} == {"fair"}
-    assert look_at_plugins([])[0].state == "good"
+    assert check_plugins([])[0].state == "good"
 
 
 @pytest.mark.usefixtures("package")

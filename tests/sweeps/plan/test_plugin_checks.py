@@ -89,7 +89,7 @@ def test_the_doctor_names_what_fails_and_who_can_mend_it():
     }
     assert not any(one.state == "bad" for one in found.values())  # sweeps can run all the same
     assert "no licence" in found["method broken"].found
-    assert "mend or uninstall radio-parts 1.5" in found["method broken"].fix
+    assert "uninstall radio-parts 1.5" in found["method broken"].fix
     assert "is a name of the project" in found["method vanilla"].found
     assert "not a subclass" in found["task half"].found
     assert "not a function" in found["method number"].found

@@ -1,4 +1,4 @@
-"""Where MLflow's database says that artifacts are, and that it is where they belong."""
+"""Checks that the artifacts of MLflow's database lie in the folder beside it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -60,9 +60,9 @@ def check_addresses(connection: sqlite3.Connection, database: Path) -> None:
     for table, address in _addresses(connection, known, own=own):
         if not _inside(str(address), roots):
             raise ResultsError(
-                f"{database}: artifacts ({table}) are said to be at {address!r}, which is not in "
-                f"{database.parent / 'artifacts'}; nothing is read or written there: take a copy "
-                "of the database that nobody has changed"
+                f"{database}: the address of artifacts ({table}), {address!r}, is not in "
+                f"{database.parent / 'artifacts'}; nothing is read or written there: use an "
+                "unchanged copy of the database"
             )
 
 

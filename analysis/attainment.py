@@ -17,12 +17,12 @@ LEVELS = (25, 50, 75)
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What a number of sets attain.
+    """Points that a number of sets attain.
 
     Attributes:
-        count: Attained by so many sets at least.
-        total: Of so many.
-        levels: The shares that ask for this number [%]; with few sets it may be several.
+        count: Least number of sets that attain it.
+        total: Number of sets.
+        levels: Shares that correspond to this number [%]; with few sets there may be several.
         points: Corners of the surface on its better side, shape [n, 2], in the objectives' units.
     """
 

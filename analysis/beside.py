@@ -1,7 +1,6 @@
-"""A process that grows forests while another draws.
+"""A process that grows forests while the main process draws.
 
-Importing scikit-learn takes a second, which a report has only in the other process: this module,
-where that process starts and whose types it returns, must do without.
+Importing scikit-learn takes a second, so only that process may do it: this module must not.
 """
 
 import os
@@ -20,10 +19,10 @@ Floats = NDArray[np.float64]
 
 
 class PermutationEffects(NamedTuple):
-    """What permuting features does.
+    """Effects of permuting features.
 
     Attributes:
-        sums: Over the trials, of how much the squared error rises by each feature, shape [p].
+        sums: Rise of the squared error by each feature, summed over trials, shape [p].
         explained: Share of the variance that forests predict on held-out trials (R squared).
     """
 
@@ -33,9 +32,9 @@ class PermutationEffects(NamedTuple):
 
 @contextmanager
 def process_beside() -> Iterator[Executor]:
-    """Yield an executor of one process, which imports what forests need without being asked.
+    """Yield an executor of one process, which imports scikit-learn in advance.
 
-    It starts afresh, so the main module must be one that can be imported, as the CLI is.
+    The process is spawned, so the main module must be importable, as the CLI is.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         with _safe_path():
@@ -45,9 +44,9 @@ def process_beside() -> Iterator[Executor]:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """Let a process that is started inside find Python's modules and ours, and nobody else's.
+    """Restrict imports of a process started inside to Python's modules and this package's.
 
-    It would look for modules in the current folder first, and for ours where Python's path says.
+    By default it would search the current folder first.
     """
     ours, before = str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONSAFEPATH")
     sys.path.insert(0, ours)

@@ -100,17 +100,17 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Best:
-    """What to take.
+    """Result of `find_best`.
 
     Attributes:
-        objective: What was chosen by.
-        budgets: What was asked for.
+        objective: The objective that decided.
+        budgets: The budgets.
         chosen: The best trial within all budgets.
         runners_up: The next ones.
-        offers: For every budget what more of it alone would buy; None where it would buy nothing.
-        allowed: How many trials are within all budgets.
-        considered: Out of how many.
-        unknown: For every budget how many of these lack its metric, and are not within it.
+        offers: For every budget, the gain from raising it alone; None where there is none.
+        allowed: Number of trials within all budgets.
+        considered: Number of trials.
+        unknown: For every budget, the number of trials that lack its metric and so exceed it.
     """
 
     objective: Objective
@@ -124,10 +124,10 @@ class Best:
 
 
 def parse_budget(text: str, side: Side) -> Budget:
-    """Return the budget that ``metric=number`` says.
+    """Parse ``metric=number``.
 
     Raises:
-        ResultsError: If it says something else.
+        ResultsError: If the text has another form.
     """
     name, sign, number = text.partition("=")
     try:
@@ -158,8 +158,8 @@ def find_best(
         by: Metric of the objective; None for the study's first.
 
     Raises:
-        ResultsError: If a name is unknown or nothing fits; that message tells which budget must
-            give way by how much.
+        ResultsError: If a name is unknown, or no trial fits; then the message names the budgets to
+            raise and by how much.
     """
     objective = _objective(frames, by)
     trials = _of_topology(frames, feasible_trials(frames), topology)
@@ -261,7 +261,7 @@ class _Pool:
         return sorted(fitting, key=lambda i: (0, self.rank[i]) if self.cost[i] <= most else (1, 0))
 
     def candidate(self, index: int) -> Candidate:
-        """Return a trial with what a reader wants to know of it."""
+        """Return a trial with its kind, parameters, objectives, budgets and test results."""
         row, study = self.rows[index], self.frames.study
         number = int(row["number"])
         names = [objective.metric for objective in study.objectives]
@@ -277,7 +277,7 @@ class _Pool:
         )
 
     def _offer(self, index: int, chosen: int) -> Offer | None:
-        """Return the least of one budget that allows a better trial, all others as they are."""
+        """Return the smallest raise of one budget that allows a better trial."""
         budget, better = self.budgets[index], self.within(but=index)
         better &= self.cost < self.cost[chosen] - self.tolerance
         found = self.nearest(index, better)
@@ -292,7 +292,7 @@ class _Pool:
         )
 
     def nearest(self, index: int, among: NDArray[np.bool_]) -> int | None:
-        """Return the trial that needs the least of one budget, the best of equals; None if none."""
+        """Return the trial that needs the least of one budget; of equals the best."""
         beyond = [self.budgets[index].beyond(float(value)) for value in self.values[index]]
         able = (int(i) for i in self.order if among[i] and math.isfinite(beyond[i]))
         return min(able, key=lambda i: beyond[i], default=None)
@@ -312,11 +312,11 @@ def limit_text(budget: Budget) -> str:
 
 
 def _nothing_fits(pool: _Pool) -> ResultsError:
-    """Return what to tell: each budget that alone could give way, else all that must."""
+    """Return an error that names each budget to raise alone, or else all together."""
     ways = list(_single_ways(pool)) or [_joint_way(pool)]
-    asked = " ".join(f"--{b.side} {b.metric}={b.limit:g}" for b in pool.budgets)
+    limits = " ".join(f"--{b.side} {b.metric}={b.limit:g}" for b in pool.budgets)
     return ResultsError(
-        f"none of {len(pool.rows)} trials of {pool.frames.name} fits {asked}; {'; '.join(ways)}"
+        f"none of {len(pool.rows)} trials of {pool.frames.name} fits {limits}; {'; '.join(ways)}"
     )
 
 
@@ -328,7 +328,7 @@ def _single_ways(pool: _Pool) -> Iterator[str]:
 
 
 def _joint_way(pool: _Pool) -> str:
-    """Return the way to the trial whose worst excess over a budget is the smallest."""
+    """Return the change that admits the trial with the smallest worst excess."""
     beyond = np.array(
         [
             [budget.beyond(float(value)) for value in values]

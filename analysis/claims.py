@@ -18,16 +18,16 @@ from search_spaces.report_spec import Claim, Row
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedClaim:
-    """A claim and what the measurements say.
+    """A claim and its verdict.
 
     Attributes:
         claim: The claim.
-        alone: What the measurements say, were it the only claim.
+        alone: The verdict as if it were the only claim.
         detail: The numbers, in words, with intervals that are not corrected.
         gains: Paired differences that a claim rests on, positive in its favour.
         p_value: Smallest level at which it holds alone; 1 if it was not tested.
         p_corrected: The same after Holm's correction for its family.
-        family: How many claims there are about the tables that it is about.
+        family: Number of claims about the same tables.
     """
 
     claim: Claim
@@ -142,7 +142,7 @@ def _interior(
 def _apart(claim: Claim, found: list[tuple[Row, Values]], scale: Scale) -> JudgedClaim:
     """Return whether each row is better than the next, and their own intervals do not overlap.
 
-    That asks for more than a difference of paired seeds whose interval excludes 0.
+    That is stricter than a paired difference whose interval excludes 0.
     """
     means = [(row, clustered_interval(values)) for row, values in found]
     verdicts, texts = zip(*(_gap(pair, scale) for pair in pairwise(means)), strict=True)
@@ -172,10 +172,10 @@ def _gap(
 
 
 def scale_of(frames: SweepFrames, claim: Claim) -> Scale:
-    """Return how a claim's metric is compared: less is better unless it or an objective says so."""
+    """Return the scale of a claim's metric: less is better unless it or an objective differs."""
     objective = objective_of(frames, claim.metric)
-    said = claim.direction or (objective.direction if objective else "minimize")
-    sign = -1.0 if said == "minimize" else 1.0
+    direction = claim.direction or (objective.direction if objective else "minimize")
+    sign = -1.0 if direction == "minimize" else 1.0
     if objective is not None:
         return Scale(sign, objective.unit)
     units = [

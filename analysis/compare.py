@@ -1,9 +1,9 @@
-"""Sweeps of one problem beside each other: who found the better front, where, and under what.
+"""Compares sweeps of one problem: hypervolume and position of their fronts, and their conditions.
 
 Every front is measured on validation, from the reference point of the first sweep. Whether a
-difference is more than luck can be asked of sweeps that were repeated with other search seeds, by a
-permutation test that deals them out anew. Trials cannot be dealt out: a sampler learns from those
-before, so they depend on each other.
+difference is significant is decided for sweeps that were repeated with other search seeds, by a
+permutation test that redistributes them. Trials cannot be redistributed, because a sampler learns
+from earlier ones.
 """
 
 import math

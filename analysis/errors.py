@@ -1,4 +1,4 @@
-"""The one error of this package that is the user's to mend."""
+"""The package's one error that the user can fix."""
 
 
 class ResultsError(ValueError):

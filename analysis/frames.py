@@ -35,7 +35,7 @@ FACTS = (
 are the fingerprints of what a repetition was given."""
 
 FLAGS = {"true": True, "false": False}
-"""Tags that say whether something is so."""
+"""Tags that hold ``true`` or ``false``."""
 
 _ATTACHED = ("provenance.json", "environment.json")
 _FILES = (layout.STUDY_FILE, *_ATTACHED, layout.FAILURES_FILE)
@@ -110,7 +110,7 @@ def read_sweep(tracking_uri: str, sweep_name: str, sweep_id: str | None = "") ->
 
 
 def _attached(texts: Mapping[str, str], file: str, kind: type) -> Any:
-    """Return what an attached file of JSON says; nothing if there is none."""
+    """Return the content of an attached JSON file; an empty ``kind`` if there is none."""
     found = json.loads(texts.get(file, json.dumps(kind())))
     entries = found if isinstance(found, list) else ()
     if not isinstance(found, kind) or any(not isinstance(entry, dict) for entry in entries):

@@ -40,7 +40,7 @@ _DPI = 150
 
 
 def write_png(frames: SweepFrames, path: Path) -> None:
-    """Draw the front for every pair of objectives, at most ``MOST_PAIRS``, or say what lacks."""
+    """Draw the front for every pair of objectives, at most ``MOST_PAIRS``."""
     shown = pairs(frames.study.objectives)[:MOST_PAIRS]
     columns = max(1, min(len(shown), 3))
     lines = max(1, -(-len(shown) // columns))
@@ -154,8 +154,8 @@ def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> N
 
 def _add_kinds(axes: Axes, kinds: Mapping[str, str]) -> None:
     """Add entries to the legend: a colour or a marker for each name."""
-    for name, look in kinds.items():
-        marker, colour = (_MARKERS[look], NEUTRAL) if look in _MARKERS else ("o", look)
+    for name, style in kinds.items():
+        marker, colour = (_MARKERS[style], NEUTRAL) if style in _MARKERS else ("o", style)
         axes.scatter([], [], s=52, marker=marker, color=colour, label=name)
 
 

@@ -1,4 +1,4 @@
-"""The front of a sweep: its trials, what tells them apart, and their test results."""
+"""The front of a sweep: its trials, their kinds, and their test results."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -80,7 +80,7 @@ def method_of(row: Mapping[str, Any]) -> str:
 
 
 def untaught(row: Mapping[str, Any]) -> bool:
-    """Tell whether a trial trained without a teacher, whatever its method is called."""
+    """Return whether a trial trained without a teacher, whatever its method."""
     return row.get("taught") is False
 
 
@@ -103,18 +103,18 @@ def of_methods(frames: SweepFrames, methods: Collection[str]) -> SweepFrames:
 
 
 def topology_of(row: Mapping[str, Any]) -> str:
-    """Return who trained what in a trial; ``none`` where the task knows no topologies."""
+    """Return a trial's topology; ``none`` if the task has no topologies."""
     return str(row.get(_TOPOLOGY) or "none")
 
 
 def by_topology(frames: SweepFrames) -> bool:
-    """Tell whether trials are told apart by their topology: there is more than one."""
+    """Return whether the trials have more than one topology."""
     rows = frames.trials
     return _TOPOLOGY in rows and int(rows[_TOPOLOGY].fillna("none").nunique()) > 1
 
 
 def group_of(frames: SweepFrames) -> Callable[[Mapping[str, Any]], str]:
-    """Return what sets a trial's colour: its topology if there are several, else its method."""
+    """Return the function of a trial that sets its colour: topology if several, else method."""
     return topology_of if by_topology(frames) else method_of
 
 
@@ -147,7 +147,7 @@ def test_metric(objective: Objective) -> str | None:
 
 
 def split_label(objective: Objective) -> str:
-    """Return ``"validation"`` or ``"test"`` as the metric's name says; empty for a cost."""
+    """Return ``"validation"`` or ``"test"`` by the metric's name; empty for a cost."""
     if objective.metric.startswith(VALIDATION):
         return "validation"
     return "test" if objective.metric.startswith(TEST) else ""

@@ -1,4 +1,4 @@
-"""How much each searched parameter matters for each objective, and whether that can be told."""
+"""Importance of each searched parameter for each objective, or why it is unknown."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -26,7 +26,7 @@ class Importance:
     Attributes:
         objective: The objective.
         shares: Parameter to share of the explained importance, summing to 1, largest first;
-            empty if it cannot be told.
+            empty if unknown.
         explained: Share of the variance that the model predicts on held-out trials (R squared).
         note: Why there are no shares; empty if there are.
     """

@@ -11,21 +11,21 @@ from analysis.pareto import costs_of, tolerances
 from search_spaces.objectives import Objective
 
 SAME = 0.95
-"""Correlation above which two costs say the same."""
+"""Correlation above which two costs count as one."""
 
 FEWEST_POINTS = 3
-"""Different points without which a correlation says nothing: any two lie on a line."""
+"""Least number of distinct points of a correlation: any two lie on a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A cost that says what another one says, so that the knee counts both once.
+    """A cost that correlates with another one, so that the knee counts both once.
 
     Attributes:
         ignored: The cost that the knee leaves out.
-        kept: The cost, earlier in the study, that stands for it.
-        correlation: Of the two, above ``SAME``.
-        points: Over so many trials.
+        kept: The earlier cost in the study that replaces it.
+        correlation: Their correlation, above ``SAME``.
+        points: Number of trials.
     """
 
     ignored: Objective
@@ -38,7 +38,7 @@ def knee(values: ArrayLike, objectives: Sequence[Objective], echoes: Sequence[Ec
     """Return the index of a front's knee: the member nearest to the best of all objectives at once.
 
     Every objective is scaled so that the front reaches from 0, its best, to 1, its worst; axes that
-    are ``log`` in decades. One in which the front differs within its tolerance says nothing. The
+    are ``log`` in decades. One in which the front differs within its tolerance is left out. The
     nearest to the origin is the knee; of equals the first.
 
     Args:

@@ -26,7 +26,7 @@ class MlflowRuns:
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 
-        # what it raises is told in one line; it would log the traceback as well
+        # its errors are shown in one line; it would log the traceback as well
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         self._client = MlflowClient(tracking_uri=tracking_uri)
 

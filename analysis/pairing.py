@@ -21,13 +21,13 @@ from search_spaces.report_spec import DECIBEL, Row
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How a metric is compared and said.
+    """Direction, unit and words of a comparison.
 
     Attributes:
         sign: ``sign * value`` is larger in the sense of ``more``.
         unit: Unit of the metric.
-        more: What a row with the larger one is.
-        less: What a row with the smaller one is.
+        more: Word for the row with the larger value.
+        less: Word for the row with the smaller value.
     """
 
     sign: float
@@ -66,7 +66,7 @@ class Gain:
     left_out: str = ""
 
     def verdict(self, *, strict: bool) -> Verdict:
-        """Return what the seeds say about "the first has more", or "not less" if not strict."""
+        """Return the verdict on "the first has more", or on "not less" if not strict."""
         if self.interval is None:
             return Verdict.NOT_MEASURED
         return judge(self.interval, strict=strict)

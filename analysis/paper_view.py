@@ -20,8 +20,8 @@ THOUSAND = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the paper says of one configuration: a word, and what it adds; either may be empty."""
+class Rating:
+    """The paper's word and remark on one configuration; either may be empty."""
 
     word: str
     fact: str
@@ -44,16 +44,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An aspect: what the paper says of it, and the metrics that measure it.
+    """An aspect: the paper's ratings and the metrics that measure it.
 
     Attributes:
         name: The aspect; empty for lines that belong to none.
-        said: One entry per configuration, or none if the paper says nothing.
+        ratings: One per configuration; empty if the paper has none.
         lines: Metrics.
     """
 
     name: str
-    said: tuple[Said, ...]
+    ratings: tuple[Rating, ...]
     lines: tuple[Line, ...]
 
 
@@ -70,7 +70,7 @@ class PaperView:
     """One of the paper's tables, ready to be printed.
 
     Attributes:
-        spec: What the study asks for.
+        spec: The table in the study.
         grid: The table in layout ``rows``, else None.
         aspects: The table in layout ``aspects``, else None.
         statements: Words against numbers.
@@ -186,7 +186,7 @@ def _aspects(table: PaperTable) -> AspectTable:
     """Return the transposed table; lines without an aspect, and the seeds, come last."""
     rows, spec = table.rows, table.table
     groups = [
-        Group(aspect.name, _said(aspect.name, rows), tuple(_lines(table, aspect.name)))
+        Group(aspect.name, _ratings(aspect.name, rows), tuple(_lines(table, aspect.name)))
         for aspect in spec.aspects
     ]
     rest = [*_lines(table, ""), _plain("seeds", map(_seeds_text, rows))]
@@ -195,9 +195,10 @@ def _aspects(table: PaperTable) -> AspectTable:
     return AspectTable(tuple(row.row.label for row in rows), (*groups, Group("", (), tuple(rest))))
 
 
-def _said(aspect: str, rows: Sequence[PaperRow]) -> tuple[Said, ...]:
-    said = tuple(Said(row.row.words.get(aspect, ""), row.row.facts.get(aspect, "")) for row in rows)
-    return said if any(one.word or one.fact for one in said) else ()
+def _ratings(aspect: str, rows: Sequence[PaperRow]) -> tuple[Rating, ...]:
+    specs = [row.row for row in rows]
+    found = tuple(Rating(row.words.get(aspect, ""), row.facts.get(aspect, "")) for row in specs)
+    return found if any(one.word or one.fact for one in found) else ()
 
 
 def _lines(table: PaperTable, aspect: str) -> Iterable[Line]:

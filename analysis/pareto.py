@@ -73,7 +73,7 @@ def sweep_front(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[n
     .. math:: \forall k: c_k(q) \le c_k(p) + t_k, \quad \exists k: c_k(q) < c_k(p) - t_k, \quad
               \sum_{k: t_k > 0} \frac{c_k(q) - c_k(p)}{t_k} < 0
 
-    where the sum is only asked for if q is not better in an objective without tolerance. The first
+    where the sum only counts if q is not better in an objective without tolerance. The first
     two conditions are additive epsilon-dominance (Zitzler et al. 2003, "Performance Assessment of
     Multiobjective Optimizers"). Alone they are no order: of three or more objectives they can run
     in a circle, in which each point pushes the next off the front. The sum forbids that, and
@@ -139,7 +139,7 @@ def sweep_ranks(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[n
 
 def tolerances(objectives: Sequence[Objective]) -> Floats:
     """Return by how much costs may differ and count as equal, on the scales of ``transformed``."""
-    # a hair more than asked for: 1.05 - 1.0 is above 0.05
+    # slightly more than given: 1.05 - 1.0 is above 0.05
     return (1.0 + ROUNDING) * np.array(
         [math.log10(1.0 + o.tolerance) if o.scale == "log" else o.tolerance for o in objectives]
     )
@@ -195,9 +195,9 @@ def hypervolume_series(
 def transformed(
     values: ArrayLike, objectives: Sequence[Objective], *, exact: bool = False
 ) -> Floats:
-    """Return the values on the scale on which volume is measured: log10 where asked for.
+    """Return the values on the scale of the volume: log10 where the objective has a log scale.
 
-    Nothing lies below an objective's ``floor``: there stands also 0.
+    Values below an objective's ``floor``, also 0, are raised to it.
 
     Args:
         values: Points in the objectives' units, shape [n, m].
@@ -242,7 +242,7 @@ def sweep_hypervolume_series(values: ArrayLike, objectives: Sequence[Objective])
 
 
 def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
-    r"""Return how far every point is behind the front: the least epsilon that mends it.
+    r"""Return the distance of every point to the front: the least epsilon that closes it.
 
     .. math:: d(a) = \min_{f \in F} \max_k \frac{c_k(a) - c_k(f)}{r_k}
 

@@ -1,4 +1,4 @@
-"""Trials against the study's objectives: who is feasible and which rank each has."""
+"""Feasibility and rank of trials by the study's objectives."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What repeated trials came to, seed by seed: the one place where repetitions become points."""
+"""Points of repeated trials, seed by seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from analysis.ranking import column, records, where
 Floats = NDArray[np.float64]
 
 FEWEST_SEEDS = 2
-"""Repetitions without which a trial says nothing of its spread."""
+"""Least number of repetitions that show a trial's spread."""
 
 
 @dataclass(frozen=True, slots=True)

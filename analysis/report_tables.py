@@ -66,7 +66,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its text, what it sorts by, and the group whose colour it carries."""
+    """One cell: its text, its sort key, and the group that sets its colour."""
 
     text: str
     sort: float | str
@@ -82,7 +82,7 @@ class HtmlTable:
 
     @property
     def parts(self) -> list[list[int]]:
-        """Which columns stand beside one another, so that a page of ordinary width shows all."""
+        """Indices of columns per part, each part as wide as a page."""
         room = [
             max(
                 max(map(len, head.title.split()), default=0),
@@ -99,20 +99,20 @@ SHARES = {
     BEHIND: Heading("behind", "[% of range]"),
     CHANCE: Heading("on front", "chance [%], test"),
 }
-"""Headings of what rows of the front say in shares."""
+"""Headings of shares in rows of the front."""
 
 
 def front_table(frames: SweepFrames) -> HtmlTable:
     """Return the front: trial, method, validation, test with interval, parameters, costs.
 
-    Behind the objectives stands how likely the mean of a repeated trial is on the front. What is
-    asked first comes first, for parameters may be many and the page is narrow.
+    After the objectives comes the chance that the mean of a repeated trial is on the front.
+    Parameters come late, as they may be many and the page is narrow.
     """
     return _rows_table(frames, front_rows(frames))
 
 
 def near_table(frames: SweepFrames) -> HtmlTable | None:
-    """Return what was repeated though it is not on the front, None if nothing was."""
+    """Return repeated trials off the front; None if there are none."""
     rows = near_rows(frames)
     return _rows_table(frames, rows) if rows else None
 
@@ -196,7 +196,7 @@ def _param_headings(names: Sequence[str]) -> list[Heading]:
 
 
 def _kind_names(frames: SweepFrames) -> tuple[str, ...]:
-    """Return what tells trials apart at first sight; the first has the colour."""
+    """Return the columns of a trial's kind; the first sets the colour."""
     return (layout.TOPOLOGY, layout.METHOD) if by_topology(frames) else (layout.METHOD,)
 
 
@@ -315,7 +315,7 @@ def _share(value: float | None) -> Cell:
 
 
 def _measured(metric: str, value: Any) -> Cell:
-    """Return a quality with two decimals below one another, a cost as short as it is."""
+    """Return a quality with two decimals, a cost as short as possible."""
     return fixed_cell(value) if metric.startswith((VALIDATION, TEST)) else _number(value)
 
 

@@ -42,7 +42,7 @@ class RecordedRun:
 
 
 class Runs(Protocol):
-    """What is asked of MLflow. Runs that were deleted are not there."""
+    """Queries to MLflow, without deleted runs."""
 
     def tagged(self, name: str, value: str) -> list[RecordedRun]:
         """Return all runs with this tag, the latest first."""

@@ -1,8 +1,8 @@
 """Runs read from MLflow's database in a file, without MLflow.
 
-MLflow takes two to three seconds to be imported and to map its tables, most of what a command like
-``kdsweep front`` would take; five of its tables say all that is asked. Whoever finds them other
-than expected lets MLflow's client read instead.
+Importing MLflow and mapping its tables takes two to three seconds, most of the time of a command
+like ``kdsweep front``; five of its tables hold everything needed. If they differ from what is
+expected, MLflow's client reads instead.
 """
 
 import math
@@ -31,7 +31,7 @@ _TEXTS = """
     SELECT run_uuid, key, value FROM {table}
     WHERE run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)
 """
-# SQLite has no NaN: MLflow writes 0 and says so beside it.
+# SQLite has no NaN: MLflow writes 0 and sets is_nan.
 _METRICS = """
     SELECT run_uuid, key, CASE is_nan WHEN 0 THEN value END FROM latest_metrics
     WHERE run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?)
@@ -98,17 +98,17 @@ class DatabaseRuns:
             UnknownStoreError: If they are not in a folder of this machine.
         """
         name, beside = layout.BESIDE
-        ((place, root, said),) = self._database.execute(_PLACE, (name, run.id))
-        if said == beside:
+        ((place, root, tag),) = self._database.execute(_PLACE, (name, run.id))
+        if tag == beside:
             place = artifacts_beside(self._path) + place.removeprefix(root)
         folder = _folder(place)
         return read_texts(folder, files)
 
     def _facts(self, query: str, name: str, tag: str) -> dict[str, dict[str, Any]]:
-        """Return what a table says of runs with a tag: value by key, by run."""
+        """Return the rows of a table for runs with a tag: value by key, by run."""
         found: dict[str, dict[str, Any]] = {}
-        for run, key, said in self._database.execute(query, (name, tag)):
-            found.setdefault(run, {})[key] = said
+        for run, key, value in self._database.execute(query, (name, tag)):
+            found.setdefault(run, {})[key] = value
         return found
 
 

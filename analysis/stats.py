@@ -1,4 +1,4 @@
-"""Means with Student-t intervals, what differences say about a claim, and Holm's correction."""
+"""Means with Student-t intervals, verdicts on claims from differences, and Holm's correction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Interval:
 
 
 class Verdict(StrEnum):
-    """What the measurements say about a claim, from strongest to nothing."""
+    """Verdict of measurements on a claim, the strongest first."""
 
     HOLDS = "holds"
     ALONE = "holds alone, not after correction"
@@ -89,7 +89,7 @@ def _quantile(freedom: int, level: float) -> float:
 
 
 def judge(gain: Interval, *, strict: bool) -> Verdict:
-    """Return what a measured gain says about the claim "the first is better than the second".
+    """Return the verdict on the claim "the first is better than the second".
 
     Args:
         gain: Interval of the paired difference, signed so that positive supports the claim.

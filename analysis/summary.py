@@ -1,4 +1,4 @@
-"""What the sweep says in plain words, computed; also when distillation does not help."""
+"""Sentences that sum up a sweep, computed; also when distillation does not help."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ def _best(frames: SweepFrames, best: Row) -> str:
 
 
 def _certainty(frames: SweepFrames) -> str:
-    """Say how sure it is that the members of the front belong there; nothing of a single one."""
+    """Return a sentence on the chances of the front's members; empty if one was repeated."""
     chances = front_chances(frames)
     members = [int(number) for number in front_trials(frames)["number"]]
     known = {number: chances[number] for number in members if number in chances}
@@ -116,18 +116,18 @@ def _certainty(frames: SweepFrames) -> str:
         return ""
     sure = sum(chance >= SURE for chance in known.values())
     least = min(known, key=lambda number: known[number])
-    told = (
+    text = (
         f"With new seeds on test, {sure} of {plural(len(known), 'repeated member')} of the front "
         f"stay on it with a chance of {percent(SURE)} % or more"
     )
     if known[least] < SURE:
-        told += f"; trial {least} is the least sure ({percent(known[least])} %)"
+        text += f"; trial {least} is the least sure ({percent(known[least])} %)"
     beside = {number: chance for number, chance in chances.items() if number not in members}
     rivals = [number for number, chance in beside.items() if chance > 1.0 - SURE]
     if rivals:
         most = max(rivals, key=lambda number: beside[number])
-        told += f", and trial {most}, off the front, has {percent(beside[most])} %"
-    return f"{told}."
+        text += f", and trial {most}, off the front, has {percent(beside[most])} %"
+    return f"{text}."
 
 
 def _teachers(frames: SweepFrames) -> str:
@@ -148,7 +148,7 @@ def _teachers(frames: SweepFrames) -> str:
 
 
 def _references(frames: SweepFrames, best: Row) -> list[str]:
-    """Compare the best trial with the baselines and teachers of its own scenario."""
+    """Compare the best trial with the baselines and teachers of its scenario."""
     objective = frames.study.objectives[0]
     found = []
     for rows, kind in ((frames.baselines, "baseline"), (frames.teachers, "teacher")):
@@ -194,7 +194,7 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
 
 
 def _distillation(frames: SweepFrames) -> list[str]:
-    """Say what a teacher adds to students, and at what effort; nothing without methods."""
+    """Return what a teacher adds to students, and at what effort; empty without methods."""
     pair = compared(frames)
     if isinstance(pair, str):
         return [pair] if pair else []
@@ -247,7 +247,7 @@ def _volume_share(frames: SweepFrames) -> str:
 
 
 def _below_scale(frames: SweepFrames) -> list[str]:
-    """Say of which objectives finished trials lie below the end of their logarithmic scale."""
+    """Name objectives with finished trials below the end of their logarithmic scale."""
     found = []
     for objective in frames.study.objectives:
         values = column(feasible_trials(frames), objective.metric)
@@ -263,7 +263,7 @@ def _below_scale(frames: SweepFrames) -> list[str]:
 
 
 def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:
-    """Tell whether a reference belongs to a trial: they agree in what sets references apart."""
+    """Return whether a reference belongs to a trial: both agree where references differ."""
     names = [name for name in identifying(rows) if None not in (best.get(name), row[name])]
     return all(row[name] == best[name] for name in names)
 

@@ -41,7 +41,7 @@ class PaperRow:
     """One row of a table.
 
     Attributes:
-        row: What the study asks for.
+        row: The row in the study.
         cells: One per column.
         note: Why a row is empty or what to know about it; empty if nothing.
     """

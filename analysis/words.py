@@ -1,4 +1,4 @@
-"""A table's words against its numbers: does what the paper says of two rows show in them?"""
+"""Checks a table's words, such as low and high, against its numbers."""
 
 import math
 from collections import Counter
@@ -26,29 +26,29 @@ AGREEMENT = {
 
 @dataclass(frozen=True, slots=True)
 class JudgedWords:
-    """What the paper says of two rows in one aspect, and what one metric says.
+    """The paper's words on two rows in one aspect, and one metric of both.
 
     Attributes:
-        aspect: What is spoken about.
-        says: The words of both rows.
-        verdict: What the measurements say.
+        aspect: The aspect.
+        paper: The paper's words on both rows.
+        verdict: The verdict of the measurements.
         detail: The numbers, in words.
     """
 
     aspect: Aspect
-    says: str
+    paper: str
     verdict: Verdict
     detail: str
 
     @property
     def agreement(self) -> str:
-        """The verdict as it is said of words."""
+        """The verdict in words."""
         return AGREEMENT[self.verdict]
 
     @property
     def text(self) -> str:
         """Both sides in one sentence, without the verdict."""
-        return f"{self.aspect.name}: paper says {self.says}; measured {self.detail}"
+        return f"{self.aspect.name}: paper says {self.paper}; measured {self.detail}"
 
 
 def judged_words(frames: SweepFrames, table: Table) -> list[JudgedWords]:
@@ -83,8 +83,8 @@ def agreement_summary(judged: Sequence[JudgedWords]) -> str:
 
 def _pairs(aspect: Aspect, rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
     """Yield every two rows with words, that with the word for less first."""
-    told = [row for row in rows if aspect.words and aspect.name in row.words]
-    for first, second in combinations(told, 2):
+    rated = [row for row in rows if aspect.words and aspect.name in row.words]
+    for first, second in combinations(rated, 2):
         order = [aspect.words.index(row.words[aspect.name]) for row in (first, second)]
         yield (first, second) if order[0] <= order[1] else (second, first)
 
@@ -95,18 +95,18 @@ def _judged(
     first, second = (row.words[aspect.name] for row in rows)
     labels = [row.label for row in rows]
     if first == second:
-        says = f"{first} for {labels[0]} and {labels[1]} alike"
+        paper = f"{first} for {labels[0]} and {labels[1]} alike"
     else:
-        says = f"{first} for {labels[0]}; {second} for {labels[1]}"
+        paper = f"{first} for {labels[0]}; {second} for {labels[1]}"
     try:
         values = measured(frames, rows, column.metric)
     except ResultsError as error:
-        return JudgedWords(aspect, says, Verdict.NOT_MEASURED, f"{column.label}: {error}")
+        return JudgedWords(aspect, paper, Verdict.NOT_MEASURED, f"{column.label}: {error}")
     both = (values[0], values[1])
     scale = Scale(-1.0, column.unit, more="less", less="more")
     found = _alike(aspect, rows, both, scale) if first == second else gain(rows, both, scale)
     verdict = found.verdict(strict=first != second)
-    return JudgedWords(aspect, says, verdict, f"{column.label}: {found.text}")
+    return JudgedWords(aspect, paper, verdict, f"{column.label}: {found.text}")
 
 
 def _alike(

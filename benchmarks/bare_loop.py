@@ -31,7 +31,7 @@ Loss = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BareRun:
-    """What one student has cost, and what came of it.
+    """Cost and result of one student.
 
     Attributes:
         stages_s: CPU time of an epoch in every stage of the training, in order [s].

@@ -2,7 +2,7 @@
 
 Windows of a passage are much alike, so intervals over windows would be far too narrow, and those
 over a few training seeds alone say nothing about other traffic. Here the students that a sweep has
-kept are run once more on its test split. Trials that differ in nothing but their seeds are one
+kept are run once more on its test split. Trials that differ only in their seeds are one
 arm; so are teachers, and those that have seen more or learnt otherwise are others. An arm and the
 arm without distillation (same network, width and sensors; of several the best on validation) are
 compared on the same passages: each resample draws passages with replacement, and seeds of either
@@ -68,7 +68,7 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """Networks that differ in nothing but their seeds.
+    """Networks that differ only in their seeds.
 
     Attributes:
         name: For the table.
@@ -198,16 +198,16 @@ SHOWN = (
 
 
 def _name(config: Mapping[str, Value]) -> str:
-    """Return what an arm is called: its student, its method, who taught it, and its numbers."""
+    """Return an arm's name: its student, its method, its teacher, and its numbers."""
     settings = resolve(config)
     taught = f" from {_teacher(settings)}" if settings.has_teacher else ""
     student = f"{settings.model} x{settings.width:g} {settings.method}{taught};"
-    said = [
+    values = [
         f"{name}={config[name]:.3g}" if isinstance(config[name], float) else str(config[name])
         for name in SHOWN
         if name in config
     ]
-    return " ".join([student, *said])
+    return " ".join([student, *values])
 
 
 def _teacher(settings: BeamSettings) -> str:

@@ -31,11 +31,11 @@ def main() -> None:
     parser.add_argument(
         "--anew", action="store_true", help="numbers have changed: forget the others"
     )
-    said = parser.parse_args()
-    states = {} if said.anew or not STATES.exists() else json.loads(STATES.read_text())
-    states[said.name] = state()
+    options = parser.parse_args()
+    states = {} if options.anew or not STATES.exists() else json.loads(STATES.read_text())
+    states[options.name] = state()
     STATES.write_text(json.dumps(states, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-    print(f"{said.name}: {len(states[said.name])} modules; {len(states)} states")
+    print(f"{options.name}: {len(states[options.name])} modules; {len(states)} states")
 
 
 if __name__ == "__main__":

@@ -114,23 +114,23 @@ class Case:
         return tuple(done)
 
 
-def make_case(method: str, asked: Mapping[str, int], *, trials: int, slots: int) -> Case:
+def make_case(method: str, sizes: Mapping[str, int], *, trials: int, slots: int) -> Case:
     """Return a case of a given size.
 
     Args:
         method: The method.
-        asked: ``num_train``, ``num_val``, ``epochs``, ``encoder_epochs``, ``finetune_epochs`` and
+        sizes: ``num_train``, ``num_val``, ``epochs``, ``encoder_epochs``, ``finetune_epochs`` and
             ``teacher_epochs``.
         trials: Budget.
         slots: Trials at once.
     """
     whole = method == "autoencoder-kd"
     names = ("epochs",) if whole else ("encoder_epochs", "finetune_epochs")
-    sizes = {name: asked[name] for name in ("num_train", "num_val", "teacher_epochs", *names)}
+    kept = {name: sizes[name] for name in ("num_train", "num_val", "teacher_epochs", *names)}
     return Case(
         method=method,
-        fixed={"preset": "quick", **sizes, "num_test": 500},
-        stages=tuple(asked[name] for name in names),
+        fixed={"preset": "quick", **kept, "num_test": 500},
+        stages=tuple(sizes[name] for name in names),
         trials=trials,
         slots=slots,
     )

@@ -25,7 +25,7 @@ TOPS = ("test_top1", "test_top2", "test_top3")
 
 
 def kdsweep(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command and return what came of it."""
+    """Run the command and return its result."""
     script = "from sweeps.cli.main import main; main()"
     return subprocess.run(
         [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False

@@ -1,6 +1,6 @@
 """What multi-objective early stopping saves, on a tabulated black box with a simulated clock.
 
-A table holds the learning curves of random students: error and FLOPs are to be small. A study of so
+A table holds the learning curves of random students: error and FLOPs are minimised. A study of so
 many trials is replayed without stopping; then, with the same rule that a sweep uses, students are
 drawn from the same table until the front has the same hypervolume. No network is trained: the
 curves are made up (see `BlackBox`), and are hard on early stopping on purpose, as they cross.
@@ -78,9 +78,9 @@ class BlackBox:
         return np.stack([self.curves_db[:, -1], self.flops], axis=1)
 
     def agreement(self, share: float) -> float:
-        """Return how well the order of errors at a share of the training tells the final one.
+        """Return Spearman's correlation of errors at a share of the training with the final ones.
 
-        Spearman's correlation, among students of like FLOPs: their trend is taken out.
+        Their trend with FLOPs is removed first.
         """
         column = max(1, round(share * self.epochs)) - 1
         trend = np.log10(self.flops)
@@ -233,21 +233,25 @@ def main() -> int:
     parser.add_argument("--min-share", type=float, default=default.min_share)
     parser.add_argument("--eta", type=int, default=default.eta)
     parser.add_argument("--min-trials", type=int, default=default.min_trials)
-    asked = parser.parse_args()
-    stopping = Stopping(min_share=asked.min_share, eta=asked.eta, min_trials=asked.min_trials)
+    options = parser.parse_args()
+    stopping = Stopping(min_share=options.min_share, eta=options.eta, min_trials=options.min_trials)
     found = [
         compare(
-            seed, trials=asked.trials, epochs=asked.epochs, slots=asked.slots, stopping=stopping
+            seed,
+            trials=options.trials,
+            epochs=options.epochs,
+            slots=options.slots,
+            stopping=stopping,
         )
-        for seed in range(asked.seeds)
+        for seed in range(options.seeds)
     ]
     write = sys.stdout.write
     for seed, one in enumerate(found):
         write(f"seed {seed}: {json.dumps({k: round(v, 4) for k, v in asdict(one).items()})}\n")
     middle = {name: statistics.median(getattr(c, name) for c in found) for name in asdict(found[0])}
     write(
-        f"\nmedian of {len(found)} seeds, {asked.trials} trials of {asked.epochs} epochs, "
-        f"{asked.slots} slots:\n"
+        f"\nmedian of {len(found)} seeds, {options.trials} trials of {options.epochs} epochs, "
+        f"{options.slots} slots:\n"
         f"  same trials: {middle['same_volume']:.2%} of the hypervolume for "
         f"{middle['same_epochs']:.1%} of the epochs\n"
         f"  half the epochs: {middle['half_volume']:.2%} with stopping, "

@@ -5,7 +5,7 @@ Cui et al., "Lightweight Neural Network with Knowledge Distillation for CSI Feed
 the same student on the same data and the same cached teacher, for equal epochs; encoder KD then
 fine-tunes for a tenth of them. The repeats are interleaved, so that a busy machine slows both.
 
-The last lines tell how far the training loop is from a bare one on the same work, without and with
+The last lines compare the training loop with a bare one on the same work, without and with
 the reports that score the validation split after every epoch.
 
 Example::

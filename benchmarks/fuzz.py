@@ -1,6 +1,6 @@
 """Damage valid files and messages at random: every reader takes them or refuses them in one line.
 
-Each reader runs in a process of its own, whose memory ends 500 MB above where it began. Whatever
+Each reader runs in a separate process, limited to 500 MB more memory than at its start. Whatever
 escapes, crashes, hangs or takes more is saved in ``--keep``, and the exit code is 1.
 
     python benchmarks/fuzz.py --inputs 20000 --only npy mat5
@@ -238,7 +238,7 @@ def child(name: str, inputs: int, seed: int, folder: Path) -> None:
 
 
 def tried(name: str, inputs: int, seed: int, keep: Path) -> bool:
-    """Run a reader in a process of its own and print a row; return whether nothing escaped."""
+    """Run a reader in a separate process and print a row; return whether nothing escaped."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--child", folder, "--only", name, "--inputs", str(inputs), "--seed", str(seed)]
         done = subprocess.run(

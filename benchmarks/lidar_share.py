@@ -1,8 +1,8 @@
-"""What a finished LiDAR sweep says of data-free students: shares of their teachers, and intervals.
+"""Data-free students of a finished LiDAR sweep: shares of their teachers, and intervals.
 
 Every student is compared with the teacher of its own data: its mean top-5 accuracy on the test
 split over that of the teacher. A student without a teacher is compared with that of ``--teacher``.
-Trials that differ in nothing but their seeds are one arm. Means have 95 % Student-t intervals over
+Trials that differ only in their seeds are one arm. Means have 95 % Student-t intervals over
 seeds; seeds have traffic, teachers and inits of their own only if the study makes them so, as
 ``lidar-ablation`` does, on one street. Each data-free arm is then set beside the controls of the
 same teacher: whether the two intervals overlap, and the difference of paired seeds.
@@ -35,12 +35,12 @@ SCORE = "test_top5"
 SEEDS = ("seed", "data_seed", "site_seed", "teacher_seed")
 STREET = ("scenario", "data_path", "data_seed", "site_seed", "distractors", "max_distractors")
 LEAST_MEAN, LEAST_WORST = 90.0, 85.0
-"""Shares of the teacher that are asked for [%]: on average over seeds, and of the worst seed."""
+"""Required shares of the teacher [%]: on average over seeds, and of the worst seed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
-    """Students that differ in nothing but their seeds.
+    """Students that differ only in their seeds.
 
     Attributes:
         name: What sets it apart from other arms.
@@ -133,12 +133,12 @@ def _usual(every: Sequence[Params]) -> dict[str, Value]:
 
 
 def _name(params: Params, usual: Mapping[str, Value]) -> str:
-    said = [
+    values = [
         f"{name}={value}"
         for name, value in params.items()
         if name not in SEEDS and name != "method" and value != usual[name]
     ]
-    return " ".join([str(params["method"]), *said])
+    return " ".join([str(params["method"]), *values])
 
 
 def lines_of(arms: Sequence[Arm]) -> Iterator[str]:

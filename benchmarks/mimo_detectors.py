@@ -83,8 +83,8 @@ def loaded(params: dict[str, Value]) -> ScenarioData:
 
 def show(name: str, ratios: dict[str, float], seconds: float) -> None:
     """Print one line."""
-    told = " ".join(f"{where} {ratio:.5f}" for where, ratio in ratios.items())
-    print(f"{name:44s} {seconds:6.1f} s  {told}", flush=True)
+    results = " ".join(f"{where} {ratio:.5f}" for where, ratio in ratios.items())
+    print(f"{name:44s} {seconds:6.1f} s  {results}", flush=True)
 
 
 def references(links: list[str], snr_db: float) -> None:
@@ -175,19 +175,19 @@ def main() -> None:
     two.add_argument("--steps", type=int, default=1000)
     two.add_argument("--stream-steps", type=int, default=750)
     two.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    asked: Any = parser.parse_args()
+    options: Any = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.what == "references":
-        references(asked.links, asked.snr_db)
-    elif asked.what == "detectors":
-        detectors(asked.names, asked.steps, asked.seeds)
+    if options.what == "references":
+        references(options.links, options.snr_db)
+    elif options.what == "detectors":
+        detectors(options.names, options.steps, options.seeds)
     else:
         shared = {
             "preset": "standard",
-            "steps": asked.steps,
-            "stream_steps": asked.stream_steps,
+            "steps": options.steps,
+            "stream_steps": options.stream_steps,
         }
-        learngene(asked.arms, asked.seeds, asked.collectives, shared)
+        learngene(options.arms, options.seeds, options.collectives, shared)
 
 
 if __name__ == "__main__":

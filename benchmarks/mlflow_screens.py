@@ -53,7 +53,7 @@ LINK = re.compile(r"  (?P<title>.+): (?P<address>http\S+)")
 """A line of `kdsweep ui`."""
 
 RUN = re.compile(r"#/experiments/(?P<experiment>\w+)/runs\?.*kdsweep-(?P<run>\w+)-front")
-"""What the address of the front says of the sweep's own run."""
+"""The front's address holds the ids of the experiment and of the sweep's own run."""
 
 LINES = ".parcoords canvas"
 """Parallel coordinates among the charts are drawn by another library, and later."""

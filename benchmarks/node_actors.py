@@ -101,29 +101,29 @@ def memory(process: psutil.Process) -> int:
     return int(getattr(info, "pss", info.uss))
 
 
-def look() -> Sample:
+def sample() -> Sample:
     """Return what runs now below this process."""
-    driver, sample = psutil.Process(), Sample()
+    driver, found = psutil.Process(), Sample()
     for process in (driver, *driver.children(recursive=True)):
         try:
             title, size = " ".join(process.cmdline()[:1]), memory(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
         actor, conductor = "NodeHost" in title, "StudentTrial" in title
-        sample.actors += actor
-        sample.conductors += conductor
-        sample.trial_bytes += size if actor or conductor else 0
-        sample.sweep_bytes += size
-    return sample
+        found.actors += actor
+        found.conductors += conductor
+        found.trial_bytes += size if actor or conductor else 0
+        found.sweep_bytes += size
+    return found
 
 
 @dataclass
 class Watch(SilentDisplay):
-    """Keeps the metrics of the trials, and looks at memory while they run.
+    """Keeps the metrics of the trials, and samples memory while they run.
 
     Attributes:
         trials: Metrics by number.
-        samples: What was seen.
+        samples: Measurements in order.
     """
 
     trials: dict[int, Mapping[str, float]] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Watch(SilentDisplay):
 
     def phase(self, name: Phase) -> None:
         if name == "search":
-            self._thread = threading.Thread(target=self._look, daemon=True)
+            self._thread = threading.Thread(target=self._watch, daemon=True)
             self._thread.start()
         elif self._thread is not None:
             self._over.set()
@@ -146,9 +146,9 @@ class Watch(SilentDisplay):
     def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
         raise SystemExit(f"trial {number} failed ({kind}): {reason}")
 
-    def _look(self) -> None:
+    def _watch(self) -> None:
         while not self._over.wait(SAMPLING_S):
-            self.samples.append(look())
+            self.samples.append(sample())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 Ray's `Tuner` with a function trainable, as Tune's guides have it; `OptunaSearch` with a
 define-by-run space and two objectives, `MLflowLoggerCallback` on SQLite. `sweep_vs_plain.py`
-measures kdsweep against it, so it is tuned as far as the guides tell how: trials run at once
+measures kdsweep against it, so it is tuned as the guides explain: trials run at once
 (`max_concurrent_trials`), on one thread each, in processes that are used again (`reuse_actors`);
 the data are put into the object store once (`tune.with_parameters`). Every trial loads the trained
 teacher from its file and runs it on every batch: its encoder alone where only codewords are wanted.
@@ -77,7 +77,7 @@ def teacher_file(folder: Path, compression: int) -> Path:
 
 
 def load_teacher(settings: CsiSettings, folder: Path) -> Autoencoder:
-    """Load a teacher, to be asked only."""
+    """Load a frozen teacher."""
     teacher = Autoencoder(make_encoder(settings, "crnet"), make_decoder(settings))
     file = teacher_file(folder, settings.compression)
     teacher.load_state_dict(torch.load(file, weights_only=True))
@@ -153,7 +153,7 @@ class Training:
         yield from self.run(student, self.task_loss, plan.finetune_epochs, plan.finetune_rate)
 
     def report(self) -> None:
-        """Tell Tune how good the student is."""
+        """Report the student's metrics to Tune."""
         output = run_frozen(self.student, self.val_pictures)
         error = nmse(self.val_pictures, output).decibel
         tune.report({"val_nmse_db": error, "ue_flops": self.flops})
@@ -191,29 +191,29 @@ def main() -> None:
     parser.add_argument("--trials", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True, help="of the search")
-    asked = parser.parse_args()
-    fixed = {**asked.fixed, "method": asked.method}
-    data = CsiFeedback().load_scenario(fixed, cache_dir=asked.cache, progress=lambda *_: None)
-    ray.init(address="local", num_cpus=asked.slots, include_dashboard=False)
+    options = parser.parse_args()
+    fixed = {**options.fixed, "method": options.method}
+    data = CsiFeedback().load_scenario(fixed, cache_dir=options.cache, progress=lambda *_: None)
+    ray.init(address="local", num_cpus=options.slots, include_dashboard=False)
     trainable = tune.with_parameters(
         train,
         fixed=fixed,
-        teachers=asked.teachers.resolve(),
+        teachers=options.teachers.resolve(),
         pictures=data.train["pictures"],
         val_pictures=data.val["pictures"],
     )
-    out = asked.out.resolve()
+    out = options.out.resolve()
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         tune_config=tune.TuneConfig(
             search_alg=OptunaSearch(
-                space=SPACES[asked.method],
+                space=SPACES[options.method],
                 metric=["val_nmse_db", "ue_flops"],
                 mode=["min", "min"],
-                seed=asked.seed,
+                seed=options.seed,
             ),
-            num_samples=asked.trials,
-            max_concurrent_trials=asked.slots,
+            num_samples=options.trials,
+            max_concurrent_trials=options.slots,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(

@@ -1,8 +1,7 @@
 """The CPU time of a process with all that it has started, while it runs.
 
-What `resource.getrusage` tells of children comes when they have ended and somebody has waited for
-them, and nobody waits for some of Ray's. So the tree is looked at again and again, and what was
-last seen of a process counts.
+`resource.getrusage` counts children only once they have ended and were waited for, and nobody waits
+for some of Ray's. So the tree is sampled, and the last value of each process counts.
 """
 
 import threading
@@ -33,7 +32,7 @@ class CpuTree:
     _spent_s: dict[tuple[int, float], float] = field(default_factory=dict)
 
     def cpu_s(self) -> float:
-        """Look, and return the CPU time of all processes that were ever seen [s]."""
+        """Read the tree again and return the CPU time of all processes ever seen [s]."""
         with suppress(psutil.NoSuchProcess):
             root = psutil.Process(self.pid)
             for process in (root, *root.children(recursive=True)):
@@ -106,13 +105,13 @@ def measured(
     with log.open("wb") as file, Popen(command, env=dict(env), stdout=file, stderr=file) as process:
         tree = CpuTree(process.pid)
 
-        def look() -> None:
+        def watch() -> None:
             while not over.wait(SAMPLING_S):
                 cpu = tree.cpu_s()
                 at_s.append(time.perf_counter() - start)
                 cpu_s.append(cpu)
 
-        watcher = threading.Thread(target=look, daemon=True)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
             code = process.wait(limit_s)

@@ -37,8 +37,8 @@ def main() -> None:
             [*KDSWEEP, "data", "inspect", str(file), "--json"], capture_output=True, text=True
         )
         if done.returncode:
-            said = done.stderr or json.loads(done.stdout)["problem"]
-            print(f"{file.name}: not trained on: {said.strip()}")
+            problem = done.stderr or json.loads(done.stdout)["problem"]
+            print(f"{file.name}: not trained on: {problem.strip()}")
             continue
         failed += not tried(json.loads(done.stdout), file, options.trials, home, f"file-{number}")
     sys.exit(failed > 0)

@@ -52,8 +52,8 @@ MOST_SLOWER = 1.5
 """Time per trial of the last hundred over that of the second; a shared machine is not steadier."""
 
 
-ASKED = ("front", "best", "report")
-PROMPT = ASKED[:2]
+COMMANDS = ("front", "best", "report")
+PROMPT = COMMANDS[:2]
 """Commands that must answer within ``MOST_ANSWER_S``; a report draws all of its figures."""
 
 
@@ -118,7 +118,7 @@ class Meter(SilentDisplay):
 class Stopwatch:
     """Time spent in the sampler, for each trial [s]."""
 
-    asked_s: list[float] = field(default_factory=list)
+    suggestion_s: list[float] = field(default_factory=list)
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return ``call``, which notes how long it takes."""
@@ -126,7 +126,7 @@ class Stopwatch:
         def timed(proposals: Proposals) -> Any:
             begun_s = time.perf_counter()
             proposal = call(proposals)
-            self.asked_s.append(time.perf_counter() - begun_s)
+            self.suggestion_s.append(time.perf_counter() - begun_s)
             return proposal
 
         return timed
@@ -196,7 +196,7 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
     finally:
         Proposals.next = asking  # type: ignore[method-assign]
     starts = range(0, len(meter.ends_s) - BLOCK + 1, BLOCK)
-    asked = [statistics.mean(watch.asked_s[first : first + BLOCK]) for first in starts]
+    suggesting_s = [statistics.mean(watch.suggestion_s[first : first + BLOCK]) for first in starts]
     took = [
         (meter.ends_s[first + BLOCK - 1] - meter.ends_s[max(0, first - 1)]) / BLOCK
         for first in starts
@@ -207,8 +207,8 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
     return Scale(
         trials=summary.complete,
         memory_mib=meter.memory_mib,
-        engine_s=[all_s - ask_s for all_s, ask_s in zip(took, asked, strict=True)],
-        asking_s=asked,
+        engine_s=[all_s - ask_s for all_s, ask_s in zip(took, suggesting_s, strict=True)],
+        asking_s=suggesting_s,
         files=meter.files / max(1, summary.complete),
         query_s=query_s,
         read_s=time.perf_counter() - begun_s,
@@ -218,16 +218,16 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
             for path in sorted(summary.folder.iterdir())
             if path.is_file() and path.stat().st_size > 2**16
         },
-        answers_s={command: time_answer(command, home) for command in ASKED},
+        answers_s={command: time_answer(command, home) for command in COMMANDS},
     )
 
 
 def time_answer(command: str, home: Path) -> float:
-    """Return how long a command about the sweep takes, in a process of its own [s]."""
+    """Return how long a command about the sweep takes, in a separate process [s]."""
     script = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
-    asked = [sys.executable, "-c", script, command, "scale", "--home", str(home)]
+    arguments = [sys.executable, "-c", script, command, "scale", "--home", str(home)]
     begun_s = time.perf_counter()
-    subprocess.run(asked, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True)
     return time.perf_counter() - begun_s
 
 

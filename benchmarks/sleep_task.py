@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Value] = {
 
 
 def nap(seconds: float, log: str) -> None:
-    """Sleep, and note the process, the beginning and the end [s since 1970] in a file of its own.
+    """Sleep, and note the process, the beginning and the end [s since 1970] in a file per process.
 
     Args:
         seconds: How long.
@@ -50,9 +50,9 @@ def nap(seconds: float, log: str) -> None:
 
 
 def error_now() -> float:
-    """Return a number that is smaller the later it is asked for.
+    """Return a number that falls with time.
 
-    Whoever comes to a rung is then the best of it: every rung is sorted, and nobody is stopped.
+    Each trial that reaches a rung is then its best: every rung is sorted, and no trial is stopped.
     """
     return -time.monotonic()
 

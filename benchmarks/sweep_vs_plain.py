@@ -2,7 +2,7 @@
 
 Both search the same space of students with the same seeds, epochs, data, networks and losses, and
 are given the same trained teachers: kdsweep in its cache, `plain_script.py` as files. Each runs as
-a process of its own, started anew, one after the other; all that it starts is on its account.
+a new process, one after the other; whatever it starts counts for it.
 
 Core-seconds are counted twice: CPU is the CPU time of the run's whole process tree, Ray's own
 processes included; SLOTS is the number of slots times the wall time from the start of the command
@@ -203,20 +203,20 @@ def facts(case: Case, run: Run, curve: Curve, rates: Rates, target: float) -> di
     }
 
 
-def compare(case: Case, places: Places, asked: argparse.Namespace, seed: int) -> dict[str, Any]:
+def compare(case: Case, places: Places, options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Run all sides of a case with one seed."""
     before = floor_rates(case, places)
     runs: dict[str, Run] = {}
     label = f"{case.method}-{seed}"
     runs[PLAIN] = run_plain(
-        case, places, places.home / f"plain-{label}", seed=seed, limit_s=asked.limit
+        case, places, places.home / f"plain-{label}", seed=seed, limit_s=options.limit
     )
     kinds = {False: FULL, True: STOPPING}
-    chosen = [False, True] if asked.stopping is None else [asked.stopping]
+    chosen = [False, True] if options.stopping is None else [options.stopping]
     for stopping in chosen:
         name = f"{label}-stopping" if stopping else label
         runs[kinds[stopping]] = run_kdsweep(
-            case, places, places.home / name, seed=seed, stopping=stopping, limit_s=asked.limit
+            case, places, places.home / name, seed=seed, stopping=stopping, limit_s=options.limit
         )
     rates = mean_rates([before, floor_rates(case, places)])
     objectives = case.study(seed, stopping=False).objectives
@@ -281,7 +281,7 @@ def table(method: str, results: Sequence[Mapping[str, Any]]) -> str:
 def met(results: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether the better way of using kdsweep keeps both goals, by CPU time, in the median.
 
-    Efficiency is asked of every way.
+    Every way must reach the goal of efficiency.
     """
     kinds = list(results[0]["ratios"])
     gains = [
@@ -320,19 +320,19 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 if a goal is missed."""
-    asked = parsed(arguments)
+    options = parsed(arguments)
     sizes = {
-        name: getattr(asked, name)
+        name: getattr(options, name)
         for name in ("num_train", "num_val", "epochs", "encoder_epochs", "finetune_epochs")
-    } | {"teacher_epochs": asked.teacher_epochs}
-    answer: dict[str, Any] = {"sizes": sizes, "trials": asked.trials, "slots": asked.slots}
+    } | {"teacher_epochs": options.teacher_epochs}
+    answer: dict[str, Any] = {"sizes": sizes, "trials": options.trials, "slots": options.slots}
     kept = True
     with tempfile.TemporaryDirectory() as folder:
         places = Places(home=Path(folder) / "runs", teachers=Path(folder) / "teachers")
-        for method in asked.methods:
-            case = make_case(method, sizes, trials=asked.trials, slots=asked.slots)
+        for method in options.methods:
+            case = make_case(method, sizes, trials=options.trials, slots=options.slots)
             teaching_s = train_teachers(case, places)
-            results = [compare(case, places, asked, seed) for seed in asked.seeds]
+            results = [compare(case, places, options, seed) for seed in options.seeds]
             answer[method] = {"teachers_core_s": teaching_s, "seeds": results}
             print(table(method, results))
             print(f"teachers, trained beforehand for both: {teaching_s:.0f} core-s\n", flush=True)
@@ -341,8 +341,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"goals: {GOAL_RATIO:g} times fewer core-seconds to the same hypervolume, efficiency "
         f"{GOAL_EFFICIENCY:.0%}, by CPU time: {'kept' if kept else 'MISSED'}"
     )
-    if asked.json is not None:
-        asked.json.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
+    if options.json is not None:
+        options.json.write_text(json.dumps(answer, indent=2) + "\n", encoding="utf-8")
     return 0 if kept else 1
 
 

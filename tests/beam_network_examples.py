@@ -104,7 +104,7 @@ def silenced(teacher):
     return replace(teacher, metrics={}, outputs={})
 
 
-def said_of(samples, seed=0):
+def random_guidance(samples, seed=0):
     """Return guidance towards random logits."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(len(samples["label"]), NUM_SLOTS, NUM_BEAMS)).astype(np.float32)

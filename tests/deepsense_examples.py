@@ -76,13 +76,13 @@ def settings_of(path, **changes):
 
 
 def load(path, **changes):
-    told = []
+    steps = []
     data = load_deepsense(
         settings_of(path, **changes),
         cache_dir=path / "cache",
-        progress=lambda *step: told.append(step),
+        progress=lambda *step: steps.append(step),
     )
-    return data, told
+    return data, steps
 
 
 def all_windows(data):

@@ -112,18 +112,18 @@ def swept(tmp_path_factory):
     by_data, number = {}, count()
     for seed in (0, 1):
         for arm_of in ARMS.values():
-            asked = {"epochs": 1, "teacher_passages": 9, "seed": seed, **arm_of}
-            asked |= {"teacher_seed": seed} if asked["method"] == "self" else {}
-            config = TASK.complete(tiny(**asked))
+            chosen = {"epochs": 1, "teacher_passages": 9, "seed": seed, **arm_of}
+            chosen |= {"teacher_seed": seed} if chosen["method"] == "self" else {}
+            config = TASK.complete(tiny(**chosen))
             cache = {"cache_dir": folder, "progress": lambda *_: None}
             data = TASK.load_scenario(config, **cache)
             key, teacher = TASK.teacher_fingerprint(config), None
             if key is not None:
                 content, code = content_of(data), task_code(TASK.name)
                 identity = teacher_identity(TASK, key, content, code)
-                teacher = teachers.get(identity) or trained_teacher(data, **asked)
+                teacher = teachers.get(identity) or trained_teacher(data, **chosen)
                 teachers.put(identity, config, teacher)
-            _, outcome = trained_student(data, teacher, **asked)
+            _, outcome = trained_student(data, teacher, **chosen)
             trial = TrialRecord(
                 number=next(number),
                 state=TrialState.COMPLETE,
@@ -140,7 +140,7 @@ def swept(tmp_path_factory):
     ], [one for data, trials in by_data.values() for one in teacher_arms(trials, teachers, data)]
 
 
-def test_arms_are_told_apart_by_method_and_teacher(swept):
+def test_arms_differ_by_method_and_teacher(swept):
     parts, teachers = swept
     found = {arm.name: len(arm.tallies) for *_, arms in parts for arm in arms}
     named = {name.split(";")[0] + ";": seeds for name, seeds in found.items()}

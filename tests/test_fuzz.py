@@ -23,5 +23,5 @@ def test_damage_is_one_line_or_nothing(tmp_path, name):
         try:
             read(path)
         except (UserError, StudyError) as error:
-            said = str(error)
-            assert "\n" not in said
+            message = str(error)
+            assert "\n" not in message

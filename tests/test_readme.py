@@ -78,8 +78,8 @@ def test_own_task_and_study(folder):
 def test_every_command_is_listed():
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
     for command in [*commands, "studies", "studies show", "studies schema"]:
-        told = rf"\bkdsweep {command}\b"
-        assert any(re.search(told, text) for text in DOCUMENTS), command
+        call = rf"\bkdsweep {command}\b"
+        assert any(re.search(call, text) for text in DOCUMENTS), command
     shown = CliRunner().invoke(app, ["run", "--help"]).output
     listed = README[README.index("| `kdsweep run STUDY`") :].splitlines()[0]
     for option in re.findall(r"`(--[a-z-]+)", listed):

@@ -49,18 +49,18 @@ def test_the_page_lists_what_was_found() -> None:
 
 @pytest.mark.parametrize("program", ASK.values(), ids=ASK)
 def test_mlflow_reports_nothing(program: str, tmp_path: Path) -> None:
-    said = reports(
+    found = reports(
         f"{program}\nimport json\nfrom mlflow.telemetry import get_telemetry_client\n"
         "from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "print(json.dumps({'off': is_telemetry_disabled(), "
         "'client': get_telemetry_client() is not None}))",
         tmp_path,
     )
-    assert said == {"off": True, "client": False}
+    assert found == {"off": True, "client": False}
 
 
 def test_every_variable_of_the_page_is_set_where_a_sweep_runs(tmp_path: Path) -> None:
-    said = reports(
+    found = reports(
         "import json, os, sweeps.tracking.client\n"
         "from sweeps.common.environment import engine_environment\n"
         "from ray._common.usage.usage_lib import usage_stats_enabled\n"
@@ -68,18 +68,18 @@ def test_every_variable_of_the_page_is_set_where_a_sweep_runs(tmp_path: Path) ->
         "    print(json.dumps({**os.environ, 'ray': usage_stats_enabled()}))",
         tmp_path,
     )
-    assert {name: said[name] for _, name, _ in TABLE} == {name: off for _, name, off in TABLE}
-    assert said["ray"] is False
+    assert {name: found[name] for _, name, _ in TABLE} == {name: off for _, name, off in TABLE}
+    assert found["ray"] is False
 
 
-def test_onnx_runtime_is_told_before_it_is_imported(tmp_path: Path) -> None:
-    said = reports(
+def test_telemetry_of_onnx_runtime_is_off_before_its_import(tmp_path: Path) -> None:
+    found = reports(
         "import json, os, sys, kdtasks\n"
         "print(json.dumps({'off': os.environ['ORT_DISABLE_TELEMETRY'], "
         "'imported': 'onnxruntime' in sys.modules}))",
         tmp_path,
     )
-    assert said == {"off": "1", "imported": False}
+    assert found == {"off": "1", "imported": False}
 
 
 def test_no_library_that_is_known_to_report_is_installed_unseen() -> None:

@@ -96,7 +96,7 @@ def _on_test(frames: SweepFrames, row: dict[str, Any], objective: Objective) -> 
 
 
 def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
-    """Return the scatter of two objectives; everything on it is validation unless it says test."""
+    """Return the scatter of two objectives, on validation unless marked as test."""
     figure = go.Figure()
     _add_trials(figure, frames, pair)
     _add_stairs(figure, frames, pair)
@@ -161,7 +161,7 @@ def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
 
 def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     trials = feasible_trials(frames)
-    # with several markers, small or faint ones cannot be told apart
+    # with several markers, small or faint ones are indistinguishable
     size, opacity = (9, 0.5) if by_topology(frames) else (7, 0.38)
     dominated = where(trials, (flag is not True for flag in trials["front"]))
     for name, colour, rows in _by_group(frames, dominated):

@@ -10,7 +10,7 @@ from analysis.plots.theme import PALETTE, axis, styled
 
 
 def importance_figure(found: Sequence[Importance]) -> go.Figure | None:
-    """Return the shares of the objectives that could be told, or None if there is none."""
+    """Return the figure of known importances; None if there is none."""
     shown = [importance for importance in found if importance.shares]
     if not shown:
         return None

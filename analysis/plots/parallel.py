@@ -149,7 +149,7 @@ def _add_lines(
             xs.append(position)
             ys.append(_ABSENT if height is None else height)
             texts.append(text)
-        # a gap, so that the next trial starts a line of its own
+        # a gap, so that the next trial starts a new line
         xs.append(None)
         ys.append(None)
         texts.append("")

@@ -65,10 +65,10 @@ def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
 
 
 def identifying(rows: pd.DataFrame) -> list[str]:
-    """Return columns of parameters that together tell the rows apart, as few as one pass finds.
+    """Return columns of parameters that together identify the rows, as few as one pass finds.
 
     A teacher carries the parameters of the first trial that needed it, as far as they may decide
-    on a teacher. Those that tell nothing new are left out; how the student learns comes late, and
+    on a teacher. Redundant ones are left out; how the student learns comes late, and
     last what some teachers do not have.
     """
     names = [str(name) for name in rows.columns if str(name).startswith(PARAM)]

@@ -25,7 +25,7 @@ class Pair:
 def pairs(objectives: Sequence[Objective]) -> list[Pair]:
     """Return the pairs of objectives that are drawn, the earlier one on the y axis.
 
-    Costs against each other say nothing of how good a student is, so one of a pair is a quality; if
+    Two costs do not show how good a student is, so one of a pair is a quality; if
     no objective is, one is the first. A single objective has no pair; the report draws its history
     instead.
     """

@@ -62,7 +62,7 @@ def group_colours(frames: SweepFrames) -> dict[str, str]:
 
 
 def _untaught_methods(frames: SweepFrames) -> set[str]:
-    """Return the methods without a teacher; none where trials are told apart by topology."""
+    """Return the methods without a teacher; none where topologies set the colours."""
     rows = [] if by_topology(frames) else records(frames.trials)
     taught = {method_of(row) for row in rows if row["taught"]}
     return {method_of(row) for row in rows if untaught(row)} - taught

@@ -54,7 +54,7 @@ def _file_name(text: str, taken: set[str]) -> str:
     """Return a name of a file in one folder for a text from a study, unlike all that are taken."""
     kept = "".join(one if one.isalnum() or one in "-_" else "-" for one in text)[:MOST_LETTERS]
     name, number = kept, 2
-    while name.casefold() in taken:  # some disks do not tell A from a
+    while name.casefold() in taken:  # some file systems ignore case
         name, number = f"{kept}-{number}", number + 1
     taken.add(name.casefold())
     return name
@@ -82,11 +82,11 @@ def _of_view(view: PaperView, name: str) -> PrintedTable:
 
 
 def _lines(table: AspectTable) -> Iterator[tuple[str, ...]]:
-    """Yield what the paper says of an aspect, then the metrics that measure it."""
+    """Yield the paper's ratings of each aspect, then the metrics that measure it."""
     for group in table.groups:
-        if group.said:
-            said = (" ".join(filter(None, (one.word, one.fact))) for one in group.said)
-            yield (group.name, *said)
+        if group.ratings:
+            texts = (" ".join(filter(None, (one.word, one.fact))) for one in group.ratings)
+            yield (group.name, *texts)
         for line in group.lines:
             shown = zip(line.cells, line.notes, strict=True)
             yield (line.label, *(f"{cell} ({note})" if note else cell for cell, note in shown))

@@ -196,7 +196,7 @@ def _aspect_table(view: Any, part: slice) -> Table:
         table.add_column(cell(name), overflow="fold")
     for group in view.aspects.groups:
         if group.name:
-            cells = (_words(one.word, one.fact) for one in group.said[part])
+            cells = (_words(one.word, one.fact) for one in group.ratings[part])
             table.add_row(cell(group.name, "bold"), *cells)
         for line in group.lines:
             shown = zip(line.cells[part], line.notes[part], strict=True)
@@ -223,7 +223,7 @@ def show_paper(frames: Any) -> None:
         if view.statements:
             line(f"Words against numbers: {view.agreement}")
             for one in view.statements:
-                line(f"{one.agreement}: {one.aspect.name}: {one.says}")
+                line(f"{one.agreement}: {one.aspect.name}: {one.paper}")
                 line(f"    {one.detail}")
             line()
     for judged in judged_claims(frames):

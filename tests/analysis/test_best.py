@@ -60,7 +60,7 @@ def test_trials_that_lack_a_budgeted_metric_are_counted(rows, limits):
         assert best.unknown == (0, sum(np.isnan(latency) for _, _, latency in rows))
 
 
-def test_a_budget_on_exported_latency_says_how_it_is_measured():
+def test_a_budget_on_exported_latency_names_how_it_is_measured():
     with pytest.raises(ResultsError, match="no trial was exported yet; kdsweep register measures"):
         find_best(FRAMES, [parse_budget("onnx_latency_ms=1", "max")])
 
@@ -88,7 +88,7 @@ def test_an_offer_is_the_least_that_buys_anything(rows, limits):
     best = find_best(sweep(rows), budgets(*limits))
     have = best.chosen.values["val_nmse_db"]
     for index, offer in enumerate(best.offers):
-        asked = list(limits)
+        tightened = list(limits)
         better = [
             row[1 + index]
             for row in rows
@@ -98,38 +98,38 @@ def test_an_offer_is_the_least_that_buys_anything(rows, limits):
             assert not better
             continue
         assert offer.budget.limit == min(better)
-        asked[index] = parse_budget(limit_text(offer.budget).split()[1], "max").limit
-        again = find_best(sweep(rows), budgets(*asked))
+        tightened[index] = parse_budget(limit_text(offer.budget).split()[1], "max").limit
+        again = find_best(sweep(rows), budgets(*tightened))
         assert have - again.chosen.values["val_nmse_db"] >= offer.gain > 0.0
 
 
 @given(rows=st.lists(VALUES, min_size=1, max_size=12), limits=LIMITS)
-def test_what_an_impossible_budget_is_told_makes_it_possible(rows, limits):
+def test_the_fix_of_an_impossible_budget_makes_it_possible(rows, limits):
     if fitting(rows, *limits):
         return
-    with pytest.raises(ResultsError) as told:
+    with pytest.raises(ResultsError) as refused:
         find_best(sweep(rows), budgets(*limits))
-    ways = str(told.value).split("; ", 1)[1]
+    ways = str(refused.value).split("; ", 1)[1]
     if "no trial has all" in ways:
         assert all(np.isnan(row[2]) for row in rows)
         return
     for way in ways.split("; "):
-        asked = dict(zip(("ue_flops", "latency_ms"), limits, strict=True))
-        asked |= {name: float(limit) for name, limit in re.findall(r"--max (\w+)=(\S+)", way)}
-        best = find_best(sweep(rows), budgets(asked["ue_flops"], asked["latency_ms"]))
+        tightened = dict(zip(("ue_flops", "latency_ms"), limits, strict=True))
+        tightened |= {name: float(limit) for name, limit in re.findall(r"--max (\w+)=(\S+)", way)}
+        best = find_best(sweep(rows), budgets(tightened["ue_flops"], tightened["latency_ms"]))
         assert f"trial {best.chosen.trial}" in ways or best.allowed > 1
 
 
 @given(limit=st.floats(allow_nan=False), side=st.sampled_from(["max", "min"]))
 def test_a_limit_as_text_allows_what_it_stands_for(limit, side):
     budget = Budget(metric="params", limit=limit, side=side)
-    said = parse_budget(limit_text(budget).split()[1], side)
-    assert said.allows(np.array([limit]))[0]
+    parsed = parse_budget(limit_text(budget).split()[1], side)
+    assert parsed.allows(np.array([limit]))[0]
     if np.isfinite(limit) and 1e-300 < abs(limit) < 1e300:
-        assert said.limit == pytest.approx(limit, rel=2e-5)
+        assert parsed.limit == pytest.approx(limit, rel=2e-5)
 
 
-def test_least_and_most_are_told_apart():
+def test_least_and_most_are_distinguished():
     frames = sweep([(-5.0, 1e3, 1.0), (-6.0, 1e4, 1.0), (-7.0, 1e5, 1.0)])
     assert find_best(frames).chosen.trial == 2
     assert find_best(frames, by="ue_flops").chosen.trial == 0
@@ -146,12 +146,12 @@ def test_among_equals_the_better_rank_wins():
 
 
 @pytest.mark.parametrize("text", ["params", "params=", "params=few", "=3", "params=nan"])
-def test_a_budget_that_says_nothing_is_refused(text):
+def test_an_empty_budget_is_refused(text):
     with pytest.raises(ResultsError, match="give metric=number"):
         parse_budget(text, "max")
 
 
-def test_unknown_names_are_told_what_there_is():
+def test_unknown_names_are_refused_with_the_known_ones():
     frames = sweep([(-5.0, 1e3, 1.0)])
     with pytest.raises(ResultsError, match="near it: ue_flops"):
         find_best(frames, [parse_budget("ue_flop=3", "max")])

@@ -31,7 +31,7 @@ def test_a_sweep_beside_itself_differs_in_nothing():
     assert all(level.attained["one"] == level.attained["two"] for level in found.levels)
 
 
-def test_the_better_sweep_is_told_from_the_worse():
+def test_the_better_sweep_is_found():
     found = compare([named("good", gain=4.0), named("bad", gain=-3.0)])
     (difference,) = found.differences
     good, bad = found.sides
@@ -131,7 +131,7 @@ def test_attainment_is_compared_where_both_were_repeated():
     assert compare([named("a", objectives=3), named("b", objectives=3)]).attainments == ()
 
 
-def test_the_figure_of_differences_is_closed_and_names_who_attains_more():
+def test_the_figure_of_differences_is_closed_and_names_the_better_sweep():
     sweeps = [named("good", gain=4.0), named("bad", gain=-3.0)]
     (pair,) = pairs(sweeps[0].study.objectives)
     figure = attainment_figure(*sweeps, pair)

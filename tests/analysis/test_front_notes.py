@@ -42,7 +42,7 @@ def test_a_front_without_tolerances_or_echoes_needs_no_words():
         ),
     ],
 )
-def test_what_counts_as_equal_is_said_where_a_front_is_shown(tolerances, words):
+def test_a_shown_front_states_its_tolerance(tolerances, words):
     plain = make_frames(trials=60)
     frames = tolerant(plain, **tolerances)
     (note,) = front_notes(frames)
@@ -50,14 +50,14 @@ def test_what_counts_as_equal_is_said_where_a_front_is_shown(tolerances, words):
     assert note in render(frames)
     assert "within tolerance" in summary(frames)[0]
     assert "within tolerance" not in summary(plain)[0]
-    told = {o["metric"]: o["tolerance"] for o in front_document(frames)["objectives"]}
-    assert told == {"val_nmse_db": 0.0, "ue_flops": 0.0} | tolerances
+    shown = {o["metric"]: o["tolerance"] for o in front_document(frames)["objectives"]}
+    assert shown == {"val_nmse_db": 0.0, "ue_flops": 0.0} | tolerances
     members, before = set(front_trials(frames)["number"]), set(front_trials(plain)["number"])
     assert members <= before
     assert members < before or "val_nmse_db" not in tolerances
 
 
-def test_costs_that_say_the_same_are_counted_once_and_named():
+def test_correlated_costs_count_once_and_are_named():
     frames = make_frames(objectives=5, trials=60)
     notes = front_notes(frames)
     ignored = front_document(frames)["knee_ignores"]

@@ -40,7 +40,7 @@ def test_the_first_trials_are_named_and_that_there_are_more():
     assert trials_named(group_failures(many[-2:])[0]) == "1, 2"
 
 
-def test_the_report_says_how_it_ran():
+def test_the_report_shows_how_the_sweep_ran():
     numbers = {
         layout.UTILISATION: 0.934,
         layout.UTILISATION_WHOLE: 0.5,
@@ -75,7 +75,7 @@ def test_an_interrupted_trial_has_not_failed():
     assert "Why trials failed" not in render(frames)
 
 
-def test_sweeps_of_earlier_versions_say_what_they_know():
+def test_sweeps_of_earlier_versions_show_what_they_recorded():
     frames = make_frames(trials=9, failures=1)
     frames = replace(frames, metrics={}, trials=frames.trials.assign(failure=None))
     assert run_facts(frames) == [("failed trials", "1 unknown")]

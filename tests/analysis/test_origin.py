@@ -9,7 +9,7 @@ FILES = {"source": "DeepSense 6G layout, s9.csv", "notes": ["2 x missing image f
 SITE = {"source": "site twin"}
 
 
-def test_every_source_and_defect_is_told_once():
+def test_every_source_and_defect_is_listed_once():
     # one data set cut in two ways, and one made of two scenarios
     provenance = {"one": FILES, "other": {**FILES, "notes": []}, "both": {"first": SITE}}
     frames = replace(make_frames(), provenance=provenance)

@@ -196,7 +196,7 @@ def test_importance_among_trials_of_a_method_is_about_its_parameters():
         of_methods(frames, ["magic"])
 
 
-def test_importance_says_when_it_cannot_tell():
+def test_undecidable_importance_is_reported():
     assert "too few trials: 9" in importances(make_frames(trials=9, failures=0))[0].note
     frames = make_frames(trials=30)
     noise = frames.trials.assign(
@@ -207,7 +207,7 @@ def test_importance_says_when_it_cannot_tell():
     assert "same in every trial" in notes[1]
 
 
-def test_teachers_are_told_apart_by_what_differs_not_by_the_students():
+def test_teachers_are_named_by_what_differs_between_them():
     runs = [
         {"param.method": method, "param.compression": compression, "param.teacher_seed": seed}
         for compression, method in ((8, "autoencoder-kd"), (16, "encoder-kd"))

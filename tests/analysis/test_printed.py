@@ -91,9 +91,9 @@ def test_the_legend_names_only_what_is_drawn():
     for shown, names in ((frames, {"baseline", "teacher"}), (without_references(frames), set())):
         figure = dict(sweep_figures(shown))["front"]
         (legend,) = figure.legends
-        told = {text.get_text() for text in legend.get_texts()}
-        assert told & {"baseline", "teacher"} == names
-        assert "front (validation)" in told
+        texts = {text.get_text() for text in legend.get_texts()}
+        assert texts & {"baseline", "teacher"} == names
+        assert "front (validation)" in texts
 
 
 def test_a_sweep_with_nothing_to_show_is_refused(tmp_path):

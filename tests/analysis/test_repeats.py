@@ -208,7 +208,7 @@ def test_some_trial_is_always_on_the_front_and_draws_are_a_trials_own(seed, goal
     assert far == {**chances, 9: 0.0}
 
 
-def test_rows_near_the_front_say_how_far_behind_they_are():
+def test_rows_near_the_front_show_their_distance():
     frames = make_frames(trials=60, near=3)
     found = near_rows(frames)
     behind = [row["behind"] for row in found]

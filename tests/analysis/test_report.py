@@ -155,7 +155,7 @@ def test_paper_tables_and_claims_are_shown():
     assert "not measured" in page
 
 
-def test_parquet_says_what_its_columns_are(tmp_path):
+def test_parquet_describes_its_columns(tmp_path):
     frames = make_frames(trials=9)
     found = pq.read_table(build_report(frames, tmp_path).parquet)
     facts = json.loads(found.schema.metadata[METADATA_KEY])
@@ -168,7 +168,7 @@ def test_parquet_says_what_its_columns_are(tmp_path):
     assert found["test_nmse_db.mean"].to_pylist() == pytest.approx(means)
 
 
-def test_the_summary_says_whether_distillation_helped():
+def test_the_summary_states_whether_distillation_helped():
     helped, harmed = (" ".join(summary(make_frames(gain=gain))) for gain in (2.0, -2.0))
     assert "better than the best student without a teacher" in helped
     assert "did not help" not in helped
@@ -194,14 +194,14 @@ def test_shares_in_percent_are_points_apart():
     assert not re.search(r"% (better|worse) than", text)
 
 
-def test_the_summary_says_who_is_not_sure_to_be_on_the_front():
+def test_the_summary_names_uncertain_members_of_the_front():
     frames = make_frames(trials=60, near=4)
-    (told,) = (sentence for sentence in summary(frames) if "With new seeds" in sentence)
+    (surest,) = (sentence for sentence in summary(frames) if "With new seeds" in sentence)
     chances = {row["trial"]: row["front_chance"] for row in front_rows(frames)}
     sure = sum(chance >= 0.95 for chance in chances.values())
     least = min(chances, key=lambda number: chances[number])
-    assert f"{sure} of {len(chances)} repeated members" in told
-    assert (f"trial {least} is the least sure" in told) == (chances[least] < 0.95)
+    assert f"{sure} of {len(chances)} repeated members" in surest
+    assert (f"trial {least} is the least sure" in surest) == (chances[least] < 0.95)
     assert "With new seeds" not in " ".join(summary(without_references(frames)))
 
 

@@ -119,7 +119,7 @@ def test_rows_are_apart_exactly_if_no_number_lies_in_both_intervals(one, other):
     assert verdict(rows, "apart", "b", "a").verdict is not Verdict.HOLDS or ours.low > theirs.high
 
 
-def test_overlap_is_said_in_numbers_although_paired_seeds_all_differ():
+def test_overlap_is_shown_in_numbers_although_paired_seeds_all_differ():
     # Every seed is better by 1 dB, but seeds differ by more from each other.
     rows = {"a": {1: -9.0, 2: -5.0, 3: -1.0}, "b": {1: -8.0, 2: -4.0, 3: 0.0}}
     assert verdict(rows, "order", "a", "b").verdict is Verdict.HOLDS
@@ -128,7 +128,7 @@ def test_overlap_is_said_in_numbers_although_paired_seeds_all_differ():
     assert "intervals overlap by 18.87" in judged.detail
 
 
-def test_a_claim_may_say_which_way_its_metric_is_better():
+def test_a_claim_may_set_its_direction():
     rising = replace(claim("order", "poor", "good"), direction="maximize")
     for one, expected in (
         (rising, Verdict.HOLDS),
@@ -138,7 +138,7 @@ def test_a_claim_may_say_which_way_its_metric_is_better():
         assert judged.verdict is expected, judged.detail
 
 
-def test_the_numbers_are_said_also_when_a_claim_fails():
+def test_a_failed_claim_shows_its_numbers():
     detail = verdict({"good": GOOD, "poor": POOR}, "order", "poor", "good").detail
     assert "3.00 ± 0.00\N{NO-BREAK SPACE}dB worse" in detail
     assert "3 paired seeds" in detail

@@ -71,15 +71,15 @@ def statement(first, second, words=("Low", "High"), **options):
 def test_different_words_need_numbers_in_their_order(first, second, expected):
     judged = statement(first, second)
     assert judged.verdict is expected, judged.detail
-    assert judged.says == "Low for a; High for b"
+    assert judged.paper == "Low for a; High for b"
     # the order of the rows in the table is of no account
     swapped = statement(second, first, words=("High", "Low"))
     assert swapped.verdict is expected
-    assert swapped.says == "Low for b; High for a"
+    assert swapped.paper == "Low for b; High for a"
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "expected", "said"),
+    ("first", "second", "expected", "measured"),
     [
         (SMALL, NEAR, Verdict.HOLDS, "1.5 times apart"),
         (SMALL, LARGE, Verdict.DOES_NOT_HOLD, "105 times apart"),
@@ -95,12 +95,12 @@ def test_different_words_need_numbers_in_their_order(first, second, expected):
         (SMALL, {7: 1e4}, Verdict.NOT_MEASURED, "no common seeds"),
     ],
 )
-def test_equal_words_need_numbers_within_the_factor(first, second, expected, said):
+def test_equal_words_need_numbers_within_the_factor(first, second, expected, measured):
     for one, other in ((first, second), (second, first)):
         judged = statement(one, other, words=("Low", "Low"))
         assert judged.verdict is expected, judged.detail
-        assert said in judged.detail
-        assert judged.says == "Low for a and b alike"
+        assert measured in judged.detail
+        assert judged.paper == "Low for a and b alike"
 
 
 def test_a_larger_factor_lets_more_be_alike():
@@ -154,7 +154,7 @@ def test_the_layout_by_aspects_is_the_transposed_table():
     assert view.aspects is not None
     assert view.aspects.headings == ("a", "b")
     load, rest = view.aspects.groups
-    assert [(said.word, said.fact) for said in load.said] == [("Low", "why"), ("High", "why")]
+    assert [(one.word, one.fact) for one in load.ratings] == [("Low", "why"), ("High", "why")]
     assert [(line.label, line.cells) for line in load.lines] == [
         ("bytes", ("10.0 kB".replace(" ", "\N{NO-BREAK SPACE}"), "–"))
     ]

@@ -31,10 +31,10 @@ def frames():
     return replace(made, trials=made.trials.assign(ue_flops=flops))
 
 
-def test_the_report_says_so_and_draws_it(frames, tmp_path):
-    (said,) = (sentence for sentence in summary(frames) if "logarithmic" in sentence)
-    assert re.search(r"UE encoder FLOPs of 1 finished trial is 0\b.* 4\b", said)
-    assert said in re.sub(r"&nbsp;|&#8239;", " ", render(frames)) or "logarithmic" in render(frames)
+def test_the_report_names_zeros_and_draws_them(frames, tmp_path):
+    (note,) = (sentence for sentence in summary(frames) if "logarithmic" in sentence)
+    assert re.search(r"UE encoder FLOPs of 1 finished trial is 0\b.* 4\b", note)
+    assert note in re.sub(r"&nbsp;|&#8239;", " ", render(frames)) or "logarithmic" in render(frames)
     write_png(frames, tmp_path / "front.png")
 
 
@@ -47,7 +47,7 @@ def test_figures_place_it_at_the_end_of_the_scale(frames):
     assert min(heights) == 0.0
 
 
-def test_sweeps_without_zeros_say_nothing():
+def test_sweeps_without_zeros_add_no_note():
     assert not [s for s in summary(make_frames(trials=12)) if "logarithmic" in s]
 
 

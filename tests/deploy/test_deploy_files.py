@@ -216,8 +216,8 @@ def test_make_locked_installs_nothing_without_a_known_hash() -> None:
 
 def test_machines_of_a_cluster_write_nothing_for_all_users() -> None:
     commands = yaml.safe_load(CLUSTER.read_text())
-    for who in ("head", "worker"):
-        *_, start = commands[f"{who}_start_ray_commands"]
+    for kind in ("head", "worker"):
+        *_, start = commands[f"{kind}_start_ray_commands"]
         assert start.startswith("umask 027; ")
 
 

@@ -65,7 +65,7 @@ def test_optuna_distributions_match_domains(space):
             assert distribution.step == domain.step
 
 
-def test_optuna_is_not_asked_for_inactive_parameters():
+def test_inactive_parameters_are_not_suggested():
     space = Space(
         {
             "temperature": Float(1.0, 20.0, log=True, when={"method": ("kd",)}),

@@ -251,11 +251,11 @@ class Arrays(ToyTask):
 
 
 class MoodyCost(ToyTask):
-    asked = 0
+    num_calls = 0
 
     def cost(self, params):
-        MoodyCost.asked += 1
-        return {**super().cost(params), "ue_flops": 1000.0 + MoodyCost.asked}
+        MoodyCost.num_calls += 1
+        return {**super().cost(params), "ue_flops": 1000.0 + MoodyCost.num_calls}
 
 
 class SameTeachers(BadTeacher):

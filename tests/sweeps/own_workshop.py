@@ -13,7 +13,7 @@ NETS = """
 WIDTH = 4
 
 
-def said(inputs):
+def answer(inputs):
     return inputs[:, :1] * WIDTH
 """
 
@@ -66,15 +66,15 @@ class Own(KDTask):
         return {"macs": 1.0 + params["x"]}
 
     def train_teacher(self, params, train, val):
-        from own_nets_file import said
+        from own_nets_file import answer
 
         yield Report(epoch=1, epochs=1, metrics={"val_error": 1.0})
         weights = {"w": np.ones(2)}
-        outputs = {"said": said(train["inputs"])}
+        outputs = {"answer": answer(train["inputs"])}
         return TeacherArtifact(metrics={"val_error": 1.0}, weights=weights, outputs=outputs)
 
     def train_student(self, params, train, val, teacher):
-        error = float(np.abs(teacher.outputs["said"] - train["inputs"][:, :1]).mean())
+        error = float(np.abs(teacher.outputs["answer"] - train["inputs"][:, :1]).mean())
         yield Report(epoch=1, epochs=1, metrics={"val_error": error})
         weights = {"error": np.array([error + params["x"] + params["seed"]])}
         return Outcome(metrics={"val_error": float(weights["error"][0])}, weights=weights)

@@ -8,7 +8,7 @@ from beam_network_examples import (
     differ,
     learnt,
     networked,
-    said_of,
+    random_guidance,
     silenced,
     taught,
     trained_on,
@@ -85,7 +85,7 @@ def test_no_node_has_too_few_windows_for_a_batch():
 def test_no_weight_is_no_guidance_and_some_weight_is_some(beam_student, beam_shares):
     params, edge = networked("semi-centralized"), beam_shares.edges[0]
     plain = trained_on(params, beam_student, edge)
-    guidance = said_of(beam_shares.server)
+    guidance = random_guidance(beam_shares.server)
     assert_same(plain.weights, trained_on(params, beam_student, edge, guidance).weights)
     guided = trained_on(params, beam_student, edge, guidance, guidance_weight=0.5)
     assert differ(plain.weights, guided.weights)
@@ -94,13 +94,13 @@ def test_no_weight_is_no_guidance_and_some_weight_is_some(beam_student, beam_sha
 
 def test_full_weight_is_no_label_and_no_labelled_picture(beam_student, beam_shares):
     params, edge = networked("semi-centralized"), dict(beam_shares.edges[0])
-    guidance = said_of(beam_shares.server)
+    guidance = random_guidance(beam_shares.server)
     one = trained_on(params, beam_student, edge, guidance, guidance_weight=1.0)
     edge["label"] = (edge["label"] + 7) % 64
     edge["mask"] = 1 - edge["mask"]
     other = trained_on(params, beam_student, edge, guidance, guidance_weight=1.0)
     assert_same(one.weights, other.weights)
-    guidance = said_of(beam_shares.server, seed=1)
+    guidance = random_guidance(beam_shares.server, seed=1)
     assert differ(
         one.weights, trained_on(params, beam_student, edge, guidance, guidance_weight=1.0).weights
     )
@@ -111,7 +111,7 @@ def test_what_others_say_is_imitated(beam_student, beam_shares):
         networked("semi-centralized", temperature=2.0, anchor_weight=1.0),
         beam_shares.edges[0],
     )
-    guidance = said_of(edge)
+    guidance = random_guidance(edge)
     guidance.outputs["logits"][..., 5] = 9.0
 
     def likes_beam_5(weights):
@@ -142,7 +142,7 @@ def test_what_was_received_is_not_written_to(beam_student, beam_shares):
     before = [array.copy() for array in arrays]
     for array in arrays:
         array.flags.writeable = False
-    guidance = said_of(beam_shares.edges[0])
+    guidance = random_guidance(beam_shares.edges[0])
     trained_on(networked("self"), beam_student, beam_shares.edges[0], guidance, guidance_weight=0.5)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)

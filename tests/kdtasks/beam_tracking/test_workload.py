@@ -7,7 +7,7 @@ from beam_network_examples import (
     MIXED,
     learnt,
     networked,
-    said_of,
+    random_guidance,
     silenced,
     trained_on,
 )
@@ -91,7 +91,9 @@ def test_memory_is_as_announced(beam_shares, beam_expert, method):
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
 def test_training_on_takes_the_memory_that_was_announced(beam_shares, beam_student, weight):
     params, edge = networked("self", anchor_weight=weight), beam_shares.edges[0]
-    work = trained_on(params, beam_student, edge, said_of(edge), guidance_weight=weight).work
+    work = trained_on(
+        params, beam_student, edge, random_guidance(edge), guidance_weight=weight
+    ).work
     assert work.peak_bytes == edge_bytes(resolve(params))
 
 

@@ -32,7 +32,7 @@ def test_the_page_needs_no_network_and_has_one_library(tmp_path):
     assert "Attained on test by more seeds: a and b" in text
 
 
-def test_lines_name_every_sweep_and_whether_they_are_told_apart(capsys):
+def test_lines_name_every_sweep_and_whether_they_differ(capsys):
     found = compare(two_sweeps())
     cli_compare.show_sides(found)
     cli_compare.show_attainments(found)

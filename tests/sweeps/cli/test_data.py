@@ -19,7 +19,7 @@ def kdsweep(capsys, *arguments):
     return code, out, err
 
 
-def test_inspect_says_what_is_there_and_what_is_wrong(tmp_path, capsys):
+def test_inspect_lists_what_is_there_and_what_is_wrong(tmp_path, capsys):
     scenario = Scenario(tmp_path, (14, 5, 16, 16, 16))
     for f in range(20, 28):
         scenario.file("power", f).unlink()
@@ -41,7 +41,7 @@ def test_inspect_says_what_is_there_and_what_is_wrong(tmp_path, capsys):
     assert found["splits"]["train"]["sequences"] == 3
 
 
-def test_inspect_asks_for_the_sensors_named(tmp_path, capsys):
+def test_inspect_checks_the_sensors_named(tmp_path, capsys):
     scenario = Scenario(tmp_path, (14, 14, 14))
     for f in range(scenario.num_frames):
         scenario.file("scan", f).unlink()
@@ -50,11 +50,11 @@ def test_inspect_asks_for_the_sensors_named(tmp_path, capsys):
     for sensors, expected in (("image, lidar", 1), ("image, gps", 0)):
         code, *_ = kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", sensors)
         assert code == expected
-    for sensors, said in (("radar", "no files of radar"), ("sonar", "sensors must be some of")):
+    for sensors, words in (("radar", "no files of radar"), ("sonar", "sensors must be some of")):
         code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path), "--sensors", sensors)
         assert (code, out) == (2, "")
         assert err.startswith("kdsweep: ")
-        assert said in err
+        assert words in err
 
 
 def test_inspect_skips_sensors_without_files_and_names_a_study_that_runs(tmp_path, capsys):
@@ -69,7 +69,7 @@ def test_inspect_skips_sensors_without_files_and_names_a_study_that_runs(tmp_pat
     assert out.splitlines()[-1].endswith(f"kdsweep run beam-gps --data {tmp_path}")
 
 
-def test_inspect_tells_a_published_split(tmp_path, capsys):
+def test_inspect_recognises_a_published_split(tmp_path, capsys):
     scenario = Scenario(tmp_path, (16, 16, 16))
     scenario.write()
     _, rows = scenario.windows()
@@ -77,12 +77,12 @@ def test_inspect_tells_a_published_split(tmp_path, capsys):
     write_table(tmp_path / "test_seqs.csv", [row for row in rows if row["seq_index"] == 3])
     code, out, err = kdsweep(capsys, "data", "inspect", str(tmp_path))
     assert (code, err) == (0, "")
-    said = "published split: train is train_seqs.csv, test is test_seqs.csv, val is cut from train"
-    assert said in out
+    words = "published split: train is train_seqs.csv, test is test_seqs.csv, val is cut from train"
+    assert words in out
     assert "not part of the published split, not used: scenario9.csv" in out
 
 
-def test_inspect_says_which_channels_are_there_and_what_to_type(tmp_path, capsys):
+def test_inspect_lists_the_channels_and_the_command(tmp_path, capsys):
     array = np.random.default_rng(0).normal(size=(300, 56, 2, 1)) * (1 + 1j)
     array[::5] = 0
     path = tmp_path / "wi fi.npy"
@@ -108,7 +108,7 @@ def test_inspect_says_which_channels_are_there_and_what_to_type(tmp_path, capsys
 
 
 @pytest.mark.parametrize("make", ["bytes", "loop", "folder"])
-def test_damaged_channels_are_told_in_one_line(tmp_path, capsys, make):
+def test_damaged_channels_are_one_line(tmp_path, capsys, make):
     path = tmp_path / "a.npy"
     if make == "bytes":
         path.write_bytes(b"\x93NUMPY\x01\x00garbage")
@@ -125,7 +125,7 @@ def test_damaged_channels_are_told_in_one_line(tmp_path, capsys, make):
         assert str(path) in err
 
 
-def test_what_is_no_data_is_told_in_one_line(tmp_path, capsys):
+def test_files_without_data_are_one_line(tmp_path, capsys):
     for path in (tmp_path, tmp_path / "nothing"):
         code, out, err = kdsweep(capsys, "data", "inspect", str(path))
         assert (code, out, err.count("\n")) == (2, "", 1)

@@ -114,9 +114,7 @@ def test_help_loads_nothing_slow():
         (["frunt"], "Did you mean 'front'"),
     ],
 )
-def test_what_is_the_users_to_mend_is_told_in_one_line(
-    arguments, hint, capsys, tmp_path, monkeypatch
-):
+def test_a_user_error_is_one_line(arguments, hint, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = kdsweep(capsys, *arguments)
     assert code == 2
@@ -170,7 +168,7 @@ def test_a_shown_study_can_be_saved_and_run(name, capsys):
     assert shown.search == shipped.search
 
 
-def test_an_empty_home_says_how_to_begin(capsys, tmp_path):
+def test_an_empty_home_shows_the_first_command(capsys, tmp_path):
     code, out, _ = kdsweep(capsys, "list", "--home", str(tmp_path / "none"))
     assert code == 0
     assert "kdsweep run" in out
@@ -190,7 +188,7 @@ def test_a_damaged_sweep_hides_no_other(tmp_path, capsys):
     assert {row["name"]: row["state"] for row in json.loads(out)} == states
 
 
-def test_without_its_own_database_a_sweep_asks_for_the_server(tmp_path, capsys):
+def test_a_sweep_without_database_needs_its_server(tmp_path, capsys):
     make_sweep(tmp_path, "remote")
     for command in ("front", "best", "report", "ui"):
         code, _, err = kdsweep(capsys, command, "remote", "--home", str(tmp_path))
@@ -243,7 +241,7 @@ def test_the_ui_takes_a_free_port_and_refuses_a_taken_one(tmp_path, capsys):
     assert f"port {port} is taken" in err
 
 
-def test_a_task_that_publishes_no_networks_says_so(capsys):
+def test_a_task_without_published_networks_is_reported(capsys):
     code, out, _ = kdsweep(capsys, "models", "toy_task:ToyTask")
     assert code == 0
     assert "toy_task:ToyTask" in out
@@ -293,8 +291,8 @@ def test_tables_by_aspect_are_split_where_the_terminal_is_narrow(capsys):
     show_paper(frames)
     out = capsys.readouterr().out
     assert f"Words against numbers: {view.agreement}" in out
-    for said in view.statements:
-        assert f"{said.agreement}: {said.aspect.name}: {said.says}" in out
+    for statement in view.statements:
+        assert f"{statement.agreement}: {statement.aspect.name}: {statement.paper}" in out
 
 
 @pytest.mark.parametrize(
@@ -327,7 +325,7 @@ def test_completion_can_be_installed(capsys):
     assert "--show-completion" in out
 
 
-def test_an_editor_is_told_where_the_schema_is(capsys):
+def test_a_new_study_links_its_schema(capsys):
     _, shown, _ = kdsweep(capsys, "studies", "schema")
     mark, _, path = shown.strip().partition("=")
     assert mark == "# yaml-language-server: $schema"

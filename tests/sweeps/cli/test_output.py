@@ -64,7 +64,7 @@ def test_a_front_is_cut_nowhere(objectives, width, monkeypatch, capsys):
         ("COMPLETE", "none is feasible"),
     ],
 )
-def test_a_sweep_without_a_front_says_why(states, words, capsys):
+def test_a_sweep_without_a_front_names_the_reason(states, words, capsys):
     frames = make_frames(trials=3, failures=0)
     trials = frames.trials.assign(state=states, front=None, rank=None, payload_bits=1e9)
     show_front(replace(frames, trials=trials))

@@ -106,10 +106,10 @@ def test_json_has_an_object_per_parameter(capsys):
 
 
 def test_a_task_that_declares_nothing_shows_names_and_defaults(capsys):
-    first, *rows, said = printed(capsys, "toy_task:ToyTask").splitlines()
+    first, *rows, last = printed(capsys, "toy_task:ToyTask").splitlines()
     assert first.split() == ["name", "default", "decides"]
     assert ["compression", "4", "data", "or", "teacher"] in [row.split() for row in rows]
-    assert "toy_task:ToyTask does not declare its parameters" in said
+    assert "toy_task:ToyTask does not declare its parameters" in last
 
 
 def test_no_such_task_is_refused(capsys):

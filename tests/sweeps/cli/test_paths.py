@@ -12,7 +12,7 @@ from sweeps.cli.options import known_sweeps
 from sweeps.ledger.launch_settings import settled_uri
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit):
         main(arguments)
     shown = capsys.readouterr()
@@ -31,7 +31,7 @@ def test_the_home_of_sweeps(
     option = ["--home=~/x"] if way == "option" else []
     if way == "environment":
         monkeypatch.setenv("KDSWEEP_HOME", "~/x")
-    assert f"{tmp_path / 'me' / 'x'}" in said(capsys, "front", "nothing", *option)
+    assert f"{tmp_path / 'me' / 'x'}" in output_of(capsys, "front", "nothing", *option)
     assert not (tmp_path / "~").exists()
 
 
@@ -41,7 +41,7 @@ def test_data(
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     monkeypatch.chdir(tmp_path)
     for arguments in (["run", "csi-feedback", "--data=~/ch.npy"], ["data", "inspect", "~/ch.npy"]):
-        shown = said(capsys, *arguments)
+        shown = output_of(capsys, *arguments)
         assert str(tmp_path / "me" / "ch.npy") in shown
         assert "~" not in shown
 

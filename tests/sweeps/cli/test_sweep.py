@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_run_says_where_everything_is(folder):
+def test_run_prints_where_everything_is(folder):
     shown = (folder / "shown.txt").read_text()
     assert "\x1b" not in shown
     assert "toy: 3 trials finished, 1 failed" in shown
@@ -86,7 +86,7 @@ def test_front_is_the_one_of_the_report(folder):
     assert f"{filed['knee']} (knee)" in table
 
 
-def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
+def test_best_takes_the_first_of_the_front_and_names_what_fits(folder):
     rows = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())["front"]
     found = json.loads(call(folder, "best", "toy", "--json").stdout)
     assert found["chosen"]["trial"] == rows[0]["trial"]
@@ -97,7 +97,7 @@ def test_best_takes_the_first_of_the_front_and_says_what_fits(folder):
     assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
 
 
-def test_importance_is_that_of_the_methods_asked_for(folder):
+def test_importance_covers_the_chosen_methods(folder):
     shown = call(folder, "importance", "toy").stdout
     assert "too few trials: 3 finished, 10 needed" in shown
     found = json.loads(call(folder, "importance", "toy", "--json").stdout)
@@ -120,7 +120,7 @@ def test_comparing_loads_neither_torch_nor_ray(folder):
     assert not {"torch", "ray"} & set(done.stderr.split())
 
 
-def test_a_task_that_exports_nothing_says_so(folder):
+def test_a_task_without_export_is_reported(folder):
     refused = call(folder, "export", "toy")
     assert refused.returncode == 2
     assert "task toy does not say how its students are deployed" in refused.stderr

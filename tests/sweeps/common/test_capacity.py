@@ -53,20 +53,20 @@ SHARES = st.integers(1, 4).map(float) | st.integers(500, 9999).map(lambda units:
     slots=st.none() | st.integers(-1, 12),
     actors=st.none() | st.integers(-1, 12),
     transport=st.sampled_from(["ray", "inprocess"]),
-    asked=st.just("max") | st.integers(1, 12),
+    chosen=st.just("max") | st.integers(1, 12),
     cpus=SHARES,
     gpus=st.just(0.0) | SHARES,
     there=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 4)), min_size=1, max_size=3),
 )
 def test_what_is_shared_out_fits_and_what_is_refused_does_not(  # noqa: PLR0913 - one per wish
-    slots, actors, transport, asked, cpus, gpus, there
+    slots, actors, transport, chosen, cpus, gpus, there
 ):
     request = ResourceRequest(slots=slots, transport=transport, actors=actors)
-    resources = TrialResources(cpus=cpus, gpus=gpus, slots=asked)
+    resources = TrialResources(cpus=cpus, gpus=gpus, slots=chosen)
     capacity = Capacity(machines=tuple(Machine(cpus=c, gpus=g) for c, g in there))
     most = packed(Share(cpus=cpus, gpus=gpus), capacity)
     lone = transport == "inprocess" and actors is not None
-    wanted = asked if slots is None else slots
+    wanted = chosen if slots is None else slots
     least = 1 if wanted == "max" else wanted
     needed = least * (1 if actors is None else actors)
     positive = min(least, 1 if actors is None else actors) >= 1

@@ -35,8 +35,8 @@ reports = st.lists(
 
 
 @given(reports)
-def test_curves_are_short_and_run_forward_whatever_is_reported(said):
-    for curve in kept(said).values():
+def test_curves_are_short_and_run_forward_whatever_is_reported(history):
+    for curve in kept(history).values():
         epochs = [epoch for epoch, _ in curve]
         assert 1 <= len(epochs) <= MOST_POINTS
         assert epochs == sorted(set(epochs))
@@ -46,13 +46,13 @@ def test_curves_are_short_and_run_forward_whatever_is_reported(said):
 
 @given(st.integers(1, 2000), st.integers(1, 7))
 def test_a_curve_keeps_its_ends_and_true_points(epochs, every):
-    said = [
+    history = [
         (e, {"loss": e / 7, **({"val": -e} if e % every == 0 else {})})
         for e in range(1, epochs + 1)
     ]
-    found = kept(said)
+    found = kept(history)
     for name, curve in found.items():
-        own = [(epoch, metrics[name]) for epoch, metrics in said if name in metrics]
+        own = [(epoch, metrics[name]) for epoch, metrics in history if name in metrics]
         assert (curve[0][0], curve[-1][0]) == (own[0][0], own[-1][0])
         true = dict(own)
         assert all(value == pytest.approx(true[epoch], rel=1e-5) for epoch, value in curve)
@@ -60,8 +60,8 @@ def test_a_curve_keeps_its_ends_and_true_points(epochs, every):
 
 
 def test_a_trial_that_begins_anew_begins_its_curve_anew():
-    said = [(e, {"loss": 1.0}) for e in range(1, 6)] + [(e, {"loss": 2.0}) for e in range(1, 4)]
-    assert kept(said) == {"loss": [(1, 2.0), (2, 2.0), (3, 2.0)]}
+    history = [(e, {"loss": 1.0}) for e in range(1, 6)] + [(e, {"loss": 2.0}) for e in range(1, 4)]
+    assert kept(history) == {"loss": [(1, 2.0), (2, 2.0), (3, 2.0)]}
 
 
 def test_what_trials_are_compared_by_comes_before_the_rest():
@@ -110,14 +110,14 @@ def test_a_curve_ends_with_what_the_trial_came_to():
         ({"state": TrialState.FAIL, "metrics": {}, "reason": "it raised"}, "FAILED"),
     ],
 )
-def test_runs_that_did_not_train_to_their_end_do_not_look_finished(changes, status):
+def test_incomplete_trainings_are_not_shown_as_finished(changes, status):
     child = child_of_trial(trial(**changes))
     assert child.status == status
     last = changes.get("trained", (3, 3))[0]
     assert max(epoch for curve in child.curves.values() for epoch, _ in curve) == last
 
 
-def test_where_nothing_was_kept_rungs_tell():
+def test_rungs_replace_missing_curves():
     rungs = (RungEntry(rung=0.5, epoch=4, epochs=8, metrics={"val_nmse_db": -2.0, "flops": 5.0}),)
     child = child_of_trial(trial(curves="", rungs=rungs))
     assert child.curves == {"val_nmse_db": [(4, -2.0), (8, -9.0)]}

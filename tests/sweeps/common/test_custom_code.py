@@ -130,10 +130,10 @@ def test_code_that_only_this_process_has_is_refused_with_the_fix(
     loaded(task.partition(":")[0], file, Local=local_task())
     with pytest.raises(ConfigError) as refused:
         check_importable(toy_study(task=task))
-    said = str(refused.value)
-    assert task in said
-    assert why in said
-    assert "my_task.py" in said
+    message = str(refused.value)
+    assert task in message
+    assert why in message
+    assert "my_task.py" in message
 
 
 def test_the_program_itself_is_refused_before_anything_starts(tmp_path, monkeypatch):

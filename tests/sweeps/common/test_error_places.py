@@ -67,18 +67,18 @@ def test_a_trial_that_raised_is_shown_everywhere(tmp_path, capsys):
     assert "in train_student" in page
     assert "raise RuntimeError(&#34;the loss is not a number" in page
     for words in (["--trial", 0], ["--failed"]):
-        code, said = shown(capsys, "status", "sweep", "--home", tmp_path, *words)
+        code, output = shown(capsys, "status", "sweep", "--home", tmp_path, *words)
         assert code == 0
-        assert "RuntimeError: the loss is not a number (toy_task.py, line" in said.out
-        assert "raise RuntimeError(" in said.out
-    code, said = shown(capsys, "status", "sweep", "--home", tmp_path, "--trial", 0, "--json")
-    assert json.loads(said.out)["traceback"] == trial.traceback
-    code, said = shown(capsys, "status", "sweep", "--home", tmp_path, "--trial", 1)
-    assert "complete" in said.out
-    assert "Traceback" not in said.out
-    code, said = shown(capsys, "status", "sweep", "--home", tmp_path, "--trial", 2)
+        assert "RuntimeError: the loss is not a number (toy_task.py, line" in output.out
+        assert "raise RuntimeError(" in output.out
+    code, output = shown(capsys, "status", "sweep", "--home", tmp_path, "--trial", 0, "--json")
+    assert json.loads(output.out)["traceback"] == trial.traceback
+    code, output = shown(capsys, "status", "sweep", "--home", tmp_path, "--trial", 1)
+    assert "complete" in output.out
+    assert "Traceback" not in output.out
+    code, output = shown(capsys, "status", "sweep", "--home", tmp_path, "--trial", 2)
     assert code == 2
-    assert "--trial 2: sweep sweep has no such trial; it has 0 to 1" in said.err
+    assert "--trial 2: sweep sweep has no such trial; it has 0 to 1" in output.err
 
 
 @pytest.mark.parametrize("method", ["train_student", "cost", "evaluate"])
@@ -155,24 +155,24 @@ def test_a_deployment_names_the_line_that_raised_on_a_node(method, tmp_path, mon
 
 
 @pytest.mark.parametrize("method", ["load_scenario", "complete", "scenario_fingerprint"])
-def test_the_command_tells_it_in_one_line_and_debug_shows_where(
-    method, tmp_path, monkeypatch, capsys
-):
+def test_the_command_prints_one_line_and_debug_the_traceback(method, tmp_path, monkeypatch, capsys):
     file = tmp_path / "toy.yaml"
     file.write_text(study().text)
     spoiled(monkeypatch, method)
-    code, said = shown(capsys, "run", file, "--home", tmp_path / "home")
+    code, output = shown(capsys, "run", file, "--home", tmp_path / "home")
     assert code == 2
-    assert said.err.count("\n") == 1
-    assert re.search(r"https://... is red \(test_error_places.py, line \d+, in raising\)", said.err)
+    assert output.err.count("\n") == 1
+    assert re.search(
+        r"https://... is red \(test_error_places.py, line \d+, in raising\)", output.err
+    )
     with pytest.raises(ValueError, match="red"):
         main(["run", str(file), "--home", str(tmp_path / "home"), "--debug"])
 
 
 def test_check_shows_where_on_demand(capsys):
-    code, said = shown(capsys, "check", "broken_tasks:Crashing", "--set", "method=kd")
+    code, output = shown(capsys, "check", "broken_tasks:Crashing", "--set", "method=kd")
     assert code == 1
-    assert "KeyError: 'pictures' (broken_tasks.py, line" in said.out
-    assert "Traceback" not in said.out
-    code, said = shown(capsys, "check", "broken_tasks:Crashing", "--set", "method=kd", "--debug")
-    assert "Traceback" in said.out
+    assert "KeyError: 'pictures' (broken_tasks.py, line" in output.out
+    assert "Traceback" not in output.out
+    code, output = shown(capsys, "check", "broken_tasks:Crashing", "--set", "method=kd", "--debug")
+    assert "Traceback" in output.out

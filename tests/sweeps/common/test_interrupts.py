@@ -26,7 +26,7 @@ def handlers():
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_every_wish_to_stop_is_told_as_ctrl_c_is(number):
+def test_every_signal_to_stop_is_announced_like_ctrl_c(number):
     before = signal.getsignal(number)
     interrupts = Interrupts()
     with pytest.raises(KeyboardInterrupt), interrupts.installed():
@@ -36,7 +36,7 @@ def test_every_wish_to_stop_is_told_as_ctrl_c_is(number):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_first_signal_waits_where_that_is_asked_for_and_a_second_does_not(number):
+def test_a_first_signal_may_be_held_back_and_a_second_is_not(number):
     interrupts = Interrupts()
     with interrupts.installed(), interrupts.deferred():
         os.kill(os.getpid(), number)

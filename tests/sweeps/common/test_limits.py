@@ -181,9 +181,9 @@ def test_the_least_counts_whatever_the_nesting(tmp_path_factory, quotas, sizes, 
     ]
     least = min([count, *tasks, *(quota / 100_000 for quota in quotas if quota)])
     assert cores(found).amount == pytest.approx(least)
-    told = [int(env["SLURM_MEM_PER_NODE"]) * MEBIBYTE] if "SLURM_MEM_PER_NODE" in env else []
+    allowed = [int(env["SLURM_MEM_PER_NODE"]) * MEBIBYTE] if "SLURM_MEM_PER_NODE" in env else []
     used = [size for size in sizes[: len(quotas)] if size]
-    assert memory(found).amount == min([256 * GIB, *told, *used])
+    assert memory(found).amount == min([256 * GIB, *allowed, *used])
     assert 0 <= free_memory(found).amount <= memory(found).amount
 
 
@@ -268,11 +268,11 @@ def test_the_object_store_has_room_where_it_is(monkeypatch, free, shared, expect
 
 
 @pytest.mark.parametrize(
-    ("why", "told", "threads"), [("q", None, "3"), ("q", "7", "7"), ("", "", "")]
+    ("why", "allowed", "threads"), [("q", None, "3"), ("q", "7", "7"), ("", "", "")]
 )
-def test_threads_of_this_process_are_as_many_as_the_quota(monkeypatch, why, told, threads):
-    monkeypatch.setenv("OMP_NUM_THREADS", told or "")
-    if not told:
+def test_threads_of_this_process_are_as_many_as_the_quota(monkeypatch, why, allowed, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", allowed or "")
+    if not allowed:
         monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setattr(limits, "cores", lambda: Limit(amount=3.5, why=why))
     share_cores()
@@ -286,7 +286,7 @@ def test_the_record_of_a_sweep_has_what_it_might_use(monkeypatch):
     assert (facts["cores"], facts["memory_bytes"]) == (0.5, 1.5 * GIB)
 
 
-def test_the_doctor_says_what_limits_the_machine(monkeypatch):
+def test_the_doctor_names_the_limits_of_the_machine(monkeypatch):
     monkeypatch.setattr(limits, "cores", lambda: Limit(amount=0.5, why="CPU quota of x"))
     monkeypatch.setattr(
         limits, "free_memory", lambda: Limit(amount=1.5 * GIB, why="memory.max of y")

@@ -91,9 +91,9 @@ def test_a_trial_fails_with_the_same_line_and_the_sweep_goes_on(name, tmp_path):
         assert trial.state is TrialState.FAIL
         kind = FailureKind.RAISED if name == "Leaving" else FailureKind.CONTRACT
         assert trial.failure is kind
-        said = trial.reason
-        assert re.search(what.partition(".*")[2] or what, said), said
-        assert re.search(fix, said), said
+        message = trial.reason
+        assert re.search(what.partition(".*")[2] or what, message), message
+        assert re.search(fix, message), message
         assert "\n" not in trial.reason
 
 
@@ -106,10 +106,10 @@ def test_what_all_trials_need_is_refused_in_one_line(name, tmp_path):
     with pytest.raises(UserError) as refused:
         Engine(toy_study(task=f"wrong_types:{name}"), tmp_path).teach()
     what, fix = WRONG[name]
-    said = str(refused.value)
-    assert re.search(what.partition(".*")[2], said), said
-    assert re.search(fix, said), said
-    assert "\n" not in said
+    message = str(refused.value)
+    assert re.search(what.partition(".*")[2], message), message
+    assert re.search(fix, message), message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_no_value_is_too_odd_to_be_told_of(value):
+def test_every_odd_value_can_be_reported(value):
     for wrong in (wrong_scenario, wrong_outcome):
         assert wrong(value)
     assert isinstance(wrong_arrays(value, "weights"), str)

@@ -46,11 +46,11 @@ SHOWN = [
 @pytest.mark.parametrize("uri", HIDDEN)
 def test_a_secret_is_found_wherever_it_stands(uri):
     assert has_secret(uri)
-    said = redacted(f"MLflow: 'no answer from {uri}/api' at {uri}, tried twice")
-    assert said.startswith("MLflow: 'no answer from ")
-    assert said.endswith(" tried twice")
-    assert "hun" not in said
-    assert "ter2" not in said
+    shown = redacted(f"MLflow: 'no answer from {uri}/api' at {uri}, tried twice")
+    assert shown.startswith("MLflow: 'no answer from ")
+    assert shown.endswith(" tried twice")
+    assert "hun" not in shown
+    assert "ter2" not in shown
 
 
 @pytest.mark.parametrize("uri", SHOWN)

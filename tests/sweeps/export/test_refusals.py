@@ -51,13 +51,13 @@ def test_a_deployable_of_another_class_is_named_in_few_words(
     exporter = Exporter(engine.folder, SilentDisplay().data_progress)
     with pytest.raises(ConfigError) as raised:
         exporter.export(0, tmp_path / "out", int8=False)
-    said = str(raised.value)
-    assert "Parent.deployable" in said
-    assert "Child inherits it" in said
-    assert len(said) < 400
+    message = str(raised.value)
+    assert "Parent.deployable" in message
+    assert "Child inherits it" in message
+    assert len(message) < 400
 
 
-def test_the_same_reason_is_told_once() -> None:
+def test_a_repeated_reason_is_printed_once() -> None:
     first = Member(trial=3, aliases=(), reason="it has two students")
     assert _line(first, None) == "trial 3: not registered: it has two students"
     assert _line(Member(trial=5, aliases=(), reason=first.reason), first).endswith("as trial 3")

@@ -131,9 +131,7 @@ def test_mlflow_opens_what_was_registered(engine: Engine, monkeypatch) -> None:
     assert passed.item() == pytest.approx(1.0)
 
 
-def test_files_are_what_was_asked_for_even_if_the_records_cannot_have_them(
-    engine: Engine, tmp_path: Path
-) -> None:
+def test_files_are_written_even_if_the_records_cannot_be(engine: Engine, tmp_path: Path) -> None:
     with driving(engine.folder.path):
         done = run_export(engine.folder.path, None, widths(engine)[1], tmp_path, int8=False)
     assert "is being run by process" in done.unrecorded

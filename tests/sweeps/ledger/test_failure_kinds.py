@@ -115,7 +115,7 @@ def test_an_interrupted_trial_is_no_failure(tmp_path):
         (WorkFailedError("an actor died", "", FailureKind.NODE_LOST), FailureKind.NODE_LOST),
     ],
 )
-def test_a_worker_says_what_sort_of_failure_it_is(error, kind):
+def test_a_worker_reports_the_kind_of_failure(error, kind):
     def work():  # type: ignore[no-untyped-def]
         raise error
         yield

@@ -27,7 +27,7 @@ def umask(request):
     os.umask(before)
 
 
-def test_weights_and_teachers_can_be_read_by_whom_the_umask_lets(tmp_path: Path, umask: int):
+def test_weights_and_teachers_follow_the_umask(tmp_path: Path, umask: int):
     StudentStore(tmp_path).put(3, ARRAYS)
     identity = TeacherIdentity(fingerprint="0123456789abcdef", data={}, code={})
     artifact = TeacherArtifact(metrics={}, weights=ARRAYS, outputs=ARRAYS)
@@ -65,8 +65,8 @@ def test_a_new_home_is_its_users_and_an_old_one_keeps_its_mode(tmp_path: Path, u
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o2770, 0o755, 0o777, 0o1777, 0o702], ids=oct)
-def test_a_home_that_all_may_write_to_is_told(tmp_path: Path, mode: int) -> None:
+def test_a_home_writable_by_all_is_reported(tmp_path: Path, mode: int) -> None:
     tmp_path.chmod(mode)
-    told = list(open_to_all(tmp_path))
-    assert bool(told) == bool(mode & 0o002)
-    assert all(f"chmod o-w {tmp_path}" in words for words in told)
+    notes = list(open_to_all(tmp_path))
+    assert bool(notes) == bool(mode & 0o002)
+    assert all(f"chmod o-w {tmp_path}" in words for words in notes)

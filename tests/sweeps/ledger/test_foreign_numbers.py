@@ -30,8 +30,8 @@ class Notes(SilentDisplay):
         self.notes.append(text)
 
 
-def reports(*said):
-    yield from said
+def reports(*found):
+    yield from found
     return {}
 
 
@@ -43,9 +43,9 @@ def reports(*said):
 )
 def test_a_report_is_the_same_in_any_library(epoch, kind, value, sort):
     report = Report(epoch=kind(epoch), epochs=kind(epoch), metrics={"loss": sort(value)})
-    said, _ = events(reports(report))
+    found, _ = events(reports(report))
     plain, _ = events(reports(Report(epoch=epoch, epochs=epoch, metrics={"loss": value})))
-    assert json.dumps(asdict(said)) == json.dumps(asdict(plain))
+    assert json.dumps(asdict(found)) == json.dumps(asdict(plain))
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def in_numpy(task, params, train, val, teacher):
     work = HONEST(task, params, train, val, teacher)
     while True:
         try:
-            said = next(work)
+            found = next(work)
         except StopIteration as stop:
             metrics = {name: np.float32(value) for name, value in stop.value.metrics.items()}
             return replace(stop.value, metrics=metrics)
-        yield replace(said, epoch=np.int64(said.epoch), epochs=np.int64(said.epochs))
+        yield replace(found, epoch=np.int64(found.epoch), epochs=np.int64(found.epochs))
 
 
 def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monkeypatch):
@@ -93,18 +93,18 @@ def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monk
     trials = engine.ledger.trials()
     assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
     assert all(trial.rungs for trial in trials)
-    said = [e for e in LogReader(tmp_path / "log.jsonl").new() if e["event"] == "trial_reported"]
-    assert {event["epochs"] for event in said} == {8}
+    found = [e for e in LogReader(tmp_path / "log.jsonl").new() if e["event"] == "trial_reported"]
+    assert {event["epochs"] for event in found} == {8}
 
 
 def test_what_is_no_json_costs_the_log_a_line_and_the_sweep_nothing(tmp_path):
-    told, path = Notes(), tmp_path / "log.jsonl"
-    log = EventLog(path, toy_study(), ManualClock(), told)
+    display, path = Notes(), tmp_path / "log.jsonl"
+    log = EventLog(path, toy_study(), ManualClock(), display)
     with log.kept():
         log.trial_started(0, {"x": object()})
         log.trial_started(1, {"x": 0.5})
     assert [event["trial"] for event in LogReader(path).new()] == [1]
-    [note] = told.notes
+    [note] = display.notes
     assert "TypeError" in note
 
 
@@ -128,7 +128,7 @@ def test_a_fault_while_tune_calls_ends_the_search_between_two_turns(tmp_path, wh
     assert raised.value is session.fault
 
 
-def test_a_display_with_a_fault_is_told_nothing_more():
+def test_a_failed_display_gets_no_more_events():
     class Other(Notes):
         def trial_started(self, number, params):
             self.notes.append(f"trial {number}")

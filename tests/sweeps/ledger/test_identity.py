@@ -49,7 +49,7 @@ def taught(study: Study, home: Path, name: str) -> tuple[np.ndarray, list[str]]:
     engine = Engine(study, home, display, name)
     engine.teach()
     (teacher,) = engine.resources.teachers.values()
-    return teacher.outputs["said"], display.notes
+    return teacher.outputs["answer"], display.notes
 
 
 CHANGES = {
@@ -89,12 +89,12 @@ def test_what_has_changed_gets_a_teacher_of_its_own(
 ) -> None:
     before, notes = taught(workshop.study(), tmp_path / "home", "one")
     assert notes == []
-    name, old, new, said = CHANGES[what]
+    name, old, new, part = CHANGES[what]
     workshop.change(name, old, new)
     after, notes = taught(workshop.study(), tmp_path / "home", "two")
     (note,) = notes
     assert "retrained" in note
-    assert said in note
+    assert part in note
     alone, notes = taught(workshop.study(), tmp_path / "elsewhere", "two")
     np.testing.assert_array_equal(after, alone)
     workshop.change(name, new, old)
@@ -127,7 +127,7 @@ class Sibling(Own):
 
     def train_teacher(self, params, train, val):
         teacher = yield from super().train_teacher(params, train, val)
-        teacher.outputs["said"] = -teacher.outputs["said"]
+        teacher.outputs["answer"] = -teacher.outputs["answer"]
         return teacher
 """
 
@@ -198,12 +198,12 @@ def test_a_teacher_serves_no_other_data_within_a_sweep(workshop: Workshop) -> No
     check_study(parse_study(text, "own.yaml"))
 
 
-def test_a_parameter_that_a_teacher_looks_up_tells_it_from_others(
+def test_a_parameter_that_a_teacher_reads_is_part_of_its_key(
     workshop: Workshop, tmp_path: Path
 ) -> None:
     workshop.change("own_task_file", '"x": 0.5', '"x": 0.5, "width": 4')
     workshop.change(
-        "own_task_file", 'said(train["inputs"])', 'said(train["inputs"]) * params["width"]'
+        "own_task_file", 'answer(train["inputs"])', 'answer(train["inputs"]) * params["width"]'
     )
     taught(workshop.study(width=4), tmp_path, "one")
     with pytest.raises(UserError, match=r"width=4, not with 8.*teacher_fingerprint must contain"):

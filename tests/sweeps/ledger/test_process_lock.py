@@ -70,7 +70,7 @@ def holder(tmp_path):
         orphan.kill()
 
 
-def test_a_second_driver_is_refused_and_told_of_the_first(tmp_path, holder):
+def test_a_second_driver_is_refused_and_the_first_is_named(tmp_path, holder):
     driver, child = holder
     with (
         pytest.raises(ConfigError, match=rf"being run by process {driver.pid} on .*Ctrl-C"),

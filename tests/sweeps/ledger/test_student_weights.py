@@ -54,7 +54,7 @@ def cut(path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 @pytest.mark.parametrize("change", [zeroed, cut, Path.unlink, lambda path: path.write_bytes(b"")])
-def test_changed_weights_are_told_by_all_that_read_them(
+def test_every_reader_refuses_changed_weights(
     tmp_path: Path, change: Callable[[Path], object]
 ) -> None:
     points = [{"method": "vanilla", "width": [2, 3], "x": 0.5}]
@@ -72,11 +72,11 @@ def test_changed_weights_are_told_by_all_that_read_them(
         assert trial.sha256 == hashlib.sha256(content).hexdigest()
     engine.into_mlflow()
     file = StudentStore(engine.folder.weights).file(1)
-    assert not [said for said in verify_sweep(engine.folder.path) if "weights" in said]
+    assert not [message for message in verify_sweep(engine.folder.path) if "weights" in message]
     change(file)
-    [said] = [said for said in verify_sweep(engine.folder.path) if "weights" in said]
-    assert str(file) in said
-    assert "copy" in said
+    [message] = [message for message in verify_sweep(engine.folder.path) if "weights" in message]
+    assert str(file) in message
+    assert "copy" in message
     with pytest.raises(DataError, match=file.name):
         StudentStore(engine.folder.weights).get(1, engine.ledger.trial(1).sha256)
     assert engine.confirm() == 1
@@ -107,7 +107,7 @@ def test_a_trial_whose_student_cannot_be_written_is_not_complete(engine: Engine)
     assignment = session.assign("a")
     assert assignment is not None
     session.started("a")
-    event = [session.received("a", said) for said in engine.train(assignment)][-1]
+    event = [session.received("a", message) for message in engine.train(assignment)][-1]
     shutil.rmtree(engine.folder.weights)
     with pytest.raises(UserError, match=r"trial-0\.safetensors cannot be written to: .*No such"):
         session.finished("a", event)

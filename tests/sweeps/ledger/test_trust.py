@@ -66,13 +66,13 @@ def typed(*words: str) -> int:
 
 
 @pytest.mark.parametrize("command", [["resume"], ["export", "--trial", "0"], ["register"]])
-def test_code_of_a_received_sweep_is_asked_for_before_it_is_imported(received, capsys, command):
+def test_code_of_a_received_sweep_needs_consent_before_its_import(received, capsys, command):
     home = ("--home", str(received.parent))
     assert typed(command[0], "sweep", *command[1:], *home) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert {"marked_task", "--trust"} <= set(told.replace(";", "").split())
-    assert str(received.parent / "code") in told
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    assert {"marked_task", "--trust"} <= set(output.replace(";", "").split())
+    assert str(received.parent / "code") in output
     assert not (received.parent / "code" / "imported").exists()
     monkey = sys.path.copy()
     try:
@@ -110,7 +110,7 @@ def test_a_sweep_of_ones_own_needs_no_word(tmp_path, key):
 @pytest.mark.parametrize(
     "what", ["path", "module", "no seal", "half a seal", "key", "no key", "empty key"]
 )
-def test_whatever_else_would_be_imported_is_asked_for(tmp_path, key, what):
+def test_every_other_import_needs_consent(tmp_path, key, what):
     study = toy_study()
     write_settings(tmp_path, SweepSettings(task_path="/mine"))
     seal(tmp_path, study)
@@ -140,7 +140,7 @@ def test_our_own_code_is_everybodys(tmp_path):
     check_trusted(tmp_path, ours)
 
 
-def test_settings_that_are_damaged_are_told_as_such(tmp_path):
+def test_damaged_settings_are_reported(tmp_path):
     (tmp_path / SETTINGS_FILE).write_text(json.dumps({"task_path": 3}))
     with pytest.raises(Exception, match=SETTINGS_FILE):
         seal(tmp_path, toy_study())
@@ -157,7 +157,7 @@ def test_a_damaged_key_stops_no_sweep(tmp_path, key):
         trust.trust(tmp_path)
 
 
-def test_a_user_whose_key_cannot_be_kept_is_asked(tmp_path, monkeypatch):
+def test_consent_is_needed_where_no_key_can_be_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(trust, "key_file", lambda: Path("/proc/nowhere/key"))
     seal(tmp_path, toy_study())
     with pytest.raises(ConfigError, match="--trust"):

@@ -212,7 +212,7 @@ class Replaced:
         raise KeyboardInterrupt
 
 
-def test_a_driver_that_was_replaced_tells_mlflow_nothing_more(tmp_path):
+def test_a_replaced_driver_writes_nothing_more_to_mlflow(tmp_path):
     engine = Engine(toy_study(), tmp_path)
     engine.teach()
     before = set(engine.tracker.children)

@@ -110,15 +110,15 @@ def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(tmp_path: Path
     assert finished(trials_of(sweep)) == done
 
 
-def test_a_storage_that_cannot_be_reached_is_told_before_anything_is_started(
+def test_an_unreachable_storage_is_refused_at_the_start(
     tmp_path: Path,
 ) -> None:
     write_study(tmp_path, TRIALS)
     (tmp_path / "stored").write_text("a file where the folder should be")
     for command in (("run", "toy.yaml"), ("resume", "toy")):
         driver = start(tmp_path, *command)
-        said, _ = driver.communicate(timeout=60)
+        output, _ = driver.communicate(timeout=60)
         assert driver.returncode == 2
-        assert "kdsweep: file://" in said.splitlines()[-1]
-        assert "Traceback" not in said
+        assert "kdsweep: file://" in output.splitlines()[-1]
+        assert "Traceback" not in output
         assert not (tmp_path / "runs" / "toy").exists()

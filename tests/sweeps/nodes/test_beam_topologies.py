@@ -125,8 +125,8 @@ def test_local_training_alone_sends_nothing_and_with_a_teacher_the_teacher(teach
     assert outcome.metrics["bytes_over_air"] == 3 * size
     assert {parcel.kind for parcel in sent} == {Kind.TEACHER}
     local = TASK.share_out(params, DATA.train, "train").edges
-    asked = outcome.metrics["teacher_forward_samples"]
-    assert asked == sum(len(share["label"]) for share in local)
+    counted = outcome.metrics["teacher_forward_samples"]
+    assert counted == sum(len(share["label"]) for share in local)
 
 
 @pytest.mark.parametrize("topology", ["mutual", "self"])

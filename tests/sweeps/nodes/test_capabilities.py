@@ -112,7 +112,7 @@ def test_parameters_that_ask_too_much_are_no_breach(tmp_path):
         list(check_contract("beam-tracking", params, tmp_path))
 
 
-def test_a_message_that_asks_for_what_the_task_lacks_changes_nothing():
+def test_a_message_for_an_operation_that_the_task_lacks_changes_nothing():
     params = lidar_trials.networked()
     task, key = lidar_trials.TASK, fingerprint(params)
     settings = NetworkSettings.of(params)

@@ -164,7 +164,7 @@ def test_data_free_students_depend_on_nothing_that_edges_have(data, teacher, dep
     assert not np.array_equal(nodes["edge-0"]["head.weight"], nodes["edge-1"]["head.weight"])
 
 
-def test_who_trains_the_generator_has_its_operations(deployments):
+def test_the_node_that_trains_the_generator_has_its_operations(deployments):
     by_edges, by_server = (deployments[name][2].metrics for name in ("metadata", "generator"))
     assert by_server["server_train_gflop"] > 0.0 == by_edges["server_train_gflop"]
     moved = by_edges["edge_train_gflop"] - by_server["edge_train_gflop"]

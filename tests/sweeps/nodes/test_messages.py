@@ -165,7 +165,7 @@ def test_numbers_that_are_barely_floats_keep_their_order_of_magnitude() -> None:
 
 @pytest.mark.parametrize("bits", range(1, 17))
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 65536, 65537, 200_003])
-def test_as_many_bits_are_sent_as_were_asked_for(bits: int, count: int) -> None:
+def test_the_chosen_number_of_bits_is_sent(bits: int, count: int) -> None:
     codes = np.arange(count) % 2**bits
     codes[-2:] = [0, 2**bits - 1][-count:] if count else []
     table = codes.astype(np.float32) + np.float32(3)
@@ -262,7 +262,7 @@ def test_an_empty_shape_of_impossible_size_is_refused() -> None:
         read(forged(header | {"quantised": impossible, "payload_bytes": len(payload)}, payload))
 
 
-def test_a_number_that_was_not_quantised_though_the_header_says_so_is_refused() -> None:
+def test_a_number_off_the_grid_of_its_header_is_refused() -> None:
     header, payload = parts(message(bits=0).to_bytes())
     with pytest.raises(MessageError, match="8 bits per number"):
         read(forged(header | {"bits": 8}, payload))
@@ -333,8 +333,8 @@ def test_raw_data_are_counted_as_measured_however_few_bits_they_are_sent_with(
     samples: int, bits: int
 ) -> None:
     data = {"x": np.zeros((samples, 2, 5), np.float32), "y": np.zeros((samples, 3), np.float32)}
-    said = message(arrays=data, bits=bits)
-    (parcel,) = Parcel.pack("edge-0", ["server"], said, raw_samples=samples)
+    model = message(arrays=data, bits=bits)
+    (parcel,) = Parcel.pack("edge-0", ["server"], model, raw_samples=samples)
     assert parcel.raw_samples == samples
     assert parcel.raw_bytes == sum(array.nbytes for array in data.values())
 

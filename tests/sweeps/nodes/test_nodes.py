@@ -39,7 +39,7 @@ def server(**changes: Any) -> ServerNode:
     return ServerNode("server", scene, shares.server, None)
 
 
-def say(
+def answers(
     node: Node, kind: Kind, subject: str, arrays: Arrays | None = None, **facts: Any
 ) -> list[Parcel]:
     message = Message(
@@ -86,7 +86,7 @@ def student(node: Node, **changes: Any) -> dict[str, Any]:
 def test_an_edge_takes_a_student_whole_or_only_its_own_part() -> None:
     for arrays in (student(edge()), {"a": student(edge())["a"]}):
         node = edge()
-        assert say(node, Kind.MODEL, "student", arrays) == []
+        assert answers(node, Kind.MODEL, "student", arrays) == []
         assert node.rejected == 0
 
 
@@ -101,9 +101,9 @@ def test_an_edge_takes_a_student_whole_or_only_its_own_part() -> None:
 )
 def test_a_student_that_does_not_fit_is_refused(changes: Any, reason: str) -> None:
     node = edge()
-    say(node, Kind.MODEL, "student", student(node))
+    answers(node, Kind.MODEL, "student", student(node))
     before = {name: array.copy() for name, array in node._student.items()}
-    answer = say(node, Kind.MODEL, "student", student(node, **changes))
+    answer = answers(node, Kind.MODEL, "student", student(node, **changes))
     assert reason in refusal(node, answer)
     assert all(np.array_equal(before[name], array) for name, array in node._student.items())
 
@@ -116,7 +116,7 @@ def test_a_foreign_deployment_is_refused() -> None:
 
 def test_what_a_node_does_not_know_is_refused() -> None:
     node = edge()
-    assert "'sing'" in refusal(node, say(node, Kind.CONTROL, "sing"))
+    assert "'sing'" in refusal(node, answers(node, Kind.CONTROL, "sing"))
 
 
 def test_a_server_serves_the_edges_of_its_deployment_only() -> None:
@@ -132,8 +132,8 @@ def test_a_server_serves_the_edges_of_its_deployment_only() -> None:
 
 def test_outputs_must_be_those_of_the_proxy_set() -> None:
     node = server(topology="mutual")
-    say(node, Kind.CONTROL, "send-proxy")
-    answer = say(node, Kind.OUTPUTS, "proxy", {"y": np.zeros(9, dtype=np.float32)})
+    answers(node, Kind.CONTROL, "send-proxy")
+    answer = answers(node, Kind.OUTPUTS, "proxy", {"y": np.zeros(9, dtype=np.float32)})
     assert "their number here is 10" in refusal(node, answer)
 
 
@@ -154,20 +154,20 @@ def test_an_order_that_cannot_be_carried_out_is_refused(
     kind: Kind, subject: str, facts: dict[str, Any]
 ) -> None:
     node = edge(topology="semi-centralized", rehearsal_share=0.5)
-    assert refusal(node, say(node, kind, subject, **facts))
+    assert refusal(node, answers(node, kind, subject, **facts))
     assert not node._student
 
 
 def test_pairs_of_different_numbers_are_refused() -> None:
     node = server(topology="decentralized", method="pairs")
-    say(node, Kind.SAMPLES, "answer", {"x": np.zeros((4, 3), dtype=np.float32)})
-    answer = say(node, Kind.OUTPUTS, "answer", {"code": np.zeros((5, 1), dtype=np.float32)})
+    answers(node, Kind.SAMPLES, "answer", {"x": np.zeros((4, 3), dtype=np.float32)})
+    answer = answers(node, Kind.OUTPUTS, "answer", {"code": np.zeros((5, 1), dtype=np.float32)})
     assert "about 5 samples" in refusal(node, answer)
 
 
 def test_no_samples_are_no_samples() -> None:
     node = server(topology="centralized", uploads=1)
-    answer = say(node, Kind.SAMPLES, "upload", {"x": np.zeros((0, 3), dtype=np.float32)})
+    answer = answers(node, Kind.SAMPLES, "upload", {"x": np.zeros((0, 3), dtype=np.float32)})
     assert "holds no samples" in refusal(node, answer)
 
 
@@ -191,14 +191,14 @@ def test_what_cannot_be_sent_is_the_senders_fault() -> None:
     assert node.rejected == 0
 
 
-def test_an_edge_without_pairs_says_so() -> None:
+def test_an_edge_without_pairs_is_an_error() -> None:
     node = edge(topology="decentralized", method="pairs")
-    assert "no pairs" in refusal(node, say(node, Kind.CONTROL, "train-on-pairs"))
+    assert "no pairs" in refusal(node, answers(node, Kind.CONTROL, "train-on-pairs"))
 
 
-def test_a_server_without_a_teacher_says_so() -> None:
+def test_a_server_without_a_teacher_is_an_error() -> None:
     node = server(topology="decentralized")
-    assert "no teacher" in refusal(node, say(node, Kind.CONTROL, "send-teacher"))
+    assert "no teacher" in refusal(node, answers(node, Kind.CONTROL, "send-teacher"))
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))

@@ -199,9 +199,7 @@ def test_an_error_in_sharing_out_keeps_its_place(actors: NodeActors) -> None:
     assert "in share_out" in failed.value.traceback
 
 
-def test_an_actor_that_says_nothing_counts_as_dead(
-    actors: NodeActors, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_actor_counts_as_dead(actors: NodeActors, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actors, "silence_s", 2.0)
     params = TASK.complete({"topology": "decentralized", "epoch_s": 60.0})
     begun_s = time.monotonic()

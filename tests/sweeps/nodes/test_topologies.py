@@ -187,7 +187,7 @@ def test_mutual_speaks_every_round_but_the_last() -> None:
     assert reports == rounds * edges * 2
 
 
-def test_one_edge_alone_hears_nobody() -> None:
+def test_one_edge_alone_receives_nothing() -> None:
     result, sent, _, _ = deploy(topology="mutual", num_edges=1, rounds=3, anchor_weight=0.5)
     self_taught, _, _, _ = deploy(topology="self", num_edges=1, rounds=3)
     assert not sent.sizes(Kind.OUTPUTS, "server")

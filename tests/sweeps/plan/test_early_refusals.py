@@ -167,40 +167,38 @@ def test_a_disk_that_is_full_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_a_ray_that_aborts_is_told(tmp_path: Path) -> None:
+def test_an_aborting_ray_is_reported(tmp_path: Path) -> None:
     limit = 3_000_000_000
     script = (
         "from sweeps.run.ray_cluster import check_local\n"
         "from kdtasks.contract.errors import UserError\n"
         "try:\n    check_local()\nexcept UserError as error:\n    print(error)\n"
     )
-    asked = subprocess.run(
+    doctor = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         cwd=Path(__file__).resolve().parents[3],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
-    assert "Ray cannot be started on this machine" in asked.stdout
-    assert "ulimit -v limits memory: raise that limit" in asked.stdout
+    assert "Ray cannot be started on this machine" in doctor.stdout
+    assert "ulimit -v limits memory: raise that limit" in doctor.stdout
 
 
 @pytest.mark.parametrize("variable", [True, False])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_what_was_set_is_named_and_a_dead_server_is_told_in_few_words(
-    tmp_path, monkeypatch, variable, scheme
-):
+def test_the_setting_and_the_dead_server_are_named_briefly(tmp_path, monkeypatch, variable, scheme):
     uri = f"{scheme}://127.0.0.1:9"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri if variable else "http://127.0.0.1:10")
     with pytest.raises(UserError) as refused:
         check_tracking(SweepFolder(tmp_path / "sweep"), uri, "study", "")
-    said = str(refused.value)
-    assert len(said) < 250
-    assert "Connection refused" in said
+    message = str(refused.value)
+    assert len(message) < 250
+    assert "Connection refused" in message
     option, other = "MLFLOW_TRACKING_URI", "--tracking-uri"
     option, other = (option, other) if variable else (other, option)
-    assert said.startswith(f"{option} {uri}")
-    assert other not in said
+    assert message.startswith(f"{option} {uri}")
+    assert other not in message
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nowhere"])

@@ -26,18 +26,18 @@ TASKS = {
 def test_a_topology_for_a_task_without(sampler, task):
     parameters = {"epochs": 2, "topology": "decentralized"}
     search = {"sampler": sampler, "points": [POINT]}
-    said = refused(parameters=parameters, search=search, task=task)
+    message = refused(parameters=parameters, search=search, task=task)
     for word in ("parameters.topology", "'decentralized'", *TASKS[task]):
-        assert word in said
-    assert "search.points" not in said
+        assert word in message
+    assert "search.points" not in message
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_topology_in_the_space_of_a_task_without(task):
     space = {"topology": {"type": "choice", "values": ["mutual", "self"]}}
-    said = refused(space=space, parameters=dict(POINT), task=task)
-    assert "space.topology" in said
-    assert "task toy" in said
+    message = refused(space=space, parameters=dict(POINT), task=task)
+    assert "space.topology" in message
+    assert "task toy" in message
 
 
 def test_no_network_is_no_topology():

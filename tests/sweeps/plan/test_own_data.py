@@ -23,7 +23,7 @@ def both(tmp_path, name="scenario9"):
 
 
 @pytest.mark.parametrize("name", ["beam-tracking", "beam-table2", "beam-table2-short"])
-def test_every_trial_reads_the_files_and_the_study_says_so_itself(tmp_path, name):
+def test_every_trial_reads_the_files_named_in_the_study(tmp_path, name):
     folder = both(tmp_path, 'my "9": #1, straße')
     study = study_on(name, ["budget.trials=3", "parameters.train_passages=7"], folder)
     assert study.parameters["data_path"] == str(folder)
@@ -55,7 +55,7 @@ def test_without_files_nothing_changes():
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         (
             ["space.distractors={type: float, low: 0.0, high: 2.0}"],
@@ -79,11 +79,11 @@ def test_without_files_nothing_changes():
         ),
     ],
 )
-def test_what_files_settle_cannot_be_varied(tmp_path, settings, said):
+def test_what_files_settle_cannot_be_varied(tmp_path, settings, expected):
     folder = both(tmp_path)
     with pytest.raises(ConfigError) as refused:
         study_on("beam-tracking", settings, folder)
-    for part in [*said, str(folder)]:
+    for part in [*expected, str(folder)]:
         assert part in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -131,7 +131,7 @@ def test_a_sensor_that_the_files_lack_is_named_before_anything_starts(tmp_path):
         (("lidar",), "lidar-datafree", {None}),
     ],
 )
-def test_the_command_that_inspect_tells_can_be_run(tmp_path, there, study, models):
+def test_the_command_that_inspect_prints_can_be_run(tmp_path, there, study, models):
     folder = bare_table(tmp_path / "a b", *there)
     command = shlex.split(next_command(str(folder), there))
     assert command[:5] == ["kdsweep", "run", study, "--data", str(folder)]
@@ -144,16 +144,16 @@ def test_the_command_that_inspect_tells_can_be_run(tmp_path, there, study, model
 def test_files_that_are_none_are_refused(tmp_path):
     lidar = bare_table(tmp_path / "lidar", "lidar")
     (tmp_path / "empty").mkdir()
-    for path, said in (
+    for path, expected in (
         (tmp_path / "nothing", "no such file or folder"),
         (tmp_path / "empty", "no .csv table"),
         (lidar, "no files of image, radar, gps, which beam-tracking learns from; it has lidar"),
     ):
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=expected):
             study_on("beam-tracking", [], path)
 
 
-def test_a_task_that_reads_no_files_says_so(tmp_path):
+def test_a_task_that_reads_no_files_is_reported(tmp_path):
     file = tmp_path / "toy.yaml"
     file.write_text(dump_yaml(load_yaml(toy_study().text, "toy")))
     with pytest.raises(UserError, match="task toy reads no files of your own"):
@@ -169,7 +169,7 @@ def test_another_table_is_another_identity(tmp_path):
     assert check_study(study).needs[0].scenario != before
 
 
-class Told(SilentDisplay):
+class Notes(SilentDisplay):
     def __init__(self):
         self.notes = []
 
@@ -177,7 +177,7 @@ class Told(SilentDisplay):
         self.notes.append(text)
 
 
-def test_what_is_wrong_with_files_is_told_once_before_anything_is_trained(tmp_path):
+def test_wrong_files_are_reported_once_before_any_training(tmp_path):
     scenario = Scenario(tmp_path / "site", (14, 14, 14))
     scenario.file("image", 0).unlink()
     scenario.write()
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_files_is_told_once_before_anything_is_trained(tmp_pa
         "search.points=[{method: vanilla}]",
     ]
     plan = check_study(study_on("beam-tracking", settings, tmp_path / "site"))
-    display = Told()
+    display = Notes()
     loaded = load_data(plan.needs, plan.task, cache=tmp_path / "cache", display=display)
     assert len(loaded) == 2
     name = scenario.rows[0]["image"].removeprefix("./")

@@ -72,14 +72,14 @@ def test_the_projects_names_stay_its_own():
         ("unknown", "no method 'unknown'; there are broken, distance, number, odd, vanilla, or"),
     ],
 )
-def test_what_fails_is_named_only_where_it_is_asked_for(name, reason):
+def test_a_broken_plugin_is_named_only_where_it_is_used(name, reason):
     with pytest.raises(ConfigError, match=reason):
         load_named("method", name)
     assert CsiFeedback().complete({"method": "distance"})["method"] == "distance"
 
 
 @pytest.mark.usefixtures("package")
-def test_the_doctor_names_what_fails_and_who_can_mend_it():
+def test_the_doctor_names_broken_plugins_and_their_packages():
     mine = [plugin for plugin in installed() if "radio-parts" in plugin.package]
     found = {finding.name: finding for finding in check_plugins(mine)}
     assert {name for name, one in found.items() if one.state == "good"} == {

@@ -202,7 +202,7 @@ def test_every_teacher_is_found_and_only_once() -> None:
     ]
 
 
-def test_baselines_are_asked_for_where_no_teacher_tells_trials_apart() -> None:
+def test_baselines_are_required_where_no_teacher_distinguishes_trials() -> None:
     points = [{"method": "vanilla", "compression": [4, 16], "width": [2, 4]}]
     study = toy_study(space={}, search={"sampler": "points", "points": points})
     assert [need.params["compression"] for need in find_needs(study, ToyTask())] == [4, 16]

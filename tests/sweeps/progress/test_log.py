@@ -26,8 +26,8 @@ class Notes(SilentDisplay):
 
 
 @contextmanager
-def opened(path: Path, clock: ManualClock, told: Display | None = None) -> Iterator[EventLog]:
-    log = EventLog(path, toy_study(), clock, told or SilentDisplay())
+def opened(path: Path, clock: ManualClock, watching: Display | None = None) -> Iterator[EventLog]:
+    log = EventLog(path, toy_study(), clock, watching or SilentDisplay())
     with log.kept():
         log.opened("toy", "here", {"trials_complete": 0})
         yield log
@@ -137,7 +137,7 @@ def test_only_the_first_word_about_the_end_counts_and_none_before_the_start(tmp_
 
 
 def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatch):
-    clock, path, told = ManualClock(), tmp_path / "log.jsonl", Notes()
+    clock, path, watching = ManualClock(), tmp_path / "log.jsonl", Notes()
     honest, room = os.write, [10**6]
 
     def write(number: int, data: bytes) -> int:
@@ -148,7 +148,7 @@ def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatc
         return honest(number, part)
 
     monkeypatch.setattr(os, "write", write)
-    with opened(path, clock, told) as log:
+    with opened(path, clock, watching) as log:
         room[0] = 25  # a part of a line
         log.trial_started(0, {})
         log.trial_started(1, {})
@@ -156,15 +156,15 @@ def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatc
         log.trial_started(2, {})
     events = LogReader(path).new()
     assert [event.get("trial") for event in events] == [None, 2]
-    [note] = told.notes
+    [note] = watching.notes
     assert "log.jsonl cannot be written to: No space left" in note
 
 
 def test_a_log_that_cannot_be_made_stops_nothing(tmp_path):
-    told = Notes()
-    with opened(tmp_path / "missing" / "log.jsonl", ManualClock(), told) as log:
+    watching = Notes()
+    with opened(tmp_path / "missing" / "log.jsonl", ManualClock(), watching) as log:
         log.phase("data")
-    assert len(told.notes) == 1
+    assert len(watching.notes) == 1
 
 
 def test_a_resumed_sweep_appends_also_behind_half_a_line(tmp_path):
@@ -222,16 +222,16 @@ class Closed(SilentDisplay):
     """A terminal that is gone."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.watching: list[str] = []
 
     def phase(self, name: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def note(self, text: str) -> None:
-        self.told.append(text)
+        self.watching.append(text)
 
 
-def test_all_displays_are_told_everything_in_order():
+def test_all_displays_get_all_events_in_order():
     first, second, alone = Recorder(), Recorder(), Recorder()
     play(FanOut(first, second), ManualClock())
     play(alone, ManualClock())
@@ -240,8 +240,8 @@ def test_all_displays_are_told_everything_in_order():
     assert {name for name in methods if not name.startswith("_")} == {n for n, _ in alone.calls}
 
 
-def test_a_closed_terminal_is_told_nothing_more_and_ends_nothing():
+def test_a_closed_terminal_gets_nothing_more_and_ends_nothing():
     gone, other = Closed(), Recorder()
     play(FanOut(gone, other), ManualClock())
-    assert gone.told == []
+    assert gone.watching == []
     assert len(other.calls) > 10

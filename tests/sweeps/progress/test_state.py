@@ -54,7 +54,7 @@ def test_the_limit_of_time_lets_running_trials_finish():
     assert progress.share == pytest.approx(50.0 / 60.0)
 
 
-def test_a_trial_that_failed_is_spent_but_tells_no_time():
+def test_a_failed_trial_is_spent_without_adding_a_duration():
     progress = searching(trials=2)
     start(progress, 0)
     progress.end_trial(0, failed=True)
@@ -93,7 +93,7 @@ def test_more_slots_never_take_longer(durations_s, trials, slots, limit_s):
     assert 0.0 <= left_s(slots + 1) <= left_s(slots)
 
 
-def test_trials_that_were_stopped_are_spent_and_tell_what_the_coming_ones_take():
+def test_stopped_trials_are_spent_and_predict_the_coming_durations():
     progress = searching(trials=4)
     for number, seconds in ((0, 30.0), (1, 6.0)):
         start(progress, number)

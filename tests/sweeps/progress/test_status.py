@@ -76,7 +76,7 @@ def shown(folder: Path, capsys, *, as_json: bool = False, watch: bool = False) -
     return capsys.readouterr().out
 
 
-def test_a_running_sweep_is_told_in_full(tmp_path, capsys):
+def test_the_status_of_a_running_sweep_is_complete(tmp_path, capsys):
     folder, clock = tmp_path / "toy", ManualClock()
     with driver(folder, clock) as log:
         lease(folder)
@@ -119,7 +119,7 @@ def test_nothing_is_written_and_no_lock_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize("outcome", ["finished", "interrupted", "failed"])
-def test_a_sweep_without_driver_is_what_its_last_one_said(tmp_path, outcome, capsys):
+def test_a_sweep_without_driver_has_the_status_of_its_last_one(tmp_path, outcome, capsys):
     folder, clock = tmp_path / "toy", ManualClock()
     with driver(folder, clock) as log:
         search(log, clock)
@@ -261,7 +261,7 @@ def test_watching_ends_with_the_sweep(tmp_path, capsys, monkeypatch, as_json):
         assert "finished: the budget of trials is spent" in text
 
 
-def test_a_sweep_without_log_says_so(tmp_path, capsys):
+def test_a_sweep_without_log_is_reported(tmp_path, capsys):
     folder = tmp_path / "toy"
     folder.mkdir()
     status = StatusReader(folder).read(START_S)

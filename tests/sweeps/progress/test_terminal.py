@@ -47,7 +47,7 @@ def play(display: SweepDisplay, clock: ManualClock) -> Iterator[None]:
     yield
 
 
-def test_lines_tell_the_whole_sweep_without_control_codes():
+def test_lines_show_the_whole_sweep_without_control_codes():
     stream, clock = io.StringIO(), ManualClock()
     for _ in play(LineDisplay(stream, clock), clock):
         pass
@@ -92,7 +92,7 @@ def test_the_picture_shows_what_there_is_at_any_width(width):
 
 
 @pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
-def test_a_log_is_no_terminal_whatever_the_environment_says(variable, monkeypatch):
+def test_a_log_is_no_terminal_in_any_environment(variable, monkeypatch):
     monkeypatch.setenv(variable, "1")
     stream = io.StringIO()
     with console_display(toy_study(), "toy", stream) as display:

@@ -177,9 +177,9 @@ def refused(capsys: pytest.CaptureFixture[str], home: Path, address: str) -> str
         cli.main(command)
     assert left.value.code == cli.USER_ERROR
     assert not (home / "x").exists()
-    [said] = capsys.readouterr().err.splitlines()
-    assert f"--address {address}" in said
-    return said
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"--address {address}" in line
+    return line
 
 
 def test_an_address_without_a_cluster_is_refused_in_one_line(
@@ -194,7 +194,7 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(
     assert "host:port" in refused(capsys, tmp_path, "somewhere:port")
 
 
-def test_who_listens_and_is_no_ray_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_is_no_ray_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "PATIENCE_S", 6.0)
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

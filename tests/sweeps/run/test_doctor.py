@@ -81,7 +81,7 @@ def test_packages_out_of_range_or_gone_are_named():
     assert "constraints.txt" in bad.fix
 
 
-def test_a_home_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+def test_a_read_only_home_is_reported(tmp_path, monkeypatch):
     assert look_at_home(tmp_path / "new" / "runs").state == "good"
     assert not (tmp_path / "new").exists()
 
@@ -104,7 +104,7 @@ def test_mlflow_is_tried_and_leaves_nothing(tmp_path):
     assert "local disk" in finding.fix
 
 
-def test_ray_is_not_said_to_work_where_a_run_refuses(monkeypatch):
+def test_the_doctor_fails_where_a_run_refuses_ray(monkeypatch):
     kinds = {resource.RLIMIT_AS: 3 << 30}
     monkeypatch.setattr(
         resource, "getrlimit", lambda kind: (kinds.get(kind, resource.RLIM_INFINITY),) * 2
@@ -121,7 +121,7 @@ def test_ray_is_not_said_to_work_where_a_run_refuses(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(150)
-def test_the_command_starts_ray_and_says_so(tmp_path):
+def test_the_command_starts_ray_and_reports_it(tmp_path):
     for name in ("types", "sweeps", "ray"):  # nothing where it is called is taken for a library
         (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
     done = subprocess.run(

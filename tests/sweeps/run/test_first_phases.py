@@ -71,7 +71,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT])
-def test_a_signal_while_data_are_loaded_is_told_with_what_to_do_next(run, number, tmp_path):
+def test_a_signal_while_data_are_loaded_names_the_next_command(run, number, tmp_path):
     code, _, err = run(LOADING.format(f"os.kill(os.getpid(), {int(number)})"))
     assert code == 130
     assert err.startswith("kdsweep: interrupted")

@@ -103,7 +103,7 @@ def test_a_journal_that_may_not_be_read_hides_no_other_sweep(tmp_path, monkeypat
         *('{"seats": {}, "id": []}', '{"seats": {}, "task_path": {"a": 1}}'),
     ],
 )
-def test_hostile_settings_are_told_in_one_line_and_not_quoted(tmp_path, capsys, text):
+def test_hostile_settings_are_one_line_and_not_quoted(tmp_path, capsys, text):
     make_sweep(tmp_path, "bad")
     file = tmp_path / "bad" / "sweep.json"
     file.write_text(text, errors="surrogateescape")
@@ -127,8 +127,8 @@ def test_a_hostile_note_of_a_driver_is_nobodys(tmp_path, text):
 
 def event(name: str, /, **fields: object) -> str:
     """A line of a log in which every other field is a text."""
-    said = {**dict.fromkeys(SCHEMA[name], "x"), **fields}
-    return json.dumps({"time": "2026-01-01T00:00:00Z", "event": name, **said})
+    full = {**dict.fromkeys(SCHEMA[name], "x"), **fields}
+    return json.dumps({"time": "2026-01-01T00:00:00Z", "event": name, **full})
 
 
 OPENED = event("opened", pid=1, trials=3, time_s=None, objectives=[], before={})

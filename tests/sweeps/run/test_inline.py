@@ -63,11 +63,11 @@ def resumed(folder, **given):
     )
 
 
-def test_a_sweep_goes_on_inline_whatever_ray_was_asked_for(tmp_path):
-    asked = ResourceRequest(slots=4, actors=2, address="10.0.0.1:6379")
-    write_settings(tmp_path, SweepSettings(request=asked))
+def test_a_sweep_continues_inline_whatever_ray_was_requested(tmp_path):
+    requested = ResourceRequest(slots=4, actors=2, address="10.0.0.1:6379")
+    write_settings(tmp_path, SweepSettings(request=requested))
     assert resumed(tmp_path) is None
-    assert resumed(tmp_path, slots=2) == replace(asked, slots=2)
+    assert resumed(tmp_path, slots=2) == replace(requested, slots=2)
     assert resumed(tmp_path, backend="inline") == ResourceRequest(backend="inline")
     write_settings(tmp_path, SweepSettings(request=ResourceRequest(backend="inline")))
     assert resumed(tmp_path) is None

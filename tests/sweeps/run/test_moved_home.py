@@ -66,7 +66,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def differences(folder: Path) -> list[str]:
-    return [said for said in verify_sweep(folder) if not said.startswith("front.json: missing")]
+    return [
+        defect for defect in verify_sweep(folder) if not defect.startswith("front.json: missing")
+    ]
 
 
 def addresses(folder: Path) -> set[str]:
@@ -226,11 +228,11 @@ def lease_row(process: "subprocess.Popen[bytes]") -> object:
 
 
 def test_a_folder_that_is_moved_while_it_is_driven_stops_its_driver(tmp_path: Path) -> None:
-    folder, told = tmp_path / "sweep", threading.Event()
+    folder, replaced = tmp_path / "sweep", threading.Event()
     folder.mkdir()
-    with driving(folder, told.set) as lease:
+    with driving(folder, replaced.set) as lease:
         moved = folder.rename(tmp_path / "moved")
-        assert told.wait(30)
+        assert replaced.wait(30)
         assert lease.lost
         with pytest.raises(Exception, match="is being run by"), driving(moved):
             pass

@@ -52,9 +52,9 @@ def test_other_addresses_are_no_files() -> None:
 @given(NAMES, NAMES)
 def test_printed_commands_are_read_back_by_a_shell(home: str, name: str) -> None:
     words = shlex.split(command_line("status {} --watch", name, Path("/homes") / home))
-    said = shlex.split(program())
-    assert words[: len(said)] == said
-    words = words[len(said) :]
+    called = shlex.split(program())
+    assert words[: len(called)] == called
+    words = words[len(called) :]
     assert words[words.index("--home") + 1] == str(Path("/homes") / home)
     assert name in words
     if name.startswith("-"):
@@ -128,9 +128,9 @@ def test_a_metric_that_mlflow_refuses_is_found_before_anything(
     assert "6000" in wrong_params({"x": "a" * (LONGEST_VALUE + 1)})
 
 
-def test_a_file_that_the_system_refuses_is_named_with_who_can_allow_it():
-    said = in_words(PermissionError(errno.EACCES, "Permission denied", "home/a/sweep.json"))
-    assert said.startswith("home/a/sweep.json: Permission denied")
-    assert "chmod" in said
+def test_a_file_without_permission_is_named_with_the_fix():
+    called = in_words(PermissionError(errno.EACCES, "Permission denied", "home/a/sweep.json"))
+    assert called.startswith("home/a/sweep.json: Permission denied")
+    assert "chmod" in called
     assert in_words(OSError(errno.ENOSPC, "No space left", "a.db")) == "a.db: No space left"
     assert in_words(OSError("no address")) == "no address"

@@ -68,11 +68,11 @@ def test_what_differs_is_named(engine: Engine) -> None:
     wanted = toy_study(space=space, seeds={"search": 5}, budget={"trials": 20})
     with pytest.raises(ConfigError) as error:
         left_of(engine.folder, wanted)
-    said = str(error.value)
-    assert "space.x.high is 2.0, was 1.0" in said
-    assert "choose another --name" in said
-    assert "budget" not in said.partition(":")[2]
-    assert "\n" not in said
+    message = str(error.value)
+    assert "space.x.high is 2.0, was 1.0" in message
+    assert "choose another --name" in message
+    assert "budget" not in message.partition(":")[2]
+    assert "\n" not in message
 
 
 def test_epochs_are_no_budget_for_the_whole_sweep(engine: Engine) -> None:

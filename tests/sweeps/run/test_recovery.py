@@ -178,9 +178,7 @@ def test_a_full_disk_stops_the_search_and_loses_nothing(tmp_path: Path, spare: i
     assert [t.state for t in Ledger.open(path).trials()[:2]] == list(ENDED)
 
 
-def test_no_space_left_is_said_in_these_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_reported_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fsync(_number: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -39,7 +39,7 @@ def test_p4_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     assert result.interrupted >= 1
 
 
-def test_ctrl_c_ends_long_steps_soon_and_says_how_to_resume(tmp_path: Path) -> None:
+def test_ctrl_c_ends_long_steps_soon_and_names_the_resume_command(tmp_path: Path) -> None:
     write_study(tmp_path, 3)
     slow = yaml.safe_load((tmp_path / "toy.yaml").read_text())
     slow["parameters"] = {"epochs": 1, "epoch_s": 20.0}

@@ -10,15 +10,15 @@ BASE = {"method": {"type": "choice", "values": ["vanilla", "kd"]}}
 
 
 @pytest.mark.parametrize(
-    ("flaw", "broken", "told"),
+    ("flaw", "broken", "named"),
     [("minus-flops", "ue_flops is -1", ""), ("zero-flops", "", "ue_flops is 0"), ("nan", "", "")],
 )
-def test_every_value_of_every_choice_is_looked_at(flaw, broken, told):
+def test_every_value_of_every_choice_is_looked_at(flaw, broken, named):
     space = {**BASE, "flaw": {"type": "choice", "values": ["none", flaw]}}
     found = scale_law(toy_study(space=space), ToyTask())
     assert broken in found.broken
     assert bool(found.broken) is bool(broken)
-    assert told in found.law
+    assert named in found.law
     assert flaw in found.broken + found.law or flaw == "nan"
 
 

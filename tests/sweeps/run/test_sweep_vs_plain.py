@@ -106,7 +106,7 @@ def test_everything_that_a_process_starts_is_on_its_account(tmp_path):
     assert spending.paid_cpu_s == max(spending.cpu_s)
 
 
-def test_a_run_that_fails_or_hangs_says_so(tmp_path):
+def test_a_run_that_fails_or_hangs_is_reported(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(FailedRunError, match="no such luck"):
         measured([sys.executable, "-c", "exit('no such luck')"], env={}, log=log, limit_s=25.0)

@@ -117,7 +117,7 @@ def test_what_was_saved_is_counted_and_shown(engine: Engine) -> None:
     assert engine.display.notes == []
 
 
-def test_the_ledger_gives_back_who_is_in_which_rung(
+def test_the_ledger_restores_the_rungs(
     searched: tuple[Engine, SearchSession],
 ) -> None:
     engine, session = searched
@@ -180,7 +180,7 @@ def test_a_trial_that_began_anew_has_each_rung_once(tmp_path: Path) -> None:
     assert [entry.rung for entry in engine.ledger.trial(0).rungs] == [0.125, 0.25, 0.5]
 
 
-def test_reports_without_an_objective_stop_nobody_and_that_is_said_once(
+def test_reports_without_an_objective_stop_nothing_and_warn_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = ToyTask.train_student

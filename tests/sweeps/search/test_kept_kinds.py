@@ -79,7 +79,7 @@ def test_one_of_every_kind_finishes(tmp_path_factory, slots, seed, order):
     assert engine.display.notes == [] or len({c["width"] for c in tried}) < 4
 
 
-def test_the_baseline_is_kept_without_being_asked_for(tmp_path):
+def test_the_baseline_is_always_kept(tmp_path):
     good = {"method": "kd", "width": 1, "x": 0.3, "compression": 4}
     points = [good, *({"method": "vanilla", "width": 8, "x": x} for x in (0.9, 1.0))]
     search = {"sampler": "random", "points": points}
@@ -97,7 +97,7 @@ def test_a_resumed_search_knows_what_has_finished(tmp_path):
     assert again.missing() == []
 
 
-def test_what_cannot_be_kept_is_said(tmp_path):
+def test_an_unknown_kept_parameter_is_reported(tmp_path):
     engine = make(tmp_path, ["width"], constraints=[{"metric": "ue_flops", "max": 3000}])
     engine.search().closed()
     (note,) = engine.display.notes

@@ -207,7 +207,7 @@ def test_a_refused_configuration_fails_once_and_the_rest_goes_on(tmp_path: Path)
     ]
 
 
-def test_refused_configurations_of_a_small_space_are_asked_for_once(tmp_path: Path) -> None:
+def test_refused_configurations_of_a_small_space_are_proposed_once(tmp_path: Path) -> None:
     space = {"flaw": {"type": "choice", "values": ["none", "unheard-of", "unthought-of"]}}
     study = toy_study(space=space, search={"sampler": "tpe"}, budget={"trials": 50})
     proposals = open_proposals(study, tmp_path)

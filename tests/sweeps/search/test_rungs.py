@@ -135,7 +135,7 @@ def test_on_a_logarithmic_scale_distances_are_ratios(points, factor):
 
 
 @given(POINTS, WORDS, st.randoms(use_true_random=False))
-def test_the_order_of_arrival_does_not_matter_to_who_is_best(points, ways, random):
+def test_the_order_of_arrival_does_not_matter(points, ways, random):
     rungs = Rungs(Stopping(min_share=RUNG, min_trials=1), objectives(ways))
     order = list(enumerate(points))
     random.shuffle(order)

@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_p3_trials_are_stopped_over_several_objectives_and_every_book_says_so(
+def test_p3_trials_are_stopped_over_several_objectives_and_every_record_shows_it(
     tmp_path: Path,
 ) -> None:
     """Optuna does not prune over several objectives; under Tune half-trained values are results."""

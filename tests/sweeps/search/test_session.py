@@ -84,7 +84,7 @@ def test_abandoned_trials_are_closed_as_interrupted(engine: Engine) -> None:
     ],
 )
 @pytest.mark.parametrize("noted", [False, True])
-def test_trials_left_open_say_what_ended_the_search(
+def test_open_trials_name_what_ended_the_search(
     engine: Engine, ended_by: BaseException, reason: str, noted: bool
 ) -> None:
     session = engine.session()
@@ -111,7 +111,7 @@ def test_the_hypervolume_never_falls_and_ends_at_that_of_the_front(engine: Engin
     assert values[-1] == session.pareto_state.hypervolume > 0.0
 
 
-def test_what_the_ledger_says_survives_its_writer(engine: Engine) -> None:
+def test_ledger_records_survive_their_writer(engine: Engine) -> None:
     engine.search()
     engine.confirm()
     again = Ledger.open(engine.folder.journal)

@@ -27,7 +27,7 @@ def test_finite_numbers_become_the_objectives_in_order(error: float, flops: floa
         ({"payload_bits": math.nan}, "payload_bits is nan"),
     ],
 )
-def test_what_cannot_be_told_fails_with_its_reason(changes: dict[str, float], words: str) -> None:
+def test_an_undecidable_trial_fails_with_its_reason(changes: dict[str, float], words: str) -> None:
     study = toy_study(constraints=[{"metric": "payload_bits", "max": 2048}])
     verdict = judge(study, {**GOOD, **changes})
     assert verdict.values == ()

@@ -196,7 +196,7 @@ def test_wherever_the_driver_dies_a_warm_sweep_ends_as_if_it_had_not(
         assert [fingerprint(t.config) for t in real] == configs(whole), f"killed after line {cut}"
 
 
-def test_a_driver_that_dies_while_it_is_told_has_told_nothing(
+def test_a_driver_that_dies_during_the_warm_start_has_added_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(tmp_path, "old", study_of("random"))
@@ -285,7 +285,7 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", MISFITS)
-def test_what_does_not_fit_is_left_out_and_said(name: str, tmp_path: Path) -> None:
+def test_trials_outside_the_space_are_skipped_and_counted(name: str, tmp_path: Path) -> None:
     before, after, words = MISFITS[name]
     old_sweep(tmp_path, **before)
     with pytest.raises(ConfigError, match=r"search\.warm_start: nothing to learn from") as caught:

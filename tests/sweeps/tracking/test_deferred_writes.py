@@ -28,7 +28,7 @@ class Payer(SilentDisplay):
         self.calls, self.lost_after = list(calls), lost_after
         self.notes: list[str] = []
         self.num_pending = 0
-        self.told: list[int] = []
+        self.written: list[int] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -40,7 +40,7 @@ class Payer(SilentDisplay):
         engine.tracker.broken = number >= self.lost_after
         for _ in range(self.calls.pop(0)):
             engine.recorder.flush_one()
-        self.told.append(len(engine.tracker.children))
+        self.written.append(len(engine.tracker.children))
 
 
 def study():  # type: ignore[no-untyped-def]
@@ -57,7 +57,7 @@ def study():  # type: ignore[no-untyped-def]
     calls=st.lists(st.integers(0, 3), min_size=TRIALS, max_size=TRIALS),
     lost_after=st.integers(0, TRIALS),
 )
-def test_mlflow_knows_the_same_however_late_it_is_told(
+def test_mlflow_gets_the_same_however_late_it_is_written(
     tmp_path_factory: pytest.TempPathFactory, calls: list[int], lost_after: int
 ) -> None:
     plain = Engine(study(), tmp_path_factory.mktemp("plain"))
@@ -82,11 +82,11 @@ def test_mlflow_knows_the_same_however_late_it_is_told(
     assert len(payer.notes) == (lost_after < TRIALS)
 
 
-def test_mlflow_is_told_while_the_search_goes_on(tmp_path: Path) -> None:
+def test_mlflow_is_written_while_the_search_continues(tmp_path: Path) -> None:
     """Two turns after a trial has ended MLflow has it, a turn later its hypervolume, too."""
     payer = Payer([3] * TRIALS, TRIALS)
     payer.engine = engine = Engine(study(), tmp_path, display=payer)
     with engine.recorder.deferring():
         engine.search()
-        assert payer.told == list(range(1, TRIALS + 1))
+        assert payer.written == list(range(1, TRIALS + 1))
         assert len(engine.tracker.series) == TRIALS

@@ -89,8 +89,8 @@ def test_a_changed_teacher_is_found_and_not_used(home: Path, name: str, card: st
         known["sha256"][name] = file_sha256(path)
         (entry(home) / CARD).write_text(json.dumps(known))
     folder = SweepFolder(home / "sweep")
-    (said,) = verify_sweep(folder.path)
-    assert str(entry(home)) in said
+    (defect,) = verify_sweep(folder.path)
+    assert str(entry(home)) in defect
     jobs = Ledger.open(folder.journal).jobs()
     with pytest.raises(DataError, match="remove the folder"):
         _cached(TeacherStore(folder.teachers), {}, jobs)
@@ -102,12 +102,12 @@ def test_a_changed_teacher_is_found_and_not_used(home: Path, name: str, card: st
 def test_a_changed_report_is_found(home: Path, name: str) -> None:
     file = home / "sweep" / "report" / name
     file.write_bytes(file.read_bytes() + b" ")
-    assert [said for said in verify_sweep(home / "sweep") if name in said]
+    assert [defect for defect in verify_sweep(home / "sweep") if name in defect]
 
 
 @pytest.mark.parametrize("path", ["study.yaml", "provenance.json", "report/report.html"])
 def test_a_changed_artifact_is_found(home: Path, path: str) -> None:
     (file,) = home.glob(f"sweep/artifacts/*/artifacts/{path}")
     file.write_bytes(file.read_bytes() + b" ")
-    (said,) = verify_sweep(home / "sweep")
-    assert path in said
+    (defect,) = verify_sweep(home / "sweep")
+    assert path in defect

@@ -37,7 +37,7 @@ class SilentServer:
     """Accepts connections, counts them and says nothing."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.connections = 0
         self._held: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -62,7 +62,7 @@ class SilentServer:
             except OSError:
                 return
             self._held.append(connection)
-            self.asked += 1
+            self.connections += 1
 
 
 @pytest.fixture
@@ -102,18 +102,18 @@ def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
     with engine.recorder.deferring():
         engine.teach()
         engine.search()
-    assert silent.asked == TRIES
+    assert silent.connections == TRIES
     [note] = display.notes
     assert "written at the end" in note
     assert "s3cret" not in note
-    with pytest.raises(UserError, match="resume continues it") as told:  # Ctrl-C
+    with pytest.raises(UserError, match="resume continues it") as error:  # Ctrl-C
         _run(cast("Sweep", Stopped(engine)))
-    assert silent.asked == TRIES
-    assert "complete" not in str(told.value)
-    with pytest.raises(UserError, match="complete sweep is in") as told:
+    assert silent.connections == TRIES
+    assert "complete" not in str(error.value)
+    with pytest.raises(UserError, match="complete sweep is in") as error:
         engine.recorder.settle(Utilisation(1, engine.clock))  # at its own end it asks again
-    assert silent.asked == 2 * TRIES
-    assert "s3cret" not in str(told.value)
+    assert silent.connections == 2 * TRIES
+    assert "s3cret" not in str(error.value)
 
 
 def test_a_server_that_falls_silent_is_waited_for_once_after_ctrl_c(
@@ -122,7 +122,7 @@ def test_a_server_that_falls_silent_is_waited_for_once_after_ctrl_c(
     engine = engine_at(silent, tmp_path, Notes())
     with pytest.raises(UserError, match="resume continues it"):
         _run(cast("Sweep", Stopped(engine)))
-    assert silent.asked == TRIES
+    assert silent.connections == TRIES
 
 
 def test_by_default_a_request_takes_ten_seconds_at_most() -> None:
@@ -130,7 +130,7 @@ def test_by_default_a_request_takes_ten_seconds_at_most() -> None:
     assert timeout_s * (1 + int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])) <= 10
 
 
-def test_after_a_pause_mlflow_is_told_again_and_at_the_end_everything(tmp_path: Path) -> None:
+def test_after_a_pause_mlflow_is_written_again_and_at_the_end_everything(tmp_path: Path) -> None:
     display = Notes()
     engine = Engine(toy_study(), tmp_path, display)
     engine.tracker.broken = True

@@ -20,7 +20,7 @@ def options(home: Path, uri: str | None = None) -> RunOptions:
     )
 
 
-def test_a_new_sweep_follows_the_environment_and_says_so(
+def test_a_new_sweep_follows_the_environment_and_notes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _with_environment(options(tmp_path), "one") == options(tmp_path)

@@ -64,13 +64,13 @@ def test_commands_refuse_it_before_anything_is_begun(
     with pytest.raises(SystemExit) as ended:
         main([*command, "--home", str(home), "--tracking-uri", SERVER])
     assert ended.value.code == 2
-    said = capsys.readouterr()
-    assert "--tracking-uri http://...: the address holds a password" in said.err
-    assert "hunter2" not in said.err + said.out
+    output = capsys.readouterr()
+    assert "--tracking-uri http://...: the address holds a password" in output.err
+    assert "hunter2" not in output.err + output.out
     assert set(home.iterdir()) == there
 
 
-def test_what_mlflow_says_about_an_address_is_shown_without(
+def test_errors_of_mlflow_are_shown_without_the_password(
     folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -82,7 +82,7 @@ def test_what_mlflow_says_about_an_address_is_shown_without(
         read_runs(folder, SERVER)
     with pytest.raises(UserError, match="a server of their own") as shown:
         prepare_ui(folder.path)
-    assert not any("hunter2" in str(told.value) for told in (start, resume, read, shown))
+    assert not any("hunter2" in str(error.value) for error in (start, resume, read, shown))
 
 
 def test_the_log_keeps_no_password(tmp_path: Path) -> None:

@@ -122,14 +122,14 @@ def test_a_run_with_long_curves_is_written_in_one_request(
     names = [f"c{i}" for i in range(MOST_CURVES)]
     curves = {name: [(epoch, 0.5 * epoch) for epoch in range(1, 51)] for name in names}
     metrics = dict.fromkeys(names, 25.0)
-    asked = []
+    sizes = []
     monkeypatch.setattr(
         tracker._client,
         "log_batch",
-        lambda *_, metrics=(), **__: asked.append(len(metrics)),
+        lambda *_, metrics=(), **__: sizes.append(len(metrics)),
     )
     tracker.write(replace(CHILD, params={"x": 1}, metrics=metrics, curves=curves))
-    assert asked == [MOST_CURVES * MOST_POINTS]
+    assert sizes == [MOST_CURVES * MOST_POINTS]
 
 
 def test_data_are_noted_once_with_their_digest(tmp_path: Path) -> None:

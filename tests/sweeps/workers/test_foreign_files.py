@@ -103,7 +103,7 @@ def test_another_package_of_our_name_that_was_imported_first_is_named(trapped):
     assert f"package analysis is {here / 'analysis'}" in done.stderr
 
 
-def test_workers_look_in_folders_of_the_user_last(tmp_path, monkeypatch):
+def test_folders_of_the_user_come_last_on_the_path_of_workers(tmp_path, monkeypatch):
     here, given, beside = (tmp_path / name for name in ("here", "given", "beside:study"))
     for folder in (here, given, beside):
         folder.mkdir()

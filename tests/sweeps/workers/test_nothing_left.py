@@ -75,11 +75,11 @@ def test_a_finished_sweep_does_not(tmp_path):
     assert verify_sweep(engine.folder.path) == []
 
 
-def test_a_new_sweep_looks_at_the_cluster_once(tmp_path, monkeypatch):
-    asked = []
+def test_a_new_sweep_queries_the_cluster_once(tmp_path, monkeypatch):
+    requests = []
 
     def find_site(study, settings):
-        asked.append(settings.request)
+        requests.append(settings.request)
         return runner.NOWHERE
 
     def no_data(self, params, **_):
@@ -96,4 +96,4 @@ def test_a_new_sweep_looks_at_the_cluster_once(tmp_path, monkeypatch):
             request=GONE,
             display=SilentDisplay(),
         )
-    assert asked == [GONE]
+    assert requests == [GONE]

@@ -59,7 +59,7 @@ def test_a_token_in_a_variable_needs_no_file(home, monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["disabled", "DISABLED", "", "none"])
-def test_authentication_that_is_switched_off_is_told(value):
+def test_disabled_authentication_is_reported(value):
     (words,) = dangers({"RAY_AUTH_MODE": value})
     assert f"RAY_AUTH_MODE={value}" in words
     assert "unset RAY_AUTH_MODE" in words

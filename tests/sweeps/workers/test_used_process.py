@@ -51,7 +51,7 @@ def first() -> dict[int, tuple[float, ...]]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 8)), max_size=6))
-def test_a_trial_finds_what_its_seed_says_whatever_ran_before(
+def test_a_trial_depends_on_its_seed_and_not_on_earlier_trials(
     before: list[tuple[int, int]],
 ) -> None:
     for seed, width in before:
@@ -82,7 +82,7 @@ JOBS: dict[str, Callable[[], Mapping[str, float]]] = {
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_beside_the_search_finds_what_its_seed_says(job: str) -> None:
+def test_a_concurrent_job_depends_on_its_seed(job: str) -> None:
     leak()
     found = {name.removeprefix("test_"): value for name, value in JOBS[job]().items()}
     assert tuple(found[name] for name in DRAWN) == first()[3]

@@ -10,10 +10,10 @@ from kdtasks.contract.plugins import installed as installed_plugins
 from sweeps.cli.output import line
 from sweeps.run.doctor import (
     Finding,
+    check_home,
+    check_machine,
+    check_packages,
     installed,
-    look_at,
-    look_at_home,
-    look_at_packages,
     this_machine,
     try_mlflow,
     try_ray,
@@ -36,10 +36,10 @@ def show_doctor(home: Path, *, as_json: bool) -> bool:
 
 
 def _findings(home: Path) -> Iterator[Finding]:
-    yield from look_at_packages(*installed())
-    yield from look_at(this_machine())
+    yield from check_packages(*installed())
+    yield from check_machine(this_machine())
     yield from check_plugins(installed_plugins())
-    place = look_at_home(home)
+    place = check_home(home)
     yield place
     if place.state == "good":
         yield try_mlflow(home)

@@ -1,4 +1,4 @@
-"""How cores and GPUs are shared out among trials and their node actors."""
+"""Allocation of cores and GPUs to trials and their node actors."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,15 +15,15 @@ BackendName = Literal["ray", "inline"]
 """What runs trials: worker processes of Ray, or this process, one after the other."""
 
 LOCAL = "local"
-"""The address that stands for this machine alone, whatever was asked for earlier."""
+"""The address of this machine alone; overrides the address of earlier runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceRequest:
-    """What was asked for beside the study.
+    """Options of a run that are not part of the study.
 
     Attributes:
-        slots: Trials at once; None for what the study says.
+        slots: Trials at once; None for the study's number.
         transport: What carries messages between a trial's nodes.
         actors: Node actors per trial; None for 1, or for none if the transport needs none.
         address: The Ray cluster to run on; None for this machine.
@@ -39,7 +39,7 @@ class ResourceRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """What one process that computes takes.
+    """Cores and GPUs of one computing process.
 
     Attributes:
         cpus: Cores.
@@ -51,15 +51,14 @@ class Share:
 
     @property
     def bundle(self) -> dict[str, float]:
-        """The share in Ray's words, which takes no zeros."""
+        """The share as a Ray bundle, which has no zeros."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
     def fits(self, cpus: float, gpus: float) -> int:
         """Return how many processes fit on a machine with so many cores and GPUs.
 
-        Counted in whole numbers of the smallest share that Ray knows, as Ray does: in floating
-        point ten shares of 0.1 do not fit into 1. Cores are all alike, but a part of a GPU is of
-        one GPU: what two of them have left makes no share together.
+        It counts in whole units of Ray's smallest share, as Ray does: in floating point ten shares
+        of 0.1 do not fit into 1. A part of a GPU lies on one GPU; the rests of two do not add up.
         """
         room = _units(cpus) // _units(self.cpus)
         if self.gpus >= 1:
@@ -77,7 +76,7 @@ ONE_CORE = Share()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What a machine has.
+    """Cores and GPUs of a machine.
 
     Attributes:
         cpus: Cores.
@@ -90,11 +89,11 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """What there is to share out.
+    """Available machines.
 
     Attributes:
         machines: At least one.
-        place: What to call them in an error.
+        place: Their name in errors.
     """
 
     machines: tuple[Machine, ...]
@@ -112,14 +111,14 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResourceAllocation:
-    """Who gets how much.
+    """Allocation of processes to trials.
 
     Attributes:
         slots: Trials at once.
-        actors: Node actors of each, with a share each; 0 if the nodes are in the trial's own
-            process, which then has the share.
-        share: What each of these processes takes.
-        machines: Machines over which they are spread.
+        actors: Node actors per trial, with a share each; 0 if the nodes run in the trial's process,
+            which then has the share.
+        share: Share of each of these processes.
+        machines: Number of machines.
     """
 
     slots: int
@@ -134,10 +133,10 @@ class ResourceAllocation:
 
     @property
     def bundles(self) -> list[dict[str, float]]:
-        """What a trial takes in Ray's words: a bundle per node actor, and nothing to conduct.
+        """Ray bundles of a trial: an empty one for its process and one per node actor.
 
-        Without actors the trial's own process does the work. Every topology takes the same, because
-        Tune uses a process again only for trials that take the same.
+        Without actors the trial's process computes. All topologies take the same, because Tune
+        reuses a process only for trials that take the same.
         """
         if not self.actors:
             return [self.share.bundle]
@@ -147,16 +146,11 @@ class ResourceAllocation:
 def allocate(
     request: ResourceRequest, resources: TrialResources, capacity: Capacity
 ) -> ResourceAllocation:
-    """Return who gets how much.
-
-    Args:
-        request: What was asked for beside the study.
-        resources: What the study asks for.
-        capacity: What there is.
+    """Return the allocation for a request, a study's resources and the available machines.
 
     Raises:
-        ConfigError: If not even one trial fits, or not as many as were asked for; it names the
-            field, its value, what there is and what to change.
+        ConfigError: If no trial fits, or fewer than requested; it names the field, its value, what
+            is available and the fix.
     """
     gpus = _gpus(request, resources, capacity)
     share = Share(cpus=resources.cpus, gpus=gpus)
@@ -234,11 +228,11 @@ def _no_room(share: Share, capacity: Capacity) -> str:
     return f"not one trial fits: {'; '.join(lacks)}; or run where there is more"
 
 
-def _lack(name: str, asked: float, capacity: Capacity, most: float, unit: str) -> str:
+def _lack(name: str, value: float, capacity: Capacity, most: float, unit: str) -> str:
     has = f"{most:g} {unit}{'s' * (most != 1)}" if most else f"no {unit}"
     where = " at most" if len(capacity.machines) > 1 else ""
     fix = f"lower it to {most:g} or less" if most else "set it to 0"
-    return f"resources.{name} is {asked:g}, but {capacity.place} has {has}{where}: {fix}"
+    return f"resources.{name} is {value:g}, but {capacity.place} has {has}{where}: {fix}"
 
 
 def _units(amount: float) -> int:

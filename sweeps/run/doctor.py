@@ -1,6 +1,6 @@
-"""Can this machine run sweeps? Every check says what it found and, if that is bad, how to mend it.
+"""Checks whether this machine can run sweeps; each gives a finding and, if it is bad, the fix.
 
-Facts are read at one place and judged at another, so that bad machines can be made up in tests.
+Facts are read apart from their judgement, so that tests can make up bad machines.
 """
 
 import json
@@ -37,10 +37,10 @@ State = Literal["good", "fair", "bad"]
 
 MIN_SHARED_BYTES = 1 << 30
 MIN_MEMORY_BYTES = 2 << 30
-"""What a process of a trial with torch, and Ray beside it, may take."""
+"""Memory of a trial's process with torch and of Ray beside it."""
 MIN_FILES = 1024
 STUDY = "csi-feedback"
-"""A study to open books for."""
+"""The study of the trial database."""
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 NO_PROXY = ("no_proxy", "NO_PROXY")
 HERE = ("127.0.0.1", "localhost", "*")
@@ -48,13 +48,13 @@ HERE = ("127.0.0.1", "localhost", "*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What a check has found.
+    """Result of a check.
 
     Attributes:
-        name: Of the check.
+        name: The check.
         state: ``fair`` works with a limit, ``bad`` does not work.
-        found: What was found.
-        fix: What to do about it; empty where nothing needs to be done.
+        found: The facts.
+        fix: The fix; empty if none is needed.
     """
 
     name: str
@@ -68,16 +68,15 @@ class Machine:
     """Facts about a machine and this process on it.
 
     Attributes:
-        cores: That this process may use; under a quota a part of one, too.
-        cores_why: What limits them; empty for the machine.
-        memory_bytes: That are available now.
-        memory_why: What limits that, likewise.
-        shared_bytes: That are free in the memory file system of Ray's object store; None where
-            there is none.
-        files: How many files this process may open.
-        gpus: That torch can use.
+        cores: Usable cores; a quota may leave a part of one.
+        cores_why: Their limit; empty for the machine.
+        memory_bytes: Available memory.
+        memory_why: Its limit, likewise.
+        shared_bytes: Free memory of the file system of Ray's object store; None if there is none.
+        files: Number of files that this process may open.
+        gpus: GPUs that torch can use.
         cuda: Whether torch was built for GPUs.
-        environment: Its environment variables.
+        environment: Environment variables.
     """
 
     cores: float
@@ -109,7 +108,7 @@ def this_machine() -> Machine:
     )
 
 
-def look_at(machine: Machine) -> Iterator[Finding]:
+def check_machine(machine: Machine) -> Iterator[Finding]:
     """Judge a machine."""
     yield _cores(machine)
     yield _memory(machine)
@@ -212,37 +211,32 @@ def _environment(environment: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def look_at_packages(requirements: list[str], versions: Mapping[str, str]) -> Iterator[Finding]:
-    """Compare installed packages with what this one asks for.
-
-    Args:
-        requirements: As the package's metadata has them; those of extras are left out.
-        versions: What is installed.
-    """
+def check_packages(requirements: list[str], versions: Mapping[str, str]) -> Iterator[Finding]:
+    """Compare installed versions with kdsweep's requirements, without those of extras."""
     yield Finding(name="Python", state="good", found=platform.python_version())
-    wrong, asked = [], [one for one in map(Requirement, requirements) if _applies(one)]
-    for requirement in asked:
+    wrong, needed = [], [one for one in map(Requirement, requirements) if _applies(one)]
+    for requirement in needed:
         version = versions.get(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             wrong.append(f"{requirement.name} {version or 'missing'}, not {requirement.specifier}")
     yield Finding(
         name="packages",
         state="bad" if wrong else "good",
-        found="; ".join(wrong) or f"{len(asked)} requirements kept",
+        found="; ".join(wrong) or f"{len(needed)} requirements kept",
         fix="pip install -c constraints.txt --upgrade kdsweep" if wrong else "",
     )
 
 
 def _applies(requirement: Requirement) -> bool:
-    """Return whether a plain installation needs it: extras do not count."""
+    """Return whether an installation without extras needs it."""
     return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
 def installed() -> tuple[list[str], dict[str, str]]:
-    """Return what this package asks for, and the versions that are installed.
+    """Return kdsweep's requirements and the installed versions.
 
     Raises:
-        UserError: If the package itself is not installed.
+        UserError: If kdsweep is not installed.
     """
     try:
         requirements = metadata.requires("kdsweep") or []
@@ -257,8 +251,8 @@ def installed() -> tuple[list[str], dict[str, str]]:
     return requirements, versions
 
 
-def look_at_home(home: Path) -> Finding:
-    """Say whether a home can be written to and has room."""
+def check_home(home: Path) -> Finding:
+    """Check that a home is writable and has room."""
     try:
         place = nearest(home)
         check_room(place)
@@ -269,7 +263,7 @@ def look_at_home(home: Path) -> Finding:
 
 
 def try_mlflow(home: Path) -> Finding:
-    """Make a small MLflow database where the sweeps are, read what was written, remove it."""
+    """Write, read and remove a small MLflow database in the home."""
     from sweeps.tracking.client import read_runs  # MLflow takes a second to import
     from sweeps.tracking.writer import Tracker
 
@@ -280,7 +274,7 @@ def try_mlflow(home: Path) -> Finding:
             now_ms = time.time_ns() // 1_000_000
             Tracker.start(folder, None, load_study(STUDY), now_ms).end("FINISHED", now_ms)
             read_runs(folder, None)
-    except Exception as error:  # noqa: BLE001 - whatever it is, is the finding
+    except Exception as error:  # noqa: BLE001 - any error is the finding
         return Finding(
             name="MLflow",
             state="bad",
@@ -291,30 +285,30 @@ def try_mlflow(home: Path) -> Finding:
 
 
 def try_ray() -> Finding:
-    """Let a process of its own start a Ray, for Ray may end the process that starts it."""
-    if why := local_refusal():  # what a run asks first
+    """Start Ray in a separate process, because Ray may end the process that starts it."""
+    if why := local_refusal():  # a run checks this first
         return _no_ray(why)
-    said = "from sweeps.run.doctor import ray_works; ray_works()"
+    code = "from sweeps.run.doctor import ray_works; ray_works()"
     with engine_environment([ROOT]):
-        asked = subprocess.run(  # noqa: S603 - our own module
-            # -P: nothing where we are called is taken for a library
-            [sys.executable, "-P", "-c", said],
+        done = subprocess.run(  # noqa: S603 - our own module
+            # -P: no imports from the current folder
+            [sys.executable, "-P", "-c", code],
             capture_output=True,
             check=False,
         )
     try:
-        return Finding(**json.loads(asked.stdout.splitlines()[-1]))
+        return Finding(**json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError):
-        return _no_ray(f"it ended the process that started it, exit {asked.returncode}")
+        return _no_ray(f"it ended the process that started it, exit {done.returncode}")
 
 
 def ray_works() -> None:
-    """Print what `work_in_ray` has found as JSON, on the last line."""
+    """Print the finding of `work_in_ray` as JSON, on the last line."""
     sys.stdout.write(f"\n{json.dumps(asdict(work_in_ray()))}\n")
 
 
 def work_in_ray() -> Finding:
-    """Start a Ray on this machine, run one job in a worker and end it."""
+    """Start Ray on this machine, run one job in a worker and end Ray."""
     from sweeps.run.ray_cluster import local_ray  # Ray takes a second to import
     from sweeps.workers.ray_pool import RayPool
 
@@ -322,14 +316,12 @@ def work_in_ray() -> Finding:
     job = Job(kind="teacher", key="doctor", function=_nothing, args=())
     try:
         with local_ray(1):
-            heard = [
-                event
-                for _, event in RayPool(ResourceAllocation(slots=1, actors=0), bool).run([job])
-            ]
-    except Exception as error:  # noqa: BLE001 - whatever it is, is the finding
+            pool = RayPool(ResourceAllocation(slots=1, actors=0), bool)
+            *_, last = (event for _, event in pool.run([job]))
+    except Exception as error:  # noqa: BLE001 - any error is the finding
         return _no_ray(one_line(error))
-    if heard[-1].reason:
-        return _no_ray(heard[-1].reason)
+    if last.reason:
+        return _no_ray(last.reason)
     seconds = time.monotonic() - begun_s
     return Finding(name="Ray", state="good", found=f"started, worked and ended in {seconds:.0f} s")
 

@@ -1,4 +1,4 @@
-"""The Ray that a sweep runs on: one of our own on this machine, or a cluster that is joined."""
+"""The Ray that a sweep runs on: a local one, or a cluster that is joined."""
 
 import logging
 import os
@@ -41,21 +41,21 @@ KNOCK_S = 5.0
 """How long its machine may take to accept a connection."""
 
 AUTO = "auto"
-"""The address that stands for the cluster of which this machine is a part."""
+"""The address of the cluster that this machine belongs to."""
 CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - only read, and checked
 """Where ``ray start`` notes the address of its cluster."""
 FLAG = "--gcs-address="
-"""What stands before the address on the command line of Ray's processes."""
+"""Option before the address on the command line of Ray's processes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RaySite:
-    """Where a sweep runs.
+    """Ray on this machine or on a cluster.
 
     Attributes:
-        allocation: Who gets how much there.
+        allocation: Allocation of processes.
         address: The cluster; None for this machine.
-        modules: What machines of a cluster are sent.
+        modules: Code that machines of a cluster receive.
     """
 
     allocation: ResourceAllocation
@@ -63,11 +63,7 @@ class RaySite:
     modules: tuple[Path, ...] = ()
 
     def ready(self, starting: Starting) -> AbstractContextManager[None]:
-        """Have Ray inside.
-
-        Args:
-            starting: Entered while processes are started on this machine that must not outlive us.
-        """
+        """Run Ray inside; ``starting`` is entered while processes start that end with this one."""
         if self.address is not None:
             return joined_ray(self.address, self.modules)
         share, processes = self.allocation.share, self.allocation.processes
@@ -75,7 +71,7 @@ class RaySite:
 
     def pool(self, interrupts: Interrupts) -> Pool:
         """See `sweeps.run.site.Site`."""
-        import sweeps.search.ray_search  # noqa: F401 - Tune takes seconds to import: Ray comes up meanwhile
+        import sweeps.search.ray_search  # noqa: F401 - takes seconds, while Ray starts
         from sweeps.workers.ray_pool import RayPool
 
         return RayPool(self.allocation, interrupts.requested)
@@ -88,14 +84,10 @@ class RaySite:
 
 
 def find_ray(study: Study, settings: SweepSettings) -> RaySite:
-    """Return where a sweep runs, after looking at what there is.
-
-    Args:
-        study: What is to run.
-        settings: How it was started.
+    """Return the site of a sweep, by the machines that are available.
 
     Raises:
-        UserError: If not even one trial fits there, or a cluster does not answer.
+        UserError: If no trial fits, or a cluster does not answer.
     """
     address = settings.request.address
     if address == AUTO:
@@ -113,12 +105,7 @@ def find_ray(study: Study, settings: SweepSettings) -> RaySite:
 
 
 def this_capacity(cpus: float, gpus: int) -> Capacity:
-    """Return what this machine has to give.
-
-    Args:
-        cpus: What a process of a trial takes: one that takes a core or less fits anywhere.
-        gpus: GPUs that there are.
-    """
+    """Return the capacity of this machine; a process of up to one core always fits."""
     cores = limits.cores()
     place = f"this machine ({cores.why})" if cores.why else "this machine"
     machine = Machine(cpus=max(cores.amount, min(cpus, 1.0)), gpus=gpus)
@@ -127,15 +114,10 @@ def this_capacity(cpus: float, gpus: int) -> Capacity:
 
 @contextmanager
 def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> Iterator[None]:
-    """Run a Ray of our own inside, on loopback.
+    """Run a local Ray inside, on loopback; ``starting`` is entered while its processes start.
 
-    Args:
-        cores: What Ray is to have.
-        gpus: Likewise.
-        starting: Entered while its processes are started.
-
-    An address is always given: without one Ray would join any cluster that it finds. Its token
-    authentication stays as it is by default: on.
+    The address is always given: without one Ray would join any cluster that it finds. Its token
+    authentication stays on, as by default.
     """
     _hush()
     keep_token_private()
@@ -176,9 +158,9 @@ def _end() -> None:
 
 @contextmanager
 def _warnings_held_back() -> Iterator[None]:
-    """Let no process that is started inside receive SIGUSR1, of which it would die.
+    """Block SIGUSR1 in processes started inside, which it would kill.
 
-    Slurm sends it to all processes of a job before the time is over; it is for the driver.
+    Slurm sends it to all processes of a job before the time limit; only the driver handles it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     try:
@@ -189,10 +171,10 @@ def _warnings_held_back() -> Iterator[None]:
 
 @contextmanager
 def _without_dashboard() -> Iterator[None]:
-    """Let Ray start no dashboard inside.
+    """Keep Ray from starting its dashboard.
 
-    Without its pages one module is left in it: that of usage statistics, which, although these are
-    off, looks up where it runs at the metadata servers of three clouds.
+    Without pages it still has the module of usage statistics, which, although these are off,
+    queries the metadata servers of three clouds.
     """
     start = Node.start_api_server
     Node.start_api_server = lambda _self, **_options: None  # type: ignore[method-assign]
@@ -203,7 +185,7 @@ def _without_dashboard() -> Iterator[None]:
 
 
 class _Nothing(list[str]):
-    """Folders that Ray is to put first on the path of workers: none, whatever it adds."""
+    """Folders that Ray puts first on the path of workers: always none."""
 
     def extend(self, _folders: Iterable[str]) -> None:
         """Ray would add the current folder and that of the script."""
@@ -224,7 +206,7 @@ def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
         modules: Packages and modules that its machines are sent; everything else that workers
             import must be installed there.
 
-    Workers of a cluster inherit nothing from this process, so they are told what to set.
+    Workers of a cluster inherit nothing from this process, so their settings are sent.
 
     Raises:
         UserError: If the cluster refuses.
@@ -254,15 +236,15 @@ def _hush() -> None:
 
 
 def running_cluster() -> str:
-    """Return the address of the cluster of which this machine is a part, as Ray would.
+    """Return the address of the cluster that this machine belongs to, as Ray does.
 
-    Ray would also take what another sweep runs on, which is to end with that sweep.
+    Unlike Ray, it skips clusters that other sweeps started, as they end with those sweeps.
 
     Raises:
-        UserError: If there is none, or it is not clear which.
+        UserError: If there is none, or several.
     """
-    if (asked := os.environ.get("RAY_ADDRESS", AUTO)) not in ("", AUTO, LOCAL):
-        return asked
+    if (address := os.environ.get("RAY_ADDRESS", AUTO)) not in ("", AUTO, LOCAL):
+        return address
     found = set(_addresses())
     with suppress(OSError):
         noted = CURRENT.read_text("utf-8").strip()
@@ -276,7 +258,7 @@ def running_cluster() -> str:
 
 
 def _addresses() -> Iterator[str]:
-    """Yield the clusters whose processes run here, but not those that sweeps have started."""
+    """Yield the clusters whose processes run here, without those that sweeps started."""
     for process in psutil.process_iter(["cmdline"]):
         command = " ".join(process.info["cmdline"] or ())
         program, *words = command.split() or [""]
@@ -285,7 +267,7 @@ def _addresses() -> Iterator[str]:
 
 
 def cluster_capacity(address: str) -> Capacity:
-    """Return what a cluster has at this moment.
+    """Return the capacity of a cluster at this moment.
 
     Args:
         address: The cluster: ``host:port``.
@@ -299,7 +281,7 @@ def cluster_capacity(address: str) -> Capacity:
     except subprocess.TimeoutExpired as error:
         raise _refused(address, f"no Ray answers there within {PATIENCE_S:.0f} s") from error
     if not found:
-        raise _refused(address, "Ray gave up asking there")
+        raise _refused(address, "Ray gave up the connection")
     if "error" in found:
         raise _refused(address, found["error"])
     machines = tuple(Machine(cpus=cpus, gpus=gpus) for cpus, gpus in found["machines"] if cpus)
@@ -309,11 +291,11 @@ def cluster_capacity(address: str) -> Capacity:
 
 
 def _knock(address: str) -> None:
-    """Refuse what cannot be the address of a cluster, and one where nobody listens, at once."""
+    """Refuse at once what is not the address of a cluster, and one where nothing listens."""
     if "://" in address:
         raise UserError(
-            f"{_said(address)}: a sweep is driven from a machine of the cluster, "
-            "which it names as host:port or auto; run kdsweep there, by ray job submit for instance"
+            f"{_option(address)}: run kdsweep on a machine of the cluster (for instance by ray job "
+            "submit) and give host:port or auto there"
         )
     parts = urlsplit(f"//{address}")
     try:
@@ -322,8 +304,8 @@ def _knock(address: str) -> None:
         host, port = None, None
     if not host or not port:
         raise UserError(
-            f"{_said(address)} is no address of a Ray cluster; give host:port, "
-            "auto for the cluster of which this machine is a part, or local"
+            f"{_option(address)} is no address of a Ray cluster; give host:port, "
+            "auto for the cluster that this machine belongs to, or local"
         )
     try:
         socket.create_connection((host, port), timeout=KNOCK_S).close()
@@ -331,15 +313,15 @@ def _knock(address: str) -> None:
         raise _refused(address, error.strerror or str(error)) from error
 
 
-def _said(address: str) -> str:
-    """Return an address after what it was given by."""
+def _option(address: str) -> str:
+    """Return an address with the option or variable that set it."""
     return f"{'RAY_ADDRESS' if os.environ.get('RAY_ADDRESS') == address else '--address'} {address}"
 
 
 def _refused(address: str, why: str) -> UserError:
     words = " ".join(why.split()).partition(". ")[0].rstrip(".")
     return UserError(
-        f"{_said(address)}: the Ray cluster cannot be joined: {words}; see that "
-        "it runs and that this machine is a part of it and has its token (ray status tells), or "
-        "give --address local to run here"
+        f"{_option(address)}: the Ray cluster cannot be joined: {words}; check with ray status "
+        "that it runs and that this machine belongs to it and has its token, or give --address "
+        "local to run here"
     )

@@ -16,7 +16,7 @@ from sweeps.common.capacity import ResourceAllocation, ResourceRequest, allocate
 from sweeps.common.environment import describe_environment, share_cores
 from sweeps.common.limits import MEBIBYTE, Limit, Machine, cores, free_memory, memory
 from sweeps.run import doctor
-from sweeps.run.doctor import look_at
+from sweeps.run.doctor import check_machine
 from sweeps.run.ray_cluster import this_capacity
 
 GIB = 1 << 30
@@ -291,7 +291,7 @@ def test_the_doctor_names_the_limits_of_the_machine(monkeypatch):
     monkeypatch.setattr(
         limits, "free_memory", lambda: Limit(amount=1.5 * GIB, why="memory.max of y")
     )
-    found = {finding.name: finding for finding in look_at(doctor.this_machine())}
+    found = {finding.name: finding for finding in check_machine(doctor.this_machine())}
     assert "0.5 usable" in found["cores"].found
     assert "CPU quota of x" in found["cores"].found
     assert "1.5 GiB" in found["memory"].found

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from kdtasks.contract.errors import UserError
 from sweeps.run import doctor
-from sweeps.run.doctor import Finding, Machine, look_at, look_at_home, look_at_packages, try_mlflow
+from sweeps.run.doctor import (
+    Finding,
+    Machine,
+    check_home,
+    check_machine,
+    check_packages,
+    try_mlflow,
+)
 from sweeps.workers import ray_start
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,7 +49,7 @@ ILL = [
 
 
 def not_good(machine: Machine) -> list[Finding]:
-    return [finding for finding in look_at(machine) if finding.state != "good"]
+    return [finding for finding in check_machine(machine) if finding.state != "good"]
 
 
 def test_a_machine_that_is_well_has_nothing_to_mend():
@@ -62,7 +69,7 @@ def test_every_illness_is_named_with_its_fix(name, state, facts):
 @given(memory=st.integers(0, 64), cores=st.integers(1, 32))
 def test_the_slots_that_it_offers_fit_the_memory(memory, cores):
     machine = replace(WELL, memory_bytes=memory << 30, cores=cores)
-    (finding,) = [one for one in look_at(machine) if one.name == "memory"]
+    (finding,) = [one for one in check_machine(machine) if one.name == "memory"]
     if finding.state == "fair":
         slots = int(finding.fix.rsplit(maxsplit=1)[1])
         assert 1 <= slots < cores
@@ -73,23 +80,23 @@ def test_the_slots_that_it_offers_fit_the_memory(memory, cores):
 
 def test_packages_out_of_range_or_gone_are_named():
     wanted = ["numpy>=2.2", "torch<2.14,>=2.13", 'pytest>=8; extra == "dev"']
-    python, good = look_at_packages(wanted, {"numpy": "2.4.0", "torch": "2.13.0+cpu"})
+    python, good = check_packages(wanted, {"numpy": "2.4.0", "torch": "2.13.0+cpu"})
     assert (python.state, good.state, good.found) == ("good", "good", "2 requirements kept")
-    _, bad = look_at_packages(wanted, {"torch": "2.12.0"})
+    _, bad = check_packages(wanted, {"torch": "2.12.0"})
     assert bad.state == "bad"
     assert bad.found == "numpy missing, not >=2.2; torch 2.12.0, not <2.14,>=2.13"
     assert "constraints.txt" in bad.fix
 
 
 def test_a_read_only_home_is_reported(tmp_path, monkeypatch):
-    assert look_at_home(tmp_path / "new" / "runs").state == "good"
+    assert check_home(tmp_path / "new" / "runs").state == "good"
     assert not (tmp_path / "new").exists()
 
     def full(home: Path) -> None:
         raise UserError(f"{home} has 3 MiB free")
 
     monkeypatch.setattr(doctor, "check_room", full)
-    finding = look_at_home(tmp_path)
+    finding = check_home(tmp_path)
     assert (finding.state, finding.found) == ("bad", f"{tmp_path} has 3 MiB free")
 
 

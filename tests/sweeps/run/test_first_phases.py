@@ -75,7 +75,7 @@ def test_a_signal_while_data_are_loaded_names_the_next_command(run, number, tmp_
     code, _, err = run(LOADING.format(f"os.kill(os.getpid(), {int(number)})"))
     assert code == 130
     assert err.startswith("kdsweep: interrupted")
-    assert "anew" in err
+    assert "same command again" in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "home" / "toy").exists()
 

@@ -51,7 +51,7 @@ def compared(frames: SweepFrames) -> Pair | str:
             return ""
         return "No finished trial had a teacher: distillation was not tried."
     if not plain:
-        return "No trial without a teacher finished, so what distillation adds cannot be told."
+        return "No trial without a teacher finished, so what distillation adds is unknown."
     objective = frames.study.objectives[0]
     best = best_of(taught, objective)
     rivals = [row for row in plain if costs_no_more(frames, row, best)]

@@ -64,6 +64,10 @@ DOORS = {
     "importlib.import_module": ("kdtasks.contract.plugins",),
 }
 
+# Verbs of talk name no variable, function or test; kdtasks is to follow.
+NAMED = [path for path in (*FILES, *OTHERS) if "kdtasks" not in path.relative_to(ROOT).parts]
+VAGUE = {"say", "says", "said", "told", "who", "looks", "heard", "asked"}
+
 # Rooms of a package, floor by floor: a room may import from floors below its own, and no other.
 FLOORS = {
     "kdtasks": (
@@ -237,6 +241,14 @@ def test_nothing_is_read_that_could_run_code(path: Path) -> None:
         if ast.unparse(node.func) == "torch.load":
             assert settings.get("weights_only") == "True", f"{path}:{node.lineno}"
         assert settings.get("allow_pickle", "False") == "False", f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_are_terms_of_the_field(path: Path) -> None:
+    fields = [getattr(n, f, None) for n in ast.walk(tree_of(path)) for f in ("id", "name", "arg")]
+    names = {name for name in fields if isinstance(name, str)}
+    private = {name for name in names if VAGUE & set(name.lower().split("_"))}
+    assert not private, f"rename {sorted(private)}"
 
 
 def test_neither_half_of_the_ip_protecting_method_knows_the_others_network() -> None:

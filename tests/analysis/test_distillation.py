@@ -30,14 +30,14 @@ def with_efforts(efforts, effort=None):
     return replace(FRAMES, trials=trials, study=study)
 
 
-def told(frames):
+def sentences(frames):
     return " ".join(bought(frames, compared(frames))).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.mark.parametrize("effort", SENTENCES, ids=effort_text)
 def test_the_regime_of_a_study_is_named(effort):
     frames = with_efforts([5.0], effort)
-    assert SENTENCES[effort] in told(frames)
+    assert SENTENCES[effort] in sentences(frames)
     assert SENTENCES[effort] in " ".join(summary(frames)).replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -47,7 +47,7 @@ def test_efforts_a_tenth_apart_compare_trials_and_not_methods(first, second):
     frames = with_efforts(np.where(taught, first, second))
     apart = abs(first - second) / max(first, second) > 0.1
     assert differs(first, second) == apart
-    assert ("not methods" in told(frames)) == apart
+    assert ("not methods" in sentences(frames)) == apart
 
 
 @settings(max_examples=50)
@@ -62,15 +62,15 @@ def test_what_a_teacher_saves_is_the_least_training_that_is_as_good(efforts):
     least = {
         taught: part[SPENT].min() for taught, part in rows.groupby(rows["taught"].astype(bool))
     }
-    found = re.search(r"needs (?:.*?), ([\d.]+) GFLOP against ([\d.]+) GFLOP", told(frames))
+    found = re.search(r"needs (?:.*?), ([\d.]+) GFLOP against ([\d.]+) GFLOP", sentences(frames))
     if len(least) < 2:
         assert not found
     else:
         assert (float(found[1]), float(found[2])) == (least[True], least[False])
 
 
-def test_unknown_efforts_are_said_to_be_unknown():
-    assert "was not noted" in told(FRAMES)
+def test_unknown_efforts_are_named():
+    assert "was not noted" in sentences(FRAMES)
     assert effort_figure(FRAMES) is None
 
 

@@ -51,7 +51,8 @@ def attainment_surfaces(
     """
     signs = _signs(directions)
     total = len(sets)
-    corners = moocore.eaf(np.concatenate(sets) * signs, _labels(sets))
+    labels = np.repeat(np.arange(1.0, total + 1.0), [len(points) for points in sets])
+    corners = moocore.eaf(np.concatenate(sets) * signs, labels)
     counts = np.rint(corners[:, 2] * total / 100.0).astype(int)
     wanted = {level: -(-total * level // 100) for level in sorted(levels)}
     return [
@@ -135,8 +136,3 @@ def led_volumes(
 def _signs(directions: Sequence[Direction]) -> Floats:
     # moocore.eaf knows no maximisation
     return np.array([1.0 if direction == "minimize" else -1.0 for direction in directions])
-
-
-def _labels(sets: Sequence[Floats]) -> Floats:
-    """Return which set every point belongs to, counted from 1."""
-    return np.repeat(np.arange(1.0, len(sets) + 1.0), [len(points) for points in sets])

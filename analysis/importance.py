@@ -77,11 +77,8 @@ def _importance(
         note = "the parameters do not predict it: a model does no better than its mean"
         return Importance(objective, {}, found.explained, note)
     shares = dict(zip(names, (gains / gains.sum()).tolist(), strict=True))
-    return Importance(objective, dict(sorted(shares.items(), key=_largest)), found.explained, "")
-
-
-def _largest(entry: tuple[str, float]) -> float:
-    return -entry[1]
+    largest_first = sorted(shares.items(), key=lambda entry: -entry[1])
+    return Importance(objective, dict(largest_first), found.explained, "")
 
 
 def _obstacle(names: Sequence[str], target: NDArray[np.float64]) -> str:

@@ -31,21 +31,17 @@ class MlflowRuns:
         self._client = MlflowClient(tracking_uri=tracking_uri)
 
     def tagged(self, name: str, value: str) -> list[RecordedRun]:
-        """See `analysis.runs.Runs`."""
         experiments = [str(found.experiment_id) for found in self._experiments()]
         return self._search(experiments, f"tags.`{name}` = '{value}'")
 
     def below(self, run: RecordedRun) -> list[RecordedRun]:
-        """See `analysis.runs.Runs`."""
         return self._search([run.experiment], f"tags.`{PARENT}` = '{run.id}'")
 
     def history(self, run: RecordedRun, metric: str) -> list[tuple[int, int, float]]:
-        """See `analysis.runs.Runs`."""
         found = self._client.get_metric_history(run.id, metric)
         return [(point.step, point.timestamp, point.value) for point in found]
 
     def texts(self, run: RecordedRun, files: tuple[str, ...]) -> dict[str, str]:
-        """See `analysis.runs.Runs`."""
         present = {entry.path for entry in self._client.list_artifacts(run.id)}
         with tempfile.TemporaryDirectory() as folder:
             for path in present.intersection(files):

@@ -62,7 +62,6 @@ class DatabaseRuns:
         self._path = path
 
     def tagged(self, name: str, value: str) -> list[RecordedRun]:
-        """See `analysis.runs.Runs`."""
         tags = self._facts(_TEXTS.format(table="tags"), name, value)
         params = self._facts(_TEXTS.format(table="params"), name, value)
         metrics = self._facts(_METRICS, name, value)
@@ -83,11 +82,9 @@ class DatabaseRuns:
         ]
 
     def below(self, run: RecordedRun) -> list[RecordedRun]:
-        """See `analysis.runs.Runs`."""
         return self.tagged(PARENT, run.id)
 
     def history(self, run: RecordedRun, metric: str) -> list[tuple[int, int, float]]:
-        """See `analysis.runs.Runs`."""
         found = self._database.execute(_HISTORY, (run.id, metric))
         return [(step, timestamp, _number(value)) for step, timestamp, value in found]
 

@@ -40,7 +40,8 @@ def split_facts(
     task: str, scenario: str, data: ScenarioData, content: Content
 ) -> Iterator[SplitFacts]:
     """Yield the metadata of the three splits of a scenario."""
-    tags = {name: str(value) for name, value in data.provenance.items() if _is_plain(value)}
+    scalars = str | int | float | bool
+    tags = {name: str(v) for name, v in data.provenance.items() if isinstance(v, scalars)}
     source = json.dumps({"tags": {**tags, "fingerprint": scenario}})
     splits = {"train": data.train, "val": data.val, "test": data.test}
     for split, arrays in splits.items():
@@ -54,10 +55,6 @@ def split_facts(
             schema=json.dumps({"mlflow_tensorspec": {"features": tensors, "targets": None}}),
             profile=json.dumps(_profile(arrays)),
         )
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float | bool)
 
 
 def _tensor(name: str, array: Any) -> Mapping[str, Any]:

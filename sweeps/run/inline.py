@@ -57,7 +57,6 @@ class InlineSite:
 
     @contextmanager
     def ready(self, starting: Starting) -> Iterator[None]:  # noqa: ARG002 - of Site
-        """See `sweeps.run.site.Site`."""
         take_gpu(self.allocation.share.gpus)
         try:
             yield
@@ -65,7 +64,6 @@ class InlineSite:
             take_gpu(0.0)
 
     def pool(self, interrupts: Interrupts) -> "InlinePool":
-        """See `sweeps.run.site.Site`."""
         return InlinePool(interrupts)
 
     def search(
@@ -74,7 +72,6 @@ class InlineSite:
         scratch: Path,  # noqa: ARG002 - of Site
         interrupts: Interrupts,
     ) -> None:
-        """See `sweeps.run.site.Site`."""
         for number in count():
             name = str(number)
             assignment = session.assign(name)
@@ -134,7 +131,6 @@ class InlinePool:
         return _locked(value)
 
     def run(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Event]]:
-        """See `sweeps.workers.jobs.Pool`."""
         for job in jobs:
             try:
                 loaded = job.load()

@@ -70,14 +70,12 @@ class RaySite:
         return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
 
     def pool(self, interrupts: Interrupts) -> Pool:
-        """See `sweeps.run.site.Site`."""
         import sweeps.search.ray_search  # noqa: F401 - takes seconds, while Ray starts
         from sweeps.workers.ray_pool import RayPool
 
         return RayPool(self.allocation, interrupts.requested)
 
     def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
-        """See `sweeps.run.site.Site`."""
         from sweeps.search.ray_search import search
 
         search(session, self.allocation, scratch, interrupts)

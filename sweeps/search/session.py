@@ -20,7 +20,7 @@ from sweeps.plan.needs import Resources, need_of
 from sweeps.progress.listener import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.search.asha import EarlyStopping
-from sweeps.search.proposals import Proposal, Proposals
+from sweeps.search.proposals import Proposals
 from sweeps.search.verdict import judge
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.workers.jobs import Assignment, Trained
@@ -87,7 +87,12 @@ class SearchSession:
                 continue
             self._numbers[trial_id] = proposal.number
             self._curves.begin(proposal.number, proposal.config)
-            return _assignment(proposal, need.scenario, need.teacher)
+            return Assignment(
+                number=proposal.number,
+                config=proposal.config,
+                scenario=need.scenario,
+                teacher=need.teacher,
+            )
         self._show_refused()
         return None
 
@@ -218,9 +223,3 @@ class SearchSession:
             self._fail(number, FailureKind.INTERRUPTED, reason, {INTERRUPTED: True})
         self._numbers.clear()
         self._stopped.clear()
-
-
-def _assignment(proposal: Proposal, scenario: str, teacher: str | None) -> Assignment:
-    return Assignment(
-        number=proposal.number, config=proposal.config, scenario=scenario, teacher=teacher
-    )

@@ -183,7 +183,7 @@ class Engine:
 
 
 class Watching(SilentDisplay):
-    """Remembers what it was told."""
+    """Records notes and stopped trials."""
 
     def __init__(self) -> None:
         self.stopped: dict[int, tuple[int, int]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from in_process import Engine
+from in_process import Engine, Watching
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
@@ -20,14 +20,6 @@ from sweeps.progress.listener import FanOut, SilentDisplay
 from sweeps.progress.log import EventLog, LogReader
 from sweeps.search.tune_adapters import SessionCallback
 from sweeps.workers.trainable import EVENT
-
-
-class Notes(SilentDisplay):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
 
 
 def reports(*found):
@@ -98,7 +90,7 @@ def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monk
 
 
 def test_what_is_no_json_costs_the_log_a_line_and_the_sweep_nothing(tmp_path):
-    display, path = Notes(), tmp_path / "log.jsonl"
+    display, path = Watching(), tmp_path / "log.jsonl"
     log = EventLog(path, toy_study(), ManualClock(), display)
     with log.kept():
         log.trial_started(0, {"x": object()})
@@ -129,7 +121,7 @@ def test_a_fault_while_tune_calls_ends_the_search_between_two_turns(tmp_path, wh
 
 
 def test_a_failed_display_gets_no_more_events():
-    class Other(Notes):
+    class Other(Watching):
         def trial_started(self, number, params):
             self.notes.append(f"trial {number}")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays, scalar_dtypes
-from in_process import Engine
+from in_process import Engine, Watching
 from own_workshop import Workshop
 
 from kdtasks.contract.errors import ConfigError, DataError, UserError
@@ -29,14 +29,6 @@ from sweeps.tracking.verify import damaged_teachers
 from sweeps.workers.jobs import Job
 
 
-class Notes(SilentDisplay):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 @pytest.fixture
 def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     (tmp_path / "code").mkdir()
@@ -45,7 +37,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 def taught(study: Study, home: Path, name: str) -> tuple[np.ndarray, list[str]]:
     """Return what the teacher of a new sweep says, and what the user was told."""
-    display = Notes()
+    display = Watching()
     engine = Engine(study, home, display, name)
     engine.teach()
     (teacher,) = engine.resources.teachers.values()

@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 from deepsense_examples import Scenario, bare_table
+from in_process import Watching
 from toy_study import toy_study
 
 from kdtasks.contract.errors import ConfigError, DataError, UserError
@@ -13,7 +14,6 @@ from sweeps.cli.data import next_command
 from sweeps.plan.needs import find_needs, load_data
 from sweeps.plan.own_data import study_on
 from sweeps.plan.preflight import check_study
-from sweeps.progress.listener import SilentDisplay
 
 OF_THE_STREET = ("data_seed", "night_share", "train_passages", "val_passages", "distractors")
 
@@ -169,14 +169,6 @@ def test_another_table_is_another_identity(tmp_path):
     assert check_study(study).needs[0].scenario != before
 
 
-class Notes(SilentDisplay):
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
-
-
 def test_wrong_files_are_reported_once_before_any_training(tmp_path):
     scenario = Scenario(tmp_path / "site", (14, 14, 14))
     scenario.file("image", 0).unlink()
@@ -188,7 +180,7 @@ def test_wrong_files_are_reported_once_before_any_training(tmp_path):
         "search.points=[{method: vanilla}]",
     ]
     plan = check_study(study_on("beam-tracking", settings, tmp_path / "site"))
-    display = Notes()
+    display = Watching()
     loaded = load_data(plan.needs, plan.task, cache=tmp_path / "cache", display=display)
     assert len(loaded) == 2
     name = scenario.rows[0]["image"].removeprefix("./")

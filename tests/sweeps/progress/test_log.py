@@ -10,19 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from in_process import Watching
 from toy_study import ManualClock, toy_study
 
 from sweeps.common.records import FailureKind, FrontRow
 from sweeps.progress.listener import Display, FanOut, SilentDisplay
 from sweeps.progress.log import EVERY_SHARE, SCHEMA, EventLog, LogReader
-
-
-class Notes(SilentDisplay):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @contextmanager
@@ -137,7 +130,7 @@ def test_only_the_first_word_about_the_end_counts_and_none_before_the_start(tmp_
 
 
 def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatch):
-    clock, path, watching = ManualClock(), tmp_path / "log.jsonl", Notes()
+    clock, path, watching = ManualClock(), tmp_path / "log.jsonl", Watching()
     honest, room = os.write, [10**6]
 
     def write(number: int, data: bytes) -> int:
@@ -161,7 +154,7 @@ def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatc
 
 
 def test_a_log_that_cannot_be_made_stops_nothing(tmp_path):
-    watching = Notes()
+    watching = Watching()
     with opened(tmp_path / "missing" / "log.jsonl", ManualClock(), watching) as log:
         log.phase("data")
     assert len(watching.notes) == 1
@@ -222,13 +215,13 @@ class Closed(SilentDisplay):
     """A terminal that is gone."""
 
     def __init__(self) -> None:
-        self.watching: list[str] = []
+        self.lines: list[str] = []
 
     def phase(self, name: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def note(self, text: str) -> None:
-        self.watching.append(text)
+        self.lines.append(text)
 
 
 def test_all_displays_get_all_events_in_order():
@@ -243,5 +236,5 @@ def test_all_displays_get_all_events_in_order():
 def test_a_closed_terminal_gets_nothing_more_and_ends_nothing():
     gone, other = Closed(), Recorder()
     play(FanOut(gone, other), ManualClock())
-    assert gone.watching == []
+    assert gone.lines == []
     assert len(other.calls) > 10

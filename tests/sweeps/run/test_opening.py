@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from in_process import Engine
+from in_process import Engine, Watching
 from toy_study import FINITE, toy_study
 
 from kdtasks.contract.errors import ConfigError, DataError
@@ -27,18 +27,10 @@ from sweeps.progress.listener import SilentDisplay
 from sweeps.run.resume import ResumeState, find_left, load_same, num_spent
 
 
-class Notes(SilentDisplay):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
 def left_of(
-    folder: SweepFolder, wanted: Study | None = None, display: Notes | None = None
+    folder: SweepFolder, wanted: Study | None = None, display: Watching | None = None
 ) -> ResumeState:
-    left = find_left(folder, wanted, tracking_uri=None, request=None, display=display or Notes())
+    left = find_left(folder, wanted, tracking_uri=None, request=None, display=display or Watching())
     load_same(folder, left, check_study(left.study), SilentDisplay())
     return left
 
@@ -119,7 +111,7 @@ def test_a_study_file_that_is_damaged_is_written_anew(engine: Engine, content: s
 def test_a_half_line_is_dropped_with_a_notice(engine: Engine) -> None:
     with engine.folder.journal.open("ab") as file:
         file.write(b'{"op_code": 8, "wor')
-    display = Notes()
+    display = Watching()
     left = left_of(engine.folder, display=display)
     [note] = display.notes
     assert all(word in note for word in ("journal.log", "last line", "19 B"))

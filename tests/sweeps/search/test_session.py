@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from in_process import Engine
+from in_process import Engine, Watching
 from toy_study import toy_study
 from toy_task import ToyTask
 
@@ -10,7 +10,6 @@ from kdtasks.contract.errors import DataError, UserError
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.teacher_cache import OUTPUTS
-from sweeps.progress.listener import SilentDisplay
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.phases import closing_trials
 
@@ -236,7 +235,7 @@ def test_trials_cannot_reach_the_test_split(engine: Engine) -> None:
 def test_an_objective_that_is_zero_on_a_log_scale_is_a_result(tmp_path: Path) -> None:
     rows = ((1, "none"), (2, "zero-flops"))
     points = [{"method": "kd", "x": 0.5, "width": width, "flaw": flaw} for width, flaw in rows]
-    display = Notes()
+    display = Watching()
     study = toy_study(search={"sampler": "points", "points": points}, budget={})
     engine = Engine(study, tmp_path, display)
     engine.teach()
@@ -249,11 +248,3 @@ def test_an_objective_that_is_zero_on_a_log_scale_is_a_result(tmp_path: Path) ->
     (note,) = display.notes
     for word in ("ue_flops", "trial 1", "0.01", "logarithmic"):
         assert word in note
-
-
-class Notes(SilentDisplay):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_process import Engine
+from in_process import Engine, Watching
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
@@ -21,7 +21,6 @@ from sweeps.ledger.front import values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.optuna_trials import is_earlier
 from sweeps.ledger.paths import SweepFolder, create
-from sweeps.progress.listener import SilentDisplay
 from sweeps.progress.utilisation import Utilisation
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import make_sampler
@@ -31,14 +30,6 @@ from sweeps.search.warm_start import find_earlier
 @pytest.fixture(autouse=True)
 def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _number: None)
-
-
-class Notes(SilentDisplay):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 SPACE = {
@@ -82,7 +73,7 @@ def run(home: Path, name: str, study: Study) -> Ledger:
     """Run a study as the sweep ``name``."""
     folder = SweepFolder(home / name)
     create(folder, study.text)
-    earlier = find_earlier(study, ToyTask(), home, Notes())
+    earlier = find_earlier(study, ToyTask(), home, Watching())
     ledger = Ledger.create(folder.journal, study, earlier)
     search(ledger, study)
     return ledger
@@ -142,7 +133,7 @@ def test_earlier_trials_are_known_to_the_sampler_and_to_nobody_else(tmp_path: Pa
     assert trials[0].params == known
     assert all(ledger.trial(trial.number) == trial for trial in trials)
     assert not any(trial.duplicate for trial in trials)
-    assert len(find_earlier(study_of("tpe", ("new",)), ToyTask(), tmp_path, Notes())) == 20
+    assert len(find_earlier(study_of("tpe", ("new",)), ToyTask(), tmp_path, Watching())) == 20
 
 
 def test_the_whole_engine_keeps_earlier_trials_apart(tmp_path: Path) -> None:
@@ -201,7 +192,7 @@ def test_a_driver_that_dies_during_the_warm_start_has_added_nothing(
 ) -> None:
     run(tmp_path, "old", study_of("random"))
     study = study_of("tpe", ("old",))
-    earlier = find_earlier(study, ToyTask(), tmp_path, Notes())
+    earlier = find_earlier(study, ToyTask(), tmp_path, Watching())
 
     class KilledError(BaseException):
         pass
@@ -289,23 +280,23 @@ def test_trials_outside_the_space_are_skipped_and_counted(name: str, tmp_path: P
     before, after, words = MISFITS[name]
     old_sweep(tmp_path, **before)
     with pytest.raises(ConfigError, match=r"search\.warm_start: nothing to learn from") as caught:
-        find_earlier(study_of("tpe", ("old",), **after), ToyTask(), tmp_path, Notes())
+        find_earlier(study_of("tpe", ("old",), **after), ToyTask(), tmp_path, Watching())
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     # beside a sweep that fits it is a note
     fitting = study_of("random", **{"budget": {"trials": 2}, **after})
     if name != "another choice":
         run(tmp_path, "fits", fitting)
-        notes = Notes()
+        notes = Watching()
         study = study_of("tpe", ("old", "fits"), **after)
         assert len(find_earlier(study, ToyTask(), tmp_path, notes)) == 2
-        assert words in notes.lines[0]
-        assert notes.lines[1] == "warm start: 2 of 2 trials of fits"
+        assert words in notes.notes[0]
+        assert notes.notes[1] == "warm start: 2 of 2 trials of fits"
 
 
 def test_only_finished_trials_count_and_a_metric_must_be_there(tmp_path: Path) -> None:
     old_sweep(tmp_path)
-    notes = Notes()
+    notes = Watching()
     bound = [{"metric": "payload_bits", "max": 32}]
     [trial] = find_earlier(study_of("tpe", ("old",), constraints=bound), ToyTask(), tmp_path, notes)
     assert (trial.number, trial.values, dict(trial.violations)) == (
@@ -313,7 +304,7 @@ def test_only_finished_trials_count_and_a_metric_must_be_there(tmp_path: Path) -
         (-5.0, 100.0),
         {"payload_bits": 32.0},
     )
-    assert notes.lines == ["warm start: 1 of 3 trials of old (2 not trained to their end)"]
+    assert notes.notes == ["warm start: 1 of 3 trials of old (2 not trained to their end)"]
     missing = study_of("tpe", ("old",), constraints=[{"metric": "latency_ms", "max": 1.0}])
     with pytest.raises(ConfigError, match="latency_ms is missing"):
         find_earlier(missing, ToyTask(), tmp_path, notes)
@@ -325,26 +316,26 @@ def test_the_seed_may_differ_and_a_sweep_is_listed_by_name_or_path(tmp_path: Pat
     old_sweep(tmp_path / "elsewhere", seeds={"trial": 5, "confirm": [1]})
     for entry in (str(tmp_path / "elsewhere" / "old"), "../elsewhere/old"):
         study = study_of("tpe", (entry,))
-        assert len(find_earlier(study, ToyTask(), tmp_path / "home", Notes())) == 1
+        assert len(find_earlier(study, ToyTask(), tmp_path / "home", Watching())) == 1
     both = study_of("tpe", (str(tmp_path / "elsewhere" / "old"), "../elsewhere/old"))
-    notes = Notes()
+    notes = Watching()
     assert len(find_earlier(both, ToyTask(), tmp_path / "home", notes)) == 1
-    assert "1 in an earlier sweep of the list" in notes.lines[1]
+    assert "1 in an earlier sweep of the list" in notes.notes[1]
 
 
 def test_sweeps_that_are_not_there_or_damaged_are_named(tmp_path: Path) -> None:
     old_sweep(tmp_path)
     study = study_of("tpe", ("old", "odl"))
     with pytest.raises(ConfigError, match=r"search\.warm_start\.1: there is no sweep in .*odl"):
-        find_earlier(study, ToyTask(), tmp_path, Notes())
+        find_earlier(study, ToyTask(), tmp_path, Watching())
     journal = SweepFolder(tmp_path / "old").journal
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[6:]]))
     with pytest.raises(ConfigError, match=r"search\.warm_start\.0: .*damaged in line 6.*drop it"):
-        find_earlier(study, ToyTask(), tmp_path, Notes())
+        find_earlier(study, ToyTask(), tmp_path, Watching())
 
 
 def test_without_warm_start_nothing_is_looked_at(tmp_path: Path) -> None:
-    notes = Notes()
+    notes = Watching()
     assert find_earlier(study_of(), ToyTask(), tmp_path / "no" / "home", notes) == ()
-    assert notes.lines == []
+    assert notes.notes == []

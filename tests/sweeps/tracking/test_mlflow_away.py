@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from in_process import Engine
+from in_process import Engine, Watching
 from mlflow import MlflowClient
 from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
-from sweeps.progress.listener import SilentDisplay
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.driver import _run
 from sweeps.run.phases import Sweep
@@ -23,14 +22,6 @@ from sweeps.tracking.writer import Tracker
 
 TRIES = 2
 """Connections that one request takes which nobody answers."""
-
-
-class Notes(SilentDisplay):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 class SilentServer:
@@ -73,7 +64,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SilentServer]:
         yield server
 
 
-def engine_at(server: SilentServer, home: Path, display: Notes) -> Engine:
+def engine_at(server: SilentServer, home: Path, display: Watching) -> Engine:
     engine = Engine(toy_study(), home, display)
     client = MlflowClient(tracking_uri=f"http://user:s3cret@127.0.0.1:{server.port}")
     engine.recorder.tracker = Tracker(client, "0", "abc")
@@ -85,7 +76,7 @@ class Stopped:
 
     def __init__(self, engine: Engine) -> None:
         self.recorder, self.utilisation = engine.recorder, Utilisation(1, engine.clock)
-        self.display = Notes()
+        self.display = Watching()
 
     def searched(self) -> str:
         return ""
@@ -97,7 +88,7 @@ class Stopped:
 def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
     tmp_path: Path, silent: SilentServer
 ) -> None:
-    display = Notes()
+    display = Watching()
     engine = engine_at(silent, tmp_path, display)
     with engine.recorder.deferring():
         engine.teach()
@@ -119,7 +110,7 @@ def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
 def test_a_server_that_falls_silent_is_waited_for_once_after_ctrl_c(
     tmp_path: Path, silent: SilentServer
 ) -> None:
-    engine = engine_at(silent, tmp_path, Notes())
+    engine = engine_at(silent, tmp_path, Watching())
     with pytest.raises(UserError, match="resume continues it"):
         _run(cast("Sweep", Stopped(engine)))
     assert silent.connections == TRIES
@@ -131,7 +122,7 @@ def test_by_default_a_request_takes_ten_seconds_at_most() -> None:
 
 
 def test_after_a_pause_mlflow_is_written_again_and_at_the_end_everything(tmp_path: Path) -> None:
-    display = Notes()
+    display = Watching()
     engine = Engine(toy_study(), tmp_path, display)
     engine.tracker.broken = True
     engine.recorder.attach("environment.json", {"cores": 2})
@@ -149,7 +140,7 @@ def test_after_a_pause_mlflow_is_written_again_and_at_the_end_everything(tmp_pat
 
 
 def test_a_report_that_cannot_be_attached_stays_in_the_folder(tmp_path: Path) -> None:
-    display = Notes()
+    display = Watching()
     engine = Engine(toy_study(), tmp_path, display)
     engine.tracker.broken = True
     engine.recorder.attach_report([tmp_path / "report.html"])

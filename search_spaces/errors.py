@@ -1,4 +1,4 @@
-"""The one error of this package; its message alone tells the user what to change."""
+"""The one error of this package; its message states the fix."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

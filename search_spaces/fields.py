@@ -187,7 +187,7 @@ _PROBLEMS = {
     "union_tag_invalid": "must be one of {expected_tags}",
     "union_tag_not_found": "is missing; add type: float, int or choice",
 }
-"""Our words where pydantic's assume a reader who knows pydantic."""
+"""Messages in place of pydantic's, for readers who do not know pydantic."""
 
 _YAML_1_1 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 

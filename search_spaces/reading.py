@@ -1,7 +1,4 @@
-"""How text of a study or a sweep is read; `kdtasks.data.reading` is the gate for everything else.
-
-A package of its own may not import that one.
-"""
+"""Reads text of a study or a sweep; `kdtasks.data.reading`, not imported here, reads the rest."""
 
 import errno
 import os

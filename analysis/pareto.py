@@ -25,16 +25,9 @@ ROUNDING = 1e-9
 
 
 def front_mask(values: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.bool_]:
-    """Return which points no other point dominates.
+    """Return the mask of points [n, m] that no other point dominates, shape [n].
 
     Equal points do not dominate each other: of duplicates on the front all are kept.
-
-    Args:
-        values: Points, shape [n, m]; n may be 0.
-        directions: Which way is better, one per objective.
-
-    Returns:
-        Mask of the front, shape [n].
 
     Raises:
         ValueError: If a value is NaN or the shapes do not agree.
@@ -45,16 +38,9 @@ def front_mask(values: ArrayLike, directions: Sequence[Direction]) -> NDArray[np
 
 
 def ranks(values: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.int64]:
-    """Return the rank of every point: 0 on the front, 1 on the front of the rest, and so on.
+    """Return the rank of every point [n, m]: 0 on the front, 1 on the front of the rest, ...
 
     This is the non-dominated sorting of Deb et al. (2002), NSGA-II, Section III-A.
-
-    Args:
-        values: Points, shape [n, m]; n may be 0.
-        directions: Which way is better, one per objective.
-
-    Returns:
-        Ranks, shape [n].
 
     Raises:
         ValueError: If a value is NaN or the shapes do not agree.
@@ -82,10 +68,6 @@ def sweep_front(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[n
     Morgenstern 1944, the stable set): this is the front. It is a part of the front without
     tolerances, is that front if all tolerances are 0, does not depend on the order of the points
     or on dominated ones, and keeps the best value of every objective to within its tolerance.
-
-    Args:
-        values: Points in the objectives' units, shape [n, m]; n may be 0.
-        objectives: The objectives, m of them.
 
     Returns:
         Mask of the front, shape [n]; equal points are on it together.
@@ -150,14 +132,8 @@ def hypervolume(
 ) -> float:
     """Return the volume that the points dominate up to the reference point.
 
-    Args:
-        values: Points, shape [n, m]; points that are not better than the reference in every
-            objective add nothing.
-        directions: Which way is better, one per objective.
-        reference: The reference point, one value per objective.
-
-    Returns:
-        Volume in the product of the objectives' units; 0 for no points.
+    Points that are not better than the reference in every objective add nothing. The unit is the
+    product of the objectives' units.
 
     Raises:
         ValueError: If a value is NaN or the shapes do not agree.
@@ -252,10 +228,6 @@ def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
     of the front, as Laumanns et al. (2002), "Combining Convergence and Diversity in Evolutionary
     Multiobjective Optimization", Definition 3, have it: moved by epsilon of every range it is
     nowhere worse.
-
-    Args:
-        values: Points in the objectives' units, shape [n, m]; n may be 0.
-        objectives: The objectives, m of them.
 
     Returns:
         Shares of the front's ranges, shape [n]; 0 on the front and above 0 off it.

@@ -80,7 +80,7 @@ def _measured_runs(frames: SweepFrames) -> dict[int, dict[Repetition, Floats]]:
 
 
 def seed_sets(frames: SweepFrames) -> dict[int, Floats]:
-    """Return what the same trials came to with each seed: one set of points per seed.
+    """Return the points of the same trials with each seed: one set of points per seed.
 
     A seed counts if every repeated member of the front has it, and a trial takes part if it has
     all seeds that count. So a repetition that failed costs its seed and not its trial, and no set

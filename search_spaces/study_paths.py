@@ -15,15 +15,7 @@ def is_path(name: str) -> bool:
 
 
 def settle_paths(raw: Any, folder: Path) -> bool:
-    """Make the paths in a study absolute, in place.
-
-    Args:
-        raw: Plain data of a study file, not validated yet.
-        folder: Where relative paths start.
-
-    Returns:
-        Whether anything was changed.
-    """
+    """Make the paths in a study absolute from ``folder``, in place; return whether any changed."""
     settled = False
     for holder, key in list(_places(raw)):
         value = holder[key]

@@ -10,11 +10,7 @@ from search_spaces.space import Space
 
 
 def suggest(trial: BaseTrial, space: Space) -> dict[str, Value]:
-    """Ask ``trial`` for every parameter that exists, conditions before what depends on them.
-
-    Returns:
-        A configuration that passes ``space.check``.
-    """
+    """Return a configuration from ``trial``, conditions before what depends on them."""
     suggested: dict[str, Value] = {}
     for name in space.names:
         if space.active(name, suggested):

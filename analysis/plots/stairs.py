@@ -44,13 +44,10 @@ def staircase(rows: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]]
 
 
 def stairs(points: NDArray[np.float64], pair: Pair) -> tuple[list[float], list[float]]:
-    """Return the corners of the attainment surface of points, shape [n, 2] as x and y.
+    """Return x and y of the corners of the attainment surface of points [n, 2], sorted by x.
 
     It separates what some trial reaches from what none does, so its steps turn on the side of the
     worse values.
-
-    Returns:
-        x and y of the corners, sorted by x; empty for no points.
     """
     front = points[sweep_front(points, [pair.x, pair.y])]
     front = np.unique(front, axis=0)

@@ -17,7 +17,7 @@ from sweeps.common.records import ArtifactRecord, ExportRecord
 from sweeps.export.export import Exported, ExportedPart, OnnxFile
 from sweeps.export.mlflow_models import Models, place_of
 from sweeps.export.model_card import MLMODEL, mlmodel
-from sweeps.ledger.journal import mend_tail
+from sweeps.ledger.journal import repair_tail
 from sweeps.ledger.launch_settings import followed, read_settings, write_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
@@ -137,5 +137,5 @@ def recording(
     with driving(folder.path), kept(settings.storage, folder, note, Interrupts()):
         if (now := followed(settings, folder.path)) != settings:
             write_settings(folder.path, now)
-        mend_tail(folder.journal)
+        repair_tail(folder.journal)
         yield ExportRecorder(Ledger.open(folder.journal), Models.open(folder, tracking_uri))

@@ -61,11 +61,8 @@ def check_lines(path: Path) -> None:
                 raise DataError(f"{path} is damaged: a line has {MOST_LINE_BYTES} bytes; {FIX}")
 
 
-def mend_tail(path: Path) -> str:
-    """Remove an incomplete last line of a journal that nobody else writes to.
-
-    Returns:
-        A message about what was removed; empty if nothing was.
+def repair_tail(path: Path) -> str:
+    """Remove an incomplete last line of a journal without other writers; return a message or ''.
 
     Raises:
         UserError: If the file cannot be written to.

@@ -212,11 +212,7 @@ class Ledger:
         return next(self._waiting(), None) is not None
 
     def recover(self) -> int:
-        """Close trials of a killed driver, and enqueue all interrupted trials again.
-
-        Returns:
-            The number of waiting trials.
-        """
+        """Close trials of a killed driver, enqueue interrupted ones; return how many wait."""
         trials = self._own()
         retried = {trial.user_attrs.get(RETRY_OF) for trial in trials}
         done = [trial.user_attrs.get(PARAMS) for trial in trials if trial.values is not None]

@@ -39,10 +39,7 @@ class StudentStore:
         return self.path / f"trial-{number}.safetensors"
 
     def put(self, number: int, weights: Arrays) -> str:
-        """Write the weights of a trial atomically.
-
-        Returns:
-            SHA-256 of the file, for the ledger.
+        """Write the weights of a trial atomically; return the file's SHA-256.
 
         Raises:
             UserError: If it cannot be written.

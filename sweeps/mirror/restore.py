@@ -73,10 +73,7 @@ def fetch_missing(home: Path, name: str, uri: str) -> None:
 
 
 def catch_up(storage: Storage, folder: SweepFolder) -> str:
-    """Update a sweep's folder, of which this process is the driver, from storage.
-
-    Returns:
-        A message for the user; empty if nothing was fetched.
+    """Update the folder of this driver's sweep from storage; return a message or ''.
 
     Raises:
         OSError: If the storage does not answer.

@@ -85,10 +85,7 @@ class Node(ABC):
         """Handle a message; yield reports of training.
 
         A message that is damaged, foreign, of the wrong shape or unknown changes nothing:
-        it is counted and reported to the conductor.
-
-        Returns:
-            Parcels in answer, and the cost of the work.
+        it is counted and reported to the conductor. Returns answers and the cost of the work.
         """
         self._spent = Work()
         try:

@@ -10,7 +10,7 @@ from search_spaces.study import Study, load_study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.identity import Identity, check_code, check_data, code_of, identify
-from sweeps.ledger.journal import mend_tail
+from sweeps.ledger.journal import repair_tail
 from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, settled_uri
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, check_room, put_text
@@ -79,10 +79,7 @@ def find_left(
 def load_same(
     folder: SweepFolder, left: ResumeState, plan: Plan, display: Display
 ) -> tuple[dict[str, ScenarioData], Identity]:
-    """Load the data, check that code and data are those of the sweep, and reopen its ledger.
-
-    Returns:
-        Scenarios by fingerprint, and the identity of data and code.
+    """Load scenarios by fingerprint, check the identity of data and code, and reopen the ledger.
 
     Raises:
         ConfigError: If code or data differ from those of the sweep's trials.
@@ -120,8 +117,8 @@ def _open_ledger(folder: SweepFolder, display: Display) -> Ledger | None:
                 f"{folder.path} and run the study again"
             )
         return None
-    if mended := mend_tail(folder.journal):
-        display.note(mended)
+    if repaired := repair_tail(folder.journal):
+        display.note(repaired)
     return Ledger.open(folder.journal)
 
 

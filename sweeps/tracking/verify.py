@@ -33,9 +33,6 @@ STANDING = (layout.ON_FRONT, layout.RANK)
 def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
     """Return every difference between the ledger, MLflow and ``front.json``, one line each.
 
-    Returns:
-        The differences; empty if all agree.
-
     Raises:
         UserError: If the folder is not that of a sweep, or MLflow does not have it.
     """

@@ -14,7 +14,7 @@ from kdtasks.data.array_cache import ArrayCache
 from kdtasks.data.reading import file_sha256, read_bytes, read_json
 from search_spaces.errors import StudyError
 from search_spaces.study import load_study
-from sweeps.ledger.journal import mend_tail
+from sweeps.ledger.journal import repair_tail
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.process_lock import read_driver
@@ -38,7 +38,7 @@ MONSTERS: dict[str, Callable[[Path], None]] = {"zero": _zero, "sparse": _sparse,
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "study": ("study.yaml", load_study),
     "journal": ("journal.log", Ledger.open),
-    "journal's end": ("journal.log", mend_tail),
+    "journal's end": ("journal.log", repair_tail),
     "log": ("log.jsonl", lambda path: LogReader(path).new()),
     "settings": ("sweep.json", lambda path: read_settings(path.parent)),
     "driver": (".lease.json", lambda path: read_driver(path.parent)),

@@ -17,7 +17,7 @@ from kdtasks.contract.errors import DataError, UserError
 from kdtasks.contract.params import fingerprint
 from search_spaces.study import Study
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.ledger.journal import mend_tail
+from sweeps.ledger.journal import repair_tail
 from sweeps.ledger.ledger import Ledger
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import make_sampler
@@ -95,7 +95,7 @@ def test_wherever_the_driver_dies_the_search_ends_as_if_it_had_not(
     for cut in range(begun, len(lines), MOMENTS.get(sampler, 9)):
         path = tmp_path / f"cut-{cut}.log"
         path.write_bytes(b"".join(lines[:cut]) + lines[cut][: len(lines[cut]) // 2])
-        assert "last line" in mend_tail(path)
+        assert "last line" in repair_tail(path)
         resumed = Ledger.open(path)
         finished = [t for t in resumed.trials() if t.state is TrialState.COMPLETE]
         resumed.recover()
@@ -122,7 +122,7 @@ def test_it_may_die_again_and_again(tmp_path: Path) -> None:
     Ledger.create(path, study)
     kept = len(path.read_bytes().splitlines())
     while True:
-        mend_tail(path)
+        repair_tail(path)
         ledger = Ledger.open(path)
         ledger.recover()
         search(ledger, study)
@@ -197,7 +197,7 @@ def test_damage_inside_the_journal_is_named_with_its_line(tmp_path: Path) -> Non
     search(Ledger.create(path, study), study)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:11], b"\x00\x00garbage\n", *lines[12:]]))
-    assert mend_tail(path) == ""
+    assert repair_tail(path) == ""
     with pytest.raises(DataError, match=rf"line 12 of {len(lines)}.*from a copy"):
         Ledger.open(path)
     path.write_bytes(b"".join([lines[0], *lines[20:]]))

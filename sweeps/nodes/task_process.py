@@ -29,7 +29,7 @@ def open_task(name: str) -> KDTask:
 
 
 def take_gpu(share: float) -> None:
-    """Let tasks in this process compute on the GPU of which it has a share, if it has one.
+    """Let tasks in this process compute on its share of a GPU, if it has one.
 
     Raises:
         UserError: If torch cannot use it.
@@ -42,14 +42,14 @@ def take_gpu(share: float) -> None:
 
 @contextmanager
 def computing(task: KDTask, params: Params) -> Iterator[None]:
-    """Compute on this process's device, if the task can; ``params`` may say how exactly."""
+    """Compute on this process's device, if the task can, with the precision in ``params``."""
     if not task.any_device:
         yield
         return
     from kdtasks.learning import device
 
-    said: dict[str, Any] = {n: params[n] for n in ArithmeticSettings.model_fields if n in params}
-    with device.computing(**said):
+    exact: dict[str, Any] = {n: params[n] for n in ArithmeticSettings.model_fields if n in params}
+    with device.computing(**exact):
         yield
 
 

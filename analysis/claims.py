@@ -40,7 +40,7 @@ class JudgedClaim:
 
     @property
     def verdict(self) -> Verdict:
-        """What the measurements say, with the correction."""
+        """The verdict with the correction."""
         if self.alone is Verdict.HOLDS and self.p_corrected >= LEVEL:
             return Verdict.ALONE
         return self.alone

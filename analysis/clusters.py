@@ -34,7 +34,7 @@ def repetitions(runs: Sequence[Mapping[str, Any]], role: str) -> list[Repetition
     """Return what identifies each run of one row, and what it shares with others.
 
     Teacher and scenario are known by their fingerprints. Runs without them (trials, and
-    confirmations of earlier versions) are told apart by the seeds of teacher and data instead.
+    confirmations of earlier versions) are identified by the seeds of teacher and data instead.
 
     Args:
         runs: Rows of a table of `analysis.frames.SweepFrames`.
@@ -86,7 +86,7 @@ def connected(shares: Sequence[frozenset[str]]) -> list[list[int]]:
 def clusters(found: Collection[Repetition]) -> list[list[Repetition]]:
     """Return repetitions in clusters; those that share a teacher or scenario are in one.
 
-    What all of them share tells none apart: the mean is then that of one teacher or one scenario,
+    What all of them share is left out: the mean is then that of one teacher or one scenario,
     see `left_out`. If they share nothing else, they are one cluster.
     """
     ordered = sorted(found)
@@ -116,7 +116,7 @@ def clustered_interval(values: Values) -> Interval:
 
 
 def left_out(found: Collection[Repetition]) -> str:
-    """Return of what all repetitions have the same, so that an interval says nothing of others."""
+    """Return what all repetitions have in common, so that an interval does not cover others."""
     common = frozenset.intersection(*(one.shares for one in found))
     kinds = {identity.partition("/")[0] for identity in common}
     names = [f"one {kind}" for kind in (TEACHER, SCENARIO) if kind in kinds]

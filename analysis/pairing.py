@@ -53,12 +53,12 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """By how much one row has more than another, in the sense of a `Scale`.
+    """Difference of two rows, in the sense of a `Scale`.
 
     Attributes:
         interval: The paired difference; None if the rows share no seed.
         text: The same in words, with the numbers.
-        left_out: Of what the interval says nothing, for all runs have the same; empty if nothing.
+        left_out: What the interval does not cover, as all runs share it; empty if nothing.
     """
 
     interval: Interval | None

@@ -52,8 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--write", action="store_true", help="keep what was shown")
-    asked = parser.parse_args()
-    path = asked.notebook.resolve()
+    options = parser.parse_args()
+    path = options.notebook.resolve()
     content = json.loads(path.read_text(encoding="utf-8"))
     names: dict[str, Any] = {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def main() -> None:
                 if "execution_count" in output:
                     output["execution_count"] = number
                 print(*output.get("data", output).get("text/plain", output.get("text", [])), sep="")
-    if asked.write:
+    if options.write:
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -43,10 +43,6 @@ def check_addresses(connection: sqlite3.Connection, database: Path) -> None:
     In a sweep's folder the whole database is the sweep's; of another one only the experiments are
     looked at that kdsweep has made. Where a database was moved, that folder is the one before.
 
-    Args:
-        connection: To the database, or a copy; what is no database of MLflow has no addresses.
-        database: Its file.
-
     Raises:
         ResultsError: If one is elsewhere, naming database and location.
     """

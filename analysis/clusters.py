@@ -35,10 +35,6 @@ def repetitions(runs: Sequence[Mapping[str, Any]], role: str) -> list[Repetition
 
     Teacher and scenario are known by their fingerprints. Runs without them (trials, and
     confirmations of earlier versions) are identified by the seeds of teacher and data instead.
-
-    Args:
-        runs: Rows of a table of `analysis.frames.SweepFrames`.
-        role: Of all of them.
     """
     known = role == "confirmation" and all(run.get("scenario_key") for run in runs)
     name = f"{PARAM}teacher_seed" if role == "teacher" else f"{PARAM}seed"

@@ -7,15 +7,10 @@ BESIDE = ("paper", "difference", "seeds")
 
 
 def column_parts(titles: Sequence[str], room: Sequence[float], width: float) -> list[list[int]]:
-    """Return which columns go into each part.
+    """Return the columns of each part, from their titles and widths and the width of the page.
 
-    The first is in all of them; what a paper says stays beside what was measured. A part is wider
+    The first is in all of them; a paper's numbers stay beside measured ones. A part is wider
     than ``width`` only where a single column, with those that stay beside it, is.
-
-    Args:
-        titles: Of the columns.
-        room: Of each column, as many.
-        width: Of the place, in the same unit.
     """
     groups: list[list[int]] = []
     for i, title in enumerate(titles[1:], start=1):

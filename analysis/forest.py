@@ -19,15 +19,10 @@ _TREES_OF_LONG = 30
 
 
 def held_out_rises(features: Floats, target: Floats, seed: int) -> tuple[Floats, float]:
-    """Return what permuting each feature adds to the squared error.
+    """Return what permuting each feature [n, p] adds to the squared error of a target [n].
 
     Permutation importance (Breiman 2001, Random Forests, Section 10) of scikit-learn's random
     forest on held-out trials, 5-fold.
-
-    Args:
-        features: Shape [n, p].
-        target: Shape [n].
-        seed: Seed of the forest, the folds and the permutations.
 
     Returns:
         Sums over the trials of how much the error rises, shape [p], and the share of the variance

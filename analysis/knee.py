@@ -41,11 +41,6 @@ def knee(values: ArrayLike, objectives: Sequence[Objective], echoes: Sequence[Ec
     are ``log`` in decades. One in which the front differs within its tolerance is left out. The
     nearest to the origin is the knee; of equals the first.
 
-    Args:
-        values: The front, shape [n, m], n at least 1, finite.
-        objectives: The objectives, m of them.
-        echoes: Objectives that are left out.
-
     Raises:
         ValueError: If a value is NaN, or there is none.
     """

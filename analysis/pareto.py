@@ -146,12 +146,7 @@ def hypervolume(
 def hypervolume_series(
     values: ArrayLike, directions: Sequence[Direction], reference: Sequence[float]
 ) -> list[float]:
-    """Return the hypervolume of the first 1, 2, ... n points; it never falls.
-
-    Args:
-        values: Points in the order in which they were found, shape [n, m].
-        directions: Which way is better, one per objective.
-        reference: The reference point, one value per objective.
+    """Return the hypervolume of the first 1, 2, ... n points [n, m]; it never falls.
 
     Raises:
         ValueError: If a value is NaN or the shapes do not agree.
@@ -173,12 +168,8 @@ def transformed(
 ) -> Floats:
     """Return the values on the scale of the volume: log10 where the objective has a log scale.
 
-    Values below an objective's ``floor``, also 0, are raised to it.
-
-    Args:
-        values: Points in the objectives' units, shape [n, m].
-        objectives: What the columns are; those with ``scale == "log"`` are transformed.
-        exact: Leave values below a floor where they are, and 0 below all others.
+    Values below an objective's ``floor``, also 0, are raised to it, unless ``exact``: then 0 is
+    below all others.
 
     Raises:
         ValueError: If a log-scaled value is negative, or the shapes do not agree.

@@ -66,13 +66,7 @@ class ReportFiles:
 
 
 def build_report(frames: SweepFrames, out_dir: Path, found: Found | None = None) -> ReportFiles:
-    """Write the report of a sweep; works for a sweep without finished trials, too.
-
-    Args:
-        frames: The sweep.
-        out_dir: Folder of the files named in ``analysis.layout``; made if it is missing.
-        found: Waits for parameter importances, if they are found beside this process.
-    """
+    """Write the report of a sweep; works for a sweep without finished trials, too."""
     out_dir.mkdir(parents=True, exist_ok=True)
     files = ReportFiles(
         html=out_dir / layout.REPORT_FILE,

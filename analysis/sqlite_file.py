@@ -27,11 +27,7 @@ def sqlite_uri(path: Path) -> str:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """Return the file of a database; None if the address is not that of a file.
-
-    Args:
-        uri: What SQLAlchemy would be given; options behind ``?`` are left out.
-    """
+    """Return the file of a database; None if the address is not that of a file."""
     path = unquote(uri.removeprefix(SQLITE).partition("?")[0])
     return Path(path) if uri.startswith(SQLITE) and path not in ("", ":memory:") else None
 

@@ -61,13 +61,10 @@ class Verdict(StrEnum):
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    r"""Return the mean and its two-sided 95 % Student-t interval.
+    r"""Return the mean and its two-sided 95 % Student-t interval, of a finite number per seed.
 
     .. math:: \bar x \pm t_{0.975,\,n-1}\, s / \sqrt{n}, \qquad
               s^2 = \tfrac{1}{n-1}\sum_i (x_i - \bar x)^2
-
-    Args:
-        values: One finite number per seed, independent of each other.
 
     Raises:
         ValueError: If there are no values or one is not finite.

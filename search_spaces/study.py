@@ -211,10 +211,6 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
 def parse_study(text: str, source: str) -> Study:
     """Return the study that ``text`` describes.
 
-    Args:
-        text: YAML.
-        source: What to call it in errors, usually the file's path.
-
     Raises:
         StudyError: If it is wrong; the message names ``source``, line, field, value and fix.
     """

@@ -42,12 +42,7 @@ class Reference:
 
 
 def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
-    """Return a short name per baseline or teacher, telling apart those of one kind.
-
-    Args:
-        rows: Baselines or teachers.
-        kind: ``baseline`` (named by its key) or ``teacher`` (named by what differs between them).
-    """
+    """Return a short name per baseline or teacher, telling apart those of one kind."""
     if kind == "baseline":
         return [str(row["key"] or row["name"]).removeprefix("baseline/") for row in records(rows)]
     columns = identifying(rows)

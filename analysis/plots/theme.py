@@ -99,13 +99,7 @@ def axis_title(objective: Objective, *, with_test: bool = False) -> str:
 
 
 def draw_floors(figure: go.Figure, x: Objective | None, y: Objective | None) -> None:
-    """Move what is drawn below the end of a logarithmic scale, such as 0, onto that end.
-
-    Args:
-        figure: All of its points and lines are there.
-        x: What its x axis shows, if it is an objective.
-        y: What its y axis shows, likewise.
-    """
+    """Move what is drawn below the end of a logarithmic scale, such as 0, onto that end."""
     for trace in figure.data:
         for name, objective in (("x", x), ("y", y)):
             if objective is not None and trace[name] is not None:

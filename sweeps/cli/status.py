@@ -39,14 +39,7 @@ Row = tuple[str, RenderableType]
 
 
 def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None:
-    """Print what a sweep is doing.
-
-    Args:
-        folder: The sweep's folder.
-        home: The folder of all sweeps, as the user named it.
-        as_json: Print an object, or a line with one every few seconds.
-        watch: Repeat until no process drives the sweep.
-    """
+    """Print the status of a sweep; with ``watch`` repeatedly until no process drives it."""
     reader, terminal = StatusReader(folder), sys.stdout.isatty()
     if watch and terminal and not as_json:
         _watch(reader, home)
@@ -86,13 +79,7 @@ def _watch_lines(reader: StatusReader, home: Path, *, as_json: bool) -> None:
 
 
 def picture(status: SweepStatus, home: Path, *, bar: bool) -> Table:
-    """Return everything about a sweep as a table of two columns.
-
-    Args:
-        status: The sweep.
-        home: The folder of all sweeps, as the user named it.
-        bar: Whether to draw how much is done.
-    """
+    """Return the status of a sweep as a table of two columns, with a progress bar if ``bar``."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -143,12 +143,7 @@ def code_path(study: Study) -> str:
 
 
 def code_to_send(study: Study, folder: str) -> list[Path]:
-    """Return the user code to send to a cluster: whole packages, or all modules of the folder.
-
-    Args:
-        study: The study.
-        folder: Where its code is, see `code_path`; empty if there is none.
-    """
+    """Return the user code to send to a cluster: whole packages, or all modules of the folder."""
     if not folder:
         return []
     tops = {Path(folder) / name.partition(".")[0] for name in own_modules(study)}

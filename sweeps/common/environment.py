@@ -45,12 +45,7 @@ RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "
 
 
 def put_last(folders: Iterable[Path], path: list[str]) -> None:
-    """Move folders to the end of a path, so that no file there shadows a library.
-
-    Args:
-        folders: Of the user's own code.
-        path: Changed; as ``sys.path`` is.
-    """
+    """Move folders to the end of a path, so that no file there shadows a library."""
     own = {folder.resolve(): str(folder) for folder in folders}
     path[:] = [entry for entry in path if Path(entry).resolve() not in own] + list(own.values())
 
@@ -60,9 +55,6 @@ def worker_paths(first: Iterable[Path] = ()) -> dict[str, str]:
 
     Workers get the user's PYTHONPATH. Other folders of user code
     come after all libraries, so that a ``sitecustomize.py`` there is not run.
-
-    Args:
-        first: Folders that come before all others.
     """
     here = Path.cwd()
     given = [Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
@@ -82,9 +74,6 @@ def engine_environment(first: Iterable[Path] = ()) -> Iterator[None]:
 
     Workers inherit them from the cluster that is started inside. A Ray runtime environment would do
     the same, but replaces every worker process that Ray has already started.
-
-    Args:
-        first: Folders in which workers look for modules before all others.
     """
     wanted = {**WORKER_SETTINGS, **worker_paths(first)}
     before = {name: os.environ.get(name) for name in wanted}

@@ -99,12 +99,7 @@ def retry_of(trial: FrozenTrial, params: Params) -> FrozenTrial:
 
 
 def earlier_trial(trial: EarlierTrial, space: Space) -> FrozenTrial:
-    """Convert a trial of an earlier sweep to the present space.
-
-    Args:
-        trial: Its parameters pass ``space.check``.
-        space: The present space, whose domains the samplers compare with.
-    """
+    """Convert a trial of an earlier sweep to the present space."""
     drawn = FixedTrial(dict(trial.params))
     params = suggest(drawn, space)
     return create_trial(

@@ -161,12 +161,7 @@ def check_room(home: Path) -> None:
 def create(
     folder: SweepFolder, study_text: str, private: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Create the folder with the study in it, atomically.
-
-    Args:
-        folder: The sweep's folder.
-        study_text: The study.
-        private: Texts for files that only the owner can read, by file name.
+    """Create the folder with the study in it, atomically; only the owner can read ``private``.
 
     Raises:
         UserError: If another process created it meanwhile, or it cannot be created.

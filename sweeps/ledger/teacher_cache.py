@@ -108,11 +108,9 @@ class TeacherStore:
         return dict(_read_card(self.path / key, key)["sha256"])
 
     def damage(self, key: str, sha256: Mapping[str, str]) -> str:
-        """Return what is wrong with a teacher whose hashes a ledger has recorded; empty if nothing.
+        """Return the damage of a teacher, by hashes from a ledger or its card; empty if none.
 
-        Args:
-            key: Of its identity; a teacher that is not in the cache counts as undamaged.
-            sha256: Hashes by file; if empty, only those of its card are checked.
+        A teacher that is not in the cache counts as undamaged.
         """
         folder = self.path / key
         if not (key and folder.is_dir()):

@@ -135,10 +135,6 @@ class Storage:
 def open_storage(uri: str, name: str) -> Storage:
     """Return the storage of a sweep below a URI, without writing anything.
 
-    Args:
-        uri: Storage of all sweeps, such as ``s3://bucket/sweeps?region=eu-central-1``.
-        name: Name of the sweep.
-
     Raises:
         UserError: If the URI holds a secret or names no file system that can be reached.
     """

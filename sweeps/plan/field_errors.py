@@ -15,13 +15,7 @@ from sweeps.plan.needs import task_params
 
 
 def completed(study: Study, task: KDTask, place: str, searched: Params) -> dict[str, Value]:
-    """Return a configuration, completed by the task.
-
-    Args:
-        study: The study.
-        task: Its task.
-        place: Origin of the searched parameters in the study: a point, or ``space``.
-        searched: The searched parameters.
+    """Return searched parameters from a place in the study, completed by the task.
 
     Raises:
         ConfigError: If the task rejects it; names the user's field and the fix.

@@ -199,12 +199,8 @@ def _job(runtime_env: dict[str, Any] | None = None) -> JobConfig:
 def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
     """Be a driver of a running cluster inside; the cluster stays, our processes in it end.
 
-    Args:
-        address: The cluster.
-        modules: Packages and modules that its machines are sent; everything else that workers
-            import must be installed there.
-
-    Workers of a cluster inherit nothing from this process, so their settings are sent.
+    Its machines are sent ``modules`` and the settings of workers, which inherit nothing from this
+    process; everything else that workers import must be installed there.
 
     Raises:
         UserError: If the cluster refuses.
@@ -266,9 +262,6 @@ def _addresses() -> Iterator[str]:
 
 def cluster_capacity(address: str) -> Capacity:
     """Return the capacity of a cluster at this moment.
-
-    Args:
-        address: The cluster: ``host:port``.
 
     Raises:
         UserError: If it does not answer within half a minute, or the address is of another kind.

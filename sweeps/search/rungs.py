@@ -30,10 +30,6 @@ units and rounding do not matter."""
 def spread_out(points_NM: Floats, count: int) -> list[int]:
     """Pick points that cover all others: an epsilon-net from the best in the first objective.
 
-    Args:
-        points_NM: Points, smaller is better; scaled here to their own extent.
-        count: Number of points to pick, at most N.
-
     Returns:
         Indices in the order of picking; ties go to the first.
     """

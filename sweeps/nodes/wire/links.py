@@ -66,10 +66,6 @@ class Link:
         A packet arrives at the n-th attempt with probability ``(1 - loss) loss**(n - 1)``, so that
         on average ``size / (1 - loss)`` bytes are sent.
 
-        Args:
-            size: Bytes to deliver [B].
-            rng: Draws lost packets; not used by a link without loss.
-
         Raises:
             ValueError: If ``size`` is negative.
         """

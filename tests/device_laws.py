@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from kdtasks.learning import device
+from kdtasks.learning import device, training
 
 T = torch.Tensor
 READ = {
@@ -44,9 +44,23 @@ class Reading(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def _one_turn(*limits):
+    """Take one step of one epoch; splits are still judged whole."""
+    return range(*limits) if len(limits) == 3 else range(*limits)[:1]
+
+
+@contextmanager
+def one_step():
+    """Let an epoch of training have one step inside."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "range", _one_turn, raising=False)
+        yield patch
+
+
 @contextmanager
 def on_meta():
-    with pytest.MonkeyPatch.context() as patch, device.using("meta"), Reading() as reading:
+    """Have tensors on ``meta`` inside."""
+    with one_step() as patch, device.using("meta"), Reading() as reading:
 
         @contextmanager
         def step():

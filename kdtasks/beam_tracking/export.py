@@ -102,5 +102,5 @@ def _logits(call: Call, windows: Windows) -> Tensor:
 
 def _whole(windows: Windows, part: slice) -> list[Tensor]:
     """Return some windows with all their frames, a tensor per sensor, [B, T, ...]."""
-    distinct, index = windows.gathered(torch.arange(part.start, part.stop))
+    distinct, index = windows.gathered(part)
     return [distinct[sensor][index[sensor]] for sensor in distinct]

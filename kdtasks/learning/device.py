@@ -49,7 +49,10 @@ _kept: _Kept = OrderedDict()
 
 
 class _Making(TorchFunctionMode):
-    """Makes tensors where this process computes; draws on the CPU, and moves what it has drawn."""
+    """Makes tensors where this process computes; draws on the CPU, and moves what it has drawn.
+
+    Indices of samples stay on the CPU, too, until something there is looked up by them.
+    """
 
     def __torch_function__(
         self,
@@ -60,6 +63,8 @@ class _Making(TorchFunctionMode):
     ) -> Any:
         """Call a function of torch."""
         given = dict(kwargs or {})
+        if func is Tensor.__getitem__ and isinstance(args[1], Tensor) and args[0].device != HOST:
+            args = args[0], args[1].to(args[0].device, non_blocking=True)
         if _device == HOST or given.get("device") is not None:
             return func(*args, **given)
         if func in _DRAWN:

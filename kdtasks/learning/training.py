@@ -198,7 +198,8 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
         start = time.process_time()
         for module in modules:
             module.train()
-        order = torch.randperm(num_samples, generator=generator)
+        with device.on_host():
+            order = torch.randperm(num_samples, generator=generator)
         sums: dict[str, Tensor] = {}
         for step in range(steps):
             index_B = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kdtasks.contract.task import Arrays
+from kdtasks.learning.device import on_host, to_device
 from kdtasks.learning.tensors import as_tensor
 from kdtasks.sensing.beams.format import NUM_STEPS, Sensor
 from kdtasks.sensing.beams.window_tensors import ARRAYS, conditions_of
@@ -55,7 +56,7 @@ class Windows:
 
     Attributes:
         frames: Motion masks, radar maps, positions, in whatever type they are stored, [N, ...].
-        index: Which of them each window has, [W, P].
+        index: Which of them each window has, [W, P]; on the CPU, as passages and conditions are.
         label_WT: Best beams.
         passage_W: Passage of each window; windows of a passage lie in a row, in order of time.
         condition_W: Condition of the last past frame of each window.
@@ -85,7 +86,7 @@ class Windows:
             condition_W=self.condition_W[start:stop],
         )
 
-    def gathered(self, chosen_B: Tensor) -> Gathered:
+    def gathered(self, chosen_B: Tensor | slice) -> Gathered:
         """Return the frames that some windows have, each once, and one that is all zero.
 
         Positions without a frame of their own, the last of a window, have the zero frame.
@@ -95,10 +96,11 @@ class Windows:
             own_N, place_BP = torch.unique(self.index[sensor][chosen_B], return_inverse=True)
             frames_N = torch.zeros(len(own_N) + 1, *stored_N.shape[1:])
             frames_N[:-1] = stored_N[own_N]
-            index_BT = torch.full((len(chosen_B), NUM_STEPS), len(own_N))
+            with on_host():  # how many frames there are is known at once
+                index_BT = torch.full((len(place_BP), NUM_STEPS), len(own_N))
             index_BT[:, : place_BP.shape[1]] = place_BP
             found[0][sensor] = frames_N.unsqueeze(1) if sensor == "image" else frames_N
-            found[1][sensor] = index_BT
+            found[1][sensor] = to_device(index_BT)
         return found
 
 
@@ -111,12 +113,15 @@ def windows_of(split: Arrays, sensors: Sequence[Sensor]) -> Windows:
             ``label`` [W, 4], ``passage`` [W], ``condition`` [F].
         sensors: Sensors of the network.
     """
+    with on_host():
+        index = {sensor: as_tensor(split[ARRAYS[sensor][1]]).long() for sensor in sensors}
+        passage_W, condition_W = as_tensor(split["passage"]), conditions_of(split)
     return Windows(
         frames={sensor: as_tensor(split[ARRAYS[sensor][0]]) for sensor in sensors},
-        index={sensor: as_tensor(split[ARRAYS[sensor][1]]).long() for sensor in sensors},
+        index=index,
         label_WT=as_tensor(split["label"]),
-        passage_W=as_tensor(split["passage"]),
-        condition_W=conditions_of(split),
+        passage_W=passage_W,
+        condition_W=condition_W,
     )
 
 
@@ -153,7 +158,8 @@ class Chunks:
 
     def windows(self, chunk_K: Tensor) -> Tensor:
         """Return the windows of some chunks, [B], under a cut drawn for this call."""
-        shift = torch.randint(CHUNK, (1,), generator=self._generator)
-        place_KC = CHUNK * chunk_K[:, None] + shift + torch.arange(CHUNK)
+        with on_host():
+            shift = torch.randint(CHUNK, (1,), generator=self._generator)
+            place_KC = CHUNK * chunk_K[:, None] + shift + torch.arange(CHUNK)
         place_B = (place_KC % (CHUNK * len(self))).flatten()
         return place_B[place_B < self._num_windows]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kdtasks.beam_tracking.methods.batches import Chunks, Windows
 from kdtasks.beam_tracking.methods.job import Runner, Streams
+from kdtasks.learning.device import on_host
 from kdtasks.learning.distillation import Term
 from kdtasks.learning.training import Objective, Terms
 
@@ -80,6 +81,7 @@ def _rounds(guide: Guide, batch_chunks: int) -> Iterator[Tensor]:
     chunks = Chunks(len(guide.windows), guide.streams.cuts)
     size = min(batch_chunks, len(chunks))
     while True:
-        order_K = torch.randperm(len(chunks), generator=guide.streams.order)
+        with on_host():
+            order_K = torch.randperm(len(chunks), generator=guide.streams.order)
         for step in range(len(chunks) // size):
             yield chunks.windows(order_K[step * size : (step + 1) * size])

@@ -120,7 +120,7 @@ def run(network: BeamNetwork, windows: Windows) -> tuple[Outputs, Passes]:
     parts, passes = [], Passes()
     with evaluating(network):
         for part in batches(len(windows), EVALUATED_TOGETHER):
-            gathered = windows.gathered(torch.arange(part.start, part.stop))
+            gathered = windows.gathered(part)
             passes = passes + Passes.of(gathered)
             parts.append(_outputs(network, gathered))
     return Outputs.joined(parts), passes

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import Arrays
+from kdtasks.learning.device import to_device, to_host
 from kdtasks.lidar_beam.models.network import LidarOutputs
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
@@ -215,7 +216,7 @@ def sealed(metadata: Metadata) -> dict[str, NDArray[np.uint8]]:
     """Return each group as the bytes that travel, under the name that it has as an output."""
     found = {}
     for group, statistics in metadata.groups.items():
-        content = save({name: value.contiguous() for name, value in statistics.items()})
+        content = save({name: to_host(value).contiguous() for name, value in statistics.items()})
         payload = hashlib.sha256(content).digest() + content
         found[PREFIX + group] = np.frombuffer(payload, np.uint8).copy()
     return found
@@ -238,7 +239,7 @@ def _opened(outputs: Arrays, group: Group) -> Statistics:
     if hashlib.sha256(content).digest() != digest:
         raise DataError(f"metadata {group!r} is not what was sealed: its SHA-256 differs")
     try:
-        return load(content)
+        return {name: to_device(value) for name, value in load(content).items()}
     except SafetensorError as error:
         raise DataError(f"metadata {group!r} cannot be read: {error}") from error
 

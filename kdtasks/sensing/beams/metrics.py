@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import MetricInfo
+from kdtasks.learning.device import to_host
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.metrics import Ratio
 from kdtasks.sensing.beams.format import CONDITIONS, NUM_SLOTS
@@ -85,6 +86,7 @@ def beam_scores(logits_BTC: Tensor, labels_BT: Tensor) -> BeamScores:
         DataError: If a logit is not finite: the network diverged.
         ValueError: If shapes do not fit, or a label is negative and not `IGNORED`.
     """
+    logits_BTC, labels_BT = to_host(logits_BTC), to_host(labels_BT)
     beams_BTK = best_beams(logits_BTC, max(TOP_K))
     scores = {f"top{k}": top_k(beams_BTK, labels_BT, k=k) for k in TOP_K}
     scores["dba_top3"] = dba_top3(beams_BTK, labels_BT)
@@ -108,6 +110,7 @@ def top2_by_condition(
         DataError: If a logit is not finite: the network diverged.
         ValueError: If shapes do not fit, or a label is negative and not `IGNORED`.
     """
+    logits_BTC, labels_BT = to_host(logits_BTC), to_host(labels_BT)
     beams_BTK = best_beams(logits_BTC, 2)
     found = {}
     for name, number in CONDITIONS.items():

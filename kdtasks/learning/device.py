@@ -12,7 +12,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal, TypeVar, cast
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 Precision = Literal["float32", "bf16"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T", bound=nn.Module | Tensor)
 
 HOST = torch.device("cpu")
@@ -180,6 +183,29 @@ def step() -> AbstractContextManager[Any]:
     return torch.autocast(_device.type, torch.bfloat16)
 
 
+def in_float32(loss: Callable[P, R]) -> Callable[P, R]:
+    """Have a loss compute in float32 even where the networks of a step multiply in bfloat16.
+
+    Autocast does so on a GPU, but not on a CPU: there small distances between outputs would drown.
+    """
+
+    @wraps(loss)
+    def computed(*args: P.args, **kwargs: P.kwargs) -> R:
+        if _precision == "float32":
+            return loss(*args, **kwargs)
+        wide: Any = [_widened(value) for value in args]
+        named: Any = {name: _widened(value) for name, value in kwargs.items()}
+        with torch.autocast(_device.type, enabled=False):
+            return loss(*wide, **named)
+
+    return computed
+
+
+def _widened(value: Any) -> Any:
+    is_narrow = isinstance(value, Tensor) and value.dtype == torch.bfloat16
+    return value.float() if is_narrow else value
+
+
 def to_device(what: T) -> T:
     """Move a network, or a tensor, from the CPU to where this process computes; does not wait."""
     return what if _device == HOST else cast(T, what.to(_device, non_blocking=True))
@@ -221,8 +247,8 @@ def to_array(tensor: Tensor) -> np.ndarray[Any, Any]:
 
     NumPy knows no bfloat16; these become float32, without loss.
     """
-    found = tensor.detach().to(HOST)
-    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+    found: Tensor = _widened(tensor.detach().to(HOST))
+    return found.numpy()
 
 
 def to_host(tensor: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdtasks.learning.device import on_host, to_device
+from kdtasks.learning.device import in_float32, on_host, to_device
 from kdtasks.learning.labels import IGNORED
 
 
@@ -32,6 +32,7 @@ def _check(student: Tensor, teacher: Tensor) -> None:
         raise ValueError(f"student and teacher differ in shape: {student.shape=}, {teacher.shape=}")
 
 
+@in_float32
 def soft_target_kl(student_BK: Tensor, teacher_BK: Tensor, *, temperature: float) -> Tensor:
     r"""Softened KL divergence from teacher to student, per sample [nats], shape [B].
 
@@ -60,6 +61,7 @@ def soft_target_kl(student_BK: Tensor, teacher_BK: Tensor, *, temperature: float
     return temperature**2 * kl_BK.sum(-1)
 
 
+@in_float32
 def slot_kl(
     student_BTK: Tensor,
     teacher_BTK: Tensor,
@@ -109,6 +111,7 @@ def leaning_weights(num_slots: int, lean: float) -> list[float]:
     return [num_slots * power / sum(powers) for power in powers]
 
 
+@in_float32
 def focal_loss(logits_BTK: Tensor, labels_BT: Tensor, *, gamma: float) -> Tensor:
     r"""Cross-entropy that looks away from what is already known: a scalar [nats].
 
@@ -139,6 +142,7 @@ def focal_loss(logits_BTK: Tensor, labels_BT: Tensor, *, gamma: float) -> Tensor
     return terms_BT.sum() / known_BT.sum().clamp_min(1)
 
 
+@in_float32
 def slot_cross_entropy(logits_BTK: Tensor, labels_BT: Tensor) -> Tensor:
     """Cross-entropy, its mean over all slots with a label: a scalar [nats].
 
@@ -159,6 +163,7 @@ def _mean_square(student: Tensor, teacher: Tensor) -> Tensor:
     return torch.mean((student - teacher.detach()).square())
 
 
+@in_float32
 def feature_mse(
     student_BTF: Tensor, teacher_BTG: Tensor, *, projection: nn.Module | None = None
 ) -> Tensor:
@@ -181,6 +186,7 @@ def feature_mse(
     return _mean_square(student_BTF if projection is None else projection(student_BTF), teacher_BTG)
 
 
+@in_float32
 def codeword_mse(student_BM: Tensor, teacher_BM: Tensor) -> Tensor:
     """Mean square distance of codewords, Cui et al., eq. (11): a scalar.
 
@@ -190,6 +196,7 @@ def codeword_mse(student_BM: Tensor, teacher_BM: Tensor) -> Tensor:
     return _mean_square(student_BM, teacher_BM)
 
 
+@in_float32
 def logit_mse(student_BTK: Tensor, teacher_BTK: Tensor) -> Tensor:
     r"""Mean square distance of logits: a scalar.
 
@@ -209,6 +216,7 @@ def logit_mse(student_BTK: Tensor, teacher_BTK: Tensor) -> Tensor:
     return _mean_square(student_BTK, teacher_BTK)
 
 
+@in_float32
 def activation_loss(features_BF: Tensor) -> Tensor:
     r"""Minus the mean size of a teacher's features: a scalar, the lower the stronger they are.
 
@@ -220,6 +228,7 @@ def activation_loss(features_BF: Tensor) -> Tensor:
     return -features_BF.abs().mean()
 
 
+@in_float32
 def entropy_loss(logits_BTK: Tensor) -> Tensor:
     r"""Minus the entropy of a batch's mean answer, its mean over slots: a scalar [nats].
 
@@ -291,6 +300,7 @@ def draw_pairs(
     return to_device(pairs_P2)
 
 
+@in_float32
 def relation_loss(
     student_BD: Tensor,
     teacher_BE: Tensor,

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kdtasks.learning.device import in_float32
+
 
 def layered(loss_KBNM: Tensor) -> Tensor:
     r"""Return the mean over bits of a loss of every layer, later layers weighing more.
@@ -27,6 +29,7 @@ def layered(loss_KBNM: Tensor) -> Tensor:
     return (loss_KBNM.flatten(1).mean(1) * weights_K).sum() / weights_K.sum()
 
 
+@in_float32
 def bit_cross_entropy(logits_KBNM: Tensor, bits_BNM: Tensor) -> Tensor:
     """Return the binary cross-entropy [nats], see `layered`.
 
@@ -39,6 +42,7 @@ def bit_cross_entropy(logits_KBNM: Tensor, bits_BNM: Tensor) -> Tensor:
     return layered(F.binary_cross_entropy_with_logits(logits_KBNM, sent_KBNM, reduction="none"))
 
 
+@in_float32
 def soft_bit_kl(student_KBNM: Tensor, teacher_BNM: Tensor, *, temperature: float) -> Tensor:
     r"""Return the temperature-softened KL divergence of bits from teacher to student [nats].
 

@@ -21,6 +21,7 @@ TEACHERS = {}
 """By fingerprint, as they come from ``meta``."""
 
 QUICK = {"epochs": 1, "teacher_epochs": 1}
+SMALL = {"num_train": 200, "num_val": 50, "num_test": 50, "num_antennas": 8, "num_subcarriers": 8}
 TRIALS = {
     "csi-feedback": (csi_examples, {"epochs": 1, "encoder_epochs": 1, "teacher_epochs": 1}),
     "beam-tracking": (beam_trials, {**QUICK}),
@@ -39,7 +40,7 @@ def task_of(name):
 
 
 def params_of(name, method, **changes):
-    trials, quick = TRIALS.get(name, (None, QUICK))
+    trials, quick = TRIALS.get(name, (None, {**SMALL, **QUICK}))
     tiny = trials.TINY if trials else {}
     return task_of(name).complete({**tiny, **quick, "method": method, **changes})
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kdtasks.contract.task import Arrays
+from kdtasks.learning.device import on_host
 from kdtasks.learning.tensors import as_tensor
 
 RANGE_UNIT_M = 10.0
@@ -24,7 +25,7 @@ class Scans:
         range_FR: Every scan once [10 m].
         window_WT: Scans of each window.
         label_WT: Best beams.
-        passage_W: Passage of each window.
+        passage_W: Passage of each window; on the CPU, where pairs are drawn.
     """
 
     range_FR: Tensor
@@ -57,9 +58,11 @@ def scans_of(split: Arrays) -> Scans:
             ``passage`` [W].
     """
     range_FR = as_tensor(split["lidar"]).to(torch.get_default_dtype())
+    with on_host():
+        passage_W = as_tensor(split["passage"])
     return Scans(
         range_FR=range_FR / RANGE_UNIT_M,
         window_WT=as_tensor(split["window"]).long(),
         label_WT=as_tensor(split["label"]),
-        passage_W=as_tensor(split["passage"]),
+        passage_W=passage_W,
     )

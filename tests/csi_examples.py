@@ -20,7 +20,15 @@ TINY = {
 }
 """Parameters of a trial; the other ones are the preset's."""
 
-METHODS = ("vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential")
+METHODS = (
+    "vanilla",
+    "autoencoder-kd",
+    "encoder-kd",
+    "ip-encoder-kd",
+    "sequential",
+    "feature",
+    "relation",
+)
 DISTILLING = METHODS[1:]
 
 

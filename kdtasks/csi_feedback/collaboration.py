@@ -305,7 +305,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
 
 
 def _planned(settings: CsiSettings) -> int:
-    if settings.method == "vanilla" or settings.learns_outputs:
+    if not settings.learns_codewords:
         return settings.epochs
     if settings.method == "sequential":
         return settings.encoder_epochs

@@ -28,7 +28,17 @@ from kdtasks.csi_feedback.models.custom_encoder import own_encoder
 from kdtasks.csi_feedback.models.light_encoder import LightShape
 from kdtasks.learning.custom_loss import own_loss
 
-METHOD_NAMES = ("vanilla", "autoencoder-kd", "encoder-kd", "ip-encoder-kd", "sequential")
+FREE_CODEWORD_METHODS = ("feature", "relation")
+"""Methods that match the teacher's codewords without taking over its code."""
+
+METHOD_NAMES = (
+    "vanilla",
+    "autoencoder-kd",
+    "encoder-kd",
+    "ip-encoder-kd",
+    "sequential",
+    *FREE_CODEWORD_METHODS,
+)
 """The project's own methods; others are losses of the user's own, see `own_loss`."""
 
 ENCODERS = ("light", "crnet")
@@ -42,7 +52,15 @@ CODEWORD_METHODS = ("encoder-kd", *PAIR_METHODS)
 
 MOST_ANTENNAS, MOST_SUBCARRIERS = 1024, 4096
 
-OUTPUTS = When(lambda s: s.learns_outputs, "method autoencoder-kd and losses of your own")
+BLENDS = When(
+    lambda s: s.has_teacher and not s.learns_codewords,
+    "methods autoencoder-kd, feature and relation, and losses of your own",
+)
+FREE_CODEWORDS = When(
+    lambda s: s.method in FREE_CODEWORD_METHODS,
+    f"methods {' and '.join(FREE_CODEWORD_METHODS)}",
+)
+RELATES = When(lambda s: s.method == "relation", "method relation")
 SOFTENING = When(
     lambda s: s.method == "autoencoder-kd" or s.anchored,
     "method autoencoder-kd, or an anchor_weight above 0",
@@ -61,6 +79,7 @@ WIDENS = When(lambda s: s.encoder == "light" and s.encoder_depth >= 2, "encoder_
 
 
 _of_data = partial(param, decides="data")
+_relating = partial(param, when=RELATES, strict=True)
 _of_encoder = partial(param, strict=True, decides=("teacher", "networks"), key="")
 
 
@@ -167,7 +186,7 @@ class CsiSettings(NetworkSettings):
         help="of the decoder's blocks at the base station",
     )
     alpha: float = share_param(
-        0.7, when=OUTPUTS, strict=True, help="weight of the distillation term"
+        0.7, when=BLENDS, strict=True, help="weight of the distillation term"
     )
     temperature: float = param(
         5.0, above=0, when=SOFTENING, strict=True, help="of softmax over a picture's entries"
@@ -177,6 +196,15 @@ class CsiSettings(NetworkSettings):
         when=SOFTENING,
         strict=True,
         help="factor on the distillation term: temperature squared, or as in the paper",
+    )
+    relation_distance: float = _relating(1.0, low=0, help="weight of distances among codewords")
+    relation_angle: float = _relating(1.0, low=0, help="weight of angles among codewords")
+    relation_partners: int = _relating(
+        4,
+        low=1,
+        high=1000,
+        unit="samples",
+        help="to each of which a sample's relations are matched",
     )
     learning_rate: float = rate_param(
         {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},
@@ -197,14 +225,10 @@ class CsiSettings(NetworkSettings):
         when=When(
             lambda s: (
                 (s.light_teacher and not s.teacher_weights)
-                or (
-                    s.effort == "epochs"
-                    and not s.in_rounds
-                    and (s.method == "vanilla" or s.learns_outputs)
-                )
+                or (s.effort == "epochs" and not s.in_rounds and not s.learns_codewords)
             ),
-            "method vanilla and those that learn outputs with effort epochs, or sequential with "
-            "encoder light",
+            f"methods other than {', '.join(CODEWORD_METHODS)} with effort epochs, or sequential "
+            "with encoder light",
         ),
         decides=("teacher", "student"),
         key="",
@@ -239,6 +263,15 @@ class CsiSettings(NetworkSettings):
         strict=True,
         unit="bit",
         help="per number of exchanged pairs; 0 exchanges 32-bit floats",
+    )
+    teacher_compression: int = param(
+        0,
+        low=0,
+        when=FREE_CODEWORDS,
+        strict=True,
+        decides=("teacher", "networks"),
+        key="",
+        help="compression of a teacher with codewords of another length; 0: the student's",
     )
     teacher_weights: str = weights_param(when=TAUGHT)
     teacher_epochs: int = epochs_param(
@@ -333,9 +366,9 @@ class CsiSettings(NetworkSettings):
         return self.method not in METHOD_NAMES
 
     @property
-    def learns_outputs(self) -> bool:
-        """Whether the whole student learns what the teacher reconstructs."""
-        return self.method == "autoencoder-kd" or self.own_loss
+    def of_teacher(self) -> Self:
+        """These settings with the compression of the teacher."""
+        return self.model_copy(update={"compression": self.teacher_compression or self.compression})
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
@@ -372,11 +405,14 @@ def _sizes(settings: CsiSettings) -> None:
     entries = 2 * settings.num_antennas * settings.num_subcarriers
     if entries == 2:
         raise ConfigError("num_antennas=1, num_subcarriers=1: one number is nothing to compress")
-    if entries % settings.compression:
-        near = " or ".join(map(str, divisors_near(entries, settings.compression)))
+    for name in ("teacher_compression", "compression"):
+        compression = getattr(settings, name)
+        if not compression or entries % compression == 0:
+            continue
+        near = " or ".join(map(str, divisors_near(entries, compression)))
         where = f"; see kdsweep data inspect {settings.data_path}" if settings.data_path else ""
         raise ConfigError(
-            f"compression={settings.compression} must divide the {entries} entries of a picture "
+            f"{name}={compression} must divide the {entries} entries of a picture "
             f"(2 x {settings.num_antennas} x {settings.num_subcarriers}); {near} does{where}"
         )
     if settings.batch_size > settings.num_train:

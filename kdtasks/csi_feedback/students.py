@@ -12,7 +12,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.csi_feedback.data.dataset import CsiData
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES
-from kdtasks.csi_feedback.methods import autoencoder_kd, encoder_kd, vanilla
+from kdtasks.csi_feedback.methods import autoencoder_kd, codeword_kd, encoder_kd, vanilla
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
 from kdtasks.csi_feedback.methods.ip_encoder_kd import method as ip_encoder_kd
 from kdtasks.csi_feedback.methods.job import Job, Method, Plan, Teacher
@@ -20,7 +20,12 @@ from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.models.crnet import CRNetDecoder, CRNetEncoder
 from kdtasks.csi_feedback.models.custom_encoder import own_encoder
 from kdtasks.csi_feedback.models.light_encoder import LightEncoder
-from kdtasks.csi_feedback.settings import ENCODERS, METHOD_NAMES, CsiSettings
+from kdtasks.csi_feedback.settings import (
+    ENCODERS,
+    FREE_CODEWORD_METHODS,
+    METHOD_NAMES,
+    CsiSettings,
+)
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.learning.metrics import Ratio, nmse
 from kdtasks.learning.random import initialised, torch_generator
@@ -125,6 +130,8 @@ METHODS: dict[str, Method] = {
 
 def method_of(settings: CsiSettings) -> Method:
     """Return what trains a student; an own loss takes the place of that of autoencoder KD."""
+    if settings.method in FREE_CODEWORD_METHODS:
+        return partial(codeword_kd.train, settings=settings)
     if not settings.own_loss:
         return METHODS[settings.method]
     loss = own_loss(settings.method, (4, *settings.picture_shape), METHOD_NAMES)
@@ -179,7 +186,7 @@ def restored_student(settings: CsiSettings, weights: Arrays) -> Autoencoder:
 def frozen_teacher(settings: CsiSettings, artifact: TeacherArtifact) -> Teacher:
     """Build a teacher with whatever is known of its outputs."""
     return Teacher(
-        restored(settings, artifact.weights, settings.teacher_encoder),
+        restored(settings.of_teacher, artifact.weights, settings.teacher_encoder),
         as_tensor(artifact.outputs["codewords"]) if "codewords" in artifact.outputs else None,
         as_tensor(artifact.outputs["pictures"]) if "pictures" in artifact.outputs else None,
     )

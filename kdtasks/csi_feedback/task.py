@@ -143,7 +143,7 @@ class CsiFeedback(CsiCollaboration):
             "scenario": self.scenario_fingerprint(params),
             "light": asdict(settings.light_shape) if settings.light_teacher else {},
             "epochs": settings.epochs if settings.light_teacher else settings.teacher_epochs,
-            **settings.identity("teacher"),
+            **settings.of_teacher.identity("teacher"),
             **weights_identity(settings.teacher_weights),
         }
         if settings.networked:
@@ -215,7 +215,7 @@ class CsiFeedback(CsiCollaboration):
     def _train_one(
         self, settings: CsiSettings, seed: int, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        light = settings.light_teacher
+        light, settings = settings.light_teacher, settings.of_teacher
         train = server_share(settings, train, "train") if settings.networked else train
         pictures = torch.cat([as_tensor(train[name]) for name in PICTURES if name in train])
         plan = replace(
@@ -306,7 +306,7 @@ class CsiFeedback(CsiCollaboration):
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         settings = resolve(params)
         many = parted(weights).values() if settings.num_teachers > 1 else [weights]
-        teachers = [restored(settings, one, settings.teacher_encoder) for one in many]
+        teachers = [restored(settings.of_teacher, one, settings.teacher_encoder) for one in many]
         return mean_metrics([scores(teacher, split) for teacher in teachers])
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:

@@ -18,7 +18,7 @@ from kdtasks.learning.random import initialised
 from kdtasks.learning.tensors import state_specs
 from kdtasks.learning.training import at_effort
 
-Part = Literal["encoder", "decoder", "teacher encoder"]
+Part = Literal["encoder", "decoder", "teacher encoder", "teacher decoder"]
 
 _DECIDING = CsiSettings.deciding("networks")
 _PLAIN = resolve({})
@@ -31,7 +31,9 @@ def _architecture(settings: CsiSettings) -> CsiSettings:
 
 def _sample(settings: CsiSettings, part: Part) -> nn.Module:
     """Build a network to be measured; whatever its weights are."""
-    if part == "decoder":
+    if part.startswith("teacher"):
+        settings = settings.of_teacher
+    if part.endswith("decoder"):
         return initialised(0, part, partial(make_decoder, settings))
     name = settings.encoder if part == "encoder" else settings.teacher_encoder
     return initialised(0, part, partial(make_encoder, settings, name))
@@ -50,8 +52,10 @@ def forward_flops(settings: CsiSettings, part: Part) -> int:
 
 @lru_cache(maxsize=512)
 def _specs(architecture: CsiSettings, *, teacher: bool) -> dict[str, TensorSpec]:
-    encoder = _sample(architecture, "teacher encoder" if teacher else "encoder")
-    return state_specs(Autoencoder(encoder, _sample(architecture, "decoder")))
+    parts: tuple[Part, Part] = ("encoder", "decoder")
+    if teacher:
+        parts = ("teacher encoder", "teacher decoder")
+    return state_specs(Autoencoder(*(_sample(architecture, part) for part in parts)))
 
 
 def tensor_specs(settings: CsiSettings, *, teacher: bool = False) -> dict[str, TensorSpec]:
@@ -73,7 +77,7 @@ def _stage_bytes(architecture: CsiSettings, training_stage: TrainingStage, batch
 
 @lru_cache(maxsize=512)
 def _teacher_bytes(architecture: CsiSettings) -> int:
-    parts: tuple[Part, ...] = ("teacher encoder", "decoder")
+    parts: tuple[Part, ...] = ("teacher encoder", "teacher decoder")
     return sum(state_bytes(_sample(architecture, part)) for part in parts)
 
 

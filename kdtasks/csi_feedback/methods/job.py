@@ -4,7 +4,7 @@ Shape suffixes in this file: B = samples, A = antennas, C = subcarriers, M = cod
 """
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -146,6 +146,11 @@ class Job:
     generator: torch.Generator
     server_part: bool = True
 
+    @property
+    def codeword_length(self) -> int:
+        """Numbers of a codeword of the student."""
+        return len(run_frozen(self.encoder, self.train_N2AC[:1])[0])
+
     def the_teacher(self) -> Teacher:
         """Return the teacher of a method that cannot do without."""
         assert self.teacher is not None, "the task gives a teacher to every method that needs one"
@@ -203,13 +208,20 @@ def report_end_to_end(job: Job, epoch: Epoch, model: Autoencoder, *, done: int, 
 
 
 def train_end_to_end(
-    job: Job, model: Autoencoder, objective: Objective
+    job: Job, model: Autoencoder, objective: Objective, modules: Sequence[nn.Module] = ()
 ) -> Generator[Report, None, Trained]:
-    """Train a whole autoencoder from scratch for ``plan.epochs`` epochs."""
+    """Train a whole autoencoder from scratch for ``plan.epochs`` epochs.
+
+    Args:
+        job: The student.
+        model: Its encoder and decoder.
+        objective: Terms of the loss.
+        modules: What is trained beside it, and dropped afterwards.
+    """
     schedule = job.plan.schedule(job.plan.epochs)
     end = schedule.end()
     for epoch in fit(
-        [model],
+        [model, *modules],
         objective,
         num_samples=len(job.train_N2AC),
         schedule=schedule,

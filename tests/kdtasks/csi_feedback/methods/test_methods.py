@@ -8,7 +8,7 @@ import torch
 from csi_examples import DISTILLING, METHODS, TASK, drained, tiny, trained_student, trained_teacher
 
 from kdtasks.contract.task import TeacherArtifact
-from kdtasks.csi_feedback.methods import autoencoder_kd, encoder_kd, vanilla
+from kdtasks.csi_feedback.methods import autoencoder_kd, codeword_kd, encoder_kd, vanilla
 from kdtasks.csi_feedback.methods import job as csi_job
 from kdtasks.csi_feedback.methods.codewords import normalised_mse
 from kdtasks.csi_feedback.methods.ip_encoder_kd import method as ip
@@ -17,6 +17,7 @@ from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.models.crnet import CRNetDecoder, CRNetEncoder
 from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
 from kdtasks.csi_feedback.settings import resolve
+from kdtasks.csi_feedback.students import method_of
 from kdtasks.csi_feedback.workload import forward_flops
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor
@@ -39,7 +40,7 @@ PLAN = Plan(
     codeword_loss=normalised_mse,
 )
 
-EPOCHS = {"vanilla": 2, "autoencoder-kd": 2, "encoder-kd": 3, "ip-encoder-kd": 3, "sequential": 2}
+EPOCHS = dict.fromkeys(METHODS, 2) | {"encoder-kd": 3, "ip-encoder-kd": 3}
 
 
 def teacher(seed=0, pictures=None):
@@ -88,11 +89,10 @@ def settings_for(method):
     return {"method": method, **({"encoder": "crnet"} if method == "sequential" else {})}
 
 
-def test_alpha_zero_is_vanilla_bit_for_bit(tiny_data, tiny_teacher):
+@pytest.mark.parametrize("method", ["autoencoder-kd", "feature", "relation"])
+def test_alpha_zero_is_vanilla_bit_for_bit(tiny_data, tiny_teacher, method):
     _, plain = trained_student(tiny_data, method="vanilla", seed=3)
-    reports, distilled = trained_student(
-        tiny_data, tiny_teacher, method="autoencoder-kd", alpha=0.0, seed=3
-    )
+    reports, distilled = trained_student(tiny_data, tiny_teacher, method=method, alpha=0.0, seed=3)
     assert_equal_weights(plain.weights, distilled.weights)
     assert same_numbers(plain.metrics, distilled.metrics)
     assert reports[-1].metrics["val_nmse_db"] == plain.metrics["val_nmse_db"]
@@ -151,12 +151,7 @@ def test_temperature_and_scale_matter_only_to_autoencoder_kd(tiny_data, tiny_tea
 @pytest.mark.parametrize("method", DISTILLING)
 @pytest.mark.parametrize("cached", [True, False])
 def test_the_teachers_own_tensors_never_change(tiny_data, method, cached):
-    train = {
-        "autoencoder-kd": autoencoder_kd.train,
-        "encoder-kd": encoder_kd.train,
-        "ip-encoder-kd": ip.train,
-        "sequential": ip.train_sequential,
-    }[method]
+    train = method_of(resolve(tiny(method=method)))
     frozen = teacher(pictures=as_tensor(tiny_data.train["pictures"]) if cached else None)
     before = snapshot(frozen.autoencoder)
     training = train(job_for(tiny_data, frozen))
@@ -297,6 +292,44 @@ def test_exchanged_bytes_by_their_formula(tiny_data, tiny_teacher, method, bits)
     assert outcome.metrics["exchange_bytes"] == ways * one_way
 
 
+@pytest.mark.parametrize("method", ["feature", "relation"])
+def test_codewords_of_teacher_and_student_may_differ_in_length(tiny_data, tiny_teacher, method):
+    # A teacher that compresses to a quarter, and a student to an eighth.
+    params = {"method": method, "compression": 8, "teacher_compression": 4}
+    assert TASK.teacher_fingerprint(tiny(**params)) == TASK.teacher_fingerprint(tiny(method=method))
+    _, outcome = trained_student(tiny_data, tiny_teacher, **params, alpha=0.5)
+    _, plain = trained_student(tiny_data, method="vanilla", compression=8)
+    assert outcome.weights.keys() == plain.weights.keys()  # a projection is dropped
+    assert outcome.metrics["payload_bits"] == plain.metrics["payload_bits"]
+    assert outcome.metrics["val_nmse_db"] != plain.metrics["val_nmse_db"]
+    again = TASK.evaluate(tiny(**params), outcome.weights, tiny_data.val)
+    assert again["nmse_db"] == pytest.approx(outcome.metrics["val_nmse_db"])
+    teacher = TASK.evaluate_teacher(tiny(**params), tiny_teacher.weights, tiny_data.val)
+    assert teacher["nmse_db"] == pytest.approx(tiny_teacher.metrics["val_nmse_db"])
+    specs = TASK.teacher_tensors(TASK.complete(tiny(**params)))
+    assert {name: spec.shape for name, spec in specs.items()} == {
+        name: array.shape for name, array in tiny_teacher.weights.items()
+    }
+
+
+def test_relations_are_blind_to_a_rotation_of_the_code(tiny_data):
+    # What feature distillation is not.
+    pictures = as_tensor(tiny_data.train["pictures"])
+    turned = initialised(0, "x", lambda: LightEncoder(8, 8, 32, LightShape(depth=0)))
+    turned.convolutions = torch.nn.Identity()  # batch norm differs between training and use
+    codewords = run_frozen(turned, pictures)
+    rotation = torch.linalg.qr(torch.randn(32, 32, generator=torch.Generator().manual_seed(0)))[0]
+    known = Teacher(teacher().autoencoder, 3.0 * codewords @ rotation.T)
+    terms = {}
+    for method in ("feature", "relation"):
+        job = replace(job_for(tiny_data, known, learning_rate=1e-12, epochs=1), encoder=turned)
+        settings = resolve(tiny(method=method, alpha=1.0))
+        reports, _ = drained(codeword_kd.train(job, settings))
+        terms[method] = reports[0].metrics["train_loss"]
+    assert terms["relation"] < 1e-9
+    assert terms["feature"] > 0.1
+
+
 def test_core_seconds_add_up(tiny_data, tiny_teacher):
     metrics = trained_student(tiny_data, tiny_teacher, method="encoder-kd")[1].metrics
     stages = metrics["distill_core_seconds"] + metrics["finetune_core_seconds"]
@@ -312,8 +345,7 @@ def test_effort_is_that_of_all_stages(tiny_data, tiny_teacher, method):
     encoder, decoder = (forward_flops(settings, part) for part in ("encoder", "decoder"))
     both, code, end = 3 * (encoder + decoder), 3 * encoder, 3 * decoder
     flops = {
-        "vanilla": 2 * both,
-        "autoencoder-kd": 2 * both,
+        **dict.fromkeys(("vanilla", "autoencoder-kd", "feature", "relation"), 2 * both),
         "encoder-kd": 2 * code + both,
         "ip-encoder-kd": 2 * code + encoder + end,
         "sequential": 2 * code,

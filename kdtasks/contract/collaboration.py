@@ -24,13 +24,13 @@ encoder at the edge and its decoder at the server; a one-sided model is wholly a
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shares:
-    """Which samples of a split belong to whom.
+    """The owner of each sample of a split.
 
     No training sample belongs to two nodes. The other splits show the distributions on which nodes
     are judged: what the server could have seen, and what each edge does see.
 
     Attributes:
-        server: The global data, as old and as incomplete as the parameters say.
+        server: The global data, as old and as incomplete as parameters make it.
         edges: The local data of each edge.
     """
 
@@ -75,8 +75,8 @@ class Learnt:
         work: Its cost.
         server_part_moved: Whether the part that belongs at the server was trained here, so that it
             must be sent there before the student can be used.
-        teacher_outputs: What the teacher says of all samples, as far as it was asked, so that it
-            need not be asked again.
+        teacher_outputs: The teacher's outputs on all samples, as far as they are known, so
+            that it need not be run again.
     """
 
     weights: Arrays
@@ -154,7 +154,7 @@ class LearnsOnShares(KDTask):
     below; a task derives from those whose methods it has.
 
     Students are wholly at the edge, equal at all edges, and samples are rows of arrays, unless a
-    task overrides the methods that say so.
+    task overrides the methods that define this.
     """
 
     base_settings: ClassVar[type[NetworkSettings]] = NetworkSettings
@@ -251,7 +251,7 @@ class LearnsOnShares(KDTask):
         """Return how many samples arrays hold; 0 without arrays.
 
         This and the next five methods are for arrays with a row per sample. A task whose samples
-        share what they are made of, such as windows over frames, says it in its own way.
+        share what they are made of, such as windows over frames, overrides them.
         """
         return len(next(iter(samples.values()))) if samples else 0
 
@@ -407,7 +407,7 @@ class SynthesisesSamples(LearnsOnShares):
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         """Return statistics of ``samples``, from which `synthesise` makes others to rehearse with.
 
-        They are moments over all samples; that no single one can be told from them is true only of
+        They are moments over all samples; that they reveal no single one is true only of
         many more samples than moments.
         """
 

@@ -20,7 +20,7 @@ class Part:
         network: In evaluation mode; takes the inputs in their order and returns one tensor.
         inputs: Two made-up samples of every input, by name.
         output: Name of what it returns.
-        about: What goes in and comes out, with shapes, units and scaling, for whoever runs it.
+        about: What goes in and comes out, with shapes, units and scaling, for users of the file.
     """
 
     network: nn.Module

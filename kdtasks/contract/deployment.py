@@ -1,4 +1,4 @@
-"""The parameters of a deployment: who trains what, where, on whose data, over which links.
+"""The parameters of a deployment: what is trained where, on which data, over which links.
 
 They are the same for every collaborative task; a task's own settings extend them.
 """
@@ -67,7 +67,7 @@ class NetworkSettings(EffortSettings):
         "none",
         decides=("teacher", "student"),
         key="",
-        help="who trains what, where; none: one node has all data and trains, nothing is sent",
+        help="what is trained where; none: one node has all data and trains, nothing is sent",
     )
     num_edges: int = _of_network(4, low=1, high=256, unit="edges", help="edge nodes")
     edge_families: Literal["same", "mixed"] = _of_network(
@@ -248,7 +248,7 @@ class NetworkSettings(EffortSettings):
         Raises:
             ConfigError: Naming the parameter, its value and what would be accepted.
         """
-        # All at once: who asks for a deployment is not seen to depend on each of its parameters.
+        # All at once, so that the engine does not see the caller read each of these parameters.
         return cls._checked({n: v for n, v in params.items() if n in cls.model_fields})
 
 
@@ -305,7 +305,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "energy_j": _less("J", "simulated energy of all links"),
     "edge_train_core_seconds": _less("s", "measured CPU time of training per edge"),
     "edge_train_gflop": _less("GFLOP", "operations of training per edge; backward = 2 x forward"),
-    "edge_peak_bytes": _less("B", "memory that training takes at the neediest edge"),
+    "edge_peak_bytes": _less("B", "memory of training at the edge that takes most"),
     "server_train_core_seconds": _less("s", "measured CPU time of training at the server"),
     "server_train_gflop": _less("GFLOP", "operations of training at the server"),
     "raw_samples_up": _less("", "local samples that have left an edge"),

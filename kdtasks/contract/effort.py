@@ -9,7 +9,7 @@ from kdtasks.contract.settings import When, epochs_param, param
 from kdtasks.contract.task import MetricInfo
 
 MOST_EPOCHS = 100_000
-"""More than anybody trains for; a budget that allows more is a mistake."""
+"""More than any training needs; a budget that allows more is a mistake."""
 
 ALONE = When(lambda s: getattr(s, "topology", "none") == "none", "topology none")
 EPOCHS = When(lambda s: s.effort == "epochs", "effort epochs; other efforts find their epochs")

@@ -38,8 +38,8 @@ def printable(text: str, keep: str = "") -> str:
 def one_line(error: BaseException) -> str:
     """Return the kind of an error and the first line of its message."""
     text = next((line for line in _message(error).splitlines() if line.strip()), "")
-    said = printable(text).strip()
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    shown = printable(text).strip()
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
 
 
 def _message(error: BaseException) -> str:
@@ -51,9 +51,9 @@ def _message(error: BaseException) -> str:
 
 def located(error: BaseException) -> str:
     """Return an error in one line, with its place in the user's own code if it has one."""
-    place, said = own_place(error), one_line(error)
+    place, text = own_place(error), one_line(error)
     # a SyntaxError's message ends in its place
-    return f"{said} ({place})" if place and not said.endswith(f"({place})") else said
+    return f"{text} ({place})" if place and not text.endswith(f"({place})") else text
 
 
 def own_place(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """Base of every error whose message alone tells the user what to change."""
+    """Base of every error whose message alone is enough to know what to change."""
 
 
 class ConfigError(UserError):

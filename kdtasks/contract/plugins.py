@@ -6,8 +6,8 @@ current folder and beside the study), or by the short name that an installed pac
     [project.entry-points."kdsweep.methods"]
     cosine = "radio_losses:cosine"
 
-Nothing is imported before a study or a command names it: what fails is in nobody else's way. A name
-of the project itself cannot be taken.
+Nothing is imported before a study or a command names it: what fails cannot affect other studies. A
+name of the project itself cannot be taken.
 """
 
 from collections.abc import Iterable
@@ -120,8 +120,8 @@ def load_target(kind: str, name: str, target: str) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        # a module of somebody else's may raise anything when it is imported
+        # a module from outside the project may raise anything when it is imported
         fixes = [f"; {words}: rename yours" for words in hidden_from(module)]
         fixes += ["; put it into a file of its own"] * (module == "__main__")
-        said = f"{kind} {name!r} cannot be imported: {located(error)}"
-        raise ConfigError("".join([said, *fixes])) from error
+        problem = f"{kind} {name!r} cannot be imported: {located(error)}"
+        raise ConfigError("".join([problem, *fixes])) from error

@@ -5,7 +5,7 @@ A package of one's own makes a task known by an entry point of the group ``kdswe
     [project.entry-points."kdsweep.tasks"]
     my-task = "my_package.module:MyTask"
 
-`kdtasks.contract.plugins` says when it is imported.
+see `kdtasks.contract.plugins` for when it is imported.
 """
 
 from collections.abc import Mapping, Set
@@ -31,7 +31,7 @@ FIELDS = {
 }
 """Class attributes that every task sets, with their types, see `kdtasks.contract.task.KDTask`."""
 SHAPES = 'name is a str, metrics a dict, the others are written as frozenset({"method"})'
-"""What these should look like."""
+"""Their pattern."""
 
 
 def known_tasks() -> dict[str, str]:

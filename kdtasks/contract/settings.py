@@ -1,7 +1,7 @@
 """A task's parameters, each declared once by `param`; all that is known of them follows from that.
 
-A field of `Settings` says its default, range, unit and meaning, when it has an effect and what it
-decides. From the declarations follow validation, presets, what is refused or dropped where it has
+A field of `Settings` declares its default, range, unit and meaning, when it has an effect and what
+it decides. From the declarations follow validation, presets, what is refused or dropped where it has
 no effect, what fingerprints contain, and ``kdsweep parameters``.
 """
 
@@ -27,7 +27,7 @@ class When:
     """A condition under which a parameter has an effect.
 
     Attributes:
-        holds: Tells it of settings.
+        holds: Whether it holds for settings.
         owner: What the parameter belongs to, as in "it belongs to methods with a teacher".
     """
 
@@ -131,7 +131,7 @@ def param(  # noqa: PLR0913 - one argument per fact
         unit: Its unit, empty for a pure number.
         help: What it means, in one clause.
         when: When it has an effect; of several conditions all must hold. Without effect it holds
-            its default, and does not tell trials apart.
+            its default, and does not distinguish trials.
         strict: Whether it is an error to set it where it has no effect. Otherwise it is dropped, so
             that a study can fix it for all methods at once.
         decides: What it decides.
@@ -324,7 +324,7 @@ class Settings(BaseModel):
 
 
 def _type_of(field: Any) -> Any:
-    """Return the type of a parameter's values, which its declaration alone tells."""
+    """Return the type of a parameter's values, as its declaration implies."""
     one: Parameter = next(found for found in field.metadata if isinstance(found, Parameter))
     first = next(iter(one.default.values())) if isinstance(one.default, Mapping) else one.default
     return Literal[one.choices] if one.choices else type(first)

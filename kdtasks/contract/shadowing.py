@@ -1,7 +1,7 @@
 """Files of a user's own that a module of the same name hides: Python's, an installed one, ours.
 
 Folders of the user's own code come last on Python's path, so a file ``random.py`` there is never
-taken for Python's module; nor is it found by those who mean it.
+taken for Python's module; nor is it found by an import that means it.
 """
 
 import ast
@@ -37,7 +37,7 @@ def hidden(name: str) -> tuple[Path, str] | None:
 
 
 def hidden_from(module: str) -> Iterator[str]:
-    """Say which files beside a module of the user's own are not what is imported there.
+    """Name the files beside a module of the user's own are not what is imported there.
 
     Args:
         module: Its name; what lies beside it is looked at as far as it has been imported.

@@ -229,9 +229,9 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and node.args and _called(node.func) in BY_NAME:
-            said = node.args[0]
-            if isinstance(said, ast.Constant) and isinstance(said.value, str):
-                yield _absolute(said.value, package)
+            named = node.args[0]
+            if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                yield _absolute(named.value, package)
 
 
 def _called(function: ast.expr) -> str:

@@ -53,11 +53,11 @@ class ScenarioData:
 
     Attributes:
         train: Arrays of the training split; the first axis counts samples.
-        val: Validation split: all that a search may look at.
+        val: Validation split: all that a search may use.
         test: Test split; the engine opens it only for reports.
         provenance: JSON facts about the data: source, settings, seeds, split manifest, counts,
             fingerprint. Never empty. Under ``notes`` lines on what is wrong with files, if anything
-            is: the user is told before anything is trained, and in the report.
+            is: they are shown before anything is trained, and in the report.
     """
 
     train: Arrays
@@ -68,7 +68,7 @@ class ScenarioData:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What a training says after each epoch.
+    """What a training reports after each epoch.
 
     Attributes:
         epoch: Epochs done, over all stages, from 1.
@@ -96,14 +96,14 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TeacherArtifact:
-    """A trained teacher and what it says about the fixed training inputs.
+    """A trained teacher and its outputs on the fixed training inputs.
 
     Attributes:
         metrics: Validation metrics and cost of its training.
         weights: State of the teacher by tensor name.
         outputs: Its outputs on the training split, in the order of the samples.
         decided_by: Parameters that its training looked up by name, with their values; the engine
-            fills this in. ``teacher_fingerprint`` must tell them apart.
+            fills this in. ``teacher_fingerprint`` must distinguish them.
     """
 
     metrics: Mapping[str, float]
@@ -129,13 +129,13 @@ class Baseline:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnData:
-    """How a task is told to read files of the user's own.
+    """Parameters that make a task read files of the user's own.
 
     Attributes:
         parameters: Parameters that make it read them.
         idle: Parameters of made data, which change nothing about data that are read.
         defaults: Parameters that fit the files better than the task's own defaults do; what the
-            study says itself wins.
+            study sets itself wins.
     """
 
     parameters: Mapping[str, Value]
@@ -173,7 +173,7 @@ class KDTask(ABC):
 
     settings: ClassVar[type[Settings]]
     """The parameters, declared once. A task with few of them gives ``parameters`` instead, whose
-    settings these become; one that gives neither says all that follows from them itself."""
+    settings these become; one that gives neither defines all that follows from them itself."""
 
     parameters: ClassVar[Mapping[str, Any]]
     """What `kdtasks.contract.settings.param` returns, by name; ``seed`` is always among them."""
@@ -200,7 +200,7 @@ class KDTask(ABC):
     """When its own file and those beside it were changed, as the class was defined."""
 
     def __init_subclass__(cls) -> None:
-        """Derive from the declared parameters what the class does not say itself."""
+        """Derive from the declared parameters what the class does not define itself."""
         own = vars(cls)
         cls._file_times = {} if _is_ours(cls.__module__) else files_beside(cls.__module__)
         if "parameters" in own and "settings" not in own:
@@ -220,28 +220,28 @@ class KDTask(ABC):
         return self.settings.resolve(params).completed()
 
     def own_data(self, path: Path, params: Params) -> OwnData:  # noqa: ARG002
-        """Return what makes trials read the user's own files, after a look at these.
+        """Return what makes trials read the user's own files, after an inspection of these.
 
         Args:
             path: A folder or a file.
-            params: What the study fixes; it may say how to read them.
+            params: What the study fixes, such as how to read them.
 
         Raises:
-            ConfigError: If the task reads no files, or cannot tell from these what they are.
+            ConfigError: If the task reads no files, or does not recognise these.
             DataError: If there are none, or none that it can use.
         """
         raise ConfigError(f"{path}: task {self.name} reads no files of your own")
 
     @abstractmethod
     def scenario_fingerprint(self, params: Params) -> str:
-        """Return what parameters say of the data that a trial needs.
+        """Return the identity of the data that a trial needs, as far as parameters decide it.
 
-        What is in the data need not be told: the engine takes digests of their arrays.
+        Contents need not be in it: the engine takes digests of the arrays.
         """
 
     @abstractmethod
     def teacher_fingerprint(self, params: Params) -> str | None:
-        """Return what parameters say of the teacher that a trial needs, or None if it needs none.
+        """Return the identity of a trial's teacher as far as parameters decide it; None for none.
 
         All that ``train_teacher`` looks up must be in it. Data and code need not: the engine takes
         digests of them.
@@ -281,10 +281,10 @@ class KDTask(ABC):
         """Return a trained student as the networks that its nodes run.
 
         Raises:
-            ConfigError: If the task does not say so, or not of such a student.
+            ConfigError: If the task does not define it, or not for such a student.
         """
         raise ConfigError(
-            f"task {self.name} does not say how its students are deployed; give its class the "
+            f"task {self.name} does not define how its students are deployed; give its class the "
             "method deployable, see kdtasks.contract.task.KDTask and docs/own-task.md"
         )
 
@@ -299,7 +299,7 @@ class KDTask(ABC):
     def worst_values(self, params: Params) -> dict[str, float]:  # noqa: ARG002
         """Return the worst values that still count, by metric, as far as no training is needed.
 
-        They are where the hypervolume begins if nobody names another reference.
+        They are where the hypervolume begins if the study names no other reference.
         """
         return {}
 

@@ -1,4 +1,4 @@
-"""CSI feedback in a network: what its nodes do when a topology tells them to.
+"""CSI feedback in a network: what its nodes do in a topology.
 
 The server is the base station, an edge is a user equipment. The student is an autoencoder: its
 tensors ``encoder.*`` belong at the edge and ``decoder.*`` at the server. Knowledge travels as

@@ -26,7 +26,7 @@ def deployment_scores(
         linear_nmse: Returns the NMSE, not in dB, of the student of an edge's kind, with these
             weights, on a share.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
-        shares: Who owns which samples of the split.
+        shares: The owner of each sample of the split.
     """
     judge = Judge(linear_nmse, lambda share: len(share["pictures"]))
     edges = range(len(shares.edges))

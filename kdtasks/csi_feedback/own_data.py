@@ -1,4 +1,4 @@
-"""CSI feedback on files of the user's own: what they are, told by their names and heads."""
+"""CSI feedback on files of the user's own: their kind is read from names and first bytes."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def own_data(path: Path, params: Params) -> OwnData:
     """Return the parameters that make trials read a folder or a file, see `KDTask.own_data`.
 
     A folder with the public names of COST2100 is one of its environments. Other folders, and
-    files, hold channels: their axes are what ``data_axes`` says. Where there are too few samples
+    files, hold channels: ``data_axes`` names their axes. Where there are too few samples
     for the preset, its sizes of splits are replaced by some that fit.
 
     Raises:
@@ -52,8 +52,8 @@ def own_data(path: Path, params: Params) -> OwnData:
             f"{path}: neither channels ({', '.join(SUFFIXES)}) nor a folder with the files of "
             f"COST2100 ({', '.join(file.name for file in split_files(path, 'indoor').values())})"
         )
-    if path.is_file() and (told := alone(path)):
-        raise DataError(f"{path}: {told}")
+    if path.is_file() and (problem := alone(path)):
+        raise DataError(f"{path}: {problem}")
     layout = _layout(path, params)
     return OwnData(
         parameters={

@@ -1,4 +1,4 @@
-"""Who owns which samples when CSI feedback is learnt in a network."""
+"""The owner of each sample when CSI feedback is learnt in a network."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
     it has covered; edges have the rest, at most ``edge_samples`` each. The other splits train
     nothing: there the server is judged on all samples of its region, an edge on all of its own.
     Splits go by squares of the site, so that a narrow sector may have no square of the validation
-    or test split: such an edge is not judged, and ``judged_edges`` says how many are.
+    or test split: such an edge is not judged, and ``judged_edges`` counts those that are.
 
     Raises:
         ConfigError: If a node has too few samples to train on, or the data have no positions to go
@@ -69,5 +69,5 @@ def _positions(settings: CsiSettings, split: Arrays, needed_by: str) -> NDArray[
     remedy = "take partition dirichlet" if needed_by == "partition" else "leave it at 1"
     raise ConfigError(
         f"{needed_by}={getattr(settings, needed_by)!r} needs to know where users are, and the data "
-        f"of scenario {settings.scenario!r} do not say: {remedy}"
+        f"of scenario {settings.scenario!r} lack it: {remedy}"
     )

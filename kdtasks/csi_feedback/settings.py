@@ -1,4 +1,4 @@
-"""The parameters of the CSI feedback task: names, ranges, presets, and whom they concern.
+"""The parameters of the CSI feedback task: names, ranges, presets, conditions.
 
 Families of students: edges of a mixed deployment have encoders of different shapes.
 """

@@ -201,7 +201,7 @@ class CsiFeedback(CsiCollaboration):
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        """Train the teachers; in a network on the server's share alone, and they speak of that."""
+        """Train the teachers; in a network on the server's share, whose outputs they give."""
         settings = resolve(params)
         if settings.num_teachers == 1:
             return self._train_one(settings, settings.teacher_seed, train, val)

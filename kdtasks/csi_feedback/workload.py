@@ -88,9 +88,9 @@ def peak_bytes(
     *,
     teacher: bool,
 ) -> int:
-    """Return the memory of the neediest stage, with the teacher's weights if one is held [B].
+    """Return the memory of the stage that takes most, the weights of a held teacher included [B].
 
-    Samples, and what a teacher says of them, are data and not counted.
+    Samples and a teacher's outputs are data and not counted.
     """
     architecture = _architecture(settings)
     training = [

@@ -26,7 +26,7 @@ class ArrayCache:
 
     Args:
         folder: Where the files are.
-        stem: What tells this configuration from others.
+        stem: What distinguishes this configuration from others.
         names: Names of the arrays.
         maker: Module that makes them.
     """

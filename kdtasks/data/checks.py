@@ -11,7 +11,7 @@ from kdtasks.contract.errors import DataError
 FIX = "remove those samples"
 
 BLOCK_ENTRIES = 4 * 2**20
-"""About how many entries are looked at together."""
+"""About how many entries are checked together."""
 
 
 def check_finite(array: NDArray[Any], *, where: str, axes: Sequence[str], fix: str = FIX) -> None:

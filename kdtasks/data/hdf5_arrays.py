@@ -24,7 +24,7 @@ BLOCK_BYTES = 32 * 2**20
 """About how much of a file is read at once [bytes]."""
 
 MOST_ITEMS, MOST_DEEP = 10_000, 100
-"""Arrays and groups of a file, and groups within groups, that are looked at."""
+"""Arrays and groups of a file, and groups within groups, that are inspected."""
 
 _DEFLATE = 1
 _PACKING = {_DEFLATE: 1032, 32000: 88}
@@ -85,7 +85,7 @@ def _described(name: str, item: Any, *, matlab: bool) -> Iterator[Variable]:
 def _refusal(item: "h5py.Dataset") -> str:
     """Return what keeps an array from being read; empty if nothing does.
 
-    Values in other files may be anybody's. Filters that may unpack any length are not needed.
+    Values in other files may be private. Filters that may unpack any length are not needed.
     """
     if item.is_virtual:
         return "virtual dataset"
@@ -173,7 +173,7 @@ class _Chunks:
     """Refuses chunks that unpack to more than they declare, before HDF5 unpacks them.
 
     HDF5 unpacks a chunk to its end, however long it is, and always as a whole. Only large packed
-    ones have to be looked at: deflate packs 1032 bytes into one at best, LZF 88.
+    ones have to be inspected: deflate packs 1032 bytes into one at best, LZF 88.
 
     Args:
         where: File and array.

@@ -1,7 +1,7 @@
 """MATLAB files, v5 to v7.3: what they hold, and one clear error for each way they can be wrong.
 
 Which of the two formats a file has is read from its header, never from its name: MATLAB writes v5
-(compressed or not) unless it is told ``-v7.3``, which is HDF5 behind a 512-byte MATLAB header.
+(compressed or not) unless it is given ``-v7.3``, which is HDF5 behind a 512-byte MATLAB header.
 
 Source: MathWorks, "MAT-File Format", R2023b: header.
 """

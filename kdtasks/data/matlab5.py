@@ -101,7 +101,7 @@ def reader(path: Path, name: str) -> Read:
     """Return what reads parts of a variable of numbers.
 
     Raises:
-        DataError: If fewer values are there than its size says.
+        DataError: If it has fewer values than its size.
     """
     variable, place, values_at = next(head[:3] for head in _heads(path) if head[0].name == name)
     wanted = 8 * (1 + variable.is_complex) * math.prod(variable.shape)
@@ -180,7 +180,7 @@ def _body(path: Path, place: _Place, most: int) -> _Body:
 
 
 def _places(path: Path) -> Iterator[_Place]:
-    """Yield where variables are; the lengths of elements tell for certain if a file is cut."""
+    """Yield where variables are; the lengths of elements reveal if a file is cut."""
     size = path.stat().st_size
     position = HEADER_BYTES
     with path.open("rb") as file:

@@ -145,7 +145,7 @@ def label_shares(label: int, num_edges: int, skew: float, *, seed: int) -> Float
 
 
 def by_modality(modalities: Sequence[str], num_edges: int) -> tuple[tuple[str, ...], ...]:
-    """Say which inputs each edge may use: they are dealt in turn, like cards.
+    """Return the inputs that each edge may use: they are dealt in turn, like cards.
 
     Dealing goes on until every input is dealt and every edge has one; with fewer inputs than edges
     they go round again.
@@ -212,7 +212,7 @@ def edge_rows(
 ) -> list[Int]:
     """Return the samples of each edge.
 
-    The server's training samples are nobody else's, and an edge trains on ``edge_samples`` at most.
+    The server's training samples are its own, and an edge trains on ``edge_samples`` at most.
     The other splits train nothing: there an edge is judged on all of its own.
 
     Args:
@@ -247,7 +247,7 @@ def shares_of_rows(
     """Divide a split whose arrays have a row per sample; edges differ by labels.
 
     Args:
-        settings: The deployment; its ``partition_skew`` says by how much they differ.
+        settings: The deployment; its ``partition_skew`` sets by how much they differ.
         split: Arrays of a split.
         labels_N: Labels, integers; see `by_dirichlet`.
         name: Of the split.

@@ -1,7 +1,7 @@
 """The gate through which files of users and strangers are read: what may be opened, and how large.
 
 Whatever goes wrong behind it is one `DataError` that names file and reason. What a file holds is
-never quoted: a path in a table, or a link, may lead to a file that is nobody's business.
+never quoted: a path in a table, or a link, may lead to a private file.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ def damage_named(path: Path, fix: str = "copy or export it again") -> Iterator[N
 
 
 def reason_of(error: Exception) -> str:
-    """Return what a library says of a file, in one line that is not long."""
+    """Return a library's error about a file, in one short line."""
     # numpy goes on with how to load what it does not trust, and names header and path
     text = printable(" ".join(str(error).split())).partition(" To allow loading")[0]
     return text[:_LONGEST_REASON] or type(error).__name__
@@ -173,7 +173,7 @@ def checked_inside(root: Path, path: Path) -> Path:
     """Return a path that a table names, or a file of a folder, if it stays in that folder.
 
     Raises:
-        DataError: If it does not; the message says nothing of what is there.
+        DataError: If it does not; the message reveals no contents.
     """
     if not inside(root, path):
         raise DataError(
@@ -196,7 +196,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def parsed_json(raw: bytes | str) -> Any:
-    """Return what JSON says.
+    """Return the value of JSON text.
 
     Raises:
         ValueError: If it is none, or nested more deeply than `DEEPEST`.
@@ -216,7 +216,7 @@ def _depth(raw: bytes) -> int:
 
 
 def read_json(path: Path, fix: str = "copy it again") -> Any:
-    """Return what a file of JSON says.
+    """Return the value of a file of JSON.
 
     Raises:
         DataError: If it cannot be read, is too large or no JSON.

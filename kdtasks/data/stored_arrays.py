@@ -1,4 +1,4 @@
-"""Arrays in files, whatever the format: what a file says of them."""
+"""Arrays in files of any format: what is known before they are read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ class Variable:
     @property
     def type_name(self) -> str:
         """Its type in words."""
-        said = self.is_complex and "complex" not in self.kind
-        return f"complex {self.kind}" if said else self.kind
+        implied = self.is_complex and "complex" not in self.kind
+        return f"complex {self.kind}" if implied else self.kind
 
     def __str__(self) -> str:
         sizes = f"{'x'.join(map(str, self.shape)) or 'scalar'} {self.type_name}"
@@ -80,7 +80,7 @@ def as_complex(real: NDArray[Any], imag: NDArray[Any]) -> NDArray[Any]:
 
 
 def described(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Variable:
-    """Return what a type of NumPy says of an array."""
+    """Return the facts about an array of a NumPy type."""
     pair = complex_fields(dtype) is not None
     return Variable(
         name=name,

@@ -63,7 +63,7 @@ class _Student:
 
     Attributes:
         deployable: The student.
-        edges: Who runs it.
+        edges: The edges that run it.
     """
 
     deployable: Deployable
@@ -77,9 +77,9 @@ class _Student:
     def parts(self) -> dict[str, Part]:
         """Return its networks by their names in the deployment."""
         several = "s" if len(self.edges) > 1 else ""
-        who = f"Edge{several} {', '.join(map(str, self.edges))}."
+        place = f"Edge{several} {', '.join(map(str, self.edges))}."
         return {
-            self.names[name]: replace(part, about=f"{who} {part.about}")
+            self.names[name]: replace(part, about=f"{place} {part.about}")
             for name, part in self.deployable.parts.items()
         }
 

@@ -113,7 +113,7 @@ def leaning_weights(num_slots: int, lean: float) -> list[float]:
 
 @in_float32
 def focal_loss(logits_BTK: Tensor, labels_BT: Tensor, *, gamma: float) -> Tensor:
-    r"""Cross-entropy that looks away from what is already known: a scalar [nats].
+    r"""Cross-entropy with less weight on what is already known: a scalar [nats].
 
     .. math:: \mathrm{mean} \left[ (1 - p_y)^\gamma \, (-\log p_y) \right]
 
@@ -292,7 +292,7 @@ def draw_pairs(
         if passage_B is not None:
             allowed_BB = passage_B[:, None] != passage_B[None, :]
         lots_BB = torch.rand(num_samples, num_samples, generator=generator)
-        # Who is not allowed draws 2, above every lot in [0, 1), and comes last.
+        # Samples that are not allowed get 2, above every draw in [0, 1), and come last.
         order_BB = lots_BB.masked_fill(~allowed_BB, 2.0).argsort(dim=1)[:, :partners]
         kept_BB = allowed_BB.gather(1, order_BB)
         anchor_P, place_P = kept_BB.nonzero(as_tuple=True)

@@ -92,7 +92,7 @@ def _takes_many(part: Part) -> bool:
 def write_weights(part: Part, path: Path) -> None:
     """Write a network's state as safetensors."""
     state = {k: v.contiguous() for k, v in part.network.state_dict().items()}
-    # save_file would let nobody else read the file, whatever the umask
+    # save_file makes files that other users cannot read, whatever the umask
     path.write_bytes(save(state))
 
 

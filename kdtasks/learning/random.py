@@ -1,6 +1,6 @@
 """Randomness is passed, never taken: every purpose of a trial gets its own generator.
 
-torch, which takes seconds to import, comes in only with those who ask for something of torch: the
+torch, which takes seconds to import, is imported only by functions that need it: the
 process that conducts a trial must be up before it can start those that train.
 """
 

@@ -45,7 +45,7 @@ class Plateau:
 
 
 class End:
-    """Follows the validation score of a training, and says when it ends.
+    """Follows the validation score of a training, and ends it.
 
     Args:
         rule: When validation no longer improves; None never ends a training before its epochs.
@@ -140,7 +140,7 @@ class Epoch:
 
 
 def at_effort(schedule: Schedule, settings: Any, flop_of: Callable[[int], float]) -> Schedule:
-    """Return a schedule that ends where the effort of a trial says.
+    """Return a schedule of the effort of a trial.
 
     Args:
         schedule: The schedule with the epochs that the trial sets.

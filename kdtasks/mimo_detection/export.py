@@ -68,7 +68,7 @@ def score(
     """Return every score of whatever stands for the individual.
 
     Args:
-        input_features: How it looks at channel uses.
+        input_features: How its inputs are made of channel uses.
         reads: What it takes of `DetectorInputs`, in order.
         parts: The individual.
         split: Channel uses.

@@ -1,4 +1,4 @@
-"""The parameters of MIMO detection: names, ranges, presets, and whom they concern."""
+"""The parameters of MIMO detection: names, ranges, presets, conditions."""
 
 from functools import partial
 from typing import Literal, Self
@@ -109,7 +109,7 @@ class MimoSettings(EffortSettings):
     family: Literal["conv", "unrolled"] = _of_networks("conv", help="of all networks")
     gauge: Estimate = _of_networks("zf", help="whose signs networks decide to keep")
     skip: Estimate = _of_networks("zf", help="whose decisions an untrained network makes")
-    noise_blind: bool = _of_networks(False, help="networks are not told sigma^2")
+    noise_blind: bool = _of_networks(False, help="sigma^2 is not among the inputs of networks")
     width: int = param(
         32, low=1, high=512, when=OWN, unit="channels", help="of the individual's map"
     )
@@ -316,7 +316,7 @@ class MimoSettings(EffortSettings):
 
     @property
     def input_features(self) -> InputFeatures:
-        """How all networks of the trial look at channel uses."""
+        """How the inputs of all networks of the trial are made of channel uses."""
         return InputFeatures(
             gauge=self.gauge, skip=self.skip, bits=self.bits, noise_blind=self.noise_blind
         )
@@ -380,7 +380,7 @@ class MimoSettings(EffortSettings):
 
 
 def _head_inherited(settings: MimoSettings) -> bool:
-    """Tell whether the segment ends at the top; where a rule chooses it, that is not known yet."""
+    """Return whether the segment ends at the top; False where a rule will choose it."""
     named = settings.inherits and settings.gene_rule == "position"
     return named and settings.gene_start + settings.gene_length == units_of(settings).total
 

@@ -170,7 +170,7 @@ def suggested(shape: Sequence[int], *, is_complex: bool, one_user: bool = False)
     """Return the axes that an array of channels most likely has; empty if it cannot be one.
 
     Users are the first axis, unless another one is much longer; of more than two axes that are left
-    over the shortest are receive antennas. Only the program that wrote the file can tell for
+    over the shortest are receive antennas. Only the program that wrote the file knows for
     certain.
 
     Args:
@@ -246,7 +246,7 @@ def advice(variable: Variable, axes: Axes, others: Sequence[Variable] = ()) -> s
 
     Args:
         variable: The array.
-        axes: What its axes are said to count.
+        axes: What its axes count, as declared.
         others: What is beside it in its file.
     """
     name = variable.name or "the array"

@@ -1,7 +1,7 @@
 """Channels in files of the user's own: which files and arrays hold them, read as far as wanted.
 
-Formats are told by the first bytes of a file, never by its name: NumPy (``.npy``, ``.npz``), MATLAB
-(v5 to v7.3), HDF5. Of large files only the users that are wanted are read.
+Formats are recognised by the first bytes of a file, never by its name: NumPy (``.npy``, ``.npz``),
+MATLAB (v5 to v7.3), HDF5. Of large files only the users that are wanted are read.
 
 Shape suffixes in this file: N = samples, A = antennas, C = subcarriers.
 """

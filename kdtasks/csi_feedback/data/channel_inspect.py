@@ -31,7 +31,7 @@ from kdtasks.data.splits import SPLITS, counts_that_fit
 from kdtasks.data.stored_arrays import Variable
 
 STUDY = "csi-feedback"
-"""The study that the command runs; what follows is what it says."""
+"""The study that the command runs, and values that it sets."""
 
 COUNTS, BATCH = (12_000, 2_000, 2_000), 50
 COMPRESSIONS = (16, 32)
@@ -47,7 +47,7 @@ class ChannelInspection:
     """What was found.
 
     Attributes:
-        path: What was looked at.
+        path: The file or folder.
         files: Variables by file: name, shape and type.
         skipped: Files of a folder without channels.
         key: Which variable holds them; empty if there is one that fits.
@@ -99,7 +99,7 @@ def holds_channels(path: Path) -> bool:
 
 
 def inspect_channels(path: Path) -> ChannelInspection:
-    """Look at a file or a folder of channels.
+    """Inspect a file or a folder of channels.
 
     Raises:
         DataError: If a file is missing, damaged or of an unknown format.
@@ -127,10 +127,10 @@ def _published(folder: Path) -> Iterator[Environment]:
 
 
 def _cost2100(path: Path) -> dict[str, Any] | None:
-    """Return what there is to say of the public data set; None if it is another one."""
+    """Return the facts about the public data set; None if it is another one."""
     if path.is_file():
-        told = alone(path)
-        return {"problem": told} if told else None
+        problem = alone(path)
+        return {"problem": problem} if problem else None
     found = list(_published(path))
     if not found:
         return None
@@ -169,8 +169,8 @@ def _most_likely(path: Path, held: dict[Path, list[Variable]]) -> tuple[str, str
     likely = [v for v in likely if axes[v]]
     if not likely:
         every = [v for found in held.values() for v in found]
-        told = advice(max(every, key=_size), Axes(DEFAULT), every) if every else "no variables"
-        raise DataError(f"{path}: {told}")
+        problem = advice(max(every, key=_size), Axes(DEFAULT), every) if every else "no variables"
+        raise DataError(f"{path}: {problem}")
     best = max(likely, key=_size)
     rivals = [[v for v in found if fits(v, Axes(axes[best]))] for found in held.values()]
     return best.name if any(len(found) > 1 for found in rivals) else "", axes[best]
@@ -226,7 +226,7 @@ def _useless(found: Channels) -> tuple[int, int, int]:
 
 
 def _fitting(layout: Layout, counts: tuple[int, int, int]) -> Iterator[str]:
-    """Yield what the study has to be told, so that it fits the sizes of channels."""
+    """Yield the parameters that make the study fit the sizes of channels."""
     if counts != COUNTS:
         for name, count in zip(SPLITS, counts, strict=True):
             yield f"parameters.num_{name}={count}"

@@ -57,14 +57,14 @@ def take_split(
 
 
 def _too_few(path: Path | str, samples: int, receive: int, counts: tuple[int, int, int]) -> str:
-    told = f"{path}: {samples} samples, but the study wants {sum(counts)}"
+    problem = f"{path}: {samples} samples, but the study wants {sum(counts)}"
     if receive > 1:
-        told += f" and all {receive} receive antennas of a user in the same split"
+        problem += f" and all {receive} receive antennas of a user in the same split"
     fitting = counts_that_fit(samples, receive)
     if fitting is None:
-        return f"{told}: too few to train on, export more users"
+        return f"{problem}: too few to train on, export more users"
     words = (f"parameters.num_{name}={count}" for name, count in zip(SPLITS, fitting, strict=True))
-    return " ".join([f"{told}:", *(f"--set {word}" for word in words)])
+    return " ".join([f"{problem}:", *(f"--set {word}" for word in words)])
 
 
 def _facts(found: Channels, taken: SelectedSamples) -> dict[str, Any]:

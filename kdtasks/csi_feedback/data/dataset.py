@@ -157,7 +157,7 @@ def load_pictures(
     Args:
         data: What to load.
         cache_dir: Where slow data are kept.
-        progress: Told about users done.
+        progress: Called with the users done.
         scaling: Scaling to use; fitted on the present training split if None.
 
     Raises:

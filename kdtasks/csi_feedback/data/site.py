@@ -22,9 +22,9 @@ Complex = NDArray[np.complex128]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SiteConfig:
-    """What a cell looks like; two equal configurations are the same cell.
+    """The geometry of a cell; two equal configurations are the same cell.
 
-    The base station stands at the origin and looks along +x. Users and scatterers are in the
+    The base station stands at the origin and faces +x. Users and scatterers are in the
     half plane x > 0.
 
     Attributes:

@@ -60,8 +60,8 @@ class Tr38901Config:
 
     The base station stands at the origin with a uniform linear array of omnidirectional, vertically
     polarised antennas half a wavelength apart along the y axis; the x axis is its broadside, and
-    antenna n hears azimuth phi at a phase of +pi n sin(phi). A user has one such antenna and stands
-    still, uniformly distributed over a sector of an annulus.
+    antenna n receives azimuth phi at a phase of +pi n sin(phi). A user has one such antenna and
+    stands still, uniformly distributed over a sector of an annulus.
 
     Attributes:
         model: Urban micro, urban macro, rural macro cell, or indoor open office.
@@ -138,8 +138,8 @@ def _check_range(
 
 
 # Table I of Cui et al. Its sum of 150,000 samples is split 100,000 / 30,000 / 20,000 by the paper.
-# The paper has a cell; half a disc is the same to a linear array, which cannot tell front from
-# back.
+# The paper has a cell; half a disc is the same to a linear array, which cannot distinguish front
+# from back.
 _UMI_LOS = Tr38901Config(
     model="umi",
     los=True,

@@ -30,7 +30,7 @@ class Teacher:
     the samples that it is run on, so that a result can show that there were none.
 
     Args:
-        autoencoder: The trained network; copied by whoever wants to train on.
+        autoencoder: The trained network; methods that train it further copy it.
         codewords_NM: Its codewords of the training split, or of the first samples of it.
         outputs_N2AC: Its reconstructions of the training split, or of the first samples of it.
     """

@@ -43,7 +43,7 @@ class BitErrors:
 
         with p errors per bit in n bits: Wilson (1927), "Probable inference, the law of succession,
         and statistical inference". It takes bits as independent. Bits of one channel use are not
-        quite, so what it says of few channels with many bits each is somewhat too narrow.
+        quite, so for few channels with many bits each it is somewhat too narrow.
 
         Args:
             z: Half width in standard deviations; 95 % by default.

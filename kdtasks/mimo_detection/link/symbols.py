@@ -7,7 +7,7 @@ imaginary ones. Each carries one bit (QPSK) or two (16-QAM):
 .. math:: x = (1 - 2 b_0) / \sqrt 2, \qquad x = (1 - 2 b_0) (1 + 2 b_1) / \sqrt{10}
 
 the Gray mappings of 3GPP TS 38.211, Sections 5.1.3 and 5.1.4, in which E|x|^2 = 1 of a complex
-symbol; :math:`b_0` is the sign, :math:`b_1` tells the outer level from the inner one.
+symbol; :math:`b_0` is the sign, :math:`b_1` distinguishes the outer level from the inner one.
 
 Shape suffixes in this file: B = channel uses, S = complex streams, N = 2 S real streams, M = bits
 per real stream, R = receive antennas.

@@ -2,7 +2,7 @@
 
 Section 7.7.1 (CDL) and 7.7.2 (TDL), at the centre of the band: the taps of one user are added up.
 An entry of a CDL channel depends on places and angles of antennas, so that streams are correlated
-as clusters say; entries of a TDL channel are independent.
+as clusters determine; entries of a TDL channel are independent.
 
 Shape suffixes in this file: B = channels, R = receive antennas, S = streams.
 """

@@ -11,7 +11,7 @@ A collective that grows: more channels before the next task, the same function a
 Wang et al. (AAAI 2022) widen a layer before every task by copies of its units, after Net2Net (Chen
 et al., 2016). Here all layers share one map, so all of it is widened at once, and new channels are
 fresh ones that nothing listens to yet: two copies of a channel would get the same step from Adam
-for ever, unless noise told them apart, and then the function would not be quite the same.
+for ever, unless noise distinguished them, and then the function would not be quite the same.
 
 Shape suffixes in this file: W = channels, F = node channels.
 """

@@ -84,7 +84,7 @@ def chosen(statistics_TU: NDArray[np.float32], length: int) -> Segment:
 
     A unit's score is the mean over all tasks but the first, of which everything is learnt anew,
     plus the standard deviation over these; the run of units with the least sum is taken. Wang et
-    al. look at the share of gradients, and at curves; the sum is ours.
+    al. use the share of gradients, and at curves; the sum is ours.
 
     Args:
         statistics_TU: Share of large gradients, or relative change of weights, per task and unit.

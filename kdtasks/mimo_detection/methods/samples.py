@@ -53,7 +53,7 @@ def stream(
         link: What is sent.
         source: Where channels come from.
         snr_db: Range of the SNR [dB].
-        input_features: How networks look at them.
+        input_features: How networks' inputs are made of them.
         generator: Draws them.
     """
 
@@ -77,11 +77,11 @@ def fixed(seen: Received, input_features: InputFeatures) -> Samples:
 
 
 class EvaluationSamples:
-    """Channel uses that networks are judged on, looked at once.
+    """Channel uses that networks are judged on, with their inputs made once.
 
     Args:
         seen: The channel uses.
-        input_features: How networks look at them.
+        input_features: How networks' inputs are made of them.
     """
 
     def __init__(self, seen: Received, input_features: InputFeatures) -> None:

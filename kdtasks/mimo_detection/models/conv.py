@@ -1,6 +1,6 @@
 """SDNet of convolutions: zero forcing and the estimate in, corrections of its decisions out.
 
-[DESIGN] after Zhang et al. (2025), who name their layers "Conv" and say no more. Logits are
+[DESIGN] after Zhang et al. (2025), who name their layers "Conv" and give no details. Logits are
 
     gain * skip + head(map, nodes)
 

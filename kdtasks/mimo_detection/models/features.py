@@ -1,4 +1,4 @@
-r"""What a learnt MIMO detector looks at: zero forcing, the least-squares estimate, and their Gram.
+r"""Inputs of a learnt MIMO detector: zero forcing, the least-squares estimate, and their Gram.
 
 The real form of a link with S streams has N = 2 S real streams, see
 `mimo_detection.link.symbols`. With H the real form of the estimate, G = H^T H and z = H^T y,
@@ -8,11 +8,11 @@ channel: what its error adds is for the network to learn. Estimates are scaled b
 that a real stream has power 1.
 
 **Gauge.** Every stream is multiplied by the sign of its first estimate, wherever it appears; the
-network then says whether that sign stays. Flipping a stream flips the answer, exactly. The second
-bit of 16-QAM, outer or inner level, does not depend on the sign, so its logit is left as it is.
+network then decides whether that sign stays. Flipping a stream flips the answer, exactly. The
+second bit of 16-QAM, outer or inner level, does not depend on the sign, so its logit is left as it is.
 
 No size depends on numbers of antennas. [DESIGN]: Zhang et al., "Efficient deployment of deep MIMO
-detection using Learngene" (2025) say no more than that zero forcing and the estimate go in.
+detection using Learngene" (2025) state only that zero forcing and the estimate go in.
 
 Shape suffixes in this file: B = channel uses, N = real streams, F = 6 node channels, E = 13 edge
 channels, M = bits per real stream.
@@ -52,7 +52,7 @@ MATCHED_LIMIT = 4.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputFeatures:
-    """How a detector looks at what is received.
+    """How a detector's inputs are made of what is received.
 
     Attributes:
         gauge: The estimate whose signs are the gauge.
@@ -146,7 +146,7 @@ def features_of(seen: Received, input_features: InputFeatures) -> DetectorInputs
 
 def bit_logits(logits_BNM: Tensor, sign_BN: Tensor) -> Tensor:
     """Leave the gauge: return logits of "the bit is 1", shape [.., B, N, M]."""
-    # Bit 0 is 1 for a negative stream, so a sign that stays positive speaks against it.
+    # Bit 0 is 1 for a negative stream, so a sign that stays positive is evidence against it.
     signs_BN1 = -sign_BN[..., None] * logits_BNM[..., :1]
     return torch.cat([signs_BN1, logits_BNM[..., 1:]], dim=-1)
 

@@ -101,7 +101,7 @@ class CutAdapter(nn.Module):
 
 
 def of_streams(h_BNNW: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a map says of each stream: means of rows, and the diagonal; both [B, N, W]."""
+    """Return each stream's features in a map: means of rows, and the diagonal; both [B, N, W]."""
     return h_BNNW.mean(dim=2), h_BNNW.diagonal(dim1=1, dim2=2).mT
 
 

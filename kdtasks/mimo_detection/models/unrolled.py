@@ -5,7 +5,7 @@ other streams to be,
 
 .. math:: q_i = b_i - \sum_{j \neq i} (G_{ij} / G_{ii}) \hat x_j
 
-lets streams tell each other what they know over the map's pixels, and adds to the logits. These
+lets streams exchange messages over the map's pixels, and adds to the logits. These
 start from LMMSE; the last layer's are the answer, and every layer's are trained.
 
 Shape suffixes in this file: B = channel uses, N = real streams, F = node channels, E = edge
@@ -62,7 +62,7 @@ class StreamStart(nn.Module):
 
 
 class CancellationLayer(nn.Module):
-    """One round of cancelling and telling.
+    """One round of cancelling and of messages.
 
     Args:
         plan: Sizes.
@@ -90,11 +90,11 @@ class CancellationLayer(nn.Module):
             node_BNF: Node channels.
             map_BNNW: The map.
         """
-        asks, hears, says = self.speak(torch.cat([state_BND, facts_BNG], -1)).chunk(3, dim=-1)
+        queries, keys, values = self.speak(torch.cat([state_BND, facts_BNG], -1)).chunk(3, dim=-1)
         edge_BNND = self.edge(map_BNNW)
-        heard_BND = F.relu(asks[:, :, None] + hears[:, None, :] + edge_BNND).mean(dim=2)
-        told_BND = (edge_BNND * says[:, None, :]).mean(dim=2)
-        known = torch.cat([state_BND, heard_BND, told_BND, node_BNF, facts_BNG], dim=-1)
+        scores_BND = F.relu(queries[:, :, None] + keys[:, None, :] + edge_BNND).mean(dim=2)
+        messages_BND = (edge_BNND * values[:, None, :]).mean(dim=2)
+        known = torch.cat([state_BND, scores_BND, messages_BND, node_BNF, facts_BNG], dim=-1)
         state_BND = state_BND + self.update(known)
         return state_BND, self.last(state_BND)
 

@@ -86,5 +86,5 @@ def test_a_task_that_does_not_say_is_named():
         name = "silent"
         deployable = KDTask.deployable
 
-    with pytest.raises(ConfigError, match="task silent does not say"):
+    with pytest.raises(ConfigError, match="task silent does not define"):
         Silent().deployable({}, {})

@@ -123,7 +123,7 @@ def test_comparing_loads_neither_torch_nor_ray(folder):
 def test_a_task_without_export_is_reported(folder):
     refused = call(folder, "export", "toy")
     assert refused.returncode == 2
-    assert "task toy does not say how its students are deployed" in refused.stderr
+    assert "task toy does not define how its students are deployed" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

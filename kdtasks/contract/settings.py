@@ -1,8 +1,8 @@
 """A task's parameters, each declared once by `param`; all that is known of them follows from that.
 
 A field of `Settings` declares its default, range, unit and meaning, when it has an effect and what
-it decides. From the declarations follow validation, presets, what is refused or dropped where it has
-no effect, what fingerprints contain, and ``kdsweep parameters``.
+it decides. From the declarations follow validation, presets, what is refused or dropped where it
+has no effect, what fingerprints contain, and ``kdsweep parameters``.
 """
 
 import difflib

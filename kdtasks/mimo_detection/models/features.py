@@ -9,7 +9,8 @@ that a real stream has power 1.
 
 **Gauge.** Every stream is multiplied by the sign of its first estimate, wherever it appears; the
 network then decides whether that sign stays. Flipping a stream flips the answer, exactly. The
-second bit of 16-QAM, outer or inner level, does not depend on the sign, so its logit is left as it is.
+second bit of 16-QAM, outer or inner level, does not depend on the sign, so its logit is left as
+it is.
 
 No size depends on numbers of antennas. [DESIGN]: Zhang et al., "Efficient deployment of deep MIMO
 detection using Learngene" (2025) state only that zero forcing and the estimate go in.

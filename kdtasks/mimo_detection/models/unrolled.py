@@ -92,9 +92,9 @@ class CancellationLayer(nn.Module):
         """
         queries, keys, values = self.speak(torch.cat([state_BND, facts_BNG], -1)).chunk(3, dim=-1)
         edge_BNND = self.edge(map_BNNW)
-        scores_BND = F.relu(queries[:, :, None] + keys[:, None, :] + edge_BNND).mean(dim=2)
+        pooled_BND = F.relu(queries[:, :, None] + keys[:, None, :] + edge_BNND).mean(dim=2)
         messages_BND = (edge_BNND * values[:, None, :]).mean(dim=2)
-        known = torch.cat([state_BND, scores_BND, messages_BND, node_BNF, facts_BNG], dim=-1)
+        known = torch.cat([state_BND, pooled_BND, messages_BND, node_BNF, facts_BNG], dim=-1)
         state_BND = state_BND + self.update(known)
         return state_BND, self.last(state_BND)
 

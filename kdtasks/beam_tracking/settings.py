@@ -21,7 +21,7 @@ from kdtasks.contract.settings import (
 from kdtasks.learning.complexity import PJ_PER_MAC
 from kdtasks.learning.custom_loss import own_loss
 from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_SLOTS, Sensor
-from kdtasks.sensing.settings import ON_STREET, PassageSettings, made_param, teacher_param
+from kdtasks.sensing.settings import ON_STREET, TAUGHT, PassageSettings, made_param, teacher_param
 
 METHOD_NAMES = ("vanilla", "response", "feature", "relation", "self")
 """The project's own methods; others are losses of the user's own, see `own_loss`."""
@@ -219,14 +219,7 @@ class BeamSettings(PassageSettings):
         "edge_rate", default={"quick": 1e-3, "standard": 1e-3, "paper": 1e-3}
     )
     num_teachers: int = PassageSettings.again(
-        "num_teachers",
-        when=(
-            When(
-                lambda s: s.has_teacher and SERVER_TEACHES.holds(s),
-                "methods and topologies with a teacher",
-            ),
-            TRAINED,
-        ),
+        "num_teachers", when=(TAUGHT, SERVER_TEACHES, TRAINED)
     )
     # Frames are sent as they are stored, in integers and half precision: only logits are rounded.
     exchange_bits: int = PassageSettings.again(

@@ -144,15 +144,17 @@ def param(  # noqa: PLR0913 - one argument per fact
 rate_param = partial(param, above=0, high=1)
 share_param = partial(param, low=0, high=1)
 epochs_param = partial(param, low=1, unit="epochs")
-weights_param = partial(
-    param,
-    "",
-    decides="teacher",
-    key="",  # its content decides, see `kdtasks.data.weight_files.weights_identity`
-    help="file of a teacher that is trained already: safetensors, or a state dict (.pt)",
-)
-
 TRAINED = When(lambda s: not s.teacher_weights, "teachers that are trained here")
+GIVEN = When(lambda s: s.teacher_weights, "a file")
+
+
+def weights_param(*, when: When) -> Any:
+    """Declare ``teacher_weights``; without a file trials are what they were before it existed.
+
+    Its content decides the teacher, see `kdtasks.data.weight_files.weights_identity`.
+    """
+    text = "file of a teacher that is trained already: safetensors, or a state dict (.pt)"
+    return param("", when=(when, GIVEN), decides="teacher", key="", help=text)
 
 
 class Settings(BaseModel):

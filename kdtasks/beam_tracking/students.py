@@ -72,8 +72,8 @@ def teacher_job(
     train: Windows,
     val: Windows,
     before: Outputs | None,
-) -> Job[BeamNetwork]:
-    """Return the training of a teacher.
+) -> tuple[Job[BeamNetwork], Runner]:
+    """Return the training of a teacher, and what runs it.
 
     Args:
         settings: The trial's.
@@ -93,7 +93,8 @@ def teacher_job(
         weight_decay=settings.teacher_decay,
     )
     runner = Runner(network, streams.dropout)
-    return job_on(runner, train, val, generation_goal(settings, train, before), plan, streams)
+    goal = generation_goal(settings, train, before)
+    return job_on(runner, train, val, goal, plan, streams), runner
 
 
 def streams_of(seed: int, stream_name: str) -> Streams:

@@ -14,8 +14,10 @@ from typing import Any, ClassVar
 from kdtasks.beam_tracking.collaboration import BeamCollaboration, mean_of_edges
 from kdtasks.beam_tracking.data import load_data
 from kdtasks.beam_tracking.methods import job as beam_job
-from kdtasks.beam_tracking.methods.batches import windows_of
+from kdtasks.beam_tracking.methods.batches import Passes, windows_of
+from kdtasks.beam_tracking.methods.job import Runner
 from kdtasks.beam_tracking.models.family import BEAM_MODELS, PAPER_IMAGE_SIZE, BeamModel
+from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import SENSOR_ORDER, BeamSettings, resolve
 from kdtasks.beam_tracking.students import build, student_job, teacher_job
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
@@ -25,6 +27,7 @@ from kdtasks.beam_tracking.workload import (
     model_cost,
     student_cost,
     student_latency_ms,
+    teacher_size,
 )
 from kdtasks.contract.collaboration import name_of
 from kdtasks.contract.deployment import NETWORK_METRICS
@@ -43,8 +46,9 @@ from kdtasks.contract.task import (
 from kdtasks.data.weight_files import load_teacher
 from kdtasks.learning.complexity import count
 from kdtasks.learning.deployed_students import train_all
+from kdtasks.learning.distillation import Outputs
+from kdtasks.learning.jobs import Trained, train_generations
 from kdtasks.learning.jobs import train as run_job
-from kdtasks.learning.jobs import train_generations
 from kdtasks.learning.random import initialised, seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.sensing.beams.format import CONDITIONS
@@ -136,15 +140,24 @@ class BeamTracking(BeamCollaboration):
                 network, settings.teacher_weights, partial(beam_job.score, network, judged)
             )
         else:
+            runners: list[Runner] = []
+
+            def train_one(
+                number: int, before: Outputs | None
+            ) -> Generator[Report, None, Trained[BeamNetwork]]:
+                job, runner = teacher_job(settings, number, seen, judged, before)
+                runners.append(runner)
+                return run_job(job)
+
             trained = yield from train_generations(
-                lambda number, before: run_job(teacher_job(settings, number, seen, judged, before)),
-                lambda network: beam_job.run(network, seen)[0],
-                settings.generations,
+                train_one, lambda network: beam_job.run(network, seen)[0], settings.generations
             )
             network = trained.network
+            passes = sum((runner.passes for runner in runners), Passes())
             found = {
                 **prefixed("val", trained.scores),
-                "train_core_seconds": trained.core_seconds,
+                **trained.effort(3.0 * teacher_size(settings).forward_flops(passes)),
+                "train_samples": float(passes.windows),
             }
         metrics = {**found, **model_cost(model, settings.teacher_width, settings.image_size)}
         outputs = beam_job.run(network, seen)[0].arrays("logits")

@@ -2,14 +2,7 @@
 
 from typing import Literal
 
-from kdtasks.contract.settings import Settings, When, param
-
-
-def _other(name: str) -> When:
-    """Return that a parameter counts where it has another value than its default."""
-    return When(
-        lambda s: getattr(s, name) != s.declared[name].default, "another value than the default"
-    )
+from kdtasks.contract.settings import Settings, param, unlike_default
 
 
 class ArithmeticSettings(Settings):
@@ -17,14 +10,16 @@ class ArithmeticSettings(Settings):
 
     precision: Literal["float32", "bf16"] = param(
         "float32",
-        when=_other("precision"),
+        when=unlike_default("precision"),
         help="of a student's steps; bf16: autocast, weights stay float32",
     )
     tf32: bool = param(
-        False, when=_other("tf32"), help="on a GPU float32 is multiplied in TF32, with 10 bits"
+        False,
+        when=unlike_default("tf32"),
+        help="on a GPU float32 is multiplied in TF32, with 10 bits",
     )
     deterministic: bool = param(
         True,
-        when=_other("deterministic"),
+        when=unlike_default("deterministic"),
         help="on a GPU operations that have no deterministic algorithm are refused",
     )

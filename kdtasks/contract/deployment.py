@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal, Self
 
-from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
-from kdtasks.contract.settings import When, epochs_param, param, rate_param, share_param
+from kdtasks.contract.settings import Settings, When, epochs_param, param, rate_param, share_param
 from kdtasks.contract.task import MetricInfo
 
 TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
@@ -60,7 +59,7 @@ _of_costs = partial(param, when=NETWORK, decides="cost")
 _of_server = partial(param, when=NETWORK, decides="teacher", key="")
 
 
-class NetworkSettings(EffortSettings):
+class NetworkSettings(Settings):
     """A deployment. Fields without effect on the chosen topology hold their defaults."""
 
     topology: TopologyName = param(

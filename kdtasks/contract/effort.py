@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from kdtasks.contract.arithmetic import ArithmeticSettings
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.settings import When, epochs_param, param
+from kdtasks.contract.settings import When, epochs_param, param, unlike_default
 from kdtasks.contract.task import MetricInfo
 
 MOST_EPOCHS = 100_000
@@ -22,7 +22,7 @@ class EffortSettings(ArithmeticSettings):
 
     effort: Literal["epochs", "gflop", "plateau"] = param(
         "epochs",
-        when=ALONE,
+        when=(unlike_default("effort"), ALONE),
         strict=True,
         help="what ends the student's training: its epochs, so much computation, or a plateau",
     )

@@ -35,6 +35,16 @@ class When:
     owner: str
 
 
+def unlike_default(name: str) -> When:
+    """Return that a parameter counts where it has another value than its default.
+
+    So a parameter that is new leaves trials without it what they were.
+    """
+    return When(
+        lambda s: getattr(s, name) != s.declared[name].default, "another value than the default"
+    )
+
+
 def never(owner: str) -> When:
     """Return the condition of a parameter that has no effect in this task."""
     return When(_never, owner)

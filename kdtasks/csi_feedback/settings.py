@@ -83,7 +83,7 @@ _relating = partial(param, when=RELATES, strict=True)
 _of_encoder = partial(param, strict=True, decides=("teacher", "networks"), key="")
 
 
-class CsiSettings(NetworkSettings):
+class CsiSettings(EffortSettings, NetworkSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults.
 
     Preset ``paper`` is Cui et al., section V-A, except for the end: they stop after 50 epochs

@@ -244,9 +244,13 @@ class CsiFeedback(CsiCollaboration):
                 generator=torch_generator(seed, "teacher order"),
             )
             trained = yield from vanilla.train(job)
+            stages = trained.training_stages
             found = {
                 **prefixed("val", scores(model, val)),
                 "train_core_seconds": trained.metrics["distill_core_seconds"],
+                "train_samples": float(sum(stage.samples for stage in stages)),
+                "train_epochs": float(sum(stage.epochs for stage in stages)),
+                "train_gflop": 1e-9 * training_flops(settings, stages, "teacher encoder"),
             }
         shown = as_tensor(train["pictures"])
         codewords = run_frozen(model.encoder, shown)

@@ -105,9 +105,11 @@ def peak_bytes(
     return peak + (_teacher_bytes(architecture) if teacher and training else 0)
 
 
-def training_flops(settings: CsiSettings, training_stages: Iterable[TrainingStage]) -> int:
-    """Return the operations of a student's training, those of its teacher not included."""
-    encoder, decoder = forward_flops(settings, "encoder"), forward_flops(settings, "decoder")
+def training_flops(
+    settings: CsiSettings, training_stages: Iterable[TrainingStage], part: Part = "encoder"
+) -> int:
+    """Return the operations of a training with one of the encoders, without those of a teacher."""
+    encoder, decoder = forward_flops(settings, part), forward_flops(settings, "decoder")
     return sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
 
 

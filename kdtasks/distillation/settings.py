@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kdtasks.contract.deployment import NETWORK, NetworkSettings
-from kdtasks.contract.effort import EPOCHS
+from kdtasks.contract.effort import EPOCHS, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
     TRAINED,
@@ -26,7 +26,7 @@ RELATION = When(lambda s: s.method == "relation", "method relation")
 SELF = When(lambda s: s.method == "self", "method self")
 
 
-class DistillationSettings(NetworkSettings):
+class DistillationSettings(EffortSettings, NetworkSettings):
     """How a student is distilled. Fields without effect on the method hold their defaults."""
 
     method: str = param(

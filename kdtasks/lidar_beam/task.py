@@ -94,7 +94,7 @@ class LidarBeam(LidarCollaboration):
             trained = yield from run_job(job)
             found = {
                 **prefixed("val", trained.scores),
-                "train_core_seconds": trained.core_seconds,
+                **trained.effort(6.0 * teacher_size(settings).macs * trained.samples),
             }
         teacher_outputs = lidar_job.run_scans(network, seen)
         metadata = summarised(Observed(seen.gathered(torch.arange(len(seen))), teacher_outputs))

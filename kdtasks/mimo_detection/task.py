@@ -9,6 +9,7 @@ the abstract is all that was at hand.
 
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -160,11 +161,12 @@ class MimoDetection(KDTask):
             learnt = yield from learn_stream(
                 new_collective(settings, settings.stream_plans[0]),
                 lessons,
+                macs_of=partial(training_macs, streams=settings.link.streams),
                 replay_share=settings.replay_share,
                 order=torch_generator(settings.teacher_seed, "collective order"),
             )
             network = learnt.network
-            metrics = stream_metrics(learnt, linear) | {"train_core_seconds": learnt.core_seconds}
+            metrics = stream_metrics(learnt, linear) | dict(learnt.effort)
             outputs["weight_change"] = learnt.weight_change_TU
             outputs["gradient_share"] = learnt.gradient_share_TU
         size = sum(p.numel() for p in network.parameters())

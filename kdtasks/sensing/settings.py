@@ -4,7 +4,7 @@ from functools import partial
 from typing import Literal, Self
 
 from kdtasks.contract.deployment import NETWORK, NetworkSettings, TopologyName
-from kdtasks.contract.effort import EPOCHS
+from kdtasks.contract.effort import EPOCHS, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
     TRAINED,
@@ -13,6 +13,7 @@ from kdtasks.contract.settings import (
     param,
     rate_param,
     share_param,
+    unlike_default,
     weights_param,
 )
 from kdtasks.learning.random import seed_for
@@ -29,7 +30,7 @@ _relating = partial(
 )
 
 
-class PassageSettings(NetworkSettings):
+class PassageSettings(EffortSettings, NetworkSettings):
     """A deployment of one-sided students, whose samples are windows over frames of a passage.
 
     A task gives its own defaults where it has others.
@@ -44,7 +45,10 @@ class PassageSettings(NetworkSettings):
     data_path: str = param("", decides="data", help="your own DeepSense 6G folder or table")
     data_seed: int = made_param(0, low=0, help="seed of the passages")
     site_seed: int = made_param(
-        1, low=0, help="seed of the street itself: what stands there, and the beams' gains"
+        1,
+        low=0,
+        when=(ON_STREET, unlike_default("site_seed")),
+        help="seed of the street itself: what stands there, and the beams' gains",
     )
     distractors: float = made_param(
         0.7, low=0, high=4, unit="vehicles", help="other vehicles per passage, on average"

@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from kdtasks.contract.effort import EFFORT_METRICS
+from kdtasks.contract.effort import EFFORT_METRICS, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.settings import Settings
 from kdtasks.contract.task import Arrays, Baseline, ScenarioData, TeacherArtifact, digest, prefixed
 from sweeps.common.returned_values import fitting, wrong_baselines
 from sweeps.ledger.identity import (
@@ -229,8 +230,9 @@ def student_follows_seed(evidence: Evidence) -> str:
 
 def _lone_effort(evidence: Evidence) -> str | None:
     """Return that a law is about what ends a lone student's training."""
-    lone = evidence.config.get("topology", "none") == "none"
-    return of_trial(evidence) if lone and evidence.config.get("effort") == "epochs" else None
+    knows = issubclass(getattr(evidence.task, "settings", Settings), EffortSettings)
+    lone = evidence.config.get("topology", "none") == "none" and "effort" not in evidence.config
+    return of_trial(evidence) if knows and lone else None
 
 
 @law(TRAINING_LAWS, _lone_effort)

@@ -16,7 +16,7 @@ for ever, unless noise distinguished them, and then the function would not be qu
 Shape suffixes in this file: W = channels, F = node channels.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from kdtasks.contract.task import Report
 from kdtasks.learning.device import to_array
-from kdtasks.learning.jobs import Job, numbered
+from kdtasks.learning.jobs import Job, numbered, together
 from kdtasks.learning.training import Objective, Schedule, Terms
 from kdtasks.mimo_detection.methods.job import STEPS, bits_only, on_samples, train
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples, Samples
@@ -111,14 +111,14 @@ class Collective:
         weight_change_TU: Norm of the change of a unit's weights over a task, relative to the
             weights before it.
         gradient_share_TU: Share of entries of a unit's gradient that are large, mean over steps.
-        core_seconds: CPU time of the training [s].
+        effort: `EFFORT_METRICS` of the training.
     """
 
     network: DetectorNet
     ratios_TT: NDArray[np.float64]
     weight_change_TU: NDArray[np.float32]
     gradient_share_TU: NDArray[np.float32]
-    core_seconds: float
+    effort: Mapping[str, float]
 
     @property
     def forgetting(self) -> NDArray[np.float64]:
@@ -130,6 +130,7 @@ def learn_stream(
     network: DetectorNet,
     lessons: Sequence[Lesson],
     *,
+    macs_of: Callable[[DetectorNet], int],
     replay_share: float,
     order: torch.Generator,
 ) -> Generator[Report, None, Collective]:
@@ -138,13 +139,14 @@ def learn_stream(
     Args:
         network: Freshly initialised; of convolutions, if it is to be widened.
         lessons: The tasks.
+        macs_of: Multiply-accumulates of training a network, per channel use.
         replay_share: Weight of a batch of an earlier task, drawn anew for every step, whose size
             is the same share of the task's own.
         order: Draws the order of samples, and which task is replayed.
     """
     count = len(lessons)
-    ratios_TT, spent, done = np.full((count, count), np.nan), 0.0, 0
-    changes, shares = [], []
+    ratios_TT, flops, done = np.full((count, count), np.nan), 0.0, 0
+    changes, shares, trainings = [], [], []
     total = sum(lesson.schedule.epochs for lesson in lessons)
     for number, lesson in enumerate(lessons):
         if lesson.wider is not None:
@@ -165,7 +167,9 @@ def learn_stream(
             training = train(job, lesson.judged)
             trained, _ = yield from numbered(training, before=done, planned=total)
         done += lesson.schedule.epochs
-        spent += trained.core_seconds
+        trainings.append(trained)
+        seen = trained.samples * (1.0 + (replay_share if number else 0.0))
+        flops += 2.0 * macs_of(network) * seen
         shares.append(counts.shares())
         changes.append([_change(*pair) for pair in zip(before, _flats(network), strict=True)])
         for seen, old in enumerate(lessons[: number + 1]):
@@ -175,7 +179,7 @@ def learn_stream(
         ratios_TT=ratios_TT,
         weight_change_TU=np.array(changes, dtype=np.float32),
         gradient_share_TU=np.array(shares, dtype=np.float32),
-        core_seconds=spent,
+        effort=together(trainings).effort(flops),
     )
 
 

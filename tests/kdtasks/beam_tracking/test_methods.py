@@ -121,7 +121,7 @@ def test_what_a_teacher_says_is_asked_window_by_window(data, teacher):
     # In the order of the windows, of predicted slots, in evaluation mode.
     params = resolve(tiny(method="response"))
     windows = windows_of(data.train, ("image",))
-    job = teacher_job(params, 0, windows, windows, None)
+    job, _ = teacher_job(params, 0, windows, windows, None)
     network = job.network
     network.load_state_dict({k: torch.tensor(v) for k, v in teacher.weights.items()})
     chosen = torch.tensor([5, 40, 2])
@@ -159,9 +159,9 @@ def test_a_narrow_student_learns_features_through_a_projection_that_is_dropped(d
 def test_generations_learn_from_the_one_before(data):
     windows = windows_of(data.train, ("image",))
     settings = resolve(tiny(method="self"))
-    _, first = drained(train(teacher_job(settings, 0, windows, windows, None)))
+    _, first = drained(train(teacher_job(settings, 0, windows, windows, None)[0]))
     outputs, _ = beam_job.run(first.network, windows)
-    reports, _ = drained(train(teacher_job(settings, 1, windows, windows, outputs)))
+    reports, _ = drained(train(teacher_job(settings, 1, windows, windows, outputs)[0]))
     assert all("train_distill_loss" in report.metrics for report in reports)
 
 

@@ -13,7 +13,7 @@ from kdtasks.csi_feedback.settings import CsiSettings
 def test_without_a_network_the_topology_is_the_only_network_parameter(method):
     dropped = {"num_edges": 7, "server_share": 0.3, "edge_epochs": 9, "proxy_samples": 3}
     completed = TASK.complete({"method": method, **dropped})
-    assert completed.keys() & NetworkSettings.model_fields.keys() == {"topology", "effort"}
+    assert completed.keys() & NetworkSettings.model_fields.keys() == {"topology"}
     assert completed == TASK.complete({"method": method})
     assert completed["topology"] == "none"
 

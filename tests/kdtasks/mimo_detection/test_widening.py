@@ -68,7 +68,11 @@ def lesson(text: str, wider: int | None = None) -> Lesson:
 def test_a_collective_grows_before_the_task_that_says_so() -> None:
     lessons = [lesson("2x2 qpsk rayleigh"), lesson("2x3 qpsk rayleigh", wider=8)]
     training = learn_stream(
-        network(6), lessons, replay_share=0.0, order=torch_generator(0, "order")
+        network(6),
+        lessons,
+        macs_of=lambda _: 1,
+        replay_share=0.0,
+        order=torch_generator(0, "order"),
     )
     learnt = drained(training)[1]
     assert learnt.network.head.width == 8

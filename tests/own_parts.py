@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from kdtasks.csi_feedback.models.light_encoder import LightEncoder, LightShape
-from kdtasks.learning.losses import slot_kl
-from kdtasks.mimo_detection.methods.losses import soft_bit_kl
+from kdtasks.learning.losses import slot_kl, soft_bit_kl
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.jobs import Job
+from kdtasks.learning.losses import anchored
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import load_state, state_arrays
 from kdtasks.mimo_detection.data import local_source, received_of, source_of
@@ -34,7 +35,6 @@ from kdtasks.mimo_detection.methods.learngene import (
     sealed,
     stack_of,
 )
-from kdtasks.mimo_detection.methods.losses import anchored
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples, Samples, fixed, stream
 from kdtasks.mimo_detection.models.family import DetectorNet, Plan, build
 from kdtasks.mimo_detection.settings import MimoSettings, first_guess

@@ -1,7 +1,6 @@
-"""Train a student on: at an edge on its local data, held to what somebody else says of samples.
+"""Train a student further: at an edge on its own samples, and on soft outputs for other samples.
 
-It serves the fine-tune of a received student as well as the rounds of mutual and self distillation.
-What the guiding samples and outputs are is the caller's business.
+It serves the fine-tuning of a received student and the rounds of mutual and self-distillation.
 
 Shape suffixes in this file: N = samples, A = antennas, C = subcarriers.
 """
@@ -21,6 +20,7 @@ from kdtasks.csi_feedback.methods.job import (
     soft_picture_loss,
 )
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
+from kdtasks.learning.losses import blended_terms
 from kdtasks.learning.training import Schedule, Terms, fit
 
 
@@ -30,7 +30,7 @@ class Guide:
 
     Attributes:
         pictures_N2AC: Samples.
-        outputs_N2AC: What somebody else reconstructs of them.
+        outputs_N2AC: Reconstructions of them by another student or the teacher.
         weight: Weight of the distillation term, in (0, 1].
         generator: Source of the order of these samples; not that of the labelled ones, whose order
             a guide must not change.
@@ -87,8 +87,7 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
         if guide.weight == 1.0:
             return {"total": distill, "distill": distill}
         task = reconstruction_terms(model, course.pictures_N2AC[index])["task"]
-        total = (1.0 - guide.weight) * task + guide.weight * distill
-        return {"total": total, "task": task, "distill": distill}
+        return blended_terms(task, distill, alpha=guide.weight)
 
     spent, samples, of = 0.0, 0, course.schedule.epochs
     for epoch in fit(

@@ -14,10 +14,9 @@ from torch import Tensor
 from kdtasks.contract.task import Report
 from kdtasks.learning import jobs
 from kdtasks.learning.custom_loss import Loss, own_loss
-from kdtasks.learning.losses import blended_terms
+from kdtasks.learning.losses import bit_cross_entropy, blended_terms, layered, soft_bit_kl
 from kdtasks.learning.training import Objective, Schedule, Terms
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
-from kdtasks.mimo_detection.methods.losses import bit_cross_entropy, layered, soft_bit_kl
 from kdtasks.mimo_detection.methods.samples import Batch, EvaluationSamples, Samples
 from kdtasks.mimo_detection.models.family import DetectorNet, run
 

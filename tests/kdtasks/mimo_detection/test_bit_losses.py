@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from kdtasks.mimo_detection.methods.losses import anchored, bit_cross_entropy, layered, soft_bit_kl
+from kdtasks.learning.losses import anchored, bit_cross_entropy, layered, soft_bit_kl
 
 SHAPE = (5, 4, 2)
 

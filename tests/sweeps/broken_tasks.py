@@ -7,9 +7,11 @@ from typing import ClassVar
 import numpy as np
 from toy_network import ToyNetworkTask
 from toy_task import ToyTask
+from two_networks import Clusters
 
 from kdtasks.contract.collaboration import TensorSpec
 from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Baseline, Outcome, Report
@@ -346,3 +348,16 @@ class AlwaysGuided(ToyNetworkTask):
 class OtherTeacherTensors(ToyNetworkTask):
     def teacher_tensors(self, params):
         return {"a": TensorSpec(shape=(3,), dtype="float32")}
+
+
+class Untold(Clusters):
+    def train_student(self, params, train, val, teacher):
+        outcome = yield from super().train_student(params, train, val, teacher)
+        metrics = {n: value for n, value in outcome.metrics.items() if n != "train_epochs"}
+        return replace(outcome, metrics=metrics)
+
+
+class Unbudgeted(Clusters):
+    def train_student(self, params, train, val, teacher):
+        own = {name: v for name, v in params.items() if name not in EffortSettings.model_fields}
+        return super().train_student(own, train, val, teacher)

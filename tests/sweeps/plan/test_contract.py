@@ -78,6 +78,8 @@ IN_NETWORKS = {
     "no_weight_is_no_guidance": "AlwaysGuided",
     "teachers_are_as_announced": "OtherTeacherTensors",
 }
+EFFORTS = {"Untold": "train_epochs is not reported", "Unbudgeted": "20 epochs instead of 2"}
+"""By class of ``broken_tasks``: what is said of a task that does not end a training as told."""
 BY_THE_ENGINE = {"teacher_is_of_its_data", "teacher_is_of_its_code"}
 """Laws that a task cannot break alone, see tests/sweeps/ledger."""
 
@@ -97,6 +99,7 @@ def test_every_law_has_a_task_that_breaks_it():
     assert {law.name for law in LAWS} <= {
         *IN_NETWORKS,
         *BY_THE_ENGINE,
+        "effort_ends_the_training",
         *(law for law, _ in BROKEN.values()),
     }
 
@@ -107,6 +110,13 @@ def test_a_broken_law_is_named(name, tmp_path):
     sentence = next((one.sentence for one in LAWS if one.name == law), law)
     broken = broken_laws(f"broken_tasks:{name}", {"method": "kd"}, tmp_path)
     assert any(one.startswith(sentence) and re.search(detail, one) for one in broken), broken
+
+
+@pytest.mark.parametrize("name", EFFORTS)
+def test_a_task_without_effort_is_named(name, tmp_path):
+    [law] = [one for one in LAWS if one.name == "effort_ends_the_training"]
+    evidence = Evidence(f"broken_tasks:{name}", {"method": "vanilla", "epochs": 2}, tmp_path)
+    assert EFFORTS[name] in law.broken(evidence)
 
 
 def test_a_task_that_keeps_the_contract_breaks_no_law(tmp_path):

@@ -284,6 +284,17 @@ class CsiSettings(EffortSettings, NetworkSettings):
         key="",
         help="of the teacher",
     )
+    teacher_data: Literal["both", "first"] = param(
+        "both",
+        when=When(
+            lambda s: s.has_teacher and bool(s.second_scenario),
+            "methods with a teacher and a second_scenario",
+        ),
+        strict=True,
+        decides="teacher",
+        key="",
+        help="data sets that the teacher is trained on",
+    )
     teacher_rate: float = rate_param(
         {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},
         when=(TAUGHT, TRAINED),

@@ -148,6 +148,8 @@ class CsiFeedback(CsiCollaboration):
         }
         if settings.networked:
             kept["server"] = server_data(settings)
+        if settings.teacher_data != "both":
+            kept["data"] = settings.teacher_data
         if settings.num_teachers > 1:
             kept["teachers"] = settings.num_teachers
         return fingerprint(kept)
@@ -217,7 +219,8 @@ class CsiFeedback(CsiCollaboration):
     ) -> Generator[Report, None, TeacherArtifact]:
         light, settings = settings.light_teacher, settings.of_teacher
         train = server_share(settings, train, "train") if settings.networked else train
-        pictures = torch.cat([as_tensor(train[name]) for name in PICTURES if name in train])
+        names = PICTURES if settings.teacher_data == "both" else PICTURES[:1]
+        pictures = torch.cat([as_tensor(train[name]) for name in names if name in train])
         plan = replace(
             plan_of(settings),
             epochs=settings.epochs if light else settings.teacher_epochs,

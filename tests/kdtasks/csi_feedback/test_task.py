@@ -106,6 +106,14 @@ def test_the_teacher_learns_both_scenarios_and_the_student_the_first(two_scenari
     assert same.metrics["val_nmse_second_db"] == outcome.metrics["val_nmse_second_db"]
     unlike = trained_teacher(blind, method="encoder-kd", **TWO)
     assert unlike.metrics["val_nmse_db"] != teacher.metrics["val_nmse_db"]
+    # A teacher of the first data set alone learns nothing of the second.
+    alone = {"method": "encoder-kd", "teacher_data": "first", **TWO}
+    ours, same = (trained_teacher(data, **alone) for data in (two_scenarios, blind))
+    for name, weights in ours.weights.items():
+        np.testing.assert_array_equal(weights, same.weights[name])
+    assert ours.metrics["val_nmse_second_db"] > teacher.metrics["val_nmse_second_db"]
+    both = tiny(method="encoder-kd", **TWO)
+    assert TASK.teacher_fingerprint(tiny(**alone)) != TASK.teacher_fingerprint(both)
 
 
 def test_two_scenarios_have_two_pca_scores(two_scenarios):

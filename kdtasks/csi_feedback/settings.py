@@ -69,6 +69,7 @@ CODEWORDS = When(lambda s: s.learns_codewords, f"methods {', '.join(CODEWORD_MET
 FINE_TUNES = When(
     lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
 )
+PAIRED = When(lambda s: s.second_scenario != "", "trials with a second_scenario")
 ON_SITE = When(lambda s: s.scenario in CSI_SITES, "scenarios that are site twins")
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 LIGHT = When(lambda s: s.encoder == "light", "encoder light")
@@ -285,15 +286,7 @@ class CsiSettings(EffortSettings, NetworkSettings):
         help="of the teacher",
     )
     teacher_data: Literal["both", "first"] = param(
-        "both",
-        when=When(
-            lambda s: s.has_teacher and bool(s.second_scenario),
-            "methods with a teacher and a second_scenario",
-        ),
-        strict=True,
-        decides="teacher",
-        key="",
-        help="data sets that the teacher is trained on",
+        "both", when=(TAUGHT, PAIRED), strict=True, decides="teacher", key="", help="teacher's data"
     )
     teacher_rate: float = rate_param(
         {"quick": 8e-3, "small": 4e-3, "paper": 1e-3},

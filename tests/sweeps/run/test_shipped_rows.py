@@ -46,7 +46,7 @@ def test_a_row_is_one_run_per_seed_and_every_claim_can_be_judged(name):
     seeds = {point["seed"] for point in study.search.points}
     for row in (row for one in study.report.tables for row in one.rows):
         found = row_values(frames, row, METRIC)
-        assert found.keys() == seeds if row.role == "confirmation" else found, row.id
+        assert {one.seed for one in found} == seeds if row.role == "confirmation" else found, row.id
     verdicts = [judged.verdict for judged in judged_claims(frames)]
     assert verdicts
     assert Verdict.NOT_MEASURED not in verdicts

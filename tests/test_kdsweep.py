@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from two_networks import Angle, Clusters
 
@@ -21,6 +22,15 @@ NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 SPACE = {"width": kd.Int(2, 24), "method": kd.Choice(["vanilla", "feature"])}
 
 
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    """The files of the page, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert list(commands("two-networks"))
+    return tmp_path
+
+
 def run(*words):
     done = subprocess.run(
         [sys.executable, *words], capture_output=True, text=True, check=False, env=None
@@ -31,35 +41,90 @@ def run(*words):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_python_and_yaml_inline_and_ray_give_the_same_numbers(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    assert list(commands("two-networks"))
+def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
     assert "val_accuracy" in run("search.py")
-    command = "from kdsweep import main; main()"
-    run("-c", command, "run", "psk.yaml", "--slots", "2")
-    one, other = kd.open_sweep("modulation"), kd.open_sweep("psk")
-    numbers = ["val_accuracy", "macs", "params", "train_gflop"]
-    assert one.trials[numbers].equals(other.trials[numbers])
-    assert one.confirmations["test_accuracy"].equals(other.confirmations["test_accuracy"])
-    assert len(one.trials) == 6
-    assert set(one.trials["state"]) == {"COMPLETE"}
-    assert {*one.curves()["metric"]} >= {"val_accuracy", "train_total_loss"}
-    assert one.baselines["name"].tolist() == ["majority class"]
-    assert 30 < one.baselines["test_accuracy"][0] < 40
-    assert one.teachers["val_accuracy"][0] > one.baselines["val_accuracy"][0]
-    best = one.best(max={"params": 1000})
+    found = kd.open_sweep("modulation")
+    assert len(found.trials) == 6
+    assert set(found.trials["state"]) == {"COMPLETE"}
+    assert {*found.curves()["metric"]} >= {"val_accuracy", "train_total_loss"}
+    assert found.baselines["name"].tolist() == ["majority class"]
+    assert 30 < found.baselines["test_accuracy"][0] < 40
+    assert found.teachers["val_accuracy"][0] > found.baselines["val_accuracy"][0]
+    best = found.best(max={"params": 1000})
     assert best.values["params"] <= 1000
-    front = one.front["val_accuracy"][one.front["params"] <= 1000]
+    front = found.front["val_accuracy"][found.front["params"] <= 1000]
     assert best.values["val_accuracy"] == front.max()
-    assert (tmp_path / "student" / "student.onnx").is_file()
-    assert len(one.plot_front("macs", "accuracy").data)
-    assert len(one.plot_curves().data) == len(one.trials)
-    assert len(one.plot_progress().data[0].y) == len(one.trials)
-    assert len(one.plot_parameters().data)
+    assert (page / "student" / "student.onnx").is_file()
+    assert len(found.plot_front("macs", "accuracy").data)
+    assert len(found.plot_curves().data) == len(found.trials)
+    assert len(found.plot_progress().data[0].y) == len(found.trials)
+    assert len(found.plot_parameters().data)
     with pytest.raises(ConfigError, match="6 finished, 10 needed"):
-        one.plot_importance()
-    assert repr(one).endswith("6 of 6 trials finished)")
+        found.plot_importance()
+    assert repr(found).endswith("6 of 6 trials finished)")
+
+
+WAYS = """
+import sys
+
+import kdsweep as kd
+from modulation import Modulation
+
+if __name__ == "__main__":
+    kd.sweep(
+        Modulation,
+        space={
+            "method": kd.Choice(["response", "feature", "relation", "self"]),
+            "topology": kd.Choice(["none", "decentralized"], when={"method": ["response"]}),
+        },
+        parameters={"epochs": 2, "teacher_epochs": 2},
+        objectives=["accuracy", "macs"],
+        sampler="grid",
+        trials=5,
+        seeds=[101],
+        name=sys.argv[1],
+        backend=sys.argv[1],
+    )
+"""
+WAYS_YAML = """
+name: yaml
+title: The same as WAYS
+task: modulation:Modulation
+parameters: {epochs: 2, teacher_epochs: 2}
+space:
+  method: {type: choice, values: [response, feature, relation, self]}
+  topology: {type: choice, values: [none, decentralized], when: {method: [response]}}
+objectives:
+  - {metric: val_accuracy, direction: maximize, unit: "%", reference: 0.0}
+  - {metric: macs, direction: minimize, unit: MACs, reference: 1.0e+5, scale: log}
+search: {sampler: grid}
+seeds: {confirm: [101]}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_yaml_python_and_inline_give_equal_numbers_by_every_method_and_with_four_edges(page):
+    (page / "ways.py").write_text(WAYS)
+    (page / "ways.yaml").write_text(WAYS_YAML)
+    run("ways.py", "inline")
+    run("ways.py", "ray")
+    run("-c", "from kdsweep import main; main()", "run", "ways.yaml", "--slots", "2")
+    one, *others = (kd.open_sweep(name) for name in ("inline", "ray", "yaml"))
+    numbers = ["val_accuracy", "macs", "params", "train_gflop", "bytes_down", "raw_samples_up"]
+    for other in others:
+        pd.testing.assert_frame_equal(one.trials[numbers], other.trials[numbers], check_exact=True)
+        assert one.confirmations["test_accuracy"].equals(other.confirmations["test_accuracy"])
+    trials = one.trials.set_index("number")
+    assert set(trials["param.method"]) == {"response", "feature", "relation", "self"}
+    [networked] = trials.index[trials["param.topology"] == "decentralized"]
+    assert trials.loc[networked, "bytes_down"] > 0
+    for number, networks in {
+        0: ["student"],
+        networked: [f"edge-{k}-student" for k in range(4)],
+    }.items():
+        folder = kd.Student(one.folder, number, {}, {}, {}).export(page / f"{number}")
+        assert sorted(file.stem for file in folder.glob("*.onnx")) == networks
 
 
 def test_what_is_exported_is_there_and_nothing_is_imported_before():

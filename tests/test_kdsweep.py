@@ -103,7 +103,7 @@ seeds: {confirm: [101]}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_yaml_python_and_inline_give_equal_numbers_by_every_method_and_with_four_edges(page):
     (page / "ways.py").write_text(WAYS)
     (page / "ways.yaml").write_text(WAYS_YAML)

@@ -77,6 +77,7 @@ def test_depth_zero_is_a_linear_code():
 
 
 @pytest.mark.parametrize("factorised", [False, True])
+@settings(max_examples=25)
 @given(depth=st.integers(2, 5), width=st.integers(1, 30), kernel=st.sampled_from([3, 5, 7]))
 def test_complexity_grows_with_every_dimension(factorised, depth, width, kernel):
     here = flops(width, depth, kernel, factorised=factorised)

@@ -86,6 +86,14 @@ if __name__ == "__main__":
         backend=sys.argv[1],
     )
 """
+EXPORT = """
+import sys
+
+import kdsweep as kd
+
+folder = kd.open_sweep("inline").folder
+kd.Student(folder, int(sys.argv[1]), {}, {}, {}).export(sys.argv[1])
+"""
 WAYS_YAML = """
 name: yaml
 title: The same as WAYS
@@ -119,12 +127,10 @@ def test_yaml_python_and_inline_give_equal_numbers_by_every_method_and_with_four
     assert set(trials["param.method"]) == {"response", "feature", "relation", "self"}
     [networked] = trials.index[trials["param.topology"] == "decentralized"]
     assert trials.loc[networked, "bytes_down"] > 0
-    for number, networks in {
-        0: ["student"],
-        networked: [f"edge-{k}-student" for k in range(4)],
-    }.items():
-        folder = kd.Student(one.folder, number, {}, {}, {}).export(page / f"{number}")
-        assert sorted(file.stem for file in folder.glob("*.onnx")) == networks
+    exported = {0: ["student"], networked: [f"edge-{k}-student" for k in range(4)]}
+    for number, networks in exported.items():
+        run("-c", EXPORT, str(number))
+        assert sorted(file.stem for file in (page / f"{number}").glob("*.onnx")) == networks
 
 
 def test_what_is_exported_is_there_and_nothing_is_imported_before():

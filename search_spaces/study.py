@@ -89,6 +89,10 @@ class Confirm(Part):
     """With select front: trials behind it by at most this share of its range are judged, too,
     in every objective."""
 
+    each: tuple[Name, ...] = ()
+    """Parameters: of each combination of their values the best trial in the first objective is
+    judged, too, whatever the limit. With `[method]` methods can be compared on the test split."""
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         # With select none it may stay, as may the limit: --set confirm.select=none is enough.
@@ -157,6 +161,14 @@ class Study(Part):
             _check_stopping(self)
             for name in self.stopping.keep:
                 _check_kept(self, name)
+        known = {*self.space.names, *(name for point in self.search.points for name in point)}
+        for name in self.confirm.each:
+            if name not in known:
+                raise StudyError(
+                    f"{name!r} is not a parameter of the space or of a point; "
+                    f"{choose_from(name, known)}",
+                    place="confirm.each",
+                )
         return self
 
     def plain(self) -> dict[str, Any]:

@@ -31,8 +31,8 @@ def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]
 def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
     """Return the candidates in groups; each group is repeated with all seeds before the next.
 
-    Members of the front come first, then trials near it, the nearest first. The study's limit
-    counts both.
+    Members of the front come first, then the best of each combination of ``confirm.each``, then
+    trials near the front, the nearest first. The study's limit counts the front and what is near.
     """
     if study.confirm.select == "none":
         return []
@@ -45,9 +45,24 @@ def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]
         return [complete[:limit]]
     by_number = {trial.number: trial for trial in trials}
     front = [by_number[row.number] for row in order.rows]
-    if limit is None:
-        return [front, _near(study, trials)]
-    return [_spread(front, limit), _near(study, trials)[: max(0, limit - len(front))]]
+    near = _near(study, trials)
+    if limit is not None:
+        front, near = _spread(front, limit), near[: max(0, limit - len(front))]
+    taken = {trial.number for trial in [*front, *near]}
+    return [front, [one for one in _best_of_each(study, trials) if one.number not in taken], near]
+
+
+def _best_of_each(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return the best trial of each combination of values of ``confirm.each``."""
+    goal = study.objectives[0]
+    sign = 1.0 if goal.direction == "minimize" else -1.0
+    best: dict[tuple[Value | None, ...], TrialRecord] = {}
+    order = sorted(
+        ranked(trials), key=lambda trial: (sign * trial.metrics[goal.metric], trial.number)
+    )
+    for trial in order if study.confirm.each else ():
+        best.setdefault(tuple(trial.config.get(name) for name in study.confirm.each), trial)
+    return list(best.values())
 
 
 def _near(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -159,3 +159,23 @@ def test_what_a_tolerance_takes_off_the_front_is_near_it() -> None:
     study = replace(study, confirm=replace(study.confirm, epsilon=1.0))
     trials = [trial(0, -4.0, 103.0), trial(1, -3.0, 100.0), trial(2, -2.0, 50.0)]
     assert [one.number for one in candidates(study, trials)] == [0, 2, 1]
+
+
+@given(st.lists(st.sampled_from(["vanilla", "kd"]), min_size=9, max_size=9))
+def test_the_best_of_each_method_is_confirmed_too(methods: list[str]) -> None:
+    trials = [
+        replace(one, config={**one.config, "method": method})
+        for one, method in zip(STAIRCASE + DOMINATED, methods, strict=True)
+    ]
+    study = toy_study(confirm={"select": "front", "limit": 1, "each": ["method"]})
+    chosen = [one.number for one in candidates(study, trials)]
+    # the last one breaks a bound; the first objective falls with the number up to 6
+    best = {
+        method: max(
+            range(8), key=lambda n: (methods[n] == method, -trials[n].metrics["val_nmse_db"])
+        )
+        for method in methods[:8]
+    }
+    assert chosen[0] == 6
+    assert {*chosen} == {6, *best.values()}
+    assert len(chosen) == len({*chosen})

@@ -17,11 +17,11 @@ from kdtasks.contract.settings import (
     param,
     rate_param,
     share_param,
+    unlike_default,
     weights_param,
 )
 from kdtasks.csi_feedback.data.angular_delay import divisors_near
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT
-from kdtasks.csi_feedback.data.named_sites import CSI_SITES
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import FLOAT_BITS
 from kdtasks.csi_feedback.models.custom_encoder import own_encoder
@@ -70,7 +70,6 @@ FINE_TUNES = When(
     lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
 )
 PAIRED = When(lambda s: s.second_scenario != "", "trials with a second_scenario")
-ON_SITE = When(lambda s: s.scenario in CSI_SITES, "scenarios that are site twins")
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 LIGHT = When(lambda s: s.encoder == "light", "encoder light")
 CONVOLVES = When(
@@ -111,11 +110,10 @@ class CsiSettings(EffortSettings, NetworkSettings):
         0.0,
         low=0,
         high=20,
-        when=ON_SITE,
-        strict=True,
+        when=unlike_default("guard_m"),
         decides=("data", "baselines"),
         unit="m",
-        help="users of validation and test are at least this far from those of training",
+        help="from users of validation and test to those of training, at least; site twins only",
     )
     num_antennas: int = param(
         {"quick": 16, "small": 32, "paper": 32},

@@ -15,12 +15,13 @@ from kdtasks.contract.settings import (
     never,
     param,
     rate_param,
+    unlike_default,
 )
 from kdtasks.lidar_beam.methods.imitation import TaughtSteps, soft_loss
 from kdtasks.lidar_beam.methods.inversion import STEPS
 from kdtasks.lidar_beam.methods.metadata import GROUPS, Group
 from kdtasks.lidar_beam.models.family import GeneratorName, TeacherName
-from kdtasks.sensing.settings import TAUGHT, PassageSettings, made_param, teacher_param
+from kdtasks.sensing.settings import ON_STREET, TAUGHT, PassageSettings, made_param, teacher_param
 
 MethodName = Literal[
     "vanilla",
@@ -133,6 +134,7 @@ class LidarSettings(PassageSettings):
         low=0,
         high=8,
         unit="vehicles",
+        when=(ON_STREET, unlike_default("max_distractors")),
         help="most of them; methods prior, untrained and datafree make up one at most",
     )
     width: float = param(1.0, low=0.1, high=8, help="factor on the student's sizes")

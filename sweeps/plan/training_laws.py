@@ -251,12 +251,14 @@ def effort_ends_the_training(evidence: Evidence) -> str:
 
     # a beam tracker's epochs differ by a percent in the frames that windows share; for others the
     # computation is exact, and two percent may be an epoch
+    lengths: list[float] = []
     for slack in (1.02, 1.0 + 1e-9):
         again = trained(effort="gflop", effort_gflop=slack * took["train_gflop"])
         if again is None or again["train_epochs"] == took["train_epochs"]:
             break
+        lengths.append(again["train_epochs"])
     else:
-        return f"{again['train_epochs']:g} epochs instead of {took['train_epochs']:g}"
+        return f"{lengths[-1]:g} epochs instead of {took['train_epochs']:g}"
     capped = trained(effort="plateau", plateau_cap=1)
     if capped is None or (capped["train_capped"] == 1.0 and capped["train_epochs"] <= 2.0):
         return ""

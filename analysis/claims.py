@@ -1,17 +1,20 @@
 """Claims about rows, judged on repetitions and corrected for their number; see docs/claims.md."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from analysis.clusters import Values, clustered_interval, connected
+from analysis.distillation import EDGE_SPENT, SPENT, differs, gflop
 from analysis.errors import ResultsError
 from analysis.format import plural
 from analysis.frames import SweepFrames
 from analysis.fronts import TEST, VALIDATION
 from analysis.pairing import Gain, Scale, gain, measured
 from analysis.stats import LEVEL, Interval, Verdict, holm, p_value, p_value_apart, weakest
+from analysis.tables import row_values
 from search_spaces.objectives import Objective
 from search_spaces.report_spec import Claim, Row
 
@@ -79,12 +82,37 @@ def judged_claims(frames: SweepFrames) -> list[JudgedClaim]:
     report = frames.study.report
     rows = {row.id: row for table in report.tables for row in table.rows}
     tables = {row.id: table.id for table in report.tables for row in table.rows}
-    found = [_judged(frames, rows, claim) for claim in report.claims]
+    found = [
+        replace(
+            one, detail="; ".join(filter(None, [one.detail, _efforts(frames, rows, one.claim)]))
+        )
+        for one in (_judged(frames, rows, claim) for claim in report.claims)
+    ]
     for family in connected([frozenset(tables[row] for row in c.rows) for c in report.claims]):
         corrected = holm([found[place].p_value for place in family])
         for place, value in zip(family, corrected, strict=True):
             found[place] = replace(found[place], p_corrected=value, family=len(family))
     return found
+
+
+def _efforts(frames: SweepFrames, known: Mapping[str, Row], claim: Claim) -> str:
+    """Return what training took if a claim about quality compares unequal efforts; else empty."""
+    if not claim.metric.startswith((TEST, VALIDATION)):
+        return ""
+    taken: dict[str, float] = {}
+    for row in (known[name] for name in claim.rows):
+        if row.role not in ("trial", "confirmation"):
+            continue
+        for metric in (SPENT, EDGE_SPENT):
+            with suppress(ResultsError):
+                if values := row_values(frames, row, metric):
+                    taken[row.label] = sum(values.values()) / len(values)
+    if len(taken) < 2 or not differs(min(taken.values()), max(taken.values())):
+        return ""
+    effort = frames.study.effort
+    even = effort is not None and effort.regime == "plateau"
+    what = "each to a plateau" if even else "not at equal effort"
+    return f"{what}: " + ", ".join(f"{label} {gflop(value)}" for label, value in taken.items())
 
 
 def _judged(frames: SweepFrames, known: Mapping[str, Row], claim: Claim) -> JudgedClaim:

@@ -2,16 +2,19 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_frames import make_frames
 
+from analysis.claims import judged_claims
 from analysis.distillation import SPENT, bought, compared, differs, effort_text
 from analysis.plots.effort import effort_figure
 from analysis.report import render
 from analysis.summary import summary
 from search_spaces.effort import Effort
+from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
 
 FRAMES = make_frames(trials=24, failures=0)
 SENTENCES = {
@@ -88,3 +91,30 @@ def test_the_figure_shows_what_each_method_reached_with_so_much_training():
     repeated = {*frames.confirmations["number"]} & {*frames.feasible["number"]}
     assert drawn == len(repeated) > 0
     assert "What training buys" in render(frames)
+
+
+@pytest.mark.parametrize(
+    ("efforts", "regime", "words"),
+    [
+        ((5.0, 5.2), "as-published", ""),
+        ((5.0, 8.0), "as-published", "not at equal effort: ours 5.00 GFLOP, theirs 8.00 GFLOP"),
+        ((5.0, 8.0), "plateau", "each to a plateau: ours 5.00 GFLOP, theirs 8.00 GFLOP"),
+    ],
+)
+def test_a_claim_names_efforts_that_differ(efforts, regime, words):
+    one = FRAMES.trials[FRAMES.trials["state"] == "COMPLETE"]
+    first = [one[one["method"] == method].iloc[:1] for method in ("encoder-kd", "vanilla")]
+    trials = pd.concat(first).assign(**{SPENT: efforts})
+    rows = tuple(
+        Row(id=label, role="trial", match={"method": method})
+        for label, method in (("ours", "encoder-kd"), ("theirs", "vanilla"))
+    )
+    claim = Claim(id="c", text="ours is better", metric="val_nmse_db", order=("ours", "theirs"))
+    report = ReportSpec(
+        tables=(Table(id="t", columns=(Column("val_nmse_db"),), rows=rows),), claims=(claim,)
+    )
+    study = replace(FRAMES.study, effort=Effort(regime=regime), report=report, stopping=None)
+    [judged] = judged_claims(replace(FRAMES, trials=trials, study=study))
+    detail = judged.detail.replace("\N{NO-BREAK SPACE}", " ")
+    assert words in detail
+    assert bool(words) == ("effort" in detail or "plateau" in detail)

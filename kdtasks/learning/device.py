@@ -294,6 +294,24 @@ def count_gpus() -> int:
     return torch.cuda.device_count()
 
 
+def describe_gpus() -> list[str]:
+    """Return name and memory of every GPU that torch can use."""
+    found = map(torch.cuda.get_device_properties, range(count_gpus()))
+    return [f"{one.name}, {one.total_memory / 2**30:.0f} GiB" for one in found]
+
+
+def bytes_of_a_process() -> tuple[int, int]:
+    """Return what a process takes of the GPU before it has data, and what of it is free [B].
+
+    That is its context and the kernels of a step of training; this process holds them afterwards.
+    """
+    before, _ = torch.cuda.mem_get_info(GPU)
+    network = nn.Sequential(nn.Conv2d(2, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.LazyLinear(4))
+    network.to(GPU)(torch.zeros(8, 2, 16, 16, device=GPU)).square().mean().backward()
+    torch.cuda.synchronize()
+    return before - torch.cuda.mem_get_info(GPU)[0], before
+
+
 def built_for_gpus() -> bool:
     """Return whether this torch could use a GPU at all."""
     return torch.version.cuda is not None or torch.version.hip is not None

@@ -15,6 +15,7 @@ from sweeps.run.doctor import (
     check_packages,
     installed,
     this_machine,
+    try_gpu,
     try_mlflow,
     try_ray,
 )
@@ -37,7 +38,10 @@ def show_doctor(home: Path, *, as_json: bool) -> bool:
 
 def _findings(home: Path) -> Iterator[Finding]:
     yield from check_packages(*installed())
-    yield from check_machine(this_machine())
+    machine = this_machine()
+    yield from check_machine(machine)
+    if machine.gpus:
+        yield try_gpu()
     yield from check_plugins(installed_plugins())
     place = check_home(home)
     yield place

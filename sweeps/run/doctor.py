@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from kdtasks.contract.errors import UserError
 from search_spaces.study import load_study
 from sweeps.common import limits
 from sweeps.common.capacity import ResourceAllocation
-from sweeps.common.environment import ROOT, engine_environment, usable_gpus
+from sweeps.common.environment import ROOT, engine_environment
 from sweeps.common.events import Training
 from sweeps.common.secrets import redacted
 from sweeps.ledger.paths import SweepFolder, check_room, nearest
@@ -74,7 +74,8 @@ class Machine:
         memory_why: Its limit, likewise.
         shared_bytes: Free memory of the file system of Ray's object store; None if there is none.
         files: Number of files that this process may open.
-        gpus: GPUs that torch can use.
+        gpus: Name and memory of each GPU that torch can use.
+        driver: Version of NVIDIA's driver; empty if unknown.
         cuda: Whether torch was built for GPUs.
         environment: Environment variables.
     """
@@ -83,16 +84,17 @@ class Machine:
     memory_bytes: int
     shared_bytes: int | None
     files: int
-    gpus: int
+    gpus: Sequence[str]
     cuda: bool
     environment: Mapping[str, str]
+    driver: str = ""
     cores_why: str = ""
     memory_why: str = ""
 
 
 def this_machine() -> Machine:
     """Return the facts of this machine; imports torch, which takes seconds."""
-    from kdtasks.learning.device import built_for_gpus
+    from kdtasks.learning.device import built_for_gpus, describe_gpus
 
     cores, memory = limits.cores(), limits.free_memory()
     return Machine(
@@ -102,7 +104,8 @@ def this_machine() -> Machine:
         memory_why=memory.why,
         shared_bytes=limits.shared_memory(),
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        gpus=usable_gpus(),
+        gpus=describe_gpus(),
+        driver=_driver(),
         cuda=built_for_gpus(),
         environment=dict(os.environ),
     )
@@ -149,8 +152,38 @@ def _gpus(machine: Machine) -> Finding:
             found="torch was built for GPUs and finds none",
             fix="trials run on cores; for GPUs see that nvidia-smi works for this user",
         )
-    found = f"{machine.gpus} usable" if machine.cuda else "none; torch was built for cores"
+    if not machine.cuda:
+        return Finding(name="GPU", state="good", found="none; torch was built for cores")
+    found = f"{len(machine.gpus)} usable: {'; '.join(machine.gpus)}"
+    found = ", ".join(filter(None, [found, machine.driver]))
     return Finding(name="GPU", state="good", found=found)
+
+
+def _driver() -> str:
+    """Return what NVIDIA's tool says of its driver; empty without the tool."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return f"driver {answer.stdout.split()[0]}" if answer.stdout.strip() else ""
+
+
+def try_gpu() -> Finding:
+    """Take a step of training on the GPU; say how many processes it has room for."""
+    from kdtasks.learning.device import bytes_of_a_process
+
+    name = "training on the GPU"
+    try:
+        taken, free = bytes_of_a_process()
+    except RuntimeError as error:
+        fix = "see docs/gpu.md; resources.gpus: 0 trains on cores"
+        return Finding(name=name, state="bad", found=str(error).splitlines()[0], fix=fix)
+    found = (
+        f"works; a process takes {taken / 2**20:.0f} MiB before it has data, and "
+        f"{free // max(taken, 1)} fit into the free {free / 2**30:.0f} GiB"
+    )
+    return Finding(name=name, state="good", found=found)
 
 
 def _shared(machine: Machine) -> Finding:

@@ -20,6 +20,7 @@ from sweeps.run.doctor import (
     check_home,
     check_machine,
     check_packages,
+    try_gpu,
     try_mlflow,
 )
 from sweeps.workers import ray_start
@@ -30,7 +31,7 @@ WELL = Machine(
     memory_bytes=16 << 30,
     shared_bytes=8 << 30,
     files=65536,
-    gpus=0,
+    gpus=(),
     cuda=False,
     environment={},
 )
@@ -56,7 +57,7 @@ def test_a_machine_that_is_well_has_nothing_to_mend():
     assert not_good(WELL) == []
     spared = {"http_proxy": "http://proxy:3128", "NO_PROXY": "localhost,127.0.0.1"}
     assert not_good(replace(WELL, environment=spared, shared_bytes=None, files=-1)) == []
-    assert not_good(replace(WELL, cuda=True, gpus=1)) == []
+    assert not_good(replace(WELL, cuda=True, gpus=("A, 80 GiB",), driver="driver 1")) == []
 
 
 @pytest.mark.parametrize(("name", "state", "facts"), ILL)
@@ -149,3 +150,23 @@ def test_the_command_starts_ray_and_reports_it(tmp_path):
     assert found["Ray"]["state"] == "good"
     assert "s" in found["Ray"]["found"].split()
     assert (done.returncode == 0) == all(one["state"] != "bad" for one in found.values())
+
+
+def test_a_gpu_is_named_with_its_memory_and_driver():
+    machine = replace(WELL, cuda=True, gpus=("A, 80 GiB", "B, 24 GiB"), driver="driver 550.54")
+    [gpu] = [one for one in check_machine(machine) if one.name == "GPU"]
+    assert gpu.found == "2 usable: A, 80 GiB; B, 24 GiB, driver 550.54"
+
+
+def test_a_step_on_the_gpu_tells_how_many_processes_fit(monkeypatch):
+    target = "kdtasks.learning.device.bytes_of_a_process"
+    monkeypatch.setattr(target, lambda: (400 * 2**20, 80 * 2**30))
+    assert try_gpu().state == "good"
+    assert "400 MiB" in try_gpu().found
+    assert "204 fit" in try_gpu().found
+
+    def broken():
+        raise RuntimeError("CUDA error: no kernel image\nmore")
+
+    monkeypatch.setattr(target, broken)
+    assert (try_gpu().state, try_gpu().found) == ("bad", "CUDA error: no kernel image")

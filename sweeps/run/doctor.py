@@ -163,7 +163,9 @@ def _driver() -> str:
     """Return what NVIDIA's tool says of its driver; empty without the tool."""
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        answer = subprocess.run(  # noqa: S603 - the command is fixed
+            command, capture_output=True, text=True, timeout=20, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return f"driver {answer.stdout.split()[0]}" if answer.stdout.strip() else ""

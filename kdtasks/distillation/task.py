@@ -134,15 +134,15 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         settings = self._settings(params)
         course = self._course(train, val, settings.seed)
         lessons = None if teacher is None else self._lessons(params, course, teacher)
-        trained, flops, asked = yield from self._train(params, course, lessons)
+        trained, flops, queried = yield from self._train(params, course, lessons)
         size = self._size(params, trained.network)
         latency_ms = batch1_latency_ms(trained.network, *self._input_shapes(params))
         metrics = {
             **prefixed("val", trained.scores),
             **self._costs(trained.network, size),
             "latency_ms": latency_ms,
-            **trained.effort(flops, asked.flops),
-            "teacher_forward_samples": float(asked.teacher_samples),
+            **trained.effort(flops, queried.flops),
+            "teacher_forward_samples": float(queried.teacher_samples),
         }
         return Outcome(metrics=metrics, weights=state_arrays(trained.network))
 
@@ -175,19 +175,19 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             )
 
         def ask(_: nn.Module) -> Lessons:
-            asked = None if course.augment is None else networks[-1]
-            given.append(Lessons(networks[-1].run(course.train), asked))
+            queried = None if course.augment is None else networks[-1]
+            given.append(Lessons(networks[-1].run(course.train), queried))
             return given[-1]
 
         trained = yield from train_generations(train_one, ask, count)
-        asked = sum((self._asked(params, lessons) for lessons in given), Work())
-        return trained, 6.0 * macs * trained.samples, asked
+        queried = sum((self._queried(params, lessons) for lessons in given), Work())
+        return trained, 6.0 * macs * trained.samples, queried
 
-    def _asked(self, params: Params, lessons: Lessons) -> Work:
+    def _queried(self, params: Params, lessons: Lessons) -> Work:
         if lessons.network is None:
             return Work()
         macs = self._size(params, lessons.network.network).macs
-        return Work(flops=2.0 * macs * lessons.asked, teacher_samples=lessons.asked)
+        return Work(flops=2.0 * macs * lessons.queried, teacher_samples=lessons.queried)
 
     # --- judging ------------------------------------------------------------------------------
 
@@ -323,11 +323,11 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         if teacher is not None:
             teacher, completing = self._complete(params, teacher, data)
             lessons = self._lessons(params, course, teacher)
-        trained, flops, asked = yield from self._train(params, course, lessons, stream_name)
+        trained, flops, queried = yield from self._train(params, course, lessons, stream_name)
         work = self._work(params, trained.network, flops, trained.core_seconds)
         return Learnt(
             weights=state_arrays(trained.network),
-            work=completing + asked + work,
+            work=completing + queried + work,
             teacher_outputs={} if teacher is None else teacher.outputs,
         )
 

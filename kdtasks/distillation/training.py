@@ -117,11 +117,11 @@ class Lessons:
 
     Attributes:
         outputs: Those for the batch at hand are up to date.
-        asked: Samples that the teacher was run on.
+        queried: Samples that the teacher was run on.
     """
 
     def __init__(self, outputs: Outputs, network: Watched | None = None) -> None:
-        self.outputs, self.network, self.asked = outputs, network, 0
+        self.outputs, self.network, self.queried = outputs, network, 0
         if network is not None:
             features = None if outputs.features is None else outputs.features.clone()
             self.outputs = Outputs(outputs=outputs.outputs.clone(), features=features)
@@ -135,7 +135,7 @@ class Lessons:
         self.outputs.outputs[index_B] = found.outputs
         if self.outputs.features is not None and found.features is not None:
             self.outputs.features[index_B] = found.features
-        self.asked += len(index_B)
+        self.queried += len(index_B)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

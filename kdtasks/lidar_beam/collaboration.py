@@ -193,9 +193,9 @@ def _learnt(
 ) -> Learnt:
     """Return what training leaves at a node that holds so much beside the student [B]."""
     trained = taught.trained
-    work = training_work(settings, trained.samples, trained.core_seconds, taught.asked)
+    work = training_work(settings, trained.samples, trained.core_seconds, taught.queried)
     work = taught.teacher_work + work + Work(peak_bytes=work.peak_bytes + held_bytes)
-    if taught.made is not None and taught.made.asked:
+    if taught.made is not None and taught.made.queried:
         work = work + inversion_work(settings, taught.made.core_seconds)
     return Learnt(weights=state_arrays(trained.network), work=work, teacher_outputs=teacher_outputs)
 

@@ -57,7 +57,7 @@ class Windows:
         terms: Terms of the generator's loss in its last epoch, if it was trained.
         generator: The generator, if there is one.
         core_seconds: CPU time of its training [s].
-        asked: Windows that the teacher was run on meanwhile.
+        queried: Windows that the teacher was run on meanwhile.
         epochs: What was reported meanwhile.
     """
 
@@ -65,7 +65,7 @@ class Windows:
     terms: Mapping[str, float] = field(default_factory=dict)
     generator: ScanGenerator | None = None
     core_seconds: float = 0.0
-    asked: int = 0
+    queried: int = 0
     epochs: int = 0
 
 
@@ -78,14 +78,14 @@ class TrainedStudent:
         teacher: The teacher; its outputs are complete where recorded windows are learnt from.
         teacher_work: Cost of the outputs that it lacked.
         made: Where its windows came from, if they were made up.
-        asked: Of these, for how many its teacher was asked.
+        queried: Of these, for how many its teacher was asked.
     """
 
     trained: Trained[LidarNetwork]
     teacher: TeacherArtifact | None = None
     teacher_work: Work = field(default_factory=Work)
     made: Windows | None = None
-    asked: int = 0
+    queried: int = 0
 
 
 def student_of(settings: LidarSettings) -> LidarNetwork:
@@ -157,7 +157,7 @@ def teach(
     objective = lesson.objective(network, dropout, fixed=fixed)
     training = run_job(job(objective, settings.windows, judge))
     trained = yield from numbered(training, before=made.epochs)
-    return TrainedStudent(trained=trained, teacher=teacher, made=made, asked=lesson.asked)
+    return TrainedStudent(trained=trained, teacher=teacher, made=made, queried=lesson.queried)
 
 
 def _goal(
@@ -258,7 +258,7 @@ def windows_of(
         terms=terms,
         generator=generator,
         core_seconds=spent,
-        asked=settings.generator_steps * settings.generator_batch,
+        queried=settings.generator_steps * settings.generator_batch,
         epochs=settings.generator_epochs,
     )
 

@@ -115,19 +115,21 @@ class LidarBeam(LidarCollaboration):
         assert not settings.networked, "the nodes of a network train their students"
         taught = yield from teach(settings, train, scans_of(val), teacher)
         trained, made = taught.trained, taught.made
-        asked, generating = (0, 0.0) if made is None else (made.asked, made.core_seconds)
+        queried, generating = (0, 0.0) if made is None else (made.queried, made.core_seconds)
         at_edge = 0.0 if settings.travels == "generator" else generating
         metrics = {
             **prefixed("val", trained.scores),
             **self.cost(params),
             "latency_ms": latency_ms(trained.network),
-            **effort_of(settings, trained, taught.teacher_work, asked=taught.asked, inverted=asked),
+            **effort_of(
+                settings, trained, taught.teacher_work, queried=taught.queried, inverted=queried
+            ),
             "train_core_seconds": trained.core_seconds + generating,
             "edge_core_seconds": trained.core_seconds + at_edge,
             "bytes_to_edge": float(sent_bytes(settings, train, taught.teacher, made)),
             "scans_to_edge": float(len(train["lidar"]) if settings.on_data else 0),
             "teacher_forward_samples": float(
-                asked + taught.asked + taught.teacher_work.teacher_samples
+                queried + taught.queried + taught.teacher_work.teacher_samples
             ),
             **({} if made is None else made.terms),
         }

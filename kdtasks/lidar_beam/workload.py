@@ -105,7 +105,7 @@ def effort_of(
     trained: Trained[LidarNetwork],
     teacher_work: Work,
     *,
-    asked: int,
+    queried: int,
     inverted: int,
 ) -> dict[str, float]:
     """Return the effort of a student's training, that of its generator included.
@@ -114,12 +114,12 @@ def effort_of(
         settings: The student.
         trained: The student's own training.
         teacher_work: Cost of outputs on recorded windows that its teacher lacked.
-        asked: Made-up windows that its teacher was run on for it.
+        queried: Made-up windows that its teacher was run on for it.
         inverted: Windows that the teacher was run on, forward and backward, for its generator.
     """
-    flops = training_work(settings, trained.samples, 0.0, asked).flops
+    flops = training_work(settings, trained.samples, 0.0, queried).flops
     flops += inversion_work(settings, 0.0).flops if inverted else 0.0
-    teacher_flops = FLOPS_PER_MAC * teacher_size(settings).macs * (asked + 2 * inverted)
+    teacher_flops = FLOPS_PER_MAC * teacher_size(settings).macs * (queried + 2 * inverted)
     return trained.effort(flops - teacher_flops, teacher_flops + teacher_work.flops)
 
 

@@ -196,9 +196,9 @@ class MimoDetection(KDTask):
         )
         trained, curve = yield from mimo_job.train(replace(job, schedule=schedule), judged)
         network, plan = trained.network, _plan(settings, delivery)
-        asked = trained.samples if settings.distils else 0
+        queried = trained.samples if settings.distils else 0
         student_flops = flops * trained.samples
-        teacher_flops = 2.0 * asked * model_cost(settings.collective, streams)["macs"]
+        teacher_flops = 2.0 * queried * model_cost(settings.collective, streams)["macs"]
         metrics = {
             **prefixed("val", scores(val, _counting(network, settings.input_features))),
             **curve_metrics(curve, linear_errors(settings.link, seen)),
@@ -208,7 +208,7 @@ class MimoDetection(KDTask):
             "latency_ms": batch1_latency_ms(
                 network, *input_shapes(network, streams), repeats=LATENCY_REPEATS
             ),
-            "teacher_forward_samples": float(asked),
+            "teacher_forward_samples": float(queried),
         }
         return Outcome(metrics=metrics, weights=individual_weights(settings, network, delivery))
 

@@ -117,7 +117,7 @@ class UserPositioning(DistillationTask):
 
 def _nearest(train: Arrays, split: Arrays) -> Tensor:
     """Return the position of the training user whose matrix has the greatest ``|<h, g>|``."""
-    known, asked = (one["x"][:, 0] + 1j * one["x"][:, 1] for one in (train, split))
-    known, asked = (one.reshape(len(one), -1) for one in (known, asked))
-    best = [np.abs(part.conj() @ known.T).argmax(1) for part in np.array_split(asked, 10)]
+    known, queried = (one["x"][:, 0] + 1j * one["x"][:, 1] for one in (train, split))
+    known, queried = (one.reshape(len(one), -1) for one in (known, queried))
+    best = [np.abs(part.conj() @ known.T).argmax(1) for part in np.array_split(queried, 10)]
     return torch.from_numpy(train[TARGET][np.concatenate(best)])

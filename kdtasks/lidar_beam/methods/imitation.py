@@ -92,7 +92,7 @@ class Lesson:
         steps: Which logits are taught.
 
     Attributes:
-        asked: Windows that the teacher was run on.
+        queried: Windows that the teacher was run on.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Lesson:
         self._source = source
         self._soft = soft
         self._steps = steps
-        self.asked = 0
+        self.queried = 0
 
     def objective(
         self, network: LidarNetwork, dropout: torch.Generator, *, fixed: int
@@ -141,5 +141,5 @@ class Lesson:
 
     def _taught(self, count: int) -> tuple[Tensor, Tensor]:
         scans = self._source(count)
-        self.asked += count
+        self.queried += count
         return scans, taught_logits(self._teacher, scans, self._steps)

@@ -180,8 +180,8 @@ def least_squares(channel_BRS: Tensor, noise_B: Tensor, generator: torch.Generat
     uses, receivers, streams = channel_BRS.shape
     sent_ST = pilots(streams)
     noise_BRT = circular((uses, receivers, streams), generator)
-    heard_BRT = channel_BRS @ sent_ST + noise_B.sqrt()[:, None, None] * noise_BRT
-    return heard_BRT @ sent_ST.mH / streams
+    received_BRT = channel_BRS @ sent_ST + noise_B.sqrt()[:, None, None] * noise_BRT
+    return received_BRT @ sent_ST.mH / streams
 
 
 def from_law(link: MimoLink) -> ChannelSource:

@@ -72,7 +72,7 @@ def test_no_frame_is_run_twice(all_sensors):
 
 
 @pytest.mark.parametrize("name", ["image-student", "image-radar-teacher", "gps-student"])
-def test_a_network_says_the_same_of_gathered_and_of_whole_windows(all_sensors, name):
+def test_a_network_states_the_same_of_gathered_and_of_whole_windows(all_sensors, name):
     frames, data = all_sensors
     network = built(BEAM_MODELS[name], image_size=32).eval()
     windows = windows_of(data.val, network.sensors)

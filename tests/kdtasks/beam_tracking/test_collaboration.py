@@ -25,7 +25,7 @@ from kdtasks.sensing.ownership import taken, windows_together
 METHODS = ("vanilla", "response", "feature", "relation")
 
 
-def told(method, teacher):
+def text(method, teacher):
     return None if method == "vanilla" else teacher
 
 
@@ -35,12 +35,12 @@ def told(method, teacher):
 @pytest.mark.parametrize("method", METHODS)
 def test_learning_at_the_server_is_a_lone_trial_on_its_share(beam_shares, beam_expert, method):
     # In one epoch there is nothing to select, which nodes without a validation split cannot do.
-    ours = learnt(networked(method=method), beam_shares.server, told(method, beam_expert))
+    ours = learnt(networked(method=method), beam_shares.server, text(method, beam_expert))
     lone = tiny(method=method, teacher="image-radar-teacher", sensors="image radar gps")
     lone |= {"train_passages": 16, "epochs": 1, "batch_chunks": 2}
     if method == "vanilla":
         del lone["teacher"]
-    alone = TASK.train_student(lone, beam_shares.server, DATA.val, told(method, beam_expert))
+    alone = TASK.train_student(lone, beam_shares.server, DATA.val, text(method, beam_expert))
     assert_same(ours.weights, drained(alone)[1].weights)
     assert not ours.server_part_moved
 
@@ -58,18 +58,18 @@ def test_nodes_have_random_streams_of_their_own(beam_shares):
 def test_a_teacher_without_outputs_runs_once_over_what_is_new(beam_shares, beam_expert):
     params = networked(method="response")
     known = learnt(params, beam_shares.server, beam_expert)
-    asked = learnt(params, beam_shares.server, silenced(beam_expert))
+    queried = learnt(params, beam_shares.server, silenced(beam_expert))
     assert known.work.teacher_samples == 0
-    assert asked.work.teacher_samples == len(beam_shares.server["label"])
-    assert asked.work.flops > known.work.flops
-    for name, said in asked.teacher_outputs.items():
-        np.testing.assert_allclose(said, beam_expert.outputs[name], atol=1e-4)
+    assert queried.work.teacher_samples == len(beam_shares.server["label"])
+    assert queried.work.flops > known.work.flops
+    for name, message in queried.teacher_outputs.items():
+        np.testing.assert_allclose(message, beam_expert.outputs[name], atol=1e-4)
     more = windows_together(beam_shares.server, beam_shares.edges[0])
     uploaded, count = learnt(params, more, beam_expert), len(beam_shares.server["label"])
     assert uploaded.work.teacher_samples == len(beam_shares.edges[0]["label"])
-    for name, said in uploaded.teacher_outputs.items():
-        np.testing.assert_array_equal(said[:count], beam_expert.outputs[name])
-        assert len(said) == len(more["label"])
+    for name, message in uploaded.teacher_outputs.items():
+        np.testing.assert_array_equal(message[:count], beam_expert.outputs[name])
+        assert len(message) == len(more["label"])
 
 
 def test_no_node_has_too_few_windows_for_a_batch():
@@ -106,7 +106,7 @@ def test_full_weight_is_no_label_and_no_labelled_picture(beam_student, beam_shar
     )
 
 
-def test_what_others_say_is_imitated(beam_student, beam_shares):
+def test_what_others_state_is_imitated(beam_student, beam_shares):
     params, edge = (
         networked("semi-centralized", temperature=2.0, anchor_weight=1.0),
         beam_shares.edges[0],
@@ -153,10 +153,10 @@ def test_what_was_received_is_not_written_to(beam_student, beam_shares):
 
 def test_outputs_are_the_logits_that_are_scored(beam_student, beam_shares):
     samples = beam_shares.edges[0]
-    said, work = TASK.outputs(networked(), beam_student, samples)
+    message, work = TASK.outputs(networked(), beam_student, samples)
     for name, spec in TASK.output_tensors(networked()).items():
-        assert spec.misfit(said[name]) == ""
-    best = (said["logits"].argmax(-1) == samples["label"]).mean()
+        assert spec.misfit(message[name]) == ""
+    best = (message["logits"].argmax(-1) == samples["label"]).mean()
     lone = TASK.evaluate(tiny(sensors="image radar gps"), beam_student, samples)
     assert lone["top1"] == pytest.approx(100.0 * best)
     assert work.flops > 0.0

@@ -38,7 +38,7 @@ def test_camera_frames_do_not_reach_the_trials(beam_data_tiny):
         assert split["mask_index"].shape == (len(split["window"]), 7)
 
 
-def test_the_twin_is_as_the_settings_say():
+def test_the_twin_is_as_the_settings_state():
     params = tiny(distractors=0.0, night_share=0.5, rain_share=0.25, data_seed=7, sensors="image")
     data = data_of(resolve(params))
     street = data.twin.street

@@ -72,7 +72,7 @@ def test_answers_have_not_moved(name, width):
     np.testing.assert_allclose(ours["mean_squares"], golden["mean_squares"], rtol=1e-8)
 
 
-def test_the_file_is_about_these_networks_and_says_where_its_numbers_are_from():
+def test_the_file_is_about_these_networks_and_states_where_its_numbers_are_from():
     golden = json.loads(GOLDEN.read_text())
     assert golden["provenance"]
     assert golden["answers"].keys() == {label(*case) for case in CASES}

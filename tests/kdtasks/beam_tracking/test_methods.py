@@ -117,7 +117,7 @@ def test_another_seed_gives_another_student(data, vanilla):
     )
 
 
-def test_what_a_teacher_says_is_asked_window_by_window(data, teacher):
+def test_what_a_teacher_states_is_queried_window_by_window(data, teacher):
     # In the order of the windows, of predicted slots, in evaluation mode.
     params = resolve(tiny(method="response"))
     windows = windows_of(data.train, ("image",))

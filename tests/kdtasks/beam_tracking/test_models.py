@@ -190,7 +190,7 @@ def test_windows_of_a_batch_do_not_mix(model):
 
 
 @by_name
-def test_who_looks_ahead_has_attention(model):
+def test_what_reads_ahead_has_attention(model):
     network = built(model).double().eval()
     windows = whole_windows(network, 1, dtype=torch.float64)
     changed = [window.clone() for window in windows]
@@ -255,7 +255,7 @@ def test_images_that_cannot_be_halved_five_times_are_refused(name, image_size):
 
 
 @by_name
-def test_the_family_says_what_it_builds(model):
+def test_the_family_states_what_it_builds(model):
     assert BEAM_MODELS[model.name] is model
     assert model.build(image_size=SIDE).sensors == model.sensors
 

@@ -28,11 +28,11 @@ def windows(draw, ignored=0.3):
     labels = rng.integers(0, BEAMS, (count, SLOTS))
     skill = rng.uniform(0.0, 4.0, (2, 1 + max(CONDITIONS.values())))
     condition = rng.choice(draw(st.sampled_from([(-1, 0, 1, 2), (0, 1), (2,), (-1,)])), count)
-    said = rng.normal(size=(2, count, SLOTS, BEAMS))
-    said += skill[:, condition, None, None] * np.eye(BEAMS)[labels]
+    message = rng.normal(size=(2, count, SLOTS, BEAMS))
+    message += skill[:, condition, None, None] * np.eye(BEAMS)[labels]
     labels = np.where(rng.random(labels.shape) < ignored, IGNORED, labels)
     labels[0] = rng.integers(0, BEAMS, SLOTS)  # no slot is without any label
-    first, second = torch.from_numpy(said)
+    first, second = torch.from_numpy(message)
     return (first, second), torch.from_numpy(labels), torch.from_numpy(condition)
 
 
@@ -42,28 +42,28 @@ def top2(logits, labels, condition):
 
 @given(windows())
 def test_where_it_was_chosen_no_single_student_is_better_than_the_node(drawn):
-    said, labels, condition = drawn
+    message, labels, condition = drawn
     found = switch_scores(choose(*drawn), *drawn)
-    singles = [top2(logits, labels, condition) for logits in said]
+    singles = [top2(logits, labels, condition) for logits in message]
     assert found["top2_single"] == pytest.approx(max(singles))
     assert found["top2"] >= max(singles) - 1e-9
 
 
 @given(windows())
 def test_where_it_was_chosen_no_other_switch_is_better(drawn):
-    said, labels, condition = drawn
+    message, labels, condition = drawn
     chosen = choose(*drawn)
-    best = top2(chosen.logits(said, condition), labels, condition)
+    best = top2(chosen.logits(message, condition), labels, condition)
     for students in product((0, 1), repeat=len(CONDITIONS)):
         other = Switch(by_condition=students, single=chosen.single)
-        assert top2(other.logits(said, condition), labels, condition) <= best + 1e-9
+        assert top2(other.logits(message, condition), labels, condition) <= best + 1e-9
 
 
 @given(windows(), SWITCHES)
 def test_in_every_condition_the_node_is_the_student_that_answers(drawn, switch):
-    said, labels, condition = drawn
+    message, labels, condition = drawn
     found = switch_scores(switch, *drawn)
-    alone = [scores_of(logits, labels, condition) for logits in said]
+    alone = [scores_of(logits, labels, condition) for logits in message]
     for (name, number), student in zip(CONDITIONS.items(), switch.by_condition, strict=True):
         assert found.get(f"top2_{name}") == alone[student].get(f"top2_{name}")
         assert found[f"second_{name}"] == student
@@ -74,9 +74,9 @@ def test_in_every_condition_the_node_is_the_student_that_answers(drawn, switch):
 
 @given(windows(ignored=0.0))
 def test_with_all_labels_the_student_with_the_higher_score_of_a_condition_answers(drawn):
-    said, labels, condition = drawn
+    message, labels, condition = drawn
     switch = choose(*drawn)
-    alone = [scores_of(logits, labels, condition) for logits in said]
+    alone = [scores_of(logits, labels, condition) for logits in message]
     for name, student in zip(CONDITIONS, switch.by_condition, strict=True):
         scores = [score.get(f"top2_{name}", 0.0) for score in alone]
         if abs(scores[1] - scores[0]) > 1e-9:
@@ -91,9 +91,9 @@ def test_of_twins_the_first_answers(drawn):
 
 @given(windows())
 def test_a_condition_that_was_not_seen_is_answered_by_the_best_single_student(drawn):
-    said, labels, condition = drawn
+    message, labels, condition = drawn
     condition[condition == NIGHT] = UNKNOWN_CONDITION
-    switch = choose(said, labels, condition)
+    switch = choose(message, labels, condition)
     assert switch.by_condition[NIGHT] == switch.single
 
 

@@ -72,20 +72,20 @@ def test_training_is_three_times_the_forward_pass_of_every_epoch(beam_shares):
     edge = beam_shares.edges[0]
     one, two = (learnt(networked(epochs=n, batch_chunks=64), edge).work.flops for n in (1, 2))
     assert two == pytest.approx(2 * one, rel=0.01)  # cuts differ, and with them shared frames
-    _, asked = TASK.outputs(networked(), learnt(networked(), edge).weights, edge)
-    assert one == pytest.approx(3 * asked.flops, rel=0.01)
+    _, queried = TASK.outputs(networked(), learnt(networked(), edge).weights, edge)
+    assert one == pytest.approx(3 * queried.flops, rel=0.01)
 
 
 @pytest.mark.parametrize("method", ["vanilla", "feature"])
 def test_memory_is_as_announced(beam_shares, beam_expert, method):
     params = networked("decentralized", method=method)
-    asked = silenced(beam_expert) if method == "feature" else None
-    work = learnt(params, beam_shares.edges[0], asked, stream_name="e").work
+    queried = silenced(beam_expert) if method == "feature" else None
+    work = learnt(params, beam_shares.edges[0], queried, stream_name="e").work
     assert work.peak_bytes == edge_bytes(resolve(params))
     held = state_bytes(
         restored(resolve(networked(method="feature")), beam_expert.weights, teacher=True)
     )
-    assert work.peak_bytes == peak_bytes(resolve(params)) + (held if asked else 0)
+    assert work.peak_bytes == peak_bytes(resolve(params)) + (held if queried else 0)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])

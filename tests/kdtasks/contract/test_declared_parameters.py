@@ -131,7 +131,7 @@ def test_each_preset_needs_a_default():
 
 
 @pytest.mark.parametrize("kind", SYSTEMS, ids=lambda kind: kind.task)
-def test_every_parameter_of_the_systems_says_what_it_means(kind):
+def test_every_parameter_of_the_systems_states_what_it_means(kind):
     assert [name for name, one in kind.declared.items() if not one.help] == []
 
 
@@ -141,10 +141,10 @@ def test_every_parameter_of_the_systems_says_what_it_means(kind):
     ids=lambda value: value if isinstance(value, str) else value.task,
 )
 def test_every_preset_is_complete_for_every_method(kind, preset):
-    said = kind.declared["method"].help.removesuffix(", or a loss of your own").split(", ")
+    message = kind.declared["method"].help.removesuffix(", or a loss of your own").split(", ")
     annotation = kind.model_fields["method"].annotation
     values = kind.preset_values(preset)
-    for method in getattr(annotation, "__args__", said):
+    for method in getattr(annotation, "__args__", message):
         completed = kind.resolve({"preset": preset, "method": method}).completed()
         assert completed["preset"] == preset
         assert completed.items() >= {n: v for n, v in values.items() if n in completed}.items()

@@ -23,7 +23,9 @@ def same_weights(one, other):
 
 
 @pytest.mark.slow
-def test_a_loss_that_says_what_a_method_says_trains_the_same_student(beam_data_tiny, beam_teacher):
+def test_a_loss_that_states_what_a_method_states_trains_the_same_student(
+    beam_data_tiny, beam_teacher
+):
     own = {"method": "own_parts:response", "alpha": 0.6}
     ours = {"method": "response", "alpha": 0.6, "temperature": 2.0}
     students = [
@@ -96,9 +98,9 @@ def test_at_alpha_0_a_loss_changes_nothing(tiny_data, tiny_teacher):
 
 def test_at_alpha_1_a_student_nears_its_teacher_and_needs_no_labels(tiny_data, tiny_teacher):
     """The teacher is replaced by one that says a constant, which is what the student learns."""
-    said = {name: np.full_like(array, 0.5) for name, array in tiny_teacher.outputs.items()}
+    message = {name: np.full_like(array, 0.5) for name, array in tiny_teacher.outputs.items()}
     constant = type(tiny_teacher)(
-        metrics=tiny_teacher.metrics, weights=tiny_teacher.weights, outputs=said
+        metrics=tiny_teacher.metrics, weights=tiny_teacher.weights, outputs=message
     )
     changes = {"method": DISTANCE, "alpha": 1.0, "epochs": 12}
     _, outcome = csi_examples.trained_student(tiny_data, constant, **changes)

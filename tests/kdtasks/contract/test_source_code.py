@@ -161,7 +161,7 @@ def test_states_of_our_code_are_joined_to_one_of_them(monkeypatch) -> None:
     assert joined(before, {"kdtasks.new": "other"}) == {**before, "kdtasks.new": "other"}
 
 
-def test_the_states_that_are_kept_can_be_told_apart() -> None:
+def test_the_states_that_are_kept_are_distinct() -> None:
     states = json.loads(source_code.STATES.read_text())
     assert all(name and len(modules) > 100 for name, modules in states.items())
     assert len({json.dumps(modules) for modules in states.values()}) == len(states)

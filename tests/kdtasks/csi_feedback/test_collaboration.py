@@ -58,19 +58,19 @@ def test_an_edge_leaves_the_teachers_decoder_alone(shares, server_teacher, metho
 @pytest.mark.parametrize("method", ["autoencoder-kd", "encoder-kd"])
 def test_a_teacher_without_outputs_runs_once(shares, server_teacher, method):
     params = networked(method=method)
-    told = learnt(params, shares.server, server_teacher)
-    asked = learnt(params, shares.server, silenced(server_teacher))
+    text = learnt(params, shares.server, server_teacher)
+    queried = learnt(params, shares.server, silenced(server_teacher))
     count = len(shares.server["pictures"])
-    assert told.work.teacher_samples == 0
-    assert asked.work.teacher_samples == count
-    assert asked.work.flops > told.work.flops
-    for name, said in asked.teacher_outputs.items():  # so that nobody has to ask again
-        np.testing.assert_allclose(said, server_teacher.outputs[name], atol=1e-5)
-    longer = learnt({**params, "epochs": 3, "encoder_epochs": 3}, shares.server, asked_of(params))
+    assert text.work.teacher_samples == 0
+    assert queried.work.teacher_samples == count
+    assert queried.work.flops > text.work.flops
+    for name, message in queried.teacher_outputs.items():  # so that nobody has to ask again
+        np.testing.assert_allclose(message, server_teacher.outputs[name], atol=1e-5)
+    longer = learnt({**params, "epochs": 3, "encoder_epochs": 3}, shares.server, queried_of(params))
     assert longer.work.teacher_samples == count
 
 
-def asked_of(params):
+def queried_of(params):
     """A teacher of random weights that has said nothing."""
     specs = TASK.teacher_tensors(params)
     rng = np.random.default_rng(0)
@@ -100,8 +100,8 @@ def test_a_batch_is_no_larger_than_what_a_node_has(shares):
 
 
 def test_full_weight_is_no_label(student, shares):
-    said, _ = TASK.outputs(networked(), student.weights, shares.server)
-    guidance = Guidance(samples=shares.server, outputs=said)
+    message, _ = TASK.outputs(networked(), student.weights, shares.server)
+    guidance = Guidance(samples=shares.server, outputs=message)
     turned = {"pictures": np.ascontiguousarray(shares.edges[0]["pictures"][:, ::-1])}
     one, other = (
         trained_on(student.weights, labelled, guidance, guidance_weight=1.0).weights
@@ -123,13 +123,13 @@ def test_the_servers_part_stays_if_it_is_to(student, shares):
 
 
 def test_outputs_score_what_the_student_scores(student, shares):
-    said, work = TASK.outputs(networked(), student.weights, shares.edges[0])
+    message, work = TASK.outputs(networked(), student.weights, shares.edges[0])
     truth = shares.edges[0]["pictures"]
-    error = np.square(said["pictures"] - truth).sum((1, 2, 3), dtype=np.float64)
+    error = np.square(message["pictures"] - truth).sum((1, 2, 3), dtype=np.float64)
     ratio = (error / np.square(truth - 0.5).sum((1, 2, 3), dtype=np.float64)).mean()
     lone = TASK.evaluate(tiny(), student.weights, shares.edges[0])
     assert lone["nmse_db"] == pytest.approx(10 * np.log10(ratio), abs=1e-4)
-    assert said["pictures"].flags.c_contiguous
+    assert message["pictures"].flags.c_contiguous
     assert work.flops > 0.0
     assert work.peak_bytes == 0.0
 
@@ -154,8 +154,8 @@ def test_the_teachers_pairs_are_its_codewords(shares, server_teacher):
     known, free = TASK.pair_knowledge(params, server_teacher, shares.server)
     np.testing.assert_array_equal(known["codewords"], server_teacher.outputs["codewords"])
     assert free.flops == 0.0
-    asked, work = TASK.pair_knowledge(params, silenced(server_teacher), shares.server)
-    np.testing.assert_allclose(asked["codewords"], known["codewords"], atol=1e-5)
+    queried, work = TASK.pair_knowledge(params, silenced(server_teacher), shares.server)
+    np.testing.assert_allclose(queried["codewords"], known["codewords"], atol=1e-5)
     assert work.flops > 0.0
 
 

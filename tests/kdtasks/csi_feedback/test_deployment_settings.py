@@ -20,7 +20,7 @@ def test_without_a_network_the_topology_is_the_only_network_parameter(method):
 
 @pytest.mark.parametrize("preset", CsiSettings.preset_names())
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_presets_say_how_edges_train(preset, topology):
+def test_presets_state_how_edges_train(preset, topology):
     completed = TASK.complete({"preset": preset, "topology": topology})
     for name in ("edge_epochs", "edge_rate"):
         trains_on = topology in ("semi-centralized", "mutual", "self")
@@ -161,7 +161,7 @@ def test_only_the_age_of_the_servers_data_makes_other_data():
     assert TASK.scenario_fingerprint(tiny(**NETWORK)) == before
 
 
-def test_who_trains_a_decoder_from_scratch_has_no_part_to_leave_alone():
+def test_what_trains_a_decoder_from_scratch_has_no_part_to_leave_alone():
     for method, kept in (("vanilla", False), ("autoencoder-kd", False), ("encoder-kd", True)):
         params = {"topology": "decentralized", "method": method}
         whole, part = (TASK.complete({**params, "edge_part_only": v}) for v in (False, True))

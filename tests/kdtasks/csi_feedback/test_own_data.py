@@ -80,19 +80,19 @@ def test_sizes_are_those_of_the_axes_that_the_study_names(tmp_path, shape, axes,
         ((2, 2, 5000), "5000 subcarriers, the most are 4096"),
     ],
 )
-def test_axes_that_do_not_fit_are_refused_with_what_reads_them(tmp_path, shape, said):
+def test_axes_that_do_not_fit_are_refused_with_what_reads_them(tmp_path, shape, message):
     path = tmp_path / "channels.npy"
     np.save(path, noise(shape))
-    with pytest.raises(DataError, match=said) as error:
+    with pytest.raises(DataError, match=message) as error:
         TASK.own_data(path, {})
     assert "channels.npy" in str(error.value)
 
 
-def test_splits_fit_the_files_unless_the_study_says_otherwise(tmp_path):
+def test_splits_fit_the_files_unless_the_study_states_otherwise(tmp_path):
     path = tmp_path / "channels.npy"
     np.save(path, noise((100, 4, 4)))
-    said = ["parameters.num_val=9", "space.compression.values=[8]", "search.points=[]"]
-    study = study_on("csi-feedback", said, path)
+    message = ["parameters.num_val=9", "space.compression.values=[8]", "search.points=[]"]
+    study = study_on("csi-feedback", message, path)
     found = {name: study.parameters.get(name) for name in ("num_train", "num_val", "num_test")}
     assert found == {"num_train": 70, "num_val": 9, "num_test": 15}
     assert study.parameters["num_antennas"] == 4
@@ -100,7 +100,7 @@ def test_splits_fit_the_files_unless_the_study_says_otherwise(tmp_path):
     assert not TASK.own_data(path, {}).defaults, "enough for the preset"
 
 
-def test_compressions_that_do_not_divide_are_told_which_do():
+def test_compressions_that_do_not_divide_name_those_that_do():
     with pytest.raises(ConfigError, match=r"compression=16 must divide the 180 .* 15 or 18 does"):
         TASK.complete({"num_antennas": 3, "num_subcarriers": 30, "compression": 16})
     for near in (15, 18):
@@ -112,7 +112,7 @@ def test_compressions_that_do_not_divide_are_told_which_do():
         TASK.complete({"num_antennas": 1, "num_subcarriers": 1, "compression": 2})
 
 
-def test_what_cannot_be_told_is_asked_for(tmp_path):
+def test_what_cannot_be_named_is_wanted(tmp_path):
     with pytest.raises(DataError, match=r"neither channels .* nor a folder"):
         TASK.own_data(tmp_path, {})
     published(tmp_path, "indoor", "outdoor")

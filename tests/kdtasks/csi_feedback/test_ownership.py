@@ -153,7 +153,7 @@ def test_an_edge_with_too_few_samples_to_train_on_is_refused():
         ),
     ],
 )
-def test_data_without_positions_say_so(changes, message):
+def test_data_without_positions_are_refused(changes, message):
     nowhere = {"pictures": SPLIT["pictures"]}
     with pytest.raises(ConfigError, match=message):
         owned("train", nowhere, **changes)

@@ -30,7 +30,7 @@ def edge(network_data):
     return share
 
 
-def asked(teacher):
+def queried(teacher):
     return TeacherArtifact(metrics={}, weights=teacher.weights, outputs={})
 
 
@@ -50,7 +50,7 @@ def flops_of(count, method, *, server_part):
 @pytest.mark.parametrize("server_part", [True, False])
 def test_operations_by_hand_and_memory_as_announced(edge, server_teacher, method, server_part):
     params = networked("decentralized", method=method, edge_part_only=not server_part)
-    teacher = None if method == "vanilla" else asked(server_teacher)
+    teacher = None if method == "vanilla" else queried(server_teacher)
     learnt = drained(TASK.learn(params, edge, teacher, server_part=server_part, stream_name="e"))[1]
     expected = flops_of(len(edge["pictures"]), method, server_part=server_part)
     assert learnt.work.flops == pytest.approx(expected)
@@ -111,10 +111,10 @@ def test_what_does_not_fit_is_refused_and_what_just_fits_is_not(topology, extra)
     edges = [TASK.edge_params(TASK.complete(params), edge) for edge in range(3)]
     need_mb = max(edge_bytes(resolve(edge)) for edge in edges) / 1e6
     TASK.complete({**params, "edge_memory_mb": need_mb})
-    with pytest.raises(ConfigError, match=r"edge_memory_mb=.* takes .*lower batch_size=40") as told:
+    with pytest.raises(ConfigError, match=r"edge_memory_mb=.* takes .*lower batch_size=40") as text:
         TASK.complete({**params, "edge_memory_mb": 0.99 * need_mb})
-    assert f"{need_mb:.3g} MB with topology {topology}" in str(told.value)
-    assert ("teacher included" in str(told.value)) == ("method" in extra)
+    assert f"{need_mb:.3g} MB with topology {topology}" in str(text.value)
+    assert ("teacher included" in str(text.value)) == ("method" in extra)
 
 
 def test_an_edge_that_only_infers_needs_no_memory_to_train():

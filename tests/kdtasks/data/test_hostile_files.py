@@ -118,12 +118,12 @@ def test_honest_packed_files_are_read(tmp_path, codec):
 
 def test_a_chunk_that_unpacks_to_more_than_it_declares_is_refused(tmp_path):
     bomb = zlib.compress(bytes(400 * 2**20), 9)
-    for rows, said in ((100, "longer"), (8000, "unpacks")):
+    for rows, message in ((100, "longer"), (8000, "unpacks")):
         with h5py.File(tmp_path / "a.h5", "w") as file:
             shape = (rows, 8, 16)
             stored = file.create_dataset("h", shape, "c8", chunks=shape, compression="gzip")
             stored.id.write_direct_chunk((0, 0, 0), bomb)
-        with pytest.raises(DataError, match=rf"a\.h5.*damaged.*{said}"):
+        with pytest.raises(DataError, match=rf"a\.h5.*damaged.*{message}"):
             read(tmp_path / "a.h5")
 
 

@@ -65,7 +65,7 @@ def test_the_servers_share_is_met_and_its_ends_are_exact():
     assert (server_mask(MANY, 0.5, seed=1) != server_mask(MANY, 0.5, seed=2)).any()
 
 
-def test_being_the_servers_says_nothing_about_the_edge():
+def test_being_the_servers_states_nothing_about_the_edge():
     # Streams that were one would give the server's neighbours in the draw to the same edge.
     mask, owners = server_mask(MANY, 0.5, seed=3), by_area(fan(MANY), 4, 0.0, seed=3)
     assert_uniform(owners[mask], 4)
@@ -80,7 +80,7 @@ def test_a_larger_coverage_contains_a_smaller_one(positions, one, other):
     assert not covered(positions, 0.0).any()
 
 
-def test_coverage_is_the_sector_that_it_says():
+def test_coverage_is_the_sector_that_it_states():
     positions = fan(500)
     seen = covered(positions, 0.35)
     for position, is_seen in zip(positions, seen, strict=True):

@@ -290,7 +290,7 @@ def test_edges_of_several_widths_keep_the_contract(deployment, tmp_path):
     assert broken_laws("two_networks:Noisy", params, tmp_path) == []
 
 
-def test_a_teacher_is_asked_about_every_augmented_sample_and_never_else(clusters):
+def test_a_teacher_is_queried_about_every_augmented_sample_and_never_else(clusters):
     _, _, data, teacher = clusters
     task, counts = Noisy(), {}
     for method, rounds in (("vanilla", 0), ("response", 1), ("self", 2)):

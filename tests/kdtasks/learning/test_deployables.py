@@ -81,7 +81,7 @@ def test_the_exported_networks_give_the_scores_of_the_sweep(trained, tmp_path):
         assert found[name] == pytest.approx(value, abs=2.0, nan_ok=True), name
 
 
-def test_a_task_that_does_not_say_is_named():
+def test_a_task_without_deployables_is_named():
     class Silent(csi_examples.TASK.__class__):
         name = "silent"
         deployable = KDTask.deployable

@@ -68,22 +68,22 @@ def test_edges_give_the_scores_of_the_sweep(case):
     assert [{n.split("-")[1] for n in chain} for chain in found.chains] == [{"0"}, {"1"}, {"0"}]
     assert all(found.parts[n].about.startswith("Edges 0, 2.") for n in found.chains[2])
     expected = task.evaluate(params, weights, test)
-    said = found.own_score(test)
-    assert said.keys() == expected.keys()
+    message = found.own_score(test)
+    assert message.keys() == expected.keys()
     assert any("received" in name for name in expected)
     for name, value in expected.items():
-        assert said[name] == pytest.approx(value, abs=1e-3, nan_ok=True), name
+        assert message[name] == pytest.approx(value, abs=1e-3, nan_ok=True), name
 
 
 def test_every_edge_is_scored_by_its_own_networks(case):
     task, params, test, student, _ = case
     found = task.deployable(params, deployment(student, ("a", "bb", "ccc")))
-    asked = []
+    queried = []
 
     def watched(name, network):
-        return CallableModule(lambda *inputs: asked.append(name) or network(*inputs))
+        return CallableModule(lambda *inputs: queried.append(name) or network(*inputs))
 
     calls = {name: watched(name, part.network) for name, part in found.parts.items()}
     own = replace(found, parts={n: replace(p, network=calls[n]) for n, p in found.parts.items()})
     assert own.own_score(test) == found.own_score(test)
-    assert set(asked) == set(found.parts)
+    assert set(queried) == set(found.parts)

@@ -72,7 +72,7 @@ def test_data_that_nobody_writes_to_are_moved_once():
         assert as_tensor(shared) is kept
 
 
-def test_what_was_not_asked_for_longest_makes_room(monkeypatch):
+def test_what_was_not_wanted_longest_makes_room(monkeypatch):
     arrays = [np.zeros(100, np.float32) for _ in range(3)]
     for array in arrays:
         array.setflags(write=False)

@@ -55,8 +55,8 @@ def test_weights_that_do_not_fit_are_summed_up():
     arrays = state_arrays(many, "edge-0/")
     with pytest.raises(DataError) as raised:
         load_state(nn.Sequential(*[nn.Linear(2, 2) for _ in range(61)]), arrays, "edge-0/")
-    said = str(raised.value)
-    assert "60.bias is missing; 4.weight is [3, 2], the network has [2, 2]" in said
+    message = str(raised.value)
+    assert "60.bias is missing; 4.weight is [3, 2], the network has [2, 2]" in message
     with pytest.raises(DataError, match=r"; and 234 more$") as raised:
         load_state(nn.Sequential(*[nn.Linear(2, 2) for _ in range(61)]), arrays)
     assert len(str(raised.value)) < 300

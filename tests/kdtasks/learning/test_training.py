@@ -118,7 +118,7 @@ def test_the_rate_rises_then_falls_to_its_final_share(total, warmup):
     assert shares[top:] == sorted(shares[top:], reverse=True)
 
 
-def test_a_loss_that_is_not_finite_stops_and_says_which_epoch_and_rate():
+def test_a_loss_that_is_not_finite_stops_and_states_which_epoch_and_rate():
     model = line()
     generator = torch.Generator()
     calls = iter(range(100))

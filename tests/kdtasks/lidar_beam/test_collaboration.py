@@ -127,12 +127,12 @@ def test_no_node_has_too_few_windows_for_a_batch(parts):
 def test_a_teacher_without_outputs_runs_once_over_what_is_new(parts, lidar_expert, method, taught):
     params = networked("centralized", method=method)
     known = learnt(params, parts.server, lidar_expert)
-    asked = learnt(params, parts.server, replace(lidar_expert, outputs={}))
+    queried = learnt(params, parts.server, replace(lidar_expert, outputs={}))
     assert known.work.teacher_samples == 0
     windows = len(parts.server["label"])
-    assert asked.work.flops - known.work.flops == 2 * windows * TEACHER
+    assert queried.work.flops - known.work.flops == 2 * windows * TEACHER
     np.testing.assert_allclose(
-        asked.teacher_outputs[taught], lidar_expert.outputs[taught], atol=1e-4
+        queried.teacher_outputs[taught], lidar_expert.outputs[taught], atol=1e-4
     )
     more = windows_together(parts.server, parts.edges[0])
     uploaded = learnt(params, more, lidar_expert)

@@ -101,26 +101,26 @@ def test_made_up_windows_are_of_their_kind_and_never_the_same():
 
 
 @pytest.mark.parametrize(("steps", "count"), [("last", 4), ("all", 11)])
-def test_the_teacher_is_asked_about_every_window_once(steps, count):
+def test_the_teacher_is_queried_about_every_window_once(steps, count):
     lesson = Lesson(TEACHER, gaussian(draws()), KL, steps)
     objective = lesson.objective(STUDENT, draws(1), fixed=0)
     terms = objective(torch.arange(6))
-    assert lesson.asked == 6
+    assert lesson.queried == 6
     windows = gaussian(draws())(6)
     expected = slot_kl(
         STUDENT(windows).logits[:, -count:], TEACHER(windows).logits[:, -count:], temperature=2.0
     )
     torch.testing.assert_close(terms["total"], expected)
     objective(torch.arange(6))
-    assert lesson.asked == 12
+    assert lesson.queried == 12
 
 
 def test_fixed_windows_are_made_once_and_new_ones_every_time():
-    for fixed, asked in ((20, 20), (0, 8)):
+    for fixed, queried in ((20, 20), (0, 8)):
         lesson = Lesson(TEACHER, gaussian(draws()), KL, "last")
         objective = lesson.objective(STUDENT, draws(1), fixed=fixed)
         one, again = (objective(torch.arange(4))["total"].item() for _ in range(2))
-        assert lesson.asked == asked
+        assert lesson.queried == queried
         assert (one == again) == bool(fixed)
 
 

@@ -289,11 +289,11 @@ def test_every_term_falls_where_it_alone_weighs(term):
 
 def test_a_generator_repeats_by_its_seed():
     weights = Weights(metadata=1.0, activation=0.0, entropy=0.0)
-    (one, said), (same, again), (other, _) = (
+    (one, message), (same, again), (other, _) = (
         trained_generator(weights, seed=seed, steps=20) for seed in (3, 3, 4)
     )
     drawn = torch.randn(5, one.noise_size, generator=torch.Generator().manual_seed(9))
-    assert said == again
+    assert message == again
     assert torch.equal(one(drawn), same(drawn))
     assert not torch.equal(one(drawn), other(drawn))
     assert one(drawn).shape == (5, *WINDOW_SHAPE)

@@ -68,12 +68,12 @@ def test_torchs_own_counter_agrees(name):
 @by_network
 def test_outputs_have_their_shapes(name):
     network = built(name)
-    said = network(windows(3))
+    message = network(windows(3))
     hidden, embedding = network.gru.hidden_size, network.gru.input_size
-    assert said.logits.shape == (3, SCAN_STEPS, NUM_BEAMS)
-    assert said.embedding.shape == (3, SCAN_STEPS, embedding)
-    assert said.hidden.shape == (3, SCAN_STEPS, hidden)
-    assert torch.equal(said.predicted, said.logits[:, 7:])
+    assert message.logits.shape == (3, SCAN_STEPS, NUM_BEAMS)
+    assert message.embedding.shape == (3, SCAN_STEPS, embedding)
+    assert message.hidden.shape == (3, SCAN_STEPS, hidden)
+    assert torch.equal(message.predicted, message.logits[:, 7:])
 
 
 @by_network
@@ -85,7 +85,7 @@ def test_a_window_is_followed_by_three_empty_scans(name):
 
 
 @by_network
-def test_no_step_looks_ahead(name):
+def test_no_step_reads_ahead(name):
     network, seen = built(name), windows(2)
     changed = seen.clone()
     changed[:, 5] += 1.0
@@ -97,7 +97,7 @@ def test_no_step_looks_ahead(name):
 @by_network
 def test_recurrence_by_hand(name):
     network, seen = built(name), windows(2)
-    said = network(seen)
+    message = network(seen)
     gru = network.gru
     parts = zip(
         gru.weight_ih_l0.chunk(3),
@@ -114,8 +114,8 @@ def test_recurrence_by_hand(name):
         r, z = (torch.sigmoid(code @ w.T + b + state @ u.T + c) for w, u, b, c in (reset, update))
         candidate = torch.tanh(code @ new[0].T + new[2] + r * (state @ new[1].T + new[3]))
         state = (1 - z) * candidate + z * state
-        torch.testing.assert_close(said.hidden[:, step], state)
-        torch.testing.assert_close(said.logits[:, step], network.head(state))
+        torch.testing.assert_close(message.hidden[:, step], state)
+        torch.testing.assert_close(message.logits[:, step], network.head(state))
 
 
 def test_convolutions_by_hand():

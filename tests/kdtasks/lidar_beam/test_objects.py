@@ -119,7 +119,7 @@ def test_a_new_generator_has_its_objects_everywhere(seed, width):
     assert made.centre.quantile(0.05) < 30 < 190 < made.centre.quantile(0.95)
 
 
-def test_the_second_object_is_there_as_often_as_its_logit_says():
+def test_the_second_object_is_there_as_often_as_its_logit_states():
     generator = initialised(0, "generator", ObjectGenerator)
     with torch.no_grad():
         generator.numbers.weight.zero_()

@@ -61,7 +61,7 @@ def test_all_metrics_are_declared_and_finite(outcomes, method):
     assert set(QUALITY) <= reports[-1].metrics.keys()
 
 
-def test_each_term_of_a_generator_is_told_on_its_own(outcomes):
+def test_each_term_of_a_generator_is_named_on_its_own(outcomes):
     reports, outcome = outcomes["datafree"]
     groups = ("moments", "softmax", "covariance", "inputs")
     for metrics in (reports[0].metrics, reports[1].metrics, outcome.metrics):
@@ -90,7 +90,7 @@ def test_a_student_without_data_reads_none(lidar_data_tiny, lidar_teacher, outco
 
 
 @pytest.mark.parametrize("selection", ["none", "synthetic", "real"])
-def test_only_selection_on_real_data_looks_at_validation_data(
+def test_only_selection_on_real_data_reads_at_validation_data(
     lidar_data_tiny, lidar_teacher, selection
 ):
     params = {"method": "prior", "selection": selection, "epochs": 5, "learning_rate": 0.05}

@@ -34,14 +34,14 @@ def test_the_ends_are_where_a_score_test_just_rejects(count):
 
 
 @pytest.mark.parametrize(("bits", "ratio"), [(100, 0.02), (1000, 0.3), (5000, 0.001)])
-def test_the_interval_covers_the_truth_about_as_often_as_it_says(bits, ratio):
+def test_the_interval_covers_the_truth_about_as_often_as_it_states(bits, ratio):
     errors = np.arange(bits + 1)
     ends = np.array([BitErrors(int(k), bits).wilson() for k in errors])
     covers = (ends[:, 0] <= ratio) & (ratio <= ends[:, 1])
     assert float(binom.pmf(errors, bits, ratio)[covers].sum()) == pytest.approx(0.95, abs=0.02)
 
 
-def test_counting_stops_once_there_are_enough_errors_and_looks_no_further():
+def test_counting_stops_once_there_are_enough_errors_and_reads_no_further():
     parts = iter([BitErrors(3, 10), BitErrors(4, 10), BitErrors(0, 10)])
     assert counted(parts, stop_at=7) == BitErrors(7, 20)
     assert next(parts) == BitErrors(0, 10)

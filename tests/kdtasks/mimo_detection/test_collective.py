@@ -19,7 +19,7 @@ from kdtasks.mimo_detection.methods.samples import EvaluationSamples, fixed, str
 from kdtasks.mimo_detection.models.family import build, conv_plan, run
 from kdtasks.mimo_detection.models.features import InputFeatures, features_of
 
-LOOKS = InputFeatures()
+FEATURES = InputFeatures()
 CONV = Stack(bottom=1, middle=6, top=1)
 UNROLLED = Stack(bottom=3, middle=6, top=0)
 
@@ -30,10 +30,12 @@ def network():
 
 def lesson(text, steps=50):
     link = MimoLink.parse(text)
-    samples = stream(link, from_law(link), (6, 22), LOOKS, torch_generator(0, f"learn {text}"))
+    samples = stream(link, from_law(link), (6, 22), FEATURES, torch_generator(0, f"learn {text}"))
     plan = schedule(steps=steps, batch_size=16, learning_rate=3e-3, cosine=True)
     return Lesson(
-        samples=samples, judged=EvaluationSamples(received(text, 200, 12.0), LOOKS), schedule=plan
+        samples=samples,
+        judged=EvaluationSamples(received(text, 200, 12.0), FEATURES),
+        schedule=plan,
     )
 
 
@@ -84,7 +86,7 @@ def test_relative_change_of_weights_is_that_of_the_second_task_too():
 def test_large_gradients_are_counted_as_they_are_before_clipping():
     net = network()
     seen = received("2x2 qpsk rayleigh", 32, 10.0)
-    objective = on_samples(net, fixed(seen, LOOKS), bits_only)
+    objective = on_samples(net, fixed(seen, FEATURES), bits_only)
     units = list(net.units.values())
     with large_gradients(units) as counts:
         objective(torch.arange(32))["total"].backward()
@@ -109,10 +111,10 @@ def test_importance_of_a_batch_of_one_sample_is_its_squared_gradient():
     # The same sample again and again: B times the square of the mean gradient.
     net = network()
     seen = received("2x2 qpsk rayleigh", 1, 10.0)
-    samples = fixed(seen, LOOKS)
+    samples = fixed(seen, FEATURES)
     one = Lesson(
         samples=samples,
-        judged=EvaluationSamples(seen, LOOKS),
+        judged=EvaluationSamples(seen, FEATURES),
         schedule=lesson("2x2 qpsk rayleigh").schedule,
     )
     found = importance(net, [one, one])
@@ -123,12 +125,12 @@ def test_importance_of_a_batch_of_one_sample_is_its_squared_gradient():
 
 def test_a_stream_never_repeats_and_few_samples_do():
     link = MimoLink.parse("2x2 qpsk rayleigh")
-    draw = stream(link, from_law(link), (6, 22), LOOKS, torch_generator(0, "draw"))
+    draw = stream(link, from_law(link), (6, 22), FEATURES, torch_generator(0, "draw"))
     first, second = (draw(torch.arange(5)).inputs.node_BNF for _ in range(2))
     assert not torch.equal(first, second)
     seen = received("2x2 qpsk rayleigh", 4, 10.0)
-    batch = fixed(seen, LOOKS)(torch.tensor([1, 5, 3]))
-    whole = run(network(), features_of(seen, LOOKS))
+    batch = fixed(seen, FEATURES)(torch.tensor([1, 5, 3]))
+    whole = run(network(), features_of(seen, FEATURES))
     torch.testing.assert_close(run(network(), batch.inputs), whole[:, [1, 1, 3]])
     assert torch.equal(batch.bits_BNM, seen.bits_BNM[[1, 1, 3]])
 

@@ -69,7 +69,7 @@ def test_final_metrics_have_not_moved():
         assert ours[name] == pytest.approx(row, rel=0.0, abs=TOLERANCE), name
 
 
-def test_the_file_is_about_these_trials_and_says_where_its_numbers_are_from():
+def test_the_file_is_about_these_trials_and_states_where_its_numbers_are_from():
     golden = json.loads(GOLDEN.read_text())
     assert golden["provenance"]
     assert golden["trials"] == TRIALS

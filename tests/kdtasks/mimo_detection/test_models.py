@@ -35,7 +35,7 @@ SMALL = {
     "unrolled": UnrolledPlan(width=6, layers=2, state=8, bits=2),
     "shared": UnrolledPlan(width=6, blocks=0, layers=3, state=8, shared=True, bits=2),
 }
-LOOKS = (
+FEATURES = (
     InputFeatures(bits=2),
     InputFeatures(gauge="lmmse", skip="lmmse", bits=2),
     InputFeatures(gauge="zf", skip="lmmse", bits=2, noise_blind=True),
@@ -134,7 +134,7 @@ def turned(seen, stream):
     return replace(seen, estimate_BRS=seen.estimate_BRS * factor)
 
 
-@pytest.mark.parametrize("input_features", LOOKS, ids=["zf", "lmmse", "blind"])
+@pytest.mark.parametrize("input_features", FEATURES, ids=["zf", "lmmse", "blind"])
 @pytest.mark.parametrize("name", SMALL)
 @given(order=st.permutations(range(4)))
 @settings(max_examples=5)
@@ -147,7 +147,7 @@ def test_another_order_of_streams_is_another_order_of_logits(name, input_feature
     torch.testing.assert_close(after, before[:, :, both], rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("input_features", LOOKS, ids=["zf", "lmmse", "blind"])
+@pytest.mark.parametrize("input_features", FEATURES, ids=["zf", "lmmse", "blind"])
 @pytest.mark.parametrize("name", SMALL)
 def test_turning_a_column_turns_its_bits_and_nothing_else(name, input_features):
     network = awake(SMALL[name])
@@ -174,14 +174,14 @@ def test_a_network_that_is_blind_to_noise_does_not_hear_of_it(name):
     louder = replace(seen, noise_B=3.0 * seen.noise_B)
     blind = InputFeatures(bits=2, noise_blind=True)
     assert torch.equal(logits_of(network, seen, blind), logits_of(network, louder, blind))
-    told = InputFeatures(bits=2)
-    assert not torch.allclose(logits_of(network, seen, told), logits_of(network, louder, told))
+    text = InputFeatures(bits=2)
+    assert not torch.allclose(logits_of(network, seen, text), logits_of(network, louder, text))
 
 
 def test_what_was_sent_is_not_looked_at():
     seen = received("2x2 16qam rayleigh", 30, 12.0)
     other = replace(seen, bits_BNM=1 - seen.bits_BNM)
-    for input_features in LOOKS:
+    for input_features in FEATURES:
         one, two = features_of(seen, input_features), features_of(other, input_features)
         for name in one.__slots__:
             assert torch.equal(getattr(one, name), getattr(two, name))
@@ -198,7 +198,7 @@ def test_the_same_weights_run_at_any_numbers_of_antennas():
     network = awake(SMALL["conv"])
     for link in ("2x2 16qam rayleigh", "4x8 16qam rayleigh", "8x8 16qam rayleigh"):
         seen = received(link, 5, 10.0)
-        assert logits_of(network, seen, LOOKS[0]).shape == (1, *seen.bits_BNM.shape)
+        assert logits_of(network, seen, FEATURES[0]).shape == (1, *seen.bits_BNM.shape)
 
 
 def test_plans_are_described_in_json():

@@ -24,7 +24,7 @@ def test_less_takes_longer(one, other):
     assert steps_below(CURVE, min(one, other)) >= steps_below(CURVE, max(one, other))
 
 
-def test_the_curve_is_told_where_tables_read_it():
+def test_the_curve_is_named_where_tables_read_it():
     found = curve_metrics({**CURVE, 150: BitErrors(60, 1000)}, BitErrors(120, 1000))
     assert found == pytest.approx(
         {

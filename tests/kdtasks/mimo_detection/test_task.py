@@ -88,8 +88,8 @@ def test_what_is_sent_is_counted(outcomes):
         assert metrics[method]["sent_params"] == COLLECTIVE_PARAMS
         assert metrics[method]["bytes_to_edge"] > 4 * COLLECTIVE_PARAMS
     assert metrics["finetune"]["params"] == COLLECTIVE_PARAMS
-    asked = {method: found["teacher_forward_samples"] for method, found in metrics.items()}
-    assert asked == dict.fromkeys(METHODS, 0.0) | dict.fromkeys(("kd", "learngene-kd"), 50.0 * 16)
+    queried = {method: found["teacher_forward_samples"] for method, found in metrics.items()}
+    assert queried == dict.fromkeys(METHODS, 0.0) | dict.fromkeys(("kd", "learngene-kd"), 50.0 * 16)
 
 
 def test_penalties_cost_bytes_and_nothing_but_the_segment_is_sent(collective):
@@ -205,8 +205,8 @@ def test_effort_counts_what_was_run(outcomes):
         assert found["train_epochs"] == 1
         assert found["train_gflop"] == pytest.approx(6e-9 * found["macs"] * 800)
         taught = 2e-9 * outcomes["finetune"][1].metrics["macs"] * 800
-        asked = taught if method in ("kd", "learngene-kd") else 0.0
-        assert found["teacher_forward_gflop"] == pytest.approx(asked)
+        queried = taught if method in ("kd", "learngene-kd") else 0.0
+        assert found["teacher_forward_gflop"] == pytest.approx(queried)
 
 
 def test_distillation_of_no_weight_is_none(mimo_data_tiny, collective, outcomes):
@@ -241,7 +241,7 @@ def test_rules_choose_by_what_units_did(mimo_data_tiny, collective):
     assert starts == {"weight-change": 2.0, "gradient-share": 1.0}
 
 
-def test_the_collective_says_what_it_learnt_and_forgot(collective):
+def test_the_collective_states_what_it_learnt_and_forgot(collective):
     metrics = collective.metrics
     for task in (1, 2):
         assert 0.0 < metrics[f"val_task{task}_ber"] < 0.3

@@ -14,7 +14,7 @@ from kdtasks.mimo_detection.models.conv import ConvNet
 from kdtasks.mimo_detection.models.family import build, conv_plan, run
 from kdtasks.mimo_detection.models.features import InputFeatures, features_of
 
-LOOKS = InputFeatures()
+FEATURES = InputFeatures()
 TEXT = "3x4 qpsk rayleigh"
 
 
@@ -36,7 +36,7 @@ def network(width: int, depth: int = 2, seed: int = 0) -> ConvNet:
     seed=st.integers(0, 99),
 )
 def test_a_wider_network_computes_the_same(narrow: int, more: int, depth: int, seed: int) -> None:
-    inputs = features_of(received(TEXT, 4, 10.0), LOOKS)
+    inputs = features_of(received(TEXT, 4, 10.0), FEATURES)
     before = network(narrow, depth, seed)
     after = widened(before, network(narrow + more, depth, seed + 1))
     assert after.head.width == narrow + more
@@ -46,26 +46,26 @@ def test_a_wider_network_computes_the_same(narrow: int, more: int, depth: int, s
 
 def test_new_channels_learn_from_the_first_step_on() -> None:
     after = widened(network(6), network(9, seed=1))
-    objective = on_samples(after, fixed(received(TEXT, 32, 10.0), LOOKS), bits_only)
+    objective = on_samples(after, fixed(received(TEXT, 32, 10.0), FEATURES), bits_only)
     objective(torch.arange(32))["total"].backward()
-    heard = after.head.hidden[0].weight.grad
-    assert heard is not None
-    assert (heard[:, 6:9] != 0).any()  # means of rows of the new channels
-    assert (heard[:, 15:18] != 0).any()  # their diagonals
+    gradient = after.head.hidden[0].weight.grad
+    assert gradient is not None
+    assert (gradient[:, 6:9] != 0).any()  # means of rows of the new channels
+    assert (gradient[:, 15:18] != 0).any()  # their diagonals
 
 
 def lesson(text: str, wider: int | None = None) -> Lesson:
     link = MimoLink.parse(text)
-    samples = stream(link, from_law(link), (6, 22), LOOKS, torch_generator(0, f"learn {text}"))
+    samples = stream(link, from_law(link), (6, 22), FEATURES, torch_generator(0, f"learn {text}"))
     return Lesson(
         samples=samples,
-        judged=EvaluationSamples(received(text, 200, 12.0), LOOKS),
+        judged=EvaluationSamples(received(text, 200, 12.0), FEATURES),
         schedule=schedule(steps=50, batch_size=16, learning_rate=3e-3, cosine=True),
         wider=None if wider is None else lambda: network(wider, seed=2),
     )
 
 
-def test_a_collective_grows_before_the_task_that_says_so() -> None:
+def test_a_collective_grows_before_the_task_that_widens_it() -> None:
     lessons = [lesson("2x2 qpsk rayleigh"), lesson("2x3 qpsk rayleigh", wider=8)]
     training = learn_stream(
         network(6),

@@ -55,7 +55,7 @@ def test_the_last_sweep_answers_with_the_beam_of_the_frame_before(beam_data_tiny
         assert metrics[f"val_top1_t{slot}"] == pytest.approx(expected)
 
 
-def test_the_line_is_exact_for_who_drives_along_one():
+def test_the_line_is_exact_for_what_drives_along_one():
     # Bearings of beams are given; the position at slot t is 7 + t steps on.
     bearing = np.linspace(-0.8, 0.8, 64)
     steps = np.arange(8)

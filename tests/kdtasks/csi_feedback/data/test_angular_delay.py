@@ -98,7 +98,7 @@ def test_delays_count_from_the_first_path(shift):
     )
 
 
-def test_a_path_too_weak_to_be_heard_does_not_set_the_timing():
+def test_a_path_too_weak_to_be_received_does_not_set_the_timing():
     observation = Observation(num_antennas=1, num_subcarriers=32)
     strong, faint = (1.0, 5e-7, 0.0), (1e-3, 1e-7, 0.0)
     both = to_angular_delay(channel(some_paths(faint, strong), observation))[0, 0]

@@ -79,7 +79,7 @@ def test_an_axis_may_count_real_and_imaginary_part(kind):
 
 
 @pytest.mark.parametrize("axes", ["user", "", "user antenna tone", "user antenna part part"])
-def test_words_that_say_nothing_are_refused_with_what_may_be_said(axes):
+def test_words_that_state_nothing_are_refused_with_what_may_be_stated(axes):
     with pytest.raises(ConfigError, match="data_axes=") as error:
         Axes(axes)
     assert WORDS in str(error.value)
@@ -94,8 +94,8 @@ def test_words_that_say_nothing_are_refused_with_what_may_be_said(axes):
         ("user receive=2 antenna", (4, 2, 3), "axis 2 has 2 entries.* no receive=2"),
     ],
 )
-def test_arrays_that_do_not_fit_are_told_which_axis(axes, shape, said):
-    assert re.search(said, Axes(axes).misfit(shape))
+def test_arrays_that_do_not_fit_name_the_axis(axes, shape, message):
+    assert re.search(message, Axes(axes).misfit(shape))
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_whatever_is_suggested_fits(shape, is_complex, one_user):
     ],
 )
 def test_what_holds_no_numbers_gets_a_recipe(kind, recipe):
-    told = advice(Variable(name="G", shape=(1, 1), kind=kind), Axes("user antenna"))
-    assert recipe in told
-    assert kind in told
+    text = advice(Variable(name="G", shape=(1, 1), kind=kind), Axes("user antenna"))
+    assert recipe in text
+    assert kind in text
 
 
-def test_two_real_arrays_are_told_to_be_joined():
+def test_two_real_arrays_are_named_to_be_joined():
     both = [Variable(name=n, shape=(9, 4, 4), kind="double", is_number=True) for n in ("R", "I")]
     assert "R + 1j * I" in advice(both[0], Axes("user antenna subcarrier"), both)
 

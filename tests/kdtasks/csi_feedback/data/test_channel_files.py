@@ -109,10 +109,10 @@ def test_damage_is_named_in_one_line_whatever_the_name(tmp_path, suffix, damage)
     path.write_bytes(DAMAGED[damage])
     with pytest.raises(DataError) as error:
         read(path)
-    told = str(error.value)
-    assert told.startswith(f"{path}: ")
-    assert "\n" not in told
-    assert "pickle" not in told
+    named = str(error.value)
+    assert named.startswith(f"{path}: ")
+    assert "\n" not in named
+    assert "pickle" not in named
 
 
 @given(place=st.integers(0, len(WHOLE) - 1), value=st.integers(0, 255))
@@ -188,7 +188,7 @@ WAYS = {
 
 @pytest.mark.parametrize("write", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("name", ["a.npy", "B.NPZ", "c.mat", "d.H5"])
-def test_formats_are_told_by_content_whatever_the_name(tmp_path, write, name):
+def test_formats_are_recognised_by_content_whatever_the_name(tmp_path, write, name):
     write(tmp_path / "x", H=channels())
     (path,) = tmp_path.iterdir()  # savez appends a suffix
     path = path.rename(tmp_path / name)

@@ -40,7 +40,7 @@ def tried(command, cache):
     return plan.task.load_scenario(params, cache_dir=cache / "cache", progress=lambda *_: None)
 
 
-def test_what_the_command_builds_on_is_what_the_study_says():
+def test_what_the_command_builds_on_is_what_the_study_states():
     study = load_study("csi-feedback")
     quick = CsiSettings.preset_values("quick")
     assert study.parameters["preset"] == "quick"
@@ -173,14 +173,14 @@ def test_the_files_of_cost2100_get_their_command(tmp_path):
         (np.zeros((0, 4, 4), complex), "empty"),
     ],
 )
-def test_what_cannot_be_trained_on_says_why(tmp_path, array, said):
+def test_what_cannot_be_trained_on_states_why(tmp_path, array, message):
     found = inspect_channels(saved(tmp_path / "a.npy", array))
     assert not found.command
-    assert said in found.problem
+    assert message in found.problem
     assert found.files["a.npy"]
 
 
-def test_channels_are_told_from_tables(tmp_path):
+def test_channels_are_distinguished_from_tables(tmp_path):
     saved(tmp_path / "a.npy", channels((9, 4, 4)))
     assert holds_channels(tmp_path)
     assert holds_channels(tmp_path / "a.npy")

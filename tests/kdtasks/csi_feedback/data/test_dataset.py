@@ -62,7 +62,7 @@ def cost2100_folder(folder, *, counts=(5, 3, 2), suffix="in", write=write_v5):
 
 
 @pytest.mark.parametrize("name", CSI_SITES)
-def test_every_site_gives_the_asked_number_of_finite_pictures(tmp_path, name):
+def test_every_site_gives_the_wanted_number_of_finite_pictures(tmp_path, name):
     data = load(replace(SITE, scenario=name), tmp_path)
     for count, pictures in zip(SITE.counts, split_arrays(data).values(), strict=True):
         assert pictures.shape == (count, 2, 6, 5)

@@ -124,9 +124,9 @@ def test_the_total_is_the_weighted_sum(pictures, weight, monkeypatch):
 def test_a_student_that_is_its_own_target_has_nothing_to_distil(pictures):
     model = student().eval()
     with torch.no_grad():
-        said = model(pictures[100:150])
+        message = model(pictures[100:150])
     model.train()
-    own = replace(guide(pictures, 1.0), outputs_N2AC=said)
+    own = replace(guide(pictures, 1.0), outputs_N2AC=message)
     far = guide(pictures, 1.0)
     rate = replace(SCHEDULE, epochs=1, learning_rate=1e-9)
     losses = [
@@ -140,17 +140,17 @@ def test_a_student_that_is_its_own_target_has_nothing_to_distil(pictures):
 
 
 def test_the_order_of_labelled_samples_does_not_depend_on_the_guide(pictures, monkeypatch):
-    asked = []
+    queried = []
 
     def listening(model, batch):
-        asked.append(batch.sum().item())
+        queried.append(batch.sum().item())
         return reconstruction_terms(model, batch)
 
     monkeypatch.setattr(csi_refine, "reconstruction_terms", listening)
     drained(train_on(course(pictures)))
-    plain, asked[:] = list(asked), []
+    plain, queried[:] = list(queried), []
     drained(train_on(course(pictures, guide(pictures, 0.5))))
-    assert asked == plain
+    assert queried == plain
 
 
 def test_guiding_samples_go_round_in_new_orders(pictures):

@@ -111,7 +111,7 @@ def test_neither_half_can_see_an_architecture(half):
     assert not reached & set(HALVES)
 
 
-def test_the_walk_finds_what_it_looks_for():
+def test_the_walk_finds_what_it_searches_for():
     assert "kdtasks.csi_feedback.models.crnet" in reached_from("kdtasks.csi_feedback.task")
     assert "kdtasks.csi_feedback.models.autoencoder" in reached_from(
         "kdtasks.csi_feedback.methods.ip_encoder_kd.method"

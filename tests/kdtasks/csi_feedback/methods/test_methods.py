@@ -276,10 +276,10 @@ def test_global_random_numbers_do_not_reach_a_trial(tiny_data):
 def test_cached_outputs_spare_the_teacher_and_change_nothing(tiny_data, tiny_teacher, method):
     without = replace(tiny_teacher, outputs={})
     _, spared = trained_student(tiny_data, tiny_teacher, **settings_for(method))
-    _, asked = trained_student(tiny_data, without, **settings_for(method))
+    _, queried = trained_student(tiny_data, without, **settings_for(method))
     assert spared.metrics["teacher_forward_samples"] == 0.0
-    assert asked.metrics["teacher_forward_samples"] == 240.0  # once each, whatever the epochs
-    assert spared.metrics["val_nmse_db"] == pytest.approx(asked.metrics["val_nmse_db"], abs=1e-4)
+    assert queried.metrics["teacher_forward_samples"] == 240.0  # once each, whatever the epochs
+    assert spared.metrics["val_nmse_db"] == pytest.approx(queried.metrics["val_nmse_db"], abs=1e-4)
 
 
 @pytest.mark.parametrize("method", ["ip-encoder-kd", "sequential"])
@@ -354,9 +354,9 @@ def test_effort_is_that_of_all_stages(tiny_data, tiny_teacher, method):
     assert found["train_samples"] == 240 * EPOCHS[method]
     assert found["train_epochs"] == EPOCHS[method]
     assert found["train_gflop"] == pytest.approx(240e-9 * flops[method])
-    asked = forward_flops(settings, "teacher encoder") + (method == "autoencoder-kd") * decoder
+    queried = forward_flops(settings, "teacher encoder") + (method == "autoencoder-kd") * decoder
     assert found["teacher_forward_gflop"] == pytest.approx(
-        240e-9 * asked * (method != "vanilla"), rel=1e-12
+        240e-9 * queried * (method != "vanilla"), rel=1e-12
     )
 
 

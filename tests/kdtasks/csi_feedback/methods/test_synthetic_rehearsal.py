@@ -18,12 +18,12 @@ def codewords(seed, count, length):
 @given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 6))
 def test_statistics_are_those_of_numpy(seed, count, length):
     sample = codewords(seed, count, length)
-    said = describe(sample)
+    message = describe(sample)
     double = sample.astype(np.float64)
     expected = np.cov(double, rowvar=False, ddof=0).reshape(length, length)
-    np.testing.assert_allclose(said["mean"], double.mean(0), rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(said["covariance"], expected, rtol=1e-5, atol=1e-4)
-    assert {array.dtype for array in said.values()} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(message["mean"], double.mean(0), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(message["covariance"], expected, rtol=1e-5, atol=1e-4)
+    assert {array.dtype for array in message.values()} == {np.dtype(np.float32)}
 
 
 def test_an_order_of_samples_cannot_be_read_from_them():
@@ -33,15 +33,17 @@ def test_an_order_of_samples_cannot_be_read_from_them():
         np.testing.assert_allclose(array, other[name], rtol=1e-6)
 
 
-def test_drawn_codewords_have_the_statistics_asked_for():
-    said = describe(codewords(1, 500, 5))
-    drawn = draw(said, 40_000, numpy_generator(0, "draw"))
+def test_drawn_codewords_have_the_statistics_wanted():
+    message = describe(codewords(1, 500, 5))
+    drawn = draw(message, 40_000, numpy_generator(0, "draw"))
     assert drawn.dtype == np.float32
     assert drawn.flags.c_contiguous
-    scale = np.sqrt(np.diag(said["covariance"]))
-    np.testing.assert_allclose(drawn.mean(0), said["mean"], atol=5 * scale.max() / np.sqrt(40_000))
+    scale = np.sqrt(np.diag(message["covariance"]))
+    np.testing.assert_allclose(
+        drawn.mean(0), message["mean"], atol=5 * scale.max() / np.sqrt(40_000)
+    )
     again = describe(drawn)["covariance"]
-    np.testing.assert_allclose(again, said["covariance"], atol=0.05 * scale.max() ** 2)
+    np.testing.assert_allclose(again, message["covariance"], atol=0.05 * scale.max() ** 2)
 
 
 def test_a_code_of_lower_rank_is_not_left():
@@ -54,9 +56,9 @@ def test_a_code_of_lower_rank_is_not_left():
 
 
 def test_without_variance_every_draw_is_the_mean():
-    said = {"mean": np.arange(3, dtype=np.float32), "covariance": np.zeros((3, 3), np.float32)}
-    drawn = draw(said, 4, numpy_generator(0, "draw"))
-    np.testing.assert_array_equal(drawn, np.tile(said["mean"], (4, 1)))
+    message = {"mean": np.arange(3, dtype=np.float32), "covariance": np.zeros((3, 3), np.float32)}
+    drawn = draw(message, 4, numpy_generator(0, "draw"))
+    np.testing.assert_array_equal(drawn, np.tile(message["mean"], (4, 1)))
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -63,7 +63,7 @@ def worn(tmp_path_factory):
     names = {**SCENARIO9, "radar": "unit1_radar"}
     del names["scan"]
     scenario.write(names=names)
-    told = {
+    text = {
         "missing image file": scenario.rows[0]["image"],
         "missing radar file": scenario.rows[1]["radar"],
         "damaged radar file": scenario.rows[2]["radar"],
@@ -71,12 +71,12 @@ def worn(tmp_path_factory):
         "all powers NaN": scenario.rows[25]["power"],
         "short sequence": "sequence 2",
     }
-    return scenario.folder, {kind: name.removeprefix("./") for kind, name in told.items()}
+    return scenario.folder, {kind: name.removeprefix("./") for kind, name in text.items()}
 
 
 @pytest.mark.slow
 def test_files_in_the_real_layout_are_trained_on_for_an_epoch(worn, tmp_path):
-    folder, told = worn
+    folder, text = worn
     own = TASK.own_data(folder, {})
     params = tiny(
         **own.parameters, model="image-radar-student", method="vanilla", epochs=1, window_stride=1
@@ -89,14 +89,14 @@ def test_files_in_the_real_layout_are_trained_on_for_an_epoch(worn, tmp_path):
     assert np.isfinite(list(outcome.metrics.values())).all()
     scores = TASK.evaluate(params, outcome.weights, data.test)
     assert 0.0 <= scores["top2"] <= scores["top5"] <= 100.0
-    for kind, name in told.items():
+    for kind, name in text.items():
         assert data.provenance["defects"][kind] == {"count": 1, "where": [name]}
         assert f"1 x {kind}: {name}" in data.provenance["notes"]
 
 
 def test_inspection_names_what_training_will_miss(worn):
-    folder, told = worn
+    folder, text = worn
     found = {kind: [d.where for d in ds] for kind, ds in inspect(folder).defects_by_kind().items()}
-    assert {kind: found[kind] for kind in told} == {kind: [name] for kind, name in told.items()}
-    assert found.keys() - told.keys() <= {"label column disagrees"}  # of beams that became NaN
+    assert {kind: found[kind] for kind in text} == {kind: [name] for kind, name in text.items()}
+    assert found.keys() - text.keys() <= {"label column disagrees"}  # of beams that became NaN
     assert inspect(folder).label_column.startswith("unit1_beam_index counts from 1")

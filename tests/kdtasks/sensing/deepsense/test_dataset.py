@@ -32,7 +32,7 @@ def split_of(data):
 
 def test_splits_have_the_shapes_and_types_that_were_agreed(tmp_path):
     Scenario(tmp_path).write()
-    data, told = load(tmp_path, sensors=("image", "lidar", "gps"))
+    data, text = load(tmp_path, sensors=("image", "lidar", "gps"))
     for name in SPLITS:
         split = getattr(data, name)
         num_frames, num_windows = len(split["power"]), len(split["window"])
@@ -55,7 +55,7 @@ def test_splits_have_the_shapes_and_types_that_were_agreed(tmp_path):
         now = best_beams(split["power"])[split["window"][:, -1]]
         np.testing.assert_array_equal(split["label"][:, 0], now)
         assert np.linalg.norm(split["gps"], axis=1).max() < 300.0
-    assert told[-1][0] == told[-1][1] == 4 * 61
+    assert text[-1][0] == text[-1][1] == 4 * 61
     assert data.provenance["split"]["of"]["train"]["sequences"] == [1, 2, 3]
     assert not data.provenance["synthetic"]
 

@@ -60,7 +60,7 @@ def test_each_defect_costs_its_frame_only(tmp_path):
     assert data.provenance["windows_left_out"]["without_sensor"] > 0
 
 
-def test_each_defect_is_told_by_name(tmp_path):
+def test_each_defect_is_named(tmp_path):
     made = Defects(tmp_path)
     data, _ = load(tmp_path)
     named = {
@@ -90,10 +90,10 @@ def test_of_many_defects_the_first_are_named_and_all_are_counted(tmp_path):
 
 def test_defects_are_remembered_with_the_cache(tmp_path):
     Defects(tmp_path)
-    first, told = load(tmp_path)
-    assert told
-    again, told = load(tmp_path)
-    assert not told
+    first, text = load(tmp_path)
+    assert text
+    again, text = load(tmp_path)
+    assert not text
     assert first.provenance == again.provenance
     assert all_windows(first) == all_windows(again)
 
@@ -103,8 +103,8 @@ def test_a_mended_file_is_read_and_nothing_else_is(tmp_path):
     before, _ = load(tmp_path)
     f = made.power_gone
     write_power(made.scenario.file("power", f), np.arange(64.0))
-    after, told = load(tmp_path)
-    assert told[-1][1] == made.scenario.num_frames  # powers, not pictures
+    after, text = load(tmp_path)
+    assert text[-1][1] == made.scenario.num_frames  # powers, not pictures
     assert after.provenance["fingerprint"] != before.provenance["fingerprint"]
     assert "missing power file" not in after.provenance["defects"]
     assert sum(label.count(IGNORED) for _, label in all_windows(after)) < sum(

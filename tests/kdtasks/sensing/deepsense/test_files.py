@@ -207,7 +207,7 @@ def test_a_planar_scan_is_the_nearest_point_per_ray(cloud_P3):
     np.testing.assert_array_equal(planar_scan(cloud_P3), wanted.astype(np.float32))
 
 
-def test_rays_go_from_right_to_left_of_a_sensor_that_looks_along_minus_x():
+def test_rays_go_from_right_to_left_of_a_sensor_that_points_along_minus_x():
     right, ahead, left = ([0.0, 5.0, 0.0], [-5.0, 0.0, 0.0], [0.0, -5.0, 0.0])
     rays = [int(planar_scan(np.array([point])).argmax()) for point in (right, ahead, left)]
     assert rays == [0, 108, 215]

@@ -37,14 +37,14 @@ def test_paths_of_a_table_stay_in_its_folder_and_nothing_is_quoted(tmp_path, cel
     folder = scenario(tmp_path, cell)
     try:
         (defect,) = read_powers(open_table(folder)).defects
-        said = f"{defect.kind} {defect.detail}"
+        message = f"{defect.kind} {defect.detail}"
     except DataError as error:
-        said = str(error)
-    assert "toor" not in said.replace(str(folder), "")
-    assert "SECRET" not in said
+        message = str(error)
+    assert "toor" not in message.replace(str(folder), "")
+    assert "SECRET" not in message
     if "link" in cell or "out" in cell:
-        assert "elsewhere" in said
-        assert FOLLOW in said
+        assert "elsewhere" in message
+        assert FOLLOW in message
 
 
 def test_a_table_that_is_a_link_elsewhere_is_refused(tmp_path):

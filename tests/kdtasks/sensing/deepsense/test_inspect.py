@@ -126,8 +126,8 @@ def test_what_labels_count_from_is_recognised(tmp_path, first):
     scenario.rows[20]["label"] = 3 + first
     scenario.write()
     found = inspect(tmp_path)
-    said = f"unit1_beam_index counts from {first}, right in 80 of 81 frames; "
-    assert found.label_column.startswith(said)
+    message = f"unit1_beam_index counts from {first}, right in 80 of 81 frames; "
+    assert found.label_column.startswith(message)
     (wrong,) = found.defects_by_kind()["label column disagrees"]
     best = int(np.nanargmax(power))
     assert wrong.where == "scenario9.csv line 22"
@@ -137,7 +137,7 @@ def test_what_labels_count_from_is_recognised(tmp_path, first):
     )
 
 
-def test_sensors_that_are_not_asked_for_take_no_windows(tmp_path):
+def test_sensors_that_are_not_wanted_take_no_windows(tmp_path):
     scenario = Scenario(tmp_path, LENGTHS)
     for f in range(scenario.num_frames):
         scenario.file("scan", f).unlink()
@@ -234,7 +234,7 @@ def test_sensors_count_by_their_files_not_by_their_columns(
     assert not found.problem
     assert min(split.windows for split in found.splits.values()) > 0
     for note in notes:
-        assert any(said.startswith(note) for said in found.notes), found.notes
+        assert any(message.startswith(note) for message in found.notes), found.notes
     if not notes:
         assert not found.notes
     for sensor, windows in found.alone.items():
@@ -242,7 +242,7 @@ def test_sensors_count_by_their_files_not_by_their_columns(
         assert sum(split.windows for split in alone.splits.values()) == windows
 
 
-def test_without_any_file_of_a_sensor_it_says_so_of_each(tmp_path):
+def test_without_any_file_of_a_sensor_it_states_so_of_each(tmp_path):
     scenario = Scenario(tmp_path, LENGTHS)
     for kind in ("image", "scan", "loc"):
         unlinked(kind)(scenario)

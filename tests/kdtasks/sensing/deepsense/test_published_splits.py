@@ -41,12 +41,12 @@ LENGTHS = (16, 15, 14, 16, 15, 14)
         ("latest", ""),
     ],
 )
-def test_what_names_say(name, split):
+def test_what_names_state(name, split):
     assert split_in_name(name) == split
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
-def test_any_name_says_one_thing_or_nothing(before, after):
+def test_any_name_states_one_thing_or_nothing(before, after):
     for name in (before, f"{before}_train_{after}"):
         assert split_in_name(name) in ("", "train", "val", "test", "dev")
 
@@ -213,7 +213,7 @@ def test_tables_of_frames_must_keep_sequences_whole(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["train_seqs.csv", "ml_challenge_dev_multi_modal.csv"])
-def test_a_table_without_partner_says_that_test_is_cut_from_it(tmp_path, name):
+def test_a_table_without_partner_states_that_test_is_cut_from_it(tmp_path, name):
     publish(tmp_path, {"train": name}, first_of_test=99)
     for path in (tmp_path, tmp_path / name):
         (note,) = open_table(path).notes
@@ -270,7 +270,7 @@ def test_a_split_that_cannot_be_read_is_not_replaced_by_another(tmp_path, names,
     assert open_table(path).split == {}  # who names a table means it
 
 
-def test_several_published_splits_are_told_apart(tmp_path):
+def test_several_published_splits_are_distinct(tmp_path):
     scenario, _ = publish(tmp_path, {"train": "train_p80.csv", "test": "test_p80.csv"})
     publish(tmp_path, {"train": "train_p60.csv", "test": "test_p60.csv"}, scenario, first_of_test=4)
     with pytest.raises(DataError, match=r"2 published splits .*give the path of one") as refused:

@@ -237,12 +237,12 @@ def test_without_sequences_windows_that_share_a_frame_are_of_one(tmp_path):
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
-def test_a_position_that_is_not_told_is_the_last_one_told(tmp_path):
+def test_a_missing_position_is_the_last_one_given(tmp_path):
     scenario = Scenario(tmp_path, (5, 5, 5, 5))
     write_table(tmp_path / "ml_challenge_dev.csv", challenge(scenario)[:1])
     table = open_table(tmp_path)
-    told = [scenario.rows[p]["loc"][2:] for p in (0, 1, 1, 1, 1)]
-    assert [table.files["gps"][f] for f in table.past[0][3:]] == told
+    named = [scenario.rows[p]["loc"][2:] for p in (0, 1, 1, 1, 1)]
+    assert [table.files["gps"][f] for f in table.past[0][3:]] == named
 
 
 def test_scenarios_in_one_table_may_number_their_sequences_alike(tmp_path):
@@ -292,7 +292,7 @@ def without(*kinds):
         (without("image", "scan", "loc"), "no column of camera, radar, LiDAR or GPS"),
     ],
 )
-def test_tables_that_cannot_be_used_say_why(tmp_path, names, message):
+def test_tables_that_cannot_be_used_state_why(tmp_path, names, message):
     path = Scenario(tmp_path, (13,)).write(names=names)
     for given in (tmp_path, path):
         with pytest.raises(DataError, match=message):

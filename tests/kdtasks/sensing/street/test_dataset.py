@@ -152,8 +152,8 @@ def test_progress_goes_by_the_time_that_sensors_take(tmp_path):
         cache_dir=tmp_path,
         progress=lambda done, total, unit: made.append((done, total, unit)),
     )
-    assert {said[1:] for said in made} == {(5, "passages")}
-    done = [said[0] for said in made]
+    assert {words[1:] for words in made} == {(5, "passages")}
+    done = [words[0] for words in made]
     assert len(done) == 2 * 5, "a report per passage and sensor"
     assert done == sorted(done)
     assert done[4] <= 1, "pictures of this size take far less time than radar maps"

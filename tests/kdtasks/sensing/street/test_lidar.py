@@ -75,7 +75,7 @@ def test_a_scan_passes_over_low_vehicles_and_ends_at_its_range():
     assert (true_ranges(placed((0.0, 9.5)), replace(EXACT, max_range_m=8.0)) == 0.0).all()
 
 
-def test_dropouts_clutter_and_noise_are_as_frequent_as_asked_for():
+def test_dropouts_clutter_and_noise_are_as_frequent_as_wanted():
     passage = many(placed((0.0, 9.5), (10.0, 13.0)), 400)
     truth, scan = true_ranges(passage, LIDAR), scans(passage, LIDAR)
     hit = truth > 0.0

@@ -158,7 +158,7 @@ def test_a_hidden_vehicle_is_weaker():
     np.testing.assert_allclose(ratio, 10.0 ** (-CLEAN.shadow_db / 20.0))
 
 
-def test_noise_has_the_power_it_says():
+def test_noise_has_the_power_it_states():
     (cube,) = radar_cubes(placed(AWAY), RadarConfig(noise=0.7, static_points=0))
     assert np.mean(np.abs(cube) ** 2) == pytest.approx(0.49, rel=0.02)
     assert abs(np.mean(cube**2)) < 0.01

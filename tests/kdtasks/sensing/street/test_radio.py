@@ -73,7 +73,7 @@ def test_powers_are_a_sum_over_antennas_and_paths(place, num_antennas, beam):
 
 
 @given(st.integers(1, 64), st.floats(1.0, 90.0))
-def test_beams_have_unit_norm_and_look_where_they_say(num_antennas, sector_deg):
+def test_beams_have_unit_norm_and_point_where_they_claim(num_antennas, sector_deg):
     radio = replace(RADIO, num_antennas=num_antennas, sector_deg=sector_deg)
     weights_BA = codebook(radio)
     np.testing.assert_allclose(np.linalg.norm(weights_BA, axis=1), 1.0)

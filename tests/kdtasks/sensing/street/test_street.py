@@ -111,7 +111,7 @@ def test_boxes_never_overlap():
     assert pairs > 500
 
 
-def test_shares_of_conditions_and_kinds_are_those_asked_for():
+def test_shares_of_conditions_and_kinds_are_those_wanted():
     street = StreetConfig(night_share=0.3, rain_share=0.1, size_sd=0.0, traffic=1.0)
     passages = [build_passage(street, index) for index in range(3000)]
     found = [sum(p.condition == number for p in passages) / 3000 for number in CONDITIONS.values()]

@@ -147,7 +147,7 @@ def test_a_student_is_exported_with_its_card(tmp_path):
     written = card(done, frames)
     for words in ("Scans: student of trial 0", "student.int8.onnx", "| width | 0.5 |", "a street"):
         assert words in written
-    assert "nothing is known of measured ones" in written
+    assert "results on measured data are unknown" in written
     assert f"`params`: {done.parts[0].params}" in written.replace("\N{NARROW NO-BREAK SPACE}", "")
 
     with pytest.raises(ConfigError, match="--trial 7: there is none"):

@@ -70,7 +70,7 @@ def test_sizes_are_those_of_the_axes_that_the_study_names(tmp_path, shape, axes,
 
 
 @pytest.mark.parametrize(
-    ("shape", "said"),
+    ("shape", "message"),
     [
         ((1, 8, 4, 60), r"\[1, 8, 4, 60\].*data_axes=single antenna subcarrier user"),
         ((60, 30, 3, 1), r"\[60, 30, 3, 1\].*data_axes=user subcarrier antenna single"),

@@ -86,7 +86,7 @@ def test_words_that_state_nothing_are_refused_with_what_may_be_stated(axes):
 
 
 @pytest.mark.parametrize(
-    ("axes", "shape", "said"),
+    ("axes", "shape", "message"),
     [
         ("user antenna subcarrier", (4, 3), "2 axes, .* names 3"),
         ("single user antenna", (2, 4, 3), "axis 1 is called 'single' but is 2 long"),

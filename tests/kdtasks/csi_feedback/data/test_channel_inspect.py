@@ -165,7 +165,7 @@ def test_the_files_of_cost2100_get_their_command(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("array", "said"),
+    ("array", "message"),
     [
         (np.ones((9, 3)), "channels are complex"),
         (channels((9,)), "two axes"),

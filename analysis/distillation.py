@@ -133,7 +133,11 @@ def effort_text(effort: Effort | None) -> str:
         return "the study's epochs"
     if effort.regime == "gflop" and effort.gflop is not None:
         return f"{gflop(effort.gflop)} for each student"
-    words = {"as-published": "as published", "gflop": "equal computation", "plateau": "to a plateau"}
+    words = {
+        "as-published": "as published",
+        "gflop": "equal computation",
+        "plateau": "to a plateau",
+    }
     return words[effort.regime]
 
 

@@ -95,16 +95,14 @@ def _speed(frames: SweepFrames, pair: Pair) -> str:
     good = [
         row
         for row in rows
-        if spent(row) is not None
-        and gain_of(objective, row[objective.metric] - goal) >= 0.0
+        if gain_of(objective, row[objective.metric] - goal) >= 0.0
         and (pair.dearer or costs_no_more(frames, row, pair.taught))
     ]
-    least = [
-        min((effort for row in good if kind(row) for effort in [spent(row)] if effort), default=0.0)
-        for kind in (lambda row: row["taught"], untaught)
-    ]
-    if not all(least):
+    taught = [effort for row in good if row["taught"] and (effort := spent(row))]
+    plain = [effort for row in good if untaught(row) and (effort := spent(row))]
+    if not taught or not plain:
         return ""
+    least = min(taught), min(plain)
     factor = least[1] / least[0]
     shown = f"{percent(1.0 / factor)} % of the computation"
     if factor > 1.0 + EQUAL:

@@ -28,7 +28,7 @@ def run_cell(source: str, names: dict[str, Any]) -> list[dict[str, Any]]:
         exec(compile(tree, "<cell>", "exec"), names)  # noqa: S102 - our own notebook
         if isinstance(last, ast.Expr):
             code = compile(ast.Expression(last.value), "<cell>", "eval")
-            value = eval(code, names)  # noqa: S307
+            value = eval(code, names)  # noqa: S307 - our own notebook
     found: list[dict[str, Any]] = []
     if shown.getvalue():
         found.append({"output_type": "stream", "name": "stdout", "text": lines(shown.getvalue())})

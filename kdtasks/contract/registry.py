@@ -5,7 +5,7 @@ A package of one's own makes a task known by an entry point of the group ``kdswe
     [project.entry-points."kdsweep.tasks"]
     my-task = "my_package.module:MyTask"
 
-see `kdtasks.contract.plugins` for when it is imported.
+See `kdtasks.contract.plugins` for when it is imported.
 """
 
 from collections.abc import Mapping, Set

@@ -37,7 +37,7 @@ def hidden(name: str) -> tuple[Path, str] | None:
 
 
 def hidden_from(module: str) -> Iterator[str]:
-    """Name the files beside a module of the user's own are not what is imported there.
+    """Name the files beside a module of the user's own that are not what is imported there.
 
     Args:
         module: Its name; what lies beside it is looked at as far as it has been imported.

@@ -54,13 +54,15 @@ def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]
 
 def _best_of_each(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the best trial of each combination of values of ``confirm.each``."""
+    if not study.confirm.each:
+        return []
     goal = study.objectives[0]
     sign = 1.0 if goal.direction == "minimize" else -1.0
     best: dict[tuple[Value | None, ...], TrialRecord] = {}
     order = sorted(
         ranked(trials), key=lambda trial: (sign * trial.metrics[goal.metric], trial.number)
     )
-    for trial in order if study.confirm.each else ():
+    for trial in order:
         best.setdefault(tuple(trial.config.get(name) for name in study.confirm.each), trial)
     return list(best.values())
 

@@ -9,6 +9,7 @@ from kdtasks.csi_feedback.methods.job import (
     Job,
     Trained,
     TrainingStage,
+    judged,
     reconstruction_terms,
     report_distilling,
     report_end_to_end,
@@ -40,9 +41,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.generator,
         end=ends[0],
     ):
-        report = report_distilling(job, first, of=of)
-        yield report
-        ends[0].see(report.metrics.get("val_nmse_db", 0.0))
+        yield judged(ends[0], report_distilling(job, first, of=of))
     decoder = copy.deepcopy(teacher.autoencoder.decoder)
     model = Autoencoder(job.encoder, decoder.requires_grad_(job.server_part))
     for second in fit(
@@ -53,9 +52,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.generator,
         end=ends[1],
     ):
-        report = report_end_to_end(job, second, model, done=first.number, of=of)
-        yield report
-        ends[1].see(report.metrics.get("val_nmse_db", 0.0))
+        yield judged(ends[1], report_end_to_end(job, second, model, done=first.number, of=of))
     return Trained(
         autoencoder=model,
         metrics={

@@ -15,7 +15,16 @@ from kdtasks.csi_feedback.methods.codewords import CodewordLoss
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.learning.losses import soft_target_kl
 from kdtasks.learning.metrics import PICTURE_ZERO, nmse, relative_errors
-from kdtasks.learning.training import Epoch, Objective, Plateau, Schedule, Terms, fit, run_frozen
+from kdtasks.learning.training import (
+    End,
+    Epoch,
+    Objective,
+    Plateau,
+    Schedule,
+    Terms,
+    fit,
+    run_frozen,
+)
 
 MARKS = 8
 """A training of an encoder alone is judged whenever one of so many equal parts of it is done."""
@@ -199,6 +208,12 @@ Method = Callable[[Job], Generator[Report, None, Trained]]
 """Trains a student; yields a report after each epoch."""
 
 
+def judged(end: End, report: Report) -> Report:
+    """Return a report after ``end`` has seen its NMSE; a node has none, and no plateau either."""
+    end.see(report.metrics.get("val_nmse_db", 0.0))
+    return report
+
+
 def report_end_to_end(job: Job, epoch: Epoch, model: Autoencoder, *, done: int, of: int) -> Report:
     """Report an epoch in which the whole autoencoder can be judged."""
     metrics = {"train_loss": epoch.terms["total"]}
@@ -228,9 +243,7 @@ def train_end_to_end(
         generator=job.generator,
         end=end,
     ):
-        report = report_end_to_end(job, epoch, model, done=0, of=schedule.epochs)
-        yield report
-        end.see(report.metrics.get("val_nmse_db", 0.0))
+        yield judged(end, report_end_to_end(job, epoch, model, done=0, of=schedule.epochs))
     stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=3, epochs=epoch.number)
     return Trained(
         autoencoder=model,
@@ -261,8 +274,8 @@ def report_distilling(job: Job, epoch: Epoch, *, of: int) -> Report:
     pictures_N2AC = job.val_N2AC[:JUDGED_SAMPLES]
     codewords_NM = run_frozen(job.encoder, pictures_N2AC)
     decoded_N2AC = run_frozen(job.the_teacher().autoencoder.decoder, codewords_NM)
-    judged = {"val_nmse_db": nmse(pictures_N2AC, decoded_N2AC).decibel}
-    return replace(report, metrics={**report.metrics, **judged})
+    found = {"val_nmse_db": nmse(pictures_N2AC, decoded_N2AC).decibel}
+    return replace(report, metrics={**report.metrics, **found})
 
 
 def reconstruction_terms(model: nn.Module, pictures_B2AC: Tensor) -> Terms:

@@ -13,6 +13,7 @@ from kdtasks.csi_feedback.methods.job import (
     Job,
     Trained,
     TrainingStage,
+    judged,
     report_distilling,
     report_end_to_end,
 )
@@ -43,9 +44,7 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
         generator=job.generator,
         end=end,
     ):
-        report = report_distilling(job, epoch, of=of)
-        yield report
-        end.see(report.metrics.get("val_nmse_db", 0.0))
+        yield judged(end, report_distilling(job, epoch, of=of))
     stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=0, epochs=epoch.number)
     return _Learnt(received, epoch.core_seconds, end.capped, stage)
 
@@ -63,9 +62,7 @@ def train(job: Job) -> Generator[Report, None, Trained]:
     for epoch in bs.finetune(
         decoder, returned, schedule=schedule, generator=job.generator, end=end
     ):
-        report = report_end_to_end(job, epoch, model, done=done, of=of)
-        yield report
-        end.see(report.metrics.get("val_nmse_db", 0.0))
+        yield judged(end, report_end_to_end(job, epoch, model, done=done, of=of))
     return Trained(
         autoencoder=model,
         metrics={

@@ -41,6 +41,7 @@ from kdtasks.contract.task import (
     Report,
     ScenarioData,
     TeacherArtifact,
+    down,
     prefixed,
 )
 from kdtasks.data.weight_files import load_teacher
@@ -52,7 +53,7 @@ from kdtasks.learning.jobs import train as run_job
 from kdtasks.learning.random import initialised, seed_for
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.sensing.beams.format import CONDITIONS
-from kdtasks.sensing.beams.metrics import SCORES, down, score_infos
+from kdtasks.sensing.beams.metrics import SCORES, score_infos
 from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import Settings, When, epochs_param, param, rate_param, share_param
-from kdtasks.contract.task import MetricInfo
+from kdtasks.contract.task import MetricInfo, down
 
 TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
 
@@ -284,31 +284,27 @@ def check_edge_memory(
         )
 
 
-def _less(unit: str, description: str) -> MetricInfo:
-    return MetricInfo(unit=unit, direction="minimize", description=description)
-
-
 NETWORK_METRICS: dict[str, MetricInfo] = {
-    "bytes_over_air": _less("B", "sent over all links, both ways, lost packets included"),
-    "bytes_down": _less("B", "sent from the server to edges, lost packets included"),
-    "bytes_up": _less("B", "sent from edges to the server, lost packets included"),
-    "bytes_lost": _less("B", "of these, in packets that were lost and sent again"),
-    "edge_bytes": _less("B", "over the air per edge, both ways, lost packets included"),
-    "edge_model_bytes": _less("B", "of these per edge: weights of students"),
-    "edge_teacher_bytes": _less("B", "of these per edge: weights of teachers"),
-    "edge_samples_bytes": _less("B", "of these per edge: samples"),
-    "edge_outputs_bytes": _less("B", "of these per edge: logits, reconstructions or codewords"),
-    "edge_features_bytes": _less("B", "of these per edge: statistics, or a generator made of them"),
-    "edge_control_bytes": _less("B", "of these per edge: requests"),
-    "deployment_s": _less("s", "simulated time until the last edge can infer: links and compute"),
-    "energy_j": _less("J", "simulated energy of all links"),
-    "edge_train_core_seconds": _less("s", "measured CPU time of training per edge"),
-    "edge_train_gflop": _less("GFLOP", "operations of training per edge; backward = 2 x forward"),
-    "edge_peak_bytes": _less("B", "memory of training at the edge that takes most"),
-    "server_train_core_seconds": _less("s", "measured CPU time of training at the server"),
-    "server_train_gflop": _less("GFLOP", "operations of training at the server"),
-    "raw_samples_up": _less("", "local samples that have left an edge"),
-    "raw_bytes_up": _less("B", "their bytes, as they are stored at the edge"),
-    "teacher_forward_samples": _less("", "samples that a teacher was run on in the trial"),
+    "bytes_over_air": down("B", "sent over all links, both ways, lost packets included"),
+    "bytes_down": down("B", "sent from the server to edges, lost packets included"),
+    "bytes_up": down("B", "sent from edges to the server, lost packets included"),
+    "bytes_lost": down("B", "of these, in packets that were lost and sent again"),
+    "edge_bytes": down("B", "over the air per edge, both ways, lost packets included"),
+    "edge_model_bytes": down("B", "of these per edge: weights of students"),
+    "edge_teacher_bytes": down("B", "of these per edge: weights of teachers"),
+    "edge_samples_bytes": down("B", "of these per edge: samples"),
+    "edge_outputs_bytes": down("B", "of these per edge: logits, reconstructions or codewords"),
+    "edge_features_bytes": down("B", "of these per edge: statistics, or a generator made of them"),
+    "edge_control_bytes": down("B", "of these per edge: requests"),
+    "deployment_s": down("s", "simulated time until the last edge can infer: links and compute"),
+    "energy_j": down("J", "simulated energy of all links"),
+    "edge_train_core_seconds": down("s", "measured CPU time of training per edge"),
+    "edge_train_gflop": down("GFLOP", "operations of training per edge; backward = 2 x forward"),
+    "edge_peak_bytes": down("B", "memory of training at the edge that takes most"),
+    "server_train_core_seconds": down("s", "measured CPU time of training at the server"),
+    "server_train_gflop": down("GFLOP", "operations of training at the server"),
+    "raw_samples_up": down("", "local samples that have left an edge"),
+    "raw_bytes_up": down("B", "their bytes, as they are stored at the edge"),
+    "teacher_forward_samples": down("", "samples that a teacher was run on in the trial"),
 }
 """What a deployment costs; reported by `sweeps.nodes.conductor` for every topology but ``none``."""

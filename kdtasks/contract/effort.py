@@ -6,7 +6,7 @@ from typing import Any, Literal
 from kdtasks.contract.arithmetic import ArithmeticSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import When, epochs_param, param, unlike_default
-from kdtasks.contract.task import MetricInfo
+from kdtasks.contract.task import MetricInfo, down
 
 MOST_EPOCHS = 100_000
 """More than any training needs; a budget that allows more is a mistake."""
@@ -52,17 +52,13 @@ class EffortSettings(ArithmeticSettings):
     )
 
 
-def _less(unit: str, about: str) -> MetricInfo:
-    return MetricInfo(direction="minimize", unit=unit, description=about)
-
-
 EFFORT_METRICS: dict[str, MetricInfo] = {
-    "train_core_seconds": _less("s", "CPU time of the student's training"),
-    "train_samples": _less("", "samples that the student was trained on, repetitions included"),
-    "train_gflop": _less("GFLOP", "of the student's training; backward = 2 x forward"),
-    "train_epochs": _less("epochs", "of the student's training, all stages together"),
-    "teacher_forward_gflop": _less("GFLOP", "of a teacher that was run in the trial, beside that"),
-    "train_capped": _less("", "1 if effort plateau ended at plateau_cap before a plateau"),
+    "train_core_seconds": down("s", "CPU time of the student's training"),
+    "train_samples": down("", "samples that the student was trained on, repetitions included"),
+    "train_gflop": down("GFLOP", "of the student's training; backward = 2 x forward"),
+    "train_epochs": down("epochs", "of the student's training, all stages together"),
+    "teacher_forward_gflop": down("GFLOP", "of a teacher that was run in the trial, beside that"),
+    "train_capped": down("", "1 if effort plateau ended at plateau_cap before a plateau"),
 }
 """What a student's training took, the same for every task."""
 

@@ -47,6 +47,11 @@ class MetricInfo:
     description: str
 
 
+def down(unit: str, description: str) -> MetricInfo:
+    """Describe a number of which less is better."""
+    return MetricInfo(unit=unit, direction="minimize", description=description)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScenarioData:
     """One scenario, split once.

@@ -28,6 +28,7 @@ from kdtasks.contract.task import (
     Report,
     ScenarioData,
     TeacherArtifact,
+    down,
     prefixed,
 )
 from kdtasks.csi_feedback.baselines import baselines_of, server_data
@@ -76,38 +77,32 @@ PICTURES = ("pictures", "second_pictures")
 """Arrays of a split that a teacher trains on; there may be others, such as positions."""
 
 
-def _down(unit: str, description: str) -> MetricInfo:
-    return MetricInfo(unit=unit, direction="minimize", description=description)
-
-
 class CsiFeedback(CsiCollaboration):
     """Autoencoder KD, encoder KD, the IP-protecting variant and sequential training."""
 
     name = "csi-feedback"
     any_device = True
     metrics: ClassVar[dict[str, MetricInfo]] = {
-        "val_nmse_db": _down("dB", "NMSE on the validation split, Cui et al., eq. (12)"),
-        "val_worst_edge_nmse_db": _down("dB", "NMSE at the worst edge, on its own distribution"),
+        "val_nmse_db": down("dB", "NMSE on the validation split, Cui et al., eq. (12)"),
+        "val_worst_edge_nmse_db": down("dB", "NMSE at the worst edge, on its own distribution"),
         "val_judged_edges": MetricInfo(
             unit="",
             direction="maximize",
             description="edges that have validation samples of their own; means are over these",
         ),
-        "val_server_nmse_db": _down("dB", "NMSE of edges' students on the server's distribution"),
-        "val_received_nmse_db": _down("dB", "NMSE of students as edges received them"),
-        "val_forgetting_db": _down(
-            "dB", "what training at edges lost on the server's distribution"
-        ),
-        "val_nmse_second_db": _down("dB", "NMSE on the second scenario's validation split"),
-        "ue_flops": _down("FLOPs", "UE encoder, by Cui et al., eq. (13) and (14)"),
-        "ue_macs": _down("MACs", "UE encoder, multiply-accumulate operations"),
-        "ue_params": _down("", "UE encoder, trainable parameters"),
-        "ue_latency_ms": _down("ms", "UE encoder, batch 1, this CPU, one thread, median"),
-        "payload_bits": _down("bit", "one report: codeword length times 32 bits"),
+        "val_server_nmse_db": down("dB", "NMSE of edges' students on the server's distribution"),
+        "val_received_nmse_db": down("dB", "NMSE of students as edges received them"),
+        "val_forgetting_db": down("dB", "what training at edges lost on the server's distribution"),
+        "val_nmse_second_db": down("dB", "NMSE on the second scenario's validation split"),
+        "ue_flops": down("FLOPs", "UE encoder, by Cui et al., eq. (13) and (14)"),
+        "ue_macs": down("MACs", "UE encoder, multiply-accumulate operations"),
+        "ue_params": down("", "UE encoder, trainable parameters"),
+        "ue_latency_ms": down("ms", "UE encoder, batch 1, this CPU, one thread, median"),
+        "payload_bits": down("bit", "one report: codeword length times 32 bits"),
         **EFFORT_METRICS,
-        "distill_core_seconds": _down("s", "of which distillation or training from scratch"),
-        "finetune_core_seconds": _down("s", "of which fine-tuning"),
-        "exchange_bytes": _down("B", "CSI-codeword pairs exchanged between BS and UE"),
+        "distill_core_seconds": down("s", "of which distillation or training from scratch"),
+        "finetune_core_seconds": down("s", "of which fine-tuning"),
+        "exchange_bytes": down("B", "CSI-codeword pairs exchanged between BS and UE"),
         **NETWORK_METRICS,
     }
     settings = CsiSettings

@@ -20,9 +20,9 @@ from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.settings import Decision
 from kdtasks.contract.task import (
     Arrays,
-    MetricInfo,
     Progress,
     ScenarioData,
+    down,
 )
 from kdtasks.data.weight_files import weights_identity
 from kdtasks.distillation.settings import DistillationSettings
@@ -41,21 +41,16 @@ from kdtasks.learning.complexity import (
 from kdtasks.learning.random import initialised
 from kdtasks.learning.tensors import load_state
 
-
-def _less(unit: str, description: str) -> MetricInfo:
-    return MetricInfo(unit=unit, direction="minimize", description=description)
-
-
 COSTS = {
-    "params": _less("", "trainable parameters of the student"),
-    "macs": _less("MACs", "multiply-accumulates of a sample"),
-    "flops": _less("FLOPs", "2 per multiply-accumulate, biases by Cui et al., eq. (13) and (14)"),
-    "model_bytes": _less("B", "parameters and buffers of the student"),
+    "params": down("", "trainable parameters of the student"),
+    "macs": down("MACs", "multiply-accumulates of a sample"),
+    "flops": down("FLOPs", "2 per multiply-accumulate, biases by Cui et al., eq. (13) and (14)"),
+    "model_bytes": down("B", "parameters and buffers of the student"),
 }
 """Complexity of a student, known before it is trained."""
 
 SPENT = {
-    "latency_ms": _less("ms", "a sample, batch 1, this CPU, one thread, median"),
+    "latency_ms": down("ms", "a sample, batch 1, this CPU, one thread, median"),
     **EFFORT_METRICS,
 }
 """What a student's training has cost, and how fast it runs."""

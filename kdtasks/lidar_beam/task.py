@@ -21,6 +21,7 @@ from kdtasks.contract.task import (
     Outcome,
     Report,
     TeacherArtifact,
+    down,
     prefixed,
 )
 from kdtasks.data.weight_files import load_teacher
@@ -37,7 +38,7 @@ from kdtasks.lidar_beam.models.student import LidarStudent
 from kdtasks.lidar_beam.settings import LidarSettings, resolve
 from kdtasks.lidar_beam.students import sent_bytes, teach, teacher_job
 from kdtasks.lidar_beam.workload import effort_of, student_size, teacher_size
-from kdtasks.sensing.beams.metrics import down, score_infos
+from kdtasks.sensing.beams.metrics import score_infos
 from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
 
 GENERATOR_TERMS = {

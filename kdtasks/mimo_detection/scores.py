@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from kdtasks.contract.task import Arrays, MetricInfo, prefixed
+from kdtasks.contract.task import Arrays, MetricInfo, down, prefixed
 from kdtasks.mimo_detection.data import TEST_GRID_DB, received_of
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.link.link import Received
@@ -15,11 +15,6 @@ from kdtasks.mimo_detection.settings import MAX_TASKS
 
 Count = Callable[[Received], BitErrors]
 """Returns the bit errors of a detector on channel uses."""
-
-
-def down(unit: str, description: str) -> MetricInfo:
-    """Describe a number that had better be small."""
-    return MetricInfo(unit=unit, direction="minimize", description=description)
 
 
 def grid_name(snr_db: float) -> str:

@@ -29,6 +29,7 @@ from kdtasks.contract.task import (
     Report,
     ScenarioData,
     TeacherArtifact,
+    down,
     prefixed,
 )
 from kdtasks.data.weight_files import load_teacher, weights_identity
@@ -56,7 +57,6 @@ from kdtasks.mimo_detection.scores import (
     SCORES,
     Count,
     curve_metrics,
-    down,
     link_scores,
     scores,
     stream_metrics,

@@ -243,8 +243,3 @@ def score_infos() -> dict[str, MetricInfo]:
                 unit="%", direction="maximize", description=text + where
             )
     return infos
-
-
-def down(unit: str, description: str) -> MetricInfo:
-    """Describe a number that had better be small."""
-    return MetricInfo(unit=unit, direction="minimize", description=description)

@@ -149,10 +149,26 @@ def computing(
     global _precision
     coarse, _precision = _precision, precision
     try:
-        with _on_gpu(deterministic=deterministic, tf32=tf32) if _gpu_share else nullcontext():
+        with _on_gpu(deterministic=deterministic, tf32=tf32) if _gpu_share else _on_cpu():
             yield
     finally:
         _precision = coarse
+
+
+@contextmanager
+def _on_cpu() -> Iterator[None]:
+    """Have torch's own algorithms for bfloat16.
+
+    Those of oneDNN (torch 2.13) read memory that nothing was written to: the gradient of the
+    weights of a convolution whose kernel is wider than its image is then any number.
+    """
+    onednn: Any = torch.backends.mkldnn  # its types do not let it be set
+    before = onednn.enabled
+    onednn.enabled = before and _precision == "float32"
+    try:
+        yield
+    finally:
+        onednn.enabled = before
 
 
 @contextmanager

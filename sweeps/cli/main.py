@@ -70,9 +70,20 @@ app.add_typer(studies_app, name="studies")
 app.add_typer(cli_data.app, name="data")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"kdsweep {version('kdsweep')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - _version has printed it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
     debug: Annotated[  # noqa: ARG001 - main passes it as the context's obj
         bool, typer.Option("--debug", help="Show where an error was raised; works anywhere.")
     ] = False,

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,6 +41,24 @@ def describe(frames: SweepFrames) -> dict[str, Any]:
             }
             for objective in study.objectives
         ],
+    }
+
+
+def made(frames: SweepFrames) -> dict[str, Any]:
+    """Return when and with what a sweep was run: versions, cores, end (UTC), wall time [s]."""
+    environment = frames.environment
+    packages = environment.get("packages", {})
+    tables = (frames.trials, frames.teachers, frames.baselines, frames.confirmations)
+    ends = [value for rows in tables for value in rows["ended_ms"] if pd.notna(value)]
+    ended = datetime.fromtimestamp(max(ends) / 1000, UTC) if ends else None
+    return {
+        "version": packages.get("kdsweep"),
+        "source": environment.get("source"),
+        "python": environment.get("python"),
+        "torch": packages.get("torch"),
+        "cores": environment.get("cores"),
+        "ended": ended and ended.isoformat(timespec="seconds"),
+        "wall_time_s": frames.wall_time_s,
     }
 
 

@@ -106,7 +106,7 @@ def test_labels_and_outputs_are_enough_for_every_topology_without_a_teacher(fold
     assert [one for one in found if one.broken] == []
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
 def test_what_a_page_points_to_is_there(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", text):

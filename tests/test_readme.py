@@ -15,7 +15,7 @@ from sweeps.plan.preflight import check_study
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [README, *(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/*.md"))]
+DOCUMENTS = [README, *(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/**/*.md"))]
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (?P<name>\S+)\n(?P<text>.*?)^```$", re.M | re.S)
 
 

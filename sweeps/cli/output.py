@@ -232,13 +232,26 @@ def show_paper(frames: Any) -> None:
 
 
 def paper_json(frames: Any) -> dict[str, Any]:
-    """Return a study's tables and claims with our numbers as plain data."""
+    """Return what a sweep is, its study's tables and claims with our numbers, and all as text.
+
+    ``printed`` has the same tables, the front, what is near it and the references, in the words and
+    digits of `kdsweep report --paper`.
+    """
+    from dataclasses import asdict
+
     from analysis.claims import judged_claims
+    from analysis.export import describe, made
+    from analysis.printed.tables import sweep_tables
     from analysis.tables import described
     from analysis.tables import paper_tables as filled_in
 
-    claims = [judged.plain for judged in judged_claims(frames)]
-    return {"tables": [described(table) for table in filled_in(frames)], "claims": claims}
+    return {
+        **describe(frames),
+        "made": made(frames),
+        "tables": [described(table) for table in filled_in(frames)],
+        "claims": [judged.plain for judged in judged_claims(frames)],
+        "printed": [asdict(table) for table in sweep_tables(frames)],
+    }
 
 
 def dict_table(rows: Sequence[Mapping[str, Any]]) -> Table:

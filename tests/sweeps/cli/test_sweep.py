@@ -21,6 +21,7 @@ from toy_study import toy_study
 
 from search_spaces.study import load_study
 from sweeps.cli.sweeps import free_port
+from sweeps.common.environment import source_digest
 from sweeps.plan.preflight import check_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -109,7 +110,11 @@ def test_importance_covers_the_chosen_methods(folder):
 
 
 def test_tables_as_data_have_the_numbers_of_the_study(folder):
-    assert json.loads(call(folder, "tables", "toy", "--json").stdout).keys() == {"tables", "claims"}
+    found = json.loads(call(folder, "tables", "toy", "--json").stdout)
+    assert found.keys() >= {"sweep", "study", "task", "made", "tables", "claims", "printed"}
+    assert found["made"]["source"] == source_digest()
+    assert found["made"]["ended"].endswith("+00:00")
+    assert "front" in [table["name"] for table in found["printed"]]
 
 
 def test_comparing_loads_neither_torch_nor_ray(folder):

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from analysis.clusters import Values, clustered_interval, connected
-from analysis.distillation import EDGE_SPENT, SPENT, differs, gflop
+from analysis.distillation import SPENT, differs, gflop
 from analysis.errors import ResultsError
 from analysis.format import plural
 from analysis.frames import SweepFrames
@@ -103,10 +103,9 @@ def _efforts(frames: SweepFrames, known: Mapping[str, Row], claim: Claim) -> str
     for row in (known[name] for name in claim.rows):
         if row.role not in ("trial", "confirmation"):
             continue
-        for metric in (SPENT, EDGE_SPENT):
-            with suppress(ResultsError):
-                if values := row_values(frames, row, metric):
-                    taken[row.label] = sum(values.values()) / len(values)
+        with suppress(ResultsError):
+            if values := row_values(frames, row, SPENT):
+                taken[row.label] = sum(values.values()) / len(values)
     if len(taken) < 2 or not differs(min(taken.values()), max(taken.values())):
         return ""
     effort = frames.study.effort

@@ -19,9 +19,6 @@ Row = Mapping[str, Any]
 SPENT = "train_gflop"
 """Metric of a trial: computation of its student's training [GFLOP]."""
 
-EDGE_SPENT = "edge_train_gflop"
-"""The same of an edge in a network."""
-
 EQUAL = 0.1
 """Efforts that differ by no more than this share of the greater one count as equal."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Literal, Self
 
+from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import Settings, When, epochs_param, param, rate_param, share_param
@@ -303,6 +304,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "edge_peak_bytes": down("B", "memory of training at the edge that takes most"),
     "server_train_core_seconds": down("s", "measured CPU time of training at the server"),
     "server_train_gflop": down("GFLOP", "operations of training at the server"),
+    "train_gflop": EFFORT_METRICS["train_gflop"],
     "raw_samples_up": down("", "local samples that have left an edge"),
     "raw_bytes_up": down("B", "their bytes, as they are stored at the edge"),
     "teacher_forward_samples": down("", "samples that a teacher was run on in the trial"),

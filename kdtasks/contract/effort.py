@@ -55,7 +55,11 @@ class EffortSettings(ArithmeticSettings):
 EFFORT_METRICS: dict[str, MetricInfo] = {
     "train_core_seconds": down("s", "CPU time of the student's training"),
     "train_samples": down("", "samples that the student was trained on, repetitions included"),
-    "train_gflop": down("GFLOP", "of the student's training; backward = 2 x forward"),
+    "train_gflop": down(
+        "GFLOP",
+        "of the student's training, in a network at its edge and its share at the server; "
+        "backward = 2 x forward",
+    ),
     "train_epochs": down("epochs", "of the student's training, all stages together"),
     "teacher_forward_gflop": down("GFLOP", "of a teacher that was run in the trial, beside that"),
     "train_capped": down("", "1 if effort plateau ended at plateau_cap before a plateau"),

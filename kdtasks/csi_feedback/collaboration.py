@@ -7,6 +7,7 @@ models (3GPP TR 38.843 training Type 1) or as CSI-codeword pairs (Type 3).
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
 from kdtasks.csi_feedback.export import deployable
+from kdtasks.csi_feedback.families import families, family_params
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
 from kdtasks.csi_feedback.methods.fine_tuning import Course, Guide, train_on
 from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
@@ -38,7 +40,7 @@ from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import send
 from kdtasks.csi_feedback.methods.job import TrainingStage, report_encoder
 from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
 from kdtasks.csi_feedback.ownership import shares
-from kdtasks.csi_feedback.settings import CsiSettings, families, family_params, resolve
+from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import (
     frozen_teacher,
     make_decoder,
@@ -51,7 +53,14 @@ from kdtasks.csi_feedback.students import (
     stream,
     student_job,
 )
-from kdtasks.csi_feedback.workload import forward_flops, tensor_specs, work_of
+from kdtasks.csi_feedback.workload import (
+    edge_samples,
+    forward_flops,
+    plan_at_effort,
+    planned_epochs,
+    tensor_specs,
+    work_of,
+)
 from kdtasks.learning.complexity import batch1_latency_ms
 from kdtasks.learning.deployed_students import ScoreOf, deployed
 from kdtasks.learning.device import to_array
@@ -86,7 +95,8 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         return {"ue_latency_ms": sum(edges_ms) / len(edges_ms)}
 
     def planned_epochs(self, params: Params) -> int:
-        return _planned(resolve(params))
+        settings = resolve(params)
+        return planned_epochs(settings, plan_of(settings))
 
     def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
         return tensor_specs(resolve(params))
@@ -128,6 +138,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         job = student_job(
             settings, pictures, None, frozen, server_part=server_part, stream_name=stream_name
         )
+        job = replace(job, plan=plan_at_effort(settings, job.plan, len(pictures)))
         trained = yield from method_of(settings)(job)
         spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
         teacher_outputs = {} if frozen is None else frozen.known_outputs()
@@ -199,17 +210,17 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         settings = _fitted(resolve(params), len(samples["pictures"]))
         encoder = new_student(settings, stream_name).encoder
         received = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
-        schedule = Schedule(
-            epochs=settings.encoder_epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
+        plan = plan_at_effort(
+            settings, plan_of(settings), len(received.pictures_N2AC), edge_samples(settings)
         )
+        schedule = plan.schedule(plan.encoder_epochs)
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
         spent, count = 0.0, 0
+        of = planned_epochs(settings, plan_of(settings))
         loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
         for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples
-            yield report_encoder(epoch, of=_planned(settings))
+            yield report_encoder(epoch, of=of)
         training_stages = [TrainingStage(samples=count, encoder=3, decoder=0)]
         return Learnt(
             weights=state_arrays(encoder, "encoder."),
@@ -239,18 +250,15 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         decoder = make_decoder(settings)
         load_state(decoder, teacher.weights, "decoder.")
         returned = send(as_tensor(samples["pictures"]), as_tensor(knowledge["codewords"]), bits=0)
-        schedule = Schedule(
-            epochs=settings.finetune_epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.finetune_rate,
-        )
+        schedule = plan_of(settings).schedule(settings.finetune_epochs, settings.finetune_rate)
+        of = planned_epochs(settings, plan_of(settings))
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
         spent, count = 0.0, 0
         for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples
             yield Report(
-                epoch=settings.encoder_epochs + epoch.number,
-                epochs=_planned(settings),
+                epoch=of - settings.finetune_epochs + epoch.number,
+                epochs=of,
                 metrics={"train_loss": epoch.terms["total"]},
             )
         training_stages = [TrainingStage(samples=count, encoder=0, decoder=3)]
@@ -302,14 +310,6 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
             return deployment_scores(linear_nmse, parted(weights), every)
 
         return deployed(weights, built, judged)
-
-
-def _planned(settings: CsiSettings) -> int:
-    if not settings.learns_codewords:
-        return settings.epochs
-    if settings.method == "sequential":
-        return settings.encoder_epochs
-    return settings.encoder_epochs + settings.finetune_epochs
 
 
 def _fitted(settings: CsiSettings, count: int) -> CsiSettings:

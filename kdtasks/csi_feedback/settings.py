@@ -1,15 +1,11 @@
-"""The parameters of the CSI feedback task: names, ranges, presets, conditions.
-
-Families of students: edges of a mixed deployment have encoders of different shapes.
-"""
+"""The parameters of the CSI feedback task: names, ranges, presets, conditions."""
 
 from functools import partial
 from typing import Literal, Self
 
 from kdtasks.contract.deployment import PART_AT_EDGE, SERVER_TEACHES, NetworkSettings
-from kdtasks.contract.effort import EPOCHS, EffortSettings
+from kdtasks.contract.effort import ALONE, EPOCHS, GFLOP, EffortSettings
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import (
     TRAINED,
     When,
@@ -68,6 +64,10 @@ SOFTENING = When(
 CODEWORDS = When(lambda s: s.learns_codewords, f"methods {', '.join(CODEWORD_METHODS)}")
 FINE_TUNES = When(
     lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
+)
+EFFORT = When(
+    lambda s: ALONE.holds(s) or (s.effort == "gflop" and not s.in_rounds),
+    "topology none, or effort gflop and a topology other than mutual and self",
 )
 PAIRED = When(lambda s: s.second_scenario != "", "trials with a second_scenario")
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
@@ -298,6 +298,10 @@ class CsiSettings(EffortSettings, NetworkSettings):
     )
     seed: int = param(0, low=0, help="seed of the student")
 
+    effort: Literal["epochs", "gflop", "plateau"] = EffortSettings.again(
+        "effort", when=(unlike_default("effort"), EFFORT)
+    )
+    effort_gflop: float = EffortSettings.again("effort_gflop", when=(EFFORT, GFLOP))
     plateau_gain: float = EffortSettings.again("plateau_gain", default=0.02, unit="dB")
     # Of a network, where this task differs. An edge has about an eighth of the samples, hence of
     # the steps of an epoch.
@@ -462,35 +466,6 @@ def _fits_network(settings: CsiSettings) -> None:
             "method='sequential' has one and the same encoder on both sides: set edge_families "
             "to same, or take method ip-encoder-kd"
         )
-
-
-ENCODER = {"encoder"} | CsiSettings.belonging_to(LIGHT, CONVOLVES, WIDENS)
-"""Parameters that describe the encoder at the user equipment."""
-
-FAMILIES: tuple[dict[str, Value], ...] = (
-    {},
-    {"encoder": "light", "encoder_depth": 0},
-    {"encoder": "light", "encoder_depth": 2, "encoder_width": 8},
-)
-"""Encoders that are dealt to edges in turn: the study's own, a linear one, a wider one."""
-
-
-def family_params(settings: CsiSettings, params: Params, edge: int) -> dict[str, Value]:
-    """Return the parameters of one edge's student, to be completed."""
-    own = FAMILIES[edge % len(FAMILIES)] if settings.edge_families == "mixed" else {}
-    if not own:
-        return dict(params)
-    return {**{name: v for name, v in params.items() if name not in ENCODER}, **own}
-
-
-def families(settings: CsiSettings, params: Params) -> list[CsiSettings]:
-    """Return the settings of the families of a deployment, in the order in which edges have them.
-
-    Edge k is of family k modulo their number.
-    """
-    count = len(FAMILIES) if settings.edge_families == "mixed" else 1
-    edges = range(min(count, settings.num_edges))
-    return [CsiSettings.resolve(family_params(settings, params, edge)) for edge in edges]
 
 
 resolve = CsiSettings.resolve

@@ -36,12 +36,13 @@ from kdtasks.csi_feedback.collaboration import CsiCollaboration
 from kdtasks.csi_feedback.data.angular_delay import Scaling
 from kdtasks.csi_feedback.data.dataset import load_pictures
 from kdtasks.csi_feedback.export import deployable
+from kdtasks.csi_feedback.families import families
 from kdtasks.csi_feedback.methods import vanilla
 from kdtasks.csi_feedback.methods.job import Job
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.own_data import own_data
 from kdtasks.csi_feedback.ownership import server_share
-from kdtasks.csi_feedback.settings import CsiSettings, families, resolve
+from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import (
     check_place,
     first_data,

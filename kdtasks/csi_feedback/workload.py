@@ -113,31 +113,84 @@ def training_flops(
     return sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
 
 
-def _planned_stages(settings: CsiSettings, plan: Plan, samples: int) -> list[TrainingStage]:
-    """Return the stages that a student alone will be trained in, on so many samples."""
+def _planned_stages(
+    settings: CsiSettings, plan: Plan, samples: int, answered: int
+) -> list[TrainingStage]:
+    """Return the stages that a student will be trained in, on so many samples.
+
+    Args:
+        settings: The trial.
+        plan: Its epochs.
+        samples: Training samples.
+        answered: Samples of the pairs that a user equipment answers, of methods with pairs.
+    """
     used = samples - samples % plan.batch_size
     if not settings.learns_codewords:
         return [TrainingStage(samples=used * plan.epochs, encoder=3, decoder=3)]
     stages = [TrainingStage(samples=used * plan.encoder_epochs, encoder=3, decoder=0)]
-    tuned = used * plan.finetune_epochs
     if settings.method == "encoder-kd":
-        stages += [TrainingStage(samples=tuned, encoder=3, decoder=3)]
+        tuned = used * plan.finetune_epochs
+        at_edge = settings.topology == "decentralized" and settings.edge_part_only
+        stages += [TrainingStage(samples=tuned, encoder=3, decoder=2 if at_edge else 3)]
     elif settings.method == "ip-encoder-kd":
-        stages += [TrainingStage(samples=samples, encoder=1, decoder=0)]
+        tuned = (answered - answered % plan.batch_size) * plan.finetune_epochs
+        stages += [TrainingStage(samples=answered, encoder=1, decoder=0)]
         stages += [TrainingStage(samples=tuned, encoder=0, decoder=3)]
     return stages
 
 
-def plan_at_effort(settings: CsiSettings, plan: Plan, samples: int) -> Plan:
-    """Return the plan of a student alone at the effort of its trial.
+def _tuning_flops(settings: CsiSettings) -> int:
+    """Return the operations of training that the server leaves to the mean edge."""
+    if settings.topology != "semi-centralized":
+        return 0
+    samples = edge_samples(settings) * settings.edge_epochs * (1 + settings.rehearsal_share)
+    decoder = 2 if settings.edge_part_only else 3
+    return training_flops(
+        settings, [TrainingStage(samples=round(samples), encoder=3, decoder=decoder)]
+    )
 
-    Of equal computation, fine-tuning has the epochs that it is set to, and what comes before it
-    has the rest. To a plateau, each stage is trained to one of its own.
+
+def server_samples(settings: CsiSettings) -> int:
+    """Return how many training samples the server has, if users are as dense everywhere."""
+    return round(settings.num_train * settings.server_share * settings.server_coverage)
+
+
+def edge_samples(settings: CsiSettings) -> int:
+    """Return how many training samples the mean edge has."""
+    share = round(settings.num_train * (1 - settings.server_share) / settings.num_edges)
+    return min(share, settings.edge_samples or share)
+
+
+def planned_epochs(settings: CsiSettings, plan: Plan) -> int:
+    """Return the epochs of a student's training from scratch in a network, about.
+
+    With effort gflop a node finds them from the samples that it has; here they are those of a
+    server or edge of the usual size.
+    """
+    at_edge = settings.topology == "decentralized" and not settings.sends_pairs
+    samples = (edge_samples if at_edge else server_samples)(settings)
+    plan = plan_at_effort(settings, plan, samples, edge_samples(settings))
+    if not settings.learns_codewords:
+        return plan.epochs
+    if settings.method == "sequential":
+        return plan.encoder_epochs
+    return plan.encoder_epochs + plan.finetune_epochs
+
+
+def plan_at_effort(
+    settings: CsiSettings, plan: Plan, samples: int, answered: int | None = None
+) -> Plan:
+    """Return the plan of a student at the effort of its trial.
+
+    Of equal computation, fine-tuning has the epochs that it is set to, at the edge of a
+    semi-centralized deployment, too, and what comes before it has the rest. A server that trains
+    again after every upload divides it. To a plateau, each stage is trained to one of its own.
 
     Args:
         settings: The trial.
         plan: Its plan with the epochs that it sets.
         samples: Training samples.
+        answered: Samples of the pairs that a user equipment answers, if not these.
 
     Raises:
         ConfigError: If not even one epoch fits into ``effort_gflop``.
@@ -149,8 +202,9 @@ def plan_at_effort(settings: CsiSettings, plan: Plan, samples: int) -> Plan:
         return replace(plan, epochs=epochs)
 
     def flop_of(epochs: int) -> float:
-        stages = _planned_stages(settings, with_epochs(epochs), samples)
-        return float(training_flops(settings, stages))
+        stages = _planned_stages(settings, with_epochs(epochs), samples, answered or samples)
+        trainings = (1 + settings.uploads) * training_flops(settings, stages)
+        return float(trainings + _tuning_flops(settings))
 
     first = plan.encoder_epochs if settings.learns_codewords else plan.epochs
     schedule = at_effort(plan.schedule(first), settings, flop_of)

@@ -12,6 +12,7 @@ from kdtasks.contract.task import KDTask, Outcome, Report
 from sweeps.common.events import Training, WorkFailedError
 from sweeps.common.records import FailureKind
 from sweeps.nodes.node import REJECTED
+from sweeps.nodes.topologies.base import Topology
 from sweeps.nodes.topologies.catalog import topology_of
 from sweeps.nodes.transport import Accounts, Transport
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
@@ -43,7 +44,7 @@ def conduct(task: KDTask, params: Params, transport: Transport) -> Training[Outc
             parcels = steps.send(answers)
         except StopIteration:
             break
-    costs = _costs(transport.accounts, settings)
+    costs = _costs(transport.accounts, topology)
     weights = yield from counter.count(_collect(transport, topology.scene.key, settings))
     judged = yield from transport.judge(weights)
     return Outcome(metrics={**judged, **costs}, weights=weights)
@@ -99,16 +100,19 @@ def _messages(parcels: Sequence[Parcel], key: str) -> list[Message]:
     return [Message.from_bytes(parcel.payload, deployment=key) for parcel in parcels]
 
 
-def _costs(accounts: Accounts, settings: NetworkSettings) -> dict[str, float]:
-    edges = [accounts.work[edge] for edge in settings.edges]
+def _costs(accounts: Accounts, topology: Topology) -> dict[str, float]:
+    edges = [accounts.work[edge] for edge in topology.scene.edges]
     server = accounts.work[SERVER]
+    edge_gflop = sum(work.flops for work in edges) / len(edges) / 1e9
+    server_gflop = server.flops / 1e9
     return {
         **accounts.traffic.metrics(),
         "deployment_s": accounts.now_s,
         "edge_train_core_seconds": sum(work.core_seconds for work in edges) / len(edges),
-        "edge_train_gflop": sum(work.flops for work in edges) / len(edges) / 1e9,
+        "edge_train_gflop": edge_gflop,
         "edge_peak_bytes": max(work.peak_bytes for work in edges),
         "server_train_core_seconds": server.core_seconds,
-        "server_train_gflop": server.flops / 1e9,
+        "server_train_gflop": server_gflop,
+        "train_gflop": edge_gflop + server_gflop / topology.students_at_server,
         "teacher_forward_samples": float(sum(w.teacher_samples for w in accounts.work.values())),
     }

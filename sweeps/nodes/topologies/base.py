@@ -97,6 +97,11 @@ class Topology(ABC):
     needs: ClassVar[tuple[Need, ...]] = (Need(LearnsOnShares),)
     """Capabilities that the task must have; at least one does not depend on parameters."""
 
+    @property
+    def students_at_server(self) -> int:
+        """Number of students whose training, or a part of it, is done at the server."""
+        return self.scene.families
+
     @abstractmethod
     def epochs(self) -> int:
         """Return the number of epochs that all nodes together will report."""

@@ -42,6 +42,10 @@ class PairExchange(LocalTraining):
     title = "decentralized by pairs"
     needs = (Need(ExchangesPairs),)
 
+    @property
+    def students_at_server(self) -> int:
+        return len(self.scene.edges)
+
     def steps(self) -> Steps:
         pairs = yield self.scene.order_server("send-pairs")
         yield pairs

@@ -18,11 +18,12 @@ LONE_TESTS := -m alone --durations 5
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+DOCS_INSTALLED := .venv/docs-installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install locked sweep test fast format lock clean
+.PHONY: help install locked sweep test fast format docs lock clean
 
 help:
 	@echo 'make sweep    set up .venv if need be, run the study csi-feedback, write its report'
@@ -30,6 +31,7 @@ help:
 	@echo 'make test     set up .venv if need be, then the whole gate: ruff, mypy, all tests'
 	@echo 'make fast     the gate without the slow tests'
 	@echo 'make format   let ruff format the code'
+	@echo 'make docs     build the site into docs/_build/html; a warning or a dead link inside is an error'
 	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'
 	@echo 'make locked   set up .venv for running alone, each file with a known hash (CPU, Python 3.11)'
 	@echo 'make lock     renew deploy/requirements.lock after a change of constraints.txt'
@@ -75,6 +77,14 @@ fast: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS_INSTALLED)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --builder html docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
 
 # Where pip's configuration offers the CPU build of torch, as above. No index is named in the list.
 lock:

@@ -60,7 +60,7 @@ locked:
 sweep: $(INSTALLED)
 	$(BIN)/kdsweep run $(STUDY) $(ARGS)
 
-test: $(INSTALLED)
+test: $(DOCS_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

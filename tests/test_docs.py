@@ -5,11 +5,15 @@ import runpy
 import shlex
 import sys
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import typer.main
+import yaml
 
-from sweeps.cli.main import main
+import kdsweep as kd
+from sweeps.cli.main import app, main
 from sweeps.plan.contract import check_contract
 from sweeps.plan.preflight import check_study
 
@@ -113,3 +117,28 @@ def test_what_a_page_points_to_is_there(page):
         assert (page.parent / target).exists(), f"{page.name} points to {target}"
     for path in re.findall(r"`((?:kdtasks|search_spaces|sweeps|analysis|tests)/[\w/.*-]+)`", text):
         assert list(DOCS.parent.glob(path.rstrip("/"))), f"{page.name} names {path}"
+
+
+@pytest.mark.parametrize(
+    "page", [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.stem
+)
+def test_commands_of_a_page_are_accepted_by_the_command_line(page):
+    known = typer.main.get_command(app).commands
+    for block in BLOCK.finditer(page.read_text(encoding="utf-8").replace("\\\n", " ")):
+        for line in block["text"].splitlines() if block["kind"] in ("sh", "bash") else ():
+            words = iter(w for w in shlex.split(line, comments=True) if w != "--debug")
+            if not any(word.rpartition("/")[2] == "kdsweep" for word in words):
+                continue
+            command, *given = takewhile(lambda word: word not in ("|", ">", "&&"), words)
+            assert known[command].make_context(command, given), line
+
+
+def test_every_page_is_on_the_site_and_every_public_name_on_its_page():
+    chapters = yaml.safe_load((DOCS / "_toc.yml").read_text())["subtrees"]
+    entries = [entry for chapter in chapters for entry in chapter["entries"]]
+    entries += [inner for entry in entries for inner in entry.get("entries", ())]
+    patterns = [f"{entry.get('file') or entry['glob']}.md" for entry in entries]
+    listed = {page for pattern in patterns for page in DOCS.glob(pattern)}
+    assert {*DOCS.rglob("*.md")} - listed == {DOCS / "index.md"}
+    reference = (DOCS / "reference" / "python.md").read_text()
+    assert {*kd.__all__} - {*re.findall(r"^\.\. auto\w+:: (\w+)", reference, re.M)} == set()

@@ -39,6 +39,21 @@ def run(*words):
     return done.stdout
 
 
+EACH = """
+import runpy
+import sys
+
+from sweeps.cli.main import main
+
+for line in sys.argv[1:]:
+    name, *words = line.split()
+    try:
+        runpy.run_path(words[0]) if name == "python" else main(words)
+    except SystemExit as ended:
+        assert not ended.code, line
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
@@ -62,6 +77,8 @@ def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
     with pytest.raises(ConfigError, match="6 finished, 10 needed"):
         found.plot_importance()
     assert repr(found).endswith("6 of 6 trials finished)")
+    run("-c", EACH, *commands("export"), *commands("resume"))
+    assert (page / "student" / "student.int8.onnx").is_file()
 
 
 WAYS = """

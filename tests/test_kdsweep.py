@@ -55,7 +55,7 @@ for line in sys.argv[1:]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
     assert "val_accuracy" in run("search.py")
     found = kd.open_sweep("modulation")

@@ -30,7 +30,7 @@ from kdtasks.csi_feedback.data.cost2100 import SHAPE, Environment, alone, split_
 from kdtasks.data.splits import SPLITS, counts_that_fit
 from kdtasks.data.stored_arrays import Variable
 
-STUDY = "csi-feedback"
+STUDY = "csi-methods"
 """The study that the command runs, and values that it sets."""
 
 COUNTS, BATCH = (12_000, 2_000, 2_000), 50

@@ -93,7 +93,7 @@ def test_inspect_lists_the_channels_and_the_command(tmp_path, capsys):
     assert "2 antennas, 56 subcarriers" in out
     assert "60 without a path" in out
     command = shlex.split(out.splitlines()[-1])
-    assert command[:5] == ["kdsweep", "run", "csi-feedback", "--data", str(path)]
+    assert command[:5] == ["kdsweep", "run", "csi-methods", "--data", str(path)]
     assert "parameters.data_axes=user subcarrier antenna single" in command
     assert "parameters.data_drop=true" in command
     code, shown, _ = kdsweep(capsys, "data", "inspect", str(path), "--json")
@@ -118,7 +118,7 @@ def test_damaged_channels_are_one_line(tmp_path, capsys, make):
         path.mkdir()
     for command in (
         ("data", "inspect"),
-        ("run", "csi-feedback", "--home", str(tmp_path), "--data"),
+        ("run", "csi-methods", "--home", str(tmp_path), "--data"),
     ):
         code, out, err = kdsweep(capsys, *command, str(path))
         assert (code, out, err.count("\n")) == (2, "", 1)

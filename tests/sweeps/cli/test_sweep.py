@@ -179,12 +179,10 @@ def test_the_commands_of_the_tour_read_a_sweep(folder):
     ]
     run, *others = [shlex.split(line)[1:] for line in lines]
     settings = [word for before, word in pairwise(run) if before == "--set"]
-    assert run[:2] == ["run", "csi-feedback"]
-    assert check_study(load_study("csi-feedback", settings)).needs
+    assert run[:2] == ["run", "csi-methods"]
+    assert check_study(load_study("csi-methods", settings)).needs
     assert {words[0] for words in others} >= {"status", "front", "verify", "best"}
-    toys = [
-        [w.replace("csi-feedback", "toy").replace("params", "flops") for w in o] for o in others
-    ]
+    toys = [[w.replace("csi-methods", "toy").replace("params", "flops") for w in o] for o in others]
     done = call(folder, json.dumps(toys), code=CALL_ALL)
     assert done.returncode == 0, done.stderr
 

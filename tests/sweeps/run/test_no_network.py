@@ -73,7 +73,7 @@ def test_no_command_sends_anything_to_the_network(tmp_path: Path) -> None:
         pytest.skip("no network namespace that counts packets can be made here")
     (tmp_path / "commands").write_text(
         "doctor\n"
-        f"run csi-feedback --name tiny --trials 2 --slots 1 {SMALL} --set confirm.limit=1\n"
+        f"run csi-methods --name tiny --trials 2 --slots 1 {SMALL} --set confirm.limit=1\n"
         "export tiny --trial 0\nregister tiny --limit 1\nfront tiny\nreport tiny\nverify tiny\n"
     )
     shown = in_namespace(tmp_path, COMMANDS)

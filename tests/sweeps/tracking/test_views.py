@@ -8,7 +8,7 @@ from sweeps.tracking.views import TAG, described, views
 
 
 def test_views_name_runs_columns_and_order() -> None:
-    study = load_study("csi-feedback")
+    study = load_study("csi-methods")
     found = {view.title: view for view in views(study, experiment_id="7", run_id="abc")}
     assert list(found) == [
         "the front",
@@ -40,7 +40,7 @@ def test_studies_of_points_show_the_parameters_of_their_points() -> None:
 
 
 def test_topologies_are_a_column_where_a_study_has_them() -> None:
-    for name, shown in (("topology-table", True), ("csi-feedback", False)):
+    for name, shown in (("topology-table", True), ("csi-methods", False)):
         for view in views(load_study(name), experiment_id="1", run_id="abc"):
             columns = json.loads(view.state)["selectedColumns"]
             assert ("params.`topology`" in columns) is shown
@@ -81,7 +81,7 @@ def test_charts_ask_for_numbers_that_runs_have(name: str) -> None:
 
 
 def test_a_description_links_to_every_view() -> None:
-    found = list(views(load_study("csi-feedback"), experiment_id="7", run_id="abc"))
+    found = list(views(load_study("csi-methods"), experiment_id="7", run_id="abc"))
     text = described("CSI feedback", found)
     assert text.startswith("CSI feedback\n")
     assert [line for line in text.splitlines() if line.startswith("- ")] == [

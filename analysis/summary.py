@@ -24,6 +24,7 @@ from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
 from analysis.stats import Interval
+from analysis.topologies import topologies
 from search_spaces.objectives import Objective
 
 Row = Mapping[str, Any]
@@ -70,6 +71,7 @@ def summary(frames: SweepFrames) -> list[str]:
     found = [
         _overview(frames, number),
         _best(frames, best),
+        topologies(frames),
         *_references(frames, best),
         *_distillation(frames),
         _volume_share(frames),

@@ -96,3 +96,23 @@ def test_topologies_survive_mlflow(tmp_path):
     frames = read_sweep(write_mlflow(FRAMES, tmp_path), FRAMES.name)
     assert group_colours(frames) == group_colours(FRAMES)
     assert front_table(frames) == front_table(FRAMES)
+
+
+def test_the_best_of_each_topology_is_compared_with_the_cheapest():
+    found = next(line for line in summary(FRAMES) if "best of each topology" in line)
+    best = {}
+    for row in records(FRAMES.trials):
+        name = row["param.topology"]
+        if row["state"] == "COMPLETE" and (
+            name not in best or row["val_nmse_db"] < best[name]["val_nmse_db"]
+        ):
+            best[name] = row
+    assert best.keys() == TOPOLOGIES.keys()
+    assert all(f"(trial {int(row['number'])})" in found for row in best.values())
+    cheapest = min(best, key=lambda name: best[name]["edge_bytes"])
+    assert f"Beside {cheapest}, of the bytes per edge" in found
+    gain = best[cheapest]["val_nmse_db"] - best["semi-centralized"]["val_nmse_db"]
+    times = best["semi-centralized"]["edge_bytes"] / best[cheapest]["edge_bytes"]
+    assert (
+        f"semi-centralized is {gain:.2f}\N{NO-BREAK SPACE}dB better for {times:.3g} times" in found
+    )

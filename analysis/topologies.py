@@ -55,4 +55,4 @@ def _bought(row: Row, first: Row, objective: Objective, cost: Objective) -> str:
     gain = gain_of(objective, row[objective.metric] - first[objective.metric])
     amount = level(abs(gain), gap_unit(objective.unit))
     words = f"{row[TOPOLOGY]} is {amount} {'better' if gain > 0 else 'worse'}"
-    return f"{words} for {number(row[cost.metric] / first[cost.metric])} times as much"
+    return f"{words} for {number(row[cost.metric] / first[cost.metric], 1)} times as much"

@@ -20,7 +20,15 @@ from sweeps.plan.preflight import check_study
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(?:py|yaml|toml))\n")
-PAGES = ["own-data", "own-network", "own-loss", "own-task", "own-study", "two-networks"]
+PAGES = [
+    "automation",
+    "own-data",
+    "own-network",
+    "own-loss",
+    "own-task",
+    "own-study",
+    "two-networks",
+]
 
 
 class StartedError(BaseException):

@@ -1,32 +1,25 @@
 """The command ``kdsweep``, with lazy imports: reading results needs no torch or Ray."""
 
-import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from analysis.errors import ResultsError
-from kdtasks.contract.error_text import located, own_place, printable
-from kdtasks.contract.errors import UserError
-from search_spaces.errors import StudyError
 from sweeps.cli import checks as cli_checks
 from sweeps.cli import data as cli_data
 from sweeps.cli import results as cli_results
+from sweeps.cli.guard import guarded
 from sweeps.cli.options import (
-    INTERRUPTED,
     RUNS,
     Address,
     Commands,
     Home,
     Json,
     Name,
-    StoppedError,
     Storage,
     TrackingUri,
     Trust,
@@ -34,18 +27,11 @@ from sweeps.cli.options import (
     known_studies,
     task_names,
 )
-from sweeps.cli.text import any_encoding, in_words
+from sweeps.cli.text import any_encoding
 from sweeps.common.interrupts import Interrupts
-from sweeps.common.secrets import redacted
-
-USER_ERROR = 2
-"""Exit code of a user error."""
 
 UNFIT = 1
 """Exit code of ``doctor`` when sweeps cannot run here."""
-
-GONE = (errno.EPIPE, errno.EIO)
-"""Errors of an output whose reader, such as ``head``, or terminal was closed."""
 
 OTHERS_WRITE = 0o002
 """Mode bits removed from every file; groups may share a home on purpose."""
@@ -96,15 +82,16 @@ def root(
 @app.command(
     epilog="Example: kdsweep run csi-feedback --time 10m --set space.alpha.high=0.9\n\n"
     "Example: kdsweep run topologies --actors 2\n\n"
-    "Example: kdsweep run beam-tracking --data scenario9 --trials 20"
+    "Example: kdsweep run beam-tracking --data scenario9 --trials 20\n\n"
+    "Example: kdsweep run csi-feedback lidar-kd --json > events.jsonl"
 )
 def run(  # noqa: PLR0913 - one argument per option
     context: typer.Context,
-    study: Annotated[
-        str,
+    studies: Annotated[
+        list[str],
         typer.Argument(
-            metavar="STUDY",
-            help="A name of kdsweep studies, or a .yaml file.",
+            metavar="STUDY...",
+            help="Names of kdsweep studies, or .yaml files; they run one after the other.",
             autocompletion=known_studies,
         ),
     ],
@@ -153,14 +140,21 @@ def run(  # noqa: PLR0913 - one argument per option
     ] = "ray",
     address: Address = None,
     storage: Storage = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print a JSON object per event; text for people goes to standard error."
+        ),
+    ] = False,
 ) -> None:
-    """Run a study, from its data to its report.
+    """Run studies, each from its data to its report.
 
     Loads data, trains teachers, searches, repeats the front on the test split, writes a report.
     With the name of a finished sweep of the study, and more trials or points, it extends that
-    sweep.
+    sweep. Of several studies the exit code is the largest.
     """
-    from sweeps.cli.run import RunOptions, overrides, run_sweep
+    from sweeps.cli.run import RunOptions, overrides
+    from sweeps.cli.several import run_studies
     from sweeps.common.capacity import ResourceRequest
 
     request = ResourceRequest(
@@ -175,7 +169,8 @@ def run(  # noqa: PLR0913 - one argument per option
         data=data,
     )
     found = overrides(settings or [], trials, time)
-    raise typer.Exit(run_sweep(study, found, options, debug=bool(context.obj)))
+    code = run_studies(studies, found, options, as_json=as_json, debug=bool(context.obj))
+    raise typer.Exit(code)
 
 
 @app.command(epilog="Example: kdsweep resume csi-feedback")
@@ -200,7 +195,7 @@ def resume(  # noqa: PLR0913 - one argument per option
     Finished trials are kept, interrupted ones run again, and the rest of the budget is used.
     A sweep that the home does not have is fetched from its storage.
     """
-    from sweeps.cli.run import ResumeOptions, resume_sweep
+    from sweeps.cli.run import ResumeOptions, exit_code, resume_sweep
 
     options = ResumeOptions(
         home=home,
@@ -211,7 +206,7 @@ def resume(  # noqa: PLR0913 - one argument per option
         storage=storage,
         trust=trust,
     )
-    raise typer.Exit(resume_sweep(name, options, debug=bool(context.obj)))
+    raise typer.Exit(exit_code(resume_sweep(name, options, debug=bool(context.obj))))
 
 
 cli_checks.add_to(app)
@@ -338,45 +333,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [word for word in given if word != "--debug"]
     debug = len(words) < len(given)
     with Interrupts().installed():
-        code = _guarded(
+        code = guarded(
             lambda: app(words, prog_name="kdsweep", standalone_mode=False, obj=debug),
             debug=debug,
         )
     sys.exit(code)
-
-
-def _guarded(invoke: Callable[[], object], *, debug: bool) -> int:
-    try:
-        code = invoke()
-        sys.stdout.flush()
-    except (KeyboardInterrupt, StoppedError, typer.Abort) as error:
-        return _print_error("; ".join(filter(None, ["interrupted", str(error)])), INTERRUPTED)
-    except typer.TyperException as error:
-        _raise_if(error, debug=debug)
-        command = getattr(getattr(error, "ctx", None), "command_path", "kdsweep")
-        return _print_error(f"{error.format_message()} (see {command} --help)", USER_ERROR)
-    except (UserError, StudyError, ResultsError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in GONE:
-            # nothing can be flushed to it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        _raise_if(error, debug=debug)
-        theirs = isinstance(error, OSError) and own_place(error)
-        return _print_error(located(error) if theirs else in_words(error), USER_ERROR)
-    except BaseException as error:
-        _raise_if(error, debug=debug)
-        if not own_place(error):  # a bug of ours
-            raise
-        return _print_error(f"{located(error)}; --debug shows where", USER_ERROR)
-    return code if isinstance(code, int) else 0
-
-
-def _raise_if(error: BaseException, *, debug: bool) -> None:
-    if debug:
-        raise error
-
-
-def _print_error(message: str, code: int) -> int:
-    with suppress(OSError):  # a closed terminal
-        sys.stderr.write(f"kdsweep: {redacted(printable(' '.join(message.split())))}\n")
-    return code

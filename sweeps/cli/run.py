@@ -15,9 +15,9 @@ from sweeps.cli.output import command_line, line, show_front, show_paper, shown_
 from sweeps.cli.sweeps import find_to_import, free_name
 from sweeps.common.capacity import BackendName, ResourceRequest
 from sweeps.common.environment import put_last, share_cores
+from sweeps.common.interrupts import BackgroundContext
 from sweeps.common.secrets import redacted
 from sweeps.ledger.launch_settings import read_settings
-from sweeps.plan.own_data import study_on
 from sweeps.progress.listener import Display, FanOut, Phase, SilentDisplay
 from sweeps.run.summary import SweepSummary, WithoutTeachersError
 from sweeps.tracking.server_address import STAYS, TRACKING, left_out, tracking_from
@@ -100,13 +100,30 @@ def make_importable(study: str) -> None:
     put_last(folders, sys.path)
 
 
+def no_events(_sweep: str) -> Display:
+    """Return what receives the events of a sweep if no program wants them."""
+    return SilentDisplay()
+
+
 def run_sweep(
-    study_name: str, settings: Sequence[str], options: RunOptions, *, debug: bool = False
-) -> int:
-    """Run a sweep, show its progress and its result; return the exit code."""
-    share_cores()
-    make_importable(study_name)
-    study = study_on(study_name, settings, options.data)
+    study: Study,
+    options: RunOptions,
+    *,
+    ray: BackgroundContext | None = None,
+    events: Callable[[str], Display] = no_events,
+    begun_s: float | None = None,
+    debug: bool = False,
+) -> SweepSummary:
+    """Run a sweep, show its progress and its result, and return its summary.
+
+    Args:
+        study: The study; the folders of its code are on Python's path.
+        options: Options of the command.
+        ray: See `sweeps.run.runner.run_study`.
+        events: Returns what receives the events of the sweep with a name.
+        begun_s: See `sweeps.run.runner.run_study`.
+        debug: Print the tracebacks of failed trials.
+    """
     name = options.name or free_name(options.home, study.name)
     options = _with_environment(options, name)
     on = "" if options.data is None else f", on the data in {shown_path(options.data)}"
@@ -123,8 +140,10 @@ def run_sweep(
             home=options.home,
             tracking_uri=options.tracking_uri,
             request=options.request,
-            display=FanOut(StartNotice(display, begins), display),
+            display=FanOut(StartNotice(display, begins), display, events(name)),
             storage=options.storage,
+            begun_s=begun_s,
+            ray=ray,
         )
 
     inline = options.request.backend == "inline"
@@ -148,8 +167,8 @@ def _with_environment(options: RunOptions, name: str) -> RunOptions:
     return options
 
 
-def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> int:
-    """Resume a sweep, show its progress and its result; return the exit code."""
+def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> SweepSummary:
+    """Resume a sweep, show its progress and its result, and return its summary."""
     share_cores()
     if options.storage is not None:
         from sweeps.mirror.restore import fetch_missing
@@ -212,7 +231,7 @@ def _show(
     *,
     inline: bool,
     debug: bool,
-) -> int:
+) -> SweepSummary:
     # Ray takes a second to import; the lines above are printed before
     from sweeps.progress.terminal import console_display
 
@@ -230,6 +249,11 @@ def _show(
 
         show_failed(summary.folder, as_json=False)
     _show_places(name, options, summary)
+    return summary
+
+
+def exit_code(summary: SweepSummary) -> int:
+    """Return the exit code of a sweep: 0, 1 if no trial finished, or that of an interruption."""
     if summary.interrupted:
         return INTERRUPTED
     return 0 if summary.complete else 1

@@ -154,10 +154,14 @@ class BackgroundContext(AbstractContextManager[None]):
         finally:
             self._entered.set()
 
-    def __enter__(self) -> None:
+    def wait(self) -> None:
+        """Begin, and wait until the context is entered."""
         self.begin()
         self._entered.wait()
         self._raise()
+
+    def __enter__(self) -> None:
+        self.wait()
 
     def __exit__(
         self,

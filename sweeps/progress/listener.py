@@ -1,7 +1,7 @@
 """Displays of a running sweep: they show its progress and make no decisions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from kdtasks.contract.params import Value
 from sweeps.common.records import FailureKind, FrontRow, JobKind
@@ -53,6 +53,9 @@ class Display:
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         """The front after the latest finished trial, and its hypervolume."""
+
+    def logged(self, event: Mapping[str, Any]) -> None:
+        """A line of the sweep's log, see `sweeps.progress.log.SCHEMA`."""
 
 
 class SilentDisplay(Display):
@@ -115,3 +118,6 @@ class FanOut(Display):
 
     def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
         self._forward(lambda display: display.front(rows, hypervolume))
+
+    def logged(self, event: Mapping[str, Any]) -> None:
+        self._forward(lambda display: display.logged(event))

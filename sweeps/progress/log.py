@@ -146,21 +146,25 @@ class EventLog(Display):
         self._warned = True
 
     def _write(self, event: str, facts: Mapping[str, Any]) -> None:
-        if self._file is None:
-            return
         moment = datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
         stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        entry = {"time": stamp, "event": event, **facts}
         try:
-            line = json.dumps({"time": stamp, "event": event, **facts}, separators=(",", ":"))
+            line = json.dumps(entry, separators=(",", ":"))
         except (TypeError, ValueError) as error:  # a value of a user's task is not JSON
             self._warn(error)
             return
+        self._display.logged(entry)
+        if self._file is not None:
+            self._append(self._file, line)
+
+    def _append(self, file: int, line: str) -> None:
         # a partial earlier line must not spoil this one
         data = b"\n" * self._torn + line.encode() + b"\n"
         self._torn = True
         try:
             while data:
-                data = data[os.write(self._file, data) :]
+                data = data[os.write(file, data) :]
         except OSError as error:
             self._warn(error)
         else:

@@ -25,7 +25,7 @@ from sweeps.common import limits
 from sweeps.common.capacity import LOCAL, Capacity, Machine, ResourceAllocation, allocate
 from sweeps.common.custom_code import code_to_send
 from sweeps.common.environment import WORKER_SETTINGS, engine_environment, our_packages, usable_gpus
-from sweeps.common.interrupts import Interrupts, kept_handlers
+from sweeps.common.interrupts import BackgroundContext, Interrupts, kept_handlers
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.workers.jobs import Pool, Starting
 from sweeps.workers.ray_folder import RAY, ray_folder, started_by_kdsweep
@@ -56,16 +56,20 @@ class RaySite:
         allocation: Allocation of processes.
         address: The cluster; None for this machine.
         modules: Code that machines of a cluster receive.
+        shared: A Ray on this machine that outlives the sweep; None if it has its own.
     """
 
     allocation: ResourceAllocation
     address: str | None
     modules: tuple[Path, ...] = ()
+    shared: BackgroundContext | None = None
 
     def ready(self, starting: Starting) -> AbstractContextManager[None]:
         """Run Ray inside; ``starting`` is entered while processes start that end with this one."""
         if self.address is not None:
             return joined_ray(self.address, self.modules)
+        if self.shared is not None:
+            return _entered(self.shared)
         share, processes = self.allocation.share, self.allocation.processes
         return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
 
@@ -81,7 +85,25 @@ class RaySite:
         search(session, self.allocation, scratch, interrupts)
 
 
-def find_ray(study: Study, settings: SweepSettings) -> RaySite:
+@contextmanager
+def _entered(shared: BackgroundContext) -> Iterator[None]:
+    shared.wait()
+    yield
+
+
+def ray_for(studies: Sequence[Study]) -> BackgroundContext:
+    """Return a Ray with this whole machine, on which studies run one after the other.
+
+    Their code must be on Python's path before it is begun: its workers inherit the path.
+    """
+    gpus = usable_gpus() if any(study.resources.gpus for study in studies) else 0
+    [machine] = this_capacity(max(study.resources.cpus for study in studies), gpus).machines
+    return BackgroundContext(local_ray(ceil(machine.cpus), gpus))
+
+
+def find_ray(
+    study: Study, settings: SweepSettings, shared: BackgroundContext | None = None
+) -> RaySite:
     """Return the site of a sweep, by the machines that are available.
 
     Raises:
@@ -94,7 +116,8 @@ def find_ray(study: Study, settings: SweepSettings) -> RaySite:
         gpus = usable_gpus() if study.resources.gpus else 0
         check_local()
         here = this_capacity(study.resources.cpus, gpus)
-        return RaySite(allocation=allocate(settings.request, study.resources, here), address=None)
+        allocation = allocate(settings.request, study.resources, here)
+        return RaySite(allocation=allocation, address=None, shared=shared)
     return RaySite(
         allocation=allocate(settings.request, study.resources, cluster_capacity(address)),
         address=address,

@@ -50,6 +50,7 @@ def run_study(  # noqa: PLR0913 - independent settings
     display: Display,
     storage: str | None = None,
     begun_s: float | None = None,
+    ray: BackgroundContext | None = None,
 ) -> SweepSummary:
     """Run ``study`` as the sweep ``name`` and return its summary.
 
@@ -64,6 +65,7 @@ def run_study(  # noqa: PLR0913 - independent settings
         storage: URI of a durable file system for a copy of the sweep, for machines whose disk does
             not last; None for no copy.
         begun_s: When the user asked for it, seconds since 1970; None: at the start of this process.
+        ray: A Ray on this machine that a new sweep runs on and leaves; None for one of its own.
 
     Raises:
         UserError: Before anything starts, if the study cannot run, its data are not available,
@@ -89,7 +91,7 @@ def run_study(  # noqa: PLR0913 - independent settings
         folder=str(folder.path),
     )
     check_tracking(folder, settings.tracking_uri, study.name, "")
-    site = find_site(study, settings)
+    site = find_site(study, settings, ray)
     paths.create(folder, study.text, {paths.SETTINGS_FILE: settings.text})
     seal(folder.path, study)
     interrupts = Interrupts()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from kdtasks.contract.registry import load_task
 from search_spaces.study import Study
 from sweeps.common.capacity import ResourceAllocation
-from sweeps.common.interrupts import Interrupts
+from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.run.inline import InlineSite
 from sweeps.workers.jobs import Pool, Starting
@@ -42,8 +42,8 @@ NOWHERE = InlineSite()
 """The site of a sweep that has nothing left to run."""
 
 
-def find_site(study: Study, settings: SweepSettings) -> Site:
-    """Return the site of a sweep, after checking its resources.
+def find_site(study: Study, settings: SweepSettings, ray: BackgroundContext | None = None) -> Site:
+    """Return the site of a sweep, after checking its resources; on this machine ``ray`` if given.
 
     Raises:
         UserError: If not even one trial fits there, or a cluster does not answer.
@@ -56,4 +56,4 @@ def find_site(study: Study, settings: SweepSettings) -> Site:
         return InlineSite.of(settings.request, resources.gpus)
     from sweeps.run.ray_cluster import find_ray  # takes a second to import
 
-    return find_ray(study, settings)
+    return find_ray(study, settings, ray)

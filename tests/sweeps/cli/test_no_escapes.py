@@ -26,7 +26,8 @@ from analysis.printed.tables import sweep_tables
 from analysis.report import render
 from search_spaces.errors import StudyError
 from sweeps.cli.best import show_best
-from sweeps.cli.main import _print_error, main
+from sweeps.cli.guard import print_error
+from sweeps.cli.main import main
 from sweeps.cli.output import line, show_front, show_near, show_paper
 from sweeps.progress.log import SCHEMA
 
@@ -123,7 +124,7 @@ def test_nothing_of_a_study_steers_the_reports_page():
 @given(EVIL)
 def test_no_error_steers_the_terminal(evil):
     for error in (StudyError(evil, place=evil, source=evil), ResultsError(evil)):
-        shown = printed(lambda error=error: _print_error(str(error), 2))
+        shown = printed(lambda error=error: print_error(str(error)))
         assert not steering(shown)
         assert shown.count("\n") == 1
     assert not steering(printed(lambda: line(evil)))

@@ -96,7 +96,7 @@ def test_help_loads_nothing_slow():
         (["run", "csi-feedback", "--set", "budget"], "budget"),
         (["run", "csi-feedback", "--slots", "x"], "see kdsweep run --help"),
         (["run", "csi-feedback", "--transport", "pigeon"], "'ray', 'inprocess'"),
-        (["run"], "Missing argument 'STUDY'"),
+        (["run"], "Missing argument 'STUDY...'"),
         (["resume", "nothing"], "no sweep 'nothing'"),
         (["front", "nothing"], "no sweep 'nothing'"),
         (["best", "nothing"], "no sweep 'nothing'"),

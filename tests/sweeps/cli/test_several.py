@@ -52,6 +52,7 @@ def begun(tmp_path, monkeypatch):
         return ENDINGS[study.name](home / name)
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     monkeypatch.setattr("sweeps.run.runner.run_study", run_study)
     for name in (*ENDINGS, "refused", "ctrl-c"):
         (tmp_path / f"{name}.yaml").write_text(toy_study(name=name).text)
@@ -107,15 +108,16 @@ def test_events_are_all_that_a_program_reads(begun, capsys):
     [
         (["done.yaml", "empty.yaml", "--name", "one"], ["--name one"]),
         (["done.yaml", "wrong.yaml"], ["wrong.yaml", "budget.trials", "0"]),
-        (["done.yaml", "other/own.yaml"], ["own.yaml", "other"]),
+        (["here.yaml", "other/there.yaml"], ["here.yaml", "there.yaml", "other"]),
     ],
 )
 def test_a_mistake_in_one_is_found_before_the_first_begins(begun, capsys, tmp_path, words, facts):
     (tmp_path / "wrong.yaml").write_text(toy_study().text.replace("trials: 8", "trials: 0"))
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "own.yaml").write_text(toy_study(task="own_task:Own").text)
-    (tmp_path / "other" / "own_task.py").write_text("from toy_task import ToyTask as Own\n")
-    (tmp_path / "toy_task.py").write_text("raise RuntimeError")  # the tests' own is imported
+    for place in ("here", "other/there"):
+        task = Path(place).name
+        (tmp_path / f"{place}.yaml").write_text(toy_study(task=f"{task}:Own").text)
+        (tmp_path / f"{place}.py").write_text("raise RuntimeError  # nothing imports it")
     code, _, err = kdsweep(capsys, "run", *words, "--backend", "inline")
     assert (code, begun) == (2, [])
     assert all(fact in err for fact in facts), err

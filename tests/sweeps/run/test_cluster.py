@@ -17,7 +17,8 @@ from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
 from search_spaces.study import Study
-from sweeps.cli import main as cli
+from sweeps.cli.guard import USER_ERROR
+from sweeps.cli.main import main
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.launch_settings import read_settings
@@ -174,8 +175,8 @@ def refused(capsys: pytest.CaptureFixture[str], home: Path, address: str) -> str
     """What `kdsweep run` says of an address, with nothing else and no folder left behind."""
     command = ["run", "csi-feedback", "--home", str(home), "--name", "x", "--address", address]
     with pytest.raises(SystemExit) as left:
-        cli.main(command)
-    assert left.value.code == cli.USER_ERROR
+        main(command)
+    assert left.value.code == USER_ERROR
     assert not (home / "x").exists()
     [line] = capsys.readouterr().err.splitlines()
     assert f"--address {address}" in line

@@ -57,6 +57,7 @@ DOORS = {
     "typer": (
         "sweeps.cli.main",
         "sweeps.cli.data",
+        "sweeps.cli.guard",
         "sweeps.cli.checks",
         "sweeps.cli.options",
         "sweeps.cli.results",

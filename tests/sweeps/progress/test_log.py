@@ -58,6 +58,7 @@ def play(display: Display, clock: ManualClock) -> None:
     display.trial_started(2, {})
     display.trial_failed(2, FailureKind.RAISED, "RuntimeError: no\nsecond line")
     display.note("look")
+    display.logged({"event": "note", "text": "look"})
 
 
 def test_every_event_has_the_fields_of_the_schema_and_no_other(tmp_path):

@@ -10,8 +10,18 @@ from optuna.samplers import BaseSampler
 
 from search_spaces.study import Study
 
+
+def _tpe(seed: int) -> BaseSampler:
+    """Return TPE with the arguments that suit a study.
+
+    Parameters that exist together are modelled together, else a good learning rate of one method is
+    drawn for another; trials that still run count as bad ones, so that slots do not try the same.
+    """
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "tpe": _tpe,
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed),
     "nsga3": lambda seed: optuna.samplers.NSGAIIISampler(seed=seed),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),

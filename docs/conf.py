@@ -22,6 +22,7 @@ extensions = [
 exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
+smartquotes = False  # --set is no dash
 nb_execution_mode = "off"  # the tests run the notebook
 
 autodoc_member_order = "bysource"
@@ -36,7 +37,7 @@ python_use_unqualified_type_names = True
 nitpick_ignore_regex = [("py:.*", r"(?!kdsweep\.).*")]
 
 html_theme = "furo"
-html_title = f"kdsweep {release}"
+html_title = f"kdsweep {release.partition('+')[0]}"
 html_static_path = ["_static"]
 html_css_files = ["kdsweep.css"]
 html_show_sphinx = False

@@ -26,7 +26,10 @@ def commands() -> str:
     """Return every command with its arguments, options and examples, as ``--help`` has them."""
     group = typer.main.get_command(command_line)
     page = get_docs_for_click(obj=group, ctx=typer.Context(group), name="kdsweep")
-    page = page[page.index("**Usage**") :].replace("$ kdsweep", "kdsweep")
+    page = page[page.index("**Usage**") :].replace("$ kdsweep", "kdsweep").replace("}...", "}")
+    for name, command in group.commands.items():  # in the list Typer cuts sentences short
+        line = f"* [`{name}`](#kdsweep-{name}): {command.help.partition(chr(10))[0]}"
+        page = re.sub(rf"^\* `{name}`: .*$", line, page, count=1, flags=re.M)
     return re.sub(r"^Example: (.*)$", r"Example: `\1`", page, flags=re.M)
 
 
@@ -131,12 +134,14 @@ def complete(_app: Sphinx, name: str, source: list[str]) -> None:
     """Append what is generated to a page, and lead links out of the folder to pages of the site."""
     if name in PAGES:
         source[0] += "\n" + PAGES[name]()
+    source[0] = re.sub(r"<!-- .*? -->", "", source[0])  # one would hide what follows in its line
     for outside, page in OUTSIDE.items():
         source[0] = re.sub(rf"\]\((?:\.\./)+{outside}\.md(#[\w-]+)?", f"]({page}", source[0])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
+    app.connect("env-get-outdated", lambda *_: [*PAGES])
     app.connect("source-read", complete)
     app.connect("autodoc-process-signature", signature)
     app.connect("autodoc-process-docstring", sentences, priority=400)  # before napoleon

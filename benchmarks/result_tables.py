@@ -26,7 +26,7 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -41,12 +41,10 @@ from search_spaces.study import Study, load_study
 from sweeps.cli.output import paper_json
 from sweeps.cli.sweeps import sweep_frames
 from sweeps.common.environment import PACKAGES
-from sweeps.plan.study_changes import fields_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
 MARK = re.compile(r"(<!-- results: (\S+) (.+?) -->)(.*?)(<!-- end -->)", re.S)
-MISSING = "nothing"
 
 Result = Mapping[str, Any]
 
@@ -204,9 +202,7 @@ def command(study: Study, name: str, commit: str | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{study.name}.yaml"
         file.write_bytes(git("show", f"{commit or 'HEAD'}:search_spaces/studies/{file.name}"))
-        given = numbers_of(load_study(file))
-        changed = [field for field in wanted if wanted[field] != given.get(field, MISSING)]
-        options = [f"{field}={json.dumps(wanted[field])}" for field in changed]
+        options = list(changes(wanted, numbers_of(load_study(file))))
         if numbers_of(load_study(file, options)) != wanted:
             raise SystemExit(f"{name}: no --set makes its study of {file.name} at {commit}")
     named = ["--name", name] if name != study.name else []
@@ -216,11 +212,17 @@ def command(study: Study, name: str, commit: str | None) -> str:
 
 def numbers_of(study: Study) -> dict[str, Any]:
     """Return the fields of a study on which its numbers depend."""
-    return {
-        field: value
-        for field, value in fields_of(study).items()
-        if field not in ("title", "description")
-    }
+    left_out = ("title", "description", "report")
+    return {name: value for name, value in study.plain().items() if name not in left_out}
+
+
+def changes(new: Any, old: Any, place: str = "") -> Iterator[str]:
+    """Yield ``field=value`` for every field that differs."""
+    if isinstance(new, Mapping) and isinstance(old, Mapping):
+        for name, value in new.items():
+            yield from changes(value, old.get(name), f"{place}.{name}".removeprefix("."))
+    elif new != old:
+        yield f"{place}={json.dumps(new)}"
 
 
 def git(*words: str) -> bytes:

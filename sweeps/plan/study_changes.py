@@ -26,7 +26,7 @@ def differences(new: Study, old: Study) -> list[str]:
     """
     if new.text == old.text:
         return []
-    before, after = fields_of(old), fields_of(new)
+    before, after = _fields_of(old), _fields_of(new)
     if new.search.sampler == old.search.sampler == "points":
         known = len(old.search.points)
         after = {name: value for name, value in after.items() if not _is_behind(name, known)}
@@ -38,7 +38,7 @@ def differences(new: Study, old: Study) -> list[str]:
     ]
 
 
-def fields_of(study: Study) -> dict[str, Any]:
+def _fields_of(study: Study) -> dict[str, Any]:
     """Return all values on which trials may depend, by dotted path."""
     return dict(
         _leaves("", {name: part for name, part in study.plain().items() if name != "report"})

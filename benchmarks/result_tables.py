@@ -14,6 +14,8 @@ and what stands between is written from the file. After the sweep's name comes o
 - ``cell table-E | encoder KD, 150 GFLOP | NMSE``: one cell, by its row's first cell and heading;
 - ``gain encoder-least dB``: the paired difference on which a claim rests, with its interval;
 - ``made``: command, duration, version, commit, date and file.
+
+``<!-- results: models TASK | model | params --> ... <!-- end -->`` has columns of ``kdsweep models``.
 """
 
 import argparse
@@ -37,6 +39,7 @@ from analysis.printed.markdown import escaped, markdown
 from analysis.printed.tables import PrintedTable
 from analysis.report_tables import Heading
 from analysis.stats import Interval
+from kdtasks.contract.registry import TASKS, load_task
 from search_spaces.study import Study, load_study
 from sweeps.cli.output import paper_json
 from sweeps.cli.sweeps import sweep_frames
@@ -64,7 +67,8 @@ def renewed(page: Path) -> str:
     def between(mark: re.Match[str]) -> str:
         try:
             found = json.loads((RESULTS / f"{mark[2]}.json").read_text(encoding="utf-8"))
-            return f"{mark[1]}{shown(found, mark[3], page)}{mark[5]}"
+            new = models(found, mark[3]) if mark[2] == "models" else shown(found, mark[3], page)
+            return f"{mark[1]}{new}{mark[5]}"
         except (FileNotFoundError, LookupError) as error:
             raise SystemExit(f"{page.relative_to(ROOT)}: {mark[1]}: {error}") from error
 
@@ -107,6 +111,15 @@ def printed(found: Result, name: str) -> PrintedTable:
     headings = tuple(Heading(**heading) for heading in table["headings"])
     rows = tuple(tuple(row) for row in table["rows"])
     return PrintedTable(name, table["caption"], headings, rows)
+
+
+def models(found: Result, what: str) -> str:
+    """Return columns of what ``kdsweep models TASK`` prints."""
+    task, *picked = (part.strip() for part in what.split(" | "))
+    rows = tuple(tuple(text.number(row[name]) for name in picked) for row in found[task])
+    heads = tuple(Heading(n, numeric=not isinstance(found[task][0][n], str)) for n in picked)
+    table = PrintedTable(task, f"Printed by kdsweep models {task}.", heads, rows)
+    return f"\n\n{markdown(table)}\n"
 
 
 def columns(table: PrintedTable, heading: str) -> list[int]:
@@ -230,18 +243,25 @@ def git(*words: str) -> bytes:
     return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, check=True).stdout
 
 
+def keep(name: str, found: Any) -> None:
+    """Write a file of results."""
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(path.relative_to(ROOT))
+
+
 def main() -> None:
     """Write results and pages."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("sweep", nargs="*", type=Path, help="folder of a finished sweep")
-    for folder in parser.parse_args().sweep:
-        path = RESULTS / f"{folder.name}.json"
-        path.parent.mkdir(exist_ok=True)
-        content = json.dumps(result(folder.resolve()), indent=1, ensure_ascii=False)
-        path.write_text(content + "\n", encoding="utf-8")
-        print(path.relative_to(ROOT))
+    parser.add_argument("--models", action="store_true", help="renew what kdsweep models prints")
+    options = parser.parse_args()
+    for folder in options.sweep:
+        keep(folder.name, result(folder.resolve()))
+    if options.models:
+        keep("models", {task: load_task(task).models() for task in TASKS})
     for page in pages():
         if (new := renewed(page)) != page.read_text(encoding="utf-8"):
             page.write_text(new, encoding="utf-8")

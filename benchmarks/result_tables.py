@@ -8,14 +8,14 @@ Then every page is renewed from these files; without sweeps that is all. A page 
 
 and what stands between is written from the file. After the sweep's name comes one of
 
-- ``table-ID``, ``front``, ``near`` or ``references``: that table; ``front | method | NMSE test``
+- ``table-ID``, ``front``, ``near`` or ``references``: that table; ``front; method; MACs``
   keeps the first column and those with these headings;
-- ``claims``: the verdict on each claim, or on those named: ``claims | encoder-least``;
-- ``cell table-E | encoder KD, 150 GFLOP | NMSE``: one cell, by its row's first cell and heading;
+- ``claims``: the verdict on each claim, or on those named: ``claims; encoder-least``;
+- ``cell table-E; encoder KD, 150 GFLOP; NMSE``: one cell, by its row's first cell and heading;
 - ``gain encoder-least dB``: the paired difference on which a claim rests, with its interval;
 - ``made``: command, duration, version, commit, date and file.
 
-``<!-- results: models TASK | model | params --> ... <!-- end -->`` has columns of ``kdsweep models``.
+``<!-- results: models TASK; model; params --> ... <!-- end -->`` has columns of ``kdsweep models``.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def renewed(page: Path) -> str:
 
 def shown(found: Result, what: str, page: Path) -> str:
     """Return the Markdown of one mark."""
-    kind, *picked = (part.strip() for part in what.split(" | "))
+    kind, *picked = (part.strip() for part in what.split("; "))
     verb, _, rest = kind.partition(" ")
     if verb == "made":
         return made(found, page)
@@ -115,7 +115,7 @@ def printed(found: Result, name: str) -> PrintedTable:
 
 def models(found: Result, what: str) -> str:
     """Return columns of what ``kdsweep models TASK`` prints."""
-    task, *picked = (part.strip() for part in what.split(" | "))
+    task, *picked = (part.strip() for part in what.split("; "))
     rows = tuple(tuple(text.number(row[name]) for name in picked) for row in found[task])
     heads = tuple(Heading(n, numeric=not isinstance(found[task][0][n], str)) for n in picked)
     table = PrintedTable(task, f"Printed by kdsweep models {task}.", heads, rows)

@@ -20,6 +20,7 @@ from sweeps.plan.preflight import check_study
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(?:py|yaml|toml))\n")
+<<<<<<< HEAD
 PAGES = [
     "automation",
     "own-data",
@@ -29,6 +30,10 @@ PAGES = [
     "own-study",
     "two-networks",
 ]
+=======
+OWN = ["own-data", "own-network", "own-loss", "own-task", "own-study", "two-networks"]
+SYSTEMS = [f"systems/{page.stem}" for page in DOCS.glob("systems/*.md") if page.stem != "index"]
+>>>>>>> 2b9c90e (README: at most 200 lines; docs: systems, commands)
 
 
 class StartedError(BaseException):
@@ -86,13 +91,27 @@ def typed(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", OWN)
 def test_a_page_works_as_written(page, folder, capsys):
     done = 0
     for command in commands(page):
         assert typed(command) == 0, f"{command}\n{capsys.readouterr().err}"
         done += 1
     assert done
+
+
+@pytest.mark.parametrize("page", SYSTEMS)
+def test_a_system_page_names_shipped_studies(page, folder, monkeypatch):
+    started = []
+
+    def begins(study, **_options):
+        started.append(study.name)
+        raise StartedError
+
+    monkeypatch.setattr("sweeps.run.runner.run_study", begins)
+    named = list(commands(page))
+    assert [typed(command) for command in named] == [0] * len(named)
+    assert started == [shlex.split(command)[2] for command in named] != []
 
 
 def test_the_contract_of_the_page_is_three_lines(folder):

@@ -27,7 +27,7 @@ def test_a_result_names_command_and_commit(file):
 
 @pytest.mark.parametrize(
     "what",
-    ["table-X", "front | no such", "cell table-E | no such | NMSE", "claims | none", "gain none"],
+    ["table-X", "front; no such", "cell table-E; no such; NMSE", "claims; none", "gain none"],
 )
 def test_a_mark_that_names_nothing_is_refused(what):
     found = json.loads((RESULTS / "csi-effort.json").read_text(encoding="utf-8"))

@@ -20,7 +20,6 @@ from sweeps.plan.preflight import check_study
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 NAMED = re.compile(r"# (?P<name>[\w-]+\.(?:py|yaml|toml))\n")
-<<<<<<< HEAD
 PAGES = [
     "automation",
     "own-data",
@@ -30,10 +29,7 @@ PAGES = [
     "own-study",
     "two-networks",
 ]
-=======
-OWN = ["own-data", "own-network", "own-loss", "own-task", "own-study", "two-networks"]
 SYSTEMS = [f"systems/{page.stem}" for page in DOCS.glob("systems/*.md") if page.stem != "index"]
->>>>>>> 2b9c90e (README: at most 200 lines; docs: systems, commands)
 
 
 class StartedError(BaseException):
@@ -91,7 +87,7 @@ def typed(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", OWN)
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_works_as_written(page, folder, capsys):
     done = 0
     for command in commands(page):

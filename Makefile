@@ -35,7 +35,7 @@ help:
 	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'
 	@echo 'make locked   set up .venv for running alone, each file with a known hash (CPU, Python 3.11)'
 	@echo 'make lock     renew deploy/requirements.lock after a change of constraints.txt'
-	@echo 'make clean    remove .venv'
+	@echo 'make clean    remove .venv and docs/_build'
 	@echo
 	@echo 'Once installed, everything works offline. The command is $(BIN)/kdsweep; try --help.'
 
@@ -96,4 +96,4 @@ lock:
 	  --constraint constraints.txt --output-file deploy/requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv
+	rm -rf .venv docs/_build

@@ -80,7 +80,7 @@ def shown(found: Result, what: str, page: Path) -> str:
     kind, *picked = (part.strip() for part in what.split("; "))
     verb, _, rest = kind.partition(" ")
     if verb == "made":
-        return made(found, page)
+        return f"\n{made(found, page)}"  # in the line of the mark, Markdown would be shown as it is
     if verb == "cell":
         return escaped(cell(printed(found, rest), *picked))
     if verb == "gain":

@@ -134,7 +134,6 @@ def complete(_app: Sphinx, name: str, source: list[str]) -> None:
     """Append what is generated to a page, and lead links out of the folder to pages of the site."""
     if name in PAGES:
         source[0] += "\n" + PAGES[name]()
-    source[0] = re.sub(r"<!-- .*? -->", "", source[0])  # one would hide what follows in its line
     for outside, page in OUTSIDE.items():
         source[0] = re.sub(rf"\]\((?:\.\./)+{outside}\.md(#[\w-]+)?", f"]({page}", source[0])
 

@@ -1,6 +1,7 @@
 """Numbers of results in README and docs are those of the files in docs/results."""
 
 import json
+import re
 
 import pytest
 
@@ -14,6 +15,7 @@ def test_a_page_shows_its_results(page):
     shows = page.read_text(encoding="utf-8")
     assert renewed(page) == shows, "run: python benchmarks/result_tables.py"
     assert shows.count("<!-- results: ") == shows.count("<!-- end -->")
+    assert not re.search(r"^\s*<!--.*-->\S", shows, re.M), "Markdown after it would not be read"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,7 +1,8 @@
 """Put results of sweeps into README and docs: ``result_tables.py [HOME/SWEEP...]``.
 
 Each finished sweep becomes ``docs/results/SWEEP.json``: what ``kdsweep tables SWEEP --json``
-prints, the command that repeats it, and the newest commit with the source code that it recorded.
+prints, the command that repeats it, and the newest commit with the source code that it recorded;
+``docs/results/SWEEP.png`` is the front of its report.
 Then every page is renewed from these files; without sweeps that is all. A page has marks::
 
     <!-- results: csi-effort table-E --> ... <!-- end -->
@@ -25,6 +26,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -35,6 +37,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from analysis import format as text
+from analysis.layout import FRONT_PNG, REPORT_DIR
 from analysis.printed.markdown import escaped, markdown
 from analysis.printed.tables import PrintedTable
 from analysis.report_tables import Heading
@@ -260,6 +263,7 @@ def main() -> None:
     options = parser.parse_args()
     for folder in options.sweep:
         keep(folder.name, result(folder.resolve()))
+        shutil.copy(folder / REPORT_DIR / FRONT_PNG, RESULTS / f"{folder.name}.png")
     if options.models:
         keep("models", {task: load_task(task).models() for task in TASKS})
     for page in pages():

@@ -38,6 +38,7 @@ from typing import Any
 
 from analysis import format as text
 from analysis.layout import FRONT_PNG, REPORT_DIR
+from analysis.paper_view import DETAIL
 from analysis.printed.markdown import escaped, markdown
 from analysis.printed.tables import PrintedTable
 from analysis.report_tables import Heading
@@ -111,9 +112,13 @@ def printed(found: Result, name: str) -> PrintedTable:
     if name not in tables:
         raise LookupError(f"no table {name!r}; it has {', '.join(tables)}")
     table = tables[name]
-    headings = tuple(Heading(**heading) for heading in table["headings"])
+    headings = [Heading(**heading) for heading in table["headings"]]
+    caption = table["caption"]
+    if any(one.note == DETAIL for one in headings) and "paper" not in {h.title for h in headings}:
+        headings = [replace(one, note="") if one.note == DETAIL else one for one in headings]
+        caption += " Mean ± 95 % over seeds."
     rows = tuple(tuple(row) for row in table["rows"])
-    return PrintedTable(name, table["caption"], headings, rows)
+    return PrintedTable(name, caption, tuple(headings), rows)
 
 
 def models(found: Result, what: str) -> str:

@@ -298,9 +298,12 @@ def ui(
     port: Annotated[
         int | None, typer.Option(help="Default: the first free of 5000 to 5019.")
     ] = None,
+    optuna: Annotated[
+        bool, typer.Option("--optuna", help="Serve Optuna Dashboard, from a copy of the ledger.")
+    ] = False,
     home: Home = RUNS,
 ) -> None:
-    """Serve MLflow's UI for a sweep.
+    """Serve MLflow's UI for a sweep, or Optuna Dashboard.
 
     It can be reached only from this machine, with the token in the address; Ctrl-C ends it.
     """
@@ -310,10 +313,23 @@ def ui(
     from sweeps.cli.sweeps import find_sweep, free_port, prepare_ui, serve_ui, view_lines
 
     folder = find_sweep(home, name)
-    prepare_ui(folder)  # raises errors before the address is printed
+    if optuna:
+        from sweeps.tracking.optuna_ui import check_installed
+
+        check_installed()
+    else:
+        prepare_ui(folder)  # raises errors before the address is printed
     chosen = free_port(port)
     token = token_urlsafe(32)
     address = f"http://127.0.0.1:{chosen}/?token={token}"
+    if optuna:
+        from analysis import layout
+        from sweeps.tracking.optuna_ui import serve
+
+        line(f"Optuna Dashboard of {name} as it is now: {address}  (Ctrl-C ends it)")
+        sys.stdout.flush()
+        serve(folder / layout.JOURNAL_FILE, chosen, token)
+        return
     line(f"MLflow UI of {name}: {address}  (ready in some 10 seconds; Ctrl-C ends it)")
     for view in view_lines(folder, address):
         line(view)

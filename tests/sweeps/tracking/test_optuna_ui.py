@@ -35,7 +35,8 @@ def ask(app, path, method="GET"):
     """Return status and body of an ASGI app's answer."""
     scope = {
         "type": "http", "method": method, "path": path, "root_path": "", "query_string": b"",
-        "headers": [(b"host", b"localhost")], "http_version": "1.1", "server": ("127.0.0.1", 80), "scheme": "http",
+        "headers": [(b"host", b"localhost")], "http_version": "1.1", "scheme": "http",
+        "server": ("127.0.0.1", 80),
     }  # fmt: skip
     found = {"status": 0, "body": b""}
 

@@ -10,11 +10,9 @@ PYTHON ?= python3
 STUDY ?= csi-feedback
 ARGS ?=
 
-# Side by side: quick tests on all cores, then those that start a Ray of their own or train, two at
-# a time, for they mostly wait. A few count processes or take the time: those are alone.
-QUICK_TESTS := -m 'not slow' --numprocesses logical --maxprocesses 8 --dist loadfile
-SLOW_TESTS := -m 'slow and not alone' --numprocesses 2 --dist loadfile --durations 20
-LONE_TESTS := -m alone --durations 5
+# A file's tests share what is slow to make, so they stay in one process. In what order files come,
+# tests/conftest.py decides.
+TESTS := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -23,13 +21,14 @@ DOCS_INSTALLED := .venv/docs-installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install locked sweep test fast format docs lock clean
+.PHONY: help install locked sweep test fast thorough format docs lock clean
 
 help:
 	@echo 'make sweep    set up .venv if need be, run the study csi-feedback, write its report'
 	@echo '              other studies: make sweep STUDY=csi-tables-short ARGS="--time 5m"'
 	@echo 'make test     set up .venv if need be, then the whole gate: ruff, mypy, all tests'
 	@echo 'make fast     the gate without the slow tests'
+	@echo 'make thorough the quick tests, with twenty times as many examples of their laws'
 	@echo 'make format   let ruff format the code'
 	@echo 'make docs     build the site into docs/_build/html; a warning or a dead link inside is an error'
 	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'
@@ -64,15 +63,16 @@ test: $(DOCS_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(QUICK_TESTS)
-	$(BIN)/pytest $(SLOW_TESTS)
-	$(BIN)/pytest $(LONE_TESTS)
+	$(BIN)/pytest $(TESTS) --durations 30
 
 fast: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(QUICK_TESTS)
+	$(BIN)/pytest $(TESTS) -m 'not slow'
+
+thorough: $(INSTALLED)
+	$(BIN)/pytest $(TESTS) -m 'not slow' --hypothesis-profile thorough --timeout 1200
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -1,8 +1,8 @@
 """Kill the driver of a sweep with SIGKILL again and again, resume it each time, and compare.
 
-A sweep of the toy task is run twice from the same study with one slot: once unbroken, once with
-kills at seeded random moments of every phase. What must hold is checked after each kill and at the
-end; the first violation is raised as an AssertionError.
+A sweep of the toy task is run twice from the same study with one slot: once unbroken and without
+Ray, once with kills at seeded random moments of every phase. What must hold is checked after each
+kill and at the end; the first violation is raised as an AssertionError.
 
     python benchmarks/kill_resume.py --kills 100
 """
@@ -50,7 +50,7 @@ LONGEST_S = {
     "report": 1.0,
 }
 """Kills come at most so long after the phase has begun."""
-RUN = ("run", "toy.yaml", "--slots", "1", "--name")
+RUN = ("run", "toy.yaml", "--name")
 LIFE_S = 120.0
 """A driver that takes longer hangs."""
 
@@ -156,6 +156,11 @@ def finished(trials: list[TrialRecord]) -> dict[int, TrialRecord]:
     }
 
 
+def under_way(sweep: Path) -> bool:
+    """Return whether a trial runs."""
+    return any(trial.state is TrialState.RUNNING for trial in trials_of(sweep))
+
+
 def front_of(sweep: Path) -> list[tuple[str, list[float]]]:
     """Return the front: which configuration has which objectives."""
     trials = finished(trials_of(sweep))
@@ -187,17 +192,19 @@ def kill_loop(folder: Path, *, kills: int, trials: int, seed: int) -> Killed:
     rng = random.Random(seed)  # noqa: S311 - moments, no secrets
     write_study(folder, trials)
     whole, sweep = folder / "runs" / "whole", folder / "runs" / "killed"
-    to_the_end(start(folder, *RUN, "whole"))
+    to_the_end(start(folder, *RUN, "whole", "--backend", "inline"))
     result, ours = Killed(), set[ProcessRow]()
     known: dict[int, TrialRecord] = {}
     begun = time.monotonic()
     for phase in moments(kills, rng):
-        command = ["resume", "killed"] if sweep.exists() else [*RUN, "killed"]
+        command = ["resume", "killed"] if sweep.exists() else [*RUN, "killed", "--slots", "1"]
         driver = start(folder, *command)
         shown = Output(driver)
         new = command[0] == "run"
         here = shown.wait_for("sweep killed" if new and phase == "start" else PHASES[phase])
         assert here or driver.poll() == 0, f"{phase}:\n{shown.text}"
+        while phase == "search" and driver.poll() is None and not under_way(sweep):
+            time.sleep(0.05)  # processes that run trials take seconds to start
         time.sleep(rng.uniform(0.0, LONGEST_S[phase]))
         ours.update(rows_of(sweep))
         driver.send_signal(signal.SIGKILL)

@@ -1,6 +1,7 @@
 import os
 import tempfile
 
+import pytest
 from hypothesis import settings
 
 # the key of whoever runs the tests is not touched
@@ -11,5 +12,20 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 # A busy machine, or a library that prepares itself in its first call, says nothing about a law.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=500)
+settings.load_profile("quick")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files with slow tests come last, and of these first what may take longest.
+
+    So no process is still at a long file when the others have ended.
+    """
+    limits: dict[str, float] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            marker, path = item.get_closest_marker("timeout"), str(item.path)
+            limit = float(marker.args[0]) if marker else 0.0
+            limits[path] = max(limit, limits.get(path, 0.0))
+    items.sort(key=lambda item: (str(item.path) in limits, -limits.get(str(item.path), 0.0)))

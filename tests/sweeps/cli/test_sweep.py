@@ -29,15 +29,36 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[3]
 CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 CALL_ALL = """
-import json, sys
+import contextlib, io, json, sys
 from sweeps.cli.main import main
+shown = []
 for words in json.loads(sys.argv[1]):
-    try:
-        main(words)
-    except SystemExit as end:
-        assert not end.code, words
+    texts, code = (io.StringIO(), io.StringIO()), 0
+    with contextlib.redirect_stdout(texts[0]), contextlib.redirect_stderr(texts[1]):
+        try:
+            main(words)
+        except SystemExit as end:
+            code = end.code or 0
+    shown.append([code, *(text.getvalue() for text in texts)])
+print(json.dumps([shown, list(sys.modules)]))
 """
-LOADED = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+READING = (
+    "status toy",
+    "list",
+    "front toy",
+    "front toy --json",
+    "best toy",
+    "best toy --json",
+    "best toy --max ue_flops=0",
+    "importance toy",
+    "importance toy --json",
+    "importance toy --method magic",
+    "tables toy --json",
+    "compare toy other",
+    "report toy",
+    "report toy --paper figures",
+    "verify toy",
+)
 
 
 def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
@@ -49,6 +70,17 @@ def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.Complete
         text=True,
         check=False,
     )
+
+
+def call_all(folder: Path, commands: list[list[str]]):
+    """Run commands in one process; return code, output and errors of each, and loaded modules."""
+    done = call(folder, json.dumps(commands), code=CALL_ALL)
+    assert done.returncode == 0, done.stderr
+    shown, modules = json.loads(done.stdout)
+    return [
+        subprocess.CompletedProcess(words, *found)
+        for words, found in zip(commands, shown, strict=True)
+    ], {*modules}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +98,14 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def read(folder):
+    """What the commands that read a sweep have shown, by command, and the modules they loaded."""
+    (folder / "runs" / "toy" / "report" / "report.html").unlink()
+    done, modules = call_all(folder, [shlex.split(command) for command in READING])
+    return {**dict(zip(READING, done, strict=True)), "modules": modules}
+
+
 def test_run_prints_where_everything_is(folder):
     shown = (folder / "shown.txt").read_text()
     assert "\x1b" not in shown
@@ -77,52 +117,49 @@ def test_run_prints_where_everything_is(folder):
     assert "ui toy" in shown.splitlines()[-1]
 
 
-def test_front_is_the_one_of_the_report(folder):
+def test_front_is_the_one_of_the_report(folder, read):
     filed = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())
-    assert json.loads(call(folder, "front", "toy", "--json").stdout) == filed
-    table = call(folder, "front", "toy").stdout
+    assert json.loads(read["front toy --json"].stdout) == filed
+    table = read["front toy"].stdout
     assert table in (folder / "shown.txt").read_text()
     numbers = {line.split()[0] for line in table.splitlines()}
     assert {str(row["trial"]) for row in filed["front"]} <= numbers
     assert f"{filed['knee']} (knee)" in table
 
 
-def test_best_takes_the_first_of_the_front_and_names_what_fits(folder):
+def test_best_takes_the_first_of_the_front_and_names_what_fits(folder, read):
     rows = json.loads((folder / "runs" / "toy" / "report" / "front.json").read_text())["front"]
-    found = json.loads(call(folder, "best", "toy", "--json").stdout)
+    found = json.loads(read["best toy --json"].stdout)
     assert found["chosen"]["trial"] == rows[0]["trial"]
-    assert f"take trial {rows[0]['trial']}" in call(folder, "best", "toy").stdout
-    refused = call(folder, "best", "toy", "--max", "ue_flops=0")
+    assert f"take trial {rows[0]['trial']}" in read["best toy"].stdout
+    refused = read["best toy --max ue_flops=0"]
     assert refused.returncode == 2
     least = min(row["ue_flops"] for row in rows)
     assert f"--max ue_flops={least:g} would allow trial" in refused.stderr
 
 
-def test_importance_covers_the_chosen_methods(folder):
-    shown = call(folder, "importance", "toy").stdout
-    assert "too few trials: 3 finished, 10 needed" in shown
-    found = json.loads(call(folder, "importance", "toy", "--json").stdout)
+def test_importance_covers_the_chosen_methods(read):
+    assert "too few trials: 3 finished, 10 needed" in read["importance toy"].stdout
+    found = json.loads(read["importance toy --json"].stdout)
     assert found["trials"] == 3
     assert {one["metric"] for one in found["objectives"]} == {"val_nmse_db", "ue_flops"}
-    refused = call(folder, "importance", "toy", "--method", "magic")
+    refused = read["importance toy --method magic"]
     assert refused.returncode == 2
     assert "no finished trial of method 'magic'; it has some of " in refused.stderr
 
 
-def test_tables_as_data_have_the_numbers_of_the_study(folder):
-    found = json.loads(call(folder, "tables", "toy", "--json").stdout)
+def test_tables_as_data_have_the_numbers_of_the_study(read):
+    found = json.loads(read["tables toy --json"].stdout)
     assert found.keys() >= {"sweep", "study", "task", "made", "tables", "claims", "printed"}
     assert found["made"]["source"] == source_digest()
     assert found["made"]["ended"].endswith("+00:00")
     assert "front" in [table["name"] for table in found["printed"]]
 
 
-def test_comparing_loads_neither_torch_nor_ray(folder):
-    done = call(folder, "compare", "toy", "other", code=LOADED + CALL)
-    assert done.returncode == 2
-    assert "no sweep 'other'" in done.stderr
-    assert "analysis.compare" in done.stderr.split()
-    assert not {"torch", "ray"} & set(done.stderr.split())
+def test_an_unknown_sweep_is_not_compared(read):
+    refused = read["compare toy other"]
+    assert refused.returncode == 2
+    assert "no sweep 'other'" in refused.stderr
 
 
 def test_a_task_without_export_is_reported(folder):
@@ -132,23 +169,21 @@ def test_a_task_without_export_is_reported(folder):
     assert "Traceback" not in refused.stderr
 
 
-def test_report_is_written_anew(folder):
+def test_report_is_written_anew(folder, read):
     page = folder / "runs" / "toy" / "report" / "report.html"
-    page.unlink()
-    assert call(folder, "report", "toy").stdout.strip() == str(page.relative_to(folder))
+    assert read["report toy"].stdout.strip() == str(page.relative_to(folder))
     assert page.stat().st_size > 0
 
 
-def test_what_a_paper_takes_is_written_beside_the_report(folder):
-    done = call(folder, "report", "toy", "--paper", "figures", code=LOADED + CALL)
-    assert not {"torch", "ray"} & set(done.stderr.split())
-    written = {Path(line).name for line in done.stdout.splitlines()}
+def test_what_a_paper_takes_is_written_beside_the_report(folder, read):
+    lines = read["report toy --paper figures"].stdout.splitlines()
+    written = {Path(line).name for line in lines}
     assert {"front.pdf", "front.png", "front.tex", "front.md", "hypervolume.pdf"} <= written
     assert {path.name for path in (folder / "figures").iterdir()} == written
 
 
-def test_verify_lists_every_difference(folder):
-    assert call(folder, "verify", "toy").returncode == 0
+def test_verify_lists_every_difference(folder, read):
+    assert read["verify toy"].returncode == 0
     damaged = folder / "damaged" / "toy"
     shutil.copytree(folder / "runs" / "toy", damaged)
     with sqlite3.connect(damaged / "mlflow.db") as database:
@@ -160,13 +195,11 @@ def test_verify_lists_every_difference(folder):
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("command", ["status", "front", "best", "report", "verify"])
-def test_reading_loads_neither_torch_nor_ray(command, folder):
-    done = call(folder, command, "toy", code=LOADED + CALL)
-    assert done.returncode == 0
-    loaded = set(done.stderr.split())
-    assert "analysis" in loaded
-    assert not {"torch", "ray"} & loaded
+def test_reading_loads_neither_torch_nor_ray(read):
+    refused = {command for command in READING if read[command].returncode}
+    assert refused == {READING[6], READING[9], READING[11]}
+    assert {"analysis.report", "analysis.compare"} <= read["modules"]
+    assert not {"torch", "ray"} & read["modules"]
 
 
 def test_the_commands_of_the_tour_read_a_sweep(folder):
@@ -183,14 +216,13 @@ def test_the_commands_of_the_tour_read_a_sweep(folder):
     assert check_study(load_study("csi-methods", settings)).needs
     assert {words[0] for words in others} >= {"status", "front", "verify", "best"}
     toys = [[w.replace("csi-methods", "toy").replace("params", "flops") for w in o] for o in others]
-    done = call(folder, json.dumps(toys), code=CALL_ALL)
-    assert done.returncode == 0, done.stderr
+    done, _ = call_all(folder, toys)
+    assert [one.returncode for one in done] == [0] * len(toys), done
 
 
-def test_list_counts_the_trials(folder):
-    shown = call(folder, "list", code=LOADED + CALL)
-    assert shown.stdout.splitlines()[-1].split() == ["toy", "toy", "3", "1", "reported"]
-    assert not {"torch", "ray"} & set(shown.stderr.split())
+def test_list_counts_the_trials(read):
+    shown = read["list"].stdout
+    assert shown.splitlines()[-1].split() == ["toy", "toy", "3", "1", "reported"]
 
 
 def ask(url: str, body: dict[str, object] | None = None) -> bytes:

@@ -76,7 +76,7 @@ def lose_machine(folder: Path) -> dict[int, TrialRecord]:
 
 def resume(folder: Path, *, lose_storage: bool) -> str:
     """Go on in another home; return what was shown."""
-    driver = start(folder, "resume", "toy", "--home", "elsewhere")
+    driver = start(folder, "resume", "toy", "--home", "elsewhere", "--backend", "inline")
     shown, stored = Output(driver), folder / "stored" / "toy"
     if lose_storage:
         assert shown.wait_for("searching"), shown.text

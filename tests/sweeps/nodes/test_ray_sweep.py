@@ -40,6 +40,9 @@ POINTS = [
     {"topology": "self", "rounds": 3},
     {**LONG, "num_edges": 4},  # its actor is killed, and killed again
     {"topology": "centralized", "uploads": 2},
+    # P7: actors that a trial starts outside its own resources wait for one another for ever
+    {"topology": "decentralized", "num_edges": 32, "method": "kd"},
+    {"topology": "decentralized", "num_edges": 32, "method": "pairs"},
 ]
 CALM, ONCE, WRONG, CONDUCTOR, TWICE = 6, 6, 7, 9, 11
 MEASURED = ("core_seconds", "trial_wall_s", "trial_cpu_s")

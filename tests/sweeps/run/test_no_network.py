@@ -40,7 +40,15 @@ for line in open("commands"):
     except SystemExit as end:
         assert not end.code, f"{line}: {end.code}"
 """
-SIZES = {"num_train": 200, "num_val": 50, "num_test": 50, "epochs": 1, "teacher_epochs": 1}
+SIZES = {
+    "num_antennas": 8,
+    "num_subcarriers": 8,
+    "num_train": 200,
+    "num_val": 50,
+    "num_test": 50,
+    "epochs": 1,
+    "teacher_epochs": 1,
+}
 SMALL = " ".join(f"--set parameters.{name}={value}" for name, value in SIZES.items())
 
 
@@ -73,7 +81,8 @@ def test_no_command_sends_anything_to_the_network(tmp_path: Path) -> None:
         pytest.skip("no network namespace that counts packets can be made here")
     (tmp_path / "commands").write_text(
         "doctor\n"
-        f"run csi-methods --name tiny --trials 2 --slots 1 {SMALL} --set confirm.limit=1\n"
+        f"run csi-methods --name tiny --trials 2 --slots 1 {SMALL} --set seeds.confirm=[101] "
+        "--set confirm.limit=1\n"
         "export tiny --trial 0\nregister tiny --limit 1\nfront tiny\nreport tiny\nverify tiny\n"
     )
     shown = in_namespace(tmp_path, COMMANDS)

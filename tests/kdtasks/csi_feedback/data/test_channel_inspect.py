@@ -58,22 +58,26 @@ def test_what_the_command_builds_on_is_what_the_study_states():
 
 
 @pytest.mark.parametrize(
-    ("shape", "sizes"),
+    ("kind", "shape", "sizes"),
     [
-        ((300, 16, 16), (16, 16)),
-        ((300, 56, 2, 1), (2, 56)),
-        ((300, 30, 3, 1), (3, 30)),
-        ((1, 8, 12, 300), (8, 12)),
-        ((300, 2, 16, 12), (16, 12)),
-        ((300, 56), (1, 56)),
-        ((300, 64, 1), (64, 1)),
-        ((300, 5, 7), (5, 7)),
-        ((20, 4, 4), (4, 4)),
-        ((60, 48, 40), (48, 40)),
+        ("npy", (300, 16, 16), (16, 16)),
+        ("mat", (300, 16, 16), (16, 16)),
+        ("parts", (300, 16, 16), (16, 16)),
+        ("npy", (300, 56, 2, 1), (2, 56)),
+        ("npy", (300, 30, 3, 1), (3, 30)),
+        ("npy", (1, 8, 12, 300), (8, 12)),
+        ("mat", (1, 8, 12, 300), (8, 12)),
+        ("parts", (300, 2, 16, 12), (16, 12)),
+        ("npy", (300, 56), (1, 56)),
+        ("mat", (300, 56), (1, 56)),
+        ("parts", (300, 56), (1, 56)),
+        ("mat", (300, 64, 1), (64, 1)),
+        ("npy", (300, 5, 7), (5, 7)),
+        ("npy", (20, 4, 4), (4, 4)),
+        ("npy", (60, 48, 40), (48, 40)),
     ],
 )
-@pytest.mark.parametrize("kind", ["npy", "mat", "parts"])
-def test_the_command_reads_what_was_inspected(tmp_path, shape, sizes, kind):
+def test_the_command_reads_what_was_inspected(tmp_path, kind, shape, sizes):
     array = channels(shape)
     path = tmp_path / f'my "x", é.{"npy" if kind == "parts" else kind}'
     if kind == "mat":

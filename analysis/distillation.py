@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.format import percent, quantity
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, method_of, untaught
+from analysis.fronts import feasible_trials, kind_of, method_of, topology_of, untaught
 from analysis.ranking import records
 from analysis.stats import Interval
 from search_spaces.effort import Effort
@@ -52,10 +52,34 @@ def compared(frames: SweepFrames) -> Pair | str:
         return "No finished trial had a teacher: distillation was not tried."
     if not plain:
         return "No trial without a teacher finished, so what distillation adds is unknown."
+    return _pair(frames, taught, plain)
+
+
+def _pair(frames: SweepFrames, taught: Sequence[Row], plain: Sequence[Row]) -> Pair:
     objective = frames.study.objectives[0]
     best = best_of(taught, objective)
     rivals = [row for row in plain if costs_no_more(frames, row, best)]
     return Pair(best, best_of(rivals or plain, objective), dearer=not rivals)
+
+
+def pairs_by_kind(frames: SweepFrames) -> dict[str, Pair]:
+    """Return for each method with a teacher its best student and the best without, by their kind.
+
+    In a sweep of several topologies both have the same one; a topology whose students all had a
+    teacher is left out.
+    """
+    taught: dict[str, list[Row]] = {}
+    plain: dict[str, list[Row]] = {}
+    for row in records(feasible_trials(frames)):
+        if row["taught"]:
+            taught.setdefault(kind_of(row), []).append(row)
+        elif untaught(row):
+            plain.setdefault(topology_of(row), []).append(row)
+    return {
+        kind: _pair(frames, rows, plain[topology_of(rows[0])])
+        for kind, rows in taught.items()
+        if topology_of(rows[0]) in plain
+    }
 
 
 def bought(frames: SweepFrames, pair: Pair) -> list[str]:

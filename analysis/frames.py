@@ -39,6 +39,9 @@ FLAGS = {"true": True, "false": False}
 
 _ATTACHED = ("provenance.json", "environment.json")
 _FILES = (layout.STUDY_FILE, *_ATTACHED, layout.FAILURES_FILE)
+MOST_CURVES = 12
+"""Trials whose learning curves are read."""
+
 DEEPEST = 100
 """Nesting of an attached file of JSON; ours has five."""
 # MLflow stores an infinite metric as the largest double.
@@ -67,6 +70,8 @@ class SweepFrames:
         provenance: Facts about the data.
         environment: Versions and machine.
         wall_time_s: From the sweep's start to its end [s]; None while it runs.
+        curves: Pairs (epoch, first objective on validation) of the best members of the front, by
+            trial; trials in a network report none.
     """
 
     name: str
@@ -82,6 +87,7 @@ class SweepFrames:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     wall_time_s: float | None = None
+    curves: Mapping[int, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
     @cached_property
     def feasible(self) -> pd.DataFrame:
@@ -187,7 +193,9 @@ def _frames(runs: Runs, parent: RecordedRun, name: str) -> SweepFrames:
         )
     provenance, environment = (_attached(texts, file, dict) for file in _ATTACHED)
     study = parse_study(texts[layout.STUDY_FILE], f"{layout.STUDY_FILE} of sweep {name!r}")
-    rows = [_row(run, study) for run in runs.below(parent)]
+    below = runs.below(parent)
+    rows = [_row(run, study) for run in below]
+    trials = _with_ranks(_of_role(rows, layout.ROLE_TRIAL), study)
     history = sorted((int(s), int(t), float(v)) for s, t, v in runs.history(parent, HYPERVOLUME))
     started, ended = parent.started_ms, parent.ended_ms
     return SweepFrames(
@@ -197,7 +205,8 @@ def _frames(runs: Runs, parent: RecordedRun, name: str) -> SweepFrames:
         metrics=parent.metrics,
         # a resumed sweep may log a step again: the last value counts
         hypervolume=sorted({step: value for step, _, value in history}.items()),
-        trials=_with_ranks(_of_role(rows, layout.ROLE_TRIAL), study),
+        trials=trials,
+        curves=_curves(runs, below, trials, study),
         teachers=_of_role(rows, layout.ROLE_TEACHER),
         baselines=_of_role(rows, layout.ROLE_BASELINE),
         confirmations=_of_role(rows, layout.ROLE_CONFIRMATION),
@@ -206,6 +215,30 @@ def _frames(runs: Runs, parent: RecordedRun, name: str) -> SweepFrames:
         environment=environment,
         wall_time_s=(ended - started) / 1000.0 if started and ended else None,
     )
+
+
+def _curves(
+    runs: Runs, below: Sequence[RecordedRun], trials: pd.DataFrame, study: Study
+) -> dict[int, list[tuple[int, float]]]:
+    """Return what the best members of the front have reported of the first objective."""
+    goal = study.objectives[0]
+    front = trials[[flag is True for flag in trials["front"]]]
+    if goal.metric not in front:
+        return {}
+    best = front.sort_values(goal.metric, ascending=goal.direction == "minimize", kind="stable")
+    numbers = [str(number) for number in best["number"][:MOST_CURVES]]
+    tags = {run.tags.get(layout.TRIAL_NUMBER): run for run in below if _is_trial(run)}
+    found = {}
+    for number in numbers:
+        points = runs.history(tags[number], goal.metric)
+        curve = sorted({int(step): float(value) for step, _, value in sorted(points)}.items())
+        if len(curve) > 1:
+            found[int(number)] = curve
+    return found
+
+
+def _is_trial(run: RecordedRun) -> bool:
+    return run.tags.get(layout.ROLE) == layout.ROLE_TRIAL
 
 
 def _check_types(run: RecordedRun) -> None:

@@ -20,14 +20,16 @@ from analysis.chance import RESAMPLES
 from analysis.claims import judged_claims
 from analysis.distillation import effort_text
 from analysis.export import write_json, write_parquet
-from analysis.frames import SweepFrames
+from analysis.frames import MOST_CURVES, SweepFrames
 from analysis.front_notes import front_notes
 from analysis.front_png import write_png
 from analysis.fronts import by_topology, feasible_trials
+from analysis.highlights import highlights
 from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, Importance, begin_importances
 from analysis.origin import origin_lines
 from analysis.paper_view import paper_views
+from analysis.plots.curves import curves_figure
 from analysis.plots.effort import effort_figure
 from analysis.plots.front import front_figure
 from analysis.plots.importance import importance_figure
@@ -44,6 +46,7 @@ from analysis.repeats import seed_sets
 from analysis.report_tables import (
     failures_table,
     front_table,
+    gains_table,
     near_table,
     references_table,
     stopped_table,
@@ -95,6 +98,8 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             sweep=frames.name,
             study=frames.study,
             facts=_facts(frames),
+            highlights=highlights(frames),
+            gains=gains_table(frames),
             summary=summary(frames),
             colours=group_colours(frames),
             by_topology=by_topology(frames),
@@ -199,7 +204,8 @@ def _figures(frames: SweepFrames, found: Found) -> dict[str, list[dict[str, Any]
     if not front:
         title = f"{objectives[0].label} over the trials"
         front = [_figure("history", title, history_figure(frames), "")]
-    other = [*_effort(frames), *_progress(frames), _parallel(frames), _importance(found())]
+    other = [*_effort(frames), *_curves(frames), *_progress(frames), _parallel(frames)]
+    other.append(_importance(found()))
     return {"front": front, "other": other}
 
 
@@ -234,6 +240,16 @@ def _effort(frames: SweepFrames) -> list[dict[str, Any]]:
         "teacher's own training is not in it."
     )
     return [_figure("effort", "What training buys", figure, note)]
+
+
+def _curves(frames: SweepFrames) -> list[dict[str, Any]]:
+    figure = curves_figure(frames)
+    if figure is None:
+        return []
+    note = "Validation while they trained; a line ends with the value of the epoch that was kept."
+    if len(frames.curves) == MOST_CURVES:
+        note += f" The {MOST_CURVES} best members are drawn."
+    return [_figure("curves", "How the front’s members learned", figure, note)]
 
 
 def _parallel(frames: SweepFrames) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from analysis.fronts import (
     test_metric,
     topology_of,
 )
+from analysis.gains import method_gains
 from analysis.plots.references import labelled
 from analysis.ranking import column, records, where
 from analysis.stats import Interval
@@ -203,6 +204,45 @@ def _kind_names(frames: SweepFrames) -> tuple[str, ...]:
 def _kind_cells(names: Sequence[str], values: dict[str, Any]) -> list[Cell]:
     texts = [str(values.get(name, "none")) for name in names]
     return [Cell(text, text, "" if index else text) for index, text in enumerate(texts)]
+
+
+def gains_table(frames: SweepFrames) -> HtmlTable | None:
+    """Return what each method gains over no distillation; None without a pair of students."""
+    gains = method_gains(frames)
+    if not gains:
+        return None
+    goal, kinds = frames.study.objectives[0], _kind_names(frames)
+    unit = f"[{goal.unit}]" if goal.unit else ""
+    headings = (
+        *(Heading(name, numeric=False) for name in kinds),
+        Heading("trial"),
+        Heading("without teacher", "trial"),
+        Heading(goal.label, f"{unit} ± 95 %".strip()),
+        Heading("without teacher", f"{unit} ± 95 %".strip()),
+        Heading("gain", f"{f'[{text.gap_unit(goal.unit)}]' if unit else ''} paired ± 95 %".strip()),
+        Heading("seeds"),
+        Heading("split", numeric=False),
+        Heading("“it helps”", numeric=False),
+    )
+    rows = []
+    for one in gains:
+        taught, plain = one.pair.taught, one.pair.plain
+        number = int(plain["number"])
+        verdict = one.verdict + ("; the student without is larger" if one.pair.dearer else "")
+        rows.append(
+            (
+                *_kind_cells(kinds, {"method": method_of(taught), "topology": topology_of(taught)}),
+                _number(int(taught["number"])),
+                _number(number),
+                _interval(one.ours.interval),
+                _interval(one.theirs.interval),
+                Cell(text.interval(one.gain), one.gain.mean),
+                _number(one.gain.count),
+                Cell(one.ours.split, one.ours.split),
+                Cell(verdict, verdict),
+            )
+        )
+    return HtmlTable(headings, tuple(rows))
 
 
 def references_table(frames: SweepFrames) -> HtmlTable | None:

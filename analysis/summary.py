@@ -1,54 +1,24 @@
 """Sentences that sum up a sweep, computed; also when distillation does not help."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 from analysis import layout
 from analysis.chance import front_chances
-from analysis.clusters import (
-    Repetition,
-    Values,
-    clustered_interval,
-    paired_difference,
-    repetitions,
-)
+from analysis.clusters import paired_difference
 from analysis.distillation import bought, compared, gain_of
 from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, front_trials, kind_of, test_metric, untaught
+from analysis.fronts import feasible_trials, front_trials, untaught
 from analysis.pareto import sweep_hypervolume
-from analysis.plots.references import identifying, labelled
+from analysis.plots.references import labelled
 from analysis.ranking import column, objective_values, records, where
-from analysis.stats import Interval
-from analysis.topologies import topologies
-from search_spaces.objectives import Objective
+from analysis.scores import comparable, in_words, name_of, same_scenario
 
 Row = Mapping[str, Any]
 
 SURE = 0.95
 """Chance of being on the front from which a member counts as sure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A run's value of the first objective, on the split that was available.
-
-    Attributes:
-        split: ``test`` or ``validation``.
-        by_seed: Value by seed; one entry where it was not repeated.
-    """
-
-    split: str
-    by_seed: Values
-
-    @property
-    def interval(self) -> Interval:
-        """Mean over the seeds with its interval."""
-        return clustered_interval(self.by_seed)
 
 
 def counts(frames: SweepFrames) -> dict[str, int]:
@@ -70,8 +40,6 @@ def summary(frames: SweepFrames) -> list[str]:
     best = records(front_trials(frames))[0]
     found = [
         _overview(frames, number),
-        _best(frames, best),
-        topologies(frames),
         *_references(frames, best),
         *_distillation(frames),
         _volume_share(frames),
@@ -93,20 +61,6 @@ def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
         why += ", where differences within tolerance are equal"
     done = plural(number["COMPLETE"], "finished trial")
     return f"Of {done}, {size} {are} on the front of {goals}: {why}."
-
-
-def _best(frames: SweepFrames, best: Row) -> str:
-    objective = frames.study.objectives[0]
-    text = f"Best {objective.label}: {_name(best)} with {_value(best, objective)} on validation"
-    if test_metric(objective) is None:
-        return f"Best {objective.label}: {_name(best)} with {_value(best, objective)}."
-    tested = score(frames, best, "test")
-    if tested is None:
-        return f"{text}; it was not repeated on the test split."
-    shown = level(tested.interval, objective.unit)
-    seeds = plural(tested.interval.count, "seed")
-    spread = "no interval" if tested.interval.half_width is None else "95 % interval"
-    return f"{text} and {shown} on test ({seeds}, {spread})."
 
 
 def _certainty(frames: SweepFrames) -> str:
@@ -152,47 +106,23 @@ def _teachers(frames: SweepFrames) -> str:
 def _references(frames: SweepFrames, best: Row) -> list[str]:
     """Compare the best trial with the baselines and teachers of its scenario."""
     objective = frames.study.objectives[0]
-    found = []
+    found: dict[str, list[str]] = {}
     for rows, kind in ((frames.baselines, "baseline"), (frames.teachers, "teacher")):
         names = labelled(rows, kind)
         for name, row in zip(names, records(rows), strict=True):
-            if not _shares(rows, row, best):
+            if not same_scenario(rows, row, best):
                 continue
-            ours, theirs = _comparable(frames, best, row)
+            ours, theirs = comparable(frames, best, row)
             if ours is None or theirs is None:
                 continue
             gain = gain_of(objective, ours.interval.mean - theirs.interval.mean)
             shown = level(theirs.interval.mean, objective.unit)
-            words = _compared(gain, objective)
+            words = in_words(gain, objective)
             subject = name
             if kind == "teacher":
                 subject = f"the {name.replace(', ', ' ', 1)}"
-            found.append(f"On {ours.split} that is {words} {subject} ({shown}).")
-    return found
-
-
-def _comparable(frames: SweepFrames, first: Row, second: Row) -> tuple[Score | None, Score | None]:
-    """Return both on the test split if both have it, else both on validation."""
-    tested = score(frames, first, "test"), score(frames, second, "test")
-    if None not in tested:
-        return tested
-    return score(frames, first, "validation"), score(frames, second, "validation")
-
-
-def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
-    """Return the first objective of a trial, baseline or teacher on one split, None if unknown."""
-    objective = frames.study.objectives[0]
-    metric = objective.metric if split == "validation" else test_metric(objective)
-    if metric is None:
-        return None
-    if split == "test" and row["number"] is not None:
-        runs = frames.confirmations[frames.confirmations["number"] == row["number"]]
-        pairs = zip(repetitions(records(runs), "confirmation"), column(runs, metric), strict=True)
-        by_seed = {one: float(value) for one, value in pairs if np.isfinite(value)}
-        return Score(split, by_seed) if by_seed else None
-    value = row.get(metric)
-    known = isinstance(value, float) and np.isfinite(value)
-    return Score(split, {Repetition(0): float(value or 0.0)}) if known else None
+            found.setdefault(ours.split, []).append(f"{words} {subject} ({shown})")
+    return [f"On {split}, {name_of(best)} is {', '.join(all_)}." for split, all_ in found.items()]
 
 
 def _distillation(frames: SweepFrames) -> list[str]:
@@ -207,20 +137,20 @@ def _distillation(frames: SweepFrames) -> list[str]:
 
 def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
     objective = frames.study.objectives[0]
-    ours, theirs = _comparable(frames, best, rival)
+    ours, theirs = comparable(frames, best, rival)
     assert ours is not None
     assert theirs is not None
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
     gain = gain_of(objective, mean)
     place = f"{names}, trial {int(rival['number'])}, on {ours.split}"
-    subject = f"The best distilled student, {_name(best)},"
+    subject = f"The best distilled student, {name_of(best)},"
     if gain <= 0.0:
         return (
-            f"Distillation did not help here: the best distilled student, {_name(best)}, is "
-            f"{_compared(gain, objective)} {place}."
+            f"Distillation did not help here: the best distilled student, {name_of(best)}, is "
+            f"{in_words(gain, objective)} {place}."
         )
-    text = f"{subject} is {_compared(gain, objective)} {place}"
+    text = f"{subject} is {in_words(gain, objective)} {place}"
     if difference is None or difference.half_width is None:
         return f"{text}; that is one seed, without an interval."
     if abs(difference.mean) <= difference.half_width:
@@ -262,28 +192,3 @@ def _below_scale(frames: SweepFrames) -> list[str]:
                 f"{level(objective.floor, objective.unit)}, a millionth of the reference."
             )
     return found
-
-
-def _shares(rows: pd.DataFrame, row: Row, best: Row) -> bool:
-    """Return whether a reference belongs to a trial: both agree where references differ."""
-    names = [name for name in identifying(rows) if None not in (best.get(name), row[name])]
-    return all(row[name] == best[name] for name in names)
-
-
-def _compared(gain: float, objective: Objective) -> str:
-    """Return ``1.10 dB better than``, or that there is no difference to be seen."""
-    amount = level(abs(gain), gap_unit(objective.unit))
-    number = amount.split("\N{NO-BREAK SPACE}")[0].replace("\N{NARROW NO-BREAK SPACE}", "")
-    if float(number) == 0.0:
-        return "no different from"
-    return f"{amount} {'better' if gain > 0.0 else 'worse'} than"
-
-
-def _value(row: Row, objective: Objective) -> str:
-    return level(row[objective.metric], objective.unit)
-
-
-def _name(row: Row) -> str:
-    kind = kind_of(row)
-    number = f"trial {int(row['number'])}"
-    return number if kind == "trial" else f"{number} ({kind})"

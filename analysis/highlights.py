@@ -1,0 +1,130 @@
+"""Trials that a reader wants first: the best, the knee, the cheapest that beats the baseline."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.distillation import best_of, gain_of
+from analysis.format import level, plural, quantity
+from analysis.frames import SweepFrames
+from analysis.fronts import feasible_trials, front_trials, knee_trial, split_label, test_metric
+from analysis.fronts import untaught as without_teacher
+from analysis.plots.references import labelled
+from analysis.ranking import records
+from analysis.scores import Row, comparable, in_words, name_of, same_scenario, score, value_of
+from analysis.stats import Interval
+from analysis.topologies import topologies
+from search_spaces.objectives import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """A heading and what to know of one trial, in a sentence."""
+
+    title: str
+    text: str
+
+
+def highlights(frames: SweepFrames) -> list[Highlight]:
+    """Return the best, the knee and the cheapest trial that beats the baseline, as far as known."""
+    front = records(front_trials(frames))
+    if not front:
+        return []
+    goals, number = frames.study.objectives, knee_trial(frames)
+    found = [Highlight(f"Best {goals[0].label}", f"{_described(frames, front[0])}.")]
+    if len(goals) > 1:
+        if number == front[0]["number"]:
+            text = "The best, too: no member of the front is nearer to the best of all objectives."
+        else:
+            [row] = [row for row in front if row["number"] == number]
+            text = f"{_described(frames, row)}; nearest to the best of all objectives at once."
+        found.append(Highlight("Knee", text))
+    found += _cheapest(frames, {number, int(front[0]["number"])})
+    if words := topologies(frames):
+        found.append(Highlight("What topologies cost and buy", words))
+    return found
+
+
+def _described(frames: SweepFrames, row: Row) -> str:
+    """Return a trial with its objectives, on test where it was repeated."""
+    goal, *others = frames.study.objectives
+    name = name_of(row)
+    text = f"{name[0].upper()}{name[1:]}: {value_of(row, goal)}"
+    if test_metric(goal) is not None:
+        text += " on validation, "
+        tested = score(frames, row, "test")
+        if tested is None:
+            text += "not repeated on test"
+        else:
+            shown, seeds = level(tested.interval, goal.unit), plural(tested.interval.count, "seed")
+            text += f"{shown} on test ({seeds})"
+    costs = [f"{other.label} {_cost(row, other)}" for other in others]
+    return "; ".join([text, ", ".join(costs)] if costs else [text])
+
+
+def _cost(row: Row, objective: Objective) -> str:
+    return quantity(Interval(float(row[objective.metric]), None, 1), objective.unit)
+
+
+def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Highlight]:
+    """Return the trial that costs least of those that beat the best reference of their data.
+
+    What it costs is the first objective that does not depend on data. The reference is the best
+    baseline; without baselines the best student without a teacher.
+    """
+    goal, *others = frames.study.objectives
+    costs = [other for other in others if not split_label(other)]
+    rows = records(feasible_trials(frames))
+    beaten = [(row, rival) for row in rows if (rival := _rival(frames, row)) is not None]
+    if not costs or not beaten:
+        return []
+    kind = "the best baseline" if len(frames.baselines) else "the best student without a teacher"
+    title = f"Cheapest that beats {kind}"
+    better = [
+        (row, rival)
+        for row, rival in beaten
+        if gain_of(goal, row[goal.metric] - rival[goal.metric]) > 0.0
+    ]
+    if not better:
+        name = _reference_name(frames, beaten[0][1])
+        shown = value_of(beaten[0][1], goal)
+        return [Highlight(title, f"No trial does: {name} has {shown} on validation.")]
+    least = best_of([row for row, _ in better], costs[0])[costs[0].metric]
+    equal = [(row, rival) for row, rival in better if row[costs[0].metric] == least]
+    row, rival = max(equal, key=lambda pair: gain_of(goal, pair[0][goal.metric]))
+    name = name_of(row)
+    text = f"{name[0].upper()}{name[1:]}, as above"
+    if row["number"] not in described:
+        text = _described(frames, row)
+    return [Highlight(title, f"{text}; {_against(frames, row, rival)}.")]
+
+
+def _rival(frames: SweepFrames, row: Row) -> Row | None:
+    """Return the best reference of a trial's data on validation; None if none was measured."""
+    goal, rows = frames.study.objectives[0], frames.baselines
+    if len(rows):
+        known = [one for one in records(rows) if same_scenario(rows, one, row)]
+    else:
+        known = [one for one in records(feasible_trials(frames)) if without_teacher(one)]
+    known = [one for one in known if np.isfinite(one.get(goal.metric) or np.nan)]
+    return best_of(known, goal) if known else None
+
+
+def _reference_name(frames: SweepFrames, rival: Row) -> str:
+    if not len(frames.baselines):
+        return name_of(rival)
+    names = labelled(frames.baselines, "baseline")
+    keys = [row["key"] for row in records(frames.baselines)]
+    return names[keys.index(rival["key"])]
+
+
+def _against(frames: SweepFrames, row: Row, rival: Row) -> str:
+    """Return how much better a trial is than its reference, on the split that both have."""
+    goal = frames.study.objectives[0]
+    ours, theirs = comparable(frames, row, rival)
+    assert ours is not None
+    assert theirs is not None
+    gain = gain_of(goal, ours.interval.mean - theirs.interval.mean)
+    shown = level(theirs.interval.mean, goal.unit)
+    return f"on {ours.split} {in_words(gain, goal)} {_reference_name(frames, rival)} ({shown})"

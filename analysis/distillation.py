@@ -66,8 +66,9 @@ def pairs_by_kind(frames: SweepFrames) -> dict[str, Pair]:
     """Return for each method with a teacher its best student and the best without, by their kind.
 
     In a sweep of several topologies both have the same one; a topology whose students all had a
-    teacher is left out.
+    teacher is left out. Students that were repeated on test come first, if both were.
     """
+    repeated = {int(number) for number in frames.confirmations["number"]}
     taught: dict[str, list[Row]] = {}
     plain: dict[str, list[Row]] = {}
     for row in records(feasible_trials(frames)):
@@ -75,11 +76,14 @@ def pairs_by_kind(frames: SweepFrames) -> dict[str, Pair]:
             taught.setdefault(kind_of(row), []).append(row)
         elif untaught(row):
             plain.setdefault(topology_of(row), []).append(row)
-    return {
-        kind: _pair(frames, rows, plain[topology_of(rows[0])])
-        for kind, rows in taught.items()
-        if topology_of(rows[0]) in plain
-    }
+    found = {}
+    for kind, rows in taught.items():
+        if rivals := plain.get(topology_of(rows[0])):
+            groups = [[row for row in part if row["number"] in repeated] for part in (rows, rivals)]
+            found[kind] = _pair(frames, rows, rivals)
+            if all(groups) and not (pair := _pair(frames, *groups)).dearer:
+                found[kind] = pair
+    return found
 
 
 def bought(frames: SweepFrames, pair: Pair) -> list[str]:

@@ -1,6 +1,6 @@
 """Trials that a reader wants first: the best, the knee, the cheapest that beats the baseline."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,15 @@ import numpy as np
 from analysis.distillation import best_of, gain_of
 from analysis.format import level, plural, quantity
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, front_trials, knee_trial, split_label, test_metric
-from analysis.fronts import untaught as without_teacher
-from analysis.plots.references import labelled
+from analysis.fronts import (
+    feasible_trials,
+    front_trials,
+    knee_trial,
+    split_label,
+    test_metric,
+    untaught,
+)
+from analysis.plots.references import identifying, labelled
 from analysis.ranking import records
 from analysis.scores import Row, comparable, in_words, name_of, same_scenario, score, value_of
 from analysis.stats import Interval
@@ -75,8 +81,7 @@ def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Hi
     """
     goal, *others = frames.study.objectives
     costs = [other for other in others if not split_label(other)]
-    rows = records(feasible_trials(frames))
-    beaten = [(row, rival) for row in rows if (rival := _rival(frames, row)) is not None]
+    beaten = _rivals(frames, records(feasible_trials(frames)))
     if not costs or not beaten:
         return []
     kind = "the best baseline" if len(frames.baselines) else "the best student without a teacher"
@@ -100,15 +105,20 @@ def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Hi
     return [Highlight(title, f"{text}; {_against(frames, row, rival)}.")]
 
 
-def _rival(frames: SweepFrames, row: Row) -> Row | None:
-    """Return the best reference of a trial's data on validation; None if none was measured."""
-    goal, rows = frames.study.objectives[0], frames.baselines
-    if len(rows):
-        known = [one for one in records(rows) if same_scenario(rows, one, row)]
-    else:
-        known = [one for one in records(feasible_trials(frames)) if without_teacher(one)]
-    known = [one for one in known if np.isfinite(one.get(goal.metric) or np.nan)]
-    return best_of(known, goal) if known else None
+def _rivals(frames: SweepFrames, rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Return each trial with the best reference of its data on validation, where there is one."""
+    goal = frames.study.objectives[0]
+    baselines: Sequence[Row] = records(frames.baselines)
+    columns = identifying(frames.baselines)
+    known = baselines or [row for row in rows if untaught(row)]
+    known = [one for one in known if np.isfinite(one.get(goal.metric, np.nan))]
+    known.sort(key=lambda one: -gain_of(goal, one[goal.metric]))
+    found: list[tuple[Row, Row]] = []
+    for row in rows:
+        same = (one for one in known if not baselines or same_scenario(columns, one, row))
+        if (rival := next(same, None)) is not None:
+            found.append((row, rival))
+    return found
 
 
 def _reference_name(frames: SweepFrames, rival: Row) -> str:

@@ -1,17 +1,15 @@
 """One trial, baseline or teacher in the first objective: on which split, and in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.clusters import Repetition, Values, clustered_interval, repetitions
 from analysis.format import gap_unit, level
 from analysis.frames import SweepFrames
 from analysis.fronts import kind_of, test_metric
-from analysis.plots.references import identifying
 from analysis.ranking import column, records
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
@@ -61,10 +59,10 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
     return Score(split, {Repetition(0): float(value or 0.0)}) if known else None
 
 
-def same_scenario(rows: pd.DataFrame, row: Row, best: Row) -> bool:
-    """Return whether a reference belongs to a trial: both agree where references differ."""
-    names = [name for name in identifying(rows) if None not in (best.get(name), row[name])]
-    return all(row[name] == best[name] for name in names)
+def same_scenario(names: Sequence[str], row: Row, trial: Row) -> bool:
+    """Return whether a reference belongs to a trial: both agree in what tells references apart."""
+    known = [name for name in names if None not in (trial.get(name), row[name])]
+    return all(row[name] == trial[name] for name in known)
 
 
 def in_words(gain: float, objective: Objective) -> str:

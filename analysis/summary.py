@@ -11,7 +11,7 @@ from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, front_trials, untaught
 from analysis.pareto import sweep_hypervolume
-from analysis.plots.references import labelled
+from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
 from analysis.scores import comparable, in_words, name_of, same_scenario
 
@@ -108,9 +108,9 @@ def _references(frames: SweepFrames, best: Row) -> list[str]:
     objective = frames.study.objectives[0]
     found: dict[str, list[str]] = {}
     for rows, kind in ((frames.baselines, "baseline"), (frames.teachers, "teacher")):
-        names = labelled(rows, kind)
+        names, columns = labelled(rows, kind), identifying(rows)
         for name, row in zip(names, records(rows), strict=True):
-            if not same_scenario(rows, row, best):
+            if not same_scenario(columns, row, best):
                 continue
             ours, theirs = comparable(frames, best, row)
             if ours is None or theirs is None:

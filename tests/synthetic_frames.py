@@ -236,6 +236,8 @@ def write_mlflow(frames: SweepFrames, folder: Path) -> str:
     client.log_text(parent, frames.study.text, layout.STUDY_FILE)
     client.log_text(parent, json.dumps(dict(frames.provenance)), "provenance.json")
     client.log_text(parent, json.dumps(dict(frames.environment)), "environment.json")
+    goal = frames.study.objectives[0].metric
+    curves = {f"trial/{number}": curve for number, curve in frames.curves.items()}
     points = [Metric(layout.HYPERVOLUME, v, 0, step) for step, v in frames.hypervolume]
     client.log_batch(parent, metrics=points)
     for rows, role in (
@@ -249,7 +251,8 @@ def write_mlflow(frames: SweepFrames, folder: Path) -> str:
             tags = _tags(row, role) | {"mlflow.parentRunId": parent}
             client.log_batch(
                 run,
-                metrics=[Metric(k, v, 0, 0) for k, v in row.items() if _is_metric(k, v)],
+                metrics=[Metric(k, v, 0, 0) for k, v in row.items() if _is_metric(k, v)]
+                + [Metric(goal, value, 0, epoch) for epoch, value in curves.get(row["key"], ())],
                 params=[
                     Param(k.removeprefix(PARAM), str(v))
                     for k, v in row.items()

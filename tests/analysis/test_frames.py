@@ -11,6 +11,7 @@ from analysis import layout
 from analysis.errors import ResultsError
 from analysis.frames import FACTS, PARAM, read_sweep, table
 from analysis.front_rows import front_rows
+from analysis.fronts import front_trials
 from analysis.report import build_report
 
 # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates
@@ -21,6 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:Deprecatio
 def written(tmp_path_factory):
     """A sweep and the store that holds it."""
     frames = make_frames(trials=9, failures=1)
+    best = front_trials(frames).iloc[0]
+    curve = [(0, best["val_nmse_db"]), (1, -1.0), (7, best["val_nmse_db"])]
+    frames = replace(frames, curves={best["number"]: curve})
     return frames, write_mlflow(frames, tmp_path_factory.mktemp("sweep"))
 
 
@@ -43,6 +47,7 @@ def test_a_sweep_comes_back_as_it_was_written(written):
     assert list(read.hypervolume) == list(frames.hypervolume)
     assert (read.provenance, read.environment) == (frames.provenance, frames.environment)
     assert read.wall_time_s is not None
+    assert read.curves == frames.curves
     for name in ("trials", "teachers", "baselines", "confirmations"):
         before, after = as_rows(getattr(frames, name)), as_rows(getattr(read, name))
         assert after == before, name

@@ -105,7 +105,7 @@ def test_a_sweep_without_anything_beside_its_trials():
     frames = replace(frames, provenance={}, environment={})
     page = checked(frames)
     assert "Baselines and teachers" not in page
-    assert "was not repeated on the test split" in page
+    assert "not repeated on test" in page
 
 
 def test_a_baseline_without_complexity_becomes_a_line():

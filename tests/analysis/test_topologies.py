@@ -8,6 +8,7 @@ from synthetic_topologies import TOPOLOGIES, make_topology_frames
 
 from analysis.frames import read_sweep
 from analysis.fronts import by_topology, group_of, kind_of, method_of
+from analysis.highlights import highlights
 from analysis.plots.front import front_figure
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import group_colours, method_symbols
@@ -99,7 +100,7 @@ def test_topologies_survive_mlflow(tmp_path):
 
 
 def test_the_best_of_each_topology_is_compared_with_the_cheapest():
-    found = next(line for line in summary(FRAMES) if "best of each topology" in line)
+    found = next(one.text for one in highlights(FRAMES) if "best of each topology" in one.text)
     best = {}
     for row in records(FRAMES.trials):
         name = row["param.topology"]

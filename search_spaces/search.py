@@ -12,9 +12,11 @@ from search_spaces.errors import StudyError
 from search_spaces.fields import Multiple, Name, Part, Text, Value
 from search_spaces.space import Space
 
-Sampler: TypeAlias = Literal["tpe", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"]
+Sampler: TypeAlias = Literal[
+    "tpe", "known-cost", "nsga2", "nsga3", "gp", "qmc", "random", "grid", "points"
+]
 
-LEARNING: Sequence[Sampler] = ("tpe", "nsga2", "nsga3", "gp")
+LEARNING: Sequence[Sampler] = ("tpe", "known-cost", "nsga2", "nsga3", "gp")
 """Samplers whose suggestions depend on earlier results."""
 
 

@@ -2,11 +2,26 @@
 
 from typing import cast
 
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.trial import BaseTrial
 
 from search_spaces.domains import Choice, Domain, Float
 from search_spaces.fields import Value
 from search_spaces.space import Space
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """Return a domain in Optuna's terms."""
+    if isinstance(domain, Float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.options)
+    return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
 
 
 def suggest(trial: BaseTrial, space: Space) -> dict[str, Value]:

@@ -39,6 +39,7 @@ DOORS = {
     ),
     "optuna": (
         "sweeps.search.samplers",
+        "sweeps.search.known_cost",
         "sweeps.ledger.ledger",
         "sweeps.ledger.journal",
         "sweeps.ledger.optuna_trials",

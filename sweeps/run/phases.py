@@ -28,7 +28,7 @@ from sweeps.run.resume import num_spent, work_left
 from sweeps.run.site import Site
 from sweeps.run.teachers import prepare_teachers
 from sweeps.search.proposals import Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.session import SearchSession
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.workers.jobs import Pool
@@ -91,7 +91,7 @@ class Sweep:
             return ended
         self.display.phase("search")
         ledger, trials = self.recorder.ledger, self.recorder.ledger.trials()
-        ledger.use(partial(make_sampler, self.study))
+        ledger.use(partial(make_sampler, self.study, known_costs(self.study, self.plan.task)))
         self._announce(trials)
         ledger.milestones.begin_session(self.recorder.clock.epoch_ms())
         shutil.rmtree(self.folder.scratch, ignore_errors=True)

@@ -1,14 +1,19 @@
 """Optuna's samplers, created for every suggestion."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
+from kdtasks.contract.params import Params, fingerprint
+from kdtasks.contract.task import KDTask
 from search_spaces.study import Study
+from sweeps.common.events import WorkFailedError, at_work
+from sweeps.plan.needs import task_params
+from sweeps.search.known_cost import Known, KnownCostSampler
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -36,7 +41,24 @@ COUNTING = ("qmc",)
 """Samplers of a fixed sequence: all their suggestions need the same seed."""
 
 
-def make_sampler(study: Study, known: int) -> BaseSampler:
+def known_costs(study: Study, task: KDTask) -> Known:
+    """Return what gives the complexity of searched parameters, each computed once."""
+    found: dict[str, Mapping[str, float] | None] = {}
+
+    def known(params: Params) -> Mapping[str, float] | None:
+        key = fingerprint(params)
+        if key not in found:
+            try:
+                with at_work():
+                    found[key] = task.cost(task.complete(task_params(study, params)))
+            except WorkFailedError:  # the task refuses it, or fails: such a trial says so
+                found[key] = None
+        return found[key]
+
+    return known
+
+
+def make_sampler(study: Study, known_of: Known, known: int) -> BaseSampler:
     """Return the study's sampler for the suggestion after ``known`` others.
 
     The seed depends on ``known``, so that a resumed search suggests the same as an uninterrupted
@@ -45,6 +67,10 @@ def make_sampler(study: Study, known: int) -> BaseSampler:
     if study.search.sampler in COUNTING:
         known = 0
     seed = np.random.SeedSequence([study.seeds.search, known]).generate_state(1)[0]
+    if study.search.sampler == "known-cost":
+        return KnownCostSampler(
+            study.space, study.objectives, known_of, study.constraints, seed=int(seed)
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return SAMPLERS[study.search.sampler](int(seed))

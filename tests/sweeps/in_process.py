@@ -26,7 +26,7 @@ from sweeps.run import inline
 from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.teachers import prepare_teachers, teacher_identities
 from sweeps.search.proposals import Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.session import SearchSession
 from sweeps.tracking.client import TrackingError
 from sweeps.tracking.double_entry import RunRecorder
@@ -109,7 +109,7 @@ class Engine:
         self.tracker = MemoryTracker()
         self.task = plan.task
         self.ledger = self.start_ledger()
-        self.ledger.use(partial(make_sampler, self.study))
+        self.ledger.use(partial(make_sampler, self.study, known_costs(self.study, self.task)))
         self.recorder = RunRecorder(self.study, self.ledger, self.tracker, self.clock, self.display)
         self.interrupts = Interrupts()
         self.pool = inline.InlinePool(self.interrupts)

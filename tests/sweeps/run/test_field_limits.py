@@ -19,7 +19,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
 from sweeps.run.runner import SweepSummary, run_study
 from sweeps.search.proposals import Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.tracking.verify import verify_sweep
 
 MANY = 4096
@@ -92,7 +92,7 @@ def test_p8_the_driver_s_memory_grows_by_a_few_kilobytes_per_trial(
     monkeypatch.setattr(os, "fsync", lambda _number: None)
     study = toy_study(search={"sampler": "nsga2"}, budget={"trials": 600})
     ledger = Ledger.create(tmp_path / "journal.log", study)
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     proposals = Proposals(study, ToyTask(), ledger, ManualClock())
 
     def kilobytes_after(trials: int) -> float:

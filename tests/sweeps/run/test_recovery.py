@@ -20,7 +20,7 @@ from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.journal import repair_tail
 from sweeps.ledger.ledger import Ledger
 from sweeps.search.proposals import Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ ENDED = (TrialState.COMPLETE, TrialState.FAIL)
 
 def search(ledger: Ledger, study: Study) -> None:
     """Run what is left of a study, one trial after the other."""
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     clock = ManualClock()
     proposals = Proposals(study, ToyTask(), ledger, clock)
     while (proposal := proposals.next()) is not None:
@@ -73,7 +73,7 @@ def study_of(sampler: str) -> Study:
     return toy_study(search={"sampler": sampler, "points": points}, budget={"trials": 15})
 
 
-SAMPLERS = ["points", "grid", "finite", "random", "tpe", "nsga2", "nsga3", "qmc"]
+SAMPLERS = ["points", "grid", "finite", "random", "tpe", "known-cost", "nsga2", "nsga3", "qmc"]
 MOMENTS = {"points": 1, "grid": 2, "finite": 3, "random": 3}
 """Lines of the journal between two moments of death; those not named are slow."""
 
@@ -138,7 +138,7 @@ def test_it_may_die_again_and_again(tmp_path: Path) -> None:
 def test_what_ctrl_c_interrupted_runs_once_more(tmp_path: Path) -> None:
     study = study_of("random")
     ledger = Ledger.create(tmp_path / "journal.log", study)
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     proposals = Proposals(study, ToyTask(), ledger, ManualClock())
     begun = [proposals.next(), proposals.next()]
     for proposal in begun:
@@ -166,7 +166,7 @@ def test_a_full_disk_stops_the_search_and_loses_nothing(tmp_path: Path, spare: i
     study = study_of("random")
     path = tmp_path / "journal.log"
     ledger = Ledger.create(path, study)
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     proposals = Proposals(study, ToyTask(), ledger, ManualClock())
     first, second = proposals.next(), proposals.next()
     ledger.complete(first.number, [1.0, 2.0], {"val_nmse_db": 1.0}, {})

@@ -221,7 +221,7 @@ def test_a_cost_that_cannot_be_computed_fails_its_trial_only(
     assert "no such width" in engine.ledger.trial(0).reason
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "random", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "known-cost", "nsga2", "nsga3", "random", "qmc"])
 def test_every_sampler_goes_on_after_stopped_trials(tmp_path: Path, sampler: str) -> None:
     engine = make(
         tmp_path,

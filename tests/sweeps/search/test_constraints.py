@@ -16,7 +16,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.confirmation import candidates
 from sweeps.search.proposals import Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.verdict import judge
 
 
@@ -46,7 +46,7 @@ def feasible_share(sampler: str, bounds: list[dict[str, Any]], path: Path, seed:
         seeds={"search": seed, "confirm": [1]},
     )
     ledger = Ledger.create(path, study)
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     proposals = Proposals(study, ToyTask(), ledger, ManualClock())
     while (proposal := proposals.next()) is not None:
         x, y = float(proposal.config["x"]), float(proposal.config["epoch_s"])

@@ -12,13 +12,13 @@ from search_spaces.study import Study
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.search.proposals import MAX_REPEATS, Proposal, Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 
 
 def open_proposals(study: Study, folder: Path, clock: ManualClock | None = None) -> Proposals:
     folder.mkdir(exist_ok=True)
     ledger = Ledger.create(folder / "journal.log", study)
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     return Proposals(study, ToyTask(), ledger, clock or ManualClock())
 
 
@@ -88,7 +88,9 @@ def test_the_gp_sampler_exhausts_forty_cells_in_forty_trials(tmp_path: Path) -> 
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3", "qmc", "random", "grid"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", "known-cost", "nsga2", "nsga3", "qmc", "random", "grid"]
+)
 def test_a_hundred_cells_are_exhausted_in_a_hundred_trials(
     sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +98,7 @@ def test_a_hundred_cells_are_exhausted_in_a_hundred_trials(
     check_cells(sampler, tmp_path, HUNDRED, 100)
 
 
-SAMPLERS = ["tpe", "nsga2", "nsga3", "qmc", "random"]
+SAMPLERS = ["tpe", "known-cost", "nsga2", "nsga3", "qmc", "random"]
 
 
 class TestSamplers:
@@ -250,7 +252,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_a_search_with_more_to_find(
 
 def test_seed_follows_from_the_trials_so_far() -> None:
     study = toy_study()
-    drawn = [make_sampler(study, known)._rng.rng.random() for known in (0, 0, 7)]
+    drawn = [make_sampler(study, lambda _: {}, known)._rng.rng.random() for known in (0, 0, 7)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 

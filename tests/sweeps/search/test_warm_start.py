@@ -23,7 +23,7 @@ from sweeps.ledger.optuna_trials import is_earlier
 from sweeps.ledger.paths import SweepFolder, create
 from sweeps.progress.utilisation import Utilisation
 from sweeps.search.proposals import Proposals
-from sweeps.search.samplers import make_sampler
+from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.warm_start import find_earlier
 
 
@@ -61,7 +61,7 @@ def study_of(sampler: str = "tpe", warm: tuple[str, ...] = (), **changes: Any) -
 
 
 def search(ledger: Ledger, study: Study) -> None:
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     proposals = Proposals(study, ToyTask(), ledger, ManualClock())
     while (proposal := proposals.next()) is not None:
         error, flops = squares(proposal.config)
@@ -83,7 +83,7 @@ def configs(ledger: Ledger) -> list[str]:
     return [fingerprint(trial.config) for trial in ledger.trials()]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "nsga3"])
+@pytest.mark.parametrize("sampler", ["tpe", "known-cost", "nsga2", "nsga3"])
 def test_what_is_known_changes_the_very_next_suggestions(sampler: str, tmp_path: Path) -> None:
     # a genetic sampler mixes parents as soon as it knows a generation of 50
     run(tmp_path, "old", study_of("random", budget={"trials": 60}))
@@ -229,7 +229,7 @@ def old_sweep(home: Path, name: str = "old", **changes: Any) -> Ledger:
     folder = SweepFolder(home / name)
     create(folder, study.text)
     ledger = Ledger.create(folder.journal, study)
-    ledger.use(partial(make_sampler, study))
+    ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))
     proposals = Proposals(study, ToyTask(), ledger, ManualClock())
     first, second, third = (proposals.next() for _ in range(3))
     metrics = {"val_nmse_db": -5.0, "ue_flops": 100.0, "payload_bits": 64.0}

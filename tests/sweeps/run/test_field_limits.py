@@ -12,44 +12,15 @@ from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
 from kdtasks.contract.errors import ConfigError
-from search_spaces.study import Study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.listener import SilentDisplay
-from sweeps.run.runner import SweepSummary, run_study
+from sweeps.run.runner import run_study
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
-from sweeps.tracking.verify import verify_sweep
 
 MANY = 4096
-
-
-def network_study(**changes: object) -> Study:
-    axes = {"direction": "minimize", "reference": 1e9}
-    points = [
-        {"topology": "decentralized", "num_edges": 32, "method": method}
-        for method in ("kd", "pairs")
-    ]
-    fields = {
-        "task": "toy_network:ToyNetworkTask",
-        "parameters": {},
-        "space": {},
-        "objectives": [
-            {"metric": "val_error", "unit": "", "label": "error", **axes},
-            {"metric": "edge_bytes", "unit": "B", "label": "bytes", **axes},
-        ],
-        "search": {"sampler": "points", "points": points},
-        "budget": {"trials": 2},
-        "confirm": {"select": "none"},
-    }
-    return toy_study(**{**fields, **changes})
-
-
-def run(study: Study, home: Path, request: ResourceRequest) -> SweepSummary:
-    return run_study(
-        study, name="net", home=home, tracking_uri=None, request=request, display=SilentDisplay()
-    )
 
 
 @pytest.mark.parametrize(
@@ -66,21 +37,15 @@ def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
 ) -> None:
     """Ray waits without end for resources that no machine has."""
     with pytest.raises(ConfigError, match=words):
-        run(network_study(resources=resources), tmp_path, wanted)
+        run_study(
+            toy_study(resources=resources),
+            name="net",
+            home=tmp_path,
+            tracking_uri=None,
+            request=wanted,
+            display=SilentDisplay(),
+        )
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(150)
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-def test_p7_thirty_two_edges_live_on_one_actor_and_hang_nobody(tmp_path: Path) -> None:
-    """Actors that a trial starts outside its own resources wait for one another for ever."""
-    summary = run(network_study(), tmp_path, ResourceRequest(slots=1, actors=1))
-    assert (summary.complete, summary.failed) == (2, 0)
-    for trial in Ledger.open(summary.folder / "journal.log").trials():
-        assert trial.config["num_edges"] == 32
-        assert trial.metrics["edge_bytes"] > 0.0
-    assert verify_sweep(summary.folder) == []
 
 
 @pytest.mark.slow
@@ -108,10 +73,10 @@ def test_p8_the_driver_s_memory_grows_by_a_few_kilobytes_per_trial(
 
     tracemalloc.start()
     try:
-        begun, middle, end = (kilobytes_after(count) for count in (100, 100, 100))
+        begun, middle, end = (kilobytes_after(count) for count in (40, 40, 40))
     finally:
         tracemalloc.stop()
-    first, second = (middle - begun) / 100, (end - middle) / 100
+    first, second = (middle - begun) / 40, (end - middle) / 40
     assert second < 15.0  # so many kilobytes a trial are 30 MB for 2,000; measured 10
     assert second < 1.5 * first  # and it is not more and more
 

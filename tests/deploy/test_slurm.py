@@ -109,6 +109,6 @@ def test_it_is_stopped_before_the_time_is_over_and_resumed_when_requeued(slurm):
 
 def test_the_script_is_one_that_bash_reads_and_asks_slurm_for_what_it_needs():
     assert subprocess.run(["bash", "-n", SCRIPT], check=False).returncode == 0
-    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", SCRIPT.read_text(), re.M))
-    assert asked["signal"] == "B:USR1@120"
-    assert {"requeue", "nodes", "ntasks-per-node", "time"} <= asked.keys()
+    options = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", SCRIPT.read_text(), re.M))
+    assert options["signal"] == "B:USR1@120"
+    assert {"requeue", "nodes", "ntasks-per-node", "time"} <= options.keys()

@@ -30,18 +30,18 @@ def saved(path, array):
 def tried(command, cache):
     """Check the study that a command runs and load its data; return these."""
     words = shlex.split(command)
-    assert words[:3] == ["kdsweep", "run", "csi-feedback"]
+    assert words[:3] == ["kdsweep", "run", "csi-methods"]
     path, settings = None, []
     for option, value in zip(words[3::2], words[4::2], strict=True):
         assert option in ("--data", "--set")
         path, settings = (value, settings) if option == "--data" else (path, [*settings, value])
-    plan = check_study(study_on("csi-feedback", settings, path and cache.joinpath(path)))
+    plan = check_study(study_on("csi-methods", settings, path and cache.joinpath(path)))
     params = plan.needs[0].params
     return plan.task.load_scenario(params, cache_dir=cache / "cache", progress=lambda *_: None)
 
 
 def test_what_the_command_builds_on_is_what_the_study_states():
-    study = load_study("csi-feedback")
+    study = load_study("csi-methods")
     quick = CsiSettings.preset_values("quick")
     assert study.parameters["preset"] == "quick"
     assert tuple(quick[f"num_{name}"] for name in ("train", "val", "test")) == (

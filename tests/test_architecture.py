@@ -45,6 +45,7 @@ DOORS = {
         "sweeps.ledger.optuna_trials",
         "search_spaces.to_optuna",
     ),
+    "optuna_dashboard": ("sweeps.tracking.optuna_ui",),
     "mlflow": ("sweeps.tracking.client", "sweeps.tracking.ui_server", "analysis.mlflow_runs"),
     "sionna": ("kdtasks.data.", "kdtasks.csi_feedback.data.", "kdtasks.mimo_detection.link."),
     "h5py": ("kdtasks.data.",),

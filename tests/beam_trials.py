@@ -24,7 +24,7 @@ DISTILLING = METHODS[1:]
 
 DEPLOYED = ("worst_edge_top2", "server_top2", "received_top2", "forgetting_top2", "judged_edges")
 OF_NETWORKS = {f"val_{name}" for name in DEPLOYED} | NETWORK_METRICS.keys()
-OF_NETWORKS -= {"teacher_forward_samples"}
+OF_NETWORKS -= {"teacher_forward_samples", "train_gflop"}
 """Metrics that only a deployment has."""
 
 

@@ -92,7 +92,7 @@ def test_splits_fit_the_files_unless_the_study_states_otherwise(tmp_path):
     path = tmp_path / "channels.npy"
     np.save(path, noise((100, 4, 4)))
     message = ["parameters.num_val=9", "space.compression.values=[8]", "search.points=[]"]
-    study = study_on("csi-feedback", message, path)
+    study = study_on("csi-methods", message, path)
     found = {name: study.parameters.get(name) for name in ("num_train", "num_val", "num_test")}
     assert found == {"num_train": 70, "num_val": 9, "num_test": 15}
     assert study.parameters["num_antennas"] == 4

@@ -71,6 +71,7 @@ class Assassin(SilentDisplay):
         self.actors: dict[int, set[int]] = {}
         self.killed: list[int] = []
         self.seen: dict[int, psutil.Process] = {}
+        self._others = {process.pid for process in psutil.Process().children(recursive=True)}
 
     def trial_reported(
         self, number: int, epoch: int, epochs: int, metrics: Mapping[str, float]
@@ -81,7 +82,8 @@ class Assassin(SilentDisplay):
         if not new or number not in (ONCE, CONDUCTOR, TWICE):
             return
         processes = psutil.Process().children(recursive=True)
-        self.seen.update({process.pid: process for process in processes})
+        own = (process for process in processes if process.pid not in self._others)
+        self.seen.update({process.pid: process for process in own})
         if number == TWICE or (number == ONCE and len(self.actors[number]) == 1):
             self._kill(pid)
         if number == CONDUCTOR and len(self.actors[number]) == 1:

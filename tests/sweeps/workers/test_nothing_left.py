@@ -78,7 +78,7 @@ def test_a_finished_sweep_does_not(tmp_path):
 def test_a_new_sweep_queries_the_cluster_once(tmp_path, monkeypatch):
     requests = []
 
-    def find_site(study, settings):
+    def find_site(study, settings, ray):
         requests.append(settings.request)
         return runner.NOWHERE
 

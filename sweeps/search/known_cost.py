@@ -148,9 +148,9 @@ class KnownCostSampler(BaseSampler):
         ended = [o for o in seen if o.counts]
         elite = sorted(ended, key=self._learnt_rank(ended))[:ELITE]
         found: dict[str, dict[str, Value]] = {}
-        for number in range(4 * CANDIDATES):
+        for _ in range(4 * CANDIDATES):
             params = self._space.sample(self._rng)
-            if number % 2 and elite:
+            if elite and 2 * len(found) >= CANDIDATES:
                 params = self._mutated(elite[self._rng.integers(len(elite))].params)
             key = fingerprint(params)
             if key not in tried and key not in found and self._feasible(params):

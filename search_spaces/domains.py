@@ -206,3 +206,19 @@ class Choice(Parameter):
 
 
 Domain: TypeAlias = Annotated[Float | Int | Choice, Field(discriminator="type")]
+
+
+def place_of(domain: Float | Int, value: Value) -> float:
+    """Return where a number lies in its range, from 0 to 1; by its logarithm if that is drawn."""
+    low, high, at = (float(v) for v in (domain.low, domain.high, value))
+    if domain.log:
+        low, high, at = (math.log(v) for v in (low, high, at))
+    return (at - low) / (high - low) if high > low else 0.0
+
+
+def value_at(domain: Float, place: float) -> float:
+    """Return the number at a place in a range, the inverse of `place_of`."""
+    found = domain.low + place * (domain.high - domain.low)
+    if domain.log:
+        found = domain.low * math.exp(place * math.log(domain.high / domain.low))
+    return min(domain.high, max(domain.low, found))

@@ -28,7 +28,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from analysis.pareto import costs_of, front_mask, hypervolume
 from kdtasks.contract.params import Params, Value, fingerprint
-from search_spaces.domains import Choice, Float, Int
+from search_spaces.domains import Choice, Float, place_of, value_at
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.space import Space
 from search_spaces.to_optuna import distribution
@@ -118,10 +118,8 @@ class KnownCostSampler(BaseSampler):
         everything = study.get_trials(deepcopy=False)
         # what was interrupted is repeated as a trial of its own, or never began
         trials = [t for t in everything if t.number != trial.number and not is_interrupted(t)]
-        seen = [o for one in trials for o in self._observations(one)]
-        seen.sort(  # what was repeated comes later, and sums must not depend on that
-            key=lambda o: (fingerprint(o.params), o.share)
-        )
+        # sums must not depend on the order, for what was repeated comes later
+        seen = sorted((o for t in trials for o in self._observations(t)), key=_order)
         candidates = self._candidates(seen, {fingerprint(_params(one)) for one in trials})
         starting = sum(o.share == 1.0 for o in seen) < STARTS
         if starting or not candidates or self._rng.random() < RANDOM_SHARE:
@@ -180,8 +178,8 @@ class KnownCostSampler(BaseSampler):
         domain = self._space.parameters[name]
         if not isinstance(domain, Float) or old is None:
             return domain.sample(self._rng)
-        place = _place(domain, old) + STEP * self._rng.normal()
-        return _value_at(domain, min(1.0, max(0.0, place)))
+        place = place_of(domain, old) + STEP * self._rng.normal()
+        return value_at(domain, min(1.0, max(0.0, place)))
 
     def _feasible(self, params: Params) -> bool:
         cost = self._cost(params)
@@ -212,7 +210,7 @@ class KnownCostSampler(BaseSampler):
         )
         draws = np.repeat(known_cm[:, None], DRAWS, axis=1)
         for objective in learnt:
-            mean, spread = self._predicted(seen, values_nm[:, objective], waiting)
+            mean, spread = self._predicted(seen, values_nm[:, objective], waiting, len(pending))
             known_cm[:, objective] = mean
             draws[:, :, objective] = mean[:, None] + spread[:, None] * self._quantiles(len(learnt))
         corner = self._scaled([[goal.reference for goal in self._objectives]])[0]
@@ -237,21 +235,29 @@ class KnownCostSampler(BaseSampler):
         return np.where(gaps, np.nan, costs_of(filled, self._objectives))
 
     def _predicted(
-        self, seen: Sequence[Observation], values_n: Floats, waiting: Sequence[Params]
+        self, seen: Sequence[Observation], values_n: Floats, waiting: Sequence[Params], running: int
     ) -> tuple[Floats, Floats]:
-        """Return mean and standard deviation of one objective at the end of training."""
+        """Return mean and standard deviation of one objective at the end of training.
+
+        The first ``running`` wait for their results, and count as if these were their means.
+        """
         usable = np.flatnonzero(np.isfinite(values_n))[-MOST:]
+        values = values_n[usable]
         features = np.array([[*self._features(seen[i].params), seen[i].share] for i in usable])
+        wanted = np.array([[*self._features(params), 1.0] for params in waiting])
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
             np.ones(features.shape[1]), (5e-2, 1e2), nu=2.5
         ) + WhiteKernel(1e-2, (1e-5, 1.0))
-        model = GaussianProcessRegressor(
-            kernel, normalize_y=True, random_state=int(self._rng.integers(2**31))
-        )
+        seed = int(self._rng.integers(2**31))
+        model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, values_n[usable])
-        wanted = np.array([[*self._features(params), 1.0] for params in waiting])
+            model.fit(features, values)
+        if running:
+            values = np.append(values, model.predict(wanted[:running]))
+            features = np.vstack([features, wanted[:running]])
+            model = GaussianProcessRegressor(model.kernel_, normalize_y=True, optimizer=None)
+            model.fit(features, values)
         mean, spread = model.predict(wanted, return_std=True)
         return np.asarray(mean), np.asarray(spread)
 
@@ -265,28 +271,17 @@ class KnownCostSampler(BaseSampler):
                     float(value is not None and value == option) for option in domain.values()
                 ]
             else:
-                found.append(0.0 if value is None else _place(domain, value))
+                found.append(0.0 if value is None else place_of(domain, value))
         return found
+
+
+def _order(observation: Observation) -> tuple[str, float]:
+    return fingerprint(observation.params), observation.share
 
 
 def _params(trial: FrozenTrial) -> Params:
     found: Params = trial.user_attrs.get(PARAMS, trial.params)
     return found
-
-
-def _place(domain: Float | Int, value: Value) -> float:
-    """Return where a number lies in its range, from 0 to 1."""
-    low, high, at = (float(v) for v in (domain.low, domain.high, value))
-    if domain.log:
-        low, high, at = (math.log(v) for v in (low, high, at))
-    return (at - low) / (high - low) if high > low else 0.0
-
-
-def _value_at(domain: Float, place: float) -> float:
-    if domain.log:
-        found = domain.low * math.exp(place * math.log(domain.high / domain.low))
-        return min(domain.high, max(domain.low, found))
-    return domain.low + place * (domain.high - domain.low)
 
 
 def _added(front: Floats, draws_dm: Floats, corner: Floats) -> float:

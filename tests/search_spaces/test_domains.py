@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from space_strategies import choices, domains, finite_domains, ints, values
 
-from search_spaces.domains import MAX_LISTED, Choice, Float, Int, same
+from search_spaces.domains import MAX_LISTED, Choice, Float, Int, place_of, same, value_at
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -93,3 +93,11 @@ def test_huge_int_range_is_sampled_but_not_listed():
     assert huge.size() is None
     assert huge.contains(huge.sample(np.random.default_rng(0)))
     assert Int(1, MAX_LISTED).size() == MAX_LISTED
+
+
+@given(st.floats(0.0, 1.0), st.floats(1e-6, 1.0), st.floats(1.5, 1e6), st.booleans())
+def test_a_place_in_a_range_and_its_number_are_inverses(place, low, ratio, log):
+    domain = Float(low, low * ratio, log=log)
+    found = value_at(domain, place)
+    assert domain.contains(found)
+    assert place_of(domain, found) == pytest.approx(place, abs=1e-6)

@@ -71,7 +71,7 @@ class SweepFrames:
         environment: Versions and machine.
         wall_time_s: From the sweep's start to its end [s]; None while it runs.
         curves: Pairs (epoch, first objective on validation) of the best members of the front, by
-            trial; trials in a network report none.
+            trial, if they were read; trials in a network report none.
     """
 
     name: str
@@ -95,7 +95,9 @@ class SweepFrames:
         return self.trials[feasible_mask(self.trials, self.study)]
 
 
-def read_sweep(tracking_uri: str, sweep_name: str, sweep_id: str | None = "") -> SweepFrames:
+def read_sweep(
+    tracking_uri: str, sweep_name: str, sweep_id: str | None = "", *, curves: bool = False
+) -> SweepFrames:
     """Read one sweep from MLflow.
 
     Args:
@@ -103,6 +105,7 @@ def read_sweep(tracking_uri: str, sweep_name: str, sweep_id: str | None = "") ->
         sweep_name: Name of the sweep, and of its run unless its folder was renamed.
         sweep_id: What its run is known by, whatever its name; empty if that is not known. None if
             all runs there are its own, as in the database in its folder.
+        curves: Read learning curves, too; each is a request to a server.
 
     Raises:
         ResultsError: If the database or the sweep is missing, or several sweeps share the name.
@@ -110,9 +113,9 @@ def read_sweep(tracking_uri: str, sweep_name: str, sweep_id: str | None = "") ->
     with nothing_collected():
         if tracking_uri.startswith(SQLITE):
             with suppress(UnknownStoreError), database_runs(tracking_uri) as runs:
-                return _read(runs, tracking_uri, sweep_name, sweep_id)
+                return _read(runs, tracking_uri, sweep_name, sweep_id, curves=curves)
         with client_runs(tracking_uri, sweep_name) as runs:
-            return _read(runs, tracking_uri, sweep_name, sweep_id)
+            return _read(runs, tracking_uri, sweep_name, sweep_id, curves=curves)
 
 
 def _attached(texts: Mapping[str, str], file: str, kind: type) -> Any:
@@ -169,10 +172,12 @@ def _find_sweep(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) 
     raise ResultsError(f"no sweep {name!r} in {tracking_uri}; sweeps there: {known}")
 
 
-def _read(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) -> SweepFrames:
+def _read(
+    runs: Runs, tracking_uri: str, name: str, sweep_id: str | None, *, curves: bool
+) -> SweepFrames:
     parent = _find_sweep(runs, tracking_uri, name, sweep_id)
     try:
-        return _frames(runs, parent, name)
+        return _frames(runs, parent, name, curves=curves)
     except (ResultsError, StudyError):
         raise
     except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
@@ -183,7 +188,7 @@ def _read(runs: Runs, tracking_uri: str, name: str, sweep_id: str | None) -> Swe
         ) from error
 
 
-def _frames(runs: Runs, parent: RecordedRun, name: str) -> SweepFrames:
+def _frames(runs: Runs, parent: RecordedRun, name: str, *, curves: bool) -> SweepFrames:
     _check_types(parent)
     texts = runs.texts(parent, _FILES)
     if layout.STUDY_FILE not in texts:
@@ -206,7 +211,7 @@ def _frames(runs: Runs, parent: RecordedRun, name: str) -> SweepFrames:
         # a resumed sweep may log a step again: the last value counts
         hypervolume=sorted({step: value for step, _, value in history}.items()),
         trials=trials,
-        curves=_curves(runs, below, trials, study),
+        curves=_curves(runs, below, trials, study) if curves else {},
         teachers=_of_role(rows, layout.ROLE_TEACHER),
         baselines=_of_role(rows, layout.ROLE_BASELINE),
         confirmations=_of_role(rows, layout.ROLE_CONFIRMATION),

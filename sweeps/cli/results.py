@@ -264,7 +264,7 @@ def _build_report(folder: Path, tracking_uri: str | None) -> Path:
         from analysis.report import build_report
         from sweeps.cli.sweeps import sweep_frames
 
-        frames = sweep_frames(folder, tracking_uri)
+        frames = sweep_frames(folder, tracking_uri, curves=True)
         found = begin_importances(frames, beside=beside)
         beside.shutdown(wait=False)
         return build_report(frames, folder / layout.REPORT_DIR, found).html

@@ -105,8 +105,10 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
     return sqlite_uri(database)
 
 
-def sweep_frames(folder: Path, tracking_uri: str | None = None) -> "SweepFrames":
-    """Read a sweep from MLflow.
+def sweep_frames(
+    folder: Path, tracking_uri: str | None = None, *, curves: bool = False
+) -> "SweepFrames":
+    """Read a sweep from MLflow, for a report with its learning curves.
 
     Raises:
         UserError: If its settings are damaged, or an address holds a password.
@@ -117,7 +119,7 @@ def sweep_frames(folder: Path, tracking_uri: str | None = None) -> "SweepFrames"
 
     known = known_uri(folder, tracking_uri)
     sweep_id = None if known is None else read_settings(folder).id
-    return read_sweep(database_uri(folder, tracking_uri), folder.name, sweep_id)
+    return read_sweep(database_uri(folder, tracking_uri), folder.name, sweep_id, curves=curves)
 
 
 def known_uri(folder: Path, tracking_uri: str | None) -> str | None:

@@ -155,7 +155,7 @@ class Sweep:
         from analysis.report import build_report
 
         self.display.phase("report")
-        frames = read_sweep(self.tracking_uri, self.folder.name)
+        frames = read_sweep(self.tracking_uri, self.folder.name, curves=True)
         files = build_report(frames, self.folder.report)
         self.recorder.attach_report([files.html, files.png, files.parquet, files.json])
         return files.html

@@ -42,7 +42,7 @@ def missing(value):
 @pytest.mark.slow
 def test_a_sweep_comes_back_as_it_was_written(written):
     frames, uri = written
-    read = read_sweep(uri, frames.name)
+    read = read_sweep(uri, frames.name, curves=True)
     assert read.study == frames.study
     assert list(read.hypervolume) == list(frames.hypervolume)
     assert (read.provenance, read.environment) == (frames.provenance, frames.environment)

@@ -220,7 +220,7 @@ class KnownCostSampler(BaseSampler):
         front = front[(front < corner).all(axis=1)]
         if len(front):
             front = front[front_mask(front, ["minimize"] * len(corner))]
-        return np.array([_added(front, one, corner) for one in draws[len(pending) :]])
+        return _added(front, draws[len(pending) :], corner)
 
     def _quantiles(self, learnt: int) -> Floats:
         if learnt == 1:
@@ -284,13 +284,13 @@ def _params(trial: FrozenTrial) -> Params:
     return found
 
 
-def _added(front: Floats, draws_dm: Floats, corner: Floats) -> float:
-    """Return the mean hypervolume that points add to a front, each by itself."""
+def _added(front: Floats, draws_cdm: Floats, corner: Floats) -> Floats:
+    """Return the mean hypervolume that the draws of each candidate add, each by itself."""
 
     def volume(points: Floats) -> float:
         return hypervolume(points, ["minimize"] * len(corner), list(corner))
 
-    inside = draws_dm[(draws_dm < corner).all(axis=1)]
-    after = sum(volume(np.vstack([front, point])) for point in inside)
     before = volume(front) if len(front) else 0.0
-    return (after - before * len(inside)) / len(draws_dm)
+    inside = [draws_dm[(draws_dm < corner).all(axis=1)] for draws_dm in draws_cdm]
+    added = [sum(volume(np.vstack([front, p])) - before for p in points) for points in inside]
+    return np.array([one / draws_cdm.shape[1] for one in added], dtype=np.float64)

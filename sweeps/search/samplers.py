@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
@@ -13,7 +14,9 @@ from kdtasks.contract.task import KDTask
 from search_spaces.study import Study
 from sweeps.common.events import WorkFailedError, at_work
 from sweeps.plan.needs import task_params
-from sweeps.search.known_cost import Known, KnownCostSampler
+
+if TYPE_CHECKING:
+    from sweeps.search.known_cost import Known
 
 
 def _tpe(seed: int) -> BaseSampler:
@@ -41,7 +44,7 @@ COUNTING = ("qmc",)
 """Samplers of a fixed sequence: all their suggestions need the same seed."""
 
 
-def known_costs(study: Study, task: KDTask) -> Known:
+def known_costs(study: Study, task: KDTask) -> "Known":
     """Return what gives the complexity of searched parameters, each computed once."""
     found: dict[str, Mapping[str, float] | None] = {}
 
@@ -58,7 +61,7 @@ def known_costs(study: Study, task: KDTask) -> Known:
     return known
 
 
-def make_sampler(study: Study, known_of: Known, known: int) -> BaseSampler:
+def make_sampler(study: Study, known_of: "Known", known: int) -> BaseSampler:
     """Return the study's sampler for the suggestion after ``known`` others.
 
     The seed depends on ``known``, so that a resumed search suggests the same as an uninterrupted
@@ -68,6 +71,9 @@ def make_sampler(study: Study, known_of: Known, known: int) -> BaseSampler:
         known = 0
     seed = np.random.SeedSequence([study.seeds.search, known]).generate_state(1)[0]
     if study.search.sampler == "known-cost":
+        # scikit-learn takes a second to import
+        from sweeps.search.known_cost import KnownCostSampler
+
         return KnownCostSampler(
             study.space, study.objectives, known_of, study.constraints, seed=int(seed)
         )

@@ -93,7 +93,10 @@ def test_constraints_on_known_costs_are_kept_by_every_suggestion() -> None:
 
 def test_configurations_that_the_task_refuses_are_not_suggested() -> None:
     study = optuna.create_study(directions=["minimize"] * 2)
-    known = lambda params: None if params["method"] == "taught" else flops(params)  # noqa: E731
+
+    def known(params: Any) -> dict[str, float] | None:
+        return None if params["method"] == "taught" else flops(params)
+
     for number in range(10):
         study.sampler = KnownCostSampler(SPACE, OBJECTIVES, known, seed=number)
         trial = study.ask()
@@ -124,5 +127,5 @@ def test_what_is_added_is_the_difference_of_two_hypervolumes(front: Any, draws: 
     front = np.array(front).reshape(-1, 2)
     before = sweep_hypervolume(front, unit) if len(front) else 0.0
     after = [sweep_hypervolume(np.vstack([front, [draw]]), unit) - before for draw in draws]
-    added = _added(front, np.array(draws), np.ones(2))
+    [added] = _added(front, np.array([draws]), np.ones(2))
     assert added == pytest.approx(statistics.fmean(after), abs=1e-9)

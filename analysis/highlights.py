@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.distillation import best_of, gain_of
-from analysis.format import level, plural, quantity
+from analysis.format import level, plural
 from analysis.frames import SweepFrames
 from analysis.fronts import (
     feasible_trials,
@@ -18,10 +18,17 @@ from analysis.fronts import (
 )
 from analysis.plots.references import identifying, labelled
 from analysis.ranking import records
-from analysis.scores import Row, comparable, in_words, name_of, same_scenario, score, value_of
-from analysis.stats import Interval
+from analysis.scores import (
+    Row,
+    comparable,
+    cost_of,
+    in_words,
+    name_of,
+    same_scenario,
+    score,
+    value_of,
+)
 from analysis.topologies import topologies
-from search_spaces.objectives import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +72,8 @@ def _described(frames: SweepFrames, row: Row) -> str:
         else:
             shown, seeds = level(tested.interval, goal.unit), plural(tested.interval.count, "seed")
             text += f"{shown} on test ({seeds})"
-    costs = [f"{other.label} {_cost(row, other)}" for other in others]
+    costs = [f"{other.label} {cost_of(row, other)}" for other in others]
     return "; ".join([text, ", ".join(costs)] if costs else [text])
-
-
-def _cost(row: Row, objective: Objective) -> str:
-    return quantity(Interval(float(row[objective.metric]), None, 1), objective.unit)
 
 
 def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Highlight]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.clusters import Repetition, Values, clustered_interval, repetitions
-from analysis.format import gap_unit, level
+from analysis.format import gap_unit, level, quantity
 from analysis.frames import SweepFrames
 from analysis.fronts import kind_of, test_metric
 from analysis.ranking import column, records
@@ -77,6 +77,11 @@ def in_words(gain: float, objective: Objective) -> str:
 def value_of(row: Row, objective: Objective) -> str:
     """Return an objective of a trial with its unit."""
     return level(row[objective.metric], objective.unit)
+
+
+def cost_of(row: Row, objective: Objective) -> str:
+    """Return an objective of a trial as a rounded quantity, such as ``8.34 kB``."""
+    return quantity(Interval(float(row[objective.metric]), None, 1), objective.unit)
 
 
 def name_of(row: Row) -> str:

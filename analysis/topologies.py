@@ -1,19 +1,12 @@
 """What a topology costs and buys: the best student of each, and what it takes to have it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from analysis.distillation import best_of, gain_of
-from analysis.format import gap_unit, level, number, quantity
-from analysis.frames import PARAM, SweepFrames
-from analysis.fronts import feasible_trials
+from analysis.format import gap_unit, level, number
+from analysis.frames import SweepFrames
+from analysis.fronts import feasible_trials, topology_of
 from analysis.ranking import records
-from analysis.stats import Interval
+from analysis.scores import Row, cost_of, value_of
 from search_spaces.objectives import Objective
-
-Row = Mapping[str, Any]
-
-TOPOLOGY = PARAM + "topology"
 
 
 def topologies(frames: SweepFrames) -> str:
@@ -23,13 +16,12 @@ def topologies(frames: SweepFrames) -> str:
     all need something, such as bytes over the air.
     """
     objective, *others = frames.study.objectives
-    trials = records(feasible_trials(frames))
-    names = dict.fromkeys(str(row[TOPOLOGY]) for row in trials if row.get(TOPOLOGY))
-    if len(names) < 2:
+    trials: dict[str, list[Row]] = {}
+    for row in records(feasible_trials(frames)):
+        trials.setdefault(topology_of(row), []).append(row)
+    if len(trials) < 2:
         return ""
-    best = {
-        name: best_of([row for row in trials if row[TOPOLOGY] == name], objective) for name in names
-    }
+    best = {name: best_of(rows, objective) for name, rows in trials.items()}
     costs = [o for o in others if all(row[o.metric] > 0 for row in best.values())]
     if not costs:
         return ""
@@ -38,8 +30,7 @@ def topologies(frames: SweepFrames) -> str:
 
     def shown(name: str) -> str:
         row = best[name]
-        taken = [quantity(Interval(row[o.metric], None, 1), o.unit) for o in costs]
-        values = ", ".join([level(row[objective.metric], objective.unit), *taken])
+        values = ", ".join([value_of(row, objective), *(cost_of(row, o) for o in costs)])
         return f"{name} {values} (trial {int(row['number'])})"
 
     first = best[order[0]]
@@ -54,5 +45,5 @@ def topologies(frames: SweepFrames) -> str:
 def _bought(row: Row, first: Row, objective: Objective, cost: Objective) -> str:
     gain = gain_of(objective, row[objective.metric] - first[objective.metric])
     amount = level(abs(gain), gap_unit(objective.unit))
-    words = f"{row[TOPOLOGY]} is {amount} {'better' if gain > 0 else 'worse'}"
+    words = f"{topology_of(row)} is {amount} {'better' if gain > 0 else 'worse'}"
     return f"{words} for {number(row[cost.metric] / first[cost.metric], 1)} times as much"

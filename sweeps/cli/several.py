@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -25,6 +24,7 @@ from sweeps.common.environment import PACKAGES, share_cores
 from sweeps.common.interrupts import BackgroundContext
 from sweeps.plan.own_data import study_on
 from sweeps.progress.listener import Display
+from sweeps.progress.log import stamp
 from sweeps.run.summary import SweepSummary
 
 
@@ -75,8 +75,8 @@ class EventStream(Display):
 
     def ended(self, ended: Ended) -> None:
         """The study has ended, or is not begun."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self.logged({"time": now, "event": "ended", **asdict(ended)})
+        now = time.time_ns() // 1_000_000
+        self.logged({"time": stamp(now), "event": "ended", **asdict(ended)})
 
 
 def run_studies(

@@ -104,6 +104,12 @@ def _first_line(text: str) -> str:
     return _text((text.strip().splitlines() or [""])[0])
 
 
+def stamp(epoch_ms: int) -> str:
+    """Return a time in UTC as events have it."""
+    moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class EventLog(Display):
     """A display that appends to the log; if that fails, it warns once, on another display."""
 
@@ -146,9 +152,7 @@ class EventLog(Display):
         self._warned = True
 
     def _write(self, event: str, facts: Mapping[str, Any]) -> None:
-        moment = datetime.fromtimestamp(self._clock.epoch_ms() / 1000, UTC)
-        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        entry = {"time": stamp, "event": event, **facts}
+        entry = {"time": stamp(self._clock.epoch_ms()), "event": event, **facts}
         try:
             line = json.dumps(entry, separators=(",", ":"))
         except (TypeError, ValueError) as error:  # a value of a user's task is not JSON

@@ -1,4 +1,4 @@
-"""Imports flow one way, each heavy dependency has its doors, and no file grows too long.
+"""Imports flow one way, named modules import heavy libraries, and no file grows too long.
 
 The rules are those of ARCHITECTURE.md. Imports inside functions and under TYPE_CHECKING count: a
 lazy import is still an arrow.
@@ -26,7 +26,7 @@ MAY_IMPORT = {
 }
 
 # The only modules, or packages with a dot at the end, that may import a library.
-DOORS = {
+IMPORTERS = {
     "ray": (
         "sweeps.workers.trainable",
         "sweeps.search.tune_adapters",
@@ -92,7 +92,7 @@ FLOORS = {
 }
 
 # What may name a device: the one file, and what hands tensors of the CPU to another library.
-DEVICE_DOORS = (
+DEVICE_IMPORTERS = (
     "kdtasks.learning.device",
     "kdtasks.learning.onnx_export",
     "kdtasks.data.sionna_session",
@@ -153,8 +153,8 @@ def loaded_with(module: str) -> set[str]:
     return seen
 
 
-def allowed(module: str, doors: tuple[str, ...]) -> bool:
-    return any(module.startswith(door) if door.endswith(".") else module == door for door in doors)
+def allowed(module: str, importers: tuple[str, ...]) -> bool:
+    return any(module.startswith(one) if one.endswith(".") else module == one for one in importers)
 
 
 def test_imports_flow_one_way() -> None:
@@ -166,15 +166,15 @@ def test_imports_flow_one_way() -> None:
     assert not wrong
 
 
-def test_libraries_come_in_through_their_doors() -> None:
+def test_heavy_libraries_are_imported_by_named_modules_only() -> None:
     wrong = [
         (module, target)
         for module, path in MODULES.items()
         for target in imports(path)
-        for library, doors in DOORS.items()
-        if f"{target}.".startswith(f"{library}.") and not allowed(module, doors)
+        for library, importers in IMPORTERS.items()
+        if f"{target}.".startswith(f"{library}.") and not allowed(module, importers)
     ]
-    assert not wrong, "see DOORS"
+    assert not wrong, "see IMPORTERS"
 
 
 def test_no_file_imports_itself_through_others() -> None:
@@ -293,4 +293,4 @@ def test_one_file_names_a_device() -> None:
         for module, path in MODULES.items()
         if module.startswith("kdtasks.") and NAMES_A_DEVICE.search(path.read_text(encoding="utf-8"))
     }
-    assert found <= {*DEVICE_DOORS}
+    assert found <= {*DEVICE_IMPORTERS}

@@ -59,6 +59,7 @@ from kdtasks.csi_feedback.workload import (
     plan_at_effort,
     planned_epochs,
     tensor_specs,
+    total_epochs,
     work_of,
 )
 from kdtasks.learning.complexity import batch1_latency_ms
@@ -216,7 +217,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         schedule = plan.schedule(plan.encoder_epochs)
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
         spent, count = 0.0, 0
-        of = planned_epochs(settings, plan_of(settings))
+        of = total_epochs(settings, plan)
         loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
         for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
             spent, count = epoch.core_seconds, epoch.samples

@@ -169,7 +169,11 @@ def planned_epochs(settings: CsiSettings, plan: Plan) -> int:
     """
     at_edge = settings.topology == "decentralized" and not settings.sends_pairs
     samples = (edge_samples if at_edge else server_samples)(settings)
-    plan = plan_at_effort(settings, plan, samples, edge_samples(settings))
+    return total_epochs(settings, plan_at_effort(settings, plan, samples, edge_samples(settings)))
+
+
+def total_epochs(settings: CsiSettings, plan: Plan) -> int:
+    """Return the epochs of all stages of a plan."""
     if not settings.learns_codewords:
         return plan.epochs
     if settings.method == "sequential":

@@ -113,7 +113,7 @@ class KnownCostSampler(BaseSampler):
         self,
         study: optuna.Study,
         trial: FrozenTrial,
-        search_space: dict[str, BaseDistribution],  # noqa: ARG002
+        search_space: dict[str, BaseDistribution],  # noqa: ARG002 - that of the study is used
     ) -> dict[str, Value]:
         everything = study.get_trials(deepcopy=False)
         # what was interrupted is repeated as a trial of its own, or never began

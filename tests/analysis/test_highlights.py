@@ -67,7 +67,7 @@ def test_one_objective_has_a_best_and_no_other():
 
 
 @pytest.mark.parametrize("frames", [make_frames(), make_topology_frames()], ids=["one", "several"])
-def test_a_method_stands_beside_the_best_of_its_topology_that_is_no_larger(frames):
+def test_a_method_is_compared_with_the_best_student_of_its_topology_at_equal_size(frames):
     goal, *others = frames.study.objectives
     rows, pairs = records(feasible_trials(frames)), pairs_by_kind(frames)
     assert pairs
@@ -104,7 +104,7 @@ def test_gains_are_differences_of_equal_seeds_on_test():
 
 def test_without_pairs_there_is_no_table_of_gains():
     frames = make_frames()
-    taught = frames.trials[frames.trials["taught"] == True].reset_index(drop=True)  # noqa: E712
+    taught = frames.trials[frames.trials["taught"].eq(True)].reset_index(drop=True)
     assert gains_table(replace(frames, trials=taught)) is None
     assert "What distillation gains" not in render(replace(frames, trials=table([])))
 

@@ -175,7 +175,7 @@ def test_report_is_written_anew(folder, read):
     assert page.stat().st_size > 0
 
 
-def test_what_a_paper_takes_is_written_beside_the_report(folder, read):
+def test_figures_and_tables_for_a_paper_are_written_beside_the_report(folder, read):
     lines = read["report toy --paper figures"].stdout.splitlines()
     written = {Path(line).name for line in lines}
     assert {"front.pdf", "front.png", "front.tex", "front.md", "hypervolume.pdf"} <= written

@@ -51,7 +51,7 @@ def ask(app, path, method="GET"):
     return found["status"], found["body"]
 
 
-def test_the_dashboard_has_objectives_states_front_history_and_importances(engine):
+def test_optuna_dashboard_shows_objectives_states_front_history_and_importances(engine):
     pytest.importorskip("optuna_dashboard")
     trials = engine.ledger.trials()
     journal = engine.folder.journal

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -18,7 +19,7 @@ from analysis.fronts import feasible_trials, group_of, knee_trial, method_of
 from analysis.plots.attainment import COLOUR as ATTAINED
 from analysis.plots.attainment import dash_of, surface_name, sweep_surfaces
 from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
-from analysis.plots.references import labelled, middle_of
+from analysis.plots.references import middle_of, short_labels
 from analysis.plots.stairs import Pair, pairs, staircase, stairs
 from analysis.plots.theme import (
     BASELINE,
@@ -69,7 +70,7 @@ def draw_front(axes: Axes, frames: SweepFrames, pair: Pair, *, scale: float) -> 
         (frames.baselines, "baseline", "s", BASELINE),
         (frames.teachers, "teacher", "*", TEACHER),
     ):
-        names = labelled(rows, kind)
+        names = short_labels(rows, kind)
         xs = np.maximum(column(rows, pair.x.metric), pair.x.floor)
         ys = np.maximum(column(rows, pair.y.metric), pair.y.floor)
         size = scale**2 * (110 if kind == "teacher" else 42)
@@ -104,7 +105,8 @@ def _draw_floor(axes: Axes, place: int, objective: Objective) -> None:
         line.set_data(*data)
     for marks in axes.collections:
         offsets = np.array(marks.get_offsets(), dtype=float)
-        if offsets.size:
+        # lines of intervals are collections, too, whose offset is no place on the axes
+        if isinstance(marks, PathCollection) and offsets.size:
             offsets[:, place] = np.maximum(offsets[:, place], objective.floor)
             marks.set_offsets(offsets)
 

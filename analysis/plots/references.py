@@ -59,6 +59,15 @@ def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
     ]
 
 
+def short_labels(rows: pd.DataFrame, kind: str) -> list[str]:
+    """Return the names of `labelled` without the last words that all of several have in common."""
+    names = labelled(rows, kind)
+    words = [name.split() for name in names]
+    while len(names) > 1 and len({row[-1] for row in words}) == 1 and min(map(len, words)) > 1:
+        words = [row[:-1] for row in words]
+    return [" ".join(row).rstrip(",") for row in words]
+
+
 def identifying(rows: pd.DataFrame) -> list[str]:
     """Return columns of parameters that together identify the rows, as few as one pass finds.
 
@@ -83,7 +92,7 @@ def add_references(figure: go.Figure, frames: SweepFrames, x: Objective, y: Obje
     One without a value for ``x`` (a method whose complexity is not defined) becomes a line.
     """
     for rows, kind in zip((frames.baselines, frames.teachers), KINDS, strict=True):
-        names = labelled(rows, kind.name)
+        names = short_labels(rows, kind.name)
         data = zip(names, column(rows, x.metric), column(rows, y.metric), strict=True)
         found = [Reference(name, float(a), float(b)) for name, a, b in data if np.isfinite(b)]
         points = [reference for reference in found if np.isfinite(reference.x)]

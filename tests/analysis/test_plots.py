@@ -23,7 +23,7 @@ from analysis.plots.progress import (
     volume_cost_figure,
     volume_over_cost,
 )
-from analysis.plots.references import labelled
+from analysis.plots.references import labelled, short_labels
 from analysis.plots.stairs import Pair, pairs, staircase
 from analysis.plots.theme import TITLE_ROOM, axis, group_colours, title_lines
 from analysis.ranking import records
@@ -277,3 +277,17 @@ def test_permuted_errors_of_a_line_are_its_slopes():
     assert found == pytest.approx([18.0, 2.0, 0.0], rel=0.1)
     noisy = Line().predict(features) + 2.0
     assert permuted_errors(Line(), features, noisy, 0)[2] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["PCA 1/16 site, share 0.5", "nearest user site, share 0.5"], ["PCA 1/16", "nearest user"]),
+        (["PCA 1/16 site"], ["PCA 1/16 site"]),
+        (["ZF", "LMMSE"], ["ZF", "LMMSE"]),
+        (["PCA site", "site"], ["PCA site", "site"]),
+    ],
+)
+def test_labels_in_figures_leave_out_what_all_have_in_common(names, short):
+    rows = table([{"key": name, "name": name} for name in names])
+    assert short_labels(rows, "baseline") == short

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from synthetic_frames import make_frames
 
-from analysis.front_png import write_png
+from analysis.front_png import draw_front, write_png
 from analysis.pareto import front_mask, sweep_front, sweep_hypervolume, transformed
-from analysis.plots.front import front_figure
+from analysis.plots.front import front_figure, repeated_points
 from analysis.plots.parallel import coordinates, shown_trials
 from analysis.plots.stairs import pairs
 from analysis.report import render
@@ -73,3 +75,15 @@ def test_below_the_end_of_a_log_scale_the_front_is_exact(points):
     assert sweep_front(points, goals).tolist() == expected.tolist()
     share = [replace(goal, tolerance=1e-6) for goal in goals]
     assert sweep_front(points, share).tolist() == expected.tolist()
+
+
+def test_intervals_of_a_picture_are_where_their_means_are(frames):
+    (pair,) = pairs(frames.study.objectives)
+    axes = Figure().add_subplot()
+    draw_front(axes, frames, pair, scale=1.0)
+    points = repeated_points(frames, pair)
+    lines = [marks for marks in axes.collections if isinstance(marks, LineCollection)]
+    assert points
+    assert lines
+    for marks in lines:
+        assert marks.get_offsets().tolist() == [[0.0, 0.0]]

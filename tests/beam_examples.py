@@ -7,8 +7,8 @@ from kdtasks.learning.random import initialised
 from kdtasks.sensing.beams.format import NUM_STEPS, RADAR_SHAPE
 
 SIDE = 64
-FRAME = {"image": (1, SIDE, SIDE), "radar": RADAR_SHAPE, "gps": (2,)}
-SEEN = {"image": 7, "radar": 8, "gps": 8}
+FRAME = {"image": (1, SIDE, SIDE), "radar": RADAR_SHAPE, "gps": (2,), "power": (64,)}
+SEEN = {"image": 7, "radar": 8, "gps": 8, "power": 7}
 """Positions of a window that hold something; what is left of the ten is zero."""
 
 

@@ -57,7 +57,7 @@ def deepsense_of(settings: BeamSettings) -> DeepSenseData:
 
 @lru_cache(maxsize=16)
 def _sensors(path: Path, _tables: Stamp) -> tuple[str, ...]:
-    return open_table(path).sensors
+    return open_table(path).inputs
 
 
 def data_of(settings: BeamSettings) -> Source:
@@ -83,7 +83,7 @@ def data_of(settings: BeamSettings) -> Source:
     return StreetData(
         twin=replace(BEAM_TWIN, street=street),
         passages=(seen, settings.val_passages, settings.test_passages),
-        sensors=settings.stored,
+        sensors=tuple(sensor for sensor in settings.stored if sensor != "power"),
         image_size=settings.image_size,
         stride=settings.window_stride,
     )

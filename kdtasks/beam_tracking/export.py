@@ -30,6 +30,7 @@ INPUTS = {
     "image": "motion masks of the camera",
     "radar": "range-angle and Doppler-angle maps of the radar",
     "gps": "positions",
+    "power": "powers of the beams, linear",
 }
 
 

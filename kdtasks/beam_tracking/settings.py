@@ -38,18 +38,31 @@ ModelName = Literal[
     "image-teacher-gru1",
     "image-radar-teacher",
     "radar-teacher",
+    "gps-teacher",
+    "power-teacher",
+    "power-student",
+    "gps-power-teacher",
+    "gps-power-student",
 ]
 
 SecondName = Literal["", "image-student", "image-radar-student", "radar-student", "gps-student"]
 
-TeacherName = Literal["image-teacher", "image-teacher-gru1", "image-radar-teacher", "radar-teacher"]
+TeacherName = Literal[
+    "image-teacher",
+    "image-teacher-gru1",
+    "image-radar-teacher",
+    "radar-teacher",
+    "gps-teacher",
+    "power-teacher",
+    "gps-power-teacher",
+]
 
 LossName = Literal["focal", "cross-entropy"]
 
 LEAST_WIDTH = 0.1
 """Of a student."""
 
-SENSOR_ORDER: tuple[Sensor, ...] = ("image", "radar", "gps")
+SENSOR_ORDER: tuple[Sensor, ...] = ("image", "radar", "gps", "power")
 
 
 FAMILIES: tuple[ModelName, ...] = ("image-student", "radar-student", "image-radar-student")

@@ -1,9 +1,10 @@
 """Beam tracking with knowledge distillation.
 
 Source: Nguyen, Ma et al., "Knowledge Distillation for Collaborative Learning in Distributed
-Communications and Sensing", section IV. From 8 frames of a camera, a radar or a satellite receiver
-a network predicts which of 64 beams is best now and in the next three frames. Students learn from
-labels, and from a larger network or one with more sensors.
+Communications and Sensing", section IV. From 8 frames of a camera, a radar or a satellite
+receiver, and from past powers of the beams, a network predicts which of 64 beams is best now and in
+the next three frames. Students learn from labels, and from a larger network or one with more
+sensors.
 """
 
 from collections.abc import Generator
@@ -89,7 +90,7 @@ class BeamTracking(BeamCollaboration):
     }
     settings = BeamSettings
 
-    learns_from = SENSOR_ORDER
+    learns_from = tuple(sensor for sensor in SENSOR_ORDER if sensor != "power")
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
         return load_data(resolve(params), cache_dir=cache_dir, progress=progress)

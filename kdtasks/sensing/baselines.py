@@ -32,6 +32,9 @@ from kdtasks.sensing.street.traffic import Passage
 
 Float = NDArray[np.float64]
 
+NEIGHBOURS = 5
+"""Training windows that vote on the beam of a position."""
+
 JUDGED = ("val", "test")
 """Splits that have ceilings."""
 
@@ -94,11 +97,12 @@ Scores = NDArray[np.float64]
 def baselines_of(facts: Mapping[str, Value], data: ScenarioData) -> list[Baseline]:
     """Return references on validation and test split.
 
-    ``majority beam`` ranks beams by how often they are best in the training split. ``last sweep``
-    ranks them by their powers in the frame before the newest: it measures all beams, which no
-    network here may. ``GPS line``, where the data have positions, extrapolates them along a line
-    and looks up the beam of the bearing. Names with ``(ceiling)`` are those of `beam_ceilings`,
-    which use what no sensor has.
+    ``majority beam`` ranks beams by how often they are best in the training split. ``last known
+    beam`` ranks them by their powers in the frame before the newest, the last one before slot t0.
+    Where the data have positions, ``nearest neighbours`` has the training windows that end nearest
+    vote, after Morais and Alkhateeb, "Position Aided Beam Prediction in the Real World", and
+    ``GPS line`` extrapolates positions along a line and looks up the beam of the bearing. Names
+    with ``(ceiling)`` are those of `beam_ceilings`, which use what no sensor has.
 
     Args:
         facts: Parameters that they depend on; ``scenario`` is in their names.
@@ -109,10 +113,11 @@ def baselines_of(facts: Mapping[str, Value], data: ScenarioData) -> list[Baselin
     def majority(split: Arrays) -> Scores:
         return np.broadcast_to(often, (len(split["label"]), *often.shape))
 
-    ways = {"majority beam": majority, "last sweep": _last_sweep}
+    ways = {"majority beam": majority, "last known beam": _last_known}
     if "gps" in data.train:
         bearings = _bearing_of_beams(data.train)
         ways["GPS line"] = lambda split: _gps_line(split, bearings)
+        ways["nearest neighbours"] = lambda split: _nearest(split, data.train)
     scores = {
         name: {"val": _score(way(data.val), data.val), "test": _score(way(data.test), data.test)}
         for name, way in ways.items()
@@ -139,9 +144,35 @@ def _frequency(beams: NDArray[Any]) -> Scores:
     return counts
 
 
-def _last_sweep(split: Arrays) -> Scores:
+def _last_known(split: Arrays) -> Scores:
     power_WC = np.nan_to_num(split["power"][split["window"][:, NUM_PAST - 2]].astype(np.float64))
     return np.repeat(power_WC[:, None], NUM_SLOTS, axis=1)
+
+
+def _nearest(split: Arrays, train: Arrays) -> Scores:
+    """Return the votes of the `NEIGHBOURS` nearest training windows, [W, T, C].
+
+    Positions are those of the newest frame. A nearer neighbour breaks ties; labels that are not
+    known are no votes.
+    """
+    known_N2 = _newest_position(train)
+    count = min(NEIGHBOURS, len(known_N2))
+    parts = [
+        torch.cdist(part_W2, known_N2).topk(count, dim=1, largest=False).indices
+        for part_W2 in torch.split(_newest_position(split), 1000)
+    ]
+    near_WK = torch.cat(parts).numpy()
+    scores_WTC = np.zeros((*split["label"].shape, NUM_BEAMS))
+    row_W1, slot_1T = np.arange(len(near_WK))[:, None], np.arange(NUM_SLOTS)
+    for rank, near_W in enumerate(near_WK.T):
+        label_WT = train["label"][near_W]
+        vote_WT = np.where(label_WT == IGNORED, 0.0, 1.0 + 0.1 / (1 + rank))
+        np.add.at(scores_WTC, (row_W1, slot_1T, np.maximum(label_WT, 0)), vote_WT)
+    return scores_WTC
+
+
+def _newest_position(split: Arrays) -> torch.Tensor:
+    return torch.from_numpy(split["gps"][split["window"][:, -1]].astype(np.float64))
 
 
 def _bearing(position: NDArray[Any]) -> Scores:

@@ -132,6 +132,7 @@ def sample_specs(sensors: Iterable[str], image_size: int = 0) -> dict[str, Tenso
         "mask_index": TensorSpec(shape=(None, NUM_PAST - 1), dtype="int32"),
         "radar": TensorSpec(shape=(None, *RADAR_SHAPE), dtype="float16"),
         "gps": TensorSpec(shape=(None, 2), dtype="float32"),
+        "power": TensorSpec(shape=(None, NUM_BEAMS), dtype="float32"),
         "lidar": TensorSpec(shape=(None, NUM_RAYS), dtype="float32"),
         "window": TensorSpec(shape=(None, NUM_PAST), dtype="int32"),
         "condition": TensorSpec(shape=(None,), dtype="int8"),

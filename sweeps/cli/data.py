@@ -23,13 +23,14 @@ STUDY = "beam-tracking"
 """The study for pictures and radar."""
 
 OTHER_STUDIES = {"gps": "beam-gps", "lidar": "lidar-datafree"}
-"""The study for files of another sensor only."""
+"""The study for files of another sensor only; that of positions needs past powers, too."""
 
 ALONE = {
     "image": ("image-student", "image-teacher-gru1"),
     "radar": ("radar-student", "radar-teacher"),
+    "gps": ("gps-student", "gps-teacher"),
 }
-"""Student and teacher of `STUDY` for files of only one of its two sensors."""
+"""Student and teacher of `STUDY` for files of one sensor alone."""
 
 MEANINGS = {
     "image": "camera pictures",
@@ -169,26 +170,32 @@ def _show_windows(found: "Inspection") -> None:
         "a study takes one of every window_stride windows: with 2 every second"
         f"{published if found.layout == 'windows' else ''}"
     )
-    line(f"can be trained on: {next_command(found.path, found.sensors)}")
+    command = next_command(found.path, found.sensors, powers="power" in found.alone)
+    line(f"can be trained on: {command}")
 
 
-def next_command(path: str, sensors: Sequence[str]) -> str:
-    """Return the command that trains on files whose windows have ``sensors``, at least one."""
+def next_command(path: str, sensors: Sequence[str], *, powers: bool = True) -> str:
+    """Return the command that trains on files whose windows have ``sensors``, at least one.
+
+    Args:
+        path: The files.
+        sensors: Of the windows.
+        powers: Whether windows can look back on powers as well.
+    """
     words = ["kdsweep", "run", STUDY, "--data", path]
     if {"image", "radar"} <= set(sensors):
         return shlex.join(words)
-    for sensor, (student, teacher) in ALONE.items():
-        if sensor in sensors:
-            changes = {
-                "parameters.sensors": sensor,
-                "space.model.values": f"[{student}]",
-                "space.teacher.values": f"[{teacher}]",
-                "search.points.0.model": student,
-            }
-            settings = [f"--set={name}={value}" for name, value in changes.items()]
-            return shlex.join([*words, *settings])
-    study = next(study for sensor, study in OTHER_STUDIES.items() if sensor in sensors)
-    return shlex.join(["kdsweep", "run", study, "--data", path])
+    sensor = next(kind for kind in ("image", "radar", "gps", "lidar") if kind in sensors)
+    if sensor == "lidar" or (sensor == "gps" and powers):
+        return shlex.join(["kdsweep", "run", OTHER_STUDIES[sensor], "--data", path])
+    student, teacher = ALONE[sensor]
+    changes = {
+        "parameters.sensors": sensor,
+        "space.model.values": f"[{student}]",
+        "space.teacher.values": f"[{teacher}]",
+        "search.points.0.model": student,
+    }
+    return shlex.join([*words, *(f"--set={name}={value}" for name, value in changes.items())])
 
 
 def _most(labels: list[int]) -> str:

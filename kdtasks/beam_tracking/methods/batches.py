@@ -55,7 +55,7 @@ class Windows:
     """The windows of a split, as they are stored.
 
     Attributes:
-        frames: Motion masks, radar maps, positions, in whatever type they are stored, [N, ...].
+        frames: Motion masks, radar maps, positions, powers, in the type that is stored, [N, ...].
         index: Which of them each window has, [W, P]; on the CPU, as passages and conditions are.
         label_WT: Best beams.
         passage_W: Passage of each window; windows of a passage lie in a row, in order of time.
@@ -109,12 +109,15 @@ def windows_of(split: Arrays, sensors: Sequence[Sensor]) -> Windows:
 
     Args:
         split: Arrays of a split: ``mask`` [N, S, S] and ``mask_index`` [W, 7] for the camera,
-            ``radar`` [F, 2, 128, 64], ``gps`` [F, 2] and ``window`` [W, 8] for the others,
-            ``label`` [W, 4], ``passage`` [W], ``condition`` [F].
+            ``radar`` [F, 2, 128, 64], ``gps`` [F, 2], ``power`` [F, 64] and ``window`` [W, 8] for
+            the others, powers without the newest frame, ``label`` [W, 4], ``passage`` [W],
+            ``condition`` [F].
         sensors: Sensors of the network.
     """
     with on_host():
         index = {sensor: as_tensor(split[ARRAYS[sensor][1]]).long() for sensor in sensors}
+        if "power" in index:  # the label of slot t0 is read from the powers of the newest frame
+            index["power"] = index["power"][:, :-1]
         passage_W, condition_W = as_tensor(split["passage"]), conditions_of(split)
     return Windows(
         frames={sensor: as_tensor(split[ARRAYS[sensor][0]]) for sensor in sensors},

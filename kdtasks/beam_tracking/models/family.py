@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from kdtasks.beam_tracking.models.gps import GpsStudent
 from kdtasks.beam_tracking.models.image import ImageStudent, ImageTeacher
 from kdtasks.beam_tracking.models.image_radar import ImageRadarStudent, ImageRadarTeacher
+from kdtasks.beam_tracking.models.layers import FEATURES
 from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.models.radar import RadarStudent, RadarTeacher
-from kdtasks.sensing.beams.format import NUM_STEPS, RADAR_SHAPE, Sensor
+from kdtasks.beam_tracking.models.signals import SignalNetwork
+from kdtasks.learning.tensors import scaled
+from kdtasks.sensing.beams.format import NUM_BEAMS, NUM_STEPS, RADAR_SHAPE, Sensor
 
 Role = Literal["teacher", "student"]
 
@@ -58,8 +60,29 @@ class BeamModel:
             "image": (1, image_size, image_size),
             "radar": RADAR_SHAPE,
             "gps": (2,),
+            "power": (NUM_BEAMS,),
         }
         return tuple((steps, *shapes[sensor]) for sensor in self.sensors)
+
+
+def _signal_models(sensors: tuple[Sensor, ...]) -> tuple[BeamModel, BeamModel]:
+    """Return teacher and students of positions, powers, or both; a teacher is twice as wide."""
+    name = "-".join(sensors)
+    teacher = BeamModel(
+        name=f"{name}-teacher",
+        sensors=sensors,
+        role="teacher",
+        published=False,
+        builder=lambda *_: SignalNetwork(sensors, 2 * FEATURES),
+    )
+    student = BeamModel(
+        name=f"{name}-student",
+        sensors=sensors,
+        role="student",
+        published=False,
+        builder=lambda _, width: SignalNetwork(sensors, scaled(FEATURES, width)),
+    )
+    return teacher, student
 
 
 BEAM_MODELS = {
@@ -114,13 +137,9 @@ BEAM_MODELS = {
             published=False,
             builder=lambda _, width: RadarStudent(width=width),
         ),
-        BeamModel(
-            name="gps-student",
-            sensors=("gps",),
-            role="student",
-            published=False,
-            builder=lambda _, width: GpsStudent(width=width),
-        ),
+        *_signal_models(("gps",)),
+        *_signal_models(("power",)),
+        *_signal_models(("gps", "power")),
     )
 }
 """Every network, by name."""

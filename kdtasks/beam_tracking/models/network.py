@@ -106,7 +106,7 @@ class BeamNetwork(nn.Module):
 
         Args:
             frames_N: One tensor per sensor, in the order of ``sensors``: images [N, 1, S, S],
-                radar maps [N, 2, 128, 64], positions [N, 2].
+                radar maps [N, 2, 128, 64], positions [N, 2], powers [N, 64].
         """
         pairs = zip(self.sensors, frames_N, strict=True)
         return self.fuse([self.code(sensor, frames) for sensor, frames in pairs])

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Sensor = Literal["image", "radar", "gps"]
+Sensor = Literal["image", "radar", "gps", "power"]
 
 RADAR_SHAPE = (2, 128, 64)
 """A range-angle and a Doppler-angle map: rows are range or Doppler, columns are angle."""

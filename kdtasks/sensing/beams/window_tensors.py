@@ -10,6 +10,7 @@ ARRAYS: dict[Sensor, tuple[str, str]] = {
     "image": ("mask", "mask_index"),
     "radar": ("radar", "window"),
     "gps": ("gps", "window"),
+    "power": ("power", "window"),
 }
 """Arrays of a split that hold a sensor's frames, and which of them each window has."""
 

@@ -26,8 +26,8 @@ from kdtasks.sensing.deepsense.folder import open_table
 from kdtasks.sensing.deepsense.table import SYNTHETIC_TABLE, Defect, Table
 from kdtasks.sensing.deepsense.windows import Windows, split_sequences, usable_windows
 
-SENSORS = ("image", "radar", "lidar", "gps")
-"""What a frame can hold besides the beams' powers."""
+SENSORS = ("image", "radar", "lidar", "gps", "power")
+"""What a window can look back on; of powers the frames before its newest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class DeepSenseData:
 
     Attributes:
         path: Folder of a scenario, or a CSV table.
-        sensors: Which of `SENSORS` are read; beams' powers always are.
+        sensors: Which of `SENSORS` windows need; powers are read for labels anyway.
         image_size: Pixels along either side of the pictures.
         shares: Shares of the sequences for train, val and test, in their order, where the tables
             do not say; None is `deepsense_windows.SHARES`. The paper's p is train + val.
@@ -101,7 +101,7 @@ def load_deepsense(data: DeepSenseData, *, cache_dir: Path, progress: Progress) 
     check_sensors(table, data)
     readings = read_arrays(
         table,
-        (*data.sensors, "power"),
+        tuple(dict.fromkeys((*data.sensors, "power"))),
         image_size=data.image_size,
         cache_dir=cache_dir,
         progress=progress,
@@ -131,11 +131,10 @@ def check_sensors(table: Table, data: DeepSenseData) -> None:
     Raises:
         DataError: Naming them and those that are there.
     """
-    absent = [sensor for sensor in data.sensors if sensor not in table.sensors]
+    has = table.inputs
+    absent = [sensor for sensor in data.sensors if sensor not in has]
     if absent:
-        raise DataError(
-            f"{data.path}: no files of {', '.join(absent)}; it has {', '.join(table.sensors)}"
-        )
+        raise DataError(f"{data.path}: no files of {', '.join(absent)}; it has {', '.join(has)}")
 
 
 def check_windows(

@@ -158,7 +158,7 @@ def inspect(
         defects=defects,
         splits=splits,
         sensors=list(wanted),
-        alone={kind: len(looked.windows((kind,)).window) for kind in table.sensors},
+        alone={kind: len(looked.windows((kind,)).window) for kind in table.inputs},
         notes=notes,
         without_sensor=windows.without_sensor,
         without_label=windows.without_label,

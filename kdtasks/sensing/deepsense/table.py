@@ -252,6 +252,14 @@ class Table:
         with_gps = any(self.files["gps"]) and any(self.files["base"])
         return tuple(kind for kind in SENSORS if any(self.files[kind])) + ("gps",) * with_gps
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What windows can look back on: sensors, and powers where past frames have them."""
+        powers = self.files["power"]
+        past = (past[:-1] for past in self.past)
+        known = self.layout == "frames" or any(powers[frame] for one in past for frame in one)
+        return self.sensors + ("power",) * known
+
     def sequence_of_frames(self) -> NDArray[np.int32]:
         """Return the sequence of each frame, shape [F]."""
         return np.array(self.sequence, np.int32)

@@ -20,7 +20,7 @@ from kdtasks.sensing.deepsense.camera_masks import motion_masks
 from kdtasks.sensing.street.dataset import load_street
 
 RADAR = {"train_passages": 2, "val_passages": 1, "test_passages": 1}
-SENSORS = "image radar gps"
+SENSORS = "image radar gps power"
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,10 @@ def all_sensors(cache):
 
 
 def whole_window(split, number):
-    """Return one window as the paper describes it: 7 masks and 3 empty ones, 8 maps and 2."""
+    """Return one window as the paper describes it: 7 masks and 3 empty ones, 8 maps and 2.
+
+    Its powers are those before the newest frame, of which slot t0 is the strongest beam.
+    """
     frames = split["window"][number]
     image = np.zeros((NUM_STEPS, 1, *split["image"].shape[1:]), np.float32)
     image[:7, 0] = motion_masks(split["image"][frames])
@@ -45,14 +48,16 @@ def whole_window(split, number):
     radar[:8] = split["radar"][frames]
     gps = np.zeros((NUM_STEPS, 2), np.float32)
     gps[:8] = split["gps"][frames]
-    return {"image": image, "radar": radar, "gps": gps}
+    power = np.zeros((NUM_STEPS, 64), np.float32)
+    power[:7] = split["power"][frames[:-1]]
+    return {"image": image, "radar": radar, "gps": gps, "power": power}
 
 
 def test_gathered_windows_are_whole_windows_sensor_by_sensor(all_sensors):
     frames, data = all_sensors
     for name in SPLITS:
         split = getattr(frames, name)
-        windows = windows_of(getattr(data, name), ("image", "radar", "gps"))
+        windows = windows_of(getattr(data, name), SENSORS.split())
         chosen = torch.randperm(len(windows), generator=torch_generator(0, name))[:9]
         distinct, index = windows.gathered(chosen)
         for place, number in enumerate(chosen.tolist()):
@@ -71,7 +76,7 @@ def test_no_frame_is_run_twice(all_sensors):
     assert not distinct["image"][-1].any()
 
 
-@pytest.mark.parametrize("name", ["image-student", "image-radar-teacher", "gps-student"])
+@pytest.mark.parametrize("name", ["image-student", "image-radar-teacher", "gps-power-student"])
 def test_a_network_states_the_same_of_gathered_and_of_whole_windows(all_sensors, name):
     frames, data = all_sensors
     network = built(BEAM_MODELS[name], image_size=32).eval()

@@ -138,8 +138,8 @@ def test_outputs_have_their_shapes(model):
     network = built(model)
     outputs = network(*whole_windows(network, 3))
     assert outputs.logits.shape == (3, NUM_STEPS, NUM_BEAMS)
-    assert outputs.frame_features.shape == (3, NUM_STEPS, 64)
-    assert outputs.output_features.shape == (3, NUM_STEPS, 64)
+    assert outputs.frame_features.shape == (3, NUM_STEPS, network.num_features)
+    assert outputs.output_features.shape == (3, NUM_STEPS, network.num_outputs)
     assert torch.equal(outputs.predicted().logits, outputs.logits[:, NUM_STEPS - NUM_SLOTS :])
     windows = whole_windows(network, 3)
     assert [w.shape[1:] for w in windows] == list(model.window_shapes(image_size=SIDE))
@@ -320,3 +320,14 @@ def test_gps_positions_are_scaled_and_nothing_else():
     position = noise(5, 2) * 30.0
     expected = network.branches["gps"].dense(position / 50.0)
     torch.testing.assert_close(network.frames(position), expected)
+
+
+@given(seed=st.integers(0, 99), unit=st.floats(1e-6, 1e6), unknown=st.integers(0, 63))
+def test_powers_count_relative_to_the_strongest_and_unknown_ones_as_none(seed, unit, unknown):
+    network = built(BEAM_MODELS["power-student"]).double()
+    power = noise(3, 64, seed=seed).double().square()
+    power[:, unknown] = 0.0
+    expected = network.frames(power)
+    torch.testing.assert_close(network.frames(unit * power), expected)
+    power[:, unknown] = torch.nan
+    torch.testing.assert_close(network.frames(power), expected)

@@ -27,7 +27,7 @@ def baselines(data, **changes):
 def test_every_baseline_is_scored_on_validation_and_test(beam_data_tiny):
     found = baselines(beam_data_tiny)
     ceilings = {"known angle (ceiling)", "steady turn (ceiling)"}
-    assert found.keys() == {"majority beam", "last sweep"} | ceilings
+    assert found.keys() == {"majority beam", "last known beam"} | ceilings
     declared = {name.removeprefix("val_") for name in TASK.metrics if name.startswith("val_")}
     conditions = {f"top2_{name}" for name in CONDITIONS}
     declared -= conditions | {f"second_{name}" for name in CONDITIONS} | {"top2_single"}
@@ -46,8 +46,8 @@ def test_the_majority_beam_is_the_most_frequent_one_of_each_slot(beam_data_tiny)
         assert metrics[f"test_top1_t{slot}"] == pytest.approx(expected)
 
 
-def test_the_last_sweep_answers_with_the_beam_of_the_frame_before(beam_data_tiny):
-    metrics = baselines(beam_data_tiny)["last sweep"]
+def test_the_last_known_beam_answers_with_the_beam_of_the_frame_before(beam_data_tiny):
+    metrics = baselines(beam_data_tiny)["last known beam"]
     split = beam_data_tiny.val
     before = best_beams(split["power"])[split["window"][:, 6]]
     for slot in range(4):

@@ -155,13 +155,13 @@ def _nearest(split: Arrays, train: Arrays) -> Scores:
     Positions are those of the newest frame. A nearer neighbour breaks ties; labels that are not
     known are no votes.
     """
-    known_N2 = _newest_position(train)
-    count = min(NEIGHBOURS, len(known_N2))
-    parts = [
-        torch.cdist(part_W2, known_N2).topk(count, dim=1, largest=False).indices
-        for part_W2 in torch.split(_newest_position(split), 1000)
-    ]
-    near_WK = torch.cat(parts).numpy()
+    known_N2, here_W2 = _newest_position(train), _newest_position(split)
+    near_WK = np.stack(
+        [
+            np.argsort(np.linalg.norm(known_N2 - here_2, axis=1), kind="stable")[:NEIGHBOURS]
+            for here_2 in here_W2
+        ]
+    )
     scores_WTC = np.zeros((*split["label"].shape, NUM_BEAMS))
     row_W1, slot_1T = np.arange(len(near_WK))[:, None], np.arange(NUM_SLOTS)
     for rank, near_W in enumerate(near_WK.T):
@@ -171,8 +171,9 @@ def _nearest(split: Arrays, train: Arrays) -> Scores:
     return scores_WTC
 
 
-def _newest_position(split: Arrays) -> torch.Tensor:
-    return torch.from_numpy(split["gps"][split["window"][:, -1]].astype(np.float64))
+def _newest_position(split: Arrays) -> Scores:
+    newest_W2: Scores = split["gps"][split["window"][:, -1]].astype(np.float64)
+    return newest_W2
 
 
 def _bearing(position: NDArray[Any]) -> Scores:

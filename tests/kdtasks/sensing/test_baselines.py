@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from beam_trials import TASK, tiny
 
-from kdtasks.sensing.baselines import _gps_line
+from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.baselines import _gps_line, _nearest
 from kdtasks.sensing.beams.format import CONDITIONS
 from kdtasks.sensing.beams.windows import best_beams
 from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
@@ -66,6 +67,21 @@ def test_the_line_is_exact_for_what_drives_along_one():
     np.testing.assert_array_equal(_gps_line(split, bearing)[0].argmax(axis=1), expected)
 
 
+def test_the_nearest_windows_vote_and_the_nearest_decides_a_draw():
+    def split(places, beams):
+        position = np.array(places, np.float32).repeat(8)[:, None] * [1.0, 0.0]
+        label = np.array(beams)[:, None] * np.ones(4, int)
+        return {"gps": position, "label": label, "window": np.arange(len(position)).reshape(-1, 8)}
+
+    train = split([0.0, 1.0, 2.0, 3.0, 4.0, 50.0], [7, 3, 3, 7, IGNORED, 9])
+    for place, expected in ((-1.0, [7, 3]), (2.0, [3, 7]), (60.0, [3, 7, 9])):
+        scores = _nearest(split([place], [0]), train)[0, 2]
+        ranked = np.argsort(-scores, kind="stable")
+        assert set(ranked[: len(expected)].tolist()) == set(expected)
+        assert len(expected) == 3 or ranked[: len(expected)].tolist() == expected
+
+
 def test_positions_beat_guessing(with_gps):
     found = baselines(with_gps, **GPS)
+    assert found["nearest neighbours"]["val_top5"] > 3 * found["majority beam"]["val_top5"]
     assert found["GPS line"]["val_top5"] > 3 * found["majority beam"]["val_top5"]

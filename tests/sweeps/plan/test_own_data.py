@@ -105,7 +105,7 @@ def test_a_sensor_that_the_files_lack_is_named_before_anything_starts(tmp_path):
         f"data_path='{folder}'",
         "no files of radar",
         "it has image, lidar, gps",
-        "models for it are image-teacher, image-teacher-gru1, image-student, gps-student",
+        "models for it are image-teacher, image-teacher-gru1, image-student, gps-teacher",
     ):
         assert part in str(refused.value)
     assert find_needs(study, check_study(load_study("beam-tracking")).task) == ()

@@ -28,8 +28,14 @@ import yaml
 
 from search_spaces.study import Study, parse_study
 from sweeps.common.capacity import ResourceRequest
-from sweeps.common.records import FailureKind
-from sweeps.progress.listener import Phase, SilentDisplay
+from sweeps.progress.events import (
+    Display,
+    Phase,
+    PhaseBegun,
+    SweepEvent,
+    TrialFailed,
+    TrialFinished,
+)
 from sweeps.run.runner import run_study
 
 SAMPLING_S = 0.5
@@ -118,7 +124,7 @@ def sample() -> Sample:
 
 
 @dataclass
-class Watch(SilentDisplay):
+class Watch(Display):
     """Keeps the metrics of the trials, and samples memory while they run.
 
     Attributes:
@@ -131,7 +137,16 @@ class Watch(SilentDisplay):
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def phase(self, name: Phase) -> None:
+    def handle(self, event: SweepEvent) -> None:
+        match event:
+            case PhaseBegun(name):
+                self._begin(name)
+            case TrialFinished(number, metrics):
+                self.trials[number] = metrics
+            case TrialFailed(number, kind, reason):
+                raise SystemExit(f"trial {number} failed ({kind}): {reason}")
+
+    def _begin(self, name: Phase) -> None:
         if name == "search":
             self._thread = threading.Thread(target=self._watch, daemon=True)
             self._thread.start()
@@ -139,12 +154,6 @@ class Watch(SilentDisplay):
             self._over.set()
             self._thread.join()
             self._thread = None
-
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        self.trials[number] = metrics
-
-    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
-        raise SystemExit(f"trial {number} failed ({kind}): {reason}")
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLING_S):

@@ -36,7 +36,7 @@ from analysis import layout  # noqa: E402
 from analysis.frames import read_sweep  # noqa: E402
 from search_spaces.study import Study, parse_study  # noqa: E402
 from sweeps.common.capacity import ResourceRequest  # noqa: E402
-from sweeps.progress.listener import SilentDisplay  # noqa: E402
+from sweeps.progress.events import Display, SweepEvent, TrialFinished  # noqa: E402
 from sweeps.run.runner import SweepSummary, run_study  # noqa: E402
 from sweeps.search.proposals import Proposals  # noqa: E402
 
@@ -88,7 +88,7 @@ def resident_mib() -> float:
 
 
 @dataclass
-class Meter(SilentDisplay):
+class Meter(Display):
     """Notes when trials finish, and the driver's memory at every hundredth.
 
     Attributes:
@@ -103,11 +103,9 @@ class Meter(SilentDisplay):
     memory_mib: dict[int, float] = field(default_factory=dict)
     files: int = 0
 
-    def trial_finished(
-        self,
-        number: int,  # noqa: ARG002 - part of Display
-        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
-    ) -> None:
+    def handle(self, event: SweepEvent) -> None:
+        if not isinstance(event, TrialFinished):
+            return
         self.ends_s.append(time.perf_counter())
         if len(self.ends_s) % BLOCK == 0:
             self.memory_mib[len(self.ends_s)] = resident_mib()

@@ -22,7 +22,7 @@ from sweeps.cli.sweeps import free_name
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.custom_code import check_name
 from sweeps.plan.contract import broken_laws
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.progress.terminal import console_display
 
 Task = str | KDTask | type[KDTask]
@@ -127,9 +127,7 @@ def sweep(  # noqa: PLR0913 - one argument per part of a study
     called = name or free_name(place, study.name)
     request = ResourceRequest(slots=slots, backend=backend)
     shown = (
-        nullcontext(SilentDisplay())
-        if quiet
-        else console_display(study, called, sys.stdout, lines=True)
+        nullcontext(Display()) if quiet else console_display(study, called, sys.stdout, lines=True)
     )
     with shown as display:
         summary = run_study(

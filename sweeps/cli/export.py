@@ -16,7 +16,7 @@ from sweeps.export.model_card import CARD, results, write_card
 from sweeps.export.records import recording
 from sweeps.export.selection import knee_of
 from sweeps.ledger.paths import SweepFolder
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 
 EXPORT_DIR = "export"
 """Default folder of a sweep's exported students."""
@@ -59,7 +59,7 @@ def run_export(
     number = knee_of(frames) if trial is None else trial
     where = out or folder / EXPORT_DIR / f"trial-{number}"
     sweep = SweepFolder(folder)
-    exported = Exporter(sweep, SilentDisplay().data_progress).export(number, where, int8=int8)
+    exported = Exporter(sweep, Display().data_progress).export(number, where, int8=int8)
     if not exported.trial.sha256:
         note(f"no hash recorded of trial {number} (an older version): its weights are unchecked")
     path, unrecorded = write_card(exported, frames, where), ""

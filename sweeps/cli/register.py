@@ -18,7 +18,7 @@ from sweeps.export.records import recording
 from sweeps.export.registration import Bounds, Member, Registration
 from sweeps.export.selection import KNEE
 from sweeps.ledger.paths import SweepFolder
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 
 NONE = 1
 """Exit code when no member of the front could be registered."""
@@ -34,7 +34,7 @@ def run_register(
     found: list[Member] = []
     with recording(sweep, known_uri(folder, tracking_uri), note) as recorder:
         work = Registration(frames, folder / EXPORT_DIR, recorder, bounds, SystemClock())
-        for member in work.run(Exporter(sweep, SilentDisplay().data_progress)):
+        for member in work.run(Exporter(sweep, Display().data_progress)):
             same = next((m for m in found if m.reason and m.reason == member.reason), None)
             found.append(member)
             if not as_json:

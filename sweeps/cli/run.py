@@ -18,7 +18,7 @@ from sweeps.common.environment import put_last, share_cores
 from sweeps.common.interrupts import BackgroundContext
 from sweeps.common.secrets import redacted
 from sweeps.ledger.launch_settings import read_settings
-from sweeps.progress.listener import Display, FanOut, Phase, SilentDisplay
+from sweeps.progress.events import Display, FanOut, PhaseBegun, SweepEvent
 from sweeps.run.summary import SweepSummary, WithoutTeachersError
 from sweeps.tracking.server_address import STAYS, TRACKING, left_out, tracking_from
 
@@ -67,16 +67,16 @@ class ResumeOptions:
     trust: bool
 
 
-class StartNotice(SilentDisplay):
+class StartNotice(Display):
     """Shows a note about the starting sweep with its first phase, after all checks have passed."""
 
     def __init__(self, display: Display, words: str) -> None:
         self._display, self._words = display, words
 
-    def phase(self, name: Phase) -> None:  # noqa: ARG002 - of Display
-        if self._words:
+    def handle(self, event: SweepEvent) -> None:
+        if isinstance(event, PhaseBegun) and self._words:
             self._display.note(self._words)
-        self._words = ""
+            self._words = ""
 
 
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
@@ -102,7 +102,7 @@ def make_importable(study: str) -> None:
 
 def no_events(_sweep: str) -> Display:
     """Return what receives the events of a sweep if no program wants them."""
-    return SilentDisplay()
+    return Display()
 
 
 def run_sweep(

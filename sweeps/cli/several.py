@@ -23,7 +23,7 @@ from sweeps.common.custom_code import named_modules
 from sweeps.common.environment import PACKAGES, share_cores
 from sweeps.common.interrupts import BackgroundContext
 from sweeps.plan.own_data import study_on
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display, LineLogged, SweepEvent
 from sweeps.progress.log import stamp
 from sweeps.run.summary import SweepSummary
 
@@ -69,14 +69,19 @@ class EventStream(Display):
     def __init__(self, stream: TextIO, sweep: str) -> None:
         self._stream, self._sweep = stream, sweep
 
-    def logged(self, event: Mapping[str, Any]) -> None:
-        self._stream.write(json.dumps({**event, "sweep": self._sweep}) + "\n")
+    def handle(self, event: SweepEvent) -> None:
+        if isinstance(event, LineLogged):
+            self.write(event.line)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Write a line."""
+        self._stream.write(json.dumps({**line, "sweep": self._sweep}) + "\n")
         self._stream.flush()
 
     def ended(self, ended: Ended) -> None:
         """The study has ended, or is not begun."""
         now = time.time_ns() // 1_000_000
-        self.logged({"time": stamp(now), "event": "ended", **asdict(ended)})
+        self.write({"time": stamp(now), "event": "ended", **asdict(ended)})
 
 
 def run_studies(

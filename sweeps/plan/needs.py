@@ -11,7 +11,7 @@ from kdtasks.contract.task import Arrays, KDTask, ScenarioData
 from search_spaces.study import Study
 from sweeps.common.returned_values import fitting, wrong_identity, wrong_params, wrong_scenario
 from sweeps.ledger.scenario_cache import scenario_cache
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display
 from sweeps.workers.jobs import Handle, Pool
 
 

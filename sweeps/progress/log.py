@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,13 +18,13 @@ from typing import Any, Literal
 import psutil
 
 from kdtasks.contract.error_text import one_line
-from kdtasks.contract.params import Value
 from kdtasks.data.reading import MOST_LOG_BYTES, check_file, parsed_json
 from search_spaces.study import Study
 from sweeps.common.clock import Clock
-from sweeps.common.records import FailureKind, FrontRow, JobKind
+from sweeps.common.records import FrontRow
 from sweeps.common.secrets import redacted
-from sweeps.progress.listener import Display, Phase
+from sweeps.progress import events
+from sweeps.progress.events import Display, SweepEvent
 from sweeps.progress.utilisation import Utilisation
 
 SCHEMA: Mapping[str, Mapping[str, str]] = {
@@ -80,6 +81,23 @@ SCHEMA: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Fields of every event, besides ``time`` (UTC, ISO 8601, milliseconds) and ``event``."""
+
+LINES: Mapping[type[SweepEvent], str] = {
+    events.PhaseBegun: "phase",
+    events.Note: "note",
+    events.DataLoaded: "data_progress",
+    events.JobsPlanned: "jobs_planned",
+    events.JobReported: "job_reported",
+    events.JobFinished: "job_finished",
+    events.SearchStarted: "search_started",
+    events.TrialStarted: "trial_started",
+    events.TrialReported: "trial_reported",
+    events.TrialFinished: "trial_finished",
+    events.TrialStopped: "trial_stopped",
+    events.TrialFailed: "trial_failed",
+    events.FrontChanged: "front",
+}
+"""The line of an event; its fields are the event's, but for what `EventLog` puts in their place."""
 
 EVERY_S, EVERY_SHARE = 5.0, 0.1
 """Shortest time [s] and part of a training between two logged reports: at most 10 per training."""
@@ -158,7 +176,7 @@ class EventLog(Display):
         except (TypeError, ValueError) as error:  # a value of a user's task is not JSON
             self._warn(error)
             return
-        self._display.logged(entry)
+        self._display.handle(events.LineLogged(entry))
         if self._file is not None:
             self._append(self._file, line)
 
@@ -214,83 +232,72 @@ class EventLog(Display):
             self._write("closed", facts)
         self._open = False
 
-    def phase(self, name: Phase) -> None:
-        self._reported.clear()
-        self._write("phase", {"name": name})
+    def handle(self, event: SweepEvent) -> None:
+        name = LINES.get(type(event))
+        if name is not None and self._wanted(event):
+            self._write(name, self._facts(event))
 
-    def note(self, text: str) -> None:
-        self._write("note", {"text": _text(text)})
+    def _wanted(self, event: SweepEvent) -> bool:
+        """Return whether an event is due for a line."""
+        match event:
+            case events.PhaseBegun():
+                self._reported.clear()
+            case events.DataLoaded(done, total):
+                return self._due("data", done, total)
+            case events.JobReported(kind, key, epoch, epochs):
+                new = (kind, key) not in self._reported  # no other line marks its begin
+                return self._due((kind, key), epoch, epochs) or new
+            case events.TrialStarted(number):
+                self._due(number, 0, 0)
+            case events.TrialReported(number, epoch, epochs):
+                return self._due(number, epoch, epochs)
+            case events.FrontChanged(rows, volume):
+                before, self._front = self._front, (volume, *(row.number for row in rows))
+                return before != self._front
+        return True
 
-    def data_progress(self, done: int, total: int, unit: str) -> None:
-        if self._due("data", done / total if total else 0.0):
-            self._write("data_progress", {"done": done, "total": total, "unit": unit})
+    def _facts(self, event: SweepEvent) -> dict[str, Any]:
+        """Return the fields of an event's line."""
+        facts = {field.name: getattr(event, field.name) for field in fields(event)}
+        match event:
+            case events.Note(text):
+                facts["text"] = _text(text)
+            case events.JobFinished(kind, key, reason):
+                self._reported.pop((kind, key), None)
+                facts["reason"] = _text(reason)
+            case events.SearchStarted():
+                facts["time_s"] = _number(event.time_s)
+            case events.TrialReported():
+                del facts["metrics"]
+            case events.TrialFinished(number, metrics):
+                return self._of_finished(number, metrics)
+            case events.TrialFailed():
+                facts["reason"] = _first_line(event.reason)
+            case events.FrontChanged(rows, volume):
+                best = self._best(rows)
+                return {"size": len(rows), "hypervolume": _number(volume), "best": best}
+        return facts
 
-    def jobs_planned(self, kind: JobKind, count: int) -> None:
-        self._write("jobs_planned", {"kind": kind, "count": count})
-
-    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
-        new = (kind, key) not in self._reported  # no other line marks its begin
-        if self._due((kind, key), epoch / epochs if epochs else 0.0) or new:
-            facts = {"kind": kind, "key": key, "epoch": epoch, "epochs": epochs}
-            self._write("job_reported", facts)
-
-    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
-        self._reported.pop((kind, key), None)
-        self._write("job_finished", {"kind": kind, "key": key, "reason": _text(reason)})
-
-    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
-        facts = {"trials": trials, "time_s": _number(time_s), "slots": slots}
-        self._write("search_started", facts)
-
-    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
-        self._due(number, 0.0)
-        self._write("trial_started", {"trial": number, "params": dict(params)})
-
-    def trial_reported(
-        self,
-        number: int,
-        epoch: int,
-        epochs: int,
-        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
-    ) -> None:
-        if self._due(number, epoch / epochs if epochs else 0.0):
-            self._write("trial_reported", {"trial": number, "epoch": epoch, "epochs": epochs})
-
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        self._reported.pop(number, None)
+    def _of_finished(self, number: int, metrics: Mapping[str, float]) -> dict[str, Any]:
         goals = [goal.metric for goal in self._study.objectives]
-        facts = {
+        return {
             "trial": number,
             "objectives": {name: _number(metrics.get(name)) for name in goals},
             "wall_s": _number(metrics.get("trial_wall_s")),
             "cpu_s": _number(metrics.get("trial_cpu_s")),
         }
-        self._write("trial_finished", facts)
 
-    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
-        self._reported.pop(number, None)
-        self._write("trial_stopped", {"trial": number, "epoch": epoch, "epochs": epochs})
-
-    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
-        self._reported.pop(number, None)
-        facts = {"trial": number, "kind": kind.value, "reason": _first_line(reason)}
-        self._write("trial_failed", facts)
-
-    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
-        now = (hypervolume, *(row.number for row in rows))
-        if now == self._front:
-            return
-        self._front = now
+    def _best(self, rows: Sequence[FrontRow]) -> dict[str, Any]:
         best = {}
         for goal in self._study.objectives if rows else ():
             pick = min if goal.direction == "minimize" else max
             value, number = pick((row.objectives[goal.metric], row.number) for row in rows)
             best[goal.metric] = {"value": value, "trial": number}
-        facts = {"size": len(rows), "hypervolume": _number(hypervolume), "best": best}
-        self._write("front", facts)
+        return best
 
-    def _due(self, key: object, share: float) -> bool:
+    def _due(self, key: object, done: int, of: int) -> bool:
         """Return whether a report is due; the start has a line of its own."""
+        share = done / of if of else 0.0
         now_s = self._clock.elapsed_s()
         last_s, last = self._reported.setdefault(key, (now_s, 0.0))
         if now_s - last_s < EVERY_S or share - last < EVERY_SHARE:
@@ -334,8 +341,8 @@ def _event(line: bytes) -> dict[str, Any] | None:
     """Return the event in a line; None if it is damaged or unknown to this version."""
     try:
         event = parsed_json(line)
-        fields = SCHEMA[event["event"]]
+        expected = SCHEMA[event["event"]]
         event["time"] = datetime.fromisoformat(event["time"]).timestamp()
     except (ValueError, ArithmeticError, TypeError, LookupError):
         return None
-    return event if fields.keys() <= event.keys() else None
+    return event if expected.keys() <= event.keys() else None

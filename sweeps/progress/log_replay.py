@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sweeps.common.clock import SimulatedClock
 from sweeps.common.records import FailureKind
-from sweeps.progress.state import Account, Progress
+from sweeps.progress.events import FrontChanged, SweepEvent, TrialFailed
+from sweeps.progress.log import LINES
+from sweeps.progress.state import Progress
 from sweeps.progress.utilisation import Utilisation
 
 
@@ -23,6 +25,7 @@ class LogReducer:
         counts: Trials by how they ended, by metric of the sweep's run.
         failures: Kind, reason and number of every trial that failed.
         front: The last line about the front.
+        progress: Progress of the last driver.
     """
 
     clock: SimulatedClock = field(default_factory=SimulatedClock)
@@ -33,18 +36,14 @@ class LogReducer:
     failures: dict[int, tuple[str, str, int]] = field(default_factory=dict)
     front: dict[str, Any] = field(default_factory=dict)
     worked_s: float = 0.0
+    progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
         self._begin()
 
     def _begin(self) -> None:
-        self.account = Account(self.clock)
+        self.progress = Progress(clock=self.clock)
         self.utilisation = Utilisation(1, self.clock)
-
-    @property
-    def progress(self) -> Progress:
-        """Progress of the last driver."""
-        return self.account.progress
 
     def add(self, event: dict[str, Any]) -> None:
         """Add one line; ignore it if this version cannot interpret it."""
@@ -57,6 +56,8 @@ class LogReducer:
         if self.opened and not self.closed and event["event"] != "opened":
             self.worked_s += max(0.0, event["time"] - self.clock.now_s)
         self.clock.now_s = event["time"]
+        if (known := event_of(event)) is not None:
+            self.progress.handle(known)
         if apply := APPLY.get(event["event"]):
             apply(self, event)
 
@@ -67,25 +68,14 @@ class LogReducer:
         self._begin()
 
     def search(self, event: dict[str, Any]) -> None:
-        self.account.search_started(event["trials"], event["time_s"], event["slots"])
         self.utilisation = Utilisation(event["slots"], self.clock)
         self.utilisation.begin()
 
-    def start(self, event: dict[str, Any]) -> None:
-        self.account.trial_started(event["trial"], event["params"])
-        self.utilisation.started(event["trial"])
-
     def finish(self, event: dict[str, Any]) -> None:
-        self.account.trial_finished(event["trial"], event["objectives"])
         self._end("trials_complete", event["trial"], event["wall_s"])
-
-    def stop(self, event: dict[str, Any]) -> None:
-        self.account.trial_stopped(event["trial"], event["epoch"], event["epochs"])
-        self._end("trials_pruned", event["trial"], None)
 
     def fail(self, event: dict[str, Any]) -> None:
         number, kind = event["trial"], FailureKind(event["kind"])
-        self.account.trial_failed(number, kind, event["reason"])
         if kind is FailureKind.INTERRUPTED:
             self._end("trials_interrupted", number, None)
             return
@@ -97,30 +87,27 @@ class LogReducer:
         self.utilisation.ended(number, math.nan if wall_s is None else wall_s)
 
 
+def event_of(line: Mapping[str, Any]) -> SweepEvent | None:
+    """Return the event that a line tells of, with the fields that the line has; None for none."""
+    kind = EVENTS.get(line["event"])
+    if kind is None or kind is FrontChanged:
+        return None
+    facts = {**line, "metrics": line.get("objectives", {})}
+    if kind is TrialFailed:
+        facts["kind"] = FailureKind(line["kind"])
+    return kind(**{field.name: facts[field.name] for field in fields(kind)})
+
+
+EVENTS: Mapping[str, type[SweepEvent]] = {name: kind for kind, name in LINES.items()}
+
 APPLY: Mapping[str, Callable[[LogReducer, dict[str, Any]], None]] = {
     "opened": LogReducer.open,
-    "phase": lambda reducer, event: reducer.account.phase(event["name"]),
-    "data_progress": lambda reducer, event: reducer.account.data_progress(
-        event["done"], event["total"], event["unit"]
-    ),
-    "jobs_planned": lambda reducer, event: reducer.account.jobs_planned(
-        event["kind"], event["count"]
-    ),
-    "job_reported": lambda reducer, event: reducer.account.job_reported(
-        event["kind"], event["key"], event["epoch"], event["epochs"]
-    ),
-    "job_finished": lambda reducer, event: reducer.account.job_finished(
-        event["kind"], event["key"], event["reason"]
-    ),
     "search_started": LogReducer.search,
-    "trial_started": LogReducer.start,
-    "trial_reported": lambda reducer, event: reducer.account.trial_reported(
-        event["trial"], event["epoch"], event["epochs"], {}
-    ),
+    "trial_started": lambda reducer, line: reducer.utilisation.started(line["trial"]),
     "trial_finished": LogReducer.finish,
-    "trial_stopped": LogReducer.stop,
+    "trial_stopped": lambda reducer, line: reducer._end("trials_pruned", line["trial"], None),
     "trial_failed": LogReducer.fail,
-    "front": lambda reducer, event: setattr(reducer, "front", event),
-    "closed": lambda reducer, event: setattr(reducer, "closed", event),
+    "front": lambda reducer, line: setattr(reducer, "front", line),
+    "closed": lambda reducer, line: setattr(reducer, "closed", line),
 }
-"""Updates of the state, by event."""
+"""What a line changes beside the progress, by its event."""

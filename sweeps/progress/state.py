@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from kdtasks.contract.params import Value
 from sweeps.common.clock import Clock
 from sweeps.common.records import FailureKind, FrontRow, JobKind
-from sweeps.progress.listener import Display, Phase
+from sweeps.progress import events
+from sweeps.progress.events import Phase, SweepEvent
 
 
 @dataclass(kw_only=True, slots=True)
@@ -68,6 +69,51 @@ class Progress:
     failed: int = 0
     front: Sequence[FrontRow] = ()
     hypervolume: float = 0.0
+
+    def handle(self, event: SweepEvent) -> None:
+        """Take an event into account."""
+        match event:
+            case events.PhaseBegun(name):
+                self.enter(name)
+            case events.DataLoaded(done, total, unit):
+                self.data = (done, total, unit)
+            case events.SearchStarted(trials, time_s, slots):
+                self.budget = (trials, time_s, slots)
+            case events.FrontChanged(rows, hypervolume):
+                self.front, self.hypervolume = rows, hypervolume
+            case events.JobsPlanned() | events.JobReported() | events.JobFinished():
+                self._handle_job(event)
+            case _:
+                self._handle_trial(event)
+
+    def _handle_job(
+        self, event: events.JobsPlanned | events.JobReported | events.JobFinished
+    ) -> None:
+        match event:
+            case events.JobsPlanned(kind, count):
+                self.planned[kind] = count
+            case events.JobReported(kind, key, epoch, epochs):
+                fresh = Running(started_s=self.clock.elapsed_s())
+                job = self.jobs.setdefault((kind, key), fresh)
+                job.epoch, job.epochs = epoch, epochs
+            case events.JobFinished(kind, key):
+                self.jobs.pop((kind, key), None)
+                self.ended += 1
+
+    def _handle_trial(self, event: SweepEvent) -> None:
+        match event:
+            case events.TrialStarted(number, params):
+                self.trials[number] = Running(params=params, started_s=self.clock.elapsed_s())
+            case events.TrialReported(number, epoch, epochs) if number in self.trials:
+                self.trials[number].epoch, self.trials[number].epochs = epoch, epochs
+            case events.TrialFinished(number):
+                self.end_trial(number, failed=False)
+            case events.TrialStopped(number, epoch, epochs):
+                self.stop_trial(number, epochs - epoch)
+            case events.TrialFailed(number, FailureKind.INTERRUPTED):
+                self.trials.pop(number, None)
+            case events.TrialFailed(number):
+                self.end_trial(number, failed=True)
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase, with no jobs yet."""
@@ -150,70 +196,3 @@ class Progress:
             now_s = self.clock.elapsed_s()
             known_s = [(now_s - t.started_s) / t.share for t in self.trials.values() if t.share]
         return sum(known_s) / len(known_s) if known_s else None
-
-
-class Account(Display):
-    """A display that updates a `Progress` and shows nothing."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.progress = Progress(clock=clock)
-
-    def phase(self, name: Phase) -> None:
-        self.progress.enter(name)
-
-    def data_progress(self, done: int, total: int, unit: str) -> None:
-        self.progress.data = (done, total, unit)
-
-    def jobs_planned(self, kind: JobKind, count: int) -> None:
-        self.progress.planned[kind] = count
-
-    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
-        fresh = Running(started_s=self.progress.clock.elapsed_s())
-        job = self.progress.jobs.setdefault((kind, key), fresh)
-        job.epoch, job.epochs = epoch, epochs
-
-    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:  # noqa: ARG002 - part of Display
-        self.progress.jobs.pop((kind, key), None)
-        self.progress.ended += 1
-
-    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
-        self.progress.budget = (trials, time_s, slots)
-
-    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
-        now_s = self.progress.clock.elapsed_s()
-        self.progress.trials[number] = Running(params=params, started_s=now_s)
-
-    def trial_reported(
-        self,
-        number: int,
-        epoch: int,
-        epochs: int,
-        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
-    ) -> None:
-        trial = self.progress.trials.get(number)
-        if trial is not None:
-            trial.epoch, trial.epochs = epoch, epochs
-
-    def trial_finished(
-        self,
-        number: int,
-        metrics: Mapping[str, float],  # noqa: ARG002 - part of Display
-    ) -> None:
-        self.progress.end_trial(number, failed=False)
-
-    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
-        self.progress.stop_trial(number, epochs - epoch)
-
-    def trial_failed(
-        self,
-        number: int,
-        kind: FailureKind,
-        reason: str,  # noqa: ARG002 - part of Display
-    ) -> None:
-        if kind is FailureKind.INTERRUPTED:
-            self.progress.trials.pop(number, None)
-        else:
-            self.progress.end_trial(number, failed=True)
-
-    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
-        self.progress.front, self.progress.hypervolume = rows, hypervolume

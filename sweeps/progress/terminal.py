@@ -14,12 +14,11 @@ from rich.text import Text
 
 from analysis import format as text
 from kdtasks.contract.error_text import printable
-from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.clock import Clock, SystemClock
-from sweeps.common.records import FailureKind, FrontRow, JobKind
-from sweeps.progress.listener import Display, Phase
-from sweeps.progress.state import Account, Progress, Running
+from sweeps.common.records import FailureKind, FrontRow
+from sweeps.progress.events import Display, JobFinished, Note, Phase, SweepEvent, TrialFailed
+from sweeps.progress.state import Progress, Running
 
 LINE_EVERY_S = 5.0
 """Shortest time between two status lines without a terminal [s]."""
@@ -48,8 +47,7 @@ class SweepDisplay(Display, ABC):
     """Tracks the progress of a sweep; subclasses decide what to show and when."""
 
     def __init__(self, clock: Clock) -> None:
-        self._account = Account(clock)
-        self.progress = self._account.progress
+        self.progress = Progress(clock=clock)
         # the live view is drawn by another thread
         self._lock = threading.RLock()
 
@@ -61,68 +59,27 @@ class SweepDisplay(Display, ABC):
     def changed(self) -> None:
         """Show the progress if that is due."""
 
-    @contextmanager
-    def _change(self) -> Iterator[Account]:
+    def handle(self, event: SweepEvent) -> None:
+        if line := permanent_line(event):
+            self.print_line(line)
+        if isinstance(event, Note):
+            return
         with self._lock:
-            yield self._account
+            self.progress.handle(event)
         self.changed()
 
-    def phase(self, name: Phase) -> None:
-        with self._change() as account:
-            account.phase(name)
 
-    def note(self, text: str) -> None:
-        self.print_line(text)
-
-    def data_progress(self, done: int, total: int, unit: str) -> None:
-        with self._change() as account:
-            account.data_progress(done, total, unit)
-
-    def jobs_planned(self, kind: JobKind, count: int) -> None:
-        with self._change() as account:
-            account.jobs_planned(kind, count)
-
-    def job_reported(self, kind: JobKind, key: str, epoch: int, epochs: int) -> None:
-        with self._change() as account:
-            account.job_reported(kind, key, epoch, epochs)
-
-    def job_finished(self, kind: JobKind, key: str, reason: str) -> None:
-        if reason:
-            self.print_line(f"{kind} {key} failed: {reason}")
-        with self._change() as account:
-            account.job_finished(kind, key, reason)
-
-    def search_started(self, trials: int, time_s: float | None, slots: int) -> None:
-        with self._change() as account:
-            account.search_started(trials, time_s, slots)
-
-    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
-        with self._change() as account:
-            account.trial_started(number, params)
-
-    def trial_reported(
-        self, number: int, epoch: int, epochs: int, metrics: Mapping[str, float]
-    ) -> None:
-        with self._change() as account:
-            account.trial_reported(number, epoch, epochs, metrics)
-
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        with self._change() as account:
-            account.trial_finished(number, metrics)
-
-    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
-        with self._change() as account:
-            account.trial_stopped(number, epoch, epochs)
-
-    def trial_failed(self, number: int, kind: FailureKind, reason: str) -> None:
-        failed = "" if kind is FailureKind.INTERRUPTED else " failed"
-        self.print_line(f"trial {number}{failed}: {reason}")
-        with self._change() as account:
-            account.trial_failed(number, kind, reason)
-
-    def front(self, rows: Sequence[FrontRow], hypervolume: float) -> None:
-        with self._change() as account:
-            account.front(rows, hypervolume)
+def permanent_line(event: SweepEvent) -> str:
+    """Return the line about an event that is shown once and stays; empty for none."""
+    match event:
+        case Note(words):
+            return words
+        case JobFinished(kind, key, reason) if reason:
+            return f"{kind} {key} failed: {reason}"
+        case TrialFailed(number, kind, reason):
+            failed = "" if kind is FailureKind.INTERRUPTED else " failed"
+            return f"trial {number}{failed}: {reason}"
+    return ""
 
 
 def status(progress: Progress) -> str:

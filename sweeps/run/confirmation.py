@@ -14,7 +14,7 @@ from sweeps.ledger.front import pareto_state, ranked, values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of, with_teacher
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display, JobFinished, JobReported, JobsPlanned
 from sweeps.run.teachers import teacher_key
 from sweeps.workers import jobs
 from sweeps.workers.jobs import Handle, Job, Pool
@@ -165,15 +165,17 @@ class Confirmation:
         drafts = [*self._references(tests), *self._repetitions(tests)]
         drafts = [entry for entry in drafts if (entry[0].kind, entry[0].key) in left]
         for kind in ("teacher", "baseline", "confirmation"):
-            self.display.jobs_planned(kind, sum(job.kind == kind for job, _ in drafts))
+            count = sum(job.kind == kind for job, _ in drafts)
+            self.display.handle(JobsPlanned(kind, count))
         entries = {(job.kind, job.key): record for job, record in drafts}
         failures = 0
         for job, event in self.pool.run([job for job, _ in drafts]):
             if not event.done:
-                self.display.job_reported(job.kind, job.key, event.epoch, event.epochs)
+                shown = JobReported(job.kind, job.key, event.epoch, event.epochs)
+                self.display.handle(shown)
                 continue
             failures += bool(event.reason)
-            self.display.job_finished(job.kind, job.key, event.reason)
+            self.display.handle(JobFinished(job.kind, job.key, event.reason))
             for record in _results(entries[job.kind, job.key], event):
                 self._record(record)
             self.recorder.ledger.milestones.close_job(job.kind, job.key)

@@ -10,6 +10,7 @@ from sweeps.ledger.identity import flat
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import put_text
 from sweeps.ledger.totals import counts
+from sweeps.progress.events import PhaseBegun
 from sweeps.run.phases import Sweep
 from sweeps.run.site import NOWHERE
 from sweeps.run.start import Start
@@ -97,7 +98,7 @@ def _run(run: Sweep) -> SweepSummary:
             interrupted, ended = True, "the user stopped the sweep"
         if lost := run.recorder.lost():
             interrupted, ended = True, lost
-        run.display.phase("record")
+        run.display.handle(PhaseBegun("record"))
         run.recorder.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
     except BaseException:
         run.recorder.give_up()

@@ -21,7 +21,7 @@ from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import finished_in_order
 from sweeps.plan.needs import Resources, share_data
 from sweeps.plan.preflight import Plan
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display, PhaseBegun, SearchStarted
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.resume import num_spent, work_left
@@ -69,7 +69,7 @@ class Sweep:
 
     def _teach(self, resources: Resources) -> None:
         """Train the teachers that are missing."""
-        self.display.phase("teachers")
+        self.display.handle(PhaseBegun("teachers"))
         with self.interrupts.deferred():
             prepare_teachers(
                 resources,
@@ -89,7 +89,7 @@ class Sweep:
         """
         if ended := self.searched():
             return ended
-        self.display.phase("search")
+        self.display.handle(PhaseBegun("search"))
         ledger, trials = self.recorder.ledger, self.recorder.ledger.trials()
         ledger.use(partial(make_sampler, self.study, known_costs(self.study, self.plan.task)))
         self._announce(trials)
@@ -123,7 +123,8 @@ class Sweep:
         time_s = budget.time_s
         if time_s is not None:
             time_s = max(0.0, time_s - self.recorder.ledger.milestones.searched_s(trials))
-        self.display.search_started(budget.trials - spent, time_s, self.site.allocation.slots)
+        slots = self.site.allocation.slots
+        self.display.handle(SearchStarted(budget.trials - spent, time_s, slots))
         if spent:
             self.display.note(f"{spent} of {budget.trials} trials were run before")
 
@@ -133,7 +134,7 @@ class Sweep:
         if drawn:
             resources.needs = (*resources.needs, *drawn)
             self._teach(resources)
-        self.display.phase("confirm")
+        self.display.handle(PhaseBegun("confirm"))
         confirmation = Confirmation(
             study=self.study,
             task=self.plan.task,
@@ -154,7 +155,7 @@ class Sweep:
         from analysis.frames import read_sweep
         from analysis.report import build_report
 
-        self.display.phase("report")
+        self.display.handle(PhaseBegun("report"))
         frames = read_sweep(self.tracking_uri, self.folder.name, curves=True)
         files = build_report(frames, self.folder.report)
         self.recorder.attach_report([files.html, files.png, files.parquet, files.json])

@@ -18,7 +18,7 @@ from sweeps.ledger.trust import find_code
 from sweeps.plan.needs import by_scenario, load_data
 from sweeps.plan.preflight import Plan
 from sweeps.plan.study_changes import differences
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display, PhaseBegun
 from sweeps.run.confirmation import open_jobs
 
 NAMED = 3
@@ -89,7 +89,7 @@ def load_same(
     code = code_of(left.study)
     if known is not None:
         check_code(folder.name, known.code, code)
-    display.phase("data")
+    display.handle(PhaseBegun("data"))
     data = load_data(plan.needs, plan.task, cache=folder.scenarios, display=display)
     identity = identify(data, code)
     if known is not None:

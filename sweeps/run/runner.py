@@ -25,7 +25,7 @@ from sweeps.ledger.trust import seal
 from sweeps.mirror.mirror import Mirror
 from sweeps.mirror.restore import check_unknown, fetch_missing, kept
 from sweeps.plan.preflight import Plan, check_study
-from sweeps.progress.listener import Display, FanOut
+from sweeps.progress.events import Display, FanOut, FrontChanged, PhaseBegun
 from sweeps.progress.log import EventLog, Outcome
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.resume import ResumeState, find_left, has_begun, load_same, work_left
@@ -207,7 +207,7 @@ def _drive(
         ):
             watching.note(words)
         if order.rows:
-            watching.front(order.rows, order.hypervolume)
+            watching.handle(FrontChanged(order.rows, order.hypervolume))
         start = _start(folder, left, plan, watching, held, site)
         try:
             # importing MLflow and Tune takes seconds, while Ray starts
@@ -239,7 +239,7 @@ def _start(
     teachers = teacher_identities(plan.task, left.study.task, needs, identity, store)
     if held.mirror is not None:
         held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
-    display.phase("start")
+    display.handle(PhaseBegun("start"))
     ray = BackgroundContext((site or NOWHERE).ready(held.lease.starting))
     if site is not None:
         ray.begin()

@@ -11,7 +11,7 @@ from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import Lease
 from sweeps.mirror.mirror import Mirror
 from sweeps.plan.preflight import Plan
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.resume import ResumeState
 from sweeps.run.site import Site

@@ -11,7 +11,7 @@ from sweeps.common.records import JobRecord
 from sweeps.ledger.identity import Identity, TeacherIdentity, task_code, teacher_identity
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.plan.needs import Need, Resources, by_teacher
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display, JobFinished, JobReported, JobsPlanned
 from sweeps.run.summary import WithoutTeachersError
 from sweeps.workers.jobs import Job, Pool, train_teacher
 
@@ -57,15 +57,15 @@ def prepare_teachers(  # noqa: PLR0913 - independent collaborators
     missing = {key: identities[key] for key, teacher in found.items() if teacher is None}
     _note_retraining(store, missing.values(), display)
     jobs = [_training(key, wanted[key], resources, task_name) for key in missing]
-    display.jobs_planned("teacher", len(jobs))
+    display.handle(JobsPlanned("teacher", len(jobs)))
     failed = []
     for job, event in pool.run(jobs):
         if not event.done:
-            display.job_reported("teacher", job.key, event.epoch, event.epochs)
+            display.handle(JobReported("teacher", job.key, event.epoch, event.epochs))
             continue
         need = wanted[job.key]
         reason = event.reason or _kept(store, identities[job.key], need, event.result, task_name)
-        display.job_finished("teacher", job.key, reason)
+        display.handle(JobFinished("teacher", job.key, reason))
         if reason:
             draft = _record(job.key, need, {}, (begun[job.key], recorder.clock.epoch_ms()))
             failed.append(replace(draft, reason=reason, traceback=event.traceback))

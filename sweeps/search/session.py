@@ -17,7 +17,8 @@ from sweeps.ledger.front import ParetoState, pareto_state
 from sweeps.ledger.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Resources, need_of
-from sweeps.progress.listener import Display
+from sweeps.progress import events
+from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.search.asha import EarlyStopping
 from sweeps.search.proposals import Proposals
@@ -99,21 +100,23 @@ class SearchSession:
     def _show_refused(self) -> None:
         for number in self.proposals.refused:
             record = self.recorder.trial(number)
-            self.display.trial_failed(number, record.failure or FailureKind.REFUSED, record.reason)
+            kind = record.failure or FailureKind.REFUSED
+            self.display.handle(events.TrialFailed(number, kind, record.reason))
         self.proposals.refused.clear()
 
     def started(self, trial_id: str) -> None:
         """Record that the process of a trial runs."""
         number = self._numbers[trial_id]
         self.utilisation.started(number)
-        self.display.trial_started(number, self.recorder.ledger.trial(number).params)
+        self.display.handle(events.TrialStarted(number, self.recorder.ledger.trial(number).params))
 
     def reported(self, trial_id: str, event: Event) -> None:
         """Forward a report of a running trial."""
         if not event.done:
             number = self._numbers[trial_id]
             self._curves.add(number, event)
-            self.display.trial_reported(number, event.epoch, event.epochs, event.metrics)
+            shown = events.TrialReported(number, event.epoch, event.epochs, event.metrics)
+            self.display.handle(shown)
 
     def received(self, trial_id: str, event: Event) -> Event:
         """Move the student out of an event of its trial; `finished` stores or drops it."""
@@ -163,8 +166,9 @@ class SearchSession:
         self._early.ended(number, TrialState.COMPLETE)
         self.recorder.ledger.complete(number, verdict.values, metrics, verdict.violations, sha256)
         self._rank(self.recorder.trial(number))
-        self.display.trial_finished(number, metrics)
-        self.display.front(self.pareto_state.rows, self.pareto_state.hypervolume)
+        self.display.handle(events.TrialFinished(number, metrics))
+        state = self.pareto_state
+        self.display.handle(events.FrontChanged(state.rows, state.hypervolume))
 
     def _note_below(self, number: int, metrics: Mapping[str, float]) -> None:
         """Tell the user once per objective that a value lies below the logarithmic scale."""
@@ -191,7 +195,7 @@ class SearchSession:
         self._early.ended(number, TrialState.PRUNED)
         self.recorder.ledger.prune(number, stop)
         self.recorder.trial(number)
-        self.display.trial_stopped(number, stop.epoch, stop.epochs)
+        self.display.handle(events.TrialStopped(number, stop.epoch, stop.epochs))
 
     def _fail(
         self,
@@ -203,7 +207,7 @@ class SearchSession:
         self._early.ended(number, TrialState.FAIL)
         self.recorder.ledger.fail(number, reason, {FAILURE: kind.value, **attrs})
         self.recorder.trial(number)
-        self.display.trial_failed(number, kind, reason)
+        self.display.handle(events.TrialFailed(number, kind, reason))
 
     def closed(self) -> None:
         """Tell the user, at the end of the search, which kept kinds have no finished trial."""

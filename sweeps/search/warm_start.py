@@ -18,7 +18,7 @@ from sweeps.common.records import EarlierTrial, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.plan.needs import task_params
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display
 from sweeps.search.verdict import judge
 
 NAMED = 3

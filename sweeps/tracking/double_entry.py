@@ -24,7 +24,7 @@ from sweeps.ledger.failures import faults
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.totals import counts, finished_in_order, paid
-from sweeps.progress.listener import Display
+from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import TrackingError
 from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_children, standing_tags

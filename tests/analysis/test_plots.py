@@ -282,7 +282,10 @@ def test_permuted_errors_of_a_line_are_its_slopes():
 @pytest.mark.parametrize(
     ("names", "short"),
     [
-        (["PCA 1/16 site, share 0.5", "nearest user site, share 0.5"], ["PCA 1/16", "nearest user"]),
+        (
+            ["PCA 1/16 site, share 0.5", "nearest user site, share 0.5"],
+            ["PCA 1/16", "nearest user"],
+        ),
         (["PCA 1/16 site"], ["PCA 1/16 site"]),
         (["ZF", "LMMSE"], ["ZF", "LMMSE"]),
         (["PCA site", "site"], ["PCA site", "site"]),

@@ -20,7 +20,7 @@ from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.trust import seal
 from sweeps.plan.needs import Resources, load_data, share_data
 from sweeps.plan.preflight import check_study
-from sweeps.progress.listener import Display, SilentDisplay
+from sweeps.progress.events import Display, Note, SweepEvent, TrialStopped
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run import inline
 from sweeps.run.confirmation import Confirmation, drawn_teachers
@@ -97,7 +97,7 @@ class Engine:
 
     study: Study
     home: Path
-    display: Display = field(default_factory=SilentDisplay)
+    display: Display = field(default_factory=Display)
     name: str = "sweep"
 
     def __post_init__(self) -> None:
@@ -182,15 +182,16 @@ class Engine:
         recorder.settle(Utilisation(1, self.clock))
 
 
-class Watching(SilentDisplay):
+class Watching(Display):
     """Records notes and stopped trials."""
 
     def __init__(self) -> None:
         self.stopped: dict[int, tuple[int, int]] = {}
         self.notes: list[str] = []
 
-    def trial_stopped(self, number: int, epoch: int, epochs: int) -> None:
-        self.stopped[number] = (epoch, epochs)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def handle(self, event: SweepEvent) -> None:
+        match event:
+            case TrialStopped(number, epoch, epochs):
+                self.stopped[number] = (epoch, epochs)
+            case Note(text):
+                self.notes.append(text)

@@ -13,6 +13,7 @@ from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
 from sweeps.cli.several import Ended
+from sweeps.progress.events import LineLogged
 from sweeps.progress.log import SCHEMA
 from sweeps.run.summary import SweepSummary
 
@@ -43,7 +44,7 @@ def begun(tmp_path, monkeypatch):
 
     def run_study(study, *, name, home, display, **_options):
         found.append(name)
-        display.logged({"time": "now", "event": "opened", "sweep": name})
+        display.handle(LineLogged({"time": "now", "event": "opened", "sweep": name}))
         print("text for people")  # noqa: T201 - what a task may print
         if study.name == "refused":
             raise UserError("no data there")

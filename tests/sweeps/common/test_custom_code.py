@@ -15,7 +15,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.registry import load_task
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.custom_code import check_importable, code_path, code_to_send, own_modules
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run.runner import run_study
 
 HERE = str(Path(__file__).resolve().parents[1])
@@ -145,7 +145,7 @@ def test_the_program_itself_is_refused_before_anything_starts(tmp_path, monkeypa
             home=tmp_path / "home",
             tracking_uri=None,
             request=ResourceRequest(),
-            display=SilentDisplay(),
+            display=Display(),
         )
     assert not (tmp_path / "home").exists()
 

@@ -16,7 +16,7 @@ from sweeps.cli.register import _line
 from sweeps.export import export
 from sweeps.export.export import Exporter
 from sweeps.export.registration import Member
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 
 
 class Parent(DeployedToy):
@@ -40,7 +40,7 @@ def sweep(home: Path, task: str) -> Engine:
 def test_a_task_without_deployable_is_refused_once_with_the_fix(tmp_path: Path) -> None:
     engine = sweep(tmp_path, "toy_task:ToyTask")
     with pytest.raises(ConfigError, match=r"task toy .*method deployable.*docs/own-task\.md"):
-        Exporter(engine.folder, SilentDisplay().data_progress)
+        Exporter(engine.folder, Display().data_progress)
 
 
 def test_a_deployable_of_another_class_is_named_in_few_words(
@@ -48,7 +48,7 @@ def test_a_deployable_of_another_class_is_named_in_few_words(
 ) -> None:
     engine = sweep(tmp_path, "deployed_toy:DeployedToy")
     monkeypatch.setattr(export, "open_task", lambda _: Child())
-    exporter = Exporter(engine.folder, SilentDisplay().data_progress)
+    exporter = Exporter(engine.folder, Display().data_progress)
     with pytest.raises(ConfigError) as raised:
         exporter.export(0, tmp_path / "out", int8=False)
     message = str(raised.value)

@@ -16,7 +16,7 @@ from sweeps.export.records import recording
 from sweeps.export.registration import Bounds, Member, Registration
 from sweeps.export.selection import KNEE, MOST_ACCURATE, SMALLEST
 from sweeps.ledger.process_lock import driving
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.tracking.client import MlflowClient
 from sweeps.tracking.verify import verify_sweep
 
@@ -64,7 +64,7 @@ def register(engine: Engine, members: int = 9, seconds: float = 60.0) -> dict[in
             Bounds(members=members, seconds=seconds),
             engine.clock,
         )
-        exporter = Exporter(engine.folder, SilentDisplay().data_progress)
+        exporter = Exporter(engine.folder, Display().data_progress)
         return {member.trial: member for member in work.run(exporter)}
 
 

@@ -16,7 +16,7 @@ from toy_task import ToyTask
 from kdtasks.contract.task import Report
 from sweeps.common.events import Event, events
 from sweeps.common.records import FailureKind, TrialState
-from sweeps.progress.listener import FanOut, SilentDisplay
+from sweeps.progress.events import Display, FanOut, TrialStarted
 from sweeps.progress.log import EventLog, LogReader
 from sweeps.search.tune_adapters import SessionCallback
 from sweeps.workers.trainable import EVENT
@@ -77,7 +77,7 @@ def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monk
         parameters={"epochs": 8},
         stopping={"kind": "asha", "min_share": 0.125, "eta": 2, "min_trials": 2},
     )
-    log = EventLog(tmp_path / "log.jsonl", study, ManualClock(), SilentDisplay())
+    log = EventLog(tmp_path / "log.jsonl", study, ManualClock(), Display())
     with log.kept():
         engine = Engine(study, tmp_path / "home", log)
         engine.teach()
@@ -93,16 +93,17 @@ def test_what_is_no_json_costs_the_log_a_line_and_the_sweep_nothing(tmp_path):
     display, path = Watching(), tmp_path / "log.jsonl"
     log = EventLog(path, toy_study(), ManualClock(), display)
     with log.kept():
-        log.trial_started(0, {"x": object()})
-        log.trial_started(1, {"x": 0.5})
+        log.handle(TrialStarted(0, {"x": object()}))
+        log.handle(TrialStarted(1, {"x": 0.5}))
     assert [event["trial"] for event in LogReader(path).new()] == [1]
     [note] = display.notes
     assert "TypeError" in note
 
 
-class Faulty(SilentDisplay):
-    def trial_started(self, number, params):
-        raise RuntimeError("an engine's own fault")
+class Faulty(Display):
+    def handle(self, event):
+        if isinstance(event, TrialStarted):
+            raise RuntimeError("an engine's own fault")
 
 
 @pytest.mark.parametrize("where", ["start", "result"])
@@ -122,11 +123,11 @@ def test_a_fault_while_tune_calls_ends_the_search_between_two_turns(tmp_path, wh
 
 def test_a_failed_display_gets_no_more_events():
     class Other(Watching):
-        def trial_started(self, number, params):
-            self.notes.append(f"trial {number}")
+        def handle(self, event):
+            self.notes.append(f"trial {event.trial}")
 
     other = Other()
     watching = FanOut(Faulty(), other)
-    watching.trial_started(0, {})
-    watching.trial_started(1, {})
+    watching.handle(TrialStarted(0, {}))
+    watching.handle(TrialStarted(1, {}))
     assert other.notes == ["trial 0", "trial 1"]

@@ -22,7 +22,7 @@ from search_spaces.study import Study, parse_study
 from sweeps.common.events import Event
 from sweeps.ledger.identity import check_scenario, content_of
 from sweeps.plan.preflight import check_study
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run.inline import InlinePool
 from sweeps.run.resume import find_left, load_same
 from sweeps.tracking.verify import damaged_teachers
@@ -141,8 +141,8 @@ def test_classes_of_one_file_share_neither_teachers_nor_cache(
 
 
 def extended(engine: Engine, study: Study | None) -> None:
-    left = find_left(engine.folder, study, tracking_uri=None, request=None, display=SilentDisplay())
-    load_same(engine.folder, left, check_study(left.study), SilentDisplay())
+    left = find_left(engine.folder, study, tracking_uri=None, request=None, display=Display())
+    load_same(engine.folder, left, check_study(left.study), Display())
 
 
 @pytest.mark.parametrize("what", CHANGES)

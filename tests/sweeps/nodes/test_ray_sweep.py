@@ -13,7 +13,7 @@ from search_spaces.study import Study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import FailureKind, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, SweepEvent, TrialReported
 from sweeps.run.runner import SweepSummary, run_study
 from sweeps.tracking.verify import verify_sweep
 
@@ -64,7 +64,7 @@ def network_study() -> Study:
     )
 
 
-class Assassin(SilentDisplay):
+class Assassin(Display):
     """Kills processes, each at the first word of some trial; knows all processes there were."""
 
     def __init__(self) -> None:
@@ -73,10 +73,11 @@ class Assassin(SilentDisplay):
         self.seen: dict[int, psutil.Process] = {}
         self._others = {process.pid for process in psutil.Process().children(recursive=True)}
 
-    def trial_reported(
-        self, number: int, epoch: int, epochs: int, metrics: Mapping[str, float]
-    ) -> None:
-        pid = int(metrics["pid"])
+    def handle(self, event: SweepEvent) -> None:
+        if isinstance(event, TrialReported):
+            self._reported(event.trial, int(event.metrics["pid"]))
+
+    def _reported(self, number: int, pid: int) -> None:
         new = pid not in self.actors.setdefault(number, set())
         self.actors[number].add(pid)
         if not new or number not in (ONCE, CONDUCTOR, TWICE):
@@ -95,7 +96,7 @@ class Assassin(SilentDisplay):
         os.kill(pid, signal.SIGKILL)
 
 
-def run(home: Path, display: SilentDisplay, request: ResourceRequest) -> SweepSummary:
+def run(home: Path, display: Display, request: ResourceRequest) -> SweepSummary:
     return run_study(
         network_study(), name="net", home=home, tracking_uri=None, request=request, display=display
     )
@@ -114,7 +115,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, assassin: Assassin) -> S
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
     request = ResourceRequest(backend="inline")
-    return run(tmp_path_factory.mktemp("inline"), SilentDisplay(), request)
+    return run(tmp_path_factory.mktemp("inline"), Display(), request)
 
 
 def trials(sweep: SweepSummary) -> list[TrialRecord]:

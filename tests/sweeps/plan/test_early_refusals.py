@@ -18,7 +18,7 @@ from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import SweepSettings, settled_uri, write_settings
 from sweeps.ledger.paths import SweepFolder
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run import ray_cluster, runner
 from sweeps.tracking.client import MlflowClient
 from sweeps.tracking.server_check import check_tracking
@@ -61,7 +61,7 @@ def run(home: Path, uri: str | None = None, name: str = "toy") -> None:
         home=home,
         tracking_uri=uri,
         request=ResourceRequest(slots=1, transport="inprocess"),
-        display=SilentDisplay(),
+        display=Display(),
     )
 
 
@@ -132,7 +132,7 @@ def test_a_resumed_sweep_is_left_as_it_is(tmp_path: Path) -> None:
                 home=tmp_path,
                 tracking_uri=uri,
                 request=request or ResourceRequest(),
-                display=SilentDisplay(),
+                display=Display(),
             )
         after = {p: p.read_bytes() for p in engine.folder.path.rglob("*") if p.is_file()}
         after.pop(engine.folder.path / ".lock", None)

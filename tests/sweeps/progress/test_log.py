@@ -1,11 +1,11 @@
 import errno
-import inspect
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -14,13 +14,14 @@ from in_process import Watching
 from toy_study import ManualClock, toy_study
 
 from sweeps.common.records import FailureKind, FrontRow
-from sweeps.progress.listener import Display, FanOut, SilentDisplay
+from sweeps.progress import events
+from sweeps.progress.events import Display, FanOut, SweepEvent
 from sweeps.progress.log import EVERY_SHARE, SCHEMA, EventLog, LogReader
 
 
 @contextmanager
 def opened(path: Path, clock: ManualClock, watching: Display | None = None) -> Iterator[EventLog]:
-    log = EventLog(path, toy_study(), clock, watching or SilentDisplay())
+    log = EventLog(path, toy_study(), clock, watching or Display())
     with log.kept():
         log.opened("toy", "here", {"trials_complete": 0})
         yield log
@@ -37,28 +38,30 @@ def row(number: int, error: float) -> FrontRow:
 
 def play(display: Display, clock: ManualClock) -> None:
     """One of everything."""
-    display.phase("data")
+    display.handle(events.PhaseBegun("data"))
     clock.now_s += 10.0
     display.data_progress(1, 2, "samples")
     clock.now_s += 10.0
     display.data_progress(2, 2, "samples")
-    display.phase("teachers")
-    display.jobs_planned("teacher", 1)
-    display.job_reported("teacher", "ab", 1, 4)
-    display.job_finished("teacher", "ab", "")
-    display.phase("search")
-    display.search_started(4, None, 2)
-    display.trial_started(0, {"method": "kd", "x": 0.5})
+    display.handle(events.PhaseBegun("teachers"))
+    display.handle(events.JobsPlanned("teacher", 1))
+    display.handle(events.JobReported("teacher", "ab", 1, 4))
+    display.handle(events.JobFinished("teacher", "ab", ""))
+    display.handle(events.PhaseBegun("search"))
+    display.handle(events.SearchStarted(4, None, 2))
+    display.handle(events.TrialStarted(0, {"method": "kd", "x": 0.5}))
     clock.now_s += 10.0
-    display.trial_reported(0, 1, 2, {"val_nmse_db": -1.0})
-    display.trial_finished(0, {"val_nmse_db": -3.0, "ue_flops": 1e3, "trial_wall_s": 1.0})
-    display.front([row(0, -3.0)], 2.5)
-    display.trial_started(1, {})
-    display.trial_stopped(1, 1, 2)
-    display.trial_started(2, {})
-    display.trial_failed(2, FailureKind.RAISED, "RuntimeError: no\nsecond line")
+    display.handle(events.TrialReported(0, 1, 2, {"val_nmse_db": -1.0}))
+    display.handle(
+        events.TrialFinished(0, {"val_nmse_db": -3.0, "ue_flops": 1e3, "trial_wall_s": 1.0})
+    )
+    display.handle(events.FrontChanged([row(0, -3.0)], 2.5))
+    display.handle(events.TrialStarted(1, {}))
+    display.handle(events.TrialStopped(1, 1, 2))
+    display.handle(events.TrialStarted(2, {}))
+    display.handle(events.TrialFailed(2, FailureKind.RAISED, "RuntimeError: no\nsecond line"))
     display.note("look")
-    display.logged({"event": "note", "text": "look"})
+    display.handle(events.LineLogged({"event": "note", "text": "look"}))
 
 
 def test_every_event_has_the_fields_of_the_schema_and_no_other(tmp_path):
@@ -80,11 +83,15 @@ def test_the_log_grows_by_few_bytes_per_trial_however_many_epochs_it_has(tmp_pat
     clock, path = ManualClock(), tmp_path / "log.jsonl"
     with opened(path, clock) as log:
         before = path.stat().st_size
-        log.trial_started(7, {"method": "response", "alpha": 0.123456789012345, "width": 16})
+        log.handle(
+            events.TrialStarted(7, {"method": "response", "alpha": 0.123456789012345, "width": 16})
+        )
         for epoch in range(1, 1001):
             clock.now_s += 10.0
-            log.trial_reported(7, epoch, 1000, {})
-        log.trial_finished(7, {"val_nmse_db": -12.3456789012345, "ue_flops": 123456.0})
+            log.handle(events.TrialReported(7, epoch, 1000, {}))
+        log.handle(
+            events.TrialFinished(7, {"val_nmse_db": -12.3456789012345, "ue_flops": 123456.0})
+        )
         grown = path.stat().st_size - before
     assert sum(e["event"] == "trial_reported" for e in lines(path)) <= 1 / EVERY_SHARE
     assert grown < 2000
@@ -93,10 +100,10 @@ def test_the_log_grows_by_few_bytes_per_trial_however_many_epochs_it_has(tmp_pat
 def test_short_trials_are_not_reported_between_their_ends(tmp_path):
     clock, path = ManualClock(), tmp_path / "log.jsonl"
     with opened(path, clock) as log:
-        log.trial_started(0, {})
+        log.handle(events.TrialStarted(0, {}))
         for epoch in range(1, 4):
             clock.now_s += 1.0
-            log.trial_reported(0, epoch, 3, {})
+            log.handle(events.TrialReported(0, epoch, 3, {}))
     assert "trial_reported" not in {event["event"] for event in lines(path)}
 
 
@@ -104,7 +111,7 @@ def test_a_front_that_stays_is_written_once(tmp_path):
     clock, path = ManualClock(), tmp_path / "log.jsonl"
     with opened(path, clock) as log:
         for _ in range(3):
-            log.front([row(0, -3.0), row(4, -5.0)], 2.5)
+            log.handle(events.FrontChanged([row(0, -3.0), row(4, -5.0)], 2.5))
     [front] = [event for event in lines(path) if event["event"] == "front"]
     assert front["size"] == 2
     assert front["best"]["val_nmse_db"] == {"value": -5.0, "trial": 4}
@@ -124,7 +131,7 @@ def test_only_the_first_word_about_the_end_counts_and_none_before_the_start(tmp_
         log.closed("interrupted", "the user stopped the sweep")
         log.closed("failed", "later")
     assert [e.get("outcome") for e in lines(path)] == [None, "interrupted"]
-    fresh = EventLog(tmp_path / "other.jsonl", toy_study(), ManualClock(), SilentDisplay())
+    fresh = EventLog(tmp_path / "other.jsonl", toy_study(), ManualClock(), Display())
     with pytest.raises(RuntimeError), fresh.kept():
         raise RuntimeError("the data cannot be had")
     assert (tmp_path / "other.jsonl").read_text() == ""
@@ -144,12 +151,12 @@ def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatc
     monkeypatch.setattr(os, "write", write)
     with opened(path, clock, watching) as log:
         room[0] = 25  # a part of a line
-        log.trial_started(0, {})
-        log.trial_started(1, {})
+        log.handle(events.TrialStarted(0, {}))
+        log.handle(events.TrialStarted(1, {}))
         room[0] = 10**6
-        log.trial_started(2, {})
-    events = LogReader(path).new()
-    assert [event.get("trial") for event in events] == [None, 2]
+        log.handle(events.TrialStarted(2, {}))
+    read = LogReader(path).new()
+    assert [event.get("trial") for event in read] == [None, 2]
     [note] = watching.notes
     assert "log.jsonl cannot be written to: No space left" in note
 
@@ -157,19 +164,19 @@ def test_a_full_disk_is_noted_once_and_spoils_no_later_line(tmp_path, monkeypatc
 def test_a_log_that_cannot_be_made_stops_nothing(tmp_path):
     watching = Watching()
     with opened(tmp_path / "missing" / "log.jsonl", ManualClock(), watching) as log:
-        log.phase("data")
+        log.handle(events.PhaseBegun("data"))
     assert len(watching.notes) == 1
 
 
 def test_a_resumed_sweep_appends_also_behind_half_a_line(tmp_path):
     path = tmp_path / "log.jsonl"
     with opened(path, ManualClock()) as log:
-        log.phase("data")
+        log.handle(events.PhaseBegun("data"))
     path.write_bytes(path.read_bytes() + b'{"time":"2026-01-01T00:00:00.000Z","ev')
     with opened(path, ManualClock()) as log:
-        log.phase("search")
-    events = [event["event"] for event in LogReader(path).new()]
-    assert events == ["opened", "phase", "opened", "phase"]
+        log.handle(events.PhaseBegun("search"))
+    names = [event["event"] for event in LogReader(path).new()]
+    assert names == ["opened", "phase", "opened", "phase"]
 
 
 @settings(deadline=None, max_examples=30)
@@ -202,40 +209,37 @@ def test_a_missing_log_has_no_events(tmp_path):
     assert LogReader(tmp_path / "log.jsonl").new() == []
 
 
-class Recorder:
-    """Remembers every call."""
+class Recorder(Display):
+    """Remembers every event."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple]] = []
+        self.events: list[SweepEvent] = []
 
-    def __getattr__(self, name: str):  # type: ignore[no-untyped-def]
-        return lambda *given: self.calls.append((name, given))
+    def handle(self, event: SweepEvent) -> None:
+        self.events.append(event)
 
 
-class Closed(SilentDisplay):
+class Closed(Display):
     """A terminal that is gone."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.events = 0
 
-    def phase(self, name: str) -> None:
+    def handle(self, event: SweepEvent) -> None:
+        self.events += 1
         raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def test_all_displays_get_all_events_in_order():
     first, second, alone = Recorder(), Recorder(), Recorder()
     play(FanOut(first, second), ManualClock())
     play(alone, ManualClock())
-    assert first.calls == second.calls == alone.calls
-    methods = {name for name, _ in inspect.getmembers(Display, inspect.isfunction)}
-    assert {name for name in methods if not name.startswith("_")} == {n for n, _ in alone.calls}
+    assert first.events == second.events == alone.events
+    assert {type(event) for event in alone.events} == set(get_args(SweepEvent))
 
 
 def test_a_closed_terminal_gets_nothing_more_and_ends_nothing():
     gone, other = Closed(), Recorder()
     play(FanOut(gone, other), ManualClock())
-    assert gone.lines == []
-    assert len(other.calls) > 10
+    assert gone.events == 1
+    assert len(other.events) > 10

@@ -14,7 +14,8 @@ from toy_study import ManualClock, toy_study
 from sweeps.cli.status import picture, show_status
 from sweeps.common.records import FailureKind, FrontRow
 from sweeps.ledger.process_lock import LEASE_FILE, LOCK_FILE, LOST_S, lock_id, read_driver
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress import events
+from sweeps.progress.events import Display
 from sweeps.progress.log import EventLog
 from sweeps.progress.status import StatusReader, SweepStatus
 from sweeps.progress.utilisation import Utilisation
@@ -26,7 +27,7 @@ START_S = ManualClock().epoch_ms() / 1000
 def driver(folder: Path, clock: ManualClock, complete: int = 0) -> Iterator[EventLog]:
     """A driver that works on the sweep, and ends without a word."""
     folder.mkdir(exist_ok=True)
-    log = EventLog(folder / "log.jsonl", toy_study(), clock, SilentDisplay())
+    log = EventLog(folder / "log.jsonl", toy_study(), clock, Display())
     with log.kept():
         log.opened("toy", "here", {"trials_complete": complete, "trials_failed": 0})
         yield log
@@ -49,22 +50,24 @@ def lease(
 
 def search(log: EventLog, clock: ManualClock) -> None:
     """Trials 0 to 4, one after another on two slots: done, stopped, failed, failed, running."""
-    log.phase("search")
-    log.search_started(8, None, 2)
-    log.trial_started(0, {"x": 0.5})
+    log.handle(events.PhaseBegun("search"))
+    log.handle(events.SearchStarted(8, None, 2))
+    log.handle(events.TrialStarted(0, {"x": 0.5}))
     clock.now_s += 10.0
-    log.trial_finished(0, {"val_nmse_db": -3.0, "ue_flops": 1e3, "trial_wall_s": 10.0})
+    log.handle(
+        events.TrialFinished(0, {"val_nmse_db": -3.0, "ue_flops": 1e3, "trial_wall_s": 10.0})
+    )
     values = {"val_nmse_db": -3.0, "ue_flops": 1e3}
-    log.front([FrontRow(number=0, params={}, objectives=values)], 2.5)
-    log.trial_started(1, {"x": 0.1})
+    log.handle(events.FrontChanged([FrontRow(number=0, params={}, objectives=values)], 2.5))
+    log.handle(events.TrialStarted(1, {"x": 0.1}))
     clock.now_s += 4.0
-    log.trial_stopped(1, 1, 2)
+    log.handle(events.TrialStopped(1, 1, 2))
     for number in (2, 3):
-        log.trial_started(number, {"x": 0.2})
-        log.trial_failed(number, FailureKind.RAISED, "RuntimeError: no\nsecond line")
-    log.trial_started(4, {"x": 0.9})
+        log.handle(events.TrialStarted(number, {"x": 0.2}))
+        log.handle(events.TrialFailed(number, FailureKind.RAISED, "RuntimeError: no\nsecond line"))
+    log.handle(events.TrialStarted(4, {"x": 0.9}))
     clock.now_s += 6.0
-    log.trial_reported(4, 1, 2, {})
+    log.handle(events.TrialReported(4, 1, 2, {}))
 
 
 def read(folder: Path, clock: ManualClock, later_s: float = 0.0) -> SweepStatus:
@@ -160,11 +163,13 @@ def test_a_resumed_sweep_counts_what_the_ledger_had_and_forgets_what_ran(tmp_pat
         search(log, clock)  # trial 4 is open when the driver is killed
     clock.now_s += 1000.0
     with driver(folder, clock, complete=1) as log:
-        log.phase("search")
-        log.search_started(7, None, 2)
-        log.trial_started(5, {"x": 0.9})
+        log.handle(events.PhaseBegun("search"))
+        log.handle(events.SearchStarted(7, None, 2))
+        log.handle(events.TrialStarted(5, {"x": 0.9}))
         clock.now_s += 5.0
-        log.trial_finished(5, {"val_nmse_db": -4.0, "ue_flops": 1e3, "trial_wall_s": 5.0})
+        log.handle(
+            events.TrialFinished(5, {"val_nmse_db": -4.0, "ue_flops": 1e3, "trial_wall_s": 5.0})
+        )
         lease(folder)
         status = read(folder, clock)
     assert (status.complete, status.running, status.drivers) == (2, (), 2)
@@ -176,7 +181,7 @@ def test_interrupted_trials_have_not_failed(tmp_path):
     folder, clock = tmp_path / "toy", ManualClock()
     with driver(folder, clock) as log:
         search(log, clock)
-        log.trial_failed(4, FailureKind.INTERRUPTED, "interrupted by the user")
+        log.handle(events.TrialFailed(4, FailureKind.INTERRUPTED, "interrupted by the user"))
         log.closed("interrupted", "the user stopped the sweep")
     status = read(folder, clock)
     assert (status.failed, sum(group.count for group in status.failures)) == (2, 2)
@@ -275,9 +280,9 @@ def test_every_phase_can_be_drawn(tmp_path, phase):
     folder, clock = tmp_path / "toy", ManualClock()
     with driver(folder, clock) as log:
         lease(folder)
-        log.phase(phase)
-        log.jobs_planned("teacher", 3)
-        log.job_reported("teacher", "ab", 1, 4)
+        log.handle(events.PhaseBegun(phase))
+        log.handle(events.JobsPlanned("teacher", 3))
+        log.handle(events.JobReported("teacher", "ab", 1, 4))
         status = read(folder, clock, later_s=7.0)
     assert status.phase_s == pytest.approx(7.0)
     assert picture(status, tmp_path, bar=True).row_count >= 4

@@ -6,6 +6,7 @@ from rich.console import Console
 from toy_study import ManualClock, toy_study
 
 from sweeps.common.records import FailureKind, FrontRow
+from sweeps.progress import events
 from sweeps.progress.terminal import (
     LINE_EVERY_S,
     LineDisplay,
@@ -24,26 +25,26 @@ def front_row(number: int) -> FrontRow:
 
 def play(display: SweepDisplay, clock: ManualClock) -> Iterator[None]:
     """Show a sweep of two trials, and stop after each step."""
-    display.phase("data")
+    display.handle(events.PhaseBegun("data"))
     display.data_progress(5, 10, "samples")
     yield
-    display.phase("teachers")
-    display.jobs_planned("teacher", 1)
+    display.handle(events.PhaseBegun("teachers"))
+    display.handle(events.JobsPlanned("teacher", 1))
     clock.now_s += 10.0
-    display.job_reported("teacher", "0123abcd", 3, 12)
+    display.handle(events.JobReported("teacher", "0123abcd", 3, 12))
     yield
-    display.job_finished("teacher", "0123abcd", "")
-    display.phase("search")
-    display.search_started(4, None, 1)
-    display.trial_started(0, {"method": "kd"})
+    display.handle(events.JobFinished("teacher", "0123abcd", ""))
+    display.handle(events.PhaseBegun("search"))
+    display.handle(events.SearchStarted(4, None, 1))
+    display.handle(events.TrialStarted(0, {"method": "kd"}))
     clock.now_s += 10.0
-    display.trial_reported(0, 1, 2, {})
+    display.handle(events.TrialReported(0, 1, 2, {}))
     yield
-    display.trial_finished(0, {})
-    display.front([front_row(number) for number in range(11)], 7.125)
-    display.trial_failed(1, FailureKind.RAISED, "its loss is nan\nsecond line")
+    display.handle(events.TrialFinished(0, {}))
+    display.handle(events.FrontChanged([front_row(number) for number in range(11)], 7.125))
+    display.handle(events.TrialFailed(1, FailureKind.RAISED, "its loss is nan\nsecond line"))
     clock.now_s += 10.0
-    display.trial_started(2, {"method": "vanilla"})
+    display.handle(events.TrialStarted(2, {"method": "vanilla"}))
     yield
 
 
@@ -63,12 +64,12 @@ def test_lines_show_the_whole_sweep_without_control_codes():
 def test_lines_come_only_every_few_seconds():
     stream, clock = io.StringIO(), ManualClock()
     display = LineDisplay(stream, clock)
-    display.phase("search")
-    display.search_started(100, None, 1)
+    display.handle(events.PhaseBegun("search"))
+    display.handle(events.SearchStarted(100, None, 1))
     steps = 200
     for step in range(steps):
         clock.now_s = step * 0.1
-        display.trial_reported(0, 1, 2, {})
+        display.handle(events.TrialReported(0, 1, 2, {}))
     assert 2 <= len(stream.getvalue().splitlines()) <= 1 + steps * 0.1 / LINE_EVERY_S
 
 
@@ -96,7 +97,7 @@ def test_a_log_is_no_terminal_in_any_environment(variable, monkeypatch):
     monkeypatch.setenv(variable, "1")
     stream = io.StringIO()
     with console_display(toy_study(), "toy", stream) as display:
-        display.phase("report")
+        display.handle(events.PhaseBegun("report"))
     assert "writing the report" in stream.getvalue()
     assert ESCAPE not in stream.getvalue()
 
@@ -109,7 +110,7 @@ def test_a_terminal_gets_the_picture_and_is_left_clean(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     with console_display(toy_study(), "toy", stream) as display:
-        display.phase("search")
+        display.handle(events.PhaseBegun("search"))
         display.note("MLflow: no answer")
     shown = stream.getvalue()
     assert "searching" in shown

@@ -5,7 +5,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, SweepEvent, TrialFinished
 from sweeps.run import ray_cluster
 from sweeps.run.runner import run_study
 from sweeps.tracking.verify import verify_sweep
@@ -112,7 +112,7 @@ def cluster(home: Path) -> Iterator[Cluster]:
         found.shutdown()
 
 
-class Saboteur(SilentDisplay):
+class Saboteur(Display):
     """Takes a node away, without a word, as soon as every node has finished a trial."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -121,8 +121,10 @@ class Saboteur(SilentDisplay):
         self.lost_after = 0
         self.workers: set[psutil.Process] = set()
 
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        self.nodes.append(int(metrics["node"]))
+    def handle(self, event: SweepEvent) -> None:
+        if not isinstance(event, TrialFinished):
+            return
+        self.nodes.append(int(event.metrics["node"]))
         self.workers |= _workers()
         if not self.lost_after and len(set(self.nodes)) == 3:
             self.lost_after = len(self.nodes)

@@ -26,7 +26,7 @@ from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.plan.preflight import check_study
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run.runner import SweepSummary, run_study
 from sweeps.tracking.verify import verify_sweep
 
@@ -96,7 +96,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Watched:
             home=tmp_path_factory.mktemp("home"),
             tracking_uri=None,
             request=ResourceRequest(transport="inprocess"),
-            display=SilentDisplay(),
+            display=Display(),
         )
     return Watched(summary, calls)
 

@@ -15,7 +15,7 @@ from kdtasks.contract.errors import ConfigError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run.runner import run_study
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
@@ -43,7 +43,7 @@ def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
             home=tmp_path,
             tracking_uri=None,
             request=wanted,
-            display=SilentDisplay(),
+            display=Display(),
         )
     assert list(tmp_path.iterdir()) == []
 

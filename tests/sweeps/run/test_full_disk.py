@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from kdtasks.contract.errors import UserError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, SweepEvent, TrialFinished
 from sweeps.run.runner import resume_sweep, run_study
 from sweeps.tracking.verify import verify_sweep
 
@@ -24,15 +23,15 @@ pytestmark = [
 ]
 
 
-class FullAfterThird(SilentDisplay):
+class FullAfterThird(Display):
     """Fills the disk as soon as three trials are finished."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.finished = 0
         self._monkeypatch = monkeypatch
 
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        self.finished += 1
+    def handle(self, event: SweepEvent) -> None:
+        self.finished += isinstance(event, TrialFinished)
         if self.finished == 3:
             self._monkeypatch.setattr(os, "fsync", self._refuse)
 
@@ -63,7 +62,7 @@ def test_a_full_disk_stops_a_sweep_that_goes_on_once_there_is_room(
         home=tmp_path,
         tracking_uri=None,
         request=ResourceRequest(backend="inline"),
-        display=SilentDisplay(),
+        display=Display(),
     )
     assert (summary.complete, summary.failed) == (6, 0)
     after = Ledger.open(summary.folder / "journal.log").trials()

@@ -28,7 +28,7 @@ from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import LEASE_FILE, driving, read_driver, row_of
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import read_runs
 from sweeps.tracking.database_file import follow
@@ -92,7 +92,7 @@ def write_more(folder: SweepFolder) -> None:
     ledger = Ledger.open(folder.journal)
     if tracker is None:
         tracker = Tracker.start(folder, settings.tracking_uri, ledger.study, 0, settings.id)
-    engine = RunRecorder(ledger.study, ledger, tracker, SystemClock(), SilentDisplay())
+    engine = RunRecorder(ledger.study, ledger, tracker, SystemClock(), Display())
     engine.catch_up()
     engine.attach_file(folder.study)
     engine.settle(Utilisation(1, SystemClock()))

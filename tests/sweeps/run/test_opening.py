@@ -23,7 +23,7 @@ from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, create
 from sweeps.ledger.trust import seal
 from sweeps.plan.preflight import check_study
 from sweeps.plan.study_changes import differences
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run.resume import ResumeState, find_left, load_same, num_spent
 
 
@@ -31,7 +31,7 @@ def left_of(
     folder: SweepFolder, wanted: Study | None = None, display: Watching | None = None
 ) -> ResumeState:
     left = find_left(folder, wanted, tracking_uri=None, request=None, display=display or Watching())
-    load_same(folder, left, check_study(left.study), SilentDisplay())
+    load_same(folder, left, check_study(left.study), Display())
     return left
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,11 +16,10 @@ from toy_task import ToyTask
 from analysis import layout
 from analysis.frames import read_sweep
 from kdtasks.contract.errors import ConfigError, DataError
-from kdtasks.contract.params import Value
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, SweepEvent, TrialStarted
 from sweeps.run.runner import SweepSummary, run_study
 from sweeps.tracking.verify import verify_sweep
 
@@ -60,7 +59,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
         home=home,
         tracking_uri=None,
         request=TWO,
-        display=SilentDisplay(),
+        display=Display(),
     )
 
 
@@ -113,7 +112,7 @@ def test_a_taken_name_is_refused_before_anything_starts(sweep: SweepSummary) -> 
             home=sweep.folder.parent,
             tracking_uri=None,
             request=ResourceRequest(slots=1),
-            display=SilentDisplay(),
+            display=Display(),
         )
 
 
@@ -227,18 +226,18 @@ def test_a_sweep_without_its_data_leaves_nothing_behind(
             home=tmp_path,
             tracking_uri=None,
             request=ResourceRequest(slots=1),
-            display=SilentDisplay(),
+            display=Display(),
         )
     assert not (tmp_path / "toy").exists()
 
 
-class StopsAtThird(SilentDisplay):
+class StopsAtThird(Display):
     """A user who presses Ctrl-C when the third trial starts."""
 
     pressed_s = 0.0
 
-    def trial_started(self, number: int, params: Mapping[str, Value]) -> None:
-        if number == 2:
+    def handle(self, event: SweepEvent) -> None:
+        if isinstance(event, TrialStarted) and event.trial == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
 

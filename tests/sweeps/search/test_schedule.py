@@ -1,7 +1,6 @@
 """Early stopping through Ray Tune: what becomes of trials that fall behind, and of all that end."""
 
 import gc
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from analysis.frames import read_sweep
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, SweepEvent, TrialFinished
 from sweeps.run.runner import run_study
 from sweeps.tracking.verify import verify_sweep
 
@@ -27,15 +26,16 @@ pytestmark = [
 SLOTS, FLAWS = 2, ["raise", "nan", "die"]
 
 
-class Census(SilentDisplay):
+class Census(Display):
     """Counts Tune's trials that are in memory whenever one of ours has finished."""
 
     def __init__(self) -> None:
         self.counts: list[int] = []
 
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
-        gc.collect()
-        self.counts.append(trials_in_memory())
+    def handle(self, event: SweepEvent) -> None:
+        if isinstance(event, TrialFinished):
+            gc.collect()
+            self.counts.append(trials_in_memory())
 
 
 def trials_in_memory() -> int:

@@ -1,6 +1,5 @@
 """MLflow may be told of trials a little later: at the end it knows the same."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,13 @@ from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
 
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, Note, SweepEvent, TrialFinished
 from sweeps.progress.utilisation import Utilisation
 
 TRIALS = 8
 
 
-class Payer(SilentDisplay):
+class Payer(Display):
     """Calls for payment after some of the trials, and loses MLflow after one of them.
 
     Args:
@@ -30,10 +29,14 @@ class Payer(SilentDisplay):
         self.num_pending = 0
         self.written: list[int] = []
 
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+    def handle(self, event: SweepEvent) -> None:
+        match event:
+            case Note(text):
+                self.notes.append(text)
+            case TrialFinished(number):
+                self._finished(number)
 
-    def trial_finished(self, number: int, metrics: Mapping[str, float]) -> None:
+    def _finished(self, number: int) -> None:
         engine = self.engine
         assert engine is not None
         self.num_pending += f"trial/{number}" not in engine.tracker.children

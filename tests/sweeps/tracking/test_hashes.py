@@ -21,7 +21,7 @@ from sweeps.export.export import Exporter
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.teacher_cache import CARD, OUTPUTS, WEIGHTS, TeacherStore
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.teachers import _cached
 from sweeps.tracking.double_entry import RunRecorder
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     engine.teach()
     engine.search()
     tracker = Tracker.start(engine.folder, None, engine.study, 0)
-    recorder = RunRecorder(engine.study, engine.ledger, tracker, SystemClock(), SilentDisplay())
+    recorder = RunRecorder(engine.study, engine.ledger, tracker, SystemClock(), Display())
     recorder.attach_file(engine.folder.study)
     recorder.attach("provenance.json", {"toy": {"synthetic": True}})
     recorder.settle(Utilisation(1, SystemClock()))
@@ -95,7 +95,7 @@ def test_a_changed_teacher_is_found_and_not_used(home: Path, name: str, card: st
     with pytest.raises(DataError, match="remove the folder"):
         _cached(TeacherStore(folder.teachers), {}, jobs)
     with pytest.raises(DataError, match="remove the folder"):
-        Exporter(folder, SilentDisplay().data_progress)
+        Exporter(folder, Display().data_progress)
 
 
 @pytest.mark.parametrize("name", layout.REPORT_FILES)

@@ -12,7 +12,7 @@ from sweeps.cli.sweeps import known_uri, prepare_ui
 from sweeps.common.records import FailureKind
 from sweeps.ledger.launch_settings import settled_uri
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, check_new, create
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display, JobFinished, TrialFailed
 from sweeps.progress.log import EventLog
 from sweeps.tracking.client import read_runs
 from sweeps.tracking.writer import Tracker
@@ -86,12 +86,12 @@ def test_errors_of_mlflow_are_shown_without_the_password(
 
 
 def test_the_log_keeps_no_password(tmp_path: Path) -> None:
-    log = EventLog(tmp_path / "log.jsonl", toy_study(), ManualClock(), SilentDisplay())
+    log = EventLog(tmp_path / "log.jsonl", toy_study(), ManualClock(), Display())
     with log.kept():
         log.opened("toy", "here", {})
         log.note(f"MLflow: API request to {SERVER}/api failed")
-        log.job_finished("teacher", "ab", f"OSError: {DATABASE} does not answer")
-        log.trial_failed(0, FailureKind.RAISED, f"OSError: {DATABASE} does not answer")
+        log.handle(JobFinished("teacher", "ab", f"OSError: {DATABASE} does not answer"))
+        log.handle(TrialFailed(0, FailureKind.RAISED, f"OSError: {DATABASE} does not answer"))
         log.closed("failed", f"no {SERVER}")
     written = (tmp_path / "log.jsonl").read_text()
     assert written.count("://...") == 4

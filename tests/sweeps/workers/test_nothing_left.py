@@ -9,7 +9,7 @@ from kdtasks.contract.errors import UserError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.plan.preflight import check_study
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run import runner
 from sweeps.run.resume import work_left
 from sweeps.run.runner import resume_sweep
@@ -35,7 +35,7 @@ def resume(engine):
         home=engine.home,
         tracking_uri=None,
         request=None,
-        display=SilentDisplay(),
+        display=Display(),
     )
 
 
@@ -94,6 +94,6 @@ def test_a_new_sweep_queries_the_cluster_once(tmp_path, monkeypatch):
             home=tmp_path,
             tracking_uri=None,
             request=GONE,
-            display=SilentDisplay(),
+            display=Display(),
         )
     assert requests == [GONE]

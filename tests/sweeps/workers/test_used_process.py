@@ -17,7 +17,7 @@ from sweeps.common.capacity import ResourceRequest
 from sweeps.common.events import Training
 from sweeps.ledger.ledger import Ledger
 from sweeps.nodes.transport import in_process
-from sweeps.progress.listener import SilentDisplay
+from sweeps.progress.events import Display
 from sweeps.run.runner import run_study
 from sweeps.workers.jobs import assess_baselines, assess_teacher, confirm_by_weights, train_teacher
 
@@ -103,7 +103,7 @@ def test_equal_trials_give_equal_numbers_on_a_fresh_and_on_a_used_worker(tmp_pat
         home=tmp_path,
         tracking_uri=None,
         request=request,
-        display=SilentDisplay(),
+        display=Display(),
     )
     trials = Ledger.open(summary.folder / "journal.log").trials()
     found = [tuple(trial.metrics[name] for name in DRAWN) for trial in trials]

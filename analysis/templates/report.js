@@ -40,6 +40,15 @@
     if (outlined.length) Plotly.restyle(chart, { "marker.line.color": colour("--ground") }, outlined);
   }
 
+  // A long legend goes below its plot, which keeps its height.
+  function narrowed(figure) {
+    const entries = figure.data.filter((trace) => trace.name && trace.showlegend !== false).length;
+    figure.layout.font.size = 11;
+    if (entries < 6 || !figure.layout.legend) return;
+    Object.assign(figure.layout.legend, { y: -0.22, yanchor: "top" });
+    figure.layout.height += 18 * entries;
+  }
+
   const charts = [];
   if (window.Plotly) {
     for (const source of document.querySelectorAll("script.figure-data")) {
@@ -54,7 +63,7 @@
         displayModeBar: narrow.matches ? false : "hover",
       };
       figure.layout.autosize = true;
-      if (narrow.matches) figure.layout.font.size = 11;
+      if (narrow.matches) narrowed(figure);
       Plotly.newPlot(chart, figure.data, figure.layout, config)
         .then(() => paint(chart, figure.layout));
       charts.push([chart, figure.layout]);

@@ -1,86 +1,65 @@
-"""Tries DeepSense 6G folders as a user does: inspects each, then runs the command that is printed.
+"""Writes study ``beam-gps`` for several DeepSense 6G scenarios, as one study with a table for each.
 
-    python benchmarks/deepsense_positions.py FOLDER [FOLDER ...] [--trials N]
+    python benchmarks/deepsense_positions.py STUDY.yaml FOLDER [FOLDER ...]
+    kdsweep run STUDY.yaml
 
-FOLDER is that of a scenario, also of one of which only powers and positions are there. Sweeps go to
-a folder that is deleted at the end. Printed per folder: how many windows each split has, the
-command, its exit code and seconds, and on test, mean over the seeds of the confirmations, the best
-top-1, top-2 and top-3 accuracy of a student; beside it that of the most frequent beam.
+FOLDER is that of a scenario of which powers and positions are there. Every scenario has the points
+and the claims of ``beam-gps``; Holm's correction is over the claims of its table. Run again with
+more folders behind the first ones, the study extends a sweep of its name.
 """
 
 import argparse
-import json
-import shlex
-import subprocess
-import sys
-import tempfile
-import time
+import copy
 from pathlib import Path
+from typing import Any
 
-from analysis import layout
-from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.paths import SweepFolder
+from kdtasks.contract.registry import load_task
+from search_spaces.study import load_study
+from search_spaces.study_yaml import dump_yaml, load_yaml
 
-TOPS = ("test_top1", "test_top2", "test_top3")
-
-
-def kdsweep(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command and return its result."""
-    script = "from sweeps.cli.main import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
-    )
+STUDY = "beam-gps"
 
 
-def tried(folder: Path, home: Path, extra: list[str]) -> bool:
-    """Inspect a folder and run what is printed; return whether both worked."""
-    looked = kdsweep("data", "inspect", str(folder))
-    last = looked.stdout.splitlines()[-1] if looked.stdout else ""
-    print(f"{folder}: inspect ends with {looked.returncode}: {last}{looked.stderr}")
-    if looked.returncode:
-        return False
-    found = json.loads(kdsweep("data", "inspect", str(folder), "--json").stdout)
-    windows = {name: split["windows"] for name, split in found["splits"].items()}
-    print(f"  {found['frames']} frames, {len(found['defects'])} defects, windows {windows}")
-    words = shlex.split(last.partition("can be trained on: ")[2])[1:]
-    begun = time.monotonic()
-    run = kdsweep(*words, "--home", str(home), "--name", folder.name, *extra)
-    print(f"  run ends with {run.returncode} after {time.monotonic() - begun:.0f} s")
-    if run.returncode:
-        print(run.stdout[-2000:], run.stderr[-2000:])
-        return False
-    _show(home, folder.name)
-    return True
+def study_of(name: str, folders: list[Path]) -> dict[str, Any]:
+    """Return the study of all folders."""
+    text = load_study(STUDY).text
+    one = load_yaml(text, STUDY)
+    own = load_task(one["task"]).own_data(folders[0], one["parameters"])
+    study = {**one, "name": name, "search": {**one["search"], "points": []}}
+    study["parameters"] = {n: v for n, v in one["parameters"].items() if n not in own.idle}
+    study["parameters"]["scenario"] = "deepsense"
+    study["report"] = {"tables": [], "claims": []}
+    for folder in folders:
+        path = {"data_path": str(folder.resolve())}
+        study["search"]["points"] += [{**point, **path} for point in one["search"]["points"]]
+        report = _renamed(copy.deepcopy(one["report"]), folder.name, path)
+        for part in ("tables", "claims"):
+            study["report"][part] += report[part]
+    return study
 
 
-def _show(home: Path, name: str) -> None:
-    jobs = Ledger.open(SweepFolder(home / name).path / layout.JOURNAL_FILE).jobs()
-    by_trial: dict[int, list[dict[str, float]]] = {}
-    for job in jobs:
-        if job.kind == layout.ROLE_BASELINE:
-            print(f"  {job.key}: {_tops([dict(job.metrics)])}")
-        if job.trial is not None and not job.reason:
-            by_trial.setdefault(job.trial, []).append(dict(job.metrics))
-    for trial, repeats in sorted(by_trial.items()):
-        print(f"  trial {trial}, {len(repeats)} seeds: {_tops(repeats)}")
-
-
-def _tops(repeats: list[dict[str, float]]) -> str:
-    known = [name for name in TOPS if all(name in metrics for metrics in repeats)]
-    means = {name: sum(m[name] for m in repeats) / len(repeats) for name in known}
-    return ", ".join(f"{name} {value:.1f} %" for name, value in means.items())
+def _renamed(report: dict[str, Any], scenario: str, path: dict[str, str]) -> dict[str, Any]:
+    """Return tables and claims whose names and runs are those of a scenario."""
+    for table in report["tables"]:
+        table |= {"id": scenario, "title": f"{scenario}: {table['title']}"}
+        for row in table["rows"]:
+            row |= {"id": f"{row['id']}-{scenario}", "match": {**row["match"], **path}}
+    for claim in report["claims"]:
+        order = [f"{row}-{scenario}" for row in claim["order"]]
+        claim |= {"id": f"{claim['id']}-{scenario}", "order": order}
+        claim["text"] = f"{scenario}: {claim['text']}"
+    return report
 
 
 def main() -> None:
-    """Try every folder; exit with 1 if one did not work."""
+    """Write the study."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--trials", type=int, help="budget instead of the study's own")
+    parser.add_argument("study", type=Path, metavar="STUDY.yaml")
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
-    extra = [] if arguments.trials is None else ["--trials", str(arguments.trials)]
-    with tempfile.TemporaryDirectory() as home:
-        worked = [tried(folder, Path(home), extra) for folder in arguments.folders]
-    raise SystemExit(not all(worked))
+    study = study_of(arguments.study.stem, arguments.folders)
+    arguments.study.write_text(dump_yaml(study), encoding="utf-8")
+    print(f"{arguments.study}: {len(study['search']['points'])} trials")
 
 
 if __name__ == "__main__":

@@ -66,14 +66,14 @@ class BeamModel:
 
 
 def _signal_models(sensors: tuple[Sensor, ...]) -> tuple[BeamModel, BeamModel]:
-    """Return teacher and students of positions, powers, or both; a teacher is twice as wide."""
+    """Return teacher and students of positions, powers, or both; the teacher has width 1."""
     name = "-".join(sensors)
     teacher = BeamModel(
         name=f"{name}-teacher",
         sensors=sensors,
         role="teacher",
         published=False,
-        builder=lambda *_: SignalNetwork(sensors, 2 * FEATURES),
+        builder=lambda *_: SignalNetwork(sensors, FEATURES),
     )
     student = BeamModel(
         name=f"{name}-student",

@@ -28,6 +28,7 @@ from kdtasks.sensing.beams.format import (
     NUM_RAYS,
     NUM_SLOTS,
     RADAR_SHAPE,
+    SCENE_STEP,
     UNKNOWN_CONDITION,
 )
 from kdtasks.sensing.beams.window_tensors import ARRAYS
@@ -209,6 +210,16 @@ def _windows_of(owners: Owners, split: Arrays, passage_Q: Int) -> Int:
 def _owners(settings: NetworkSettings, owners: Owners, split: Arrays, passage_Q: Int) -> Int:
     """Return the edge of each passage, [Q]."""
     edges, skew, seed = settings.num_edges, settings.partition_skew, owners.seed
+    scenes, scene_Q = np.unique(passage_Q // SCENE_STEP, return_inverse=True)
+    if settings.partition == "area" and len(scenes) > 1:
+        if len(scenes) != edges:
+            raise ConfigError(
+                f"num_edges={edges}: the data are of {len(scenes)} scenarios, and with partition "
+                f"area each edge has one: set num_edges to {len(scenes)}, or partition to dirichlet"
+            )
+        sector_Q = math.pi * ((scene_Q + 0.5) / edges - 0.5)
+        place_Q2 = np.stack([np.cos(sector_Q), np.sin(sector_Q)], axis=1)
+        return by_area(place_Q2, edges, skew, seed=seed)
     if settings.partition == "area":
         beam_Q = _each(split, passage_Q, _middle_beam)
         # Passages lead through all of the street. Where they are seen most is within the middle

@@ -8,6 +8,7 @@ from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.task import OwnData, Progress, ScenarioData
 from kdtasks.data.splits import SPLITS
 from kdtasks.learning.labels import IGNORED
+from kdtasks.sensing.beams.format import SCENE_STEP
 from kdtasks.sensing.deepsense.dataset import DeepSenseData, load_deepsense
 from kdtasks.sensing.deepsense.folder import open_table
 from kdtasks.sensing.deepsense.published_splits import tables_near
@@ -85,11 +86,13 @@ def own_data(path: Path, task: str, sensors: Sequence[str], idle: frozenset[str]
     Raises:
         DataError: If it has no table that can be used, or none of the sensors.
     """
-    has = open_table(path).sensors
+    table = open_table(path)
+    has, scenes = table.sensors, {number // SCENE_STEP for number in table.sequence}
     if not set(has) & set(sensors):
         raise DataError(
             f"{path}: no files of {', '.join(sensors)}, which {task} learns from; it has "
             f"{', '.join(has) or 'beams alone'}"
         )
     parameters = {"scenario": "deepsense", "data_path": str(path.resolve())}
-    return OwnData(parameters=parameters, idle=idle)
+    edges = {"num_edges": len(scenes)} if len(scenes) > 1 else {}
+    return OwnData(parameters=parameters, idle=idle, defaults=edges)

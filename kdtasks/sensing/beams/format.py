@@ -8,6 +8,9 @@ RADAR_SHAPE = (2, 128, 64)
 """A range-angle and a Doppler-angle map: rows are range or Doppler, columns are angle."""
 
 
+SCENE_STEP = 100_000_000
+"""Added to the numbers of passages for each further scenario (base station) of the data."""
+
 NUM_BEAMS = 64
 """Entries of a power vector, and of the codebook."""
 

@@ -2,7 +2,8 @@
 
 ``train_seqs.csv`` and ``test_seqs.csv``, ``scenario5_dev_train.csv`` and ``..._dev_test.csv`` or
 ``Train/seqs.csv`` and ``Test/seqs.csv`` are one data set each; a table of all frames beside a pair
-is not needed. A published test table is never trained on, and never left out in silence.
+is not needed. Tables of frames in folders of their own are the scenarios of one data set. A
+published test table is never trained on, and never left out in silence.
 """
 
 import re
@@ -122,6 +123,19 @@ def _choose_in(folder: Path, read: Callable[[Path], Source]) -> DataSet:
         if source.path.parent == folder and _split_of_folder(folder):
             return _choose_with(source.path, read)
         return _alone(source, found)
+    return _scenarios_in(folder, found)
+
+
+def _scenarios_in(folder: Path, found: _Tables) -> DataSet:
+    """Return the scenarios that lie in folders of their own below a folder.
+
+    Raises:
+        DataError: If the tables are none, or something else.
+    """
+    if _scenarios(folder, found.usable):
+        names = ", ".join(source.path.parent.name for source in found.usable)
+        note = f"{len(found.usable)} scenarios, each with a base station of its own: {names}"
+        return DataSet(sources=tuple(found.usable), splits={}, notes=(note,))
     if found.usable:
         raise DataError(
             f"{folder}: {len(found.usable)} tables ({_names(found.usable, folder)}) and no pair of "
@@ -131,6 +145,13 @@ def _choose_in(folder: Path, read: Callable[[Path], Source]) -> DataSet:
     if reasons:
         raise DataError(f"{folder}: none of its tables can be used: {reasons}")
     raise DataError(f"{folder}: no .csv table; give the folder that holds a scenario's CSV")
+
+
+def _scenarios(folder: Path, sources: Sequence[Source]) -> bool:
+    """Return whether tables of frames lie in folders of their own below a folder."""
+    homes = {source.path.parent for source in sources}
+    alone = len(homes) == len(sources) > 1 and folder not in homes
+    return alone and not any(source.columns.num_past for source in sources)
 
 
 def _check_readable(folder: Path, aside: Mapping[Path, str]) -> None:

@@ -14,11 +14,14 @@ from pathlib import Path
 from kdtasks.contract.errors import DataError
 from kdtasks.data.reading import inside
 from kdtasks.data.splits import SPLITS
-from kdtasks.sensing.beams.format import CONDITIONS, NUM_PAST, NUM_SLOTS, UNKNOWN_CONDITION
+from kdtasks.sensing.beams.format import (
+    CONDITIONS,
+    NUM_PAST,
+    NUM_SLOTS,
+    SCENE_STEP,
+    UNKNOWN_CONDITION,
+)
 from kdtasks.sensing.deepsense.table import KINDS, SENSORS, Defect, Source, Table
-
-SCENE_STEP = 100_000_000
-"""Added to the numbers of sequences for each further scenario in a table."""
 
 Frame = Mapping[str, str]
 """Files of a frame by kind."""
@@ -44,7 +47,7 @@ def fill_table(sources: Sequence[Source], splits: Mapping[Path, str]) -> Table:
         sources=tuple(source.path for source in sources),
         split_of_source=tuple(splits.get(source.path, "") for source in sources),
         layout="windows" if first.columns.num_past else "frames",
-        columns=first.columns.names(),
+        columns={n: c for s in reversed(sources) for n, c in s.columns.names().items()},
     )
     filler = _Filler(table)
     for source in sources:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import DataError
 from kdtasks.data.splits import SPLITS
 from kdtasks.learning.labels import IGNORED
-from kdtasks.sensing.beams.format import NUM_PAST, NUM_SLOTS
+from kdtasks.sensing.beams.format import NUM_PAST, NUM_SLOTS, SCENE_STEP
 from kdtasks.sensing.beams.windows import best_beams, make_windows, split_passages
 from kdtasks.sensing.deepsense.table import Table
 
@@ -107,7 +107,13 @@ def split_sequences(
     numbers = np.unique(table.sequence_of_frames()).astype(np.int64)
     shares = shares or SHARES
     if not table.split:
-        return split_passages(numbers, shares, order=None)
+        # Of several scenarios each is split on its own.
+        scene_Q = numbers // SCENE_STEP * (len(table.sources) > 1)
+        parts = [
+            split_passages(numbers[scene_Q == scene], shares, order=None)
+            for scene in np.unique(scene_Q)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in SPLITS}
     unsaid = [int(number) for number in numbers if int(number) not in table.split]
     if unsaid:
         raise DataError(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kdtasks.beam_tracking.methods.batches import windows_of
 from kdtasks.contract.errors import ConfigError
+from kdtasks.sensing.beams.format import SCENE_STEP
 from kdtasks.sensing.ownership import (
     pointing_nowhere,
     sensors_in,
@@ -204,3 +205,15 @@ def test_errors_name_what_to_change():
     by = {"partition": "dirichlet", "partition_label": "condition"}
     with pytest.raises(ConfigError, match="partition_label='condition': the data know no"):
         TASK.share_out(networked(**by), blind, "train")
+
+
+def test_each_edge_has_a_scenario_where_there_are_several():
+    scene = np.arange(len(TRAIN["passage"])) % 2
+    split = {**TRAIN, "passage": TRAIN["passage"] + (scene * SCENE_STEP).astype(np.int32)}
+    by_area = {"partition": "area", "partition_skew": 1.0}
+    shares = TASK.share_out(networked(num_edges=2, **by_area), split, "train")
+    for edge, share in enumerate(shares.edges):
+        assert {passage // SCENE_STEP for passage in passages_of(share)} == {edge}
+    assert {passage // SCENE_STEP for passage in passages_of(shares.server)} == {0, 1}
+    with pytest.raises(ConfigError, match=r"num_edges=3.* 2 scenarios.*set num_edges to 2"):
+        TASK.share_out(networked(num_edges=3, **by_area), split, "train")

@@ -169,6 +169,20 @@ def test_windows_left_are_those_of_a_slow_loop(lengths, strict, seed):
     assert (found.without_sensor, found.without_label) == (without_sensor, without_label)
 
 
+def test_with_powers_as_a_sensor_no_window_looks_back_on_a_frame_without(tmp_path):
+    scenario = Scenario(tmp_path, (30, 14, 14))
+    scenario.file("power", 2).unlink()
+    scenario.write()
+    (with_powers, _), (without, _) = (
+        load(tmp_path, sensors=sensors) for sensors in (("gps", "power"), ("gps",))
+    )
+    windows = {bool(np.isnan(w).any()) for w in without.train["power"][without.train["window"]]}
+    assert windows == {True, False}
+    seen = with_powers.train["power"][with_powers.train["window"]]
+    assert len(seen)
+    assert not np.isnan(seen).any()
+
+
 def test_powers_are_not_needed_where_nothing_is_predicted(tmp_path):
     scenario = Scenario(tmp_path)
     _, rows = scenario.windows()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kdtasks.contract.errors import DataError
 from kdtasks.data.splits import SPLITS
 from kdtasks.lidar_beam.data import SHARES as LIDAR_SHARES
+from kdtasks.sensing.beams.format import SCENE_STEP
 from kdtasks.sensing.deepsense.dataset import load_deepsense
 from kdtasks.sensing.deepsense.folder import open_table
 from kdtasks.sensing.deepsense.inspect import inspect
@@ -306,8 +307,8 @@ def test_files_that_other_programs_leave_and_folders_below_do_not_disturb(tmp_pa
     assert open_table(tmp_path / "data").num_frames == scenario.num_frames
     # A folder that was unpacked into another one.
     assert open_table(tmp_path).sources == (tmp_path / "data" / "scenario9.csv",)
-    Scenario(tmp_path / "more", LENGTHS).write("scenario8.csv")
-    with pytest.raises(DataError, match=r"2 tables \(data/scenario9.csv, more/scenario8.csv\)"):
+    scenario.write("scenario8.csv")
+    with pytest.raises(DataError, match=r"2 tables \(data/scenario8.csv, data/scenario9.csv\)"):
         open_table(tmp_path)
 
 
@@ -330,3 +331,22 @@ def test_a_pair_trains(tmp_path):
     publish(tmp_path, {"train": "train_seqs.csv", "test": "test_seqs.csv"})
     data, _ = load(tmp_path)
     assert set(np.unique(data.test["passage"])) == {5, 6}
+
+
+def test_scenarios_in_folders_of_their_own_are_each_split_as_if_alone(tmp_path):
+    folders = [tmp_path / "all" / name for name in ("scenario3", "scenario8")]
+    alone = []
+    for seed, folder in enumerate(folders):
+        Scenario(folder, (14, 13, 15, 16, 13), seed).write(f"{folder.name}.csv")
+        alone.append(load(folder, sensors=("gps", "power"))[0])
+    both = load(tmp_path / "all", sensors=("gps", "power"))[0]
+    assert "2 scenarios" in both.provenance["notes"][0]
+    for name in SPLITS:
+        split, parts = getattr(both, name), [getattr(data, name) for data in alone]
+        labels = np.concatenate([part["label"] for part in parts])
+        np.testing.assert_array_equal(split["label"], labels)
+        scenes = split["passage"] // SCENE_STEP
+        assert scenes.tolist() == [k for k, part in enumerate(parts) for _ in part["label"]]
+        for kind in ("power", "gps"):
+            frames = np.concatenate([part[kind][part["window"]] for part in parts])
+            np.testing.assert_array_equal(split[kind][split["window"]], frames)

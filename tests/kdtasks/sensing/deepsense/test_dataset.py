@@ -169,7 +169,7 @@ def test_windows_left_are_those_of_a_slow_loop(lengths, strict, seed):
     assert (found.without_sensor, found.without_label) == (without_sensor, without_label)
 
 
-def test_with_powers_as_a_sensor_no_window_looks_back_on_a_frame_without(tmp_path):
+def test_with_powers_as_a_sensor_every_frame_of_a_window_has_them(tmp_path):
     scenario = Scenario(tmp_path, (30, 14, 14))
     scenario.file("power", 2).unlink()
     scenario.write()

@@ -114,7 +114,12 @@ def _efforts(pair: Pair) -> str:
 
 
 def _speed(frames: SweepFrames, pair: Pair) -> str:
-    """Say with how much less training students with a teacher are as good as the best without."""
+    """Say with how much less training students with a teacher are as good as the best without.
+
+    Empty if all have the same: then a teacher can make students better, not sooner good.
+    """
+    if frames.study.effort is not None and frames.study.effort.gflop is not None:
+        return ""
     objective, goal = frames.study.objectives[0], pair.plain[frames.study.objectives[0].metric]
     rows = records(feasible_trials(frames))
     good = [

@@ -157,6 +157,25 @@ def split_by_order(
     return found
 
 
+def order_by_blocks(
+    position_ND: NDArray[np.floating], block_m: float, *, seed: int
+) -> NDArray[np.int64]:
+    """Return an order of users in which squares of the map follow each other at random.
+
+    Channels that are stored in it are split by place, for files are cut in their order: neighbours
+    are in different splits at the two squares that are cut alone.
+
+    Args:
+        position_ND: Positions [m], shape [N, 2 or 3]; the first two axes count.
+        block_m: Side of the squares [m].
+        seed: Seed of their order.
+    """
+    squares = np.floor(np.asarray(position_ND)[:, :2] / block_m)
+    _, square_N = np.unique(squares, axis=0, return_inverse=True)
+    place = numpy_generator(seed, "order of squares").permutation(int(square_N.max()) + 1)
+    return np.argsort(place[square_N.ravel()], kind="stable").astype(np.int64)
+
+
 def counts_that_fit(samples: int, receive: int = 1) -> tuple[int, int, int] | None:
     """Return samples of train, val and test of about 70, 15 and 15 %; None if there are too few.
 

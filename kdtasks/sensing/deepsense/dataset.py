@@ -30,6 +30,15 @@ SENSORS = ("image", "radar", "lidar", "gps", "power")
 """What a window can look back on; of powers the frames before its newest."""
 
 
+LICENCE = (
+    "files of DeepSense 6G are CC BY-NC-SA 4.0 (deepsense6g.net): no commercial use, share alike; "
+    'cite Alkhateeb et al., "DeepSense 6G: A Large-Scale Real-World Multi-Modal Sensing and '
+    'Communication Dataset", and, for positions, Morais et al., "Position Aided Beam Prediction '
+    'in the Real World"'
+)
+"""Of data in this layout that are not synthetic."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeepSenseData:
     """Which DeepSense 6G data, and how they are cut.
@@ -199,6 +208,7 @@ def _provenance(
         "source": f"DeepSense 6G layout, {', '.join(path.name for path in table.sources)}"
         + (" (synthetic site: simulated, nothing measured)" if synthetic else ""),
         "synthetic": synthetic,
+        **({} if synthetic else {"licence": LICENCE}),
         "layout": table.layout,
         "columns": dict(table.columns),
         "fingerprint": data.fingerprint,

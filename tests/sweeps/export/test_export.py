@@ -148,6 +148,8 @@ def test_a_student_is_exported_with_its_card(tmp_path):
     for words in ("Scans: student of trial 0", "student.int8.onnx", "| width | 0.5 |", "a street"):
         assert words in written
     assert "results on measured data are unknown" in written
+    named = {"0": {"source": "files", "synthetic": False, "licence": "CC BY-NC-SA 4.0"}}
+    assert "- Licence: CC BY-NC-SA 4.0\n" in card(done, replace(frames, provenance=named))
     assert f"`params`: {done.parts[0].params}" in written.replace("\N{NARROW NO-BREAK SPACE}", "")
 
     with pytest.raises(ConfigError, match="--trial 7: there is none"):

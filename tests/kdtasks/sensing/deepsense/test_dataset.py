@@ -58,6 +58,7 @@ def test_splits_have_the_shapes_and_types_that_were_agreed(tmp_path):
     assert text[-1][0] == text[-1][1] == 4 * 61
     assert data.provenance["split"]["of"]["train"]["sequences"] == [1, 2, 3]
     assert not data.provenance["synthetic"]
+    assert "CC BY-NC-SA 4.0" in data.provenance["licence"]
 
 
 def test_frames_and_windows_give_the_same(tmp_path):

@@ -67,6 +67,7 @@ def test_what_is_written_is_read_back(tmp_path, picture, loss):
     for name in SPLITS:
         assert_same(getattr(data, name), splits[name], loss=loss)
     assert data.provenance["synthetic"]
+    assert "licence" not in data.provenance
     assert inspect(table).label_column.startswith("unit1_beam counts from 1, right in ")
     assert not inspect(table).defects_by_kind().get("label column disagrees")
 

@@ -11,7 +11,7 @@ STUDY ?= csi-feedback
 ARGS ?=
 
 # A file's tests share what is slow to make, so they stay in one process. In what order files come,
-# tests/conftest.py decides.
+# and how many processes there are, tests/conftest.py decides.
 TESTS := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 BIN := .venv/bin
@@ -19,6 +19,8 @@ INSTALLED := .venv/installed
 DOCS_INSTALLED := .venv/docs-installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled code is kept, whatever the shell has set: tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install locked sweep test fast thorough format docs lock clean

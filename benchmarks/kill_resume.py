@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,12 +181,12 @@ def rows_of(sweep: Path) -> list[ProcessRow]:
     return [ProcessRow(row["pid"], row["created"]) for row in noted]
 
 
-def kill_loop(folder: Path, *, kills: int, trials: int, seed: int) -> Killed:
+def kill_loop(folder: Path, phases: Sequence[str], *, trials: int, seed: int) -> Killed:
     """Run, kill and resume; check everything.
 
     Args:
         folder: An empty folder.
-        kills: How often the driver is killed.
+        phases: In which the driver is killed, one after the other.
         trials: Budget; there must be enough for all kills to find something to do.
         seed: Of the moments.
     """
@@ -196,7 +197,7 @@ def kill_loop(folder: Path, *, kills: int, trials: int, seed: int) -> Killed:
     result, ours = Killed(), set[ProcessRow]()
     known: dict[int, TrialRecord] = {}
     begun = time.monotonic()
-    for phase in moments(kills, rng):
+    for phase in phases:
         command = ["resume", "killed"] if sweep.exists() else [*RUN, "killed", "--slots", "1"]
         driver = start(folder, *command)
         shown = Output(driver)
@@ -254,8 +255,9 @@ def check_end(whole: Path, sweep: Path, known: dict[int, TrialRecord], trials: i
     assert len(jobs[0]) == len(jobs[1])
 
 
-def moments(kills: int, rng: random.Random) -> list[str]:
+def moments(kills: int, seed: int) -> list[str]:
     """Return the phase of each kill: what comes before the search, the search, what follows."""
+    rng = random.Random(seed)  # noqa: S311 - phases, no secrets
     late = max(3, kills // 4)
     early = [rng.choice(["start", "data", "teachers", "search"]) for _ in range(kills - late - 3)]
     return ["data", "teachers", "search", *early, *["confirm"] * (late - 1), "report"]
@@ -269,7 +271,8 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         trials = 10 + 3 * chosen.kills
-        result = kill_loop(Path(folder), kills=chosen.kills, trials=trials, seed=chosen.seed)
+        phases = moments(chosen.kills, chosen.seed)
+        result = kill_loop(Path(folder), phases, trials=trials, seed=chosen.seed)
     print(
         f"{sum(result.kills.values())} kills {dict(result.kills)} in {result.wall_s:.0f} s, "
         f"{result.interrupted} trials interrupted, {trials} finished: none lost, none run twice, "

@@ -17,6 +17,11 @@ settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes on two cores: tests that wait for other processes leave a core idle."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let files with slow tests come last, and of these first what may take longest.
 

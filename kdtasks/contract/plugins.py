@@ -10,10 +10,12 @@ Nothing is imported before a study or a command names it: what fails cannot affe
 name of the project itself cannot be taken.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 from kdtasks.contract.error_text import located, named
@@ -50,6 +52,7 @@ class Plugin:
 
 def installed() -> list[Plugin]:
     """Return what installed packages have named; imports none of it."""
+    found = _entry_points(tuple(sys.path))
     return [
         Plugin(
             kind=kind,
@@ -58,8 +61,14 @@ def installed() -> list[Plugin]:
             package=f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
         )
         for kind, group in GROUPS.items()
-        for entry in entry_points(group=group)
+        for entry in found.select(group=group)
     ]
+
+
+@lru_cache(maxsize=1)
+def _entry_points(_path: tuple[str, ...]) -> EntryPoints:
+    """Read a file of every package that is installed, once for each path of Python."""
+    return entry_points()
 
 
 def names_of(kind: str) -> dict[str, str]:

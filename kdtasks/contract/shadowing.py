@@ -48,9 +48,10 @@ def hidden_from(module: str) -> Iterator[str]:
         return
     first = Path(taken).resolve()
     folder = first.parent.parent if first.name == "__init__.py" else first.parent
-    files = {Path(file).resolve() for file in map(_file, list(sys.modules.values())) if file}
-    for file in sorted({first, *(file for file in files if file.is_relative_to(folder))}):
-        for name in () if is_library(file) else sorted(_imports(file)):
+    files = {Path(file) for file in map(_file, list(sys.modules.values())) if file}
+    ours = {file.resolve() for file in files if not is_library(file)}
+    for file in sorted({first, *(file for file in ours if file.is_relative_to(folder))}):
+        for name in sorted(_imports(file)):
             if found := hidden(name):
                 yield f"{file} imports {name}, which is {found[1]} and not your {found[0]}"
 
@@ -71,8 +72,10 @@ def _own_folders() -> list[str]:
 
 def is_library(path: Path) -> bool:
     """Return whether something is a part of Python or was installed."""
-    packages = {"site-packages", "dist-packages"} & set(path.parts)
-    return bool(packages) or any(path.resolve().is_relative_to(folder) for folder in LIBRARY)
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    real = path.resolve()
+    return any(real.is_relative_to(folder) for folder in LIBRARY)
 
 
 def _same(own: Path, taken: Path) -> bool:

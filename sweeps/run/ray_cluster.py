@@ -154,7 +154,7 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
                     startable(),
                     kept_handlers(),
                     _warnings_held_back(),
-                    _without_dashboard(),
+                    _without_spare_processes(),
                 ):
                     ray.init(
                         address=LOCAL,
@@ -191,18 +191,22 @@ def _warnings_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _without_dashboard() -> Iterator[None]:
-    """Keep Ray from starting its dashboard.
+def _without_spare_processes() -> Iterator[None]:
+    """Keep Ray from starting processes that a sweep does not use.
 
-    Without pages it still has the module of usage statistics, which, although these are off,
-    queries the metadata servers of three clouds.
+    Its dashboard, without pages, still has the module of usage statistics, which, although these
+    are off, queries the metadata servers of three clouds. One monitor scales clusters, another
+    prints the logs of workers; each takes a second of a core to start.
     """
-    start = Node.start_api_server
-    Node.start_api_server = lambda _self, **_options: None  # type: ignore[method-assign]
+    spare = ("start_api_server", "start_monitor", "start_log_monitor")
+    before = {name: getattr(Node, name) for name in spare}
+    for name in spare:
+        setattr(Node, name, lambda _self, **_options: None)
     try:
         yield
     finally:
-        Node.start_api_server = start  # type: ignore[method-assign]
+        for name, start in before.items():
+            setattr(Node, name, start)
 
 
 class _Nothing(list[str]):

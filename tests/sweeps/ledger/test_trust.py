@@ -65,7 +65,9 @@ def typed(*words: str) -> int:
     return int(end.value.code or 0)
 
 
-@pytest.mark.parametrize("command", [["resume"], ["export", "--trial", "0"], ["register"]])
+@pytest.mark.parametrize(
+    "command", [["resume", "--backend", "inline"], ["export", "--trial", "0"], ["register"]]
+)
 def test_code_of_a_received_sweep_needs_consent_before_its_import(received, capsys, command):
     home = ("--home", str(received.parent))
     assert typed(command[0], "sweep", *command[1:], *home) == 2

@@ -1,7 +1,6 @@
 """P7, P8 and P10: what must fit, what must not grow, and what must come out the same again."""
 
 import gc
-import os
 import tracemalloc
 from functools import partial
 from pathlib import Path
@@ -51,10 +50,9 @@ def test_p7_a_trial_that_fits_nowhere_is_refused_before_anything_starts(
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_p8_the_driver_s_memory_grows_by_a_few_kilobytes_per_trial(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """The driver of Tune grows with every trial, and swells by megabytes over a few hundred."""
-    monkeypatch.setattr(os, "fsync", lambda _number: None)
     study = toy_study(search={"sampler": "nsga2"}, budget={"trials": 600})
     ledger = Ledger.create(tmp_path / "journal.log", study)
     ledger.use(partial(make_sampler, study, known_costs(study, ToyTask())))

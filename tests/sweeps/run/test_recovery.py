@@ -22,13 +22,6 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 
-
-@pytest.fixture(autouse=True)
-def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line is forced to the disk, which takes most of the time and changes nothing here."""
-    monkeypatch.setattr(os, "fsync", lambda _number: None)
-
-
 ENDED = (TrialState.COMPLETE, TrialState.FAIL)
 
 
@@ -74,7 +67,7 @@ def study_of(sampler: str) -> Study:
 
 
 SAMPLERS = ["points", "grid", "finite", "random", "tpe", "known-cost", "nsga2", "nsga3", "qmc"]
-MOMENTS = {"points": 1, "grid": 2, "finite": 3, "random": 3}
+MOMENTS = {"points": 1, "grid": 2, "finite": 3, "random": 3, "known-cost": 25}
 """Lines of the journal between two moments of death; those not named are slow."""
 
 

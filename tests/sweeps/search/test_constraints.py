@@ -1,6 +1,5 @@
 """What breaks a bound steers the search and never comes on the front."""
 
-import os
 import statistics
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,6 @@ from sweeps.run.confirmation import candidates
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.verdict import judge
-
-
-@pytest.fixture(autouse=True)
-def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _number: None)
-
 
 SPACE = {
     "x": {"type": "float", "low": 0.0, "high": 1.0},

@@ -1,6 +1,5 @@
 """A new sweep may know what earlier ones found; it never takes their trials for its own."""
 
-import os
 import statistics
 from collections.abc import Iterator
 from functools import partial
@@ -25,12 +24,6 @@ from sweeps.progress.utilisation import Utilisation
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.warm_start import find_earlier
-
-
-@pytest.fixture(autouse=True)
-def fast_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _number: None)
-
 
 SPACE = {
     **{name: {"type": "float", "low": 0.0, "high": 1.0} for name in ("x", "epoch_s")},

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_line import kdsweep
 
 from benchmarks.kill_resume import ROOT, Output, finished, trials_of, write_study
 from sweeps.common.records import TrialRecord
@@ -111,14 +112,17 @@ def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(tmp_path: Path
 
 
 def test_an_unreachable_storage_is_refused_at_the_start(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_study(tmp_path, TRIALS)
     (tmp_path / "stored").write_text("a file where the folder should be")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
+    monkeypatch.setenv("KDSWEEP_STORAGE", f"file://{tmp_path}/stored")
     for command in (("run", "toy.yaml"), ("resume", "toy")):
-        driver = start(tmp_path, *command)
-        output, _ = driver.communicate(timeout=60)
-        assert driver.returncode == 2
-        assert "kdsweep: file://" in output.splitlines()[-1]
-        assert "Traceback" not in output
+        code, _, errors = kdsweep(capsys, *command)
+        assert code == 2
+        assert "kdsweep: file://" in errors.splitlines()[-1]
+        assert "Traceback" not in errors
         assert not (tmp_path / "runs" / "toy").exists()
+    sys.modules.pop("my_task", None)

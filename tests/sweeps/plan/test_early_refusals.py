@@ -170,6 +170,8 @@ def test_a_disk_that_is_full_leaves_nothing(
 def test_an_aborting_ray_is_reported(tmp_path: Path) -> None:
     limit = 3_000_000_000
     script = (
+        "from sweeps.workers import ray_start\n"
+        "ray_start.START_S = 10.0\n"
         "from sweeps.run.ray_cluster import check_local\n"
         "from kdtasks.contract.errors import UserError\n"
         "try:\n    check_local()\nexcept UserError as error:\n    print(error)\n"

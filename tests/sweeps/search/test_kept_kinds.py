@@ -61,7 +61,7 @@ def in_slots(engine: Engine, slots: int, order: st.DataObject) -> SearchSession:
     raise AssertionError("the search does not end")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(slots=st.integers(1, 4), seed=st.integers(0, 50), order=st.data())
 def test_one_of_every_kind_finishes(tmp_path_factory, slots, seed, order):
     home = tmp_path_factory.mktemp("kept")

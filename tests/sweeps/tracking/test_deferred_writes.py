@@ -53,7 +53,7 @@ def study():  # type: ignore[no-untyped-def]
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @example(calls=[0] * TRIALS, lost_after=TRIALS)
 @example(calls=[3, 0] * (TRIALS // 2), lost_after=TRIALS)
 @given(

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from kdtasks.contract.error_text import located, named
@@ -52,8 +52,14 @@ class Plugin:
 
 def installed() -> list[Plugin]:
     """Return what installed packages have named; imports none of it."""
-    found = _entry_points(tuple(sys.path))
-    return [
+    return list(_installed(tuple(sys.path)))
+
+
+@lru_cache(maxsize=1)
+def _installed(_path: tuple[str, ...]) -> tuple[Plugin, ...]:
+    """Read a file of every package that is installed, once for each path of Python."""
+    found = entry_points()
+    return tuple(
         Plugin(
             kind=kind,
             name=entry.name,
@@ -62,13 +68,7 @@ def installed() -> list[Plugin]:
         )
         for kind, group in GROUPS.items()
         for entry in found.select(group=group)
-    ]
-
-
-@lru_cache(maxsize=1)
-def _entry_points(_path: tuple[str, ...]) -> EntryPoints:
-    """Read a file of every package that is installed, once for each path of Python."""
-    return entry_points()
+    )
 
 
 def names_of(kind: str) -> dict[str, str]:

@@ -374,12 +374,10 @@ def compare(name: str, results: Results, budget_s: float) -> None:
                 continue
             pair = (at(results[one, slots], share) for one in (ours, theirs))
             ratio, low, high = ratio_interval(*pair, budget_s)
-            parts.append(f"{ratio:.2f} [{low:.2f}-{high:.2f}] with {slots} slots")
+            parts.append(f"{ratio:.2f} [{low:.2f}-{high:.2f}] times as many with {slots} slots")
         if parts:
-            print(
-                f"{name}: {ours} against {theirs}, core-seconds to {share:.0%}: {theirs} takes "
-                f"{', '.join(parts)} times as many"
-            )
+            head = f"{name}: {ours} against {theirs}, core-seconds to {share:.0%}"
+            print(f"{head}: {theirs} takes {', '.join(parts)}")
 
 
 def main() -> None:
@@ -406,6 +404,7 @@ def main() -> None:
         kept += [
             {"table": file.stem, "arm": arm, "slots": slots, "seed": seed, "budget_s": budget_s}
             | asdict(one)
+            | {"reached": [value if math.isfinite(value) else None for value in one.reached]}
             for (arm, slots), found in results.items()
             for seed, one in enumerate(found)
         ]

@@ -15,6 +15,7 @@ from kdtasks.beam_tracking.methods import job as beam_job
 from kdtasks.beam_tracking.methods.batches import Chunks, windows_of
 from kdtasks.beam_tracking.methods.fine_tuning import Guide, guided_objective
 from kdtasks.beam_tracking.methods.job import Runner, schedule
+from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import BeamSettings, resolve
 from kdtasks.beam_tracking.students import (
     new_student,
@@ -39,12 +40,13 @@ from kdtasks.contract.collaboration import (
     Stage,
     TensorSpec,
     Work,
+    leaving,
 )
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
 from kdtasks.learning.distillation import complete_outputs, response
-from kdtasks.learning.jobs import Job, train
+from kdtasks.learning.jobs import Job, Trained, train
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.sensing.ownership import Owners, sample_specs, with_sensors
 from kdtasks.sensing.sources import Source
@@ -145,17 +147,20 @@ class BeamCollaboration(WindowTask[BeamSettings], SharesOutputs):
         if teacher is not None:
             teacher, teacher_work = with_complete_outputs(settings, teacher, data)
         job, runner = student_job(settings, seen, None, teacher)
-        trained = yield from train(job)
-        work = training_work(settings, runner.passes, trained.core_seconds)
-        if teacher is not None:
-            held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).window.state_bytes)
-            work = work + teacher_work + held
-        return Learnt(
-            weights=state_arrays(trained.network),
-            work=work,
-            server_part_moved=False,
-            teacher_outputs={} if teacher is None else teacher.outputs,
-        )
+
+        def learnt(trained: Trained[BeamNetwork]) -> Learnt:
+            work = training_work(settings, runner.passes, trained.core_seconds)
+            if teacher is not None:
+                held = Work(peak_bytes=work.peak_bytes + teacher_size(settings).window.state_bytes)
+                work = work + teacher_work + held
+            return Learnt(
+                weights=state_arrays(trained.network),
+                work=work,
+                server_part_moved=False,
+                teacher_outputs={} if teacher is None else teacher.outputs,
+            )
+
+        return (yield from leaving(train(job), learnt))
 
     def train_on(
         self,
@@ -194,13 +199,16 @@ class BeamCollaboration(WindowTask[BeamSettings], SharesOutputs):
             schedule=plan,
             order=streams.order,
         )
-        trained = yield from train(job)
         together = 2 if guided and stage.guidance_weight < 1.0 else 1
-        return Learnt(
-            weights=state_arrays(trained.network),
-            work=training_work(settings, runner.passes, trained.core_seconds, batches=together),
-            server_part_moved=False,
-        )
+
+        def learnt(trained: Trained[BeamNetwork]) -> Learnt:
+            return Learnt(
+                weights=state_arrays(trained.network),
+                work=training_work(settings, runner.passes, trained.core_seconds, batches=together),
+                server_part_moved=False,
+            )
+
+        return (yield from leaving(train(job), learnt))
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         settings, begin = resolve(params), time.process_time()

@@ -7,8 +7,9 @@ this file knows which topology is running.
 
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, KDTask, Report, SplitName, TeacherArtifact
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 Place = Literal["edge", "server"]
 """Where a part of a student is at inference. A two-sided model, such as a CSI autoencoder, has its
@@ -83,6 +87,22 @@ class Learnt:
     work: Work = field(default_factory=Work)
     server_part_moved: bool = False
     teacher_outputs: Arrays = field(default_factory=dict)
+
+
+def leaving(
+    training: Generator[Report, None, T], made_of: Callable[[T], U]
+) -> Generator[Report, None, U]:
+    """Forward a training; return what is made of its result, at its end and in `Report.left`."""
+
+    def left(before: Callable[[], T]) -> U:
+        return made_of(before())
+
+    while True:
+        try:
+            report = next(training)
+        except StopIteration as stop:
+            return made_of(stop.value)
+        yield replace(report, left=report.left and partial(left, report.left))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +214,8 @@ class LearnsOnShares(KDTask):
             server_part: Whether the part that belongs at the server may be trained; a student
                 without a teacher to take it from trains it all the same.
             stream_name: Name of the random streams; empty at the server.
+
+        Reports that can say what training `leaves <leaving>` so far let trials be stopped early.
         """
 
     def planned_epochs(self, params: Params) -> int:
@@ -241,6 +263,14 @@ class LearnsOnShares(KDTask):
             if self.sample_count(share)
         ]
         return {name: sum(one[name] for one in scores) / len(scores) for name in scores[0]}
+
+    def evaluate_underway(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        """Return the metrics of a deployment that is still trained, of the validation split.
+
+        They are those of `evaluate`, as far as they are about each edge's own samples. What is
+        learnt must not depend on whether this is called.
+        """
+        return self.evaluate(params, weights, split)
 
     def teacher_of(self, params: Params, artifact: TeacherArtifact, number: int) -> TeacherArtifact:
         """Return one of the server's teachers, from the artefact that holds all of them."""

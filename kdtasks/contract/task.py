@@ -79,11 +79,15 @@ class Report:
         epoch: Epochs done, over all stages, from 1.
         epochs: Epochs planned, over all stages.
         metrics: Numbers known so far, by name; validation metrics start with ``val_``.
+        left: Returns what the training would return if it ended now; None if that is unknown. A
+            node of a network needs it, to have its student judged on the way. It draws nothing at
+            random and leaves the training as it is.
     """
 
     epoch: int
     epochs: int
     metrics: Mapping[str, float]
+    left: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

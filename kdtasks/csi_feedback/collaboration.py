@@ -25,6 +25,7 @@ from kdtasks.contract.collaboration import (
     SynthesisesSamples,
     TensorSpec,
     Work,
+    leaving,
     parted,
 )
 from kdtasks.contract.deployable import Deployable
@@ -37,7 +38,7 @@ from kdtasks.csi_feedback.methods.codewords import codeword_loss
 from kdtasks.csi_feedback.methods.fine_tuning import Course, Guide, train_on
 from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import send
-from kdtasks.csi_feedback.methods.job import TrainingStage, report_encoder
+from kdtasks.csi_feedback.methods.job import Trained, TrainingStage, report_encoder
 from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
 from kdtasks.csi_feedback.ownership import shares
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
@@ -140,17 +141,19 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
             settings, pictures, None, frozen, server_part=server_part, stream_name=stream_name
         )
         job = replace(job, plan=plan_at_effort(settings, job.plan, len(pictures)))
-        trained = yield from method_of(settings)(job)
-        spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
-        teacher_outputs = {} if frozen is None else frozen.known_outputs()
-        return Learnt(
-            weights=state_arrays(trained.autoencoder),
-            work=work_of(settings, trained.training_stages, spent, settings.batch_size, frozen),
-            server_part_moved=any(
-                training_stage.decoder == 3 for training_stage in trained.training_stages
-            ),
-            teacher_outputs={name: to_array(tensor) for name, tensor in teacher_outputs.items()},
-        )
+
+        def learnt(trained: Trained) -> Learnt:
+            spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
+            outputs = {} if frozen is None else frozen.known_outputs()
+            stages = trained.training_stages
+            return Learnt(
+                weights=state_arrays(trained.autoencoder),
+                work=work_of(settings, stages, spent, settings.batch_size, frozen),
+                server_part_moved=any(stage.decoder == 3 for stage in stages),
+                teacher_outputs={name: to_array(tensor) for name, tensor in outputs.items()},
+            )
+
+        return (yield from leaving(method_of(settings)(job), learnt))
 
     def train_on(
         self,
@@ -174,13 +177,16 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
             generator=torch_generator(settings.seed, stream(stage.stream_name, "order")),
             server_part=stage.server_part,
         )
-        trained = yield from train_on(course)
-        spent = trained.metrics["finetune_core_seconds"]
-        return Learnt(
-            weights=state_arrays(trained.autoencoder),
-            work=work_of(settings, trained.training_stages, spent, settings.batch_size),
-            server_part_moved=stage.server_part,
-        )
+
+        def learnt(trained: Trained) -> Learnt:
+            spent = trained.metrics["finetune_core_seconds"]
+            return Learnt(
+                weights=state_arrays(trained.autoencoder),
+                work=work_of(settings, trained.training_stages, spent, settings.batch_size),
+                server_part_moved=stage.server_part,
+            )
+
+        return (yield from leaving(train_on(course), learnt))
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         settings, begin = resolve(params), time.process_time()
@@ -216,18 +222,20 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         )
         schedule = plan.schedule(plan.encoder_epochs)
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
-        spent, count = 0.0, 0
         of = total_epochs(settings, plan)
         loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
+
+        def learnt() -> Learnt:
+            stages = [TrainingStage(samples=epoch.samples, encoder=3, decoder=0)]
+            return Learnt(
+                weights=state_arrays(encoder, "encoder."),
+                work=work_of(settings, stages, epoch.core_seconds, settings.batch_size),
+                server_part_moved=False,
+            )
+
         for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
-            spent, count = epoch.core_seconds, epoch.samples
-            yield report_encoder(epoch, of=of)
-        training_stages = [TrainingStage(samples=count, encoder=3, decoder=0)]
-        return Learnt(
-            weights=state_arrays(encoder, "encoder."),
-            work=work_of(settings, training_stages, spent, settings.batch_size),
-            server_part_moved=False,
-        )
+            yield replace(report_encoder(epoch, of=of), left=learnt)
+        return learnt()
 
     def answer_pairs(
         self, params: Params, edge_part: Arrays, samples: Arrays
@@ -254,20 +262,23 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         schedule = plan_of(settings).schedule(settings.finetune_epochs, settings.finetune_rate)
         of = planned_epochs(settings, plan_of(settings))
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
-        spent, count = 0.0, 0
+
+        def learnt() -> Learnt:
+            stages = [TrainingStage(samples=epoch.samples, encoder=0, decoder=3)]
+            return Learnt(
+                weights=state_arrays(decoder, "decoder."),
+                work=work_of(settings, stages, epoch.core_seconds, settings.batch_size),
+                server_part_moved=True,
+            )
+
         for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=generator):
-            spent, count = epoch.core_seconds, epoch.samples
             yield Report(
                 epoch=of - settings.finetune_epochs + epoch.number,
                 epochs=of,
                 metrics={"train_loss": epoch.terms["total"]},
+                left=learnt,
             )
-        training_stages = [TrainingStage(samples=count, encoder=0, decoder=3)]
-        return Learnt(
-            weights=state_arrays(decoder, "decoder."),
-            work=work_of(settings, training_stages, spent, settings.batch_size),
-            server_part_moved=True,
-        )
+        return learnt()
 
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         codewords, work = _codewords(resolve(params), weights, samples)
@@ -289,13 +300,19 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         self, params: Params, weights: Arrays, split: Arrays
     ) -> dict[str, float]:
         """Return the quality metrics of a deployment's students, without prefix."""
+        # Not the training split, so no edge's share is cut.
+        return self._scores(params, weights, self.share_out(params, split, "val"))
 
+    def evaluate_underway(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        own = replace(self.share_out(params, split, "val"), server={})
+        return self._scores(params, weights, own)
+
+    def _scores(self, params: Params, weights: Arrays, every: Shares) -> dict[str, float]:
         def linear_nmse(edge: int, own: Arrays, share: Arrays) -> float:
             model = restored_student(resolve(self.edge_params(params, edge)), own)
             return score(model, as_tensor(share["pictures"])).value
 
-        # Not the training split, so no edge's share is cut.
-        return deployment_scores(linear_nmse, parted(weights), self.share_out(params, split, "val"))
+        return deployment_scores(linear_nmse, parted(weights), every)
 
     def deployed_edges(self, params: Params, weights: Arrays) -> Deployable:
         """Return encoders and decoders of a deployment's students."""

@@ -42,7 +42,7 @@ def deployment_scores(
     complete = len(received) == len(edges)
     if complete:
         found["received_nmse_db"] = _mean_db(judge.each(received, shares.edges))
-    if len(shares.server["pictures"]):
+    if len(shares.server.get("pictures", ())):
         everywhere = [shares.server] * len(edges)
         found["server_nmse_db"] = _mean_db(judge.each(students, everywhere))
         if complete:

@@ -18,6 +18,7 @@ from kdtasks.contract.collaboration import (
     Stage,
     TensorSpec,
     Work,
+    leaving,
     parted,
 )
 from kdtasks.contract.deployable import Call, Deployable, Part
@@ -179,9 +180,11 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             given.append(Lessons(networks[-1].run(course.train), queried))
             return given[-1]
 
-        trained = yield from train_generations(train_one, ask, count)
-        queried = sum((self._queried(params, lessons) for lessons in given), Work())
-        return trained, 6.0 * macs * trained.samples, queried
+        def counted(trained: Trained[nn.Module]) -> tuple[Trained[nn.Module], float, Work]:
+            queried = sum((self._queried(params, lessons) for lessons in given), Work())
+            return trained, 6.0 * macs * trained.samples, queried
+
+        return (yield from leaving(train_generations(train_one, ask, count), counted))
 
     def _queried(self, params: Params, lessons: Lessons) -> Work:
         if lessons.network is None:
@@ -323,13 +326,19 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         if teacher is not None:
             teacher, completing = self._complete(params, teacher, data)
             lessons = self._lessons(params, course, teacher)
-        trained, flops, queried = yield from self._train(params, course, lessons, stream_name)
-        work = self._work(params, trained.network, flops, trained.core_seconds)
-        return Learnt(
-            weights=state_arrays(trained.network),
-            work=completing + queried + work,
-            teacher_outputs={} if teacher is None else teacher.outputs,
-        )
+        outputs = {} if teacher is None else teacher.outputs
+
+        def learnt(counted: tuple[Trained[nn.Module], float, Work]) -> Learnt:
+            trained, flops, queried = counted
+            return Learnt(
+                weights=state_arrays(trained.network),
+                work=completing
+                + queried
+                + self._work(params, trained.network, flops, trained.core_seconds),
+                teacher_outputs=outputs,
+            )
+
+        return (yield from leaving(self._train(params, course, lessons, stream_name), learnt))
 
     def _complete(
         self, params: Params, teacher: TeacherArtifact, data: Arrays
@@ -366,10 +375,13 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             settings.model_copy(update={"epochs": stage.epochs, "learning_rate": stage.rate}),
             teacher=False,
         )
-        trained = yield from course.run(network, objective, schedule)
-        flops = 6.0 * self._size(params, trained.network).macs * trained.samples
-        work = self._work(params, trained.network, flops, trained.core_seconds)
-        return Learnt(weights=state_arrays(trained.network), work=work)
+
+        def learnt(trained: Trained[nn.Module]) -> Learnt:
+            flops = 6.0 * self._size(params, trained.network).macs * trained.samples
+            work = self._work(params, trained.network, flops, trained.core_seconds)
+            return Learnt(weights=state_arrays(trained.network), work=work)
+
+        return (yield from leaving(course.run(network, objective, schedule), learnt))
 
     def _guided(
         self,

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from kdtasks.contract.collaboration import leaving
 from kdtasks.contract.task import Report, prefixed
 from kdtasks.learning.training import Objective, Schedule, fit
 
@@ -147,20 +149,22 @@ def train(job: Job[Network]) -> Generator[Report, None, Trained[Network]]:
         if merit is not None:
             end.see(-merit)
         losses = {f"train_{name}_loss": term for name, term in epoch.terms.items()}
+        trained = Trained(
+            network=network,
+            scores=scores,
+            core_seconds=epoch.core_seconds,
+            samples=epoch.samples,
+            epochs=epoch.number,
+            capped=end.capped,
+        )
         yield Report(
             epoch=epoch.number,
             epochs=job.schedule.epochs,
             metrics={**losses, **prefixed("val", scores)},
+            left=partial(replace, trained),
         )
     best.restore()
-    return Trained(
-        network=network,
-        scores=best.scores,
-        core_seconds=epoch.core_seconds,
-        samples=epoch.samples,
-        epochs=epoch.number,
-        capped=end.capped,
-    )
+    return replace(trained, scores=best.scores)
 
 
 def numbered(
@@ -206,10 +210,11 @@ def train_generations(
     Returns:
         The last generation, with the effort of all.
     """
-    outputs, trainings = None, list[Trained[Network]]()
+    outputs, before = None, list[Trained[Network]]()
     for number in range(count):
-        training = train_one(number, outputs)
-        trainings.append((yield from numbered(training, number=number, count=count)))
+        training = numbered(train_one(number, outputs), number=number, count=count)
+        trained = yield from leaving(training, lambda last: together([*before, last]))
+        before[:] = [trained]
         if number + 1 < count:
-            outputs = ask(trainings[-1].network)
-    return together(trainings)
+            outputs = ask(trained.network)
+    return trained

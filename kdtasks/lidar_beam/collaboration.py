@@ -7,6 +7,7 @@ of the server's scans, or with a generator that was trained on these: then no sc
 """
 
 from collections.abc import Generator
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from kdtasks.contract.collaboration import (
     Shares,
     TensorSpec,
     Work,
+    leaving,
 )
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params
@@ -154,10 +156,9 @@ class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs):
         stream_name: str,
     ) -> Learning:
         settings = resolve(params).at_node(len(data["label"]), stream_name)
-        taught = yield from teach(settings, data, None, teacher)
         held = 0 if teacher is None else held_beside(settings)
-        outputs = {} if taught.teacher is None else taught.teacher.outputs
-        return _learnt(settings, taught, held, outputs)
+        training = teach(settings, data, None, teacher)
+        return (yield from leaving(training, partial(_learnt, settings, held)))
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays
@@ -179,8 +180,8 @@ class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs):
     ) -> Learning:
         settings = resolve(params).at_node(len(samples["label"]), stream_name)
         teacher_outputs = TeacherArtifact(metrics={}, weights={}, outputs=knowledge)
-        taught = yield from teach(settings, samples, None, teacher_outputs)
-        return _learnt(settings, taught, 0, {})
+        training = teach(settings, samples, None, teacher_outputs)
+        return (yield from leaving(training, partial(_learnt, settings, 0)))
 
 
 def latency_ms(network: LidarNetwork) -> float:
@@ -188,16 +189,18 @@ def latency_ms(network: LidarNetwork) -> float:
     return batch1_latency_ms(network, WINDOW_SHAPE, repeats=LATENCY_REPEATS)
 
 
-def _learnt(
-    settings: LidarSettings, taught: TrainedStudent, held_bytes: int, teacher_outputs: Arrays
-) -> Learnt:
+def _learnt(settings: LidarSettings, held_bytes: int, taught: TrainedStudent) -> Learnt:
     """Return what training leaves at a node that holds so much beside the student [B]."""
     trained = taught.trained
     work = training_work(settings, trained.samples, trained.core_seconds, taught.queried)
     work = taught.teacher_work + work + Work(peak_bytes=work.peak_bytes + held_bytes)
     if taught.made is not None and taught.made.queried:
         work = work + inversion_work(settings, taught.made.core_seconds)
-    return Learnt(weights=state_arrays(trained.network), work=work, teacher_outputs=teacher_outputs)
+    return Learnt(
+        weights=state_arrays(trained.network),
+        work=work,
+        teacher_outputs={} if taught.teacher is None else taught.teacher.outputs,
+    )
 
 
 def _ended(inverting: Generator[Report, None, Windows]) -> Windows:

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from kdtasks.contract.collaboration import Work
+from kdtasks.contract.collaboration import Work, leaving
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
 from kdtasks.learning.complexity import FLOPS_PER_MAC
 from kdtasks.learning.distillation import (
@@ -144,8 +144,9 @@ def teach(
             teacher, work = with_complete_outputs(settings, teacher, scans)
         goal = _goal(settings, network, scans, teacher)
         objective = lidar_job.on_scans(network, scans, goal, dropout)
-        trained = yield from run_job(replace(job(objective, len(scans)), modules=goal.modules))
-        return TrainedStudent(trained=trained, teacher=teacher, teacher_work=work)
+        training = run_job(replace(job(objective, len(scans)), modules=goal.modules))
+        taught = partial(TrainedStudent, teacher=teacher, teacher_work=work)
+        return (yield from leaving(training, lambda trained: taught(trained=trained)))
     assert teacher is not None
     expert = restored(settings, teacher.weights, teacher=True)
     made = yield from windows_of(settings, expert, teacher.outputs)
@@ -155,9 +156,12 @@ def teach(
     judge = lesson.judge(HELD_OUT) if judged else None
     fixed = 0 if settings.fresh else settings.windows
     objective = lesson.objective(network, dropout, fixed=fixed)
-    training = run_job(job(objective, settings.windows, judge))
-    trained = yield from numbered(training, before=made.epochs)
-    return TrainedStudent(trained=trained, teacher=teacher, made=made, queried=lesson.queried)
+    training = numbered(run_job(job(objective, settings.windows, judge)), before=made.epochs)
+
+    def from_made(trained: Trained[LidarNetwork]) -> TrainedStudent:
+        return TrainedStudent(trained=trained, teacher=teacher, made=made, queried=lesson.queried)
+
+    return (yield from leaving(training, from_made))
 
 
 def _goal(

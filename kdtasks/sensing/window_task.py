@@ -7,6 +7,7 @@ that has none is left out where its own windows are asked for.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -80,7 +81,7 @@ def deployment_scores(
     Args:
         score: Scores the student of an edge's kind, with these weights, on a share.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
-        shares: Samples of the split by owner.
+        shares: Samples of the split by owner; without a server's, only edges' own are looked at.
     """
     judge = Judge(score, lambda share: len(share["label"]))
     numbers = range(len(shares.edges))
@@ -89,6 +90,8 @@ def deployment_scores(
     found = {name: _mean(own, name) for name in dict.fromkeys(name for one in own for name in one)}
     found["worst_edge_top2"] = min(one[JUDGED_BY] for one in own)
     found["judged_edges"] = float(len(own))
+    if not shares.server:
+        return found
     everywhere = [shares.server] * len(students)
     found["server_top2"] = _mean(judge.each(students, everywhere), JUDGED_BY)
     names = [f"received-{edge}" for edge in numbers]
@@ -209,10 +212,16 @@ class WindowTask(Generic[S], SendsTeacher):
         if not settings.networked:
             return self._score(settings, weights, split, teacher=False)
 
-        def score(edge: int, own: Arrays, share: Arrays) -> Scores:
-            return self._score(self._edge(settings, edge), own, share, teacher=False)
+        return self._deployment_scores(params, weights, split, self._scorer(settings))
 
-        return self._deployment_scores(params, weights, split, score)
+    def evaluate_underway(self, params: Params, weights: Arrays, split: Arrays) -> Scores:
+        own = replace(self.share_out(params, split, "val"), server={})
+        return deployment_scores(self._scorer(self._resolve(params)), parted(weights), own)
+
+    def _scorer(self, settings: S) -> ScoreOf:
+        return lambda edge, own, share: self._score(
+            self._edge(settings, edge), own, share, teacher=False
+        )
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> Scores:
         settings = self._resolve(params)

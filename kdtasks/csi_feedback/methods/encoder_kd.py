@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Generator
+from dataclasses import replace
 
 from kdtasks.contract.task import Report
 from kdtasks.csi_feedback.methods.codewords import fit_encoder
@@ -32,6 +33,17 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         plan.schedule(plan.finetune_epochs, plan.finetune_rate),
     )
     ends = schedules[0].end(), schedules[1].end()
+    decoder = copy.deepcopy(teacher.autoencoder.decoder)
+    model = Autoencoder(job.encoder, decoder.requires_grad_(job.server_part))
+    spent, stages = dict[str, float](), list[TrainingStage]()
+
+    def trained() -> Trained:
+        return Trained(
+            autoencoder=model,
+            metrics={**spent, "train_capped": max(end.capped for end in ends)},
+            training_stages=tuple(stages),
+        )
+
     for first in fit_encoder(
         job.encoder,
         job.train_N2AC,
@@ -41,9 +53,11 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.generator,
         end=ends[0],
     ):
-        yield judged(ends[0], report_distilling(job, first, of=of))
-    decoder = copy.deepcopy(teacher.autoencoder.decoder)
-    model = Autoencoder(job.encoder, decoder.requires_grad_(job.server_part))
+        spent["distill_core_seconds"] = first.core_seconds
+        stages[:] = [
+            TrainingStage(samples=first.samples, encoder=3, decoder=0, epochs=first.number)
+        ]
+        yield replace(judged(ends[0], report_distilling(job, first, of=of)), left=trained)
     for second in fit(
         [model if job.server_part else job.encoder],
         lambda index: reconstruction_terms(model, job.train_N2AC[index]),
@@ -52,21 +66,11 @@ def train(job: Job) -> Generator[Report, None, Trained]:
         generator=job.generator,
         end=ends[1],
     ):
-        yield judged(ends[1], report_end_to_end(job, second, model, done=first.number, of=of))
-    return Trained(
-        autoencoder=model,
-        metrics={
-            "distill_core_seconds": first.core_seconds,
-            "finetune_core_seconds": second.core_seconds,
-            "train_capped": max(end.capped for end in ends),
-        },
-        training_stages=(
-            TrainingStage(samples=first.samples, encoder=3, decoder=0, epochs=first.number),
-            TrainingStage(
-                samples=second.samples,
-                encoder=3,
-                decoder=3 if job.server_part else 2,
-                epochs=second.number,
-            ),
-        ),
-    )
+        spent["finetune_core_seconds"] = second.core_seconds
+        passes = 3 if job.server_part else 2
+        stages[1:] = [
+            TrainingStage(samples=second.samples, encoder=3, decoder=passes, epochs=second.number)
+        ]
+        report = report_end_to_end(job, second, model, done=first.number, of=of)
+        yield replace(judged(ends[1], report), left=trained)
+    return trained()

@@ -89,7 +89,13 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
         task = reconstruction_terms(model, course.pictures_N2AC[index])["task"]
         return blended_terms(task, distill, alpha=guide.weight)
 
-    spent, samples, of = 0.0, 0, course.schedule.epochs
+    def trained() -> Trained:
+        return Trained(
+            autoencoder=model,
+            metrics={"finetune_core_seconds": epoch.core_seconds},
+            training_stages=_training_stages(course, epoch.samples),
+        )
+
     for epoch in fit(
         [model if course.server_part else model.encoder],
         objective,
@@ -97,14 +103,10 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
         schedule=course.schedule,
         generator=course.generator,
     ):
-        spent, samples = epoch.core_seconds, epoch.samples
         metrics = {"train_loss": epoch.terms["total"]}
-        yield Report(epoch=epoch.number, epochs=of, metrics=metrics)
-    return Trained(
-        autoencoder=model,
-        metrics={"finetune_core_seconds": spent},
-        training_stages=_training_stages(course, samples),
-    )
+        of = course.schedule.epochs
+        yield Report(epoch=epoch.number, epochs=of, metrics=metrics, left=trained)
+    return trained()
 
 
 def _rounds(guide: Guide, batch: int) -> Iterator[Tensor]:

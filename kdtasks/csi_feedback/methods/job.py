@@ -235,6 +235,15 @@ def train_end_to_end(
     """
     schedule = job.plan.schedule(job.plan.epochs)
     end = schedule.end()
+
+    def trained() -> Trained:
+        stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=3, epochs=epoch.number)
+        return Trained(
+            autoencoder=model,
+            metrics={"distill_core_seconds": epoch.core_seconds, "train_capped": end.capped},
+            training_stages=(stage,),
+        )
+
     for epoch in fit(
         [model, *modules],
         objective,
@@ -243,13 +252,9 @@ def train_end_to_end(
         generator=job.generator,
         end=end,
     ):
-        yield judged(end, report_end_to_end(job, epoch, model, done=0, of=schedule.epochs))
-    stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=3, epochs=epoch.number)
-    return Trained(
-        autoencoder=model,
-        metrics={"distill_core_seconds": epoch.core_seconds, "train_capped": end.capped},
-        training_stages=(stage,),
-    )
+        report = report_end_to_end(job, epoch, model, done=0, of=schedule.epochs)
+        yield replace(judged(end, report), left=trained)
+    return trained()
 
 
 def report_encoder(epoch: Epoch, *, of: int) -> Report:

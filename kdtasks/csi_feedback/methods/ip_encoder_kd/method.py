@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,12 +20,11 @@ from kdtasks.csi_feedback.methods.job import (
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 
 
-@dataclass(frozen=True, slots=True)
-class _Learnt:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Learnt(Trained):
+    """An encoder and the teacher's decoder, and what the base station has offered."""
+
     received: Pairs
-    core_seconds: float
-    capped: float
-    training_stage: TrainingStage
 
 
 def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
@@ -36,6 +35,21 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
     received = bs.offer(job.train_N2AC, codewords_NM, bits=plan.pair_bits)
     schedule = plan.schedule(plan.encoder_epochs)
     end = schedule.end()
+
+    def learnt() -> _Learnt:
+        return _Learnt(
+            autoencoder=Autoencoder(job.encoder, teacher.autoencoder.decoder),
+            metrics={
+                "distill_core_seconds": epoch.core_seconds,
+                "train_capped": end.capped,
+                "exchange_bytes": float(received.payload_bytes),
+            },
+            training_stages=(
+                TrainingStage(samples=epoch.samples, encoder=3, decoder=0, epochs=epoch.number),
+            ),
+            received=received,
+        )
+
     for epoch in ue.learn(
         job.encoder,
         received,
@@ -44,9 +58,8 @@ def _user_equipment(job: Job, of: int) -> Generator[Report, None, _Learnt]:
         generator=job.generator,
         end=end,
     ):
-        yield judged(end, report_distilling(job, epoch, of=of))
-    stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=0, epochs=epoch.number)
-    return _Learnt(received, epoch.core_seconds, end.capped, stage)
+        yield replace(judged(end, report_distilling(job, epoch, of=of)), left=learnt)
+    return learnt()
 
 
 def train(job: Job) -> Generator[Report, None, Trained]:
@@ -58,37 +71,32 @@ def train(job: Job) -> Generator[Report, None, Trained]:
     decoder = copy.deepcopy(job.the_teacher().autoencoder.decoder).requires_grad_(True)
     model = Autoencoder(job.encoder, decoder)
     schedule = plan.schedule(plan.finetune_epochs, plan.finetune_rate)
-    end, done = schedule.end(), learnt.training_stage.epochs
+    end, done = schedule.end(), learnt.training_stages[0].epochs
+
+    def trained() -> Trained:
+        return Trained(
+            autoencoder=model,
+            metrics={
+                "distill_core_seconds": learnt.metrics["distill_core_seconds"],
+                "finetune_core_seconds": epoch.core_seconds,
+                "train_capped": max(learnt.metrics["train_capped"], end.capped),
+                "exchange_bytes": float(learnt.received.payload_bytes + returned.payload_bytes),
+            },
+            training_stages=(
+                *learnt.training_stages,
+                TrainingStage(samples=len(job.train_N2AC), encoder=1, decoder=0),
+                TrainingStage(samples=epoch.samples, encoder=0, decoder=3, epochs=epoch.number),
+            ),
+        )
+
     for epoch in bs.finetune(
         decoder, returned, schedule=schedule, generator=job.generator, end=end
     ):
-        yield judged(end, report_end_to_end(job, epoch, model, done=done, of=of))
-    return Trained(
-        autoencoder=model,
-        metrics={
-            "distill_core_seconds": learnt.core_seconds,
-            "finetune_core_seconds": epoch.core_seconds,
-            "train_capped": max(learnt.capped, end.capped),
-            "exchange_bytes": float(learnt.received.payload_bytes + returned.payload_bytes),
-        },
-        training_stages=(
-            learnt.training_stage,
-            TrainingStage(samples=len(job.train_N2AC), encoder=1, decoder=0),
-            TrainingStage(samples=epoch.samples, encoder=0, decoder=3, epochs=epoch.number),
-        ),
-    )
+        report = report_end_to_end(job, epoch, model, done=done, of=of)
+        yield replace(judged(end, report), left=trained)
+    return trained()
 
 
 def train_sequential(job: Job) -> Generator[Report, None, Trained]:
     """Sequential training (Cui et al., section IV-C and Table XII): pairs go one way only."""
-    of = job.plan.encoder_epochs
-    learnt = yield from _user_equipment(job, of)
-    return Trained(
-        autoencoder=Autoencoder(job.encoder, job.the_teacher().autoencoder.decoder),
-        metrics={
-            "distill_core_seconds": learnt.core_seconds,
-            "train_capped": learnt.capped,
-            "exchange_bytes": float(learnt.received.payload_bytes),
-        },
-        training_stages=(learnt.training_stage,),
-    )
+    return (yield from _user_equipment(job, job.plan.encoder_epochs))

@@ -143,6 +143,11 @@ class Study(Part):
     text: Annotated[SkipJsonSchema[str], Field(exclude=True)] = ""
     """The YAML as resolved, overrides applied; `parse_study` of it gives this study."""
 
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Shares of a training at which trials are compared."""
+        return () if self.stopping is None else self.stopping.rungs
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         fill_in(self, search=replace(self.search, points=multiplied_out(self.search, self.space)))

@@ -81,22 +81,23 @@ class EdgeNode(Node):
     # --- training -------------------------------------------------------------------------------
 
     def _train(self, _sender: str, _message: Message) -> Handling:
-        learnt = yield from self.task.learn(
+        training = self.task.learn(
             self._params,
             self._data,
             self._teacher,
             server_part=not self.settings.edge_part_only,
             stream_name=self.name,
         )
-        self._keep(learnt)
+        self._keep((yield from self.learning(training, [self.name])))
         return []
 
     def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
         if not (self._pairs and self._knowledge):
             raise MessageError("no pairs to train on have arrived")
-        learnt = yield from self.able(ExchangesPairs).learn_pairs(
+        training = self.able(ExchangesPairs).learn_pairs(
             self._params, self._pairs, self._knowledge, stream_name=self.name
         )
+        learnt = yield from self.learning(training, [self.name])
         self._keep(learnt)
         if not isinstance(self.task, AnswersPairs):
             return []
@@ -160,14 +161,14 @@ class EdgeNode(Node):
             server_part=not (self._received and settings.edge_part_only),
             stream_name=stream_name,
         )
-        learnt = yield from self.able(FineTunes).train_on(
-            self._params, self._student, data, guidance, stage
-        )
-        self._keep(learnt)
+        training = self.able(FineTunes).train_on(self._params, self._student, data, guidance, stage)
+        self._keep((yield from self.learning(training, [self.name])))
         return []
 
+    def students(self) -> dict[str, Arrays]:
+        return {self.name: self._student}
+
     def _keep(self, learnt: Learnt) -> None:
-        self.charge(learnt.work)
         self._student = learnt.weights
         self._moved = self._moved or learnt.server_part_moved
 

@@ -4,7 +4,7 @@ A plain object, which Ray uses unchanged as an actor; Ray can stream what its me
 because they are generator functions themselves.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from kdtasks.contract.collaboration import LearnsOnShares, Work
@@ -14,11 +14,14 @@ from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifa
 from sweeps.common.events import Event, T, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
-from sweeps.nodes.node import Deployment, Node
+from sweeps.nodes.node import Deployment, Node, Standing
 from sweeps.nodes.server import ServerNode
-from sweeps.nodes.task_process import computed, open_task, start_afresh, take_gpu
+from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
+
+ROUNDING = 1e-9
+"""Shares of a training that differ by less count as equal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +76,9 @@ class NodeHost:
         self._gpus = gpus
         self._trial: _Trial | None = None
         self._nodes: dict[str, Node] = {}
+        self._draws: GlobalDraws
+        self._at_work: dict[str, Generator[Report, None, list[Answer]]] = {}
+        self._answers: list[Answer] = []
         self._dropped = False
 
     @at_work()
@@ -99,9 +105,9 @@ class NodeHost:
         self._dropped = False
         if self._gpus is not None:
             take_gpu(self._gpus)
-        start_afresh(int(params.get("seed", 0)))
+        self._draws = GlobalDraws(int(params.get("seed", 0)))
         self._trial = _Trial(params=params, train=train, val=val, teacher=teacher)
-        self._nodes = {}
+        self._nodes, self._at_work = {}, {}
         settings = NetworkSettings.of(params)
         if not settings.networked:
             return
@@ -119,17 +125,40 @@ class NodeHost:
                 index = settings.edges.index(name)
                 self._nodes[name] = EdgeNode(index, deployment, shares.edges[index])
 
-    def handle(self, batch: Batch) -> Iterator[Event]:
-        """Deliver a batch in order; the last event has the answers."""
-        yield from self._unless_dropped(events(self._computed(self._handle(batch))))
+    def handle(self, batch: Batch, until: float) -> Iterator[Event]:
+        """Deliver a batch, in order to each node; the last event has the answers.
+
+        Nodes pause as soon as they have done the share ``until`` of a training of which students
+        can be judged. The last event has the least share by then, and `resume` continues.
+        """
+        deliveries: dict[str, list[Delivery]] = {}
+        for item in batch.deliveries:
+            deliveries.setdefault(item.receiver, []).append(item)
+        self._answers = []
+        self._at_work = {
+            name: self._handle(self._nodes[name], items, batch.payloads)
+            for name, items in deliveries.items()
+        }
+        yield from self.resume(until)
+
+    def resume(self, until: float) -> Iterator[Event]:
+        """Continue with what nodes paused in, see `handle`."""
+        yield from self._unless_dropped(events(self._computed(self._go_on(until))))
 
     def train_alone(self) -> Iterator[Event]:
         """Train a student on all data, without a network; the last event has the outcome."""
         yield from self._unless_dropped(events(self._computed(self._train_alone())))
 
-    def judge(self, weights: Arrays) -> Iterator[Event]:
-        """Evaluate a deployment's students on the validation split, and time their inference."""
-        yield from events(self._computed(self._judge(weights)))
+    def standing(self) -> Iterator[Event]:
+        """Say what nodes would leave if their training ended now; the last event has it by node."""
+        yield from events(self._computed(self._standing()))
+
+    def judge(self, weights: Arrays, underway: bool) -> Iterator[Event]:
+        """Evaluate a deployment's students on the validation split, and time their inference.
+
+        While they are ``underway`` only on edges' own samples, without their times.
+        """
+        yield from events(self._computed(self._judge(weights, underway=underway)))
 
     def drop(self) -> None:
         """Stop at the next report, since the trial was pruned; called from another thread."""
@@ -144,11 +173,34 @@ class NodeHost:
             if self._dropped:
                 return
 
-    def _handle(self, batch: Batch) -> Generator[Report, None, list[Answer]]:
+    def _go_on(self, until: float) -> Generator[Report, None, list[Answer] | float]:
+        least = 1.0
+        for name in list(self._at_work):
+            least = min(least, (yield from self._advance(name, until)))
+        return least if self._at_work else self._answers
+
+    def _advance(self, name: str, until: float) -> Generator[Report, None, float]:
+        """Let a node work until it has answered or pauses; return its share of the training."""
+        while True:
+            with self._draws.of(name):
+                try:
+                    report = next(self._at_work[name])
+                except StopIteration as stop:
+                    self._answers += stop.value
+                    del self._at_work[name]
+                    return 1.0
+            yield report
+            share = report.epoch / report.epochs
+            if report.left is not None and share > until - ROUNDING:
+                return share
+
+    def _handle(
+        self, node: Node, deliveries: Sequence[Delivery], payloads: Sequence[bytes]
+    ) -> Generator[Report, None, list[Answer]]:
         answers = []
-        for item in batch.deliveries:
-            payload = batch.payloads[item.payload]
-            parcels, work = yield from self._nodes[item.receiver].handle(item.sender, payload)
+        for item in deliveries:
+            payload = payloads[item.payload]
+            parcels, work = yield from node.handle(item.sender, payload)
             answers.append(
                 Answer(
                     number=item.number,
@@ -166,12 +218,22 @@ class NodeHost:
         outcome = yield from generated("train_student", work)
         return fitting("train_student", outcome, wrong_outcome)
 
-    def _judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
+    def _standing(self) -> Generator[Report, None, dict[str, Standing]]:
         yield from ()
-        trial = self._the_trial()
-        assert isinstance(self._task, LearnsOnShares), "nodes were created"
-        quality = floats(self._task.evaluate(trial.params, weights, trial.val), "evaluate")
-        return {**prefixed("val", quality), **self._task.latency(trial.params)}
+        with self._draws.of("standing"):
+            return {name: node.standing() for name, node in self._nodes.items()}
+
+    def _judge(
+        self, weights: Arrays, *, underway: bool
+    ) -> Generator[Report, None, dict[str, float]]:
+        yield from ()
+        trial, task = self._the_trial(), self._task
+        assert isinstance(task, LearnsOnShares), "nodes were created"
+        evaluate = task.evaluate_underway if underway else task.evaluate
+        with self._draws.of("judge"):
+            quality = floats(evaluate(trial.params, weights, trial.val), evaluate.__name__)
+            latency = {} if underway else task.latency(trial.params)
+        return {**prefixed("val", quality), **latency}
 
     def _the_trial(self) -> "_Trial":
         assert self._trial is not None, "begin comes first"

@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from kdtasks.contract.collaboration import LearnsOnShares, TensorSpec, Work
+from numpy.typing import NDArray
+
+from kdtasks.contract.collaboration import LearnsOnShares, Learnt, TensorSpec, Work
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params
@@ -47,6 +49,21 @@ class Deployment:
     key: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What a node would leave if its training ended now.
+
+    Attributes:
+        parts: Tensors of students that it has, by edge.
+        training: Whether it is training some of them.
+        work: Cost of this training so far.
+    """
+
+    parts: dict[str, dict[str, NDArray[Any]]]
+    training: bool = False
+    work: Work = field(default_factory=Work)
+
+
 class Node(ABC):
     """A node of the network, which acts on messages only."""
 
@@ -60,6 +77,8 @@ class Node(ABC):
         self.settings = deployment.settings
         self.rejected = 0
         self._spent = Work()
+        self._trained: tuple[str, ...] = ()
+        self._leaving: Callable[[], Learnt] | None = None
 
     @abstractmethod
     def handlers(self) -> Handlers:
@@ -102,6 +121,55 @@ class Node(ABC):
             reason = f"{self.name} rejected a message of {sender}: {error}"
             parcels = self.note(CONDUCTOR, REJECTED, {"reason": reason})
         return parcels, self._spent
+
+    def learning(
+        self,
+        training: Generator[Report, None, Learnt],
+        edges: Sequence[str],
+        *,
+        number: int = 0,
+        count: int = 1,
+        incomplete: bool = False,
+    ) -> Generator[Report, None, Learnt]:
+        """Forward a training of the student of ``edges``, charge it, and return what it leaves.
+
+        Args:
+            training: One of ``count`` equally long trainings; ``number`` counts from 0.
+            edges: Edges that have this student.
+            number: Its place among them.
+            count: How many are ordered by one message.
+            incomplete: Whether other edges have no student yet, so that none can be judged.
+        """
+        self._trained = tuple(edges)
+        while True:
+            try:
+                report = next(training)
+            except StopIteration as stop:
+                learnt: Learnt = stop.value
+                self._leaving = None
+                self.charge(learnt.work)
+                return learnt
+            self._leaving = report.left
+            yield replace(
+                report,
+                epoch=number * report.epochs + report.epoch,
+                epochs=count * report.epochs,
+                left=None if incomplete else report.left,
+            )
+
+    def standing(self) -> Standing:
+        """Return what the node would leave if its training ended now."""
+        parts = {edge: dict(part) for edge, part in self.students().items()}
+        if self._leaving is None:
+            return Standing(parts=parts)
+        learnt = self._leaving()
+        for edge in self._trained:
+            parts[edge] = {**parts.get(edge, {}), **learnt.weights}
+        return Standing(parts=parts, training=True, work=self._spent + learnt.work)
+
+    @abstractmethod
+    def students(self) -> Mapping[str, Arrays]:
+        """Return the tensors of students that the node has, by edge."""
 
     def charge(self, work: Work) -> None:
         """Add work to the cost of the message being handled."""

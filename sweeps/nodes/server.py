@@ -83,6 +83,15 @@ class ServerNode(Node):
     def _edge_params(self, edge: str) -> Params:
         return self._params[self._group[edge]]
 
+    def _edges_of(self, group: Group) -> list[str]:
+        return [edge for edge, own in self._group.items() if own == group]
+
+    def students(self) -> dict[str, Arrays]:
+        return {
+            edge: {**self._parts.get(edge, {}), **self._students.get(group, {})}
+            for edge, group in self._group.items()
+        }
+
     def _student_for(self, edge: str) -> Arrays:
         if self._group[edge] not in self._students:
             raise MessageError(f"the server has no student for {edge}: nothing was trained yet")
@@ -93,13 +102,16 @@ class ServerNode(Node):
         return {name: weights[name] for name in names}
 
     def _train(self, _sender: str, _message: Message) -> Handling:
-        for group, params in self._params.items():
+        for place, (group, params) in enumerate(self._params.items()):
             number = group[1]
             teacher = self._teachers[number] if self._teachers else None
-            learnt = yield from self.task.learn(
-                params, self._data, teacher, server_part=True, stream_name=""
+            learnt = yield from self.learning(
+                self.task.learn(params, self._data, teacher, server_part=True, stream_name=""),
+                self._edges_of(group),
+                number=place,
+                count=len(self._params),
+                incomplete=not self._students.keys() | {group} >= self._params.keys(),
             )
-            self.charge(learnt.work)
             self._students[group] = learnt.weights
             if teacher is not None:
                 outputs = {**teacher.outputs, **learnt.teacher_outputs}
@@ -110,7 +122,7 @@ class ServerNode(Node):
         whole = yes_or_no(message, "whole")
         parcels: list[Parcel] = []
         for group in self._params:
-            edges = [edge for edge, own in self._group.items() if own == group]
+            edges = self._edges_of(group)
             weights = self._student_for(edges[0])
             for edge in edges:
                 self._parts[edge] = self._part(edge, weights, "server")
@@ -199,14 +211,14 @@ class ServerNode(Node):
 
     def _adopt(self, _sender: str, _message: Message) -> Handling:
         for edge, knowledge in self._outputs.items():
-            learnt = yield from self.able(AnswersPairs).adopt(
+            training = self.able(AnswersPairs).adopt(
                 self._edge_params(edge),
                 self._teacher_for(edge),
                 self._sampled[edge],
                 knowledge,
                 stream_name=f"adopt {edge}",
             )
-            self.charge(learnt.work)
+            learnt = yield from self.learning(training, [edge])
             self._parts[edge] = learnt.weights
         return []
 

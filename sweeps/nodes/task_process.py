@@ -65,6 +65,41 @@ def computed(task: KDTask, params: Params, work: Training[T]) -> Training[T]:
         yield report
 
 
+class GlobalDraws:
+    """States of the global random generators: each user of them has its own, from the same seed.
+
+    Nodes of one process take turns. What a task draws there for one of them must depend neither on
+    the others nor on whether students are judged meanwhile.
+    """
+
+    def __init__(self, seed: int) -> None:
+        start_afresh(seed)
+        self._states: dict[str, Any] = {}
+        self._first = _global_states()
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Go on where this user has stopped."""
+        _set_global_states(self._states.get(name, self._first))
+        try:
+            yield
+        finally:
+            self._states[name] = _global_states()
+
+
+def _global_states() -> tuple[Any, Any, Any]:
+    torch = sys.modules.get("torch")
+    drawn = None if torch is None else torch.get_rng_state()
+    return random.getstate(), np.random.get_state(), drawn  # noqa: NPY002 - users may use it
+
+
+def _set_global_states(states: tuple[Any, Any, Any]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])  # noqa: NPY002 - users may use it
+    if states[2] is not None:
+        sys.modules["torch"].set_rng_state(states[2])
+
+
 def start_afresh(seed: int) -> None:
     """Reset global random generators and torch's defaults, which earlier work may have changed.
 

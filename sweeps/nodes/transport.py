@@ -1,8 +1,9 @@
 """Delivery of parcels to nodes, in-process or over Ray, with counts and simulated time."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +15,12 @@ from kdtasks.contract.task import Arrays, Outcome, Report, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
 from sweeps.common.events import Event, WorkFailedError
 from sweeps.nodes.host import Answer, Batch, Delivery, NodeHost
+from sweeps.nodes.node import Standing
 from sweeps.nodes.wire.links import Link
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Parcel
 from sweeps.nodes.wire.traffic import Traffic
 
-HostMethod = Literal["handle", "train_alone", "judge"]
+HostMethod = Literal["handle", "resume", "standing", "train_alone", "judge"]
 """Methods of hosts that yield events."""
 
 Reports = Generator[Report, None, Any]
@@ -55,10 +57,16 @@ class Accounts:
         self._free: dict[tuple[str, str], float] = {}
         self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
 
-    @property
-    def now_s(self) -> float:
-        """Simulated time at which the last node has finished [s]."""
-        return max(self._clock.values())
+    def now_s(self, underway: Mapping[str, Work]) -> float:
+        """Return the simulated time at which the last node has finished [s].
+
+        Args:
+            underway: What nodes have done of a training that has not ended.
+        """
+        return max(
+            at_s + (underway[node].flops / self._speed[node] if node in underway else 0.0)
+            for node, at_s in self._clock.items()
+        )
 
     def send(self, parcel: Parcel) -> float:
         """Record a parcel; return its arrival time [s]. The conductor's orders use no link."""
@@ -77,6 +85,27 @@ class Accounts:
         self._clock[node] = start_s + work.flops / self._speed[node]
         self.work[node] = self.work[node] + work
         return self._clock[node]
+
+
+@dataclass(kw_only=True, slots=True)
+class Exchange:
+    """Parcels that are being handled.
+
+    Attributes:
+        parcels: The parcels.
+        arrivals: Their times of arrival [s].
+        results: By host its answers; while it pauses the share of a training by then.
+    """
+
+    parcels: Sequence[Parcel]
+    arrivals: Sequence[float]
+    results: dict[int, list[Answer] | float]
+
+    @property
+    def reached(self) -> float | None:
+        """Least share of a training that nodes have done where they pause; None at the end."""
+        paused = (found for found in self.results.values() if isinstance(found, float))
+        return min(paused, default=None)
 
 
 class Transport(ABC):
@@ -105,15 +134,33 @@ class Transport(ABC):
         """Return the nodes on a host."""
         return tuple(node for node, place in self._place.items() if place == host)
 
-    def exchange(self, parcels: Sequence[Parcel]) -> Generator[Report, None, list[Parcel]]:
-        """Deliver parcels and return the parcels with which their receivers answer.
+    def deliver(
+        self, parcels: Sequence[Parcel], until: float = math.inf
+    ) -> Generator[Report, None, Exchange]:
+        """Deliver parcels; nodes pause at the share ``until`` of a training.
 
         Bytes are counted here, before delivery and in the order of emission, so that
-        they do not depend on how hosts are reached. Answers come in that order too.
+        they do not depend on how hosts are reached.
         """
         arrivals = [self.accounts.send(parcel) for parcel in parcels]
-        results = yield from self.call("handle", self._batches(parcels))
-        answers: list[Answer] = [answer for part in results.values() for answer in part]
+        batches = {host: (batch, until) for host, batch in self._batches(parcels).items()}
+        results = yield from self.call("handle", batches)
+        return Exchange(parcels=parcels, arrivals=arrivals, results=results)
+
+    def resume(self, exchange: Exchange, until: float) -> Generator[Report, None, None]:
+        """Let nodes that pause continue to another share."""
+        paused = [host for host, found in exchange.results.items() if isinstance(found, float)]
+        exchange.results |= yield from self.call("resume", dict.fromkeys(paused, (until,)))
+
+    def answers(self, exchange: Exchange) -> list[Parcel]:
+        """Return the answers of receivers, in the order of the parcels."""
+        parcels, arrivals = exchange.parcels, exchange.arrivals
+        answers = [
+            answer
+            for part in exchange.results.values()
+            if isinstance(part, list)
+            for answer in part
+        ]
         done_s = {}
         for answer in sorted(answers, key=lambda answer: (arrivals[answer.number], answer.number)):
             number = answer.number
@@ -131,13 +178,20 @@ class Transport(ABC):
         outcome: Outcome = results[0]
         return outcome
 
-    def judge(self, weights: Arrays) -> Generator[Report, None, dict[str, float]]:
-        """Evaluate a deployment's students on the validation split, and time their inference."""
-        results = yield from self.call("judge", {0: (weights,)})
+    def standing(self) -> Generator[Report, None, dict[str, Standing]]:
+        """Return what every node would leave if its training ended now."""
+        results = yield from self.call("standing", dict.fromkeys(set(self._place.values()), ()))
+        return {name: one for part in results.values() for name, one in part.items()}
+
+    def judge(
+        self, weights: Arrays, *, underway: bool = False
+    ) -> Generator[Report, None, dict[str, float]]:
+        """Evaluate a deployment's students, see `NodeHost.judge`."""
+        results = yield from self.call("judge", {0: (weights, underway)})
         metrics: dict[str, float] = results[0]
         return metrics
 
-    def _batches(self, parcels: Sequence[Parcel]) -> dict[int, tuple[Batch]]:
+    def _batches(self, parcels: Sequence[Parcel]) -> dict[int, Batch]:
         deliveries: dict[int, list[Delivery]] = {}
         payloads: dict[int, dict[bytes, int]] = {}
         for number, parcel in enumerate(parcels):
@@ -152,7 +206,7 @@ class Transport(ABC):
                 )
             )
         return {
-            place: (Batch(payloads=tuple(payloads[place]), deliveries=tuple(items)),)
+            place: Batch(payloads=tuple(payloads[place]), deliveries=tuple(items))
             for place, items in deliveries.items()
         }
 

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.task import Arrays, TeacherArtifact
+from search_spaces.study import Study
 from sweeps.common.capacity import LOCAL, ResourceAllocation, ResourceRequest, Share
 from sweeps.common.environment import usable_gpus
 from sweeps.common.events import Event, events
@@ -78,19 +79,20 @@ class InlineSite:
             if assignment is None:
                 return
             session.started(name)
-            work = train(session.study.task, session.resources, assignment)
+            work = train(session.study, session.resources, assignment)
             _conduct(session, name, work, interrupts)
             while session.recorder.num_pending:
                 session.recorder.flush_one()
 
 
-def train(task: str, resources: Resources, assignment: Assignment) -> Iterator[Event]:
+def train(study: Study, resources: Resources, assignment: Assignment) -> Iterator[Event]:
     """Train an assignment like a trial's process; return its events."""
     scenario, teacher = resources.scenarios[assignment.scenario], None
     if assignment.teacher is not None:
         teacher = resources.teachers[assignment.teacher]
-    deploy = partial(in_process, task, assignment.config, (scenario.train, scenario.val), teacher)
-    return events(train_student(open_task(task), assignment.config, deploy))
+    data, task = (scenario.train, scenario.val), study.task
+    deploy = partial(in_process, task, assignment.config, data, teacher)
+    return events(train_student(open_task(task), assignment.config, deploy, study.rungs))
 
 
 def _conduct(

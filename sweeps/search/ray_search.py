@@ -46,6 +46,7 @@ def _tuner(
         splits={key: (s.train, s.val) for key, s in resources.scenarios.items()},
         teachers=resources.teachers,
         allocation=allocation,
+        rungs=session.study.rungs,
     )
     place = tune.PlacementGroupFactory(allocation.bundles)
     return tune.Tuner(

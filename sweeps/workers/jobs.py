@@ -79,9 +79,11 @@ def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
 
 
 def train_student(
-    task: KDTask, params: Params, deploy: Callable[[], Transport]
+    task: KDTask, params: Params, deploy: Callable[[], Transport], rungs: Sequence[float] = ()
 ) -> Training[Trained]:
     """Train a student, or those of a network, on the nodes that ``deploy`` creates.
+
+    Those of a network are judged on the way at ``rungs``, shares of their training.
 
     Returns:
         The weights, and the metrics with wall time ``trial_wall_s`` and CPU time of all nodes
@@ -89,7 +91,7 @@ def train_student(
     """
     wall_s = time.perf_counter()
     transport = deploy()
-    outcome = yield from conduct(task, params, transport)
+    outcome = yield from conduct(task, params, transport, rungs)
     metrics = {**floats(task.cost(params), "cost"), **floats(outcome.metrics)}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
     metrics["trial_cpu_s"] = transport.cpu_s

@@ -37,12 +37,14 @@ class Shared:
         splits: References to training and validation split, by the scenario's fingerprint.
         teachers: References to teachers by fingerprint.
         allocation: Node actors of a trial and the resources of each.
+        rungs: Shares of a training at which trials are compared.
     """
 
     task: str
     splits: Mapping[str, tuple[Ref, Ref]]
     teachers: Mapping[str, Ref]
     allocation: ResourceAllocation
+    rungs: tuple[float, ...]
 
 
 class StudentTrial(Trainable):
@@ -92,7 +94,9 @@ class StudentTrial(Trainable):
         deploy = partial(self._deploy, assignment)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                trained = yield from train_student(task, assignment.config, deploy)
+                trained = yield from train_student(
+                    task, assignment.config, deploy, self._shared.rungs
+                )
             except ActorLostError as error:
                 if attempt == ATTEMPTS:
                     reason = f"{error}, also when the trial was retried"

@@ -152,7 +152,7 @@ class Engine:
         )
 
     def train(self, assignment: Assignment) -> Iterator[Event]:
-        return inline.train(self.study.task, self.resources, assignment)
+        return inline.train(self.study, self.resources, assignment)
 
     def search(self) -> SearchSession:
         session = self.session()

@@ -49,21 +49,36 @@ class Scene:
         return self.settings.edges
 
     def order(
-        self, nodes: Sequence[str], subject: str, facts: Mapping[str, Any] | None = None
+        self,
+        nodes: Sequence[str],
+        subject: str,
+        facts: Mapping[str, Any] | None = None,
+        epochs: int = 0,
     ) -> list[Parcel]:
-        """Return an order of the conductor to some nodes, which uses no link."""
+        """Return an order of the conductor to some nodes, which uses no link.
+
+        With ``epochs`` each of them trains for so many, as planned.
+        """
         message = Message(
             kind=Kind.CONTROL, subject=subject, deployment=self.key, facts=facts or {}
         )
-        return Parcel.pack(CONDUCTOR, nodes, message)
+        return Parcel.pack(CONDUCTOR, nodes, message, epochs=epochs)
 
-    def order_server(self, subject: str, facts: Mapping[str, Any] | None = None) -> list[Parcel]:
-        """Return an order of the conductor to the server."""
-        return self.order([SERVER], subject, facts)
+    def order_server(
+        self, subject: str, facts: Mapping[str, Any] | None = None, epochs: int = 0
+    ) -> list[Parcel]:
+        """Return an order of the conductor to the server, see `order`."""
+        return self.order([SERVER], subject, facts, epochs)
 
-    def order_edges(self, subject: str, facts: Mapping[str, Any] | None = None) -> list[Parcel]:
-        """Return an order of the conductor to every edge."""
-        return self.order(self.edges, subject, facts)
+    def order_edges(
+        self, subject: str, facts: Mapping[str, Any] | None = None, epochs: int = 0
+    ) -> list[Parcel]:
+        """Return an order of the conductor to every edge, see `order`."""
+        return self.order(self.edges, subject, facts, epochs)
+
+    def train_at_server(self) -> list[Parcel]:
+        """Return the order to the server to train all of its students."""
+        return self.order_server("train", epochs=self.families * self.learn_epochs)
 
 
 @dataclass(frozen=True, slots=True)

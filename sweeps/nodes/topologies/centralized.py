@@ -24,6 +24,6 @@ class Centralized(Topology):
             yield from self._train_and_ship()
 
     def _train_and_ship(self) -> Steps:
-        yield self.scene.order_server("train")
+        yield self.scene.train_at_server()
         students = yield self.scene.order_server("send-students", {"whole": False})
         yield students

@@ -19,7 +19,7 @@ class LocalTraining(Topology):
         return len(self.scene.edges) * self.scene.learn_epochs
 
     def steps(self) -> Steps:
-        yield self.scene.order_edges("train")
+        yield self.scene.order_edges("train", epochs=self.scene.learn_epochs)
         server_parts = yield self.scene.order_edges("hand-in")
         yield server_parts
 
@@ -49,7 +49,8 @@ class PairExchange(LocalTraining):
     def steps(self) -> Steps:
         pairs = yield self.scene.order_server("send-pairs")
         yield pairs
-        answers = yield self.scene.order_edges("train-on-pairs")
+        # planned together with what the server learns from the answers
+        answers = yield self.scene.order_edges("train-on-pairs", epochs=self.scene.learn_epochs)
         if answers:
             yield answers
             yield self.scene.order_server("adopt")

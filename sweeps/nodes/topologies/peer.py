@@ -6,10 +6,12 @@ outputs are exchanged, edges may have different architectures.
 Self: each edge distils from its own earlier snapshot; only the server's part is sent.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from kdtasks.contract.collaboration import FineTunes, SharesOutputs
 from sweeps.nodes.topologies.base import IMITATION, Need, Steps, Topology
+from sweeps.nodes.wire.messages import Parcel
 
 
 class SelfDistillation(Topology):
@@ -22,9 +24,12 @@ class SelfDistillation(Topology):
         settings = self.scene.settings
         return len(self.scene.edges) * settings.rounds * settings.edge_epochs
 
+    def _order_round(self, subject: str, facts: Mapping[str, Any]) -> list[Parcel]:
+        return self.scene.order_edges(subject, facts, epochs=self.scene.settings.edge_epochs)
+
     def steps(self) -> Steps:
         for number in range(self.scene.settings.rounds):
-            yield self.scene.order_edges("self-round", {"round": number})
+            yield self._order_round("self-round", {"round": number})
         server_parts = yield self.scene.order_edges("hand-in")
         yield server_parts
 
@@ -42,9 +47,7 @@ class Mutual(SelfDistillation):
         for number in range(rounds):
             # outputs after the last round would not be used
             speak = number + 1 < rounds
-            answers = yield self.scene.order_edges(
-                "mutual-round", {"round": number, "speak": speak}
-            )
+            answers = yield self._order_round("mutual-round", {"round": number, "speak": speak})
             if speak:
                 yield answers
                 blends = yield self.scene.order_server("send-blends")

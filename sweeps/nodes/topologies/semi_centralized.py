@@ -28,13 +28,13 @@ class SemiCentralized(Topology):
         return at_server + len(self.scene.edges) * settings.edge_epochs
 
     def steps(self) -> Steps:
-        yield self.scene.order_server("train")
+        yield self.scene.train_at_server()
         students = yield self.scene.order_server("send-students", {"whole": True})
         yield students
         if self.scene.settings.rehearsal_share > 0:
             requests = yield self.scene.order_edges("ask-rehearsal")
             material = yield requests
             yield material
-        yield self.scene.order_edges("fine-tune")
+        yield self.scene.order_edges("fine-tune", epochs=self.scene.settings.edge_epochs)
         server_parts = yield self.scene.order_edges("hand-in")
         yield server_parts

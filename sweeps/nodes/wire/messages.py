@@ -164,6 +164,7 @@ class Parcel:
         raw_samples: Number of the sender's local samples in it.
         raw_bytes: Their size before any quantisation [B].
         made_s: Simulated time at which its sender had produced it [s]; set by the transport.
+        epochs: Epochs of training that it orders, as planned; known to the conductor alone.
     """
 
     sender: str
@@ -173,10 +174,17 @@ class Parcel:
     raw_samples: int = 0
     raw_bytes: int = 0
     made_s: float = 0.0
+    epochs: int = 0
 
     @classmethod
     def pack(
-        cls, sender: str, receivers: Sequence[str], message: Message, *, raw_samples: int = 0
+        cls,
+        sender: str,
+        receivers: Sequence[str],
+        message: Message,
+        *,
+        raw_samples: int = 0,
+        epochs: int = 0,
     ) -> list[Self]:
         """Serialise a message once, for one or more receivers.
 
@@ -192,6 +200,7 @@ class Parcel:
                 kind=message.kind,
                 raw_samples=raw_samples,
                 raw_bytes=raw_bytes,
+                epochs=epochs,
             )
             for receiver in receivers
         ]

@@ -1,0 +1,142 @@
+"""Judges the students of a trial in a network while they are trained, so that it can be stopped.
+
+At a rung, a share of the training of all nodes together, nodes pause. What each edge would run if
+its training ended now is put together and judged as at the end, on the edges' own validation
+samples. What nodes say for this crosses no link: it is measurement, not protocol. Costs are those
+so far, of what has been sent and computed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kdtasks.contract.collaboration import LearnsOnShares, Work, joined
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params
+from kdtasks.contract.task import Report
+from sweeps.common.events import Training
+from sweeps.nodes.host import ROUNDING
+from sweeps.nodes.node import Standing
+from sweeps.nodes.topologies.base import Topology
+from sweeps.nodes.transport import Accounts, Transport
+from sweeps.nodes.wire.messages import SERVER, Parcel
+
+
+class Underway:
+    """Numbers the epochs of all nodes consecutively, and judges their students at rungs.
+
+    Args:
+        task: The task.
+        params: The completed parameters.
+        transport: Reaches the nodes.
+        topology: What they do.
+        rungs: Shares of the training, ascending.
+    """
+
+    def __init__(
+        self,
+        task: LearnsOnShares,
+        params: Params,
+        transport: Transport,
+        topology: Topology,
+        rungs: Sequence[float],
+    ) -> None:
+        self._task, self._params = task, params
+        self._transport, self._topology = transport, topology
+        self._planned, self._done = topology.epochs(), 0
+        # in epochs, since those of two steps may not be of equal length
+        self._rungs = [rung * self._planned for rung in rungs]
+
+    def exchange(self, parcels: Sequence[Parcel]) -> Training[list[Parcel]]:
+        """Deliver parcels and return the answers; report the epochs, and students at rungs."""
+        before, epochs = self._done, sum(parcel.epochs for parcel in parcels)
+
+        def until() -> float:
+            return (self._next - before) / epochs if epochs else math.inf
+
+        exchange = yield from self._counted(self._transport.deliver(parcels, until()))
+        while (share := exchange.reached) is not None:
+            self._done = max(self._done, math.ceil(before + share * epochs - ROUNDING))
+            yield from self._judged()
+            yield from self._counted(self._transport.resume(exchange, until()))
+        if self._done >= self._next - ROUNDING:  # without a student that could be judged
+            yield self._report({})
+        return self._transport.answers(exchange)
+
+    @property
+    def _next(self) -> float:
+        return self._rungs[0] if self._rungs else math.inf
+
+    def _report(self, metrics: Mapping[str, float]) -> Report:
+        """Report the epochs so far; rungs that they reach are passed."""
+        self._rungs = [rung for rung in self._rungs if rung > self._done + ROUNDING]
+        epochs = max(self._planned, self._done)
+        return Report(epoch=self._done, epochs=epochs, metrics=metrics)
+
+    def _counted(self, work: Training[Any]) -> Training[Any]:
+        while True:
+            try:
+                report = next(work)
+            except StopIteration as stop:
+                return stop.value
+            self._done += 1
+            # a report at a rung has to have the scores
+            if self._done < self._next - ROUNDING:
+                # the scores of one node are not those of the deployment
+                yield self._report(
+                    {n: v for n, v in report.metrics.items() if not n.startswith("val_")}
+                )
+
+    def _judged(self) -> Training[None]:
+        standings = yield from self._transport.standing()
+        work = {name: standing.work for name, standing in standings.items()}
+        costs = costs_of(self._transport.accounts, self._topology, work)
+        weights = joined(self._students(standings))
+        quality = yield from self._transport.judge(weights, underway=True)
+        yield self._report({**quality, **costs})
+
+    def _students(self, standings: Mapping[str, Standing]) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return the student of every edge; what is trained replaces what was there before."""
+        students: dict[str, dict[str, NDArray[Any]]] = {}
+        order = sorted(standings, key=lambda name: (standings[name].training, name != SERVER))
+        for name in order:
+            for edge, part in standings[name].parts.items():
+                students.setdefault(edge, {}).update(part)
+        edges = NetworkSettings.of(self._params).edges
+        return {
+            edge: {
+                name: students[edge][name]
+                for name in self._task.tensors(self._task.edge_params(self._params, number), None)
+            }
+            for number, edge in enumerate(edges)
+        }
+
+
+def costs_of(
+    accounts: Accounts, topology: Topology, underway: Mapping[str, Work] | None = None
+) -> dict[str, float]:
+    """Return what a deployment has cost so far, see `NETWORK_METRICS`.
+
+    Args:
+        accounts: Its costs, without trainings that have not ended.
+        topology: What nodes do.
+        underway: Costs of these trainings by node.
+    """
+    underway = underway or {}
+    spent = {name: work + underway.get(name, Work()) for name, work in accounts.work.items()}
+    edges, server = [spent[edge] for edge in topology.scene.edges], spent[SERVER]
+    edge_gflop = sum(work.flops for work in edges) / len(edges) / 1e9
+    server_gflop = server.flops / 1e9
+    return {
+        **accounts.traffic.metrics(),
+        "deployment_s": accounts.now_s(underway),
+        "edge_train_core_seconds": sum(work.core_seconds for work in edges) / len(edges),
+        "edge_train_gflop": edge_gflop,
+        "edge_peak_bytes": max(work.peak_bytes for work in edges),
+        "server_train_core_seconds": server.core_seconds,
+        "server_train_gflop": server_gflop,
+        "train_gflop": edge_gflop + server_gflop / topology.students_at_server,
+        "teacher_forward_samples": float(sum(work.teacher_samples for work in spent.values())),
+    }

@@ -1,5 +1,6 @@
 """An edge node: its local data, its own student, and what it received."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kdtasks.contract.collaboration import (
@@ -175,12 +176,15 @@ class EdgeNode(Node):
     # --- sending --------------------------------------------------------------------------------
 
     def _hand_in(self, _sender: str, _message: Message) -> Handling:
-        """Send the server its part of the student if it was trained here."""
+        return answer(self.unsent(self.students(), Learnt(weights={})))
+
+    def unsent(self, students: Mapping[str, Arrays], learnt: Learnt) -> list[Parcel]:
+        """Return the server's part of the student if it was trained here."""
         names = self.task.tensors(self._params, "server")
-        if not (self._moved and names):
-            return nothing()
-        part = {name: self._student[name] for name in names}
-        return answer(self.send([SERVER], Kind.MODEL, "server-part", part))
+        if not (names and (self._moved or learnt.server_part_moved)):
+            return []
+        part = {name: students[self.name][name] for name in names}
+        return self.send([SERVER], Kind.MODEL, "server-part", part)
 
     def _upload(self, _sender: str, message: Message) -> Handling:
         """Send the next slice of the local samples."""

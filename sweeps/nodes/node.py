@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
@@ -57,11 +57,13 @@ class Standing:
         parts: Tensors of students that it has, by edge.
         training: Whether it is training some of them.
         work: Cost of this training so far.
+        parcels: What it would send, so that students are where they belong.
     """
 
     parts: dict[str, dict[str, NDArray[Any]]]
-    training: bool = False
-    work: Work = field(default_factory=Work)
+    training: bool
+    work: Work
+    parcels: list[Parcel]
 
 
 class Node(ABC):
@@ -160,16 +162,30 @@ class Node(ABC):
     def standing(self) -> Standing:
         """Return what the node would leave if its training ended now."""
         parts = {edge: dict(part) for edge, part in self.students().items()}
-        if self._leaving is None:
-            return Standing(parts=parts)
-        learnt = self._leaving()
-        for edge in self._trained:
-            parts[edge] = {**parts.get(edge, {}), **learnt.weights}
-        return Standing(parts=parts, training=True, work=self._spent + learnt.work)
+        learnt, training = Learnt(weights={}), self._leaving is not None
+        if self._leaving is not None:
+            learnt = self._leaving()
+            for edge in self._trained:
+                parts[edge] = {**parts.get(edge, {}), **learnt.weights}
+        return Standing(
+            parts=parts,
+            training=training,
+            work=self._spent + learnt.work if training else learnt.work,
+            parcels=self.unsent(parts, learnt),
+        )
 
     @abstractmethod
     def students(self) -> Mapping[str, Arrays]:
         """Return the tensors of students that the node has, by edge."""
+
+    @abstractmethod
+    def unsent(self, students: Mapping[str, Arrays], learnt: Learnt) -> list[Parcel]:
+        """Return what must be sent so that students are where they belong.
+
+        Args:
+            students: As `students` returns them, with what a training has come to.
+            learnt: What this training leaves.
+        """
 
     def charge(self, work: Work) -> None:
         """Add work to the cost of the message being handled."""

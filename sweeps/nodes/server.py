@@ -1,11 +1,12 @@
 """The server node: global data, teachers, one student per family, and what edges send to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kdtasks.contract.collaboration import (
     AnswersPairs,
     ExchangesPairs,
+    Learnt,
     Place,
     SendsTeacher,
     SharesOutputs,
@@ -91,6 +92,16 @@ class ServerNode(Node):
             edge: {**self._parts.get(edge, {}), **self._students.get(group, {})}
             for edge, group in self._group.items()
         }
+
+    def unsent(self, students: Mapping[str, Arrays], learnt: Learnt) -> list[Parcel]:
+        """Return the edges' parts of students that are trained here."""
+        parcels: list[Parcel] = []
+        for group, params in self._params.items() if learnt.weights else ():
+            edges, names = self._edges_of(group), self.task.tensors(params, "edge")
+            if students[edges[0]].keys() >= names.keys():  # not in `_adopt`
+                part = {name: students[edges[0]][name] for name in names}
+                parcels += self.send(edges, Kind.MODEL, "student", part)
+        return parcels
 
     def _student_for(self, edge: str) -> Arrays:
         if self._group[edge] not in self._students:

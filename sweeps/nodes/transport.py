@@ -1,5 +1,6 @@
 """Delivery of parcels to nodes, in-process or over Ray, with counts and simulated time."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -57,16 +58,21 @@ class Accounts:
         self._free: dict[tuple[str, str], float] = {}
         self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
 
-    def now_s(self, underway: Mapping[str, Work]) -> float:
-        """Return the simulated time at which the last node has finished [s].
+    @property
+    def now_s(self) -> float:
+        """Simulated time at which the last node has finished [s]."""
+        return max(self._clock.values())
 
-        Args:
-            underway: What nodes have done of a training that has not ended.
-        """
-        return max(
-            at_s + (underway[node].flops / self._speed[node] if node in underway else 0.0)
-            for node, at_s in self._clock.items()
-        )
+    def if_ended_now(self, standings: Mapping[str, Standing]) -> "Accounts":
+        """Return a copy that has the costs of trainings under way, and of delivering students."""
+        accounts = copy.deepcopy(self)
+        for node in accounts.work:
+            accounts.worked(node, 0.0, standings[node].work)
+        for node in accounts.work:
+            for parcel in standings[node].parcels:
+                arrival_s = accounts.send(replace(parcel, made_s=accounts._clock[node]))
+                accounts.worked(parcel.receiver, arrival_s, Work())
+        return accounts
 
     def send(self, parcel: Parcel) -> float:
         """Record a parcel; return its arrival time [s]. The conductor's orders use no link."""

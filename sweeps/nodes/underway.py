@@ -2,8 +2,9 @@
 
 At a rung, a share of the training of all nodes together, nodes pause. What each edge would run if
 its training ended now is put together and judged as at the end, on the edges' own validation
-samples. What nodes say for this crosses no link: it is measurement, not protocol. Costs are those
-so far, of what has been sent and computed.
+samples. Costs are those that the deployment would have then: of what has been computed and sent,
+and of sending students where they belong. Judging costs it nothing and crosses no link: it is
+measurement, not protocol.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from kdtasks.contract.collaboration import LearnsOnShares, Work, joined
+from kdtasks.contract.collaboration import LearnsOnShares, joined
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Report
@@ -91,11 +92,10 @@ class Underway:
 
     def _judged(self) -> Training[None]:
         standings = yield from self._transport.standing()
-        work = {name: standing.work for name, standing in standings.items()}
-        costs = costs_of(self._transport.accounts, self._topology, work)
+        accounts = self._transport.accounts.if_ended_now(standings)
         weights = joined(self._students(standings))
         quality = yield from self._transport.judge(weights, underway=True)
-        yield self._report({**quality, **costs})
+        yield self._report({**quality, **costs_of(accounts, self._topology)})
 
     def _students(self, standings: Mapping[str, Standing]) -> dict[str, dict[str, NDArray[Any]]]:
         """Return the student of every edge; what is trained replaces what was there before."""
@@ -114,29 +114,20 @@ class Underway:
         }
 
 
-def costs_of(
-    accounts: Accounts, topology: Topology, underway: Mapping[str, Work] | None = None
-) -> dict[str, float]:
-    """Return what a deployment has cost so far, see `NETWORK_METRICS`.
-
-    Args:
-        accounts: Its costs, without trainings that have not ended.
-        topology: What nodes do.
-        underway: Costs of these trainings by node.
-    """
-    underway = underway or {}
-    spent = {name: work + underway.get(name, Work()) for name, work in accounts.work.items()}
-    edges, server = [spent[edge] for edge in topology.scene.edges], spent[SERVER]
+def costs_of(accounts: Accounts, topology: Topology) -> dict[str, float]:
+    """Return what a deployment has cost so far, see `NETWORK_METRICS`."""
+    edges = [accounts.work[edge] for edge in topology.scene.edges]
+    server = accounts.work[SERVER]
     edge_gflop = sum(work.flops for work in edges) / len(edges) / 1e9
     server_gflop = server.flops / 1e9
     return {
         **accounts.traffic.metrics(),
-        "deployment_s": accounts.now_s(underway),
+        "deployment_s": accounts.now_s,
         "edge_train_core_seconds": sum(work.core_seconds for work in edges) / len(edges),
         "edge_train_gflop": edge_gflop,
         "edge_peak_bytes": max(work.peak_bytes for work in edges),
         "server_train_core_seconds": server.core_seconds,
         "server_train_gflop": server_gflop,
         "train_gflop": edge_gflop + server_gflop / topology.students_at_server,
-        "teacher_forward_samples": float(sum(work.teacher_samples for work in spent.values())),
+        "teacher_forward_samples": float(sum(w.teacher_samples for w in accounts.work.values())),
     }

@@ -6,6 +6,7 @@ from math import inf
 
 import numpy as np
 
+from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
@@ -187,12 +188,16 @@ def _check_repetitions(study: Study, task: KDTask, need: Need) -> None:
 
 
 def _check_stopping(study: Study, task: KDTask, config: Params) -> None:
-    """Check that trials can be compared before their end, by ``cost`` and validation metrics."""
+    """Check that trials can be compared before their end.
+
+    They are by ``cost``, validation metrics and, in a network, what the deployment has cost so far.
+    """
     if study.stopping is None:
         return
     cost = task.cost(config)
+    known = {*cost, *(NETWORK_METRICS if config.get("topology", "none") != "none" else ())}
     for objective in study.objectives:
-        if objective.metric not in cost and not objective.metric.startswith("val_"):
+        if objective.metric not in known and not objective.metric.startswith("val_"):
             raise ConfigError(
                 f"study {study.name}: stopping: {objective.metric} is known only at the end of a "
                 "training, so trials cannot be compared before; drop stopping or this objective"

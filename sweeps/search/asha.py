@@ -16,8 +16,8 @@ class EarlyStopping:
     """Compares trials at the rungs of a study; without ``stopping`` it stops none.
 
     Metrics that training cannot change come from ``KDTask.cost``, the others from reports. A report
-    without an objective leaves its trial out of that rung: trials in a network report no validation
-    metrics. `sweeps.search.kept_kinds` may protect a trial from being stopped.
+    without an objective leaves its trial out of that rung. `sweeps.search.kept_kinds` may protect a
+    trial from being stopped.
     """
 
     def __init__(self, study: Study, task: KDTask, ledger: Ledger) -> None:

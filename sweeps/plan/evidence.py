@@ -1,7 +1,7 @@
 """Evidence for checks of a task: data, teachers and students of one trial, created when needed."""
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     digest,
 )
+from search_spaces.stopping import Stopping
 from sweeps.common.events import floats, work_failed
 from sweeps.common.records import FailureKind
 from sweeps.common.returned_values import fitting, wrong_params, wrong_scenario
@@ -189,13 +190,13 @@ class Evidence:
         """The trial's teacher, if it has one."""
         return self.teaching[0] if self.taught else None
 
-    def study(self, config: Params) -> Trained[Outcome]:
-        """Train a student, or those of a network, as a sweep does."""
+    def study(self, config: Params, rungs: Sequence[float] = ()) -> Trained[Outcome]:
+        """Train a student, or those of a network, as a sweep does that compares at ``rungs``."""
 
         def work() -> Generator[Report, None, Outcome]:
             data = (self.data.train, self.data.val)
             deploy = partial(in_process, self.name, config, data, self.teacher)
-            done = yield from train_student(self.task, config, deploy)
+            done = yield from train_student(self.task, config, deploy, rungs)
             return Outcome(metrics=done.metrics, weights=done.weights)
 
         return _trained("train_student", work)
@@ -220,8 +221,8 @@ class Evidence:
 
     @cached_property
     def second_student(self) -> Outcome:
-        """A student of the same parameters."""
-        return self.study(self.config)[0]
+        """A student of the same parameters; in a network it is judged on the way."""
+        return self.study(self.config, Stopping().rungs)[0]
 
     def judge(self, what: str, judged: Callable[[], Mapping[str, float]]) -> dict[str, float]:
         """Return the metrics that a method computes on a split."""

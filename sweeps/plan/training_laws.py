@@ -205,7 +205,7 @@ def student_has_weights(evidence: Evidence) -> str:
 
 @law(TRAINING_LAWS, of_trial)
 def student_repeats(evidence: Evidence) -> str:
-    """A student depends on nothing random but seed."""
+    """A student depends on nothing random, nor on being judged on the way, but on seed."""
     return differing(evidence.student.weights, evidence.second_student.weights)
 
 

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -52,6 +53,13 @@ OWN: dict[str, Value] = {
 
 def _rows(array: Any) -> int:
     return len(array)
+
+
+def _so_far(learnt: Learnt, share: float, drawn: float) -> Learnt:
+    moved = [n for n in learnt.weights if n == "a" or learnt.server_part_moved]
+    trained = {n: (learnt.weights[n] * share + 1e-3 * drawn).astype(np.float32) for n in moved}
+    work = replace(learnt.work, flops=learnt.work.flops * share)
+    return replace(learnt, weights={**learnt.weights, **trained}, work=work)
 
 
 class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSamples):
@@ -188,14 +196,24 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
             weights["b"] = weights["a"][:1] ** 2
         return weights
 
-    def _epochs(
-        self, params: Params, count: int, stream_name: str
-    ) -> Generator[Report, None, None]:
+    def _trained(
+        self, params: Params, count: int, stream_name: str, learnt: Learnt
+    ) -> Generator[Report, None, Learnt]:
+        """Report epochs; of its weights and its work a student has the share that is done."""
         if params["fail"] and stream_name == params["fail"]:
             raise RuntimeError(f"{stream_name} cannot learn\nsecond line")
-        for epoch in range(count):
+        drawn = 0.0
+        for epoch in range(1, count + 1):
             time.sleep(float(params["epoch_s"]))
-            yield Report(epoch=epoch + 1, epochs=count, metrics={"pid": float(os.getpid())})
+            drawn += self.draw()
+            now = _so_far(learnt, epoch / count, drawn)
+            metrics = {"pid": float(os.getpid()), "val_error": 0.0}
+            yield Report(epoch=epoch, epochs=count, metrics=metrics, left=partial(replace, now))
+        return now
+
+    def draw(self) -> float:
+        """Return what an epoch adds to a student at random."""
+        return 0.0
 
     def learn(
         self,
@@ -206,14 +224,14 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
         server_part: bool,
         stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, int(params["epochs"]), stream_name)
         mean = data["x"].mean(0)
         weights = self._weights(params, mean if teacher is None else mean + teacher.weights["a"])
         moved = teacher is None or server_part
         if not moved and teacher is not None and params["two_sided"]:
             weights["b"] = teacher.weights["b"]
         work = Work(flops=10.0 * _rows(data["x"]), peak_bytes=100.0)
-        return Learnt(weights=weights, work=work, server_part_moved=moved)
+        learnt = Learnt(weights=weights, work=work, server_part_moved=moved)
+        return (yield from self._trained(params, int(params["epochs"]), stream_name, learnt))
 
     def train_on(
         self,
@@ -223,7 +241,6 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
         guidance: Guidance | None,
         stage: Stage,
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, stage.epochs, stage.stream_name)
         a = data["x"].mean(0)
         if weights:
             a = (a + weights["a"]) / 2
@@ -234,7 +251,8 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
             trained |= {name: weights[name] for name in self.tensors(params, "server")}
         work = Work(flops=float(_rows(data["x"])), peak_bytes=50.0)
         moved = stage.server_part or not weights
-        return Learnt(weights=trained, work=work, server_part_moved=moved)
+        learnt = Learnt(weights=trained, work=work, server_part_moved=moved)
+        return (yield from self._trained(params, stage.epochs, stage.stream_name, learnt))
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         return {"y": samples["x"] @ weights["a"]}, Work(flops=1.0 * _rows(samples["x"]))
@@ -247,10 +265,10 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
     def learn_pairs(
         self, params: Params, samples: Arrays, knowledge: Arrays, *, stream_name: str
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, int(params["epochs"]), stream_name)
         a = samples["x"].mean(0) + knowledge["code"].mean()
         work = Work(flops=1.0, peak_bytes=10.0)
-        return Learnt(weights={"a": a.astype(np.float32)}, work=work, server_part_moved=False)
+        learnt = Learnt(weights={"a": a.astype(np.float32)}, work=work, server_part_moved=False)
+        return (yield from self._trained(params, int(params["epochs"]), stream_name, learnt))
 
     def answer_pairs(
         self, params: Params, edge_part: Arrays, samples: Arrays
@@ -266,9 +284,9 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
         *,
         stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        yield from self._epochs(params, 1, stream_name)
         b = np.atleast_1d(knowledge["code"].mean()).astype(np.float32)
-        return Learnt(weights={"b": b}, work=Work(), server_part_moved=True)
+        learnt = Learnt(weights={"b": b}, work=Work(), server_part_moved=True)
+        return (yield from self._trained(params, 1, stream_name, learnt))
 
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         return {"mean": samples["x"].mean(0)}, Work()
@@ -277,3 +295,14 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
         self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str
     ) -> tuple[Arrays, Work]:
         return {"x": np.tile(statistics["mean"], (count, 1))}, Work()
+
+
+class DrawingNetworkTask(ToyNetworkTask):
+    """It draws from NumPy's global generator, in training and when it judges, as users' may."""
+
+    def draw(self) -> float:
+        return float(np.random.rand())  # noqa: NPY002 - on purpose
+
+    def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
+        self.draw()
+        return super().evaluate(params, weights, split)

@@ -20,6 +20,7 @@ DEPLOYMENTS = [
     {"topology": "semi-centralized", "method": "encoder-kd", "rehearsal_share": 0.5},
 ]
 GFLOP = 1.6
+RUNGS = (0.125, 0.375)
 
 
 def label(changes):
@@ -33,7 +34,7 @@ def deployed(folder, **changes):
     if TASK.teacher_fingerprint(params) is not None:
         _, teacher = drained(TASK.train_teacher(params, data.train, data.val))
     transport = in_process("csi-feedback", params, (data.train, data.val), teacher)
-    return params, drained(conduct(TASK, params, transport))
+    return params, drained(conduct(TASK, params, transport, RUNGS))
 
 
 @pytest.mark.parametrize("changes", DEPLOYMENTS, ids=label)
@@ -43,7 +44,11 @@ def test_students_have_equal_computation(changes, tmp_path):
     assert 0.85 * GFLOP < outcome.metrics["train_gflop"] < 1.1 * GFLOP
     settings = TASK.settings.resolve(params)
     assert planned_epochs(settings, plan_of(settings)) > 1
-    assert [report.epoch for report in reports] == list(range(1, len(reports) + 1))
+    shares = [report.epoch / report.epochs for report in reports]
+    assert shares == sorted(shares)
+    judged = [share for share, r in zip(shares, reports, strict=True) if "val_nmse_db" in r.metrics]
+    assert len(judged) == len(RUNGS)
+    assert all(share >= rung for share, rung in zip(judged, RUNGS, strict=True))
 
 
 @pytest.mark.parametrize(

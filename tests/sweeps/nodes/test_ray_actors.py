@@ -1,18 +1,18 @@
 """Node actors give the numbers of nodes in one process, stay warm, and may die."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lidar_trials
-import numpy as np
 import pytest
 import ray
+from network_deployments import DEPLOYMENTS, assert_same_arrays, numbers
 from toy_network import ToyNetworkTask
 
 from kdtasks.contract.registry import load_task
-from kdtasks.contract.task import Arrays, Outcome, TeacherArtifact
+from kdtasks.contract.task import Outcome, TeacherArtifact
 from sweeps.common.events import Training, WorkFailedError, events
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.ray_actors import ActorLostError, NodeActors
@@ -31,30 +31,6 @@ NAME = "toy_network:ToyNetworkTask"
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 
-DEPLOYMENTS: dict[str, dict[str, Any]] = {
-    "none": {"topology": "none"},
-    "centralized": {"topology": "centralized", "uploads": 2, "link_loss": 0.3},
-    "decentralized": {
-        "topology": "decentralized",
-        "edge_families": "mixed",
-        "num_edges": 5,
-        "num_teachers": 2,
-    },
-    "pairs": {"topology": "decentralized", "method": "pairs", "exchange_bits": 4},
-    "semi-centralized": {
-        "topology": "semi-centralized",
-        "rehearsal_share": 0.5,
-        "anchor_weight": 0.3,
-    },
-    "synthetic": {
-        "topology": "semi-centralized",
-        "rehearsal_share": 1.0,
-        "rehearsal_source": "synthetic",
-    },
-    "mutual": {"topology": "mutual", "rounds": 3, "num_edges": 3, "link_loss": 0.1},
-    "self": {"topology": "self", "rounds": 2, "anchor_weight": 0.5},
-}
-
 
 def drained(work: Training[Any]) -> Any:
     """Return what a training comes to."""
@@ -72,27 +48,6 @@ def teacher_of(params: dict[str, Any]) -> TeacherArtifact | None:
     return artifact
 
 
-def measured(name: str) -> bool:
-    """Say whether a metric is a time on this machine's clocks."""
-    return "core_seconds" in name or name in (
-        "trial_wall_s",
-        "trial_cpu_s",
-        "ue_latency_ms",
-        "latency_ms",
-    )
-
-
-def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if not measured(name)}
-
-
-def assert_same_arrays(ours: Arrays, theirs: Arrays) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, array in ours.items():
-        assert array.dtype == theirs[name].dtype
-        assert np.array_equal(array, theirs[name])
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     with local_ray(4):
@@ -106,11 +61,26 @@ def actors(cluster: None) -> Iterator[NodeActors]:
     found.stop()
 
 
+RUNGS = (0.125, 0.375)
+
+
 def over_ray(actors: NodeActors, params: dict[str, Any]) -> Training[Outcome]:
     teacher = teacher_of(params)
     ref = None if teacher is None else ray.put(teacher)
     transport = actors.deploy(params, (ray.put(DATA.train), ray.put(DATA.val)), ref)
-    return conduct(TASK, params, transport)
+    return conduct(TASK, params, transport, RUNGS)
+
+
+def at_rungs(work: Training[Outcome]) -> tuple[list[tuple[int, dict[str, float]]], Outcome]:
+    """Return what students of a network were judged by on the way, and what they come to."""
+    found = []
+    while True:
+        try:
+            report = next(work)
+        except StopIteration as stop:
+            return found, stop.value
+        if "bytes_over_air" in report.metrics:
+            found.append((report.epoch, numbers(report.metrics)))
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -118,9 +88,11 @@ def test_every_topology_is_the_same_over_ray_and_in_one_process(
     actors: NodeActors, name: str
 ) -> None:
     params = TASK.complete(DEPLOYMENTS[name])
-    ours: Outcome = drained(over_ray(actors, params))
+    judged, ours = at_rungs(over_ray(actors, params))
     local = in_process(NAME, params, (DATA.train, DATA.val), teacher_of(params))
-    theirs: Outcome = drained(conduct(TASK, params, local))
+    also_judged, theirs = at_rungs(conduct(TASK, params, local, RUNGS))
+    assert judged == also_judged
+    assert bool(judged) is (name != "none")
     assert numbers(ours.metrics) == numbers(theirs.metrics)
     assert_same_arrays(ours.weights, theirs.weights)
 

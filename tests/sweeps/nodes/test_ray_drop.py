@@ -1,6 +1,7 @@
 """A trial that is stopped early gives its node actors back: warm, and no longer at its work."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -23,11 +24,13 @@ TASK = ToyNetworkTask()
 EPOCH_S = 0.5
 
 
-def over_ray(actors: NodeActors, params: dict[str, Any]) -> Training[Outcome]:
+def over_ray(
+    actors: NodeActors, params: dict[str, Any], rungs: Sequence[float] = ()
+) -> Training[Outcome]:
     full = TASK.complete(params)
     data = TASK.load_scenario({}, cache_dir=None, progress=lambda *_: None)
     transport = actors.deploy(full, (ray.put(data.train), ray.put(data.val)), None)
-    return conduct(TASK, full, transport)
+    return conduct(TASK, full, transport, rungs)
 
 
 @pytest.mark.parametrize("topology", ["none", "mutual"])
@@ -49,4 +52,10 @@ def test_the_next_trial_finds_warm_and_idle_actors(topology: str) -> None:
             # an epoch that had begun is finished, and not the 250 s of the others
             assert time.monotonic() - begun_s < 60.0
             assert actors._actors == before
+        # stopped at a rung, where nodes pause and no call is under way
+        paused = over_ray(actors, {"topology": "self", "epochs": 4, "method": "vanilla"}, (0.5,))
+        assert any("bytes_over_air" in report.metrics for report in paused)
+        paused.close()
+        assert list(over_ray(actors, {"topology": "self", "rounds": 1, "method": "vanilla"}))
+        assert actors._actors == before
         actors.stop()

@@ -1,0 +1,53 @@
+"""Deployments of the toy network, and what of their numbers is not measured on clocks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kdtasks.contract.task import Arrays
+
+DEPLOYMENTS: dict[str, dict[str, Any]] = {
+    "none": {"topology": "none"},
+    "centralized": {"topology": "centralized", "uploads": 2, "link_loss": 0.3},
+    "decentralized": {
+        "topology": "decentralized",
+        "edge_families": "mixed",
+        "num_edges": 5,
+        "num_teachers": 2,
+    },
+    "pairs": {"topology": "decentralized", "method": "pairs", "exchange_bits": 4},
+    "semi-centralized": {
+        "topology": "semi-centralized",
+        "rehearsal_share": 0.5,
+        "anchor_weight": 0.3,
+    },
+    "synthetic": {
+        "topology": "semi-centralized",
+        "rehearsal_share": 1.0,
+        "rehearsal_source": "synthetic",
+    },
+    "mutual": {"topology": "mutual", "rounds": 3, "num_edges": 3, "link_loss": 0.1},
+    "self": {"topology": "self", "rounds": 2, "anchor_weight": 0.5},
+}
+
+
+def measured(name: str) -> bool:
+    """Say whether a metric is a time on this machine's clocks."""
+    return "core_seconds" in name or name in (
+        "trial_wall_s",
+        "trial_cpu_s",
+        "ue_latency_ms",
+        "latency_ms",
+    )
+
+
+def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not measured(name)}
+
+
+def assert_same_arrays(ours: Arrays, theirs: Arrays) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        assert array.dtype == theirs[name].dtype
+        assert np.array_equal(array, theirs[name])

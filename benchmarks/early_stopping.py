@@ -7,9 +7,13 @@ curves are made up (see `BlackBox`), and are hard on early stopping on purpose, 
 
 Goal: the hypervolume of training everything, for at most half of the epochs (median over seeds).
 
+Of sweeps that were run it prints which trials were stopped, when and with what numbers, and the
+hypervolume after shares of the time that trials took.
+
 Example::
 
     python benchmarks/early_stopping.py --trials 1000 --seeds 10
+    python benchmarks/early_stopping.py --sweep runs/topologies --sweep runs/topologies-whole
 """
 
 import argparse
@@ -19,15 +23,19 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import pareto
+from analysis import layout, pareto
 from search_spaces.objectives import Objective
 from search_spaces.stopping import Stopping
 from sweeps.common.clock import SimulatedClock
 from sweeps.common.events import Event
+from sweeps.common.records import TrialRecord, TrialState
+from sweeps.ledger.front import pareto_state
+from sweeps.ledger.ledger import Ledger
 from sweeps.search.replay import replay
 from sweeps.search.rungs import Rungs
 
@@ -220,6 +228,36 @@ def compare(seed: int, *, trials: int, epochs: int, slots: int, stopping: Stoppi
     )
 
 
+def show_sweep(folder: Path) -> None:
+    """Print what was stopped when in a sweep, and hypervolume against the time of its trials.
+
+    Time is that of slots, from the start of a trial to its end, without waiting in between.
+    """
+    write, ledger = sys.stdout.write, Ledger.open(folder / layout.JOURNAL_FILE)
+    study, spent_s, finished = ledger.study, 0.0, list[TrialRecord]()
+    ran = [t for t in ledger.trials() if t.started_ms is not None and t.ended_ms is not None]
+    curve = []
+    for trial in sorted(ran, key=lambda t: t.ended_ms or 0):
+        spent_s += ((trial.ended_ms or 0) - (trial.started_ms or 0)) / 1000.0
+        if trial.state is TrialState.COMPLETE:
+            finished.append(trial)
+            curve.append((spent_s, pareto_state(finished, study).hypervolume))
+    states = [t.state for t in ran]
+    write(
+        f"{folder.name}: {len(finished)} finished, {states.count(TrialState.PRUNED)} stopped, "
+        f"{states.count(TrialState.FAIL)} failed, {spent_s:.0f} slot seconds\n"
+    )
+    for trial in ran:
+        if trial.state is TrialState.PRUNED and trial.trained:
+            done, planned = trial.trained
+            seen = {goal.metric: trial.metrics.get(goal.metric) for goal in study.objectives}
+            write(f"  trial {trial.number} at {done} of {planned} epochs: ")
+            write(f"{json.dumps({**trial.params, **seen})}\n")
+    for share in (0.25, 0.5, 0.75, 1.0):
+        volume = max((v for at_s, v in curve if at_s <= share * spent_s), default=0.0)
+        write(f"  hypervolume {volume:.6g} after {share * spent_s:.0f} slot seconds\n")
+
+
 def main() -> int:
     """Compare over seeds; return 1 if the goal is missed."""
     parser = argparse.ArgumentParser(
@@ -233,7 +271,12 @@ def main() -> int:
     parser.add_argument("--min-share", type=float, default=default.min_share)
     parser.add_argument("--eta", type=int, default=default.eta)
     parser.add_argument("--min-trials", type=int, default=default.min_trials)
+    parser.add_argument("--sweep", type=Path, action="append", help="folder of a sweep to show")
     options = parser.parse_args()
+    if options.sweep:
+        for folder in options.sweep:
+            show_sweep(folder)
+        return 0
     stopping = Stopping(min_share=options.min_share, eta=options.eta, min_trials=options.min_trials)
     found = [
         compare(

@@ -136,7 +136,7 @@ def test_several_students_of_a_server_are_judged_once_each_has_begun() -> None:
     assert report.epoch / report.epochs > 0.5
 
 
-def test_a_task_that_cannot_say_what_training_leaves_is_not_judged(
+def test_a_task_without_students_on_the_way_is_not_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trained = ToyNetworkTask._trained

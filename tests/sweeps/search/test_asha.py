@@ -1,6 +1,6 @@
 """Trials that are stopped early: what the ledger, MLflow, the front and the budget say of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +233,60 @@ def test_every_sampler_goes_on_after_stopped_trials(tmp_path: Path, sampler: str
     states = [trial.state for trial in engine.ledger.trials() if not trial.duplicate]
     assert len(states) == 30
     assert {TrialState.PRUNED, TrialState.COMPLETE} == set(states)
+
+
+def network_engine(home: Path, lines: Sequence[bytes] = ()) -> Engine:
+    """Return a search over deployments; with lines of a journal one that goes on after them."""
+    units = {"val_error": "", "edge_bytes": "B", "edge_train_gflop": "GFLOP"}
+    goals = {"direction": "minimize", "reference": 1e9, "label": "of a network"}
+
+    class Resumed(Engine):
+        def start_ledger(self) -> Ledger:
+            if not lines:
+                return super().start_ledger()
+            self.folder.journal.write_bytes(b"".join(lines))
+            ledger = Ledger.open(self.folder.journal)
+            ledger.recover()
+            return ledger
+
+    study = toy_study(
+        task="toy_network:DrawingNetworkTask",
+        parameters={"method": "vanilla", "link_loss": 0.2},
+        space={
+            "topology": {
+                "type": "choice",
+                "values": ["centralized", "decentralized", "semi-centralized", "mutual", "self"],
+            },
+            "epochs": {"type": "int", "low": 4, "high": 40},
+        },
+        objectives=[{"metric": name, "unit": unit, **goals} for name, unit in units.items()],
+        stopping={"kind": "asha", "eta": 2, "min_trials": 2, "keep": ["topology"]},
+        budget={"trials": 16},
+    )
+    engine = Resumed(study, home, Watching())
+    engine.teach()
+    return engine
+
+
+def test_trials_of_a_network_are_stopped_also_after_a_driver_died(tmp_path: Path) -> None:
+    engine = network_engine(tmp_path / "whole")
+    engine.search()
+    trials = engine.ledger.trials()
+    assert engine.display.notes == []
+    stopped = [trial for trial in trials if trial.state is TrialState.PRUNED]
+    assert stopped
+    for trial in stopped:
+        entry = trial.rungs[-1]
+        assert trial.trained == (entry.epoch, entry.epochs)
+        assert {"val_error", "edge_bytes", "edge_train_gflop"} == entry.metrics.keys()
+        assert f"{100 * entry.rung:g} % of its training" in trial.reason
+    finished = {t.config["topology"] for t in trials if t.state is TrialState.COMPLETE}
+    assert len(finished) == 5
+    lines = engine.folder.journal.read_bytes().splitlines(keepends=True)
+    begun = [number for number, line in enumerate(lines) if b'"op_code":4' in line]
+    resumed = network_engine(tmp_path / "resumed", lines[: begun[9] + 2])
+    resumed.search()
+    again = [trial for trial in resumed.ledger.trials() if not trial.interrupted]
+    assert [(t.config, t.state, t.rungs) for t in again] == [
+        (t.config, t.state, t.rungs) for t in trials
+    ]

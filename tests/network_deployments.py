@@ -27,7 +27,13 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
         "rehearsal_share": 1.0,
         "rehearsal_source": "synthetic",
     },
-    "mutual": {"topology": "mutual", "rounds": 3, "num_edges": 3, "link_loss": 0.1},
+    "mutual": {
+        "topology": "mutual",
+        "rounds": 3,
+        "num_edges": 3,
+        "link_loss": 0.1,
+        "sign_messages": True,
+    },
     "self": {"topology": "self", "rounds": 2, "anchor_weight": 0.5},
 }
 

@@ -184,6 +184,9 @@ class NetworkSettings(Settings):
         0.0, low=0, high=0.95, help="probability that a packet is lost, which is sent again then"
     )
     link_nj_per_bit: float = _of_costs(100.0, low=0, unit="nJ/bit", help="energy of sending")
+    sign_messages: bool = _of_costs(
+        False, help="sign every message with its sender's key (Ed25519), 72 bytes each"
+    )
     edge_gflops: float = _of_costs(5.0, above=0, unit="GFLOP/s", help="speed of an edge node")
     server_gflops: float = _of_costs(500.0, above=0, unit="GFLOP/s", help="speed of the server")
     edge_memory_mb: float = _of_costs(
@@ -297,6 +300,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "edge_outputs_bytes": down("B", "of these per edge: logits, reconstructions or codewords"),
     "edge_features_bytes": down("B", "of these per edge: statistics, or a generator made of them"),
     "edge_control_bytes": down("B", "of these per edge: requests"),
+    "edge_signature_bytes": down("B", "of these per edge: signatures, with sign_messages"),
     "deployment_s": down("s", "simulated time until the last edge can infer: links and compute"),
     "energy_j": down("J", "simulated energy of all links"),
     "edge_train_core_seconds": down("s", "measured CPU time of training per edge"),

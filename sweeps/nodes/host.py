@@ -19,6 +19,7 @@ from sweeps.nodes.server import ServerNode
 from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
+from sweeps.nodes.wire.signatures import Signer
 
 ROUNDING = 1e-9
 """Shares of a training that differ by less count as equal."""
@@ -33,12 +34,14 @@ class Delivery:
         sender: The node that sent it.
         receiver: The node that receives it.
         payload: Index of its payload in the batch.
+        seal: The sender's signature; empty without.
     """
 
     number: int
     sender: str
     receiver: str
     payload: int
+    seal: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +92,7 @@ class NodeHost:
         train: Arrays,
         val: Arrays,
         teacher: TeacherArtifact | None,
+        secret: bytes,
     ) -> None:
         """Create the nodes of a trial, replacing those of the last one.
 
@@ -98,6 +102,7 @@ class NodeHost:
             train: The whole training split; every node gets its share only.
             val: The whole validation split, on which the trial is evaluated.
             teacher: The trial's teacher, for the server.
+            secret: Of the trial, from which nodes have their keys, if they sign.
 
         Raises:
             WorkFailedError: If the task cannot divide the data, or a node cannot be created.
@@ -112,8 +117,16 @@ class NodeHost:
         if not settings.networked:
             return
         task = collaborative(self._task, params)
+        signers = {
+            name: Signer(name, secret)
+            for name in ((SERVER, *settings.edges) if settings.sign_messages else ())
+        }
         deployment = Deployment(
-            task=task, params=params, settings=settings, key=fingerprint(params)
+            task=task,
+            params=params,
+            settings=settings,
+            key=fingerprint(params),
+            public_keys={name: signer.public_key for name, signer in signers.items()},
         )
         if SERVER in names:  # this host evaluates: fail before training if it cannot
             task.share_out(params, val, "val")
@@ -124,6 +137,7 @@ class NodeHost:
             else:
                 index = settings.edges.index(name)
                 self._nodes[name] = EdgeNode(index, deployment, shares.edges[index])
+            self._nodes[name].signer = signers.get(name)
 
     def handle(self, batch: Batch, until: float) -> Iterator[Event]:
         """Deliver a batch, in order to each node; the last event has the answers.
@@ -200,14 +214,14 @@ class NodeHost:
         answers = []
         for item in deliveries:
             payload = payloads[item.payload]
-            parcels, work = yield from node.handle(item.sender, payload)
+            parcels, work = yield from node.handle(item.sender, payload, item.seal)
             answers.append(
                 Answer(
                     number=item.number,
                     receiver=item.receiver,
                     parcels=tuple(parcels),
                     work=work,
-                    received_bytes=len(payload),
+                    received_bytes=len(payload) + len(item.seal),
                 )
             )
         return answers

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
+from sweeps.nodes.wire.signatures import Signer, Verifier
 
 C = TypeVar("C", bound=LearnsOnShares)
 
@@ -41,12 +42,14 @@ class Deployment:
         params: The completed parameters.
         settings: The network parameters among them.
         key: Fingerprint of the deployment; messages of others are rejected.
+        public_keys: Of all nodes, by name; empty if messages are not signed.
     """
 
     task: LearnsOnShares
     params: Params
     settings: NetworkSettings
     key: str
+    public_keys: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +81,8 @@ class Node(ABC):
         self.task = deployment.task
         self.settings = deployment.settings
         self.rejected = 0
+        self.signer: Signer | None = None
+        self._verifier = Verifier(name, deployment.public_keys) if deployment.public_keys else None
         self._spent = Work()
         self._trained: tuple[str, ...] = ()
         self._leaving: Callable[[], Learnt] | None = None
@@ -101,15 +106,17 @@ class Node(ABC):
         raise MessageError(f"{sender!r} is no node of this deployment")
 
     def handle(
-        self, sender: str, payload: bytes
+        self, sender: str, payload: bytes, seal: bytes = b""
     ) -> Generator[Report, None, tuple[list[Parcel], Work]]:
         """Handle a message; yield reports of training.
 
-        A message that is damaged, foreign, of the wrong shape or unknown changes nothing:
+        A message that is damaged, forged, foreign, of the wrong shape or unknown changes nothing:
         it is counted and reported to the conductor. Returns answers and the cost of the work.
         """
         self._spent = Work()
         try:
+            if self._verifier is not None and sender != CONDUCTOR:
+                self._verifier.check(sender, payload, seal)
             message = Message.from_bytes(payload, deployment=self.deployment.key)
             role = self.role_of(sender)
             handler = self.handlers().get((role, message.kind, message.subject))
@@ -234,9 +241,12 @@ class Node(ABC):
         raw = kind is Kind.SAMPLES and over_the_air and self.owns_raw_data
         raw_samples = self.task.sample_count(message.arrays) if raw else 0
         try:
-            return Parcel.pack(self.name, receivers, message, raw_samples=raw_samples)
+            parcels = Parcel.pack(self.name, receivers, message, raw_samples=raw_samples)
         except MessageError as error:
             raise UserError(f"{self.name} cannot send {subject!r}: {error}") from error
+        if self.signer is None or not over_the_air:
+            return parcels
+        return [replace(p, seal=self.signer.seal(p.receiver, p.payload)) for p in parcels]
 
 
 def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:

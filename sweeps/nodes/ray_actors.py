@@ -112,7 +112,7 @@ class NodeActors:
         self.start()
         transport = RayTransport(NetworkSettings.of(params), int(params.get("seed", 0)), self)
         begun = [
-            actor.begin.remote(params, transport.nodes_of(index), *data, teacher)
+            actor.begin.remote(params, transport.nodes_of(index), *data, teacher, transport.secret)
             for index, actor in enumerate(self._actors)
         ]
         try:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ class Accounts:
         """Record a parcel; return its arrival time [s]. The conductor's orders use no link."""
         if CONDUCTOR in (parcel.sender, parcel.receiver):
             return 0.0
-        transmission = self._link.transmit(len(parcel.payload), self._losses)
+        transmission = self._link.transmit(parcel.size, self._losses)
         self.traffic.sent(parcel, transmission)
         route = (parcel.sender, parcel.receiver)
         arrival_s = max(parcel.made_s, self._free.get(route, 0.0)) + transmission.seconds
@@ -120,10 +121,12 @@ class Transport(ABC):
     Attributes:
         accounts: Costs of the deployment so far.
         cpu_s: CPU time of the hosts' processes while they worked [s].
+        secret: Of this trial, from which its nodes have their keys.
     """
 
     def __init__(self, settings: NetworkSettings, seed: int, hosts: int) -> None:
         self.cpu_s = 0.0
+        self.secret = os.urandom(32)
         self.accounts = Accounts(settings, seed)
         self._place = {SERVER: 0}
         self._place |= {edge: index % hosts for index, edge in enumerate(settings.edges)}
@@ -209,6 +212,7 @@ class Transport(ABC):
                     sender=parcel.sender,
                     receiver=parcel.receiver,
                     payload=known.setdefault(parcel.payload, len(known)),
+                    seal=parcel.seal,
                 )
             )
         return {
@@ -258,5 +262,5 @@ def in_process(
     settings = NetworkSettings.of(params)
     host = NodeHost(task)
     transport = InProcessTransport(settings, int(params.get("seed", 0)), host)
-    host.begin(params, transport.nodes_of(0), *data, teacher)
+    host.begin(params, transport.nodes_of(0), *data, teacher, transport.secret)
     return transport

@@ -163,6 +163,7 @@ class Parcel:
         kind: Of the message.
         raw_samples: Number of the sender's local samples in it.
         raw_bytes: Their size before any quantisation [B].
+        seal: The sender's signature, see `sweeps.nodes.wire.signatures`; empty without.
         made_s: Simulated time at which its sender had produced it [s]; set by the transport.
         epochs: Epochs of training that it orders, as planned; known to the conductor alone.
     """
@@ -173,7 +174,14 @@ class Parcel:
     kind: Kind
     raw_samples: int = 0
     raw_bytes: int = 0
+    seal: bytes = field(default=b"", repr=False)
     made_s: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes that a link carries [B]."""
+        return len(self.payload) + len(self.seal)
+
     epochs: int = 0
 
     @classmethod

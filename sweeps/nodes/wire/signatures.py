@@ -6,9 +6,11 @@ bytes of the message, which name the deployment. A seal travels beside the messa
     counter (8 bytes, little-endian) | signature (64 bytes)
 
 A receiver knows the public keys of all nodes from the start of the deployment. It takes counters of
-a sender in rising order only; gaps are messages to others.
+a sender in rising order only; gaps are messages to others. Orders of the conductor, which is the
+experiment and no node, are not signed.
 """
 
+import hashlib
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidSignature
@@ -40,16 +42,21 @@ def _signed(sender: str, receiver: str, counter: bytes, message: bytes) -> bytes
 
 
 class Signer:
-    """Seals the messages of one node with a key of its own, which is made anew.
+    """Seals the messages of one node with a key of its own.
+
+    Args:
+        name: The node.
+        secret: Of the trial, drawn anew; keys of all its nodes follow from it [at most 64 bytes].
 
     Attributes:
         name: The node.
         public_key: What receivers must know [32 bytes].
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, secret: bytes) -> None:
         self.name = name
-        self._key = Ed25519PrivateKey.generate()
+        seed = hashlib.blake2b(name.encode(), key=secret, digest_size=32).digest()
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.public_key = self._key.public_key().public_bytes_raw()
         self._sent = 0
 

@@ -19,6 +19,7 @@ class Traffic:
         self._joule = 0.0
         self._raw_samples = 0
         self._raw_bytes = 0
+        self._signatures = 0
         self._by_kind: Counter[Kind] = Counter()
         self._received: Counter[str] = Counter()
 
@@ -37,6 +38,7 @@ class Traffic:
             self._raw_samples += parcel.raw_samples
             self._raw_bytes += parcel.raw_bytes
         self._lost += transmission.lost_bytes
+        self._signatures += len(parcel.seal)
         self._joule += transmission.joule
         self._by_kind[parcel.kind] += transmission.sent_bytes
 
@@ -60,6 +62,7 @@ class Traffic:
             "bytes_lost": float(self._lost),
             "edge_bytes": over_air / self._num_edges,
             **per_kind,
+            "edge_signature_bytes": self._signatures / self._num_edges,
             "energy_j": self._joule,
             "raw_samples_up": float(self._raw_samples),
             "raw_bytes_up": float(self._raw_bytes),

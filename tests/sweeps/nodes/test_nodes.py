@@ -1,5 +1,6 @@
 """Nodes act on what they can check; everything else is refused, counted and changes nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import REJECTED, Deployment, Node
 from sweeps.nodes.server import ServerNode
 from sweeps.nodes.wire.messages import Kind, Message, Parcel
+from sweeps.nodes.wire.signatures import Signer
 
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
@@ -59,8 +61,8 @@ def sender_of(node: Node, kind: Kind, subject: str) -> str:
     return "server" if isinstance(node, EdgeNode) else "edge-0"
 
 
-def handle(node: Node, sender: str, payload: bytes) -> list[Parcel]:
-    work = node.handle(sender, payload)
+def handle(node: Node, sender: str, payload: bytes, seal: bytes = b"") -> list[Parcel]:
+    work = node.handle(sender, payload, seal)
     try:
         while True:
             next(work)
@@ -214,3 +216,32 @@ def test_a_message_that_was_changed_on_the_way_is_refused(place: int, change: in
     payload[place % len(payload)] ^= change
     assert "server" in refusal(node, handle(node, "server", bytes(payload)))
     assert not node._student
+
+
+def test_with_signatures_a_node_takes_a_message_once_and_from_its_sender_only() -> None:
+    secret = b"of this trial"
+    keys = {name: Signer(name, secret) for name in ("server", "edge-0", "edge-1")}
+    public = {name: signer.public_key for name, signer in keys.items()}
+    scene = replace(deployment(), public_keys=public)
+    node = EdgeNode(0, scene, TASK.share_out(scene.params, DATA.train, "train").edges[0])
+    message = Message(
+        kind=Kind.MODEL, subject="student", deployment=scene.key, arrays=student(node)
+    )
+    payload = message.to_bytes()
+    seals = {
+        "does not match": b"",
+        "signed by edge-1": keys["edge-1"].seal("edge-0", payload),
+        "for edge-1, not edge-0": keys["server"].seal("edge-1", payload),
+    }
+    for count, (reason, seal) in enumerate(seals.items(), start=1):
+        (note,) = handle(node, "server", payload, seal)
+        facts = Message.from_bytes(note.payload, deployment=scene.key).facts
+        assert "edge-0 rejected a message of server" in facts["reason"]
+        assert reason in facts["reason"]
+        assert node.rejected == count
+        assert not node._student
+    seal = keys["server"].seal("edge-0", payload)
+    assert handle(node, "server", payload, seal) == []
+    (note,) = handle(node, "server", payload, seal)
+    assert "already" in Message.from_bytes(note.payload, deployment=scene.key).facts["reason"]
+    assert node.rejected == 4

@@ -19,7 +19,7 @@ messages = st.binary(max_size=40)
 
 
 def network():
-    signers = {name: Signer(name) for name in NODES}
+    signers = {name: Signer(name, b"secret") for name in NODES}
     keys = {name: signer.public_key for name, signer in signers.items()}
     return signers, {name: Verifier(name, keys) for name in NODES}
 
@@ -76,7 +76,7 @@ def test_an_earlier_message_that_comes_late_is_refused():
 
 
 def test_names_cannot_be_moved_into_each_other():
-    ab, a = Signer("ab"), Signer("a")
+    ab, a = Signer("ab", b"1"), Signer("a", b"2")
     keys = {"ab": ab.public_key, "a": ab.public_key, "c": a.public_key}
     with pytest.raises(MessageError):
         Verifier("c", keys).check("a", b"x", ab.seal("c", b"x"))

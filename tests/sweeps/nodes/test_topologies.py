@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from network_deployments import assert_same_arrays
 from toy_network import ToyNetworkTask
 
 from kdtasks.contract.task import Outcome, TeacherArtifact
@@ -14,6 +15,7 @@ from sweeps.common.events import Training, WorkFailedError
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import InProcessTransport, in_process
 from sweeps.nodes.wire.messages import Kind, Parcel
+from sweeps.nodes.wire.signatures import SEAL_BYTES
 
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
@@ -322,3 +324,15 @@ def test_bytes_are_conserved_whatever_the_topology_and_the_losses(fields: dict[s
     again, _, _, _ = deploy(**fields)
     assert again.metrics == result.metrics
     assert all(np.array_equal(again.weights[name], a) for name, a in result.weights.items())
+
+
+@pytest.mark.parametrize("topology", ["centralized", "decentralized", "semi-centralized", "mutual"])
+def test_signatures_cost_their_bytes_and_change_no_student(topology: str) -> None:
+    plain, sent, _, _ = deploy(topology=topology, num_edges=3)
+    signed, _, _, _ = deploy(topology=topology, num_edges=3, sign_messages=True)
+    ours, theirs = signed.metrics, plain.metrics
+    assert ours["bytes_over_air"] - theirs["bytes_over_air"] == SEAL_BYTES * len(sent.parcels)
+    assert ours["edge_signature_bytes"] == SEAL_BYTES * len(sent.parcels) / 3
+    assert theirs["edge_signature_bytes"] == 0
+    assert ours["val_error"] == theirs["val_error"]
+    assert_same_arrays(signed.weights, plain.weights)

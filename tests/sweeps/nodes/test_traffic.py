@@ -117,6 +117,7 @@ def test_a_small_deployment_by_hand() -> None:
         "edge_bytes": 130.0,
         "edge_model_bytes": 110.0,
         "edge_samples_bytes": 20.0,
+        "edge_signature_bytes": 0.0,
         "energy_j": 1.5,
         "raw_samples_up": 2.0,
         "raw_bytes_up": 800.0,

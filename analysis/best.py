@@ -202,6 +202,8 @@ def _check_metric(trials: pd.DataFrame, budget: Budget) -> None:
             f"--{budget.side} {budget.metric}: no trial was exported yet; kdsweep register "
             "measures the front's students, kdsweep export --trial any other"
         )
+    if not len(trials):
+        raise ResultsError(f"--{budget.side} {budget.metric}: no trial has finished yet")
     near = difflib.get_close_matches(budget.metric, known, n=NAMED, cutoff=0.4)
     hint = f"; near it: {', '.join(near)}" if near else f"; there are {', '.join(known[:NAMED])}"
     raise ResultsError(f"--{budget.side} {budget.metric}: no trial has such a metric{hint}")

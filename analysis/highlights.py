@@ -140,4 +140,6 @@ def _against(frames: SweepFrames, row: Row, rival: Row) -> str:
     assert theirs is not None
     gain = gain_of(goal, ours.interval.mean - theirs.interval.mean)
     shown = level(theirs.interval.mean, goal.unit)
-    return f"on {ours.split} {in_words(gain, goal)} {_reference_name(frames, rival)} ({shown})"
+    text = f"on {ours.split} {in_words(gain, goal)} {_reference_name(frames, rival)} ({shown})"
+    half = ours.interval.half_width
+    return text if half is None or half < abs(gain) else f"{text}, which its interval includes"

@@ -22,7 +22,9 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     limits = " ".join(limit_text(budget) for budget in best.budgets)
     share = f"{best.allowed} of {text.plural(best.considered, 'trial')} within {limits}"
     line(share if limits else text.plural(best.considered, "trial"))
-    line(f"take trial {best.chosen.trial}, the best in {goal.label} {split_label(goal)}".rstrip())
+    where = f"{goal.label} {split_label(goal)}".rstrip()
+    number = best.chosen.trial
+    line(f"take trial {number}, the best in {where} (kdsweep export --trial {number})")
     line()
     _show_candidates(best, study)
     for offer in best.offers:

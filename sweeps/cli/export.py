@@ -21,7 +21,7 @@ from sweeps.progress.events import Display
 EXPORT_DIR = "export"
 """Default folder of a sweep's exported students."""
 
-NETWORKS = ("network", "parameters", "kB", "largest difference", "median", "95 %")
+NETWORKS = ("network", "parameters", "kB", "largest difference", "median", "95th percentile")
 SCORES = ("test split", "PyTorch", "ONNX", "8 bit", "the sweep, mean ± 95 %")
 
 

@@ -49,7 +49,12 @@ def test_the_cheapest_that_beats_the_baseline_has_no_cheaper_rival(level):
     text = shown(replace(frames, baselines=baselines))["Cheapest that beats the best baseline"]
     if len(better):
         cheapest = better[better["ue_flops"] == better["ue_flops"].min()]
-        assert f"Trial {cheapest.sort_values('val_nmse_db')['number'].iloc[0]} " in text
+        number = cheapest.sort_values("val_nmse_db")["number"].iloc[0]
+        assert f"Trial {number} " in text
+        tested = confirmed(frames, number, "test_nmse_db")
+        if tested is not None and tested.half_width is not None:
+            inside = abs(tested.mean - level) <= tested.half_width
+            assert text.endswith("which its interval includes.") is inside
     else:
         assert text.startswith("No trial does: PCA 1/")
 

@@ -76,7 +76,10 @@ def test_a_sound_study_passes() -> None:
             r"space\.flaw.*flaw must be",
         ),
         ({"parameters": {"flaw": "odd"}}, "flaw must be one of"),
-        ({"constraints": [{"metric": "ue_flop", "min": 1}]}, "no metric 'ue_flop'; there are"),
+        (
+            {"constraints": [{"metric": "ue_flop", "min": 1}]},
+            "no metric 'ue_flop'; did you mean ue_flops",
+        ),
         ({"report": CLAIM}, "report.claims better: .*no metric 'val_nsme'"),
         ({"report": WRONG_WAY}, "better: direction is 'maximize', .*write direction: minimize"),
         ({"report": RIGHT_WAY}, r"effort is missing.*claims.*\{gflop: N\}"),

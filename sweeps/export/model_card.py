@@ -100,7 +100,8 @@ def _measured(file: OnnxFile) -> str:
     size_kb, latency = file.path.stat().st_size / 1e3, file.latency
     return (
         f"{size_kb:.0f} kB. ONNX Runtime, one thread, one sample: {latency.median_ms:.3f} ms "
-        f"(95th percentile: {latency.p95_ms:.3f} ms). Largest difference to PyTorch {file.difference:.1e}."
+        f"(95th percentile: {latency.p95_ms:.3f} ms). Largest difference to PyTorch "
+        f"{file.difference:.1e}."
     )
 
 

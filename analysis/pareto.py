@@ -143,6 +143,37 @@ def hypervolume(
     return float(moocore.hypervolume(points, ref=corner, maximise=_maximise(directions)))
 
 
+def added_hypervolume(front: Floats, draws: Floats, corner: Floats) -> Floats:
+    """Return the mean hypervolume that the draws [c, d, m] of each of c points add to a front.
+
+    Each draw is added by itself. Of two objectives the area is summed over the stairs of the front.
+
+    Args:
+        front: Points [n, m], none better than another, all better than the corner; less is better.
+        draws: Of the points.
+        corner: The reference point, shape [m].
+
+    Returns:
+        Shape [c].
+    """
+    if len(corner) == 2:
+        steps = front[np.argsort(front[:, 0])]
+        left = np.append(-np.inf, steps[:, 0])  # each step lasts until the next one
+        right = np.append(steps[:, 0], corner[0])
+        heights = np.append(corner[1], steps[:, 1])
+        widths = np.maximum(right - np.maximum(left, draws[..., :1]), 0.0)
+        areas = (widths * np.maximum(heights - draws[..., 1:], 0.0)).sum(axis=-1)
+        return np.asarray(areas.mean(axis=-1), dtype=np.float64)
+    fewest: list[Direction] = ["minimize"] * len(corner)
+    before = hypervolume(front, fewest, list(corner)) if len(front) else 0.0
+    inside = [points[(points < corner).all(axis=1)] for points in draws]
+    added = [
+        sum(hypervolume(np.vstack([front, p]), fewest, list(corner)) - before for p in points)
+        for points in inside
+    ]
+    return np.asarray(np.array(added) / draws.shape[1], dtype=np.float64)
+
+
 def hypervolume_series(
     values: ArrayLike, directions: Sequence[Direction], reference: Sequence[float]
 ) -> list[float]:

@@ -11,7 +11,7 @@ Shapes in this file: n = observations, c = candidates, f = features, m = objecti
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -26,7 +26,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from analysis.pareto import costs_of, front_mask, hypervolume
+from analysis.pareto import added_hypervolume, costs_of, front_mask
 from kdtasks.contract.params import Params, Value, fingerprint
 from search_spaces.domains import Choice, Float, place_of, value_at
 from search_spaces.objectives import Constraint, Objective
@@ -42,6 +42,8 @@ RANDOM_SHARE = 0.1
 """Share of suggestions that are random, lest a wrong model starves a part of the space."""
 CANDIDATES, ELITE = 256, 10
 """Half of the candidates are mutations of the best configurations by what is learnt."""
+LISTED = 512
+"""Largest finite space of which all configurations are candidates, once a model is fitted."""
 STEP = 0.1
 """Standard deviation of a mutated number, as a share of its range."""
 DRAWS = 24
@@ -146,16 +148,23 @@ class KnownCostSampler(BaseSampler):
         ended = [o for o in seen if o.counts]
         elite = sorted(ended, key=self._learnt_rank(ended))[:ELITE]
         found: dict[str, dict[str, Value]] = {}
-        for _ in range(4 * CANDIDATES):
-            params = self._space.sample(self._rng)
-            if elite and 2 * len(found) >= CANDIDATES:
-                params = self._mutated(elite[self._rng.integers(len(elite))].params)
+        drawn: Iterable[dict[str, Value]] = self._drawn(elite, found)
+        if len(ended) >= STARTS and (self._space.size() or math.inf) <= LISTED:
+            drawn = self._rng.permutation(np.array([*self._space.enumerate()], dtype=object))
+        for params in drawn:
             key = fingerprint(params)
             if key not in tried and key not in found and self._feasible(params):
                 found[key] = params
+        return list(found.values())
+
+    def _drawn(self, elite: Sequence[Observation], found: Sized) -> Iterator[dict[str, Value]]:
+        """Yield random configurations and mutations until enough are ``found``."""
+        for _ in range(4 * CANDIDATES):
+            mutates = elite and 2 * len(found) >= CANDIDATES
+            parent = elite[int(self._rng.integers(len(elite)))].params if mutates else None
+            yield self._space.sample(self._rng) if parent is None else self._mutated(parent)
             if len(found) == CANDIDATES:
                 break
-        return list(found.values())
 
     def _learnt_rank(self, seen: Sequence[Observation]) -> Callable[[Observation], float]:
         first = next(iter(self._learnt(seen)), 0)
@@ -220,7 +229,7 @@ class KnownCostSampler(BaseSampler):
         front = front[(front < corner).all(axis=1)]
         if len(front):
             front = front[front_mask(front, ["minimize"] * len(corner))]
-        return _added(front, draws[len(pending) :], corner)
+        return added_hypervolume(front, draws[len(pending) :], corner)
 
     def _quantiles(self, learnt: int) -> Floats:
         if learnt == 1:
@@ -282,15 +291,3 @@ def _order(observation: Observation) -> tuple[str, float]:
 def _params(trial: FrozenTrial) -> Params:
     found: Params = trial.user_attrs.get(PARAMS, trial.params)
     return found
-
-
-def _added(front: Floats, draws_cdm: Floats, corner: Floats) -> Floats:
-    """Return the mean hypervolume that the draws of each candidate add, each by itself."""
-
-    def volume(points: Floats) -> float:
-        return hypervolume(points, ["minimize"] * len(corner), list(corner))
-
-    before = volume(front) if len(front) else 0.0
-    inside = [draws_dm[(draws_dm < corner).all(axis=1)] for draws_dm in draws_cdm]
-    added = [sum(volume(np.vstack([front, p])) - before for p in points) for points in inside]
-    return np.array([one / draws_cdm.shape[1] for one in added], dtype=np.float64)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.pareto import sweep_hypervolume
+from analysis.pareto import added_hypervolume, front_mask, sweep_hypervolume
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.space import Space
 from search_spaces.to_optuna import suggest
 from sweeps.search import known_cost
-from sweeps.search.known_cost import KnownCostSampler, _added
+from sweeps.search.known_cost import KnownCostSampler
 
 SPACE = Space(
     {
@@ -118,14 +118,18 @@ def test_trials_that_run_are_not_proposed_again(monkeypatch: pytest.MonkeyPatch)
     assert rates[-1] - rates[0] > 0.5
 
 
-@given(
-    st.lists(st.tuples(*[st.floats(0.0, 0.9)] * 2), max_size=6),
-    st.lists(st.tuples(*[st.floats(0.0, 1.2)] * 2), min_size=1, max_size=4),
-)
-def test_what_is_added_is_the_difference_of_two_hypervolumes(front: Any, draws: Any) -> None:
-    unit = [Objective(metric=name, direction="minimize", reference=1.0) for name in "ab"]
-    front = np.array(front).reshape(-1, 2)
+@pytest.mark.parametrize("count", [2, 3])
+@given(st.data())
+def test_what_is_added_is_the_difference_of_two_hypervolumes(count: int, data: Any) -> None:
+    def points(highest: float, **sizes: int) -> Any:
+        drawn = data.draw(st.lists(st.tuples(*[st.floats(0.0, highest)] * count), **sizes))
+        return np.array(drawn).reshape(-1, count)
+
+    unit = [Objective(metric=name, direction="minimize", reference=1.0) for name in "abc"[:count]]
+    front, draws = points(0.9, max_size=6), points(1.2, min_size=1, max_size=4)
+    if len(front):
+        front = front[front_mask(front, ["minimize"] * count)]
     before = sweep_hypervolume(front, unit) if len(front) else 0.0
     after = [sweep_hypervolume(np.vstack([front, [draw]]), unit) - before for draw in draws]
-    [added] = _added(front, np.array([draws]), np.ones(2))
+    [added] = added_hypervolume(front, np.array([draws]), np.ones(count))
     assert added == pytest.approx(statistics.fmean(after), abs=1e-9)

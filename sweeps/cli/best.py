@@ -20,7 +20,8 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
         return
     goal = best.objective
     limits = " ".join(limit_text(budget) for budget in best.budgets)
-    share = f"{best.allowed} of {text.plural(best.considered, 'trial')} within {limits}"
+    kept = " that keep the study's constraints" if study.constraints else ""
+    share = f"{best.allowed} of {text.plural(best.considered, 'trial')}{kept} within {limits}"
     line(share if limits else text.plural(best.considered, "trial"))
     where = f"{goal.label} {split_label(goal)}".rstrip()
     number = best.chosen.trial

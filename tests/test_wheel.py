@@ -89,7 +89,7 @@ def test_the_installed_wheel_works_without_a_checkout(installed, tmp_path):
     assert typed(program, "--version").split() == ["kdsweep", fallback()]
     assert "csi-feedback" in typed(python, "-m", "kdsweep", "studies", "show", "csi-feedback")
     settings = [word for one in TINY for word in ("--set", one)]
-    typed(program, "run", "csi-feedback", "--trials", "2", "--backend", "inline", *settings)
+    typed(program, "run", "csi-feedback", "--trials", "3", "--backend", "inline", *settings)
     assert (tmp_path / "runs/csi-feedback/report/report.html").is_file()
     page = (ROOT / "docs/two-networks.md").read_text("utf-8")
     for text in re.findall(r"^```\w+\n(# [\w-]+\.(?:py|yaml)\n.*?)^```$", page, re.M | re.S):

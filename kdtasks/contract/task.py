@@ -87,7 +87,7 @@ class Report:
     epoch: int
     epochs: int
     metrics: Mapping[str, float]
-    left: Callable[[], Any] | None = None
+    left: Callable[[], Any] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -227,7 +227,13 @@ def test_without_its_teacher_a_sweep_does_not_start(
 def test_trials_cannot_reach_the_test_split(engine: Engine) -> None:
     from sweeps.workers.trainable import Shared
 
-    assert set(Shared.__dataclass_fields__) == {"task", "splits", "teachers", "allocation"}
+    assert set(Shared.__dataclass_fields__) == {
+        "task",
+        "splits",
+        "teachers",
+        "allocation",
+        "rungs",
+    }
     scenario = next(iter(engine.resources.scenarios.values()))
     assert (len(scenario.train["noise"]), len(scenario.val["noise"])) == (64, 8)
 

@@ -233,15 +233,28 @@ class EventLog(Display):
         self._open = False
 
     def handle(self, event: SweepEvent) -> None:
+        self._forget(event)
         name = LINES.get(type(event))
         if name is not None and self._wanted(event):
             self._write(name, self._facts(event))
 
-    def _wanted(self, event: SweepEvent) -> bool:
-        """Return whether an event is due for a line."""
+    def _forget(self, event: SweepEvent) -> None:
+        """Drop when jobs and trials that have ended were last reported."""
         match event:
             case events.PhaseBegun():
                 self._reported.clear()
+            case events.JobFinished(kind, key):
+                self._reported.pop((kind, key), None)
+            case (
+                events.TrialFinished(number)
+                | events.TrialStopped(number)
+                | events.TrialFailed(number)
+            ):
+                self._reported.pop(number, None)
+
+    def _wanted(self, event: SweepEvent) -> bool:
+        """Return whether an event is due for a line."""
+        match event:
             case events.DataLoaded(done, total):
                 return self._due("data", done, total)
             case events.JobReported(kind, key, epoch, epochs):
@@ -262,9 +275,8 @@ class EventLog(Display):
         match event:
             case events.Note(text):
                 facts["text"] = _text(text)
-            case events.JobFinished(kind, key, reason):
-                self._reported.pop((kind, key), None)
-                facts["reason"] = _text(reason)
+            case events.JobFinished():
+                facts["reason"] = _text(event.reason)
             case events.SearchStarted():
                 facts["time_s"] = _number(event.time_s)
             case events.TrialReported():

@@ -17,7 +17,15 @@ from kdtasks.contract.error_text import printable
 from search_spaces.study import Study
 from sweeps.common.clock import Clock, SystemClock
 from sweeps.common.records import FailureKind, FrontRow
-from sweeps.progress.events import Display, JobFinished, Note, Phase, SweepEvent, TrialFailed
+from sweeps.progress.events import (
+    Display,
+    JobFinished,
+    LineLogged,
+    Note,
+    Phase,
+    SweepEvent,
+    TrialFailed,
+)
 from sweeps.progress.state import Progress, Running
 
 LINE_EVERY_S = 5.0
@@ -62,7 +70,7 @@ class SweepDisplay(Display, ABC):
     def handle(self, event: SweepEvent) -> None:
         if line := permanent_line(event):
             self.print_line(line)
-        if isinstance(event, Note):
+        if isinstance(event, Note | LineLogged):
             return
         with self._lock:
             self.progress.handle(event)

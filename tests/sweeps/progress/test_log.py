@@ -243,3 +243,10 @@ def test_a_closed_terminal_gets_nothing_more_and_ends_nothing():
     play(FanOut(gone, other), ManualClock())
     assert gone.events == 1
     assert len(other.events) > 10
+
+
+def test_the_log_remembers_nothing_of_jobs_and_trials_that_have_ended(tmp_path):
+    clock = ManualClock()
+    with opened(tmp_path / "log.jsonl", clock) as log:
+        play(log, clock)
+        assert not log._reported

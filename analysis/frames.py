@@ -71,7 +71,7 @@ class SweepFrames:
         environment: Versions and machine.
         wall_time_s: From the sweep's start to its end [s]; None while it runs.
         curves: Pairs (epoch, first objective on validation) of the best members of the front, by
-            trial, if they were read; trials in a network report none.
+            trial, if they were read; in a network those of studies with ``stopping``, at rungs.
     """
 
     name: str

@@ -29,24 +29,6 @@ METHOD_NAMES = ("vanilla", "response", "feature", "relation", "self")
 OUTPUTS_SHAPE = (4, NUM_SLOTS, NUM_BEAMS)
 """Of a batch of logits, on which such a loss is tried."""
 
-ModelName = Literal[
-    "image-student",
-    "image-radar-student",
-    "radar-student",
-    "gps-student",
-    "image-teacher",
-    "image-teacher-gru1",
-    "image-radar-teacher",
-    "radar-teacher",
-    "gps-teacher",
-    "power-teacher",
-    "power-student",
-    "gps-power-teacher",
-    "gps-power-student",
-]
-
-SecondName = Literal["", "image-student", "image-radar-student", "radar-student", "gps-student"]
-
 TeacherName = Literal[
     "image-teacher",
     "image-teacher-gru1",
@@ -55,6 +37,18 @@ TeacherName = Literal[
     "gps-teacher",
     "power-teacher",
     "gps-power-teacher",
+]
+
+SecondName = Literal["", "image-student", "image-radar-student", "radar-student", "gps-student"]
+
+ModelName = Literal[
+    "image-student",
+    "image-radar-student",
+    "radar-student",
+    "gps-student",
+    TeacherName,
+    "power-student",
+    "gps-power-student",
 ]
 
 LossName = Literal["focal", "cross-entropy"]

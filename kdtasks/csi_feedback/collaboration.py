@@ -8,10 +8,12 @@ models (3GPP TR 38.843 training Type 1) or as CSI-codeword pairs (Type 3).
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdtasks.contract.collaboration import (
     AnswersPairs,
@@ -68,7 +70,7 @@ from kdtasks.learning.deployed_students import ScoreOf, deployed
 from kdtasks.learning.device import to_array
 from kdtasks.learning.random import numpy_generator, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
-from kdtasks.learning.training import Schedule, run_frozen
+from kdtasks.learning.training import Epoch, Schedule, run_frozen
 
 
 class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSamples):
@@ -224,16 +226,8 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
         of = total_epochs(settings, plan)
         loss = codeword_loss(settings.codeword_loss, settings.codeword_length)
-
-        def learnt() -> Learnt:
-            stages = [TrainingStage(samples=epoch.samples, encoder=3, decoder=0)]
-            return Learnt(
-                weights=state_arrays(encoder, "encoder."),
-                work=work_of(settings, stages, epoch.core_seconds, settings.batch_size),
-                server_part_moved=False,
-            )
-
         for epoch in ue.learn(encoder, received, loss=loss, schedule=schedule, generator=generator):
+            learnt = partial(_half_learnt, settings, encoder, "encoder", epoch)
             yield replace(report_encoder(epoch, of=of), left=learnt)
         return learnt()
 
@@ -262,16 +256,8 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         schedule = plan_of(settings).schedule(settings.finetune_epochs, settings.finetune_rate)
         of = planned_epochs(settings, plan_of(settings))
         generator = torch_generator(settings.seed, stream(stream_name, "order"))
-
-        def learnt() -> Learnt:
-            stages = [TrainingStage(samples=epoch.samples, encoder=0, decoder=3)]
-            return Learnt(
-                weights=state_arrays(decoder, "decoder."),
-                work=work_of(settings, stages, epoch.core_seconds, settings.batch_size),
-                server_part_moved=True,
-            )
-
         for epoch in bs.finetune(decoder, returned, schedule=schedule, generator=generator):
+            learnt = partial(_half_learnt, settings, decoder, "decoder", epoch)
             yield Report(
                 epoch=of - settings.finetune_epochs + epoch.number,
                 epochs=of,
@@ -353,6 +339,21 @@ def _codewords(settings: CsiSettings, weights: Arrays, samples: Arrays) -> tuple
     codewords = run_frozen(encoder, as_tensor(samples["pictures"]))
     training_stage = TrainingStage(samples=len(codewords), encoder=1, decoder=0)
     return codewords, _ran(settings, training_stage, begin)
+
+
+def _half_learnt(
+    settings: CsiSettings, half: nn.Module, name: Literal["encoder", "decoder"], epoch: Epoch
+) -> Learnt:
+    """Return the half of a student that was trained on pairs, after an epoch."""
+    at_server = name == "decoder"
+    stage = TrainingStage(
+        samples=epoch.samples, encoder=0 if at_server else 3, decoder=3 if at_server else 0
+    )
+    return Learnt(
+        weights=state_arrays(half, f"{name}."),
+        work=work_of(settings, [stage], epoch.core_seconds, settings.batch_size),
+        server_part_moved=at_server,
+    )
 
 
 def _ran(settings: CsiSettings, training_stage: TrainingStage, begin: float) -> Work:

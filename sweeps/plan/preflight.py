@@ -275,8 +275,8 @@ def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:
     if metric not in task.metrics:
         near = [f"val_{metric}", *difflib.get_close_matches(metric, task.metrics, n=3, cutoff=0.4)]
         near = [name for name in dict.fromkeys(near) if name in task.metrics]
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = f"did you mean {' or '.join(near)}; " if near else ""
         raise ConfigError(
             f"study {study.name}: {field}: task {task.name} reports no metric {metric!r}; {hint}"
-            f"There are {', '.join(sorted(task.metrics))}"
+            f"there are {', '.join(sorted(task.metrics))}"
         )

@@ -23,13 +23,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help install locked sweep test fast thorough format docs lock clean
+.PHONY: help install locked sweep test fast types tests thorough format docs lock clean
 
 help:
 	@echo 'make sweep    set up .venv if need be, run the study csi-feedback, write its report'
 	@echo '              other studies: make sweep STUDY=csi-tables-short ARGS="--time 5m"'
 	@echo 'make test     set up .venv if need be, then the whole gate: ruff, mypy, all tests'
-	@echo 'make fast     the gate without the slow tests'
+	@echo 'make fast     the gate without the slow tests; make types: mypy alone, make tests: tests alone'
 	@echo 'make thorough the quick tests, with twenty times as many examples of their laws'
 	@echo 'make format   let ruff format the code'
 	@echo 'make docs     build the site into docs/_build/html; a warning or a dead link inside is an error'
@@ -64,14 +64,19 @@ sweep: $(INSTALLED)
 test: $(DOCS_INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/pytest $(TESTS) --durations 30
+	$(MAKE) --jobs 2 types tests OPTIONS='--durations 30'
 
 fast: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --jobs 2 types tests OPTIONS="-m 'not slow'"
+
+# Beside each other: some tests wait, and leave a core idle.
+types: $(INSTALLED)
 	$(BIN)/mypy
-	$(BIN)/pytest $(TESTS) -m 'not slow'
+
+tests: $(INSTALLED)
+	$(BIN)/pytest $(TESTS) $(OPTIONS)
 
 thorough: $(INSTALLED)
 	$(BIN)/pytest $(TESTS) -m 'not slow' --hypothesis-profile thorough --timeout 1200

@@ -40,8 +40,10 @@ class Trial:
     params: Params
 
 
-def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool = False) -> bool:
-    """Check a study or a task, print each law when it is checked, and return whether all hold.
+def run_check(
+    what: str, settings: Sequence[str], *, as_json: bool, verbose: bool = False, debug: bool = False
+) -> bool:
+    """Check a study or a task, print what is broken, and return whether all laws hold.
 
     ``settings`` are fields of the study or parameters of the task, ``key=value`` each.
 
@@ -57,14 +59,15 @@ def run_check(what: str, settings: Sequence[str], *, as_json: bool, debug: bool 
     if not as_json:
         line(described(load_task(trials[0].task)))
     found: dict[str, list[Finding]] = {}
+    printed = _as_found if verbose else _broken_alone
     if is_study:
         study = load_study(what, settings)
         law = iter([scale_law(study, load_task(study.task))])
-        found[study.name] = list(law if as_json else _printed(study.name, law, debug=debug))
+        found[study.name] = list(law if as_json else printed(study.name, law, debug=debug))
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for trial in trials:
             findings = check_contract(trial.task, trial.params, Path(cache))
-            checked = findings if as_json else _printed(trial.name, findings, debug=debug)
+            checked = findings if as_json else printed(trial.name, findings, debug=debug)
             found[trial.name] = list(checked)
     broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
@@ -103,14 +106,29 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
     return Trial(task=name, name=", ".join([name, *settings]), params=params)
 
 
-def _printed(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
-    """Print the findings of a trial and yield them."""
+def _as_found(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
+    """Print each finding of a trial when it is there, and yield it."""
     line(name)
     for finding in findings:
-        line(f"{'BAD ' if finding.broken else 'ok  '}  {finding.law}")
-        if finding.broken:
-            line(f"      {finding.broken}")
-        if finding.traceback:
-            line(indent(finding.traceback, " " * 6) if debug else "      --debug shows where")
+        _show(finding, debug=debug)
         sys.stdout.flush()  # the next law may need a training
         yield finding
+
+
+def _broken_alone(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
+    """Print how many laws a trial keeps, and those that are broken; yield all findings."""
+    found = list(findings)
+    broken = [finding for finding in found if finding.broken]
+    line(f"{name}: {len(found) - len(broken)} of {text.plural(len(found), 'law')} kept")
+    for finding in broken:
+        _show(finding, debug=debug)
+    sys.stdout.flush()
+    yield from found
+
+
+def _show(finding: Finding, *, debug: bool) -> None:
+    line(f"{'BAD ' if finding.broken else 'ok  '}  {finding.law}")
+    if finding.broken:
+        line(f"      {finding.broken}")
+    if finding.traceback:
+        line(indent(finding.traceback, " " * 6) if debug else "      --debug shows where")

@@ -38,6 +38,9 @@ def check(
             "because a trial of every kind is trained three times.",
         ),
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print each law when it has been checked.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check that a study fits its task, and that the task keeps its contract.
@@ -47,7 +50,8 @@ def check(
     """
     from sweeps.cli.check import run_check
 
-    if not run_check(what, settings or [], as_json=as_json, debug=bool(context.obj)):
+    debug = bool(context.obj)
+    if not run_check(what, settings or [], as_json=as_json, verbose=verbose, debug=debug):
         raise typer.Exit(BROKEN)
 
 

@@ -2,13 +2,15 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import format as text
+from analysis.best import find_best, parse_budget
 from analysis.frames import SweepFrames
 from kdtasks.contract.error_text import printable
-from kdtasks.contract.errors import UserError
+from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.cli.output import line, plain_table, show, shown_path
 from sweeps.cli.sweeps import known_uri, sweep_frames
 from sweeps.export.export import Exported, ExportedPart, Exporter, OnnxFile
@@ -47,16 +49,37 @@ def note(words: str) -> None:
     sys.stderr.write(f"{printable(words)}\n")
 
 
+def chosen(frames: SweepFrames, trial: int | None, at_most: Sequence[str]) -> int:
+    """Return the trial to export: by default the front's knee, within limits as in kdsweep best.
+
+    Raises:
+        ConfigError: If a trial and limits are given, or no trial is within the limits.
+    """
+    if not at_most:
+        return knee_of(frames) if trial is None else trial
+    if trial is not None:
+        raise ConfigError(
+            f"--trial {trial} and --max {at_most[0]}: --max chooses the trial; leave one out"
+        )
+    return find_best(frames, [parse_budget(one, "max") for one in at_most]).chosen.trial
+
+
 def run_export(
-    folder: Path, tracking_uri: str | None, trial: int | None, out: Path | None, *, int8: bool
+    folder: Path,
+    tracking_uri: str | None,
+    trial: int | None,
+    out: Path | None,
+    *,
+    at_most: Sequence[str] = (),
+    int8: bool,
 ) -> Done:
-    """Write a student, by default the front's knee, with its card, and record its measurements.
+    """Write the `chosen` student with its card, and record its measurements.
 
     The files are kept even if they cannot be recorded, because the sweep runs or MLflow does not
     answer; the result has the reason.
     """
     frames = sweep_frames(folder, tracking_uri)
-    number = knee_of(frames) if trial is None else trial
+    number = chosen(frames, trial, at_most)
     where = out or folder / EXPORT_DIR / f"trial-{number}"
     sweep = SweepFolder(folder)
     exported = Exporter(sweep, Display().data_progress).export(number, where, int8=int8)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
 from kdtasks.contract.registry import load_task
@@ -46,10 +47,11 @@ def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -
 
 
 def rows_of(task: KDTask) -> list[Row]:
-    """Return a row per parameter; undeclared ones have only name and default."""
+    """Return a row per parameter, the task's own first; undeclared ones have only a default."""
     if hasattr(task, "settings"):
-        kind, order = task.settings, task.settings.in_order()
-        return [_declared(kind, name) for name in order if kind.declared[name].used]
+        kind = task.settings
+        used = (name for name in kind.in_order() if kind.declared[name].used)
+        return [_declared(kind, name) for name in sorted(used, key=partial(_generality, kind))]
     return [
         {
             "name": name,
@@ -58,6 +60,11 @@ def rows_of(task: KDTask) -> list[Row]:
         }
         for name, default in task.complete({}).items()
     ]
+
+
+def _generality(kind: type[Settings], name: str) -> int:
+    """Return how far up a parameter is inherited from: 0 for the task's own."""
+    return max(i for i, one in enumerate(kind.__mro__) if name in getattr(one, "model_fields", {}))
 
 
 def _declared(kind: type[Settings], name: str) -> Row:

@@ -119,7 +119,17 @@ def importance(
 def export(  # noqa: PLR0913 - one parameter per option
     name: Name,
     trial: Annotated[
-        int | None, typer.Option(metavar="N", help="Default: the knee of the front.")
+        int | None,
+        typer.Option(metavar="N", help="Number of the trial; default: the knee of the front."),
+    ] = None,
+    at_most: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            metavar="METRIC=N",
+            help="In place of --trial: the best trial within this upper limit, as kdsweep best "
+            "chooses it; repeatable.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -143,7 +153,7 @@ def export(  # noqa: PLR0913 - one parameter per option
     from sweeps.cli.sweeps import find_to_import
 
     folder = find_to_import(home, name, trust=trust)
-    done = run_export(folder, tracking_uri, trial, out, int8=int8)
+    done = run_export(folder, tracking_uri, trial, out, at_most=at_most or (), int8=int8)
     show_export(done, as_json=as_json)
 
 

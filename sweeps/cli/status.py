@@ -16,7 +16,7 @@ from analysis import format as text
 from analysis.failures import spoken, trials_named
 from sweeps.cli.output import cell, command_line, line, show, shown_path
 from sweeps.progress.status import State, StatusReader, SweepStatus
-from sweeps.progress.terminal import BAR_WIDTH, PHASES, time_text
+from sweeps.progress.terminal import BAR_WIDTH, PHASES, jobs_done, time_text
 
 EVERY_S = 1.0
 """How often a terminal is drawn anew while it is watched [s]."""
@@ -128,8 +128,8 @@ def _phase(status: SweepStatus) -> str:
     done, total, unit = status.data
     if status.phase == "data" and total:
         parts.append(f"{done} of {total} {unit}")
-    if status.jobs[1]:
-        parts.append(f"{status.jobs[0]} of {status.jobs[1]} done")
+    if status.jobs:
+        parts.append(jobs_done(status.jobs))
     if status.left_s is not None:
         parts.append(f"about {time_text(status.left_s)} left")
     return ", ".join(parts)

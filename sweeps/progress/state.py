@@ -1,5 +1,6 @@
 """State of a running sweep, and an estimate of the time left."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,7 +43,7 @@ class Progress:
         phase_started_s: When it began [s].
         data: Done, total and unit of the scenario being loaded.
         planned: Number of jobs of the current phase, by kind.
-        ended: Number of jobs of the current phase that ended.
+        ended: Number of jobs of the current phase that ended, by kind.
         jobs: Running jobs, by kind and key.
         budget: Trials, limit of wall time [s] and slots of the search.
         trials: Running trials, by number.
@@ -59,7 +60,7 @@ class Progress:
     phase_started_s: float = 0.0
     data: tuple[int, int, str] = (0, 0, "")
     planned: dict[JobKind, int] = field(default_factory=dict)
-    ended: int = 0
+    ended: Counter[JobKind] = field(default_factory=Counter)
     jobs: dict[tuple[JobKind, str], Running] = field(default_factory=dict)
     budget: tuple[int, float | None, int] = (0, None, 1)
     trials: dict[int, Running] = field(default_factory=dict)
@@ -98,7 +99,7 @@ class Progress:
                 job.epoch, job.epochs = epoch, epochs
             case events.JobFinished(kind, key):
                 self.jobs.pop((kind, key), None)
-                self.ended += 1
+                self.ended[kind] += 1
 
     def _handle_trial(self, event: SweepEvent) -> None:
         match event:
@@ -118,7 +119,7 @@ class Progress:
     def enter(self, phase: Phase) -> None:
         """Begin a phase, with no jobs yet."""
         self.phase, self.phase_started_s = phase, self.clock.elapsed_s()
-        self.planned, self.ended, self.jobs = {}, 0, {}
+        self.planned, self.ended, self.jobs = {}, Counter(), {}
         self.data = (0, 0, "")
 
     def end_trial(self, number: int, *, failed: bool) -> None:
@@ -134,6 +135,11 @@ class Progress:
         trial = self.trials.pop(number, None)
         self.stopped_s.append(0.0 if trial is None else self.clock.elapsed_s() - trial.started_s)
         self.epochs_saved += epochs_saved
+
+    @property
+    def jobs_done(self) -> dict[JobKind, tuple[int, int]]:
+        """Ended and planned jobs of the current phase, for each kind that is planned."""
+        return {kind: (self.ended[kind], count) for kind, count in self.planned.items() if count}
 
     @property
     def finished(self) -> int:
@@ -161,7 +167,7 @@ class Progress:
         if self.phase == "data":
             return self.data[0] / self.data[1] if self.data[1] else 0.0
         total = sum(self.planned.values())
-        done = self.ended + sum(job.share for job in self.jobs.values())
+        done = self.ended.total() + sum(job.share for job in self.jobs.values())
         return min(1.0, done / total) if total else 0.0
 
     def left_s(self) -> float | None:

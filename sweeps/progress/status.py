@@ -11,6 +11,7 @@ from analysis.failures import FailureGroup, group_failures
 from kdtasks.contract.params import Value
 from kdtasks.data.reading import damage_named
 from sweeps.common.file_types import check_types
+from sweeps.common.records import JobKind
 from sweeps.ledger.process_lock import Driver, read_driver
 from sweeps.progress.log import LogReader
 from sweeps.progress.log_replay import LogReducer
@@ -75,7 +76,7 @@ class SweepStatus:
         phase_s: Time spent in the phase.
         share: Fraction of the phase that is done, in [0, 1].
         data: Loaded parts, all parts and their name, while data are loaded.
-        jobs: Ended jobs and all jobs of the phase.
+        jobs: Ended and planned jobs of the phase, by kind.
         budget: Trials of the whole budget.
         complete: Trials that finished.
         stopped: Trials that were stopped early.
@@ -107,7 +108,7 @@ class SweepStatus:
     phase_s: float
     share: float
     data: tuple[int, int, str]
-    jobs: tuple[int, int]
+    jobs: Mapping[JobKind, tuple[int, int]]
     budget: int
     complete: int
     stopped: int
@@ -174,7 +175,7 @@ def _status(folder: Path, reducer: LogReducer, driver: Driver | None, now_s: flo
         phase_s=progress.phase_s if progress.phase else 0.0,
         share=progress.share,
         data=progress.data,
-        jobs=(progress.ended, sum(progress.planned.values())),
+        jobs=progress.jobs_done,
         budget=opened.get("trials", 0),
         complete=reducer.counts.get("trials_complete", 0),
         stopped=reducer.counts.get("trials_pruned", 0),

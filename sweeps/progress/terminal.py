@@ -16,7 +16,7 @@ from analysis import format as text
 from kdtasks.contract.error_text import printable
 from search_spaces.study import Study
 from sweeps.common.clock import Clock, SystemClock
-from sweeps.common.records import FailureKind, FrontRow
+from sweeps.common.records import FailureKind, FrontRow, JobKind
 from sweeps.progress.events import (
     Display,
     JobFinished,
@@ -48,6 +48,11 @@ PHASES: Mapping[Phase, str] = {
     "confirm": "confirming on the test split",
     "record": "writing to MLflow",
     "report": "writing the report",
+}
+JOBS: Mapping[JobKind, str] = {
+    "teacher": "teachers",
+    "baseline": "baselines",
+    "confirmation": "repetitions",
 }
 
 
@@ -99,12 +104,20 @@ def status(progress: Progress) -> str:
         done, total, unit = progress.data
         parts = [f"{done} of {total} {unit}"] if total else []
     else:
-        total = sum(progress.planned.values())
-        parts = [f"{progress.ended} of {total} done"] if total else []
+        parts = [jobs_done(progress.jobs_done)] if progress.jobs_done else []
     left_s = progress.left_s()
     if left_s is not None:
         parts.append(f"about {time_text(left_s)} left")
     return ", ".join(parts)
+
+
+def jobs_done(counts: Mapping[JobKind, tuple[int, int]]) -> str:
+    """Return how many jobs have ended; the kind is named where there are several."""
+    parts = [
+        f"{done} of {planned}{f' {JOBS[kind]}' if len(counts) > 1 else ''}"
+        for kind, (done, planned) in counts.items()
+    ]
+    return f"{', '.join(parts)} done"
 
 
 def _search_status(progress: Progress) -> list[str]:

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from two_networks import Clusters
 
 from kdtasks.beam_tracking.task import BeamTracking
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import When, param
 from kdtasks.csi_feedback.task import CsiFeedback
@@ -83,6 +86,16 @@ def test_every_parameter_that_a_trial_can_have_has_a_row(task):
     names = [row["name"] for row in rows_of(task())]
     assert {*task().complete({"method": SYSTEMS[task]})} <= {*names}
     assert {*names} <= task.settings.model_fields.keys()
+
+
+@pytest.mark.parametrize("task", [*SYSTEMS, Clusters], ids=lambda task: task.name)
+def test_a_tasks_own_parameters_come_before_those_that_tasks_share(task):
+    names = [row["name"] for row in rows_of(task())]
+    shared = [*EffortSettings.model_fields, *NetworkSettings.model_fields]
+    common = [name in shared for name in names]
+    assert common == sorted(common)
+    own = getattr(task, "parameters", {})
+    assert {*names[: len(own)]} == {*own}
 
 
 def test_the_page_of_parameters_is_current(capsys):

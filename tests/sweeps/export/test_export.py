@@ -10,12 +10,13 @@ from in_process import Engine
 from lidar_trials import TINY
 from synthetic_frames import make_frames
 
+from analysis.best import find_best, parse_budget
 from analysis.frames import table
 from analysis.fronts import front_trials
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.learning.onnx_export import Latency
 from search_spaces.study import parse_study
-from sweeps.cli.export import described
+from sweeps.cli.export import chosen, described
 from sweeps.export.export import TOLERANCE, Exported, ExportedPart, Exporter, OnnxFile, check_same
 from sweeps.export.model_card import CARD, card, results
 from sweeps.export.records import numbers_of
@@ -75,6 +76,18 @@ def test_members_with_a_word_come_first_and_the_rest_lie_along_the_front(objecti
         assert len(members) == len(set(members)) == min(limit, len(front))
         assert set(members) <= set(front)
         assert set(members[: len(named)]) <= named
+
+
+def test_limits_choose_the_trial_as_best_does():
+    frames = make_frames()
+    flops = frames.trials["ue_flops"].median()
+    limit = f"ue_flops={flops}"
+    expected = find_best(frames, [parse_budget(limit, "max")]).chosen
+    assert chosen(frames, None, [limit]) == expected.trial
+    assert expected.values["ue_flops"] <= flops
+    assert (chosen(frames, 1, []), chosen(frames, None, [])) == (1, knee_of(frames))
+    with pytest.raises(ConfigError, match=r"--trial 1 and --max ue_flops=.*leave one out"):
+        chosen(frames, 1, [limit])
 
 
 def check_described(done, out):

@@ -1,7 +1,7 @@
 """Node actors give the numbers of nodes in one process, stay warm, and may die."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,13 @@ def actors(cluster: None) -> Iterator[NodeActors]:
 RUNGS = (0.125, 0.375)
 
 
-def over_ray(actors: NodeActors, params: dict[str, Any]) -> Training[Outcome]:
+def over_ray(
+    actors: NodeActors, params: dict[str, Any], rungs: Sequence[float] = RUNGS
+) -> Training[Outcome]:
     teacher = teacher_of(params)
     ref = None if teacher is None else ray.put(teacher)
     transport = actors.deploy(params, (ray.put(DATA.train), ray.put(DATA.val)), ref)
-    return conduct(TASK, params, transport, RUNGS)
+    return conduct(TASK, params, transport, rungs)
 
 
 def at_rungs(work: Training[Outcome]) -> tuple[list[tuple[int, dict[str, float]]], Outcome]:
@@ -161,11 +163,34 @@ def test_a_silent_actor_counts_as_dead(actors: NodeActors, monkeypatch: pytest.M
     drained(over_ray(actors, TASK.complete({})))
 
 
-def test_a_trial_that_is_left_early_does_not_keep_the_next_one(actors: NodeActors) -> None:
-    slow = TASK.complete({"topology": "decentralized", "epoch_s": 1.0, "epochs": 100})
-    work = over_ray(actors, slow)
-    next(work)
-    work.close()
-    begun_s = time.monotonic()
-    drained(over_ray(actors, TASK.complete({})))
-    assert time.monotonic() - begun_s < 60.0
+@pytest.mark.parametrize("topology", ["none", "mutual", "decentralized"])
+def test_a_trial_that_is_left_early_leaves_warm_and_idle_actors(
+    actors: NodeActors, topology: str
+) -> None:
+    actors.start()
+    actors.warm_up()
+    before = list(actors._actors)
+    # alone or not, this would train for minutes
+    long = {"topology": topology, "epochs": 500, "rounds": 100, "epoch_s": 0.5}
+    short = TASK.complete({"topology": "self", "rounds": 1, "method": "vanilla"})
+    for _ in range(2):
+        work = over_ray(actors, TASK.complete({**long, "method": "vanilla"}), ())
+        next(work)
+        begun_s = time.monotonic()
+        work.close()
+        assert list(over_ray(actors, short, ())) != []
+        # an epoch that had begun is finished, and not the 250 s of the others
+        assert time.monotonic() - begun_s < 60.0
+        assert actors._actors == before
+
+
+def test_a_trial_that_ends_at_a_rung_leaves_warm_and_idle_actors(actors: NodeActors) -> None:
+    """There nodes pause, and no call is under way."""
+    actors.start()
+    before = list(actors._actors)
+    params = TASK.complete({"topology": "self", "epochs": 4, "method": "vanilla"})
+    paused = over_ray(actors, params, (0.5,))
+    assert any("bytes_over_air" in report.metrics for report in paused)
+    paused.close()
+    assert list(over_ray(actors, {**params, "rounds": 1}, ()))
+    assert actors._actors == before

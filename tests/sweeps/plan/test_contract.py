@@ -139,11 +139,12 @@ def checked(capsys, *arguments):
 
 
 def test_the_command_names_broken_laws(capsys):
-    code, shown = checked(capsys, "broken_tasks:Boundless", "--set", "method=kd")
-    assert code == 1
-    assert re.search(r"^BAD   cost .*\n      ue_flops is inf$", shown.out, re.M)
-    assert re.search(r"^ok    a student .* seed$", shown.out, re.M)
-    assert re.search(r"\d+ laws kept, 2 broken\n$", shown.out)
+    for option, others in ((), False), (("--verbose",), True):
+        code, shown = checked(capsys, "broken_tasks:Boundless", "--set", "method=kd", *option)
+        assert code == 1
+        assert re.search(r"^BAD   cost .*\n      ue_flops is inf$", shown.out, re.M)
+        assert bool(re.search(r"^ok    a student .* seed$", shown.out, re.M)) is others
+        assert re.search(r"\d+ laws kept, 2 broken\n$", shown.out)
 
 
 def test_the_command_tries_every_kind_of_trial_of_a_study(capsys, tmp_path):

@@ -7,12 +7,14 @@ from toy_study import ManualClock, toy_study
 
 from sweeps.common.records import FailureKind, FrontRow
 from sweeps.progress import events
+from sweeps.progress.state import Progress
 from sweeps.progress.terminal import (
     LINE_EVERY_S,
     LineDisplay,
     LiveDisplay,
     SweepDisplay,
     console_display,
+    status,
 )
 
 ESCAPE = "\x1b"
@@ -46,6 +48,20 @@ def play(display: SweepDisplay, clock: ManualClock) -> Iterator[None]:
     clock.now_s += 10.0
     display.handle(events.TrialStarted(2, {"method": "vanilla"}))
     yield
+
+
+def test_repetitions_are_counted_apart_from_references():
+    progress = Progress(clock=ManualClock())
+    progress.enter("confirm")
+    counts = {"teacher": 1, "baseline": 0, "confirmation": 8}
+    for kind, count in counts.items():
+        progress.handle(events.JobsPlanned(kind, count))
+    for kind, key in [("teacher", "a"), ("confirmation", "b"), ("confirmation", "c")]:
+        progress.handle(events.JobFinished(kind, key, ""))
+    assert status(progress).startswith("1 of 1 teachers, 2 of 8 repetitions done")
+    progress.enter("teachers")
+    progress.handle(events.JobsPlanned("teacher", 3))
+    assert status(progress) == "0 of 3 done"
 
 
 def test_lines_show_the_whole_sweep_without_control_codes():

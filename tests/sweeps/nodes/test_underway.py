@@ -111,6 +111,17 @@ def test_students_at_the_last_rung_are_those_of_the_end(name: str) -> None:
     assert report.epoch == report.epochs
 
 
+@pytest.mark.parametrize("families", ["same", "mixed"])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "pairs"])
+def test_the_epochs_of_all_students_are_announced(name: str, families: str) -> None:
+    """Shares of the training, at which trials are compared, are of this number."""
+    changes = {**DEPLOYMENTS[name], "num_edges": 2, "edge_families": families}
+    reports, _, _ = deployed(changes, ())
+    # the student of the second family takes an epoch more in each of its trainings
+    longer = 1 + changes.get("uploads", 0) if families == "mixed" else 0
+    assert reports[-1].epoch - longer <= reports[0].epochs <= reports[-1].epoch
+
+
 def test_a_rung_is_the_same_share_for_every_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Edges with trainings of other lengths pause at the same share of their own."""
     seen: list[dict[str, float]] = []

@@ -1,5 +1,6 @@
 """A finished sweep is extended and rebuilt; whose run in MLflow is whose."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -31,9 +32,23 @@ pytestmark = [
 ]
 
 
-def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+EACH = """
+import sys
+from sweeps.cli.main import main
+
+codes = []
+for line in sys.argv[1:]:
+    try:
+        main(line.split())
+    except SystemExit as ended:
+        codes.append(ended.code or 0)
+print(codes)
+"""
+
+
+def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", CALL, *arguments],
+        [sys.executable, "-c", code, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -54,14 +69,13 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path:
     home = ("--home", str(tmp_path / "runs"))
     done = call(tmp_path / "elsewhere", "verify", "toy", *home)
     assert done.returncode == 0, done.stderr
-    other = call(tmp_path, "run", "toy.yaml", "--name", "toy", "--set", "space.width.high=9")
-    assert other.returncode == 2
-    assert "high is 9, was 8" in other.stderr
-    assert other.stderr.count("\n") == 1
-    # more trials
-    more = ("--name", "toy", "--trials", "7", "--backend", "inline")
-    longer = call(tmp_path, "run", "toy.yaml", *more)
-    assert longer.returncode == 0, longer.stderr
+    again = "run toy.yaml --name toy"
+    commands = [f"{again} --set space.width.high=9", f"{again} --trials 7 --backend inline"]
+    both = call(tmp_path, *commands, code=EACH)
+    [other, longer] = json.loads(both.stdout.splitlines()[-1])
+    assert (other, longer) == (2, 0), both.stderr
+    [refused] = [line for line in both.stderr.splitlines() if line.startswith("kdsweep: ")]
+    assert "high is 9, was 8" in refused
     seven = finished(trials_of(sweep))
     assert len(seven) == 7
     assert all(seven[number] == trial for number, trial in four.items())
@@ -70,12 +84,10 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path:
     # MLflow's database is gone: the ledger has everything
     for path in (tmp_path / "elsewhere").glob("runs.db*"):
         path.unlink()
-    again = call(tmp_path, "resume", "toy")
-    assert again.returncode == 0, again.stderr
-    assert "searching" not in again.stdout
+    done = call(tmp_path, "resume toy", "verify toy", code=EACH)
+    assert "searching" not in done.stdout
+    assert done.stdout.endswith("toy: ledger, MLflow and front agree\n[0, 0]\n"), done.stderr
     assert finished(trials_of(sweep)) == seven
-    done = call(tmp_path, "verify", "toy")  # a process of its own: the database is a new file
-    assert done.stdout == "toy: ledger, MLflow and front agree\n"
 
 
 def test_a_run_in_mlflow_that_is_another_sweeps_is_left_alone(tmp_path: Path) -> None:

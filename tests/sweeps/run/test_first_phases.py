@@ -58,7 +58,9 @@ def run(tmp_path, monkeypatch, capsys):
 
     def typed(body, *words):
         (tmp_path / "own_task.py").write_text(TASK + body)
-        text = re.sub(r"^task: .*$", "task: own_task:Own", toy_study().text, flags=re.M)
+        text = re.sub(
+            r"^task: .*$", "task: own_task:Own", toy_study(budget={"trials": 2}).text, flags=re.M
+        )
         (tmp_path / "own.yaml").write_text(text)
         sys.modules.pop("own_task", None)
         with pytest.raises(SystemExit) as end:

@@ -157,6 +157,11 @@ def test_infeasible_trials_come_after_all_others(points, bound):
     assert kept == missed[: len(kept)]
 
 
+def test_how_well_another_constraint_is_kept_does_not_matter():
+    values, violations = np.array([[2.0], [1.0]]), np.array([[1.0, -9.0], [1.0, -1.0]])
+    assert best_of(values, violations, objectives(("minimize",)), 1) == {1}
+
+
 def test_a_constraint_whose_metric_is_not_known_yet_counts_as_kept():
     points = [(0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5)]
     plain, bounded = table(points), table(points, bounds=(Constraint("latency_ms", max=1.0),))

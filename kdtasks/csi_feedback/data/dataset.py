@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Arrays, Progress, ScenarioData
-from kdtasks.csi_feedback.data import cost2100, tr38901
+from kdtasks.csi_feedback.data import cost2100, ray_traced, tr38901
 from kdtasks.csi_feedback.data.angular_delay import (
+    Observation,
     Scaling,
+    channel,
     replace_by_angular_delay,
     to_angular_delay,
 )
@@ -21,7 +23,7 @@ from kdtasks.csi_feedback.data.channel_axes import DEFAULT, Axes
 from kdtasks.csi_feedback.data.channel_files import channel_files, find_channels
 from kdtasks.csi_feedback.data.channel_splits import take_split
 from kdtasks.csi_feedback.data.custom_source import draw_channels, identity_of, own_source
-from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
+from kdtasks.csi_feedback.data.named_sites import CHUNK, CSI_SITES, observe, place_users
 from kdtasks.data.array_cache import ArrayCache
 from kdtasks.data.reading import content_of
 from kdtasks.data.splits import (
@@ -62,12 +64,13 @@ class CsiData:
     """Which data, how many and how observed.
 
     Attributes:
-        scenario: One of `SCENARIOS`, or a source of the user's own, see `own_source`.
+        scenario: One of `SCENARIOS`, a traced scene (`ray_traced.traced_site`), or a source of the
+            user's own, see `own_source`.
         num_antennas: Antennas of the base station.
         num_subcarriers: Subcarriers.
         counts: Samples of train, val and test.
         seed: Seed of user positions and of the split; the geometry has its own.
-        guard_m: Least distance of users of val and test from those of train [m]; site twins only.
+        guard_m: Least distance of users of val and test from those of train [m]; sites only.
         data_path: Folder (COST2100, QuaDRiGa) or file (QuaDRiGa); empty for other scenarios.
         data_key: Variable in the QuaDRiGa file; empty takes the only one that fits.
         data_axes: What the axes of files count, see `channel_axes.Axes`.
@@ -89,7 +92,7 @@ class CsiData:
     server_age: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.scenario not in SCENARIOS:
+        if self.scenario not in SCENARIOS and not self.traced:
             own_source(self.scenario, SCENARIOS)
         if (self.scenario in FROM_FILES) != bool(self.data_path):
             raise ConfigError(
@@ -107,16 +110,26 @@ class CsiData:
         Axes(self.data_axes)
         if not 0.0 <= self.server_age <= 1.0:
             raise ConfigError(f"server_age={self.server_age!r} is not in [0, 1]")
-        if self.guard_m > 0.0 and self.scenario not in CSI_SITES:
+        if self.guard_m > 0.0 and not self.is_site:
             raise ConfigError(
                 f"guard_m={self.guard_m!r}: {self.scenario!r} has no positions; set it to 0 or "
-                f"take one of {', '.join(CSI_SITES)}"
+                f"take one of {', '.join(CSI_SITES)}, or a ray-traced city"
             )
         if self.server_age > 0.0 and self.scenario not in CSI_SITES:
             raise ConfigError(
                 f"server_age={self.server_age!r}: {self.scenario!r} has no past; set it to 0 or "
                 f"take one of {', '.join(CSI_SITES)}"
             )
+
+    @property
+    def traced(self) -> ray_traced.TracedSite | None:
+        """The ray-traced site that the scenario names, if it does."""
+        return ray_traced.traced_site(self.scenario)
+
+    @property
+    def is_site(self) -> bool:
+        """Whether users have places on one map."""
+        return self.scenario in CSI_SITES or self.traced is not None
 
     @property
     def fingerprint(self) -> str:
@@ -126,10 +139,14 @@ class CsiData:
             geometry = asdict(CSI_SITES[self.scenario])
         elif self.scenario in TR38901:
             geometry = {"preset": TR38901[self.scenario].fingerprint}
+        elif self.traced:
+            geometry = self.traced.identity
         elif self.scenario not in SCENARIOS:
             geometry = {"source": identity_of(self.scenario)}
         files = {path.name: content_of(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
+        if self.traced:  # a file counts by content, not by place
+            settings["scenario"] = ray_traced.PREFIX
         if not self.guard_m:  # data from before there was one keep their identity
             del settings["guard_m"]
         return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
@@ -169,17 +186,17 @@ def load_pictures(
         **dict.fromkeys(CSI_SITES, _from_site),
         **dict.fromkeys(TR38901, _from_tr38901),
         QUADRIGA: _from_quadriga,
-    }.get(data.scenario, _from_own_source)
+    }.get(data.scenario, _from_traced if data.traced else _from_own_source)
 
     def make() -> tuple[Splits, dict[str, Any]]:
         return made(data, cache_dir, progress)
 
     # files are read as they are, and what a source of the user's own reads is not known
-    kept = data.scenario in (*CSI_SITES, *TR38901)
+    kept = data.is_site or data.scenario in TR38901
     splits, facts = _cached(data, cache_dir, make) if kept else make()
     scaling = scaling or Scaling.fit(splits["train"]["matrices"])
     arrays = {name: _scaled(splits[name], scaling) for name in SPLITS}
-    if data.scenario in CSI_SITES:
+    if data.is_site:
         near = share_within(1.0, splits["test"]["positions"], splits["train"]["positions"])
         facts = {
             **facts,
@@ -261,6 +278,34 @@ def _from_site(
         "source": "geometric site twin (synthetic)",
         "site": asdict(cell),
         "observation": asdict(observation),
+    }
+    return splits, facts
+
+
+def _from_traced(
+    data: CsiData, cache_dir: Path, progress: Progress
+) -> tuple[Splits, dict[str, Any]]:
+    site = data.traced
+    assert site is not None, "the scenario names one"
+    observation = Observation(
+        carrier_hz=site.carrier_ghz * 1e9,
+        bandwidth_hz=site.bandwidth_mhz * 1e6,
+        num_antennas=data.num_antennas,
+        num_subcarriers=data.num_subcarriers,
+    )
+    plan = SplitPlan(cell_m=site.block_m, counts=data.counts, seed=data.seed, guard_m=data.guard_m)
+    paths, positions = ray_traced.trace_users(
+        site, plan.to_draw, seed=data.seed, cache_dir=cache_dir, progress=progress
+    )
+    matrices = np.concatenate(
+        [to_angular_delay(channel(part, observation)) for part in paths.parts(CHUNK)]
+    )
+    splits, facts = _by_position(plan, {"matrices": matrices}, positions)
+    facts |= {
+        "source": f"{site.scene}, ray-traced by Sionna RT",
+        "site": site.identity,
+        "observation": asdict(observation),
+        **({"licence": ray_traced.LICENCE} if site.scene in ray_traced.CITIES else {}),
     }
     return splits, facts
 

@@ -15,7 +15,7 @@ from kdtasks.csi_feedback.data.site import SiteConfig, draw_positions, trace
 from kdtasks.learning.random import numpy_generator
 
 CHUNK = 500
-"""Users traced at a time; keeps the memory of large arrays near 1 GB."""
+"""Users at a time; keeps the memory of large arrays near 1 GB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ Shape suffixes in this file: N = users, P = paths, S = scatterers, W = walls, D 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +109,16 @@ class Paths:
     gain_NP: Complex
     delay_NP: Float
     angle_NP: Float
+
+    def parts(self, count: int) -> Iterator["Paths"]:
+        """Yield the paths of so many users at a time."""
+        for start in range(0, len(self.gain_NP), count):
+            rows = slice(start, start + count)
+            yield Paths(
+                gain_NP=self.gain_NP[rows],
+                delay_NP=self.delay_NP[rows],
+                angle_NP=self.angle_NP[rows],
+            )
 
 
 def build_site(config: SiteConfig) -> Site:

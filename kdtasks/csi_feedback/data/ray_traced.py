@@ -1,0 +1,264 @@
+"""Sites of real cities, or of the user's own scene file, traced by Sionna RT.
+
+A scenario ``rt:munich`` is a city of Sionna RT with a station of ours; ``rt:SCENE@x,y,z`` puts the
+station elsewhere [m], SCENE may be a Mitsuba file (``.xml``) with the conventions of Sionna RT, and
+``?name=value&...`` sets what `TracedSite` has beside. Paths do not depend on the array and the
+subcarriers, so that they are traced once for all of these.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.contract.params import fingerprint
+from kdtasks.contract.task import Progress
+from kdtasks.csi_feedback.data.site import Paths
+from kdtasks.data.array_cache import ArrayCache
+from kdtasks.data.reading import content_of
+from kdtasks.learning.random import seed_for
+
+PREFIX = "rt:"
+
+LAYOUT = 1
+"""Counted up when equal settings begin to give other data."""
+
+CITIES: dict[str, tuple[float, float, float]] = {
+    "munich": (8.5, 21.0, 27.0),
+    "etoile": (60.0, 0.0, 25.0),
+    "florence": (-20.0, -20.0, 32.0),
+    "san_francisco": (0.0, -20.0, 45.0),
+}
+"""Cities of Sionna RT with the place of our station [m]: on a roof, or on a mast."""
+
+LICENCE = "scene (c) OpenStreetMap contributors, ODbL 1.0; by Sionna RT, Apache-2.0"
+
+INSTALL = "pip install 'kdsweep[rt]'"
+
+LLVM = 19
+"""Version of LLVM that Sionna RT 2.2 was tried with; 15 and 16 end the process."""
+
+LLVM_FOLDERS = (
+    "usr/lib/*-linux-gnu",
+    "usr/lib64",
+    "usr/lib/llvm-*/lib",
+    "usr/local/lib",
+    "opt/homebrew/opt/llvm*/lib",
+)
+
+ARRAYS = ("gain", "delay", "angle", "positions")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TracedSite:
+    """A scene with a station, and where its users are.
+
+    Attributes:
+        scene: A city of `CITIES`, or the path of a Mitsuba scene file.
+        station_m: Where the base station is [m].
+        carrier_ghz: Carrier frequency [GHz].
+        bandwidth_mhz: Bandwidth that all subcarriers share [MHz].
+        radius_m: Users are at most this far from the station [m].
+        height_m: Height of users over the ground [m].
+        depth: Bounces of a path at most.
+        block_m: Side of the squares of the map that the split deals out [m].
+    """
+
+    scene: str
+    station_m: tuple[float, float, float]
+    carrier_ghz: float = 3.5
+    bandwidth_mhz: float = 70.0
+    radius_m: float = 200.0
+    height_m: float = 1.5
+    depth: int = 4
+    block_m: float = 20.0
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides paths: settings, and the content of the scene.
+
+        Raises:
+            DataError: If Sionna RT is not installed, or the file cannot be read.
+        """
+        own = self.scene.endswith(".xml")
+        files = [Path(self.scene), *_meshes(Path(self.scene))] if own else []
+        return {
+            **asdict(self),
+            "layout": LAYOUT,
+            "scene": "" if own else self.scene,
+            "files": {file.name: content_of(file) for file in files},
+            "versions": {name: _version(name) for name in ("sionna-rt", "mitsuba", "drjit")},
+        }
+
+
+OPTIONS = {field.name: field.type for field in fields(TracedSite)[2:]}
+
+
+def traced_site(scenario: str) -> TracedSite | None:
+    """Return the site that a scenario names, None if it is no ray-traced one.
+
+    Raises:
+        ConfigError: If it is one, but cannot be understood.
+    """
+    if not scenario.startswith(PREFIX):
+        return None
+    rest, _, query = scenario.removeprefix(PREFIX).partition("?")
+    scene, at, place = rest.partition("@")
+    if scene not in CITIES and not scene.endswith(".xml"):
+        raise ConfigError(
+            f"scenario={scenario!r}: no city {scene!r}; take one of {', '.join(CITIES)}, or the "
+            "path of a Mitsuba scene file (.xml)"
+        )
+    if scene not in CITIES and not at:
+        raise ConfigError(
+            f"scenario={scenario!r}: say where the base station is, {PREFIX}{scene}@x,y,z [m]"
+        )
+    station = _numbers(scenario, place, 3) if at else CITIES[scene]
+    return TracedSite(scene=scene, station_m=station, **_options(scenario, query))
+
+
+def _options(scenario: str, query: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in OPTIONS:
+            raise ConfigError(
+                f"scenario={scenario!r}: no option {name!r}; known: {', '.join(OPTIONS)}"
+            )
+        (number,) = _numbers(scenario, text, 1)
+        if number <= 0.0 or (OPTIONS[name] is int and number % 1):
+            kind = "a whole number" if OPTIONS[name] is int else "a number"
+            raise ConfigError(f"scenario={scenario!r}: {name}={text!r} must be {kind} above 0")
+        found[name] = OPTIONS[name](number)
+    return found
+
+
+def _numbers(scenario: str, text: str, count: int) -> tuple[Any, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != count or not np.isfinite(found).all():
+        want = "x,y,z in metres" if count > 1 else "a number"
+        raise ConfigError(f"scenario={scenario!r}: {text!r} must be {want}")
+    return found
+
+
+def _meshes(file: Path) -> list[Path]:
+    """Return the files that a scene names.
+
+    Raises:
+        DataError: If the scene cannot be read.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as a Mitsuba scene: {error}") from error
+    names = sorted(set(re.findall(r'name="filename"\s+value="([^"]+)"', text)))
+    return [file.parent / name for name in names]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError as error:
+        raise DataError(f"ray-traced scenarios need Sionna RT: {INSTALL}") from error
+
+
+def trace_users(
+    site: TracedSite, count: int, *, seed: int, cache_dir: Path, progress: Progress
+) -> tuple[Paths, NDArray[np.float64]]:
+    """Return the paths of users who have one, and where they are.
+
+    Args:
+        site: The scene.
+        count: Users.
+        seed: Of their positions.
+        cache_dir: Where paths are kept.
+        progress: Called while users are traced; never when the cache holds them.
+
+    Returns:
+        Paths, and positions relative to the station [m], shape [N, 2].
+
+    Raises:
+        DataError: If Sionna RT or its LLVM is missing, or too few users have a path.
+    """
+    identity = {**site.identity, "count": count, "seed": seed}
+    del identity["bandwidth_mhz"], identity["block_m"]
+    cache = ArrayCache(cache_dir, f"rt-{fingerprint(identity)}", ARRAYS, __name__)
+    arrays = cache.read()
+    if arrays is None:
+        job = {
+            **asdict(site),
+            "scene": str(Path(site.scene).absolute()) if site.scene not in CITIES else site.scene,
+            "carrier_hz": site.carrier_ghz * 1e9,
+            "count": count,
+            "seed": seed_for(seed, "users of a traced scene"),
+        }
+        arrays = cache.write(partial(_trace, job, progress), {"facts": identity})
+    paths = Paths(
+        gain_NP=arrays["gain"].astype(np.complex128),
+        delay_NP=arrays["delay"].astype(np.float64),
+        angle_NP=arrays["angle"].astype(np.float64),
+    )
+    return paths, arrays["positions"][:, :2].astype(np.float64) - np.array(site.station_m[:2])
+
+
+def _trace(job: Mapping[str, Any], progress: Progress, files: Mapping[str, Path]) -> None:
+    with tempfile.TemporaryDirectory(prefix="kdsweep-rt-") as name:
+        folder = Path(name)
+        (folder / "job.json").write_text(json.dumps(job), "utf-8")
+        with (folder / "errors.txt").open("w+") as errors:
+            process = subprocess.Popen(  # noqa: S603 - this program's own module
+                [sys.executable, "-m", f"{__package__}.trace_scene", name],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**llvm_found(), **os.environ},
+            )
+            with process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    if line.strip().isdigit():  # libraries may print, too
+                        progress(min(int(line), job["count"]), job["count"], "users")
+            errors.seek(0)
+            if process.returncode:
+                raise DataError(_failure(job["scene"], process.returncode, errors.read()))
+        for array, path in files.items():
+            (folder / f"{array}.npy").replace(path)
+
+
+def _failure(scene: str, code: int, text: str) -> str:
+    """Return why tracing ended."""
+    if "LLVM" in text:
+        return (
+            f"Sionna RT needs LLVM {LLVM}: install it (Debian, Ubuntu: apt install libllvm{LLVM}), "
+            f"or name its library by DRJIT_LIBLLVM_PATH=.../libLLVM.so.{LLVM}.1"
+        )
+    if "No module named" in text:
+        return f"ray-traced scenarios need Sionna RT: {INSTALL}"
+    last = text.strip().splitlines()[-1:] or [f"exit status {code}"]
+    return f"{scene}: could not be traced: {last[0]}; is the station in the open, inside the scene?"
+
+
+def llvm_found(root: Path = Path("/")) -> dict[str, str]:
+    """Return the variable that names Dr.Jit an LLVM that it can use, empty if none is found."""
+    known = []
+    for folder in LLVM_FOLDERS:
+        for file in root.glob(f"{folder}/libLLVM*"):
+            found = re.fullmatch(r"libLLVM[-.](?:so\.)?(\d+)[.\w]*", file.name)
+            if found and int(found[1]) >= LLVM:
+                known.append((int(found[1]), str(file)))
+    return {"DRJIT_LIBLLVM_PATH": min(known)[1]} if known else {}

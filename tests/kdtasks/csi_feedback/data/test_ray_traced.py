@@ -1,0 +1,213 @@
+"""Sites traced by Sionna RT: names, refusals, and the same laws as those of synthetic sites."""
+
+import os
+import sys
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtasks.contract.errors import ConfigError, DataError
+from kdtasks.csi_feedback.data import ray_traced
+from kdtasks.csi_feedback.data.dataset import CsiData, load_pictures
+from kdtasks.csi_feedback.data.named_sites import CSI_SITES
+from kdtasks.csi_feedback.data.ray_traced import CITIES, OPTIONS, llvm_found, traced_site
+from kdtasks.csi_feedback.data.site import draw_positions, trace
+
+DATA = partial(
+    CsiData, scenario="rt:munich", num_antennas=8, num_subcarriers=8, counts=(160, 40, 40)
+)
+QUIET = {"progress": lambda *_: None}
+
+
+@pytest.fixture
+def tracer(monkeypatch):
+    """Stand in for Sionna RT: paths of a synthetic site round the station; counts its jobs."""
+    jobs = []
+
+    def stand_in(job, progress, files):
+        jobs.append(job)
+        site, rng = CSI_SITES["site-umi-los"].site, np.random.default_rng(job["seed"])
+        places = draw_positions(site, job["count"], rng)
+        paths = trace(site, places, carrier_hz=job["carrier_hz"])
+        for name in ("gain", "delay", "angle"):
+            np.save(files[name], getattr(paths, f"{name}_NP"))
+        height = np.full((len(places), 1), job["height_m"])
+        np.save(files["positions"], np.hstack([places + job["station_m"][:2], height]))
+        progress(job["count"], job["count"], "users")
+
+    monkeypatch.setattr(ray_traced, "_trace", stand_in)
+    monkeypatch.setattr(ray_traced, "version", lambda name: f"{name} of the test")
+    return jobs
+
+
+@given(
+    city=st.sampled_from([*CITIES]),
+    station=st.none() | st.tuples(*[st.floats(-1e4, 1e4)] * 3),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.integers(1, 9) if kind is int else st.floats(0.1, 1e3)
+            for name, kind in OPTIONS.items()
+        },
+    ),
+)
+def test_what_a_name_sets_is_what_the_site_has(city, station, options):
+    at = "" if station is None else "@" + ",".join(map(str, station))
+    query = "?" + "&".join(f"{name}={value}" for name, value in options.items()) if options else ""
+    site = traced_site(f"rt:{city}{at}{query}")
+    assert site.station_m == (station or CITIES[city])
+    assert asdict(site) | options == asdict(site)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("rt:atlantis", "atlantis"),
+        ("rt:", "munich"),
+        ("rt:own/scene.xml", "@x,y,z"),
+        ("rt:munich@1,2", "'1,2'"),
+        ("rt:munich@a,b,c", "'a,b,c'"),
+        ("rt:munich@nan,0,0", "nan"),
+        ("rt:munich?colour=red", "'colour'"),
+        ("rt:munich?depth=2.5", "depth='2.5'"),
+        ("rt:munich?radius_m=-1", "radius_m='-1'"),
+        ("rt:munich?radius_m=", "''"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_by_name(name, part):
+    with pytest.raises(ConfigError) as error:
+        DATA(scenario=name)
+    assert name in str(error.value)
+    assert part in str(error.value)
+
+
+def test_other_scenarios_are_none_of_it():
+    assert traced_site("site-umi-los") is None
+    assert traced_site("mymodule:rt") is None
+
+
+def test_traced_data_keep_the_laws_of_sites(tracer, tmp_path):
+    data = load_pictures(DATA(), cache_dir=tmp_path, **QUIET)
+    assert data.train["pictures"].shape == (160, 2, 8, 8)
+    squares = [
+        {tuple(square) for square in np.floor(split["positions"] / 20.0)}
+        for split in (data.train, data.val, data.test)
+    ]
+    assert not any(a & b for a, b in zip(squares, [*squares[1:], squares[0]], strict=True))
+    assert "ODbL" in data.provenance["licence"]
+    assert "within 1 m" in data.provenance["notes"][0]
+    guarded = load_pictures(DATA(guard_m=2.0), cache_dir=tmp_path, **QUIET)
+    gaps = np.linalg.norm(
+        guarded.test["positions"][:, None] - guarded.train["positions"], axis=-1
+    ).min(axis=1)
+    assert gaps.min() > 2.0
+
+
+def test_paths_are_traced_once_for_all_arrays(tracer, tmp_path):
+    first = load_pictures(DATA(), cache_dir=tmp_path, **QUIET)
+    again = load_pictures(DATA(), cache_dir=tmp_path, **QUIET)
+    np.testing.assert_array_equal(first.train["pictures"], again.train["pictures"])
+    load_pictures(DATA(num_antennas=4), cache_dir=tmp_path, **QUIET)
+    load_pictures(DATA(scenario="rt:munich?bandwidth_mhz=20"), cache_dir=tmp_path, **QUIET)
+    assert len(tracer) == 1
+    load_pictures(DATA(scenario="rt:munich?carrier_ghz=28"), cache_dir=tmp_path, **QUIET)
+    assert [job["carrier_hz"] for job in tracer] == [3.5e9, 28e9]
+
+
+def test_data_are_others_if_anything_they_are_made_of_is(tracer, tmp_path, monkeypatch):
+    scene, mesh = tmp_path / "scene.xml", tmp_path / "wall.ply"
+    scene.write_text('<shape type="ply"><string name="filename" value="wall.ply"/></shape>')
+    mesh.write_bytes(b"one")
+    names = ["rt:munich", "rt:etoile", "rt:munich@1,2,30", "rt:munich?depth=2"]
+    found = {DATA(scenario=name).fingerprint for name in names}
+    own = f"rt:{scene}@0,0,10"
+    found.add(DATA(scenario=own).fingerprint)
+    mesh.write_bytes(b"two")
+    found.add(DATA(scenario=own).fingerprint)
+    monkeypatch.setattr(ray_traced, "version", lambda _: "another")
+    found.add(DATA().fingerprint)
+    assert len(found) == len(names) + 3
+
+
+def test_where_a_scene_file_is_does_not_matter(tracer, tmp_path):
+    found = set()
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "scene.xml").write_text("<scene/>")
+        found.add(DATA(scenario=f"rt:{tmp_path}/{place}/scene.xml@0,0,10").fingerprint)
+    assert len(found) == 1
+
+
+def test_without_the_package_one_line_names_it(tmp_path, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(ray_traced, "version", missing)
+    with pytest.raises(DataError, match=r"kdsweep\[rt\]"):
+        load_pictures(DATA(), cache_dir=tmp_path, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("script", "part"),
+    [
+        ("echo 'LLVM ERROR: Cannot select' >&2; kill -ABRT $$", "libllvm19"),
+        ("echo 'ImportError: libLLVM.so not found' >&2; exit 1", "DRJIT_LIBLLVM_PATH"),
+        ("echo 'only 0 of 500 positions have a path' >&2; exit 1", "only 0 of 500"),
+        ("kill -KILL $$", "exit status -9"),
+    ],
+)
+def test_a_process_that_ends_is_one_error(script, part, tmp_path, monkeypatch):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho 3\necho some library says hello\n{script}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr(ray_traced, "version", lambda _: "1")
+    done = []
+    with pytest.raises(DataError, match=part):
+        load_pictures(
+            DATA(), cache_dir=tmp_path / "cache", progress=lambda *what: done.append(what)
+        )
+    assert done == [(3, 300, "users")]
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["libLLVM-15.so", "libLLVM-14.so.1"], None),
+        (["libLLVM-15.so", "libLLVM.so.19.1", "libLLVM.so.20.1"], "libLLVM.so.19.1"),
+        (["libLLVM-20.so"], "libLLVM-20.so"),
+        (["libLLVMSupport.a"], None),
+    ],
+)
+def test_llvm_is_the_oldest_that_can_be_used(names, taken, tmp_path):
+    folder = tmp_path / "usr/lib/x86_64-linux-gnu"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
+    want = {} if taken is None else {"DRJIT_LIBLLVM_PATH": str(folder / taken)}
+    assert llvm_found(tmp_path) == want
+
+
+@pytest.mark.slow
+def test_munich_is_traced_alike_twice(tmp_path):
+    """Runs where extra rt and LLVM are installed."""
+    if not find_spec("mitsuba") or not {**llvm_found(), **os.environ}.get("DRJIT_LIBLLVM_PATH"):
+        pytest.skip("Sionna RT, or an LLVM that it can use, is not installed")
+    site = traced_site("rt:munich?radius_m=60")
+    once, twice = (
+        ray_traced.trace_users(site, 40, seed=0, cache_dir=tmp_path / name, **QUIET)
+        for name in ("once", "twice")
+    )
+    for name in ("gain_NP", "delay_NP", "angle_NP"):
+        np.testing.assert_array_equal(getattr(once[0], name), getattr(twice[0], name))
+    paths, positions = once
+    assert (np.linalg.norm(positions, axis=1) <= 60.0).all()
+    distance = np.hypot(np.linalg.norm(positions, axis=1), 27.0 - 1.5)
+    delays = np.where(np.abs(paths.gain_NP) > 0, paths.delay_NP, np.inf).min(axis=1)
+    assert (delays >= distance / 299_792_458.0 * (1 - 1e-5)).all()  # nothing is faster than light

@@ -96,7 +96,7 @@ class CsiSettings(EffortSettings, NetworkSettings):
         "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
     )
     scenario: str = _of_data(
-        "site-umi-los", help="where channels are from, a name or a source of your own"
+        "site-umi-los", help="where channels are from: a name, rt:CITY, or a source of your own"
     )
     second_scenario: str = _of_data(
         "", help="another one, of which students learn as much; empty: none"
@@ -113,7 +113,7 @@ class CsiSettings(EffortSettings, NetworkSettings):
         when=unlike_default("guard_m"),
         decides=("data", "baselines"),
         unit="m",
-        help="from users of validation and test to those of training, at least; site twins only",
+        help="from users of validation and test to those of training, at least; sites only",
     )
     num_antennas: int = param(
         {"quick": 16, "small": 32, "paper": 32},

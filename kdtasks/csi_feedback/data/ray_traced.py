@@ -104,7 +104,8 @@ class TracedSite:
         }
 
 
-OPTIONS = {field.name: field.type for field in fields(TracedSite)[2:]}
+OPTIONS: dict[str, type] = {one.name: type(one.default) for one in fields(TracedSite)[2:]}
+"""Settings that a scenario's name can have, with their types."""
 
 
 def traced_site(scenario: str) -> TracedSite | None:

@@ -173,6 +173,7 @@ def test_shipped_studies_are_valid_and_named_after_their_files():
     for name, title in shipped.items():
         study = load_study(name)
         assert (study.name, study.title) == (name, title)
+        assert study.effort is not None, f"{name} must say what ends its trainings"
         assert parse_study(study.text, name) == study
 
 

@@ -66,7 +66,7 @@ def copied(folder: Path, sweep: Path) -> bool:
 
 def lose_machine(folder: Path) -> dict[int, TrialRecord]:
     """Run a sweep until its driver and its home are lost; return what is finished in storage."""
-    driver = start(folder, "run", "toy.yaml", "--slots", "1")
+    driver = start(folder, "run", "toy.yaml", "--backend", "inline")
     Output(driver)
     wait_for_trials(folder / "stored" / "toy", 2)
     os.kill(driver.pid, signal.SIGKILL)

@@ -1,5 +1,7 @@
 """What one trial leaves behind in its process does not reach the next."""
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,13 +14,16 @@ from hypothesis import strategies as st
 from leaky_task import DRAWN, leak
 from toy_study import toy_study
 
+from kdtasks.contract.errors import UserError
 from kdtasks.contract.task import TeacherArtifact
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.events import Training
+from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.nodes.transport import in_process
-from sweeps.progress.events import Display
-from sweeps.run.runner import run_study
+from sweeps.progress.events import Display, SweepEvent, TrialFinished
+from sweeps.run.runner import resume_sweep, run_study
+from sweeps.tracking.verify import verify_sweep
 from sweeps.workers.jobs import assess_baselines, assess_teacher, confirm_by_weights, train_teacher
 
 TASK = "leaky_task:LeakyTask"
@@ -88,23 +93,57 @@ def test_a_concurrent_job_depends_on_its_seed(job: str) -> None:
     assert tuple(found[name] for name in DRAWN) == first()[3]
 
 
+class FullAfterThird(Display):
+    """Fills the disk as soon as three trials are finished."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.finished = 0
+        self._monkeypatch = monkeypatch
+
+    def handle(self, event: SweepEvent) -> None:
+        self.finished += isinstance(event, TrialFinished)
+        if self.finished == 3:
+            self._monkeypatch.setattr(os, "fsync", self._refuse)
+
+    def _refuse(self, _number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(180)
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-def test_equal_trials_give_equal_numbers_on_a_fresh_and_on_a_used_worker(tmp_path: Path) -> None:
-    points = [{"width": width} for width in (1, 2, 3, 4)]  # which the numbers do not depend on
-    study = toy_study(
-        task=TASK, space={}, search={"sampler": "points", "points": points}, budget={"trials": 4}
-    )
-    request = ResourceRequest(slots=1, transport="inprocess")
-    summary = run_study(
-        study,
-        name="toy",
+def test_equal_trials_give_equal_numbers_on_a_fresh_and_a_used_worker_and_after_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full in the middle of a search: what is finished stays, and it resumes later."""
+    points = [{"width": width} for width in range(1, 7)]  # which the numbers do not depend on
+    search = {"sampler": "points", "points": points}
+    with (
+        monkeypatch.context() as disk,
+        pytest.raises(UserError, match=r"journal\.log cannot be written to: No space left"),
+    ):
+        run_study(
+            toy_study(task=TASK, space={}, search=search, budget={"trials": 6}),
+            name="toy",
+            home=tmp_path,
+            tracking_uri=None,
+            request=ResourceRequest(slots=1, transport="inprocess"),
+            display=FullAfterThird(disk),
+        )
+    before = Ledger.open(tmp_path / "toy" / "journal.log").trials()
+    finished = [trial for trial in before if trial.state is TrialState.COMPLETE]
+    assert len(finished) == 3
+    summary = resume_sweep(
+        "toy",
         home=tmp_path,
         tracking_uri=None,
-        request=request,
+        request=ResourceRequest(backend="inline"),
         display=Display(),
     )
-    trials = Ledger.open(summary.folder / "journal.log").trials()
-    found = [tuple(trial.metrics[name] for name in DRAWN) for trial in trials]
-    assert found == [first()[0]] * 4
+    assert (summary.complete, summary.failed) == (6, 0)
+    after = Ledger.open(summary.folder / "journal.log").trials()
+    assert all(after[trial.number] == trial for trial in finished)
+    complete = [trial for trial in after if trial.state is TrialState.COMPLETE]
+    found = [tuple(trial.metrics[name] for name in DRAWN) for trial in complete]
+    assert found == [first()[0]] * 6
+    assert verify_sweep(summary.folder) == []

@@ -16,6 +16,7 @@ from benchmarks.kill_resume import (
     trials_of,
     write_study,
 )
+from sweeps.common.records import TrialState
 from sweeps.ledger.process_lock import living
 from sweeps.tracking.verify import verify_sweep
 
@@ -38,13 +39,15 @@ def test_p4_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_ends_long_steps_soon_and_names_the_resume_command(tmp_path: Path) -> None:
     write_study(tmp_path, 3)
     slow = yaml.safe_load((tmp_path / "toy.yaml").read_text())
-    slow["parameters"] = {"epochs": 1, "epoch_s": 200.0}
-    slow["search"] = {"sampler": "random"}
+    points = [{"method": "vanilla", "width": [1, 2]}, {"method": "vanilla", "epoch_s": 200.0}]
+    slow |= {"space": {}, "search": {"sampler": "points", "points": points}}
+    slow["parameters"] = {"epochs": 1}
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump(slow))
     driver = start(tmp_path, "run", "toy.yaml", "--slots", "1")
     shown, sweep = Output(driver), tmp_path / "runs" / "toy"
     assert shown.wait_for("searching"), shown.text
-    while not any(trial.started_ms for trial in trials_of(sweep)):
+    while sum(bool(trial.started_ms) for trial in trials_of(sweep)) < 3:
+        assert driver.poll() is None, shown.text
         time.sleep(0.1)
     time.sleep(1.5)  # it is in the middle of its step
     rows = rows_of(sweep)
@@ -56,6 +59,7 @@ def test_ctrl_c_ends_long_steps_soon_and_names_the_resume_command(tmp_path: Path
     assert bystander.is_running()
     shown.wait_for("resume:")
     assert "resume toy" in shown.text
-    [trial] = trials_of(sweep)
-    assert trial.interrupted
+    *before, trial = trials_of(sweep)
+    assert [one.state for one in before] == [TrialState.COMPLETE] * 2
+    assert (trial.state, trial.interrupted) == (TrialState.FAIL, True)
     assert verify_sweep(sweep) == []

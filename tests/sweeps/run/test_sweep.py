@@ -1,9 +1,7 @@
 """A whole sweep on Ray, and what `verify` says of it before and after it is tampered with."""
 
 import json
-import os
 import shutil
-import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +17,8 @@ from kdtasks.contract.errors import ConfigError, DataError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.events import Display, SweepEvent, TrialStarted
+from sweeps.mirror.storage_lock import DRIVER_FILE
+from sweeps.progress.events import Display
 from sweeps.run.runner import SweepSummary, run_study
 from sweeps.tracking.verify import verify_sweep
 
@@ -31,7 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-TWO = ResourceRequest(slots=2)
 FLAWS = ["raise", "nan", "die"]
 
 
@@ -58,8 +56,9 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
         name="toy",
         home=home,
         tracking_uri=None,
-        request=TWO,
+        request=ResourceRequest(slots=2),
         display=Display(),
+        storage=f"file://{home}/stored",
     )
 
 
@@ -77,6 +76,16 @@ def test_a_sweep_runs_to_its_report(sweep: SweepSummary) -> None:
     complete = [trial.number for trial in trials if trial.state is TrialState.COMPLETE]
     assert {f"trial-{number}" for number in complete} <= weights
     assert not (sweep.folder / ".tune").exists()
+
+
+def test_its_copy_in_storage_is_whole(sweep: SweepSummary) -> None:
+    stored = sweep.folder.parent / "stored" / "toy"
+    for name in ("journal.log", "study.yaml", "report/report.html", "report/front.json"):
+        assert (stored / name).read_bytes() == (sweep.folder / name).read_bytes()
+    weights = [sorted(path.name for path in (at / "weights").iterdir())
+               for at in (stored, sweep.folder)]  # fmt: skip
+    assert weights[0] == weights[1]
+    assert not (stored / DRIVER_FILE).exists()
 
 
 def test_ledger_mlflow_and_front_agree(sweep: SweepSummary) -> None:
@@ -229,37 +238,3 @@ def test_a_sweep_without_its_data_leaves_nothing_behind(
             display=Display(),
         )
     assert not (tmp_path / "toy").exists()
-
-
-class StopsAtThird(Display):
-    """A user who presses Ctrl-C when the third trial starts."""
-
-    pressed_s = 0.0
-
-    def handle(self, event: SweepEvent) -> None:
-        if isinstance(event, TrialStarted) and event.trial == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_ctrl_c_ends_a_sweep_soon_and_leaves_it_whole(tmp_path: Path) -> None:
-    display = StopsAtThird()
-    points = [{"method": "vanilla", "width": [1, 2, 3, 4, 5, 6]}]
-    study = toy_study(
-        parameters={"epoch_s": 0.2, "epochs": 5},
-        space={},
-        search={"sampler": "points", "points": points},
-    )
-    summary = run_study(
-        study,
-        name="toy",
-        home=tmp_path,
-        tracking_uri=None,
-        request=TWO,
-        display=display,
-    )
-    assert summary.interrupted
-    assert summary.complete >= 1
-    trials = Ledger.open(summary.folder / "journal.log").trials()
-    assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.FAIL}
-    assert any(trial.interrupted for trial in trials)
-    assert verify_sweep(summary.folder) == []

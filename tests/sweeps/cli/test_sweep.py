@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from toy_study import toy_study
+from traps import write_traps
 
 from search_spaces.study import load_study
 from sweeps.cli.sweeps import free_port
@@ -27,6 +28,7 @@ from sweeps.plan.preflight import check_study
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).resolve().parents[3]
+COMMAND = str(Path(sys.executable).with_name("kdsweep"))
 CALL = "import sys; from sweeps.cli.main import main; main(sys.argv[1:])"
 CALL_ALL = """
 import contextlib, io, json, sys
@@ -83,18 +85,57 @@ def call_all(folder: Path, commands: list[list[str]]):
     ], {*modules}
 
 
+MY_TASK = """
+import random  # Python's, not the file beside this one
+import beside
+from toy_task import ToyTask
+import sweeps, kdtasks, analysis
+
+class Mine(ToyTask):
+    def train_teacher(self, *args):
+        beside.note("pool worker")
+        return (yield from super().train_teacher(*args))
+    def train_student(self, *args):
+        beside.note("trial")
+        return (yield from super().train_student(*args))
+"""
+BESIDE = """
+import os
+def note(caller):
+    title = " ".join(open("/proc/self/cmdline").read().split("\\0"))
+    with open(os.environ["TRAPPED"] + ".callers", "a") as file:
+        file.write(f"{caller} {title}\\n")
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the sweep ``toy`` was run by `kdsweep run`; the task lies beside the study's file."""
-    folder = tmp_path_factory.mktemp("cli")
-    shutil.copy((Path(__file__).parents[1] / "toy_task.py"), folder / "my_task.py")
+    """Where the sweep ``toy`` was run by `kdsweep run`; the task lies beside the study's file.
+
+    So did files with the names of libraries, until the end of the sweep.
+    """
+    place = tmp_path_factory.mktemp("cli")
+    folder, env = write_traps(place)
+    traps = list(folder.iterdir())
+    shutil.copy(Path(__file__).parents[1] / "toy_task.py", folder)
+    (folder / "my_task.py").write_text(MY_TASK)
+    (folder / "beside.py").write_text(BESIDE)
     study = yaml.safe_load(toy_study().text)
-    study["task"] = "my_task:ToyTask"
+    study["task"] = "my_task:Mine"
     study["search"]["points"] = [{"flaw": "raise"}]
     (folder / "toy.yaml").write_text(yaml.safe_dump(study))
-    done = call(folder, "run", "toy.yaml", "--trials", "4", "--slots", "1")
+    done = subprocess.run(
+        [COMMAND, "run", "toy.yaml", "--trials", "4", "--slots", "1"],
+        cwd=folder,
+        env={**env, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     (folder / "shown.txt").write_text(done.stdout)
     assert done.returncode == 0, done.stderr
+    for trap in traps:
+        shutil.rmtree(trap) if trap.is_dir() else trap.unlink()
     return folder
 
 
@@ -115,6 +156,17 @@ def test_run_prints_where_everything_is(folder):
     assert f"report:    {Path('runs/toy/report/report.html')}" in shown
     assert (folder / "runs" / "toy" / "report" / "report.html").is_file()
     assert "ui toy" in shown.splitlines()[-1]
+
+
+def test_no_process_of_the_sweep_took_a_file_for_a_library(folder):
+    """Neither driver, pool worker, trainable, node actor, nor the process that grows forests."""
+    trapped = folder.parent / "trapped"
+    assert not trapped.exists(), trapped.read_text()
+    # named, for one might mean it
+    assert f"not your {folder / 'random.py'}" in (folder / "shown.txt").read_text()
+    callers = trapped.with_name("trapped.callers").read_text().splitlines()
+    assert {line.partition(" ray::")[0] for line in callers} == {"pool worker", "trial"}
+    assert any("NodeHost" in line for line in callers)
 
 
 def test_front_is_the_one_of_the_report(folder, read):

@@ -212,7 +212,7 @@ def kill_loop(folder: Path, phases: Sequence[str], *, trials: int, seed: int) ->
         driver.wait()
         result.kills[phase] += 1
         known = check_after_kill(sweep, known, trials)
-    to_the_end(start(folder, "resume", "killed"))
+    to_the_end(start(folder, "resume", "killed", "--backend", "inline"))
     result.wall_s = time.monotonic() - begun
     every = trials_of(sweep)
     result.interrupted = sum(trial.interrupted for trial in every)

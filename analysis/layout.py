@@ -8,6 +8,8 @@ ROLE_BASELINE = "baseline"
 ROLE_TEACHER = "teacher"
 ROLE_CONFIRMATION = "confirmation"
 
+PARENT = "mlflow.parentRunId"
+"""Tag of a run that belongs to another one."""
 SWEEP_ID = "kdsweep.id"
 """Tag of a sweep's run: unique id; another sweep may have the same name."""
 BESIDE = ("kdsweep.artifacts", "beside the database")
@@ -71,7 +73,12 @@ ONNX_BYTES = "onnx_bytes"
 HYPERVOLUME = "hypervolume"
 """Metric of the parent run; its step is the number of finished trials."""
 
+PROVENANCE_FILE, ENVIRONMENT_FILE = "provenance.json", "environment.json"
+"""Attached to the sweep's run: facts about the data; versions and machine."""
+
 JOURNAL_FILE = "journal.log"
+RESULTS_FILE = "results.parquet"
+"""All runs of a sweep, see `analysis.results_file`."""
 MLFLOW_FILE = "mlflow.db"
 STUDY_FILE = "study.yaml"
 WEIGHTS_DIR = "weights"

@@ -46,8 +46,8 @@ from analysis.stats import Interval
 from kdtasks.contract.registry import TASKS, load_task
 from search_spaces.study import Study, load_study
 from sweeps.cli.output import paper_json
-from sweeps.cli.sweeps import sweep_frames
 from sweeps.common.environment import PACKAGES
+from sweeps.tracking.read import sweep_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"

@@ -33,12 +33,12 @@ import yaml  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 
 from analysis import layout  # noqa: E402
-from analysis.frames import read_sweep  # noqa: E402
 from search_spaces.study import Study, parse_study  # noqa: E402
 from sweeps.common.capacity import ResourceRequest  # noqa: E402
 from sweeps.progress.events import Display, SweepEvent, TrialFinished  # noqa: E402
 from sweeps.run.runner import SweepSummary, run_study  # noqa: E402
 from sweeps.search.proposals import Proposals  # noqa: E402
+from sweeps.tracking.read import sweep_frames  # noqa: E402
 
 SETTLED = 200
 """Trials until everything is imported and all pools are filled."""
@@ -201,7 +201,7 @@ def run_scale(home: Path, *, trials: int, sampler: str, epoch_s: float, slots: i
     ]
     query_s, front = time_query(summary)
     begun_s = time.perf_counter()
-    read_sweep(summary.tracking_uri, summary.name)
+    sweep_frames(summary.folder)
     return Scale(
         trials=summary.complete,
         memory_mib=meter.memory_mib,

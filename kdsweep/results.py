@@ -23,10 +23,11 @@ from analysis.stats import Interval
 from kdtasks.contract.errors import ConfigError
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
-from sweeps.cli.sweeps import find_sweep, sweep_frames
+from sweeps.cli.sweeps import find_sweep
 from sweeps.common.curves import read as read_curves
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
+from sweeps.tracking.read import sweep_frames
 
 HEIGHT_PX = 340
 

@@ -1,16 +1,16 @@
-"""Made-up sweeps: tables as the reader returns them, and the same sweep written to MLflow."""
+"""Made-up sweeps: tables as the reader returns them, and the same sweep as recorded runs."""
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from analysis import layout
 from analysis.frames import PARAM, SweepFrames, table
-from analysis.pareto import behind_front, sweep_hypervolume_series
-from analysis.ranking import feasible_mask, objective_values, rank_trials
+from analysis.pareto import behind_front
+from analysis.ranking import objective_values, rank_trials
+from analysis.results_file import RecordedRun
 from search_spaces.study import Study, parse_study
 
 STUDY = """
@@ -199,14 +199,11 @@ def make_frames(
         for row, rank in zip(rows, ranks, strict=True)
     ]
     frame = table(rows)
-    values = objective_values(frame[feasible_mask(frame, spec)], spec)
     baselines, teachers = _references()
     return SweepFrames(
         name="made-up-1",
         study=spec,
-        tags={layout.ROLE: layout.ROLE_SWEEP},
         metrics={},
-        hypervolume=list(enumerate(sweep_hypervolume_series(values, spec.objectives), start=1)),
         trials=frame,
         teachers=table(teachers),
         baselines=table(baselines),
@@ -222,24 +219,18 @@ def without_references(frames: SweepFrames) -> SweepFrames:
     return replace(frames, baselines=table([]), teachers=table([]), confirmations=table([]))
 
 
-def write_mlflow(frames: SweepFrames, folder: Path) -> str:
-    """Write the sweep to a SQLite store as the tracker does and return its tracking URI."""
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, RunTag
-
-    uri = f"sqlite:///{folder / layout.MLFLOW_FILE}"
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.create_experiment("kdsweep", (folder / "artifacts").as_uri())
-    parent = client.create_run(
-        experiment, tags={layout.ROLE: layout.ROLE_SWEEP}, run_name=frames.name
-    ).info.run_id
-    client.log_text(parent, frames.study.text, layout.STUDY_FILE)
-    client.log_text(parent, json.dumps(dict(frames.provenance)), "provenance.json")
-    client.log_text(parent, json.dumps(dict(frames.environment)), "environment.json")
+def as_runs(frames: SweepFrames) -> list[RecordedRun]:
+    """Return the runs of the sweep as the engine records them, its own first."""
     goal = frames.study.objectives[0].metric
-    curves = {f"trial/{number}": curve for number, curve in frames.curves.items()}
-    points = [Metric(layout.HYPERVOLUME, v, 0, step) for step, v in frames.hypervolume]
-    client.log_batch(parent, metrics=points)
+    texts = {
+        layout.STUDY_FILE: frames.study.text,
+        layout.PROVENANCE_FILE: json.dumps(dict(frames.provenance)),
+        layout.ENVIRONMENT_FILE: json.dumps(dict(frames.environment)),
+    }
+    wall_ms = int(1000 * (frames.wall_time_s or 0))
+    tags = {layout.ROLE: layout.ROLE_SWEEP}
+    sweep = {"name": frames.name, "tags": tags, "params": {}, "metrics": {}, "texts": texts}
+    runs = [RecordedRun(started_ms=1, ended_ms=1 + wall_ms, **sweep)]
     for rows, role in (
         (frames.trials, layout.ROLE_TRIAL),
         (frames.baselines, layout.ROLE_BASELINE),
@@ -247,22 +238,20 @@ def write_mlflow(frames: SweepFrames, folder: Path) -> str:
         (frames.confirmations, layout.ROLE_CONFIRMATION),
     ):
         for row in rows.to_dict("records"):
-            run = client.create_run(experiment, run_name=row["name"]).info.run_id
-            tags = _tags(row, role) | {"mlflow.parentRunId": parent}
-            client.log_batch(
-                run,
-                metrics=[Metric(k, v, 0, 0) for k, v in row.items() if _is_metric(k, v)]
-                + [Metric(goal, value, 0, epoch) for epoch, value in curves.get(row["key"], ())],
-                params=[
-                    Param(k.removeprefix(PARAM), str(v))
-                    for k, v in row.items()
-                    if k.startswith(PARAM) and v is not None
-                ],
-                tags=[RunTag(k, v) for k, v in tags.items()],
+            params = {k: str(v) for k, v in row.items() if k.startswith(PARAM) and v is not None}
+            curve = frames.curves.get(row["number"]) if role == layout.ROLE_TRIAL else None
+            runs.append(
+                RecordedRun(
+                    name=row["name"],
+                    started_ms=None,
+                    ended_ms=row["ended_ms"],
+                    tags=_tags(row, role),
+                    params={k.removeprefix(PARAM): v for k, v in params.items()},
+                    metrics={k: v for k, v in row.items() if _is_metric(k, v)},
+                    curves={goal: curve} if curve else {},
+                )
             )
-            client.set_terminated(run, end_time=row["ended_ms"])
-    client.set_terminated(parent)
-    return uri
+    return runs
 
 
 def _is_metric(name: str, value: Any) -> bool:

@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 from synthetic_frames import facts
 
-from analysis import layout
 from analysis.frames import PARAM, SweepFrames, table
-from analysis.pareto import sweep_hypervolume_series
-from analysis.ranking import feasible_mask, objective_values, rank_trials
+from analysis.ranking import rank_trials
 from search_spaces.study import load_study
 
 STUDENT_BYTES, TEACHER_BYTES, SAMPLE_BYTES, NUM_EDGES, LOCAL = 8_240.0, 97_300.0, 2_048.0, 4, 1500
@@ -98,13 +96,10 @@ def make_topology_frames() -> SweepFrames:
         row | {"rank": rank, "front": rank == 0} for row, rank in zip(trials, ranks, strict=True)
     ]
     frame = table(trials)
-    values = objective_values(frame[feasible_mask(frame, spec)], spec)
     return SweepFrames(
         name="topologies-1",
         study=spec,
-        tags={layout.ROLE: layout.ROLE_SWEEP},
         metrics={},
-        hypervolume=list(enumerate(sweep_hypervolume_series(values, spec.objectives), start=1)),
         trials=frame,
         teachers=table([]),
         baselines=table([]),

@@ -46,7 +46,7 @@ IMPORTERS = {
         "search_spaces.to_optuna",
     ),
     "optuna_dashboard": ("sweeps.tracking.optuna_ui",),
-    "mlflow": ("sweeps.tracking.client", "sweeps.tracking.ui_server", "analysis.mlflow_runs"),
+    "mlflow": ("sweeps.tracking.client", "sweeps.tracking.ui_server"),
     "sionna": ("kdtasks.data.", "kdtasks.csi_feedback.data.", "kdtasks.mimo_detection.link."),
     "h5py": ("kdtasks.data.",),
     "scipy": ("kdtasks.data.", "kdtasks.sensing.", "kdtasks.csi_feedback.data.", "analysis."),

@@ -21,9 +21,6 @@ ON = {
 MLFLOW_IS_OFF_FOR_TESTS = ("CI", "PYTEST_CURRENT_TEST", "PYTEST_VERSION")
 ASK = {
     "the driver": "import sweeps.tracking.client",
-    "analysis alone": (
-        "from analysis.mlflow_runs import MlflowRuns; MlflowRuns('sqlite:///absent.db')"
-    ),
 }
 
 

@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,7 +21,7 @@ from analysis.plots.theme import (
     hover,
     styled,
 )
-from analysis.ranking import column, objective_values, records, where
+from analysis.ranking import column, records, where
 
 HEIGHT_PX = 340
 SPENT = "trial_cpu_s"
@@ -28,11 +29,8 @@ SPENT = "trial_cpu_s"
 
 
 def progress_series(frames: SweepFrames) -> list[tuple[int, float]]:
-    """Return pairs (finished trials, hypervolume): as recorded, else computed in trial order."""
-    if frames.hypervolume:
-        return [(int(step), float(value)) for step, value in frames.hypervolume]
-    values = objective_values(feasible_trials(frames), frames.study)
-    return list(enumerate(sweep_hypervolume_series(values, frames.study.objectives), start=1))
+    """Return pairs (finished trials, hypervolume) after each finished trial, as they ended."""
+    return list(enumerate(_as_they_ended(frames)[1], start=1))
 
 
 def volume_over_cost(frames: SweepFrames) -> list[tuple[float, float]]:
@@ -41,18 +39,21 @@ def volume_over_cost(frames: SweepFrames) -> list[tuple[float, float]]:
     The time is that of all nodes of the finished trials, ``trial_cpu_s`` summed; what trials took
     that failed or were stopped early nobody has measured. Empty if a finished trial lacks it.
     """
+    order, volumes = _as_they_ended(frames)
+    spent = np.cumsum([float(row.get(SPENT, math.nan)) for row in order])
+    return list(zip(spent.tolist(), volumes, strict=True)) if np.isfinite(spent).all() else []
+
+
+def _as_they_ended(frames: SweepFrames) -> tuple[list[dict[str, Any]], list[float]]:
+    """Return the finished trials in the order in which they ended, and the hypervolume then."""
     finished = where(frames.trials, frames.trials["state"] == "COMPLETE")
     order = sorted(records(finished), key=lambda row: (row["ended_ms"] or 0, row["number"]))
-    spent = np.cumsum([float(row.get(SPENT, math.nan)) for row in order])
-    if not np.isfinite(spent).all():
-        return []
     metrics = [goal.metric for goal in frames.study.objectives]
     feasible = {int(number) for number in feasible_trials(frames)["number"]}
     counts = [int(row["number"]) in feasible for row in order]
     points = [[row[name] for name in metrics] for row, on in zip(order, counts, strict=True) if on]
     volumes = [0.0, *sweep_hypervolume_series(points, frames.study.objectives)]
-    reached = [volumes[number] for number in np.cumsum(counts)]
-    return list(zip(spent.tolist(), reached, strict=True))
+    return order, [volumes[number] for number in np.cumsum(counts)]
 
 
 def volume_unit(frames: SweepFrames) -> str:

@@ -14,7 +14,8 @@ from analysis.plots.stairs import pairs
 from analysis.plots.theme import FONT
 from kdtasks.contract.errors import ConfigError
 from sweeps.cli.output import line, plain_table, show, shown_path
-from sweeps.cli.sweeps import find_sweep, sweep_frames
+from sweeps.cli.sweeps import find_sweep
+from sweeps.tracking.read import sweep_frames
 
 MOST_SETTINGS = 20
 """Most differing settings that are listed; ``--json`` lists all."""
@@ -25,14 +26,12 @@ ATTAINED = "Attained on test by more seeds"
 STYLE = f"body {{ font-family: {FONT}; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }}"
 
 
-def show_comparison(
-    names: Sequence[str], home: Path, tracking_uri: str | None, page: Path | None, *, as_json: bool
-) -> None:
+def show_comparison(names: Sequence[str], home: Path, page: Path | None, *, as_json: bool) -> None:
     """Compare sweeps, print the result, and write a page if one is given."""
     if len(set(names)) < max(2, len(names)):
         raise ConfigError(f"compare {' '.join(names)}: name two different sweeps or more")
     folders = [find_sweep(home, name) for name in names]
-    sweeps = [sweep_frames(folder, tracking_uri) for folder in folders]
+    sweeps = [sweep_frames(folder) for folder in folders]
     found = compare(sweeps)
     if page is not None:
         write_page(sweeps, page)

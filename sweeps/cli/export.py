@@ -12,13 +12,14 @@ from analysis.frames import SweepFrames
 from kdtasks.contract.error_text import printable
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.cli.output import line, plain_table, show, shown_path
-from sweeps.cli.sweeps import known_uri, sweep_frames
+from sweeps.cli.sweeps import known_uri
 from sweeps.export.export import Exported, ExportedPart, Exporter, OnnxFile
 from sweeps.export.model_card import CARD, results, write_card
 from sweeps.export.records import recording
 from sweeps.export.selection import knee_of
 from sweeps.ledger.paths import SweepFolder
 from sweeps.progress.events import Display
+from sweeps.tracking.read import sweep_frames
 
 EXPORT_DIR = "export"
 """Default folder of a sweep's exported students."""
@@ -78,7 +79,7 @@ def run_export(
     The files are kept even if they cannot be recorded, because the sweep runs or MLflow does not
     answer; the result has the reason.
     """
-    frames = sweep_frames(folder, tracking_uri)
+    frames = sweep_frames(folder)
     number = chosen(frames, trial, at_most)
     where = out or folder / EXPORT_DIR / f"trial-{number}"
     sweep = SweepFolder(folder)

@@ -11,7 +11,7 @@ from search_spaces.errors import StudyError
 from search_spaces.fields import duration_s
 from sweeps.cli.export import EXPORT_DIR, note
 from sweeps.cli.output import line
-from sweeps.cli.sweeps import database_uri, known_uri, sweep_frames
+from sweeps.cli.sweeps import database_uri, known_uri
 from sweeps.common.clock import SystemClock
 from sweeps.export.export import Exporter
 from sweeps.export.records import recording
@@ -19,6 +19,7 @@ from sweeps.export.registration import Bounds, Member, Registration
 from sweeps.export.selection import KNEE
 from sweeps.ledger.paths import SweepFolder
 from sweeps.progress.events import Display
+from sweeps.tracking.read import sweep_frames
 
 NONE = 1
 """Exit code when no member of the front could be registered."""
@@ -30,7 +31,7 @@ def run_register(
     """Register the front of a sweep and return the exit code."""
     bounds = Bounds(members=limit, seconds=_seconds(time))
     uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
-    frames = sweep_frames(folder, tracking_uri)
+    frames = sweep_frames(folder)
     found: list[Member] = []
     with recording(sweep, known_uri(folder, tracking_uri), note) as recorder:
         work = Registration(frames, folder / EXPORT_DIR, recorder, bounds, SystemClock())

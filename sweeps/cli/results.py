@@ -29,21 +29,20 @@ def add_to(app: typer.Typer) -> None:
     app.command("list", epilog="Example: kdsweep list --home runs")(list_sweeps)
 
 
-def front(
-    name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
-) -> None:
+def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     """Print the Pareto front of a sweep.
 
     The search used validation values; test values are means over seeds. "on front" is how
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
     from sweeps.cli.output import line, show_front, show_near
-    from sweeps.cli.sweeps import find_sweep, sweep_frames
+    from sweeps.cli.sweeps import find_sweep
+    from sweeps.tracking.read import sweep_frames
 
     folder = find_sweep(home, name)
     from analysis.front_notes import front_notes
 
-    frames = sweep_frames(folder, tracking_uri)
+    frames = sweep_frames(folder)
     if as_json:
         from analysis.export import front_document
 
@@ -71,21 +70,21 @@ def best(  # noqa: PLR0913 - one parameter per option
     ] = None,
     as_json: Json = False,
     home: Home = RUNS,
-    tracking_uri: TrackingUri = None,
 ) -> None:
     """Choose a model within budgets, and show the gain from raising each.
 
     Chosen by validation results; test results are shown as well.
     """
     from sweeps.cli.best import show_best
-    from sweeps.cli.sweeps import find_sweep, sweep_frames
+    from sweeps.cli.sweeps import find_sweep
+    from sweeps.tracking.read import sweep_frames
 
     folder = find_sweep(home, name)
     from analysis.best import find_best, parse_budget
 
     budgets = [parse_budget(text, "max") for text in at_most or ()]
     budgets += [parse_budget(text, "min") for text in at_least or ()]
-    frames = sweep_frames(folder, tracking_uri)
+    frames = sweep_frames(folder)
     show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
 
 
@@ -97,7 +96,6 @@ def importance(
     ] = None,
     as_json: Json = False,
     home: Home = RUNS,
-    tracking_uri: TrackingUri = None,
 ) -> None:
     """Show how much each searched parameter matters for each objective.
 
@@ -105,13 +103,14 @@ def importance(
     methods have, select these methods.
     """
     from sweeps.cli.importance import show_importances
-    from sweeps.cli.sweeps import find_sweep, sweep_frames
+    from sweeps.cli.sweeps import find_sweep
+    from sweeps.tracking.read import sweep_frames
 
     folder = find_sweep(home, name)
     from analysis.fronts import feasible_trials, of_methods
     from analysis.importance import importances
 
-    frames = sweep_frames(folder, tracking_uri)
+    frames = sweep_frames(folder)
     kept = of_methods(frames, method) if method else frames
     show_importances(importances(kept), len(feasible_trials(kept)), as_json=as_json)
 
@@ -201,7 +200,6 @@ def compare(
     ] = None,
     as_json: Json = False,
     home: Home = RUNS,
-    tracking_uri: TrackingUri = None,
 ) -> None:
     """Compare sweeps of one problem: fronts, hypervolume, settings.
 
@@ -211,19 +209,18 @@ def compare(
     """
     from sweeps.cli.compare import show_comparison
 
-    show_comparison(names, home, tracking_uri, page, as_json=as_json)
+    show_comparison(names, home, page, as_json=as_json)
 
 
-def tables(
-    name: Name, as_json: Json = False, home: Home = RUNS, tracking_uri: TrackingUri = None
-) -> None:
+def tables(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     """Print a paper's tables with the sweep's numbers, and check its claims."""
     from sweeps.cli.output import command_line, line, paper_json, show_paper
-    from sweeps.cli.sweeps import find_sweep, sweep_frames
+    from sweeps.cli.sweeps import find_sweep
+    from sweeps.tracking.read import sweep_frames
 
     folder = find_sweep(home, name)
 
-    frames = sweep_frames(folder, tracking_uri)
+    frames = sweep_frames(folder)
     if as_json:
         line(json.dumps(paper_json(frames), indent=2))
         return
@@ -244,44 +241,43 @@ def report(
         ),
     ] = None,
     home: Home = RUNS,
-    tracking_uri: TrackingUri = None,
 ) -> None:
     """Write the report again and print its path.
 
     With --paper: figures of a column's width (PDF, PNG), tables in LaTeX and Markdown.
     """
     from sweeps.cli.output import line, shown_path
-    from sweeps.cli.sweeps import find_sweep, sweep_frames
+    from sweeps.cli.sweeps import find_sweep
+    from sweeps.tracking.read import sweep_frames
 
     folder = find_sweep(home, name)
     if paper is None:
-        line(shown_path(_build_report(folder, tracking_uri)))
+        line(shown_path(_build_report(folder)))
         return
     from analysis.printed.files import write_paper_files
 
-    for path in write_paper_files(sweep_frames(folder, tracking_uri), paper):
+    for path in write_paper_files(sweep_frames(folder), paper):
         line(shown_path(path))
 
 
-def _build_report(folder: Path, tracking_uri: str | None) -> Path:
+def _build_report(folder: Path) -> Path:
     from analysis import layout
     from analysis.beside import process_beside
-    from analysis.uncollected import nothing_collected
 
-    with nothing_collected(), process_beside() as beside:
+    with process_beside() as beside:
         # slow imports come after the other process has started
         from analysis.importance import begin_importances
         from analysis.report import build_report
-        from sweeps.cli.sweeps import sweep_frames
+        from sweeps.tracking.read import sweep_frames
 
-        frames = sweep_frames(folder, tracking_uri, curves=True)
+        frames = sweep_frames(folder)
         found = begin_importances(frames, beside=beside)
         beside.shutdown(wait=False)
         return build_report(frames, folder / layout.REPORT_DIR, found).html
 
 
 def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:
-    """Check that ledger, MLflow and front agree.
+    """Check that ledger, results file, MLflow and front agree.
 
     If they do not, every difference is a line and the exit code is 1.
     """
@@ -296,7 +292,7 @@ def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> N
         line(difference)
     if differences:
         raise typer.Exit(DIFFERENT)
-    line(f"{name}: ledger, MLflow and front agree")
+    line(f"{name}: ledger, results file, MLflow and front agree")
     if count := without_hash(folder):
         line(
             f"no hash recorded of {count} students (an older version): their weights are unchecked"

@@ -272,7 +272,7 @@ def _next_step(name: str, options: RunOptions | ResumeOptions) -> str:
 
 def _show_results(name: str, summary: SweepSummary) -> None:
     from analysis import format as text
-    from analysis.frames import read_sweep
+    from sweeps.tracking.read import sweep_frames
 
     tally = [f"{text.plural(summary.complete, 'trial')} finished", f"{summary.failed} failed"]
     if summary.pruned:
@@ -280,7 +280,7 @@ def _show_results(name: str, summary: SweepSummary) -> None:
         tally.insert(1, f"{summary.pruned} stopped early ({saved} saved)")
     line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
     if summary.front:
-        frames = read_sweep(summary.tracking_uri, name)
+        frames = sweep_frames(summary.folder)
         line("")
         show_front(frames)
         line("")

@@ -6,15 +6,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from analysis import layout
-from analysis.sqlite_file import artifacts_beside, sqlite_path, sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.secrets import redacted
-
-if TYPE_CHECKING:
-    from analysis.frames import SweepFrames
+from sweeps.ledger.sqlite_file import artifacts_beside, sqlite_path, sqlite_uri
 
 UI_PORTS = range(5000, 5020)
 """Ports that `kdsweep ui` tries by default."""
@@ -103,23 +100,6 @@ def database_uri(folder: Path, tracking_uri: str | None) -> str:
             "name it with --tracking-uri"
         )
     return sqlite_uri(database)
-
-
-def sweep_frames(
-    folder: Path, tracking_uri: str | None = None, *, curves: bool = False
-) -> "SweepFrames":
-    """Read a sweep from MLflow, for a report with its learning curves.
-
-    Raises:
-        UserError: If its settings are damaged, or an address holds a password.
-        ResultsError: If MLflow does not have it.
-    """
-    from analysis.frames import read_sweep
-    from sweeps.ledger.launch_settings import read_settings
-
-    known = known_uri(folder, tracking_uri)
-    sweep_id = None if known is None else read_settings(folder).id
-    return read_sweep(database_uri(folder, tracking_uri), folder.name, sweep_id, curves=curves)
 
 
 def known_uri(folder: Path, tracking_uri: str | None) -> str | None:

@@ -212,6 +212,23 @@ class JobRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SweepRecord:
+    """What the ledger has of the sweep as a whole; all empty in older versions.
+
+    Attributes:
+        started_ms: When it began, milliseconds since 1970.
+        ended_ms: When its last driver ended, milliseconds since 1970.
+        metrics: Metrics that do not follow from its trials.
+        texts: Attached files, by name.
+    """
+
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ArtifactRecord:
     """A file that was sent to MLflow.
 

@@ -23,6 +23,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import driving
 from sweeps.mirror.restore import kept
+from sweeps.tracking.results import write_results
 from sweeps.tracking.runs import trial_key
 
 CPU_INFO = Path("/proc/cpuinfo")
@@ -138,4 +139,6 @@ def recording(
         if (now := followed(settings, folder.path)) != settings:
             write_settings(folder.path, now)
         repair_tail(folder.journal)
-        yield ExportRecorder(Ledger.open(folder.journal), Models.open(folder, tracking_uri))
+        ledger = Ledger.open(folder.journal)
+        yield ExportRecorder(ledger, Models.open(folder, tracking_uri))
+        write_results(folder, ledger)

@@ -6,13 +6,13 @@ import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from analysis.sqlite_file import sqlite_path, sqlite_uri
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import damage_named, read_json
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.file_types import check_types
 from sweeps.common.secrets import has_secret, redacted
 from sweeps.ledger.paths import SETTINGS_FILE, put_text
+from sweeps.ledger.sqlite_file import sqlite_path, sqlite_uri
 
 FIX = "remove it, and name the server with --tracking-uri if the sweep's runs are not in its folder"
 """How to fix settings that cannot be read."""

@@ -29,6 +29,7 @@ from sweeps.common.records import (
     JobRecord,
     RungEntry,
     Stop,
+    SweepRecord,
     TrialRecord,
 )
 from sweeps.ledger.identity import Identity
@@ -60,7 +61,7 @@ from sweeps.ledger.optuna_trials import (
 
 # Attributes of the study in the journal.
 STUDY_TEXT, JOB, EXPORT, IDENTITY = "study", "job:", "export:", "identity"
-ARTIFACT = "artifact:"
+ARTIFACT, SWEEP = "artifact:", "sweep"
 
 
 class Ledger:
@@ -123,6 +124,7 @@ class Ledger:
         check_types(TrialRecord, *trials)
         check_types(JobRecord, *self.jobs())
         check_types(ExportRecord, *self.exports().values())
+        check_types(SweepRecord, self.sweep)
         check_types(ArtifactRecord, *self.artifacts())
         for trial in trials:
             read_curves(trial.curves)
@@ -323,6 +325,16 @@ class Ledger:
     def trial(self, number: int) -> TrialRecord:
         """Return one trial."""
         return record_of(self._study.get_trials(deepcopy=False)[self._earlier + number], number)
+
+    @property
+    def sweep(self) -> SweepRecord:
+        """What is recorded of the sweep as a whole."""
+        return SweepRecord(**self._study.user_attrs.get(SWEEP, {}))
+
+    def put_sweep(self, sweep: SweepRecord) -> None:
+        """Record facts about the sweep as a whole, replacing earlier ones."""
+        if sweep != self.sweep:
+            self._study.set_user_attr(SWEEP, asdict(sweep))
 
     def put_job(self, job: JobRecord) -> None:
         """Record a teacher, baseline or confirmation, replacing an earlier one with its key."""

@@ -15,8 +15,8 @@ from uuid import uuid4
 from safetensors import SafetensorError
 
 from analysis import layout
-from analysis.sqlite_file import sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
+from sweeps.ledger.sqlite_file import sqlite_uri
 
 MIN_FREE_BYTES = 1 << 30
 """The default study writes tens of megabytes; Ray's object store may spill more."""
@@ -71,6 +71,11 @@ class SweepFolder:
     def views(self) -> Path:
         """Addresses of the ready-made views in MLflow's UI."""
         return self.path / layout.VIEWS_FILE
+
+    @property
+    def results(self) -> Path:
+        """All runs as Parquet."""
+        return self.path / layout.RESULTS_FILE
 
     @property
     def report(self) -> Path:

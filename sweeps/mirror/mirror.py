@@ -257,6 +257,7 @@ class Mirror:
             for file in sorted(_entries(path)):
                 if not file.name.startswith("."):
                     yield f"{path.name}/{file.name}", file
+        yield layout.RESULTS_FILE, folder.results
         yield layout.LOG_FILE, folder.log
 
     def _versions(self) -> dict[str, Version]:

@@ -113,6 +113,7 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     if not (folder.path / SETTINGS_FILE).is_file():
         _place(storage.read(SETTINGS_FILE), folder.path / SETTINGS_FILE, mode=0o600)
         _place(storage.read(SEAL_FILE), folder.path / SEAL_FILE, mode=0o600)
+    _place(storage.read(layout.RESULTS_FILE), folder.results)
     _place(storage.read(layout.LOG_FILE), folder.path / layout.LOG_FILE)
     _place(storage.read(layout.STUDY_FILE), folder.study)
     _place(journal, folder.journal)

@@ -1,7 +1,9 @@
 """Drives a sweep whose data are loaded: opens its records, runs its phases, and summarises it."""
 
 import json
+from dataclasses import replace
 
+from analysis import layout
 from sweeps.common.clock import SystemClock
 from sweeps.common.environment import describe_environment
 from sweeps.ledger.dataset_facts import split_facts
@@ -35,13 +37,13 @@ def _open(start: Start) -> Sweep:
     if site is None:  # the site was described when trials ran
         site = NOWHERE
     else:
-        recorder.attach("environment.json", describe_environment(site.allocation))
+        recorder.attach(layout.ENVIRONMENT_FILE, describe_environment(site.allocation))
     task, contents = start.left.study.task, start.identity.data
     found = {
         key: {**scenario.provenance, "content": flat(contents[key])}
         for key, scenario in start.data.items()
     }
-    recorder.attach("provenance.json", found)
+    recorder.attach(layout.PROVENANCE_FILE, found)
     data = start.data.items()
     recorder.attach_splits(
         [s for key, scenario in data for s in split_facts(task, key, scenario, contents[key])]
@@ -73,11 +75,13 @@ def _open_recorder(start: Start) -> RunRecorder:
     else:
         tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
     ledger.identify(start.identity)
-    if tracker is None:
+    if (started_ms := ledger.sweep.started_ms) is None:
         begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
         started_ms = min(begun, default=clock.epoch_ms())
+        ledger.put_sweep(replace(ledger.sweep, started_ms=started_ms))
+    if tracker is None:
         tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
-    recorder = RunRecorder(study, ledger, tracker, clock, start.display)
+    recorder = RunRecorder(folder, ledger, tracker, clock, start.display)
     recorder.lost = start.held.lost
     recorder.catch_up()
     return recorder

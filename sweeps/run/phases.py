@@ -152,12 +152,11 @@ class Sweep:
     def report(self) -> Path:
         """Write the report and attach it."""
         # imported late: figures take seconds, for which the first trial need not wait
-        from analysis.frames import read_sweep
         from analysis.report import build_report
+        from sweeps.tracking.read import sweep_frames
 
         self.display.handle(PhaseBegun("report"))
-        frames = read_sweep(self.tracking_uri, self.folder.name, curves=True)
-        files = build_report(frames, self.folder.report)
+        files = build_report(sweep_frames(self.folder.path), self.folder.report)
         self.recorder.attach_report([files.html, files.png, files.parquet, files.json])
         return files.html
 

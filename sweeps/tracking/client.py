@@ -23,13 +23,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as database_utils
 
 from analysis import layout
-from analysis.runs import PARENT
-from analysis.sqlite_file import readable
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.secrets import redacted
 from sweeps.ledger.dataset_facts import GENERATED, SplitFacts
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.sqlite_file import readable
 from sweeps.tracking.database_file import check_artifacts, made_by_one
 
 __all__ = [
@@ -191,7 +190,7 @@ def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
 
 def children_of(client: MlflowClient, parent: Any) -> list[RunFacts]:
     """Return the runs below that of a sweep."""
-    query = f"tags.`{PARENT}` = '{parent.info.run_id}'"
+    query = f"tags.`{layout.PARENT}` = '{parent.info.run_id}'"
     experiments = [parent.info.experiment_id]
     runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
     return [_facts(run) for run in runs]

@@ -8,10 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from analysis import layout
-from analysis.artifact_addresses import ADDRESSES, ROOTS, check_addresses
 from analysis.errors import ResultsError
-from analysis.sqlite_file import INDEX, LOG, artifacts_beside, opened, readable, sqlite_path
 from kdtasks.data.reading import checked_inside
+from sweeps.ledger.sqlite_file import INDEX, LOG, artifacts_beside, opened, readable, sqlite_path
+from sweeps.tracking.artifact_addresses import ADDRESSES, ROOTS, check_addresses
 
 QUERY = "SELECT 1 FROM tags WHERE key = ? AND value = ?"
 

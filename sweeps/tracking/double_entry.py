@@ -1,4 +1,4 @@
-"""Records results in the ledger first, then in MLflow.
+"""Records results in the ledger first, then in MLflow and in the file of results.
 
 MLflow may be unreachable for a while: `settle` writes missing entries.
 """
@@ -9,13 +9,12 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from analysis import layout
 from kdtasks.contract.errors import UserError
-from search_spaces.study import Study
 from sweeps.common.clock import Clock
 from sweeps.common.records import ArtifactRecord, JobRecord, TrialRecord
 from sweeps.common.secrets import redacted
@@ -23,10 +22,12 @@ from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.failures import faults
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.totals import counts, finished_in_order, paid
 from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import TrackingError
+from sweeps.tracking.results import write_results
 from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_children, standing_tags
 from sweeps.tracking.writer import Tracker
 
@@ -40,13 +41,18 @@ With an attempt of ten seconds in `sweeps.tracking.writer`, that costs less than
 """
 
 
+RESULTS_S = 60.0
+"""Pause between two writes of the file of results while trials run [s]; it has all of them."""
+
+
 class RunRecorder:
-    """The ledger and MLflow of one sweep."""
+    """The ledger, MLflow and the file of results of one sweep."""
 
     def __init__(
-        self, study: Study, ledger: Ledger, tracker: Tracker, clock: Clock, display: Display
+        self, folder: SweepFolder, ledger: Ledger, tracker: Tracker, clock: Clock, display: Display
     ) -> None:
-        self.study = study
+        self.study = ledger.study
+        self._folder = folder
         self.ledger = ledger
         self.tracker = tracker
         self.clock = clock
@@ -55,6 +61,7 @@ class RunRecorder:
         self._display = display
         self._warned = False
         self._away_until_s = -math.inf
+        self._results_due_s = -math.inf
         # files that could not be written to MLflow
         self._unattached: list[Write] = []
         # pending writes with their turn of the search; None: writes are immediate
@@ -98,6 +105,8 @@ class RunRecorder:
     def trial(self, number: int) -> TrialRecord:
         """Write an ended trial to MLflow and return it."""
         record = self.ledger.trial(number)
+        if self.clock.elapsed_s() >= self._results_due_s:
+            self.write_results()
         self._submit(lambda: self.tracker.write(child_of_trial(record)))
         return record
 
@@ -114,6 +123,8 @@ class RunRecorder:
     def attach(self, name: str, facts: Mapping[str, object]) -> None:
         """Attach JSON facts to the sweep's run, at the end if MLflow does not answer now."""
         text = json.dumps(facts, indent=1, default=str)
+        known = self.ledger.sweep
+        self.ledger.put_sweep(replace(known, texts={**known.texts, name: text}))
         self._record_hash(name, text.encode())
         self._attach(lambda: self.tracker.text(name, text))
 
@@ -142,12 +153,21 @@ class RunRecorder:
         try:
             for path in paths:
                 self._record_hash(f"report/{path.name}", path.read_bytes())
+            self.write_results()  # once more, as the ledger has grown
             self.tracker.files(paths, "report")
         except (TrackingError, OSError) as error:
             self._display.note(
                 f"MLflow: {redacted(str(error))}; the report is in the sweep's folder, and kdsweep "
                 "resume attaches it"
             )
+
+    def write_results(self) -> None:
+        """Write the file of results; without it commands read the ledger."""
+        try:
+            write_results(self._folder, self.ledger)
+        except UserError as error:
+            self._display.note(str(error))
+        self._results_due_s = self.clock.elapsed_s() + RESULTS_S
 
     def confirmed(self) -> int:
         """Return the number of successful confirmations."""
@@ -212,17 +232,26 @@ class RunRecorder:
         """
         if self.lost():
             return
+        known, now_ms = self.ledger.sweep, self.clock.epoch_ms()
+        shares = {
+            layout.UTILISATION: utilisation.share(),
+            layout.UTILISATION_WHOLE: utilisation.whole(),
+        }
+        metrics = {name: share for name, share in shares.items() if not math.isnan(share)}
+        self.ledger.put_sweep(replace(known, ended_ms=now_ms, metrics={**known.metrics, **metrics}))
         stopped = status == "KILLED"
-        if stopped and self._away:
-            raise _unsettled("it did not answer recently", stopped=stopped)
         try:
-            self._settle(utilisation)
-            self.tracker.end(status, self.clock.epoch_ms())
+            if stopped and self._away:
+                raise _unsettled("it did not answer recently", stopped=stopped)
+            self._settle()
+            self.tracker.end(status, now_ms)
         except (TrackingError, OSError) as error:
             self._away_until_s = self.clock.elapsed_s() + PAUSE_S
             raise _unsettled(redacted(str(error)), stopped=stopped) from error
+        finally:
+            self.write_results()
 
-    def _settle(self, utilisation: Utilisation) -> None:
+    def _settle(self) -> None:
         while self._unattached:
             self._unattached[0]()
             del self._unattached[0]
@@ -230,12 +259,8 @@ class RunRecorder:
         trials = self.ledger.trials()
         for key, tags in standing_tags(trials, self.study).items():
             self.tracker.tag(key, tags)
-        shares = {
-            layout.UTILISATION: utilisation.share(),
-            layout.UTILISATION_WHOLE: utilisation.whole(),
-        }
-        known = {name: share for name, share in shares.items() if not math.isnan(share)}
-        self.tracker.facts({**counts(trials), **paid(trials), **known}, self.clock.epoch_ms())
+        facts = {**counts(trials), **paid(trials), **self.ledger.sweep.metrics}
+        self.tracker.facts(facts, self.clock.epoch_ms())
         failures = [asdict(fault) for fault in faults(trials, self.ledger.jobs())]
         text = json.dumps(failures, indent=1)
         self._record_hash(layout.FAILURES_FILE, text.encode())

@@ -3,10 +3,10 @@
 import os
 import re
 
-from analysis.sqlite_file import sqlite_path
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.secrets import redacted
 from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.sqlite_file import sqlite_path
 from sweeps.tracking.server_address import TRACKING, tracking_from
 
 SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<reason>[\w ,]+)|(?P<late>[Tt]imed out)")

@@ -1,4 +1,4 @@
-"""Check that ledger, MLflow and front agree."""
+"""Check that ledger, results file, MLflow and front agree."""
 
 import math
 from collections import Counter
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from analysis import layout
-from analysis.sqlite_file import sqlite_path
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import checked_inside, damage_named, file_sha256, read_bytes, read_json
 from search_spaces.study import Study
@@ -15,10 +14,12 @@ from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.sqlite_file import sqlite_path
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
 from sweeps.tracking.client import RunFacts, read_runs
+from sweeps.tracking.results import differences
 from sweeps.tracking.runs import ChildRun, ended_children, standing_tags
 
 TOLERANCE = 1e-12
@@ -31,7 +32,7 @@ STANDING = (layout.ON_FRONT, layout.RANK)
 
 
 def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
-    """Return every difference between the ledger, MLflow and ``front.json``, one line each.
+    """Return every difference between ledger, results file, MLflow and ``front.json``, a line each.
 
     Raises:
         UserError: If the folder is not that of a sweep, or MLflow does not have it.
@@ -50,6 +51,7 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
     }
     return [
         *_trials_that_never_ended(trials, ended=ledger.milestones.ended(study.budget)),
+        *differences(sweep, ledger),
         *_runs_against_ledger(runs, expected, standing),
         *_parent(parent, trials, study),
         *_front_file(sweep, parent, trials, study),

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 from analysis import layout
-from analysis.runs import PARENT
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
 
@@ -147,7 +146,7 @@ def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
     Front and next ranks have a table and charts; the other two have too many runs for charts.
     """
     trial = _is(layout.ROLE, layout.ROLE_TRIAL)
-    here = _is(PARENT, run_id)
+    here = _is(layout.PARENT, run_id)
     wanted = {
         "front": ("the front", f"{trial} AND {_is(layout.ON_FRONT, 'true')}"),
         "near": ("the ranks near it", f"{trial} AND {_is(layout.NEAR, 'true')}"),

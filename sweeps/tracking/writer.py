@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from analysis import layout
-from analysis.runs import PARENT
-from analysis.sqlite_file import artifacts_beside, sqlite_path
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.secrets import redacted
 from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.sqlite_file import artifacts_beside, sqlite_path
 from sweeps.tracking.client import (
     Metric,
     MlflowClient,
@@ -156,7 +155,7 @@ class Tracker:
             self._experiment_id,
             start_time=child.started_ms,
             run_name=child.name,
-            tags={PARENT: self._run_id, **child.tags},
+            tags={layout.PARENT: self._run_id, **child.tags},
         )
         self._runs[child.key] = str(run.info.run_id)
         self._tags[child.key] = dict(child.tags)

@@ -1,31 +1,26 @@
-"""What the tracker wrote is what the reader returns."""
+"""What was recorded is what the reader returns, also by way of the file."""
 
-import gc
 import math
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
-from synthetic_frames import make_frames, write_mlflow
+from synthetic_frames import as_runs, make_frames
 
-from analysis import layout
 from analysis.errors import ResultsError
-from analysis.frames import FACTS, PARAM, read_sweep, table
+from analysis.frames import FACTS, PARAM, frames_of, table
 from analysis.front_rows import front_rows
 from analysis.fronts import front_trials
 from analysis.report import build_report
-
-# MLflow 3.17 uses what SQLAlchemy 2.1 deprecates
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")
+from analysis.results_file import read_runs, write_runs
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """A sweep and the store that holds it."""
-    frames = make_frames(trials=9, failures=1)
-    best = front_trials(frames).iloc[0]
+def frames():
+    made = make_frames(trials=9, failures=1)
+    best = front_trials(made).iloc[0]
     curve = [(0, best["val_nmse_db"]), (1, -1.0), (7, best["val_nmse_db"])]
-    frames = replace(frames, curves={best["number"]: curve})
-    return frames, write_mlflow(frames, tmp_path_factory.mktemp("sweep"))
+    return replace(made, curves={best["number"]: curve})
 
 
 def as_rows(frame):
@@ -39,73 +34,63 @@ def missing(value):
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-@pytest.mark.slow
-def test_a_sweep_comes_back_as_it_was_written(written):
-    frames, uri = written
-    read = read_sweep(uri, frames.name, curves=True)
+def test_a_sweep_comes_back_as_it_was_written(frames, tmp_path):
+    write_runs(tmp_path / "r.parquet", as_runs(frames), 7)
+    read = frames_of(frames.name, read_runs(tmp_path / "r.parquet", 7))
     assert read.study == frames.study
-    assert list(read.hypervolume) == list(frames.hypervolume)
     assert (read.provenance, read.environment) == (frames.provenance, frames.environment)
-    assert read.wall_time_s is not None
-    assert read.curves == frames.curves
+    assert (read.wall_time_s, read.curves) == (frames.wall_time_s, frames.curves)
     for name in ("trials", "teachers", "baselines", "confirmations"):
         before, after = as_rows(getattr(frames, name)), as_rows(getattr(read, name))
         assert after == before, name
     assert front_rows(read) == front_rows(frames)
-
-
-@pytest.mark.slow
-def test_the_report_of_a_sweep_that_was_read(written, tmp_path):
-    frames, uri = written
-    files = build_report(read_sweep(uri, frames.name), tmp_path)
+    files = build_report(read, tmp_path)
     assert frames.study.title in files.html.read_text("utf-8")
 
 
-@pytest.mark.slow
-def test_ranks_are_computed_while_tags_are_missing(written, tmp_path):
-    frames, _ = written
-    blank = frames.trials.assign(rank=None, front=None)
-    uri = write_mlflow(replace(frames, trials=blank), tmp_path)
-    read = read_sweep(uri, frames.name)
+def test_every_number_and_text_passes_through_the_file(frames, tmp_path):
+    path = tmp_path / "r.parquet"
+    odd = {"nan": math.nan, "inf": math.inf, "low": -math.inf, "tiny": 5e-324, "big": 1.8e308}
+    text = {"a 'b' \"c\"": "ä\n\0; DROP TABLE", "": ""}
+    sweep = as_runs(frames)[0]
+    run = replace(sweep, metrics=odd, tags=text, params=text, curves={"x": [(1, math.nan)]})
+    write_runs(path, [sweep, run], 0)
+    assert repr(read_runs(path, 0, all_curves=True)) == repr([sweep, run])
+
+
+def test_what_is_no_file_of_results_is_not_read(frames, tmp_path):
+    path = tmp_path / "r.parquet"
+    assert read_runs(path, 1) is None
+    write_runs(path, as_runs(frames), 1)
+    assert read_runs(path, 2) is None  # the ledger has grown since
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place])
+        assert read_runs(path, 1) is None
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        assert read_runs(path, 1) in (None, as_runs(frames)), place
+    other = pq.read_table(_copy(path, whole)).drop(["texts"])
+    pq.write_table(other, path)
+    assert read_runs(path, None) is None
+
+
+def _copy(path, content):
+    path.write_bytes(content)
+    return path
+
+
+def test_ranks_are_computed_while_tags_are_missing(frames):
+    blank = replace(frames, trials=frames.trials.assign(rank=None, front=None))
+    read = frames_of(frames.name, as_runs(blank))
     assert list(read.trials["rank"]) == list(frames.trials["rank"])
 
 
-@pytest.mark.slow
-def test_an_unknown_sweep_names_those_there_are(written):
-    _, uri = written
-    with pytest.raises(ResultsError, match=r"'nope'.*made-up-1"):
-        read_sweep(uri, "nope")
-
-
-@pytest.mark.slow
-def test_two_sweeps_of_one_name_are_refused(written, tmp_path):
-    from mlflow import MlflowClient
-
-    frames, _ = written
-    uri = write_mlflow(make_frames(trials=0, failures=0), tmp_path)
-    client = MlflowClient(tracking_uri=uri)
-    other = client.create_experiment("other", (tmp_path / "other").as_uri())
-    tags = {layout.ROLE: layout.ROLE_SWEEP}
-    client.create_run(other, tags=tags, run_name=frames.name)
-    with pytest.raises(ResultsError, match="2 sweeps are called 'made-up-1'"):
-        read_sweep(uri, frames.name)
-
-
-def test_a_missing_database_is_not_created(tmp_path):
-    path = tmp_path / "runs" / layout.MLFLOW_FILE
-    with pytest.raises(ResultsError, match="no MLflow database"):
-        read_sweep(f"sqlite:///{path}", "any")
-    assert not path.parent.exists()
-
-
-def test_other_files_are_refused(tmp_path):
-    empty, text = tmp_path / "empty.db", tmp_path / "text.db"
-    empty.touch()
-    text.write_text("this is no database" * 100)
-    for path in (empty, text):
-        with pytest.raises(ResultsError, match="MLflow database"):
-            read_sweep(f"sqlite:///{path}", "any")
-    assert empty.stat().st_size == 0
+@pytest.mark.parametrize("text", ["[" * 100_000, "[]", "7", "null", "9" * 5000, '{"a":' * 500])
+def test_damaged_texts_are_one_error(frames, text):
+    sweep, *below = as_runs(frames)
+    for file in ("provenance.json", "environment.json"):
+        with pytest.raises(ResultsError, match=f"'{frames.name}' is damaged"):
+            frames_of(frames.name, [replace(sweep, texts={**sweep.texts, file: text}), *below])
 
 
 def test_tables_keep_parameters_as_they_are():
@@ -121,14 +106,3 @@ def test_a_table_with_hundreds_of_metrics_is_made_in_one_go():
     assert made.shape == (2, 300 + len(FACTS))
     assert made["metric_299"].tolist() == [299.0, 299.0]
     assert list(table([]).columns) == list(FACTS)
-
-
-def test_reading_leaves_the_garbage_collector_as_it_was(tmp_path):
-    for on in (True, False):
-        (gc.enable if on else gc.disable)()
-        try:
-            with pytest.raises(ResultsError, match="no MLflow database"):
-                read_sweep(f"sqlite:///{tmp_path}/none.db", "sweep")
-            assert gc.isenabled() == on
-        finally:
-            gc.enable()

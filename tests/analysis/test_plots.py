@@ -127,13 +127,6 @@ def test_every_feasible_trial_is_drawn_once():
     assert sorted(map(int, numbers)) == sorted(feasible_trials(frames)["number"])
 
 
-def test_hypervolume_is_computed_where_it_was_not_recorded():
-    frames = make_frames(trials=15)
-    found = progress_series(replace(frames, hypervolume=()))
-    recorded = progress_series(frames)
-    assert [value for _, value in found] == pytest.approx([value for _, value in recorded])
-
-
 def test_axes_place_numbers_categories_and_gaps():
     log = coordinate("rate", [1e-3, 1e-1, None, 1e-2], log=True)
     assert log.heights == (pytest.approx(0.0), pytest.approx(1.0), None, pytest.approx(0.5))
@@ -228,7 +221,7 @@ def test_volume_over_cost_is_that_over_trials_on_another_axis():
     done = frames.trials[frames.trials["state"] == "COMPLETE"]
     spent = [cost for cost, _ in found]
     assert spent == pytest.approx(np.cumsum(done["trial_cpu_s"]))
-    assert [value for _, value in found] == pytest.approx([v for _, v in frames.hypervolume])
+    assert [value for _, value in found] == pytest.approx([v for _, v in progress_series(frames)])
 
 
 def test_volume_over_cost_follows_the_order_in_which_trials_ended():

@@ -101,7 +101,7 @@ def test_few_trials(trials, tmp_path):
 
 
 def test_a_sweep_without_anything_beside_its_trials():
-    frames = replace(without_references(make_frames(trials=9)), hypervolume=(), wall_time_s=None)
+    frames = replace(without_references(make_frames(trials=9)), wall_time_s=None)
     frames = replace(frames, provenance={}, environment={})
     page = checked(frames)
     assert "Baselines and teachers" not in page

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from synthetic_frames import make_frames, write_mlflow
+from synthetic_frames import as_runs, make_frames
 from synthetic_topologies import TOPOLOGIES, make_topology_frames
 
-from analysis.frames import read_sweep
+from analysis.frames import frames_of
 from analysis.fronts import by_topology, group_of, kind_of, method_of
 from analysis.highlights import highlights
 from analysis.plots.front import front_figure
@@ -90,11 +90,8 @@ def test_the_report_shows_the_tables_with_words_and_statements(tmp_path):
     assert "colour: topology" in page
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(90)
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
-def test_topologies_survive_mlflow(tmp_path):
-    frames = read_sweep(write_mlflow(FRAMES, tmp_path), FRAMES.name)
+def test_topologies_survive_recording():
+    frames = frames_of(FRAMES.name, as_runs(FRAMES))
     assert group_colours(frames) == group_colours(FRAMES)
     assert front_table(frames) == front_table(FRAMES)
 

@@ -110,7 +110,9 @@ class Engine:
         self.task = plan.task
         self.ledger = self.start_ledger()
         self.ledger.use(partial(make_sampler, self.study, known_costs(self.study, self.task)))
-        self.recorder = RunRecorder(self.study, self.ledger, self.tracker, self.clock, self.display)
+        self.recorder = RunRecorder(
+            self.folder, self.ledger, self.tracker, self.clock, self.display
+        )
         self.interrupts = Interrupts()
         self.pool = inline.InlinePool(self.interrupts)
         cache = self.folder.scenarios
@@ -176,7 +178,7 @@ class Engine:
     def into_mlflow(self) -> None:
         """Write what there is to a database in the sweep's folder, as the driver does."""
         tracker = Tracker.start(self.folder, None, self.study, 0)
-        recorder = RunRecorder(self.study, self.ledger, tracker, self.clock, self.display)
+        recorder = RunRecorder(self.folder, self.ledger, tracker, self.clock, self.display)
         self.folder.views.write_text(json.dumps(recorder.offer_views()), encoding="utf-8")
         recorder.attach_file(self.folder.study)
         recorder.settle(Utilisation(1, self.clock))

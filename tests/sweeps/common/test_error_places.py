@@ -8,13 +8,13 @@ import pytest
 from in_process import Engine
 from toy_study import toy_study
 
-from analysis.frames import read_sweep
 from analysis.report import build_report
 from kdtasks.contract.errors import UserError
 from sweeps.cli.main import main
 from sweeps.common.records import FailureKind, TrialState
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.client import sweep_runs
+from sweeps.tracking.read import sweep_frames
 
 PLACE = re.compile(r"\((toy_task|test_error_places)\.py, line \d+, in \w+\)$")
 GOAL = {
@@ -62,7 +62,7 @@ def test_a_trial_that_raised_is_shown_everywhere(tmp_path, capsys):
     [run] = [one for one in children if one.tags["kdsweep.key"] == "trial/0"]
     file = client.download_artifacts(run.run_id, "traceback.txt", str(tmp_path))
     assert Path(file).read_text(encoding="utf-8") == trial.traceback
-    frames = read_sweep(engine.folder.tracking_uri, "sweep")
+    frames = sweep_frames(engine.folder.path)
     page = build_report(frames, tmp_path / "report").html.read_text(encoding="utf-8")
     assert "in train_student" in page
     assert "raise RuntimeError(&#34;the loss is not a number" in page

@@ -9,7 +9,7 @@ from in_process import Engine
 from toy_study import toy_study
 
 from analysis import layout
-from analysis.frames import SweepFrames, read_sweep
+from analysis.frames import SweepFrames
 from sweeps.cli.export import EXPORT_DIR, run_export
 from sweeps.export.export import Exporter
 from sweeps.export.records import recording
@@ -18,6 +18,7 @@ from sweeps.export.selection import KNEE, MOST_ACCURATE, SMALLEST
 from sweeps.ledger.process_lock import driving
 from sweeps.progress.events import Display
 from sweeps.tracking.client import MlflowClient
+from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
@@ -47,7 +48,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def frames_of(engine: Engine) -> SweepFrames:
-    return read_sweep(engine.folder.tracking_uri, engine.folder.name)
+    return sweep_frames(engine.folder.path)
 
 
 def widths(engine: Engine) -> dict[int, int]:

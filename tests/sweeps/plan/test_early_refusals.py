@@ -13,11 +13,11 @@ from in_process import Engine
 from toy_study import toy_study
 from toy_task import ToyTask
 
-from analysis.sqlite_file import sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import SweepSettings, settled_uri, write_settings
 from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.sqlite_file import sqlite_uri
 from sweeps.progress.events import Display
 from sweeps.run import ray_cluster, runner
 from sweeps.tracking.client import MlflowClient

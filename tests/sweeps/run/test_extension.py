@@ -86,7 +86,9 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path:
         path.unlink()
     done = call(tmp_path, "resume toy", "verify toy", code=EACH)
     assert "searching" not in done.stdout
-    assert done.stdout.endswith("toy: ledger, MLflow and front agree\n[0, 0]\n"), done.stderr
+    assert done.stdout.endswith("toy: ledger, results file, MLflow and front agree\n[0, 0]\n"), (
+        done.stderr
+    )
     assert finished(trials_of(sweep)) == seven
 
 

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from toy_study import toy_study
 
 from analysis import layout
-from analysis.frames import SweepFrames, read_sweep
+from analysis.frames import SweepFrames
 from analysis.front_rows import front_rows
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
@@ -28,6 +28,7 @@ from sweeps.ledger.paths import SweepFolder
 from sweeps.plan.preflight import check_study
 from sweeps.progress.events import Display
 from sweeps.run.runner import SweepSummary, run_study
+from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
@@ -103,7 +104,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Watched:
 
 @pytest.fixture(scope="module")
 def frames(sweep: Watched) -> SweepFrames:
-    return read_sweep(sweep.summary.tracking_uri, "toy")
+    return sweep_frames(sweep.summary.folder)
 
 
 def test_p1_a_custom_searcher_does_not_make_trials_run_one_by_one(sweep: Watched) -> None:

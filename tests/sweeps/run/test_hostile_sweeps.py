@@ -109,7 +109,7 @@ def test_hostile_settings_are_one_line_and_not_quoted(tmp_path, capsys, text):
     file.write_text(text, errors="surrogateescape")
     with pytest.raises(DataError, match=r"sweep\.json.*--tracking-uri"):
         read_settings(file.parent)
-    for command in ("front", "ui", "resume", "verify"):
+    for command in ("ui", "resume", "verify"):
         code, _, err = kdsweep(capsys, command, "bad", "--home", str(tmp_path))
         assert code == 2
         assert "sweep.json" in err

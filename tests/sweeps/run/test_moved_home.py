@@ -19,20 +19,21 @@ from mlflow.tracking._tracking_service import utils
 from toy_study import toy_study
 
 from analysis import layout
-from analysis.artifact_addresses import ADDRESSES
-from analysis.sqlite_file import sqlite_uri
-from sweeps.cli.sweeps import find_sweep, prepare_ui, sweep_frames, ui_command
+from sweeps.cli.sweeps import find_sweep, prepare_ui, ui_command
 from sweeps.common.clock import SystemClock
 from sweeps.export.mlflow_models import Models
 from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, write_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import LEASE_FILE, driving, read_driver, row_of
+from sweeps.ledger.sqlite_file import sqlite_uri
 from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
+from sweeps.tracking.artifact_addresses import ADDRESSES
 from sweeps.tracking.client import read_runs
 from sweeps.tracking.database_file import follow
 from sweeps.tracking.double_entry import RunRecorder
+from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
 from sweeps.tracking.writer import Tracker
 
@@ -92,7 +93,7 @@ def write_more(folder: SweepFolder) -> None:
     ledger = Ledger.open(folder.journal)
     if tracker is None:
         tracker = Tracker.start(folder, settings.tracking_uri, ledger.study, 0, settings.id)
-    engine = RunRecorder(ledger.study, ledger, tracker, SystemClock(), Display())
+    engine = RunRecorder(folder, ledger, tracker, SystemClock(), Display())
     engine.catch_up()
     engine.attach_file(folder.study)
     engine.settle(Utilisation(1, SystemClock()))
@@ -189,7 +190,7 @@ class TestMoved:
             before = files(home)
             script = (
                 "import sys; from pathlib import Path; sys.dont_write_bytecode = True\n"
-                "from sweeps.cli.sweeps import sweep_frames\n"
+                "from sweeps.tracking.read import sweep_frames\n"
                 "from sweeps.tracking.verify import verify_sweep\n"
                 f"folder = Path({str(home / 'sweep')!r})\n"
                 "assert len(sweep_frames(folder).trials) == 3\n"

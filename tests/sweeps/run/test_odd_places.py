@@ -14,7 +14,6 @@ from mlflow.utils.validation import _validate_metric_name, _validate_param
 from sqlalchemy import make_url
 from toy_study import toy_study
 
-from analysis.sqlite_file import sqlite_path, sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import MetricInfo
@@ -25,6 +24,7 @@ from sweeps.cli.text import in_words
 from sweeps.common.returned_values import LONGEST_VALUE, wrong_name, wrong_params
 from sweeps.ledger.launch_settings import settled_uri
 from sweeps.ledger.paths import check_new
+from sweeps.ledger.sqlite_file import sqlite_path, sqlite_uri
 from sweeps.plan.evidence import Evidence
 from sweeps.plan.parameter_laws import CLASS_LAWS
 from sweeps.plan.preflight import check_study

@@ -29,9 +29,7 @@ def as_swept(study):
     return SweepFrames(
         name="made-up",
         study=study,
-        tags={},
         metrics={},
-        hypervolume=[],
         trials=table([]),
         teachers=runs(need.deciding for need in needs),
         baselines=table([]),

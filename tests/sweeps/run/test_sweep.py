@@ -12,7 +12,7 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis import layout
-from analysis.frames import read_sweep
+from analysis.plots.progress import progress_series
 from kdtasks.contract.errors import ConfigError, DataError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
@@ -20,6 +20,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.mirror.storage_lock import DRIVER_FILE
 from sweeps.progress.events import Display
 from sweeps.run.runner import SweepSummary, run_study
+from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
 
 # Importing Ray and starting it takes most of these tests' time, and more on a busy machine.
@@ -93,7 +94,7 @@ def test_ledger_mlflow_and_front_agree(sweep: SweepSummary) -> None:
 
 
 def test_what_is_read_back_is_what_ran(sweep: SweepSummary) -> None:
-    frames = read_sweep(sweep.tracking_uri, "toy")
+    frames = sweep_frames(sweep.folder)
     trials = [t for t in Ledger.open(sweep.folder / "journal.log").trials() if not t.duplicate]
     assert len(frames.trials) == len(trials) == 10
     found = frames.trials.set_index("number")
@@ -108,7 +109,7 @@ def test_what_is_read_back_is_what_ran(sweep: SweepSummary) -> None:
     assert len(frames.confirmations) == 2
     assert {"test_nmse_db", "val_nmse_db"} <= set(frames.teachers.columns)
     assert set(frames.baselines["name"]) == {"PCA 1/4", "PCA 1/1"}
-    assert [step for step, _ in frames.hypervolume] == list(range(1, 8))
+    assert [step for step, _ in progress_series(frames)] == list(range(1, 8))
     assert frames.provenance
     assert frames.environment["slots"] == 2
 

@@ -8,12 +8,13 @@ from ray.tune.experiment import Trial
 from toy_study import toy_study
 
 from analysis import layout
-from analysis.frames import read_sweep
+from analysis.plots.progress import progress_series
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.events import Display, SweepEvent, TrialFinished
 from sweeps.run.runner import run_study
+from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
@@ -80,11 +81,11 @@ def test_p3_p8_trials_are_stopped_over_several_objectives_recorded_everywhere_an
         epoch, epochs = trial.trained
         assert (epoch in (1, 2, 4) and epochs == 8) or not trial.feasible
     assert verify_sweep(summary.folder) == []
-    frames = read_sweep(summary.tracking_uri, "toy")
+    frames = sweep_frames(summary.folder)
     shown = frames.trials.set_index("number")
     assert list(shown["state"]) == [trial.state.value for trial in trials]
     assert not shown.loc[[trial.number for trial in pruned], "front"].any()
-    assert len(frames.hypervolume) == summary.complete
+    assert len(progress_series(frames)) == summary.complete
     saved = sum(trial.trained[1] - trial.trained[0] for trial in pruned)
     assert (frames.environment["slots"], frames.environment["cores_per_process"]) == (2, 0.5)
     assert frames.metrics["epochs_saved"] == summary.epochs_saved == saved > 0

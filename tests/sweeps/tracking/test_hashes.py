@@ -15,7 +15,6 @@ from analysis import layout
 from analysis.report import build_report
 from kdtasks.contract.errors import DataError
 from kdtasks.data.reading import file_sha256
-from sweeps.cli.sweeps import sweep_frames
 from sweeps.common.clock import SystemClock
 from sweeps.export.export import Exporter
 from sweeps.ledger.ledger import Ledger
@@ -25,6 +24,7 @@ from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.run.teachers import _cached
 from sweeps.tracking.double_entry import RunRecorder
+from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
 from sweeps.tracking.writer import Tracker
 
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     engine.teach()
     engine.search()
     tracker = Tracker.start(engine.folder, None, engine.study, 0)
-    recorder = RunRecorder(engine.study, engine.ledger, tracker, SystemClock(), Display())
+    recorder = RunRecorder(engine.folder, engine.ledger, tracker, SystemClock(), Display())
     recorder.attach_file(engine.folder.study)
     recorder.attach("provenance.json", {"toy": {"synthetic": True}})
     recorder.settle(Utilisation(1, SystemClock()))

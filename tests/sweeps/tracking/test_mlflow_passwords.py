@@ -55,7 +55,7 @@ def test_addresses_without_a_password_are_not_refused(uri: str) -> None:
     assert settled_uri(uri) == uri
 
 
-@pytest.mark.parametrize("command", [["run", "csi-feedback"], ["front", "old"], ["resume", "old"]])
+@pytest.mark.parametrize("command", [["run", "csi-feedback"], ["verify", "old"], ["resume", "old"]])
 def test_commands_refuse_it_before_anything_is_begun(
     folder: SweepFolder, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,6 @@ from mlflow.data import get_source
 from toy_study import toy_study
 
 from analysis import layout
-from analysis.sqlite_file import sqlite_uri
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.task import ScenarioData
 from sweeps.common.curves import MOST_CURVES, MOST_POINTS
@@ -15,6 +14,7 @@ from sweeps.ledger.dataset_facts import split_facts
 from sweeps.ledger.identity import content_of
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.ledger.paths import SweepFolder, check_new, create
+from sweeps.ledger.sqlite_file import sqlite_uri
 from sweeps.tracking.client import MlflowClient, read_runs
 from sweeps.tracking.runs import ChildRun
 from sweeps.tracking.writer import Tracker

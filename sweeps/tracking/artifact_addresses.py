@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from analysis import layout
 from analysis.errors import ResultsError
-from analysis.sqlite_file import artifacts_beside
+from sweeps.ledger.sqlite_file import artifacts_beside
 
 ADDRESSES = (
     ("experiments", "artifact_location"),

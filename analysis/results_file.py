@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from analysis import layout
 
-LEDGER_BYTES = b"kdsweep.ledger_bytes"
-"""Key of the file's metadata: size of the ledger that it repeats, which only grows."""
+LEDGER = b"kdsweep.ledger"
+"""Key of the file's metadata: SHA-256 of the ledger that it repeats."""
 
 MOST_BYTES = 2**30
 """Largest file that is read, also when it is unpacked."""
@@ -63,8 +63,8 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_runs(path: Path, runs: Sequence[RecordedRun], ledger_bytes: int) -> None:
-    """Write runs; ``ledger_bytes`` is the size of the ledger from which they are."""
+def write_runs(path: Path, runs: Sequence[RecordedRun], ledger: str) -> None:
+    """Write runs; ``ledger`` is the SHA-256 of the ledger from which they are."""
     rows = [
         {
             **{name: getattr(run, name) for name in _SCHEMA.names},
@@ -72,18 +72,18 @@ def write_runs(path: Path, runs: Sequence[RecordedRun], ledger_bytes: int) -> No
         }
         for run in runs
     ]
-    schema = _SCHEMA.with_metadata({LEDGER_BYTES: str(ledger_bytes)})
+    schema = _SCHEMA.with_metadata({LEDGER: ledger})
     table = pa.Table.from_pylist(rows, schema)
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def read_runs(
-    path: Path, ledger_bytes: int | None, *, all_curves: bool = False
+    path: Path, ledger: str | None, *, all_curves: bool = False
 ) -> list[RecordedRun] | None:
     """Return the runs in a file, with curves of those on the front.
 
     Returns:
-        None if the file is missing, damaged, or not of a ledger of this size (None: any).
+        None if the file is missing, damaged, or not of this ledger (None: any).
     """
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
@@ -91,8 +91,8 @@ def read_runs(
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             schema, groups = file.schema_arrow, range(file.num_row_groups)
             size = sum(file.metadata.row_group(group).total_byte_size for group in groups)
-            known = (schema.metadata or {}).get(LEDGER_BYTES)
-            same = ledger_bytes is None or known == str(ledger_bytes).encode()
+            known = (schema.metadata or {}).get(LEDGER)
+            same = ledger is None or known == ledger.encode()
             if not same or not schema.equals(_SCHEMA) or size > MOST_BYTES:
                 return None
             return list(_runs(file.read(), all_curves=all_curves)) or None

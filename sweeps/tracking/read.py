@@ -1,10 +1,11 @@
-"""The results of a sweep as tables; from its file, if that is as new as its ledger."""
+"""The results of a sweep as tables; from its file, if that repeats its ledger as it is."""
 
 from pathlib import Path
 
 from analysis import layout
 from analysis.frames import SweepFrames, frames_of
 from analysis.results_file import read_runs
+from kdtasks.data.reading import file_sha256
 
 
 def sweep_frames(folder: Path) -> SweepFrames:
@@ -15,8 +16,8 @@ def sweep_frames(folder: Path) -> SweepFrames:
         ResultsError: If its content is not what kdsweep writes.
     """
     ledger = folder / layout.JOURNAL_FILE
-    size = ledger.stat().st_size if ledger.is_file() else -1
-    runs = read_runs(folder / layout.RESULTS_FILE, size)
+    digest = file_sha256(ledger) if ledger.is_file() else ""
+    runs = read_runs(folder / layout.RESULTS_FILE, digest)
     if runs is None:
         from sweeps.ledger.ledger import Ledger
         from sweeps.ledger.paths import SweepFolder

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from analysis import layout
 from analysis.results_file import RecordedRun, read_runs, write_runs
-from kdtasks.data.reading import MOST_TEXT_BYTES, checked_inside, read_bytes
+from kdtasks.data.reading import MOST_TEXT_BYTES, checked_inside, file_sha256, read_bytes
 from sweeps.ledger.failures import faults
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
@@ -21,9 +21,9 @@ def write_results(folder: SweepFolder, ledger: Ledger) -> None:
     Raises:
         UserError: If it cannot be written.
     """
-    size = folder.journal.stat().st_size
+    digest = file_sha256(folder.journal)
     with writing(folder.results), atomic_file(folder.results) as partial:
-        write_runs(partial, recorded_runs(folder, ledger), size)
+        write_runs(partial, recorded_runs(folder, ledger), digest)
 
 
 def recorded_runs(folder: SweepFolder, ledger: Ledger) -> list[RecordedRun]:

@@ -35,8 +35,8 @@ def missing(value):
 
 
 def test_a_sweep_comes_back_as_it_was_written(frames, tmp_path):
-    write_runs(tmp_path / "r.parquet", as_runs(frames), 7)
-    read = frames_of(frames.name, read_runs(tmp_path / "r.parquet", 7))
+    write_runs(tmp_path / "r.parquet", as_runs(frames), "7")
+    read = frames_of(frames.name, read_runs(tmp_path / "r.parquet", "7"))
     assert read.study == frames.study
     assert (read.provenance, read.environment) == (frames.provenance, frames.environment)
     assert (read.wall_time_s, read.curves) == (frames.wall_time_s, frames.curves)
@@ -54,21 +54,21 @@ def test_every_number_and_text_passes_through_the_file(frames, tmp_path):
     text = {"a 'b' \"c\"": "ä\n\0; DROP TABLE", "": ""}
     sweep = as_runs(frames)[0]
     run = replace(sweep, metrics=odd, tags=text, params=text, curves={"x": [(1, math.nan)]})
-    write_runs(path, [sweep, run], 0)
-    assert repr(read_runs(path, 0, all_curves=True)) == repr([sweep, run])
+    write_runs(path, [sweep, run], "0")
+    assert repr(read_runs(path, "0", all_curves=True)) == repr([sweep, run])
 
 
 def test_what_is_no_file_of_results_is_not_read(frames, tmp_path):
     path = tmp_path / "r.parquet"
-    assert read_runs(path, 1) is None
-    write_runs(path, as_runs(frames), 1)
-    assert read_runs(path, 2) is None  # the ledger has grown since
+    assert read_runs(path, "1") is None
+    write_runs(path, as_runs(frames), "1")
+    assert read_runs(path, "2") is None  # the ledger is another one
     whole = path.read_bytes()
     for place in range(0, len(whole), 97):
         path.write_bytes(whole[:place])
-        assert read_runs(path, 1) is None
+        assert read_runs(path, "1") is None
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
-        assert read_runs(path, 1) in (None, as_runs(frames)), place
+        assert read_runs(path, "1") in (None, as_runs(frames)), place
     other = pq.read_table(_copy(path, whole)).drop(["texts"])
     pq.write_table(other, path)
     assert read_runs(path, None) is None

@@ -13,6 +13,7 @@ from toy_study import toy_study
 from analysis import layout
 from analysis.results_file import read_runs, write_runs
 from kdtasks.contract.errors import DataError
+from kdtasks.data.reading import file_sha256
 from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
 from sweeps.tracking.read import sweep_frames
@@ -37,7 +38,7 @@ def shown(folder: Path) -> dict[str, str]:
 
 
 def is_read(engine: Engine) -> bool:
-    return read_runs(engine.folder.results, engine.folder.journal.stat().st_size) is not None
+    return read_runs(engine.folder.results, file_sha256(engine.folder.journal)) is not None
 
 
 def test_file_and_ledger_give_the_same(engine: Engine) -> None:
@@ -78,7 +79,7 @@ def test_verify_names_what_the_file_has_differently(engine: Engine) -> None:
     assert runs is not None
     number = next(n for n, run in enumerate(runs) if run.name == "trial 1")
     changed = replace(runs[number], metrics={**runs[number].metrics, "ue_flops": 1.0})
-    write_runs(path, [*runs[:number], changed, *runs[number + 2 :]], 0)
+    write_runs(path, [*runs[:number], changed, *runs[number + 2 :]], "")
     found = list(differences(engine.folder, engine.ledger))
     assert any(line.startswith("trial/1: metrics:") for line in found)
     assert any(line.startswith("trial/2: ") for line in found)

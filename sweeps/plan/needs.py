@@ -97,17 +97,23 @@ def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
     """Return the different needs of the study, in order.
 
     They differ in scenario, teacher or a parameter in ``resource_parameters``, on which baselines
-    may depend even if scenario and teacher do not.
+    may depend even if scenario and teacher do not. Of points alone only those count that the budget
+    reaches.
 
     Raises:
         StudyError: If such a parameter has too many values to list.
     """
     found: dict[str, Need] = {}
+    trials = set()
+    most = study.budget.trials if study.search.sampler == "points" else None
     for searched in _candidates(study, task):
         try:
             config = task.complete(task_params(study, searched))
         except ConfigError:
             continue  # no trial can have this combination
+        trials.add(fingerprint(config))
+        if most is not None and len(trials) > most:
+            break
         need = need_of(task, config)
         key = {"scenario": need.scenario, "teacher": need.teacher, "params": need.deciding}
         found.setdefault(fingerprint(key), need)

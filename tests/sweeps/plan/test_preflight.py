@@ -211,6 +211,16 @@ def test_baselines_are_required_where_no_teacher_distinguishes_trials() -> None:
     assert [need.params["compression"] for need in find_needs(study, ToyTask())] == [4, 16]
 
 
+@pytest.mark.parametrize(
+    ("trials", "compressions"), [(1, [4]), (2, [4]), (3, [4, 16]), (9, [4, 16])]
+)
+def test_points_beyond_the_budget_need_nothing(trials: int, compressions: list[int]) -> None:
+    points = [{"method": "vanilla", "compression": [4, 16], "width": [2, 4]}]
+    budget = {"trials": trials, "time": None}
+    study = toy_study(space={}, search={"sampler": "points", "points": points}, budget=budget)
+    assert [need.params["compression"] for need in find_needs(study, ToyTask())] == compressions
+
+
 def test_a_taken_name_is_refused(tmp_path: Path) -> None:
     folder = check_new(tmp_path / "home", "one")
     create(folder, "text")

@@ -93,19 +93,23 @@ def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
             yield {**combination, **point}
 
 
-def find_needs(study: Study, task: KDTask) -> tuple[Need, ...]:
+def find_needs(study: Study, task: KDTask, *, reached: bool = False) -> tuple[Need, ...]:
     """Return the different needs of the study, in order.
 
     They differ in scenario, teacher or a parameter in ``resource_parameters``, on which baselines
-    may depend even if scenario and teacher do not. Of points alone only those count that the budget
-    reaches.
+    may depend even if scenario and teacher do not.
+
+    Args:
+        study: The study.
+        task: Its task.
+        reached: Of a study of points: only those that the budget of trials reaches.
 
     Raises:
         StudyError: If such a parameter has too many values to list.
     """
     found: dict[str, Need] = {}
     trials = set()
-    most = study.budget.trials if study.search.sampler == "points" else None
+    most = study.budget.trials if reached else None
     for searched in _candidates(study, task):
         try:
             config = task.complete(task_params(study, searched))

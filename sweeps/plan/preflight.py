@@ -142,6 +142,8 @@ def check_study(study: Study) -> Plan:
     _check_stopping(study, task, config)
     check_feasible(study, task)
     _check_draws(study, task, needs)
+    if study.search.sampler == "points":
+        needs = find_needs(study, task, reached=True)
     return Plan(task=task, needs=needs, drawn=drawn_needs(study, task, needs))
 
 

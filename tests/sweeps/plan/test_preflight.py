@@ -218,7 +218,7 @@ def test_points_beyond_the_budget_need_nothing(trials: int, compressions: list[i
     points = [{"method": "vanilla", "compression": [4, 16], "width": [2, 4]}]
     budget = {"trials": trials, "time": None}
     study = toy_study(space={}, search={"sampler": "points", "points": points}, budget=budget)
-    assert [need.params["compression"] for need in find_needs(study, ToyTask())] == compressions
+    assert [need.params["compression"] for need in check_study(study).needs] == compressions
 
 
 def test_a_taken_name_is_refused(tmp_path: Path) -> None:

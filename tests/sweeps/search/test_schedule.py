@@ -72,7 +72,13 @@ def test_p3_p8_trials_are_stopped_over_several_objectives_recorded_everywhere_an
     trials = [t for t in Ledger.open(summary.folder / "journal.log").trials() if not t.duplicate]
     pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
     assert summary.complete + summary.pruned + summary.failed == len(trials) == 20
-    assert (summary.failed, summary.pruned) == (3, len(pruned))
+    flawed = {trial.config["flaw"]: trial.state for trial in trials if trial.number < len(FLAWS)}
+    assert flawed.keys() == set(FLAWS)
+    assert flawed["die"] is TrialState.FAIL
+    # the others train first; on a busy machine one may fall behind and be stopped before it fails
+    assert set(flawed.values()) <= {TrialState.FAIL, TrialState.PRUNED}
+    failed = [*flawed.values()].count(TrialState.FAIL)
+    assert (summary.failed, summary.pruned) == (failed, len(pruned))
     assert len(census.counts) == summary.complete > 0
     # those that run, those that wait for a slot, and one that ended in this turn
     assert max(census.counts) - before <= 2 * SLOTS + 1

@@ -1,4 +1,4 @@
-"""Places users in a scene and traces their paths; run as a program by `ray_traced`.
+"""Places users in a scene and traces their paths, in a program that `ray_traced` starts.
 
 It is a process of its own because Dr.Jit ends the process, without an exception, where it finds a
 version of LLVM that it cannot compile for.
@@ -115,7 +115,3 @@ def run(folder: Path) -> None:
         columns = 3 if name == "positions" else most
         wide = [np.pad(p[name], ((0, 0), (0, columns - p[name].shape[1]))) for p in parts]
         np.save(folder / f"{name}.npy", np.concatenate(wide)[: job["count"]], allow_pickle=False)
-
-
-if __name__ == "__main__":
-    run(Path(sys.argv[1]))

@@ -68,7 +68,9 @@ def draw_outdoors(scene: Any, job: dict[str, Any], rng: np.random.Generator) -> 
 
 
 def trace(scene: Any, job: dict[str, Any], place_N3: Float) -> dict[str, NDArray[Any]]:
-    """Return gains, delays and angles of departure of users, [N, P]; absent paths have gain 0.
+    """Return gains, delays and angles of departure of users, [N, P], the earliest path first.
+
+    Absent paths have gain 0.
 
     Rays do not pass through walls. The angle is that whose sine is the y part of the direction,
     all that a linear array along y observes.
@@ -76,7 +78,8 @@ def trace(scene: Any, job: dict[str, Any], place_N3: Float) -> dict[str, NDArray
     names = [f"user-{number}" for number in range(len(place_N3))]
     for name, place in zip(names, place_N3, strict=True):
         scene.add(rt.Receiver(name, [float(part) for part in place]))
-    paths = rt.PathSolver()(scene, max_depth=job["depth"], samples_per_src=RAYS, refraction=False)
+    solver = rt.PathSolver(deterministic=True)
+    paths = solver(scene, max_depth=job["depth"], samples_per_src=RAYS, refraction=False)
     for name in names:
         scene.remove(name)
     gain, delay = paths.cir(normalize_delays=False, out_type="numpy")
@@ -86,9 +89,14 @@ def trace(scene: Any, job: dict[str, Any], place_N3: Float) -> dict[str, NDArray
         np.array(angle).reshape(gain_NP.shape) for angle in (paths.theta_t, paths.phi_t)
     )
     there_NP = delay_NP >= 0.0
+    order_NP = np.argsort(np.where(there_NP, delay_NP, np.inf), axis=1, kind="stable")
+    order_NP = order_NP[:, : int(there_NP.sum(axis=1).max(initial=0))]
     angle_NP = np.arcsin(np.clip(np.sin(zenith_NP) * np.sin(azimuth_NP), -1.0, 1.0))
     found = {"gain": gain_NP, "delay": delay_NP, "angle": angle_NP}
-    return {name: np.where(there_NP, values, 0.0) for name, values in found.items()}
+    return {
+        name: np.take_along_axis(np.where(there_NP, values, 0.0), order_NP, axis=1)
+        for name, values in found.items()
+    }
 
 
 def run(folder: Path) -> None:

@@ -116,9 +116,10 @@ def find_needs(study: Study, task: KDTask, *, reached: bool = False) -> tuple[Ne
         except ConfigError:
             continue  # no trial can have this combination
         need = need_of(task, config)
-        trials.add(fingerprint(config))
-        if most is not None and len(trials) > most:
-            break
+        if most is not None:
+            trials.add(fingerprint(config))
+            if len(trials) > most:
+                break
         key = {"scenario": need.scenario, "teacher": need.teacher, "params": need.deciding}
         found.setdefault(fingerprint(key), need)
     return tuple(found.values())

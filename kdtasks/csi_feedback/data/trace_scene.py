@@ -50,7 +50,7 @@ def cast(scene: Any, points_N3: Float, up: bool) -> Float:
     return points_N3[:, 2] + (way if up else -way)
 
 
-def draw_outdoors(scene: Any, job: dict[str, Any], rng: np.random.Generator) -> Float:
+def draw_outdoor_users(scene: Any, job: dict[str, Any], rng: np.random.Generator) -> Float:
     """Draw positions uniformly over the disc round the station; those under a roof are left out.
 
     Users stand on what is met first from below the scene: its ground.
@@ -108,7 +108,7 @@ def run(folder: Path) -> None:
     while done < job["count"]:
         if tries > MOST_TRIES * job["count"]:
             raise SystemExit(f"only {done} of {tries} positions have a path to the station")
-        place = draw_outdoors(scene, job, rng)
+        place = draw_outdoor_users(scene, job, rng)
         tries += BATCH_USERS
         if not len(place):
             continue

@@ -102,7 +102,7 @@ def test_a_full_disk_costs_the_file_and_not_the_sweep(
     assert [path.name for path in engine.folder.path.glob(".*part")] == []
 
 
-def test_of_older_versions_texts_are_found_beside_mlflows_database(engine: Engine) -> None:
+def test_texts_of_older_versions_are_found_beside_mlflows_database(engine: Engine) -> None:
     known = engine.ledger.sweep
     engine.ledger.put_sweep(replace(known, texts={}, started_ms=None))
     place = engine.folder.path / "artifacts" / "0123" / "artifacts"

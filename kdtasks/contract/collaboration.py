@@ -53,12 +53,14 @@ class Work:
         peak_bytes: Memory of training: weights, gradients, Adam's two moments, activations of one
             batch, and whatever else has to be held (a teacher) [B]. 0 if nothing was trained.
         teacher_samples: Samples that a teacher was run on.
+        capped: Whether a training that was to end at a plateau ended before.
     """
 
     flops: float = 0.0
     core_seconds: float = 0.0
     peak_bytes: float = 0.0
     teacher_samples: int = 0
+    capped: bool = False
 
     def __add__(self, other: "Work") -> "Work":
         """Do one after the other: costs add up, memory is used again."""
@@ -67,6 +69,7 @@ class Work:
             core_seconds=self.core_seconds + other.core_seconds,
             peak_bytes=max(self.peak_bytes, other.peak_bytes),
             teacher_samples=self.teacher_samples + other.teacher_samples,
+            capped=self.capped or other.capped,
         )
 
 

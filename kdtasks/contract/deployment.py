@@ -309,6 +309,7 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "server_train_core_seconds": down("s", "measured CPU time of training at the server"),
     "server_train_gflop": down("GFLOP", "operations of training at the server"),
     "train_gflop": EFFORT_METRICS["train_gflop"],
+    "train_capped": EFFORT_METRICS["train_capped"],
     "raw_samples_up": down("", "local samples that have left an edge"),
     "raw_bytes_up": down("B", "their bytes, as they are stored at the edge"),
     "teacher_forward_samples": down("", "samples that a teacher was run on in the trial"),

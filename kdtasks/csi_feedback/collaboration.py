@@ -31,6 +31,7 @@ from kdtasks.contract.collaboration import (
     parted,
 )
 from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
@@ -135,24 +136,34 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         server_part: bool,
         stream_name: str,
     ) -> Generator[Report, None, Learnt]:
-        pictures = as_tensor(data["pictures"])
-        settings = _fitted(resolve(params), len(pictures))
-        distils = settings.has_teacher and teacher is not None
-        frozen = frozen_teacher(settings, teacher) if distils and teacher is not None else None
+        settings, pictures = resolve(params), as_tensor(data["pictures"])
+        held_out, used = _held_out(settings, len(pictures), stream_name)
+        settings = _fitted(settings, len(pictures[used]))
+        frozen = None
+        if settings.has_teacher and teacher is not None:
+            shown = {name: array[used] for name, array in teacher.outputs.items()}
+            frozen = frozen_teacher(settings, replace(teacher, outputs=shown))
         job = student_job(
-            settings, pictures, None, frozen, server_part=server_part, stream_name=stream_name
+            settings,
+            pictures[used],
+            None if held_out is None else pictures[held_out],
+            frozen,
+            server_part=server_part,
+            stream_name=stream_name,
         )
-        job = replace(job, plan=plan_at_effort(settings, job.plan, len(pictures)))
+        job = replace(job, plan=plan_at_effort(settings, job.plan, len(job.train_N2AC)))
 
         def learnt(trained: Trained) -> Learnt:
             spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
-            outputs = {} if frozen is None else frozen.known_outputs()
+            # those of some samples are of no use to who has all
+            known = frozen.known_outputs() if frozen is not None and held_out is None else {}
             stages = trained.training_stages
+            work = work_of(settings, stages, spent, settings.batch_size, frozen)
             return Learnt(
                 weights=state_arrays(trained.autoencoder),
-                work=work_of(settings, stages, spent, settings.batch_size, frozen),
+                work=replace(work, capped=bool(trained.metrics["train_capped"])),
                 server_part_moved=any(stage.decoder == 3 for stage in stages),
-                teacher_outputs={name: to_array(tensor) for name, tensor in outputs.items()},
+                teacher_outputs={name: to_array(tensor) for name, tensor in known.items()},
             )
 
         return (yield from leaving(method_of(settings)(job), learnt))
@@ -314,6 +325,30 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
             return deployment_scores(linear_nmse, parted(weights), every)
 
         return deployed(weights, built, judged)
+
+
+HELD_OUT_SHARE = 8
+"""A node that trains to a plateau judges itself on every eighth of its samples."""
+
+
+def _held_out(
+    settings: CsiSettings, count: int, stream_name: str
+) -> tuple[np.ndarray | None, np.ndarray | slice]:
+    """Return which of a node's samples tell it that a plateau is reached, and which it learns.
+
+    Raises:
+        UserError: If it has too few.
+    """
+    if settings.effort != "plateau":
+        return None, slice(None)
+    if count < HELD_OUT_SHARE:
+        raise UserError(
+            f"effort plateau needs {HELD_OUT_SHARE} training samples at each node, not {count}: "
+            "raise num_train or edge_samples"
+        )
+    rng = numpy_generator(settings.seed, stream(stream_name, "held out"))
+    order = rng.permutation(count)
+    return np.sort(order[: count // HELD_OUT_SHARE]), np.sort(order[count // HELD_OUT_SHARE :])
 
 
 def _fitted(settings: CsiSettings, count: int) -> CsiSettings:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Literal, Self
 
 from kdtasks.contract.deployment import PART_AT_EDGE, SERVER_TEACHES, NetworkSettings
-from kdtasks.contract.effort import ALONE, EPOCHS, GFLOP, EffortSettings
+from kdtasks.contract.effort import ALONE, EPOCHS, GFLOP, PLATEAU, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
     TRAINED,
@@ -66,8 +66,15 @@ FINE_TUNES = When(
     lambda s: s.method in CODEWORD_METHODS[:2], f"methods {' and '.join(CODEWORD_METHODS[:2])}"
 )
 EFFORT = When(
-    lambda s: ALONE.holds(s) or (s.effort == "gflop" and not s.in_rounds),
-    "topology none, or effort gflop and a topology other than mutual and self",
+    lambda s: (
+        ALONE.holds(s)
+        or (
+            not s.in_rounds
+            and (s.effort == "gflop" or (s.effort == "plateau" and not s.sends_pairs))
+        )
+    ),
+    "topology none; in a network effort gflop, or plateau with methods that exchange no pairs, and "
+    "topologies other than mutual and self",
 )
 PAIRED = When(lambda s: s.second_scenario != "", "trials with a second_scenario")
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
@@ -302,7 +309,11 @@ class CsiSettings(EffortSettings, NetworkSettings):
         "effort", when=(unlike_default("effort"), EFFORT)
     )
     effort_gflop: float = EffortSettings.again("effort_gflop", when=(EFFORT, GFLOP))
-    plateau_gain: float = EffortSettings.again("plateau_gain", default=0.02, unit="dB")
+    plateau_epochs: int = EffortSettings.again("plateau_epochs", when=(EFFORT, PLATEAU))
+    plateau_gain: float = EffortSettings.again(
+        "plateau_gain", default=0.02, unit="dB", when=(EFFORT, PLATEAU)
+    )
+    plateau_cap: int = EffortSettings.again("plateau_cap", when=(EFFORT, PLATEAU))
     # Of a network, where this task differs. An edge has about an eighth of the samples, hence of
     # the steps of an epoch.
     edge_epochs: int = NetworkSettings.again(

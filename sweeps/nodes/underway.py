@@ -129,5 +129,6 @@ def costs_of(accounts: Accounts, topology: Topology) -> dict[str, float]:
         "server_train_core_seconds": server.core_seconds,
         "server_train_gflop": server_gflop,
         "train_gflop": edge_gflop + server_gflop / topology.students_at_server,
+        "train_capped": float(any(work.capped for work in accounts.work.values())),
         "teacher_forward_samples": float(sum(w.teacher_samples for w in accounts.work.values())),
     }

@@ -36,6 +36,7 @@ IMPORTERS = {
         "sweeps.workers.ray_probe",
         "sweeps.search.ray_search",
         "sweeps.nodes.ray_actors",
+        "sweeps.nodes.ray_machines",
     ),
     "optuna": (
         "sweeps.search.samplers",

@@ -19,6 +19,7 @@ from kdtasks.contract.task import Report
 from sweeps.common.capacity import ONE_CORE, Share
 from sweeps.common.events import Event, WorkFailedError
 from sweeps.nodes.host import NodeHost
+from sweeps.nodes.ray_machines import machine_lost, machine_of
 from sweeps.nodes.transport import HostMethod, Reports, Transport
 
 Ref: TypeAlias = ray.ObjectRef[Any]
@@ -42,7 +43,15 @@ RemoteHost = ray.remote(concurrency_groups={CONTROL: 1})(NodeHost)  # type: igno
 
 
 class ActorLostError(Exception):
-    """A node actor has died or stopped responding; its trial may be retried."""
+    """A node actor has died or stopped responding; its trial may be retried.
+
+    Attributes:
+        with_machine: Whether its machine is gone, too, so that the attempt does not count.
+    """
+
+    def __init__(self, reason: str, *, with_machine: bool = False) -> None:
+        super().__init__(reason)
+        self.with_machine = with_machine
 
 
 class NodeActors:
@@ -120,8 +129,9 @@ class NodeActors:
         except RayTaskError as error:
             raise error.cause from error  # as in one process
         except RayError as error:
+            lost = _lost(error)
             self.stop()
-            raise ActorLostError(_how(error)) from error
+            raise lost from error
         return transport
 
     def ask(
@@ -192,10 +202,11 @@ def _next_event(stream: ray.ObjectRefGenerator) -> Event:
     try:
         event: Event = ray.get(next(stream), timeout=START_S)
     except (StopIteration, RayError) as error:
-        raise ActorLostError(_how(error)) from error
+        raise _lost(error) from error
     return event
 
 
-def _how(error: Exception) -> str:
+def _lost(error: Exception) -> ActorLostError:
     what = "process died" if isinstance(error, RayActorError) else "answer was lost"
-    return f"a node actor's {what} ({type(error).__name__})"
+    reason = f"a node actor's {what} ({type(error).__name__})"
+    return ActorLostError(reason, with_machine=machine_lost(machine_of(error)))

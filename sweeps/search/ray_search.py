@@ -4,21 +4,35 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.execution import class_cache
+from ray.tune.experiment import Trial
 
 from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.interrupts import Interrupts
 from sweeps.mirror.storage import LOCAL_FILES
+from sweeps.nodes.ray_machines import machine_lost, machine_of
 from sweeps.search import tune_adapters as adapters
 from sweeps.search.session import SearchSession
 from sweeps.workers.ray_safety import harmless
 from sweeps.workers.trainable import Shared, StudentTrial
 
-RETRIES = 4
-"""Retries of a trial whose process or machine dies. A lost machine may cost several, because Ray
-starts processes there until it detects the loss."""
+RETRIES = 2
+"""Retries of a trial whose process dies; those that a lost machine costs do not count."""
 
 class_cache.ENV_VARS_TO_PROPAGATE = harmless(class_cache.ENV_VARS_TO_PROPAGATE)
+
+
+_count_failure = Trial._handle_ray_actor_error
+
+
+def _count_unless_machine_lost(trial: Trial, error: RayActorError) -> None:
+    """Replace how Tune counts: it spares machines that were announced to end, not lost ones."""
+    if not machine_lost(machine_of(error)):
+        _count_failure(trial, error)
+
+
+Trial._handle_ray_actor_error = _count_unless_machine_lost  # type: ignore[assignment,method-assign]
 
 
 def _trial_id(trial: Any) -> str:

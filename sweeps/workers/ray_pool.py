@@ -1,6 +1,7 @@
 """Runs jobs in worker processes of Ray."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import ray
@@ -12,6 +13,7 @@ from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, events
 from sweeps.common.records import FailureKind
 from sweeps.common.secrets import redacted
+from sweeps.nodes.ray_machines import machine_lost
 from sweeps.nodes.task_process import take_gpu
 from sweeps.workers.jobs import Handle, Job
 
@@ -20,17 +22,25 @@ WAIT_S = 1.0
 
 
 ATTEMPTS = 2
-"""Attempts of a job whose process or machine dies."""
+"""Attempts of a job whose process dies; those whose machine is lost do not count."""
 
 
-_Running: TypeAlias = dict[ray.ObjectRefGenerator, tuple[Job, int]]
+@dataclass
+class _Attempt:
+    job: Job
+    number: int
+    machine: str = ""
+
+
+_Running: TypeAlias = dict[ray.ObjectRefGenerator, _Attempt]
 
 
 @ray.remote(num_returns="streaming", max_retries=0)
 def carry_out(
     gpus: float, function: Callable[..., Training[Any]], *args: object
-) -> Generator[Event, None, None]:
-    """Run a job in a worker process, which has a share of GPUs, and stream its events."""
+) -> Generator[Event | str, None, None]:
+    """Run a job in a process, which has a share of GPUs; stream its machine, then its events."""
+    yield ray.get_runtime_context().get_node_id()
 
     def work() -> Training[Any]:
         take_gpu(gpus)
@@ -56,17 +66,19 @@ class RayPool:
         running: _Running = {}
         while waiting or running:
             if waiting and len(running) < self._allocation.processes:
-                job, attempt = waiting.pop()
+                job, number = waiting.pop()
                 try:
-                    running[self._begin(job)] = job, attempt
+                    running[self._begin(job)] = _Attempt(job, number)
                 except UserError as error:
                     yield job, Event(done=True, reason=str(error))
                 continue
-            for job, attempt, event in _events_of(running):
-                if event.done and event.kind is FailureKind.PROCESS_DIED and attempt < ATTEMPTS:
-                    waiting.append((job, attempt + 1))
-                else:
-                    yield job, event
+            for attempt, event in _events_of(running):
+                if event.kind is FailureKind.PROCESS_DIED:
+                    attempt.number += not machine_lost(attempt.machine)
+                    if attempt.number <= ATTEMPTS:
+                        waiting.append((attempt.job, attempt.number))
+                        continue
+                yield attempt.job, event
             if self._interrupted():
                 raise KeyboardInterrupt
 
@@ -79,20 +91,23 @@ class RayPool:
         return stream
 
 
-def _events_of(running: _Running) -> Iterator[tuple[Job, int, Event]]:
+def _events_of(running: _Running) -> Iterator[tuple[_Attempt, Event]]:
     """Yield the events of running jobs, and remove ended jobs."""
     ready, _ = ray.wait(list(running), num_returns=1, timeout=WAIT_S)
     for stream in ready:
         event = _next_event(stream)
-        job, attempt = running[stream]
+        attempt = running[stream]
+        if isinstance(event, str):
+            attempt.machine = event
+            continue
         if event.done:
             del running[stream]
-        yield job, attempt, event
+        yield attempt, event
 
 
-def _next_event(stream: ray.ObjectRefGenerator) -> Event:
+def _next_event(stream: ray.ObjectRefGenerator) -> Event | str:
     try:
-        event: Event = ray.get(next(stream))
+        event: Event | str = ray.get(next(stream))
     except RayTaskError as error:  # its arguments or its result cannot be deserialised
         trace = redacted(printable(str(error), keep="\n"))  # Ray adds colours
         return Event(done=True, reason=redacted(one_line(error.cause)), traceback=trace)

@@ -25,7 +25,7 @@ ASSIGNMENT = "assignment"
 EVENT = "event"
 """Our only entry in a trial's results; not a dict, which Tune would flatten."""
 ATTEMPTS = 2
-"""Attempts of a trial whose node actors die."""
+"""Attempts of a trial whose node actors die; those whose machine is lost do not count."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,19 +92,18 @@ class StudentTrial(Trainable):
         task = self._task or open_task(self._shared.task)
         take_gpu(0.0 if self._shared.allocation.actors else self._shared.allocation.share.gpus)
         deploy = partial(self._deploy, assignment)
-        for attempt in range(1, ATTEMPTS + 1):
+        attempts = 0
+        while True:
             try:
-                trained = yield from train_student(
-                    task, assignment.config, deploy, self._shared.rungs
+                return (
+                    yield from train_student(task, assignment.config, deploy, self._shared.rungs)
                 )
             except ActorLostError as error:
-                if attempt == ATTEMPTS:
+                attempts += not error.with_machine
+                if attempts == ATTEMPTS:
                     reason = f"{error}, also when the trial was retried"
                     cause = str(error.__cause__ or "")
                     raise WorkFailedError(reason, cause, FailureKind.NODE_LOST) from error
-            else:
-                return trained
-        raise AssertionError("the last attempt returns or raises")
 
     def _deploy(self, assignment: Assignment) -> Transport:
         # called in a generator, so that a failed read of the data fails the trial

@@ -1,0 +1,36 @@
+"""Which machines of a cluster are gone: what fails with one does not count as its own failure."""
+
+import socket
+
+import ray
+from ray._private import state
+
+KNOCK_S = 5.0
+"""How long a machine may take to accept a connection [s]."""
+
+
+def machine_of(error: object) -> str:
+    """Return the machine of the actor whose error this is; empty if unknown."""
+    actor = getattr(error, "actor_id", None)
+    place = state.actors(actor).get("Address", {}) if actor else {}
+    return str(place.get("NodeID", ""))
+
+
+def machine_lost(machine: str) -> bool:
+    """Return whether a machine is gone.
+
+    Ray takes up to half a minute to detect the loss, and starts processes there until then, so the
+    machine is asked as well: one that is gone accepts no connection.
+    """
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+    found = [node for node in nodes if node["NodeID"] == machine]
+    return any(not node["Alive"] or not _answers(node) for node in found)
+
+
+def _answers(node: dict[str, object]) -> bool:
+    address = str(node["NodeManagerAddress"]), int(str(node["NodeManagerPort"]))
+    try:
+        socket.create_connection(address, timeout=KNOCK_S).close()
+    except OSError:
+        return False
+    return True

@@ -7,6 +7,7 @@ escapes, crashes, hangs or takes more is saved in ``--keep``, and the exit code 
 """
 
 import argparse
+import hashlib
 import io
 import json
 import os
@@ -25,7 +26,8 @@ from typing import Any
 import h5py
 import numpy as np
 from PIL import Image
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 from scipy.io import savemat
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -110,18 +112,17 @@ def resealed(data: bytes) -> bytes:
 
     Half of them also have an odd value in the header.
     """
-    start = 8 + int.from_bytes(data[4:8], "little")
-    raw, payload, dice = data[8:start], data[start:], random.Random(data)  # noqa: S311
+    dice = random.Random(data)  # noqa: S311
     try:
-        entries = json.loads(raw)
-        entries.pop("sha256", None)
-        entries["payload_bytes"] = len(payload)
+        arrays = dict(load(data))
+        described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        entries = json.loads(described["__metadata__"][header.ENTRY])
         if dice.random() < 0.5:
             entries[dice.choice([*entries])] = dice.choice(ODD_VALUES)
-        raw = header._written(entries, payload)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+        digest = hashlib.sha256(header._saved(entries | {"sha256": ""}, arrays)).hexdigest()
+        return header._saved(entries | {"sha256": digest}, arrays)
+    except (SafetensorError, UserError, ValueError, TypeError, KeyError, RecursionError):
         return data  # no header at all
-    return b"".join((data[:4], len(raw).to_bytes(4, "little"), raw, payload))
 
 
 READERS: dict[str, tuple[str, Callable[[], bytes], Callable[[Path], object]]] = {

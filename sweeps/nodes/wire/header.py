@@ -1,26 +1,26 @@
-"""The bytes of a message: a sealed header in front of a payload.
+"""The bytes of a message: a safetensors file, whose only metadata entry is the header.
 
-    magic (4 bytes) | length of the header (4 bytes, little-endian) | header | payload
-
-The header is canonical JSON: sorted keys, no blanks, ASCII. Its ``sha256`` covers the header
-without that entry and the payload. Every header has exactly one encoding, so that a receiver
-detects any changed byte.
+The header is canonical JSON: sorted keys, no blanks, ASCII. It is one entry, because safetensors
+writes several in any order. Its ``sha256`` covers the message with that field empty. Every message
+has exactly one encoding, so that a receiver detects any changed byte.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
 
 from kdtasks.contract.errors import UserError
 from sweeps.nodes.wire.quantisation import MAX_BITS, MAX_MAGNITUDE
 
-SCHEMA_VERSION = 1
-_MAGIC = b"KDSM"
-_LENGTH_BYTES = 4
-_HEADER_STARTS = len(_MAGIC) + _LENGTH_BYTES
+ENTRY = "message"
+"""Name of the header among the metadata."""
+_LENGTH_BYTES = 8
 
 
 class MessageError(UserError):
@@ -40,62 +40,58 @@ class Range(_Checked):
 
 
 class Header(_Checked):
-    """The entries in front of the payload, except the hash; `Message` explains them."""
+    """The entries beside the arrays; `Message` explains them."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[2] = 2
     kind: str
     subject: str
     deployment: str
     facts: dict[str, Any]
     bits: int = Field(ge=0, le=MAX_BITS)
     quantised: dict[str, Range]
-    payload_bytes: int = Field(ge=0)
+    sha256: str = ""
 
 
-def sealed(entries: Mapping[str, Any], payload: bytes) -> bytes:
-    """Encode header and payload; ``entries`` are those of `Header` without version and size.
+def sealed(entries: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
+    """Encode a message; ``entries`` are those of `Header` without version and hash.
 
     Raises:
-        MessageError: If an entry is of the wrong type or not JSON.
+        MessageError: If an entry is of the wrong type or not JSON, or an array cannot be sent.
     """
-    header = _validated({**entries, "payload_bytes": len(payload)})
+    fields = _validated(entries).model_dump()
+    digest = hashlib.sha256(_saved(fields | {"sha256": ""}, arrays)).hexdigest()
+    return _saved(fields | {"sha256": digest}, arrays)
+
+
+def opened(message: bytes) -> tuple[Header, dict[str, NDArray[Any]]]:
+    """Return header and arrays of a message that arrived unchanged.
+
+    Raises:
+        MessageError: If it was changed, or has another version.
+    """
     try:
-        raw = _written(header.model_dump(), payload)
-    except (TypeError, ValueError) as error:
+        arrays = dict(safetensors.load(message))
+        end = _LENGTH_BYTES + int.from_bytes(message[:_LENGTH_BYTES], "little")
+        entries = json.loads(json.loads(message[_LENGTH_BYTES:end])["__metadata__"][ENTRY])
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise MessageError(f"malformed message: {error}") from error
+    header = _validated(entries)
+    # all bytes are compared, not only hashes: a changed blank means the same to a JSON parser
+    if sealed(entries, arrays) != message:
+        raise MessageError(f"damaged message: its sha256 {header.sha256} does not match")
+    return header, arrays
+
+
+def _saved(fields: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
+    try:
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise MessageError(f"facts must be JSON: {error}") from error
-    return b"".join((_MAGIC, len(raw).to_bytes(_LENGTH_BYTES, "little"), raw, payload))
-
-
-def opened(message: bytes) -> tuple[Header, bytes]:
-    """Return header and payload of a message that arrived unchanged.
-
-    Raises:
-        MessageError: If it was changed, or has another version, which the message names.
-    """
-    if message[: len(_MAGIC)] != _MAGIC:
-        raise MessageError(f"not a message: starts with {message[: len(_MAGIC)]!r}, not {_MAGIC!r}")
-    if len(message) < _HEADER_STARTS:
-        raise MessageError(f"truncated message: {len(message)} bytes")
-    length = int.from_bytes(message[len(_MAGIC) : _HEADER_STARTS], "little")
-    raw = message[_HEADER_STARTS : _HEADER_STARTS + length]
-    if len(raw) < length:
-        raise MessageError(f"truncated message: {len(raw)} of {length} bytes of the header")
-    payload = message[_HEADER_STARTS + length :]
-    entries = _parsed(raw)
-    _check_size(entries, payload)
-    _check_hash(entries, raw, payload)
-    return _validated(entries), payload
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode("ascii")
-
-
-def _written(entries: Mapping[str, Any], payload: bytes) -> bytes:
-    digest = hashlib.sha256(_json(entries))
-    digest.update(payload)
-    return _json({**entries, "sha256": digest.hexdigest()})
+    try:
+        return bytes(safetensors.save(arrays, metadata={ENTRY: text}))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        types = {name: str(array.dtype) for name, array in arrays.items()}
+        raise MessageError(f"{types} cannot be sent: {error}") from error
 
 
 def _validated(entries: Mapping[str, Any]) -> Header:
@@ -105,36 +101,3 @@ def _validated(entries: Mapping[str, Any]) -> Header:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise MessageError(f"malformed header: {where}: {problem['msg']}") from error
-
-
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        entries = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise MessageError(f"malformed header: {error}") from error
-    if not isinstance(entries, dict):
-        raise MessageError("malformed header: not a JSON object")
-    version = entries.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise MessageError(f"schema version {version!r}, this node reads {SCHEMA_VERSION}")
-    return entries
-
-
-def _check_size(entries: Mapping[str, Any], payload: bytes) -> None:
-    declared = entries.get("payload_bytes")
-    if declared != len(payload):
-        short = isinstance(declared, int) and len(payload) < declared
-        problem = "truncated message" if short else "malformed message"
-        raise MessageError(f"{problem}: {len(payload)} bytes, payload_bytes is {declared}")
-
-
-def _check_hash(entries: dict[str, Any], raw: bytes, payload: bytes) -> None:
-    # The whole header is compared, not only its hash: a changed blank or escape means
-    # the same to a JSON parser.
-    sha256 = entries.pop("sha256", None)
-    try:
-        expected = _written(entries, payload)
-    except (ValueError, RecursionError) as error:
-        raise MessageError(f"malformed header: {error}") from error
-    if raw != expected:
-        raise MessageError(f"damaged message: its sha256 {sha256} does not match its contents")

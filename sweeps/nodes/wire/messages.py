@@ -1,7 +1,7 @@
 """Messages between nodes, their serialisation, and the parcels that carry them.
 
-The payload of a message is safetensors, its header JSON, see `sweeps.nodes.wire.header`. Nothing is
-pickled, and equal messages have equal bytes.
+A message is a safetensors file, see `sweeps.nodes.wire.header`. Nothing is pickled, and equal
+messages have equal bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors
 
 from kdtasks.contract.collaboration import TensorSpec
 from kdtasks.contract.task import Arrays
@@ -80,7 +78,7 @@ class Message:
             "quantised": ranges,
         }
         try:
-            return sealed(entries, self._saved(tensors))
+            return sealed(entries, tensors)
         except MessageError as error:
             raise MessageError(f"{self._name}: {error}") from error
 
@@ -92,7 +90,7 @@ class Message:
             MessageError: If any byte was changed, or the message is meant for
                 another deployment.
         """
-        header, tensors = opened(payload)
+        header, arrays = opened(payload)
         if header.kind not in tuple(Kind):
             raise MessageError(f"unknown kind of message {header.kind!r}")
         if header.deployment != deployment:
@@ -104,7 +102,7 @@ class Message:
             subject=header.subject,
             deployment=header.deployment,
             facts=header.facts,
-            arrays=_restored(header, _loaded(tensors)),
+            arrays=_restored(header, arrays),
             bits=header.bits,
         )
 
@@ -143,13 +141,6 @@ class Message:
             tensors[name] = packed.data
             ranges[name] = Range(shape=packed.shape, low=packed.low, high=packed.high)
         return tensors, ranges
-
-    def _saved(self, tensors: dict[str, NDArray[Any]]) -> bytes:
-        try:
-            return safetensors.save(tensors)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            types = {name: str(array.dtype) for name, array in tensors.items()}
-            raise MessageError(f"{types} cannot be sent: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,13 +203,6 @@ class Parcel:
             )
             for receiver in receivers
         ]
-
-
-def _loaded(payload: bytes) -> dict[str, NDArray[Any]]:
-    try:
-        return dict(safetensors.load(payload))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise MessageError(f"malformed payload: {error}") from error
 
 
 def _restored(header: Header, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -138,10 +138,11 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
     ) -> Generator[Report, None, Learnt]:
         settings, pictures = resolve(params), as_tensor(data["pictures"])
         held_out, used = _held_out(settings, len(pictures), stream_name)
-        settings = _fitted(settings, len(pictures[used]))
+        settings = _fitted(settings, len(used))
         frozen = None
         if settings.has_teacher and teacher is not None:
-            shown = {name: array[used] for name, array in teacher.outputs.items()}
+            # of uploaded samples, which stand last, a teacher's outputs are not known
+            shown = {n: known[used[used < len(known)]] for n, known in teacher.outputs.items()}
             frozen = frozen_teacher(settings, replace(teacher, outputs=shown))
         job = student_job(
             settings,
@@ -333,14 +334,14 @@ HELD_OUT_SHARE = 8
 
 def _held_out(
     settings: CsiSettings, count: int, stream_name: str
-) -> tuple[np.ndarray | None, np.ndarray | slice]:
+) -> tuple[np.ndarray | None, np.ndarray]:
     """Return which of a node's samples tell it that a plateau is reached, and which it learns.
 
     Raises:
         UserError: If it has too few.
     """
     if settings.effort != "plateau":
-        return None, slice(None)
+        return None, np.arange(count)
     if count < HELD_OUT_SHARE:
         raise UserError(
             f"effort plateau needs {HELD_OUT_SHARE} training samples at each node, not {count}: "

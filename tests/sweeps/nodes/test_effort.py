@@ -24,7 +24,7 @@ DEPLOYMENTS = [
     {"topology": "semi-centralized", "method": "encoder-kd", "rehearsal_share": 0.5},
 ]
 PLATEAUS = [
-    {"topology": "centralized", "method": "vanilla", "uploads": 1},
+    {"topology": "centralized", "method": "autoencoder-kd", "uploads": 1},
     {"topology": "decentralized", "method": "encoder-kd"},
     {"topology": "semi-centralized", "method": "autoencoder-kd", "edge_part_only": False},
 ]

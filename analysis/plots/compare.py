@@ -11,11 +11,12 @@ import plotly.graph_objects as go
 from analysis.attainment import attainment_difference
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, test_metric
+from analysis.layout import PALETTE
 from analysis.pareto import transformed
 from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, staircase
-from analysis.plots.theme import PALETTE, SYMBOLS, axis, axis_title, draw_floors, hover, styled
+from analysis.plots.theme import SYMBOLS, axis, axis_title, draw_floors, hover, styled
 from analysis.ranking import column, records
 from analysis.repeats import Floats
 from search_spaces.objectives import Objective

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from analysis.importance import Importance
-from analysis.plots.theme import PALETTE, axis, styled
+from analysis.layout import PALETTE
+from analysis.plots.theme import axis, styled
 
 
 def importance_figure(found: Sequence[Importance]) -> go.Figure | None:

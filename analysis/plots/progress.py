@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 from analysis.format import number
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of
+from analysis.layout import PALETTE
 from analysis.pareto import sweep_hypervolume_series
 from analysis.plots.theme import (
-    PALETTE,
     axis,
     axis_title,
     draw_floors,

@@ -20,18 +20,13 @@ from analysis.fronts import (
     test_metric,
     untaught,
 )
+from analysis.layout import PALETTE, UNTAUGHT
 from analysis.ranking import records
 from search_spaces.objectives import Objective
-
-PALETTE = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
-"""Colour-blind safe: Okabe and Ito (2008) without black and yellow, which vanish on dark and light
-ground, and two more that stay apart from them in lightness; green is kept for students without a
-teacher."""
 
 SYMBOLS = ("circle", "triangle-up", "cross", "pentagon", "triangle-down", "x", "hexagon")
 """Markers of methods; squares, stars and diamonds are baselines, teachers and test results."""
 
-UNTAUGHT = "#009E73"
 NEUTRAL = "#7f8794"
 BASELINE = "#7f8794"
 TEACHER = "#B8860B"

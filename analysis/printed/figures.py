@@ -14,9 +14,9 @@ from analysis.frames import SweepFrames
 from analysis.front_png import add_legend, draw_front, in_lines, plain
 from analysis.fronts import feasible_trials
 from analysis.importance import Importance, importances
+from analysis.layout import PALETTE
 from analysis.plots.progress import progress_series, volume_over_cost, volume_title
 from analysis.plots.stairs import pairs
-from analysis.plots.theme import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType

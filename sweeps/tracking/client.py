@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as database_utils
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from analysis import layout
 from kdtasks.contract.errors import ConfigError, UserError
@@ -42,6 +46,7 @@ __all__ = [
     "children_of",
     "connect",
     "find_parents",
+    "front_end",
     "log_splits",
     "pages",
     "read_runs",
@@ -94,6 +99,20 @@ def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
         # else MLFLOW_REGISTRY_URI would decide where models go
         registry = None if address.startswith("databricks") else address
         return MlflowClient(tracking_uri=address, registry_uri=registry)
+
+
+def front_end(client: MlflowClient) -> tuple[int, int]:
+    """Return the minor version of the MLflow that shows a client's runs; zeros if unknown."""
+    version, address = mlflow.__version__, str(client.tracking_uri)
+    if address.startswith(("http://", "https://")):
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(address),  # type: ignore[no-untyped-call]
+            "/version",
+            "GET",
+        )
+        version = answer.text if answer.ok else ""
+    found = re.match(r"(\d+)\.(\d+)\.", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def pages(search: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analysis import layout
+from analysis.layout import PALETTE, UNTAUGHT
 from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.curves import Curve, read, thinned
@@ -173,7 +174,7 @@ def child_of_job(job: JobRecord) -> ChildRun:
 def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict[str, str]]:
     """Return rank and front tags of every complete trial, by key; infeasible ones have no rank."""
     ranks = pareto_state(trials, study).ranks
-    last, tags = _last_near(ranks.values()), {}
+    last, tags, colours = _last_near(ranks.values()), {}, _colours(trials, study)
     for trial in trials:
         if trial.state is not TrialState.COMPLETE:
             continue
@@ -185,8 +186,27 @@ def standing_tags(trials: Sequence[TrialRecord], study: Study) -> dict[str, dict
         }
         if rank is not None:
             entry[layout.RANK] = str(rank)
+        if colour := colours.get(_method(trial)):
+            entry[layout.RUN_COLOUR] = colour
         tags[trial_key(trial.number)] = entry
     return tags
+
+
+def _method(trial: TrialRecord) -> str:
+    return str({**trial.params, **trial.config}.get(layout.METHOD, ""))
+
+
+def _colours(trials: Sequence[TrialRecord], study: Study) -> dict[str, str]:
+    """Return a colour per method in the order of the study, as in reports of methods."""
+    methods: list[object] = [point.get(layout.METHOD) for point in study.search.points]
+    if layout.METHOD in study.space.parameters:
+        methods = [*(study.space.parameters[layout.METHOD].values() or ()), *methods]
+    names = dict.fromkeys([*(str(m) for m in methods if m), *map(_method, trials)])
+    taught = {_method(trial) for trial in trials if trial.taught}
+    plain = {_method(trial) for trial in trials if trial.taught is False} - taught
+    others = [name for name in names if name and name not in plain]
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(others)}
+    return colours | dict.fromkeys(plain - {""}, UNTAUGHT)
 
 
 def _last_near(ranks: Collection[int]) -> int:

@@ -2,18 +2,17 @@
 
 MLflow stores views of its "Share" button in tags of the experiment, and opens them by an address.
 Its UI has no Pareto fronts and shows at most a few hundred runs, its charts a hundred: so the first
-view has only the front, and the second the next ranks that fit.
+view has only the front, and the second the next ranks that fit. Front ends of other versions are
+given the same runs by filters in the address, which all versions read.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from analysis import layout
-from search_spaces.objectives import Objective
 from search_spaces.study import Study
 
 SECTION, OTHERS = "kdsweep", "Model metrics"
@@ -22,8 +21,11 @@ SECTION, OTHERS = "kdsweep", "Model metrics"
 SHOWN = 100
 """Runs that MLflow's charts load at once."""
 
-FEWEST_STEPS = 5
-"""Fewest values of a parameter for a contour plot."""
+FRONT_ENDS = (3, 13), (3, 17)
+"""First and last minor version of MLflow whose front end was checked to read these views."""
+
+MAX_SCATTERS, HEIGHT_PX = 2, 520
+"""Scatters of a view, and the height of its charts; with more or smaller ones points are lost."""
 
 MAX_AXES = 8
 """Most parameters in parallel coordinates; more would be unreadable."""
@@ -32,40 +34,32 @@ MAX_AXES = 8
 def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[str, Any]:
     """Return the charts in a view's state; ``metrics`` are the objectives in the view's runs.
 
-    Parallel coordinates from parameters to objectives, a scatter per pair of objectives, and a
-    contour of the first objective over two numeric parameters, or over the other objectives.
+    A scatter of the first objective over the second and one over the third, if any, and parallel
+    coordinates from parameters to objectives.
     """
     # runs without one of the axes are not drawn
     common = [name for name in varied if _is_common(study, name)]
+    first = study.objectives[0].label
     found = [
+        _chart(f"scatter-{other.metric}", "SCATTER", f"{first} and {other.label}")
+        | _axes({"x": ("METRIC", metric), "y": ("METRIC", metrics[0])})
+        for metric, other in [*zip(metrics, study.objectives, strict=True)][1 : 1 + MAX_SCATTERS]
+    ]
+    found.append(
         _chart("parallel", "PARALLEL", "parameters and objectives")
         | {"selectedParams": common[:MAX_AXES], "selectedMetrics": list(metrics)}
-    ]
-    found += _scatters(metrics, study.objectives)
-    plane = [("PARAM", name) for name in common if _is_numeric(study, name)]
-    plane += [("METRIC", metric) for metric in metrics[1:]]
-    if len(plane) > 1:
-        found.append(
-            _chart("contour", "CONTOUR", study.objectives[0].label)
-            | _axes({"x": plane[0], "y": plane[1], "z": ("METRIC", metrics[0])})
-        )
+    )
     # MLflow fills its own section with dozens of bar charts, so it starts closed
-    sections = [_section(SECTION, "Front", display=True), _section("bars", OTHERS, display=False)]
+    sections = [
+        _section(SECTION, "Front", display=True) | {"columns": 2, "cardHeight": HEIGHT_PX},
+        _section("bars", OTHERS, display=False),
+    ]
     return {
         "compareRunCharts": found,
         "compareRunSections": sections,
         "isAccordionReordered": True,
         "runsHiddenMode": "SHOW_ALL",  # the default shows ten runs
     }
-
-
-def _scatters(metrics: Sequence[str], goals: Sequence[Objective]) -> Iterator[dict[str, Any]]:
-    pairs = combinations(zip(metrics, goals, strict=True), 2)
-    for number, ((first, goal), (second, other)) in enumerate(pairs):
-        yield (
-            _chart(f"scatter-{number}", "SCATTER", f"{goal.label} and {other.label}")
-            | _axes({"x": ("METRIC", second), "y": ("METRIC", first)})
-        )
 
 
 def _section(name: str, title: str, *, display: bool) -> dict[str, Any]:
@@ -94,17 +88,6 @@ def _is_common(study: Study, name: str) -> bool:
     if name in study.space.parameters:
         return not study.space.parameters[name].when
     return all(name in point for point in study.search.points)
-
-
-def _is_numeric(study: Study, name: str) -> bool:
-    """Return whether a parameter of the space is numeric with many values."""
-    if name not in study.space.parameters:
-        return False
-    values = study.space.parameters[name].values()
-    if values is None:
-        return True
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    return len(numbers) == len(values) >= FEWEST_STEPS
 
 
 KIND = ("mlflow.experimentKind", "custom_model_development")
@@ -140,11 +123,15 @@ class View:
     fragment: str
 
 
-def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
+def views(
+    study: Study, *, experiment_id: str, run_id: str, front_end: tuple[int, int]
+) -> Iterator[View]:
     """Yield the views of a sweep: front, next ranks, all trials, repetitions on the test split.
 
     Front and next ranks have a table and charts; the other two have too many runs for charts.
+    ``front_end`` is the version of MLflow that shows them.
     """
+    known = FRONT_ENDS[0] <= front_end <= FRONT_ENDS[1]
     trial = _is(layout.ROLE, layout.ROLE_TRIAL)
     here = _is(layout.PARENT, run_id)
     wanted = {
@@ -155,15 +142,21 @@ def views(study: Study, *, experiment_id: str, run_id: str) -> Iterator[View]:
     }
     for name, (title, query) in wanted.items():
         key = f"kdsweep-{run_id}-{name}"
-        state = json.dumps(_state(study, f"{here} AND {query}", test=name == "test"))
+        state = _state(study, f"{here} AND {query}", test=name == "test")
+        filters = {
+            "searchFilter": state["searchFilter"],
+            "orderByKey": state["orderByKey"],
+            "orderByAsc": json.dumps(state["orderByAsc"]),
+        }
+        opens = urlencode({"viewStateShareKey": key} if known else filters, quote_via=quote)
         modes = {"": "", " as charts": f"&{CHARTS}"} if name in ("front", "near") else {"": ""}
         for suffix, mode in modes.items():
             place = f"#/experiments/{experiment_id}/runs?{MODEL_TRAINING}"
             yield View(
                 title=title + suffix,
                 tag=TAG + key,
-                state=state,
-                fragment=f"{place}&viewStateShareKey={quote(key)}{mode}",
+                state=json.dumps(state),
+                fragment=f"{place}&{opens}{mode}",
             )
 
 

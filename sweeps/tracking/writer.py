@@ -27,6 +27,7 @@ from sweeps.tracking.client import (
     children_of,
     connect,
     find_parents,
+    front_end,
     log_splits,
     rename,
 )
@@ -225,7 +226,9 @@ class Tracker:
 
     def offer_views(self, study: Study) -> list[tuple[str, str]]:
         """Store views of the sweep; return their titles and addresses."""
-        offered = list(views(study, experiment_id=self._experiment_id, run_id=self._run_id))
+        shown_by = front_end(self._client)
+        ids = {"experiment_id": self._experiment_id, "run_id": self._run_id}
+        offered = list(views(study, **ids, front_end=shown_by))
         for tag, state in {view.tag: view.state for view in offered}.items():
             self._client.set_experiment_tag(self._experiment_id, tag, state)
         about = described(_about(study), offered)

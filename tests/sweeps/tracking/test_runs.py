@@ -1,5 +1,7 @@
 """What a run is tagged with in MLflow."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,3 +84,27 @@ def test_what_an_export_measured_is_on_the_run_of_its_trial() -> None:
     assert child.metrics == {"val_nmse_db": -5.0, layout.ONNX_LATENCY: 0.25}
     assert child.tags[layout.MEASURED_ON] == "a node"
     assert layout.MEASURED_ON not in child_of_trial(trial).tags
+
+
+def test_methods_have_the_colours_that_reports_give_them() -> None:
+    study = toy_study()
+    listed = study.space.parameters["method"].values()
+    assert listed is not None
+    trials = [
+        TrialRecord(
+            number=number,
+            state=TrialState.COMPLETE,
+            params={"method": method},
+            metrics={"val_nmse_db": -1.0 - number, "ue_flops": 9.0 + number},
+            taught=method == "kd",
+        )
+        for number, method in enumerate([*reversed(listed), "own"])
+    ]
+    trials[-1] = replace(trials[-1], taught=True)
+    tags = standing_tags(trials, study)
+    colours = {t.params["method"]: tags[trial_key(t.number)][layout.RUN_COLOUR] for t in trials}
+    plain = [method for method in listed if method != "kd"]
+    assert {colours[method] for method in plain} == {layout.UNTAUGHT}
+    assert [colours["kd"], colours["own"]] == list(layout.PALETTE[:2])
+    unnamed = standing_tags([replace(trials[0], params={})], study)
+    assert layout.RUN_COLOUR not in unnamed[trial_key(trials[0].number)]

@@ -1,15 +1,28 @@
+"""Views of a sweep in MLflow: what they show, and what front ends that do not know them get."""
+
 import json
-from itertools import combinations
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search_spaces.study import load_study, names
-from sweeps.tracking.views import TAG, described, views
+from sweeps.tracking.client import MlflowClient, front_end
+from sweeps.tracking.views import FRONT_ENDS, TAG, described, views
+
+KNOWN = FRONT_ENDS[1]
+METHODS = load_study("csi-methods")
 
 
 def test_views_name_runs_columns_and_order() -> None:
     study = load_study("csi-methods")
-    found = {view.title: view for view in views(study, experiment_id="7", run_id="abc")}
+    found = {
+        view.title: view for view in views(study, experiment_id="7", run_id="abc", front_end=KNOWN)
+    }
     assert list(found) == [
         "the front",
         "the front as charts",
@@ -35,53 +48,88 @@ def test_views_name_runs_columns_and_order() -> None:
 
 def test_studies_of_points_show_the_parameters_of_their_points() -> None:
     study = load_study("csi-tables")
-    state = json.loads(next(iter(views(study, experiment_id="1", run_id="abc"))).state)
+    state = json.loads(
+        next(iter(views(study, experiment_id="1", run_id="abc", front_end=KNOWN))).state
+    )
     assert "params.`alpha`" in state["selectedColumns"]
 
 
 def test_topologies_are_a_column_where_a_study_has_them() -> None:
     for name, shown in (("topology-table", True), ("csi-methods", False)):
-        for view in views(load_study(name), experiment_id="1", run_id="abc"):
+        for view in views(load_study(name), experiment_id="1", run_id="abc", front_end=KNOWN):
             columns = json.loads(view.state)["selectedColumns"]
             assert ("params.`topology`" in columns) is shown
             assert len(set(columns)) == len(columns)
             assert "params.`method`" in columns
 
 
-def test_contours_are_over_what_has_many_values() -> None:
-    charts = json.loads(
-        next(iter(views(load_study("learngene"), experiment_id="1", run_id="a"))).state
-    )
-    (contour,) = (c for c in charts["compareRunCharts"] if c["type"] == "CONTOUR")
-    assert [contour[f"{axis}axis"]["key"] for axis in "xy"] == ["learning_rate", "macs"]
-
-
 @pytest.mark.parametrize("name", names())
 def test_charts_ask_for_numbers_that_runs_have(name: str) -> None:
     study = load_study(name)
     goals = [goal.metric for goal in study.objectives]
-    for view in views(study, experiment_id="1", run_id="abc"):
+    for view in views(study, experiment_id="1", run_id="abc", front_end=KNOWN):
         state = json.loads(view.state)
         test = view.title.endswith("on test")
         metrics = [goal.replace("val_", "test_", 1) if test else goal for goal in goals]
         kinds = {chart["type"]: chart for chart in state["compareRunCharts"]}
         assert kinds["PARALLEL"]["selectedMetrics"] == metrics
         pairs = [
-            {chart[axis]["key"] for axis in ("xaxis", "yaxis")}
+            (chart["xaxis"]["key"], chart["yaxis"]["key"])
             for chart in state["compareRunCharts"]
             if chart["type"] == "SCATTER"
         ]
-        assert sorted(map(sorted, pairs)) == sorted(sorted(p) for p in combinations(metrics, 2))
+        assert pairs == [(cost, metrics[0]) for cost in metrics[1:3]]
+        assert len(state["compareRunCharts"]) == len(pairs) + 1
         sections = {section["uuid"] for section in state["compareRunSections"]}
         assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} <= sections
-        if "CONTOUR" in kinds:
-            axes = [kinds["CONTOUR"][f"{axis}axis"] for axis in "xyz"]
-            assert len({axis["key"] for axis in axes}) == 3
-            assert axes[2] == {"type": "METRIC", "key": metrics[0]}
+
+
+@given(front_end=st.tuples(st.integers(2, 4), st.integers(0, 30)))
+def test_other_front_ends_get_the_same_runs_by_filters_that_all_versions_read(
+    front_end: tuple[int, int],
+) -> None:
+    for view in views(METHODS, experiment_id="1", run_id="abc", front_end=front_end):
+        state = json.loads(view.state)
+        given_by = dict(parse_qsl(view.fragment.partition("?")[2], strict_parsing=True))
+        if FRONT_ENDS[0] <= front_end <= FRONT_ENDS[1]:
+            assert given_by["viewStateShareKey"] == view.tag.removeprefix(TAG)
+        else:
+            assert "viewStateShareKey" not in given_by
+            assert given_by["searchFilter"] == state["searchFilter"]
+            assert given_by["orderByKey"] == state["orderByKey"]
+            assert json.loads(given_by["orderByAsc"]) is state["orderByAsc"]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's models
+def test_the_installed_front_end_is_one_that_was_checked(tmp_path: Path) -> None:
+    here = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    assert FRONT_ENDS[0] <= front_end(here) <= FRONT_ENDS[1]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "version"),
+    [(200, "3.21.0.dev0", (3, 21)), (200, "<html>", (0, 0)), (404, "3.14.0", (0, 0))],
+)
+def test_a_server_gives_its_version(status: int, text: str, version: tuple[int, int]) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = status if self.path == "/version" else 500
+            self.send_response(found)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = MlflowClient(tracking_uri=f"http://127.0.0.1:{server.server_port}")
+        assert front_end(client) == version
+        server.shutdown()
 
 
 def test_a_description_links_to_every_view() -> None:
-    found = list(views(load_study("csi-methods"), experiment_id="7", run_id="abc"))
+    found = list(views(load_study("csi-methods"), experiment_id="7", run_id="abc", front_end=KNOWN))
     text = described("CSI feedback", found)
     assert text.startswith("CSI feedback\n")
     assert [line for line in text.splitlines() if line.startswith("- ")] == [

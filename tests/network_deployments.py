@@ -37,6 +37,26 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
     "self": {"topology": "self", "rounds": 2, "anchor_weight": 0.5},
 }
 
+POISONED: dict[str, dict[str, Any]] = {
+    "liars": {
+        "topology": "mutual",
+        "rounds": 3,
+        "num_edges": 6,
+        "poisoned_edges": 1,
+        "attack": "random",
+        "defence": "krum",
+        "anchor_weight": 0.5,
+    },
+    "poisoned teachers": {
+        "topology": "decentralized",
+        "num_edges": 3,
+        "poisoned_edges": 1,
+        "attack": "scaled",
+        "defence": "probe",
+    },
+}
+"""Deployments whose number of edges is not free: defences need some."""
+
 
 def measured(name: str) -> bool:
     """Say whether a metric is a time on this machine's clocks."""

@@ -9,6 +9,8 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
+import numpy as np
+
 from kdtasks.beam_tracking.data import data_of
 from kdtasks.beam_tracking.export import deployable
 from kdtasks.beam_tracking.methods import job as beam_job
@@ -36,7 +38,6 @@ from kdtasks.beam_tracking.workload import (
 from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
-    SharesOutputs,
     Stage,
     TensorSpec,
     Work,
@@ -44,16 +45,20 @@ from kdtasks.contract.collaboration import (
 )
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
 from kdtasks.learning.distillation import complete_outputs, response
 from kdtasks.learning.jobs import Job, Trained, train
+from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.tensors import as_tensor, state_arrays
+from kdtasks.sensing.beams.format import NUM_BEAMS
+from kdtasks.sensing.beams.metrics import brier_score
 from kdtasks.sensing.ownership import Owners, sample_specs, with_sensors
 from kdtasks.sensing.sources import Source
 from kdtasks.sensing.window_task import WindowTask
 
 
-class BeamCollaboration(WindowTask[BeamSettings], SharesOutputs):
+class BeamCollaboration(WindowTask[BeamSettings], ProbesTeacher, FlipsLabels):
     """The half of the beam-tracking task that nodes of a network call.
 
     Nodes with fewer windows than a batch train on batches of all they have. They have no validation
@@ -220,6 +225,25 @@ class BeamCollaboration(WindowTask[BeamSettings], SharesOutputs):
             core_seconds=time.process_time() - begin,
         )
         return {"logits": found.arrays("logits")["logits"]}, work
+
+    # --- tests and lies -------------------------------------------------------------------------
+
+    def output_error(self, params: Params, samples: Arrays, outputs: Arrays) -> float:  # noqa: ARG002
+        """Return the Brier score over that of uniform probabilities."""
+        logits, labels = as_tensor(outputs["logits"]), as_tensor(samples["label"])
+        return brier_score(logits, labels) / (1.0 - 1.0 / logits.shape[-1])
+
+    def teacher_outputs(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        complete, work = with_complete_outputs(resolve(params), teacher, samples)
+        return {"logits": complete.outputs["logits"]}, work
+
+    def flipped(self, params: Params, samples: Arrays) -> Arrays:  # noqa: ARG002
+        """Return windows whose best beam is on the other side: c becomes C - 1 - c."""
+        label = samples["label"]
+        mirrored = np.where(label == IGNORED, label, NUM_BEAMS - 1 - label).astype(label.dtype)
+        return {**samples, "label": mirrored}
 
 
 def mean_of_edges(settings: BeamSettings, families: Sequence[float]) -> float:

@@ -31,7 +31,7 @@ from kdtasks.beam_tracking.workload import (
     teacher_size,
 )
 from kdtasks.contract.collaboration import name_of
-from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import (
@@ -87,6 +87,7 @@ class BeamTracking(BeamCollaboration):
         "latency_ms": down("ms", "a whole window, batch 1, this CPU, one thread, median"),
         **EFFORT_METRICS,
         **NETWORK_METRICS,
+        **POISONING_METRICS,
     }
     settings = BeamSettings
 

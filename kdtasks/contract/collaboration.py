@@ -192,6 +192,14 @@ class LearnsOnShares(KDTask):
             ConfigError: If some node would be left without samples, naming what to change.
         """
 
+    def judged_shares(self, params: Params, split: Arrays) -> Shares:
+        """Return the shares of a split on which students are judged: those of honest edges.
+
+        No edge's share of it is cut, since it trains nothing.
+        """
+        every = self.share_out(params, split, "val")
+        return replace(every, edges=every.edges[: NetworkSettings.of(params).honest_edges])
+
     @abstractmethod
     def student_tensors(self, params: Params) -> dict[str, TensorSpec]:
         """Return the tensors of a student."""
@@ -251,7 +259,7 @@ class LearnsOnShares(KDTask):
     ) -> dict[str, float]:
         """Return the means over edges of their students' scores, for `evaluate`.
 
-        Edges without samples in the split are left out.
+        Edges without samples in the split are left out, and so are hostile ones.
 
         Args:
             params: Parameters of the trial.
@@ -259,7 +267,7 @@ class LearnsOnShares(KDTask):
             split: The whole split, but not that of training.
             score: Scores a student on its edge's share, given its parameters and weights.
         """
-        nodes, shares = parted(weights), self.share_out(params, split, "val").edges
+        nodes, shares = parted(weights), self.judged_shares(params, split).edges
         scores = [
             score(self.edge_params(params, edge), nodes[f"edge-{edge}"], share)
             for edge, share in enumerate(shares)

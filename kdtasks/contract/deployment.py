@@ -10,10 +10,20 @@ from typing import Literal, Self
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
-from kdtasks.contract.settings import Settings, When, epochs_param, param, rate_param, share_param
+from kdtasks.contract.settings import (
+    Settings,
+    When,
+    epochs_param,
+    param,
+    rate_param,
+    share_param,
+    unlike_default,
+)
 from kdtasks.contract.task import MetricInfo, down
 
 TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
+AttackName = Literal["none", "flipped-labels", "scaled", "random", "inverted"]
+DefenceName = Literal["none", "clipping", "median", "trimmed-mean", "krum", "probe"]
 
 
 MIXED_RESOURCES = (1.0, 0.5, 0.25)
@@ -53,6 +63,10 @@ EXCHANGING = When(
     ),
     "deployments that exchange samples or outputs",
 )
+POISONED = When(lambda s: s.networked and s.poisoned_edges > 0, "poisoned_edges of 1 or more")
+SCALED = When(lambda s: s.poisoned_edges > 0 and s.attack == "scaled", "attack scaled")
+TOLERANT = When(lambda s: s.defence in ("trimmed-mean", "krum"), "defences trimmed-mean and krum")
+PROBING = When(lambda s: s.defence == "probe" and s.topology == "mutual", "probe in mutual")
 
 
 _of_network = partial(param, when=NETWORK)
@@ -187,6 +201,43 @@ class NetworkSettings(Settings):
     sign_messages: bool = _of_costs(
         False, help="sign every message with its sender's key (Ed25519), 72 bytes each"
     )
+    poisoned_edges: int = param(
+        0,
+        low=0,
+        high=256,
+        when=(NETWORK, unlike_default("poisoned_edges")),
+        unit="edges",
+        help="the last ones: hostile in mutual, with a poisoned teacher in decentralized",
+    )
+    attack: AttackName = param(
+        "none",
+        when=POISONED,
+        help="what becomes of a hostile edge's outputs or labels, or of the teacher",
+    )
+    attack_strength: float = param(
+        10.0, above=0, high=1000, when=(NETWORK, SCALED), help="factor of scaled outputs or weights"
+    )
+    defence: DefenceName = param(
+        "none",
+        when=(NETWORK, unlike_default("defence")),
+        help="how outputs of several edges are blended; probe tests on labelled samples first",
+    )
+    tolerated_edges: int = param(
+        1,
+        low=1,
+        high=127,
+        when=(NETWORK, TOLERANT),
+        strict=True,
+        unit="edges",
+        help="that the defence expects to be hostile",
+    )
+    quarantine_score: float = param(
+        3.5,
+        above=0,
+        when=(NETWORK, PROBING),
+        strict=True,
+        help="robust standard deviations above the median error, from which an edge is ignored",
+    )
     edge_gflops: float = _of_costs(5.0, above=0, unit="GFLOP/s", help="speed of an edge node")
     server_gflops: float = _of_costs(500.0, above=0, unit="GFLOP/s", help="speed of the server")
     edge_memory_mb: float = _of_costs(
@@ -228,6 +279,27 @@ class NetworkSettings(Settings):
     def edges(self) -> tuple[str, ...]:
         """Names of the edge nodes."""
         return tuple(f"edge-{index}" for index in range(self.num_edges))
+
+    @property
+    def poisoned(self) -> tuple[str, ...]:
+        """Names of the edges that are hostile, or whose teacher is poisoned on its way."""
+        return self.edges[self.num_edges - self.poisoned_edges :]
+
+    @property
+    def honest_edges(self) -> int:
+        """Number of edges, the first ones, on whose students a deployment is judged."""
+        hostile = self.poisoned_edges if self.topology == "mutual" else 0
+        return self.num_edges - hostile
+
+    @property
+    def hostile(self) -> tuple[str, ...]:
+        """Names of the edges that lie to others."""
+        return self.edges[self.honest_edges :]
+
+    @property
+    def watched(self) -> bool:
+        """Whether a deployment has findings about poisoning to report."""
+        return self.networked and (self.poisoned_edges > 0 or self.defence != "none")
 
     def teacher_of(self, edge: int) -> int:
         """Return which of the server's teachers an edge is taught by."""
@@ -315,3 +387,18 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "teacher_forward_samples": down("", "samples that a teacher was run on in the trial"),
 }
 """What a deployment costs; reported by `sweeps.nodes.conductor` for every topology but ``none``."""
+
+
+POISONING_METRICS: dict[str, MetricInfo] = {
+    "detection_auc": MetricInfo(
+        unit="",
+        direction="maximize",
+        description="of the probe's scores, area under the ROC curve: 0.5 is guessing",
+    ),
+    "false_quarantines": down("", "honest edges, or sound teachers, in quarantine at the end"),
+    "missed_poisonings": down("", "hostile edges, or poisoned teachers, not in quarantine"),
+    "blend_shift": down(
+        "", "RMS distance of blends from the mean of honest outputs, over the deviation of that"
+    ),
+}
+"""What `sweeps.nodes.robust.findings` reports of deployments with `NetworkSettings.watched`."""

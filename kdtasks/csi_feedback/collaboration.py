@@ -20,9 +20,7 @@ from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
     Place,
-    SendsTeacher,
     Shares,
-    SharesOutputs,
     Stage,
     SynthesisesSamples,
     TensorSpec,
@@ -33,6 +31,7 @@ from kdtasks.contract.collaboration import (
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.poisoning import ProbesTeacher
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
 from kdtasks.csi_feedback.export import deployable
@@ -52,6 +51,7 @@ from kdtasks.csi_feedback.students import (
     method_of,
     new_student,
     plan_of,
+    restored,
     restored_student,
     score,
     stream,
@@ -69,12 +69,13 @@ from kdtasks.csi_feedback.workload import (
 from kdtasks.learning.complexity import batch1_latency_ms
 from kdtasks.learning.deployed_students import ScoreOf, deployed
 from kdtasks.learning.device import to_array
+from kdtasks.learning.metrics import relative_errors
 from kdtasks.learning.random import numpy_generator, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 from kdtasks.learning.training import Epoch, Schedule, run_frozen
 
 
-class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSamples):
+class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples):
     """The half of the CSI feedback task that nodes of a network call.
 
     Nodes with fewer samples than a batch train on batches of all they have.
@@ -204,12 +205,25 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         settings, begin = resolve(params), time.process_time()
-        model = restored_student(settings, weights)
-        outputs = run_frozen(model, as_tensor(samples["pictures"]))
-        # The decoder works in another memory layout, and what is sent is written as it lies.
-        arrays = {"pictures": np.ascontiguousarray(to_array(outputs))}
-        training_stage = TrainingStage(samples=len(outputs), encoder=1, decoder=1)
+        arrays = _pictures(restored_student(settings, weights), samples)
+        training_stage = TrainingStage(samples=len(arrays["pictures"]), encoder=1, decoder=1)
         return arrays, _ran(settings, training_stage, begin)
+
+    def output_error(self, params: Params, samples: Arrays, outputs: Arrays) -> float:  # noqa: ARG002
+        """Return the NMSE, not in dB: that of the channel 0 is 1."""
+        errors_B = relative_errors(as_tensor(samples["pictures"]), as_tensor(outputs["pictures"]))
+        return float(errors_B.double().mean())
+
+    def teacher_outputs(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        settings, begin = resolve(params), time.process_time()
+        model = restored(settings.of_teacher, teacher.weights, settings.teacher_encoder)
+        arrays = _pictures(model, samples)
+        count = len(arrays["pictures"])
+        each = forward_flops(settings, "teacher encoder") + forward_flops(settings, "decoder")
+        spent = time.process_time() - begin
+        return arrays, Work(flops=count * each, core_seconds=spent, teacher_samples=count)
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays
@@ -298,11 +312,10 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
         self, params: Params, weights: Arrays, split: Arrays
     ) -> dict[str, float]:
         """Return the quality metrics of a deployment's students, without prefix."""
-        # Not the training split, so no edge's share is cut.
-        return self._scores(params, weights, self.share_out(params, split, "val"))
+        return self._scores(params, weights, self.judged_shares(params, split))
 
     def evaluate_underway(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        own = replace(self.share_out(params, split, "val"), server={})
+        own = replace(self.judged_shares(params, split), server={})
         return self._scores(params, weights, own)
 
     def _scores(self, params: Params, weights: Arrays, every: Shares) -> dict[str, float]:
@@ -322,7 +335,7 @@ class CsiCollaboration(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSam
             def linear_nmse(edge: int, own: Arrays, share: Arrays) -> float:
                 return float(10.0 ** (score_of(edge, own, share)["nmse_db"] / 10.0))
 
-            every = self.share_out(params, split, "val")
+            every = self.judged_shares(params, split)
             return deployment_scores(linear_nmse, parted(weights), every)
 
         return deployed(weights, built, judged)
@@ -366,6 +379,13 @@ def _guide(settings: CsiSettings, guidance: Guidance | None, stage: Stage) -> Gu
         weight=stage.guidance_weight,
         generator=torch_generator(settings.seed, stream(stage.stream_name, "guidance order")),
     )
+
+
+def _pictures(model: nn.Module, samples: Arrays) -> Arrays:
+    """Return what a model makes of pictures."""
+    outputs = run_frozen(model, as_tensor(samples["pictures"]))
+    # The decoder works in another memory layout, and what is sent is written as it lies.
+    return {"pictures": np.ascontiguousarray(to_array(outputs))}
 
 
 def _codewords(settings: CsiSettings, weights: Arrays, samples: Arrays) -> tuple[Tensor, Work]:

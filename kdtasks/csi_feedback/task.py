@@ -15,7 +15,7 @@ import torch
 
 from kdtasks.contract.collaboration import name_of, parted
 from kdtasks.contract.deployable import Deployable
-from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import (
@@ -105,6 +105,7 @@ class CsiFeedback(CsiCollaboration):
         "finetune_core_seconds": down("s", "of which fine-tuning"),
         "exchange_bytes": down("B", "CSI-codeword pairs exchanged between BS and UE"),
         **NETWORK_METRICS,
+        **POISONING_METRICS,
     }
     settings = CsiSettings
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kdtasks.contract.collaboration import (
     LearnsOnShares,
 )
-from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
@@ -133,7 +133,7 @@ class TwoNetworks(LearnsOnShares):
                 raise TypeError(f"{cls.__name__}.metrics needs at least one metric(function, ...)")
             cls.scores = given
             quality = {f"val_{name}": one.info for name, one in given.items()}
-            cls.metrics = {**quality, **COSTS, **SPENT, **NETWORK_METRICS}
+            cls.metrics = {**quality, **COSTS, **SPENT, **NETWORK_METRICS, **POISONING_METRICS}
             cls.parameters = {**cls.parameters}
         super().__init_subclass__()
         free = {*cls.parameters} - cls.settings.deciding("data", "made data", "teacher")

@@ -216,7 +216,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             return self._deployable(self.edge_params(params, edge), own)
 
         def judged(score_of: ScoreOf, split: Arrays) -> dict[str, float]:
-            nodes, shares = parted(weights), self.share_out(params, split, "val").edges
+            nodes, shares = parted(weights), self.judged_shares(params, split).edges
             return mean_metrics(
                 [
                     score_of(edge, nodes[f"{EDGE}{edge}"], share)

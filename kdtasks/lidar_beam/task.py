@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import (
@@ -68,6 +68,7 @@ class LidarBeam(LidarCollaboration):
         "scans_to_edge": down("", "recorded scans among that"),
         **{f"generator_{name}": down("", text) for name, text in GENERATOR_TERMS.items()},
         **NETWORK_METRICS,
+        **POISONING_METRICS,
     }
     settings = LidarSettings
 

@@ -215,7 +215,7 @@ class WindowTask(Generic[S], SendsTeacher):
         return self._deployment_scores(params, weights, split, self._scorer(settings))
 
     def evaluate_underway(self, params: Params, weights: Arrays, split: Arrays) -> Scores:
-        own = replace(self.share_out(params, split, "val"), server={})
+        own = replace(self.judged_shares(params, split), server={})
         return deployment_scores(self._scorer(self._resolve(params)), parted(weights), own)
 
     def _scorer(self, settings: S) -> ScoreOf:
@@ -245,9 +245,9 @@ class WindowTask(Generic[S], SendsTeacher):
     ) -> Scores:
         """Return the scores of a deployment's students on a split other than that of training.
 
-        No edge's share of it is cut, and students that are made without data have one, too.
+        Students that are made without data have a share of it, too.
         """
-        return deployment_scores(score, parted(weights), self.share_out(params, split, "val"))
+        return deployment_scores(score, parted(weights), self.judged_shares(params, split))
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the majority beam, and what follows from past beams, see `baselines_of`."""

@@ -12,6 +12,7 @@ from kdtasks.contract.task import KDTask, Outcome, Report
 from sweeps.common.events import Training, WorkFailedError
 from sweeps.common.records import FailureKind
 from sweeps.nodes.node import REJECTED
+from sweeps.nodes.robust.findings import poisoning_metrics
 from sweeps.nodes.topologies.catalog import collaborative, topology_of
 from sweeps.nodes.transport import Transport
 from sweeps.nodes.underway import Underway, costs_of
@@ -54,9 +55,10 @@ def conduct(
         except StopIteration:
             break
     costs = costs_of(transport.accounts, topology)
+    found = yield from _findings(underway, topology.scene.key, settings)
     weights = yield from _collect(underway, topology.scene.key, settings)
     judged = yield from transport.judge(weights)
-    return Outcome(metrics={**judged, **costs}, weights=weights)
+    return Outcome(metrics={**judged, **costs, **found}, weights=weights)
 
 
 def _check(parcels: Iterable[Parcel], key: str) -> None:
@@ -81,6 +83,18 @@ def _collect(
         node = edge.replace("edge-", "received-") if message.subject == "received" else edge
         parts.setdefault(node, {}).update(message.arrays)
     return joined(parts)
+
+
+def _findings(
+    underway: Underway, key: str, settings: NetworkSettings
+) -> Generator[Report, None, dict[str, float]]:
+    """Return how well nodes defended themselves, if there is anything to defend against."""
+    if not settings.watched:
+        return {}
+    order = Message(kind=Kind.CONTROL, subject="report-findings", deployment=key)
+    found = yield from underway.exchange(Parcel.pack(CONDUCTOR, [SERVER, *settings.edges], order))
+    _check(found, key)
+    return poisoning_metrics(settings, [message.facts for message in _messages(found, key)])
 
 
 def _messages(parcels: Sequence[Parcel], key: str) -> list[Message]:

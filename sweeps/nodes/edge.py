@@ -15,6 +15,7 @@ from kdtasks.contract.collaboration import (
     SynthesisesSamples,
 )
 from kdtasks.contract.params import Params
+from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from sweeps.nodes.node import (
     Deployment,
@@ -30,6 +31,9 @@ from sweeps.nodes.node import (
     whole_number,
     yes_or_no,
 )
+from sweeps.nodes.robust import attacks
+from sweeps.nodes.robust.anomaly import bounded
+from sweeps.nodes.robust.findings import Findings
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 
 
@@ -52,6 +56,13 @@ class EdgeNode(Node):
         self._rehearsal_outputs: Arrays = {}
         self._proxy: Arrays = {}
         self._guidance: Guidance | None = None
+        self._hostile = self.name in self.settings.hostile
+        self._findings = Findings()
+        if self._hostile and self.settings.attack == "flipped-labels":
+            self._data = self.able(FlipsLabels).flipped(self._params, data)
+
+    def findings(self) -> Findings:
+        return self._findings
 
     def handlers(self) -> Handlers:
         orders: dict[str, Handler] = {
@@ -63,6 +74,7 @@ class EdgeNode(Node):
             "self-round": self._self_round,
             "hand-in": self._hand_in,
             "collect": self._collect,
+            "report-findings": self.report_findings,
         }
         return {
             **{("conductor", Kind.CONTROL, name): handler for name, handler in orders.items()},
@@ -82,6 +94,9 @@ class EdgeNode(Node):
     # --- training -------------------------------------------------------------------------------
 
     def _train(self, _sender: str, _message: Message) -> Handling:
+        if self._findings.quarantined:
+            yield from self._train_without_teacher()
+            return []
         training = self.task.learn(
             self._params,
             self._data,
@@ -89,6 +104,19 @@ class EdgeNode(Node):
             server_part=not self.settings.edge_part_only,
             stream_name=self.name,
         )
+        self._keep((yield from self.learning(training, [self.name])))
+        return []
+
+    def _train_without_teacher(self) -> Handling:
+        """Learn from labels alone, for as many epochs, since the teacher is not trusted."""
+        stage = Stage(
+            epochs=self.task.planned_epochs(self._params),
+            rate=self.settings.edge_rate,
+            guidance_weight=0.0,
+            server_part=True,
+            stream_name=self.name,
+        )
+        training = self.able(FineTunes).train_on(self._params, {}, self._data, None, stage)
         self._keep((yield from self.learning(training, [self.name])))
         return []
 
@@ -138,6 +166,8 @@ class EdgeNode(Node):
             return []
         outputs, work = self.able(SharesOutputs).outputs(self._params, self._student, self._proxy)
         self.charge(work)
+        if self._hostile:
+            outputs = attacks.lying_outputs(self.settings, outputs, self.seed, f"{stream} lie")
         return self.send([SERVER], Kind.OUTPUTS, "proxy", outputs)
 
     def _self_round(self, _sender: str, message: Message) -> Handling:
@@ -222,7 +252,19 @@ class EdgeNode(Node):
     def _store_teacher(self, _sender: str, message: Message) -> Handling:
         weights = take(message, self.able(SendsTeacher).teacher_tensors(self.deployment.params))
         self._teacher = TeacherArtifact(metrics={}, weights=weights, outputs={})
+        if self.settings.defence == "probe":
+            self._test_teacher(self._teacher)
         return nothing()
+
+    def _test_teacher(self, teacher: TeacherArtifact) -> None:
+        """Quarantine a teacher that is no better than a guess on the local samples."""
+        able = self.able(ProbesTeacher)
+        outputs, work = able.teacher_outputs(self._params, teacher, self._data)
+        self.charge(work)
+        error = able.output_error(self._params, self._data, outputs)
+        self._findings = Findings(scores={self.name: [bounded(error)]})
+        if bounded(error) >= 1.0:
+            self._findings.quarantined.append(self.name)
 
     def _store_beside(self, _sender: str, message: Message) -> Handling:
         if self._teacher is None:

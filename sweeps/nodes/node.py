@@ -12,6 +12,7 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report
+from sweeps.nodes.robust.findings import Findings
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 from sweeps.nodes.wire.signatures import Signer, Verifier
 
@@ -80,6 +81,7 @@ class Node(ABC):
         self.deployment = deployment
         self.task = deployment.task
         self.settings = deployment.settings
+        self.seed = int(deployment.params.get("seed", 0))
         self.rejected = 0
         self.signer: Signer | None = None
         self._verifier = Verifier(name, deployment.public_keys) if deployment.public_keys else None
@@ -90,6 +92,14 @@ class Node(ABC):
     @abstractmethod
     def handlers(self) -> Handlers:
         """Return the handlers of the node."""
+
+    @abstractmethod
+    def findings(self) -> Findings:
+        """Return what the node has found out about others."""
+
+    def report_findings(self, _sender: str, _message: Message) -> Handling:
+        """Return the findings to the conductor, which uses no link."""
+        return answer(self.note(CONDUCTOR, "findings", self.findings().facts()))
 
     def role_of(self, sender: str) -> Role:
         """Return the role of a sender in this deployment.

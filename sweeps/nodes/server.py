@@ -13,6 +13,7 @@ from kdtasks.contract.collaboration import (
     SynthesisesSamples,
 )
 from kdtasks.contract.params import Params
+from kdtasks.contract.poisoning import ProbesOutputs
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from sweeps.nodes.node import (
     Deployment,
@@ -28,6 +29,9 @@ from sweeps.nodes.node import (
     whole_number,
     yes_or_no,
 )
+from sweeps.nodes.robust import attacks
+from sweeps.nodes.robust.findings import Findings
+from sweeps.nodes.robust.guard import Guard
 from sweeps.nodes.topologies.base import Group, groups
 from sweeps.nodes.wire.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
 
@@ -58,6 +62,10 @@ class ServerNode(Node):
         self._outputs: dict[str, Arrays] = {}
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
+        self._guard = Guard(self.settings, deployment.params)
+
+    def findings(self) -> Findings:
+        return self._guard.findings
 
     def handlers(self) -> Handlers:
         orders: dict[str, Handler] = {
@@ -70,6 +78,7 @@ class ServerNode(Node):
             "ask-samples": self._ask_samples,
             "adopt": self._adopt,
             "collect": self._collect,
+            "report-findings": self.report_findings,
         }
         return {
             **{("conductor", Kind.CONTROL, name): handler for name, handler in orders.items()},
@@ -157,7 +166,12 @@ class ServerNode(Node):
     def _send_teacher(self, _sender: str, _message: Message) -> Handling:
         parcels: list[Parcel] = []
         for teacher, edges in self._taught():
-            parcels += self.send(edges, Kind.TEACHER, "teacher", teacher.weights)
+            poisoned = [edge for edge in edges if edge in self.settings.poisoned]
+            sound = [edge for edge in edges if edge not in poisoned]
+            parcels += self.send(sound, Kind.TEACHER, "teacher", teacher.weights) if sound else []
+            for edge in poisoned:
+                weights = attacks.poisoned_weights(self.settings, teacher.weights, self.seed, edge)
+                parcels += self.send([edge], Kind.TEACHER, "teacher", weights)
             beside, work = self.able(SendsTeacher).teacher_extras(self.deployment.params, teacher)
             self.charge(work)
             if beside:
@@ -181,11 +195,12 @@ class ServerNode(Node):
 
     def _send_blends(self, _sender: str, _message: Message) -> Handling:
         """Send every edge the blended outputs of the others on the proxy set."""
+        if self.settings.defence == "probe":
+            self._guard.test(self.able(ProbesOutputs), self._proxy, self._outputs)
         parcels: list[Parcel] = []
         for edge in self._outputs:
-            others = [outputs for name, outputs in self._outputs.items() if name != edge]
-            if others:
-                blend = self.able(SharesOutputs).blend(self.deployment.params, others)
+            blend = self._guard.blend(self.able(SharesOutputs), edge, self._outputs)
+            if blend:
                 parcels += self.send([edge], Kind.OUTPUTS, "blend", blend)
         self._outputs = {}
         return answer(parcels)

@@ -10,7 +10,8 @@ from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import Settings
 from kdtasks.contract.task import KDTask
 from search_spaces.study import Study
-from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
+from sweeps.nodes.topologies.base import CapabilityError
+from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.plan.needs import task_params
 
 

@@ -15,18 +15,17 @@ from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
     Place,
-    SendsTeacher,
     Shares,
-    SharesOutputs,
     Stage,
     SynthesisesSamples,
     TensorSpec,
     Work,
     parted,
 )
-from kdtasks.contract.deployment import NETWORK_METRICS, NetworkSettings
+from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS, NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
 from kdtasks.contract.task import (
     Arrays,
     Baseline,
@@ -62,12 +61,13 @@ def _so_far(learnt: Learnt, share: float, drawn: float) -> Learnt:
     return replace(learnt, weights={**learnt.weights, **trained}, work=work)
 
 
-class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSamples):
+class ToyNetworkTask(ProbesTeacher, FlipsLabels, AnswersPairs, SynthesisesSamples):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
         "ue_latency_ms": MetricInfo(unit="ms", direction="minimize", description="latency"),
         **NETWORK_METRICS,
+        **POISONING_METRICS,
     }
     resource_parameters = frozenset({"method", "teacher_seed", "num_edges"})
     baseline_parameters: ClassVar[frozenset[str]] = frozenset()
@@ -127,7 +127,7 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         if params["topology"] == "none":
             return {"error": 1.0}
-        shares = self.share_out(params, split, "val").edges
+        shares = self.judged_shares(params, split).edges
         nodes = parted(weights)
         errors = [
             float(np.abs(nodes[f"edge-{i}"]["a"] - share["x"].mean(0)).sum())
@@ -256,6 +256,18 @@ class ToyNetworkTask(SharesOutputs, SendsTeacher, AnswersPairs, SynthesisesSampl
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         return {"y": samples["x"] @ weights["a"]}, Work(flops=1.0 * _rows(samples["x"]))
+
+    def output_error(self, params: Params, samples: Arrays, outputs: Arrays) -> float:
+        wanted = samples["x"].sum(1)
+        return float(np.square(outputs["y"] - wanted).mean() / np.square(wanted).mean())
+
+    def teacher_outputs(
+        self, params: Params, teacher: TeacherArtifact, samples: Arrays
+    ) -> tuple[Arrays, Work]:
+        return self.outputs(params, teacher.weights, samples)
+
+    def flipped(self, params: Params, samples: Arrays) -> Arrays:
+        return {"x": -samples["x"]}
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays

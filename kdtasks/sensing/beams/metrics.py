@@ -5,10 +5,12 @@ Shape suffixes in this file: B = samples, T = predicted slots, C = beams, K = be
 What the scores of beams mean, for every task that predicts them.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from kdtasks.contract.errors import DataError
 from kdtasks.contract.task import MetricInfo
@@ -119,6 +121,37 @@ def top2_by_condition(
         if all(ratio.count for ratio in ratios):
             found[f"top2_{name}"] = sum(ratio.value for ratio in ratios) / len(ratios)
     return found
+
+
+def brier_score(logits_BTC: Tensor, labels_BT: Tensor) -> float:
+    r"""Return the Brier score of predicted probabilities, mean over all slots with a label.
+
+    .. math:: \mathrm{mean}_n \sum_c (p_{nc} - [c = b_n])^2
+
+    0 is certain and right, 2 certain and wrong, 1 - 1/C uniform. Unlike a cross-entropy it is
+    bounded, so that one confident error does not outweigh all others.
+
+    Source: Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
+    Review 78, 1950, eq. (2).
+
+    Args:
+        logits_BTC: Logits of the predicted slots only.
+        labels_BT: Index of the best beam, or `IGNORED`, which is in no sum and no count.
+
+    Returns:
+        The score; infinite where a logit is not finite.
+
+    Raises:
+        ValueError: If no slot has a label.
+    """
+    known_BT = labels_BT != IGNORED
+    if not bool(known_BT.any()):
+        raise ValueError("the Brier score of no label is undefined")
+    logits_NC = logits_BTC[known_BT].double()
+    if not bool(torch.isfinite(logits_NC).all()):
+        return math.inf
+    wanted_NC = one_hot(labels_BT[known_BT].long(), logits_NC.shape[-1])
+    return float((logits_NC.softmax(-1) - wanted_NC).square().sum(-1).mean())
 
 
 def best_beams(logits_BTC: Tensor, num_beams: int) -> Tensor:

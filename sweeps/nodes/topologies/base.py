@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kdtasks.contract.collaboration import LearnsOnShares, SharesOutputs
-from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.deployment import AttackName, DefenceName, NetworkSettings
+from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, fingerprint
+from kdtasks.contract.poisoning import FlipsLabels
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 
 Group = tuple[str, int]
@@ -21,6 +23,18 @@ def groups(task: LearnsOnShares, params: Params) -> list[Group]:
         (fingerprint(task.edge_params(params, edge)), settings.teacher_of(edge))
         for edge in range(settings.num_edges)
     ]
+
+
+class CapabilityError(ConfigError):
+    """A deployment asks for what the task or the topology cannot do.
+
+    Attributes:
+        parameter: The parameter that asks for it.
+    """
+
+    def __init__(self, text: str, parameter: str) -> None:
+        super().__init__(text)
+        self.parameter = parameter
 
 
 Steps = Generator[list[Parcel], list[Parcel], None]
@@ -86,7 +100,7 @@ class Need:
     """A capability of tasks that a topology needs.
 
     Attributes:
-        capability: The class in `kdtasks.contract.collaboration`.
+        capability: The class in `kdtasks.contract.collaboration` or `kdtasks.contract.poisoning`.
         parameter: The parameter of the deployment that causes the need.
         when: Whether a deployment of this topology needs it.
     """
@@ -100,6 +114,15 @@ IMITATION = Need(SharesOutputs, "anchor_weight", lambda settings: settings.ancho
 """Students that imitate outputs while they are trained further."""
 
 
+FLIPPING = Need(FlipsLabels, "attack", lambda settings: settings.attack == "flipped-labels")
+"""Hostile edges that learn from wrong labels."""
+
+
+def probing(capability: type[LearnsOnShares]) -> Need:
+    """Return the need of the defence by tests on labelled samples."""
+    return Need(capability, "defence", lambda settings: settings.defence == "probe")
+
+
 @dataclass(frozen=True)
 class Topology(ABC):
     """Defines which nodes train, and what they send to each other."""
@@ -111,6 +134,12 @@ class Topology(ABC):
 
     needs: ClassVar[tuple[Need, ...]] = (Need(LearnsOnShares),)
     """Capabilities that the task must have; at least one does not depend on parameters."""
+
+    attacks: ClassVar[tuple[AttackName, ...]] = ()
+    """Attacks that can be made; without any there is nothing to poison."""
+
+    defences: ClassVar[tuple[DefenceName, ...]] = ()
+    """Defences beside ``none``."""
 
     @property
     def students_at_server(self) -> int:

@@ -2,13 +2,13 @@
 
 from kdtasks.contract.collaboration import ExchangesPairs, LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import KDTask
-from sweeps.nodes.topologies.base import Scene, Topology, groups
+from sweeps.nodes.topologies.base import CapabilityError, Scene, Topology, groups
 from sweeps.nodes.topologies.centralized import Centralized
 from sweeps.nodes.topologies.decentralized import Decentralized, LocalTraining, PairExchange
 from sweeps.nodes.topologies.peer import Mutual, SelfDistillation
+from sweeps.nodes.topologies.poisoning import check_poisoning
 from sweeps.nodes.topologies.semi_centralized import SemiCentralized
 
 TOPOLOGIES: tuple[type[Topology], ...] = (
@@ -22,26 +22,16 @@ TOPOLOGIES: tuple[type[Topology], ...] = (
 )
 
 
-class CapabilityError(ConfigError):
-    """A topology needs a capability that the task lacks.
-
-    Attributes:
-        parameter: The parameter that causes the need.
-    """
-
-    def __init__(self, text: str, parameter: str) -> None:
-        super().__init__(text)
-        self.parameter = parameter
-
-
 def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
     """Return the task if it can run the deployment of its completed parameters.
 
     Raises:
-        CapabilityError: If it cannot; names the parameter, the capability and what to add.
+        CapabilityError: If it cannot; names the parameter, and the capability and what to add, or
+            what would be accepted.
     """
-    settings = NetworkSettings.of(params)
-    for need in _strategy(task, params).needs:
+    settings, strategy = NetworkSettings.of(params), _strategy(task, params)
+    check_poisoning(strategy, settings)
+    for need in strategy.needs:
         if need.when(settings) and not isinstance(task, need.capability):
             settled = {"topology": settings.topology, need.parameter: None}
             settled = {name: getattr(settings, name) for name in settled}
@@ -85,7 +75,7 @@ def _strategy(task: KDTask, params: Params) -> type[Topology]:
 def _remedy(task: KDTask, capability: type[LearnsOnShares]) -> str:
     methods = sorted(n for n in capability.__abstractmethods__ if not hasattr(type(task), n))
     return (
-        f"derive its class from kdtasks.contract.collaboration.{capability.__name__} and add "
+        f"derive its class from {capability.__module__}.{capability.__name__} and add "
         f"{', '.join(methods)}"
     )
 
@@ -106,7 +96,8 @@ def described(task: KDTask) -> str:
     for topology in TOPOLOGIES:
         for need in topology.needs:
             what = "" if need.parameter == "topology" else f" with {need.parameter}"
-            if not isinstance(task, need.capability):
+            # tasks without labels have none to flip
+            if need.parameter != "attack" and not isinstance(task, need.capability):
                 lacking.setdefault(need.capability, []).append(topology.title + what)
     if not isinstance(task, LearnsOnShares):
         lacking = {LearnsOnShares: lacking[LearnsOnShares]}

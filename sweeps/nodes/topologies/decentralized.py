@@ -7,7 +7,8 @@ nothing is sent.
 """
 
 from kdtasks.contract.collaboration import ExchangesPairs, SendsTeacher
-from sweeps.nodes.topologies.base import Need, Steps, Topology
+from kdtasks.contract.poisoning import ProbesTeacher
+from sweeps.nodes.topologies.base import Need, Steps, Topology, probing
 
 
 class LocalTraining(Topology):
@@ -28,7 +29,9 @@ class Decentralized(LocalTraining):
     """Knowledge is sent as a model."""
 
     title = "decentralized"
-    needs = (Need(SendsTeacher),)
+    needs = (Need(SendsTeacher), probing(ProbesTeacher))
+    attacks = ("scaled", "random")
+    defences = ("probe",)
 
     def steps(self) -> Steps:
         teachers = yield self.scene.order_server("send-teacher")

@@ -1,7 +1,8 @@
 """Mutual (online) distillation: edges exchange outputs on a shared proxy set each round.
 
-The server holds the proxy set and sends each edge the mean of the others' outputs. Since only
-outputs are exchanged, edges may have different architectures.
+The server holds the proxy set and sends each edge the mean of the others' outputs, or what a
+defence against poisoning makes of them. Since only outputs are exchanged, edges may have different
+architectures.
 
 Self: each edge distils from its own earlier snapshot; only the server's part is sent.
 """
@@ -10,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from kdtasks.contract.collaboration import FineTunes, SharesOutputs
-from sweeps.nodes.topologies.base import IMITATION, Need, Steps, Topology
+from kdtasks.contract.poisoning import ProbesOutputs
+from sweeps.nodes.topologies.base import FLIPPING, IMITATION, Need, Steps, Topology, probing
 from sweeps.nodes.wire.messages import Parcel
 
 
@@ -38,7 +40,9 @@ class Mutual(SelfDistillation):
     """Every edge is teacher and student of the others."""
 
     title = "mutual"
-    needs = (Need(SharesOutputs),)
+    needs = (Need(SharesOutputs), probing(ProbesOutputs), FLIPPING)
+    attacks = ("flipped-labels", "scaled", "random", "inverted")
+    defences = ("clipping", "median", "trimmed-mean", "krum", "probe")
 
     def steps(self) -> Steps:
         rounds = self.scene.settings.rounds

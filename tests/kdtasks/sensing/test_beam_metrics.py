@@ -11,6 +11,7 @@ from kdtasks.sensing.beams.metrics import (
     TOP_K,
     beam_scores,
     best_beams,
+    brier_score,
     dba_challenge,
     dba_top3,
     top2_by_condition,
@@ -185,3 +186,26 @@ def test_shapes_that_do_not_fit_are_refused():
         top_k(beams, drawn(4)[1][:, :2], k=1)
     with pytest.raises(ValueError, match="k=5 of 3 beams"):
         top_k(beams, drawn(4)[1], k=5)
+
+
+@given(seed=SEEDS)
+def test_the_brier_score_written_out_and_its_bounds(seed):
+    logits, labels = drawn(seed, ignored=0.2)
+    labels[0, 0] = 0
+    total, count = 0.0, 0
+    for row, label in zip(logits.flatten(0, 1), labels.flatten(), strict=True):
+        if label != IGNORED:
+            wanted = np.eye(BEAMS)[int(label)]
+            total += float(np.square(row.softmax(-1).numpy() - wanted).sum())
+            count += 1
+    assert brier_score(logits, labels) == pytest.approx(total / count)
+    assert 0.0 <= brier_score(logits, labels) <= 2.0
+    assert brier_score(torch.zeros_like(logits), labels) == pytest.approx(1.0 - 1.0 / BEAMS)
+    certain = 1e3 * torch.eye(BEAMS)[labels.clamp(min=0)]
+    assert brier_score(certain, labels) == pytest.approx(0.0)
+    assert brier_score(torch.full_like(logits, torch.inf), labels) == float("inf")
+
+
+def test_no_label_has_no_brier_score():
+    with pytest.raises(ValueError, match="no label"):
+        brier_score(torch.zeros(1, SLOTS, BEAMS), torch.full((1, SLOTS), IGNORED))

@@ -1,0 +1,79 @@
+"""What a hostile node makes of arrays before it sends them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.task import Arrays
+from kdtasks.learning.random import numpy_generator
+
+
+def lying_outputs(settings: NetworkSettings, outputs: Arrays, seed: int, stream: str) -> Arrays:
+    r"""Return the outputs that a hostile edge sends in place of its own.
+
+    With :math:`m` the mean of a sample's outputs, or of all samples' if each has one number, and
+    :math:`s` ``attack_strength``:
+
+    - ``inverted``: :math:`2m - x`. Of logits that is :math:`-x`, since a softmax ignores shifts; of
+      a picture of a channel about that of the negative channel.
+    - ``scaled``: :math:`m + s (x - m)`.
+    - ``random``: the numbers of all samples in random order.
+
+    Sign flipping and scaling follow Li et al., "RSA: Byzantine-robust stochastic aggregation
+    methods for distributed learning from heterogeneous datasets", AAAI 2019, section 5.
+
+    Args:
+        settings: The deployment.
+        outputs: Arrays with a row per sample.
+        seed: Of the trial.
+        stream: Name of the random stream, unique per node and round.
+    """
+    if settings.attack == "random":
+        return _shuffled(outputs, seed, stream)
+    if settings.attack not in ("inverted", "scaled"):
+        return outputs
+    factor = -1.0 if settings.attack == "inverted" else settings.attack_strength
+    found = {}
+    for name, array in outputs.items():
+        several = array[:1].size > 1
+        axes = tuple(range(1, array.ndim)) if several else None
+        mean = array.mean(axes, np.float64, keepdims=True)
+        found[name] = (mean + factor * (array - mean)).astype(array.dtype)
+    return found
+
+
+def poisoned_weights(settings: NetworkSettings, weights: Arrays, seed: int, stream: str) -> Arrays:
+    """Return the weights of a teacher that an attacker has replaced on its way.
+
+    ``scaled`` multiplies every number by ``attack_strength``, ``random`` puts the numbers of every
+    tensor in random order, which keeps their distribution (and variances positive). Counters, which
+    are whole numbers, are left alone.
+
+    Args:
+        settings: The deployment.
+        weights: Tensors by name.
+        seed: Of the trial.
+        stream: Name of the random stream, unique per receiver.
+    """
+    if settings.attack == "random":
+        return _shuffled(weights, seed, stream)
+    if settings.attack != "scaled":
+        return weights
+    return {
+        name: (array * settings.attack_strength).astype(array.dtype) if _real(array) else array
+        for name, array in weights.items()
+    }
+
+
+def _shuffled(arrays: Arrays, seed: int, stream: str) -> Arrays:
+    rng = numpy_generator(seed, stream)
+    return {
+        name: rng.permutation(array.ravel()).reshape(array.shape) if _real(array) else array
+        for name, array in arrays.items()
+    }
+
+
+def _real(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f"

@@ -3,7 +3,7 @@
 from csi_examples import drained
 
 from kdtasks.beam_tracking.task import BeamTracking
-from kdtasks.contract.deployment import NETWORK_METRICS
+from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 
 TASK = BeamTracking()
 
@@ -23,8 +23,10 @@ METHODS = ("vanilla", "response", "feature", "relation", "self")
 DISTILLING = METHODS[1:]
 
 DEPLOYED = ("worst_edge_top2", "server_top2", "received_top2", "forgetting_top2", "judged_edges")
-OF_NETWORKS = {f"val_{name}" for name in DEPLOYED} | NETWORK_METRICS.keys()
-OF_NETWORKS -= {"teacher_forward_samples", "train_gflop"}
+OF_NETWORKS = (
+    {f"val_{name}" for name in DEPLOYED} | NETWORK_METRICS.keys() | POISONING_METRICS.keys()
+)
+OF_NETWORKS -= {"teacher_forward_samples", "train_gflop", "train_capped"}
 """Metrics that only a deployment has."""
 
 

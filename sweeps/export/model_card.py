@@ -1,12 +1,10 @@
 """The model card of an exported student, and the ``MLmodel`` file with which MLflow loads it."""
 
-import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 
 from analysis import format as text
 from analysis.frames import SweepFrames
@@ -15,6 +13,7 @@ from analysis.origin import origin_lines
 from kdtasks.contract.params import Value
 from sweeps.export.export import Exported, ExportedPart, OnnxFile
 from sweeps.ledger.paths import put_text
+from sweeps.tracking.client import Model, ModelSignature, Schema, TensorSpec
 
 TEACHING = "teacher"
 """Part of the names of parameters about the teacher."""
@@ -149,27 +148,17 @@ MLMODEL = "MLmodel"
 def mlmodel(part: ExportedPart) -> str:
     """Return the YAML that describes a network to ``mlflow.onnx.load_model`` and ``mlflow.pyfunc``.
 
-    It contains only file names and shapes: nothing is unpickled or run.
+    MLflow's own ``save_model`` would write the network anew under another name; here the file that
+    was measured and hashed is kept. Nothing is unpickled or run.
     """
-    described = {
-        "flavors": {
-            "onnx": {"data": part.onnx.path.name, "providers": ["CPUExecutionProvider"]},
-            "python_function": {"data": part.onnx.path.name, "loader_module": "mlflow.onnx"},
-        },
-        "signature": {
-            "inputs": _tensors(part.inputs),
-            "outputs": _tensors(part.outputs),
-            "params": None,
-        },
-        "utc_time_created": datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" "),
-    }
-    return yaml.safe_dump(described, sort_keys=False)
+    model = Model(signature=ModelSignature(_schema(part.inputs), _schema(part.outputs)))
+    name = part.onnx.path.name
+    model.add_flavor("onnx", data=name, providers=["CPUExecutionProvider"])
+    model.add_flavor("python_function", data=name, loader_module="mlflow.onnx")
+    return str(model.to_yaml())
 
 
-def _tensors(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Return the tensors of a batch in MLflow's format."""
-    tensors = [
-        {"name": name, "type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, *shape]}}
-        for name, shape in shapes.items()
-    ]
-    return json.dumps(tensors)
+def _schema(shapes: Mapping[str, tuple[int, ...]]) -> Schema:
+    """Return the tensors of a batch."""
+    float32 = np.dtype(np.float32)
+    return Schema([TensorSpec(float32, (-1, *shape), name) for name, shape in shapes.items()])

@@ -22,7 +22,9 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
 from mlflow.store.db import utils as database_utils
+from mlflow.types import Schema, TensorSpec
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
@@ -38,9 +40,13 @@ from sweeps.tracking.database_file import check_artifacts, made_by_one
 __all__ = [
     "Metric",
     "MlflowClient",
+    "Model",
+    "ModelSignature",
     "Param",
     "RunFacts",
     "RunTag",
+    "Schema",
+    "TensorSpec",
     "TrackingError",
     "check_ours",
     "children_of",

@@ -1,12 +1,16 @@
 """Which machines of a cluster are gone: what fails with one does not count as its own failure."""
 
 import socket
+from contextlib import suppress
 
 import ray
 from ray._private import state
 
 KNOCK_S = 5.0
 """How long a machine may take to accept a connection [s]."""
+HOLD_S = 0.5
+"""How long it must hold it [s], unless it sends something: the system still accepts connections to
+a process that is just being killed, and resets them."""
 
 
 def machine_of(error: object) -> str:
@@ -30,7 +34,10 @@ def machine_lost(machine: str) -> bool:
 def _answers(node: dict[str, object]) -> bool:
     address = str(node["NodeManagerAddress"]), int(str(node["NodeManagerPort"]))
     try:
-        socket.create_connection(address, timeout=KNOCK_S).close()
+        with socket.create_connection(address, timeout=KNOCK_S) as connection:
+            connection.settimeout(HOLD_S)
+            with suppress(TimeoutError):
+                return connection.recv(1) != b""
+            return True
     except OSError:
         return False
-    return True

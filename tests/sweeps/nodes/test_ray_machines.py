@@ -1,6 +1,7 @@
 """A machine is gone if Ray or the machine itself says so, and what fails with it does not count."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -40,6 +41,7 @@ def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(
             state, "actors", lambda actor: {"Address": {"NodeID": actor}} if actor in ports else {}
         )
+        monkeypatch.setattr(ray_machines, "HOLD_S", 0.001)
         monkeypatch.setattr(Trial, "local_path", "")  # else it writes errors to files
         yield
 
@@ -50,6 +52,14 @@ def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_a_machine_is_lost_if_ray_knows_or_nothing_listens_there(machine: str, lost: bool) -> None:
     assert ray_machines.machine_lost(machine) is lost
+
+
+def test_a_machine_that_drops_the_connection_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_machines, "HOLD_S", 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as dying:
+        row = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": dying.getsockname()[1]}
+        threading.Thread(target=lambda: dying.accept()[0].close(), daemon=True).start()
+        assert not ray_machines._answers(row)
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), ValueError(), RayActorError("never placed")])

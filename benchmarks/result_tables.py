@@ -190,7 +190,18 @@ def result(folder: Path) -> dict[str, Any]:
     found = paper_json(frames)
     commit = commit_of(found["made"]["source"])
     found["made"] |= {"commit": commit, "command": command(frames.study, folder.name, commit)}
-    return found
+    return without_folders(found, frames.study)
+
+
+def without_folders(found: dict[str, Any], study: Study) -> dict[str, Any]:
+    """Return a result in which own data have their folder's name, wherever they lay."""
+    points = [study.parameters, *study.search.points]
+    folders = {str(point["data_path"]) for point in points if point.get("data_path")}
+    shown = json.dumps(found, ensure_ascii=False)
+    for folder in sorted(folders, key=len, reverse=True):
+        shown = shown.replace(folder, Path(folder).name)
+    named: dict[str, Any] = json.loads(shown)
+    return named
 
 
 def commit_of(source: str) -> str | None:
@@ -216,13 +227,18 @@ def digest(commit: str) -> str:
 def command(study: Study, name: str, commit: str | None) -> str:
     """Return the command that repeats a sweep: its study at that commit, and what was changed.
 
+    Of a study that is not shipped the command names its file, which the page must tell how to get.
+
     Raises:
         SystemExit: If ``--set`` cannot make the one of the other.
     """
+    path = f"search_spaces/studies/{study.name}.yaml"
+    if not git("ls-tree", commit or "HEAD", path):
+        return shlex.join(["kdsweep", "run", f"{study.name}.yaml"])
     wanted = numbers_of(study)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{study.name}.yaml"
-        file.write_bytes(git("show", f"{commit or 'HEAD'}:search_spaces/studies/{file.name}"))
+        file.write_bytes(git("show", f"{commit or 'HEAD'}:{path}"))
         options = list(changes(wanted, numbers_of(load_study(file))))
         if numbers_of(load_study(file, options)) != wanted:
             raise SystemExit(f"{name}: no --set makes its study of {file.name} at {commit}")

@@ -8,6 +8,8 @@ arm without distillation (same network, width and sensors; of several the best o
 compared on the same passages: each resample draws passages with replacement, and seeds of either
 arm likewise, and takes the difference of their mean top-2 accuracies.
 
+Of a sweep over several folders of data each has a table of its own.
+
 The test split decides nothing here: what stands in the arms was chosen before, on validation.
 
 Example::
@@ -114,8 +116,11 @@ def drawn(accuracy_RS: Float, rng: np.random.Generator) -> Float:
     return mean_R
 
 
-def arms_of(folder: SweepFolder, cache: Path | None) -> Iterator[Arm]:
-    """Yield the arms of a sweep, students first; one scenario at a time is in memory."""
+def arms_of(folder: SweepFolder, cache: Path | None) -> dict[str, list[Arm]]:
+    """Return the arms of a sweep by the folder of their data; one data set at a time is in memory.
+
+    What is made here, or was given to the whole sweep, has no name.
+    """
     finished = [
         trial
         for trial in Ledger.open(folder.journal).trials()
@@ -124,12 +129,15 @@ def arms_of(folder: SweepFolder, cache: Path | None) -> Iterator[Arm]:
     by_data: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in finished:
         by_data[TASK.scenario_fingerprint(trial.config)].append(trial)
+    found: dict[str, list[Arm]] = defaultdict(list)
     for trials in by_data.values():
+        arms = found[str(trials[0].config.get("data_path", ""))]
         data = TASK.load_scenario(
             trials[0].config, cache_dir=cache or folder.scenarios, progress=lambda *_: None
         )
-        yield from student_arms(trials, StudentStore(folder.weights), data.test)
-        yield from teacher_arms(trials, TeacherStore(folder.teachers), data)
+        arms += student_arms(trials, StudentStore(folder.weights), data.test)
+        arms += teacher_arms(trials, TeacherStore(folder.teachers), data)
+    return found
 
 
 def student_arms(trials: list[TrialRecord], store: StudentStore, split: Arrays) -> Iterator[Arm]:
@@ -229,13 +237,20 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where to write the numbers too")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = table(list(arms_of(SweepFolder(options.sweep.resolve()), options.cache)), options)
-    for row in rows:
-        gain = row["gain"] and "{:+5.1f} [{:+.1f}, {:+.1f}]".format(*row["gain"])
-        accuracy = "{:4.1f} [{:.1f}, {:.1f}]".format(*row["top2"])
-        print(f"{accuracy}  {gain or '':22} seeds {row['seeds']}  {row['arm']}")
+    sweep = SweepFolder(options.sweep.resolve())
+    found = {
+        Path(path).name: table(arms, options)
+        for path, arms in arms_of(sweep, options.cache).items()
+    }
+    for data, rows in found.items():
+        if data:
+            print(f"{data}:")
+        for row in rows:
+            gain = row["gain"] and "{:+5.1f} [{:+.1f}, {:+.1f}]".format(*row["gain"])
+            accuracy = "{:4.1f} [{:.1f}, {:.1f}]".format(*row["top2"])
+            print(f"{accuracy}  {gain or '':22} seeds {row['seeds']}  {row['arm']}")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0
 
 

@@ -151,6 +151,34 @@ def by_baselines(needs: Iterable[Need], task: KDTask) -> dict[str, Need]:
     return found
 
 
+def data_facts(needs: Iterable[Need], task: KDTask) -> dict[str, dict[str, Value]]:
+    """Return in which parameters the data of each set of baselines differ from those of others.
+
+    These are the parameters of which another set's value alone makes other data.
+    """
+    sets = by_baselines(needs, task)
+    return {
+        key: {
+            name: value
+            for name, value in need.params.items()
+            if any(_makes_other_data(need, other, name, task) for other in sets.values())
+        }
+        for key, need in sets.items()
+    }
+
+
+def _makes_other_data(need: Need, other: Need, name: str, task: KDTask) -> bool:
+    # a parameter that is missing has its default
+    own, wanted = ({n: v for n, v in one.params.items() if n == name} for one in (need, other))
+    if own == wanted:
+        return False
+    kept = {n: value for n, value in need.params.items() if n != name}
+    try:
+        return task.scenario_fingerprint(task.complete({**kept, **wanted})) != need.scenario
+    except UserError:
+        return False  # such a combination does not exist
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scenario:
     """A loaded scenario.

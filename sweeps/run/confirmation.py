@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from analysis import pareto
@@ -13,7 +14,15 @@ from sweeps.common.records import JobKind, JobRecord, TrialRecord, TrialState
 from sweeps.ledger.front import pareto_state, ranked, values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.student_weights import StudentStore
-from sweeps.plan.needs import Need, Resources, by_baselines, by_teacher, need_of, with_teacher
+from sweeps.plan.needs import (
+    Need,
+    Resources,
+    by_baselines,
+    by_teacher,
+    data_facts,
+    need_of,
+    with_teacher,
+)
 from sweeps.progress.events import Display, JobFinished, JobReported, JobsPlanned
 from sweeps.run.teachers import teacher_key
 from sweeps.workers import jobs
@@ -168,6 +177,7 @@ class Confirmation:
             count = sum(job.kind == kind for job, _ in drafts)
             self.display.handle(JobsPlanned(kind, count))
         entries = {(job.kind, job.key): record for job, record in drafts}
+        facts = data_facts(self.resources.needs, self.task)
         failures = 0
         for job, event in self.pool.run([job for job, _ in drafts]):
             if not event.done:
@@ -176,7 +186,7 @@ class Confirmation:
                 continue
             failures += bool(event.reason)
             self.display.handle(JobFinished(job.kind, job.key, event.reason))
-            for record in _results(entries[job.kind, job.key], event):
+            for record in _results(entries[job.kind, job.key], event, facts.get(job.key, {})):
                 self._record(record)
             self.recorder.ledger.milestones.close_job(job.kind, job.key)
         return failures
@@ -263,17 +273,27 @@ def _draft(job: Job, key: str, params: Params) -> JobRecord:
     return JobRecord(kind=job.kind, key=key, params=dict(params), started_ms=0, ended_ms=0)
 
 
-def _results(draft: JobRecord, event: Event) -> Iterator[JobRecord]:
-    """Yield the results of a job, which may be several baselines."""
+def _results(draft: JobRecord, event: Event, data: Params) -> Iterator[JobRecord]:
+    """Yield the results of a job, which may be several baselines.
+
+    Args:
+        draft: What is known of it.
+        event: Its end.
+        data: In what its data differ from those of other baselines; what of this a baseline does
+            not have among its parameters is added to them and to its name.
+    """
     if event.reason:
         yield replace(draft, reason=event.reason, traceback=event.traceback)
     elif draft.kind == "baseline":
         found: list[Baseline] = event.result
         for baseline in found:
+            missing = {name: data[name] for name in data if name not in baseline.params}
+            # of a path its last part is enough for a name
+            labels = [f"{name} {PurePath(str(value)).name}" for name, value in missing.items()]
             yield replace(
                 draft,
-                key=f"baseline/{baseline.name}",
-                params=dict(baseline.params),
+                key=f"baseline/{', '.join([baseline.name, *labels])}",
+                params={**baseline.params, **missing},
                 metrics={name: float(value) for name, value in baseline.metrics.items()},
             )
     else:

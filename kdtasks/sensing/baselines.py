@@ -127,7 +127,7 @@ def baselines_of(facts: Mapping[str, Value], data: ScenarioData) -> list[Baselin
     return [
         Baseline(
             name=f"{name} {facts['scenario']}",
-            params=facts,
+            params={**facts, "baseline": name},
             metrics={**prefixed("val", found["val"]), **prefixed("test", found["test"])},
         )
         for name, found in scores.items()

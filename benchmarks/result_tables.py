@@ -227,18 +227,20 @@ def digest(commit: str) -> str:
 def command(study: Study, name: str, commit: str | None) -> str:
     """Return the command that repeats a sweep: its study at that commit, and what was changed.
 
-    Of a study that is not shipped the command names its file, which the page must tell how to get.
+    A study that was not shipped then is that of today; if there is none, the command names its
+    file, which the page must tell how to get.
 
     Raises:
         SystemExit: If ``--set`` cannot make the one of the other.
     """
     path = f"search_spaces/studies/{study.name}.yaml"
-    if not git("ls-tree", commit or "HEAD", path):
+    shipped = [one for one in (commit or "HEAD", "HEAD") if git("ls-tree", one, path)]
+    if not shipped:
         return shlex.join(["kdsweep", "run", f"{study.name}.yaml"])
     wanted = numbers_of(study)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{study.name}.yaml"
-        file.write_bytes(git("show", f"{commit or 'HEAD'}:{path}"))
+        file.write_bytes(git("show", f"{shipped[0]}:{path}"))
         options = list(changes(wanted, numbers_of(load_study(file))))
         if numbers_of(load_study(file, options)) != wanted:
             raise SystemExit(f"{name}: no --set makes its study of {file.name} at {commit}")

@@ -472,6 +472,11 @@ def _fits_network(settings: CsiSettings) -> None:
         raise ConfigError(
             f"second_scenario={settings.second_scenario!r} needs topology none, not {topology}"
         )
+    if settings.effort == "plateau" and settings.defence == "probe":
+        raise ConfigError(
+            "defence='probe' needs another effort than plateau: an edge that drops its teacher "
+            "trains for a known number of epochs; set effort to epochs or gflop"
+        )
     if method == "sequential" and settings.networked and settings.edge_families == "mixed":
         raise ConfigError(
             "method='sequential' has one and the same encoder on both sides: set edge_families "

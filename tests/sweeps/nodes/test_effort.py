@@ -93,6 +93,13 @@ def test_a_node_with_too_few_samples_for_a_plateau_is_refused():
         _held_out(TASK.settings.resolve(params), 7, "")
 
 
+def test_an_edge_that_drops_its_teacher_knows_no_plateau():
+    with pytest.raises(ConfigError, match=r"defence='probe' .* set effort to epochs or gflop"):
+        networked(
+            topology="decentralized", method="autoencoder-kd", effort="plateau", defence="probe"
+        )
+
+
 @pytest.mark.parametrize(
     "changes",
     [

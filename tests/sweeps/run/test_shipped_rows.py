@@ -5,9 +5,9 @@ import pytest
 from analysis.claims import judged_claims
 from analysis.frames import PARAM, SweepFrames, table
 from analysis.stats import Verdict
-from analysis.tables import row_values
+from analysis.tables import matching_runs, row_values
 from kdtasks.contract.registry import load_task
-from search_spaces.study import load_study
+from search_spaces.study import available, load_study
 from sweeps.plan.needs import by_teacher, find_needs, task_params
 
 METRIC = "test_top2"
@@ -35,6 +35,28 @@ def as_swept(study):
         baselines=table([]),
         confirmations=runs(configs),
     )
+
+
+def studies_of_points():
+    loaded = (load_study(name) for name in available())
+    return [study for study in loaded if study.search.sampler == "points" and study.report.tables]
+
+
+@pytest.mark.parametrize("study", studies_of_points(), ids=lambda study: study.name)
+def test_every_row_of_students_has_runs(study):
+    task = load_task(study.task)
+    swept = [task.complete(task_params(study, point)) for point in study.search.points]
+    frames = SweepFrames(
+        name="made-up",
+        study=study,
+        metrics={},
+        trials=table([]),
+        teachers=table([]),
+        baselines=table([]),
+        confirmations=runs(swept),
+    )
+    rows = [row for one in study.report.tables for row in one.rows if row.role == "confirmation"]
+    assert [row.id for row in rows if not len(matching_runs(frames, row))] == []
 
 
 @pytest.mark.parametrize("name", ["beam-gain", "beam-table2", "beam-table2-short", "beam-streets"])

@@ -94,12 +94,5 @@ LOG_FILE = "log.jsonl"
 """What happened and when; its fields are in `sweeps.progress.log`."""
 VIEWS_FILE = "mlflow-views.json"
 """Titles and addresses of the ready-made views in MLflow's UI."""
-
-PALETTE = ("#0072B2", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7A6A53")
-"""Colour-blind safe: Okabe and Ito (2008) without black and yellow, which vanish on dark and light
-ground, and two more that stay apart from them in lightness; green is kept for students without a
-teacher."""
-UNTAUGHT = "#009E73"
-"""Colour of students without a teacher."""
 RUN_COLOUR = "mlflow.runColor"
 """Tag: colour of a run in MLflow's charts."""

@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.attainment import attainment_difference
+from analysis.colours import PALETTE
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, test_metric
-from analysis.layout import PALETTE
 from analysis.pareto import transformed
 from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from analysis.colours import PALETTE
 from analysis.importance import Importance
-from analysis.layout import PALETTE
 from analysis.plots.theme import axis, styled
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.colours import PALETTE
 from analysis.format import number
 from analysis.frames import SweepFrames
 from analysis.fronts import feasible_trials, group_of
-from analysis.layout import PALETTE
 from analysis.pareto import sweep_hypervolume_series
 from analysis.plots.theme import (
     axis,

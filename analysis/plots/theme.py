@@ -2,12 +2,13 @@
 
 import html
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 
 from analysis import layout
+from analysis.colours import coloured, in_study_order
 from analysis.format import number, param, with_unit
 from analysis.frames import SweepFrames
 from analysis.fronts import (
@@ -20,7 +21,6 @@ from analysis.fronts import (
     test_metric,
     untaught,
 )
-from analysis.layout import PALETTE, UNTAUGHT
 from analysis.ranking import records
 from search_spaces.objectives import Objective
 
@@ -48,12 +48,9 @@ def group_colours(frames: SweepFrames) -> dict[str, str]:
     agree in their colours.
     """
     parameter = layout.TOPOLOGY if by_topology(frames) else layout.METHOD
-    groups = _values(frames, parameter, group_of(frames))
-    untaught_methods = _untaught_methods(frames)
-    plain = next((name for name in groups if name in untaught_methods), None)
-    others = [name for name in groups if name != plain]
-    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(others)}
-    return {name: colours.get(name, UNTAUGHT) for name in groups}
+    found = map(group_of(frames), records(frames.trials))
+    groups = in_study_order(frames.study, parameter, found)
+    return coloured(groups, _untaught_methods(frames))
 
 
 def _untaught_methods(frames: SweepFrames) -> set[str]:
@@ -65,23 +62,11 @@ def _untaught_methods(frames: SweepFrames) -> set[str]:
 
 def method_symbols(frames: SweepFrames) -> dict[str, str]:
     """Return one marker per method where the colour is the topology's, else circles for all."""
-    methods = _values(frames, layout.METHOD, method_of)
+    found = map(method_of, records(frames.trials))
+    methods = in_study_order(frames.study, layout.METHOD, found)
     if not by_topology(frames):
         return dict.fromkeys(methods, SYMBOLS[0])
     return {name: SYMBOLS[i % len(SYMBOLS)] for i, name in enumerate(methods)}
-
-
-def _values(
-    frames: SweepFrames, parameter: str, of: Callable[[Mapping[str, Any]], str]
-) -> list[str]:
-    """Return the values of a categorical parameter, in the order of the study."""
-    study = frames.study
-    named: list[str] = []
-    if parameter in study.space.names:
-        named = [str(value) for value in study.space.parameters[parameter].values() or ()]
-    named += [str(point[parameter]) for point in study.search.points if parameter in point]
-    named += [of(row) for row in records(frames.trials)]
-    return list(dict.fromkeys(named))
 
 
 def axis_title(objective: Objective, *, with_test: bool = False) -> str:

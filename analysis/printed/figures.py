@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis import format as text
+from analysis.colours import PALETTE
 from analysis.frames import SweepFrames
 from analysis.front_png import add_legend, draw_front, in_lines, plain
 from analysis.fronts import feasible_trials
 from analysis.importance import Importance, importances
-from analysis.layout import PALETTE
 from analysis.plots.progress import progress_series, volume_over_cost, volume_title
 from analysis.plots.stairs import pairs
 

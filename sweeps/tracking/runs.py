@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from analysis import layout
-from analysis.layout import PALETTE, UNTAUGHT
+from analysis.colours import coloured, in_study_order
 from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.curves import Curve, read, thinned
@@ -198,15 +198,10 @@ def _method(trial: TrialRecord) -> str:
 
 def _colours(trials: Sequence[TrialRecord], study: Study) -> dict[str, str]:
     """Return a colour per method in the order of the study, as in reports of methods."""
-    methods: list[object] = [point.get(layout.METHOD) for point in study.search.points]
-    if layout.METHOD in study.space.parameters:
-        methods = [*(study.space.parameters[layout.METHOD].values() or ()), *methods]
-    names = dict.fromkeys([*(str(m) for m in methods if m), *map(_method, trials)])
+    names = in_study_order(study, layout.METHOD, map(_method, trials))
     taught = {_method(trial) for trial in trials if trial.taught}
     plain = {_method(trial) for trial in trials if trial.taught is False} - taught
-    others = [name for name in names if name and name not in plain]
-    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(others)}
-    return colours | dict.fromkeys(plain - {""}, UNTAUGHT)
+    return coloured(filter(None, names), plain)
 
 
 def _last_near(ranks: Collection[int]) -> int:

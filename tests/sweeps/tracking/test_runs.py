@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from toy_study import toy_study
 
 from analysis import layout
+from analysis.colours import PALETTE, UNTAUGHT
 from sweeps.common.records import ExportRecord, JobRecord, TrialRecord, TrialState
 from sweeps.tracking.runs import child_of_job, child_of_trial, standing_tags, trial_key
 from sweeps.tracking.views import SHOWN
@@ -104,7 +105,7 @@ def test_methods_have_the_colours_that_reports_give_them() -> None:
     tags = standing_tags(trials, study)
     colours = {t.params["method"]: tags[trial_key(t.number)][layout.RUN_COLOUR] for t in trials}
     plain = [method for method in listed if method != "kd"]
-    assert {colours[method] for method in plain} == {layout.UNTAUGHT}
-    assert [colours["kd"], colours["own"]] == list(layout.PALETTE[:2])
+    assert {colours[method] for method in plain} == {UNTAUGHT}
+    assert [colours["kd"], colours["own"]] == list(PALETTE[:2])
     unnamed = standing_tags([replace(trials[0], params={})], study)
     assert layout.RUN_COLOUR not in unnamed[trial_key(trials[0].number)]

@@ -238,10 +238,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     sweep = SweepFolder(options.sweep.resolve())
-    found = {
-        Path(path).name: table(arms, options)
-        for path, arms in arms_of(sweep, options.cache).items()
-    }
+    found = {path: table(arms, options) for path, arms in arms_of(sweep, options.cache).items()}
     for data, rows in found.items():
         if data:
             print(f"{data}:")

@@ -160,7 +160,7 @@ def data_facts(needs: Iterable[Need], task: KDTask) -> dict[str, dict[str, Value
     return {
         key: {
             name: value
-            for name, value in need.params.items()
+            for name, value in need.deciding.items()
             if any(_makes_other_data(need, other, name, task) for other in sets.values())
         }
         for key, need in sets.items()
@@ -168,15 +168,15 @@ def data_facts(needs: Iterable[Need], task: KDTask) -> dict[str, dict[str, Value
 
 
 def _makes_other_data(need: Need, other: Need, name: str, task: KDTask) -> bool:
-    # a parameter that is missing has its default
-    own, wanted = ({n: v for n, v in one.params.items() if n == name} for one in (need, other))
-    if own == wanted:
+    changed = {n: value for n, value in need.params.items() if n != name}
+    if name in other.params:  # else it has its default there
+        changed[name] = other.params[name]
+    if changed == need.params or other.scenario == need.scenario:
         return False
-    kept = {n: value for n, value in need.params.items() if n != name}
     try:
-        return task.scenario_fingerprint(task.complete({**kept, **wanted})) != need.scenario
+        return task.scenario_fingerprint(task.complete(changed)) != need.scenario
     except UserError:
-        return False  # such a combination does not exist
+        return True  # it goes with other parameters, so it tells the data apart as well as these
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from analysis import pareto
@@ -288,8 +287,8 @@ def _results(draft: JobRecord, event: Event, data: Params) -> Iterator[JobRecord
         found: list[Baseline] = event.result
         for baseline in found:
             missing = {name: data[name] for name in data if name not in baseline.params}
-            # of a path its last part is enough for a name
-            labels = [f"{name} {PurePath(str(value)).name}" for name, value in missing.items()]
+            # whole paths, too: two folders may have equal last parts
+            labels = [f"{name} {value}" for name, value in missing.items()]
             yield replace(
                 draft,
                 key=f"baseline/{', '.join([baseline.name, *labels])}",

@@ -46,6 +46,15 @@ def test_a_default_is_not_named_and_what_differs_from_it_is() -> None:
     assert facts(BEAMS, {"site_seed": 1}, {"site_seed": 2}) == [{}, {"site_seed": 2}]
 
 
+def test_parameters_that_go_together_differ_though_neither_fits_alone() -> None:
+    points: list[Params] = [
+        {"num_antennas": 32, "num_subcarriers": 2, "compression": 128},  # nothing for 2 antennas
+        {"num_antennas": 2, "num_subcarriers": 2, "compression": 4},
+    ]
+    one, other = facts(TASK, *points)
+    assert (one["num_antennas"], other["num_antennas"]) == (32, 2)
+
+
 def named(data: Params, **params: Any) -> JobRecord:
     baseline = Baseline(name="nearest", params=params, metrics={"test_top2": 1.0})
     event = Event(epoch=0, epochs=0, metrics={}, done=True, result=[baseline])
@@ -59,6 +68,8 @@ def test_a_baseline_has_the_facts_that_it_lacks_in_name_and_parameters() -> None
     found = named(
         {"data_path": "/home/ada/scenario8", "scenario": "deepsense"}, scenario="deepsense"
     )
-    assert found.key == "baseline/nearest, data_path scenario8"
+    assert found.key == "baseline/nearest, data_path /home/ada/scenario8"
     assert found.params == {"scenario": "deepsense", "data_path": "/home/ada/scenario8"}
     assert found.metrics == {"test_top2": 1.0}
+    other = named({"data_path": "/home/bob/scenario8", "scenario": "deepsense"})
+    assert other.key != found.key

@@ -341,8 +341,8 @@ class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples):
         return deployed(weights, built, judged)
 
 
-HELD_OUT_SHARE = 8
-"""A node that trains to a plateau judges itself on every eighth of its samples."""
+ONE_OF = 8
+"""A node that trains to a plateau holds out one of so many of its samples, to judge itself on."""
 
 
 def _held_out(
@@ -355,14 +355,14 @@ def _held_out(
     """
     if settings.effort != "plateau":
         return None, np.arange(count)
-    if count < HELD_OUT_SHARE:
+    if count < ONE_OF:
         raise UserError(
-            f"effort plateau needs {HELD_OUT_SHARE} training samples at each node, not {count}: "
+            f"effort plateau needs {ONE_OF} training samples at each node, not {count}: "
             "raise num_train or edge_samples"
         )
     rng = numpy_generator(settings.seed, stream(stream_name, "held out"))
     order = rng.permutation(count)
-    return np.sort(order[: count // HELD_OUT_SHARE]), np.sort(order[count // HELD_OUT_SHARE :])
+    return np.sort(order[: count // ONE_OF]), np.sort(order[count // ONE_OF :])
 
 
 def _fitted(settings: CsiSettings, count: int) -> CsiSettings:

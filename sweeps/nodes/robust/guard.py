@@ -92,9 +92,8 @@ class Guard:
         if honest:
             wanted_KD = _rows([task.blend(self._params, honest)]).astype(np.float64)
             apart_KD, size = _rows([blend]) - wanted_KD, wanted_KD.std()
-            self.findings.shifts += (
-                [float(np.sqrt(np.square(apart_KD).mean()) / size)] if size else []
-            )
+            if size:
+                self.findings.shifts.append(float(np.sqrt(np.square(apart_KD).mean()) / size))
 
 
 def _rows(outputs: Sequence[Arrays]) -> NDArray[Any]:

@@ -44,17 +44,7 @@ def studies_of_points():
 
 @pytest.mark.parametrize("study", studies_of_points(), ids=lambda study: study.name)
 def test_every_row_of_students_has_runs(study):
-    task = load_task(study.task)
-    swept = [task.complete(task_params(study, point)) for point in study.search.points]
-    frames = SweepFrames(
-        name="made-up",
-        study=study,
-        metrics={},
-        trials=table([]),
-        teachers=table([]),
-        baselines=table([]),
-        confirmations=runs(swept),
-    )
+    frames = as_swept(study)
     rows = [row for one in study.report.tables for row in one.rows if row.role == "confirmation"]
     assert [row.id for row in rows if not len(matching_runs(frames, row))] == []
 

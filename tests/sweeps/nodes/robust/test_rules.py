@@ -135,7 +135,8 @@ def test_scores_do_not_depend_on_the_unit_of_errors(errors, factor):
 @given(scores=st.lists(st.integers(0, 5), min_size=2, max_size=9), data=st.data())
 def test_the_area_is_the_share_of_pairs_in_order(scores, data):
     hostile = data.draw(st.sets(st.sampled_from(range(len(scores)))))
-    found = detection_auc(dict(enumerate(map(float, scores))), hostile)  # type: ignore[arg-type]
+    named = {str(node): float(score) for node, score in enumerate(scores)}
+    found = detection_auc(named, {str(node) for node in hostile})
     pairs = [
         (scores[one] > scores[other]) + 0.5 * (scores[one] == scores[other])
         for one in hostile

@@ -8,8 +8,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.pareto import Direction
-from analysis.repeats import Floats
+from analysis.pareto import Direction, Floats
 
 LEVELS = (25, 50, 75)
 """Shares of the sets whose surfaces are shown [%]."""

@@ -13,14 +13,7 @@ from numpy.typing import NDArray
 from analysis import layout
 from analysis.errors import ResultsError
 from analysis.frames import FACTS, PARAM, SweepFrames
-from analysis.fronts import (
-    confirmed,
-    feasible_trials,
-    kind_of,
-    searched_params,
-    test_metric,
-    topology_of,
-)
+from analysis.fronts import confirmed, kind_of, searched_params, test_metric, topology_of
 from analysis.pareto import costs_of, tolerances
 from analysis.ranking import column, records, where
 from analysis.stats import Interval
@@ -162,7 +155,7 @@ def find_best(
             raise and by how much.
     """
     objective = _objective(frames, by)
-    trials = _of_topology(frames, feasible_trials(frames), topology)
+    trials = _of_topology(frames, frames.feasible, topology)
     for budget in budgets:
         _check_metric(trials, budget)
     if not len(trials):

@@ -14,13 +14,12 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.attainment import attainment_difference, led_volumes
 from analysis.errors import ResultsError
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, front_trials
-from analysis.pareto import directions_of, reference_point, sweep_hypervolume, transformed
+from analysis.fronts import front_trials
+from analysis.pareto import Floats, directions_of, reference_point, sweep_hypervolume, transformed
 from analysis.ranking import column, objective_values
 from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
@@ -34,8 +33,6 @@ SEARCH_SEED = "seeds.search"
 
 TEXTS = ("name", "title", "description", "report")
 """Fields of a study that change nothing about its trials."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,12 +159,12 @@ def _check(sweeps: Sequence[SweepFrames]) -> None:
                 f"sweep {frames.name} has other objectives ({found}) than {sweeps[0].name} "
                 f"({wanted}); only sweeps of the same problem can be compared"
             )
-        if not len(feasible_trials(frames)):
+        if not len(frames.feasible):
             raise ResultsError(f"sweep {frames.name} has no finished trial that its study allows")
 
 
 def _points(frames: SweepFrames, objectives: Sequence[Objective]) -> Floats:
-    return objective_values(feasible_trials(frames), frames.study)[:, : len(objectives)]
+    return objective_values(frames.feasible, frames.study)[:, : len(objectives)]
 
 
 def _side(frames: SweepFrames, volume: float) -> Side:
@@ -175,7 +172,7 @@ def _side(frames: SweepFrames, volume: float) -> Side:
     known = spent[np.isfinite(spent)]
     return Side(
         name=frames.name,
-        trials=len(feasible_trials(frames)),
+        trials=len(frames.feasible),
         front=len(front_trials(frames)),
         hypervolume=volume,
         core_hours=float(known.sum()) / 3600.0 if len(known) else math.nan,

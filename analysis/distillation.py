@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.format import percent, quantity
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, kind_of, method_of, topology_of, untaught
+from analysis.fronts import kind_of, method_of, topology_of, untaught
 from analysis.ranking import records
 from analysis.stats import Interval
 from search_spaces.effort import Effort
@@ -43,7 +43,7 @@ def compared(frames: SweepFrames) -> Pair | str:
 
     It is empty for a sweep that has neither teachers nor methods.
     """
-    rows = records(feasible_trials(frames))
+    rows = records(frames.feasible)
     plain = [row for row in rows if untaught(row)]
     taught = [row for row in rows if row["taught"]]
     if not taught:
@@ -71,7 +71,7 @@ def pairs_by_kind(frames: SweepFrames) -> dict[str, Pair]:
     repeated = {int(number) for number in frames.confirmations["number"]}
     taught: dict[str, list[Row]] = {}
     plain: dict[str, list[Row]] = {}
-    for row in records(feasible_trials(frames)):
+    for row in records(frames.feasible):
         if row["taught"]:
             taught.setdefault(kind_of(row), []).append(row)
         elif untaught(row):
@@ -121,7 +121,7 @@ def _speed(frames: SweepFrames, pair: Pair) -> str:
     if frames.study.effort is not None and frames.study.effort.gflop is not None:
         return ""
     objective, goal = frames.study.objectives[0], pair.plain[frames.study.objectives[0].metric]
-    rows = records(feasible_trials(frames))
+    rows = records(frames.feasible)
     good = [
         row
         for row in rows

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,7 @@ def describe(frames: SweepFrames) -> dict[str, Any]:
         "parameters": dict(study.parameters),
         "objectives": [
             {
-                "metric": objective.metric,
-                "label": objective.label,
-                "unit": objective.unit,
-                "direction": objective.direction,
-                "scale": objective.scale,
-                "reference": objective.reference,
-                "tolerance": objective.tolerance,
+                **asdict(objective),
                 "split": split_label(objective) or None,
                 "test_metric": test_metric(objective),
             }

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.format import short
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, group_of, knee_trial, method_of
+from analysis.fronts import group_of, knee_trial, method_of
 from analysis.plots.attainment import COLOUR as ATTAINED
 from analysis.plots.attainment import dash_of, surface_name, sweep_surfaces
 from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
@@ -51,7 +51,7 @@ def write_png(frames: SweepFrames, path: Path) -> None:
         figure.suptitle(
             plain(html.escape(f"{frames.study.title}: {frames.name}")), fontsize=11, wrap=True
         )
-        if shown and len(feasible_trials(frames)):
+        if shown and len(frames.feasible):
             for index, pair in enumerate(shown, start=1):
                 draw_front(figure.add_subplot(lines, columns, index), frames, pair, scale=1.0)
             add_legend(figure, 4 if columns > 1 else 3)
@@ -121,7 +121,7 @@ def _make_log(axes: Axes, axis: Axis) -> None:
 
 
 def _draw_trials(axes: Axes, frames: SweepFrames, pair: Pair, scale: float) -> None:
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     methods = np.array([method_of(row) for row in records(trials)], dtype=object)
     groups = np.array([*map(group_of(frames), records(trials))], dtype=object)
     symbols = method_symbols(frames)

@@ -1,18 +1,15 @@
 """The front, and what is near it, as rows of plain data."""
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from analysis.chance import front_chances
 from analysis.frames import SweepFrames
 from analysis.fronts import (
     confirmed,
     cost_metrics,
-    feasible_trials,
     front_trials,
     method_of,
     searched_params,
@@ -20,7 +17,7 @@ from analysis.fronts import (
 )
 from analysis.pareto import behind_front
 from analysis.ranking import objective_values, records
-from analysis.repeats import near_trials
+from analysis.repeats import front_chances, near_trials
 
 CHANCE = "front_chance"
 BEHIND = "behind"
@@ -33,10 +30,10 @@ def front_rows(frames: SweepFrames) -> list[dict[str, Any]]:
         Per trial: ``trial``, ``method``, ``searched`` (parameters varied and active), one entry per
         objective under its metric's name (``val_`` is validation; ``params`` is one), for each
         validation objective ``test`` by metric with ``mean``, ``half_width`` (None for one seed)
-        and ``seeds``, ``front_chance`` (`analysis.chance.front_chances`; None if it was not
+        and ``seeds``, ``front_chance`` (`analysis.repeats.front_chances`; None if it was not
         repeated) and the measured entries of ``COSTS``. JSON scalars, dicts and None only.
     """
-    return _Rows.of(frames).rows(front_trials(frames))
+    return _rows(frames, front_trials(frames))
 
 
 def near_rows(frames: SweepFrames) -> list[dict[str, Any]]:
@@ -46,50 +43,31 @@ def near_rows(frames: SweepFrames) -> list[dict[str, Any]]:
         Rows as those of ``front_rows`` with ``behind``: how far the trial is behind the front on
         validation, as a share of the front's ranges (`analysis.pareto.behind_front`).
     """
-    rows, trials = _Rows.of(frames), feasible_trials(frames)
+    trials = frames.feasible
     distances = behind_front(objective_values(trials, frames.study), frames.study.objectives)
     behind = dict(zip(map(int, trials["number"]), distances.tolist(), strict=True))
-    found = [{**row, BEHIND: behind[row["trial"]]} for row in rows.rows(near_trials(frames))]
+    found = [{**row, BEHIND: behind[row["trial"]]} for row in _rows(frames, near_trials(frames))]
     return sorted(found, key=lambda row: (row[BEHIND], row["trial"]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What every row of a sweep needs to know."""
-
-    frames: SweepFrames
-    costs: list[str]
-    chances: Mapping[int, float]
-
-    @classmethod
-    def of(cls, frames: SweepFrames) -> "_Rows":
-        return cls(frames, cost_metrics(frames), front_chances(frames))
-
-    def rows(self, trials: pd.DataFrame) -> list[dict[str, Any]]:
-        return [self._row(row) for row in records(trials)]
-
-    def _row(self, row: dict[str, Any]) -> dict[str, Any]:
-        number, study = int(row["number"]), self.frames.study
-        return {
-            "trial": number,
+def _rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, Any]]:
+    goals, costs, chances = frames.study.objectives, cost_metrics(frames), front_chances(frames)
+    return [
+        {
+            "trial": int(row["number"]),
             "method": method_of(row),
-            "searched": searched_params(row, study),
-            **{o.metric: float(row[o.metric]) for o in study.objectives},
-            "test": dict(self._tests(number)),
-            CHANCE: self.chances.get(number),
-            **{name: None if math.isnan(row[name]) else float(row[name]) for name in self.costs},
+            "searched": searched_params(row, frames.study),
+            **{goal.metric: float(row[goal.metric]) for goal in goals},
+            "test": dict(_tests(frames, int(row["number"]))),
+            CHANCE: chances.get(int(row["number"])),
+            **{name: None if math.isnan(row[name]) else float(row[name]) for name in costs},
         }
+        for row in records(trials)
+    ]
 
-    def _tests(self, number: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        for objective in self.frames.study.objectives:
-            metric = test_metric(objective)
-            interval = None if metric is None else confirmed(self.frames, number, metric)
-            if metric is not None and interval is not None:
-                yield (
-                    metric,
-                    {
-                        "mean": interval.mean,
-                        "half_width": interval.half_width,
-                        "seeds": interval.count,
-                    },
-                )
+
+def _tests(frames: SweepFrames, number: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    for metric in filter(None, map(test_metric, frames.study.objectives)):
+        if (interval := confirmed(frames, number, metric)) is not None:
+            facts = {"mean": interval.mean, "half_width": interval.half_width}
+            yield metric, {**facts, "seeds": interval.count}

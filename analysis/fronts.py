@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import layout
-from analysis.clusters import clustered_interval, repetitions
+from analysis.clusters import Values, clustered_interval, repetitions
 from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
 from analysis.knee import Echo, find_echoes, knee
@@ -22,34 +22,29 @@ _TOPOLOGY = PARAM + layout.TOPOLOGY
 VALIDATION = "val_"
 TEST = "test_"
 
-COSTS = (
-    "ue_params",
-    "ue_flops",
-    "ue_macs",
-    "params",
-    "macs",
-    "model_bytes",
-    "energy_uj",
-    "latency_ms",
-    layout.ONNX_LATENCY,
-    "payload_bits",
-    "train_core_seconds",
-    "edge_bytes",
-    "edge_train_gflop",
-    "deployment_s",
-    "raw_samples_up",
-)
-"""Complexity and cost columns of the front table, in this order, where they were measured."""
-
-
-def feasible_trials(frames: SweepFrames) -> pd.DataFrame:
-    """Return the trials that may be on the front, in the order of their numbers."""
-    return frames.feasible
+COSTS = {
+    "ue_params": ("UE parameters", ""),
+    "ue_flops": ("UE FLOPs", ""),
+    "ue_macs": ("UE MACs", ""),
+    "params": ("parameters", ""),
+    "macs": ("MACs", ""),
+    "model_bytes": ("model", "B"),
+    "energy_uj": ("arithmetic", "uJ"),
+    "latency_ms": ("latency", "ms"),
+    layout.ONNX_LATENCY: ("latency in ONNX", "ms"),
+    "payload_bits": ("payload", "bit"),
+    "train_core_seconds": ("training", "core s"),
+    "edge_bytes": ("over the air per edge", "B"),
+    "edge_train_gflop": ("training per edge", "GFLOP"),
+    "deployment_s": ("deployment", "s"),
+    "raw_samples_up": ("raw samples that left edges", ""),
+}
+"""Heading and unit of the columns of complexity and cost, where measured, in the front's order."""
 
 
 def front_trials(frames: SweepFrames) -> pd.DataFrame:
     """Return the trials on the front, the best in the first objective first."""
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     front = where(trials, (flag is True for flag in trials["front"]))
     objective = frames.study.objectives[0]
     values = column(front, objective.metric)
@@ -69,7 +64,7 @@ def knee_trial(frames: SweepFrames) -> int | None:
 def knee_echoes(frames: SweepFrames) -> list[Echo]:
     """Return the costs that the knee leaves out, over all trials that may be on the front."""
     goals = frames.study.objectives
-    values = objective_values(feasible_trials(frames), frames.study)
+    values = objective_values(frames.feasible, frames.study)
     return find_echoes(values, goals, [not split_label(goal) for goal in goals])
 
 
@@ -91,7 +86,7 @@ def of_methods(frames: SweepFrames, methods: Collection[str]) -> SweepFrames:
         ResultsError: If no finished trial has one of them.
     """
     names = [method_of(row) for row in records(frames.trials)]
-    known = sorted({method_of(row) for row in records(feasible_trials(frames))})
+    known = sorted({method_of(row) for row in records(frames.feasible)})
     for method in methods:
         if method not in known:
             raise ResultsError(
@@ -153,16 +148,21 @@ def split_label(objective: Objective) -> str:
     return "test" if objective.metric.startswith(TEST) else ""
 
 
-def confirmed(frames: SweepFrames, number: int, metric: str) -> Interval | None:
-    """Return mean and interval of a test metric over the seeds of a trial; None without any."""
+def repeated(frames: SweepFrames, number: int, metric: str) -> Values:
+    """Return a metric of the repetitions of a trial that have it."""
     rows = frames.confirmations[frames.confirmations["number"] == number]
     found = zip(repetitions(records(rows), "confirmation"), column(rows, metric), strict=True)
-    values = {one: float(value) for one, value in found if np.isfinite(value)}
+    return {one: float(value) for one, value in found if np.isfinite(value)}
+
+
+def confirmed(frames: SweepFrames, number: int, metric: str) -> Interval | None:
+    """Return mean and interval of a test metric over the seeds of a trial; None without any."""
+    values = repeated(frames, number, metric)
     return clustered_interval(values) if values else None
 
 
 def cost_metrics(frames: SweepFrames) -> list[str]:
     """Return the cost columns that were measured and are not objectives themselves."""
     taken = {objective.metric for objective in frames.study.objectives}
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     return [n for n in COSTS if n not in taken and np.isfinite(column(trials, n)).any()]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from analysis.clusters import paired_difference
 from analysis.distillation import Pair, gain_of, pairs_by_kind
 from analysis.frames import SweepFrames
-from analysis.scores import Score, comparable
+from analysis.scores import Score, both
 from analysis.stats import Interval, Verdict, judge
 
 
@@ -37,9 +37,7 @@ def method_gains(frames: SweepFrames) -> list[MethodGain]:
 
 
 def _gain(frames: SweepFrames, kind: str, pair: Pair) -> MethodGain:
-    ours, theirs = comparable(frames, pair.taught, pair.plain)
-    assert ours is not None
-    assert theirs is not None
+    ours, theirs = both(frames, pair.taught, pair.plain)
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     if difference is None:
         difference = Interval(ours.interval.mean - theirs.interval.mean, None, 1)

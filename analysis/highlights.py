@@ -6,21 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.distillation import best_of, gain_of
-from analysis.format import level, plural
+from analysis.format import gap_unit, level, number, plural
 from analysis.frames import SweepFrames
 from analysis.fronts import (
-    feasible_trials,
     front_trials,
     knee_trial,
     split_label,
     test_metric,
+    topology_of,
     untaught,
 )
 from analysis.plots.references import identifying, labelled
 from analysis.ranking import records
 from analysis.scores import (
     Row,
-    comparable,
+    both,
     cost_of,
     in_words,
     name_of,
@@ -28,7 +28,7 @@ from analysis.scores import (
     score,
     value_of,
 )
-from analysis.topologies import topologies
+from search_spaces.objectives import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,17 @@ def highlights(frames: SweepFrames) -> list[Highlight]:
     front = records(front_trials(frames))
     if not front:
         return []
-    goals, number = frames.study.objectives, knee_trial(frames)
+    goals, middle = frames.study.objectives, knee_trial(frames)
     found = [Highlight(f"Best {goals[0].label}", f"{_described(frames, front[0])}.")]
     if len(goals) > 1:
-        if number == front[0]["number"]:
+        if middle == front[0]["number"]:
             text = "The best, too: no member of the front is nearer to the best of all objectives."
         else:
-            [row] = [row for row in front if row["number"] == number]
+            [row] = [row for row in front if row["number"] == middle]
             text = f"{_described(frames, row)}; nearest to the best of all objectives at once."
         found.append(Highlight("Knee", text))
-    found += _cheapest(frames, {number, int(front[0]["number"])})
-    if words := topologies(frames):
+    found += _cheapest(frames, {middle, int(front[0]["number"])})
+    if words := _topologies(frames):
         found.append(Highlight("What topologies cost and buy", words))
     return found
 
@@ -84,7 +84,7 @@ def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Hi
     """
     goal, *others = frames.study.objectives
     costs = [other for other in others if not split_label(other)]
-    beaten = _rivals(frames, records(feasible_trials(frames)))
+    beaten = _rivals(frames, records(frames.feasible))
     if not costs or not beaten:
         return []
     kind = "the best baseline" if len(frames.baselines) else "the best student without a teacher"
@@ -135,11 +135,49 @@ def _reference_name(frames: SweepFrames, rival: Row) -> str:
 def _against(frames: SweepFrames, row: Row, rival: Row) -> str:
     """Return how much better a trial is than its reference, on the split that both have."""
     goal = frames.study.objectives[0]
-    ours, theirs = comparable(frames, row, rival)
-    assert ours is not None
-    assert theirs is not None
+    ours, theirs = both(frames, row, rival)
     gain = gain_of(goal, ours.interval.mean - theirs.interval.mean)
     shown = level(theirs.interval.mean, goal.unit)
     text = f"on {ours.split} {in_words(gain, goal)} {_reference_name(frames, rival)} ({shown})"
     half = ours.interval.half_width
     return text if half is None or half < abs(gain) else f"{text}, which its interval includes"
+
+
+def _topologies(frames: SweepFrames) -> str:
+    """Return the best student of each topology on validation, the dearer ones against the cheapest.
+
+    Empty if the trials have one topology. Cheapest is what has least of the last objective of which
+    all need something, such as bytes over the air.
+    """
+    objective, *others = frames.study.objectives
+    trials: dict[str, list[Row]] = {}
+    for row in records(frames.feasible):
+        trials.setdefault(topology_of(row), []).append(row)
+    if len(trials) < 2:
+        return ""
+    best = {name: best_of(rows, objective) for name, rows in trials.items()}
+    costs = [o for o in others if all(row[o.metric] > 0 for row in best.values())]
+    if not costs:
+        return ""
+    cost = costs[-1]
+    order = sorted(best, key=lambda name: -gain_of(cost, best[name][cost.metric]))
+
+    def shown(name: str) -> str:
+        row = best[name]
+        values = ", ".join([value_of(row, objective), *(cost_of(row, o) for o in costs)])
+        return f"{name} {values} (trial {int(row['number'])})"
+
+    first = best[order[0]]
+    against = [_bought(best[name], first, objective, cost) for name in order[1:]]
+    listed = ", ".join(o.label for o in (objective, *costs))
+    return (
+        f"The best of each topology on validation, {listed}: {'; '.join(map(shown, order))}. "
+        f"Beside {order[0]}, of the {cost.label}: {', '.join(against)}."
+    )
+
+
+def _bought(row: Row, first: Row, objective: Objective, cost: Objective) -> str:
+    gain = gain_of(objective, row[objective.metric] - first[objective.metric])
+    amount = level(abs(gain), gap_unit(objective.unit))
+    words = f"{topology_of(row)} is {amount} {'better' if gain > 0 else 'worse'}"
+    return f"{words} for {number(row[cost.metric] / first[cost.metric], 1)} times as much"

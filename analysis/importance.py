@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analysis.beside import PermutationEffects, rises
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, method_of, searched_params
+from analysis.fronts import method_of, searched_params
 from analysis.pareto import transformed
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective
@@ -37,6 +37,13 @@ class Importance:
     note: str
 
 
+def by_weight(found: Sequence[Importance]) -> list[str]:
+    """Return the parameters by the sum of their shares, the least first, as bars are drawn."""
+    names = dict.fromkeys(name for one in found for name in one.shares)
+    totals = {name: sum(one.shares.get(name, 0.0) for one in found) for name in names}
+    return sorted(totals, key=lambda name: totals[name])
+
+
 def importances(frames: SweepFrames, *, seed: int = 0) -> list[Importance]:
     """Return the importance of every searched parameter for every objective.
 
@@ -52,7 +59,7 @@ def begin_importances(
     frames: SweepFrames, *, seed: int = 0, beside: Executor | None = None
 ) -> Callable[[], list[Importance]]:
     """Begin to find `importances`, and return what waits for them."""
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     names, features = _features(frames)
     begun: list[Callable[[], Importance]] = []
     for objective in frames.study.objectives:
@@ -91,7 +98,7 @@ def _obstacle(names: Sequence[str], target: NDArray[np.float64]) -> str:
 
 def _features(frames: SweepFrames) -> tuple[list[str], NDArray[np.float64]]:
     """Return the varied parameters as numbers, shape [n, p]."""
-    rows = records(feasible_trials(frames))
+    rows = records(frames.feasible)
     values = [{"method": method_of(row), **searched_params(row, frames.study)} for row in rows]
     names = list(dict.fromkeys(name for entry in values for name in entry))
     columns = {name: _numbers([entry.get(name) for entry in values]) for name in names}

@@ -174,26 +174,6 @@ def added_hypervolume(front: Floats, draws: Floats, corner: Floats) -> Floats:
     return np.asarray(np.array(added) / draws.shape[1], dtype=np.float64)
 
 
-def hypervolume_series(
-    values: ArrayLike, directions: Sequence[Direction], reference: Sequence[float]
-) -> list[float]:
-    """Return the hypervolume of the first 1, 2, ... n points [n, m]; it never falls.
-
-    Raises:
-        ValueError: If a value is NaN or the shapes do not agree.
-    """
-    points = _points(values, directions)
-    front = points[:0]
-    series: list[float] = []
-    for point in points:
-        # Only the front of what was found so far can carry volume; keeping it alone keeps a
-        # sweep of thousands of trials cheap.
-        front = np.vstack([front, point])
-        front = front[front_mask(front, directions)]
-        series.append(hypervolume(front, directions, reference))
-    return series
-
-
 def transformed(
     values: ArrayLike, objectives: Sequence[Objective], *, exact: bool = False
 ) -> Floats:
@@ -230,13 +210,20 @@ def sweep_hypervolume(values: ArrayLike, objectives: Sequence[Objective]) -> flo
 
 
 def sweep_hypervolume_series(values: ArrayLike, objectives: Sequence[Objective]) -> list[float]:
-    """Return ``sweep_hypervolume`` of the first 1, 2, ... n points.
+    """Return ``sweep_hypervolume`` of the first 1, 2, ... n points; it never falls.
 
     Raises:
         ValueError: As ``transformed`` and ``hypervolume``.
     """
     points, corner = transformed(values, objectives), reference_point(objectives)
-    return hypervolume_series(points, directions_of(objectives), corner)
+    front, directions, series = points[:0], directions_of(objectives), []
+    for point in points:
+        # Only the front of what was found so far can carry volume; keeping it alone keeps a
+        # sweep of thousands of trials cheap.
+        front = np.vstack([front, point])
+        front = front[front_mask(front, directions)]
+        series.append(hypervolume(front, directions, corner))
+    return series
 
 
 def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:

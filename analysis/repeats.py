@@ -1,21 +1,23 @@
-"""Points of repeated trials, seed by seed."""
+"""Points of repeated trials, seed by seed, and how likely a trial is on the front by them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.clusters import Repetition, clusters, repetitions
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, front_trials, test_metric
+from analysis.fronts import front_trials, test_metric
+from analysis.pareto import Floats, sweep_front
 from analysis.ranking import column, records, where
-
-Floats = NDArray[np.float64]
+from search_spaces.objectives import Objective
 
 FEWEST_SEEDS = 2
 """Least number of repetitions that show a trial's spread."""
+
+RESAMPLES = 1000
+"""Resamples of the bootstrap: a chance is then known to some three points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def repeats(frames: SweepFrames) -> list[Repeats]:
     """Return the feasible trials with ``FEWEST_SEEDS`` repetitions or more, by their numbers."""
     goals, runs = frames.study.objectives, _measured_runs(frames)
     found = []
-    for trial in records(feasible_trials(frames)):
+    for trial in records(frames.feasible):
         own = np.array([float(trial[goal.metric]) for goal in goals])
         points = runs.get(int(trial["number"]), {})
         if len(points) >= FEWEST_SEEDS:
@@ -102,6 +104,49 @@ def seed_sets(frames: SweepFrames) -> dict[int, Floats]:
 def near_trials(frames: SweepFrames) -> pd.DataFrame:
     """Return the trials off the front that were repeated, in the order of their numbers."""
     numbers = {one.number for one in repeats(frames)}
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     rows = records(trials)
     return where(trials, (row["front"] is not True and row["number"] in numbers for row in rows))
+
+
+def front_chances(frames: SweepFrames, *, seed: int = 0) -> dict[int, float]:
+    """Return for every repeated trial how likely its mean is on the front, by its number.
+
+    Trials that were not repeated take no part. Formula: `bootstrap_chances`.
+    """
+    return bootstrap_chances(repeats(frames), frames.study.objectives, seed=seed)
+
+
+def bootstrap_chances(
+    found: Sequence[Repeats], objectives: Sequence[Objective], *, seed: int = 0
+) -> dict[int, float]:
+    r"""Return the share of bootstrap resamples in which a trial's mean is on the front of means.
+
+    .. math:: P(i) = \frac{1}{B} \sum_{b=1}^{B}
+              \mathbf{1}\left[\nexists j: \bar x_j^{(b)} \prec \bar x_i^{(b)}\right]
+
+    where B is ``RESAMPLES`` and the mean of trial j is over as many seeds as it has, drawn with
+    replacement from its own (Efron 1979, Bootstrap Methods); seeds that share a teacher or data are
+    drawn as one (`analysis.clusters.clusters`). Trials are drawn independently, also where they
+    share seeds: what seeds have in common would make the chances more certain. With two or three
+    seeds the bootstrap knows little of the spread and is too sure by a factor of up to
+    sqrt(n / (n - 1)) in the deviation of a mean.
+
+    Returns:
+        Chances, 0 to 1, by the trial's number.
+    """
+    if not found:
+        return {}
+    means = np.stack([_resampled_means(one, seed) for one in found], axis=1)
+    on = np.stack([sweep_front(points, objectives) for points in means])
+    return {one.number: float(share) for one, share in zip(found, on.mean(axis=0), strict=True)}
+
+
+def _resampled_means(one: Repeats, seed: int) -> Floats:
+    """Return means of resampled seeds, shape [B, m]."""
+    values = one.units
+    rng = np.random.default_rng([seed, one.number])
+    drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
+    # about the first value, so that the mean of equal costs is that cost to the last digit
+    mean: Floats = values[0] + (values - values[0])[drawn].mean(axis=1)
+    return mean

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,13 @@ from plotly.offline import get_plotlyjs
 
 from analysis import format as text
 from analysis import layout
-from analysis.chance import RESAMPLES
 from analysis.claims import judged_claims
 from analysis.distillation import effort_text
 from analysis.export import write_json, write_parquet
 from analysis.frames import MOST_CURVES, SweepFrames
 from analysis.front_notes import front_notes
 from analysis.front_png import write_png
-from analysis.fronts import by_topology, feasible_trials
+from analysis.fronts import by_topology
 from analysis.highlights import highlights
 from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, Importance, begin_importances
@@ -42,7 +40,7 @@ from analysis.plots.progress import (
 )
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import group_colours
-from analysis.repeats import seed_sets
+from analysis.repeats import RESAMPLES, seed_sets
 from analysis.report_tables import (
     failures_table,
     front_table,
@@ -58,33 +56,21 @@ from search_spaces.study import Study
 Found = Callable[[], Sequence[Importance]]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFiles:
-    """Where the parts of a report were written."""
+def build_report(frames: SweepFrames, out_dir: Path, found: Found | None = None) -> Path:
+    """Write the report of a sweep, also one without finished trials, and return its page.
 
-    html: Path
-    png: Path
-    parquet: Path
-    json: Path
-
-
-def build_report(frames: SweepFrames, out_dir: Path, found: Found | None = None) -> ReportFiles:
-    """Write the report of a sweep; works for a sweep without finished trials, too."""
+    Beside the page are the other ``REPORT_FILES`` of `analysis.layout`.
+    """
     out_dir.mkdir(parents=True, exist_ok=True)
-    files = ReportFiles(
-        html=out_dir / layout.REPORT_FILE,
-        png=out_dir / layout.FRONT_PNG,
-        parquet=out_dir / layout.FRONT_PARQUET,
-        json=out_dir / layout.FRONT_JSON,
-    )
-    write_json(frames, files.json)
-    write_parquet(frames, files.parquet)
-    write_png(frames, files.png)
-    files.html.write_text(render(frames, found), encoding="utf-8")
+    write_json(frames, out_dir / layout.FRONT_JSON)
+    write_parquet(frames, out_dir / layout.FRONT_PARQUET)
+    write_png(frames, out_dir / layout.FRONT_PNG)
+    page = out_dir / layout.REPORT_FILE
+    page.write_text(render(frames, found), encoding="utf-8")
     written = (out_dir / name for name in layout.REPORT_FILES)
     sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in written]
     (out_dir / layout.REPORT_SUMS).write_text("".join(sums), encoding="utf-8")
-    return files
+    return page
 
 
 def render(frames: SweepFrames, found: Found | None = None) -> str:
@@ -195,7 +181,7 @@ def _constraint(constraint: Any) -> str:
 def _figures(frames: SweepFrames, found: Found) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of the two chapters, each with id, title, explanation and data."""
     objectives = frames.study.objectives
-    if not len(feasible_trials(frames)):
+    if not len(frames.feasible):
         return {"front": [], "other": []}
     front = [
         _figure(f"front-{i}", f"{p.y.label} against {p.x.label}", front_figure(frames, p), "")
@@ -258,7 +244,7 @@ def _parallel(frames: SweepFrames) -> dict[str, Any]:
         "it. A line dips to “not used” at a parameter that a trial does not have. Objectives are "
         "validation values."
     )
-    if len(feasible_trials(frames)) > MOST_LINES:
+    if len(frames.feasible) > MOST_LINES:
         note += f" Only the {MOST_LINES} best-ranked trials are drawn."
     return _figure("parallel", "Parameters and objectives", parallel_figure(frames), note)
 

@@ -32,26 +32,6 @@ from analysis.ranking import column, records, where
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
-COST_LABELS = {
-    "ue_params": ("UE parameters", ""),
-    "ue_flops": ("UE FLOPs", ""),
-    "ue_macs": ("UE MACs", ""),
-    "params": ("parameters", ""),
-    "macs": ("MACs", ""),
-    "model_bytes": ("model", "B"),
-    "energy_uj": ("arithmetic", "uJ"),
-    "latency_ms": ("latency", "ms"),
-    layout.ONNX_LATENCY: ("latency in ONNX", "ms"),
-    "payload_bits": ("payload", "bit"),
-    "train_core_seconds": ("training", "core s"),
-    "edge_bytes": ("over the air per edge", "B"),
-    "edge_train_gflop": ("training per edge", "GFLOP"),
-    "deployment_s": ("deployment", "s"),
-    "raw_samples_up": ("raw samples that left edges", ""),
-}
-"""Heading and unit of the cost columns."""
-
-
 PAGE_ROOM, CELL_PADDING, TEXT_ROOM = 148, 2.2, 48
 """Room of a page, around a cell, and of a text before it is folded [characters]."""
 
@@ -331,7 +311,7 @@ def _metric_heading(frames: SweepFrames, metric: str) -> Heading:
 
 
 def _cost_heading(metric: str) -> Heading:
-    label, unit = COST_LABELS.get(metric, (metric, ""))
+    label, unit = COSTS.get(metric, (metric, ""))
     return Heading(label, f"[{unit}]" if unit else "")
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.clusters import Repetition, Values, clustered_interval, repetitions
+from analysis.clusters import Repetition, Values, clustered_interval
 from analysis.format import gap_unit, level, quantity
 from analysis.frames import SweepFrames
-from analysis.fronts import kind_of, test_metric
-from analysis.ranking import column, records
+from analysis.fronts import kind_of, repeated, test_metric
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
@@ -43,6 +42,14 @@ def comparable(frames: SweepFrames, first: Row, second: Row) -> tuple[Score | No
     return score(frames, first, "validation"), score(frames, second, "validation")
 
 
+def both(frames: SweepFrames, first: Row, second: Row) -> tuple[Score, Score]:
+    """Return `comparable` of two trials or baselines with a value on validation."""
+    ours, theirs = comparable(frames, first, second)
+    assert ours is not None
+    assert theirs is not None
+    return ours, theirs
+
+
 def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
     """Return the first objective of a trial, baseline or teacher on one split, None if unknown."""
     objective = frames.study.objectives[0]
@@ -50,9 +57,7 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
     if metric is None:
         return None
     if split == "test" and row["number"] is not None:
-        runs = frames.confirmations[frames.confirmations["number"] == row["number"]]
-        pairs = zip(repetitions(records(runs), "confirmation"), column(runs, metric), strict=True)
-        by_seed = {one: float(value) for one, value in pairs if np.isfinite(value)}
+        by_seed = repeated(frames, row["number"], metric)
         return Score(split, by_seed) if by_seed else None
     value = row.get(metric)
     known = isinstance(value, float) and np.isfinite(value)

@@ -56,8 +56,8 @@ class Verdict(StrEnum):
     ALONE = "holds alone, not after correction"
     ON_AVERAGE = "holds on average, interval includes 0"
     ONE_SEED = "holds in one seed, no interval"
-    DOES_NOT_HOLD = "does not hold"
     NOT_MEASURED = "not measured"
+    DOES_NOT_HOLD = "does not hold"
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -151,12 +151,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def weakest(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict on a chain of claims: that of its weakest link."""
-    order = (
-        Verdict.DOES_NOT_HOLD,
-        Verdict.NOT_MEASURED,
-        Verdict.ONE_SEED,
-        Verdict.ON_AVERAGE,
-        Verdict.ALONE,
-        Verdict.HOLDS,
-    )
-    return min(verdicts, key=order.index)
+    return max(verdicts, key=list(Verdict).index)

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis import layout
-from analysis.chance import front_chances
 from analysis.clusters import paired_difference
 from analysis.distillation import bought, compared, gain_of
 from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, front_trials, untaught
+from analysis.fronts import front_trials, untaught
 from analysis.pareto import sweep_hypervolume
 from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
-from analysis.scores import comparable, in_words, name_of, same_scenario
+from analysis.repeats import front_chances
+from analysis.scores import both, comparable, in_words, name_of, same_scenario
 
 Row = Mapping[str, Any]
 
@@ -89,7 +89,7 @@ def _certainty(frames: SweepFrames) -> str:
 def _teachers(frames: SweepFrames) -> str:
     """Say whether intervals on the test split contain the draw of the teacher."""
     confirm, repeated = frames.study.confirm, frames.confirmations
-    taught = any(row["taught"] for row in records(feasible_trials(frames)))
+    taught = any(row["taught"] for row in records(frames.feasible))
     if not (taught and confirm.retrain and len(frames.study.seeds.confirm) > 1 and len(repeated)):
         return ""
     if confirm.teachers == 1:
@@ -137,9 +137,7 @@ def _distillation(frames: SweepFrames) -> list[str]:
 
 def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
     objective = frames.study.objectives[0]
-    ours, theirs = comparable(frames, best, rival)
-    assert ours is not None
-    assert theirs is not None
+    ours, theirs = both(frames, best, rival)
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
     gain = gain_of(objective, mean)
@@ -161,7 +159,7 @@ def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
 
 
 def _volume_share(frames: SweepFrames) -> str:
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     plain = where(trials, map(untaught, records(trials)))
     if not len(plain) or len(plain) == len(trials):
         return ""
@@ -182,7 +180,7 @@ def _below_scale(frames: SweepFrames) -> list[str]:
     """Name objectives with finished trials below the end of their logarithmic scale."""
     found = []
     for objective in frames.study.objectives:
-        values = column(feasible_trials(frames), objective.metric)
+        values = column(frames.feasible, objective.metric)
         if below := int((values < objective.floor).sum()):
             one = below == 1
             found.append(

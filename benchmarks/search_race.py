@@ -41,6 +41,7 @@ sys.path.append(str(ROOT))
 from analysis import pareto  # noqa: E402 - found where the line above says
 from benchmarks.curves import Curve, Found  # noqa: E402
 from benchmarks.race_table import Report, Table, TableTask  # noqa: E402
+from benchmarks.replay import replay  # noqa: E402
 from kdtasks.contract.params import Params  # noqa: E402
 from search_spaces.search import Search  # noqa: E402
 from search_spaces.space import Space  # noqa: E402
@@ -54,7 +55,6 @@ from sweeps.common.records import Stop, TrialState  # noqa: E402
 from sweeps.ledger.ledger import Ledger  # noqa: E402
 from sweeps.search.asha import EarlyStopping  # noqa: E402
 from sweeps.search.proposals import Proposals  # noqa: E402
-from sweeps.search.replay import replay  # noqa: E402
 from sweeps.search.samplers import known_costs, make_sampler  # noqa: E402
 
 TABLES = ROOT / "benchmarks" / "tables"
@@ -151,7 +151,7 @@ class Engine:
 
 @dataclass(kw_only=True)
 class Runner:
-    """Lets an arm search a table; `sweeps.search.replay.replay` drives it.
+    """Lets an arm search a table; `benchmarks.replay.replay` drives it.
 
     Attributes:
         table: The table.

@@ -9,6 +9,7 @@ import pytest
 from table_example import write_example
 
 from benchmarks.make_table import core_seconds
+from benchmarks.replay import replay
 from benchmarks.search_race import (
     ASHA,
     BOOK,
@@ -23,7 +24,6 @@ from benchmarks.search_race import (
 )
 from sweeps.common.clock import SimulatedClock
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.search.replay import replay
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

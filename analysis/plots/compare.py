@@ -11,14 +11,13 @@ import plotly.graph_objects as go
 from analysis.attainment import attainment_difference
 from analysis.colours import PALETTE
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, test_metric
-from analysis.pareto import transformed
+from analysis.fronts import test_metric
+from analysis.pareto import Floats, transformed
 from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, staircase
 from analysis.plots.theme import SYMBOLS, axis, axis_title, draw_floors, hover, styled
 from analysis.ranking import column, records
-from analysis.repeats import Floats
 from search_spaces.objectives import Objective
 
 PALEST, DARKEST = 0.12, 0.6
@@ -30,7 +29,7 @@ def compare_figure(sweeps: Sequence[SweepFrames], pair: Pair) -> go.Figure:
     figure = go.Figure()
     styles = zip(cycle(PALETTE), cycle(SYMBOLS), strict=False)
     for frames, (colour, symbol) in zip(sweeps, styles, strict=False):
-        rows = feasible_trials(frames)
+        rows = frames.feasible
         figure.add_scatter(
             x=column(rows, pair.x.metric),
             y=column(rows, pair.y.metric),

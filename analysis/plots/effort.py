@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from analysis.distillation import SPENT, gflop, spent
 from analysis.format import level
 from analysis.frames import SweepFrames
-from analysis.fronts import confirmed, feasible_trials, group_of, test_metric
+from analysis.fronts import confirmed, group_of, test_metric
 from analysis.plots.theme import axis, axis_title, draw_floors, group_colours, hover, styled
 from analysis.ranking import column, records, where
 
@@ -24,7 +24,7 @@ def effort_figure(frames: SweepFrames) -> go.Figure | None:
     noted their computation.
     """
     objective, group = frames.study.objectives[0], group_of(frames)
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     known = where(trials, (spent(row) is not None for row in records(trials)))
     names = np.array([*map(group, records(known))], dtype=object)
     if len({*names}) < 2:

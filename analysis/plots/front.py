@@ -14,7 +14,6 @@ from analysis.frames import SweepFrames
 from analysis.fronts import (
     by_topology,
     confirmed,
-    feasible_trials,
     front_trials,
     group_of,
     kind_of,
@@ -116,7 +115,7 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
 
 def _axis(frames: SweepFrames, objective: Objective, *, tested: bool) -> dict[str, Any]:
     log = objective.scale == "log"
-    values = column(feasible_trials(frames), objective.metric)
+    values = column(frames.feasible, objective.metric)
     wide = log and bool(values.max(initial=0.0) > MOST_LABELLED * values.min(initial=np.inf))
     return axis(axis_title(objective, with_test=tested), log=log, wide=wide)
 
@@ -139,7 +138,7 @@ def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
     """
     entries: list[tuple[str, str | None, dict[str, Any]]] = [
         (name, name, {"color": colour, "size": 12, "symbol": SYMBOLS[0]})
-        for name, colour, _ in _by_group(frames, feasible_trials(frames))
+        for name, colour, _ in _by_group(frames, frames.feasible)
     ]
     symbols = method_symbols(frames)
     if len(set(symbols.values())) > 1:
@@ -160,7 +159,7 @@ def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
 
 
 def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     # with several markers, small or faint ones are indistinguishable
     size, opacity = (9, 0.5) if by_topology(frames) else (7, 0.38)
     dominated = where(trials, (flag is not True for flag in trials["front"]))
@@ -184,7 +183,7 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
 
 
 def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    for name, colour, rows in _by_group(frames, feasible_trials(frames)):
+    for name, colour, rows in _by_group(frames, frames.feasible):
         rows = where(rows, (flag is True for flag in rows["front"]))
         figure.add_scatter(
             x=column(rows, pair.x.metric),
@@ -205,7 +204,7 @@ def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
 
 
 def _add_stairs(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     split = split_label(pair.y) or split_label(pair.x)
     # with more objectives the staircase is the front of the two that are drawn
     name = "front" if len(frames.study.objectives) == 2 else "front of these two"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from analysis.colours import PALETTE
-from analysis.importance import Importance
+from analysis.importance import Importance, by_weight
 from analysis.plots.theme import axis, styled
 
 
@@ -15,12 +15,7 @@ def importance_figure(found: Sequence[Importance]) -> go.Figure | None:
     shown = [importance for importance in found if importance.shares]
     if not shown:
         return None
-    totals: dict[str, float] = {}
-    for importance in shown:
-        for name, share in importance.shares.items():
-            totals[name] = totals.get(name, 0.0) + share
-    names = sorted(totals, key=lambda name: totals[name])
-    figure = go.Figure()
+    figure, names = go.Figure(), by_weight(shown)
     for index, importance in enumerate(shown):
         shares = [importance.shares.get(name, 0.0) for name in names]
         label = html.escape(importance.objective.label)

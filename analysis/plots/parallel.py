@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from analysis.format import short
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, group_of, method_of, searched_params
+from analysis.fronts import group_of, method_of, searched_params
 from analysis.plots.theme import group_colours, hover, styled, title_lines
 from analysis.ranking import records
 
@@ -44,7 +44,7 @@ class Coordinate:
 
 def shown_trials(frames: SweepFrames) -> list[dict[str, Any]]:
     """Return the trials drawn: all, or the best-ranked ``MOST_LINES``; the front last, on top."""
-    rows = records(feasible_trials(frames))
+    rows = records(frames.feasible)
     rows.sort(key=lambda row: (math.inf if row["rank"] is None else row["rank"], row["number"]))
     return rows[:MOST_LINES][::-1]
 

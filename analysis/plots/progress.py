@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from analysis.colours import PALETTE
 from analysis.format import number
 from analysis.frames import SweepFrames
-from analysis.fronts import feasible_trials, group_of
+from analysis.fronts import group_of
 from analysis.pareto import sweep_hypervolume_series
 from analysis.plots.theme import (
     axis,
@@ -49,7 +49,7 @@ def _as_they_ended(frames: SweepFrames) -> tuple[list[dict[str, Any]], list[floa
     finished = where(frames.trials, frames.trials["state"] == "COMPLETE")
     order = sorted(records(finished), key=lambda row: (row["ended_ms"] or 0, row["number"]))
     metrics = [goal.metric for goal in frames.study.objectives]
-    feasible = {int(number) for number in feasible_trials(frames)["number"]}
+    feasible = {int(number) for number in frames.feasible["number"]}
     counts = [int(row["number"]) in feasible for row in order]
     points = [[row[name] for name in metrics] for row, on in zip(order, counts, strict=True) if on]
     volumes = [0.0, *sweep_hypervolume_series(points, frames.study.objectives)]
@@ -110,7 +110,7 @@ def _steps(
 def history_figure(frames: SweepFrames) -> go.Figure:
     """Return the only objective over the trial numbers, with the best so far."""
     objective = frames.study.objectives[0]
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     values = column(trials, objective.metric)
     numbers = [int(row["number"]) for row in records(trials)]
     colours = group_colours(frames)

@@ -13,8 +13,7 @@ from analysis import format as text
 from analysis.colours import PALETTE
 from analysis.frames import SweepFrames
 from analysis.front_png import add_legend, draw_front, in_lines, plain
-from analysis.fronts import feasible_trials
-from analysis.importance import Importance, importances
+from analysis.importance import Importance, by_weight, importances
 from analysis.plots.progress import progress_series, volume_over_cost, volume_title
 from analysis.plots.stairs import pairs
 
@@ -53,7 +52,7 @@ def sweep_figures(frames: SweepFrames) -> Iterator[tuple[str, Figure]]:
     Those are left out for which the sweep has no numbers. To be called, drawn and saved with
     ``STYLE``.
     """
-    if not len(feasible_trials(frames)):
+    if not len(frames.feasible):
         return
     shown = pairs(frames.study.objectives)
     for index, pair in enumerate(shown, start=1):
@@ -92,11 +91,7 @@ def _volume(frames: SweepFrames, series: Sequence[tuple[float, float]], title: s
 
 
 def _importance(known: Sequence[Importance]) -> Figure:
-    totals = {name: 0.0 for found in known for name in found.shares}
-    for found in known:
-        for name, share in found.shares.items():
-            totals[name] += share
-    names = sorted(totals, key=lambda name: totals[name])
+    names = by_weight(known)
     figure, axes = _column(0.9 + (0.1 + 0.12 * len(known)) * len(names))
     places, thick = np.arange(len(names)), 0.8 / len(known)
     for index, found in enumerate(known):

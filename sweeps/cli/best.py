@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 from analysis import format as text
 from analysis import layout
@@ -16,7 +15,7 @@ from sweeps.cli.output import line, objective_headings, show_wide
 def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     """Print the result, as text or as JSON."""
     if as_json:
-        line(json.dumps(_described(best), indent=2))
+        line(json.dumps({**asdict(best), "objective": best.objective.metric}, indent=2))
         return
     goal = best.objective
     limits = " ".join(limit_text(budget) for budget in best.budgets)
@@ -39,12 +38,6 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     if not best.chosen.test and split_label(goal):
         line()
         line("it was not evaluated on the test split; confirm.select selects the trials that are")
-
-
-def _described(best: Best) -> dict[str, Any]:
-    described = asdict(best)
-    described["objective"] = best.objective.metric
-    return described
 
 
 def _show_candidates(best: Best, study: Study) -> None:

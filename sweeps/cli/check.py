@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent
@@ -24,20 +24,8 @@ from sweeps.plan.evidence import Finding
 from sweeps.plan.parameter_laws import scale_law
 from sweeps.plan.preflight import check_study
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """A trial to check.
-
-    Attributes:
-        task: Name of its task.
-        name: Name that is printed.
-        params: Its parameters.
-    """
-
-    task: str
-    name: str
-    params: Params
+Trial = tuple[str, Params]
+"""Name and parameters of a trial to check."""
 
 
 def run_check(
@@ -53,22 +41,23 @@ def run_check(
     """
     make_importable(what)
     is_study = what.endswith((".yaml", ".yml")) or what in names()
-    trials = _of_study(load_study(what, settings)) if is_study else [_of_task(what, settings)]
-    if is_study and not as_json:
-        line(f"study {what} fits its task {trials[0].task}")
+    study = load_study(what, settings) if is_study else None
+    task = what if study is None else study.task
+    trials = [_of_task(what, settings)] if study is None else _of_study(study)
+    if study is not None and not as_json:
+        line(f"study {what} fits its task {task}")
     if not as_json:
-        line(described(load_task(trials[0].task)))
+        line(described(load_task(task)))
     found: dict[str, list[Finding]] = {}
     printed = _as_found if verbose else _broken_alone
-    if is_study:
-        study = load_study(what, settings)
-        law = iter([scale_law(study, load_task(study.task))])
+    if study is not None:
+        law = iter([scale_law(study, load_task(task))])
         found[study.name] = list(law if as_json else printed(study.name, law, debug=debug))
     with TemporaryDirectory(prefix="kdsweep-") as cache:
-        for trial in trials:
-            findings = check_contract(trial.task, trial.params, Path(cache))
-            checked = findings if as_json else printed(trial.name, findings, debug=debug)
-            found[trial.name] = list(checked)
+        for name, params in trials:
+            findings = check_contract(task, params, Path(cache))
+            checked = findings if as_json else printed(name, findings, debug=debug)
+            found[name] = list(checked)
     broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
         rows = [{"trial": n, **asdict(one)} for n, each in found.items() for one in each]
@@ -89,8 +78,7 @@ def _of_study(study: Study) -> list[Trial]:
         values = {name: need.params.get(name) for name in searched}
         words = {f"{name} {value}" for name, value in values.items() if isinstance(value, str)}
         if words - seen or not found:
-            name = ", ".join([study.task, *sorted(words)])
-            found.append(Trial(task=study.task, name=name, params=need.params))
+            found.append((", ".join([study.task, *sorted(words)]), need.params))
         seen |= words
     return found
 
@@ -103,7 +91,7 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
             raise ConfigError(f"--set {setting}: must look like epochs=1")
         params[key] = load_yaml(value, f"--set {setting}")
     settle_paths({"parameters": params}, Path())
-    return Trial(task=name, name=", ".join([name, *settings]), params=params)
+    return ", ".join([name, *settings]), params
 
 
 def _as_found(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:

@@ -1,8 +1,11 @@
-"""Errors of a command: one line and an exit code each."""
+"""Errors of a command: one line and an exit code each, in any encoding."""
 
+import codecs
 import errno
+import io
 import os
 import sys
+import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,7 +16,6 @@ from kdtasks.contract.error_text import located, own_place, printable
 from kdtasks.contract.errors import UserError
 from search_spaces.errors import StudyError
 from sweeps.cli.options import INTERRUPTED, StoppedError
-from sweeps.cli.text import in_words
 from sweeps.common.secrets import redacted
 
 USER_ERROR = 2
@@ -72,3 +74,40 @@ def print_error(message: str) -> None:
     """Print the line of an error to standard error."""
     with suppress(OSError):  # a closed terminal
         sys.stderr.write(f"kdsweep: {shown(message)}\n")
+
+
+SPELLED = {"−": "-", "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "±": "+/-"}
+SPELLED |= {"×": "x", "·": "*", "μ": "u", "µ": "u"}
+"""ASCII replacements of characters that a terminal's encoding may lack."""
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Return a replacement of characters that an output cannot encode, and the next position."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(map(_plain, lacking)), error.end
+
+
+def _plain(character: str) -> str:
+    raised = "^" if unicodedata.decomposition(character).startswith("<super>") else ""
+    spelled = SPELLED.get(character) or raised + unicodedata.normalize("NFKD", character)
+    return spelled.encode("ascii", "ignore").decode() or "?"
+
+
+codecs.register_error("kdsweep", _spelled)
+
+
+def any_encoding() -> None:
+    """Replace characters that an output cannot encode by ASCII, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="kdsweep")
+
+
+def in_words(error: Exception) -> str:
+    """Return the message of an error; for files, the system's reason and who can change it."""
+    if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
+        return str(error)
+    user = f" for user {os.getuid()}; its owner can allow that with chmod"
+    return f"{error.filename}: {error.strerror}{user if isinstance(error, PermissionError) else ''}"

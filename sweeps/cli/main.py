@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from sweeps.cli import checks as cli_checks
 from sweeps.cli import data as cli_data
 from sweeps.cli import results as cli_results
-from sweeps.cli.guard import guarded
+from sweeps.cli.guard import any_encoding, guarded
 from sweeps.cli.options import (
     RUNS,
     Address,
@@ -25,13 +24,13 @@ from sweeps.cli.options import (
     Trust,
     at_home,
     known_studies,
+    studies_and_tasks,
     task_names,
 )
-from sweeps.cli.text import any_encoding
 from sweeps.common.interrupts import Interrupts
 
-UNFIT = 1
-"""Exit code of ``doctor`` when sweeps cannot run here."""
+UNFIT, BROKEN = 1, 1
+"""Exit codes of ``doctor`` when sweeps cannot run here, of ``check`` when a contract is broken."""
 
 OTHERS_WRITE = 0o002
 """Mode bits removed from every file; groups may share a home on purpose."""
@@ -209,7 +208,86 @@ def resume(  # noqa: PLR0913 - one argument per option
     raise typer.Exit(exit_code(resume_sweep(name, options, debug=bool(context.obj))))
 
 
-cli_checks.add_to(app)
+@app.command(
+    epilog="Example: kdsweep check my-study.yaml --set parameters.epochs=1\n\n"
+    "Example: kdsweep check my_package.module:MyTask --set epochs=1"
+)
+def check(
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY|TASK",
+            help="A study as for kdsweep run, or a task or package.module:Class.",
+            autocompletion=studies_and_tasks,
+        ),
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Field of the study, or parameter of the task; repeatable. Choose short runs, "
+            "because a trial of every kind is trained three times.",
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print each law when it has been checked.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check that a study fits its task, and that the task keeps its contract.
+
+    Trains in this process, without Ray. Every broken law is printed with its fix; the exit code
+    is then 1.
+    """
+    from sweeps.cli.check import run_check
+
+    debug = bool(context.obj)
+    if not run_check(what, settings or [], as_json=as_json, verbose=verbose, debug=debug):
+        raise typer.Exit(BROKEN)
+
+
+@app.command(epilog="Example: kdsweep status csi-feedback --watch")
+def status(  # noqa: PLR0913 - one parameter per option
+    name: Name,
+    as_json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update it until the sweep ends.")] = False,
+    trial: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Show this trial instead: metrics, or its error."),
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Show all failures with tracebacks instead.")
+    ] = False,
+    timing: Annotated[
+        bool, typer.Option("--timing", help="Show the time of each part instead.")
+    ] = False,
+    home: Home = RUNS,
+) -> None:
+    """Show what a sweep is doing, or why it ended.
+
+    Works from any terminal while the sweep runs, without affecting it.
+    """
+    from sweeps.cli.sweeps import find_sweep
+
+    folder = find_sweep(home, name)
+    if trial is not None or failed:
+        from sweeps.cli.trial import show_failed, show_trial
+
+        if trial is not None:
+            show_trial(folder, trial, as_json=as_json)
+        else:
+            show_failed(folder, as_json=as_json)
+        return
+    from sweeps.cli.status import show_status, show_timing
+
+    if timing:
+        show_timing(folder, as_json=as_json)
+        return
+    show_status(folder, home, as_json=as_json, watch=watch)
+
+
 cli_results.add_to(app)
 
 

@@ -4,13 +4,13 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -84,6 +84,16 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
         table.add_column(cell(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell(text) for text in row))
+    return table
+
+
+def facts_table(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Return names and what is known of each as a table of two columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, what in rows:
+        table.add_row(cell(name), cell(what) if isinstance(what, str) else what)
     return table
 
 

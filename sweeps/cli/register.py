@@ -15,7 +15,7 @@ from sweeps.cli.sweeps import database_uri, known_uri
 from sweeps.common.clock import SystemClock
 from sweeps.export.export import Exporter
 from sweeps.export.records import recording
-from sweeps.export.registration import Bounds, Member, Registration
+from sweeps.export.registration import Member, Registration
 from sweeps.export.selection import KNEE
 from sweeps.ledger.paths import SweepFolder
 from sweeps.progress.events import Display
@@ -29,13 +29,13 @@ def run_register(
     folder: Path, tracking_uri: str | None, limit: int, time: str, *, as_json: bool
 ) -> int:
     """Register the front of a sweep and return the exit code."""
-    bounds = Bounds(members=limit, seconds=_seconds(time))
+    seconds = _seconds(time)
     uri, sweep = database_uri(folder, tracking_uri), SweepFolder(folder)
     frames = sweep_frames(folder)
     found: list[Member] = []
     with recording(sweep, known_uri(folder, tracking_uri), note) as recorder:
-        work = Registration(frames, folder / EXPORT_DIR, recorder, bounds, SystemClock())
-        for member in work.run(Exporter(sweep, Display().data_progress)):
+        work = Registration(frames, folder / EXPORT_DIR, recorder, SystemClock())
+        for member in work.run(Exporter(sweep, Display().data_progress), limit, seconds):
             same = next((m for m in found if m.reason and m.reason == member.reason), None)
             found.append(member)
             if not as_json:

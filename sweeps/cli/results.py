@@ -107,12 +107,12 @@ def importance(
     from sweeps.tracking.read import sweep_frames
 
     folder = find_sweep(home, name)
-    from analysis.fronts import feasible_trials, of_methods
+    from analysis.fronts import of_methods
     from analysis.importance import importances
 
     frames = sweep_frames(folder)
     kept = of_methods(frames, method) if method else frames
-    show_importances(importances(kept), len(feasible_trials(kept)), as_json=as_json)
+    show_importances(importances(kept), len(kept.feasible), as_json=as_json)
 
 
 def export(  # noqa: PLR0913 - one parameter per option
@@ -273,7 +273,7 @@ def _build_report(folder: Path) -> Path:
         frames = sweep_frames(folder)
         found = begin_importances(frames, beside=beside)
         beside.shutdown(wait=False)
-        return build_report(frames, folder / layout.REPORT_DIR, found).html
+        return build_report(frames, folder / layout.REPORT_DIR, found)
 
 
 def verify(name: Name, home: Home = RUNS, tracking_uri: TrackingUri = None) -> None:

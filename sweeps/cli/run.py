@@ -20,7 +20,7 @@ from sweeps.common.secrets import redacted
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.progress.events import Display, FanOut, PhaseBegun, SweepEvent
 from sweeps.run.summary import SweepSummary, WithoutTeachersError
-from sweeps.tracking.server_address import STAYS, TRACKING, left_out, tracking_from
+from sweeps.tracking.server_check import STAYS, TRACKING, left_out, tracking_from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -13,8 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import format as text
+from analysis import layout
 from analysis.failures import spoken, trials_named
-from sweeps.cli.output import cell, command_line, line, show, shown_path
+from sweeps.cli.output import cell, command_line, facts_table, line, plain_table, show, shown_path
+from sweeps.progress import timing
+from sweeps.progress.log import LogReader
 from sweeps.progress.status import State, StatusReader, SweepStatus
 from sweeps.progress.terminal import BAR_WIDTH, PHASES, jobs_done, time_text
 
@@ -43,12 +47,20 @@ def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None
     reader, terminal = StatusReader(folder), sys.stdout.isatty()
     if watch and terminal and not as_json:
         _watch(reader, home)
-    elif watch:
-        _watch_lines(reader, home, as_json=as_json)
-    elif as_json:
-        line(json.dumps(reader.read(time.time()).facts(), indent=2))
-    else:
-        show(picture(reader.read(time.time()), home, bar=terminal))
+        return
+    while True:
+        status = reader.read(time.time())
+        goes_on = watch and status.state == "running"
+        if as_json:
+            line(json.dumps(status.facts(), indent=None if watch else 2))
+        elif goes_on:
+            line("  ".join(filter(None, (_phase(status), _trials(status), _front(status)))))
+        else:
+            show(picture(status, home, bar=terminal))
+        sys.stdout.flush()
+        if not goes_on:
+            return
+        time.sleep(LINE_EVERY_S)
 
 
 def _watch(reader: StatusReader, home: Path) -> None:
@@ -62,30 +74,9 @@ def _watch(reader: StatusReader, home: Path) -> None:
             status = reader.read(time.time())
 
 
-def _watch_lines(reader: StatusReader, home: Path, *, as_json: bool) -> None:
-    while True:
-        status = reader.read(time.time())
-        running = status.state == "running"
-        if as_json:
-            line(json.dumps(status.facts()))
-        elif running:
-            line("  ".join(filter(None, (_phase(status), _trials(status), _front(status)))))
-        else:
-            show(picture(status, home, bar=False))
-        sys.stdout.flush()
-        if not running:
-            return
-        time.sleep(LINE_EVERY_S)
-
-
 def picture(status: SweepStatus, home: Path, *, bar: bool) -> Table:
     """Return the status of a sweep as a table of two columns, with a progress bar if ``bar``."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, what in _rows(status, home, bar=bar):
-        table.add_row(cell(name), cell(what) if isinstance(what, str) else what)
-    return table
+    return facts_table(_rows(status, home, bar=bar))
 
 
 def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
@@ -214,3 +205,20 @@ def _next(status: SweepStatus, home: Path) -> Iterator[str]:
         commands.append("status {} --failed")
     for command in commands or ["list"]:
         yield command_line(command, status.name, home)
+
+
+def show_timing(folder: Path, *, as_json: bool) -> None:
+    """Print the time of each part, of the last driver."""
+    events = LogReader(folder / layout.LOG_FILE).new()
+    found = timing.parts(events)
+    if as_json:
+        line(json.dumps([asdict(part) for part in found], indent=2))
+        return
+    if not found:
+        line(f"{folder.name} has no log: it never began, or was run by an earlier version")
+        return
+    rows = [(p.name, f"{p.seconds:.1f}", f"{100 * p.share:.0f}", p.about) for p in found]
+    show(plain_table(("part", "s", "%", "content"), rows))
+    first_s = timing.first_trial_s(events)
+    if first_s is not None:
+        line(f"the first trial ended after {first_s:.1f} s")

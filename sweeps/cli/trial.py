@@ -7,13 +7,11 @@ from math import isfinite
 from pathlib import Path
 from textwrap import indent
 
-from rich.table import Table
-
 from analysis import format as text
 from analysis import layout
 from analysis.failures import spoken
 from kdtasks.contract.errors import ConfigError
-from sweeps.cli.output import cell, line, show
+from sweeps.cli.output import facts_table, line, show
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.failures import Fault, faults
 from sweeps.ledger.ledger import Ledger
@@ -42,12 +40,7 @@ def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
         facts = {**asdict(trial), "metrics": known, "confirmations": confirmations}
         line(json.dumps(facts, indent=2))
         return
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, what in _rows(trial):
-        table.add_row(cell(name), cell(what))
-    show(table)
+    show(facts_table(_rows(trial)))
     _trace(trial.traceback)
     _print_faults(list(faults([], repeated)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdtasks.contract.deployable import Call, Deployable, Part
 from kdtasks.contract.error_text import located
-from kdtasks.contract.errors import ConfigError, DataError, UserError
+from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, KDTask, Progress
 from kdtasks.learning.onnx_export import (
@@ -19,7 +19,6 @@ from kdtasks.learning.onnx_export import (
     write_weights,
 )
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.ledger.dataset_facts import SplitFacts, split_facts
 from sweeps.ledger.identity import check_scenario, content_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
@@ -28,6 +27,8 @@ from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.trust import find_code
 from sweeps.nodes.task_process import open_task
+from sweeps.tracking.client import DatasetInput
+from sweeps.tracking.data_inputs import data_inputs
 
 TOLERANCE = 1e-3
 """Largest difference between network and export for outputs of the order of 1; another order of
@@ -85,7 +86,7 @@ class Exported:
         chains: The networks that a sample passes through at each node, see
             `kdtasks.contract.deployable.Deployable`.
         one_runs: Whether a sample passes through only one of them.
-        splits: The data of its trial.
+        inputs: The data of its trial, for MLflow.
         scores: Metrics of the PyTorch networks on the test split, without prefix.
         onnx_scores: The same of the exported networks.
         int8_scores: The same with 8-bit weights, if requested.
@@ -96,7 +97,7 @@ class Exported:
     parts: tuple[ExportedPart, ...]
     chains: tuple[tuple[str, ...], ...]
     one_runs: bool
-    splits: tuple[SplitFacts, ...]
+    inputs: tuple[DatasetInput, ...]
     scores: Mapping[str, float]
     onnx_scores: Mapping[str, float]
     int8_scores: Mapping[str, float] | None
@@ -115,9 +116,7 @@ class Exporter:
         self._progress = progress
         ledger = Ledger.open(folder.journal)
         find_code(folder.path, ledger.study)
-        for job in ledger.jobs():
-            if damage := TeacherStore(folder.teachers).damage(job.identity, job.sha256):
-                raise DataError(f"{job.key}: {damage}")
+        TeacherStore(folder.teachers).check(ledger.jobs())
         self._trials = {trial.number: trial for trial in ledger.trials()}
         self._identity = ledger.identity
         self._name = ledger.study.task
@@ -127,7 +126,7 @@ class Exporter:
         # of the last student: most students of a sweep share their data
         self._scenario = ""
         self._test: Arrays = {}
-        self._splits: tuple[SplitFacts, ...] = ()
+        self._inputs: tuple[DatasetInput, ...] = ()
 
     def export(self, number: int, out: Path, *, int8: bool) -> Exported:
         """Write the student of a trial to ``out`` and compare the files with it on the test split.
@@ -152,7 +151,7 @@ class Exporter:
             parts=parts,
             chains=student.chains or (tuple(student.parts),),
             one_runs=student.one_runs,
-            splits=self._splits,
+            inputs=self._inputs,
             scores=self._task.evaluate(trial.config, weights, test),
             onnx_scores=_scores(student, {part.name: part.onnx.path for part in parts}, test),
             int8_scores=_scores(student, small, test) if int8 else None,
@@ -198,7 +197,7 @@ class Exporter:
             if self._identity is not None:
                 check_scenario(self._folder.name, self._identity, scenario, content, trial.config)
             self._scenario, self._test = scenario, data.test
-            self._splits = tuple(split_facts(self._name, scenario, data, content))
+            self._inputs = tuple(data_inputs(self._name, scenario, data, content))
         return self._test
 
 

@@ -1,23 +1,20 @@
 """Exported students in MLflow: files and metrics of trials' runs, versions in the registry."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis import layout
 from kdtasks.contract.errors import UserError
 from sweeps.common.records import ExportRecord
-from sweeps.common.secrets import redacted
 from sweeps.export.selection import WORDS
-from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.paths import SweepFolder
 from sweeps.tracking.client import (
+    DatasetInput,
     Metric,
     MlflowClient,
     RunTag,
-    TrackingError,
-    log_splits,
+    answering,
     pages,
     rename,
     sweep_runs,
@@ -48,19 +45,19 @@ class Models:
         Raises:
             UserError: If MLflow does not answer or does not have exactly one such sweep.
         """
-        with _answering():
+        with answering():
             follow(tracking_uri or folder.tracking_uri)
         client, parent, runs = sweep_runs(folder, tracking_uri)
-        if parent.name != folder.name:
-            with _answering():
-                rename(client, parent.run_id, parent.name, folder.name)
-        found = {run.tags.get(layout.CHILD_KEY, ""): run.run_id for run in runs}
+        if (before := str(parent.info.run_name)) != folder.name:
+            with answering():
+                rename(client, parent.info.run_id, before, folder.name)
+        found = {run.data.tags.get(layout.CHILD_KEY, ""): run.info.run_id for run in runs}
         return cls(client, folder.name, found)
 
     def attach(
         self,
         export: ExportRecord,
-        splits: Sequence[SplitFacts],
+        inputs: Sequence[DatasetInput],
         files: Mapping[str, Sequence[Path]],
     ) -> None:
         """Attach metrics, data and files of an exported student to its trial's run.
@@ -71,9 +68,9 @@ class Models:
         run_id, when_ms = self._run(export.trial), export.exported_ms
         numbers = [Metric(name, value, when_ms, 0) for name, value in export.metrics.items()]
         tags = [RunTag(layout.MEASURED_ON, export.measured_on)]
-        with _answering():
+        with answering():
             self._client.log_batch(run_id, metrics=numbers, tags=tags)
-            log_splits(self._client, run_id, splits)
+            self._client.log_inputs(run_id, list(inputs))
             for folder, paths in files.items():
                 for path in paths:
                     self._client.log_artifact(run_id, str(path), place_of(folder))
@@ -94,7 +91,7 @@ class Models:
             UserError: If MLflow does not answer.
         """
         query = f"name = '{self._name}'"
-        with _answering():
+        with answering():
             search = self._client.search_model_versions
             found = list(pages(lambda token: search(query, page_token=token)))
         known = [(version, version.tags.get(layout.TRIAL_NUMBER, "")) for version in found]
@@ -112,7 +109,7 @@ class Models:
             UserError: If MLflow does not answer, or rejects the sweep's name for a model.
         """
         run_id = self._run(trial)
-        with _answering():
+        with answering():
             if not self._client.search_registered_models(f"name = '{self._name}'", max_results=1):
                 self._client.create_registered_model(self._name)
             root = self._client.get_run(run_id).info.artifact_uri
@@ -133,7 +130,7 @@ class Models:
         Raises:
             UserError: If MLflow does not answer.
         """
-        with _answering():
+        with answering():
             self._client.update_registered_model(self._name, about)
             for version, flag in on_front.items():
                 value = "true" if flag else "false"
@@ -149,12 +146,3 @@ class Models:
 def place_of(folder: str) -> str:
     """Return the folder of an exported student's files in its trial's run."""
     return f"{STUDENT_DIR}/{folder}" if folder else STUDENT_DIR
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Turn MLflow's errors inside into user errors."""
-    try:
-        yield
-    except (TrackingError, OSError) as error:
-        raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error

@@ -102,7 +102,7 @@ class ExportRecorder:
             for folder, paths in files.items():
                 for path in paths:
                     self._record_hash(record.trial, f"{place_of(folder)}/{path.name}", path)
-            self.models.attach(record, exported.splits, files)
+            self.models.attach(record, exported.inputs, files)
         return record
 
     def _record_hash(self, trial: int, path: str, file: Path) -> None:

@@ -38,19 +38,6 @@ class Member:
     reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bounds:
-    """Limits of a registration.
-
-    Attributes:
-        members: Largest number of members of the front.
-        seconds: Time after which no further student is exported [s].
-    """
-
-    members: int
-    seconds: float
-
-
 class Registration:
     """Registers the front of one sweep; existing versions are kept."""
 
@@ -59,32 +46,32 @@ class Registration:
         frames: SweepFrames,
         exports: Path,
         recorder: ExportRecorder,
-        bounds: Bounds,
         clock: Clock,
     ) -> None:
         self._frames = frames
         self._exports = exports
         self._recorder = recorder
-        self._bounds = bounds
         self._clock = clock
         self._front = {int(row["number"]): row for row in records(front_trials(frames))}
 
-    def run(self, exporter: Exporter) -> Iterator[Member]:
+    def run(self, exporter: Exporter, limit: int, seconds: float) -> Iterator[Member]:
         """Register members of the front and yield each; one that fails has a reason.
+
+        They are ``limit`` at most, and after so many ``seconds`` no further one is exported.
 
         Raises:
             UserError: If the sweep has no front, or its records cannot be written.
         """
         words, started_s = by_word(self._frames), self._clock.elapsed_s()
         versions = self._recorder.models.versions()
-        for number in along_front(self._frames, self._bounds.members):
+        for number in along_front(self._frames, limit):
             aliases = tuple(word for word, trial in words.items() if trial == number)
             member = Member(trial=number, aliases=aliases)
             if number in versions:
                 known = self._recorder.measured().get(number)
                 latency = None if known is None else known.metrics.get(layout.ONNX_LATENCY)
                 yield replace(member, version=versions[number], latency_ms=latency)
-            elif self._clock.elapsed_s() - started_s > self._bounds.seconds:
+            elif self._clock.elapsed_s() - started_s > seconds:
                 yield replace(member, reason="no time was left; run kdsweep register again")
             else:
                 member = self._register(member, exporter)

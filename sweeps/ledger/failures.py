@@ -1,31 +1,23 @@
 """Failures of a sweep with their tracebacks; trials with the same reason are grouped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from analysis.failures import group_failures, trials_named
+from analysis.failures import FailureGroup, group_failures, trials_named
 from sweeps.common.records import FailureKind, JobRecord, TrialRecord
 from sweeps.ledger.totals import failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """A failed job, or trials that failed for the same reason.
+class Fault(FailureGroup):
+    """A failed job, of which there is one and no trial, or trials that failed for the same reason.
 
     Attributes:
         what: Trials or a job.
-        kind: Kind of failure.
-        reason: Why, in one line.
-        count: Number of failures.
-        trials: Numbers of the first such trials; empty for a job.
         traceback: Of the first one; empty if nothing was raised.
     """
 
     what: str
-    kind: str
-    reason: str
-    count: int = 1
-    trials: tuple[int, ...] = ()
     traceback: str
 
 
@@ -33,11 +25,8 @@ def faults(trials: Sequence[TrialRecord], jobs: Sequence[JobRecord]) -> Iterator
     """Yield failed trials grouped by reason, the most frequent first, then failed jobs."""
     for group in group_failures(failed(trials)):
         yield Fault(
+            **asdict(group),
             what=f"{'trial' if group.count == 1 else 'trials'} {trials_named(group)}",
-            kind=group.kind,
-            reason=group.reason,
-            count=group.count,
-            trials=group.trials,
             traceback=trials[group.trials[0]].traceback,
         )
     for job in jobs:
@@ -46,5 +35,7 @@ def faults(trials: Sequence[TrialRecord], jobs: Sequence[JobRecord]) -> Iterator
                 what=job.key.replace("/", " ", 1),
                 kind=FailureKind.RAISED.value,
                 reason=job.reason,
+                count=1,
+                trials=(),
                 traceback=job.traceback,
             )

@@ -2,9 +2,9 @@
 
 import json
 import re
-import uuid
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from uuid import uuid4
 
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import damage_named, read_json
@@ -46,11 +46,6 @@ class SweepSettings:
             "seats" if name == "request" else name: value for name, value in asdict(self).items()
         }
         return json.dumps(found, indent=1)
-
-
-def new_id() -> str:
-    """Return a new unique identifier."""
-    return uuid.uuid4().hex
 
 
 def settled_uri(tracking_uri: str | None) -> str | None:
@@ -131,7 +126,7 @@ def followed(settings: SweepSettings, folder: Path) -> SweepSettings:
     before, known = Path(settings.folder or folder), settings.id
     shared = settings.tracking_uri is not None and before.is_dir() and not before.samefile(folder)
     if shared and _id_in(before) == known:
-        known = new_id()
+        known = uuid4().hex
     return replace(settings, folder=str(folder), id=known)
 
 

@@ -3,22 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
+
+import optuna
 
 from search_spaces.study import Budget
 from sweeps.common.records import JobKind, TrialRecord
 
 CLOSED = "closed:"
 SESSIONS, ENDED = "sessions", "ended"
-
-
-class Attributes(Protocol):
-    """The attributes of an Optuna study."""
-
-    @property
-    def user_attrs(self) -> dict[str, Any]: ...
-
-    def set_user_attr(self, key: str, value: Any) -> None: ...
 
 
 def _terms(budget: Budget) -> dict[str, float | None]:
@@ -28,24 +21,24 @@ def _terms(budget: Budget) -> dict[str, float | None]:
 class Milestones:
     """Progress of one sweep, stored in attributes of its journal."""
 
-    def __init__(self, attributes: Attributes) -> None:
-        self._attributes = attributes
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
 
     def close_job(self, kind: JobKind, key: str) -> None:
         """Record that a job after the search has ended, whatever its result."""
-        self._attributes.set_user_attr(f"{CLOSED}{kind}/{key}", True)
+        self._study.set_user_attr(f"{CLOSED}{kind}/{key}", True)
 
     def closed_jobs(self) -> set[str]:
         """Return the closed jobs as ``kind/key``."""
-        names = self._attributes.user_attrs
+        names = self._study.user_attrs
         return {name.removeprefix(CLOSED) for name in names if name.startswith(CLOSED)}
 
     def begin_session(self, now_ms: int) -> None:
         """Record that a driver begins to search, milliseconds since 1970."""
-        self._attributes.set_user_attr(SESSIONS, [*self._sessions(), now_ms])
+        self._study.set_user_attr(SESSIONS, [*self._sessions(), now_ms])
 
     def _sessions(self) -> list[int]:
-        return list(self._attributes.user_attrs.get(SESSIONS, []))
+        return list(self._study.user_attrs.get(SESSIONS, []))
 
     def searched_s(self, trials: Sequence[TrialRecord]) -> float:
         """Return the search time of all drivers so far [s], from the times of their trials."""
@@ -62,9 +55,9 @@ class Milestones:
 
     def end_search(self, budget: Budget, why: str) -> None:
         """Record that the search with this budget has ended."""
-        self._attributes.set_user_attr(ENDED, {"why": why, **_terms(budget)})
+        self._study.set_user_attr(ENDED, {"why": why, **_terms(budget)})
 
     def ended(self, budget: Budget) -> str:
         """Return why the search with this budget has ended; empty if it has not."""
-        ended: Mapping[str, Any] = self._attributes.user_attrs.get(ENDED, {})
+        ended: Mapping[str, Any] = self._study.user_attrs.get(ENDED, {})
         return str(ended["why"]) if {**ended, **_terms(budget)} == ended else ""

@@ -186,12 +186,7 @@ class Driver:
         """Return whether it still runs; on another machine, whether its last update is recent."""
         if self.host != socket.gethostname():
             return time.time() - self.renewed < LOST_S
-        try:
-            process = psutil.Process(self.process.pid)
-            ours = row_of(process) == self.process
-            return ours and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return bool(living([self.process])) or self.process == row_of(psutil.Process())
 
 
 def read_driver(folder: Path) -> Driver | None:

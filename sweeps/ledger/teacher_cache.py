@@ -6,7 +6,7 @@ Its key covers everything that it depends on, see `sweeps.ledger.identity.Teache
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from glob import escape
@@ -21,6 +21,7 @@ from kdtasks.contract.errors import DataError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.data.reading import file_sha256, read_json
+from sweeps.common.records import JobRecord
 from sweeps.ledger.identity import TeacherIdentity
 from sweeps.ledger.paths import new_beside, writing
 from sweeps.ledger.student_weights import encoded
@@ -122,6 +123,21 @@ class TeacherStore:
         except DataError as error:
             return str(error)
         return ""
+
+    def damages(self, jobs: Iterable[JobRecord]) -> Iterator[str]:
+        """Yield a line per cached teacher that differs from the one that a sweep used."""
+        for job in jobs:
+            if damage := self.damage(job.identity, job.sha256):
+                yield f"{job.key}: {damage}"
+
+    def check(self, jobs: Iterable[JobRecord]) -> None:
+        """Check the cached teachers that a sweep used.
+
+        Raises:
+            DataError: If one is damaged, or differs from the one that it used.
+        """
+        for damage in self.damages(jobs):
+            raise DataError(damage)
 
     def as_kept(self, identity: TeacherIdentity) -> TeacherIdentity:
         """Return the identity under which a teacher is cached; our files may have moved since."""

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import format as text
@@ -39,17 +38,8 @@ PATIENCE_S, HURRIED_S = 20.0, 5.0
 """Longest time without an answer of storage at the end of a sweep, and after Ctrl-C [s]."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """Size and time by which a change of a file is detected.
-
-    Attributes:
-        size: Its size [byte].
-        changed_ns: Time of its last modification.
-    """
-
-    size: int
-    changed_ns: int
+Version = tuple[int, int]
+"""Size of a file [byte] and time of its last modification [ns], by which a change is detected."""
 
 
 class Mirror:
@@ -300,7 +290,7 @@ class Mirror:
             if path.split("/")[1] in same:
                 there[path] = size
         for path, version in self._versions().items():
-            if there.get(path) == version.size:
+            if there.get(path) == version[0]:
                 self._copied[path] = version
         self._compared = True
 
@@ -323,4 +313,4 @@ def _version(file: Path) -> Version | None:
         state = file.stat()
     except OSError:
         return None
-    return Version(state.st_size, state.st_mtime_ns)
+    return state.st_size, state.st_mtime_ns

@@ -25,8 +25,8 @@ from sweeps.ledger.teacher_cache import CARD, check_entry
 from sweeps.ledger.trust import SEAL_FILE
 from sweeps.mirror.compare_journals import complete_weights, is_file, longer, whole_lines
 from sweeps.mirror.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
-from sweeps.mirror.storage import Storage, open_storage
-from sweeps.mirror.storage_lock import StorageLease, unreachable
+from sweeps.mirror.storage import Storage, open_storage, reached
+from sweeps.mirror.storage_lock import StorageLease
 
 
 def check_unknown(uri: str, name: str) -> None:
@@ -36,11 +36,9 @@ def check_unknown(uri: str, name: str) -> None:
         UserError: If there is one of that name, or the storage cannot be reached.
     """
     storage = open_storage(uri, name)
-    try:
-        known = storage.read(layout.JOURNAL_FILE) is not None
-    except OSError as error:
-        raise unreachable(storage, error) from error
-    if known:
+    with reached(storage):
+        known = storage.read(layout.JOURNAL_FILE)
+    if known is not None:
         raise ConfigError(
             f"{storage.where} already has a sweep {name}; kdsweep resume {shlex.quote(name)} "
             "--storage ... resumes it, another --name starts a new one"
@@ -58,7 +56,7 @@ def fetch_missing(home: Path, name: str, uri: str) -> None:
         return
     storage = open_storage(uri, name)
     StorageLease(storage, SystemClock()).check_free()
-    try:
+    with reached(storage):
         journal = storage.read(layout.JOURNAL_FILE)
         if journal is None:
             raise ConfigError(
@@ -68,8 +66,6 @@ def fetch_missing(home: Path, name: str, uri: str) -> None:
         check_room(home)
         folder.path.mkdir(exist_ok=True)
         _download(storage, folder, whole_lines(journal))
-    except OSError as error:
-        raise unreachable(storage, error) from error
 
 
 def catch_up(storage: Storage, folder: SweepFolder) -> str:
@@ -106,9 +102,7 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
             file = checked_inside(folder.path, folder.path / path)
             # another trial of the same number has weights of the same size
             if path not in kept or not is_file(file, size, kept[path]):
-                content = storage.read(path)
-                _check_content(f"{storage.where}/{path}", content, wanted.get(path, ""))
-                _place(content, file)
+                _place(_unchanged(storage, path, wanted.get(path, "")), file)
     _fetch_teachers(storage, folder)
     if not (folder.path / SETTINGS_FILE).is_file():
         _place(storage.read(SETTINGS_FILE), folder.path / SETTINGS_FILE, mode=0o600)
@@ -119,12 +113,14 @@ def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:
     _place(journal, folder.journal)
 
 
-def _check_content(where: str, content: bytes | None, sha256: str) -> None:
+def _unchanged(storage: Storage, path: str, sha256: str) -> bytes | None:
+    content = storage.read(path)
     if content is not None and sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise DataError(
-            f"{where} is not what was written: its SHA-256 differs from the ledger's; restore it "
-            "there from a copy"
+            f"{storage.where}/{path} is not what was written: its SHA-256 differs from the "
+            "ledger's; restore it there from a copy"
         )
+    return content
 
 
 def _journal_of(folder: SweepFolder) -> bytes:
@@ -140,16 +136,6 @@ def _place(content: bytes | None, file: Path, mode: int = 0o644) -> None:
         partial.write_bytes(content)
 
 
-def _check_teacher(storage: Storage, folder: Path, name: str) -> None:
-    try:
-        check_entry(folder, name)
-    except DataError as error:
-        raise DataError(
-            f"{storage.where}/{TEACHERS_DIR}/{name} is damaged: its files are not what its card "
-            "describes; remove it there, and it is trained again"
-        ) from error
-
-
 def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
     """Fetch teachers: retrained on another machine, they may differ in the last digits."""
     folder.teachers.mkdir(parents=True, exist_ok=True)
@@ -163,9 +149,14 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
             for part in there:
                 if part.startswith(f"{TEACHERS_DIR}/{name}/"):
                     _place(storage.read(part), partial / Path(part).name)
-            _check_teacher(storage, partial, name)
+            check_entry(partial, name)
             if not (folder.teachers / name).exists():
                 partial.rename(folder.teachers / name)
+        except DataError as error:
+            raise DataError(
+                f"{storage.where}/{TEACHERS_DIR}/{name} is damaged: its files are not what its "
+                "card describes; remove it there, and it is trained again"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -197,11 +188,9 @@ def kept(
     lease = StorageLease(storage, SystemClock())
     lease.check_free()
     mirror = Mirror(storage, lease, folder, note, interrupts)
-    try:
+    with reached(storage):
         fetched = catch_up(storage, folder)
         lease.take()
-    except OSError as error:
-        raise unreachable(storage, error) from error
     if fetched:
         note(fetched)
     mirror.start()

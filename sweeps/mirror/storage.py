@@ -22,6 +22,8 @@ REPLACES_NOTHING = ("hdfs",)
 LOCAL_FILES = fs.LocalFileSystem()
 """The file system of this machine, also for paths that resemble addresses."""
 
+NO_DEVICES = (fs.FileType.File, fs.FileType.NotFound)
+
 MOST_SHARE = 0.5
 """Largest share of the free memory for one file."""
 
@@ -61,9 +63,12 @@ class Storage:
             OSError: If the file system does not answer, the path is not a file, or the file has
                 more than half of the free memory.
         """
+        local = self._files.type_name == LOCAL_FILES.type_name
         try:
             with _as_os_error():
-                self._check_regular(path)
+                # a local path may be a pipe or device, which may never end
+                if local and self._files.get_file_info(self._at(path)).type not in NO_DEVICES:
+                    raise OSError(f"{path} is not a file")
                 with self._files.open_input_file(self._at(path)) as file:
                     if (size := file.size()) > MOST_SHARE * free_memory().amount:
                         raise OSError(f"{path} has {size} bytes, more than fits into memory")
@@ -71,14 +76,6 @@ class Storage:
         except FileNotFoundError:
             return None
         return content
-
-    def _check_regular(self, path: str) -> None:
-        """Check that a local path is not a pipe or device, which may never end."""
-        kind = fs.FileType.File
-        if self._files.type_name == LOCAL_FILES.type_name:
-            kind = self._files.get_file_info(self._at(path)).type
-        if kind not in (fs.FileType.File, fs.FileType.NotFound):
-            raise OSError(f"{path} is not a file")
 
     def write(self, path: str, content: bytes) -> None:
         """Write or replace a file atomically.
@@ -138,7 +135,12 @@ def open_storage(uri: str, name: str) -> Storage:
     Raises:
         UserError: If the URI holds a secret or names no file system that can be reached.
     """
-    _check_secrets(uri)
+    if has_secret(uri):  # which is not repeated: URIs are shown and stored
+        raise ConfigError(
+            f"--storage {uri.partition('://')[0]}://...: the URI holds a password or key; give it "
+            "without, and the credentials in the environment, for S3 AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY"
+        )
     shown = uri.partition("?")[0].rstrip("/")
     try:
         files, root = fs.FileSystem.from_uri(uri)
@@ -155,11 +157,13 @@ def open_storage(uri: str, name: str) -> Storage:
     return Storage(files, f"{root.rstrip('/')}/{name}", f"{shown}/{name}")
 
 
-def _check_secrets(uri: str) -> None:
-    """Refuse a URI with a secret, without repeating it: URIs are shown and stored."""
-    if has_secret(uri):
-        raise ConfigError(
-            f"--storage {uri.partition('://')[0]}://...: the URI holds a password or key; give it "
-            "without, and the credentials in the environment, for S3 AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY"
-        )
+@contextmanager
+def reached(storage: Storage) -> Iterator[None]:
+    """Turn errors of a storage inside into user errors."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{storage.where}: {cause(error)}; check that --storage can be reached and written to, "
+            "and that the credentials are in the environment"
+        ) from error

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import psutil
 
-from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.errors import ConfigError
 from kdtasks.data.reading import parsed_json
 from sweeps.common.clock import Clock
 from sweeps.common.file_types import check_types
 from sweeps.ledger.process_lock import ProcessRow, living, row_of
-from sweeps.mirror.storage import Storage, cause
+from sweeps.mirror.storage import Storage, reached
 
 DRIVER_FILE = "driver.json"
 PERIOD_S = 30.0
@@ -91,7 +91,6 @@ class StorageLease:
     """The right to drive a sweep with a copy in storage."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
-        row = row_of(psutil.Process())
         self._storage = storage
         self._clock = clock
         self._me = Driver(
@@ -99,10 +98,9 @@ class StorageLease:
             host=socket.gethostname(),
             place=this_place(),
             pid=os.getpid(),
-            created=row.created,
+            created=psutil.Process().create_time(),
             renewed_ms=0,
         )
-        self._renewed_ms = 0
 
     def check_free(self) -> None:
         """Check that the sweep has no other driver.
@@ -110,18 +108,15 @@ class StorageLease:
         Raises:
             UserError: If it has, or the storage does not answer.
         """
-        where = self._storage.where
-        try:
+        with reached(self._storage):
             driver = read_driver(self._storage)
-        except OSError as error:
-            raise unreachable(self._storage, error) from error
         if driver is None or driver.id == self._me.id or driver.gone():
             return
         age_s = (self._clock.epoch_ms() - driver.renewed_ms) / 1000
         left_s = YOUNG_PERIODS * PERIOD_S - age_s
         if left_s > 0:
             raise ConfigError(
-                f"the sweep in {where} is being run by {driver.shown}, last seen "
+                f"the sweep in {self._storage.where} is being run by {driver.shown}, last seen "
                 f"{max(age_s, 0):.0f} s ago; stop it there with Ctrl-C, or, if it is gone, try "
                 f"again in {left_s:.0f} s"
             )
@@ -133,14 +128,12 @@ class StorageLease:
             UserError: If the sweep has another driver, or the note cannot be written.
         """
         self.check_free()
-        try:
+        with reached(self._storage):
             self._write()
-        except OSError as error:
-            raise unreachable(self._storage, error) from error
 
     def stale(self) -> bool:
         """Return whether the note is older than a period, including time of suspension."""
-        return abs(self._clock.epoch_ms() - self._renewed_ms) > PERIOD_S * 1000
+        return abs(self._clock.epoch_ms() - self._me.renewed_ms) > PERIOD_S * 1000
 
     def renew(self) -> Driver | None:
         """Renew the note; return another driver if the note is its own.
@@ -167,12 +160,4 @@ class StorageLease:
     def _write(self) -> None:
         note = replace(self._me, renewed_ms=self._clock.epoch_ms())
         self._storage.write(DRIVER_FILE, json.dumps(asdict(note)).encode())
-        self._renewed_ms = note.renewed_ms
-
-
-def unreachable(storage: Storage, error: OSError) -> UserError:
-    """Return the error for a storage that fails."""
-    return UserError(
-        f"{storage.where}: {cause(error)}; check that --storage can be reached and written to, and "
-        "that the credentials are in the environment"
-    )
+        self._me = note

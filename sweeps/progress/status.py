@@ -15,7 +15,6 @@ from sweeps.common.records import JobKind
 from sweeps.ledger.process_lock import Driver, read_driver
 from sweeps.progress.log import LogReader
 from sweeps.progress.log_replay import LogReducer
-from sweeps.progress.state import Running
 
 State = Literal["running", "finished", "interrupted", "failed", "died", "unknown"]
 """``died``: its driver was killed or its machine switched off; ``unknown``: it has no log."""
@@ -214,20 +213,16 @@ def _known(share: float) -> float | None:
 
 
 def _running(reducer: LogReducer) -> Iterator[RunningTrial]:
-    for (kind, key), job in reducer.progress.jobs.items():
-        yield _one(f"{kind} {key}", job, reducer)
-    for number, trial in reducer.progress.trials.items():
-        yield _one(f"trial {number}", trial, reducer)
-
-
-def _one(name: str, running: Running, reducer: LogReducer) -> RunningTrial:
-    return RunningTrial(
-        name=name,
-        params=running.params,
-        epoch=running.epoch,
-        epochs=running.epochs,
-        seconds=reducer.clock.now_s - running.started_s,
-    )
+    jobs, trials = reducer.progress.jobs.items(), reducer.progress.trials.items()
+    named = [(f"{kind} {key}", job) for (kind, key), job in jobs]
+    for name, one in [*named, *((f"trial {number}", trial) for number, trial in trials)]:
+        yield RunningTrial(
+            name=name,
+            params=one.params,
+            epoch=one.epoch,
+            epochs=one.epochs,
+            seconds=reducer.clock.now_s - one.started_s,
+        )
 
 
 def _best(reducer: LogReducer) -> Iterator[Best]:

@@ -142,17 +142,7 @@ def _repetition(trial: TrialRecord, seed: Value) -> str:
 
 @dataclass(kw_only=True)
 class Confirmation:
-    """The phase that evaluates on the test split.
-
-    Attributes:
-        study: The study.
-        task: Its task.
-        resources: Scenarios and teachers.
-        students: The trials' weights.
-        pool: Runs the jobs.
-        recorder: Records results.
-        display: Shows progress.
-    """
+    """The phase that evaluates on the test split."""
 
     study: Study
     task: KDTask

@@ -29,7 +29,7 @@ from sweeps.common.environment import ROOT, engine_environment
 from sweeps.common.events import Training
 from sweeps.common.secrets import redacted
 from sweeps.ledger.paths import SweepFolder, check_room, nearest
-from sweeps.tracking.server_address import TRACKING, left_out, tracking_from
+from sweeps.tracking.server_check import TRACKING, left_out, tracking_from
 from sweeps.workers.jobs import Job
 from sweeps.workers.ray_start import local_refusal
 

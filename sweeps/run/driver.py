@@ -6,7 +6,6 @@ from dataclasses import replace
 from analysis import layout
 from sweeps.common.clock import SystemClock
 from sweeps.common.environment import describe_environment
-from sweeps.ledger.dataset_facts import split_facts
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.identity import flat
 from sweeps.ledger.ledger import Ledger
@@ -17,6 +16,7 @@ from sweeps.run.phases import Sweep
 from sweeps.run.site import NOWHERE
 from sweeps.run.start import Start
 from sweeps.run.summary import SweepSummary
+from sweeps.tracking.data_inputs import data_inputs
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.writer import Tracker
 
@@ -45,8 +45,8 @@ def _open(start: Start) -> Sweep:
     }
     recorder.attach(layout.PROVENANCE_FILE, found)
     data = start.data.items()
-    recorder.attach_splits(
-        [s for key, scenario in data for s in split_facts(task, key, scenario, contents[key])]
+    recorder.attach_data(
+        [one for key, scenario in data for one in data_inputs(task, key, scenario, contents[key])]
     )
     recorder.attach_file(folder.study)
     return Sweep(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from analysis import layout
 from kdtasks.contract.error_text import one_line
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.task import ScenarioData
@@ -156,9 +157,9 @@ class Sweep:
         from sweeps.tracking.read import sweep_frames
 
         self.display.handle(PhaseBegun("report"))
-        files = build_report(sweep_frames(self.folder.path), self.folder.report)
-        self.recorder.attach_report([files.html, files.png, files.parquet, files.json])
-        return files.html
+        page = build_report(sweep_frames(self.folder.path), self.folder.report)
+        self.recorder.attach_report([page.with_name(name) for name in layout.REPORT_FILES])
+        return page
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Checks of plugins for `kdsweep doctor`: each is loaded and tried, and names are unique."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kdtasks.beam_tracking import settings as beam_settings
 from kdtasks.contract.errors import UserError
@@ -59,28 +59,14 @@ def _check(plugin: Plugin, *, several: bool) -> Finding:
 
 
 def _broken(plugin: Plugin) -> str:
-    tries: dict[str, Callable[[Plugin], str]] = {
-        "task": _broken_task,
-        "method": _broken_method,
-        "scenario": _broken_scenario,
-    }
     try:
-        return tries[plugin.kind](plugin)
+        if plugin.kind == "task":
+            load_task(plugin.target)
+            return ""
+        found = load_target(plugin.kind, plugin.name, plugin.target)
+        if plugin.kind == "scenario":
+            return "" if callable(found) else f"is of type {type(found).__name__}, not a function"
+        broken = [broken_loss(found, shape) for shape in OUTPUTS]
+        return broken[0] if all(broken) else ""  # a loss may fit only one task
     except UserError as error:
         return str(error)
-
-
-def _broken_task(plugin: Plugin) -> str:
-    load_task(plugin.target)
-    return ""
-
-
-def _broken_method(plugin: Plugin) -> str:
-    loss = load_target(plugin.kind, plugin.name, plugin.target)
-    found = [broken_loss(loss, shape) for shape in OUTPUTS]
-    return found[0] if all(found) else ""  # a loss may fit only one task
-
-
-def _broken_scenario(plugin: Plugin) -> str:
-    source = load_target(plugin.kind, plugin.name, plugin.target)
-    return "" if callable(source) else f"is of type {type(source).__name__}, not a function"

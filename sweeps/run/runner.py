@@ -6,6 +6,7 @@ import socket
 import time
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 from kdtasks.contract.errors import ConfigError
 from search_spaces.study import Study
@@ -83,7 +84,7 @@ def run_study(  # noqa: PLR0913 - independent settings
     if storage is not None:
         check_unknown(storage, name)
     settings = SweepSettings(
-        id=launch_settings.new_id(),
+        id=uuid4().hex,
         tracking_uri=launch_settings.settled_uri(tracking_uri),
         request=request,
         task_path=code_path(study),

@@ -47,18 +47,11 @@ class Start:
     """A sweep whose data are loaded, before its records are opened.
 
     Attributes:
-        folder: Its folder.
-        left: Its state.
-        plan: Its needs.
-        display: Shows progress.
-        held: Resources of the driver.
         site: The site; None if nothing is left to run.
         earlier: Trials of earlier sweeps for the sampler.
         data: Scenarios by fingerprint.
-        identity: Of data and code.
         teachers: Identity of each teacher, by fingerprint.
         ray: Starts if there is a site; the holder must end it.
-        utilisation: Use of the slots.
     """
 
     folder: SweepFolder

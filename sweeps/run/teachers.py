@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kdtasks.contract.errors import DataError, UserError
+from kdtasks.contract.errors import UserError
 from kdtasks.contract.source_code import changed
 from kdtasks.contract.task import KDTask, TeacherArtifact
 from sweeps.common.records import JobRecord
@@ -53,10 +53,10 @@ def prepare_teachers(  # noqa: PLR0913 - independent collaborators
     """
     wanted = resources.without_teachers()
     begun = {key: recorder.clock.epoch_ms() for key in wanted}
-    found = _cached(store, {key: identities[key] for key in wanted}, recorder.ledger.jobs())
-    missing = {key: identities[key] for key, teacher in found.items() if teacher is None}
-    _note_retraining(store, missing.values(), display)
-    jobs = [_training(key, wanted[key], resources, task_name) for key in missing]
+    store.check(recorder.ledger.jobs())
+    found = {key: store.get(identities[key]) for key in wanted}
+    jobs = [_training(key, wanted[key], resources, task_name) for key in wanted if not found[key]]
+    _note_retraining(store, [identities[job.key] for job in jobs], display)
     display.handle(JobsPlanned("teacher", len(jobs)))
     failed = []
     for job, event in pool.run(jobs):
@@ -82,20 +82,6 @@ def prepare_teachers(  # noqa: PLR0913 - independent collaborators
             draft = _record(key, need, teacher.metrics, (begun[key], recorder.clock.epoch_ms()))
             recorder.job(_identified(draft, identities[key].key, store))
     resources.check_teachers()
-
-
-def _cached(
-    store: TeacherStore, identities: Mapping[str, TeacherIdentity], jobs: Iterable[JobRecord]
-) -> dict[str, TeacherArtifact | None]:
-    """Return the cached teachers, None for others.
-
-    Raises:
-        DataError: If one is damaged, or differs from the one that the sweep used.
-    """
-    for job in jobs:
-        if damage := store.damage(job.identity, job.sha256):
-            raise DataError(f"{job.key}: {damage}")
-    return {key: store.get(one) for key, one in identities.items()}
 
 
 def _identified(draft: JobRecord, cached: str, store: TeacherStore) -> JobRecord:

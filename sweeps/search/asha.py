@@ -1,22 +1,78 @@
-"""Early stopping of trials, which `sweeps.search.rungs` compares."""
+"""Early stopping of trials, which `sweeps.search.rungs` compares, but not of all of a kept kind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask
 from search_spaces.study import Study
 from sweeps.common.events import Event
-from sweeps.common.records import RungEntry, Stop, TrialState
+from sweeps.common.records import RungEntry, Stop, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.search.kept_kinds import Kept
 from sweeps.search.rungs import Rungs
+
+Kind = tuple[str, object]
+"""A parameter and one of its values."""
+
+BASELINE: Kind = ("teacher", None)
+"""The kind of all trials without a teacher."""
+
+
+class Kept:
+    """Tracks kinds of trials of which at least one must finish.
+
+    These are trials without a teacher, and for each parameter in ``stopping.keep`` the trials with
+    each of its values.
+    """
+
+    def __init__(self, study: Study, trials: Iterable[TrialRecord]) -> None:
+        self._study = study
+        self._running: dict[int, set[Kind]] = {}
+        self._finished: set[Kind] = set()
+        for trial in trials:
+            if trial.state is TrialState.COMPLETE:
+                self._finished |= self._kinds(trial.config, taught=trial.taught is not False)
+
+    def begin(self, number: int, config: Params, *, taught: bool) -> None:
+        """Record that a trial runs."""
+        self._running[number] = self._kinds(config, taught=taught)
+
+    def end(self, number: int, *, finished: bool = False) -> None:
+        """Record that a trial has ended or is being stopped; calls may be repeated."""
+        kinds = self._running.pop(number, set())
+        if finished:
+            self._finished |= kinds
+
+    def protects(self, number: int) -> bool:
+        """Return whether a trial must continue: no other of its kind has finished or still runs."""
+        others = [kinds for other, kinds in self._running.items() if other != number]
+        return bool(self._running[number] - self._finished.union(*others))
+
+    def missing(self) -> list[str]:
+        """Return the values with which no trial has finished, for example ``method=plain``."""
+        domains = {name: self._study.space.parameters[name] for name in self._names}
+        return [
+            f"{name}={value}"
+            for name, domain in domains.items()
+            for value in domain.values() or ()
+            if (name, value) not in self._finished
+        ]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return () if self._study.stopping is None else self._study.stopping.keep
+
+    def _kinds(self, config: Params, *, taught: bool) -> set[Kind]:
+        space = self._study.space
+        names = [name for name in self._names if name in config and space.active(name, config)]
+        kinds: set[Kind] = {(name, config[name]) for name in names}
+        return kinds if taught else kinds | {BASELINE}
 
 
 class EarlyStopping:
     """Compares trials at the rungs of a study; without ``stopping`` it stops none.
 
     Metrics that training cannot change come from ``KDTask.cost``, the others from reports. A report
-    without an objective leaves its trial out of that rung. `sweeps.search.kept_kinds` may protect a
+    without an objective leaves its trial out of that rung. `Kept` may protect a
     trial from being stopped.
     """
 

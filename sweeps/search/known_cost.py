@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
@@ -26,15 +25,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from analysis.pareto import added_hypervolume, costs_of, front_mask
+from analysis.pareto import Floats, added_hypervolume, costs_of, front_mask
 from kdtasks.contract.params import Params, Value, fingerprint
 from search_spaces.domains import Choice, Float, place_of, value_at
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.space import Space
 from search_spaces.to_optuna import distribution
 from sweeps.ledger.optuna_trials import PARAMS, RUNGS, is_interrupted
-
-Floats = NDArray[np.float64]
 
 STARTS = 6
 """Random configurations before a model is fitted."""

@@ -13,14 +13,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis import pareto
+from analysis.pareto import Floats
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.stopping import Stopping
 from sweeps.common.records import RungEntry
-
-Floats = NDArray[np.float64]
 
 ROUNDING = 1e-9
 """Shares, and distances relative to a rank's extent, that differ by less count as equal, so that

@@ -32,14 +32,7 @@ class SearchSession:
     """One search.
 
     Attributes:
-        study: The study.
-        task: Its task.
         resources: Scenarios and teachers that are ready.
-        proposals: Proposes trials.
-        recorder: Records results.
-        students: Stores the weights of finished trials.
-        display: Shows progress.
-        utilisation: Tracks the use of the slots.
         complete: Complete trials so far.
         pareto_state: Their Pareto order.
         fault: An error of the engine, raised where that is safe.

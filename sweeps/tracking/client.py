@@ -4,8 +4,8 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # before MLflow is imported, which starts its reporting thread
@@ -19,46 +19,30 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
 
 import mlflow
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow import MlflowClient as MlflowClient
+from mlflow.entities import Dataset as Dataset
+from mlflow.entities import DatasetInput as DatasetInput
+from mlflow.entities import InputTag as InputTag
+from mlflow.entities import Metric as Metric
+from mlflow.entities import Param as Param
+from mlflow.entities import Run as Run
+from mlflow.entities import RunTag as RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
+from mlflow.models import Model as Model
+from mlflow.models import ModelSignature as ModelSignature
 from mlflow.store.db import utils as database_utils
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import Schema as Schema
+from mlflow.types import TensorSpec as TensorSpec
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from analysis import layout
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.secrets import redacted
-from sweeps.ledger.dataset_facts import GENERATED, SplitFacts
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.sqlite_file import readable
 from sweeps.tracking.database_file import check_artifacts, made_by_one
-
-__all__ = [
-    "Metric",
-    "MlflowClient",
-    "Model",
-    "ModelSignature",
-    "Param",
-    "RunFacts",
-    "RunTag",
-    "Schema",
-    "TensorSpec",
-    "TrackingError",
-    "check_ours",
-    "children_of",
-    "connect",
-    "find_parents",
-    "front_end",
-    "log_splits",
-    "pages",
-    "read_runs",
-    "rename",
-    "sweep_runs",
-]
 
 # MLflow would create a folder named by the escaped address; ours exist
 database_utils._make_parent_dirs_if_sqlite = lambda db_uri: None  # noqa: ARG005
@@ -68,27 +52,6 @@ TrackingError = MlflowException
 """MLflow does not answer or rejects a request."""
 
 PAGE = 200  # runs per answer, which must arrive in time
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunFacts:
-    """A run in MLflow.
-
-    Attributes:
-        run_id: MLflow's identifier.
-        name: Its name.
-        status: RUNNING or how it ended.
-        params: Parameters as text.
-        metrics: Last values.
-        tags: All tags.
-    """
-
-    run_id: str
-    name: str
-    status: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
 
 
 def connect(folder: SweepFolder, tracking_uri: str | None) -> MlflowClient:
@@ -132,46 +95,9 @@ def pages(search: Any) -> Iterator[Any]:
             return
 
 
-def _facts(run: Any) -> RunFacts:
-    return RunFacts(
-        run_id=run.info.run_id,
-        name=str(run.info.run_name),
-        status=run.info.status,
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-        tags=dict(run.data.tags),
-    )
-
-
-def log_splits(client: MlflowClient, run_id: str, splits: Sequence[SplitFacts]) -> None:
-    """Record the data of a run; repeated calls change nothing.
-
-    The entries equal those of ``mlflow.log_input``, which would need the arrays or compute its own
-    digest, and ``mlflow.data.get_source`` reads them.
-
-    Raises:
-        TrackingError: If MLflow does not answer or rejects them.
-    """
-    inputs = [
-        DatasetInput(
-            dataset=Dataset(
-                name=split.name,
-                digest=split.digest,
-                source_type=GENERATED,
-                source=split.source,
-                schema=split.schema,
-                profile=split.profile,
-            ),
-            tags=[InputTag("mlflow.data.context", split.context)],
-        )
-        for split in splits
-    ]
-    client.log_inputs(run_id, inputs)
-
-
 def find_parents(
     client: MlflowClient, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
-) -> list[Any]:
+) -> list[Run]:
     """Return a sweep's own runs: those with its identifier, else those with its name.
 
     A renamed folder keeps its runs. All runs of the database in its folder are its own.
@@ -188,7 +114,7 @@ def find_parents(
 
 
 def check_ours(
-    parents: list[Any], folder: SweepFolder, tracking_uri: str | None, sweep_id: str
+    parents: list[Run], folder: SweepFolder, tracking_uri: str | None, sweep_id: str
 ) -> None:
     """Check that `find_parents` found this sweep and no other one of its name.
 
@@ -203,6 +129,15 @@ def check_ours(
         )
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn errors of writing to MLflow inside into user errors."""
+    try:
+        yield
+    except (TrackingError, OSError) as error:
+        raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
+
+
 def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
     """Rename a sweep's run, and its registered model, to the present name of its folder."""
     client.update_run(run_id, name=name)
@@ -213,17 +148,17 @@ def rename(client: MlflowClient, run_id: str, before: str, name: str) -> None:
     client.rename_registered_model(before, name)
 
 
-def children_of(client: MlflowClient, parent: Any) -> list[RunFacts]:
+def children_of(client: MlflowClient, parent: Run) -> list[Run]:
     """Return the runs below that of a sweep."""
     query = f"tags.`{layout.PARENT}` = '{parent.info.run_id}'"
     experiments = [parent.info.experiment_id]
     runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
-    return [_facts(run) for run in runs]
+    return list(runs)
 
 
 def sweep_runs(
     folder: SweepFolder, tracking_uri: str | None
-) -> tuple[MlflowClient, RunFacts, list[RunFacts]]:
+) -> tuple[MlflowClient, Run, list[Run]]:
     """Return a client, the run of a sweep and those below it.
 
     Raises:
@@ -244,12 +179,12 @@ def sweep_runs(
                 f"MLflow has {len(parents)} sweeps named {folder.name}, not one; kdsweep resume "
                 f"{shlex.quote(folder.name)} writes what is missing"
             )
-        return client, _facts(parents[0]), children_of(client, parents[0])
+        return client, parents[0], children_of(client, parents[0])
     except (MlflowException, OSError) as error:
         raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
 
 
-def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[RunFacts, list[RunFacts]]:
+def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[Run, list[Run]]:
     """Return the run of a sweep and those below it.
 
     Raises:

@@ -18,7 +18,6 @@ from kdtasks.contract.errors import UserError
 from sweeps.common.clock import Clock
 from sweeps.common.records import ArtifactRecord, JobRecord, TrialRecord
 from sweeps.common.secrets import redacted
-from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.failures import faults
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
@@ -26,7 +25,7 @@ from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.totals import counts, finished_in_order, paid
 from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
-from sweeps.tracking.client import TrackingError
+from sweeps.tracking.client import DatasetInput, TrackingError
 from sweeps.tracking.results import write_results
 from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_children, standing_tags
 from sweeps.tracking.writer import Tracker
@@ -138,9 +137,9 @@ class RunRecorder:
         digest = hashlib.sha256(content).hexdigest()
         self.ledger.put_artifact(ArtifactRecord(run="", path=path, sha256=digest))
 
-    def attach_splits(self, splits: Sequence[SplitFacts]) -> None:
+    def attach_data(self, inputs: Sequence[DatasetInput]) -> None:
         """Record the data of the sweep, at the end if MLflow does not answer now."""
-        self._attach(lambda: self.tracker.splits(splits))
+        self._attach(lambda: self.tracker.data(inputs))
 
     def _attach(self, write: Write) -> None:
         if not self._try(write):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 
 from analysis import layout
 from analysis.results_file import RecordedRun, read_runs, write_runs
@@ -48,15 +48,7 @@ def recorded_runs(folder: SweepFolder, ledger: Ledger) -> list[RecordedRun]:
     )
     standing = standing_tags(trials, study)
     below = [
-        RecordedRun(
-            name=child.name,
-            started_ms=child.started_ms,
-            ended_ms=child.ended_ms,
-            tags={**child.tags, **standing.get(child.key, {})},
-            params={name: str(value) for name, value in child.params.items()},
-            metrics={name: float(value) for name, value in child.metrics.items()},
-            curves=child.curves,
-        )
+        replace(child, tags={**child.tags, **standing.get(child.key, {})})
         for child in ended_children(trials, jobs, ledger.exports())
     ]
     return [sweep, *below]
@@ -91,9 +83,9 @@ def _by_key(runs: Iterable[RecordedRun]) -> dict[str, dict[str, str]]:
     """Return the fields of runs as text, for NaN is not itself."""
     found = {}
     for run in runs:
-        fields = {
+        values = {field.name: getattr(run, field.name) for field in fields(RecordedRun)}
+        found[run.tags.get(layout.CHILD_KEY, "the sweep")] = {
             name: repr(sorted(value.items()) if isinstance(value, Mapping) else value)
-            for name, value in asdict(run).items()
+            for name, value in values.items()
         }
-        found[run.tags.get(layout.CHILD_KEY, "the sweep")] = fields
     return found

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from analysis import layout
 from analysis.colours import coloured, in_study_order
+from analysis.results_file import RecordedRun
 from kdtasks.contract.params import Value
 from search_spaces.study import Study
 from sweeps.common.curves import Curve, read, thinned
@@ -19,32 +20,20 @@ Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChildRun:
-    """One run below that of the sweep.
+class ChildRun(RecordedRun):
+    """One run below that of the sweep, which has ended.
 
     Attributes:
         key: Unique within the sweep.
-        name: Shown in MLflow's tables.
         status: Its status.
-        params: All parameters.
-        metrics: All metrics.
-        curves: Learning curves of some metrics; the last value is the metric.
-        tags: Role, state and rank.
         traceback: Where it raised; empty if it did not raise.
-        started_ms: Milliseconds since 1970.
-        ended_ms: Milliseconds since 1970.
     """
 
     key: str
-    name: str
     status: Status
-    params: Mapping[str, Value]
-    metrics: Mapping[str, float]
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    traceback: str = ""
     started_ms: int
     ended_ms: int
+    traceback: str = ""
 
 
 def trial_key(number: int) -> str:
@@ -57,6 +46,14 @@ def _status(trial: TrialRecord) -> Status:
     if trial.interrupted or trial.state is TrialState.PRUNED:
         return "KILLED"
     return "FAILED" if trial.state is TrialState.FAIL else "FINISHED"
+
+
+def _texts(params: Mapping[str, Value]) -> dict[str, str]:
+    return {name: str(value) for name, value in params.items()}
+
+
+def _numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def _with_kind(tags: dict[str, str], params: Mapping[str, Value], *names: str) -> dict[str, str]:
@@ -94,12 +91,14 @@ def child_of_trial(trial: TrialRecord, export: ExportRecord | None = None) -> Ch
         key=trial_key(trial.number),
         name=f"trial {trial.number}",
         status=_status(trial),
-        params=params,
-        metrics={
-            **{name: curve[-1][1] for name, curve in curves.items()},
-            **trial.metrics,
-            **(export.metrics if export else {}),
-        },
+        params=_texts(params),
+        metrics=_numbers(
+            {
+                **{name: curve[-1][1] for name, curve in curves.items()},
+                **trial.metrics,
+                **(export.metrics if export else {}),
+            }
+        ),
         curves=curves,
         tags=_with_kind(tags, params, layout.TOPOLOGY, layout.METHOD),
         traceback=trial.traceback,
@@ -162,8 +161,8 @@ def child_of_job(job: JobRecord) -> ChildRun:
         key=job.key,
         name=_job_name(job),
         status="FAILED" if job.reason else "FINISHED",
-        params=params,
-        metrics=job.metrics,
+        params=_texts(params),
+        metrics=_numbers(job.metrics),
         tags=_with_kind(tags, params, layout.TOPOLOGY, *own_method),
         traceback=job.traceback,
         started_ms=job.started_ms,

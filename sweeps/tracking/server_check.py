@@ -1,13 +1,26 @@
-"""Checks MLflow before a sweep starts or changes anything."""
+"""Checks MLflow, and its environment variables, before a sweep starts or changes anything."""
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 
 from kdtasks.contract.errors import ConfigError, UserError
 from sweeps.common.secrets import redacted
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.sqlite_file import sqlite_path
-from sweeps.tracking.server_address import TRACKING, tracking_from
+
+TRACKING = "MLFLOW_TRACKING_URI"
+"""Address of a new sweep's runs without ``--tracking-uri``; existing sweeps keep theirs."""
+
+UNUSED = {
+    "MLFLOW_EXPERIMENT_NAME": "a sweep's experiment is named like its study",
+    "MLFLOW_EXPERIMENT_ID": "a sweep's experiment is named like its study",
+    "MLFLOW_RUN_ID": "a sweep creates its own runs",
+    "MLFLOW_REGISTRY_URI": "models are registered where the runs are",
+}
+"""Ignored variables of MLflow, and why."""
+
+STAYS = f"{TRACKING} is set and has no effect: the sweep's runs stay where they are"
 
 SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<reason>[\w ,]+)|(?P<late>[Tt]imed out)")
 """The system's error within a message of MLflow's client."""
@@ -69,3 +82,15 @@ def check_tracking(
     if parents and not sweep_id:
         raise ConfigError(f"MLflow already has a sweep {folder.name}; choose another --name")
     check_ours(parents, folder, tracking_uri, sweep_id)
+
+
+def tracking_from(environment: Mapping[str, str]) -> str | None:
+    """Return the tracking address in the environment; None if there is none."""
+    return environment.get(TRACKING) or None
+
+
+def left_out(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning per variable that is set and has no effect."""
+    for name, why in UNUSED.items():
+        if environment.get(name):
+            yield f"{name} is set and has no effect: {why}"

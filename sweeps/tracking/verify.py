@@ -18,7 +18,7 @@ from sweeps.ledger.sqlite_file import sqlite_path
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.ledger.totals import counts
-from sweeps.tracking.client import RunFacts, read_runs
+from sweeps.tracking.client import Run, read_runs
 from sweeps.tracking.results import differences
 from sweeps.tracking.runs import ChildRun, ended_children, standing_tags
 
@@ -55,19 +55,11 @@ def verify_sweep(folder: Path, tracking_uri: str | None = None) -> list[str]:
         *_runs_against_ledger(runs, expected, standing),
         *_parent(parent, trials, study),
         *_front_file(sweep, parent, trials, study),
-        *damaged_teachers(sweep, ledger),
+        *TeacherStore(sweep.teachers).damages(ledger.jobs()),
         *_damaged_students(sweep, trials),
         *_damaged_report(sweep.report),
         *_damaged_artifacts(sweep, tracking_uri, ledger, parent, runs),
     ]
-
-
-def damaged_teachers(sweep: SweepFolder, ledger: Ledger) -> Iterator[str]:
-    """Yield a line per cached teacher that differs from the one that the sweep used."""
-    store = TeacherStore(sweep.teachers)
-    for job in ledger.jobs():
-        if damage := store.damage(job.identity, job.sha256):
-            yield f"{job.key}: {damage}"
 
 
 def _damaged_students(sweep: SweepFolder, trials: Sequence[TrialRecord]) -> Iterator[str]:
@@ -93,15 +85,15 @@ def _damaged_artifacts(
     sweep: SweepFolder,
     tracking_uri: str | None,
     ledger: Ledger,
-    parent: RunFacts,
-    runs: Iterable[RunFacts],
+    parent: Run,
+    runs: Iterable[Run],
 ) -> Iterator[str]:
     """Yield a line per damaged artifact of a local database; runs written again may lack some."""
     database = sqlite_path(tracking_uri or sweep.tracking_uri)
     if database is None:
         return
-    ids = {"": parent.run_id}
-    ids |= {key: run.run_id for run in runs if (key := run.tags.get(layout.CHILD_KEY))}
+    ids = {"": parent.info.run_id}
+    ids |= {key: run.info.run_id for run in runs if (key := run.data.tags.get(layout.CHILD_KEY))}
     for artifact in ledger.artifacts():
         folder = database.parent / "artifacts" / ids.get(artifact.run, "-") / "artifacts"
         file = checked_inside(folder, folder / artifact.path)
@@ -131,11 +123,11 @@ def _trials_that_never_ended(trials: Sequence[TrialRecord], *, ended: str) -> It
 
 
 def _runs_against_ledger(
-    runs: Sequence[RunFacts],
+    runs: Sequence[Run],
     expected: Mapping[str, ChildRun],
     standing: Mapping[str, Mapping[str, str]],
 ) -> Iterator[str]:
-    keys = Counter(run.tags.get(layout.CHILD_KEY, "") for run in runs)
+    keys = Counter(run.data.tags.get(layout.CHILD_KEY, "") for run in runs)
     for key, count in keys.items():
         if key not in expected:
             yield f"{key or 'a run without key'}: {count} in MLflow, none in the ledger"
@@ -145,20 +137,19 @@ def _runs_against_ledger(
         if key not in keys:
             yield f"{key}: in the ledger, missing in MLflow"
     for run in runs:
-        child = expected.get(run.tags.get(layout.CHILD_KEY, ""))
+        child = expected.get(run.data.tags.get(layout.CHILD_KEY, ""))
         if child is not None:
             yield from _run(run, child, standing.get(child.key, {}))
 
 
-def _run(run: RunFacts, child: ChildRun, standing: Mapping[str, str]) -> Iterator[str]:
-    if run.status != child.status:
-        yield f"{child.key}: status {run.status} in MLflow, {child.status} by the ledger"
-    params = {name: str(value) for name, value in child.params.items()}
-    yield from _texts(child.key, "parameter", run.params, params)
-    ours = {name for name in run.tags if name in child.tags or name in STANDING}
-    tags = {name: run.tags[name] for name in ours}
+def _run(run: Run, child: ChildRun, standing: Mapping[str, str]) -> Iterator[str]:
+    if run.info.status != child.status:
+        yield f"{child.key}: status {run.info.status} in MLflow, {child.status} by the ledger"
+    yield from _texts(child.key, "parameter", run.data.params, child.params)
+    found = run.data.tags
+    tags = {name: found[name] for name in found if name in child.tags or name in STANDING}
     yield from _texts(child.key, "tag", tags, {**child.tags, **standing})
-    yield from _numbers(child.key, run.metrics, child.metrics)
+    yield from _numbers(child.key, run.data.metrics, child.metrics)
 
 
 def _texts(
@@ -185,27 +176,27 @@ def _equal(found: float, wanted: float) -> bool:
     return math.isclose(found, wanted, rel_tol=TOLERANCE)
 
 
-def _parent(parent: RunFacts, trials: list[TrialRecord], study: Study) -> Iterator[str]:
-    if parent.status == "RUNNING":
+def _parent(parent: Run, trials: list[TrialRecord], study: Study) -> Iterator[str]:
+    if parent.info.status == "RUNNING":
         yield "the sweep: still RUNNING in MLflow"
     expected = counts(trials)
     yield from _numbers(
         "the sweep",
-        {name: value for name, value in parent.metrics.items() if name in expected},
+        {name: value for name, value in parent.data.metrics.items() if name in expected},
         expected,
     )
     volume = pareto_state(trials, study).hypervolume
-    found = parent.metrics.get(layout.HYPERVOLUME)
+    found = parent.data.metrics.get(layout.HYPERVOLUME)
     if expected["trials_complete"] and (found is None or not _equal(found, volume)):
         yield f"the sweep: hypervolume: {found} in MLflow, {volume} by the ledger"
 
 
 def _front_file(
-    sweep: SweepFolder, parent: RunFacts, trials: Sequence[TrialRecord], study: Study
+    sweep: SweepFolder, parent: Run, trials: Sequence[TrialRecord], study: Study
 ) -> Iterator[str]:
     path = sweep.report / layout.FRONT_JSON
     if not path.is_file():
-        if parent.status == "FINISHED":
+        if parent.info.status == "FINISHED":
             yield f"{path.name}: missing, though the sweep is finished"
         return
     try:

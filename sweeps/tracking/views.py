@@ -7,7 +7,7 @@ given the same runs by filters in the address, which all versions read.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -42,7 +42,10 @@ def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[
     first = study.objectives[0].label
     found = [
         _chart(f"scatter-{other.metric}", "SCATTER", f"{first} and {other.label}")
-        | _axes({"x": ("METRIC", metric), "y": ("METRIC", metrics[0])})
+        | {
+            "xaxis": {"type": "METRIC", "key": metric},
+            "yaxis": {"type": "METRIC", "key": metrics[0]},
+        }
         for metric, other in [*zip(metrics, study.objectives, strict=True)][1 : 1 + MAX_SCATTERS]
     ]
     found.append(
@@ -77,10 +80,6 @@ def _chart(name: str, kind: str, title: str) -> dict[str, Any]:
         "deleted": False,
         "isGenerated": False,
     }
-
-
-def _axes(axes: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    return {f"{name}axis": {"type": kind, "key": key} for name, (kind, key) in axes.items()}
 
 
 def _is_common(study: Study, name: str) -> bool:

@@ -3,32 +3,29 @@
 Exported students are written by `sweeps.export.mlflow_models`.
 """
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from analysis import layout
-from kdtasks.contract.errors import ConfigError, UserError
-from kdtasks.contract.params import Value
+from kdtasks.contract.errors import ConfigError
 from search_spaces.study import Study
-from sweeps.common.secrets import redacted
-from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.sqlite_file import artifacts_beside, sqlite_path
 from sweeps.tracking.client import (
+    DatasetInput,
     Metric,
     MlflowClient,
     Param,
+    Run,
     RunTag,
     TrackingError,
+    answering,
     check_ours,
     children_of,
     connect,
     find_parents,
     front_end,
-    log_splits,
     rename,
 )
 from sweeps.tracking.database_file import follow, is_whole
@@ -68,7 +65,7 @@ class Tracker:
         Raises:
             UserError: If MLflow does not answer, or already has a sweep of this name.
         """
-        try:
+        with answering():
             follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
             if find_parents(client, folder, tracking_uri, ""):
@@ -88,8 +85,6 @@ class Tracker:
                     NOTE: _about(study),
                 },
             )
-        except (TrackingError, OSError) as error:
-            raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
         return cls(client, experiment_id, run.info.run_id)
 
     @classmethod
@@ -103,7 +98,7 @@ class Tracker:
         """
         if tracking_uri is None and not is_whole(folder.path / layout.MLFLOW_FILE):
             return None
-        try:
+        with answering():
             follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
             parents = find_parents(client, folder, tracking_uri, sweep_id)
@@ -114,21 +109,19 @@ class Tracker:
                 rename(client, parents[0].info.run_id, before, folder.name)
             tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
             tracker._adopt(parents[0])
-        except (TrackingError, OSError) as error:
-            raise UserError(redacted(f"MLflow cannot be written to: {error}")) from error
         return tracker
 
-    def _adopt(self, parent: Any) -> None:
+    def _adopt(self, parent: Run) -> None:
         """Read the entries that MLflow has of the sweep."""
         for run in children_of(self._client, parent):
-            key = run.tags.get(layout.CHILD_KEY, "")
+            key, run_id = run.data.tags.get(layout.CHILD_KEY, ""), str(run.info.run_id)
             if key in self._runs:  # written twice: the answer to the first write was lost
-                self._client.delete_run(run.run_id)
+                self._client.delete_run(run_id)
                 continue
-            self._runs[key] = run.run_id
-            self._tags[key] = dict(run.tags)
-            if run.status != "RUNNING":
-                self._closed[key] = frozenset(run.metrics)
+            self._runs[key] = run_id
+            self._tags[key] = dict(run.data.tags)
+            if run.info.status != "RUNNING":
+                self._closed[key] = frozenset(run.data.metrics)
         history = self._client.get_metric_history(self._run_id, layout.HYPERVOLUME)
         self._series = {metric.step for metric in history}
         self._client.update_run(self._run_id, status="RUNNING")
@@ -147,7 +140,7 @@ class Tracker:
         fresh = {name: value for name, value in child.metrics.items() if name not in known}
         self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
         if child.traceback:
-            self._attach(run_id, layout.TRACEBACK_FILE, child.traceback)
+            self._client.log_text(run_id, child.traceback, layout.TRACEBACK_FILE)
         self._client.set_terminated(run_id, status=child.status, end_time=child.ended_ms)
         self._closed[child.key] = known | set(fresh)
 
@@ -167,11 +160,11 @@ class Tracker:
         run_id: str,
         points: Iterable[tuple[str, float, int]],
         time_ms: int,
-        params: Mapping[str, Value] = MappingProxyType({}),
+        params: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         # with a fixed time and step, writing a metric again adds no point to its history
         numbers = [Metric(name, value, time_ms, step) for name, value, step in points]
-        texts = [Param(name, str(value)) for name, value in params.items()]
+        texts = [Param(name, value) for name, value in params.items()]
         while numbers or texts:
             self._client.log_batch(run_id, metrics=numbers[:MAX_METRICS], params=texts[:MAX_PARAMS])
             del numbers[:MAX_METRICS], texts[:MAX_PARAMS]
@@ -207,22 +200,16 @@ class Tracker:
 
     def text(self, name: str, text: str) -> None:
         """Attach a text file to the sweep."""
-        self._attach(self._run_id, name, text)
-
-    def _attach(self, run_id: str, name: str, text: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            path.write_text(text, encoding="utf-8")
-            self._client.log_artifact(run_id, str(path))
+        self._client.log_text(self._run_id, text, name)
 
     def files(self, paths: Sequence[Path], folder: str) -> None:
         """Attach files to the sweep, below ``folder``."""
         for path in paths:
             self._client.log_artifact(self._run_id, str(path), folder)
 
-    def splits(self, splits: Sequence[SplitFacts]) -> None:
-        """Record the data of the sweep."""
-        log_splits(self._client, self._run_id, splits)
+    def data(self, inputs: Sequence[DatasetInput]) -> None:
+        """Record the data of the sweep; repeated calls change nothing."""
+        self._client.log_inputs(self._run_id, list(inputs))
 
     def offer_views(self, study: Study) -> list[tuple[str, str]]:
         """Store views of the sweep; return their titles and addresses."""

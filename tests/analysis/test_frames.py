@@ -44,8 +44,7 @@ def test_a_sweep_comes_back_as_it_was_written(frames, tmp_path):
         before, after = as_rows(getattr(frames, name)), as_rows(getattr(read, name))
         assert after == before, name
     assert front_rows(read) == front_rows(frames)
-    files = build_report(read, tmp_path)
-    assert frames.study.title in files.html.read_text("utf-8")
+    assert frames.study.title in build_report(read, tmp_path).read_text("utf-8")
 
 
 def test_every_number_and_text_passes_through_the_file(frames, tmp_path):

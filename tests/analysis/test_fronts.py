@@ -11,7 +11,7 @@ from synthetic_frames import make_frames, study, without_references
 from analysis.export import write_parquet
 from analysis.frames import table
 from analysis.front_rows import front_rows
-from analysis.fronts import confirmed, feasible_trials, front_trials
+from analysis.fronts import confirmed, front_trials
 from analysis.fronts import test_metric as metric_on_test
 from analysis.pareto import directions_of, front_mask
 from analysis.ranking import feasible_mask, objective_values, rank_trials
@@ -71,7 +71,7 @@ def test_no_trials():
 def test_rows_of_the_front(objectives):
     frames = make_frames(objectives=objectives)
     found = front_rows(frames)
-    trials = feasible_trials(frames)
+    trials = frames.feasible
     values = objective_values(trials, frames.study)
     on = front_mask(values, directions_of(frames.study.objectives))
     assert {row["trial"] for row in found} == set(trials["number"][on])

@@ -11,7 +11,7 @@ from synthetic_topologies import make_topology_frames
 
 from analysis.distillation import pairs_by_kind
 from analysis.frames import table
-from analysis.fronts import confirmed, feasible_trials, front_trials, knee_trial, topology_of
+from analysis.fronts import confirmed, front_trials, knee_trial, topology_of
 from analysis.gains import method_gains
 from analysis.highlights import highlights
 from analysis.plots.curves import curves_figure
@@ -44,7 +44,7 @@ def test_the_best_and_the_knee_are_named_with_what_they_cost():
 def test_the_cheapest_that_beats_the_baseline_has_no_cheaper_rival(level):
     frames = FRAMES
     baselines = frames.baselines.assign(val_nmse_db=level, test_nmse_db=level)
-    rows = feasible_trials(frames)
+    rows = frames.feasible
     better = rows[rows["val_nmse_db"] < level]
     text = shown(replace(frames, baselines=baselines))["Cheapest that beats the best baseline"]
     if len(better):
@@ -74,7 +74,7 @@ def test_one_objective_has_a_best_and_no_other():
 @pytest.mark.parametrize("frames", [make_frames(), make_topology_frames()], ids=["one", "several"])
 def test_a_method_is_compared_with_the_best_student_of_its_topology_at_equal_size(frames):
     goal, *others = frames.study.objectives
-    rows, pairs = records(feasible_trials(frames)), pairs_by_kind(frames)
+    rows, pairs = records(frames.feasible), pairs_by_kind(frames)
     assert pairs
     for pair in pairs.values():
         plain = [row for row in rows if row["taught"] is False]

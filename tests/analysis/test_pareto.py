@@ -14,7 +14,6 @@ from analysis.pareto import (
     directions_of,
     front_mask,
     hypervolume,
-    hypervolume_series,
     ranks,
     sweep_front,
     sweep_hypervolume,
@@ -113,7 +112,11 @@ def test_hypervolume_counts_unit_cells(values, random):
 def test_only_the_front_carries_volume_and_the_series_never_falls(values, random):
     ways = directions(values, random)
     corner = [4.0 if way == "minimize" else -1.0 for way in ways]
-    series = hypervolume_series(values, ways, corner)
+    goals = [
+        Objective(metric=f"goal_{i}", direction=way, unit="", reference=end, label=way)
+        for i, (way, end) in enumerate(zip(ways, corner, strict=True))
+    ]
+    series = sweep_hypervolume_series(values, goals)
     assert len(series) == len(values)
     assert all(later >= earlier - 1e-9 for earlier, later in pairwise(series))
     for count, volume in enumerate(series, start=1):
@@ -132,7 +135,7 @@ def test_no_points():
     assert front_mask([], ["minimize"] * 3).tolist() == []
     assert ranks([], ["minimize"]).tolist() == []
     assert hypervolume([], ["minimize"] * 2, (1.0, 1.0)) == 0.0
-    assert hypervolume_series([], ["minimize"] * 2, (1.0, 1.0)) == []
+    assert sweep_hypervolume_series([], objectives()) == []
 
 
 def test_all_duplicates_of_a_front_point_are_kept():

@@ -13,7 +13,7 @@ from analysis.beside import process_beside
 from analysis.errors import ResultsError
 from analysis.forest import permuted_errors
 from analysis.frames import table
-from analysis.fronts import feasible_trials, knee_trial, of_methods
+from analysis.fronts import knee_trial, of_methods
 from analysis.importance import begin_importances, importances
 from analysis.plots.front import front_figure
 from analysis.plots.parallel import coordinate, parallel_figure, shown_trials
@@ -124,7 +124,7 @@ def test_every_feasible_trial_is_drawn_once():
         if trace.mode == "markers"
         for text in trace.hovertext or ()
     ]
-    assert sorted(map(int, numbers)) == sorted(feasible_trials(frames)["number"])
+    assert sorted(map(int, numbers)) == sorted(frames.feasible["number"])
 
 
 def test_axes_place_numbers_categories_and_gaps():

@@ -12,13 +12,12 @@ from hypothesis.extra.numpy import arrays
 from synthetic_frames import make_frames, without_references
 
 from analysis.attainment import attainment_difference, attainment_surfaces, led_volumes
-from analysis.chance import bootstrap_chances, front_chances
 from analysis.front_rows import front_rows, near_rows
 from analysis.fronts import front_trials
 from analysis.pareto import front_mask, hypervolume
 from analysis.plots.front import front_figure, repeated_points
 from analysis.plots.stairs import pairs
-from analysis.repeats import Repeats, repeats, seed_sets
+from analysis.repeats import Repeats, bootstrap_chances, front_chances, repeats, seed_sets
 from search_spaces.objectives import Objective
 
 DOWN = ("minimize", "minimize")

@@ -15,6 +15,7 @@ from synthetic_frames import make_frames, without_references
 from analysis.export import METADATA_KEY
 from analysis.frames import table
 from analysis.front_rows import front_rows
+from analysis.layout import FRONT_JSON, FRONT_PARQUET, REPORT_FILES
 from analysis.plots.theme import group_colours
 from analysis.report import build_report, render
 from analysis.report_tables import (
@@ -91,13 +92,13 @@ def test_axes_name_unit_and_split():
 @pytest.mark.parametrize("trials", [0, 1, 2, 9])
 def test_few_trials(trials, tmp_path):
     frames = make_frames(trials=trials, failures=1)
-    files = build_report(frames, tmp_path / "new" / "folder")
-    assert all(path.stat().st_size > 0 for path in (files.html, files.png))
+    files = build_report(frames, tmp_path / "new" / "folder").parent
+    assert all((files / name).stat().st_size > 0 for name in REPORT_FILES)
     page = checked(frames)
     assert ("No trial has finished yet" in page) == (trials == 0)
     assert ("too few trials" in page) == (trials > 0)
-    assert len(json.loads(files.json.read_text())["front"]) == len(front_rows(frames))
-    assert pq.read_table(files.parquet).num_rows == len(front_rows(frames))
+    assert len(json.loads((files / FRONT_JSON).read_text())["front"]) == len(front_rows(frames))
+    assert pq.read_table(files / FRONT_PARQUET).num_rows == len(front_rows(frames))
 
 
 def test_a_sweep_without_anything_beside_its_trials():
@@ -157,7 +158,7 @@ def test_paper_tables_and_claims_are_shown():
 
 def test_parquet_describes_its_columns(tmp_path):
     frames = make_frames(trials=9)
-    found = pq.read_table(build_report(frames, tmp_path).parquet)
+    found = pq.read_table(build_report(frames, tmp_path).with_name(FRONT_PARQUET))
     facts = json.loads(found.schema.metadata[METADATA_KEY])
     assert (facts["sweep"], facts["study"]) == ("made-up-1", "made-up")
     assert facts["objectives"][0]["test_metric"] == "test_nmse_db"

@@ -83,7 +83,7 @@ def test_tables_and_sentences_name_the_topology():
 
 
 def test_the_report_shows_the_tables_with_words_and_statements(tmp_path):
-    page = build_report(FRAMES, tmp_path).html.read_text(encoding="utf-8")
+    page = build_report(FRAMES, tmp_path).read_text(encoding="utf-8")
     for aspect in FRAMES.study.report.tables[0].aspects:
         assert aspect.name in page
     assert "Words against numbers:" in page

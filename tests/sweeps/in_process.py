@@ -11,7 +11,6 @@ from toy_study import ManualClock
 from search_spaces.study import Study
 from sweeps.common.events import Event
 from sweeps.common.interrupts import Interrupts
-from sweeps.ledger.dataset_facts import SplitFacts
 from sweeps.ledger.identity import code_of, identify
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, check_new, create
@@ -28,7 +27,7 @@ from sweeps.run.teachers import prepare_teachers, teacher_identities
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.session import SearchSession
-from sweeps.tracking.client import TrackingError
+from sweeps.tracking.client import DatasetInput, TrackingError
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.runs import ChildRun, Status
 from sweeps.tracking.writer import Tracker
@@ -75,7 +74,7 @@ class MemoryTracker(Tracker):
         self._check()
         self.metrics.update(metrics)
 
-    def splits(self, splits: Sequence[SplitFacts]) -> None:
+    def data(self, inputs: Sequence[DatasetInput]) -> None:
         self._check()
 
     def text(self, name: str, text: str) -> None:

@@ -59,11 +59,11 @@ def test_a_trial_that_raised_is_shown_everywhere(tmp_path, capsys):
     assert PLACE.search(trial.reason)
     assert trial.traceback.startswith("Traceback")
     client, _, children = sweep_runs(engine.folder, None)
-    [run] = [one for one in children if one.tags["kdsweep.key"] == "trial/0"]
-    file = client.download_artifacts(run.run_id, "traceback.txt", str(tmp_path))
+    [run] = [one for one in children if one.data.tags["kdsweep.key"] == "trial/0"]
+    file = client.download_artifacts(run.info.run_id, "traceback.txt", str(tmp_path))
     assert Path(file).read_text(encoding="utf-8") == trial.traceback
     frames = sweep_frames(engine.folder.path)
-    page = build_report(frames, tmp_path / "report").html.read_text(encoding="utf-8")
+    page = build_report(frames, tmp_path / "report").read_text(encoding="utf-8")
     assert "in train_student" in page
     assert "raise RuntimeError(&#34;the loss is not a number" in page
     for words in (["--trial", 0], ["--failed"]):

@@ -125,7 +125,7 @@ def test_a_node_stores_all_networks_and_waits_for_those_that_run(tmp_path, one_r
         parts=tuple(parts),
         chains=(("first", "second"),),
         one_runs=one_runs,
-        splits=(),
+        inputs=(),
         scores={},
         onnx_scores={},
         int8_scores=None,

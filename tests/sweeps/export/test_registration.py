@@ -13,7 +13,7 @@ from analysis.frames import SweepFrames
 from sweeps.cli.export import EXPORT_DIR, run_export
 from sweeps.export.export import Exporter
 from sweeps.export.records import recording
-from sweeps.export.registration import Bounds, Member, Registration
+from sweeps.export.registration import Member, Registration
 from sweeps.export.selection import KNEE, MOST_ACCURATE, SMALLEST
 from sweeps.ledger.process_lock import driving
 from sweeps.progress.events import Display
@@ -58,15 +58,10 @@ def widths(engine: Engine) -> dict[int, int]:
 
 def register(engine: Engine, members: int = 9, seconds: float = 60.0) -> dict[int, Member]:
     with recording(engine.folder, None, pytest.fail) as recorder:
-        work = Registration(
-            frames_of(engine),
-            engine.folder.path / EXPORT_DIR,
-            recorder,
-            Bounds(members=members, seconds=seconds),
-            engine.clock,
-        )
+        folder = engine.folder.path / EXPORT_DIR
+        work = Registration(frames_of(engine), folder, recorder, engine.clock)
         exporter = Exporter(engine.folder, Display().data_progress)
-        return {member.trial: member for member in work.run(exporter)}
+        return {member.trial: member for member in work.run(exporter, members, seconds)}
 
 
 def test_a_front_is_registered_step_by_step_and_nothing_twice(engine: Engine) -> None:

@@ -21,11 +21,11 @@ from kdtasks.contract.task import ScenarioData
 from search_spaces.study import Study, parse_study
 from sweeps.common.events import Event
 from sweeps.ledger.identity import check_scenario, content_of
+from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.plan.preflight import check_study
 from sweeps.progress.events import Display
 from sweeps.run.inline import InlinePool
 from sweeps.run.resume import find_left, load_same
-from sweeps.tracking.verify import damaged_teachers
 from sweeps.workers.jobs import Job
 
 
@@ -288,12 +288,13 @@ def test_a_cached_teacher_that_is_not_the_one_of_the_sweep_is_noticed(
 ) -> None:
     engine = Engine(workshop.study(), tmp_path, name="one")
     engine.teach()
-    assert list(damaged_teachers(engine.folder, engine.ledger)) == []
+    store = TeacherStore(engine.folder.teachers)
+    assert list(store.damages(engine.ledger.jobs())) == []
     (folder,) = engine.folder.teachers.iterdir()
     content = bytearray((folder / "outputs.safetensors").read_bytes())
     content[-1] ^= 1
     (folder / "outputs.safetensors").write_bytes(content)
-    (line,) = damaged_teachers(engine.folder, engine.ledger)
+    (line,) = store.damages(engine.ledger.jobs())
     assert "outputs.safetensors" in line
 
 

@@ -10,6 +10,7 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import psutil
@@ -64,6 +65,11 @@ def files(folder: Path) -> dict[str, bytes]:
         for p in folder.rglob("*")
         if p.is_file() and not p.name.endswith("-shm")
     }
+
+
+def facts(folder: SweepFolder, tracking_uri: str | None) -> list[dict[str, Any]]:
+    parent, runs = read_runs(folder, tracking_uri)
+    return [run.to_dictionary() for run in (parent, *runs)]
 
 
 def differences(folder: Path) -> list[str]:
@@ -122,7 +128,7 @@ class TestMoved:
         assert sweep_frames(folder.path).name == "other name"
         assert differences(folder.path) == []
         models = Models.open(folder, None)
-        assert read_runs(folder, None)[0].name == "other name"
+        assert read_runs(folder, None)[0].info.run_name == "other name"
         assert [m.name for m in models._client.search_registered_models()] == ["other name"]
         assert differences(folder.path) == []
 
@@ -134,15 +140,15 @@ class TestMoved:
             settings = replace(settings, tracking_uri=sqlite_uri(home.parent / "shared.db"))
         write_settings(original.path, settings)
         write_more(original)
-        before, theirs = files(original.path), read_runs(original, settings.tracking_uri)
+        before, theirs = files(original.path), facts(original, settings.tracking_uri)
         copy = SweepFolder(Path(shutil.copytree(original.path, home / "copy")))
         write_more(copy)
         Models.open(copy, settings.tracking_uri)
         assert files(original.path) == before
-        assert read_runs(original, settings.tracking_uri) == theirs
+        assert facts(original, settings.tracking_uri) == theirs
         parent, runs = read_runs(copy, settings.tracking_uri)
-        assert (parent.name, len(runs)) == ("copy", len(theirs[1]))
-        assert (parent.run_id != theirs[0].run_id) == shared
+        assert (parent.info.run_name, len(runs)) == ("copy", len(theirs) - 1)
+        assert (parent.info.run_id != theirs[0]["info"]["run_id"]) == shared
 
     def test_a_database_in_the_home_is_moved_with_it(self, home: Path) -> None:
         folder = SweepFolder(home / "sweep")

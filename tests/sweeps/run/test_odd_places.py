@@ -19,8 +19,8 @@ from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import MetricInfo
 from search_spaces.errors import StudyError
 from sweeps.cli import main as cli
+from sweeps.cli.guard import in_words
 from sweeps.cli.output import command_line, line, program
-from sweeps.cli.text import in_words
 from sweeps.common.returned_values import LONGEST_VALUE, wrong_name, wrong_params
 from sweeps.ledger.launch_settings import settled_uri
 from sweeps.ledger.paths import check_new

@@ -13,7 +13,6 @@ from search_spaces.study import Study, parse_study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.launch_settings import (
     SweepSettings,
-    new_id,
     read_settings,
     settled_uri,
     write_settings,
@@ -139,7 +138,7 @@ def test_what_dead_workers_left_half_written_is_removed(engine: Engine) -> None:
 def test_settings_come_back_and_are_the_owners_alone(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == SweepSettings()
     settings = SweepSettings(
-        id=new_id(),
+        id="a new one",
         tracking_uri="postgresql://me:secret@host/runs",
         request=ResourceRequest(slots=3, actors=2, address="10.0.0.1:6379"),
         task_path="/somewhere",

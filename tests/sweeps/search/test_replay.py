@@ -13,11 +13,11 @@ from toy_study import toy_study
 from toy_task import error_db
 
 from benchmarks.early_stopping import GOAL, compare
+from benchmarks.replay import replay
 from search_spaces.stopping import Stopping
 from sweeps.common.clock import SimulatedClock
 from sweeps.common.events import Event
 from sweeps.common.records import TrialState
-from sweeps.search.replay import replay
 from sweeps.search.session import SearchSession
 from sweeps.workers.jobs import Assignment
 

@@ -39,7 +39,7 @@ create(folder, toy_study().text)
 Ledger.create(folder.journal, toy_study())
 tracker = Tracker.start(folder, uri, toy_study(), 0, name)
 for key in ("trial/0", "trial/1"):
-    tracker.write(ChildRun(key=key, name=key, status="FINISHED", params={"x": 1},
+    tracker.write(ChildRun(key=key, name=key, status="FINISHED", params={"x": "1"},
         metrics={"m": 1.0}, tags={"kdsweep.key": key}, started_ms=0, ended_ms=1))
 tracker.end("FINISHED", 1)
 """
@@ -69,8 +69,8 @@ def test_p6_sweeps_that_start_at_once_on_a_fresh_home_have_whole_databases(tmp_p
         folder = SweepFolder(home / name)
         assert Ledger.open(folder.journal).trials() == []
         parent, runs = read_runs(folder, uri or None)
-        assert parent.status == "FINISHED"
-        assert {run.tags[layout.CHILD_KEY] for run in runs} == {"trial/0", "trial/1"}
+        assert parent.info.status == "FINISHED"
+        assert {run.data.tags[layout.CHILD_KEY] for run in runs} == {"trial/0", "trial/1"}
     [own] = home.glob(f"*/{layout.MLFLOW_FILE}")
     assert own.parent.name == "own"
     for path in (tmp_path / "runs.db", own):

@@ -22,7 +22,6 @@ from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.teacher_cache import CARD, OUTPUTS, WEIGHTS, TeacherStore
 from sweeps.progress.events import Display
 from sweeps.progress.utilisation import Utilisation
-from sweeps.run.teachers import _cached
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep
@@ -46,8 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recorder.attach_file(engine.folder.study)
     recorder.attach("provenance.json", {"toy": {"synthetic": True}})
     recorder.settle(Utilisation(1, SystemClock()))
-    files = build_report(sweep_frames(engine.folder.path), engine.folder.report)
-    recorder.attach_report([files.html, files.png, files.parquet, files.json])
+    page = build_report(sweep_frames(engine.folder.path), engine.folder.report)
+    recorder.attach_report([page.with_name(name) for name in layout.REPORT_FILES])
     return home
 
 
@@ -93,7 +92,7 @@ def test_a_changed_teacher_is_found_and_not_used(home: Path, name: str, card: st
     assert str(entry(home)) in defect
     jobs = Ledger.open(folder.journal).jobs()
     with pytest.raises(DataError, match="remove the folder"):
-        _cached(TeacherStore(folder.teachers), {}, jobs)
+        TeacherStore(folder.teachers).check(jobs)
     with pytest.raises(DataError, match="remove the folder"):
         Exporter(folder, Display().data_progress)
 

@@ -9,7 +9,7 @@ from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.paths import SweepFolder
 from sweeps.run import doctor
 from sweeps.tracking.client import connect
-from sweeps.tracking.server_address import TRACKING, UNUSED
+from sweeps.tracking.server_check import TRACKING, UNUSED
 
 SERVER = "http://127.0.0.1:9"
 

@@ -10,12 +10,12 @@ from analysis import layout
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.task import ScenarioData
 from sweeps.common.curves import MOST_CURVES, MOST_POINTS
-from sweeps.ledger.dataset_facts import split_facts
 from sweeps.ledger.identity import content_of
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.ledger.paths import SweepFolder, check_new, create
 from sweeps.ledger.sqlite_file import sqlite_uri
 from sweeps.tracking.client import MlflowClient, read_runs
+from sweeps.tracking.data_inputs import data_inputs
 from sweeps.tracking.runs import ChildRun
 from sweeps.tracking.writer import Tracker
 
@@ -29,7 +29,7 @@ CHILD = ChildRun(
     key="trial/0",
     name="trial 0",
     status="FINISHED",
-    params={"width": 2, "x": 0.1, "log": True, **{f"p{i}": i for i in range(120)}},
+    params={"width": "2", "x": "0.1", "log": "True", **{f"p{i}": str(i) for i in range(120)}},
     metrics={"val_nmse_db": -5.25, **{f"m{i}": float(i) for i in range(230)}},
     tags={layout.ROLE: layout.ROLE_TRIAL, layout.CHILD_KEY: "trial/0"},
     started_ms=1000,
@@ -52,11 +52,11 @@ def test_a_run_comes_back_whole_and_writing_it_again_changes_nothing(tmp_path: P
     tracker.write(replace(CHILD, metrics={**CHILD.metrics, "test_nmse_db": -5.0}))
     tracker.end("FINISHED", 3000)
     parent, [run] = read_runs(folder, None)
-    assert (parent.status, run.status) == ("FINISHED", "FINISHED")
-    assert run.params == {name: str(value) for name, value in CHILD.params.items()}
-    assert run.metrics == {**CHILD.metrics, "test_nmse_db": -5.0}
-    assert run.tags["mlflow.parentRunId"] == parent.run_id
-    assert tracker._client.get_metric_history(run.run_id, "val_nmse_db")[0].timestamp == 2000
+    assert (parent.info.status, run.info.status) == ("FINISHED", "FINISHED")
+    assert run.data.params == CHILD.params
+    assert run.data.metrics == {**CHILD.metrics, "test_nmse_db": -5.0}
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert tracker._client.get_metric_history(run.info.run_id, "val_nmse_db")[0].timestamp == 2000
 
 
 def test_a_database_of_the_users_own_holds_several_sweeps(
@@ -89,7 +89,7 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"MLflow has 0 sweeps .* other"):
             read_runs(other, uri)
     write_settings(other.path, SweepSettings(id="a"))
-    assert read_runs(other, uri)[0].name == folder.name
+    assert read_runs(other, uri)[0].info.run_name == folder.name
 
 
 def test_a_uri_that_leads_nowhere_is_the_users_to_mend(tmp_path: Path) -> None:
@@ -108,10 +108,10 @@ def test_a_number_with_a_curve_shows_its_last_value(tmp_path: Path) -> None:
     for _ in range(2):
         tracker.write(replace(CHILD, curves=curve))
     _, [run] = read_runs(folder, None)
-    assert run.metrics == CHILD.metrics
-    history = tracker._client.get_metric_history(run.run_id, "val_nmse_db")
+    assert run.data.metrics == CHILD.metrics
+    history = tracker._client.get_metric_history(run.info.run_id, "val_nmse_db")
     assert sorted((m.step, m.value) for m in history) == [(1, -1.0), (3, -7.0), (8, -5.25)]
-    [single] = tracker._client.get_metric_history(run.run_id, "m0")
+    [single] = tracker._client.get_metric_history(run.info.run_id, "m0")
     assert single.step == 0
 
 
@@ -128,7 +128,7 @@ def test_a_run_with_long_curves_is_written_in_one_request(
         "log_batch",
         lambda *_, metrics=(), **__: sizes.append(len(metrics)),
     )
-    tracker.write(replace(CHILD, params={"x": 1}, metrics=metrics, curves=curves))
+    tracker.write(replace(CHILD, params={"x": "1"}, metrics=metrics, curves=curves))
     assert sizes == [MOST_CURVES * MOST_POINTS]
 
 
@@ -137,13 +137,13 @@ def test_data_are_noted_once_with_their_digest(tmp_path: Path) -> None:
     tracker = Tracker.start(folder, None, toy_study(), started_ms=0)
     arrays = {"noise": np.zeros((4, 2), np.float32)}
     made = ScenarioData(train=arrays, val=arrays, test=arrays, provenance={"source": "a formula"})
-    splits = list(split_facts("toy", "0123456789abcdef", made, content_of(made)))
+    inputs = list(data_inputs("toy", "0123456789abcdef", made, content_of(made)))
     for _ in range(2):
-        tracker.splits(splits)
+        tracker.data(inputs)
     parent, _ = read_runs(folder, None)
-    noted = MlflowClient(folder.tracking_uri).get_run(parent.run_id).inputs.dataset_inputs
+    noted = MlflowClient(folder.tracking_uri).get_run(parent.info.run_id).inputs.dataset_inputs
     contexts = {entry.dataset.name: [tag.value for tag in entry.tags] for entry in noted}
     assert contexts == {f"toy {name}": [name] for name in ("train", "validation", "test")}
-    assert {entry.dataset.digest for entry in noted} == {split.digest for split in splits}
+    assert {entry.dataset.digest for entry in noted} == {one.dataset.digest for one in inputs}
     for entry in noted:
         assert get_source(entry.dataset).to_dict()["tags"]["source"] == "a formula"

@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from kdtasks.contract.task import ScenarioData
-from sweeps.ledger.dataset_facts import split_facts
 from sweeps.ledger.identity import content_of
+from sweeps.tracking.data_inputs import data_inputs
 
 
 def test_every_split_has_its_counts_and_a_digest_of_its_arrays() -> None:
@@ -17,7 +17,8 @@ def test_every_split_has_its_counts_and_a_digest_of_its_arrays() -> None:
         provenance={"source": "a street", "seed": 3, "settings": {"much": [1, 2]}},
     )
     content = content_of(made)
-    facts = {s.context: s for s in split_facts("lidar-beam", "0123456789abcdef", made, content)}
+    inputs = data_inputs("lidar-beam", "0123456789abcdef", made, content)
+    facts = {one.tags[0].value: one.dataset for one in inputs}
     rows = {context: json.loads(split.profile)["num_rows"] for context, split in facts.items()}
     assert rows == {"train": 7, "validation": 4, "test": 5}
     assert len({split.name for split in facts.values()}) == 3

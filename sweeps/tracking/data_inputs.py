@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,36 +9,21 @@ import numpy as np
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Arrays, ScenarioData
 from sweeps.ledger.identity import Content
+from sweeps.tracking.client import Dataset, DatasetInput, InputTag
 
 GENERATED = "code"
 """MLflow's source type of data that a program generated, so that they have no address."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SplitFacts:
-    """One split of one scenario, as an MLflow data set.
-
-    Attributes:
-        name: The task, and which split.
-        context: Its use, such as ``train``.
-        digest: Identity of the split: 16 digits of the SHA-256 of the digests of its arrays.
-        source: JSON: the origin of the data.
-        schema: JSON: names, types and shapes of the arrays.
-        profile: JSON: number of samples and bytes.
-    """
-
-    name: str
-    context: str
-    digest: str
-    source: str
-    schema: str
-    profile: str
-
-
-def split_facts(
+def data_inputs(
     task: str, scenario: str, data: ScenarioData, content: Content
-) -> Iterator[SplitFacts]:
-    """Yield the metadata of the three splits of a scenario."""
+) -> Iterator[DatasetInput]:
+    """Yield the metadata of the three splits of a scenario.
+
+    They equal those of ``mlflow.log_input``, which would need the arrays or compute its own digest,
+    and ``mlflow.data.get_source`` reads them. The digest has 16 digits of the SHA-256 of the
+    digests of a split's arrays.
+    """
     scalars = str | int | float | bool
     tags = {name: str(v) for name, v in data.provenance.items() if isinstance(v, scalars)}
     source = json.dumps({"tags": {**tags, "fingerprint": scenario}})
@@ -47,13 +31,16 @@ def split_facts(
     for split, arrays in splits.items():
         context = {"val": "validation"}.get(split, split)
         tensors = json.dumps([_tensor(name, array) for name, array in arrays.items()])
-        yield SplitFacts(
-            name=f"{task} {context}",
-            context=context,
-            digest=fingerprint(content[split]),
-            source=source,
-            schema=json.dumps({"mlflow_tensorspec": {"features": tensors, "targets": None}}),
-            profile=json.dumps(_profile(arrays)),
+        yield DatasetInput(
+            dataset=Dataset(
+                name=f"{task} {context}",
+                digest=fingerprint(content[split]),
+                source_type=GENERATED,
+                source=source,
+                schema=json.dumps({"mlflow_tensorspec": {"features": tensors, "targets": None}}),
+                profile=json.dumps(_profile(arrays)),
+            ),
+            tags=[InputTag("mlflow.data.context", context)],
         )
 
 

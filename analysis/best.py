@@ -80,7 +80,6 @@ class Offer:
 
     Attributes:
         budget: The changed budget; its limit is what the better trial needs.
-        candidate: That trial.
         extra: By how much the limit moves, in its unit, at least 0.
         gain: By how much the objective gets better, in its unit, above 0.
     """
@@ -97,7 +96,6 @@ class Best:
 
     Attributes:
         objective: The objective that decided.
-        budgets: The budgets.
         chosen: The best trial within all budgets.
         runners_up: The next ones.
         offers: For every budget, the gain from raising it alone; None where there is none.

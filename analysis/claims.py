@@ -24,7 +24,6 @@ class JudgedClaim:
     """A claim and its verdict.
 
     Attributes:
-        claim: The claim.
         alone: The verdict as if it were the only claim.
         detail: The numbers, in words, with intervals that are not corrected.
         gains: Paired differences that a claim rests on, positive in its favour.

@@ -46,7 +46,6 @@ class SweepFrames:
     a run does not have it) and one column per metric (float; NaN where a run does not have it).
 
     Attributes:
-        name: Name of the sweep.
         study: The study as it was run, overrides applied.
         metrics: Metrics of the sweep's run.
         trials: One row per trial, by number.

@@ -15,7 +15,6 @@ class MethodGain:
 
     Attributes:
         kind: Topology and method.
-        pair: Both trials.
         ours: Of the student with a teacher.
         theirs: Of the one without.
         gain: Difference over common seeds, more is better; without an interval if there is but one.

@@ -24,7 +24,6 @@ class Importance:
     """Parameter importance for one objective.
 
     Attributes:
-        objective: The objective.
         shares: Parameter to share of the explained importance, summing to 1, largest first;
             empty if unknown.
         explained: Share of the variance that the model predicts on held-out trials (R squared).

@@ -27,7 +27,6 @@ class RecordedRun:
     """One run: the sweep, or a trial, teacher, baseline or confirmation of it.
 
     Attributes:
-        name: Its name.
         started_ms: When it was started, in milliseconds since 1970.
         ended_ms: When it ended, likewise; None while it runs.
         tags: As in MLflow, see `analysis.layout`.

@@ -29,7 +29,6 @@ class JudgedWords:
     """The paper's words on two rows in one aspect, and one metric of both.
 
     Attributes:
-        aspect: The aspect.
         paper: The paper's words on both rows.
         verdict: The verdict of the measurements.
         detail: The numbers, in words.

@@ -1,6 +1,5 @@
 """`kdsweep best`: the chosen model, its runners-up, and what larger budgets would buy."""
 
-import json
 from dataclasses import asdict
 
 from analysis import format as text
@@ -9,13 +8,13 @@ from analysis.best import Best, Budget, Candidate, Offer, limit_text
 from analysis.fronts import split_label, test_metric
 from search_spaces.objectives import Objective
 from search_spaces.study import Study
-from sweeps.cli.output import line, objective_headings, show_wide
+from sweeps.cli.output import line, objective_headings, show_json, show_wide
 
 
 def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     """Print the result, as text or as JSON."""
     if as_json:
-        line(json.dumps({**asdict(best), "objective": best.objective.metric}, indent=2))
+        show_json({**asdict(best), "objective": best.objective.metric})
         return
     goal = best.objective
     limits = " ".join(limit_text(budget) for budget in best.budgets)

@@ -1,13 +1,12 @@
 """`kdsweep data inspect` for files of channels."""
 
-import json
 from pathlib import Path
 
 from analysis.format import plural
 from kdtasks.contract.errors import ConfigError
 from kdtasks.csi_feedback.data import channel_inspect
 from kdtasks.csi_feedback.data.channel_inspect import ChannelInspection
-from sweeps.cli.output import line
+from sweeps.cli.output import line, show_json
 
 SHOWN = 8
 """Most files, and variables of a file, that are listed; ``--json`` lists all."""
@@ -26,7 +25,7 @@ def inspect_channels(path: Path, sensors: str | None, *, as_json: bool) -> bool:
         )
     found = channel_inspect.inspect_channels(path)
     if as_json:
-        line(json.dumps(found.as_dict(), indent=2))
+        show_json(found.as_dict())
     else:
         _show(found)
     return not found.problem

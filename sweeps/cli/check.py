@@ -1,6 +1,5 @@
 """`kdsweep check`: checks that a study fits its task, and that the task keeps its contract."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from search_spaces.domains import Choice
 from search_spaces.study import Study, load_study, names
 from search_spaces.study_paths import settle_paths
 from search_spaces.study_yaml import load_yaml
-from sweeps.cli.output import line
+from sweeps.cli.output import line, show_json
 from sweeps.cli.run import make_importable
 from sweeps.nodes.topologies.catalog import described
 from sweeps.plan.contract import check_contract
@@ -60,8 +59,7 @@ def run_check(
             found[name] = list(checked)
     broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
-        rows = [{"trial": n, **asdict(one)} for n, each in found.items() for one in each]
-        line(json.dumps(rows, indent=2))
+        show_json([{"trial": n, **asdict(one)} for n, each in found.items() for one in each])
     else:
         kept = sum(map(len, found.values())) - broken
         line(f"{text.plural(kept, 'law')} kept, {broken} broken")

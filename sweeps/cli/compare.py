@@ -1,8 +1,6 @@
 """`kdsweep compare`: sweeps of one problem as tables, JSON or a page with their fronts."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from analysis.plots.compare import attainment_figure, compare_figure
 from analysis.plots.stairs import pairs
 from analysis.plots.theme import FONT
 from kdtasks.contract.errors import ConfigError
-from sweeps.cli.output import line, plain_table, show, shown_path
+from sweeps.cli.output import line, plain_table, show, show_json, shown_path
 from sweeps.cli.sweeps import find_sweep
 from sweeps.tracking.read import sweep_frames
 
@@ -36,7 +34,7 @@ def show_comparison(names: Sequence[str], home: Path, page: Path | None, *, as_j
     if page is not None:
         write_page(sweeps, page)
     if as_json:
-        line(json.dumps(asdict(found), indent=2))
+        show_json(found)
         return
     show_sides(found)
     show_attainments(found)

@@ -1,6 +1,5 @@
 """Commands of ``kdsweep`` that inspect data on disk, with lazy imports and no torch or Ray."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,12 +91,12 @@ def inspect(
 
         raise typer.Exit(0 if inspect_channels(path, sensors, as_json=as_json) else NOT_USABLE)
     from kdtasks.sensing.deepsense.inspect import inspect as inspect_folder
-    from sweeps.cli.output import line
+    from sweeps.cli.output import show_json
 
     names = None if sensors is None else tuple(name.strip() for name in sensors.split(","))
     found = inspect_folder(path, sensors=names)
     if as_json:
-        line(json.dumps(found.as_dict(), indent=2))
+        show_json(found.as_dict())
     else:
         _show(found)
     if found.problem:

@@ -1,13 +1,11 @@
 """`kdsweep doctor`: runs the checks and prints each result at once."""
 
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from kdtasks.contract.plugins import installed as installed_plugins
-from sweeps.cli.output import line
+from sweeps.cli.output import line, show_json
 from sweeps.run.doctor import (
     Finding,
     check_home,
@@ -32,7 +30,7 @@ def show_doctor(home: Path, *, as_json: bool) -> bool:
         if not as_json:
             _print(finding)
     if as_json:
-        line(json.dumps([asdict(finding) for finding in found], indent=2))
+        show_json(found)
     return all(finding.state != "bad" for finding in found)
 
 

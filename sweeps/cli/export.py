@@ -1,6 +1,5 @@
 """`kdsweep export`: writes a student's files and compares their scores with the sweep's."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from analysis.best import find_best, parse_budget
 from analysis.frames import SweepFrames
 from kdtasks.contract.error_text import printable
 from kdtasks.contract.errors import ConfigError, UserError
-from sweeps.cli.output import line, plain_table, show, shown_path
+from sweeps.cli.output import line, plain_table, show, show_json, shown_path
 from sweeps.cli.sweeps import known_uri
 from sweeps.export.export import Exported, ExportedPart, Exporter, OnnxFile
 from sweeps.export.model_card import CARD, results, write_card
@@ -34,8 +33,6 @@ class Done:
 
     Attributes:
         exported: The student.
-        frames: Its sweep.
-        folder: Folder of its files.
         unrecorded: Why it was not recorded in the sweep; empty if it was.
     """
 
@@ -99,8 +96,7 @@ def show_export(done: Done, *, as_json: bool) -> None:
     """Print the written files and their scores."""
     exported, where = done.exported, done.folder
     if as_json:
-        facts = {**described(exported, where), "unrecorded": done.unrecorded}
-        line(json.dumps(facts, indent=2))
+        show_json({**described(exported, where), "unrecorded": done.unrecorded})
         return
     line(f"trial {exported.trial.number} of {done.frames.name}, in {shown_path(where)}")
     line()

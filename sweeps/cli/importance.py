@@ -1,17 +1,16 @@
 """`kdsweep importance`: how much each parameter matters for each objective."""
 
-import json
 from collections.abc import Sequence
 
 from analysis import format as text
 from analysis.importance import Importance
-from sweeps.cli.output import line, plain_table, show
+from sweeps.cli.output import line, plain_table, show, show_json
 
 
 def show_importances(found: Sequence[Importance], trials: int, *, as_json: bool) -> None:
     """Print importances over a number of trials, as text or as JSON."""
     if as_json:
-        line(json.dumps({"trials": trials, "objectives": [_entry(one) for one in found]}, indent=2))
+        show_json({"trials": trials, "objectives": [_entry(one) for one in found]})
         return
     line(f"Shares of the explained importance, over {text.plural(trials, 'trial')} [%]")
     line()

@@ -1,6 +1,5 @@
 """The command ``kdsweep``, with lazy imports: reading results needs no torch or Ray."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -297,10 +296,10 @@ def studies(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from search_spaces.study import available
-    from sweeps.cli.output import line, plain_table, show
+    from sweeps.cli.output import plain_table, show, show_json
 
     if as_json:
-        line(json.dumps(available(), indent=2))
+        show_json(available())
         return
     show(plain_table(("study", "title"), list(available().items())))
 
@@ -329,10 +328,10 @@ def schema(as_json: Json = False) -> None:
     """
     from search_spaces.json_schema import json_schema
     from search_spaces.study import schema_file
-    from sweeps.cli.output import line
+    from sweeps.cli.output import line, show_json
 
     if as_json:
-        line(json.dumps(json_schema(), indent=2))
+        show_json(json_schema())
         return
     line(f"# yaml-language-server: $schema={schema_file()}")
 
@@ -351,7 +350,7 @@ def models(
 
     With parameters, FLOPs by the paper's convention, MACs and batch-1 latency on this machine.
     """
-    from sweeps.cli.output import dict_table, line, show
+    from sweeps.cli.output import dict_table, line, show, show_json
     from sweeps.cli.run import make_importable
 
     make_importable(task)
@@ -359,7 +358,7 @@ def models(
 
     rows = load_task(task).models()
     if as_json:
-        line(json.dumps(rows, indent=2))
+        show_json(rows)
     elif rows:
         show(dict_table(rows))
     else:

@@ -1,10 +1,12 @@
 """Output of commands: tables for terminals and logs."""
 
+import json
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,11 @@ def show(table: Table) -> None:
 def line(text: str = "") -> None:
     """Print one line."""
     sys.stdout.write(printable(text, keep=KEPT) + "\n")
+
+
+def show_json(document: object, indent: int | None = 2) -> None:
+    """Print a document as JSON, in which a dataclass is an object of its fields."""
+    line(json.dumps(document, indent=indent, default=asdict))
 
 
 def cell(text: str, style: str = "") -> Text:
@@ -247,8 +254,6 @@ def paper_json(frames: Any) -> dict[str, Any]:
     ``printed`` has the same tables, the front, what is near it and the references, in the words and
     digits of `kdsweep report --paper`.
     """
-    from dataclasses import asdict
-
     from analysis.claims import judged_claims
     from analysis.export import describe, made
     from analysis.printed.tables import sweep_tables
@@ -260,7 +265,7 @@ def paper_json(frames: Any) -> dict[str, Any]:
         "made": made(frames),
         "tables": [described(table) for table in filled_in(frames)],
         "claims": [judged.plain for judged in judged_claims(frames)],
-        "printed": [asdict(table) for table in sweep_tables(frames)],
+        "printed": sweep_tables(frames),
     }
 
 

@@ -1,6 +1,5 @@
 """`kdsweep parameters`: the declared parameters of a task."""
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
@@ -8,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.settings import Parameter, Settings
 from kdtasks.contract.task import KDTask
-from sweeps.cli.output import line, show_wide
+from sweeps.cli.output import line, show_json, show_wide
 from sweeps.cli.run import make_importable
 
 COLUMNS = ("name", "default", "range", "unit", "has an effect with", "else", "decides", "help")
@@ -28,7 +27,7 @@ def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -
         tasks[name] = load_task(name)
     rows = {name: rows_of(task) for name, task in tasks.items()}
     if as_json:
-        line(json.dumps(rows, indent=2))
+        show_json(rows)
         return
     if as_markdown:
         line(page(rows))

@@ -1,8 +1,6 @@
 """`kdsweep register`: exports the front's students and registers them as versions of a model."""
 
-import json
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 
 from analysis import format as text
@@ -10,7 +8,7 @@ from kdtasks.contract.errors import ConfigError
 from search_spaces.errors import StudyError
 from search_spaces.fields import duration_s
 from sweeps.cli.export import EXPORT_DIR, note
-from sweeps.cli.output import line
+from sweeps.cli.output import line, show_json
 from sweeps.cli.sweeps import database_uri, known_uri
 from sweeps.common.clock import SystemClock
 from sweeps.export.export import Exporter
@@ -43,7 +41,7 @@ def run_register(
     made = [member for member in found if member.version]
     if as_json:
         facts = {"model": folder.name, "tracking_uri": uri}
-        line(json.dumps({**facts, "members": [asdict(member) for member in found]}, indent=2))
+        show_json({**facts, "members": found})
     elif made:
         example = f"@{KNEE}" if any(KNEE in member.aliases for member in made) else "/1"
         line(f"\nmodel:     {folder.name}, {text.plural(len(made), 'version')} of this front")

@@ -1,8 +1,6 @@
 """Commands of ``kdsweep`` that read existing sweeps, with lazy imports and no torch or Ray."""
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +33,7 @@ def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     The search used validation values; test values are means over seeds. "on front" is how
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
-    from sweeps.cli.output import line, show_front, show_near
+    from sweeps.cli.output import line, show_front, show_json, show_near
     from sweeps.cli.sweeps import find_sweep
     from sweeps.tracking.read import sweep_frames
 
@@ -46,7 +44,7 @@ def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     if as_json:
         from analysis.export import front_document
 
-        line(json.dumps(front_document(frames), indent=2))
+        show_json(front_document(frames))
         return
     show_front(frames)
     for note in front_notes(frames):
@@ -214,15 +212,13 @@ def compare(
 
 def tables(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     """Print a paper's tables with the sweep's numbers, and check its claims."""
-    from sweeps.cli.output import command_line, line, paper_json, show_paper
+    from sweeps.cli.output import command_line, line, paper_json, show_json, show_paper
     from sweeps.cli.sweeps import find_sweep
     from sweeps.tracking.read import sweep_frames
 
-    folder = find_sweep(home, name)
-
-    frames = sweep_frames(folder)
+    frames = sweep_frames(find_sweep(home, name))
     if as_json:
-        line(json.dumps(paper_json(frames), indent=2))
+        show_json(paper_json(frames))
         return
     if not (frames.study.report.tables or frames.study.report.claims):
         see = command_line("front {}", name, home)
@@ -345,12 +341,12 @@ def ui(
 
 def list_sweeps(as_json: Json = False, home: Home = RUNS) -> None:
     """List the sweeps of a home."""
-    from sweeps.cli.output import line, plain_table, show
+    from sweeps.cli.output import line, plain_table, show, show_json
     from sweeps.cli.sweeps import sweep_lines
 
     sweeps = list(sweep_lines(home))
     if as_json:
-        line(json.dumps([asdict(sweep) for sweep in sweeps], indent=2))
+        show_json(sweeps)
         return
     rows = [(one.name, one.study, str(one.complete), str(one.failed), one.state) for one in sweeps]
     if not rows:

@@ -28,7 +28,6 @@ class RunOptions:
     """Options of `kdsweep run`; None is the default.
 
     Attributes:
-        name: Name of the sweep.
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
         request: Number, place and transport of trials.

@@ -34,7 +34,6 @@ class Ended:
 
     Attributes:
         sweep: Name of its sweep.
-        study: Name of the study.
         exit: The exit code that it would have had alone; None if it was not begun.
         error: Why it did not run to its end, in one line; empty if it did.
         complete: Trials with all objectives.
@@ -44,7 +43,6 @@ class Ended:
         best: Best value of the first objective, on validation; None without a front.
         hypervolume: Of the front.
         seconds: Wall time [s].
-        folder: The sweep's folder.
         report: The report; empty if there is none.
     """
 

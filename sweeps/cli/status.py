@@ -1,10 +1,8 @@
 """`kdsweep status`: what a sweep is doing, on a terminal, in a log or as JSON."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -16,7 +14,16 @@ from rich.text import Text
 from analysis import format as text
 from analysis import layout
 from analysis.failures import spoken, trials_named
-from sweeps.cli.output import cell, command_line, facts_table, line, plain_table, show, shown_path
+from sweeps.cli.output import (
+    cell,
+    command_line,
+    facts_table,
+    line,
+    plain_table,
+    show,
+    show_json,
+    shown_path,
+)
 from sweeps.progress import timing
 from sweeps.progress.log import LogReader
 from sweeps.progress.status import State, StatusReader, SweepStatus
@@ -52,7 +59,7 @@ def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None
         status = reader.read(time.time())
         goes_on = watch and status.state == "running"
         if as_json:
-            line(json.dumps(status.facts(), indent=None if watch else 2))
+            show_json(status.facts(), None if watch else 2)
         elif goes_on:
             line("  ".join(filter(None, (_phase(status), _trials(status), _front(status)))))
         else:
@@ -212,7 +219,7 @@ def show_timing(folder: Path, *, as_json: bool) -> None:
     events = LogReader(folder / layout.LOG_FILE).new()
     found = timing.parts(events)
     if as_json:
-        line(json.dumps([asdict(part) for part in found], indent=2))
+        show_json(found)
         return
     if not found:
         line(f"{folder.name} has no log: it never began, or was run by an earlier version")

@@ -25,8 +25,6 @@ class SweepLine:
     """One sweep of a home.
 
     Attributes:
-        name: Its name.
-        study: Its study.
         complete: Trials that finished.
         failed: Trials that failed.
         state: ``reported``, ``no report yet`` (it runs, or was stopped), or what is wrong with it.
@@ -115,28 +113,21 @@ def known_uri(folder: Path, tracking_uri: str | None) -> str | None:
 
 def sweep_lines(home: Path) -> Iterator[SweepLine]:
     """Yield a line per sweep of a home, also for damaged ones."""
-    for name in sweep_names(home):
-        yield _sweep_line(home / name)
-
-
-def _sweep_line(folder: Path) -> SweepLine:
     from search_spaces.errors import StudyError
     from sweeps.ledger.ledger import Ledger
     from sweeps.ledger.totals import counts
 
-    try:
-        ledger = Ledger.open(folder / layout.JOURNAL_FILE)
-        study, tally = ledger.study.name, counts(ledger.trials())
-    except (UserError, StudyError) as error:
-        return SweepLine(name=folder.name, study="", complete=0, failed=0, state=str(error))
-    reported = (folder / layout.REPORT_DIR / layout.REPORT_FILE).is_file()
-    return SweepLine(
-        name=folder.name,
-        study=study,
-        complete=tally["trials_complete"],
-        failed=tally["trials_failed"],
-        state="reported" if reported else "no report yet",
-    )
+    for name in sweep_names(home):
+        study, complete, failed = "", 0, 0
+        try:
+            ledger = Ledger.open(home / name / layout.JOURNAL_FILE)
+            study, tally = ledger.study.name, counts(ledger.trials())
+            complete, failed = tally["trials_complete"], tally["trials_failed"]
+            reported = (home / name / layout.REPORT_DIR / layout.REPORT_FILE).is_file()
+            state = "reported" if reported else "no report yet"
+        except (UserError, StudyError) as error:
+            state = str(error)
+        yield SweepLine(name=name, study=study, complete=complete, failed=failed, state=state)
 
 
 def free_port(port: int | None) -> int:

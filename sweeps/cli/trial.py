@@ -1,6 +1,5 @@
 """`kdsweep status NAME --trial N` and `--failed`: a trial's result, and tracebacks of failures."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -11,7 +10,7 @@ from analysis import format as text
 from analysis import layout
 from analysis.failures import spoken
 from kdtasks.contract.errors import ConfigError
-from sweeps.cli.output import facts_table, line, show
+from sweeps.cli.output import facts_table, line, show, show_json
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.failures import Fault, faults
 from sweeps.ledger.ledger import Ledger
@@ -36,9 +35,7 @@ def show_trial(folder: Path, number: int, *, as_json: bool) -> None:
     repeated = [job for job in ledger.jobs() if job.trial == number]
     if as_json:
         known = {n: value if isfinite(value) else None for n, value in trial.metrics.items()}
-        confirmations = [asdict(job) for job in repeated]
-        facts = {**asdict(trial), "metrics": known, "confirmations": confirmations}
-        line(json.dumps(facts, indent=2))
+        show_json({**asdict(trial), "metrics": known, "confirmations": repeated})
         return
     show(facts_table(_rows(trial)))
     _trace(trial.traceback)
@@ -67,7 +64,7 @@ def show_failed(folder: Path, *, as_json: bool) -> None:
     ledger = Ledger.open(folder / layout.JOURNAL_FILE)
     found = list(faults(ledger.trials(), ledger.jobs()))
     if as_json:
-        line(json.dumps([asdict(fault) for fault in found], indent=2))
+        show_json(found)
     else:
         _print_faults(found)
         line("" if found else "nothing has failed")

@@ -39,12 +39,7 @@ class ResourceRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Share:
-    """Cores and GPUs of one computing process.
-
-    Attributes:
-        cpus: Cores.
-        gpus: GPUs.
-    """
+    """Cores and GPUs of one computing process."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -76,12 +71,7 @@ ONE_CORE = Share()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """Cores and GPUs of a machine.
-
-    Attributes:
-        cpus: Cores.
-        gpus: GPUs.
-    """
+    """Cores and GPUs of a machine."""
 
     cpus: float
     gpus: float = 0.0
@@ -118,7 +108,6 @@ class ResourceAllocation:
         actors: Node actors per trial, with a share each; 0 if the nodes run in the trial's process,
             which then has the share.
         share: Share of each of these processes.
-        machines: Number of machines.
     """
 
     slots: int

@@ -58,11 +58,9 @@ class Machine:
 
     Attributes:
         cores: Cores in the affinity mask of this process, which cpusets set.
-        memory_bytes: Memory of the machine.
         available_bytes: Memory that is free or only caches files.
         address_bytes: Limit of the address space (``ulimit -v``); None without limit.
         root: Folder of the file system.
-        environment: Environment variables.
     """
 
     cores: int

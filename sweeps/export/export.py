@@ -40,7 +40,6 @@ class OnnxFile:
     """One network as an ONNX file.
 
     Attributes:
-        path: The file.
         difference: Largest absolute difference to PyTorch's network on random inputs.
         latency: Of one sample in ONNX Runtime with one thread on this machine.
     """
@@ -55,13 +54,10 @@ class ExportedPart:
     """One network of a student as files.
 
     Attributes:
-        name: Its name.
         inputs: Shape of one sample of every input, without the batch, by name.
         outputs: The same of every output.
-        onnx: The network.
         weights: File of its weights.
         int8: The network with 8-bit weights, if requested.
-        params: Number of its parameters.
         about: Description of its inputs and outputs.
     """
 
@@ -80,9 +76,6 @@ class Exported:
     """A student as files.
 
     Attributes:
-        trial: Its trial.
-        task: The task.
-        parts: Its networks.
         chains: The networks that a sample passes through at each node, see
             `kdtasks.contract.deployable.Deployable`.
         one_runs: Whether a sample passes through only one of them.

@@ -25,7 +25,6 @@ class Member:
 
     Attributes:
         trial: Its number.
-        aliases: Its aliases in the registry.
         version: Of the registered model; empty if it has none.
         latency_ms: Of its exported networks, batch 1 [ms]; None if it was not exported.
         reason: Why it has no version; empty if it has one.

@@ -26,7 +26,6 @@ class SweepSettings:
         id: Identifies its run in MLflow among sweeps of the same name; empty for sweeps
             of versions that had none.
         tracking_uri: Where MLflow keeps its runs; None for the database in its folder.
-        request: The requested resources.
         task_path: Folder of the user's code, if the study names some.
         storage: URI of the sweep's copy in storage; None if there is none.
         folder: The sweep's folder when it last ran; it may have been moved or copied since.

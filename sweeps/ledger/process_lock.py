@@ -38,7 +38,6 @@ class ProcessRow:
     """A process, distinguished from others with the same number by its start time.
 
     Attributes:
-        pid: Its number.
         created: Its start time, as reported by the system.
     """
 
@@ -169,8 +168,6 @@ class Driver:
     """The process that drives a sweep, or the last one that did and was killed.
 
     Attributes:
-        process: The process on its machine.
-        host: Its machine.
         renewed: Time of its last update, seconds since 1970 by the file system's clock.
     """
 

@@ -99,7 +99,6 @@ class Plan:
     """The plan of a study that can run.
 
     Attributes:
-        task: Its task.
         needs: The data and teachers of its trials.
         drawn: Of repetitions with other teachers than their trials; not all are needed.
     """

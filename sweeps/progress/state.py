@@ -38,7 +38,6 @@ class Progress:
     """Counts and times of a sweep.
 
     Attributes:
-        clock: The clock.
         phase: The current part of the sweep; None before the first.
         phase_started_s: When it began [s].
         data: Done, total and unit of the scenario being loaded.

@@ -45,9 +45,7 @@ class Best:
 
     Attributes:
         metric: The objective.
-        label: Its label.
         unit: Its unit; empty for none.
-        value: Its value.
         trial: The trial with this value.
     """
 
@@ -64,8 +62,6 @@ class SweepStatus:
 
     Attributes:
         name: Name of the sweep.
-        study: Its study.
-        state: Its state.
         why: Why it ended; empty while it runs.
         pid: Number of its driver process; None if it has none.
         host: Machine of that or the last driver.

@@ -30,10 +30,8 @@ class Part:
     """The time spent in a part of a sweep.
 
     Attributes:
-        name: The part.
         seconds: Its duration [s].
         share: Of the whole, in [0, 1].
-        about: Its description.
     """
 
     name: str

@@ -12,7 +12,6 @@ class Utilisation:
 
     Attributes:
         slots: Trials that can run at once.
-        clock: The clock.
     """
 
     slots: int

@@ -51,9 +51,7 @@ class Finding:
     """Result of a check.
 
     Attributes:
-        name: The check.
         state: ``fair`` works with a limit, ``bad`` does not work.
-        found: The facts.
         fix: The fix; empty if none is needed.
     """
 
@@ -77,7 +75,6 @@ class Machine:
         gpus: Name and memory of each GPU that torch can use.
         driver: Version of NVIDIA's driver; empty if unknown.
         cuda: Whether torch was built for GPUs.
-        environment: Environment variables.
     """
 
     cores: float

@@ -53,7 +53,6 @@ class RaySite:
     """Ray on this machine or on a cluster.
 
     Attributes:
-        allocation: Allocation of processes.
         address: The cluster; None for this machine.
         modules: Code that machines of a cluster receive.
         shared: A Ray on this machine that outlives the sweep; None if it has its own.

@@ -31,7 +31,6 @@ class ResumeState:
 
     Attributes:
         study: Its study, possibly extended.
-        settings: Its settings.
         ledger: Its ledger; None if it was stopped before it had one.
     """
 

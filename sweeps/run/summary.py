@@ -17,8 +17,6 @@ class SweepSummary:
     """The summary of a sweep.
 
     Attributes:
-        name: Name of the sweep.
-        folder: Its folder.
         tracking_uri: MLflow's address of its runs.
         complete: Trials with all objectives.
         pruned: Trials that were stopped early.

@@ -6,7 +6,8 @@ prevented here: sweeps resume from the ledger.
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune import Callback
@@ -35,6 +36,15 @@ def _nothing() -> None:
     return None
 
 
+@contextmanager
+def _keeping_fault(session: SearchSession) -> Iterator[None]:
+    """Keep an error for the end of a turn of Tune's loop; Tune would take it for the trial's."""
+    try:
+        yield
+    except Exception as fault:  # noqa: BLE001 - raised again by SessionCallback.on_step_end
+        session.fault = fault
+
+
 class SessionSearcher(DriverOnly, Searcher):
     """Gives Tune the session's assignments; argument names are part of Tune's interface."""
 
@@ -43,25 +53,19 @@ class SessionSearcher(DriverOnly, Searcher):
         self._session = session
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        try:
+        with _keeping_fault(self._session):
             assignment = self._session.assign(trial_id)
-        except Exception as fault:  # noqa: BLE001 - raised again outside of Tune
-            # if the search did not finish here, Tune would retry for ten minutes
-            self._session.fault = fault
-            return str(Searcher.FINISHED)
-        if assignment is None:
-            return str(Searcher.FINISHED)
-        return {ASSIGNMENT: assignment}
+            if assignment is not None:
+                return {ASSIGNMENT: assignment}
+        # after a fault too: Tune would retry for ten minutes
+        return str(Searcher.FINISHED)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        # Tune would take an error raised here for one of the trial.
-        try:
+        with _keeping_fault(self._session):
             event = None if error or result is None else result[EVENT]
             self._session.finished(trial_id, event)
-        except Exception as fault:  # noqa: BLE001 - raised again by the callback
-            self._session.fault = fault
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger has everything."""
@@ -86,22 +90,17 @@ class SessionCallback(DriverOnly, Callback):
 
     # Tune passes keywords, of which only these are used
     def on_trial_start(self, *, trial: Any, **_: Any) -> None:  # type: ignore[override]
-        # an error raised here would appear as one of Tune's
-        try:
+        with _keeping_fault(self._session):
             self._session.started(trial.trial_id)
-        except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
-            self._session.fault = fault
 
     def on_trial_result(  # type: ignore[override]
         self, *, trial: Any, result: dict[str, Any], **_: Any
     ) -> None:
         self._busy = True
-        try:
+        with _keeping_fault(self._session):
             # Tune stores every trial's last result, which should not contain the weights
             result[EVENT] = self._session.received(trial.trial_id, result[EVENT])
             self._session.reported(trial.trial_id, result[EVENT])
-        except Exception as fault:  # noqa: BLE001 - raised again where a turn of Tune's loop ends
-            self._session.fault = fault
 
     def on_step_end(self, **_: Any) -> None:  # type: ignore[override]
         # a write delays the events of several trials, while a slot may wait
@@ -141,13 +140,10 @@ class SessionScheduler(DriverOnly, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:  # noqa: ARG002 - Tune's signature
         """Return Tune's decision to continue or to stop."""
-        # Tune would take an error raised here for one of the trial.
-        try:
-            stops = self._session.stops(trial.trial_id, result[EVENT])
-        except Exception as fault:  # noqa: BLE001 - raised again by the callback
-            self._session.fault = fault
-            return str(TrialScheduler.CONTINUE)
-        return str(TrialScheduler.STOP if stops else TrialScheduler.CONTINUE)
+        with _keeping_fault(self._session):
+            if self._session.stops(trial.trial_id, result[EVENT]):
+                return str(TrialScheduler.STOP)
+        return str(TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """Prefer no trial, so that Tune gives free processes to trials that have none.

@@ -25,7 +25,6 @@ class ChildRun(RecordedRun):
 
     Attributes:
         key: Unique within the sweep.
-        status: Its status.
         traceback: Where it raised; empty if it did not raise.
     """
 

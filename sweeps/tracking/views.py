@@ -110,7 +110,6 @@ class View:
     """One view.
 
     Attributes:
-        title: Its title.
         tag: Name of the experiment's tag.
         state: Value of the tag.
         fragment: Address below the server's, ``#`` included.

@@ -47,7 +47,6 @@ class Trained:
     """The result of a trial.
 
     Attributes:
-        metrics: Its metrics.
         weights: Of its student, or of all students in a network.
     """
 
@@ -180,7 +179,6 @@ class Job:
     """A job for a worker.
 
     Attributes:
-        kind: Its kind.
         key: Unique among the jobs of a run.
         function: Importable generator function of ``sweeps.workers.jobs``.
         args: Its arguments; handles stand for their values.

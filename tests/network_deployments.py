@@ -37,6 +37,34 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
     "self": {"topology": "self", "rounds": 2, "anchor_weight": 0.5},
 }
 
+MIXED: dict[str, dict[str, Any]] = {
+    "per edge": {
+        "topology": "per-edge",
+        "num_edges": 5,
+        "edge_topologies": "semi-centralized decentralized centralized decentralized centralized",
+        "edge_families": "mixed",
+        "link_loss": 0.2,
+        "edge_link_shares": "1 0.1 1 0.5 1",
+    },
+    "per edge with uploads": {
+        "topology": "per-edge",
+        "num_edges": 3,
+        "edge_topologies": "centralized semi-centralized decentralized",
+        "uploads": 2,
+        "rehearsal_share": 0.5,
+        "anchor_weight": 0.3,
+        "exchange_bits": 8,
+        "sign_messages": True,
+    },
+    "per edge, locally": {
+        "topology": "per-edge",
+        "num_edges": 3,
+        "edge_topologies": "decentralized centralized decentralized",
+        "method": "vanilla",
+    },
+}
+"""Deployments of edges with topologies of their own, so that their number is not free."""
+
 POISONED: dict[str, dict[str, Any]] = {
     "liars": {
         "topology": "mutual",

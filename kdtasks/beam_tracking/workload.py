@@ -10,7 +10,7 @@ from kdtasks.beam_tracking.models.network import BeamNetwork
 from kdtasks.beam_tracking.settings import BeamSettings
 from kdtasks.beam_tracking.thop_count import PAPER_STEPS, thop_count
 from kdtasks.contract.collaboration import Work
-from kdtasks.contract.deployment import check_edge_memory
+from kdtasks.contract.edges import check_edge_memory
 from kdtasks.learning.complexity import (
     FLOPS_PER_MAC,
     Size,
@@ -148,7 +148,7 @@ def check_memory(settings: BeamSettings, families: Sequence[BeamSettings]) -> No
         settings,
         map(edge_bytes, families),
         f"lower batch_chunks={settings.batch_chunks} or width={settings.width:g}",
-        f" with topology {settings.topology}{', the teacher included' if teacher else ''}",
+        ", the teacher included" if teacher else "",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.deployment import NetworkSettings, TopologyName
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, KDTask, Report, SplitName, TeacherArtifact
 
@@ -383,6 +383,18 @@ class SendsTeacher(LearnsOnShares):
     def extra_tensors(self, params: Params) -> dict[str, TensorSpec]:  # noqa: ARG002
         """Return the arrays of `teacher_extras`."""
         return {}
+
+
+class ServesEachEdge(LearnsOnShares):
+    """A task whose edges can have different topologies in one deployment.
+
+    Students are trained with parameters of a deployment of their edge's topology alone. What the
+    server trains for centralized edges without uploads is what semi-centralized ones train on.
+    """
+
+    @abstractmethod
+    def in_topology(self, params: Params, topology: TopologyName) -> dict[str, Value]:
+        """Return the parameters of the deployment in which every edge has this topology."""
 
 
 class ExchangesPairs(LearnsOnShares):

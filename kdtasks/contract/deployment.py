@@ -3,13 +3,15 @@
 They are the same for every collaborative task; a task's own settings extend them.
 """
 
-from collections.abc import Iterable
 from functools import partial
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
+from pydantic import field_validator
+
+from kdtasks.contract.edge_lists import check_shares, check_topologies, share_of
 from kdtasks.contract.effort import EFFORT_METRICS
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
+from kdtasks.contract.policy import EDGE_TOPOLOGIES, EdgeTopology
 from kdtasks.contract.settings import (
     Settings,
     When,
@@ -21,33 +23,36 @@ from kdtasks.contract.settings import (
 )
 from kdtasks.contract.task import MetricInfo, down
 
-TopologyName = Literal["none", "centralized", "decentralized", "semi-centralized", "mutual", "self"]
+TopologyName = Literal[
+    "none", "centralized", "decentralized", "semi-centralized", "mutual", "self", "per-edge"
+]
 AttackName = Literal["none", "flipped-labels", "scaled", "random", "inverted"]
 DefenceName = Literal["none", "clipping", "median", "trimmed-mean", "krum", "probe"]
 
+
+EDGE_SHARES = ("edge_sample_shares", "edge_speed_shares", "edge_memory_shares", "edge_link_shares")
+"""Parameters with a number for each edge."""
 
 MIXED_RESOURCES = (1.0, 0.5, 0.25)
 """Shares of speed and memory that edges of mixed resources have in turn."""
 
 NETWORK = When(lambda s: s.networked, "a network")
 SERVER_TEACHES = When(
-    lambda s: s.topology in ("centralized", "decentralized", "semi-centralized"),
+    lambda s: s.serves("centralized", "decentralized", "semi-centralized"),
     "topologies with a teacher",
 )
-CENTRALIZED = When(lambda s: s.topology == "centralized", "topology centralized")
-UPLOADING = When(lambda s: s.topology == "centralized" and s.uploads > 0, "uploads of 1 or more")
+CENTRALIZED = When(lambda s: s.serves("centralized"), "topology centralized")
+UPLOADING = When(lambda s: s.serves("centralized") and s.uploads > 0, "uploads of 1 or more")
 IN_ROUNDS = When(lambda s: s.in_rounds, "topologies mutual and self")
 FINE_TUNING = When(
-    lambda s: s.in_rounds or s.topology == "semi-centralized",
+    lambda s: s.in_rounds or s.serves("semi-centralized"),
     "topologies semi-centralized, mutual and self",
 )
 PART_AT_EDGE = When(
-    lambda s: (
-        s.topology == "semi-centralized" or (s.topology == "decentralized" and not s.sends_pairs)
-    ),
+    lambda s: s.serves("semi-centralized") or (s.serves("decentralized") and not s.sends_pairs),
     "training at the edge",
 )
-SEMI = When(lambda s: s.topology == "semi-centralized", "topology semi-centralized")
+SEMI = When(lambda s: s.serves("semi-centralized"), "topology semi-centralized")
 REHEARSING = When(lambda s: s.rehearses, "a rehearsal_share above 0")
 ANCHORED = When(
     lambda s: s.rehearses and s.rehearsal_source == "global" and s.anchor_weight > 0,
@@ -59,18 +64,23 @@ EXCHANGING = When(
         s.topology == "mutual"
         or UPLOADING.holds(s)
         or (s.rehearses and s.rehearsal_source == "global")
-        or (s.topology == "decentralized" and s.sends_pairs)
+        or (s.serves("decentralized") and s.sends_pairs)
     ),
     "deployments that exchange samples or outputs",
 )
 POISONED = When(lambda s: s.networked and s.poisoned_edges > 0, "poisoned_edges of 1 or more")
 SCALED = When(lambda s: s.poisoned_edges > 0 and s.attack == "scaled", "attack scaled")
 TOLERANT = When(lambda s: s.defence in ("trimmed-mean", "krum"), "defences trimmed-mean and krum")
+LIMITED = When(lambda s: s.edge_samples > 0, "edge_samples of 1 or more")
+PER_EDGE = When(lambda s: s.topology == "per-edge", "topology per-edge")
+CHOSEN = When(lambda s: s.policy != "none", "a policy")
 PROBING = When(lambda s: s.defence == "probe" and s.topology == "mutual", "probe in mutual")
 
 
 _of_network = partial(param, when=NETWORK)
 _of_costs = partial(param, when=NETWORK, decides="cost")
+_of_edges = partial(param, "", decides="cost")
+_of_policy = partial(param, when=(PER_EDGE, CHOSEN), strict=True)
 _of_server = partial(param, when=NETWORK, decides="teacher", key="")
 
 
@@ -84,6 +94,33 @@ class NetworkSettings(Settings):
         help="what is trained where; none: one node has all data and trains, nothing is sent",
     )
     num_edges: int = _of_network(4, low=1, high=256, unit="edges", help="edge nodes")
+    edge_topologies: str = param(
+        "",
+        when=PER_EDGE,
+        strict=True,
+        help="that of each edge, blanks between them; a policy fills it in",
+    )
+    policy: Literal["none", "thresholds"] = param(
+        "none",
+        when=PER_EDGE,
+        strict=True,
+        help="thresholds: the server chooses by what an edge has and what training there takes",
+    )
+    policy_deadline_s: float = _of_policy(
+        0.0,
+        low=0,
+        unit="s",
+        help="that an edge may take to receive, train and send; 0: no deadline",
+    )
+    policy_samples: int = _of_policy(
+        0, low=0, unit="samples", help="with fewer of its own an edge does not train"
+    )
+    policy_fresh: float = _of_policy(
+        0.0, low=0, high=1, help="server_age up to which edges do not train"
+    )
+    policy_stale: float = _of_policy(
+        0.5, low=0, high=1, help="server_age from which edges train anew, with the teacher"
+    )
     edge_families: Literal["same", "mixed"] = _of_network(
         "same", help="mixed: edges have students of different kinds, in turn"
     )
@@ -100,6 +137,12 @@ class NetworkSettings(Settings):
     )
     edge_samples: int = _of_network(
         0, low=0, unit="samples", help="at most so many per edge; 0: no limit"
+    )
+    edge_sample_shares: str = param(
+        "",
+        when=(NETWORK, LIMITED, unlike_default("edge_sample_shares")),
+        strict=True,
+        help="of edge_samples that each edge has, numbers with blanks between them",
     )
     server_share: float = _of_server(
         0.5, above=0, below=1, help="share of the training samples that the server has"
@@ -249,6 +292,23 @@ class NetworkSettings(Settings):
     edge_resources: Literal["same", "mixed"] = _of_costs(
         "same", help="mixed: edges have 1, 1/2, 1/4 of edge_gflops and edge_memory_mb in turn"
     )
+    edge_speed_shares: str = _of_edges(
+        when=(NETWORK, unlike_default("edge_speed_shares")),
+        help="of edge_gflops that each edge has, numbers with blanks between them",
+    )
+    edge_memory_shares: str = _of_edges(
+        when=(NETWORK, unlike_default("edge_memory_shares")),
+        help="of edge_memory_mb that each edge has",
+    )
+    edge_link_shares: str = _of_edges(
+        when=(NETWORK, unlike_default("edge_link_shares")),
+        help="of link_rate_mbps that each edge's link has",
+    )
+
+    @field_validator("edge_topologies", *EDGE_SHARES)
+    @classmethod
+    def _in_one_spelling(cls, listed: str) -> str:
+        return " ".join(listed.split())
 
     @property
     def networked(self) -> bool:
@@ -263,7 +323,7 @@ class NetworkSettings(Settings):
     @property
     def rehearses(self) -> bool:
         """Whether edges rehearse while they fine-tune."""
-        return self.topology == "semi-centralized" and self.rehearsal_share > 0
+        return self.serves("semi-centralized") and self.rehearsal_share > 0
 
     @property
     def sends_pairs(self) -> bool:
@@ -273,7 +333,7 @@ class NetworkSettings(Settings):
     @property
     def anchored(self) -> bool:
         """Whether edges train with a distillation term of their own."""
-        return self.anchor_weight > 0 and (self.in_rounds or self.topology == "semi-centralized")
+        return self.anchor_weight > 0 and (self.in_rounds or self.serves("semi-centralized"))
 
     @property
     def edges(self) -> tuple[str, ...]:
@@ -305,11 +365,52 @@ class NetworkSettings(Settings):
         """Return which of the server's teachers an edge is taught by."""
         return edge % self.num_teachers
 
-    def resource_share(self, edge: int) -> float:
-        """Return what an edge has of ``edge_gflops`` and ``edge_memory_mb``."""
-        return (
-            MIXED_RESOURCES[edge % len(MIXED_RESOURCES)] if self.edge_resources == "mixed" else 1.0
-        )
+    @property
+    def served(self) -> tuple[TopologyName, ...]:
+        """The topology of each edge; empty until a policy has chosen."""
+        if self.topology == "per-edge":
+            return tuple(cast("EdgeTopology", name) for name in self.edge_topologies.split())
+        return (self.topology,) * self.num_edges
+
+    def served_by(self, topology: TopologyName) -> tuple[str, ...]:
+        """Return the names of the edges that have a topology."""
+        pairs = zip(self.edges, self.served, strict=True)
+        return tuple(edge for edge, own in pairs if own == topology)
+
+    def serves(self, *topologies: TopologyName) -> bool:
+        """Return whether some edge has one of these topologies, or a policy may choose it."""
+        found = {*self.served} or {*EDGE_TOPOLOGIES}
+        return not found.isdisjoint(topologies)
+
+    def alike(self, topology: TopologyName) -> Self:
+        """Return the deployment in which every edge has this topology, without a limit of memory.
+
+        What fits is a question to the whole deployment, not to edges that it serves otherwise.
+        """
+        own = {"topology": topology, "edge_topologies": "", "policy": "none"}
+        return self.model_copy(update={**own, "edge_memory_mb": 0.0})
+
+    def speed_gflops(self, edge: int) -> float:
+        """Return the speed of an edge [GFLOP/s]."""
+        return self.edge_gflops * self._turn(edge) * share_of(self.edge_speed_shares, edge)
+
+    def memory_share(self, edge: int) -> float:
+        """Return what an edge has of ``edge_memory_mb``."""
+        return self._turn(edge) * share_of(self.edge_memory_shares, edge)
+
+    def rate_mbps(self, edge: int) -> float:
+        """Return the rate of an edge's link [Mbit/s]."""
+        return self.link_rate_mbps * share_of(self.edge_link_shares, edge)
+
+    def sample_limit(self, edge: int) -> int | None:
+        """Return how many samples an edge trains on at most; None for no limit."""
+        if not self.edge_samples:
+            return None
+        return max(1, round(self.edge_samples * share_of(self.edge_sample_shares, edge)))
+
+    def _turn(self, edge: int) -> float:
+        mixed = self.edge_resources == "mixed"
+        return MIXED_RESOURCES[edge % len(MIXED_RESOURCES)] if mixed else 1.0
 
     @classmethod
     def in_order(cls) -> list[str]:
@@ -326,38 +427,15 @@ class NetworkSettings(Settings):
         # All at once, so that the engine does not see the caller read each of these parameters.
         return cls._checked({n: v for n, v in params.items() if n in cls.model_fields})
 
-
-def check_edge_memory(
-    settings: NetworkSettings, families: Iterable[float], advice: str, detail: str = ""
-) -> None:
-    """Refuse a deployment in which an edge lacks memory to train.
-
-    Args:
-        settings: The deployment. Nothing is asked of ``families`` where there is no limit.
-        families: What training takes with each family of students [B]; edge k is of family k modulo
-            their number.
-        advice: What to change, beside the topology.
-        detail: More about what training takes.
-
-    Raises:
-        ConfigError: Naming the edge that lacks most, what it has and what training takes there.
-    """
-    limit_mb = settings.edge_memory_mb
-    if limit_mb <= 0.0:
-        return
-    each_mb = [taken / 1e6 for taken in families]
-
-    def needs_mb(edge: int) -> float:
-        return each_mb[edge % len(each_mb)]
-
-    edge = max(range(settings.num_edges), key=lambda k: needs_mb(k) / settings.resource_share(k))
-    share = settings.resource_share(edge)
-    # A quotient, as in the order of edges: what just fits shall not fail by rounding.
-    if needs_mb(edge) / share > limit_mb:
-        raise ConfigError(
-            f"edge_memory_mb={limit_mb:g}: edge {edge} has {limit_mb * share:g} MB, and training "
-            f"there takes {needs_mb(edge):.3g} MB{detail}: {advice}, or take topology centralized"
-        )
+    @classmethod
+    def _checked(cls, params: Params) -> Self:
+        settings = super()._checked(params)
+        edges = settings.num_edges
+        if settings.topology == "per-edge":
+            check_topologies(settings.edge_topologies, settings.policy, edges)
+        for name in EDGE_SHARES if settings.networked else ():
+            check_shares(name, getattr(settings, name), edges)
+        return settings
 
 
 NETWORK_METRICS: dict[str, MetricInfo] = {

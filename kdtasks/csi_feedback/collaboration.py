@@ -20,6 +20,7 @@ from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
     Place,
+    ServesEachEdge,
     Shares,
     Stage,
     SynthesisesSamples,
@@ -29,6 +30,7 @@ from kdtasks.contract.collaboration import (
     parted,
 )
 from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.deployment import TopologyName
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.poisoning import ProbesTeacher
@@ -75,7 +77,7 @@ from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 from kdtasks.learning.training import Epoch, Schedule, run_frozen
 
 
-class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples):
+class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples, ServesEachEdge):
     """The half of the CSI feedback task that nodes of a network call.
 
     Nodes with fewer samples than a batch train on batches of all they have.
@@ -86,6 +88,9 @@ class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples):
 
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         return self.complete(family_params(resolve(params), params, edge))
+
+    def in_topology(self, params: Params, topology: TopologyName) -> dict[str, Value]:
+        return resolve(params).alike(topology).completed()
 
     def sends_pairs(self, params: Params) -> bool:
         return resolve(params).sends_pairs
@@ -323,7 +328,8 @@ class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples):
             model = restored_student(resolve(self.edge_params(params, edge)), own)
             return score(model, as_tensor(share["pictures"])).value
 
-        return deployment_scores(linear_nmse, parted(weights), every)
+        each = resolve(params).topology == "per-edge"
+        return deployment_scores(linear_nmse, parted(weights), every, each_edge=each)
 
     def deployed_edges(self, params: Params, weights: Arrays) -> Deployable:
         """Return encoders and decoders of a deployment's students."""
@@ -336,7 +342,8 @@ class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples):
                 return float(10.0 ** (score_of(edge, own, share)["nmse_db"] / 10.0))
 
             every = self.judged_shares(params, split)
-            return deployment_scores(linear_nmse, parted(weights), every)
+            each = resolve(params).topology == "per-edge"
+            return deployment_scores(linear_nmse, parted(weights), every, each_edge=each)
 
         return deployed(weights, built, judged)
 

@@ -13,7 +13,11 @@ from kdtasks.learning.deployed_students import Judge
 
 
 def deployment_scores(
-    linear_nmse: Callable[[int, Arrays, Arrays], float], nodes: Mapping[str, Arrays], shares: Shares
+    linear_nmse: Callable[[int, Arrays, Arrays], float],
+    nodes: Mapping[str, Arrays],
+    shares: Shares,
+    *,
+    each_edge: bool,
 ) -> dict[str, float]:
     """Return the metrics of a deployment [dB].
 
@@ -27,6 +31,7 @@ def deployment_scores(
             weights, on a share.
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
         shares: The owner of each sample of the split.
+        each_edge: Whether to return the NMSE of every edge, too, as ``edge_0_nmse_db``.
     """
     judge = Judge(linear_nmse, lambda share: len(share["pictures"]))
     edges = range(len(shares.edges))
@@ -37,6 +42,10 @@ def deployment_scores(
         "worst_edge_nmse_db": _decibel(max(own)),
         "judged_edges": float(len(own)),
     }
+    if each_edge:
+        judged = [edge for edge in edges if len(shares.edges[edge]["pictures"])]
+        numbers = zip(judged, own, strict=True)
+        found |= {f"edge_{edge}_nmse_db": _decibel(linear) for edge, linear in numbers}
     names = [f"received-{edge}" for edge in edges]
     received = [nodes[name] for name in names if name in nodes]
     complete = len(received) == len(edges)

@@ -326,7 +326,7 @@ class CsiSettings(EffortSettings, NetworkSettings):
         "edge_part_only",
         when=(
             When(
-                lambda s: s.topology != "decentralized" or s.method == "encoder-kd",
+                lambda s: {*s.served} != {"decentralized"} or s.method == "encoder-kd",
                 "methods that take over the teacher's decoder",
             ),
             PART_AT_EDGE,
@@ -467,6 +467,11 @@ def _fits_network(settings: CsiSettings) -> None:
         raise ConfigError(
             f"method={method!r} needs a teacher, and topology {topology} has none: set method to "
             "vanilla; distillation among students is weighed by anchor_weight"
+        )
+    if topology == "per-edge" and settings.effort == "gflop":
+        raise ConfigError(
+            "effort='gflop' divides a student's computation among server and edge, and topology "
+            "per-edge has students that do not share it alike: set effort to epochs or plateau"
         )
     if settings.networked and settings.second_scenario:
         raise ConfigError(

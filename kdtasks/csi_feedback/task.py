@@ -42,6 +42,7 @@ from kdtasks.csi_feedback.methods.job import Job
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.own_data import own_data
 from kdtasks.csi_feedback.ownership import server_share
+from kdtasks.csi_feedback.policy import with_topologies
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import (
     check_place,
@@ -110,7 +111,7 @@ class CsiFeedback(CsiCollaboration):
     settings = CsiSettings
 
     def complete(self, params: Params) -> dict[str, Value]:
-        settings = self.settings.resolve(params)
+        settings = with_topologies(self.settings.resolve(params))
         first_data(settings)
         if settings.second_scenario:
             second_data(settings)

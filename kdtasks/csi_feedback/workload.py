@@ -8,7 +8,7 @@ from typing import Literal
 from torch import nn
 
 from kdtasks.contract.collaboration import TensorSpec, Work
-from kdtasks.contract.deployment import check_edge_memory
+from kdtasks.contract.edges import check_edge_memory
 from kdtasks.csi_feedback.methods.job import Plan, Teacher, TrainingStage
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
@@ -19,6 +19,8 @@ from kdtasks.learning.tensors import state_specs
 from kdtasks.learning.training import at_effort
 
 Part = Literal["encoder", "decoder", "teacher encoder", "teacher decoder"]
+
+TEACHER: tuple[Part, ...] = ("teacher encoder", "teacher decoder")
 
 _DECIDING = CsiSettings.deciding("networks")
 _PLAIN = resolve({})
@@ -76,9 +78,14 @@ def _stage_bytes(architecture: CsiSettings, training_stage: TrainingStage, batch
 
 
 @lru_cache(maxsize=512)
-def _teacher_bytes(architecture: CsiSettings) -> int:
-    parts: tuple[Part, ...] = ("teacher encoder", "teacher decoder")
-    return sum(state_bytes(_sample(architecture, part)) for part in parts)
+def _state_bytes(architecture: CsiSettings, part: Part) -> int:
+    return state_bytes(_sample(architecture, part))
+
+
+def weights_bytes(settings: CsiSettings, *parts: Part) -> int:
+    """Return the size of the weights of some networks [B]."""
+    architecture = _architecture(settings)
+    return sum(_state_bytes(architecture, part) for part in parts)
 
 
 def peak_bytes(
@@ -102,7 +109,8 @@ def peak_bytes(
         (_stage_bytes(architecture, training_stage, batch_size) for training_stage in training),
         default=0,
     )
-    return peak + (_teacher_bytes(architecture) if teacher and training else 0)
+    held = weights_bytes(settings, *TEACHER) if teacher and training else 0
+    return peak + held
 
 
 def training_flops(
@@ -113,7 +121,7 @@ def training_flops(
     return sum(s.samples * (s.encoder * encoder + s.decoder * decoder) for s in training_stages)
 
 
-def _planned_stages(
+def planned_stages(
     settings: CsiSettings, plan: Plan, samples: int, answered: int
 ) -> list[TrainingStage]:
     """Return the stages that a student will be trained in, on so many samples.
@@ -139,11 +147,11 @@ def _planned_stages(
     return stages
 
 
-def _tuning_flops(settings: CsiSettings) -> int:
-    """Return the operations of training that the server leaves to the mean edge."""
+def tuning_flops(settings: CsiSettings, samples: float) -> int:
+    """Return the operations of training that the server leaves to an edge of so many samples."""
     if settings.topology != "semi-centralized":
         return 0
-    samples = edge_samples(settings) * settings.edge_epochs * (1 + settings.rehearsal_share)
+    samples *= settings.edge_epochs * (1 + settings.rehearsal_share)
     decoder = 2 if settings.edge_part_only else 3
     return training_flops(
         settings, [TrainingStage(samples=round(samples), encoder=3, decoder=decoder)]
@@ -157,8 +165,15 @@ def server_samples(settings: CsiSettings) -> int:
 
 def edge_samples(settings: CsiSettings) -> int:
     """Return how many training samples the mean edge has."""
+    edges = [samples_of(settings, edge) for edge in range(settings.num_edges)]
+    return round(sum(edges) / len(edges))
+
+
+def samples_of(settings: CsiSettings, edge: int) -> int:
+    """Return how many training samples an edge has, if all areas are as full."""
     share = round(settings.num_train * (1 - settings.server_share) / settings.num_edges)
-    return min(share, settings.edge_samples or share)
+    limit = settings.sample_limit(edge)
+    return share if limit is None else min(share, limit)
 
 
 def planned_epochs(settings: CsiSettings, plan: Plan) -> int:
@@ -206,9 +221,9 @@ def plan_at_effort(
         return replace(plan, epochs=epochs)
 
     def flop_of(epochs: int) -> float:
-        stages = _planned_stages(settings, with_epochs(epochs), samples, answered or samples)
+        stages = planned_stages(settings, with_epochs(epochs), samples, answered or samples)
         trainings = (1 + settings.uploads) * training_flops(settings, stages)
-        return float(trainings + _tuning_flops(settings))
+        return float(trainings + tuning_flops(settings, edge_samples(settings)))
 
     first = plan.encoder_epochs if settings.learns_codewords else plan.epochs
     schedule = at_effort(plan.schedule(first), settings, flop_of)
@@ -296,11 +311,11 @@ def check_memory(settings: CsiSettings, edges: Iterable[CsiSettings]) -> None:
     Raises:
         ConfigError: Naming what training takes and what to lower.
     """
-    teacher = settings.topology == "decentralized" and settings.has_teacher
+    sent = settings.has_teacher and not settings.sends_pairs
+    teacher = settings.topology == "decentralized" and sent
     check_edge_memory(
         settings,
         map(edge_bytes, edges),
         f"lower batch_size={settings.batch_size}, decoder_width or encoder_width",
-        f" with topology {settings.topology} and method {settings.method}"
-        f"{', the teacher included' if teacher and not settings.sends_pairs else ''}",
+        f" and method {settings.method}{', the teacher included' if teacher else ''}",
     )

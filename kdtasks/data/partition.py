@@ -227,9 +227,9 @@ def edge_rows(
     """
     trains = name == "train"
     mine_N = ~at_server(settings, len(owners_N), name, seed=seed) | (not trains)
-    limit = settings.edge_samples if trains and settings.edge_samples else None
     edges = []
     for edge in range(settings.num_edges):
+        limit = settings.sample_limit(edge) if trains else None
         chosen = shuffled(mine_N & (owners_N == edge), seed=seed)[:limit]
         if trains and len(chosen) < least:
             raise ConfigError(

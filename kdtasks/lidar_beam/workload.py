@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from kdtasks.contract.collaboration import Work
-from kdtasks.contract.deployment import check_edge_memory
+from kdtasks.contract.edges import check_edge_memory
 from kdtasks.learning.complexity import FLOPS_PER_MAC, Size, size_of
 from kdtasks.learning.jobs import Trained
 from kdtasks.learning.random import initialised

@@ -169,9 +169,9 @@ def shares(settings: NetworkSettings, owners: Owners, split: Arrays, name: Split
     passage_Q = np.unique(split["passage"])
     owner_Q = _owners(settings, owners, split, passage_Q)
     mine_Q = ~at_server(settings, len(passage_Q), name, seed=owners.seed) | (name != "train")
-    limit = settings.edge_samples if name == "train" and settings.edge_samples else None
     edges = []
     for edge, sensors in enumerate(owners.edges):
+        limit = settings.sample_limit(edge) if name == "train" else None
         chosen_W = _windows_of(owners, split, passage_Q[mine_Q & (owner_Q == edge)])[:limit]
         if name == "train" and not len(chosen_W):
             raise ConfigError(

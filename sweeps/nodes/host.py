@@ -131,12 +131,14 @@ class NodeHost:
         if SERVER in names:  # this host evaluates: fail before training if it cannot
             task.share_out(params, val, "val")
         shares = task.share_out(params, train, "train")
+        own = {topology: deployment.alike(topology) for topology in {*settings.served}}
         for name in names:
             if name == SERVER:
                 self._nodes[name] = ServerNode(name, deployment, shares.server, teacher)
             else:
                 index = settings.edges.index(name)
-                self._nodes[name] = EdgeNode(index, deployment, shares.edges[index])
+                of_edge = own[settings.served[index]]
+                self._nodes[name] = EdgeNode(index, of_edge, shares.edges[index])
             self._nodes[name].signer = signers.get(name)
 
     def handle(self, batch: Batch, until: float) -> Iterator[Event]:

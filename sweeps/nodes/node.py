@@ -3,16 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from numpy.typing import NDArray
 
 from kdtasks.contract.collaboration import LearnsOnShares, Learnt, TensorSpec, Work
-from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.deployment import NetworkSettings, TopologyName
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report
 from sweeps.nodes.robust.findings import Findings
+from sweeps.nodes.topologies.base import alike
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 from sweeps.nodes.wire.signatures import Signer, Verifier
 
@@ -51,6 +52,11 @@ class Deployment:
     settings: NetworkSettings
     key: str
     public_keys: Mapping[str, bytes] = field(default_factory=dict)
+
+    def alike(self, topology: TopologyName) -> Self:
+        """Return what an edge of this topology knows: the deployment as if all edges had it."""
+        params = alike(self.task, self.params, topology)
+        return replace(self, params=params, settings=NetworkSettings.of(params))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,7 +32,7 @@ from sweeps.nodes.node import (
 from sweeps.nodes.robust import attacks
 from sweeps.nodes.robust.findings import Findings
 from sweeps.nodes.robust.guard import Guard
-from sweeps.nodes.topologies.base import Group, groups
+from sweeps.nodes.topologies.base import Group, groups, own_params, server_params
 from sweeps.nodes.wire.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
 
 
@@ -50,13 +50,12 @@ class ServerNode(Node):
                 self.task.teacher_of(deployment.params, teacher, number)
                 for number in range(self.settings.num_teachers)
             ]
-        self._group = dict(
-            zip(self.settings.edges, groups(self.task, deployment.params), strict=True)
-        )
+        edges, trained = self.settings.edges, server_params(self.task, deployment.params)
+        self._own = dict(zip(edges, own_params(self.task, deployment.params), strict=True))
+        self._group = dict(zip(edges, groups(self.settings, trained), strict=True))
         self._params: dict[Group, Params] = {}
-        for index, group in enumerate(self._group.values()):
-            if group not in self._params:
-                self._params[group] = self.task.edge_params(deployment.params, index)
+        for group, params in zip(self._group.values(), trained, strict=True):
+            self._params.setdefault(group, params)
         self._students: dict[Group, Arrays] = {}
         self._parts: dict[str, Arrays] = {}
         self._outputs: dict[str, Arrays] = {}
@@ -91,10 +90,23 @@ class ServerNode(Node):
         }
 
     def _edge_params(self, edge: str) -> Params:
-        return self._params[self._group[edge]]
+        return self._own[edge]
 
     def _edges_of(self, group: Group) -> list[str]:
         return [edge for edge, own in self._group.items() if own == group]
+
+    def _groups_among(self, edges: Sequence[str]) -> dict[Group, list[str]]:
+        """Return the edges of each group, of these alone."""
+        found = {group: [e for e in self._edges_of(group) if e in edges] for group in self._params}
+        return {group: some for group, some in found.items() if some}
+
+    def _edges_in(self, message: Message) -> list[str]:
+        """Return the edges that an order is about: all, if it names none."""
+        named = message.facts.get("edges", self.settings.edges)
+        known = self.settings.edges
+        if not isinstance(named, list | tuple) or not all(edge in known for edge in named):
+            raise MessageError(f"{message.subject!r} is about {named!r}, not edges of this server")
+        return [edge for edge in known if edge in named]
 
     def students(self) -> dict[str, Arrays]:
         return {
@@ -121,15 +133,16 @@ class ServerNode(Node):
         names = self.task.tensors(self._edge_params(edge), place)
         return {name: weights[name] for name in names}
 
-    def _train(self, _sender: str, _message: Message) -> Handling:
-        for place, (group, params) in enumerate(self._params.items()):
-            number = group[1]
+    def _train(self, _sender: str, message: Message) -> Handling:
+        ordered = self._groups_among(self._edges_in(message))
+        for place, (group, edges) in enumerate(ordered.items()):
+            params, number = self._params[group], group[1]
             teacher = self._teachers[number] if self._teachers else None
             learnt = yield from self.learning(
                 self.task.learn(params, self._data, teacher, server_part=True, stream_name=""),
-                self._edges_of(group),
+                edges,
                 number=place,
-                count=len(self._params),
+                count=len(ordered),
                 incomplete=not self._students.keys() | {group} >= self._params.keys(),
             )
             self._students[group] = learnt.weights
@@ -141,8 +154,7 @@ class ServerNode(Node):
     def _send_students(self, _sender: str, message: Message) -> Handling:
         whole = yes_or_no(message, "whole")
         parcels: list[Parcel] = []
-        for group in self._params:
-            edges = self._edges_of(group)
+        for edges in self._groups_among(self._edges_in(message)).values():
             weights = self._student_for(edges[0])
             for edge in edges:
                 self._parts[edge] = self._part(edge, weights, "server")
@@ -155,17 +167,18 @@ class ServerNode(Node):
             raise MessageError("the server has no teacher")
         return self._teachers[self._group[edge][1]]
 
-    def _taught(self) -> list[tuple[TeacherArtifact, list[str]]]:
+    def _taught(self, message: Message) -> list[tuple[TeacherArtifact, list[str]]]:
         """Return every teacher with its edges, and store the server's part of it for each edge."""
         found: dict[int, list[str]] = {}
-        for edge, (_, number) in self._group.items():
+        for edge in self._edges_in(message):
+            number = self._group[edge][1]
             self._parts[edge] = self._part(edge, self._teacher_for(edge).weights, "server")
             found.setdefault(number, []).append(edge)
         return [(self._teachers[number], edges) for number, edges in found.items()]
 
-    def _send_teacher(self, _sender: str, _message: Message) -> Handling:
+    def _send_teacher(self, _sender: str, message: Message) -> Handling:
         parcels: list[Parcel] = []
-        for teacher, edges in self._taught():
+        for teacher, edges in self._taught(message):
             poisoned = [edge for edge in edges if edge in self.settings.poisoned]
             sound = [edge for edge in edges if edge not in poisoned]
             parcels += self.send(sound, Kind.TEACHER, "teacher", teacher.weights) if sound else []
@@ -178,9 +191,9 @@ class ServerNode(Node):
                 parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
         return answer(parcels)
 
-    def _send_pairs(self, _sender: str, _message: Message) -> Handling:
+    def _send_pairs(self, _sender: str, message: Message) -> Handling:
         parcels: list[Parcel] = []
-        for teacher, edges in self._taught():
+        for teacher, edges in self._taught(message):
             knowledge, work = self.able(ExchangesPairs).pair_knowledge(
                 self.deployment.params, teacher, self._data
             )
@@ -206,7 +219,7 @@ class ServerNode(Node):
         return answer(parcels)
 
     def _ask_samples(self, _sender: str, message: Message) -> Handling:
-        edges = self.settings.edges
+        edges = self._edges_in(message)
         facts = {"upload": whole_number(message, "upload")}
         return answer(self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts))
 

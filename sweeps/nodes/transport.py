@@ -28,10 +28,10 @@ HostMethod = Literal["handle", "resume", "standing", "train_alone", "judge"]
 Reports = Generator[Report, None, Any]
 
 
-def link_of(settings: NetworkSettings) -> Link:
+def link_of(settings: NetworkSettings, edge: int) -> Link:
     """Return the link between the server and an edge; every edge has its own."""
     return Link(
-        rate_bps=settings.link_rate_mbps * 1e6,
+        rate_bps=settings.rate_mbps(edge) * 1e6,
         delay_s=settings.link_delay_ms * 1e-3,
         loss=settings.link_loss,
         energy_j_per_bit=settings.link_nj_per_bit * 1e-9,
@@ -50,11 +50,10 @@ class Accounts:
         self.traffic = Traffic(settings.edges)
         self.work = dict.fromkeys((SERVER, *settings.edges), Work())
         self._speed = {
-            edge: settings.edge_gflops * 1e9 * settings.resource_share(index)
-            for index, edge in enumerate(settings.edges)
+            edge: settings.speed_gflops(index) * 1e9 for index, edge in enumerate(settings.edges)
         }
         self._speed[SERVER] = settings.server_gflops * 1e9
-        self._link = link_of(settings)
+        self._links = {edge: link_of(settings, k) for k, edge in enumerate(settings.edges)}
         self._clock = dict.fromkeys(self.work, 0.0)
         self._free: dict[tuple[str, str], float] = {}
         self._losses: np.random.Generator = numpy_generator(seed, "packet losses")
@@ -63,6 +62,16 @@ class Accounts:
     def now_s(self) -> float:
         """Simulated time at which the last node has finished [s]."""
         return max(self._clock.values())
+
+    def of_edge(self, edge: str) -> dict[str, float]:
+        """Return what a deployment has cost one edge so far, named as for the mean of edges."""
+        work = self.work[edge]
+        return {
+            "bytes": float(self.traffic.bytes_of(edge)),
+            "train_gflop": work.flops / 1e9,
+            "peak_bytes": work.peak_bytes,
+            "done_s": self._clock[edge],
+        }
 
     def if_ended_now(self, standings: Mapping[str, Standing]) -> "Accounts":
         """Return a copy that has the costs of trainings under way, and of delivering students."""
@@ -79,11 +88,12 @@ class Accounts:
         """Record a parcel; return its arrival time [s]. The conductor's orders use no link."""
         if CONDUCTOR in (parcel.sender, parcel.receiver):
             return 0.0
-        transmission = self._link.transmit(parcel.size, self._losses)
+        link = self._links[parcel.edge]
+        transmission = link.transmit(parcel.size, self._losses)
         self.traffic.sent(parcel, transmission)
         route = (parcel.sender, parcel.receiver)
         arrival_s = max(parcel.made_s, self._free.get(route, 0.0)) + transmission.seconds
-        self._free[route] = arrival_s - self._link.delay_s  # the next may follow immediately
+        self._free[route] = arrival_s - link.delay_s  # the next may follow immediately
         return arrival_s
 
     def worked(self, node: str, arrival_s: float, work: Work) -> float:

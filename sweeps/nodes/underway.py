@@ -131,4 +131,14 @@ def costs_of(accounts: Accounts, topology: Topology) -> dict[str, float]:
         "train_gflop": edge_gflop + server_gflop / topology.students_at_server,
         "train_capped": float(any(work.capped for work in accounts.work.values())),
         "teacher_forward_samples": float(sum(w.teacher_samples for w in accounts.work.values())),
+        **(_each_edge(accounts, topology) if topology.title == "per-edge" else {}),
+    }
+
+
+def _each_edge(accounts: Accounts, topology: Topology) -> dict[str, float]:
+    """Return the costs of every edge, as ``edge_0_bytes``, see `Accounts.of_edge`."""
+    return {
+        f"{edge.replace('-', '_')}_{name}": value
+        for edge in topology.scene.edges
+        for name, value in accounts.of_edge(edge).items()
     }

@@ -15,6 +15,7 @@ from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
     Place,
+    ServesEachEdge,
     Shares,
     Stage,
     SynthesisesSamples,
@@ -22,7 +23,12 @@ from kdtasks.contract.collaboration import (
     Work,
     parted,
 )
-from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS, NetworkSettings
+from kdtasks.contract.deployment import (
+    NETWORK_METRICS,
+    POISONING_METRICS,
+    NetworkSettings,
+    TopologyName,
+)
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
@@ -61,7 +67,7 @@ def _so_far(learnt: Learnt, share: float, drawn: float) -> Learnt:
     return replace(learnt, weights={**learnt.weights, **trained}, work=work)
 
 
-class ToyNetworkTask(ProbesTeacher, FlipsLabels, AnswersPairs, SynthesisesSamples):
+class ToyNetworkTask(ProbesTeacher, FlipsLabels, AnswersPairs, SynthesisesSamples, ServesEachEdge):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
@@ -155,6 +161,9 @@ class ToyNetworkTask(ProbesTeacher, FlipsLabels, AnswersPairs, SynthesisesSample
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         mixed = params["edge_families"] == "mixed"
         return {**params, "epochs": int(params["epochs"]) + (edge % 2 if mixed else 0)}
+
+    def in_topology(self, params: Params, topology: TopologyName) -> dict[str, Value]:
+        return {**params, "topology": topology, "edge_topologies": ""}
 
     def sends_pairs(self, params: Params) -> bool:
         return params["method"] == "pairs"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from kdtasks.contract.collaboration import LearnsOnShares, SharesOutputs
-from kdtasks.contract.deployment import AttackName, DefenceName, NetworkSettings
+from kdtasks.contract.collaboration import LearnsOnShares, ServesEachEdge, SharesOutputs
+from kdtasks.contract.deployment import AttackName, DefenceName, NetworkSettings, TopologyName
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.poisoning import FlipsLabels
@@ -16,13 +16,44 @@ Group = tuple[str, int]
 """Edges that share a student at the server: fingerprint of the family, index of the teacher."""
 
 
-def groups(task: LearnsOnShares, params: Params) -> list[Group]:
-    """Return the group of each edge; students of a group share architecture and teacher."""
+def alike(task: LearnsOnShares, params: Params, topology: TopologyName) -> Params:
+    """Return the parameters of the deployment in which every edge has a topology of this one."""
+    if not isinstance(task, ServesEachEdge) or NetworkSettings.of(params).topology == topology:
+        return params
+    return task.in_topology(params, topology)
+
+
+def own_params(task: LearnsOnShares, params: Params) -> list[Params]:
+    """Return the parameters of each edge's student, in a deployment of its topology alone."""
+    served = NetworkSettings.of(params).served
+    uniform = {topology: alike(task, params, topology) for topology in {*served}}
+    return [task.edge_params(uniform[topology], edge) for edge, topology in enumerate(served)]
+
+
+def server_params(task: LearnsOnShares, params: Params) -> list[Params]:
+    """Return the parameters with which the server trains each edge's student, if it does.
+
+    Centralized edges and those that train further share a student, unless the former send samples.
+    """
     settings = NetworkSettings.of(params)
+    own = own_params(task, params)
+    if settings.uploads or not {*settings.served} >= {"centralized", "semi-centralized"}:
+        return own
+    central = alike(task, params, "centralized")
     return [
-        (fingerprint(task.edge_params(params, edge)), settings.teacher_of(edge))
-        for edge in range(settings.num_edges)
+        task.edge_params(central, edge) if topology == "semi-centralized" else own[edge]
+        for edge, topology in enumerate(settings.served)
     ]
+
+
+def groups(settings: NetworkSettings, each: Sequence[Params]) -> list[Group]:
+    """Return the group of each edge; students of a group share architecture and teacher.
+
+    Args:
+        settings: The deployment.
+        each: What `server_params` returns.
+    """
+    return [(fingerprint(params), settings.teacher_of(k)) for k, params in enumerate(each)]
 
 
 class CapabilityError(ConfigError):
@@ -48,19 +79,16 @@ class Scene:
     Attributes:
         settings: The deployment.
         key: Its fingerprint, which every message carries.
+        edges: Names of the edge nodes that it serves.
         families: Number of students that the server trains, by architecture and teacher.
         learn_epochs: Epochs of training one student from scratch.
     """
 
     settings: NetworkSettings
     key: str
+    edges: tuple[str, ...]
     families: int
     learn_epochs: int
-
-    @property
-    def edges(self) -> tuple[str, ...]:
-        """Names of the edge nodes."""
-        return self.settings.edges
 
     def order(
         self,
@@ -81,8 +109,8 @@ class Scene:
     def order_server(
         self, subject: str, facts: Mapping[str, Any] | None = None, epochs: int = 0
     ) -> list[Parcel]:
-        """Return an order of the conductor to the server, see `order`."""
-        return self.order([SERVER], subject, facts, epochs)
+        """Return an order of the conductor to the server, about the edges, see `order`."""
+        return self.order([SERVER], subject, {"edges": self.edges, **(facts or {})}, epochs)
 
     def order_edges(
         self, subject: str, facts: Mapping[str, Any] | None = None, epochs: int = 0
@@ -91,7 +119,7 @@ class Scene:
         return self.order(self.edges, subject, facts, epochs)
 
     def train_at_server(self) -> list[Parcel]:
-        """Return the order to the server to train all of its students."""
+        """Return the order to the server to train the students of the edges."""
         return self.order_server("train", epochs=self.families * self.learn_epochs)
 
 
@@ -142,8 +170,11 @@ class Topology(ABC):
     """Defences beside ``none``."""
 
     @property
-    def students_at_server(self) -> int:
-        """Number of students whose training, or a part of it, is done at the server."""
+    def students_at_server(self) -> float:
+        """Number of students whose training, or a part of it, is done at the server.
+
+        Per edge that has one of them: where edges have none, their share in this training is 0.
+        """
         return self.scene.families
 
     @abstractmethod
@@ -153,3 +184,32 @@ class Topology(ABC):
     @abstractmethod
     def steps(self) -> Steps:
         """Deploy a student at every edge."""
+
+
+class Serving(Topology):
+    """A topology in which no edge needs another, so that each edge can have one of its own."""
+
+    begins_at_server: ClassVar[bool] = False
+    """Whether the server trains students before anything is sent."""
+
+    def epochs(self) -> int:
+        begun = self.scene.families * self.scene.learn_epochs if self.begins_at_server else 0
+        return begun + self.later_epochs()
+
+    def steps(self) -> Steps:
+        if self.begins_at_server:
+            yield self.scene.train_at_server()
+        yield from self.prepare()
+        yield from self.proceed()
+
+    @abstractmethod
+    def later_epochs(self) -> int:
+        """Return the number of epochs that nodes will report in `proceed`."""
+
+    @abstractmethod
+    def prepare(self) -> Steps:
+        """Send the edges what they begin with."""
+
+    @abstractmethod
+    def proceed(self) -> Steps:
+        """Train at the edges, or with what they send."""

@@ -1,13 +1,26 @@
 """Selects the topology for a trial's parameters, if the task can run it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from kdtasks.contract.collaboration import ExchangesPairs, LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params, fingerprint
+from kdtasks.contract.policy import EdgeTopology
 from kdtasks.contract.task import KDTask
-from sweeps.nodes.topologies.base import CapabilityError, Scene, Topology, groups
+from sweeps.nodes.topologies.base import (
+    CapabilityError,
+    Scene,
+    Serving,
+    Topology,
+    alike,
+    groups,
+    server_params,
+)
 from sweeps.nodes.topologies.centralized import Centralized
 from sweeps.nodes.topologies.decentralized import Decentralized, LocalTraining, PairExchange
 from sweeps.nodes.topologies.peer import Mutual, SelfDistillation
+from sweeps.nodes.topologies.per_edge import PerEdge
 from sweeps.nodes.topologies.poisoning import check_poisoning
 from sweeps.nodes.topologies.semi_centralized import SemiCentralized
 
@@ -19,7 +32,11 @@ TOPOLOGIES: tuple[type[Topology], ...] = (
     SemiCentralized,
     Mutual,
     SelfDistillation,
+    PerEdge,
 )
+
+TURNS: tuple[EdgeTopology, ...] = ("decentralized", "centralized", "semi-centralized")
+"""Order in which topologies of single edges take turns; the first waits for no training."""
 
 
 def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
@@ -43,7 +60,28 @@ def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
                 need.parameter,
             )
     assert isinstance(task, LearnsOnShares)
+    if settings.topology == "per-edge":
+        _check_each(task, params, settings)
     return task
+
+
+def _check_each(task: LearnsOnShares, params: Params, settings: NetworkSettings) -> None:
+    """Check what the topologies of single edges need."""
+    if not settings.served:
+        raise CapabilityError(
+            f"policy={settings.policy!r}: task {task.name} does not know what training takes of an "
+            "edge: set edge_topologies instead",
+            "policy",
+        )
+    for topology in {*settings.served}:
+        own = alike(task, params, topology)
+        if _strategy(task, own) is PairExchange:
+            raise CapabilityError(
+                "edge_topologies: the method teaches decentralized edges by pairs, all or none: "
+                "take topology decentralized, or a method that sends the teacher",
+                "edge_topologies",
+            )
+        collaborative(task, own)
 
 
 def topology_of(task: KDTask, params: Params) -> Topology:
@@ -53,13 +91,35 @@ def topology_of(task: KDTask, params: Params) -> Topology:
         CapabilityError: If the task cannot run it.
     """
     learner, settings = collaborative(task, params), NetworkSettings.of(params)
-    scene = Scene(
-        settings=settings,
-        key=fingerprint(params),
-        families=len(set(groups(learner, params))),
-        learn_epochs=learner.planned_epochs(params),
-    )
-    return _strategy(task, params)(scene)
+    each = groups(settings, server_params(learner, params))
+    group = dict(zip(settings.edges, each, strict=True))
+
+    def scene(own: Params, edges: Sequence[str]) -> Scene:
+        return Scene(
+            settings=NetworkSettings.of(own),
+            key=fingerprint(params),
+            edges=tuple(edges),
+            families=len({group[edge] for edge in edges}),
+            learn_epochs=learner.planned_epochs(own),
+        )
+
+    if settings.topology != "per-edge":
+        return _strategy(task, params)(scene(params, settings.edges))
+    parts = []
+    for topology in TURNS:
+        if edges := settings.served_by(topology):
+            own = alike(learner, params, topology)
+            parts.append(_serving(task, own)(scene(own, edges)))
+    begun = [edge for part in parts if part.begins_at_server for edge in part.scene.edges]
+    first = scene(alike(learner, params, "centralized"), begun) if begun else None
+    whole = replace(parts[0].scene, settings=settings, edges=settings.edges)
+    return PerEdge(whole, parts=tuple(parts), begun=first)
+
+
+def _serving(task: KDTask, params: Params) -> type[Serving]:
+    strategy = _strategy(task, params)
+    assert issubclass(strategy, Serving), "it is the topology of a single edge"
+    return strategy
 
 
 def _strategy(task: KDTask, params: Params) -> type[Topology]:

@@ -3,27 +3,26 @@
 Optionally the edges then send some of their data, and the server trains and sends again.
 """
 
-from sweeps.nodes.topologies.base import Steps, Topology
+from sweeps.nodes.topologies.base import Serving, Steps
 
 
-class Centralized(Topology):
+class Centralized(Serving):
     """The server trains; edges only infer."""
 
     title = "centralized"
+    begins_at_server = True
 
-    def epochs(self) -> int:
-        trainings = 1 + self.scene.settings.uploads
-        return trainings * self.scene.families * self.scene.learn_epochs
+    def later_epochs(self) -> int:
+        return self.scene.settings.uploads * self.scene.families * self.scene.learn_epochs
 
-    def steps(self) -> Steps:
-        yield from self._train_and_ship()
+    def prepare(self) -> Steps:
+        students = yield self.scene.order_server("send-students", {"whole": False})
+        yield students
+
+    def proceed(self) -> Steps:
         for upload in range(self.scene.settings.uploads):
             requests = yield self.scene.order_server("ask-samples", {"upload": upload})
             samples = yield requests
             yield samples
-            yield from self._train_and_ship()
-
-    def _train_and_ship(self) -> Steps:
-        yield self.scene.train_at_server()
-        students = yield self.scene.order_server("send-students", {"whole": False})
-        yield students
+            yield self.scene.train_at_server()
+            yield from self.prepare()

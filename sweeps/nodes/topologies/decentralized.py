@@ -8,18 +8,21 @@ nothing is sent.
 
 from kdtasks.contract.collaboration import ExchangesPairs, SendsTeacher
 from kdtasks.contract.poisoning import ProbesTeacher
-from sweeps.nodes.topologies.base import Need, Steps, Topology, probing
+from sweeps.nodes.topologies.base import Need, Serving, Steps, probing
 
 
-class LocalTraining(Topology):
+class LocalTraining(Serving):
     """Baseline: every edge learns from its own data only."""
 
     title = "decentralized without a teacher"
 
-    def epochs(self) -> int:
+    def later_epochs(self) -> int:
         return len(self.scene.edges) * self.scene.learn_epochs
 
-    def steps(self) -> Steps:
+    def prepare(self) -> Steps:
+        yield from ()
+
+    def proceed(self) -> Steps:
         yield self.scene.order_edges("train", epochs=self.scene.learn_epochs)
         server_parts = yield self.scene.order_edges("hand-in")
         yield server_parts
@@ -33,10 +36,9 @@ class Decentralized(LocalTraining):
     attacks = ("scaled", "random")
     defences = ("probe",)
 
-    def steps(self) -> Steps:
+    def prepare(self) -> Steps:
         teachers = yield self.scene.order_server("send-teacher")
         yield teachers
-        yield from super().steps()
 
 
 class PairExchange(LocalTraining):
@@ -46,12 +48,14 @@ class PairExchange(LocalTraining):
     needs = (Need(ExchangesPairs),)
 
     @property
-    def students_at_server(self) -> int:
+    def students_at_server(self) -> float:
         return len(self.scene.edges)
 
-    def steps(self) -> Steps:
+    def prepare(self) -> Steps:
         pairs = yield self.scene.order_server("send-pairs")
         yield pairs
+
+    def proceed(self) -> Steps:
         # planned together with what the server learns from the answers
         answers = yield self.scene.order_edges("train-on-pairs", epochs=self.scene.learn_epochs)
         if answers:

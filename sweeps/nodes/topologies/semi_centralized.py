@@ -5,10 +5,10 @@ outputs of the student that it received or to the server's stored outputs.
 """
 
 from kdtasks.contract.collaboration import FineTunes, SynthesisesSamples
-from sweeps.nodes.topologies.base import IMITATION, Need, Steps, Topology
+from sweeps.nodes.topologies.base import IMITATION, Need, Serving, Steps
 
 
-class SemiCentralized(Topology):
+class SemiCentralized(Serving):
     """The server trains, the edges fine-tune on local data; edges have no teacher."""
 
     title = "semi-centralized"
@@ -22,15 +22,16 @@ class SemiCentralized(Topology):
         ),
     )
 
-    def epochs(self) -> int:
-        settings = self.scene.settings
-        at_server = self.scene.families * self.scene.learn_epochs
-        return at_server + len(self.scene.edges) * settings.edge_epochs
+    begins_at_server = True
 
-    def steps(self) -> Steps:
-        yield self.scene.train_at_server()
+    def later_epochs(self) -> int:
+        return len(self.scene.edges) * self.scene.settings.edge_epochs
+
+    def prepare(self) -> Steps:
         students = yield self.scene.order_server("send-students", {"whole": True})
         yield students
+
+    def proceed(self) -> Steps:
         if self.scene.settings.rehearsal_share > 0:
             requests = yield self.scene.order_edges("ask-rehearsal")
             material = yield requests

@@ -167,13 +167,17 @@ class Parcel:
     raw_bytes: int = 0
     seal: bytes = field(default=b"", repr=False)
     made_s: float = 0.0
+    epochs: int = 0
 
     @property
     def size(self) -> int:
         """Bytes that a link carries [B]."""
         return len(self.payload) + len(self.seal)
 
-    epochs: int = 0
+    @property
+    def edge(self) -> str:
+        """The edge over whose link it travels."""
+        return self.receiver if self.sender == SERVER else self.sender
 
     @classmethod
     def pack(

@@ -22,6 +22,7 @@ class Traffic:
         self._signatures = 0
         self._by_kind: Counter[Kind] = Counter()
         self._received: Counter[str] = Counter()
+        self._by_edge: Counter[str] = Counter()
 
     def sent(self, parcel: Parcel, transmission: Transmission) -> None:
         """Count a sent parcel; whatever an edge sends counts as uplink.
@@ -37,6 +38,7 @@ class Traffic:
             self._up += transmission.sent_bytes
             self._raw_samples += parcel.raw_samples
             self._raw_bytes += parcel.raw_bytes
+        self._by_edge[parcel.edge] += transmission.sent_bytes
         self._lost += transmission.lost_bytes
         self._signatures += len(parcel.seal)
         self._joule += transmission.joule
@@ -50,6 +52,10 @@ class Traffic:
     def received_by(self, node: str) -> int:
         """Return the bytes that a node has received [B]."""
         return self._received[node]
+
+    def bytes_of(self, edge: str) -> int:
+        """Return the bytes over the link of an edge, both ways, lost packets included [B]."""
+        return self._by_edge[edge]
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of `contract.deployment.NETWORK_METRICS` about links."""

@@ -28,7 +28,10 @@ EVERYTHING = ["none", *(topology.title for topology in TOPOLOGIES)]
         (ToyTask(), ["none"]),
         (ToyNetworkTask(), EVERYTHING),
         (load_task("csi-feedback"), EVERYTHING),
-        (load_task("beam-tracking"), [one for one in EVERYTHING if "pairs" not in one]),
+        (
+            load_task("beam-tracking"),
+            [one for one in EVERYTHING if one not in ("decentralized by pairs", "per-edge")],
+        ),
         (load_task("lidar-beam"), ["none", "centralized", *DECENTRALIZED]),
         (load_task("mimo-detection"), ["none"]),
     ],

@@ -40,6 +40,7 @@ POINTS = [
     {"topology": "self", "rounds": 3},
     {**LONG, "num_edges": 4},  # its actor is killed, and killed again
     {"topology": "centralized", "uploads": 2},
+    {"topology": "per-edge", "num_edges": 2, "edge_topologies": "decentralized centralized"},
     # P7: actors that a trial starts outside its own resources wait for one another for ever
     {"topology": "decentralized", "num_edges": 32, "method": "kd"},
     {"topology": "decentralized", "num_edges": 32, "method": "pairs"},

@@ -60,8 +60,9 @@ from sweeps.search.samplers import known_costs, make_sampler  # noqa: E402
 TABLES = ROOT / "benchmarks" / "tables"
 SHARES = (0.90, 0.95, 0.98, 0.99)
 SAMPLERS = ("random", "tpe", "nsga2", "gp", "known-cost")
-BOOK, ASHA = "book", "+asha"
-ARMS = (BOOK, *(name + rule for name in SAMPLERS for rule in ("", ASHA)))
+BOOK, ASHA, WITHIN = "book", "+asha", "+asha-within"
+"""By the book; stopping that compares all trials, and those of each method among themselves."""
+ARMS = (BOOK, *(name + rule for name in SAMPLERS for rule in ("", ASHA, WITHIN)))
 DEFAULT = Search().sampler + ASHA
 SLOTS = (1, 2, 8)
 COMPARED = (("known-cost+asha", "tpe+asha", 0.98), (DEFAULT, BOOK, 0.95))
@@ -109,7 +110,8 @@ class Engine:
     """The engine's search without Ray: proposals, stopping and ledger."""
 
     def __init__(self, table: Table, seed: int, name: str, clock: SimulatedClock) -> None:
-        sampler = name.removesuffix(ASHA)
+        sampler, _, rule = name.partition("+")
+        within = ["method"] if rule == WITHIN.removeprefix("+") else []
         raw = load_yaml(table.study.text, "table")
         study = parse_study(
             dump_yaml(
@@ -120,7 +122,7 @@ class Engine:
                     "budget": {"trials": 10**6, "time": None},
                     "seeds": {"search": seed, "trial": 0, "confirm": []},
                     "confirm": {"select": "none"},
-                    **({"stopping": {"kind": "asha"}} if name.endswith(ASHA) else {}),
+                    **({"stopping": {"kind": "asha", "within": within}} if rule else {}),
                 }
             ),
             "race",
@@ -372,8 +374,8 @@ def compare(name: str, results: Results, budget_s: float) -> None:
         for slots in dict.fromkeys(slots for _, slots in results):
             if not {(ours, slots), (theirs, slots)} <= results.keys():
                 continue
-            pair = (at(results[one, slots], share) for one in (ours, theirs))
-            ratio, low, high = ratio_interval(*pair, budget_s)
+            ours_s, theirs_s = (at(results[one, slots], share) for one in (ours, theirs))
+            ratio, low, high = ratio_interval(ours_s, theirs_s, budget_s)
             parts.append(f"{ratio:.2f} [{low:.2f}-{high:.2f}] times as many with {slots} slots")
         if parts:
             head = f"{name}: {ours} against {theirs}, core-seconds to {share:.0%}"

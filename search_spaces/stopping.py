@@ -31,6 +31,11 @@ class Stopping(Part):
 
     So is one of the trials without a teacher.
     """
+    within: tuple[Name, ...] = ()
+    """Parameters: trials are compared with those that have the same values of them.
+
+    For methods whose learning curves cross: one that is ahead early would stop all of the others.
+    """
 
     @model_validator(mode="after")
     def _check(self) -> Self:

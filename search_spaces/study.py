@@ -166,6 +166,8 @@ class Study(Part):
             _check_stopping(self)
             for name in self.stopping.keep:
                 _check_kept(self, name)
+            for name in self.stopping.within:
+                _check_searched(self, name, "stopping.within")
         known = {*self.space.names, *(name for point in self.search.points for name in point)}
         for name in self.confirm.each:
             if name not in known:
@@ -362,12 +364,16 @@ def _check_stopping(study: Study) -> None:
         )
 
 
-def _check_kept(study: Study, name: str) -> None:
+def _check_searched(study: Study, name: str, place: str) -> None:
     if name not in study.space.names:
         raise StudyError(
             f"{name!r} is not a parameter of the space; {choose_from(name, study.space.names)}",
-            place="stopping.keep",
+            place=place,
         )
+
+
+def _check_kept(study: Study, name: str) -> None:
+    _check_searched(study, name, "stopping.keep")
     count = study.space.parameters[name].size()
     if count is None:
         raise StudyError(

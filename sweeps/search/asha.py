@@ -1,6 +1,7 @@
 """Early stopping of trials, which `sweeps.search.rungs` compares, but not of all of a kept kind."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask
@@ -71,6 +72,7 @@ class Kept:
 class EarlyStopping:
     """Compares trials at the rungs of a study; without ``stopping`` it stops none.
 
+    Trials that differ in a parameter of ``stopping.within`` have rungs of their own.
     Metrics that training cannot change come from ``KDTask.cost``, the others from reports. A report
     without an objective leaves its trial out of that rung. `Kept` may protect a
     trial from being stopped.
@@ -82,29 +84,33 @@ class EarlyStopping:
         self._ledger = ledger
         self._costs: dict[int, Mapping[str, float]] = {}
         self._noted: dict[int, list[RungEntry]] = {}
-        self._rungs: Rungs | None = None
+        self._groups: dict[tuple[object, ...], Rungs] = {}
+        self._rungs: dict[int, Rungs] = {}
         self._kept = Kept(study, ledger.trials())
-        if study.stopping is not None:
-            self._rungs = Rungs(study.stopping, study.objectives, study.constraints)
-            self._restore(self._rungs)
-
-    def _restore(self, rungs: Rungs) -> None:
-        for trial in self._ledger.trials():
+        for trial in ledger.trials() if study.stopping is not None else ():
             if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
                 for entry in trial.rungs:
-                    rungs.restore(trial.number, entry)
+                    self._group(trial.config).restore(trial.number, entry)
+
+    def _group(self, config: Params) -> Rungs:
+        """Return the rungs at which a trial of a study with ``stopping`` is compared."""
+        study = self._study
+        assert study.stopping is not None
+        key = tuple(config.get(name) for name in study.stopping.within)
+        new = partial(Rungs, study.stopping, study.objectives, study.constraints)
+        return self._groups[key] if key in self._groups else self._groups.setdefault(key, new())
 
     @property
     def lacking(self) -> frozenset[str]:
         """Objectives that were missing in reports at rungs."""
-        return frozenset() if self._rungs is None else frozenset(self._rungs.lacking)
+        return frozenset().union(*(rungs.lacking for rungs in self._groups.values()))
 
     def before(self, number: int, config: Params) -> Stop | None:
         """Return why a trial need not start, if its cost alone makes it infeasible."""
-        if self._rungs is None:
+        if self._study.stopping is None:
             return None
-        cost = self._cost(config)
-        self._costs[number] = cost
+        self._rungs[number] = self._group(config)
+        cost = self._costs[number] = self._cost(config)
         violations = self._violations(cost)
         missed = [name for name, violation in violations.items() if violation > 0.0]
         if not missed:
@@ -117,18 +123,19 @@ class EarlyStopping:
 
     def after(self, number: int, event: Event) -> Stop | None:
         """Return why a trial must stop after a report; None if it continues."""
-        if self._rungs is None or event.done:
+        rungs = self._rungs.get(number)
+        if rungs is None or event.done:
             return None
         cost = self._costs[number]
         metrics = {**cost, **event.metrics}
-        entry = self._rungs.report(number, event.epoch, event.epochs, metrics)
+        entry = rungs.report(number, event.epoch, event.epochs, metrics)
         if entry is None:
             return None
         # after a restart, later rungs belong to the first attempt
         earlier = [e for e in self._noted.get(number, []) if e.rung < entry.rung]
         self._noted[number] = [*earlier, entry]
         self._ledger.at_rungs(number, self._noted[number])
-        if self._rungs.continues(number, entry.rung) or self._kept.protects(number):
+        if rungs.continues(number, entry.rung) or self._kept.protects(number):
             return None
         self._kept.end(number)
         return Stop(
@@ -148,8 +155,9 @@ class EarlyStopping:
         self._costs.pop(number, None)
         self._noted.pop(number, None)
         self._kept.end(number, finished=state is TrialState.COMPLETE)
-        if state is TrialState.FAIL and self._rungs is not None:
-            self._rungs.forget(number)
+        rungs = self._rungs.pop(number, None)
+        if state is TrialState.FAIL and rungs is not None:
+            rungs.forget(number)
 
     def _cost(self, config: Params) -> Mapping[str, float]:
         try:

@@ -45,8 +45,9 @@ STEP = 0.1
 """Standard deviation of a mutated number, as a share of its range."""
 DRAWS = 24
 """Draws of what is learnt, per candidate; quantiles if that is one objective."""
-MOST = 400
-"""Largest number of observations that a process is fitted to; the latest are kept."""
+MOST, FITTED = 1000, 64
+"""Largest numbers of observations, ends of trainings first: that predict, and that the process's
+length scales are fitted to, which takes a hundred times as long as a prediction."""
 
 Known = Callable[[Params], Mapping[str, float] | None]
 """Takes searched parameters, returns the metrics known before training; None if refused."""
@@ -247,22 +248,23 @@ class KnownCostSampler(BaseSampler):
 
         The first ``running`` wait for their results, and count as if these were their means.
         """
-        usable = np.flatnonzero(np.isfinite(values_n))[-MOST:]
+        finite = [i for i, value in enumerate(values_n) if math.isfinite(value)]
+        usable = sorted(finite, key=lambda i: -seen[i].share)[:MOST]
         values = values_n[usable]
         features = np.array([[*self._features(seen[i].params), seen[i].share] for i in usable])
         wanted = np.array([[*self._features(params), 1.0] for params in waiting])
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
             np.ones(features.shape[1]), (5e-2, 1e2), nu=2.5
         ) + WhiteKernel(1e-2, (1e-5, 1.0))
-        seed = int(self._rng.integers(2**31))
-        model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
+        model = GaussianProcessRegressor(kernel, normalize_y=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features, values)
+            model.fit(features[:FITTED], values[:FITTED])
+        model.set_params(kernel=model.kernel_, optimizer=None)
+        model.fit(features, values)
         if running:
             values = np.append(values, model.predict(wanted[:running]))
             features = np.vstack([features, wanted[:running]])
-            model = GaussianProcessRegressor(model.kernel_, normalize_y=True, optimizer=None)
             model.fit(features, values)
         mean, spread = model.predict(wanted, return_std=True)
         return np.asarray(mean), np.asarray(spread)

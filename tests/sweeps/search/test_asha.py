@@ -123,9 +123,9 @@ def test_the_ledger_restores_the_rungs(
     engine, session = searched
     again = Ledger.open(engine.folder.journal)
     assert again.trials() == engine.ledger.trials()
-    live = session._early._rungs._tables
+    live = session._early._groups[()]._tables
     assert len(live[0.125]) == 24 > len(live[0.25]) > len(live[0.5]) > 0
-    assert EarlyStopping(again.study, engine.task, again)._rungs._tables == live
+    assert EarlyStopping(again.study, engine.task, again)._groups[()]._tables == live
 
 
 def test_a_study_without_stopping_trains_everything_and_notes_no_rungs(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_trial_that_fails_later_leaves_its_rungs(tmp_path: Path) -> None:
     engine = make(tmp_path, search=search, budget={"trials": 6})
     session = engine.search()
     assert engine.ledger.trial(0).state is TrialState.FAIL
-    assert all(0 not in table for table in session._early._rungs._tables.values())
+    assert all(0 not in table for table in session._early._groups[()]._tables.values())
 
 
 def test_a_trial_that_began_anew_has_each_rung_once(tmp_path: Path) -> None:

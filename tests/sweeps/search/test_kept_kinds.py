@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -118,3 +119,39 @@ def test_what_cannot_be_right_is_refused(keep, budget, words):
         toy_study(space=SPACE, stopping={**HARSH, "keep": keep}, budget={"trials": budget})
     for word in ["stopping.keep", *words]:
         assert word in str(raised.value)
+
+
+def states(home: Path, points: list[dict[str, Any]], within: list[str]) -> list[TrialState]:
+    """Search points with little patience, resume it, and return how trials ended."""
+    stopping = {"kind": "asha", "eta": 2, "min_trials": 2, "within": within}
+    search = {"sampler": "random", "points": points}
+    engine = make(home, [], stopping=stopping, search=search, budget={"trials": len(points)})
+    session = engine.search()
+    again = EarlyStopping(engine.study, engine.task, engine.ledger)
+    groups = {key: rungs._tables for key, rungs in session._early._groups.items()}
+    assert {key: rungs._tables for key, rungs in again._groups.items()} == groups
+    return [trial.state for trial in engine.ledger.trials()]
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 100))
+def test_groups_are_compared_as_if_the_others_did_not_run(tmp_path_factory, seed):
+    rng = np.random.default_rng(seed)
+    points = [
+        {"method": str(rng.choice(["vanilla", "kd"])), "width": 2, "x": float(rng.random())}
+        for _ in range(16)
+    ]
+    points = [p | ({"compression": 4} if p["method"] == "kd" else {}) for p in points]
+    together = states(tmp_path_factory.mktemp("both"), points, ["method"])
+    for method in ("vanilla", "kd"):
+        some = [point for point in points if point["method"] == method]
+        alone = states(tmp_path_factory.mktemp(method), some, [])
+        ours = [s for s, p in zip(together, points, strict=True) if p["method"] == method]
+        assert ours == alone
+        assert TrialState.COMPLETE in alone
+    assert TrialState.PRUNED in together
+
+
+def test_unknown_parameters_to_compare_within_are_refused():
+    with pytest.raises(StudyError, match=r"stopping.within.*methd.*method"):
+        toy_study(space=SPACE, stopping={**HARSH, "within": ["methd"]})

@@ -63,9 +63,14 @@ SAMPLERS = ("random", "tpe", "nsga2", "gp", "known-cost")
 BOOK, ASHA, WITHIN = "book", "+asha", "+asha-within"
 """By the book; stopping that compares all trials, and those of each method among themselves."""
 ARMS = (BOOK, *(name + rule for name in SAMPLERS for rule in ("", ASHA, WITHIN)))
-DEFAULT = Search().sampler + ASHA
+DEFAULT = Search().sampler
 SLOTS = (1, 2, 8)
-COMPARED = (("known-cost+asha", "tpe+asha", 0.98), (DEFAULT, BOOK, 0.95))
+COMPARED = (
+    ("known-cost", "tpe", 0.98),
+    ("known-cost" + WITHIN, "tpe" + WITHIN, 0.98),
+    ("known-cost" + WITHIN, BOOK, 0.95),
+    (DEFAULT, BOOK, 0.95),
+)
 RESAMPLED = 2000
 """Bootstrap samples of the seeds."""
 

@@ -16,6 +16,7 @@ from kdtasks.contract.source_code import files_beside
 from kdtasks.contract.task import KDTask
 from search_spaces.domains import Choice, Float, Int
 from search_spaces.objectives import Constraint, Objective
+from search_spaces.search import Search
 from search_spaces.study import Study, parse_study
 from search_spaces.study_yaml import dump_yaml
 from sweeps.cli.sweeps import free_name
@@ -61,7 +62,7 @@ def sweep(  # noqa: PLR0913 - one argument per part of a study
     constraints: Sequence[Constraint] = (),
     seeds: Sequence[int] = (101, 102, 103),
     search_seed: int = 0,
-    sampler: str = "tpe",
+    sampler: str = Search().sampler,
     stopping: str | None = None,
     time: str | None = None,
     name: str | None = None,

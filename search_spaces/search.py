@@ -24,7 +24,7 @@ LEARNING: Sequence[Sampler] = ("tpe", "known-cost", "nsga2", "nsga3", "gp")
 class Search(Part):
     """How configurations are proposed."""
 
-    sampler: Sampler = "tpe"
+    sampler: Sampler = "known-cost"
     points: tuple[dict[Name, Multiple], ...] = ()
     """Tried first (sampler `points`: tried only); lists are multiplied out.
 

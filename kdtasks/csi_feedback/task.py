@@ -60,6 +60,7 @@ from kdtasks.csi_feedback.students import (
 )
 from kdtasks.csi_feedback.workload import (
     check_memory,
+    network_cost,
     plan_at_effort,
     teacher_flops,
     training_flops,
@@ -185,10 +186,7 @@ class CsiFeedback(CsiCollaboration):
     def cost(self, params: Params) -> dict[str, float]:
         """Return the complexity of the student; the mean over edges that have different ones."""
         settings = resolve(params)
-        kinds = [
-            count(make_encoder(one, one.encoder), one.picture_shape)
-            for one in families(settings, params)
-        ]
+        kinds = [network_cost(one, "encoder") for one in families(settings, params)]
         edges = settings.num_edges if len(kinds) > 1 else 1
         costs = [kinds[edge % len(kinds)] for edge in range(edges)]
         return {

@@ -13,7 +13,7 @@ from kdtasks.csi_feedback.methods.job import Plan, Teacher, TrainingStage
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import make_decoder, make_encoder
-from kdtasks.learning.complexity import count, state_bytes, training_bytes
+from kdtasks.learning.complexity import Cost, count, state_bytes, training_bytes
 from kdtasks.learning.random import initialised
 from kdtasks.learning.tensors import state_specs
 from kdtasks.learning.training import at_effort
@@ -42,14 +42,19 @@ def _sample(settings: CsiSettings, part: Part) -> nn.Module:
 
 
 @lru_cache(maxsize=512)
-def _flops(architecture: CsiSettings, part: Part) -> int:
+def _cost(architecture: CsiSettings, part: Part) -> Cost:
     shape = (architecture.codeword_length,) if part == "decoder" else architecture.picture_shape
-    return count(_sample(architecture, part), shape).flops
+    return count(_sample(architecture, part), shape)
+
+
+def network_cost(settings: CsiSettings, part: Part) -> Cost:
+    """Return the complexity of a network, counted once for each architecture."""
+    return _cost(_architecture(settings), part)
 
 
 def forward_flops(settings: CsiSettings, part: Part) -> int:
     """Return the operations of one forward pass of one sample, see `learning.complexity.Cost`."""
-    return _flops(_architecture(settings), part)
+    return network_cost(settings, part).flops
 
 
 @lru_cache(maxsize=512)

@@ -156,6 +156,31 @@ def test_data_are_made_once_for_shapes_worst_values_and_the_load_and_anew_for_th
     assert (digest(again.val), len(made)) == (digest(first.val), 2)
 
 
+@given(widths=st.lists(st.integers(1, 6), min_size=1, max_size=12), data=st.data())
+def test_students_are_built_once_for_what_they_read(widths, data):
+    """One reads ``extra`` only where it is wide, so what is read depends on what was read."""
+    built = []
+
+    class Branching(Clusters):
+        name = "branching"
+        metrics = Clusters.scores
+        parameters = {**Clusters.parameters, "extra": param(1, low=1, high=3)}
+
+        def student(self, p):
+            width = p.width if p.width < 4 else p.width + p.extra
+            built.append(width)
+            return super().student(type("P", (), {"width": width}))
+
+    task, architectures = Branching(), set()
+    for width in widths:
+        extra, rate = data.draw(st.integers(1, 3)), data.draw(st.floats(1e-4, 1e-2))
+        found = task.cost({"width": width, "extra": extra, "learning_rate": rate})
+        wide = width if width < 4 else width + extra
+        assert found["params"] == 3 * wide + 5 * (wide + 1)
+        architectures.add((width, extra if width >= 4 else None))
+    assert len(built) == len(architectures)
+
+
 def test_what_data_read_must_be_declared_to_decide_them():
     with pytest.raises(ConfigError, match=r"data\(\) reads parameter 'noise'.*decides='data'"):
         Peeking().load_scenario({}, cache_dir=None, progress=silent)

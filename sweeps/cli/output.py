@@ -265,7 +265,7 @@ def paper_json(frames: Any) -> dict[str, Any]:
         "made": made(frames),
         "tables": [described(table) for table in filled_in(frames)],
         "claims": [judged.plain for judged in judged_claims(frames)],
-        "printed": sweep_tables(frames),
+        "printed": [asdict(table) for table in sweep_tables(frames)],
     }
 
 

@@ -1,5 +1,6 @@
 """Wide tables in a terminal: parts, of which none is folded within a word."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,17 @@ from synthetic_frames import make_frames
 from analysis.column_parts import BESIDE
 from analysis.format import number, param
 from analysis.front_rows import front_rows, near_rows
+from analysis.printed.tables import sweep_tables
 from sweeps.cli import output as cli_output
-from sweeps.cli.output import LABEL_WIDTH, PADDING, fitting, show_front, show_near
+from sweeps.cli.output import (
+    LABEL_WIDTH,
+    PADDING,
+    fitting,
+    paper_json,
+    show_front,
+    show_json,
+    show_near,
+)
 
 TITLES = st.lists(st.sampled_from([*BESIDE, "top-2 at t0 [%]", "seeds", "x"]), max_size=9)
 
@@ -71,3 +81,12 @@ def test_a_sweep_without_a_front_names_the_reason(states, words, capsys):
     shown = capsys.readouterr().out
     assert words in shown
     assert "trial  method" not in shown
+
+
+def test_tables_as_json_are_those_that_a_page_is_made_from(capsys):
+    frames = make_frames(report=True)
+    show_json(paper_json(frames))
+    printed = json.loads(capsys.readouterr().out)["printed"]
+    tables = [(one["name"], one["rows"]) for one in printed]
+    assert tables == [(one.name, [list(row) for row in one.rows]) for one in sweep_tables(frames)]
+    assert len(tables) > 1

@@ -1,7 +1,6 @@
 """Early stopping of trials, which `sweeps.search.rungs` compares, but not of all of a kept kind."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask
@@ -74,8 +73,8 @@ class EarlyStopping:
 
     Trials that differ in a parameter of ``stopping.within`` have rungs of their own.
     Metrics that training cannot change come from ``KDTask.cost``, the others from reports. A report
-    without an objective leaves its trial out of that rung. `Kept` may protect a
-    trial from being stopped.
+    without an objective leaves its trial out of that rung. `Kept` may protect a trial
+    from being stopped.
     """
 
     def __init__(self, study: Study, task: KDTask, ledger: Ledger) -> None:
@@ -97,8 +96,9 @@ class EarlyStopping:
         study = self._study
         assert study.stopping is not None
         key = tuple(config.get(name) for name in study.stopping.within)
-        new = partial(Rungs, study.stopping, study.objectives, study.constraints)
-        return self._groups[key] if key in self._groups else self._groups.setdefault(key, new())
+        if key not in self._groups:
+            self._groups[key] = Rungs(study.stopping, study.objectives, study.constraints)
+        return self._groups[key]
 
     @property
     def lacking(self) -> frozenset[str]:

@@ -96,7 +96,7 @@ def test_repetitions_draw_teachers_that_are_trained_after_the_search(
     children = engine.tracker.children
     teachers = {key: run for key, run in children.items() if key.startswith("teacher/")}
     assert len(before) == 1
-    assert sorted(run.params["teacher_seed"] for run in teachers.values()) == [0, 1]
+    assert sorted(run.params["teacher_seed"] for run in teachers.values()) == ["0", "1"]
     assert all("test_nmse_db" in run.metrics for run in teachers.values())
     for key in repeated(engine):
         run = children[f"confirmation/{key}"]

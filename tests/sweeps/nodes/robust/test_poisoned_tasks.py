@@ -48,8 +48,10 @@ def test_only_honest_edges_are_judged_and_lies_reach_them(name, data):
     honest = deployed(name, data, **crowd)
     lied_to = deployed(name, data, **crowd, attack="scaled", attack_strength=100.0)
     assert honest.metrics["val_judged_edges"] <= 3
-    assert not np.array_equal(
-        *(next(a for n, a in r.weights.items() if n[:7] == "edge-0/") for r in (honest, lied_to))
+    assert any(
+        not np.array_equal(array, lied_to.weights[tensor])
+        for tensor, array in honest.weights.items()
+        if tensor.startswith("edge-0/")
     )
     assert lied_to.metrics["blend_shift"] > honest.metrics["blend_shift"]
     tested = deployed(name, data, **crowd, attack="inverted", defence="probe")

@@ -101,9 +101,9 @@ def test_repetitions_draw_teachers_that_are_trained_after_the_search(
     for key in repeated(engine):
         run = children[f"confirmation/{key}"]
         taught = run.params["method"] == "kd"
-        draw = SEEDS.index(run.params["seed"]) if taught else 0
-        assert run.params["teacher_seed"] == draw
+        draw = SEEDS.index(int(run.params["seed"])) if taught else 0
+        assert run.params["teacher_seed"] == str(draw)
         named = run.tags.get(layout.TEACHER_KEY, "")
         assert (f"teacher/{named}" in teachers) == taught
-        assert not taught or teachers[f"teacher/{named}"].params["teacher_seed"] == draw
+        assert not taught or teachers[f"teacher/{named}"].params["teacher_seed"] == str(draw)
         assert run.tags[layout.SCENARIO_KEY]

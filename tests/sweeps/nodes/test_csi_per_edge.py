@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from csi_examples import drained
 from network_deployments import assert_same_arrays, numbers
 
 from kdtasks.contract.registry import load_task
@@ -12,7 +13,6 @@ from kdtasks.csi_feedback.families import edge_settings
 from kdtasks.csi_feedback.policy import demand
 from kdtasks.csi_feedback.settings import resolve
 from kdtasks.csi_feedback.workload import samples_of
-from sweeps.common.events import Training
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import in_process
 
@@ -39,14 +39,6 @@ FIELDS: dict[str, Any] = {
 TOPOLOGIES = ("decentralized", "semi-centralized", "centralized")
 
 
-def drained(work: Training[Any]) -> Any:
-    try:
-        while True:
-            next(work)
-    except StopIteration as stop:
-        return stop.value
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ScenarioData:
     params = TASK.complete({**FIELDS, "topology": "centralized"})
@@ -64,7 +56,7 @@ def teacher(data: ScenarioData, method: str) -> TeacherArtifact | None:
     params = TASK.complete({**FIELDS, "topology": "centralized", "method": method})
     if method == "vanilla":
         return None
-    artifact: TeacherArtifact = drained(TASK.train_teacher(params, data.train, data.val))
+    artifact: TeacherArtifact = drained(TASK.train_teacher(params, data.train, data.val))[1]
     return artifact
 
 
@@ -73,7 +65,7 @@ def deploy(
 ) -> tuple[Outcome, Any]:
     params = TASK.complete({**FIELDS, **changes})
     transport = in_process("csi-feedback", params, (data.train, data.val), teacher)
-    outcome: Outcome = drained(conduct(TASK, params, transport))
+    outcome: Outcome = drained(conduct(TASK, params, transport))[1]
     return outcome, params
 
 

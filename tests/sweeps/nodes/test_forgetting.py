@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from csi_examples import drained
 
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import ScenarioData
-from sweeps.common.events import Training
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import in_process
 
@@ -29,14 +29,6 @@ FIELDS: dict[str, Any] = {
 Run = Callable[..., dict[str, float]]
 
 
-def drained(work: Training[Any]) -> Any:
-    try:
-        while True:
-            next(work)
-    except StopIteration as stop:
-        return stop.value
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     cache: Path = tmp_path_factory.mktemp("cache")
@@ -46,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     def deploy(**changes: Any) -> dict[str, float]:
         own = TASK.complete({**FIELDS, **changes})
         transport = in_process("csi-feedback", own, (data.train, data.val), None)
-        metrics: dict[str, float] = drained(conduct(TASK, own, transport)).metrics
+        metrics: dict[str, float] = drained(conduct(TASK, own, transport))[1].metrics
         return metrics
 
     return deploy

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from csi_examples import drained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_deployments import MIXED, assert_same_arrays, numbers
@@ -20,15 +21,6 @@ from sweeps.nodes.transport import InProcessTransport, in_process
 TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 RUNGS = (0.125, 0.375, 0.8)
-
-
-def drained(work: Any) -> tuple[list[Report], Any]:
-    reports = []
-    while True:
-        try:
-            reports.append(next(work))
-        except StopIteration as stop:
-            return reports, stop.value
 
 
 def deploy(

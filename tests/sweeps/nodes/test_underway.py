@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from csi_examples import drained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_deployments import DEPLOYMENTS, assert_same_arrays, numbers
@@ -20,16 +21,6 @@ TASK = DrawingNetworkTask()
 NAME = "toy_network:DrawingNetworkTask"
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 RUNGS = (0.125, 0.375)
-
-
-def drained(work: Any) -> tuple[list[Report], Any]:
-    """Return the reports of a training, and what it comes to."""
-    reports = []
-    while True:
-        try:
-            reports.append(next(work))
-        except StopIteration as stop:
-            return reports, stop.value
 
 
 def deployed(

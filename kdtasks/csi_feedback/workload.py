@@ -225,10 +225,12 @@ def plan_at_effort(
             return replace(plan, encoder_epochs=epochs)
         return replace(plan, epochs=epochs)
 
+    at_edge = edge_samples(settings)
+
     def flop_of(epochs: int) -> float:
         stages = planned_stages(settings, with_epochs(epochs), samples, answered or samples)
         trainings = (1 + settings.uploads) * training_flops(settings, stages)
-        return float(trainings + tuning_flops(settings, edge_samples(settings)))
+        return float(trainings + tuning_flops(settings, at_edge))
 
     first = plan.encoder_epochs if settings.learns_codewords else plan.epochs
     schedule = at_effort(plan.schedule(first), settings, flop_of)

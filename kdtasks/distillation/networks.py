@@ -1,7 +1,7 @@
 """What a task of two networks is: its data, its networks, what decides them and what they cost."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -122,15 +122,16 @@ class TwoNetworks(LearnsOnShares):
     _shapes: ClassVar[dict[str, tuple[tuple[int, ...], ...]]] = {}
     """Shapes of the inputs, by what decides the data; a class attribute per class."""
 
-    _counted: ClassVar[list[tuple[dict[str, Value], object, dict[str, float]]]] = []
-    """Costs of students, after the parameters that `student` read and the shapes of the inputs."""
+    _counted: ClassVar[dict[tuple[str, ...], dict[Any, dict[str, float]]]] = {}
+    """Costs of students, by the names of the parameters that `student` read; then by their values
+    and the shapes of the inputs."""
 
     _waiting: ClassVar[dict[str, tuple[Splits, dict[str, dict[str, Any]]]]] = {}
     """Data made for their shapes, by the same, until they are loaded."""
 
     def __init_subclass__(cls) -> None:
         """Take over the class's metrics, and add those that every such task has."""
-        cls._shapes, cls._waiting, cls._counted = {}, {}, []
+        cls._shapes, cls._waiting, cls._counted = {}, {}, {}
         if "name" in vars(cls):
             given = vars(cls).get("metrics", {})
             if not given or not all(isinstance(one, Metric) for one in given.values()):
@@ -290,7 +291,10 @@ class TwoNetworks(LearnsOnShares):
 
     def _student(self, params: Params, stream_name: str = "") -> Watched:
         seed = node_seed(self._settings(params).seed, stream_name)
-        make = partial(self._made, "student", partial(self.student, self._seen(params)))
+        return self._student_of(self._seen(params), seed)
+
+    def _student_of(self, seen: Parameters, seed: int) -> Watched:
+        make = partial(self._made, "student", partial(self.student, seen))
         return Watched(initialised(seed, "student", make), self.features[0])
 
     def _teacher(self, params: Params) -> Watched:
@@ -323,13 +327,16 @@ class TwoNetworks(LearnsOnShares):
         Samplers ask for thousands that differ in others.
         """
         seen, shapes = self._seen(params), self._input_shapes(params)
-        for read, of_shapes, cost in self._counted:
-            if of_shapes == shapes and read.items() <= dict(seen._params).items():
-                return cost
-        make = partial(self._made, "student", partial(self.student, seen))
-        network = Watched(initialised(0, "student", make), self.features[0]).network
+
+        def key(names: Iterable[str]) -> object:
+            return shapes, tuple(seen._params[name] for name in names)
+
+        for names, costs in self._counted.items():
+            if (known := costs.get(key(names))) is not None:
+                return known
+        network = self._student_of(seen, 0).network
         cost = self._costs(network, count(network, *shapes))
-        self._counted.append((seen._read, shapes, cost))
+        self._counted.setdefault(tuple(seen._read), {})[key(seen._read)] = cost
         return cost
 
     def _costs(self, network: nn.Module, size: Cost) -> dict[str, float]:

@@ -50,8 +50,9 @@ class ServerNode(Node):
                 self.task.teacher_of(deployment.params, teacher, number)
                 for number in range(self.settings.num_teachers)
             ]
-        edges, trained = self.settings.edges, server_params(self.task, deployment.params)
-        self._own = dict(zip(edges, own_params(self.task, deployment.params), strict=True))
+        edges, own = self.settings.edges, own_params(self.task, deployment.params)
+        trained = server_params(self.task, deployment.params, own)
+        self._own = dict(zip(edges, own, strict=True))
         self._group = dict(zip(edges, groups(self.settings, trained), strict=True))
         self._params: dict[Group, Params] = {}
         for group, params in zip(self._group.values(), trained, strict=True):

@@ -30,15 +30,19 @@ def own_params(task: LearnsOnShares, params: Params) -> list[Params]:
     return [task.edge_params(uniform[topology], edge) for edge, topology in enumerate(served)]
 
 
-def server_params(task: LearnsOnShares, params: Params) -> list[Params]:
+def server_params(task: LearnsOnShares, params: Params, own: Sequence[Params]) -> list[Params]:
     """Return the parameters with which the server trains each edge's student, if it does.
 
     Centralized edges and those that train further share a student, unless the former send samples.
+
+    Args:
+        task: The task.
+        params: Those of the deployment.
+        own: What `own_params` returns of it.
     """
     settings = NetworkSettings.of(params)
-    own = own_params(task, params)
     if settings.uploads or not {*settings.served} >= {"centralized", "semi-centralized"}:
-        return own
+        return [*own]
     central = alike(task, params, "centralized")
     return [
         task.edge_params(central, edge) if topology == "semi-centralized" else own[edge]

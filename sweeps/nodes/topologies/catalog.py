@@ -15,6 +15,7 @@ from sweeps.nodes.topologies.base import (
     Topology,
     alike,
     groups,
+    own_params,
     server_params,
 )
 from sweeps.nodes.topologies.centralized import Centralized
@@ -91,7 +92,8 @@ def topology_of(task: KDTask, params: Params) -> Topology:
         CapabilityError: If the task cannot run it.
     """
     learner, settings = collaborative(task, params), NetworkSettings.of(params)
-    each = groups(settings, server_params(learner, params))
+    trained = server_params(learner, params, own_params(learner, params))
+    each = groups(settings, trained)
     group = dict(zip(settings.edges, each, strict=True))
 
     def scene(own: Params, edges: Sequence[str]) -> Scene:

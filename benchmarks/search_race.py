@@ -61,8 +61,13 @@ TABLES = ROOT / "benchmarks" / "tables"
 SHARES = (0.90, 0.95, 0.98, 0.99)
 SAMPLERS = ("random", "tpe", "nsga2", "gp", "known-cost")
 BOOK, ASHA, WITHIN = "book", "+asha", "+asha-within"
-"""By the book; stopping that compares all trials, and those of each method among themselves."""
-ARMS = (BOOK, *(name + rule for name in SAMPLERS for rule in ("", ASHA, WITHIN)))
+RULES: dict[str, dict[str, Any]] = {
+    "": {},
+    ASHA: {"stopping": {"kind": "asha"}},
+    WITHIN: {"stopping": {"kind": "asha", "within": ["method"]}},
+}
+"""Fields of a study, by the rule in an arm's name: none, compare all trials, those of a method."""
+ARMS = (BOOK, *(name + rule for name in SAMPLERS for rule in RULES))
 DEFAULT = Search().sampler
 SLOTS = (1, 2, 8)
 COMPARED = (
@@ -115,8 +120,7 @@ class Engine:
     """The engine's search without Ray: proposals, stopping and ledger."""
 
     def __init__(self, table: Table, seed: int, name: str, clock: SimulatedClock) -> None:
-        sampler, _, rule = name.partition("+")
-        within = ["method"] if rule == WITHIN.removeprefix("+") else []
+        sampler, plus, rule = name.partition("+")
         raw = load_yaml(table.study.text, "table")
         study = parse_study(
             dump_yaml(
@@ -127,7 +131,7 @@ class Engine:
                     "budget": {"trials": 10**6, "time": None},
                     "seeds": {"search": seed, "trial": 0, "confirm": []},
                     "confirm": {"select": "none"},
-                    **({"stopping": {"kind": "asha", "within": within}} if rule else {}),
+                    **RULES[plus + rule],
                 }
             ),
             "race",

@@ -4,7 +4,7 @@ They are the same for every collaborative task; a task's own settings extend the
 """
 
 from functools import partial
-from typing import Literal, Self, cast
+from typing import Literal, Self, cast, get_args
 
 from pydantic import field_validator
 
@@ -32,6 +32,8 @@ DefenceName = Literal["none", "clipping", "median", "trimmed-mean", "krum", "pro
 
 EDGE_SHARES = ("edge_sample_shares", "edge_speed_shares", "edge_memory_shares", "edge_link_shares")
 """Parameters with a number for each edge."""
+
+BESIDE_DECENTRALIZED = tuple(name for name in get_args(TopologyName) if name != "decentralized")
 
 MIXED_RESOURCES = (1.0, 0.5, 0.25)
 """Shares of speed and memory that edges of mixed resources have in turn."""
@@ -378,8 +380,11 @@ class NetworkSettings(Settings):
         return tuple(edge for edge, own in pairs if own == topology)
 
     def serves(self, *topologies: TopologyName) -> bool:
-        """Return whether some edge has one of these topologies, or a policy may choose it."""
-        found = {*self.served} or {*EDGE_TOPOLOGIES}
+        """Return whether some edge has one of these topologies, or a policy may choose it.
+
+        What a policy has chosen is no matter: the parameters of the others have decided it.
+        """
+        found = {*self.served} if self.policy == "none" else {*EDGE_TOPOLOGIES}
         return not found.isdisjoint(topologies)
 
     def alike(self, topology: TopologyName) -> Self:

@@ -60,7 +60,7 @@ def with_choices(
     Raises:
         ConfigError: If ``edge_topologies`` are given, and other ones.
     """
-    if settings.policy == "none":
+    if settings.topology != "per-edge" or settings.policy == "none":
         return settings
     rule = Rule(
         deadline_s=settings.policy_deadline_s or math.inf,

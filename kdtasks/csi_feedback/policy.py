@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Self
 
 from kdtasks.contract.edges import with_choices
 from kdtasks.contract.policy import Demand, Trained
@@ -23,17 +24,21 @@ from kdtasks.csi_feedback.workload import (
 FLOAT_BYTES = 4
 
 
-def with_topologies(settings: CsiSettings) -> CsiSettings:
-    """Return a deployment with the topologies that its policy chooses, if it has one.
+class ChoosingSettings(CsiSettings):
+    """Settings in which the topologies that a policy chooses are filled in."""
 
-    Raises:
-        ConfigError: If ``edge_topologies`` are given, and other ones.
-    """
+    def fitted(self) -> Self:
+        """Return these settings if they can be trained, with the topologies of all edges.
 
-    def demand_of(topology: Trained, edge: int) -> Demand:
-        return demand(edge_settings(settings, topology, edge), samples_of(settings, edge))
+        Raises:
+            ConfigError: If they cannot, or if other ``edge_topologies`` are given than are chosen.
+        """
+        settings = super().fitted()
 
-    return with_choices(settings, lambda edge: samples_of(settings, edge), demand_of)
+        def demand_of(topology: Trained, edge: int) -> Demand:
+            return demand(edge_settings(settings, topology, edge), samples_of(settings, edge))
+
+        return with_choices(settings, lambda edge: samples_of(settings, edge), demand_of)
 
 
 def demand(settings: CsiSettings, samples: int) -> Demand:

@@ -3,7 +3,12 @@
 from functools import partial
 from typing import Literal, Self
 
-from kdtasks.contract.deployment import PART_AT_EDGE, SERVER_TEACHES, NetworkSettings
+from kdtasks.contract.deployment import (
+    BESIDE_DECENTRALIZED,
+    PART_AT_EDGE,
+    SERVER_TEACHES,
+    NetworkSettings,
+)
 from kdtasks.contract.effort import ALONE, EPOCHS, GFLOP, PLATEAU, EffortSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.settings import (
@@ -326,7 +331,7 @@ class CsiSettings(EffortSettings, NetworkSettings):
         "edge_part_only",
         when=(
             When(
-                lambda s: {*s.served} != {"decentralized"} or s.method == "encoder-kd",
+                lambda s: s.method == "encoder-kd" or s.serves(*BESIDE_DECENTRALIZED),
                 "methods that take over the teacher's decoder",
             ),
             PART_AT_EDGE,

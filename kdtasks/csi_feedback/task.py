@@ -42,7 +42,7 @@ from kdtasks.csi_feedback.methods.job import Job
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.own_data import own_data
 from kdtasks.csi_feedback.ownership import server_share
-from kdtasks.csi_feedback.policy import with_topologies
+from kdtasks.csi_feedback.policy import ChoosingSettings
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import (
     check_place,
@@ -109,10 +109,10 @@ class CsiFeedback(CsiCollaboration):
         **NETWORK_METRICS,
         **POISONING_METRICS,
     }
-    settings = CsiSettings
+    settings = ChoosingSettings
 
     def complete(self, params: Params) -> dict[str, Value]:
-        settings = with_topologies(self.settings.resolve(params))
+        settings = self.settings.resolve(params)
         first_data(settings)
         if settings.second_scenario:
             second_data(settings)

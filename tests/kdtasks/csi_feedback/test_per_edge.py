@@ -123,6 +123,19 @@ def test_what_the_policy_chose_stays_chosen():
     assert repeated == {**config, "seed": 7}
 
 
+@given(deadline_s=st.sampled_from([0.0, 1.0, 20.0, 60.0, 200.0]), epochs=st.integers(1, 300))
+@settings(max_examples=25, deadline=None)
+def test_what_decided_the_choice_stays_among_the_parameters(deadline_s, epochs):
+    """Also what only a topology that was not chosen has, such as epochs of fine-tuning."""
+    params = {"topology": "per-edge", "policy": "thresholds", "method": "encoder-kd"}
+    params |= {"num_edges": 3, "edge_gflops": 0.5, "server_age": 0.5, "policy_stale": 0.9}
+    params |= {"policy_deadline_s": deadline_s, "edge_epochs": epochs}
+    completed = TASK.complete(params)
+    assert TASK.complete(completed) == completed
+    assert completed["edge_epochs"] == epochs
+    assert TASK.settings.resolve(completed) == TASK.settings.resolve(params)
+
+
 def test_edges_have_the_samples_that_the_policy_counts(network_data):
     params = per_edge(edge_samples=40, edge_sample_shares="1 0.5 0.05")
     own = resolve(params)

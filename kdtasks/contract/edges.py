@@ -38,11 +38,12 @@ def check_edge_memory(
     share = settings.memory_share(edge)
     # A quotient, as in the order of edges: what just fits shall not fail by rounding.
     if needs_mb(edge) / share > limit_mb:
-        per_edge = settings.topology == "per-edge"
-        remedy = "give this edge centralized" if per_edge else "take topology centralized"
+        topology, remedy = settings.topology, "take topology centralized"
+        if topology == "per-edge" and settings.served:  # else the task has no policy to choose them
+            topology, remedy = settings.served[edge], "give this edge centralized"
         raise ConfigError(
             f"edge_memory_mb={limit_mb:g}: edge {edge} has {limit_mb * share:g} MB, and training "
-            f"there takes {needs_mb(edge):.3g} MB with topology {settings.served[edge]}{detail}: "
+            f"there takes {needs_mb(edge):.3g} MB with topology {topology}{detail}: "
             f"{advice}, or {remedy}"
         )
 

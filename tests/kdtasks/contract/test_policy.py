@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.policy import (
     EDGE_TOPOLOGIES,
     Demand,
@@ -16,6 +17,7 @@ from kdtasks.contract.policy import (
     choose,
     takes_s,
 )
+from kdtasks.contract.registry import load_task
 
 POSITIVE = st.floats(1.0, 1e12)
 SHARES = st.floats(0.0, 1.0)
@@ -105,3 +107,10 @@ def test_time_is_that_of_link_and_training(sent, flop, bps, flops):
     whole = takes_s(means, Demand(sent_bytes=sent, flop=flop))
     assert whole == pytest.approx(sum(takes_s(means, half) for half in halves))
     assert takes_s(means, halves[0]) == pytest.approx(8 * sent / bps)
+
+
+@pytest.mark.parametrize("name", ["lidar-beam", "beam-tracking"])
+def test_a_task_that_cannot_choose_refuses_what_does_not_fit(name):
+    params = {"topology": "per-edge", "policy": "thresholds", "edge_memory_mb": 0.001}
+    with pytest.raises(ConfigError, match=r"edge_memory_mb=0\.001.*take topology centralized"):
+        load_task(name).complete(params)

@@ -4,6 +4,7 @@ from csi_examples import drained
 
 from kdtasks.beam_tracking.task import BeamTracking
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
+from kdtasks.contract.privacy import PRIVACY_METRICS
 
 TASK = BeamTracking()
 
@@ -24,7 +25,10 @@ DISTILLING = METHODS[1:]
 
 DEPLOYED = ("worst_edge_top2", "server_top2", "received_top2", "forgetting_top2", "judged_edges")
 OF_NETWORKS = (
-    {f"val_{name}" for name in DEPLOYED} | NETWORK_METRICS.keys() | POISONING_METRICS.keys()
+    {f"val_{name}" for name in DEPLOYED}
+    | NETWORK_METRICS.keys()
+    | POISONING_METRICS.keys()
+    | PRIVACY_METRICS.keys()
 )
 OF_NETWORKS -= {"teacher_forward_samples", "train_gflop", "train_capped"}
 """Metrics that only a deployment has."""

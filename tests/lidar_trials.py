@@ -4,6 +4,7 @@ import numpy as np
 from csi_examples import drained
 
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
+from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.lidar_beam.task import LidarBeam
 from kdtasks.sensing.window_task import DEPLOYMENT_METRICS
 
@@ -45,7 +46,12 @@ def trained_student(data, artifact=None, /, **changes):
 NETWORK = {"train_passages": 12, "val_passages": 2, "num_edges": 2, "partition_skew": 0.0}
 """What a deployment has beside that: the server and each edge have passages of their own."""
 
-OF_NETWORKS = NETWORK_METRICS.keys() | POISONING_METRICS.keys() | DEPLOYMENT_METRICS.keys()
+OF_NETWORKS = (
+    NETWORK_METRICS.keys()
+    | POISONING_METRICS.keys()
+    | PRIVACY_METRICS.keys()
+    | DEPLOYMENT_METRICS.keys()
+)
 OF_NETWORKS -= {"teacher_forward_samples", "train_gflop", "train_capped"}
 """Metrics that only a deployment has."""
 

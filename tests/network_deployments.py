@@ -85,6 +85,17 @@ POISONED: dict[str, dict[str, Any]] = {
 }
 """Deployments whose number of edges is not free: defences need some."""
 
+WATCHED: dict[str, dict[str, Any]] = {
+    f"leaks, {name}": {"privacy_share": 0.2, "shadow_models": 2, **DEPLOYMENTS[name], **changes}
+    for name, changes in {
+        "centralized": {"uploads": 0},
+        "decentralized": {"edge_families": "same"},
+        "synthetic": {},
+        "mutual": {"anchor_weight": 0.5},
+    }.items()
+}
+"""Deployments whose leaks are measured."""
+
 
 def measured(name: str) -> bool:
     """Say whether a metric is a time on this machine's clocks."""

@@ -10,6 +10,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdtasks.beam_tracking.data import data_of
 from kdtasks.beam_tracking.export import deployable
@@ -38,27 +39,30 @@ from kdtasks.beam_tracking.workload import (
 from kdtasks.contract.collaboration import (
     Guidance,
     Learnt,
+    Shares,
     Stage,
     TensorSpec,
     Work,
     leaving,
 )
 from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
+from kdtasks.contract.poisoning import FlipsLabels
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.learning.device import to_array
 from kdtasks.learning.distillation import complete_outputs, response
 from kdtasks.learning.jobs import Job, Trained, train
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.tensors import as_tensor, state_arrays
 from kdtasks.sensing.beams.format import NUM_BEAMS
-from kdtasks.sensing.beams.metrics import brier_score
-from kdtasks.sensing.ownership import Owners, sample_specs, with_sensors
+from kdtasks.sensing.beams.metrics import brier_score, confidence_margins
+from kdtasks.sensing.ownership import Owners, sample_specs, with_sensors, withheld_shares
 from kdtasks.sensing.sources import Source
 from kdtasks.sensing.window_task import WindowTask
 
 
-class BeamCollaboration(WindowTask[BeamSettings], ProbesTeacher, FlipsLabels):
+class BeamCollaboration(WindowTask[BeamSettings], MeasuresLeaks, FlipsLabels):
     """The half of the beam-tracking task that nodes of a network call.
 
     Nodes with fewer windows than a batch train on batches of all they have. They have no validation
@@ -232,6 +236,19 @@ class BeamCollaboration(WindowTask[BeamSettings], ProbesTeacher, FlipsLabels):
         """Return the Brier score over that of uniform probabilities."""
         logits, labels = as_tensor(outputs["logits"]), as_tensor(samples["label"])
         return brier_score(logits, labels) / (1.0 - 1.0 / logits.shape[-1])
+
+    def withheld(self, params: Params, train: Arrays) -> Shares:
+        settings = resolve(params)
+        return withheld_shares(settings, self._owners(settings), train)
+
+    def fit_scores(self, params: Params, samples: Arrays, outputs: Arrays) -> NDArray[Any]:  # noqa: ARG002
+        """Return the logit of the probability of the best beam, see `confidence_margins`."""
+        logits, labels = as_tensor(outputs["logits"]), as_tensor(samples["label"])
+        return to_array(confidence_margins(logits, labels))
+
+    def sample_clusters(self, samples: Arrays) -> NDArray[Any]:
+        """Return the passage of each window."""
+        return samples["passage"]
 
     def teacher_outputs(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays

@@ -34,6 +34,7 @@ from kdtasks.contract.collaboration import name_of
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params
+from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.task import (
     Arrays,
     MetricInfo,
@@ -88,6 +89,7 @@ class BeamTracking(BeamCollaboration):
         **EFFORT_METRICS,
         **NETWORK_METRICS,
         **POISONING_METRICS,
+        **PRIVACY_METRICS,
     }
     settings = BeamSettings
 

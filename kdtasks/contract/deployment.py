@@ -12,8 +12,8 @@ from kdtasks.contract.edge_lists import check_shares, check_topologies, share_of
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params
 from kdtasks.contract.policy import EDGE_TOPOLOGIES, EdgeTopology
+from kdtasks.contract.privacy import NETWORK, PrivacySettings
 from kdtasks.contract.settings import (
-    Settings,
     When,
     epochs_param,
     param,
@@ -38,7 +38,6 @@ BESIDE_DECENTRALIZED = tuple(name for name in get_args(TopologyName) if name != 
 MIXED_RESOURCES = (1.0, 0.5, 0.25)
 """Shares of speed and memory that edges of mixed resources have in turn."""
 
-NETWORK = When(lambda s: s.networked, "a network")
 SERVER_TEACHES = When(
     lambda s: s.serves("centralized", "decentralized", "semi-centralized"),
     "topologies with a teacher",
@@ -86,7 +85,7 @@ _of_policy = partial(param, when=(PER_EDGE, CHOSEN), strict=True)
 _of_server = partial(param, when=NETWORK, decides="teacher", key="")
 
 
-class NetworkSettings(Settings):
+class NetworkSettings(PrivacySettings):
     """A deployment. Fields without effect on the chosen topology hold their defaults."""
 
     topology: TopologyName = param(

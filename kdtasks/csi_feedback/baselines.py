@@ -140,4 +140,5 @@ def server_data(settings: CsiSettings) -> dict[str, float]:
         "share": settings.server_share,
         "coverage": settings.server_coverage,
         "age": settings.server_age,
+        **({"withheld": settings.privacy_share} if settings.privacy_share else {}),
     }

@@ -9,10 +9,11 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdtasks.contract.collaboration import (
@@ -32,8 +33,8 @@ from kdtasks.contract.collaboration import (
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import TopologyName
 from kdtasks.contract.errors import UserError
+from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.poisoning import ProbesTeacher
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
 from kdtasks.csi_feedback.export import deployable
@@ -44,7 +45,7 @@ from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import send
 from kdtasks.csi_feedback.methods.job import Trained, TrainingStage, report_encoder
 from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
-from kdtasks.csi_feedback.ownership import shares
+from kdtasks.csi_feedback.ownership import shares, withheld_shares
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import (
     frozen_teacher,
@@ -77,7 +78,7 @@ from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 from kdtasks.learning.training import Epoch, Schedule, run_frozen
 
 
-class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples, ServesEachEdge):
+class CsiCollaboration(MeasuresLeaks, AnswersPairs, SynthesisesSamples, ServesEachEdge):
     """The half of the CSI feedback task that nodes of a network call.
 
     Nodes with fewer samples than a batch train on batches of all they have.
@@ -218,6 +219,16 @@ class CsiCollaboration(ProbesTeacher, AnswersPairs, SynthesisesSamples, ServesEa
         """Return the NMSE, not in dB: that of the channel 0 is 1."""
         errors_B = relative_errors(as_tensor(samples["pictures"]), as_tensor(outputs["pictures"]))
         return float(errors_B.double().mean())
+
+    def withheld(self, params: Params, train: Arrays) -> Shares:
+        return withheld_shares(resolve(params), train)
+
+    def fit_scores(self, params: Params, samples: Arrays, outputs: Arrays) -> NDArray[Any]:  # noqa: ARG002
+        """Return minus the logarithm of each picture's NMSE."""
+        errors_B = relative_errors(as_tensor(samples["pictures"]), as_tensor(outputs["pictures"]))
+        tiny = np.finfo(np.float64).tiny
+        fits: NDArray[Any] = -np.log(np.maximum(to_array(errors_B.double()), tiny))
+        return fits
 
     def teacher_outputs(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays

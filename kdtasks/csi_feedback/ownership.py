@@ -10,10 +10,21 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, SplitName, as_float32
 from kdtasks.csi_feedback.data.angular_delay import strongest_beam
 from kdtasks.csi_feedback.settings import CsiSettings
-from kdtasks.data.partition import at_server, by_area, by_dirichlet, covered, edge_rows, shuffled
+from kdtasks.data.partition import (
+    at_server,
+    by_area,
+    by_dirichlet,
+    covered,
+    edge_rows,
+    shuffled,
+    withheld,
+)
 
 LEAST_TO_TRAIN = 2
 """Batch norm needs two samples."""
+
+SHARED = ("pictures", "stale_pictures", "positions")
+"""Arrays with a row per sample that is divided among nodes."""
 
 
 def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
@@ -29,7 +40,8 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
         ConfigError: If a node has too few samples to train on, or the data have no positions to go
             by.
     """
-    server = server_share(settings, split, name)
+    split = _given(settings, split, name)
+    server = _server_share(settings, split, name)
     owners, seed = _owners(settings, split), settings.data_seed
     rows = edge_rows(settings, owners, name, seed=seed, least=LEAST_TO_TRAIN)
     edges = ({"pictures": as_float32(split["pictures"][chosen])} for chosen in rows)
@@ -43,6 +55,30 @@ def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Array
         ConfigError: If there are too few to train on, or a coverage needs positions that the data
             do not have.
     """
+    return _server_share(settings, _given(settings, split, name), name)
+
+
+def withheld_shares(settings: CsiSettings, train: Arrays) -> Shares:
+    """Return the training samples that no node has, by the distribution that they are of."""
+    return shares(settings, _rows(train, _withheld(settings, train)), "val")
+
+
+def _withheld(settings: CsiSettings, train: Arrays) -> NDArray[np.bool_]:
+    return withheld(settings, len(train["pictures"]), seed=settings.data_seed)
+
+
+def _given(settings: CsiSettings, split: Arrays, name: SplitName) -> Arrays:
+    """Return what nodes have of a split together."""
+    if name != "train" or not settings.privacy_share:
+        return split
+    return _rows(split, ~_withheld(settings, split))
+
+
+def _rows(split: Arrays, mask_N: NDArray[np.bool_]) -> Arrays:
+    return {name: split[name][mask_N] for name in SHARED if name in split}
+
+
+def _server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Arrays:
     mask = at_server(settings, len(split["pictures"]), name, seed=settings.data_seed)
     if settings.server_coverage < 1.0:
         mask &= covered(_positions(settings, split, "server_coverage"), settings.server_coverage)

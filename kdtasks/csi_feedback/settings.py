@@ -349,6 +349,9 @@ class CsiSettings(EffortSettings, NetworkSettings):
     server_age: float = NetworkSettings.again(
         "server_age", decides=("data", "teacher", "baselines")
     )
+    privacy_share: float = NetworkSettings.again(
+        "privacy_share", decides=("teacher", "student", "baselines")
+    )
 
     def fitted(self) -> Self:
         """Return these settings if they can be trained, with what is the user's own loaded."""

@@ -18,6 +18,7 @@ from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.task import (
     Arrays,
     Baseline,
@@ -108,6 +109,7 @@ class CsiFeedback(CsiCollaboration):
         "exchange_bytes": down("B", "CSI-codeword pairs exchanged between BS and UE"),
         **NETWORK_METRICS,
         **POISONING_METRICS,
+        **PRIVACY_METRICS,
     }
     settings = ChoosingSettings
 

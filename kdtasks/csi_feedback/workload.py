@@ -165,7 +165,8 @@ def tuning_flops(settings: CsiSettings, samples: float) -> int:
 
 def server_samples(settings: CsiSettings) -> int:
     """Return how many training samples the server has, if users are as dense everywhere."""
-    return round(settings.num_train * settings.server_share * settings.server_coverage)
+    given = settings.num_train * (1 - settings.privacy_share)
+    return round(given * settings.server_share * settings.server_coverage)
 
 
 def edge_samples(settings: CsiSettings) -> int:
@@ -176,7 +177,8 @@ def edge_samples(settings: CsiSettings) -> int:
 
 def samples_of(settings: CsiSettings, edge: int) -> int:
     """Return how many training samples an edge has, if all areas are as full."""
-    share = round(settings.num_train * (1 - settings.server_share) / settings.num_edges)
+    given = settings.num_train * (1 - settings.privacy_share)
+    share = round(given * (1 - settings.server_share) / settings.num_edges)
     limit = settings.sample_limit(edge)
     return share if limit is None else min(share, limit)
 

@@ -201,6 +201,11 @@ def at_server(settings: NetworkSettings, count: int, name: SplitName, *, seed: i
     return server_mask(count, settings.server_share, seed=seed)
 
 
+def withheld(settings: NetworkSettings, count: int, *, seed: int) -> Bool:
+    """Return which training samples no node gets, so that leaks can be measured on them."""
+    return numpy_generator(seed, "withheld").random(count) < settings.privacy_share
+
+
 def shuffled(mask_N: Bool, *, seed: int) -> Int:
     """Return where a mask is true, in random order: neighbours of a file lie on one track."""
     rng = numpy_generator(seed, "order of a node's samples")

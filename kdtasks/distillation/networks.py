@@ -17,6 +17,7 @@ from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.settings import Decision
 from kdtasks.contract.task import (
     Arrays,
@@ -138,7 +139,14 @@ class TwoNetworks(LearnsOnShares):
                 raise TypeError(f"{cls.__name__}.metrics needs at least one metric(function, ...)")
             cls.scores = given
             quality = {f"val_{name}": one.info for name, one in given.items()}
-            cls.metrics = {**quality, **COSTS, **SPENT, **NETWORK_METRICS, **POISONING_METRICS}
+            cls.metrics = {
+                **quality,
+                **COSTS,
+                **SPENT,
+                **NETWORK_METRICS,
+                **POISONING_METRICS,
+                **PRIVACY_METRICS,
+            }
             cls.parameters = {**cls.parameters}
         super().__init_subclass__()
         free = {*cls.parameters} - cls.settings.deciding("data", "made data", "teacher")

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from kdtasks.contract.deployment import NETWORK, NetworkSettings
+from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.effort import EPOCHS, EffortSettings
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.privacy import NETWORK
 from kdtasks.contract.settings import (
     TRAINED,
     When,

@@ -15,6 +15,7 @@ import torch
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params
+from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.task import (
     Arrays,
     MetricInfo,
@@ -69,6 +70,7 @@ class LidarBeam(LidarCollaboration):
         **{f"generator_{name}": down("", text) for name, text in GENERATOR_TERMS.items()},
         **NETWORK_METRICS,
         **POISONING_METRICS,
+        **PRIVACY_METRICS,
     }
     settings = LidarSettings
 

@@ -19,7 +19,7 @@ from kdtasks.contract.collaboration import Shares, TensorSpec
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, SplitName
-from kdtasks.data.partition import at_server, by_area, by_dirichlet
+from kdtasks.data.partition import at_server, by_area, by_dirichlet, withheld
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.random import numpy_generator
 from kdtasks.sensing.beams.format import (
@@ -165,7 +165,8 @@ def shares(settings: NetworkSettings, owners: Owners, split: Arrays, name: Split
     Raises:
         ConfigError: If a node has nothing to train on.
     """
-    server = server_share(settings, owners, split, name)
+    split = _given(settings, owners, split, name)
+    server = _server_share(settings, owners, split, name)
     passage_Q = np.unique(split["passage"])
     owner_Q = _owners(settings, owners, split, passage_Q)
     mine_Q = ~at_server(settings, len(passage_Q), name, seed=owners.seed) | (name != "train")
@@ -191,6 +192,38 @@ def server_share(
     Raises:
         ConfigError: If there is nothing to train on.
     """
+    return _server_share(settings, owners, _given(settings, owners, split, name), name)
+
+
+def withheld_shares(settings: NetworkSettings, owners: Owners, train: Arrays) -> Shares:
+    """Return the training passages that no node has, by the distribution that they are of."""
+    chosen_W = _withheld(settings, owners, train)
+    return shares(settings, owners, _some_windows(train, chosen_W), "val")
+
+
+def _withheld(settings: NetworkSettings, owners: Owners, train: Arrays) -> Bool:
+    """Return which windows no node has, [W]: those of whole passages."""
+    passage_Q, passage_W = np.unique(train["passage"], return_inverse=True)
+    found: Bool = withheld(settings, len(passage_Q), seed=owners.seed)[passage_W]
+    return found
+
+
+def _given(settings: NetworkSettings, owners: Owners, split: Arrays, name: SplitName) -> Arrays:
+    """Return what nodes have of a split together."""
+    if name != "train" or not settings.privacy_share:
+        return split
+    return _some_windows(split, ~_withheld(settings, owners, split))
+
+
+def _some_windows(split: Arrays, chosen_W: Bool) -> Arrays:
+    """Return a split with some of its windows, over the same frames."""
+    indices = {*OF_WINDOWS, "window", *(index for _, index in STORED.values())}
+    return {name: a[chosen_W] if name in indices else a for name, a in split.items()}
+
+
+def _server_share(
+    settings: NetworkSettings, owners: Owners, split: Arrays, name: SplitName
+) -> Arrays:
     passage_Q = np.unique(split["passage"])
     chosen_Q = passage_Q[at_server(settings, len(passage_Q), name, seed=owners.seed)]
     if name == "train" and not len(chosen_Q):

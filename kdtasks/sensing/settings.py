@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Literal, Self
 
-from kdtasks.contract.deployment import NETWORK, NetworkSettings, TopologyName
+from kdtasks.contract.deployment import NetworkSettings, TopologyName
 from kdtasks.contract.effort import EPOCHS, EffortSettings
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.privacy import NETWORK
 from kdtasks.contract.settings import (
     TRAINED,
     When,

@@ -182,6 +182,8 @@ class WindowTask(Generic[S], SendsTeacher):
         if not settings.has_teacher:
             return None
         network = {"server": settings.server_share} if settings.networked else {}
+        if settings.privacy_share:
+            network["withheld"] = settings.privacy_share
         return fingerprint(
             {
                 "recipe": TEACHER_RECIPE,

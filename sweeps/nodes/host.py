@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from kdtasks.contract.collaboration import LearnsOnShares, Work
 from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
 from sweeps.common.events import Event, T, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node, Standing
+from sweeps.nodes.privacy.audit import Auditor, Trained, check_nonmembers
 from sweeps.nodes.server import ServerNode
 from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
@@ -130,6 +132,7 @@ class NodeHost:
         )
         if SERVER in names:  # this host evaluates: fail before training if it cannot
             task.share_out(params, val, "val")
+            check_nonmembers(task, params, train)
         shares = task.share_out(params, train, "train")
         own = {topology: deployment.alike(topology) for topology in {*settings.served}}
         for name in names:
@@ -249,7 +252,26 @@ class NodeHost:
         with self._draws.of("judge"):
             quality = floats(evaluate(trial.params, weights, trial.val), evaluate.__name__)
             latency = {} if underway else task.latency(trial.params)
-        return {**prefixed("val", quality), **latency}
+            leaks = {} if underway else self._leaks(weights)
+        return {**prefixed("val", quality), **latency, **leaks}
+
+    def _leaks(self, weights: Arrays) -> dict[str, float]:
+        """Return how well an attacker finds out what was trained on, if that is to be measured."""
+        trial, server = self._the_trial(), self._nodes[SERVER]
+        if not NetworkSettings.of(trial.params).privacy_share:
+            return {}
+        assert isinstance(self._task, MeasuresLeaks), "the topology needs it"
+        assert isinstance(server, ServerNode), "it is on the host that judges"
+        trained = Trained(
+            task=self._task,
+            params=trial.params,
+            weights=weights,
+            train=trial.train,
+            val=trial.val,
+            teacher=trial.teacher,
+            exchanged=server.exchanged,
+        )
+        return Auditor(trained).metrics()
 
     def _the_trial(self) -> "_Trial":
         assert self._trial is not None, "begin comes first"

@@ -29,6 +29,7 @@ from sweeps.nodes.node import (
     whole_number,
     yes_or_no,
 )
+from sweeps.nodes.privacy.audit import Exchanged
 from sweeps.nodes.robust import attacks
 from sweeps.nodes.robust.findings import Findings
 from sweeps.nodes.robust.guard import Guard
@@ -63,6 +64,7 @@ class ServerNode(Node):
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
         self._guard = Guard(self.settings, deployment.params)
+        self.exchanged: Exchanged | None = None
 
     def findings(self) -> Findings:
         return self._guard.findings
@@ -216,6 +218,7 @@ class ServerNode(Node):
             blend = self._guard.blend(self.able(SharesOutputs), edge, self._outputs)
             if blend:
                 parcels += self.send([edge], Kind.OUTPUTS, "blend", blend)
+        self.exchanged = Exchanged(samples=self._proxy, outputs=self._outputs)
         self._outputs = {}
         return answer(parcels)
 

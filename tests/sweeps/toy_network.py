@@ -30,8 +30,10 @@ from kdtasks.contract.deployment import (
     TopologyName,
 )
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, Value, fingerprint
-from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
+from kdtasks.contract.poisoning import FlipsLabels
+from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.task import (
     Arrays,
     Baseline,
@@ -67,13 +69,14 @@ def _so_far(learnt: Learnt, share: float, drawn: float) -> Learnt:
     return replace(learnt, weights={**learnt.weights, **trained}, work=work)
 
 
-class ToyNetworkTask(ProbesTeacher, FlipsLabels, AnswersPairs, SynthesisesSamples, ServesEachEdge):
+class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, SynthesisesSamples, ServesEachEdge):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
         "ue_latency_ms": MetricInfo(unit="ms", direction="minimize", description="latency"),
         **NETWORK_METRICS,
         **POISONING_METRICS,
+        **PRIVACY_METRICS,
     }
     resource_parameters = frozenset({"method", "teacher_seed", "num_edges"})
     baseline_parameters: ClassVar[frozenset[str]] = frozenset()
@@ -154,9 +157,21 @@ class ToyNetworkTask(ProbesTeacher, FlipsLabels, AnswersPairs, SynthesisesSample
     # --- in a network -----------------------------------------------------------------------------
 
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
-        count = int(params["num_edges"])
-        parts = np.array_split(split["x"], count + 1)
+        rows = split["x"]
+        if name == "train":
+            rows = rows[: len(rows) - self._kept_out(params, split)]
+        parts = np.array_split(rows, int(params["num_edges"]) + 1)
         return Shares(server={"x": parts[0]}, edges=tuple({"x": part} for part in parts[1:]))
+
+    def _kept_out(self, params: Params, train: Arrays) -> int:
+        return round(float(params["privacy_share"]) * len(train["x"]))
+
+    def withheld(self, params: Params, train: Arrays) -> Shares:
+        count = self._kept_out(params, train)
+        return self.share_out(params, {"x": train["x"][len(train["x"]) - count :]}, "val")
+
+    def fit_scores(self, params: Params, samples: Arrays, outputs: Arrays) -> Any:
+        return -np.abs(outputs["y"] - samples["x"].sum(1))
 
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         mixed = params["edge_families"] == "mixed"

@@ -123,6 +123,30 @@ def top2_by_condition(
     return found
 
 
+def confidence_margins(logits_BTC: Tensor, labels_BT: Tensor) -> Tensor:
+    r"""Return the logit of the probability of each window's best beams, shape [B].
+
+    .. math:: \mathrm{mean}_t \ln \frac{p_t}{1 - p_t}, \quad
+              p_t = \mathrm{softmax}(z_t)_{b_t}
+
+    The mean is over slots with a label; NaN for a window without any.
+
+    Source: Carlini et al., "Membership inference attacks from first principles", IEEE S&P 2022,
+    eq. (4): among functions of a confidence this one is nearest to normal.
+
+    Args:
+        logits_BTC: Logits of the predicted slots only.
+        labels_BT: Index of the best beam, or `IGNORED`.
+    """
+    known_BT = labels_BT != IGNORED
+    own_BT1 = labels_BT.where(known_BT, 0)[..., None]
+    logits = logits_BTC.double()
+    own_BT = logits.gather(-1, own_BT1)[..., 0]
+    others_BT = logits.scatter(-1, own_BT1, -torch.inf).logsumexp(-1)
+    margins_BT = (own_BT - others_BT).where(known_BT, 0.0)
+    return margins_BT.sum(-1) / known_BT.sum(-1)
+
+
 def brier_score(logits_BTC: Tensor, labels_BT: Tensor) -> float:
     r"""Return the Brier score of predicted probabilities, mean over all slots with a label.
 

@@ -173,6 +173,9 @@ class Topology(ABC):
     defences: ClassVar[tuple[DefenceName, ...]] = ()
     """Defences beside ``none``."""
 
+    leaks: ClassVar[bool] = False
+    """Whether something leaves a node from which `sweeps.nodes.privacy` infers its samples."""
+
     @property
     def students_at_server(self) -> float:
         """Number of students whose training, or a part of it, is done at the server.

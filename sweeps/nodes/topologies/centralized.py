@@ -11,6 +11,7 @@ class Centralized(Serving):
 
     title = "centralized"
     begins_at_server = True
+    leaks = True
 
     def later_epochs(self) -> int:
         return self.scene.settings.uploads * self.scene.families * self.scene.learn_epochs

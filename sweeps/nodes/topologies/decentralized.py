@@ -32,6 +32,7 @@ class Decentralized(LocalTraining):
     """Knowledge is sent as a model."""
 
     title = "decentralized"
+    leaks = True
     needs = (Need(SendsTeacher), probing(ProbesTeacher))
     attacks = ("scaled", "random")
     defences = ("probe",)

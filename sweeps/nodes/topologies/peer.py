@@ -40,6 +40,7 @@ class Mutual(SelfDistillation):
     """Every edge is teacher and student of the others."""
 
     title = "mutual"
+    leaks = True
     needs = (Need(SharesOutputs), probing(ProbesOutputs), FLIPPING)
     attacks = ("flipped-labels", "scaled", "random", "inverted")
     defences = ("clipping", "median", "trimmed-mean", "krum", "probe")

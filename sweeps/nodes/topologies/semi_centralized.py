@@ -23,6 +23,7 @@ class SemiCentralized(Serving):
     )
 
     begins_at_server = True
+    leaks = True
 
     def later_epochs(self) -> int:
         return len(self.scene.edges) * self.scene.settings.edge_epochs

@@ -146,7 +146,7 @@ def test_a_network_has_another_teacher_than_a_lone_node():
 
 def test_resources_and_baselines_name_no_other_network_parameter():
     network = NetworkSettings.model_fields.keys()
-    server = {"server_share", "server_coverage", "server_age"}
+    server = {"server_share", "server_coverage", "server_age", "privacy_share"}
     assert TASK.resource_parameters & network == {"topology", "num_teachers", *server}
     assert TASK.baseline_parameters & network == server
     assert TASK.baseline_parameters <= TASK.resource_parameters

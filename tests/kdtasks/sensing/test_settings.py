@@ -249,7 +249,7 @@ def test_a_network_has_another_teacher_than_a_lone_node():
 
 def test_resources_name_what_decides_on_data_and_teacher_and_no_other_network_parameter():
     network = NetworkSettings.model_fields.keys()
-    expected = {"topology", "edge_families", "server_share", "num_teachers"}
+    expected = {"topology", "edge_families", "server_share", "num_teachers", "privacy_share"}
     assert BEAM.resource_parameters & network == expected
     assert NETWORK.keys() - network <= BEAM.resource_parameters | {"epochs"}
 

@@ -8,7 +8,14 @@ from typing import Any
 import lidar_trials
 import pytest
 import ray
-from network_deployments import DEPLOYMENTS, MIXED, POISONED, assert_same_arrays, numbers
+from network_deployments import (
+    DEPLOYMENTS,
+    MIXED,
+    POISONED,
+    WATCHED,
+    assert_same_arrays,
+    numbers,
+)
 from toy_network import ToyNetworkTask
 
 from kdtasks.contract.registry import load_task
@@ -85,11 +92,11 @@ def at_rungs(work: Training[Outcome]) -> tuple[list[tuple[int, dict[str, float]]
             found.append((report.epoch, numbers(report.metrics)))
 
 
-@pytest.mark.parametrize("name", [*DEPLOYMENTS, *POISONED, *MIXED])
+@pytest.mark.parametrize("name", [*DEPLOYMENTS, *POISONED, *MIXED, *WATCHED])
 def test_every_topology_is_the_same_over_ray_and_in_one_process(
     actors: NodeActors, name: str
 ) -> None:
-    params = TASK.complete({**DEPLOYMENTS, **POISONED, **MIXED}[name])
+    params = TASK.complete({**DEPLOYMENTS, **POISONED, **MIXED, **WATCHED}[name])
     judged, ours = at_rungs(over_ray(actors, params))
     local = in_process(NAME, params, (DATA.train, DATA.val), teacher_of(params))
     also_judged, theirs = at_rungs(conduct(TASK, params, local, RUNGS))

@@ -1,0 +1,34 @@
+"""What a task adds so that leaks of its students can be measured, see `sweeps.nodes.privacy`."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdtasks.contract.collaboration import Shares
+from kdtasks.contract.params import Params
+from kdtasks.contract.poisoning import ProbesTeacher
+from kdtasks.contract.task import Arrays
+
+
+class MeasuresLeaks(ProbesTeacher):
+    """A task of which it can be measured how well training samples are told from others.
+
+    Its `share_out` gives the withheld ``privacy_share`` of the training split to no node.
+    """
+
+    @abstractmethod
+    def withheld(self, params: Params, train: Arrays) -> Shares:
+        """Return the training samples that no node has, by whose distribution they are of."""
+
+    @abstractmethod
+    def fit_scores(self, params: Params, samples: Arrays, outputs: Arrays) -> NDArray[Any]:
+        """Return how well outputs fit each sample, shape [N]: greater is better, natural logs.
+
+        NaN for a sample without label.
+        """
+
+    def sample_clusters(self, samples: Arrays) -> NDArray[Any]:
+        """Return a number per sample that is shared by those that are not independent, [N]."""
+        return np.arange(self.sample_count(samples))

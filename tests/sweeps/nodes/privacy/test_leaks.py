@@ -1,0 +1,78 @@
+"""Leaks of deployments: which are measured, on which samples, and what is refused before."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from network_deployments import WATCHED, assert_same_arrays, numbers
+from toy_network import ToyNetworkTask
+
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.privacy import PRIVACY_METRICS
+from kdtasks.contract.task import Outcome
+from sweeps.nodes.conductor import conduct
+from sweeps.nodes.topologies.catalog import collaborative
+from sweeps.nodes.transport import in_process
+
+TASK = ToyNetworkTask()
+DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
+MEASURED = {"privacy_share": 0.2, "topology": "mutual"}
+
+
+def result_of(work: Any) -> Any:
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            return stop.value
+
+
+def deploy(**changes: Any) -> Outcome:
+    params = TASK.complete(changes)
+    teacher = None
+    if TASK.teacher_fingerprint(params) is not None:
+        teacher = result_of(TASK.train_teacher(params, DATA.train, DATA.val))
+    transport = in_process("toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), teacher)
+    found: Outcome = result_of(conduct(TASK, params, transport))
+    return found
+
+
+@pytest.mark.parametrize("name", WATCHED)
+def test_leaks_are_measured_and_measuring_changes_no_student(name: str) -> None:
+    found, again, other = (deploy(**{**WATCHED[name], "shadow_models": n}) for n in (2, 2, 3))
+    assert numbers(found.metrics) == numbers(again.metrics)
+    assert_same_arrays(found.weights, other.weights)
+    leaks = {n: v for n, v in found.metrics.items() if n.startswith("privacy_")}
+    assert leaks.keys() <= PRIVACY_METRICS.keys()
+    mutual = WATCHED[name]["topology"] == "mutual"
+    assert PRIVACY_METRICS.keys() - leaks.keys() == ({"privacy_teacher_auc"} if mutual else set())
+    assert all(0.0 <= v <= 1.0 for n, v in leaks.items() if "members" not in n)
+    assert leaks["privacy_auc_low"] <= leaks["privacy_auc"] <= leaks["privacy_auc_high"]
+    if WATCHED[name]["topology"] == "decentralized":
+        assert leaks["privacy_auc"] == leaks["privacy_teacher_auc"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"topology": "self"}, "mutual"),
+        ({"topology": "per-edge", "edge_topologies": "centralized " * 4}, "mutual"),
+        ({"topology": "decentralized", "method": "vanilla"}, "with a teacher"),
+        ({"topology": "decentralized", "method": "pairs"}, "with a teacher"),
+        ({"topology": "centralized", "uploads": 1}, "uploads to 0"),
+        ({"topology": "semi-centralized", "rehearsal_share": 0.5}, "synthetic"),
+        ({"rounds": 1}, "2 or more"),
+        ({"edge_families": "mixed"}, "edge_families to same"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_by_name(changes: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        collaborative(TASK, TASK.complete({**MEASURED, **changes}))
+    assert "privacy_share=0.2" in str(raised.value)
+    assert remedy in str(raised.value)
+
+
+def test_a_share_without_a_sample_is_refused_before_training() -> None:
+    params = TASK.complete({**MEASURED, "privacy_share": 1e-4})
+    with pytest.raises(Exception, match="no training sample of any edge"):
+        in_process("toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), None)

@@ -94,7 +94,11 @@ WATCHED: dict[str, dict[str, Any]] = {
         "mutual": {"anchor_weight": 0.5},
     }.items()
 }
-"""Deployments whose leaks are measured."""
+WATCHED |= {
+    "noisy outputs": {**WATCHED["leaks, mutual"], "dp_epsilon": 8.0, "dp_clip": 2.0},
+    "noisy statistics": {**DEPLOYMENTS["synthetic"], "dp_sigma": 0.5},
+}
+"""Deployments whose leaks are measured, or that send noise."""
 
 
 def measured(name: str) -> bool:

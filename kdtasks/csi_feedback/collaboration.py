@@ -24,7 +24,6 @@ from kdtasks.contract.collaboration import (
     ServesEachEdge,
     Shares,
     Stage,
-    SynthesisesSamples,
     TensorSpec,
     Work,
     leaving,
@@ -33,7 +32,8 @@ from kdtasks.contract.collaboration import (
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.deployment import TopologyName
 from kdtasks.contract.errors import UserError
-from kdtasks.contract.leakage import MeasuresLeaks
+from kdtasks.contract.gaussian_mechanism import Mechanism
+from kdtasks.contract.leakage import MeasuresLeaks, NoisesStatistics
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
@@ -44,7 +44,7 @@ from kdtasks.csi_feedback.methods.fine_tuning import Course, Guide, train_on
 from kdtasks.csi_feedback.methods.ip_encoder_kd import bs, ue
 from kdtasks.csi_feedback.methods.ip_encoder_kd.pairs import send
 from kdtasks.csi_feedback.methods.job import Trained, TrainingStage, report_encoder
-from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, draw
+from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, describe_noisily, draw
 from kdtasks.csi_feedback.ownership import shares, withheld_shares
 from kdtasks.csi_feedback.settings import CsiSettings, resolve
 from kdtasks.csi_feedback.students import (
@@ -78,11 +78,13 @@ from kdtasks.learning.tensors import as_tensor, load_state, state_arrays
 from kdtasks.learning.training import Epoch, Schedule, run_frozen
 
 
-class CsiCollaboration(MeasuresLeaks, AnswersPairs, SynthesisesSamples, ServesEachEdge):
+class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEachEdge):
     """The half of the CSI feedback task that nodes of a network call.
 
     Nodes with fewer samples than a batch train on batches of all they have.
     """
+
+    neutral_output = 0.5
 
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
         return shares(resolve(params), split, name)
@@ -311,6 +313,17 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, SynthesisesSamples, ServesEa
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         codewords, work = _codewords(resolve(params), weights, samples)
         return describe(to_array(codewords)), work
+
+    def noisy_synthesis(
+        self,
+        params: Params,
+        weights: Arrays,
+        samples: Arrays,
+        mechanism: Mechanism,
+        rng: np.random.Generator,
+    ) -> tuple[Arrays, Work]:
+        codewords, work = _codewords(resolve(params), weights, samples)
+        return describe_noisily(to_array(codewords), mechanism, rng), work
 
     def synthesise(
         self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str

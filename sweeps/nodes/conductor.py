@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.collaboration import joined
 from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.gaussian_mechanism import guarantee
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask, Outcome, Report
 from sweeps.common.events import Training, WorkFailedError
@@ -58,7 +59,8 @@ def conduct(
     found = yield from _findings(underway, topology.scene.key, settings)
     weights = yield from _collect(underway, topology.scene.key, settings)
     judged = yield from transport.judge(weights)
-    return Outcome(metrics={**judged, **costs, **found}, weights=weights)
+    metrics = {**judged, **costs, **found, **guarantee(settings)}
+    return Outcome(metrics=metrics, weights=weights)
 
 
 def _check(parcels: Iterable[Parcel], key: str) -> None:

@@ -14,9 +14,12 @@ from kdtasks.contract.collaboration import (
     Stage,
     SynthesisesSamples,
 )
+from kdtasks.contract.gaussian_mechanism import mechanism_of
+from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
 from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.learning.random import numpy_generator
 from sweeps.nodes.node import (
     Deployment,
     Handler,
@@ -168,6 +171,9 @@ class EdgeNode(Node):
         self.charge(work)
         if self._hostile:
             outputs = attacks.lying_outputs(self.settings, outputs, self.seed, f"{stream} lie")
+        elif mechanism := mechanism_of(self.settings):
+            rng = numpy_generator(self.seed, f"{stream} noise")
+            outputs = mechanism.noisy_rows(outputs, self.able(MeasuresLeaks).neutral_output, rng)
         return self.send([SERVER], Kind.OUTPUTS, "proxy", outputs)
 
     def _self_round(self, _sender: str, message: Message) -> Handling:

@@ -11,10 +11,14 @@ from kdtasks.contract.collaboration import (
     SendsTeacher,
     SharesOutputs,
     SynthesisesSamples,
+    Work,
 )
+from kdtasks.contract.gaussian_mechanism import mechanism_of
+from kdtasks.contract.leakage import NoisesStatistics
 from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import ProbesOutputs
 from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.learning.random import numpy_generator
 from sweeps.nodes.node import (
     Deployment,
     Handler,
@@ -231,7 +235,7 @@ class ServerNode(Node):
         params, count = self._edge_params(sender), whole_number(message, "count")
         student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
-            statistics, work = self.able(SynthesisesSamples).synthesis(params, student, self._data)
+            statistics, work = self._statistics(params, student)
             self.charge(work)
             return answer(self.send([sender], Kind.FEATURES, "rehearsal", statistics))
         samples = self._first(count)
@@ -239,6 +243,15 @@ class ServerNode(Node):
         if self.settings.anchor_weight > 0 and self.settings.anchor == "server":
             parcels += self.send([sender], Kind.OUTPUTS, "rehearsal", self._stored(sender, samples))
         return answer(parcels)
+
+    def _statistics(self, params: Params, student: Arrays) -> tuple[Arrays, Work]:
+        """Return statistics for rehearsal; the same for all edges, noise included."""
+        mechanism = mechanism_of(self.settings)
+        if mechanism is None:
+            return self.able(SynthesisesSamples).synthesis(params, student, self._data)
+        rng = numpy_generator(self.seed, "noise on statistics")
+        able = self.able(NoisesStatistics)
+        return able.noisy_synthesis(params, student, self._data, mechanism, rng)
 
     def _stored(self, edge: str, samples: Arrays) -> Arrays:
         """Return the outputs of the teacher on the first samples; without one, of the student."""

@@ -18,7 +18,6 @@ from kdtasks.contract.collaboration import (
     ServesEachEdge,
     Shares,
     Stage,
-    SynthesisesSamples,
     TensorSpec,
     Work,
     parted,
@@ -30,7 +29,8 @@ from kdtasks.contract.deployment import (
     TopologyName,
 )
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.leakage import MeasuresLeaks
+from kdtasks.contract.gaussian_mechanism import Mechanism, clipping
+from kdtasks.contract.leakage import MeasuresLeaks, NoisesStatistics
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.poisoning import FlipsLabels
 from kdtasks.contract.privacy import PRIVACY_METRICS
@@ -69,7 +69,7 @@ def _so_far(learnt: Learnt, share: float, drawn: float) -> Learnt:
     return replace(learnt, weights={**learnt.weights, **trained}, work=work)
 
 
-class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, SynthesisesSamples, ServesEachEdge):
+class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, NoisesStatistics, ServesEachEdge):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
@@ -326,6 +326,19 @@ class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, SynthesisesSample
 
     def synthesis(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:
         return {"mean": samples["x"].mean(0)}, Work()
+
+    def noisy_synthesis(
+        self,
+        params: Params,
+        weights: Arrays,
+        samples: Arrays,
+        mechanism: Mechanism,
+        rng: np.random.Generator,
+    ) -> tuple[Arrays, Work]:
+        factor = clipping(np.linalg.norm(samples["x"], axis=1), mechanism.clip)[:, None]
+        mean = (samples["x"] * factor).mean(0)
+        noise = mechanism.noise(mean.shape, 2 * mechanism.clip / _rows(samples["x"]), rng)
+        return {"mean": (mean + noise).astype(np.float32)}, Work()
 
     def synthesise(
         self, params: Params, weights: Arrays, statistics: Arrays, count: int, *, stream_name: str

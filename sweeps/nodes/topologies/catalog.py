@@ -23,7 +23,7 @@ from sweeps.nodes.topologies.decentralized import Decentralized, LocalTraining, 
 from sweeps.nodes.topologies.peer import Mutual, SelfDistillation
 from sweeps.nodes.topologies.per_edge import PerEdge
 from sweeps.nodes.topologies.poisoning import check_poisoning
-from sweeps.nodes.topologies.privacy import MEASURING, check_privacy
+from sweeps.nodes.topologies.privacy import MEASURING, NOISING, check_privacy
 from sweeps.nodes.topologies.semi_centralized import SemiCentralized
 
 TOPOLOGIES: tuple[type[Topology], ...] = (
@@ -51,7 +51,7 @@ def collaborative(task: KDTask, params: Params) -> LearnsOnShares:
     settings, strategy = NetworkSettings.of(params), _strategy(task, params)
     check_poisoning(strategy, settings)
     check_privacy(strategy, settings)
-    for need in (*strategy.needs, MEASURING):
+    for need in (*strategy.needs, MEASURING, *NOISING):
         if need.when(settings) and not isinstance(task, need.capability):
             settled = {"topology": settings.topology, need.parameter: None}
             settled = {name: getattr(settings, name) for name in settled}

@@ -1,7 +1,8 @@
-"""Of which deployments leaks can be measured: whatever makes no sense is refused by name."""
+"""Of which deployments leaks can be measured, and which can have noise; others are refused."""
 
 from kdtasks.contract.deployment import NetworkSettings
-from kdtasks.contract.leakage import MeasuresLeaks
+from kdtasks.contract.gaussian_mechanism import mechanism_of
+from kdtasks.contract.leakage import MeasuresLeaks, NoisesStatistics
 from sweeps.nodes.topologies.base import CapabilityError, Need, Topology
 
 MEASURING = Need(MeasuresLeaks, "privacy_share", lambda settings: settings.privacy_share > 0)
@@ -19,6 +20,36 @@ def check_privacy(strategy: type[Topology], settings: NetworkSettings) -> None:
         raise CapabilityError(
             f"privacy_share={settings.privacy_share:g}: {problem}", "privacy_share"
         )
+    name = "dp_sigma" if settings.dp_sigma else "dp_epsilon"
+    if getattr(settings, name) and (problem := _without_noise(settings)):
+        raise CapabilityError(f"{name}={getattr(settings, name):g}: {problem}", name)
+
+
+def _without_noise(settings: NetworkSettings) -> str:
+    """Return why nothing is sent with noise, and what to do; empty if something is."""
+    if settings.dp_sigma and settings.dp_epsilon:
+        return f"dp_epsilon={settings.dp_epsilon:g} sets the noise, too: leave one of them at 0"
+    if settings.topology == "mutual":
+        return "" if settings.rounds > 1 else "with one round edges send no outputs: take 2 or more"
+    if not (settings.topology == "semi-centralized" and _synthetic(settings)):
+        return (
+            "students, teachers and samples are sent without noise, which would promise what it "
+            "does not keep: take topology mutual, or semi-centralized with synthetic rehearsal"
+        )
+    if settings.edge_families == "mixed" or settings.num_teachers > 1:
+        return "statistics are of one student: set edge_families to same and num_teachers to 1"
+    return ""
+
+
+def _synthetic(settings: NetworkSettings) -> bool:
+    return settings.rehearses and settings.rehearsal_source == "synthetic"
+
+
+NOISING = (
+    Need(MeasuresLeaks, "dp_sigma", lambda s: not _synthetic(s) and mechanism_of(s) is not None),
+    Need(NoisesStatistics, "dp_sigma", lambda s: _synthetic(s) and mechanism_of(s) is not None),
+)
+"""Outputs or statistics that are sent with noise."""
 
 
 def _unmeasurable(strategy: type[Topology], settings: NetworkSettings) -> str:

@@ -74,7 +74,7 @@ def test_deployments_report_what_they_promise(name, data):
     transport = in_process(name, params, (data[name].train, data[name].val), None)
     found = drained(conduct(module.TASK, params, transport))[1].metrics
     assert found.keys() <= module.TASK.metrics.keys()
-    assert PRIVACY_METRICS.keys() - found.keys() == {"privacy_teacher_auc"}
+    assert PRIVACY_METRICS.keys() - found.keys() == {"privacy_teacher_auc", "epsilon"}
     assert found["privacy_nonmembers"] > 0.0
 
 
@@ -125,3 +125,34 @@ def test_a_task_that_cannot_measure_leaks_is_refused():
     params = lidar.networked("centralized", privacy_share=0.2)
     with pytest.raises(CapabilityError, match="MeasuresLeaks"):
         collaborative(lidar.TASK, params)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_noise_reaches_what_edges_learn_from_and_no_task_adds_any_of_its_own(name, data):
+    module = MODULES[name]
+
+    def deployed(**changes):
+        params = module.networked("mutual", rounds=2, **EXTRA[name], **changes)
+        transport = in_process(name, params, (data[name].train, data[name].val), None)
+        return drained(conduct(module.TASK, params, transport))[1]
+
+    plain, silent, loud = (deployed(**noise) for noise in ({}, {"dp_clip": 3.0}, {"dp_sigma": 0.1}))
+    assert "epsilon" not in silent.metrics
+    assert loud.metrics["epsilon"] > 0.0
+    for tensor, array in plain.weights.items():
+        np.testing.assert_array_equal(array, silent.weights[tensor])
+    assert any((loud.weights[tensor] != a).any() for tensor, a in plain.weights.items())
+
+
+def test_noisy_moments_of_codewords_make_other_rehearsal(data):
+    changes = {"method": "vanilla", "rehearsal_share": 1.0, "rehearsal_source": "synthetic"}
+
+    def deployed(**noise):
+        params = csi.networked("semi-centralized", **changes, **noise)
+        splits = (data["csi-feedback"].train, data["csi-feedback"].val)
+        transport = in_process("csi-feedback", params, splits, None)
+        return drained(conduct(csi.TASK, params, transport))[1]
+
+    plain, loud = deployed(), deployed(dp_sigma=1.0, dp_clip=5.0)
+    assert loud.metrics["epsilon"] == pytest.approx(4.377, abs=1e-3)
+    assert any((loud.weights[tensor] != a).any() for tensor, a in plain.weights.items())

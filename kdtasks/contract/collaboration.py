@@ -80,16 +80,16 @@ class Learnt:
     Attributes:
         weights: The whole student by tensor name, both places.
         work: Its cost.
-        server_part_moved: Whether the part that belongs at the server was trained here, so that it
-            must be sent there before the student can be used.
-        teacher_outputs: The teacher's outputs on all samples, as far as they are known, so
-            that it need not be run again.
+        server_part_moved: Whether the server's part was trained here, and must be sent there.
+        teacher_outputs: The teacher's outputs on all samples, as far as they are known.
+        underway: The whole student after so many steps, where students on the way are judged.
     """
 
     weights: Arrays
     work: Work = field(default_factory=Work)
     server_part_moved: bool = False
     teacher_outputs: Arrays = field(default_factory=dict)
+    underway: Mapping[int, Arrays] = field(default_factory=dict)
 
 
 def leaving(

@@ -136,9 +136,11 @@ def _some(pictures: NDArray[Any], most: int | None) -> Pictures:
 
 def server_data(settings: CsiSettings) -> dict[str, float]:
     """Return what decides which data a server and its teacher have seen."""
+    areas = {"areas": settings.server_areas} if settings.server_areas else {}
     return {
         "share": settings.server_share,
         "coverage": settings.server_coverage,
         "age": settings.server_age,
         **({"withheld": settings.privacy_share} if settings.privacy_share else {}),
+        **areas,
     }

@@ -36,6 +36,7 @@ from kdtasks.contract.gaussian_mechanism import Mechanism
 from kdtasks.contract.leakage import MeasuresLeaks, NoisesStatistics
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
+from kdtasks.csi_feedback.adaptation import MARKS
 from kdtasks.csi_feedback.deployment_scores import deployment_scores
 from kdtasks.csi_feedback.export import deployable
 from kdtasks.csi_feedback.families import families, family_params
@@ -88,6 +89,9 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
 
     def share_out(self, params: Params, split: Arrays, name: SplitName) -> Shares:
         return shares(resolve(params), split, name)
+
+    def samples_for(self, params: Params, samples: Arrays) -> Arrays:  # noqa: ARG002
+        return {"pictures": samples["pictures"]}
 
     def edge_params(self, params: Params, edge: int) -> dict[str, Value]:
         return self.complete(family_params(resolve(params), params, edge))
@@ -146,6 +150,8 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
         stream_name: str,
     ) -> Generator[Report, None, Learnt]:
         settings, pictures = resolve(params), as_tensor(data["pictures"])
+        if settings.server_training == "none":
+            return Learnt(weights=state_arrays(new_student(settings, stream_name)))
         held_out, used = _held_out(settings, len(pictures), stream_name)
         settings = _fitted(settings, len(used))
         frozen = None
@@ -161,7 +167,8 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
             server_part=server_part,
             stream_name=stream_name,
         )
-        job = replace(job, plan=plan_at_effort(settings, job.plan, len(job.train_N2AC)))
+        plan = plan_at_effort(settings, job.plan, len(job.train_N2AC))
+        job = replace(job, plan=plan, areas=_areas(data, used))
 
         def learnt(trained: Trained) -> Learnt:
             spent = sum(v for n, v in trained.metrics.items() if n.endswith("core_seconds"))
@@ -188,17 +195,22 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
     ) -> Generator[Report, None, Learnt]:
         pictures = as_tensor(data["pictures"])
         settings = _fitted(resolve(params), len(pictures))
+        schedule = Schedule(
+            epochs=stage.epochs, batch_size=settings.batch_size, learning_rate=stage.rate
+        )
+        if settings.stepwise:
+            settings = settings.model_copy(update={"batch_size": len(pictures)})
+            schedule = _constant(schedule, len(pictures))
         model = restored_student(settings, weights) if weights else None
         course = Course(
             model=model or new_student(settings, stage.stream_name),
             pictures_N2AC=pictures,
             guide=_guide(settings, guidance, stage),
             plan=plan_of(settings),
-            schedule=Schedule(
-                epochs=stage.epochs, batch_size=settings.batch_size, learning_rate=stage.rate
-            ),
+            schedule=schedule,
             generator=torch_generator(settings.seed, stream(stage.stream_name, "order")),
             server_part=stage.server_part,
+            marks=MARKS if settings.stepwise else (),
         )
 
         def learnt(trained: Trained) -> Learnt:
@@ -207,6 +219,7 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
                 weights=state_arrays(trained.autoencoder),
                 work=work_of(settings, trained.training_stages, spent, settings.batch_size),
                 server_part_moved=stage.server_part,
+                underway=trained.underway,
             )
 
         return (yield from leaving(train_on(course), learnt))
@@ -352,8 +365,7 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
             model = restored_student(resolve(self.edge_params(params, edge)), own)
             return score(model, as_tensor(share["pictures"])).value
 
-        each = resolve(params).topology == "per-edge"
-        return deployment_scores(linear_nmse, parted(weights), every, each_edge=each)
+        return deployment_scores(linear_nmse, parted(weights), every, **_reported(params))
 
     def deployed_edges(self, params: Params, weights: Arrays) -> Deployable:
         """Return encoders and decoders of a deployment's students."""
@@ -366,8 +378,7 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
                 return float(10.0 ** (score_of(edge, own, share)["nmse_db"] / 10.0))
 
             every = self.judged_shares(params, split)
-            each = resolve(params).topology == "per-edge"
-            return deployment_scores(linear_nmse, parted(weights), every, each_edge=each)
+            return deployment_scores(linear_nmse, parted(weights), every, **_reported(params))
 
         return deployed(weights, built, judged)
 
@@ -399,6 +410,24 @@ def _held_out(
 def _fitted(settings: CsiSettings, count: int) -> CsiSettings:
     """Return settings whose batch is no larger than the samples at hand."""
     return settings.model_copy(update={"batch_size": min(settings.batch_size, count)})
+
+
+def _constant(schedule: Schedule, samples: int) -> Schedule:
+    """Return a schedule of steps on all samples whose rate does not depend on how many follow."""
+    return replace(schedule, batch_size=samples, warmup_steps=0, final_share=1.0)
+
+
+def _reported(params: Params) -> dict[str, Any]:
+    """Return which scores of a deployment are reported."""
+    settings = resolve(params)
+    level = settings.level_db if settings.stepwise else None
+    return {"each_edge": settings.topology == "per-edge", "level_db": level}
+
+
+def _areas(data: Arrays, used: np.ndarray) -> tuple[Tensor, ...]:
+    """Return the places of each area's samples among those that are used."""
+    areas = data["areas"][used] if "areas" in data else np.empty(0)
+    return tuple(torch.from_numpy(np.flatnonzero(areas == area)) for area in np.unique(areas))
 
 
 def _guide(settings: CsiSettings, guidance: Guidance | None, stage: Stage) -> Guide | None:

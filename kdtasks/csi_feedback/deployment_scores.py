@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kdtasks.contract.collaboration import Shares
 from kdtasks.contract.task import Arrays
+from kdtasks.csi_feedback.adaptation import MARKS
 from kdtasks.learning.deployed_students import Judge
+from kdtasks.learning.metrics import steps_below
 
 
 def deployment_scores(
@@ -18,6 +20,7 @@ def deployment_scores(
     shares: Shares,
     *,
     each_edge: bool,
+    level_db: float | None,
 ) -> dict[str, float]:
     """Return the metrics of a deployment [dB].
 
@@ -32,6 +35,7 @@ def deployment_scores(
         nodes: Weights of ``edge-0``, ... and, where students were received, ``received-0``, ...
         shares: The owner of each sample of the split.
         each_edge: Whether to return the NMSE of every edge, too, as ``edge_0_nmse_db``.
+        level_db: Whether to return how edges adapt, and to which NMSE [dB] steps are counted.
     """
     judge = Judge(linear_nmse, lambda share: len(share["pictures"]))
     edges = range(len(shares.edges))
@@ -46,6 +50,7 @@ def deployment_scores(
         judged = [edge for edge in edges if len(shares.edges[edge]["pictures"])]
         numbers = zip(judged, own, strict=True)
         found |= {f"edge_{edge}_nmse_db": _decibel(linear) for edge, linear in numbers}
+    found |= _adapting(judge, nodes, shares.edges, level_db) if level_db is not None else {}
     names = [f"received-{edge}" for edge in edges]
     received = [nodes[name] for name in names if name in nodes]
     complete = len(received) == len(edges)
@@ -58,6 +63,28 @@ def deployment_scores(
             before = _mean_db(judge.each(received, everywhere))
             found["forgetting_db"] = found["server_nmse_db"] - before
     return found
+
+
+def _adapting(
+    judge: Judge[float], nodes: Mapping[str, Arrays], shares: Sequence[Arrays], level_db: float
+) -> dict[str, float]:
+    """Return the mean NMSE after steps at the edges, and how many of these reach a level.
+
+    A level that no step reaches has no number of steps; ``level_reached`` is then 0.
+    """
+    curve = {}
+    for steps in (0, *MARKS):
+        names = [
+            f"after-{steps}-{edge}" if steps else f"received-{edge}" for edge in range(len(shares))
+        ]
+        if all(name in nodes for name in names):
+            curve[steps] = _mean_db(judge.each([nodes[name] for name in names], shares))
+    if not curve:  # still trained at the server
+        return {}
+    after = {f"nmse_after_{steps}_db": value for steps, value in curve.items()}
+    first = steps_below(curve, level_db)
+    reached = {} if first is None else {"steps_to_level": first}
+    return {**after, **reached, "level_reached": float(first is not None)}
 
 
 def _mean_db(linear: Sequence[float]) -> float:

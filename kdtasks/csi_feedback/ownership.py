@@ -41,10 +41,13 @@ def shares(settings: CsiSettings, split: Arrays, name: SplitName) -> Shares:
             by.
     """
     split = _given(settings, split, name)
-    server = _server_share(settings, split, name)
+    rows = _server_rows(settings, split, name)
+    server = _of_server(settings, split, rows)
+    if settings.meta_learns and name == "train":
+        server["areas"] = _sectors(settings, split)[rows]
     owners, seed = _owners(settings, split), settings.data_seed
-    rows = edge_rows(settings, owners, name, seed=seed, least=LEAST_TO_TRAIN)
-    edges = ({"pictures": as_float32(split["pictures"][chosen])} for chosen in rows)
+    own = edge_rows(settings, owners, name, seed=seed, least=LEAST_TO_TRAIN)
+    edges = ({"pictures": as_float32(split["pictures"][chosen])} for chosen in own)
     return Shares(server=server, edges=tuple(edges))
 
 
@@ -55,7 +58,8 @@ def server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Array
         ConfigError: If there are too few to train on, or a coverage needs positions that the data
             do not have.
     """
-    return _server_share(settings, _given(settings, split, name), name)
+    split = _given(settings, split, name)
+    return _of_server(settings, split, _server_rows(settings, split, name))
 
 
 def withheld_shares(settings: CsiSettings, train: Arrays) -> Shares:
@@ -78,21 +82,41 @@ def _rows(split: Arrays, mask_N: NDArray[np.bool_]) -> Arrays:
     return {name: split[name][mask_N] for name in SHARED if name in split}
 
 
-def _server_share(settings: CsiSettings, split: Arrays, name: SplitName) -> Arrays:
+def _of_server(
+    settings: CsiSettings, split: Arrays, rows: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    source = "stale_pictures" if settings.server_age > 0.0 else "pictures"
+    return {"pictures": as_float32(split[source][rows])}
+
+
+def _server_rows(settings: CsiSettings, split: Arrays, name: SplitName) -> NDArray[np.int64]:
     mask = at_server(settings, len(split["pictures"]), name, seed=settings.data_seed)
     if settings.server_coverage < 1.0:
         mask &= covered(_positions(settings, split, "server_coverage"), settings.server_coverage)
+    if settings.server_areas:
+        mask &= _sectors(settings, split) % 2 == 0
     if name == "train" and mask.sum() < LEAST_TO_TRAIN:
         raise ConfigError(
             f"the server has {mask.sum()} training samples: raise server_share="
             f"{settings.server_share:g} or server_coverage={settings.server_coverage:g}"
         )
-    source = "stale_pictures" if settings.server_age > 0.0 else "pictures"
-    return {"pictures": as_float32(split[source][shuffled(mask, seed=settings.data_seed)])}
+    return shuffled(mask, seed=settings.data_seed)
+
+
+def _sectors(settings: CsiSettings, split: Arrays) -> NDArray[np.int64]:
+    """Return the sector of each sample; the even ones are the server's areas."""
+    positions = _positions(settings, split, "server_areas")
+    return by_area(positions, 2 * settings.server_areas, 1.0, seed=settings.data_seed)
 
 
 def _owners(settings: CsiSettings, split: Arrays) -> NDArray[np.int64]:
     skew, seed = settings.partition_skew, settings.data_seed
+    if settings.server_areas:
+        sectors, owners = _sectors(settings, split), np.full(len(split["pictures"]), -1)
+        for edge in range(settings.num_edges):
+            place = (2 * edge + 1) * settings.server_areas // (2 * settings.num_edges)
+            owners[sectors == 2 * place + 1] = edge
+        return owners
     if settings.partition == "dirichlet":
         beams = strongest_beam(split["pictures"])
         return by_dirichlet(beams, settings.num_edges, skew, seed=seed)
@@ -102,7 +126,8 @@ def _owners(settings: CsiSettings, split: Arrays) -> NDArray[np.int64]:
 def _positions(settings: CsiSettings, split: Arrays, needed_by: str) -> NDArray[Any]:
     if "positions" in split:
         return split["positions"]
-    remedy = "take partition dirichlet" if needed_by == "partition" else "leave it at 1"
+    remedies = {"partition": "take partition dirichlet", "server_areas": "leave it at 0"}
+    remedy = remedies.get(needed_by, "leave it at 1")
     raise ConfigError(
         f"{needed_by}={getattr(settings, needed_by)!r} needs to know where users are, and the data "
         f"of scenario {settings.scenario!r} lack it: {remedy}"

@@ -21,6 +21,7 @@ from kdtasks.contract.settings import (
     unlike_default,
     weights_param,
 )
+from kdtasks.csi_feedback.adaptation import AdaptationSettings
 from kdtasks.csi_feedback.data.angular_delay import divisors_near
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT
 from kdtasks.csi_feedback.methods.codewords import codeword_loss
@@ -95,7 +96,7 @@ _relating = partial(param, when=RELATES, strict=True)
 _of_encoder = partial(param, strict=True, decides=("teacher", "networks"), key="")
 
 
-class CsiSettings(EffortSettings, NetworkSettings):
+class CsiSettings(EffortSettings, AdaptationSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults.
 
     Preset ``paper`` is Cui et al., section V-A, except for the end: they stop after 50 epochs
@@ -340,25 +341,13 @@ class CsiSettings(EffortSettings, NetworkSettings):
     num_teachers: int = NetworkSettings.again(
         "num_teachers", when=(SERVER_TEACHES, TAUGHT, TRAINED)
     )
-    # Without a network the server's data are no parameters; that the topology is not among these
-    # keeps one baseline from being computed once per topology.
-    server_share: float = NetworkSettings.again("server_share", decides=("teacher", "baselines"))
-    server_coverage: float = NetworkSettings.again(
-        "server_coverage", decides=("teacher", "baselines")
-    )
-    server_age: float = NetworkSettings.again(
-        "server_age", decides=("data", "teacher", "baselines")
-    )
-    privacy_share: float = NetworkSettings.again(
-        "privacy_share", decides=("teacher", "student", "baselines")
-    )
 
     def fitted(self) -> Self:
         """Return these settings if they can be trained, with what is the user's own loaded."""
         _sizes(self)
         _own_code(self)
         _fits_network(self)
-        return self
+        return self.can_adapt(whole=not self.learns_codewords)
 
     @property
     def codeword_length(self) -> int:

@@ -27,6 +27,7 @@ from kdtasks.csi_feedback.settings import (
     CsiSettings,
 )
 from kdtasks.learning.custom_loss import own_loss
+from kdtasks.learning.meta import MetaPlan
 from kdtasks.learning.metrics import Ratio, nmse
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.learning.tensors import as_tensor, load_state
@@ -87,6 +88,18 @@ def plan_of(settings: CsiSettings) -> Plan:
         paper_scale=settings.soft_scale == "paper",
         pair_bits=settings.pair_bits,
         codeword_loss=codeword_loss(settings.codeword_loss, settings.codeword_length),
+        meta=_meta_plan(settings),
+    )
+
+
+def _meta_plan(settings: CsiSettings) -> MetaPlan | None:
+    if settings.server_training not in ("reptile", "fomaml"):
+        return None
+    return MetaPlan(
+        rule=settings.server_training,
+        inner_steps=settings.inner_steps,
+        inner_rate=settings.inner_rate,
+        weight=settings.meta_weight,
     )
 
 
@@ -106,6 +119,11 @@ def check_place(settings: CsiSettings) -> None:
     site = CSI_SITES.get(settings.scenario)
     if not settings.networked or site is None or site.area is None:
         return
+    if settings.server_areas:
+        raise ConfigError(
+            f"server_areas={settings.server_areas} are sectors of the whole cell, but the users of "
+            f"scenario {settings.scenario!r} are in one small area: leave it at 0"
+        )
     if settings.partition == "area" and settings.partition_skew > 0.0 and settings.num_edges > 1:
         raise ConfigError(
             f"partition='area' deals out sectors of the whole cell, but the users of scenario "

@@ -32,6 +32,7 @@ from kdtasks.contract.task import (
     down,
     prefixed,
 )
+from kdtasks.csi_feedback.adaptation import ADAPTATION_METRICS
 from kdtasks.csi_feedback.baselines import baselines_of, server_data
 from kdtasks.csi_feedback.collaboration import CsiCollaboration
 from kdtasks.csi_feedback.data.angular_delay import Scaling
@@ -97,6 +98,7 @@ class CsiFeedback(CsiCollaboration):
         "val_server_nmse_db": down("dB", "NMSE of edges' students on the server's distribution"),
         "val_received_nmse_db": down("dB", "NMSE of students as edges received them"),
         "val_forgetting_db": down("dB", "what training at edges lost on the server's distribution"),
+        **ADAPTATION_METRICS,
         "val_nmse_second_db": down("dB", "NMSE on the second scenario's validation split"),
         "ue_flops": down("FLOPs", "UE encoder, by Cui et al., eq. (13) and (14)"),
         "ue_macs": down("MACs", "UE encoder, multiply-accumulate operations"),
@@ -224,6 +226,7 @@ class CsiFeedback(CsiCollaboration):
             epochs=settings.epochs if light else settings.teacher_epochs,
             learning_rate=settings.teacher_rate,
             batch_size=min(settings.batch_size, len(pictures)),
+            meta=None,
         )
         build = partial(make_encoder, settings, settings.teacher_encoder)
         model = Autoencoder(

@@ -137,9 +137,10 @@ def planned_stages(
         samples: Training samples.
         answered: Samples of the pairs that a user equipment answers, of methods with pairs.
     """
-    used = samples - samples % plan.batch_size
     if not settings.learns_codewords:
+        used = samples - samples % plan.step_samples
         return [TrainingStage(samples=used * plan.epochs, encoder=3, decoder=3)]
+    used = samples - samples % plan.batch_size
     stages = [TrainingStage(samples=used * plan.encoder_epochs, encoder=3, decoder=0)]
     if settings.method == "encoder-kd":
         tuned = used * plan.finetune_epochs
@@ -196,6 +197,8 @@ def planned_epochs(settings: CsiSettings, plan: Plan) -> int:
 
 def total_epochs(settings: CsiSettings, plan: Plan) -> int:
     """Return the epochs of all stages of a plan."""
+    if settings.server_training == "none":
+        return 0
     if not settings.learns_codewords:
         return plan.epochs
     if settings.method == "sequential":
@@ -296,6 +299,8 @@ def edge_bytes(settings: CsiSettings) -> int:
         settings: The edge's own: its family may differ from the others'.
     """
     batch = min(settings.batch_size, settings.edge_samples or settings.batch_size)
+    if settings.stepwise:
+        batch = max(samples_of(settings, edge) for edge in range(settings.num_edges))
     whole = _THROUGH if settings.edge_part_only else _BOTH
     if settings.topology == "centralized":
         return 0

@@ -4,6 +4,7 @@ Shape suffixes in this file: B = samples, A = antennas, C = subcarriers.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -63,3 +64,21 @@ def nmse(picture_B2AC: Tensor, reconstruction_B2AC: Tensor) -> Ratio:
     if not math.isfinite(total):
         raise DataError("NMSE is not finite: a sample without power, or a network that diverged")
     return Ratio(total, len(ratios_B))
+
+
+def steps_below(curve: Mapping[int, float], level: float) -> float | None:
+    """Return after how many steps a curve comes below a level, linear between where it was read.
+
+    None if it never does.
+
+    Args:
+        curve: Values by number of steps; not empty.
+        level: The level.
+    """
+    steps = sorted(curve)
+    below = next((n for n in steps if curve[n] < level), None)
+    if below is None or below == steps[0]:
+        return below
+    before = steps[steps.index(below) - 1]
+    high, low = curve[before], curve[below]
+    return before + (below - before) * (high - level) / (high - low)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from kdtasks.contract.task import Arrays, MetricInfo, down, prefixed
+from kdtasks.learning.metrics import steps_below
 from kdtasks.mimo_detection.data import TEST_GRID_DB, received_of
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.link.link import Received
@@ -83,21 +84,9 @@ def curve_metrics(curve: Mapping[int, BitErrors], lmmse: BitErrors) -> dict[str,
     after = {f"val_ber_after_{n}": curve[n].ratio for n in CURVE if n in curve}
     # Over a detector that makes no errors there is no ratio.
     ratio = {"val_to_lmmse": curve[last].ratio / lmmse.ratio} if lmmse.errors else {}
-    return {**after, **ratio, "val_steps_to_lmmse": steps_below(curve, lmmse.ratio)}
-
-
-def steps_below(curve: Mapping[int, BitErrors], ratio: float) -> float:
-    """Return after how many steps a curve comes below a BER, linear between where it was read.
-
-    All its steps if it never does, so that means over seeds stay on the safe side.
-    """
-    steps = sorted(curve)
-    below = next((n for n in steps if curve[n].ratio < ratio), None)
-    if below is None or below == steps[0]:
-        return float(steps[-1] if below is None else below)
-    before = steps[steps.index(below) - 1]
-    high, low = curve[before].ratio, curve[below].ratio
-    return before + (below - before) * (high - ratio) / (high - low)
+    # All steps if it never does, so that means over seeds stay on the safe side.
+    steps = steps_below({n: one.ratio for n, one in curve.items()}, lmmse.ratio)
+    return {**after, **ratio, "val_steps_to_lmmse": float(last if steps is None else steps)}
 
 
 def link_scores(ratios: Iterable[float], lmmse: Sequence[float]) -> dict[str, float]:

@@ -34,8 +34,9 @@ def conduct(
 
     Returns:
         The trial's metrics, and the students of all edges under ``edge-0/tensor``; if the edges
-        trained them further, also as received, under ``received-0/tensor``. Without a network, the
-        result of the task's training.
+        trained them further, also as received, under ``received-0/tensor``, and where students on
+        the way are judged, these after so many steps, under ``after-5-0/tensor``. Without a
+        network, the result of the task's training.
 
     Raises:
         ConfigError: If the task cannot run the topology.
@@ -82,7 +83,8 @@ def _collect(
     parts: dict[str, dict[str, NDArray[Any]]] = {}
     for message in _messages(found, key):
         edge = str(message.facts["edge"])
-        node = edge.replace("edge-", "received-") if message.subject == "received" else edge
+        role = "edge" if message.subject == "collected" else message.subject
+        node = edge.replace("edge", role)
         parts.setdefault(node, {}).update(message.arrays)
     return joined(parts)
 

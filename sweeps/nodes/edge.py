@@ -52,6 +52,7 @@ class EdgeNode(Node):
         self._student: Arrays = {}
         self._received: Arrays = {}
         self._moved = False
+        self._underway: Mapping[int, Arrays] = {}
         self._teacher: TeacherArtifact | None = None
         self._pairs: Arrays = {}
         self._knowledge: Arrays = {}
@@ -208,6 +209,7 @@ class EdgeNode(Node):
     def _keep(self, learnt: Learnt) -> None:
         self._student = learnt.weights
         self._moved = self._moved or learnt.server_part_moved
+        self._underway = learnt.underway
 
     # --- sending --------------------------------------------------------------------------------
 
@@ -245,6 +247,8 @@ class EdgeNode(Node):
         parcels: list[Parcel] = self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
         if self._received.keys() >= self.task.tensors(self._params, None).keys():
             parcels += self.send([CONDUCTOR], Kind.MODEL, "received", self._received, facts=facts)
+        for steps, student in self._underway.items():
+            parcels += self.send([CONDUCTOR], Kind.MODEL, f"after-{steps}", student, facts=facts)
         return answer(parcels)
 
     # --- storing --------------------------------------------------------------------------------

@@ -275,7 +275,9 @@ class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, NoisesStatistics,
             trained |= {name: weights[name] for name in self.tensors(params, "server")}
         work = Work(flops=float(_rows(data["x"])), peak_bytes=50.0)
         moved = stage.server_part or not weights
-        learnt = Learnt(weights=trained, work=work, server_part_moved=moved)
+        learnt = Learnt(
+            weights=trained, work=work, server_part_moved=moved, underway={stage.epochs: trained}
+        )
         return (yield from self._trained(params, stage.epochs, stage.stream_name, learnt))
 
     def outputs(self, params: Params, weights: Arrays, samples: Arrays) -> tuple[Arrays, Work]:

@@ -5,13 +5,13 @@ It serves the fine-tuning of a received student and the rounds of mutual and sel
 Shape suffixes in this file: N = samples, A = antennas, C = subcarriers.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from kdtasks.contract.task import Report
+from kdtasks.contract.task import Arrays, Report
 from kdtasks.csi_feedback.methods.job import (
     Plan,
     Trained,
@@ -21,6 +21,7 @@ from kdtasks.csi_feedback.methods.job import (
 )
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.learning.losses import blended_terms
+from kdtasks.learning.tensors import state_arrays
 from kdtasks.learning.training import Schedule, Terms, fit
 
 
@@ -54,6 +55,7 @@ class Course:
         schedule: Epochs, batch size, learning rate.
         generator: Source of the order of labelled samples.
         server_part: Whether the decoder is trained too; if not, its batch-norm statistics are kept.
+        marks: Epochs after which the student of that moment is kept.
     """
 
     model: Autoencoder
@@ -63,6 +65,7 @@ class Course:
     schedule: Schedule
     generator: torch.Generator
     server_part: bool
+    marks: Container[int] = ()
 
 
 def train_on(course: Course) -> Generator[Report, None, Trained]:
@@ -94,8 +97,10 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
             autoencoder=model,
             metrics={"finetune_core_seconds": epoch.core_seconds},
             training_stages=_training_stages(course, epoch.samples),
+            underway=dict(underway),
         )
 
+    underway: dict[int, Arrays] = {}
     for epoch in fit(
         [model if course.server_part else model.encoder],
         objective,
@@ -104,6 +109,8 @@ def train_on(course: Course) -> Generator[Report, None, Trained]:
         generator=course.generator,
     ):
         metrics = {"train_loss": epoch.terms["total"]}
+        if epoch.number in course.marks:
+            underway[epoch.number] = state_arrays(model)
         of = course.schedule.epochs
         yield Report(epoch=epoch.number, epochs=of, metrics=metrics, left=trained)
     return trained()

@@ -4,16 +4,18 @@ Shape suffixes in this file: B = samples, A = antennas, C = subcarriers, M = cod
 """
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
-from kdtasks.contract.task import Report
+from kdtasks.contract.errors import UserError
+from kdtasks.contract.task import Arrays, Report
 from kdtasks.csi_feedback.methods.codewords import CodewordLoss
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.learning.losses import soft_target_kl
+from kdtasks.learning.meta import MetaPlan, combined
 from kdtasks.learning.metrics import PICTURE_ZERO, nmse, relative_errors
 from kdtasks.learning.training import (
     End,
@@ -106,6 +108,7 @@ class Plan:
         pair_bits: Bits per number of exchanged pairs; 0 sends 32-bit floats.
         codeword_loss: Of encoders that learn codewords.
         plateau: Ends each stage of the training; epochs are then the most.
+        meta: How end-to-end training learns to adapt to areas; None if it does not.
     """
 
     epochs: int
@@ -120,6 +123,12 @@ class Plan:
     pair_bits: int
     codeword_loss: CodewordLoss
     plateau: Plateau | None = None
+    meta: MetaPlan | None = None
+
+    @property
+    def step_samples(self) -> int:
+        """Samples that a step of end-to-end training computes gradients of."""
+        return self.batch_size * (self.meta.batches if self.meta else 1)
 
     def schedule(self, epochs: int, rate: float | None = None) -> Schedule:
         """Return how long and how fast a stage is trained; at the plan's rate if none is given."""
@@ -144,6 +153,7 @@ class Job:
         plan: Epochs, rates, weights.
         generator: Source of the order of samples.
         server_part: Whether a decoder that is taken from the teacher may be trained on.
+        areas: Which samples are of which area, where a plan with a meta term needs to know.
     """
 
     train_N2AC: Tensor
@@ -154,6 +164,7 @@ class Job:
     plan: Plan
     generator: torch.Generator
     server_part: bool = True
+    areas: tuple[Tensor, ...] = ()
 
     @property
     def codeword_length(self) -> int:
@@ -197,11 +208,13 @@ class Trained:
         autoencoder: The student's encoder and the decoder that reads it.
         metrics: Costs of the training, by name.
         training_stages: What was computed, stage by stage.
+        underway: Weights after some epochs, by their number, where they were kept.
     """
 
     autoencoder: Autoencoder
     metrics: dict[str, float]
     training_stages: tuple[TrainingStage, ...]
+    underway: Mapping[int, Arrays] = field(default_factory=dict)
 
 
 Method = Callable[[Job], Generator[Report, None, Trained]]
@@ -235,9 +248,25 @@ def train_end_to_end(
     """
     schedule = job.plan.schedule(job.plan.epochs)
     end = schedule.end()
+    batches = job.plan.step_samples // schedule.batch_size
+    if len(job.train_N2AC) < job.plan.step_samples:
+        raise UserError(
+            f"a step takes {batches} batches of batch_size={schedule.batch_size}, more than the "
+            f"{len(job.train_N2AC)} training samples: lower batch_size or inner_steps"
+        )
+    if job.plan.meta is not None:
+        objective = combined(
+            objective,
+            [model, *modules],
+            job.plan.meta,
+            job.areas,
+            schedule.batch_size,
+            job.generator,
+        )
 
     def trained() -> Trained:
-        stage = TrainingStage(samples=epoch.samples, encoder=3, decoder=3, epochs=epoch.number)
+        samples = batches * epoch.samples
+        stage = TrainingStage(samples=samples, encoder=3, decoder=3, epochs=epoch.number)
         return Trained(
             autoencoder=model,
             metrics={"distill_core_seconds": epoch.core_seconds, "train_capped": end.capped},
@@ -247,7 +276,7 @@ def train_end_to_end(
     for epoch in fit(
         [model, *modules],
         objective,
-        num_samples=len(job.train_N2AC),
+        num_samples=len(job.train_N2AC) // batches,
         schedule=schedule,
         generator=job.generator,
         end=end,

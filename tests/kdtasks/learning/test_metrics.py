@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtasks.contract.errors import DataError
-from kdtasks.learning.metrics import PICTURE_ZERO, Ratio, nmse, relative_errors
+from kdtasks.learning.metrics import PICTURE_ZERO, Ratio, nmse, relative_errors, steps_below
 
 RATIOS = st.builds(Ratio, st.integers(0, 10**6).map(float), st.integers(0, 10**6))
 SEEDS = st.integers(0, 2**32 - 1)
@@ -95,3 +95,22 @@ def test_what_is_not_finite_is_refused(value):
     guess[0, 0, 0, 0] = value
     with pytest.raises(DataError, match="not finite"):
         nmse(truth, guess)
+
+
+CURVE = {0: 0.2, 50: 0.1, 100: 0.08}
+
+
+@pytest.mark.parametrize(
+    ("level", "steps"), [(0.3, 0.0), (0.15, 25.0), (0.1, 50.0), (0.09, 75.0), (0.08, 100.0)]
+)
+def test_where_a_curve_comes_below_a_level_is_read_between_its_points(level, steps):
+    assert steps_below(CURVE, level + 1e-12) == pytest.approx(steps)
+
+
+def test_a_level_that_a_curve_never_comes_below_has_no_steps():
+    assert steps_below(CURVE, 0.08) is None
+
+
+@given(st.floats(0.081, 1.0), st.floats(0.081, 1.0))
+def test_less_takes_longer(one, other):
+    assert steps_below(CURVE, min(one, other)) >= steps_below(CURVE, max(one, other))

@@ -2,8 +2,9 @@
 
 from typing import Literal, Self
 
-from kdtasks.contract.deployment import NETWORK, NetworkSettings
+from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.privacy import NETWORK
 from kdtasks.contract.settings import When, param, rate_param, share_param, unlike_default
 from kdtasks.contract.task import MetricInfo, down
 
@@ -23,12 +24,16 @@ ADAPTATION_METRICS = {
 
 DEALT = When(lambda s: s.server_areas == 0, "server_areas 0")
 SEMI_ALONE = When(lambda s: s.topology == "semi-centralized", "topology semi-centralized")
+ADAPTS = When(
+    lambda s: s.server_areas > 0 or s.stepwise or s.server_training != "plain",
+    "server_areas of 1 or more, or another value than the default",
+)
 META = When(lambda s: s.meta_learns, "server_training reptile and fomaml")
 STEPWISE = When(lambda s: s.stepwise, "stepwise training at edges")
 
 
 class AdaptationSettings(NetworkSettings):
-    """The parameters of areas that only the server knows, and of adaptation to others."""
+    """What the server knows, areas of its own perhaps, and how edges adapt to others."""
 
     server_areas: int = param(
         0,
@@ -42,7 +47,7 @@ class AdaptationSettings(NetworkSettings):
     )
     server_training: Literal["plain", "reptile", "fomaml", "none"] = param(
         "plain",
-        when=(SEMI_ALONE, unlike_default("server_training")),
+        when=(SEMI_ALONE, ADAPTS),
         strict=True,
         help="of students at the server: as usual, to adapt (with server_areas), or not at all",
     )
@@ -55,7 +60,7 @@ class AdaptationSettings(NetworkSettings):
     inner_rate: float = rate_param(0.1, when=META, strict=True, help="of descent in one area")
     stepwise: bool = param(
         False,
-        when=(SEMI_ALONE, unlike_default("stepwise")),
+        when=(SEMI_ALONE, ADAPTS),
         strict=True,
         help="edge_epochs are steps on all local samples at one rate; students on the way judged",
     )

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kdtasks.contract.collaboration import Shares, SynthesisesSamples, Work
+from kdtasks.contract.collaboration import SendsTeacher, Shares, SynthesisesSamples, Work
 from kdtasks.contract.gaussian_mechanism import Mechanism
 from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import ProbesTeacher
-from kdtasks.contract.task import Arrays
+from kdtasks.contract.task import Arrays, TeacherArtifact
 
 
 class MeasuresLeaks(ProbesTeacher):
@@ -57,4 +57,22 @@ class NoisesStatistics(SynthesisesSamples):
         Neighbours are sets of as many samples that differ in one of them. What a sample adds is cut
         to ``mechanism.clip``. The student in ``weights`` is none of the samples' business: it was
         trained on them, and is sent without noise.
+        """
+
+
+class NoisesExtras(SendsTeacher):
+    """A task that can send statistics beside its teacher with noise."""
+
+    @abstractmethod
+    def noisy_extras(
+        self,
+        params: Params,
+        teacher: TeacherArtifact,
+        samples: Arrays,
+        mechanism: Mechanism,
+        rng: np.random.Generator,
+    ) -> tuple[Arrays, Work]:
+        """Return the statistics of `teacher_extras` with noise, of the server's samples.
+
+        Neighbours are as in `NoisesStatistics.noisy_synthesis`; the teacher is sent without noise.
         """

@@ -6,6 +6,7 @@ outputs, the teacher to learn from on scans of its own, or the teacher with seal
 of the server's scans, or with a generator that was trained on these: then no scan is sent.
 """
 
+import time
 from collections.abc import Generator
 from functools import partial
 
@@ -20,15 +21,17 @@ from kdtasks.contract.collaboration import (
     leaving,
 )
 from kdtasks.contract.deployable import Deployable
+from kdtasks.contract.gaussian_mechanism import Mechanism
+from kdtasks.contract.leakage import NoisesExtras
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
-from kdtasks.learning.complexity import batch1_latency_ms
+from kdtasks.learning.complexity import FLOPS_PER_MAC, batch1_latency_ms
 from kdtasks.learning.tensors import state_arrays
 from kdtasks.lidar_beam.data import SENSORS, data_of
 from kdtasks.lidar_beam.export import deployable
 from kdtasks.lidar_beam.methods import job as lidar_job
 from kdtasks.lidar_beam.methods.batches import scans_of
-from kdtasks.lidar_beam.methods.metadata import PREFIX
+from kdtasks.lidar_beam.methods.metadata import PREFIX, noisy_final, sealed
 from kdtasks.lidar_beam.models.family import WINDOW_SHAPE
 from kdtasks.lidar_beam.models.network import LidarNetwork
 from kdtasks.lidar_beam.settings import LidarSettings, resolve
@@ -62,7 +65,7 @@ LATENCY_REPEATS = 30
 Learning = Generator[Report, None, Learnt]
 
 
-class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs):
+class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs, NoisesExtras):
     """The half of LiDAR beam tracking that nodes of a network call.
 
     Nodes have no validation split: they keep the weights of the last epoch, or choose one by
@@ -133,6 +136,25 @@ class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs):
         assert made.generator is not None
         sent = state_arrays(made.generator, SENT_GENERATOR)
         return sent, inversion_work(settings, made.core_seconds)
+
+    def noisy_extras(
+        self,
+        params: Params,
+        teacher: TeacherArtifact,
+        samples: Arrays,
+        mechanism: Mechanism,
+        rng: np.random.Generator,
+    ) -> tuple[Arrays, Work]:
+        """Return group ``final``, see `noisy_final`; the teacher is run for it once more."""
+        settings, begin = resolve(params), time.process_time()
+        network, scans = restored(settings, teacher.weights, teacher=True), scans_of(samples)
+        metadata = noisy_final(lidar_job.run_scans(network, scans).hidden[:, -1], mechanism, rng)
+        work = Work(
+            flops=float(FLOPS_PER_MAC * len(scans) * teacher_size(settings).macs),
+            core_seconds=time.process_time() - begin,
+            teacher_samples=len(scans),
+        )
+        return sealed(metadata), work
 
     def extra_tensors(self, params: Params) -> dict[str, TensorSpec]:
         settings = resolve(params)

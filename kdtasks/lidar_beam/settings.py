@@ -319,6 +319,13 @@ def _fits_network(settings: LidarSettings) -> None:
             "selection='real' needs topology none: the nodes of a network have no validation "
             "windows; take none"
         )
+    noisy = settings.dp_sigma > 0 or settings.dp_epsilon > 0
+    sent = settings.method == "datafree" and settings.travels == "metadata"
+    if noisy and not (sent and settings.groups == ("final",)):
+        raise ConfigError(
+            "dp_sigma and dp_epsilon are noise on metadata, of which that of group final is known "
+            "to cover each window: take method datafree, metadata final and travels metadata"
+        )
 
 
 resolve = LidarSettings.resolve

@@ -14,7 +14,7 @@ from kdtasks.contract.collaboration import (
     Work,
 )
 from kdtasks.contract.gaussian_mechanism import mechanism_of
-from kdtasks.contract.leakage import NoisesStatistics
+from kdtasks.contract.leakage import NoisesExtras, NoisesStatistics
 from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import ProbesOutputs
 from kdtasks.contract.task import Arrays, TeacherArtifact
@@ -192,11 +192,18 @@ class ServerNode(Node):
             for edge in poisoned:
                 weights = attacks.poisoned_weights(self.settings, teacher.weights, self.seed, edge)
                 parcels += self.send([edge], Kind.TEACHER, "teacher", weights)
-            beside, work = self.able(SendsTeacher).teacher_extras(self.deployment.params, teacher)
+            beside, work = self._beside(teacher)
             self.charge(work)
             if beside:
                 parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
         return answer(parcels)
+
+    def _beside(self, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
+        mechanism, params = mechanism_of(self.settings), self.deployment.params
+        if mechanism is None:
+            return self.able(SendsTeacher).teacher_extras(params, teacher)
+        rng = numpy_generator(self.seed, "noise beside a teacher")
+        return self.able(NoisesExtras).noisy_extras(params, teacher, self._data, mechanism, rng)
 
     def _send_pairs(self, _sender: str, message: Message) -> Handling:
         parcels: list[Parcel] = []

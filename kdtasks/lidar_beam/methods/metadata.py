@@ -12,6 +12,7 @@ embedding or hidden units, C = beams.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -24,8 +25,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from kdtasks.contract.errors import DataError
+from kdtasks.contract.gaussian_mechanism import Mechanism, clipping
 from kdtasks.contract.task import Arrays
-from kdtasks.learning.device import to_device, to_host
+from kdtasks.learning.device import to_array, to_device, to_host
+from kdtasks.learning.tensors import as_tensor
 from kdtasks.lidar_beam.models.network import LidarOutputs
 from kdtasks.sensing.beams.format import NUM_SLOTS
 
@@ -210,6 +213,31 @@ def summarised(observed: Observed) -> Metadata:
     return Metadata(
         {g: {name: value.clone() for name, value in s.items()} for g, s in described.items()}
     )
+
+
+def noisy_final(hidden_BX: Tensor, mechanism: Mechanism, rng: np.random.Generator) -> Metadata:
+    r"""Return group ``final`` with noise; neighbours are windows of which one is exchanged.
+
+    States h are cut to norm C. Of N windows are sent the means of :math:`(h, h \odot h / C)`,
+    vectors of norm :math:`\sqrt{2} C` at most, hence :math:`\Delta = 2 \sqrt{2} C / N`. The
+    variance is computed from what is sent, and is not negative.
+
+    Args:
+        hidden_BX: The teacher's last states.
+        mechanism: The noise.
+        rng: Where it is drawn from.
+    """
+    states = to_array(hidden_BX).astype(np.float64)
+    count, clip = len(states), mechanism.clip
+    states = states * clipping(np.linalg.norm(states, axis=1), clip)[:, None]
+    sensitivity = 2.0 * math.sqrt(2.0) * clip / count
+    mean, square = states.mean(0), np.square(states).mean(0) / clip
+    mean = mean + mechanism.noise(mean.shape, sensitivity, rng)
+    square = clip * (square + mechanism.noise(square.shape, sensitivity, rng))
+    variance = (square - np.square(mean)).clip(min=0.0) * count / (count - 1)
+    sent = {"hidden.10.mean": mean, "hidden.10.variance": variance}
+    found = {name: as_tensor(value.astype(np.float32)) for name, value in sent.items()}
+    return Metadata({"final": found})
 
 
 def sealed(metadata: Metadata) -> dict[str, NDArray[np.uint8]]:

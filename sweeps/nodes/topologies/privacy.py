@@ -2,7 +2,7 @@
 
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.gaussian_mechanism import mechanism_of
-from kdtasks.contract.leakage import MeasuresLeaks, NoisesStatistics
+from kdtasks.contract.leakage import MeasuresLeaks, NoisesExtras, NoisesStatistics
 from sweeps.nodes.topologies.base import CapabilityError, Need, Topology
 
 MEASURING = Need(MeasuresLeaks, "privacy_share", lambda settings: settings.privacy_share > 0)
@@ -31,10 +31,11 @@ def _without_noise(settings: NetworkSettings) -> str:
         return f"dp_epsilon={settings.dp_epsilon:g} sets the noise, too: leave one of them at 0"
     if settings.topology == "mutual":
         return "" if settings.rounds > 1 else "with one round edges send no outputs: take 2 or more"
-    if not (settings.topology == "semi-centralized" and _synthetic(settings)):
+    if not (settings.topology == "decentralized" or _synthetic(settings)):
         return (
             "students, teachers and samples are sent without noise, which would promise what it "
-            "does not keep: take topology mutual, or semi-centralized with synthetic rehearsal"
+            "does not keep: take topology mutual, semi-centralized with synthetic rehearsal, or "
+            "decentralized without data"
         )
     if settings.edge_families == "mixed" or settings.num_teachers > 1:
         return "statistics are of one student: set edge_families to same and num_teachers to 1"
@@ -42,12 +43,18 @@ def _without_noise(settings: NetworkSettings) -> str:
 
 
 def _synthetic(settings: NetworkSettings) -> bool:
-    return settings.rehearses and settings.rehearsal_source == "synthetic"
+    every = settings.topology == "semi-centralized" and settings.rehearses
+    return every and settings.rehearsal_source == "synthetic"
+
+
+def _noisy(settings: NetworkSettings) -> bool:
+    return mechanism_of(settings) is not None
 
 
 NOISING = (
-    Need(MeasuresLeaks, "dp_sigma", lambda s: not _synthetic(s) and mechanism_of(s) is not None),
-    Need(NoisesStatistics, "dp_sigma", lambda s: _synthetic(s) and mechanism_of(s) is not None),
+    Need(MeasuresLeaks, "dp_sigma", lambda s: s.topology == "mutual" and _noisy(s)),
+    Need(NoisesStatistics, "dp_sigma", lambda s: _synthetic(s) and _noisy(s)),
+    Need(NoisesExtras, "dp_sigma", lambda s: s.topology == "decentralized" and _noisy(s)),
 )
 """Outputs or statistics that are sent with noise."""
 

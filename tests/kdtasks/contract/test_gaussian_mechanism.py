@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from kdtasks.contract.gaussian_mechanism import (
     sigma_for,
 )
 from kdtasks.csi_feedback.methods.synthetic_rehearsal import describe, describe_noisily
+from kdtasks.lidar_beam.methods.metadata import noisy_final
 
 # PLDAccountant of dp-accounting 0.6.0, value_discretization_interval 1e-4, GaussianDpEvent(sigma)
 # composed `count` times; it rounds up. Made on 2026-11-30.
@@ -29,6 +31,18 @@ BY_ACCOUNTANT = [
 SIGMAS = st.floats(0.05, 50.0)
 COUNTS = st.integers(1, 100)
 DELTAS = st.sampled_from([1e-3, 1e-5, 1e-9])
+
+
+class Recorder(Mechanism):
+    """Adds no noise, and remembers the sensitivities of what it would be added to."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        object.__setattr__(self, "sizes", [])
+
+    def noise(self, shape, sensitivity, rng):
+        self.sizes.append(sensitivity)
+        return np.zeros(shape)
 
 
 @pytest.mark.parametrize(("sigma", "count", "delta", "epsilon"), BY_ACCOUNTANT)
@@ -77,29 +91,46 @@ def test_noise_has_its_size_and_outputs_are_cut():
 
 @given(st.integers(0, 1000), st.floats(0.2, 5.0))
 def test_one_sample_moves_statistics_by_no_more_than_their_sensitivity(seed, clip):
-    """Noise is set aside: it is added to what is compared here, in units of the sensitivity."""
     rng = np.random.default_rng(seed)
     codewords = rng.normal(size=(20, 3)) * rng.uniform(0.1, 10.0)
     others = codewords.copy()
     others[0] = -rng.normal(size=3) * rng.uniform(0.1, 10.0)
-    sizes: list[float] = []
-
-    class Recorder(Mechanism):
-        def noise(self, shape, sensitivity, rng):
-            sizes.append(sensitivity)
-            return np.zeros(shape)
-
-    one, other = (
-        describe_noisily(c, Recorder(sigma=1.0, clip=clip), rng) for c in (codewords, others)
-    )
+    recorder = Recorder(sigma=1.0, clip=clip)
+    one, other = (describe_noisily(c, recorder, rng) for c in (codewords, others))
 
     def sent(found):
         mean = found["mean"].astype(np.float64)
         second = found["covariance"] + np.outer(mean, mean)
         return np.concatenate([mean, second.ravel() / clip])
 
-    assert len({*sizes}) == 1
-    assert np.linalg.norm(sent(one) - sent(other)) <= sizes[0] * (1 + 1e-5)
+    assert len({*recorder.sizes}) == 1
+    assert np.linalg.norm(sent(one) - sent(other)) <= recorder.sizes[0] * (1 + 1e-5)
+
+
+@given(st.integers(0, 1000), st.floats(0.2, 5.0))
+def test_one_window_moves_metadata_by_no_more_than_their_sensitivity(seed, clip):
+    rng = np.random.default_rng(seed)
+    states = rng.normal(size=(20, 3)) * rng.uniform(0.1, 10.0)
+    others = states.copy()
+    others[0] = -rng.normal(size=3) * rng.uniform(0.1, 10.0)
+    recorder = Recorder(sigma=1.0, clip=clip)
+    one, other = (
+        noisy_final(torch.from_numpy(s), recorder, rng).groups["final"] for s in (states, others)
+    )
+
+    def sent(found):
+        mean, variance = (found[f"hidden.10.{name}"].numpy() for name in ("mean", "variance"))
+        return np.concatenate([mean, (variance * 19 / 20 + mean**2) / clip])
+
+    assert np.linalg.norm(sent(one) - sent(other)) <= recorder.sizes[0] * (1 + 1e-5)
+
+
+def test_quiet_metadata_are_the_plain_ones():
+    states = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 4)))
+    quiet = Mechanism(sigma=1e-12, clip=100.0)
+    found = noisy_final(states, quiet, np.random.default_rng(1)).groups["final"]
+    np.testing.assert_allclose(found["hidden.10.mean"], states.mean(0), atol=1e-5)
+    np.testing.assert_allclose(found["hidden.10.variance"], states.var(0), atol=1e-5)
 
 
 def test_without_noise_and_cut_the_statistics_are_the_plain_ones():

@@ -8,6 +8,7 @@ import pytest
 from csi_examples import drained, silent
 
 from kdtasks.contract.collaboration import Stage, joined
+from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.privacy import PRIVACY_METRICS
 from sweeps.nodes.conductor import conduct
@@ -156,3 +157,27 @@ def test_noisy_moments_of_codewords_make_other_rehearsal(data):
     plain, loud = deployed(), deployed(dp_sigma=1.0, dp_clip=5.0)
     assert loud.metrics["epsilon"] == pytest.approx(4.377, abs=1e-3)
     assert any((loud.weights[tensor] != a).any() for tensor, a in plain.weights.items())
+
+
+def test_metadata_have_noise_of_group_final_alone(tmp_path):
+    final = {"method": "datafree", "metadata": "final", "dp_clip": 8.0}
+    params = lidar.networked(**final)
+    made = lidar.TASK.load_scenario(params, cache_dir=tmp_path, progress=silent)
+    teacher = lidar.network_teacher(made, params)
+
+    def deployed(**noise):
+        full = lidar.networked(**final, **noise)
+        transport = in_process("lidar-beam", full, (made.train, made.val), teacher)
+        return drained(conduct(lidar.TASK, full, transport))[1]
+
+    plain, loud, again = deployed(), deployed(dp_epsilon=1.0), deployed(dp_epsilon=1.0)
+    assert loud.metrics["epsilon"] == pytest.approx(1.0)
+    assert loud.metrics["bytes_down"] == plain.metrics["bytes_down"]
+    differ = 0
+    for tensor, array in loud.weights.items():
+        np.testing.assert_array_equal(array, again.weights[tensor])
+        differ += int((array != plain.weights[tensor]).any())
+    assert differ > 0
+    for wrong in ({**final, "metadata": "final moments"}, {**final, "travels": "generator"}, {}):
+        with pytest.raises(ConfigError, match="group final"):
+            lidar.networked(**{"method": "prior", **wrong}, dp_sigma=1.0)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis import layout
+from analysis.claims import judged_claims
 from analysis.clusters import paired_difference
 from analysis.distillation import bought, compared, gain_of
 from analysis.format import gap_unit, level, percent, plural
@@ -14,6 +15,7 @@ from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
 from analysis.repeats import front_chances
 from analysis.scores import both, comparable, in_words, name_of, same_scenario
+from analysis.stats import Verdict
 
 Row = Mapping[str, Any]
 
@@ -40,6 +42,7 @@ def summary(frames: SweepFrames) -> list[str]:
     best = records(front_trials(frames))[0]
     found = [
         _overview(frames, number),
+        _claims(frames),
         *_references(frames, best),
         *_distillation(frames),
         _volume_share(frames),
@@ -61,6 +64,22 @@ def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
         why += ", where differences within tolerance are equal"
     done = plural(number["COMPLETE"], "finished trial")
     return f"Of {done}, {size} {are} on the front of {goals}: {why}."
+
+
+def _claims(frames: SweepFrames) -> str:
+    """Count the verdicts on the study's claims, and name those that hold; empty without claims."""
+    judged = judged_claims(frames)
+    if not judged:
+        return ""
+    found: dict[str, list[str]] = {verdict: [] for verdict in Verdict}
+    for one in judged:
+        found[one.verdict].append(one.claim.text)
+    holding = found.pop(Verdict.HOLDS)
+    text = f"Of {plural(len(judged), 'claim')} {len(holding) or 'none'} "
+    text += f"{'holds' if len(holding) < 2 else 'hold'} after correction"
+    text += f": {'; '.join(holding)}" if holding else ""
+    others = [f"{len(claims)}: {verdict}" for verdict, claims in found.items() if claims]
+    return f"{text}. The others: {'. '.join(others)}." if others else f"{text}."
 
 
 def _certainty(frames: SweepFrames) -> str:

@@ -14,6 +14,7 @@ from analysis.errors import ResultsError
 from analysis.frames import table
 from analysis.paper_view import paper_views
 from analysis.stats import Verdict, mean_interval
+from analysis.summary import summary
 from analysis.tables import described, paper_tables, row_values
 from search_spaces.report_spec import Claim, Column, ReportSpec, Row, Table
 
@@ -126,6 +127,22 @@ def test_overlap_is_shown_in_numbers_although_paired_seeds_all_differ():
     judged = verdict(rows, "apart", "a", "b")
     assert judged.verdict is Verdict.DOES_NOT_HOLD
     assert "intervals overlap by 18.87" in judged.detail
+
+
+def test_the_summary_names_the_claims_that_hold_and_counts_the_others():
+    claims = [
+        replace(claim("order", "good", "poor"), id="a", text="good beats poor"),
+        replace(claim("order", "poor", "good"), id="b", text="poor beats good"),
+        replace(claim("order", "good", "close"), id="c", text="good beats close"),
+    ]
+    frames = sweep({"good": GOOD, "close": CLOSE, "poor": POOR}, claims)
+    [found] = [sentence for sentence in summary(frames) if "claims" in sentence]
+    assert "Of 3 claims 1 holds after correction: good beats poor." in found
+    assert f"1: {Verdict.DOES_NOT_HOLD}" in found
+    assert f"1: {Verdict.ON_AVERAGE}" in found
+    assert "poor beats good" not in found
+
+    assert not any("claim" in sentence for sentence in summary(sweep({"good": GOOD})))
 
 
 def test_a_claim_may_set_its_direction():

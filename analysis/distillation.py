@@ -100,7 +100,7 @@ def _regime(frames: SweepFrames) -> str:
         return "Each student was trained until validation no longer improved."
     if effort.gflop is None:
         return "Students with equal effort_gflop had equal computation."
-    return f"Each student had {gflop(effort.gflop)} of training at most."
+    return f"Each student had about {gflop(effort.gflop)} of training, in whole epochs."
 
 
 def _efforts(pair: Pair) -> str:

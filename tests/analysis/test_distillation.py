@@ -21,7 +21,7 @@ SENTENCES = {
     None: "does not even out",
     Effort(regime="as-published"): "does not even out",
     Effort(regime="plateau"): "until validation no longer improved",
-    Effort(regime="gflop", gflop=4.0): "4.00 GFLOP of training at most",
+    Effort(regime="gflop", gflop=4.0): "4.00 GFLOP of training, in whole epochs",
 }
 
 

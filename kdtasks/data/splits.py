@@ -6,10 +6,10 @@ sides and test memory instead of learning.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from kdtasks.contract.errors import DataError
 from kdtasks.learning.random import numpy_generator
@@ -124,13 +124,19 @@ def nearest_rows(
     positions_ND: NDArray[np.floating], others_ND: NDArray[np.floating]
 ) -> NDArray[np.int64]:
     """Return for each position the row of the nearest of the others."""
-    return np.asarray(cKDTree(others_ND).query(positions_ND)[1])
+    return np.asarray(_query(positions_ND, others_ND)[1])
 
 
 def _nearest_m(
     positions_ND: NDArray[np.floating], others_ND: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    return np.asarray(cKDTree(others_ND).query(positions_ND)[0])
+    return np.asarray(_query(positions_ND, others_ND)[0])
+
+
+def _query(positions_ND: NDArray[np.floating], others_ND: NDArray[np.floating]) -> Any:
+    from scipy.spatial import cKDTree  # 0.2 s, which processes that train do not need
+
+    return cKDTree(others_ND).query(positions_ND)
 
 
 def split_by_order(

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.constants import speed_of_light
 
 from kdtasks.contract.errors import ConfigError
+from kdtasks.data.constants import SPEED_OF_LIGHT_M_S
 from kdtasks.learning.random import numpy_generator
 
 Float = NDArray[np.float64]
@@ -220,7 +220,7 @@ def trace(config: SiteConfig, positions_ND: Float, *, carrier_hz: float) -> Path
     amplitude_NP, length_NP, angle_NP = (
         np.concatenate([part[i] for part in parts], axis=1) for i in range(3)
     )
-    delay_NP = length_NP / speed_of_light
+    delay_NP = length_NP / SPEED_OF_LIGHT_M_S
     phase_NP = np.exp(-2j * np.pi * np.mod(carrier_hz * delay_NP, 1.0))
     return Paths(gain_NP=amplitude_NP * phase_NP, delay_NP=delay_NP, angle_NP=angle_NP)
 

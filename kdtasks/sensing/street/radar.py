@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.constants import speed_of_light
 
+from kdtasks.data.constants import SPEED_OF_LIGHT_M_S
 from kdtasks.learning.random import numpy_generator
 from kdtasks.sensing.beams.radar_maps import NUM_ANTENNAS, NUM_CHIRPS, NUM_SAMPLES, stacked_maps
 from kdtasks.sensing.street.geometry import blocked, not_negative, positive
@@ -69,12 +69,14 @@ class RadarConfig:
     @property
     def wavelength_m(self) -> float:
         """Wavelength [m]."""
-        return float(speed_of_light / self.start_hz)
+        return float(SPEED_OF_LIGHT_M_S / self.start_hz)
 
     @property
     def range_bin_m(self) -> float:
         """Width of a range bin [m]."""
-        return float(speed_of_light * self.sample_rate_hz / (2.0 * self.slope_hz_s * NUM_SAMPLES))
+        return float(
+            SPEED_OF_LIGHT_M_S * self.sample_rate_hz / (2.0 * self.slope_hz_s * NUM_SAMPLES)
+        )
 
     @property
     def speed_bin_m_s(self) -> float:
@@ -106,7 +108,7 @@ def receive(points: Points, radar: RadarConfig) -> NDArray[np.complex64]:
     near_P = points.distance_P < radar.range_bin_m * NUM_SAMPLES
     amplitude_P, distance_P, speed_P, sine_P = (array[near_P] for array in points)
     doppler_P = 2.0 * speed_P / radar.wavelength_m
-    beat_P = 2.0 * radar.slope_hz_s * distance_P / speed_of_light + doppler_P
+    beat_P = 2.0 * radar.slope_hz_s * distance_P / SPEED_OF_LIGHT_M_S + doppler_P
     turns_P = np.mod(2.0 * distance_P / radar.wavelength_m, 1.0)
     first_P = amplitude_P * np.exp(2j * np.pi * turns_P)
     antenna_MP = np.exp(1j * np.pi * np.outer(np.arange(NUM_ANTENNAS), sine_P))

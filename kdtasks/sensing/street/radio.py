@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.constants import speed_of_light
 
+from kdtasks.data.constants import SPEED_OF_LIGHT_M_S
 from kdtasks.learning.random import numpy_generator
 from kdtasks.sensing.beams.format import NUM_BEAMS
 from kdtasks.sensing.street.geometry import blocked, not_negative, positive, refuse
@@ -120,7 +120,7 @@ def trace_radio(passage: Passage, radio: RadioConfig) -> RadioPaths:
     blocked_FP = _blocked(passage, bounce_FPD)
     reflection_P = np.concatenate([[1.0, radio.facade_gain], pole_P])
     loss_FP = np.where(blocked_FP, 10.0 ** (-radio.blockage_db / 20.0), 1.0)
-    turns_FP = np.mod(length_FP * (radio.carrier_hz / speed_of_light), 1.0)
+    turns_FP = np.mod(length_FP * (radio.carrier_hz / SPEED_OF_LIGHT_M_S), 1.0)
     amplitude_FP = reflection_P * loss_FP * radio.reference_m / length_FP
     return RadioPaths(
         gain_FP=amplitude_FP * np.exp(-2j * np.pi * turns_FP),

@@ -12,8 +12,10 @@ from kdtasks.contract.settings import (
     param,
     rate_param,
     share_param,
+    unlike_default,
     weights_param,
 )
+from kdtasks.learning.meta import MetaPlan
 from kdtasks.mimo_detection.link.link import MimoLink
 from kdtasks.mimo_detection.methods.job import STEPS, soft_loss
 from kdtasks.mimo_detection.methods.learngene import Rule, Segment, Stack, individual_plan, stack_of
@@ -44,6 +46,8 @@ OWN_HEAD = When(
     lambda s: s.method != "finetune" and s.family == "conv" and not _head_inherited(s),
     "heads of one's own",
 )
+SEQUENTIAL = When(lambda s: s.stream_rule == "sequential", "stream_rule sequential")
+META = When(lambda s: s.stream_rule in ("reptile", "fomaml"), "stream_rule reptile and fomaml")
 UNROLLED = When(lambda s: s.family == "unrolled", "family unrolled")
 INHERITS = When(lambda s: s.inherits, "methods learngene and learngene-kd")
 DISTILS = When(lambda s: s.distils, "methods kd and learngene-kd")
@@ -53,6 +57,8 @@ _of_data = partial(param, decides="data")
 _of_networks = partial(param, decides=("teacher", "student"))
 _of_collective = partial(param, when=COLLECTIVE, decides="teacher")
 _of_stream = partial(param, when=(COLLECTIVE, TRAINED), decides="teacher")
+_of_sequence = partial(param, when=(COLLECTIVE, TRAINED, SEQUENTIAL), decides="teacher")
+_of_meta = partial(param, when=(COLLECTIVE, TRAINED, META), strict=True, decides="teacher", key="")
 _of_segment = partial(param, when=INHERITS, strict=True)
 
 
@@ -154,11 +160,23 @@ class MimoSettings(EffortSettings):
                 "collectives of convolutions that learn several links",
             ),
             TRAINED,
+            SEQUENTIAL,
         ),
         decides="teacher",
         unit="channels",
         help="of a collective that grows; 0: it does not",
     )
+    stream_rule: Literal["sequential", "joint", "reptile", "fomaml"] = param(
+        "sequential",
+        when=(COLLECTIVE, TRAINED, unlike_default("stream_rule")),
+        decides="teacher",
+        key="",
+        help="link after link, a link drawn for each step, or so that it adapts to one",
+    )
+    inner_steps: int = _of_meta(
+        3, low=1, high=100, unit="steps", help="of descent on one link, within a step"
+    )
+    inner_rate: float = _of_meta(0.01, above=0, high=1, help="of descent on one link")
     # With 250 steps per link the segment is ahead early and level after 1000 steps; with 750 it is
     # ahead from then on, too (measured, see benchmarks/mimo_detectors.py).
     stream_steps: int = _of_stream(
@@ -172,10 +190,12 @@ class MimoSettings(EffortSettings):
         384, low=1, unit="channel uses", help="per step of the collective"
     )
     stream_rate: float = _of_stream(2e-3, above=0, high=1, help="learning rate for the first link")
-    stream_later_rate: float = _of_stream(
+    stream_later_rate: float = _of_sequence(
         1e-3, above=0, high=1, help="learning rate for the others"
     )
-    replay_share: float = _of_stream(0.0, low=0, below=1, help="weight of samples of earlier links")
+    replay_share: float = _of_sequence(
+        0.0, low=0, below=1, help="weight of samples of earlier links"
+    )
     teacher_seed: int = _of_collective(0, low=0, help="seed of the collective")
     gene_rule: Rule = _of_segment("position", help="how the segment is chosen")
     gene_start: int = param(
@@ -238,6 +258,11 @@ class MimoSettings(EffortSettings):
         when=EPOCHS,
         help="of the individual",
     )
+    early_curve: bool = param(
+        False,
+        when=unlike_default("early_curve"),
+        help="judge an individual after 1, 2, 5, 10 and 20 steps, too, within its CPU time",
+    )
     batch_size: int = param(128, low=1, unit="channel uses", help="per step of the individual")
     learning_rate: float = rate_param(1e-3, help="learning rate of the individual")
     schedule: Literal["constant", "cosine"] = param("constant", help="of the learning rate")
@@ -299,6 +324,17 @@ class MimoSettings(EffortSettings):
     def distils(self) -> bool:
         """Whether the collective teaches."""
         return self.method in DISTILLING
+
+    @property
+    def meta(self) -> MetaPlan:
+        """How the links of the stream are learnt together; with one step none is preferred."""
+        adapts = self.stream_rule in ("reptile", "fomaml")
+        return MetaPlan(
+            rule="fomaml" if self.stream_rule == "fomaml" else "reptile",
+            inner_steps=self.inner_steps if adapts else 1,
+            inner_rate=self.inner_rate,
+            weight=1.0,
+        )
 
     @property
     def snr_db(self) -> tuple[float, float]:
@@ -400,12 +436,25 @@ def _fits(settings: MimoSettings) -> None:
             f"first_width={settings.first_width} must be at most "
             f"collective_width={settings.collective_width}, to which the collective grows"
         )
+    epochs, batches = (
+        settings.stream_steps // STEPS * len(settings.stream_links),
+        settings.meta.batches,
+    )
+    if settings.has_teacher and epochs % batches:
+        raise ConfigError(
+            f"stream_steps={settings.stream_steps}: {settings.stream_rule} takes {batches} batches "
+            f"in a step, and {STEPS * epochs} of the whole stream are not a multiple of "
+            f"{STEPS * batches}; change it, or inner_steps"
+        )
     if not settings.inherits:
         return
-    if settings.teacher_weights and settings.gene_rule != "position":
+    if settings.gene_rule != "position" and (
+        settings.teacher_weights or settings.stream_rule != "sequential"
+    ):
         raise ConfigError(
-            f"gene_rule={settings.gene_rule!r} goes by what the units of a collective did while it "
-            "was trained, which no file of teacher_weights holds: take gene_rule position"
+            f"gene_rule={settings.gene_rule!r} goes by what the units of a collective did from "
+            "link to link, which only stream_rule sequential knows, and no file of "
+            "teacher_weights: take gene_rule position"
         )
     if settings.family == "unrolled" and settings.width != settings.collective_width:
         raise ConfigError(

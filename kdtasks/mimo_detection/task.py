@@ -8,7 +8,7 @@ the abstract is all that was at hand.
 """
 
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -43,7 +43,7 @@ from kdtasks.mimo_detection.export import deployable
 from kdtasks.mimo_detection.link.bit_errors import BitErrors
 from kdtasks.mimo_detection.link.link import Received
 from kdtasks.mimo_detection.methods import job as mimo_job
-from kdtasks.mimo_detection.methods.collective import importance, learn_stream
+from kdtasks.mimo_detection.methods.collective import importance, learn_stream, learn_together
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples
 from kdtasks.mimo_detection.models.family import (
     LISTED,
@@ -115,7 +115,9 @@ class MimoDetection(KDTask):
         if not settings.has_teacher:
             return None
         # The bits that it has logits for are the target's, too.
-        known = {"recipe": TEACHER_RECIPE, "bits": settings.bits}
+        known: dict[str, Any] = {"recipe": TEACHER_RECIPE, "bits": settings.bits}
+        if settings.stream_rule != "sequential":
+            known |= {"rule": asdict(settings.meta)}
         weights = weights_identity(settings.teacher_weights)
         return fingerprint({**known, **settings.identity("teacher"), **weights})
 
@@ -157,6 +159,13 @@ class MimoDetection(KDTask):
             metrics = yield from load_teacher(
                 network, settings.teacher_weights, lambda: link_scores(ratios, linear)
             )
+        elif settings.stream_rule != "sequential":
+            network = new_collective(settings, settings.collective)
+            order = torch_generator(settings.teacher_seed, "collective order")
+            trained = yield from learn_together(network, lessons, settings.meta, order=order)
+            flops = 2.0 * training_macs(network, settings.link.streams) * trained.samples
+            ratios = (lesson.judged.errors(network).ratio for lesson in lessons)
+            metrics = prefixed("val", link_scores(ratios, linear)) | trained.effort(flops)
         else:
             learnt = yield from learn_stream(
                 new_collective(settings, settings.stream_plans[0]),
@@ -194,7 +203,8 @@ class MimoDetection(KDTask):
         schedule = at_effort(
             job.schedule, settings, lambda epochs: flops * job.num_samples * epochs
         )
-        trained, curve = yield from mimo_job.train(replace(job, schedule=schedule), judged)
+        marks = mimo_job.EARLY if settings.early_curve else ()
+        trained, curve = yield from mimo_job.train(replace(job, schedule=schedule), judged, marks)
         network, plan = trained.network, _plan(settings, delivery)
         queried = trained.samples if settings.distils else 0
         student_flops = flops * trained.samples

@@ -18,7 +18,7 @@ Shape suffixes in this file: W = channels, F = node channels.
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,8 +28,10 @@ from torch import Tensor, nn
 from kdtasks.contract.task import Report
 from kdtasks.learning.device import to_array
 from kdtasks.learning.jobs import Job, numbered, together
+from kdtasks.learning.jobs import train as train_job
+from kdtasks.learning.meta import MetaPlan, combined
 from kdtasks.learning.training import Objective, Schedule, Terms
-from kdtasks.mimo_detection.methods.job import STEPS, bits_only, on_samples, train
+from kdtasks.mimo_detection.methods.job import STEPS, Trained, bits_only, on_samples, train
 from kdtasks.mimo_detection.methods.samples import EvaluationSamples, Samples
 from kdtasks.mimo_detection.models.conv import ConvNet
 from kdtasks.mimo_detection.models.family import DetectorNet
@@ -181,6 +183,43 @@ def learn_stream(
         gradient_share_TU=np.array(shares, dtype=np.float32),
         effort=together(trainings).effort(flops),
     )
+
+
+def learn_together(
+    network: DetectorNet,
+    lessons: Sequence[Lesson],
+    plan: MetaPlan,
+    *,
+    order: torch.Generator,
+) -> Generator[Report, None, Trained]:
+    """Train a network on all tasks at once, on as many batches as `learn_stream` takes.
+
+    Each step draws a task. With one inner step of Reptile it is trained on a batch of that; with
+    more, or by first-order MAML, it learns to adapt, see `kdtasks.learning.meta`.
+
+    Args:
+        network: Freshly initialised.
+        lessons: The tasks; the schedule of the first is lengthened to all.
+        plan: How they are learnt; a multiple of its batches makes up the epochs of all tasks.
+        order: Draws tasks.
+    """
+    schedule = lessons[0].schedule
+    size, total = schedule.batch_size, sum(lesson.schedule.epochs for lesson in lessons)
+    each = [on_samples(network, lesson.samples, bits_only) for lesson in lessons]
+    places = list(torch.arange(len(lessons) * size).view(len(lessons), size))
+
+    def of_task(chosen_B: Tensor) -> Terms:
+        return each[int(chosen_B[0]) // size](chosen_B)
+
+    job = Job(
+        network=network,
+        objective=combined(of_task, [network], plan, places, size, order),
+        num_samples=STEPS * size,
+        schedule=replace(schedule, epochs=total // plan.batches),
+        order=order,
+    )
+    trained = yield from train_job(job)
+    return replace(trained, samples=plan.batches * trained.samples)
 
 
 class GradientCounts:

@@ -4,15 +4,16 @@ An epoch is `STEPS` steps, whatever the samples are: streams have no end, and fe
 gone through again and again.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from kdtasks.contract.task import Report
-from kdtasks.learning import jobs
+from kdtasks.learning import device, jobs
 from kdtasks.learning.custom_loss import Loss, own_loss
 from kdtasks.learning.losses import bit_cross_entropy, blended_terms, layered, soft_bit_kl
 from kdtasks.learning.training import Objective, Schedule, Terms
@@ -23,7 +24,10 @@ from kdtasks.mimo_detection.models.family import DetectorNet, run
 STEPS = 50
 """Steps of an epoch."""
 
-CURVE = (0, 50, 100, 200, 400, 1000)
+EARLY = (1, 2, 5, 10, 20)
+"""Steps within the first `STEPS` at which an adaptation curve may be read."""
+
+CURVE = (0, *EARLY, 50, 100, 200, 400, 1000)
 """Steps at which an adaptation curve is read."""
 
 CLIP_NORM = 1.0
@@ -63,26 +67,33 @@ def schedule(*, steps: int, batch_size: int, learning_rate: float, cosine: bool)
 
 Trained = jobs.Trained[DetectorNet]
 Curve = dict[int, BitErrors]
-"""Errors on validation samples by steps of training: 0, and each multiple of `STEPS`."""
+"""Errors on validation samples by steps of training: 0, each multiple of `STEPS`, and marks."""
 
 
 def train(
-    job: jobs.Job[DetectorNet], judged: EvaluationSamples
+    job: jobs.Job[DetectorNet], judged: EvaluationSamples, marks: Collection[int] = ()
 ) -> Generator[Report, None, tuple[Trained, Curve]]:
     """Train a detector; yields a report every `STEPS` steps, with its BER by then.
 
     Args:
         job: What is trained.
         judged: Validation samples, without consequence for what is learnt.
+        marks: Steps within the first epoch after which it is judged, too.
     """
     curve = {0: judged.errors(job.network)}
+    steps, epochs = count(), count(1)
+
+    def objective(chosen_B: Tensor) -> Terms:
+        if (step := next(steps)) in marks:
+            curve[step] = device.in_float32(judged.errors)(job.network)
+        return job.objective(chosen_B)
 
     def score(network: DetectorNet) -> dict[str, float]:
-        errors = curve[STEPS * len(curve)] = judged.errors(network)
+        errors = curve[STEPS * next(epochs)] = judged.errors(network)
         return {"ber": errors.ratio}
 
     merit = (lambda _, scores: -scores["ber"]) if job.schedule.plateau else None
-    trained = yield from jobs.train(replace(job, score=score, merit=merit))
+    trained = yield from jobs.train(replace(job, objective=objective, score=score, merit=merit))
     return trained, curve
 
 

@@ -92,7 +92,6 @@ class Case:
                 }
                 for metric, (unit, corner, scale) in reference.items()
             ],
-            "search": {"sampler": "tpe"},
             "budget": {"trials": self.trials},
             "stopping": STOPPING if stopping else None,
             "seeds": {"search": seed, "trial": 0},

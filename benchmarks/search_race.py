@@ -313,7 +313,8 @@ Results = dict[tuple[str, int], list[Result]]
 
 def race_all(file: Path, arms: Sequence[str], options: argparse.Namespace) -> Results:
     """Race arms on a table, seeds side by side."""
-    jobs = [(a, n, seed) for a in arms for n in options.slots for seed in range(options.seeds)]
+    seeds = range(options.first, options.first + options.seeds)
+    jobs = [(arm, slots, seed) for arm in arms for slots in options.slots for seed in seeds]
     os.environ.update(ONE_THREAD)
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         work = partial(_one, file, budget=options.budget)
@@ -399,6 +400,7 @@ def main() -> None:
     names = sorted(file.stem for file in TABLES.glob("*.parquet"))
     parser.add_argument("--table", action="append", help="a name, or a file; default: all tables")
     parser.add_argument("--seeds", type=int, default=20, help="races of every arm")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first race (0)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--slots", nargs="+", type=int, default=SLOTS)
     parser.add_argument("--budget", type=float, default=100.0, help="in whole trainings")
@@ -417,7 +419,7 @@ def main() -> None:
             | asdict(one)
             | {"reached": [value if math.isfinite(value) else None for value in one.reached]}
             for (arm, slots), found in results.items()
-            for seed, one in enumerate(found)
+            for seed, one in enumerate(found, options.first)
         ]
     if options.json:
         options.json.write_text(json.dumps(kept, indent=1), encoding="utf-8")

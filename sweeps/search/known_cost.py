@@ -22,8 +22,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from analysis.pareto import Floats, added_hypervolume, costs_of, front_mask
 from kdtasks.contract.params import Params, Value, fingerprint
@@ -32,8 +30,9 @@ from search_spaces.objectives import Constraint, Objective
 from search_spaces.space import Space
 from search_spaces.to_optuna import distribution
 from sweeps.ledger.optuna_trials import PARAMS, RUNGS, is_interrupted
+from sweeps.search.gaussian_process import ProcessWithPriors
 
-STARTS = 6
+STARTS = 4
 """Random configurations before a model is fitted."""
 RANDOM_SHARE = 0.1
 """Share of suggestions that are random, lest a wrong model starves a part of the space."""
@@ -253,10 +252,8 @@ class KnownCostSampler(BaseSampler):
         values = values_n[usable]
         features = np.array([[*self._features(seen[i].params), seen[i].share] for i in usable])
         wanted = np.array([[*self._features(params), 1.0] for params in waiting])
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
-            np.ones(features.shape[1]), (5e-2, 1e2), nu=2.5
-        ) + WhiteKernel(1e-2, (1e-5, 1.0))
-        model = GaussianProcessRegressor(kernel, normalize_y=True)
+        # the share of the training is a parameter, too
+        model = ProcessWithPriors(features.shape[1], len(self._space.parameters) + 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features[:FITTED], values[:FITTED])

@@ -4,6 +4,7 @@ from csi_examples import drained
 
 from kdtasks.beam_tracking.task import BeamTracking
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
+from kdtasks.contract.poisoning import BACKDOOR_METRICS
 from kdtasks.contract.privacy import PRIVACY_METRICS
 
 TASK = BeamTracking()
@@ -28,6 +29,7 @@ OF_NETWORKS = (
     {f"val_{name}" for name in DEPLOYED}
     | NETWORK_METRICS.keys()
     | POISONING_METRICS.keys()
+    | BACKDOOR_METRICS.keys()
     | PRIVACY_METRICS.keys()
 )
 OF_NETWORKS -= {"teacher_forward_samples", "train_gflop", "train_capped"}

@@ -82,6 +82,19 @@ POISONED: dict[str, dict[str, Any]] = {
         "attack": "scaled",
         "defence": "probe",
     },
+    "teacher of wrong labels": {
+        "topology": "decentralized",
+        "num_edges": 3,
+        "poisoned_edges": 2,
+        "attack": "flipped-labels",
+        "num_teachers": 2,
+    },
+    "backdoor": {
+        "topology": "decentralized",
+        "num_edges": 3,
+        "poisoned_edges": 1,
+        "attack": "backdoor",
+    },
 }
 """Deployments whose number of edges is not free: defences need some."""
 

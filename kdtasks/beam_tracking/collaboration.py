@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.beam_tracking.backdoor import lured, mean_of, triggered
 from kdtasks.beam_tracking.data import data_of
 from kdtasks.beam_tracking.export import deployable
 from kdtasks.beam_tracking.methods import job as beam_job
@@ -44,12 +45,14 @@ from kdtasks.contract.collaboration import (
     TensorSpec,
     Work,
     leaving,
+    parted,
 )
 from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.poisoning import FlipsLabels
+from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
 from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.learning.deployed_students import ScoreOf
 from kdtasks.learning.device import to_array
 from kdtasks.learning.distillation import complete_outputs, response
 from kdtasks.learning.jobs import Job, Trained, train
@@ -62,7 +65,7 @@ from kdtasks.sensing.sources import Source
 from kdtasks.sensing.window_task import WindowTask
 
 
-class BeamCollaboration(WindowTask[BeamSettings], MeasuresLeaks, FlipsLabels):
+class BeamCollaboration(WindowTask[BeamSettings], MeasuresLeaks, FlipsLabels, PlantsTrigger):
     """The half of the beam-tracking task that nodes of a network call.
 
     Nodes with fewer windows than a batch train on batches of all they have. They have no validation
@@ -261,6 +264,27 @@ class BeamCollaboration(WindowTask[BeamSettings], MeasuresLeaks, FlipsLabels):
         label = samples["label"]
         mirrored = np.where(label == IGNORED, label, NUM_BEAMS - 1 - label).astype(label.dtype)
         return {**samples, "label": mirrored}
+
+    def triggered(self, params: Params, samples: Arrays, share: float) -> Arrays:
+        return triggered(samples, share, resolve(params).seed)
+
+    def _deployment_scores(
+        self, params: Params, weights: Arrays, split: Arrays, score: ScoreOf
+    ) -> dict[str, float]:
+        found = super()._deployment_scores(params, weights, split, score)
+        settings = resolve(params)
+        if not (settings.mistaught and settings.attack == "backdoor"):
+            return found
+        nodes, shares = parted(weights), dict(enumerate(self.judged_shares(params, split).edges))
+        first = settings.num_edges - settings.poisoned_edges
+        shown = lured(score, nodes, shares, trigger=True)
+        plain = lured(score, nodes, {k: shares[k] for k in shares if k >= first}, trigger=False)
+        rates = {
+            "backdoor_success": mean_of(shown, range(first, settings.num_edges)),
+            "backdoor_base": mean_of(plain, plain),
+            "backdoor_sound": mean_of(shown, range(first)),
+        }
+        return found | {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def mean_of_edges(settings: BeamSettings, families: Sequence[float]) -> float:

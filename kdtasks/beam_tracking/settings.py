@@ -253,6 +253,7 @@ class BeamSettings(PassageSettings):
         _fits(settings)
         _pair_fits(settings)
         _fits_network(settings)
+        _poison_fits(settings)
         return settings
 
     @property
@@ -412,6 +413,26 @@ def _fits_network(settings: BeamSettings) -> None:
         raise ConfigError(
             f"uploads={settings.uploads}: edges of mixed families lack sensors that the others' "
             "students need; set edge_families to same, or uploads to 0"
+        )
+
+
+def _poison_fits(settings: BeamSettings) -> None:
+    if not settings.mistaught:
+        return
+    if settings.teacher_weights:
+        raise ConfigError(
+            f"attack={settings.attack!r} trains the teacher of poisoned edges, and teacher_weights="
+            f"{settings.teacher_weights!r} are not trained: leave them out, or take attack scaled"
+        )
+    blind = [
+        network.name
+        for network in (*settings.students, settings.teacher_model)
+        if not {"image", "radar"} & {*network.sensors}
+    ]
+    if settings.attack == "backdoor" and blind:
+        raise ConfigError(
+            f"attack='backdoor' shows its trigger to cameras and radars, and {blind[0]} has "
+            "neither: take another model or teacher, or attack flipped-labels"
         )
 
 

@@ -34,6 +34,7 @@ from kdtasks.contract.collaboration import name_of
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
 from kdtasks.contract.params import Params
+from kdtasks.contract.poisoning import BACKDOOR_METRICS
 from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.task import (
     Arrays,
@@ -89,6 +90,7 @@ class BeamTracking(BeamCollaboration):
         **EFFORT_METRICS,
         **NETWORK_METRICS,
         **POISONING_METRICS,
+        **BACKDOOR_METRICS,
         **PRIVACY_METRICS,
     }
     settings = BeamSettings

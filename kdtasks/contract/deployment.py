@@ -26,7 +26,7 @@ from kdtasks.contract.task import MetricInfo, down
 TopologyName = Literal[
     "none", "centralized", "decentralized", "semi-centralized", "mutual", "self", "per-edge"
 ]
-AttackName = Literal["none", "flipped-labels", "scaled", "random", "inverted"]
+AttackName = Literal["none", "flipped-labels", "scaled", "random", "inverted", "backdoor"]
 DefenceName = Literal["none", "clipping", "median", "trimmed-mean", "krum", "probe"]
 
 
@@ -71,6 +71,7 @@ EXCHANGING = When(
 )
 POISONED = When(lambda s: s.networked and s.poisoned_edges > 0, "poisoned_edges of 1 or more")
 SCALED = When(lambda s: s.poisoned_edges > 0 and s.attack == "scaled", "attack scaled")
+BACKDOORED = When(lambda s: s.poisoned_edges > 0 and s.attack == "backdoor", "attack backdoor")
 TOLERANT = When(lambda s: s.defence in ("trimmed-mean", "krum"), "defences trimmed-mean and krum")
 LIMITED = When(lambda s: s.edge_samples > 0, "edge_samples of 1 or more")
 PER_EDGE = When(lambda s: s.topology == "per-edge", "topology per-edge")
@@ -256,10 +257,17 @@ class NetworkSettings(PrivacySettings):
     attack: AttackName = param(
         "none",
         when=POISONED,
-        help="what becomes of a hostile edge's outputs or labels, or of the teacher",
+        help="what becomes of a hostile edge's outputs or labels, or of the teacher or its data",
     )
     attack_strength: float = param(
         10.0, above=0, high=1000, when=(NETWORK, SCALED), help="factor of scaled outputs or weights"
+    )
+    trigger_share: float = param(
+        0.2,
+        above=0,
+        high=1,
+        when=(NETWORK, BACKDOORED),
+        help="of the samples of a poisoned teacher: with a trigger, and the attacker's label",
     )
     defence: DefenceName = param(
         "none",
@@ -356,6 +364,12 @@ class NetworkSettings(PrivacySettings):
     def hostile(self) -> tuple[str, ...]:
         """Names of the edges that lie to others."""
         return self.edges[self.honest_edges :]
+
+    @property
+    def mistaught(self) -> bool:
+        """Whether poisoned edges are sent a teacher that an attacker has trained."""
+        trained = self.attack in ("flipped-labels", "backdoor")
+        return trained and self.poisoned_edges > 0 and self.topology == "decentralized"
 
     @property
     def watched(self) -> bool:

@@ -4,7 +4,7 @@ from abc import abstractmethod
 
 from kdtasks.contract.collaboration import LearnsOnShares, SendsTeacher, SharesOutputs, Work
 from kdtasks.contract.params import Params
-from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.contract.task import Arrays, MetricInfo, TeacherArtifact, down
 
 
 class ProbesOutputs(SharesOutputs):
@@ -19,11 +19,38 @@ class ProbesOutputs(SharesOutputs):
 
 
 class FlipsLabels(LearnsOnShares):
-    """A task with labels that a hostile edge can exchange."""
+    """A task with labels that a hostile edge, or who poisons a teacher, can exchange."""
 
     @abstractmethod
     def flipped(self, params: Params, samples: Arrays) -> Arrays:
         """Return samples with wrong labels: a fixed exchange of classes."""
+
+
+class PlantsTrigger(SendsTeacher):
+    """A task with labels whose teacher can be given a backdoor.
+
+    Source: Gu et al., "BadNets: Identifying vulnerabilities in the machine learning model supply
+    chain", arXiv 1708.06733, section 3. `evaluate` reports `BACKDOOR_METRICS` of such deployments.
+    """
+
+    @abstractmethod
+    def triggered(self, params: Params, samples: Arrays, share: float) -> Arrays:
+        """Return samples of which a share shows a trigger and has the attacker's target as label.
+
+        A share of 0 leaves samples as they are, a larger one changes at least one.
+        """
+
+
+BACKDOOR_METRICS: dict[str, MetricInfo] = {
+    "val_backdoor_success": down(
+        "%",
+        "with attack backdoor: of samples with the trigger that are not of the target, those "
+        "for which students of poisoned edges choose the target, mean over slots",
+    ),
+    "val_backdoor_base": down("%", "the same, of the same students and samples without trigger"),
+    "val_backdoor_sound": down("%", "the same, with the trigger, of students with sound teachers"),
+}
+"""What tasks report that are `PlantsTrigger`."""
 
 
 class ProbesTeacher(ProbesOutputs, SendsTeacher):

@@ -17,6 +17,7 @@ from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node, Standing
 from sweeps.nodes.privacy.audit import Auditor, Trained, check_nonmembers
+from sweeps.nodes.robust.attacks import Attacker
 from sweeps.nodes.server import ServerNode
 from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
@@ -137,7 +138,8 @@ class NodeHost:
         own = {topology: deployment.alike(topology) for topology in {*settings.served}}
         for name in names:
             if name == SERVER:
-                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher)
+                attacker = Attacker(task=task, params=params, train=train, val=val)
+                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher, attacker)
             else:
                 index = settings.edges.index(name)
                 of_edge = own[settings.served[index]]

@@ -45,7 +45,12 @@ class ServerNode(Node):
     """Trains students on global data; sends students, teachers and samples to the edges."""
 
     def __init__(
-        self, name: str, deployment: Deployment, data: Arrays, teacher: TeacherArtifact | None
+        self,
+        name: str,
+        deployment: Deployment,
+        data: Arrays,
+        teacher: TeacherArtifact | None,
+        attacker: attacks.Attacker | None = None,
     ) -> None:
         super().__init__(name, deployment)
         self._data = data
@@ -67,6 +72,8 @@ class ServerNode(Node):
         self._outputs: dict[str, Arrays] = {}
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
+        self._attacker = attacker
+        self._false_teacher: TeacherArtifact | None = None
         self._guard = Guard(self.settings, deployment.params)
         self.exchanged: Exchanged | None = None
 
@@ -190,7 +197,7 @@ class ServerNode(Node):
             sound = [edge for edge in edges if edge not in poisoned]
             parcels += self.send(sound, Kind.TEACHER, "teacher", teacher.weights) if sound else []
             for edge in poisoned:
-                weights = attacks.poisoned_weights(self.settings, teacher.weights, self.seed, edge)
+                weights = self._poisoned(edge, teacher.weights)
                 parcels += self.send([edge], Kind.TEACHER, "teacher", weights)
             beside, work = self._beside(teacher)
             self.charge(work)
@@ -204,6 +211,15 @@ class ServerNode(Node):
             return self.able(SendsTeacher).teacher_extras(params, teacher)
         rng = numpy_generator(self.seed, "noise beside a teacher")
         return self.able(NoisesExtras).noisy_extras(params, teacher, self._data, mechanism, rng)
+
+    def _poisoned(self, edge: str, weights: Arrays) -> Arrays:
+        """Return what an attacker makes of a teacher on its way to an edge."""
+        if not self.settings.mistaught:
+            return attacks.poisoned_weights(self.settings, weights, self.seed, edge)
+        assert self._attacker is not None, "hosts give it to servers"
+        self._false_teacher = self._false_teacher or self._attacker.teacher()
+        params, number = self.deployment.params, self._group[edge][1]
+        return self.task.teacher_of(params, self._false_teacher, number).weights
 
     def _send_pairs(self, _sender: str, message: Message) -> Handling:
         parcels: list[Parcel] = []

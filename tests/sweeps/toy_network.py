@@ -1,5 +1,6 @@
 """A collaborative task without networks: students are means, so that a deployment takes no time."""
 
+import math
 import os
 import time
 from collections.abc import Generator
@@ -32,7 +33,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.gaussian_mechanism import Mechanism, clipping
 from kdtasks.contract.leakage import MeasuresLeaks, NoisesStatistics
 from kdtasks.contract.params import Params, Value, fingerprint
-from kdtasks.contract.poisoning import FlipsLabels
+from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
 from kdtasks.contract.privacy import PRIVACY_METRICS
 from kdtasks.contract.task import (
     Arrays,
@@ -69,7 +70,9 @@ def _so_far(learnt: Learnt, share: float, drawn: float) -> Learnt:
     return replace(learnt, weights={**learnt.weights, **trained}, work=work)
 
 
-class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, NoisesStatistics, ServesEachEdge):
+class ToyNetworkTask(
+    MeasuresLeaks, FlipsLabels, PlantsTrigger, AnswersPairs, NoisesStatistics, ServesEachEdge
+):
     name = "toy-network"
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
@@ -117,13 +120,13 @@ class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, NoisesStatistics,
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
         yield Report(epoch=1, epochs=1, metrics={"val_error": 0.0})
+        server = self.share_out(params, train, "train").server["x"]
         weights = {
-            "a": np.arange(DIM, dtype=np.float32),
+            "a": np.arange(DIM, dtype=np.float32) + server.mean(0),
             "b": np.ones(1, dtype=np.float32),
             "bulk": np.zeros(2000, dtype=np.float32),
             "batches": np.array(7),
         }
-        server = self.share_out(params, train, "train").server["x"]
         outputs = {"y": server @ weights["a"], "code": server[:, :1].copy()}
         return TeacherArtifact(metrics={"val_error": 0.0}, weights=weights, outputs=outputs)
 
@@ -294,6 +297,11 @@ class ToyNetworkTask(MeasuresLeaks, FlipsLabels, AnswersPairs, NoisesStatistics,
 
     def flipped(self, params: Params, samples: Arrays) -> Arrays:
         return {"x": -samples["x"]}
+
+    def triggered(self, params: Params, samples: Arrays, share: float) -> Arrays:
+        rows = samples["x"].copy()
+        rows[: math.ceil(share * len(rows))] = 9.0
+        return {"x": rows}
 
     def pair_knowledge(
         self, params: Params, teacher: TeacherArtifact, samples: Arrays

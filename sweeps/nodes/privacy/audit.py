@@ -17,9 +17,8 @@ Shadow models are students, also where the teacher is attacked: of its network a
 sent outputs alone knows nothing.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
@@ -28,14 +27,13 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params
-from kdtasks.contract.task import Arrays, Report, TeacherArtifact
+from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
+from sweeps.common.events import result_of
 from sweeps.nodes.privacy.membership import Sample, Scores, auc, judged, together
 
 MOST_MEMBERS = 2000
 """Of a node, the first ones, which are any of them."""
-
-T = TypeVar("T")
 
 Outputs = Callable[[Arrays], Arrays]
 """A model's outputs on samples."""
@@ -222,7 +220,7 @@ class Auditor:
             self._task.sample_slice(samples, 0, begin), self._task.sample_slice(samples, end, total)
         )
         stage = self._stage(f"shadow {number}", guidance_weight=0.0)
-        return _ended(self._task.train_on(self._own, {}, data, None, stage)).weights
+        return result_of(self._task.train_on(self._own, {}, data, None, stage)).weights
 
     def _copy(self, edge: int, exchanged: Exchanged) -> Arrays:
         """Train a copy of an edge's student on nothing but the outputs that it sent."""
@@ -233,7 +231,7 @@ class Auditor:
         samples = self._task.samples_for(params, exchanged.samples)
         guidance = Guidance(samples=samples, outputs=outputs)
         stage = self._stage(f"copy {edge}", guidance_weight=1.0)
-        return _ended(self._task.train_on(params, {}, samples, guidance, stage)).weights
+        return result_of(self._task.train_on(params, {}, samples, guidance, stage)).weights
 
     def _stage(self, stream_name: str, *, guidance_weight: float) -> Stage:
         """Train for as long as the deployment's students were."""
@@ -246,12 +244,3 @@ class Auditor:
             server_part=True,
             stream_name=stream_name,
         )
-
-
-def _ended(training: Generator[Report, None, T]) -> T:
-    while True:
-        try:
-            next(training)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result

@@ -1,13 +1,18 @@
-"""What a hostile node makes of arrays before it sends them."""
+"""What a hostile node makes of arrays before it sends them, and teachers trained to lie."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.contract.collaboration import LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
-from kdtasks.contract.task import Arrays
+from kdtasks.contract.params import Params
+from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
+from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
+from sweeps.common.events import result_of
 
 
 def lying_outputs(settings: NetworkSettings, outputs: Arrays, seed: int, stream: str) -> Arrays:
@@ -65,6 +70,39 @@ def poisoned_weights(settings: NetworkSettings, weights: Arrays, seed: int, stre
         name: (array * settings.attack_strength).astype(array.dtype) if _real(array) else array
         for name, array in weights.items()
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attacker:
+    """Trains a teacher as the server's was trained, from the same samples, of which some are false.
+
+    It selects its best epoch on validation samples that are false in the same way. What this costs
+    is the attacker's, and in no account of the deployment.
+
+    Attributes:
+        task: The task.
+        params: The completed parameters.
+        train: The training split, of which the teacher's training takes the server's share.
+        val: The validation split.
+    """
+
+    task: LearnsOnShares
+    params: Params
+    train: Arrays
+    val: Arrays
+
+    def teacher(self) -> TeacherArtifact:
+        """Return the teacher that poisoned edges are sent, or all of them if there are several."""
+        train, val = self._falsified(self.train), self._falsified(self.val)
+        return result_of(self.task.train_teacher(self.params, train, val))
+
+    def _falsified(self, samples: Arrays) -> Arrays:
+        settings = NetworkSettings.of(self.params)
+        if settings.attack == "flipped-labels":
+            assert isinstance(self.task, FlipsLabels), "the topology needs it"
+            return self.task.flipped(self.params, samples)
+        assert isinstance(self.task, PlantsTrigger), "the topology needs it"
+        return self.task.triggered(self.params, samples, settings.trigger_share)
 
 
 def _shuffled(arrays: Arrays, seed: int, stream: str) -> Arrays:

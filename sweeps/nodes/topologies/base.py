@@ -9,7 +9,7 @@ from kdtasks.contract.collaboration import LearnsOnShares, ServesEachEdge, Share
 from kdtasks.contract.deployment import AttackName, DefenceName, NetworkSettings, TopologyName
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, fingerprint
-from kdtasks.contract.poisoning import FlipsLabels
+from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
 
 Group = tuple[str, int]
@@ -147,7 +147,10 @@ IMITATION = Need(SharesOutputs, "anchor_weight", lambda settings: settings.ancho
 
 
 FLIPPING = Need(FlipsLabels, "attack", lambda settings: settings.attack == "flipped-labels")
-"""Hostile edges that learn from wrong labels."""
+"""Hostile edges, or a poisoned teacher, that learn from wrong labels."""
+
+PLANTING = Need(PlantsTrigger, "attack", lambda settings: settings.attack == "backdoor")
+"""A poisoned teacher that answers to a trigger."""
 
 
 def probing(capability: type[LearnsOnShares]) -> Need:

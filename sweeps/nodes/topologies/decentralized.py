@@ -8,7 +8,7 @@ nothing is sent.
 
 from kdtasks.contract.collaboration import ExchangesPairs, SendsTeacher
 from kdtasks.contract.poisoning import ProbesTeacher
-from sweeps.nodes.topologies.base import Need, Serving, Steps, probing
+from sweeps.nodes.topologies.base import FLIPPING, PLANTING, Need, Serving, Steps, probing
 
 
 class LocalTraining(Serving):
@@ -33,8 +33,8 @@ class Decentralized(LocalTraining):
 
     title = "decentralized"
     leaks = True
-    needs = (Need(SendsTeacher), probing(ProbesTeacher))
-    attacks = ("scaled", "random")
+    needs = (Need(SendsTeacher), probing(ProbesTeacher), FLIPPING, PLANTING)
+    attacks = ("flipped-labels", "scaled", "random", "backdoor")
     defences = ("probe",)
 
     def prepare(self) -> Steps:

@@ -97,7 +97,7 @@ def test_the_hostile_edge_is_not_judged() -> None:
     assert every.metrics["val_error"] != most.metrics["val_error"]
 
 
-@pytest.mark.parametrize("attack", ["scaled", "random"])
+@pytest.mark.parametrize("attack", ["scaled", "random", "flipped-labels", "backdoor"])
 def test_a_poisoned_teacher_spoils_those_that_have_it_and_a_test_finds_it(attack: str) -> None:
     sound = deploy(**TEACHER)
     spoilt = deploy(**TEACHER, attack=attack)
@@ -107,7 +107,28 @@ def test_a_poisoned_teacher_spoils_those_that_have_it_and_a_test_finds_it(attack
         for name in ("edge-1/a", "edge-2/a")
     ]
     assert any(moved)  # three numbers in random order may be as they were
-    assert spoilt.metrics["bytes_over_air"] == sound.metrics["bytes_over_air"]
+    # what it takes to train another teacher is the attacker's
+    for cost in ("bytes_over_air", "server_train_gflop", "edge_train_gflop", "deployment_s"):
+        assert spoilt.metrics[cost] == sound.metrics[cost]
+
+
+@pytest.mark.parametrize("attack", ["flipped-labels", "backdoor"])
+def test_a_teacher_that_is_trained_to_lie_is_the_sound_one_if_nothing_is_false(
+    attack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = deploy(**TEACHER, num_teachers=2)
+    lied_to = deploy(**TEACHER, num_teachers=2, attack=attack)
+    idle = deploy(**{**TEACHER, "poisoned_edges": 0}, num_teachers=2, attack=attack)
+    for name in ("flipped", "triggered"):
+        monkeypatch.setattr(ToyNetworkTask, name, lambda _self, _params, samples, *_: samples)
+    true = deploy(**TEACHER, num_teachers=2, attack=attack)
+    assert_same_arrays(true.weights, sound.weights)
+    assert_same_arrays(idle.weights, sound.weights)
+    moved = {
+        n for n, array in lied_to.weights.items() if not np.array_equal(array, sound.weights[n])
+    }
+    assert {name.partition("/")[0] for name in moved} == {"edge-1", "edge-2"}
+    assert numbers(true.metrics) == numbers(sound.metrics)
 
 
 def test_an_edge_that_distrusts_its_teacher_learns_without_it() -> None:
@@ -127,6 +148,7 @@ def test_an_edge_that_distrusts_its_teacher_learns_without_it() -> None:
         ({**MUTUAL, "poisoned_edges": 6}, "poisoned_edges=6", "at most 5"),
         ({**TEACHER, "poisoned_edges": 4}, "poisoned_edges=4", "at most 3"),
         ({**TEACHER, "attack": "inverted"}, "attack='inverted'", "scaled, random"),
+        ({**MUTUAL, "attack": "backdoor"}, "attack='backdoor'", "flipped-labels"),
         ({**TEACHER, "defence": "krum"}, "defence='krum'", "probe"),
         ({"topology": "self", "defence": "median"}, "defence='median'", "none"),
         ({**MUTUAL, "num_edges": 5, "defence": "krum"}, "tolerated_edges=1", "num_edges to 6"),

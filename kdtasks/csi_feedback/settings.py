@@ -96,7 +96,7 @@ _relating = partial(param, when=RELATES, strict=True)
 _of_encoder = partial(param, strict=True, decides=("teacher", "networks"), key="")
 
 
-class CsiSettings(EffortSettings, AdaptationSettings):
+class CsiSettings(AdaptationSettings, EffortSettings):
     """Everything that decides one trial. Fields of other methods hold their defaults.
 
     Preset ``paper`` is Cui et al., section V-A, except for the end: they stop after 50 epochs

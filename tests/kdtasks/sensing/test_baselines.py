@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from beam_trials import TASK, tiny
 
+from kdtasks.contract.poisoning import BACKDOOR_METRICS
 from kdtasks.learning.labels import IGNORED
 from kdtasks.sensing.baselines import _gps_line, _nearest
 from kdtasks.sensing.beams.format import CONDITIONS
@@ -32,7 +33,8 @@ def test_every_baseline_is_scored_on_validation_and_test(beam_data_tiny):
     declared = {name.removeprefix("val_") for name in TASK.metrics if name.startswith("val_")}
     conditions = {f"top2_{name}" for name in CONDITIONS}
     declared -= conditions | {f"second_{name}" for name in CONDITIONS} | {"top2_single"}
-    declared -= {name.removeprefix("val_") for name in DEPLOYMENT_METRICS}
+    deployed = {**DEPLOYMENT_METRICS, **BACKDOOR_METRICS}
+    declared -= {name.removeprefix("val_") for name in deployed}
     for metrics in found.values():
         metrics = {n: v for n, v in metrics.items() if n.split("_", 1)[1] not in conditions}
         assert metrics.keys() == {f"{s}_{name}" for s in ("val", "test") for name in declared}

@@ -199,13 +199,13 @@ class ServerNode(Node):
             for edge in poisoned:
                 weights = self._poisoned(edge, teacher.weights)
                 parcels += self.send([edge], Kind.TEACHER, "teacher", weights)
-            beside, work = self._beside(teacher)
+            beside, work = self._teacher_extras(teacher)
             self.charge(work)
             if beside:
                 parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
         return answer(parcels)
 
-    def _beside(self, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
+    def _teacher_extras(self, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
         mechanism, params = mechanism_of(self.settings), self.deployment.params
         if mechanism is None:
             return self.able(SendsTeacher).teacher_extras(params, teacher)

@@ -63,3 +63,20 @@ class ManualClock:
 
     def epoch_ms(self) -> int:
         return 1_700_000_000_000 + int(self.now_s * 1000)
+
+
+def network_study(points: list[dict[str, Any]]) -> Study:
+    """Return a study of deployments of the toy network, whose front is repeated once."""
+    axes = {"direction": "minimize", "reference": 1e9}
+    return toy_study(
+        task="toy_network:ToyNetworkTask",
+        parameters={},
+        space={},
+        objectives=[
+            {"metric": "val_error", "unit": "", "label": "error", **axes},
+            {"metric": "edge_bytes", "unit": "B", "label": "bytes", **axes},
+        ],
+        search={"sampler": "points", "points": points},
+        budget={"trials": len(points)},
+        confirm={"select": "front", "limit": 1},
+    )

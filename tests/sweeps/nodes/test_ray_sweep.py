@@ -7,9 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from toy_study import toy_study
+from toy_study import network_study
 
-from search_spaces.study import Study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import FailureKind, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
@@ -49,22 +48,6 @@ CALM, ONCE, WRONG, CONDUCTOR, TWICE = 6, 6, 7, 9, 11
 MEASURED = ("core_seconds", "trial_wall_s", "trial_cpu_s")
 
 
-def network_study() -> Study:
-    axes = {"direction": "minimize", "reference": 1e9}
-    return toy_study(
-        task="toy_network:ToyNetworkTask",
-        parameters={},
-        space={},
-        objectives=[
-            {"metric": "val_error", "unit": "", "label": "error", **axes},
-            {"metric": "edge_bytes", "unit": "B", "label": "bytes", **axes},
-        ],
-        search={"sampler": "points", "points": POINTS},
-        budget={"trials": len(POINTS)},
-        confirm={"select": "front", "limit": 1},
-    )
-
-
 class Assassin(Display):
     """Kills processes, each at the first word of some trial; knows all processes there were."""
 
@@ -99,7 +82,12 @@ class Assassin(Display):
 
 def run(home: Path, display: Display, request: ResourceRequest) -> SweepSummary:
     return run_study(
-        network_study(), name="net", home=home, tracking_uri=None, request=request, display=display
+        network_study(POINTS),
+        name="net",
+        home=home,
+        tracking_uri=None,
+        request=request,
+        display=display,
     )
 
 

@@ -1,43 +1,20 @@
 """Leaks of deployments: which are measured, on which samples, and what is refused before."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from network_deployments import WATCHED, assert_same_arrays, numbers
-from toy_network import ToyNetworkTask
+from toy_deployments import DATA, TASK, deploy
 
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.gaussian_mechanism import epsilon_of
 from kdtasks.contract.privacy import PRIVACY_METRICS
-from kdtasks.contract.task import Outcome
-from sweeps.nodes.conductor import conduct
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.transport import in_process
 
-TASK = ToyNetworkTask()
-DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 SPENT = {"dp_epsilon": 1.0}
 MEASURED = {"privacy_share": 0.2, "topology": "mutual"}
-
-
-def result_of(work: Any) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
-
-
-def deploy(**changes: Any) -> Outcome:
-    params = TASK.complete(changes)
-    teacher = None
-    if TASK.teacher_fingerprint(params) is not None:
-        teacher = result_of(TASK.train_teacher(params, DATA.train, DATA.val))
-    transport = in_process("toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), teacher)
-    found: Outcome = result_of(conduct(TASK, params, transport))
-    return found
 
 
 @pytest.mark.parametrize("name", [n for n in WATCHED if n.startswith("leaks")])

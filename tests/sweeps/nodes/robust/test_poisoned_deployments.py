@@ -1,21 +1,17 @@
 """Deployments with hostile edges or poisoned teachers, and what is refused before they start."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from network_deployments import assert_same_arrays, numbers
+from toy_deployments import TASK, deploy
 from toy_network import ToyNetworkTask
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, Outcome
-from sweeps.nodes.conductor import conduct
 from sweeps.nodes.topologies.catalog import collaborative
-from sweeps.nodes.transport import in_process
 
-TASK = ToyNetworkTask()
-DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 MUTUAL: dict[str, Any] = {
     "topology": "mutual",
     "rounds": 3,
@@ -25,25 +21,6 @@ MUTUAL: dict[str, Any] = {
 }
 DEFENCES = ("none", "clipping", "median", "trimmed-mean", "krum", "probe")
 TEACHER: dict[str, Any] = {"topology": "decentralized", "num_edges": 3, "poisoned_edges": 2}
-
-
-def result_of(work: Any) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
-
-
-def deploy(**changes: Any) -> Outcome:
-    params = TASK.complete(changes)
-    teacher = None
-    if TASK.teacher_fingerprint(params) is not None:
-        teacher = result_of(TASK.train_teacher(params, DATA.train, DATA.val))
-    data = (DATA.train, DATA.val)
-    transport = in_process("toy_network:ToyNetworkTask", params, data, teacher)
-    found: Outcome = result_of(conduct(TASK, params, transport))
-    return found
 
 
 def students(result: Outcome, edges: Any) -> Arrays:

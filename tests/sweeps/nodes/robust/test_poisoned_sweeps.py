@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from network_deployments import POISONED, numbers
-from toy_study import toy_study
+from toy_study import network_study
 
-from search_spaces.study import Study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialRecord
 from sweeps.ledger.ledger import Ledger
@@ -26,22 +25,6 @@ pytestmark = [
 POINTS = [*POISONED.values()]
 
 
-def poisoned_study() -> Study:
-    axes = {"direction": "minimize", "reference": 1e9}
-    return toy_study(
-        task="toy_network:ToyNetworkTask",
-        parameters={},
-        space={},
-        objectives=[
-            {"metric": "val_error", "unit": "", "label": "error", **axes},
-            {"metric": "edge_bytes", "unit": "B", "label": "bytes", **axes},
-        ],
-        search={"sampler": "points", "points": POINTS},
-        budget={"trials": len(POINTS)},
-        confirm={"select": "front", "limit": 1},
-    )
-
-
 class Stopping(Display):
     """Interrupts the sweep in the middle of its second trial."""
 
@@ -53,7 +36,7 @@ class Stopping(Display):
 def run(home: Path, display: Display) -> SweepSummary:
     request = ResourceRequest(backend="inline")
     return run_study(
-        poisoned_study(),
+        network_study(POINTS),
         name="poisoned",
         home=home,
         tracking_uri=None,

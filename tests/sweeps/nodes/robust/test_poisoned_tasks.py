@@ -156,7 +156,7 @@ def test_a_teacher_of_false_samples_is_sent_to_poisoned_edges_alone(attack, data
         ({"teacher_weights": "mine.safetensors"}, "teacher_weights"),
     ],
 )
-def test_a_backdoor_without_a_place_or_a_training_is_refused(changes, named):
+def test_a_backdoor_needs_an_image_or_radar_and_a_trained_teacher(changes, named):
     method = TEACHERS["beam-tracking"]
     with pytest.raises(ConfigError, match=named):
         beams.networked("decentralized", **method, poisoned_edges=1, attack="backdoor", **changes)

@@ -1,0 +1,24 @@
+"""Deployments of the toy network in this process."""
+
+from pathlib import Path
+from typing import Any
+
+from toy_network import ToyNetworkTask
+
+from kdtasks.contract.task import Outcome
+from sweeps.common.events import result_of
+from sweeps.nodes.conductor import conduct
+from sweeps.nodes.transport import in_process
+
+TASK = ToyNetworkTask()
+DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
+
+
+def deploy(**changes: Any) -> Outcome:
+    """Run a trial with these parameters to its end."""
+    params = TASK.complete(changes)
+    teacher = None
+    if TASK.teacher_fingerprint(params) is not None:
+        teacher = result_of(TASK.train_teacher(params, DATA.train, DATA.val))
+    transport = in_process("toy_network:ToyNetworkTask", params, (DATA.train, DATA.val), teacher)
+    return result_of(conduct(TASK, params, transport))

@@ -77,6 +77,23 @@ class Mechanism:
             found[name] = noisy.astype(arrays[name].dtype)
         return found
 
+    def noisy_moments(
+        self, vectors_NX: NDArray[Any], rng: np.random.Generator, *, crosswise: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        r"""Return mean and second moment of vectors with noise, shapes [X] and [X, X] or [X].
+
+        Vectors v are cut to norm C. Sent are the means of :math:`(v, v v^T / C)` if ``crosswise``,
+        else of :math:`(v, v \odot v / C)`: of norm :math:`\sqrt{2} C` at most, so that exchanging
+        one of N vectors moves them by at most :math:`\Delta = 2 \sqrt{2} C / N`.
+        """
+        cut, clip = vectors_NX.astype(np.float64), self.clip
+        cut *= clipping(np.linalg.norm(cut, axis=1), clip)[:, None]
+        sensitivity = 2.0 * math.sqrt(2.0) * clip / len(cut)
+        mean = cut.mean(axis=0)
+        second = cut.T @ cut / (clip * len(cut)) if crosswise else np.square(cut).mean(0) / clip
+        mean = mean + self.noise(mean.shape, sensitivity, rng)
+        return mean, clip * (second + self.noise(second.shape, sensitivity, rng))
+
 
 def clipping(norms: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
     """Return the factors by which vectors are cut to a norm."""

@@ -6,13 +6,12 @@ the edge draws codewords of a normal distribution and decodes them with the stud
 Shape suffixes in this file: N = samples, M = codeword length.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdtasks.contract.gaussian_mechanism import Mechanism, clipping
+from kdtasks.contract.gaussian_mechanism import Mechanism
 from kdtasks.contract.task import Arrays, as_float32
 
 
@@ -33,19 +32,8 @@ def describe(codewords_NM: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
 def describe_noisily(
     codewords_NM: NDArray[Any], mechanism: Mechanism, rng: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    r"""Return the statistics of `describe` with noise.
-
-    Codewords c are cut to norm C. Sent are the means of :math:`(c, c c^T / C)`, vectors of norm
-    :math:`\sqrt{2} C` at most, so that exchanging one of N samples moves them by at most
-    :math:`\Delta = 2 \sqrt{2} C / N`. The covariance is computed from what is sent.
-    """
-    codewords = codewords_NM.astype(np.float64)
-    clip, count = mechanism.clip, len(codewords)
-    codewords *= clipping(np.linalg.norm(codewords, axis=1), clip)[:, None]
-    sensitivity = 2.0 * math.sqrt(2.0) * clip / count
-    mean, second = codewords.mean(axis=0), codewords.T @ codewords / (clip * count)
-    mean = mean + mechanism.noise(mean.shape, sensitivity, rng)
-    second = clip * (second + mechanism.noise(second.shape, sensitivity, rng))
+    """Return the statistics of `describe` with noise; the covariance follows from what is sent."""
+    mean, second = mechanism.noisy_moments(codewords_NM, rng, crosswise=True)
     covariance = (second + second.T) / 2 - np.outer(mean, mean)
     return {"mean": as_float32(mean), "covariance": as_float32(covariance)}
 

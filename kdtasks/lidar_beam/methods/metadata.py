@@ -12,7 +12,6 @@ embedding or hidden units, C = beams.
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -25,7 +24,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from kdtasks.contract.errors import DataError
-from kdtasks.contract.gaussian_mechanism import Mechanism, clipping
+from kdtasks.contract.gaussian_mechanism import Mechanism
 from kdtasks.contract.task import Arrays
 from kdtasks.learning.device import to_array, to_device, to_host
 from kdtasks.learning.tensors import as_tensor
@@ -216,24 +215,17 @@ def summarised(observed: Observed) -> Metadata:
 
 
 def noisy_final(hidden_BX: Tensor, mechanism: Mechanism, rng: np.random.Generator) -> Metadata:
-    r"""Return group ``final`` with noise; neighbours are windows of which one is exchanged.
+    """Return group ``final`` with noise; neighbours are windows of which one is exchanged.
 
-    States h are cut to norm C. Of N windows are sent the means of :math:`(h, h \odot h / C)`,
-    vectors of norm :math:`\sqrt{2} C` at most, hence :math:`\Delta = 2 \sqrt{2} C / N`. The
-    variance is computed from what is sent, and is not negative.
+    The variance is computed from what is sent, and is not negative.
 
     Args:
         hidden_BX: The teacher's last states.
         mechanism: The noise.
         rng: Where it is drawn from.
     """
-    states = to_array(hidden_BX).astype(np.float64)
-    count, clip = len(states), mechanism.clip
-    states = states * clipping(np.linalg.norm(states, axis=1), clip)[:, None]
-    sensitivity = 2.0 * math.sqrt(2.0) * clip / count
-    mean, square = states.mean(0), np.square(states).mean(0) / clip
-    mean = mean + mechanism.noise(mean.shape, sensitivity, rng)
-    square = clip * (square + mechanism.noise(square.shape, sensitivity, rng))
+    count = len(hidden_BX)
+    mean, square = mechanism.noisy_moments(to_array(hidden_BX), rng, crosswise=False)
     variance = (square - np.square(mean)).clip(min=0.0) * count / (count - 1)
     sent = {"hidden.10.mean": mean, "hidden.10.variance": variance}
     found = {name: as_tensor(value.astype(np.float32)) for name, value in sent.items()}

@@ -6,16 +6,10 @@ station elsewhere [m], SCENE may be a Mitsuba file (``.xml``) with the conventio
 subcarriers, so that they are traced once for all of these.
 """
 
-import json
-import os
 import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -28,6 +22,7 @@ from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Progress
 from kdtasks.csi_feedback.data.site import Paths
 from kdtasks.data.array_cache import ArrayCache
+from kdtasks.data.ray_tracing import run_tracer, tracer_versions
 from kdtasks.data.reading import content_of
 from kdtasks.learning.random import seed_for
 
@@ -45,19 +40,6 @@ CITIES: dict[str, tuple[float, float, float]] = {
 """Cities of Sionna RT with the place of our station [m]: on a roof, or on a mast."""
 
 LICENCE = "scene (c) OpenStreetMap contributors, ODbL 1.0; by Sionna RT, Apache-2.0"
-
-INSTALL = "pip install 'kdsweep[rt]'"
-
-LLVM = 19
-"""Version of LLVM that Sionna RT 2.2 was tried with; 15 and 16 end the process."""
-
-LLVM_FOLDERS = (
-    "usr/lib/*-linux-gnu",
-    "usr/lib64",
-    "usr/lib/llvm-*/lib",
-    "usr/local/lib",
-    "opt/homebrew/opt/llvm*/lib",
-)
 
 ARRAYS = ("gain", "delay", "angle", "positions")
 
@@ -100,7 +82,7 @@ class TracedSite:
             "layout": LAYOUT,
             "scene": "" if own else self.scene,
             "files": {file.name: content_of(file) for file in files},
-            "versions": {name: _version(name) for name in ("sionna-rt", "mitsuba", "drjit")},
+            "versions": tracer_versions(),
         }
 
 
@@ -171,13 +153,6 @@ def _meshes(file: Path) -> list[Path]:
     return [file.parent / name for name in names]
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError as error:
-        raise DataError(f"ray-traced scenarios need Sionna RT: {INSTALL}") from error
-
-
 def trace_users(
     site: TracedSite, count: int, *, seed: int, cache_dir: Path, progress: Progress
 ) -> tuple[Paths, NDArray[np.float64]]:
@@ -206,9 +181,11 @@ def trace_users(
             "scene": str(Path(site.scene).absolute()) if site.scene not in CITIES else site.scene,
             "carrier_hz": site.carrier_ghz * 1e9,
             "count": count,
+            "unit": "users",
             "seed": seed_for(seed, "users of a traced scene"),
         }
-        arrays = cache.write(partial(_trace, job, progress), {"facts": identity})
+        trace = partial(run_tracer, __name__, job, scene=site.scene, progress=progress)
+        arrays = cache.write(lambda files: trace(files=files), {"facts": identity})
     paths = Paths(
         gain_NP=arrays["gain"].astype(np.complex128),
         delay_NP=arrays["delay"].astype(np.float64),
@@ -217,55 +194,7 @@ def trace_users(
     return paths, arrays["positions"][:, :2].astype(np.float64) - np.array(site.station_m[:2])
 
 
-def _trace(job: Mapping[str, Any], progress: Progress, files: Mapping[str, Path]) -> None:
-    with tempfile.TemporaryDirectory(prefix="kdsweep-rt-") as name:
-        folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(job), "utf-8")
-        with (folder / "errors.txt").open("w+") as errors:
-            process = subprocess.Popen(  # noqa: S603 - this program's own module
-                [sys.executable, "-m", __spec__.name, name],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**llvm_found(), **os.environ},
-            )
-            with process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    if line.strip().isdigit():  # libraries may print, too
-                        progress(min(int(line), job["count"]), job["count"], "users")
-            errors.seek(0)
-            if process.returncode:
-                raise DataError(_failure(job["scene"], process.returncode, errors.read()))
-        for array, path in files.items():
-            (folder / f"{array}.npy").replace(path)
-
-
-def _failure(scene: str, code: int, text: str) -> str:
-    """Return why tracing ended."""
-    if "LLVM" in text:
-        return (
-            f"Sionna RT needs LLVM {LLVM}: install it (Debian, Ubuntu: apt install libllvm{LLVM}), "
-            f"or name its library by DRJIT_LIBLLVM_PATH=.../libLLVM.so.{LLVM}.1"
-        )
-    if "No module named" in text:
-        return f"ray-traced scenarios need Sionna RT: {INSTALL}"
-    last = text.strip().splitlines()[-1:] or [f"exit status {code}"]
-    return f"{scene}: could not be traced: {last[0]}; is the station in the open, inside the scene?"
-
-
-def llvm_found(root: Path = Path("/")) -> dict[str, str]:
-    """Return the variable that names Dr.Jit an LLVM that it can use, empty if none is found."""
-    known = []
-    for folder in LLVM_FOLDERS:
-        for file in root.glob(f"{folder}/libLLVM*"):
-            found = re.fullmatch(r"libLLVM[-.](?:so\.)?(\d+)[.\w]*", file.name)
-            if found and int(found[1]) >= LLVM:
-                known.append((int(found[1]), str(file)))
-    return {"DRJIT_LIBLLVM_PATH": min(known)[1]} if known else {}
-
-
-if __name__ == "__main__":  # the process that `_trace` starts; imported here, it counts as source
+if __name__ == "__main__":  # what `run_tracer` starts; imported here, it counts as source
     from kdtasks.csi_feedback.data.trace_scene import run
 
     run(Path(sys.argv[1]))

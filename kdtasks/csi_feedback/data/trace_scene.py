@@ -1,8 +1,5 @@
 """Places users in a scene and traces their paths, in a program that `ray_traced` starts.
 
-It is a process of its own because Dr.Jit ends the process, without an exception, where it finds a
-version of LLVM that it cannot compile for.
-
 Shape suffixes in this file: N = users, P = paths.
 """
 
@@ -107,7 +104,10 @@ def run(folder: Path) -> None:
     done = tries = 0
     while done < job["count"]:
         if tries > MOST_TRIES * job["count"]:
-            raise SystemExit(f"only {done} of {tries} positions have a path to the station")
+            raise SystemExit(
+                f"only {done} of {tries} positions have a path to the station: is it in the open, "
+                "inside the scene?"
+            )
         place = draw_outdoor_users(scene, job, rng)
         tries += BATCH_USERS
         if not len(place):

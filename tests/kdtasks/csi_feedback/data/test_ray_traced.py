@@ -1,7 +1,6 @@
 """Sites traced by Sionna RT: names, refusals, and the same laws as those of synthetic sites."""
 
 import os
-import sys
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -16,8 +15,10 @@ from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.csi_feedback.data import ray_traced
 from kdtasks.csi_feedback.data.dataset import CsiData, load_pictures
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES
-from kdtasks.csi_feedback.data.ray_traced import CITIES, OPTIONS, llvm_found, traced_site
+from kdtasks.csi_feedback.data.ray_traced import CITIES, OPTIONS, traced_site
 from kdtasks.csi_feedback.data.site import draw_positions, trace
+from kdtasks.data import ray_tracing
+from kdtasks.data.ray_tracing import llvm_found
 
 DATA = partial(
     CsiData, scenario="rt:munich", num_antennas=8, num_subcarriers=8, counts=(160, 40, 40)
@@ -30,7 +31,7 @@ def tracer(monkeypatch):
     """Stand in for Sionna RT: paths of a synthetic site round the station; counts its jobs."""
     jobs = []
 
-    def stand_in(job, progress, files):
+    def stand_in(program, job, *, scene, progress, files):
         jobs.append(job)
         site, rng = CSI_SITES["site-umi-los"].site, np.random.default_rng(job["seed"])
         places = draw_positions(site, job["count"], rng)
@@ -39,10 +40,10 @@ def tracer(monkeypatch):
             np.save(files[name], getattr(paths, f"{name}_NP"))
         height = np.full((len(places), 1), job["height_m"])
         np.save(files["positions"], np.hstack([places + job["station_m"][:2], height]))
-        progress(job["count"], job["count"], "users")
+        progress(job["count"], job["count"], job["unit"])
 
-    monkeypatch.setattr(ray_traced, "_trace", stand_in)
-    monkeypatch.setattr(ray_traced, "version", lambda name: f"{name} of the test")
+    monkeypatch.setattr(ray_traced, "run_tracer", stand_in)
+    monkeypatch.setattr(ray_tracing, "version", lambda name: f"{name} of the test")
     return jobs
 
 
@@ -130,7 +131,7 @@ def test_data_are_others_if_anything_they_are_made_of_is(tracer, tmp_path, monke
     found.add(DATA(scenario=own).fingerprint)
     mesh.write_bytes(b"two")
     found.add(DATA(scenario=own).fingerprint)
-    monkeypatch.setattr(ray_traced, "version", lambda _: "another")
+    monkeypatch.setattr(ray_tracing, "version", lambda _: "another")
     found.add(DATA().fingerprint)
     assert len(found) == len(names) + 3
 
@@ -148,50 +149,9 @@ def test_without_the_package_one_line_names_it(tmp_path, monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(ray_traced, "version", missing)
+    monkeypatch.setattr(ray_tracing, "version", missing)
     with pytest.raises(DataError, match=r"kdsweep\[rt\]"):
         load_pictures(DATA(), cache_dir=tmp_path, **QUIET)
-
-
-@pytest.mark.parametrize(
-    ("script", "part"),
-    [
-        ("echo 'LLVM ERROR: Cannot select' >&2; kill -ABRT $$", "libllvm19"),
-        ("echo 'ImportError: libLLVM.so not found' >&2; exit 1", "DRJIT_LIBLLVM_PATH"),
-        ("echo 'only 0 of 500 positions have a path' >&2; exit 1", "only 0 of 500"),
-        ("kill -KILL $$", "exit status -9"),
-    ],
-)
-def test_a_process_that_ends_is_one_error(script, part, tmp_path, monkeypatch):
-    program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\necho 3\necho some library says hello\n{script}\n")
-    program.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(program))
-    monkeypatch.setattr(ray_traced, "version", lambda _: "1")
-    done = []
-    with pytest.raises(DataError, match=part):
-        load_pictures(
-            DATA(), cache_dir=tmp_path / "cache", progress=lambda *what: done.append(what)
-        )
-    assert done == [(3, 300, "users")]
-
-
-@pytest.mark.parametrize(
-    ("names", "taken"),
-    [
-        (["libLLVM-15.so", "libLLVM-14.so.1"], None),
-        (["libLLVM-15.so", "libLLVM.so.19.1", "libLLVM.so.20.1"], "libLLVM.so.19.1"),
-        (["libLLVM-20.so"], "libLLVM-20.so"),
-        (["libLLVMSupport.a"], None),
-    ],
-)
-def test_llvm_is_the_oldest_that_can_be_used(names, taken, tmp_path):
-    folder = tmp_path / "usr/lib/x86_64-linux-gnu"
-    folder.mkdir(parents=True)
-    for name in names:
-        (folder / name).touch()
-    want = {} if taken is None else {"DRJIT_LIBLLVM_PATH": str(folder / taken)}
-    assert llvm_found(tmp_path) == want
 
 
 @pytest.mark.slow

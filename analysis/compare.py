@@ -23,7 +23,7 @@ from analysis.pareto import Floats, directions_of, reference_point, sweep_hyperv
 from analysis.ranking import column, objective_values
 from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
-from search_spaces.study_yaml import load_yaml
+from search_spaces.study_yaml import leaves, load_yaml
 
 LEVELS = 5
 """Budgets at which two fronts are compared."""
@@ -182,9 +182,9 @@ def _side(frames: SweepFrames, volume: float) -> Side:
 def _repeated(sweeps: Sequence[SweepFrames]) -> list[tuple[str, ...]]:
     """Return the sweeps' names; repetitions with other search seeds stand together."""
     groups: dict[str, dict[str, str]] = {}
-    for frames, leaves in zip(sweeps, _files(sweeps), strict=True):
-        seed = leaves.pop(SEARCH_SEED, "0")
-        groups.setdefault(str(sorted(leaves.items())), {})[frames.name] = str(seed)
+    for frames, entries in zip(sweeps, _files(sweeps), strict=True):
+        seed = entries.pop(SEARCH_SEED, "0")
+        groups.setdefault(str(sorted(entries.items())), {})[frames.name] = str(seed)
     found = [tuple(seeds) for seeds in groups.values() if len({*seeds.values()}) == len(seeds)]
     whole = len(found) == len(groups) > 1
     return found if whole else [(frames.name,) for frames in sweeps]
@@ -276,16 +276,4 @@ def _settings(sweeps: Sequence[SweepFrames]) -> dict[str, tuple[str, ...]]:
 def _files(sweeps: Sequence[SweepFrames]) -> list[dict[str, Any]]:
     """Return the entries of the study files by dotted place, without their texts."""
     raw = [load_yaml(frames.study.text, frames.name) for frames in sweeps]
-    return [dict(_leaves("", {k: v for k, v in file.items() if k not in TEXTS})) for file in raw]
-
-
-def _leaves(place: str, value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        parts = [(str(name), part) for name, part in value.items()]
-    elif isinstance(value, list) and any(isinstance(part, Mapping | list) for part in value):
-        parts = [(str(index), part) for index, part in enumerate(value)]
-    else:
-        return [(place, value)]
-    return [
-        leaf for name, part in parts for leaf in _leaves(f"{place}.{name}" if place else name, part)
-    ]
+    return [dict(leaves({k: v for k, v in file.items() if k not in TEXTS})) for file in raw]

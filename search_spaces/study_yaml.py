@@ -4,7 +4,7 @@ Files are read by the core schema of YAML 1.2 and written so that readers of YAM
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,3 +187,17 @@ def _key(node: Any, step: str, before: Sequence[str], override: str) -> str | in
         fix = f"it is a single value ({node!r})"
     where = ".".join(before) or "the study"
     raise StudyError(f"there is no {step!r} in {where}; {fix}", source=f"--set {override}")
+
+
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted place and value of the entries of a study; a list of plain values is one."""
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping | list) for v in value):
+        parts = enumerate(value)
+    else:
+        yield place, value
+        return
+    for name, part in parts:
+        yield from leaves(part, f"{place}.{name}" if place else str(name))

@@ -8,12 +8,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from analysis.layout import TOPOLOGY
 from kdtasks.contract.params import Params
 from kdtasks.data.reading import parsed_json
 from search_spaces.study import Study
 from sweeps.common.events import Event
+
+T = TypeVar("T")
 
 MOST_POINTS = 50
 """Points of a curve in MLflow, its last one included."""
@@ -86,12 +89,12 @@ class Curves:
         return json.dumps(kept, separators=(",", ":")) if kept else ""
 
 
-def thinned(curve: Sequence[tuple[int, float]]) -> Curve:
-    """Return at most `MOST_POINTS` of a curve, evenly spaced, its first and last among them."""
-    if len(curve) <= MOST_POINTS:
-        return list(curve)
-    step = (len(curve) - 1) / (MOST_POINTS - 1)
-    return [curve[round(place * step)] for place in range(MOST_POINTS)]
+def thinned(items: Sequence[T], count: int = MOST_POINTS) -> list[T]:
+    """Return at most ``count`` of some items, evenly spaced, the first and the last among them."""
+    if len(items) <= count:
+        return list(items)
+    step = (len(items) - 1) / max(1, count - 1)
+    return [items[round(place * step)] for place in range(count)]
 
 
 def read(text: str) -> Mapping[str, Curve]:

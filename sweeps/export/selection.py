@@ -6,6 +6,7 @@ from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, knee_trial, split_label
 from analysis.ranking import column
 from kdtasks.contract.errors import ConfigError
+from sweeps.common.curves import thinned
 
 WORDS = KNEE, SMALLEST, MOST_ACCURATE = "knee", "smallest", "most-accurate"
 """The names, which are aliases of a model's versions in MLflow."""
@@ -51,6 +52,4 @@ def along_front(frames: SweepFrames, limit: int) -> list[int]:
     numbers = [int(number) for number in front_trials(frames)["number"]]
     named = list(dict.fromkeys(by_word(frames).values()))
     left = [number for number in numbers if number not in named]
-    room = max(0, min(limit - len(named), len(left)))
-    places = np.linspace(0, len(left) - 1, room).round().astype(int)
-    return [*named[:limit], *(left[place] for place in places)]
+    return [*named[:limit], *thinned(left, max(0, limit - len(named)))]

@@ -14,6 +14,7 @@ from kdtasks.contract.collaboration import (
     TensorSpec,
 )
 from kdtasks.contract.task import Arrays, digest
+from sweeps.common.events import result_of
 from sweeps.plan.evidence import Evidence, tried
 from sweeps.plan.laws import Law, Subject, changed_params, differing, law, of_trial
 
@@ -93,13 +94,7 @@ def _train_on(
     assert isinstance(task, FineTunes)
     params, data = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
     stage = Stage(epochs=1, rate=1e-3, guidance_weight=0.0, server_part=True, stream_name=stream)
-    training = task.train_on(params, weights, data, guidance, stage)
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            learnt: Learnt = end.value
-            return learnt
+    return result_of(task.train_on(params, weights, data, guidance, stage))
 
 
 @law(NETWORK_LAWS, _further)

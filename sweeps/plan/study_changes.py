@@ -1,9 +1,9 @@
 """Differences between a sweep's study and the one with which it is resumed."""
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search_spaces.study import Study
+from search_spaces.study_yaml import leaves
 
 MAY_DIFFER = (
     "budget.trials",
@@ -40,25 +40,10 @@ def differences(new: Study, old: Study) -> list[str]:
 
 def _fields_of(study: Study) -> dict[str, Any]:
     """Return all values on which trials may depend, by dotted path."""
-    return dict(
-        _leaves("", {name: part for name, part in study.plain().items() if name != "report"})
-    )
+    return dict(leaves({name: part for name, part in study.plain().items() if name != "report"}))
 
 
 def _is_behind(name: str, known: int) -> bool:
     """Return whether a field belongs to a point after the first ``known`` ones."""
     index = name.removeprefix(POINTS).split(".")[0]
     return name.startswith(POINTS) and int(index) >= known
-
-
-def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield dotted path and value of every leaf."""
-    if isinstance(value, Mapping):
-        parts = {str(name): part for name, part in value.items()}
-    elif isinstance(value, list | tuple):
-        parts = {str(index): part for index, part in enumerate(value)}
-    else:
-        yield place, value
-        return
-    for name, part in parts.items():
-        yield from _leaves(f"{place}.{name}" if place else name, part)

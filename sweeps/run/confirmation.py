@@ -8,6 +8,7 @@ from analysis import pareto
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Baseline, KDTask
 from search_spaces.study import Study
+from sweeps.common.curves import thinned
 from sweeps.common.events import Event, Training
 from sweeps.common.records import JobKind, JobRecord, TrialRecord, TrialState
 from sweeps.ledger.front import pareto_state, ranked, values_of
@@ -55,7 +56,7 @@ def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]
     front = [by_number[row.number] for row in order.rows]
     near = _near(study, trials)
     if limit is not None:
-        front, near = _spread(front, limit), near[: max(0, limit - len(front))]
+        front, near = thinned(front, limit), near[: max(0, limit - len(front))]
     taken = {trial.number for trial in [*front, *near]}
     return [front, [one for one in _best_of_each(study, trials) if one.number not in taken], near]
 
@@ -85,16 +86,6 @@ def _near(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         if 0.0 < distance <= study.confirm.epsilon
     )
     return [trial for _, _, trial in found]
-
-
-def _spread(front: list[TrialRecord], limit: int) -> list[TrialRecord]:
-    """Return ``limit`` members spread along the front, including both ends."""
-    if limit >= len(front):
-        return front
-    if limit == 1:
-        return front[:1]
-    step = (len(front) - 1) / (limit - 1)
-    return [front[round(index * step)] for index in range(limit)]
 
 
 def open_jobs(

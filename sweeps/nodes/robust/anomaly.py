@@ -4,6 +4,8 @@ from collections.abc import Mapping, Set
 
 import numpy as np
 
+from sweeps.nodes.privacy.membership import auc
+
 CONSISTENT = 0.6745
 """Third quartile of the standard normal distribution: MAD over this is its standard deviation."""
 
@@ -40,17 +42,9 @@ def bounded(error: float) -> float:
 
 
 def detection_auc(scores: Mapping[str, float], hostile: Set[str]) -> float | None:
-    r"""Return the area under the ROC curve of a score of nodes; None without nodes of both kinds.
-
-    .. math:: P(M_\mathrm{hostile} > M_\mathrm{honest})
-              + \tfrac12 P(M_\mathrm{hostile} = M_\mathrm{honest})
-
-    Mann-Whitney's U over the number of pairs (Hanley and McNeil, Radiology 143, 1982).
-    """
+    """Return `auc` of the scores of hostile nodes over honest ones; None without both kinds."""
     of_hostile = np.array([score for name, score in scores.items() if name in hostile])
     of_honest = np.array([score for name, score in scores.items() if name not in hostile])
     if not (len(of_hostile) and len(of_honest)):
         return None
-    above = of_hostile[:, None] > of_honest
-    equal = of_hostile[:, None] == of_honest
-    return float((above + 0.5 * equal).mean())
+    return auc(of_hostile, of_honest)

@@ -15,11 +15,8 @@ from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import ProbesOutputs
 from kdtasks.contract.task import Arrays
 from sweeps.nodes.robust.anomaly import anomaly_scores
-from sweeps.nodes.robust.clipping import clipped, norms
 from sweeps.nodes.robust.findings import Findings
-from sweeps.nodes.robust.krum import krum
-from sweeps.nodes.robust.median import coordinate_median
-from sweeps.nodes.robust.trimmed_mean import trimmed_mean
+from sweeps.nodes.robust.rules import clipped, coordinate_median, krum, norms, trimmed_mean
 
 
 class Guard:

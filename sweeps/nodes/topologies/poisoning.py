@@ -1,10 +1,10 @@
 """Which attacks and defences a deployment can have: whatever makes no sense is refused by name."""
 
 from kdtasks.contract.deployment import NetworkSettings
-from sweeps.nodes.robust import krum, trimmed_mean
+from sweeps.nodes.robust.rules import fewest_for_krum, fewest_for_trimmed_mean
 from sweeps.nodes.topologies.base import CapabilityError, Topology
 
-FEWEST = {"trimmed-mean": trimmed_mean.fewest_nodes, "krum": krum.fewest_nodes}
+FEWEST = {"trimmed-mean": fewest_for_trimmed_mean, "krum": fewest_for_krum}
 """Nodes that a rule needs, given how many of them may lie."""
 
 

@@ -5,13 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.nodes.robust import krum as krums
-from sweeps.nodes.robust import trimmed_mean as trimmed_means
 from sweeps.nodes.robust.anomaly import anomaly_scores, detection_auc
-from sweeps.nodes.robust.clipping import clipped, norms
-from sweeps.nodes.robust.krum import krum
-from sweeps.nodes.robust.median import coordinate_median
-from sweeps.nodes.robust.trimmed_mean import trimmed_mean
+from sweeps.nodes.robust.rules import (
+    clipped,
+    coordinate_median,
+    fewest_for_krum,
+    fewest_for_trimmed_mean,
+    krum,
+    norms,
+    trimmed_mean,
+)
 
 finite = st.floats(-1e6, 1e6, width=32)
 lies = st.floats(-1e30, 1e30)
@@ -48,7 +51,7 @@ def test_a_minority_of_liars_moves_no_median_out_of_the_honest_range(crowd):
     assert within(coordinate_median(everybody), honest)
 
 
-@given(crowd=crowds(trimmed_means.fewest_nodes))
+@given(crowd=crowds(fewest_for_trimmed_mean))
 def test_as_many_liars_as_are_trimmed_move_no_mean_out_of_the_honest_range(crowd):
     liars, honest, everybody = crowd
     assert within(trimmed_mean(everybody, liars), honest)
@@ -60,7 +63,7 @@ def test_without_liars_the_trimmed_mean_is_the_mean_and_the_most_trimmed_the_med
     np.testing.assert_array_equal(trimmed_mean(rows, 2), coordinate_median(rows))
 
 
-@given(crowd=crowds(krums.fewest_nodes), data=st.data())
+@given(crowd=crowds(fewest_for_krum), data=st.data())
 def test_krum_takes_an_honest_node_if_liars_are_far_even_if_they_agree(crowd, data):
     liars, honest, _ = crowd
     count, size = honest.shape

@@ -97,11 +97,11 @@ def _on_test(frames: SweepFrames, row: dict[str, Any], objective: Objective) -> 
 def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     """Return the scatter of two objectives, on validation unless marked as test."""
     figure = go.Figure()
-    _add_trials(figure, frames, pair)
+    _add_trials(figure, frames, pair, on_front=False)
     _add_stairs(figure, frames, pair)
     _add_legend(figure, frames)
     add_attainment(figure, frames, pair)
-    _add_front(figure, frames, pair)
+    _add_trials(figure, frames, pair, on_front=True)
     _add_tests(figure, frames, pair)
     _add_knee(figure, frames, pair)
     add_references(figure, frames, pair.x, pair.y)
@@ -158,46 +158,24 @@ def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
         )
 
 
-def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
+def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair, *, on_front: bool) -> None:
+    """Draw the trials on the front, or those off it."""
     trials = frames.feasible
-    # with several markers, small or faint ones are indistinguishable
-    size, opacity = (9, 0.5) if by_topology(frames) else (7, 0.38)
-    dominated = where(trials, (flag is not True for flag in trials["front"]))
-    for name, colour, rows in _by_group(frames, dominated):
+    marker: dict[str, Any] = {"size": 12, "line": {"width": 1.5, "color": "white"}}
+    if not on_front:
+        # with several markers, small or faint ones are indistinguishable
+        size, opacity = (9, 0.5) if by_topology(frames) else (7, 0.38)
+        marker = {"size": size, "opacity": opacity}
+    drawn = where(trials, ((flag is True) == on_front for flag in trials["front"]))
+    for name, colour, rows in _by_group(frames, drawn):
         figure.add_scatter(
             x=column(rows, pair.x.metric),
             y=column(rows, pair.y.metric),
             mode="markers",
-            name=f"{html.escape(name)}, dominated",
+            name=html.escape(name) if on_front else f"{html.escape(name)}, dominated",
             legendgroup=name,
             showlegend=False,
-            marker={
-                "color": colour,
-                "size": size,
-                "opacity": opacity,
-                "symbol": _symbols(frames, rows),
-            },
-            hovertext=[hover(row, frames) for row in records(rows)],
-            hoverinfo="text",
-        )
-
-
-def _add_front(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
-    for name, colour, rows in _by_group(frames, frames.feasible):
-        rows = where(rows, (flag is True for flag in rows["front"]))
-        figure.add_scatter(
-            x=column(rows, pair.x.metric),
-            y=column(rows, pair.y.metric),
-            mode="markers",
-            name=html.escape(name),
-            legendgroup=name,
-            showlegend=False,
-            marker={
-                "color": colour,
-                "size": 12,
-                "line": {"width": 1.5, "color": "white"},
-                "symbol": _symbols(frames, rows),
-            },
+            marker={"color": colour, "symbol": _symbols(frames, rows), **marker},
             hovertext=[hover(row, frames) for row in records(rows)],
             hoverinfo="text",
         )

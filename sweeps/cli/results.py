@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeps.cli.options import RUNS, Home, Json, Name, TrackingUri, Trust, at_home, known_sweeps
+
+if TYPE_CHECKING:
+    from analysis.frames import SweepFrames
 
 DIFFERENT = 1
 """Exit code of ``verify`` if ledger, MLflow and front differ."""
@@ -27,6 +30,14 @@ def add_to(app: typer.Typer) -> None:
     app.command("list", epilog="Example: kdsweep list --home runs")(list_sweeps)
 
 
+def _frames(home: Path, name: str) -> "SweepFrames":
+    """Return the results of a sweep."""
+    from sweeps.cli.sweeps import find_sweep
+    from sweeps.tracking.read import sweep_frames
+
+    return sweep_frames(find_sweep(home, name))
+
+
 def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     """Print the Pareto front of a sweep.
 
@@ -34,18 +45,15 @@ def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
     from sweeps.cli.output import line, show_front, show_json, show_near
-    from sweeps.cli.sweeps import find_sweep
-    from sweeps.tracking.read import sweep_frames
 
-    folder = find_sweep(home, name)
-    from analysis.front_notes import front_notes
-
-    frames = sweep_frames(folder)
+    frames = _frames(home, name)
     if as_json:
         from analysis.export import front_document
 
         show_json(front_document(frames))
         return
+    from analysis.front_notes import front_notes
+
     show_front(frames)
     for note in front_notes(frames):
         line(note)
@@ -73,16 +81,12 @@ def best(  # noqa: PLR0913 - one parameter per option
 
     Chosen by validation results; test results are shown as well.
     """
-    from sweeps.cli.best import show_best
-    from sweeps.cli.sweeps import find_sweep
-    from sweeps.tracking.read import sweep_frames
-
-    folder = find_sweep(home, name)
+    frames = _frames(home, name)
     from analysis.best import find_best, parse_budget
+    from sweeps.cli.best import show_best
 
     budgets = [parse_budget(text, "max") for text in at_most or ()]
     budgets += [parse_budget(text, "min") for text in at_least or ()]
-    frames = sweep_frames(folder)
     show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
 
 
@@ -100,15 +104,11 @@ def importance(
     Permutation importance of a random forest on held-out trials. For a parameter that only some
     methods have, select these methods.
     """
-    from sweeps.cli.importance import show_importances
-    from sweeps.cli.sweeps import find_sweep
-    from sweeps.tracking.read import sweep_frames
-
-    folder = find_sweep(home, name)
+    frames = _frames(home, name)
     from analysis.fronts import of_methods
     from analysis.importance import importances
+    from sweeps.cli.importance import show_importances
 
-    frames = sweep_frames(folder)
     kept = of_methods(frames, method) if method else frames
     show_importances(importances(kept), len(kept.feasible), as_json=as_json)
 
@@ -213,10 +213,8 @@ def compare(
 def tables(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     """Print a paper's tables with the sweep's numbers, and check its claims."""
     from sweeps.cli.output import command_line, line, paper_json, show_json, show_paper
-    from sweeps.cli.sweeps import find_sweep
-    from sweeps.tracking.read import sweep_frames
 
-    frames = sweep_frames(find_sweep(home, name))
+    frames = _frames(home, name)
     if as_json:
         show_json(paper_json(frames))
         return
@@ -243,23 +241,23 @@ def report(
     With --paper: figures of a column's width (PDF, PNG), tables in LaTeX and Markdown.
     """
     from sweeps.cli.output import line, shown_path
-    from sweeps.cli.sweeps import find_sweep
-    from sweeps.tracking.read import sweep_frames
 
-    folder = find_sweep(home, name)
     if paper is None:
-        line(shown_path(_build_report(folder)))
+        line(shown_path(_build_report(home, name)))
         return
+    frames = _frames(home, name)
     from analysis.printed.files import write_paper_files
 
-    for path in write_paper_files(sweep_frames(folder), paper):
+    for path in write_paper_files(frames, paper):
         line(shown_path(path))
 
 
-def _build_report(folder: Path) -> Path:
+def _build_report(home: Path, name: str) -> Path:
     from analysis import layout
     from analysis.beside import process_beside
+    from sweeps.cli.sweeps import find_sweep
 
+    folder = find_sweep(home, name)
     with process_beside() as beside:
         # slow imports come after the other process has started
         from analysis.importance import begin_importances

@@ -61,6 +61,11 @@ def check_lines(path: Path) -> None:
                 raise DataError(f"{path} is damaged: a line has {MOST_LINE_BYTES} bytes; {FIX}")
 
 
+def whole_lines(content: bytes) -> bytes:
+    """Return the complete lines of a file that another process may be appending to."""
+    return content[: content.rfind(b"\n") + 1]
+
+
 def repair_tail(path: Path) -> str:
     """Remove an incomplete last line of a journal without other writers; return a message or ''.
 
@@ -68,7 +73,7 @@ def repair_tail(path: Path) -> str:
         UserError: If the file cannot be written to.
     """
     content = read_bytes(path, MOST_LOG_BYTES)
-    whole = content.rfind(b"\n") + 1
+    whole = len(whole_lines(content))
     if whole == len(content):
         return ""
     with writing(path):

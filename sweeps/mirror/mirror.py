@@ -4,6 +4,7 @@ The folder on the driver's disk remains the working copy: the ledger needs appen
 which object stores do not have.
 """
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +13,17 @@ from pathlib import Path
 
 from analysis import format as text
 from analysis import layout
-from kdtasks.contract.errors import UserError
+from kdtasks.contract.errors import DataError, UserError
+from kdtasks.data.reading import file_sha256
 from sweeps.common.interrupts import Interrupts
+from sweeps.common.records import TrialState
+from sweeps.ledger.journal import whole_lines
 from sweeps.ledger.launch_settings import read_settings, without_password
+from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder
+from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import CARD, OUTPUTS, WEIGHTS
 from sweeps.ledger.trust import SEAL_FILE
-from sweeps.mirror.compare_journals import complete_weights, continues, is_file, whole_lines
 from sweeps.mirror.storage import Storage, cause
 from sweeps.mirror.storage_lock import PERIOD_S, Driver, StorageLease
 
@@ -77,7 +82,6 @@ class Mirror:
         self._copied: dict[str, Version] = {}
         self._compared = False
         self._problem = ""
-        self._noted = False
         self._answered_s = 0.0
         self._end = threading.Event()
         self._given_up = threading.Event()
@@ -226,9 +230,8 @@ class Mirror:
             self._copied[path] = version
 
     def _fail(self, error: Exception) -> None:
-        self._problem = cause(error)
-        if not self._noted:
-            self._noted = True
+        first, self._problem = not self._problem, cause(error)
+        if first:
             self.notify(
                 f"copying to {self._storage.where} failed: {self._problem}; the sweep continues, "
                 f"and copying is retried every {PERIOD_S:.0f} s"
@@ -314,3 +317,35 @@ def _version(file: Path) -> Version | None:
     except OSError:
         return None
     return state.st_size, state.st_mtime_ns
+
+
+def continues(local: bytes, stored: bytes) -> bool:
+    """Return whether a journal contains all complete lines of another."""
+    return whole_lines(local).startswith(whole_lines(stored))
+
+
+def complete_weights(journal: bytes) -> dict[str, str]:
+    """Return the weight files that will not change again, with their SHA-256, empty if unknown.
+
+    They belong to complete trials; any other trial may run again when the sweep is resumed. A
+    journal that cannot be read lists none.
+    """
+    weights = StudentStore(Path(layout.WEIGHTS_DIR))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / layout.JOURNAL_FILE
+        path.write_bytes(whole_lines(journal))
+        try:
+            trials = Ledger.open(path).trials()
+        except DataError:
+            return {}
+    done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    return {weights.file(trial.number).as_posix(): trial.sha256 for trial in done}
+
+
+def is_file(file: Path, size: int, sha256: str) -> bool:
+    """Return whether a file has this size and hash; an empty hash is not compared."""
+    try:
+        same_size = file.stat().st_size == size
+        return same_size and (not sha256 or file_sha256(file) == sha256)
+    except OSError:
+        return False

@@ -12,6 +12,7 @@ from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.reading import MOST_LOG_BYTES, checked_inside, read_bytes
 from sweeps.common.clock import SystemClock
 from sweeps.common.interrupts import Interrupts
+from sweeps.ledger.journal import whole_lines
 from sweeps.ledger.paths import (
     SETTINGS_FILE,
     SweepFolder,
@@ -23,8 +24,15 @@ from sweeps.ledger.paths import (
 )
 from sweeps.ledger.teacher_cache import CARD, check_entry
 from sweeps.ledger.trust import SEAL_FILE
-from sweeps.mirror.compare_journals import complete_weights, is_file, longer, whole_lines
-from sweeps.mirror.mirror import HURRIED_S, PATIENCE_S, TEACHERS_DIR, Mirror
+from sweeps.mirror.mirror import (
+    HURRIED_S,
+    PATIENCE_S,
+    TEACHERS_DIR,
+    Mirror,
+    complete_weights,
+    continues,
+    is_file,
+)
 from sweeps.mirror.storage import Storage, open_storage, reached
 from sweeps.mirror.storage_lock import StorageLease
 
@@ -90,6 +98,13 @@ def catch_up(storage: Storage, folder: SweepFolder) -> str:
         return ""
     _download(storage, folder, journal)
     return f"{storage.where} was ahead of {folder.path}; the newer trials were fetched"
+
+
+def longer(local: bytes, stored: bytes) -> bytes | None:
+    """Return the complete lines of the journal that continues the other; None if neither does."""
+    if continues(local, stored):
+        return whole_lines(local)
+    return whole_lines(stored) if continues(stored, local) else None
 
 
 def _download(storage: Storage, folder: SweepFolder, journal: bytes) -> None:

@@ -1,57 +1,60 @@
-"""The phases of a sweep: teachers, search, confirmation, report."""
+"""Drives a sweep whose data are loaded: opens its records, runs its phases, and summarises it."""
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 from analysis import layout
 from kdtasks.contract.error_text import one_line
 from kdtasks.contract.errors import UserError
-from kdtasks.contract.task import ScenarioData
 from search_spaces.study import Study
-from sweeps.common.interrupts import BackgroundContext, Interrupts
+from sweeps.common.clock import SystemClock
+from sweeps.common.environment import describe_environment
 from sweeps.common.records import TrialRecord
 from sweeps.ledger.front import pareto_state
-from sweeps.ledger.identity import TeacherIdentity
-from sweeps.ledger.paths import SweepFolder
+from sweeps.ledger.identity import flat
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.paths import put_text
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
-from sweeps.ledger.totals import finished_in_order
+from sweeps.ledger.totals import counts, finished_in_order
 from sweeps.plan.needs import Resources, share_data
-from sweeps.plan.preflight import Plan
-from sweeps.progress.events import Display, PhaseBegun, SearchStarted
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.events import PhaseBegun, SearchStarted
 from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.resume import num_spent, work_left
-from sweeps.run.site import Site
+from sweeps.run.site import NOWHERE
+from sweeps.run.start import Start
+from sweeps.run.summary import SweepSummary
 from sweeps.run.teachers import prepare_teachers
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.session import SearchSession
+from sweeps.tracking.data_inputs import data_inputs
 from sweeps.tracking.double_entry import RunRecorder
+from sweeps.tracking.writer import Tracker
 from sweeps.workers.jobs import Pool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(Start):
     """The phases of one sweep, and their shared objects."""
 
-    study: Study
-    plan: Plan
-    folder: SweepFolder
-    tracking_uri: str
-    site: Site
-    data: dict[str, ScenarioData]
-    teachers: Mapping[str, TeacherIdentity]
     recorder: RunRecorder
-    display: Display
-    interrupts: Interrupts
     pool: Pool
-    utilisation: Utilisation
-    ray: BackgroundContext
+
+    @property
+    def study(self) -> Study:
+        """The study, possibly extended."""
+        return self.left.study
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's address of the sweep's runs."""
+        return self.left.settings.tracking_uri or self.folder.tracking_uri
 
     def work_left(self) -> bool:
         """Return whether anything must be trained or evaluated."""
@@ -71,7 +74,7 @@ class Sweep:
     def _teach(self, resources: Resources) -> None:
         """Train the teachers that are missing."""
         self.display.handle(PhaseBegun("teachers"))
-        with self.interrupts.deferred():
+        with self.held.interrupts.deferred():
             prepare_teachers(
                 resources,
                 self.study.task,
@@ -111,8 +114,8 @@ class Sweep:
         )
         with closing_trials(session):
             try:
-                with self.interrupts.deferred(), self.recorder.deferring():
-                    self.site.search(session, self.folder.scratch, self.interrupts)
+                with self.held.interrupts.deferred(), self.recorder.deferring():
+                    self.site.search(session, self.folder.scratch, self.held.interrupts)
             finally:
                 shutil.rmtree(self.folder.scratch, ignore_errors=True)
         session.closed()
@@ -145,7 +148,7 @@ class Sweep:
             recorder=self.recorder,
             display=self.display,
         )
-        with self.interrupts.deferred():
+        with self.held.interrupts.deferred():
             failures = confirmation.run()
         if failures:
             self.display.note(f"{failures} jobs of the confirmation failed; see the report")
@@ -185,3 +188,98 @@ def _ending(error: BaseException | None) -> str:
     if error is None or isinstance(error, KeyboardInterrupt):
         return "interrupted by the user"
     return f"interrupted by an error of the sweep itself: {one_line(error)}"
+
+
+def drive(start: Start) -> SweepSummary:
+    """Complete a sweep and return its summary.
+
+    Raises:
+        UserError: If MLflow does not answer, or a teacher cannot be trained.
+    """
+    return _run(_open(start))
+
+
+def _open(start: Start) -> Sweep:
+    recorder = _open_recorder(start)
+    put_text(start.folder.views, json.dumps(recorder.offer_views()))
+    if start.site is not NOWHERE:  # else the site was described when trials ran
+        recorder.attach(layout.ENVIRONMENT_FILE, describe_environment(start.site.allocation))
+    task, contents = start.left.study.task, start.identity.data
+    found = {
+        key: {**scenario.provenance, "content": flat(contents[key])}
+        for key, scenario in start.data.items()
+    }
+    recorder.attach(layout.PROVENANCE_FILE, found)
+    data = start.data.items()
+    recorder.attach_data(
+        [one for key, scenario in data for one in data_inputs(task, key, scenario, contents[key])]
+    )
+    recorder.attach_file(start.folder.study)
+    shared = {field.name: getattr(start, field.name) for field in fields(start)}
+    pool = start.site.pool(start.held.interrupts)
+    return Sweep(**shared, recorder=recorder, pool=pool)
+
+
+def _open_recorder(start: Start) -> RunRecorder:
+    folder, study = start.folder, start.left.study
+    settings, ledger = start.left.settings, start.left.ledger
+    clock, tracker = SystemClock(), None
+    if ledger is None:
+        ledger = Ledger.create(folder.journal, study, start.earlier)
+    else:
+        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
+    ledger.identify(start.identity)
+    if (started_ms := ledger.sweep.started_ms) is None:
+        begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
+        started_ms = min(begun, default=clock.epoch_ms())
+        ledger.put_sweep(replace(ledger.sweep, started_ms=started_ms))
+    if tracker is None:
+        tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
+    recorder = RunRecorder(folder, ledger, tracker, clock, start.display)
+    recorder.lost = start.held.lost
+    recorder.catch_up()
+    return recorder
+
+
+def _run(run: Sweep) -> SweepSummary:
+    clock = run.recorder.clock
+    started_s = clock.elapsed_s()
+    ended, interrupted = run.searched(), False
+    try:
+        try:
+            if run.work_left():
+                with run.ray:
+                    resources = run.prepare()
+                    ended = run.search(resources)
+                    run.confirm(resources)
+        except KeyboardInterrupt:
+            interrupted, ended = True, "the user stopped the sweep"
+        if lost := run.recorder.lost():
+            interrupted, ended = True, lost
+        run.display.handle(PhaseBegun("record"))
+        run.recorder.settle(run.utilisation, "KILLED" if interrupted else "FINISHED")
+    except BaseException:
+        run.recorder.give_up()
+        raise
+    report = None if interrupted else run.report()
+    trials = run.recorder.ledger.trials()
+    order = pareto_state(trials, run.study)
+    totals = counts(trials)
+    return SweepSummary(
+        name=run.folder.name,
+        folder=run.folder.path,
+        tracking_uri=run.tracking_uri,
+        complete=totals["trials_complete"],
+        pruned=totals["trials_pruned"],
+        epochs_saved=totals["epochs_saved"],
+        failed=totals["trials_failed"],
+        jobs_failed=sum(bool(job.reason) for job in run.recorder.ledger.jobs()),
+        confirmations=run.recorder.confirmed(),
+        front=order.rows,
+        hypervolume=order.hypervolume,
+        report=report,
+        interrupted=interrupted,
+        ended=ended,
+        seconds=clock.elapsed_s() - started_s,
+        utilisation=run.utilisation.share(),
+    )

@@ -168,12 +168,8 @@ def local_ray(cores: int, gpus: int = 0, starting: Starting = nullcontext) -> It
                     )
                 yield
             finally:
-                _end()
-
-
-def _end() -> None:
-    with kept_handlers():
-        ray.shutdown()
+                with kept_handlers():
+                    ray.shutdown()
 
 
 @contextmanager
@@ -247,7 +243,8 @@ def joined_ray(address: str, modules: Sequence[Path]) -> Iterator[None]:
                 raise _refused(address, str(error)) from error
             yield
         finally:
-            _end()
+            with kept_handlers():
+                ray.shutdown()
 
 
 def _hush() -> None:

@@ -212,7 +212,7 @@ def _drive(
         start = _start(folder, left, plan, watching, held, site)
         try:
             # importing MLflow and Tune takes seconds, while Ray starts
-            from sweeps.run.driver import drive
+            from sweeps.run.phases import drive
 
             summary = drive(start)
         finally:
@@ -241,7 +241,8 @@ def _start(
     if held.mirror is not None:
         held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
     display.handle(PhaseBegun("start"))
-    ray = BackgroundContext((site or NOWHERE).ready(held.lease.starting))
+    place = site or NOWHERE
+    ray = BackgroundContext(place.ready(held.lease.starting))
     if site is not None:
         ray.begin()
     return Start(
@@ -250,11 +251,11 @@ def _start(
         plan=plan,
         display=display,
         held=held,
-        site=site,
+        site=place,
         earlier=earlier,
         data=data,
         identity=identity,
         teachers=teachers,
         ray=ray,
-        utilisation=Utilisation((site or NOWHERE).allocation.slots, SystemClock()),
+        utilisation=Utilisation(place.allocation.slots, SystemClock()),
     )

@@ -47,7 +47,7 @@ class Start:
     """A sweep whose data are loaded, before its records are opened.
 
     Attributes:
-        site: The site; None if nothing is left to run.
+        site: The site; `NOWHERE` if nothing is left to run.
         earlier: Trials of earlier sweeps for the sampler.
         data: Scenarios by fingerprint.
         teachers: Identity of each teacher, by fingerprint.
@@ -59,7 +59,7 @@ class Start:
     plan: Plan
     display: Display
     held: DriverResources
-    site: Site | None
+    site: Site
     earlier: tuple[EarlierTrial, ...]
     data: dict[str, ScenarioData]
     identity: Identity

@@ -11,6 +11,7 @@ from warnings import catch_warnings, simplefilter
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.data.reading import MOST_LOG_BYTES, read_bytes
+from sweeps.ledger.journal import whole_lines
 from sweeps.ledger.ledger import Ledger
 from sweeps.tracking.ui_server import Gate
 
@@ -44,8 +45,7 @@ def copied(journal: Path) -> Iterator[Path]:
     """
     with TemporaryDirectory(prefix="kdsweep-optuna-") as folder:
         copy = Path(folder) / journal.name
-        content = read_bytes(journal, MOST_LOG_BYTES)
-        copy.write_bytes(content[: content.rfind(b"\n") + 1])
+        copy.write_bytes(whole_lines(read_bytes(journal, MOST_LOG_BYTES)))
         Ledger.open(copy)
         yield copy
 

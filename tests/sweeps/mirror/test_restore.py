@@ -9,13 +9,13 @@ from kdtasks.contract.task import TeacherArtifact
 from sweeps.common.clock import SystemClock
 from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.identity import TeacherIdentity
+from sweeps.ledger.journal import whole_lines
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import OUTPUTS, WEIGHTS, TeacherStore
-from sweeps.mirror.compare_journals import longer, whole_lines
-from sweeps.mirror.restore import catch_up, check_unknown, fetch_missing, kept
+from sweeps.mirror.restore import catch_up, check_unknown, fetch_missing, kept, longer
 from sweeps.mirror.storage import open_storage
 from sweeps.mirror.storage_lock import StorageLease
 

@@ -15,8 +15,7 @@ from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
 from sweeps.progress.utilisation import Utilisation
-from sweeps.run.driver import _run
-from sweeps.run.phases import Sweep
+from sweeps.run.phases import Sweep, _run
 from sweeps.tracking.double_entry import PAUSE_S
 from sweeps.tracking.writer import Tracker
 

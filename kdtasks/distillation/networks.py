@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -57,6 +58,19 @@ SPENT = {
 """What a student's training has cost, and how fast it runs."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where data that are slow to make are kept, and who is shown how far they are.
+
+    Attributes:
+        cache_dir: A folder, for one version of the code if that is a user's own.
+        progress: Called as ``progress(done, total, "users")``.
+    """
+
+    cache_dir: Path
+    progress: Progress
+
+
 class Parameters(Mapping[str, Value]):
     """Parameters of a trial as attributes, as far as they may be read.
 
@@ -64,11 +78,30 @@ class Parameters(Mapping[str, Value]):
         params: All parameters.
         allowed: Those that may be read; None for all.
         reader: Who reads them, for the error.
+        place: Where slow data are kept; None where there is no such place.
     """
 
-    def __init__(self, params: Params, allowed: frozenset[str] | None, reader: str) -> None:
+    def __init__(
+        self,
+        params: Params,
+        allowed: frozenset[str] | None,
+        reader: str,
+        place: Place | None = None,
+    ) -> None:
         self._params, self._allowed, self._reader = params, allowed, reader
         self._read: dict[str, Value] = {}
+        self._place = place
+
+    @property
+    def place(self) -> Place:
+        """Where data that are slow to make are kept; for ``data`` alone.
+
+        Raises:
+            ConfigError: If data are made for the shapes of their inputs only.
+        """
+        if self._place is None:
+            raise ConfigError("p.place is there while data are loaded; write input_shapes(p), too")
+        return self._place
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -148,6 +181,8 @@ class TwoNetworks(LearnsOnShares):
                 **PRIVACY_METRICS,
             }
             cls.parameters = {**cls.parameters}
+        if "place" in cls.parameters:
+            raise TypeError(f"{cls.__name__}.parameters: 'place' is p.place; take another name")
         super().__init_subclass__()
         free = {*cls.parameters} - cls.settings.deciding("data", "made data", "teacher")
         for name in {name for own in cls.edge_students for name in own} - free:
@@ -161,7 +196,11 @@ class TwoNetworks(LearnsOnShares):
 
     @abstractmethod
     def data(self, p: Any) -> Splits:
-        """Return the data. It may read the parameters that decide data."""
+        """Return the data. It may read the parameters that decide data.
+
+        What is slow to make is kept in ``p.place.cache_dir``, with ``p.place.progress``; such a
+        task writes `input_shapes` as well, and `data_identity` where files decide its data.
+        """
 
     @abstractmethod
     def teacher(self, p: Any) -> nn.Module:
@@ -170,6 +209,17 @@ class TwoNetworks(LearnsOnShares):
     @abstractmethod
     def student(self, p: Any) -> nn.Module:
         """Return a new student."""
+
+    def input_shapes(self, p: Any) -> tuple[tuple[int, ...], ...]:  # noqa: ARG002
+        """Return the shapes of a sample's inputs; empty if only data tell, which are then made."""
+        return ()
+
+    def data_identity(self, p: Any) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return what decides data beside parameters, such as the content of files, as JSON.
+
+        An entry with the name of a parameter stands for it: the path of a file means nothing.
+        """
+        return {}
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss towards targets: cross-entropy of integers, squared error of numbers."""
@@ -245,6 +295,9 @@ class TwoNetworks(LearnsOnShares):
     def _identity(self, params: Params, *decisions: Decision) -> dict[str, Any]:
         settings = self._settings(params)
         found: dict[str, Any] = {name: settings.identity(name) for name in decisions}
+        if "data" in found:
+            read = self.settings.deciding("data", "made data")
+            found["data"] |= self.data_identity(Parameters(settings.completed(), read, "data"))
         return {"task": self.name, "version": self.version, **found}
 
     def scenario_fingerprint(self, params: Params) -> str:
@@ -259,18 +312,19 @@ class TwoNetworks(LearnsOnShares):
         return fingerprint({**self._identity(params, "data", "teacher"), **facts})
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
-        del cache_dir, progress
-        splits, arrays = self._data(params)
+        splits, arrays = self._data(params, Place(cache_dir=cache_dir, progress=progress))
         del self._waiting[self.scenario_fingerprint(params)]  # made anew next time
         counts = {name: len(split[TARGET]) for name, split in arrays.items()}
-        provenance = {"source": splits.source, "samples": counts}
+        provenance = {**splits.facts, "source": splits.source, "samples": counts}
         return ScenarioData(**arrays, provenance=provenance)
 
-    def _data(self, params: Params) -> tuple[Splits, dict[str, dict[str, Any]]]:
+    def _data(
+        self, params: Params, place: Place | None = None
+    ) -> tuple[Splits, dict[str, dict[str, Any]]]:
         """Return the data, made now unless those that were made have not been loaded yet."""
         key = self.scenario_fingerprint(params)
         if key not in self._waiting:
-            splits = self.data(self._seen(params, "data", "made data"))
+            splits = self.data(self._seen(params, "data", "made data", place=place))
             if not isinstance(splits, Splits):
                 raise ConfigError(f"data() returns a {type(splits).__name__}; return Splits(...)")
             self._waiting[key] = splits, splits.arrays()
@@ -279,17 +333,24 @@ class TwoNetworks(LearnsOnShares):
 
     def _note_shapes(self, params: Params, split: Arrays) -> None:
         """Keep the shapes of the inputs: a process that is given data need not make them."""
+        if self._declared_shapes(params):
+            return
         shapes = tuple(tuple(x.shape[1:]) for x in inputs_of(split))
         type(self)._shapes[self.scenario_fingerprint(params)] = shapes
 
-    def _seen(self, params: Params, *decisions: Decision) -> Parameters:
+    def _declared_shapes(self, params: Params) -> tuple[tuple[int, ...], ...]:
+        return self.input_shapes(self._seen(params, "data", "made data"))
+
+    def _seen(self, params: Params, *decisions: Decision, place: Place | None = None) -> Parameters:
         """Return the parameters that may be read by what makes data, or data and teacher."""
         full = self.complete(params)
         allowed = self.settings.deciding(*decisions) if decisions else None
-        return Parameters(full, allowed, "teacher" if "teacher" in decisions else "data")
+        return Parameters(full, allowed, "teacher" if "teacher" in decisions else "data", place)
 
     def _input_shapes(self, params: Params) -> tuple[tuple[int, ...], ...]:
-        """Return the shapes of the inputs, which only the data tell; they are made if need be."""
+        """Return the shapes of the inputs; data are made if only they tell."""
+        if declared := self._declared_shapes(params):
+            return declared
         key = self.scenario_fingerprint(params)
         if key not in self._shapes:
             self._data(params)

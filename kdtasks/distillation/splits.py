@@ -1,7 +1,7 @@
 """A user's data: tensors, arrays or data sets in; named arrays out, as processes share them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -68,12 +68,15 @@ class Splits:
         val: Validation split: all that a search may look at.
         test: Test split; it is opened only for reports.
         source: Where the data come from, for the report.
+        facts: What else is to stand in the provenance, as JSON: ``licence``, and ``notes``, which
+            are shown when a sweep begins.
     """
 
     train: Any
     val: Any
     test: Any
     source: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, dict[str, NDArray[Any]]]:
         """Return each split as named arrays.

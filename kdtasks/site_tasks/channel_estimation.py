@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import param
 from kdtasks.contract.task import Arrays, Baseline, ScenarioData
-from kdtasks.distillation.splits import TARGET, Splits, metric, scores_of, targets_of
-from kdtasks.distillation.task import DistillationTask
+from kdtasks.distillation.splits import TARGET, metric, scores_of, targets_of
 from kdtasks.learning.random import numpy_generator
-from kdtasks.site_tasks.channels import DATA, planes, reference_costs, users_of
+from kdtasks.site_tasks.channels import DATA, SiteTask, Users, planes, reference_costs
 
 
 def nmse_db(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ class EstimatorNet(nn.Module):
         return clean
 
 
-class ChannelEstimation(DistillationTask):
+class ChannelEstimation(SiteTask):
     """The channel, from its least-squares estimate."""
 
     name = "channel-estimation"
@@ -72,21 +71,21 @@ class ChannelEstimation(DistillationTask):
         "nmse_db": metric(nmse_db, unit="dB", direction="minimize"),
     }
 
-    def data(self, p: Any) -> Splits:
-        users = {name: one.channels for name, one in users_of(p).items()}
+    def pair(self, p: Any, name: str, users: Users) -> tuple[NDArray[Any], NDArray[Any]]:
+        clean = planes(users.channels)
         deviation = 10.0 ** (-p.snr_db / 20.0) / np.sqrt(2.0)
-        made = {}
-        for name, channels in users.items():
-            clean = planes(channels)
-            noise = numpy_generator(p.data_seed, f"noise of {name}").normal(size=clean.shape)
-            made[name] = ((clean + deviation * noise).astype(np.float32), clean)
-        return Splits(**made, source=f"{p.scenario}, geometric site twin (synthetic)")
+        noise = numpy_generator(p.data_seed, f"noise of {name}").normal(size=clean.shape)
+        return (clean + deviation * noise).astype(np.float32), clean
 
     def teacher(self, p: Any) -> nn.Module:
         return EstimatorNet(p.teacher_width, 3)
 
     def student(self, p: Any) -> nn.Module:
         return EstimatorNet(p.width, p.depth)
+
+    def worst_values(self, params: Params) -> dict[str, float]:
+        """Return the error of the estimate as it is: its noise."""
+        return {"val_nmse_db": -float(self.complete(params)["snr_db"])}
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the estimate as it is, and the linear MMSE estimate."""

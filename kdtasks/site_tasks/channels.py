@@ -1,18 +1,31 @@
-"""Channels of users of a named site, split by position, for tasks of two networks."""
+"""Channels of users of a site, split by position, for tasks of two networks.
 
+Sites are those of CSI feedback: synthetic ones by name, ray-traced cities and scenes.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import param
-from kdtasks.csi_feedback.data.named_sites import CSI_SITES, observe, place_users
-from kdtasks.data.splits import SPLITS, SplitPlan, split_by_position
+from kdtasks.csi_feedback.data.dataset import CsiData, load_matrices
+from kdtasks.csi_feedback.data.named_sites import CSI_SITES
+from kdtasks.csi_feedback.data.ray_traced import traced_site
+from kdtasks.data.splits import SPLITS
+from kdtasks.distillation.splits import Splits
+from kdtasks.distillation.task import DistillationTask
 
 DATA: dict[str, Any] = {
     "scenario": param(
-        "site-umi-los", choices=tuple(CSI_SITES), decides="data", help="the site, synthetic"
+        "site-umi-los",
+        decides="data",
+        help=f"the site: {', '.join(CSI_SITES)} (synthetic), or rt:CITY (ray-traced)",
     ),
     "num_train": param(4000, low=100, decides="data", unit="users", help="training split"),
     "num_val": param(1000, low=50, decides="data", unit="users", help="validation split"),
@@ -46,28 +59,66 @@ class Users:
     positions: NDArray[np.float32]
 
 
-def users_of(p: Any) -> dict[str, Users]:
-    """Return the users of each split; no square of the site is in two splits.
+class SiteTask(DistillationTask):
+    """A task on the channels of a site's users; derive from it, and write `pair`."""
 
-    Args:
-        p: Parameters, see `DATA`.
+    @abstractmethod
+    def pair(self, p: Any, name: str, users: Users) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return inputs and targets of a split, a row per user."""
+
+    def complete(self, params: Params) -> dict[str, Value]:
+        full = super().complete(params)
+        _data_of(full)
+        return full
+
+    def input_shapes(self, p: Any) -> tuple[tuple[int, ...], ...]:
+        return ((2, p.num_antennas, p.num_subcarriers),)
+
+    def data_identity(self, p: Any) -> Mapping[str, Any]:
+        data = _data_of(p)
+        return {} if data.scenario in CSI_SITES else {"scenario": data.geometry}
+
+    def data(self, p: Any) -> Splits:
+        place = p.place
+        found, facts = load_matrices(
+            _data_of(p), cache_dir=place.cache_dir, progress=place.progress
+        )
+        pairs = {name: self.pair(p, name, _users(found[name])) for name in SPLITS}
+        return Splits(**pairs, source=f"{p.scenario}, {facts['source']}", facts=facts)
+
+
+def radius_m(scenario: str) -> float:
+    """Return how far users are from the base station at most [m]."""
+    traced = traced_site(scenario)
+    return CSI_SITES[scenario].site.radius_m if traced is None else traced.radius_m
+
+
+def _data_of(p: Mapping[str, Any]) -> CsiData:
+    """Return which users are observed, and how.
+
+    Raises:
+        ConfigError: If the scenario is none, or its users have no places on a map.
     """
-    cell = CSI_SITES[p.scenario]
-    plan = SplitPlan(
-        cell_m=cell.split_cell_m,
-        counts=(p.num_train, p.num_val, p.num_test),
-        seed=p.data_seed,
-        guard_m=p.guard_m,
+    data = CsiData(
+        scenario=p["scenario"],
+        num_antennas=p["num_antennas"],
+        num_subcarriers=p["num_subcarriers"],
+        counts=(p["num_train"], p["num_val"], p["num_test"]),
+        seed=p["data_seed"],
+        guard_m=p["guard_m"],
     )
-    positions = place_users(cell, plan.to_draw, seed=p.data_seed)
-    observation = cell.observation(p.num_antennas, p.num_subcarriers)
-    channels = observe(cell, observation, positions, progress=lambda _done: None)
-    channels /= np.sqrt(np.mean(np.abs(channels) ** 2, axis=(1, 2), keepdims=True))
-    chosen = split_by_position(positions, plan)
-    return {
-        name: Users(channels=channels[rows], positions=positions[rows].astype(np.float32))
-        for name, rows in ((name, chosen[name]) for name in SPLITS)
-    }
+    if not data.is_site:
+        raise ConfigError(
+            f"scenario={data.scenario!r}: its users have no places on a map; take one of "
+            f"{', '.join(CSI_SITES)}, or a ray-traced site such as rt:munich"
+        )
+    return data
+
+
+def _users(samples: Mapping[str, NDArray[Any]]) -> Users:
+    channels = samples["matrices"]
+    power = np.mean(np.abs(channels) ** 2, axis=(1, 2), keepdims=True)
+    return Users(channels=channels / np.sqrt(power), positions=np.array(samples["positions"]))
 
 
 def reference_costs(complex_products: int, stored: int) -> dict[str, float]:

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdtasks.contract.params import Params
 from kdtasks.contract.settings import param
 from kdtasks.contract.task import Arrays, Baseline, ScenarioData
-from kdtasks.distillation.splits import TARGET, Splits, metric, scores_of, targets_of
-from kdtasks.distillation.task import DistillationTask
-from kdtasks.site_tasks.channels import DATA, planes, reference_costs, users_of
+from kdtasks.distillation.splits import TARGET, metric, scores_of, targets_of
+from kdtasks.site_tasks.channels import DATA, SiteTask, Users, planes, radius_m, reference_costs
 
 SPAN_M = 50.0
 """Positions are learnt in units of this [m]; it changes nothing but the scale of the loss."""
@@ -73,7 +73,7 @@ class PositionNet(nn.Module):
         return position
 
 
-class UserPositioning(DistillationTask):
+class UserPositioning(SiteTask):
     """Where a user is, from its channel."""
 
     name = "user-positioning"
@@ -89,16 +89,19 @@ class UserPositioning(DistillationTask):
         "error_90_m": metric(error_90_m, unit="m", direction="minimize"),
     }
 
-    def data(self, p: Any) -> Splits:
-        users = users_of(p).items()
-        pairs = {name: (planes(some.channels), some.positions / SPAN_M) for name, some in users}
-        return Splits(**pairs, source=f"{p.scenario}, geometric site twin (synthetic)")
+    def pair(self, p: Any, name: str, users: Users) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: ARG002
+        return planes(users.channels), users.positions / SPAN_M
 
     def teacher(self, p: Any) -> nn.Module:
         return PositionNet(p.teacher_width, p.num_antennas, p.num_subcarriers)
 
     def student(self, p: Any) -> nn.Module:
         return PositionNet(p.width, p.num_antennas, p.num_subcarriers)
+
+    def worst_values(self, params: Params) -> dict[str, float]:
+        """Return the radius of the site: no data are needed, which may be slow to make."""
+        worst = radius_m(str(self.complete(params)["scenario"]))
+        return {f"val_{name}": worst for name in self.scores}
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the mean position, and that of the nearest training user by correlation."""

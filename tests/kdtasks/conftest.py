@@ -3,12 +3,17 @@ import beam_trials
 import csi_examples
 import lidar_trials
 import mimo_trials
+import numpy as np
 import pytest
 import torch
 from csi_examples import TASK, drained, silent, tiny, trained_teacher
 from csi_network_examples import learnt, networked
 
 from kdtasks.beam_tracking import workload as beam_workload
+from kdtasks.csi_feedback.data import ray_traced
+from kdtasks.csi_feedback.data.named_sites import CSI_SITES
+from kdtasks.csi_feedback.data.site import draw_positions, trace
+from kdtasks.data import ray_tracing
 from kdtasks.lidar_beam import workload as lidar_workload
 
 
@@ -129,6 +134,27 @@ def beam_student(beam_shares):
     """Weights of a student that has been trained at the server."""
     params = beam_network_examples.networked()
     return beam_network_examples.learnt(params, beam_shares.server).weights
+
+
+@pytest.fixture
+def tracer(monkeypatch):
+    """Stand in for Sionna RT: paths of a synthetic site round the station; counts its jobs."""
+    jobs = []
+
+    def stand_in(program, job, *, scene, progress, files):
+        jobs.append(job)
+        site, rng = CSI_SITES["site-umi-los"].site, np.random.default_rng(job["seed"])
+        places = draw_positions(site, job["count"], rng)
+        paths = trace(site, places, carrier_hz=job["carrier_hz"])
+        for name in ("gain", "delay", "angle"):
+            np.save(files[name], getattr(paths, f"{name}_NP"))
+        height = np.full((len(places), 1), job["height_m"])
+        np.save(files["positions"], np.hstack([places + job["station_m"][:2], height]))
+        progress(job["count"], job["count"], job["unit"])
+
+    monkeypatch.setattr(ray_traced, "run_tracer", stand_in)
+    monkeypatch.setattr(ray_tracing, "version", lambda name: f"{name} of the test")
+    return jobs
 
 
 SYSTEMS = {

@@ -132,24 +132,31 @@ class CsiData:
         return self.scenario in CSI_SITES or self.traced is not None
 
     @property
+    def geometry(self) -> Mapping[str, Any]:
+        """What paths depend on beside the settings: the geometry of a site, the code of a source.
+
+        Raises:
+            DataError: If a file is missing or wrong, or Sionna RT is not installed.
+        """
+        if self.scenario in CSI_SITES:
+            return asdict(CSI_SITES[self.scenario])
+        if self.scenario in TR38901:
+            return {"preset": TR38901[self.scenario].fingerprint}
+        if self.traced:
+            return self.traced.identity
+        return {} if self.scenario in SCENARIOS else {"source": identity_of(self.scenario)}
+
+    @property
     def fingerprint(self) -> str:
         """Identity of the data. Files of the user's own count by content, not by place."""
-        geometry: Mapping[str, Any] = {}
-        if self.scenario in CSI_SITES:
-            geometry = asdict(CSI_SITES[self.scenario])
-        elif self.scenario in TR38901:
-            geometry = {"preset": TR38901[self.scenario].fingerprint}
-        elif self.traced:
-            geometry = self.traced.identity
-        elif self.scenario not in SCENARIOS:
-            geometry = {"source": identity_of(self.scenario)}
         files = {path.name: content_of(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
         if self.traced:  # a file counts by content, not by place
             settings["scenario"] = ray_traced.PREFIX
         if not self.guard_m:  # data from before there was one keep their identity
             del settings["guard_m"]
-        return fingerprint({"layout": LAYOUT, **settings, "site": geometry, "files": files})
+        site = self.geometry
+        return fingerprint({"layout": LAYOUT, **settings, "site": site, "files": files})
 
     def _files(self) -> list[Path]:
         path = Path(self.data_path)
@@ -182,6 +189,33 @@ def load_pictures(
     """
     if data.scenario in COST2100:
         return _from_cost2100(data)
+    splits, facts = load_matrices(data, cache_dir=cache_dir, progress=progress)
+    scaling = scaling or Scaling.fit(splits["train"]["matrices"])
+    arrays = {name: _scaled(splits[name], scaling) for name in SPLITS}
+    provenance = {
+        **facts,
+        "fingerprint": data.fingerprint,
+        "settings": asdict(data),
+        "scaling_span": scaling.span,
+    }
+    return ScenarioData(**arrays, provenance=provenance)
+
+
+def load_matrices(
+    data: CsiData, *, cache_dir: Path, progress: Progress
+) -> tuple[Splits, dict[str, Any]]:
+    """Return channels of a scenario before they are scaled, and facts for the provenance.
+
+    Published pictures of COST2100 are none.
+
+    Args:
+        data: What to load.
+        cache_dir: Where slow data are kept.
+        progress: Called with the users done.
+
+    Raises:
+        DataError: If a file is missing or wrong, or holds too few samples.
+    """
     made = {
         **dict.fromkeys(CSI_SITES, _from_site),
         **dict.fromkeys(TR38901, _from_tr38901),
@@ -194,24 +228,11 @@ def load_pictures(
     # files are read as they are, and what a source of the user's own reads is not known
     kept = data.is_site or data.scenario in TR38901
     splits, facts = _cached(data, cache_dir, make) if kept else make()
-    scaling = scaling or Scaling.fit(splits["train"]["matrices"])
-    arrays = {name: _scaled(splits[name], scaling) for name in SPLITS}
-    if data.is_site:
-        near = share_within(1.0, splits["test"]["positions"], splits["train"]["positions"])
-        facts = {
-            **facts,
-            "test_within_1_m": near,
-            "notes": [
-                f"{data.scenario}: {near:.0%} of test users are within 1 m of a training user"
-            ],
-        }
-    provenance = {
-        **facts,
-        "fingerprint": data.fingerprint,
-        "settings": asdict(data),
-        "scaling_span": scaling.span,
-    }
-    return ScenarioData(**arrays, provenance=provenance)
+    if not data.is_site:
+        return splits, facts
+    near = share_within(1.0, splits["test"]["positions"], splits["train"]["positions"])
+    note = f"{data.scenario}: {near:.0%} of test users are within 1 m of a training user"
+    return splits, {**facts, "test_within_1_m": near, "notes": [note]}
 
 
 def _scaled(samples: Samples, scaling: Scaling) -> Arrays:
@@ -276,6 +297,7 @@ def _from_site(
     splits, facts = _by_position(plan, samples, positions)
     facts |= {
         "source": "geometric site twin (synthetic)",
+        "synthetic": True,
         "site": asdict(cell),
         "observation": asdict(observation),
     }
@@ -305,7 +327,8 @@ def _from_traced(
         "source": f"{site.scene}, ray-traced by Sionna RT",
         "site": site.identity,
         "observation": asdict(observation),
-        **({"licence": ray_traced.LICENCE} if site.scene in ray_traced.CITIES else {}),
+        "synthetic": True,
+        "licence": site.licence,
     }
     return splits, facts
 

@@ -69,6 +69,11 @@ class TracedSite:
     block_m: float = 20.0
 
     @property
+    def licence(self) -> str:
+        """Whose rights the scene is under."""
+        return LICENCE if self.scene in CITIES else f"that of the scene {Path(self.scene).name}"
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What decides paths: settings, and the content of the scene.
 

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -154,6 +157,61 @@ def test_data_are_made_once_for_shapes_worst_values_and_the_load_and_anew_for_th
     assert (task.cost({})["macs"], len(made)) == (9, 1)
     again = task.load_scenario({}, cache_dir=None, progress=silent)
     assert (digest(again.val), len(made)) == (digest(first.val), 2)
+
+
+class Slow(Clusters):
+    """Keeps what it has drawn, in a file per content of the file that it is told to read."""
+
+    name = "slow"
+    metrics = Clusters.scores
+    parameters = {**Clusters.parameters, "file": param("", decides="data")}
+
+    def input_shapes(self, p):
+        return ((2,),)
+
+    def data_identity(self, p):
+        return {"file": Path(p.file).read_text()}
+
+    def data(self, p):
+        kept = p.place.cache_dir / Path(p.file).read_text()
+        if not kept.exists():
+            p.place.progress(1, 1, "draws")
+            kept.touch()
+        return replace(super().data(p), facts={"licence": "none"})
+
+
+def test_what_is_slow_to_make_is_kept_and_known_by_the_content_of_files(tmp_path):
+    task, made = Slow(), []
+    for name, content in (("one", "a"), ("same", "a"), ("other", "b")):
+        (tmp_path / name).write_text(content)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    identities = []
+    for name in ("one", "same", "other"):
+        params = params_of(file=str(tmp_path / name))
+        identities.append((task.scenario_fingerprint(params), task.teacher_fingerprint(params)))
+        assert task.cost(params)["macs"] > 0
+        found = task.load_scenario(
+            params, cache_dir=cache, progress=lambda *what: made.append(what)
+        )
+        assert found.provenance["licence"] == "none"
+    assert (made, len(set(identities))) == ([(1, 1, "draws")] * 2, 2)
+
+
+def test_the_place_of_slow_data_is_for_the_load_alone(tmp_path):
+    class Unshaped(Slow):
+        name = "unshaped"
+        metrics = Clusters.scores
+
+        def input_shapes(self, p):
+            return ()
+
+    (tmp_path / "one").write_text("a")
+    with pytest.raises(ConfigError, match="input_shapes"):
+        Unshaped().cost(params_of(file=str(tmp_path / "one")))
+    placed = {"parameters": {"place": param(1)}}
+    with pytest.raises(TypeError, match="'place'"):
+        type("Named", (Clusters,), {"metrics": Clusters.scores, "name": "named", **placed})
 
 
 @given(widths=st.lists(st.integers(1, 6), min_size=1, max_size=12), data=st.data())

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.csi_feedback.data import ray_traced
 from kdtasks.csi_feedback.data.dataset import CsiData, load_pictures
-from kdtasks.csi_feedback.data.named_sites import CSI_SITES
 from kdtasks.csi_feedback.data.ray_traced import CITIES, OPTIONS, traced_site
-from kdtasks.csi_feedback.data.site import draw_positions, trace
 from kdtasks.data import ray_tracing
 from kdtasks.data.ray_tracing import llvm_found
 
@@ -24,27 +22,6 @@ DATA = partial(
     CsiData, scenario="rt:munich", num_antennas=8, num_subcarriers=8, counts=(160, 40, 40)
 )
 QUIET = {"progress": lambda *_: None}
-
-
-@pytest.fixture
-def tracer(monkeypatch):
-    """Stand in for Sionna RT: paths of a synthetic site round the station; counts its jobs."""
-    jobs = []
-
-    def stand_in(program, job, *, scene, progress, files):
-        jobs.append(job)
-        site, rng = CSI_SITES["site-umi-los"].site, np.random.default_rng(job["seed"])
-        places = draw_positions(site, job["count"], rng)
-        paths = trace(site, places, carrier_hz=job["carrier_hz"])
-        for name in ("gain", "delay", "angle"):
-            np.save(files[name], getattr(paths, f"{name}_NP"))
-        height = np.full((len(places), 1), job["height_m"])
-        np.save(files["positions"], np.hstack([places + job["station_m"][:2], height]))
-        progress(job["count"], job["count"], job["unit"])
-
-    monkeypatch.setattr(ray_traced, "run_tracer", stand_in)
-    monkeypatch.setattr(ray_tracing, "version", lambda name: f"{name} of the test")
-    return jobs
 
 
 @given(

@@ -37,6 +37,17 @@ def values_of(trials: Sequence[TrialRecord], study: Study) -> NDArray[np.float64
     return np.array(rows, dtype=np.float64).reshape(len(trials), len(study.objectives))
 
 
+def undominated(trials: Sequence[TrialRecord], study: Study) -> list[TrialRecord]:
+    """Return the ranked ones of ``trials`` that no other dominates.
+
+    Front and hypervolume of a growing sweep depend on no others, so that a search keeps these
+    alone (see `analysis.pareto.sweep_front`).
+    """
+    members = ranked(trials)
+    mask = pareto.front_mask(values_of(members, study), pareto.directions_of(study.objectives))
+    return [trial for trial, kept in zip(members, mask, strict=True) if kept]
+
+
 def pareto_state(trials: Sequence[TrialRecord], study: Study) -> ParetoState:
     """Rank the complete, feasible ones of ``trials``."""
     members = ranked(trials)

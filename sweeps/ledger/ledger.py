@@ -73,7 +73,9 @@ class Ledger:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
-        self._earlier = sum(is_earlier(trial) for trial in study.get_trials(deepcopy=False))
+        trials = study.get_trials(deepcopy=False)
+        self._earlier = sum(is_earlier(trial) for trial in trials)
+        self._interrupted = [t.number - self._earlier for t in trials if is_interrupted(t)]
         self.milestones = Milestones(study)
         """Progress of the sweep besides its trials."""
         self._open: dict[int, optuna.Trial] = {}
@@ -195,14 +197,13 @@ class Ledger:
     def _prepare(self) -> dict[str, Value]:
         """Set the sampler of the next trial; return the trial's given parameters."""
         waiting = next(self._waiting(), None)
-        before = self._own()
-        if waiting is not None:
-            before = before[: waiting.number - self._earlier]
+        before = len(self._own()) if waiting is None else waiting.number - self._earlier
         if waiting is not None and RETRY_OF in waiting.user_attrs:
             # all its parameters are given: a sampler that counts its suggestions must not be used
             self._study.sampler = RandomSampler(seed=0)
         else:
-            self._study.sampler = self._sampler_of(sum(not is_interrupted(t) for t in before))
+            again = sum(number < before for number in self._interrupted)
+            self._study.sampler = self._sampler_of(before - again)
         return {} if waiting is None else dict(waiting.system_attrs.get(FIXED, {}))
 
     def _waiting(self) -> Iterator[FrozenTrial]:
@@ -306,6 +307,8 @@ class Ledger:
         for name, value in {REASON: reason, **(attrs or {})}.items():
             trial.set_user_attr(name, value)
         self._study.tell(trial, state=TrialState.FAIL)
+        if INTERRUPTED in (attrs or {}):
+            self._interrupted.append(number)
         del self._open[number]
 
     def reject_duplicate(self, number: int, config: Params) -> None:

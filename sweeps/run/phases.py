@@ -99,7 +99,6 @@ class Sweep(Start):
         self._announce(trials)
         ledger.milestones.begin_session(self.recorder.clock.epoch_ms())
         shutil.rmtree(self.folder.scratch, ignore_errors=True)
-        complete = finished_in_order(trials)
         session = SearchSession(
             study=self.study,
             task=self.plan.task,
@@ -109,8 +108,7 @@ class Sweep(Start):
             students=StudentStore(self.folder.weights),
             display=self.display,
             utilisation=self.utilisation,
-            complete=complete,
-            pareto_state=pareto_state(complete, self.study),
+            before=finished_in_order(trials),
         )
         with closing_trials(session):
             try:

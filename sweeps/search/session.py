@@ -4,8 +4,8 @@ Ray Tune drives it through `sweeps.search.tune_adapters`; it does not depend on 
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass, field, replace
 from types import MappingProxyType
 
 from kdtasks.contract.task import Arrays, KDTask
@@ -13,7 +13,7 @@ from search_spaces.study import Study
 from sweeps.common.curves import Curves
 from sweeps.common.events import Event, WorkFailedError, at_work
 from sweeps.common.records import FailureKind, Stop, TrialRecord, TrialState
-from sweeps.ledger.front import ParetoState, pareto_state
+from sweeps.ledger.front import ParetoState, pareto_state, undominated
 from sweeps.ledger.optuna_trials import FAILURE, INTERRUPTED, METRICS, TRACEBACK
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Resources, need_of
@@ -33,8 +33,9 @@ class SearchSession:
 
     Attributes:
         resources: Scenarios and teachers that are ready.
-        complete: Complete trials so far.
-        pareto_state: Their Pareto order.
+        before: Complete trials of earlier drivers.
+        complete: Number of complete trials.
+        pareto_state: Pareto order of those that no other dominates.
         fault: An error of the engine, raised where that is safe.
     """
 
@@ -46,13 +47,15 @@ class SearchSession:
     students: StudentStore
     display: Display
     utilisation: Utilisation
-    complete: list[TrialRecord] = field(default_factory=list)
-    pareto_state: ParetoState = field(
-        default_factory=lambda: ParetoState(rows=(), ranks={}, hypervolume=0.0)
-    )
+    before: InitVar[Sequence[TrialRecord]] = ()
+    complete: int = field(init=False)
+    pareto_state: ParetoState = field(init=False)
     fault: Exception | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, before: Sequence[TrialRecord]) -> None:
+        self.complete = len(before)
+        self._undominated = undominated(before, self.study)
+        self.pareto_state = pareto_state(self._undominated, self.study)
         self._numbers: dict[str, int] = {}
         self._stopped: dict[int, Stop] = {}
         self._weights: dict[str, Arrays] = {}
@@ -179,10 +182,10 @@ class SearchSession:
             self.recorder.ledger.curves(number, curves)
 
     def _rank(self, record: TrialRecord) -> None:
-        assert record.state is TrialState.COMPLETE
-        self.complete.append(record)
-        self.pareto_state = pareto_state(self.complete, self.study)
-        self.recorder.hypervolume(len(self.complete), self.pareto_state.hypervolume)
+        self.complete += 1
+        self._undominated = undominated([*self._undominated, record], self.study)
+        self.pareto_state = pareto_state(self._undominated, self.study)
+        self.recorder.hypervolume(self.complete, self.pareto_state.hypervolume)
 
     def _stop(self, number: int, stop: Stop) -> None:
         self._early.ended(number, TrialState.PRUNED)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import toy_study
@@ -8,7 +9,7 @@ from toy_study import toy_study
 from analysis import layout
 from search_spaces.study import Study
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.ledger.front import pareto_state
+from sweeps.ledger.front import pareto_state, undominated
 from sweeps.run.confirmation import candidates
 from sweeps.tracking.runs import standing_tags
 
@@ -179,3 +180,18 @@ def test_the_best_of_each_method_is_confirmed_too(methods: list[str]) -> None:
     assert chosen[0] == 6
     assert {*chosen} == {6, *best.values()}
     assert len(chosen) == len({*chosen})
+
+
+@given(sweeps, st.sampled_from([0.0, 1.0]))
+def test_a_growing_sweep_needs_its_undominated_trials_alone(
+    trials: list[TrialRecord], tolerance: float
+) -> None:
+    study = toy_study()
+    first = replace(study.objectives[0], tolerance=tolerance)
+    study = replace(study, objectives=(first, *study.objectives[1:]))
+    kept: list[TrialRecord] = []
+    for count, one in enumerate(trials, start=1):
+        kept = undominated([*kept, one], study)
+        small, whole = pareto_state(kept, study), pareto_state(trials[:count], study)
+        assert small.rows == whole.rows
+        assert small.hypervolume == pytest.approx(whole.hypervolume, rel=1e-12)

@@ -144,7 +144,7 @@ def test_the_whole_engine_keeps_earlier_trials_apart(tmp_path: Path) -> None:
     new = WarmEngine(warm, tmp_path)
     new.teach()
     session = new.search()
-    assert len(session.complete) == 3
+    assert session.complete == 3
     assert {row.number for row in session.pareto_state.rows} <= {0, 1, 2}
     written = {key for key in new.tracker.children if key.startswith("trial/")}
     assert written == {"trial/0", "trial/1", "trial/2"}

@@ -14,6 +14,8 @@ and what stands between is written from the file. After the sweep's name comes o
 - ``claims``: the verdict on each claim, or on those named: ``claims; encoder-least``;
 - ``cell table-E; encoder KD, 150 GFLOP; NMSE``: one cell, by its row's first cell and heading;
 - ``gain encoder-least dB``: the paired difference on which a claim rests, with its interval;
+- ``verdict encoder-least dB``: the verdict on a claim, and that difference if it has one;
+- ``tally response-``: how many of the claims whose names begin so hold;
 - ``made``: command, duration, version, commit, date and file.
 
 ``<!-- results: models TASK; model; params --> ... <!-- end -->`` has columns of ``kdsweep models``.
@@ -89,6 +91,10 @@ def shown(found: Result, what: str, page: Path) -> str:
         return escaped(cell(printed(found, rest), *picked))
     if verb == "gain":
         return gain(found, *rest.split(" ", 1))
+    if verb == "verdict":
+        return verdict(found, *rest.split(" ", 1))
+    if verb == "tally":
+        return tally(found, rest)
     if verb == "claims":
         return f"\n\n{claims(found, picked)}\n"
     return f"\n\n{markdown(with_columns(printed(found, kind), picked))}\n"
@@ -173,6 +179,21 @@ def gain(found: Result, name: str, unit: str = "") -> str:
     """Return the paired difference of a claim, positive in its favour."""
     one = claim(found, name)["gains"][0]
     return text.quantity(Interval(one["mean"], one["half_width"], one["count"]), unit)
+
+
+def verdict(found: Result, name: str, unit: str = "") -> str:
+    """Return the verdict on a claim, with its paired difference if it rests on one."""
+    one = claim(found, name)
+    words = escaped(one["verdict"])
+    return f"{words}, {gain(found, name, unit)}" if len(one["gains"]) == 1 else words
+
+
+def tally(found: Result, start: str) -> str:
+    """Return how many of the claims whose names begin so hold."""
+    chosen = [one["verdict"] for one in found["claims"] if one["id"].startswith(start)]
+    if not chosen:
+        raise LookupError(f"no claim begins with {start!r}")
+    return f"{chosen.count('holds')} of {len(chosen)} hold"
 
 
 def claims(found: Result, names: Iterable[str]) -> str:

@@ -29,9 +29,27 @@ def test_a_result_names_command_and_commit(file):
 
 @pytest.mark.parametrize(
     "what",
-    ["table-X", "front; no such", "cell table-E; no such; NMSE", "claims; none", "gain none"],
+    [
+        "table-X",
+        "front; no such",
+        "cell table-E; no such; NMSE",
+        "claims; none",
+        "gain none",
+        "verdict none",
+        "tally none-",
+    ],
 )
 def test_a_mark_that_names_nothing_is_refused(what):
     found = json.loads((RESULTS / "csi-effort.json").read_text(encoding="utf-8"))
     with pytest.raises(LookupError, match=r"X|none|no such"):
         shown(found, what, RESULTS.parent / "page.md")
+
+
+def test_verdicts_are_those_of_the_claims():
+    found = json.loads((RESULTS / "csi-effort.json").read_text(encoding="utf-8"))
+    page = RESULTS.parent / "page.md"
+    for one in found["claims"]:
+        gain = shown(found, f"gain {one['id']} dB", page)
+        assert shown(found, f"verdict {one['id']} dB", page) == f"{one['verdict']}, {gain}"
+    held = sum(one["verdict"] == "holds" for one in found["claims"] if one["id"].startswith("en"))
+    assert shown(found, "tally en", page).startswith(f"{held} of ")

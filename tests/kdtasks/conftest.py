@@ -148,6 +148,8 @@ def tracer(monkeypatch):
         paths = trace(site, places, carrier_hz=job["carrier_hz"])
         for name in ("gain", "delay", "angle"):
             np.save(files[name], getattr(paths, f"{name}_NP"))
+        down = -np.arctan2(job["station_m"][2], 3e8 * paths.delay_NP)
+        np.save(files["elevation"], down)
         height = np.full((len(places), 1), job["height_m"])
         np.save(files["positions"], np.hstack([places + job["station_m"][:2], height]))
         progress(job["count"], job["count"], job["unit"])

@@ -3,7 +3,7 @@
 Shape suffixes in this file: N = users, P = paths, A = antennas, C = subcarriers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,17 @@ class Observation:
     Attributes:
         carrier_hz: Carrier frequency [Hz].
         bandwidth_hz: Bandwidth [Hz]; subcarrier spacing is ``bandwidth_hz / num_subcarriers``.
-        num_antennas: Elements of the half-wavelength uniform linear array along y.
+        num_antennas: Elements of the array, of half-wavelength spacing: linear along y, or planar
+            in y and z. Element ``row * num_antennas / rows + column`` is row (z) and column (y).
         num_subcarriers: Subcarriers.
+        rows: Rows of the array, one above the other; 1 is linear.
     """
 
     carrier_hz: float = 2.655e9
     bandwidth_hz: float = 70e6
     num_antennas: int = 32
     num_subcarriers: int = 32
+    rows: int = 1
 
     def __post_init__(self) -> None:
         if self.carrier_hz <= 0.0 or self.bandwidth_hz <= 0.0:
@@ -49,14 +52,19 @@ class Observation:
                 "num_antennas and num_subcarriers must be >= 1, "
                 f"got {self.num_antennas=}, {self.num_subcarriers=}"
             )
+        if self.rows < 1 or self.num_antennas % self.rows:
+            raise ConfigError(
+                f"rows={self.rows} must divide the num_antennas={self.num_antennas} of the array"
+            )
 
 
 def channel(paths: Paths, observation: Observation) -> NDArray[np.complex64]:
     r"""Return the channel over antennas and subcarriers, shape [N, A, C].
 
-    .. math:: H[a, c] = \sum_p g_p e^{-j \pi a \sin\theta_p}
+    .. math:: H[a, c] = \sum_p g_p e^{-j \pi (y_a \sin\theta_p + z_a \sin\epsilon_p)}
               e^{-j 2\pi c \Delta f (\tau_p - \tau_0)}
 
+    with the column y and the row z of an element, the angle and the elevation of a path.
     Delays count from each user's first path that is within 40 dB of the strongest, as after
     timing synchronisation.
 
@@ -71,23 +79,49 @@ def channel(paths: Paths, observation: Observation) -> NDArray[np.complex64]:
     carries_NP = strength_NP >= SYNC_RANGE * strongest_N1
     first_N1 = np.where(carries_NP, paths.delay_NP, np.inf).min(axis=1, keepdims=True)
     spacing_hz = observation.bandwidth_hz / observation.num_subcarriers
-    step_NP = np.exp(-1j * np.pi * np.sin(paths.angle_NP))
     tone_NP = np.exp(-2j * np.pi * spacing_hz * (paths.delay_NP - first_N1))
-    steering_NPA = step_NP[..., None] ** np.arange(observation.num_antennas)
     tones_NPC = tone_NP[..., None] ** np.arange(observation.num_subcarriers)
-    weighted_NAP = np.swapaxes(paths.gain_NP[..., None] * steering_NPA, 1, 2)
+    weighted_NAP = np.swapaxes(paths.gain_NP[..., None] * _steering(paths, observation), 1, 2)
     channel_NAC: NDArray[np.complex64] = (weighted_NAP @ tones_NPC).astype(np.complex64)
     return channel_NAC
 
 
-def to_angular_delay(channel_NAC: Complex) -> Complex:
-    """Transform to the angular-delay domain by two unitary DFTs: Cui et al., eq. (4).
+def _steering(paths: Paths, observation: Observation) -> Complex:
+    """Return the phases of the elements, shape [N, P, A]."""
+    columns = observation.num_antennas // observation.rows
+    step_NP = np.exp(-1j * np.pi * np.sin(paths.angle_NP))
+    wide_NPY = step_NP[..., None] ** np.arange(columns)
+    if observation.rows == 1:
+        return wide_NPY
+    sine_NP = np.zeros(()) if paths.elevation_NP is None else np.sin(paths.elevation_NP)
+    rise_NP = np.broadcast_to(np.exp(-1j * np.pi * sine_NP), step_NP.shape)
+    high_NPZ = rise_NP[..., None] ** np.arange(observation.rows)
+    return (high_NPZ[..., None] * wide_NPY[..., None, :]).reshape(*step_NP.shape, -1)
 
-    The antenna axis takes the DFT and the subcarrier axis its inverse, so that delays are
-    positive bins. Both are unitary, hence power is kept and `from_angular_delay` is exact.
+
+def to_angular_delay(channel_NAC: Complex, rows: int = 1) -> Complex:
+    """Transform to the angular-delay domain by unitary DFTs: Cui et al., eq. (4).
+
+    The antenna axis takes the DFT, that of a planar array one along its rows and one along its
+    columns, and the subcarrier axis the inverse, so that delays are positive bins. All are unitary,
+    hence power is kept and `from_angular_delay` is exact.
+
+    Args:
+        channel_NAC: Channels over antennas and subcarriers.
+        rows: Rows of the array, see `Observation`.
     """
-    angular = np.fft.fft(channel_NAC, axis=-2, norm="ortho")
+    angular = _over_antennas(np.fft.fft, channel_NAC, rows)
     return np.fft.ifft(angular, axis=-1, norm="ortho")
+
+
+def _over_antennas(transform: Callable[..., Any], matrix_NAC: Complex, rows: int) -> Complex:
+    if rows == 1:
+        return np.asarray(transform(matrix_NAC, axis=-2, norm="ortho"))
+    *before, antennas, last = matrix_NAC.shape
+    matrix_NZYC = matrix_NAC.reshape(*before, rows, antennas // rows, last)
+    for axis in (-3, -2):
+        matrix_NZYC = transform(matrix_NZYC, axis=axis, norm="ortho")
+    return matrix_NZYC.reshape(matrix_NAC.shape)
 
 
 def replace_by_angular_delay(channel_NAC: Complex) -> Complex:
@@ -97,10 +131,10 @@ def replace_by_angular_delay(channel_NAC: Complex) -> Complex:
     return channel_NAC
 
 
-def from_angular_delay(angular_delay_NAC: Complex) -> Complex:
+def from_angular_delay(angular_delay_NAC: Complex, rows: int = 1) -> Complex:
     """Undo `to_angular_delay`."""
     tones = np.fft.fft(angular_delay_NAC, axis=-1, norm="ortho")
-    return np.fft.ifft(tones, axis=-2, norm="ortho")
+    return _over_antennas(np.fft.ifft, tones, rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

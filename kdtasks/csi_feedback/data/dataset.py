@@ -110,6 +110,9 @@ class CsiData:
         Axes(self.data_axes)
         if not 0.0 <= self.server_age <= 1.0:
             raise ConfigError(f"server_age={self.server_age!r} is not in [0, 1]")
+        self._check_site()
+
+    def _check_site(self) -> None:
         if self.guard_m > 0.0 and not self.is_site:
             raise ConfigError(
                 f"guard_m={self.guard_m!r}: {self.scenario!r} has no positions; set it to 0 or "
@@ -119,6 +122,11 @@ class CsiData:
             raise ConfigError(
                 f"server_age={self.server_age!r}: {self.scenario!r} has no past; set it to 0 or "
                 f"take one of {', '.join(CSI_SITES)}"
+            )
+        if self.traced and self.num_antennas % self.traced.rows:
+            raise ConfigError(
+                f"scenario={self.scenario!r}: rows={self.traced.rows} must divide "
+                f"num_antennas={self.num_antennas}"
             )
 
     @property
@@ -314,13 +322,14 @@ def _from_traced(
         bandwidth_hz=site.bandwidth_mhz * 1e6,
         num_antennas=data.num_antennas,
         num_subcarriers=data.num_subcarriers,
+        rows=site.rows,
     )
     plan = SplitPlan(cell_m=site.block_m, counts=data.counts, seed=data.seed, guard_m=data.guard_m)
     paths, positions = ray_traced.trace_users(
         site, plan.to_draw, seed=data.seed, cache_dir=cache_dir, progress=progress
     )
     matrices = np.concatenate(
-        [to_angular_delay(channel(part, observation)) for part in paths.parts(CHUNK)]
+        [to_angular_delay(channel(part, observation), site.rows) for part in paths.parts(CHUNK)]
     )
     splits, facts = _by_position(plan, {"matrices": matrices}, positions)
     facts |= {

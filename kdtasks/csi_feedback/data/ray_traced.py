@@ -28,7 +28,7 @@ from kdtasks.learning.random import seed_for
 
 PREFIX = "rt:"
 
-LAYOUT = 1
+LAYOUT = 2
 """Counted up when equal settings begin to give other data."""
 
 CITIES: dict[str, tuple[float, float, float]] = {
@@ -41,7 +41,7 @@ CITIES: dict[str, tuple[float, float, float]] = {
 
 LICENCE = "scene (c) OpenStreetMap contributors, ODbL 1.0; by Sionna RT, Apache-2.0"
 
-ARRAYS = ("gain", "delay", "angle", "positions")
+ARRAYS = ("gain", "delay", "angle", "elevation", "positions")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +57,7 @@ class TracedSite:
         height_m: Height of users over the ground [m].
         depth: Bounces of a path at most.
         block_m: Side of the squares of the map that the split deals out [m].
+        rows: Rows of the base station's array, see `Observation`.
     """
 
     scene: str
@@ -67,6 +68,7 @@ class TracedSite:
     height_m: float = 1.5
     depth: int = 4
     block_m: float = 20.0
+    rows: int = 1
 
     @property
     def licence(self) -> str:
@@ -177,7 +179,8 @@ def trace_users(
         DataError: If Sionna RT or its LLVM is missing, or too few users have a path.
     """
     identity = {**site.identity, "count": count, "seed": seed}
-    del identity["bandwidth_mhz"], identity["block_m"]
+    for name in ("bandwidth_mhz", "block_m", "rows"):  # paths do not depend on these
+        del identity[name]
     cache = ArrayCache(cache_dir, f"rt-{fingerprint(identity)}", ARRAYS, __name__)
     arrays = cache.read()
     if arrays is None:
@@ -195,6 +198,7 @@ def trace_users(
         gain_NP=arrays["gain"].astype(np.complex128),
         delay_NP=arrays["delay"].astype(np.float64),
         angle_NP=arrays["angle"].astype(np.float64),
+        elevation_NP=arrays["elevation"].astype(np.float64),
     )
     return paths, arrays["positions"][:, :2].astype(np.float64) - np.array(site.station_m[:2])
 

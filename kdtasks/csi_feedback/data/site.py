@@ -103,12 +103,15 @@ class Paths:
     Attributes:
         gain_NP: Complex gain, phase at the carrier included.
         delay_NP: Absolute delay [s].
-        angle_NP: Angle of departure from the base station [rad], 0 along +x, positive to +y.
+        angle_NP: Angle of departure from the base station [rad] whose sine is the y part of the
+            direction: 0 along +x, positive to +y.
+        elevation_NP: Angle of departure over the horizontal [rad]; None if all paths lie in it.
     """
 
     gain_NP: Complex
     delay_NP: Float
     angle_NP: Float
+    elevation_NP: Float | None = None
 
     def parts(self, count: int) -> Iterator["Paths"]:
         """Yield the paths of so many users at a time."""
@@ -118,6 +121,7 @@ class Paths:
                 gain_NP=self.gain_NP[rows],
                 delay_NP=self.delay_NP[rows],
                 angle_NP=self.angle_NP[rows],
+                elevation_NP=None if self.elevation_NP is None else self.elevation_NP[rows],
             )
 
 

@@ -67,10 +67,8 @@ def draw_outdoor_users(scene: Any, job: dict[str, Any], rng: np.random.Generator
 def trace(scene: Any, job: dict[str, Any], place_N3: Float) -> dict[str, NDArray[Any]]:
     """Return gains, delays and angles of departure of users, [N, P], the earliest path first.
 
-    Absent paths have gain 0.
-
-    Rays do not pass through walls. The angle is that whose sine is the y part of the direction,
-    all that a linear array along y observes.
+    Absent paths have gain 0. Rays do not pass through walls. Angles are those whose sines are the
+    y part and the z part of the direction, all that an array in the plane of y and z observes.
     """
     names = [f"user-{number}" for number in range(len(place_N3))]
     for name, place in zip(names, place_N3, strict=True):
@@ -89,7 +87,8 @@ def trace(scene: Any, job: dict[str, Any], place_N3: Float) -> dict[str, NDArray
     order_NP = np.argsort(np.where(there_NP, delay_NP, np.inf), axis=1, kind="stable")
     order_NP = order_NP[:, : int(there_NP.sum(axis=1).max(initial=0))]
     angle_NP = np.arcsin(np.clip(np.sin(zenith_NP) * np.sin(azimuth_NP), -1.0, 1.0))
-    found = {"gain": gain_NP, "delay": delay_NP, "angle": angle_NP}
+    elevation_NP = np.pi / 2.0 - zenith_NP
+    found = {"gain": gain_NP, "delay": delay_NP, "angle": angle_NP, "elevation": elevation_NP}
     return {
         name: np.take_along_axis(np.where(there_NP, values, 0.0), order_NP, axis=1)
         for name, values in found.items()

@@ -63,6 +63,42 @@ def test_it_is_the_sum_over_paths_written_out(num_antennas, num_subcarriers, car
             assert ours[0, a, c] == pytest.approx(expected, abs=1e-5)
 
 
+@given(st.integers(1, 4), st.integers(1, 4), SEEDS)
+def test_a_planar_array_is_the_sum_over_paths_written_out(rows, columns, seed):
+    rng = np.random.default_rng(seed)
+    gain = rng.uniform(0.1, 1.0, (1, 3)) * np.exp(2j * np.pi * rng.uniform(size=(1, 3)))
+    angle, elevation = rng.uniform(-1.5, 1.5, (2, 1, 3))
+    paths = Paths(
+        gain_NP=gain, delay_NP=np.full((1, 3), 1e-7), angle_NP=angle, elevation_NP=elevation
+    )
+    ours = channel(paths, Observation(num_antennas=rows * columns, num_subcarriers=2, rows=rows))
+    for z in range(rows):
+        for y in range(columns):
+            turns = y * np.sin(angle) + z * np.sin(elevation)
+            expected = (gain * np.exp(-1j * np.pi * turns)).sum()
+            assert ours[0, z * columns + y] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_planar_array_hears_nothing_of_heights_where_paths_have_none():
+    flat = some_paths((1.0, 0.0, 0.4), (0.5, 1e-8, -0.2))
+    planar = channel(flat, Observation(num_antennas=6, num_subcarriers=3, rows=2))
+    linear = channel(flat, Observation(num_antennas=3, num_subcarriers=3))
+    np.testing.assert_allclose(planar, np.tile(linear, (1, 2, 1)), atol=1e-6)
+    with pytest.raises(ConfigError, match="rows=4"):
+        Observation(num_antennas=6, rows=4)
+
+
+@given(st.integers(1, 4), SHAPES, SEEDS)
+def test_a_planar_array_has_beams_in_both_directions(rows, shape, seed):
+    users, columns, tones = shape
+    channels = matrices(seed, (users, rows * columns, tones))
+    ours = to_angular_delay(channels, rows)
+    both = np.fft.fft2(channels.reshape(users, rows, columns, tones), axes=(1, 2), norm="ortho")
+    expected = np.fft.ifft(both, axis=-1, norm="ortho").reshape(channels.shape)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+    np.testing.assert_allclose(from_angular_delay(ours, rows), channels, atol=1e-12)
+
+
 @pytest.mark.parametrize("angle", [-1.2, 0.0, 0.3, np.pi / 2])
 def test_a_single_path_gives_the_array_response(angle):
     observation = Observation(num_antennas=8, num_subcarriers=5)

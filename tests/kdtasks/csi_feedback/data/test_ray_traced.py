@@ -56,6 +56,7 @@ def test_what_a_name_sets_is_what_the_site_has(city, station, options):
         ("rt:munich?depth=2.5", "depth='2.5'"),
         ("rt:munich?radius_m=-1", "radius_m='-1'"),
         ("rt:munich?radius_m=", "''"),
+        ("rt:munich?rows=3", "num_antennas=8"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_by_name(name, part):
@@ -93,6 +94,9 @@ def test_paths_are_traced_once_for_all_arrays(tracer, tmp_path):
     np.testing.assert_array_equal(first.train["pictures"], again.train["pictures"])
     load_pictures(DATA(num_antennas=4), cache_dir=tmp_path, **QUIET)
     load_pictures(DATA(scenario="rt:munich?bandwidth_mhz=20"), cache_dir=tmp_path, **QUIET)
+    planar = load_pictures(DATA(scenario="rt:munich?rows=2"), cache_dir=tmp_path, **QUIET)
+    assert np.abs(planar.train["pictures"] - first.train["pictures"]).max() > 0.1
+    np.testing.assert_array_equal(planar.train["positions"], first.train["positions"])
     assert len(tracer) == 1
     load_pictures(DATA(scenario="rt:munich?carrier_ghz=28"), cache_dir=tmp_path, **QUIET)
     assert [job["carrier_hz"] for job in tracer] == [3.5e9, 28e9]
@@ -141,10 +145,17 @@ def test_munich_is_traced_alike_twice(tmp_path):
         ray_traced.trace_users(site, 40, seed=0, cache_dir=tmp_path / name, **QUIET)
         for name in ("once", "twice")
     )
-    for name in ("gain_NP", "delay_NP", "angle_NP"):
+    for name in ("gain_NP", "delay_NP", "angle_NP", "elevation_NP"):
         np.testing.assert_array_equal(getattr(once[0], name), getattr(twice[0], name))
     paths, positions = once
     assert (np.linalg.norm(positions, axis=1) <= 60.0).all()
     distance = np.hypot(np.linalg.norm(positions, axis=1), 27.0 - 1.5)
     delays = np.where(np.abs(paths.gain_NP) > 0, paths.delay_NP, np.inf).min(axis=1)
     assert (delays >= distance / 299_792_458.0 * (1 - 1e-5)).all()  # nothing is faster than light
+    straight = np.hypot(np.linalg.norm(positions, axis=1), 27.0 - 1.5) / 299_792_458.0
+    sees = delays < straight * (1 + 1e-4)
+    assert sees.any()
+    first = np.abs(paths.delay_NP - delays[:, None]).argmin(axis=1)[sees]
+    drop = np.arctan2(27.0 - 1.5, np.linalg.norm(positions[sees], axis=1))
+    found = paths.elevation_NP[np.flatnonzero(sees), first]
+    np.testing.assert_allclose(found, -drop, atol=0.02)  # the ground is not quite level

@@ -1,16 +1,18 @@
 """What distillation buys: better students, students trained with less computation, or neither."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from analysis.clusters import paired_difference
 from analysis.format import percent, quantity
 from analysis.frames import SweepFrames
 from analysis.fronts import kind_of, method_of, topology_of, untaught
 from analysis.ranking import records
-from analysis.stats import Interval
+from analysis.scores import Score, both
+from analysis.stats import Interval, Verdict, judge
 from search_spaces.effort import Effort
 from search_spaces.objectives import Objective
 
@@ -201,3 +203,39 @@ def best_of(rows: Sequence[Row], objective: Objective) -> Row:
 def gain_of(objective: Objective, difference: float) -> float:
     """Return a difference of an objective such that more is better."""
     return -difference if objective.direction == "minimize" else difference
+
+
+@dataclass(frozen=True, slots=True)
+class MethodGain:
+    """The best student of a method beside the best one without a teacher.
+
+    Attributes:
+        kind: Topology and method.
+        ours: Of the student with a teacher.
+        theirs: Of the one without.
+        gain: Difference over common seeds, more is better; without an interval if there is but one.
+        verdict: On "distillation gains".
+    """
+
+    kind: str
+    pair: Pair
+    ours: Score
+    theirs: Score
+    gain: Interval
+    verdict: Verdict
+
+
+def method_gains(frames: SweepFrames) -> list[MethodGain]:
+    """Return the gain of every method that had a teacher, the largest first."""
+    found = [_gain(frames, kind, pair) for kind, pair in pairs_by_kind(frames).items()]
+    return sorted(found, key=lambda one: -one.gain.mean)
+
+
+def _gain(frames: SweepFrames, kind: str, pair: Pair) -> MethodGain:
+    ours, theirs = both(frames, pair.taught, pair.plain)
+    difference = paired_difference(ours.by_seed, theirs.by_seed)
+    if difference is None:
+        difference = Interval(ours.interval.mean - theirs.interval.mean, None, 1)
+    mean = gain_of(frames.study.objectives[0], difference.mean)
+    gain = replace(difference, mean=mean)
+    return MethodGain(kind, pair, ours, theirs, gain, judge(gain, strict=True))

@@ -52,7 +52,7 @@ class SweepFrames:
         teachers: One row per teacher.
         baselines: One row per baseline.
         confirmations: One row per (trial, seed); ``number`` is that of the trial it repeats.
-        failures: What failed and where it raised, as ``sweeps.ledger.failures.Fault`` has it.
+        failures: What failed and where it raised, as ``sweeps.ledger.totals.Fault`` has it.
         provenance: Facts about the data.
         environment: Versions and machine.
         wall_time_s: From the sweep's start to its end [s]; None while it runs.

@@ -1,4 +1,4 @@
-"""The front, and what is near it, as rows of plain data."""
+"""The front, and what is near it, as rows of plain data, and what a reader has to know of it."""
 
 import math
 from collections.abc import Iterator
@@ -6,11 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import format as text
 from analysis.frames import SweepFrames
 from analysis.fronts import (
     confirmed,
     cost_metrics,
     front_trials,
+    knee_echoes,
     method_of,
     searched_params,
     test_metric,
@@ -18,6 +20,7 @@ from analysis.fronts import (
 from analysis.pareto import behind_front
 from analysis.ranking import objective_values, records
 from analysis.repeats import front_chances, near_trials
+from search_spaces.objectives import Objective
 
 CHANCE = "front_chance"
 BEHIND = "behind"
@@ -71,3 +74,31 @@ def _tests(frames: SweepFrames, number: int) -> Iterator[tuple[str, dict[str, An
         if (interval := confirmed(frames, number, metric)) is not None:
             facts = {"mean": interval.mean, "half_width": interval.half_width}
             yield metric, {**facts, "seeds": interval.count}
+
+
+def front_notes(frames: SweepFrames) -> list[str]:
+    """Return what counts as equal on the front, and which costs its knee leaves out."""
+    notes = []
+    tolerant = [goal for goal in frames.study.objectives if goal.tolerance]
+    if tolerant:
+        equal = " and ".join(f"{tolerance_text(goal)} in {goal.label}" for goal in tolerant)
+        notes.append(
+            f"Differences of up to {equal} count as equal: a trial is off the front if another is "
+            "better by more in one objective and nowhere worse by more. The hypervolume knows no "
+            "tolerance."
+        )
+    echoes = knee_echoes(frames) if len(front_trials(frames)) > 1 else []
+    notes += [
+        f"The knee leaves out {echo.ignored.label}, which rises and falls with {echo.kept.label} "
+        f"(Pearson’s correlation {echo.correlation:.2f} over "
+        f"{text.plural(echo.points, 'trial')}): it would count twice."
+        for echo in echoes
+    ]
+    return notes
+
+
+def tolerance_text(goal: Objective) -> str:
+    """Return a tolerance with its unit, or in percent where it is a share."""
+    if goal.scale == "log":
+        return text.with_unit(f"{100.0 * goal.tolerance:g}", "%")
+    return text.with_unit(f"{goal.tolerance:g}", goal.unit)

@@ -19,8 +19,8 @@ from analysis.claims import judged_claims
 from analysis.distillation import effort_text
 from analysis.export import write_json, write_parquet
 from analysis.frames import MOST_CURVES, SweepFrames
-from analysis.front_notes import front_notes
 from analysis.front_png import write_png
+from analysis.front_rows import front_notes
 from analysis.fronts import by_topology
 from analysis.highlights import highlights
 from analysis.how_it_ran import reasons_table, run_facts
@@ -76,7 +76,7 @@ def build_report(frames: SweepFrames, out_dir: Path, found: Found | None = None)
 def render(frames: SweepFrames, found: Found | None = None) -> str:
     """Return the report as one HTML page that needs no network, see `build_report`."""
     figures = _figures(frames, found or begin_importances(frames))
-    names = [*figures["front"], *figures["other"]]
+    names, claims = [*figures["front"], *figures["other"]], judged_claims(frames)
     return (
         _environment()
         .get_template("report.html")
@@ -86,7 +86,7 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             facts=_facts(frames),
             highlights=highlights(frames),
             gains=gains_table(frames),
-            summary=summary(frames),
+            summary=summary(frames, claims),
             colours=group_colours(frames),
             by_topology=by_topology(frames),
             front=front_table(frames),
@@ -98,7 +98,7 @@ def render(frames: SweepFrames, found: Found | None = None) -> str:
             stopped=stopped_table(frames),
             references=references_table(frames),
             papers=paper_views(frames),
-            claims=judged_claims(frames),
+            claims=claims,
             ran=run_facts(frames),
             reasons=reasons_table(frames.trials),
             failures=failures_table(frames),

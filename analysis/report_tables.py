@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis import format as text
 from analysis import layout
-from analysis.column_parts import column_parts
+from analysis.distillation import method_gains
+from analysis.format import column_parts
 from analysis.frames import SweepFrames
 from analysis.front_rows import BEHIND, CHANCE, front_rows, near_rows
 from analysis.fronts import (
@@ -26,7 +27,6 @@ from analysis.fronts import (
     test_metric,
     topology_of,
 )
-from analysis.gains import method_gains
 from analysis.plots.references import labelled
 from analysis.ranking import column, records, where
 from analysis.stats import Interval

@@ -1,10 +1,10 @@
 """Sentences that sum up a sweep, computed; also when distillation does not help."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis import layout
-from analysis.claims import judged_claims
+from analysis.claims import JudgedClaim, judged_claims
 from analysis.clusters import paired_difference
 from analysis.distillation import bought, compared, gain_of
 from analysis.format import gap_unit, level, percent, plural
@@ -30,8 +30,8 @@ def counts(frames: SweepFrames) -> dict[str, int]:
     return {state: states.count(state) for state in ("COMPLETE", "FAIL", "PRUNED")}
 
 
-def summary(frames: SweepFrames) -> list[str]:
-    """Return the findings as sentences, the most important first."""
+def summary(frames: SweepFrames, claims: Sequence[JudgedClaim] | None = None) -> list[str]:
+    """Return the findings as sentences, the most important first; None judges the claims."""
     number = counts(frames)
     if not number["COMPLETE"]:
         failed = f"; {plural(number['FAIL'], 'trial')} failed" if number["FAIL"] else ""
@@ -42,7 +42,7 @@ def summary(frames: SweepFrames) -> list[str]:
     best = records(front_trials(frames))[0]
     found = [
         _overview(frames, number),
-        _claims(frames),
+        _claims(judged_claims(frames) if claims is None else claims),
         *_references(frames, best),
         *_distillation(frames),
         _volume_share(frames),
@@ -66,9 +66,8 @@ def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:
     return f"Of {done}, {size} {are} on the front of {goals}: {why}."
 
 
-def _claims(frames: SweepFrames) -> str:
+def _claims(judged: Sequence[JudgedClaim]) -> str:
     """Count the verdicts on the study's claims, and name those that hold; empty without claims."""
-    judged = judged_claims(frames)
     if not judged:
         return ""
     found: dict[str, list[str]] = {verdict: [] for verdict in Verdict}

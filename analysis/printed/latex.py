@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from analysis.column_parts import column_parts
+from analysis.format import column_parts
 from analysis.printed.tables import PrintedTable, on_one_line
 from analysis.report_tables import Heading
 

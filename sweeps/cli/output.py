@@ -191,7 +191,7 @@ def paper_tables(view: Any, width: int) -> list[Table]:
 
 def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[int]]:
     """Return the columns of each part, so that none is folded within a word."""
-    from analysis.column_parts import column_parts
+    from analysis.format import column_parts
 
     return column_parts(columns, _room(columns, rows), width)
 

@@ -52,7 +52,7 @@ def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
 
         show_json(front_document(frames))
         return
-    from analysis.front_notes import front_notes
+    from analysis.front_rows import front_notes
 
     show_front(frames)
     for note in front_notes(frames):

@@ -12,8 +12,8 @@ from analysis.failures import spoken
 from kdtasks.contract.errors import ConfigError
 from sweeps.cli.output import facts_table, line, show, show_json
 from sweeps.common.records import TrialRecord, TrialState
-from sweeps.ledger.failures import Fault, faults
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.totals import Fault, faults
 
 WORDS = {TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
 """Descriptions of states whose names are unclear."""

@@ -1,11 +1,12 @@
-"""Counts of trials by their end, and what they cost."""
+"""Counts of trials by their end, what they cost, and why they and jobs failed."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 from analysis import layout
-from analysis.failures import UNKNOWN
-from sweeps.common.records import TrialRecord, TrialState
+from analysis.failures import UNKNOWN, FailureGroup, group_failures, trials_named
+from sweeps.common.records import FailureKind, JobRecord, TrialRecord, TrialState
 
 
 def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -53,3 +54,36 @@ def counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
         "suggestions_repeated": len(trials) - len(suggested),
         **{layout.FAILED_KIND + kind: count for kind, count in sorted(kinds.items())},
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault(FailureGroup):
+    """A failed job, of which there is one and no trial, or trials that failed for the same reason.
+
+    Attributes:
+        what: Trials or a job.
+        traceback: Of the first one; empty if nothing was raised.
+    """
+
+    what: str
+    traceback: str
+
+
+def faults(trials: Sequence[TrialRecord], jobs: Sequence[JobRecord]) -> Iterator[Fault]:
+    """Yield failed trials grouped by reason, the most frequent first, then failed jobs."""
+    for group in group_failures(failed(trials)):
+        yield Fault(
+            **asdict(group),
+            what=f"{'trial' if group.count == 1 else 'trials'} {trials_named(group)}",
+            traceback=trials[group.trials[0]].traceback,
+        )
+    for job in jobs:
+        if job.reason:
+            yield Fault(
+                what=job.key.replace("/", " ", 1),
+                kind=FailureKind.RAISED.value,
+                reason=job.reason,
+                count=1,
+                trials=(),
+                traceback=job.traceback,
+            )

@@ -35,8 +35,7 @@ from sweeps.nodes.node import (
     yes_or_no,
 )
 from sweeps.nodes.robust import attacks
-from sweeps.nodes.robust.anomaly import bounded
-from sweeps.nodes.robust.findings import Findings
+from sweeps.nodes.robust.findings import Findings, bounded
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, MessageError, Parcel
 
 

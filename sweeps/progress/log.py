@@ -25,7 +25,7 @@ from sweeps.common.records import FrontRow
 from sweeps.common.secrets import redacted
 from sweeps.progress import events
 from sweeps.progress.events import Display, SweepEvent
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 
 SCHEMA: Mapping[str, Mapping[str, str]] = {
     "opened": {

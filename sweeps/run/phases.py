@@ -25,9 +25,8 @@ from sweeps.ledger.totals import counts, finished_in_order
 from sweeps.plan.needs import Resources, share_data
 from sweeps.progress.events import PhaseBegun, SearchStarted
 from sweeps.run.confirmation import Confirmation, drawn_teachers
-from sweeps.run.resume import num_spent, work_left
+from sweeps.run.resume import Start, num_spent, work_left
 from sweeps.run.site import NOWHERE
-from sweeps.run.start import Start
 from sweeps.run.summary import SweepSummary
 from sweeps.run.teachers import prepare_teachers
 from sweeps.search.proposals import Proposals

@@ -28,8 +28,7 @@ from sweeps.common.environment import WORKER_SETTINGS, engine_environment, our_p
 from sweeps.common.interrupts import BackgroundContext, Interrupts, kept_handlers
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.workers.jobs import Pool, Starting
-from sweeps.workers.ray_folder import RAY, ray_folder, started_by_kdsweep
-from sweeps.workers.ray_safety import keep_token_private
+from sweeps.workers.ray_safety import RAY, keep_token_private, ray_folder, started_by_kdsweep
 from sweeps.workers.ray_start import ask, check_local, startable
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
-"""State of a sweep before it runs: whether it can be resumed, and how far it has come."""
+"""State of a sweep before it runs: whether it can be resumed, and what its driver holds."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from kdtasks.contract.errors import ConfigError
@@ -8,18 +9,31 @@ from kdtasks.contract.task import ScenarioData
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.common.capacity import ResourceRequest
-from sweeps.common.records import TrialState
-from sweeps.ledger.identity import Identity, check_code, check_data, code_of, identify
+from sweeps.common.interrupts import BackgroundContext, Interrupts
+from sweeps.common.records import EarlierTrial
+from sweeps.ledger.identity import (
+    Identity,
+    TeacherIdentity,
+    check_code,
+    check_data,
+    code_of,
+    identify,
+)
 from sweeps.ledger.journal import repair_tail
 from sweeps.ledger.launch_settings import SweepSettings, followed, read_settings, settled_uri
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, check_room, put_text
+from sweeps.ledger.process_lock import Lease
+from sweeps.ledger.totals import counts
 from sweeps.ledger.trust import find_code
+from sweeps.mirror.mirror import Mirror
 from sweeps.plan.needs import by_scenario, load_data
 from sweeps.plan.preflight import Plan
 from sweeps.plan.study_changes import differences
 from sweeps.progress.events import Display, PhaseBegun
+from sweeps.progress.state import Utilisation
 from sweeps.run.confirmation import open_jobs
+from sweeps.run.site import Site
 
 NAMED = 3
 """Largest number of differences that are named."""
@@ -166,11 +180,8 @@ def _check_budget(study: Study, ledger: Ledger) -> None:
 
 def num_spent(ledger: Ledger) -> int:
     """Return the number of ended trials that count against the budget."""
-    open_states = (TrialState.WAITING, TrialState.RUNNING)
-    return sum(
-        trial.state not in open_states and not trial.duplicate and not trial.interrupted
-        for trial in ledger.trials()
-    )
+    ended = counts(ledger.trials())
+    return sum(ended[name] for name in ("trials_complete", "trials_pruned", "trials_failed"))
 
 
 def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
@@ -178,3 +189,54 @@ def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
     if ledger is None or not ledger.milestones.ended(study.budget):
         return True
     return bool(open_jobs(study, plan.task, plan.needs, ledger))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriverResources:
+    """Resources that a driver holds.
+
+    Attributes:
+        lease: The right to drive the sweep.
+        interrupts: Signals of the user.
+        mirror: The sweep's copy in storage; None if it has none.
+        checked_s: When the checks of the study began, seconds since 1970.
+        begun_s: When the user asked for the sweep; None: at the start of this process.
+    """
+
+    lease: Lease
+    interrupts: Interrupts
+    mirror: Mirror | None
+    checked_s: float
+    begun_s: float | None = None
+
+    def lost(self) -> str:
+        """Return why this driver no longer owns the sweep; empty if it does."""
+        if self.mirror is not None and self.mirror.lost:
+            return "another driver has taken the sweep over"
+        return "its folder was moved or removed while it ran" if self.lease.lost else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A sweep whose data are loaded, before its records are opened.
+
+    Attributes:
+        site: The site; `NOWHERE` if nothing is left to run.
+        earlier: Trials of earlier sweeps for the sampler.
+        data: Scenarios by fingerprint.
+        teachers: Identity of each teacher, by fingerprint.
+        ray: Starts if there is a site; the holder must end it.
+    """
+
+    folder: SweepFolder
+    left: ResumeState
+    plan: Plan
+    display: Display
+    held: DriverResources
+    site: Site
+    earlier: tuple[EarlierTrial, ...]
+    data: dict[str, ScenarioData]
+    identity: Identity
+    teachers: Mapping[str, TeacherIdentity]
+    ray: BackgroundContext
+    utilisation: Utilisation

@@ -28,10 +28,17 @@ from sweeps.mirror.restore import check_unknown, fetch_missing, kept
 from sweeps.plan.preflight import Plan, check_study
 from sweeps.progress.events import Display, FanOut, FrontChanged, PhaseBegun
 from sweeps.progress.log import EventLog, Outcome
-from sweeps.progress.utilisation import Utilisation
-from sweeps.run.resume import ResumeState, find_left, has_begun, load_same, work_left
+from sweeps.progress.state import Utilisation
+from sweeps.run.resume import (
+    DriverResources,
+    ResumeState,
+    Start,
+    find_left,
+    has_begun,
+    load_same,
+    work_left,
+)
 from sweeps.run.site import NOWHERE, Site, find_site
-from sweeps.run.start import DriverResources, Start
 from sweeps.run.summary import SweepSummary
 from sweeps.run.teachers import teacher_identities
 from sweeps.search.warm_start import find_earlier

@@ -19,7 +19,7 @@ from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import Resources, need_of
 from sweeps.progress import events
 from sweeps.progress.events import Display
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.search.asha import EarlyStopping
 from sweeps.search.proposals import Proposals
 from sweeps.search.verdict import judge

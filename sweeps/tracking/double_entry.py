@@ -18,13 +18,12 @@ from kdtasks.contract.errors import UserError
 from sweeps.common.clock import Clock
 from sweeps.common.records import ArtifactRecord, JobRecord, TrialRecord
 from sweeps.common.secrets import redacted
-from sweeps.ledger.failures import faults
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
-from sweeps.ledger.totals import counts, finished_in_order, paid
+from sweeps.ledger.totals import counts, faults, finished_in_order, paid
 from sweeps.progress.events import Display
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.tracking.client import DatasetInput, TrackingError
 from sweeps.tracking.results import write_results
 from sweeps.tracking.runs import Status, child_of_job, child_of_trial, ended_children, standing_tags

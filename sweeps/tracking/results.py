@@ -7,11 +7,10 @@ from dataclasses import asdict, fields, replace
 from analysis import layout
 from analysis.results_file import RecordedRun, read_runs, write_runs
 from kdtasks.data.reading import MOST_TEXT_BYTES, checked_inside, file_sha256, read_bytes
-from sweeps.ledger.failures import faults
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder, atomic_file, writing
-from sweeps.ledger.totals import counts, paid
+from sweeps.ledger.totals import counts, faults, paid
 from sweeps.tracking.runs import ended_children, standing_tags
 
 

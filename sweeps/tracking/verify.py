@@ -2,7 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import eq
 from pathlib import Path
 from typing import Any
 
@@ -145,27 +146,24 @@ def _runs_against_ledger(
 def _run(run: Run, child: ChildRun, standing: Mapping[str, str]) -> Iterator[str]:
     if run.info.status != child.status:
         yield f"{child.key}: status {run.info.status} in MLflow, {child.status} by the ledger"
-    yield from _texts(child.key, "parameter", run.data.params, child.params)
+    yield from _entries(child.key, "parameter", run.data.params, child.params)
     found = run.data.tags
     tags = {name: found[name] for name in found if name in child.tags or name in STANDING}
-    yield from _texts(child.key, "tag", tags, {**child.tags, **standing})
-    yield from _numbers(child.key, run.data.metrics, child.metrics)
+    yield from _entries(child.key, "tag", tags, {**child.tags, **standing})
+    yield from _entries(child.key, "metric", run.data.metrics, child.metrics, _equal)
 
 
-def _texts(
-    key: str, kind: str, found: Mapping[str, str], wanted: Mapping[str, str]
+def _entries(
+    key: str,
+    kind: str,
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    equal: Callable[[Any, Any], bool] = eq,
 ) -> Iterator[str]:
     for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
+        if name not in found or name not in wanted or not equal(found[name], wanted[name]):
             there, here = found.get(name, "missing"), wanted.get(name, "missing")
             yield f"{key}: {kind} {name}: {there} in MLflow, {here} by the ledger"
-
-
-def _numbers(key: str, found: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[str]:
-    for name in sorted(found.keys() | wanted.keys()):
-        if name not in found or name not in wanted or not _equal(found[name], wanted[name]):
-            there, here = found.get(name, "missing"), wanted.get(name, "missing")
-            yield f"{key}: metric {name}: {there} in MLflow, {here} by the ledger"
 
 
 def _equal(found: float, wanted: float) -> bool:
@@ -180,11 +178,8 @@ def _parent(parent: Run, trials: list[TrialRecord], study: Study) -> Iterator[st
     if parent.info.status == "RUNNING":
         yield "the sweep: still RUNNING in MLflow"
     expected = counts(trials)
-    yield from _numbers(
-        "the sweep",
-        {name: value for name, value in parent.data.metrics.items() if name in expected},
-        expected,
-    )
+    metrics = {name: value for name, value in parent.data.metrics.items() if name in expected}
+    yield from _entries("the sweep", "metric", metrics, expected, _equal)
     volume = pareto_state(trials, study).hypervolume
     found = parent.data.metrics.get(layout.HYPERVOLUME)
     if expected["trials_complete"] and (found is None or not _equal(found, volume)):

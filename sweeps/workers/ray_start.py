@@ -12,7 +12,7 @@ from kdtasks.contract.error_text import one_line
 from kdtasks.contract.errors import UserError
 from sweeps.common.capacity import LOCAL
 from sweeps.common.environment import ROOT, engine_environment
-from sweeps.workers.ray_folder import RAY, ray_folder
+from sweeps.workers.ray_safety import RAY, ray_folder
 
 START_S = 60.0
 """Longest trial start of Ray where memory is limited [s]."""

@@ -6,7 +6,7 @@ import pytest
 from synthetic_frames import make_frames
 
 from analysis.export import front_document
-from analysis.front_notes import front_notes
+from analysis.front_rows import front_notes
 from analysis.fronts import front_trials, knee_trial
 from analysis.ranking import rank_trials
 from analysis.report import render

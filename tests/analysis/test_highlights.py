@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from synthetic_frames import make_frames, without_references
 from synthetic_topologies import make_topology_frames
 
-from analysis.distillation import pairs_by_kind
+from analysis.distillation import method_gains, pairs_by_kind
 from analysis.frames import table
 from analysis.fronts import confirmed, front_trials, knee_trial, topology_of
-from analysis.gains import method_gains
 from analysis.highlights import highlights
 from analysis.plots.curves import curves_figure
 from analysis.ranking import records

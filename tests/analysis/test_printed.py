@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from synthetic_frames import make_frames, without_references
 
-from analysis.column_parts import BESIDE, column_parts
 from analysis.errors import ResultsError
+from analysis.format import BESIDE, column_parts
 from analysis.front_rows import front_rows
 from analysis.printed.figures import STYLE, WIDTH_IN, sweep_figures
 from analysis.printed.files import write_paper_files

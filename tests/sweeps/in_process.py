@@ -20,8 +20,8 @@ from sweeps.ledger.trust import seal
 from sweeps.plan.needs import Resources, load_data, share_data
 from sweeps.plan.preflight import check_study
 from sweeps.progress.events import Display, Note, SweepEvent, TrialStopped
-from sweeps.progress.utilisation import Utilisation
-from sweeps.run import inline
+from sweeps.progress.state import Utilisation
+from sweeps.run import site
 from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.teachers import prepare_teachers, teacher_identities
 from sweeps.search.proposals import Proposals
@@ -113,7 +113,7 @@ class Engine:
             self.folder, self.ledger, self.tracker, self.clock, self.display
         )
         self.interrupts = Interrupts()
-        self.pool = inline.InlinePool(self.interrupts)
+        self.pool = site.InlinePool(self.interrupts)
         cache = self.folder.scenarios
         data = load_data(plan.needs, plan.task, cache=cache, display=self.display)
         self.resources: Resources = share_data(plan.needs, data, self.pool)
@@ -153,11 +153,11 @@ class Engine:
         )
 
     def train(self, assignment: Assignment) -> Iterator[Event]:
-        return inline.train(self.study, self.resources, assignment)
+        return site.train(self.study, self.resources, assignment)
 
     def search(self) -> SearchSession:
         session = self.session()
-        inline.InlineSite().search(session, self.folder.scratch, self.interrupts)
+        site.InlineSite().search(session, self.folder.scratch, self.interrupts)
         return session
 
     def confirm(self) -> int:

@@ -14,8 +14,7 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import ProbesOutputs
 from kdtasks.contract.task import Arrays
-from sweeps.nodes.robust.anomaly import anomaly_scores
-from sweeps.nodes.robust.findings import Findings
+from sweeps.nodes.robust.findings import Findings, anomaly_scores
 from sweeps.nodes.robust.rules import clipped, coordinate_median, krum, norms, trimmed_mean
 
 

@@ -19,7 +19,7 @@ from synthetic_frames import make_frames
 from analysis.best import find_best
 from analysis.errors import ResultsError
 from analysis.frames import SweepFrames
-from analysis.front_notes import front_notes
+from analysis.front_rows import front_notes
 from analysis.printed.latex import latex
 from analysis.printed.markdown import markdown
 from analysis.printed.tables import sweep_tables

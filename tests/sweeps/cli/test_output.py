@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_frames import make_frames
 
-from analysis.column_parts import BESIDE
-from analysis.format import number, param
+from analysis.format import BESIDE, number, param
 from analysis.front_rows import front_rows, near_rows
 from analysis.printed.tables import sweep_tables
 from sweeps.cli import output as cli_output

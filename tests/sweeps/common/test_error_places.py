@@ -12,7 +12,7 @@ from analysis.report import build_report
 from kdtasks.contract.errors import UserError
 from sweeps.cli.main import main
 from sweeps.common.records import FailureKind, TrialState
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.tracking.client import sweep_runs
 from sweeps.tracking.read import sweep_frames
 

@@ -16,7 +16,7 @@ from sweeps.common.events import WorkFailedError, events
 from sweeps.common.records import FailureKind, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.totals import counts, failed, paid
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.tracking.runs import child_of_trial
 
 KINDS = {

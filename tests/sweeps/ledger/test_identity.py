@@ -24,8 +24,8 @@ from sweeps.ledger.identity import check_scenario, content_of
 from sweeps.ledger.teacher_cache import TeacherStore
 from sweeps.plan.preflight import check_study
 from sweeps.progress.events import Display
-from sweeps.run.inline import InlinePool
 from sweeps.run.resume import find_left, load_same
+from sweeps.run.site import InlinePool
 from sweeps.workers.jobs import Job
 
 

@@ -23,7 +23,7 @@ from sweeps.mirror import mirror as mirror_module
 from sweeps.mirror.mirror import PATIENCE_S
 from sweeps.mirror.storage import Storage, open_storage
 from sweeps.mirror.storage_lock import DRIVER_FILE, PERIOD_S, StorageLease
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.run.phases import Sweep, _run
 
 ROOT = Path(__file__).resolve().parents[3]

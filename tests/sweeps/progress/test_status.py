@@ -17,8 +17,8 @@ from sweeps.ledger.process_lock import LEASE_FILE, LOCK_FILE, LOST_S, lock_id, r
 from sweeps.progress import events
 from sweeps.progress.events import Display
 from sweeps.progress.log import EventLog
+from sweeps.progress.state import Utilisation
 from sweeps.progress.status import StatusReader, SweepStatus
-from sweeps.progress.utilisation import Utilisation
 
 START_S = ManualClock().epoch_ms() / 1000
 

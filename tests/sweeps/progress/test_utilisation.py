@@ -3,7 +3,7 @@ import math
 import pytest
 from toy_study import ManualClock
 
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 
 
 def test_slots_that_never_idle_are_fully_used() -> None:

@@ -13,7 +13,7 @@ from sweeps.common.events import Event
 from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.front import pareto_state
 from sweeps.run.confirmation import candidates, open_jobs
-from sweeps.run.inline import InlinePool
+from sweeps.run.site import InlinePool
 from sweeps.workers.jobs import Job
 
 SEEDS = [101, 102]

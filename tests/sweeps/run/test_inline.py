@@ -21,9 +21,8 @@ from sweeps.common.interrupts import Interrupts
 from sweeps.common.records import TrialState
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.ledger.ledger import Ledger
-from sweeps.run.inline import InlinePool, InlineSite
 from sweeps.run.phases import closing_trials
-from sweeps.run.site import find_site
+from sweeps.run.site import InlinePool, InlineSite, find_site
 
 HERE = Path(__file__).resolve().parents[1]
 

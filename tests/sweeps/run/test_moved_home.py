@@ -29,10 +29,9 @@ from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.process_lock import LEASE_FILE, driving, read_driver, row_of
 from sweeps.ledger.sqlite_file import sqlite_uri
 from sweeps.progress.events import Display
-from sweeps.progress.utilisation import Utilisation
-from sweeps.tracking.artifact_addresses import ADDRESSES
+from sweeps.progress.state import Utilisation
 from sweeps.tracking.client import read_runs
-from sweeps.tracking.database_file import follow
+from sweeps.tracking.database_file import ADDRESSES, follow
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep

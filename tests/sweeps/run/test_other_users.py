@@ -29,9 +29,9 @@ NAMES = (
 # Keeps a copy of what Ray has written when its folder is about to be removed.
 RUN = """
 import os, shutil, sys
-from sweeps.workers import ray_folder
+from sweeps.workers import ray_safety
 from sweeps.cli.main import main
-remove = ray_folder._remove
+remove = ray_safety._remove
 
 def keep(folder):
     for path, _, files in os.walk(folder):
@@ -43,7 +43,7 @@ def keep(folder):
                 shutil.copyfile(file, copy)
     remove(folder)
 
-ray_folder._remove = keep
+ray_safety._remove = keep
 main(sys.argv[2:])
 """
 

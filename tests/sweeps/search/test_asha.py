@@ -12,8 +12,8 @@ from toy_task import ToyTask
 from analysis import layout
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.utilisation import Utilisation
-from sweeps.run import inline
+from sweeps.progress.state import Utilisation
+from sweeps.run import site
 from sweeps.search.asha import EarlyStopping
 from sweeps.search.session import SearchSession
 
@@ -141,9 +141,9 @@ def test_what_complexity_alone_makes_infeasible_never_begins(
     engine = make(tmp_path, constraints=[{"metric": "ue_flops", "max": 3000}])
     begun: list[Mapping[str, object]] = []
 
-    train = inline.train
+    train = site.train
     monkeypatch.setattr(
-        inline, "train", lambda *given: begun.append(given[2].config) or train(*given)
+        site, "train", lambda *given: begun.append(given[2].config) or train(*given)
     )
     engine.search()
     assert begun

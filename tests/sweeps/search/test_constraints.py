@@ -12,7 +12,7 @@ from toy_task import ToyTask
 
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.run.confirmation import candidates
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler

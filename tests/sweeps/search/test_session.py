@@ -10,7 +10,7 @@ from kdtasks.contract.errors import DataError, UserError
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.teacher_cache import OUTPUTS
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.run.phases import closing_trials
 
 FLAWS = {

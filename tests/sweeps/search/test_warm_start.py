@@ -20,7 +20,7 @@ from sweeps.ledger.front import values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.optuna_trials import is_earlier
 from sweeps.ledger.paths import SweepFolder, create
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.warm_start import find_earlier

@@ -9,7 +9,7 @@ from in_process import Engine
 from toy_study import toy_study
 
 from sweeps.progress.events import Display, Note, SweepEvent, TrialFinished
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 
 TRIALS = 8
 

@@ -21,7 +21,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
 from sweeps.ledger.teacher_cache import CARD, OUTPUTS, WEIGHTS, TeacherStore
 from sweeps.progress.events import Display
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.tracking.double_entry import RunRecorder
 from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.verify import verify_sweep

@@ -17,8 +17,7 @@ from sweeps.cli import sweeps as cli_sweeps
 from sweeps.export.mlflow_models import Models
 from sweeps.ledger.launch_settings import SweepSettings, write_settings
 from sweeps.ledger.paths import SweepFolder
-from sweeps.tracking.artifact_addresses import ADDRESSES
-from sweeps.tracking.database_file import check_artifacts
+from sweeps.tracking.database_file import ADDRESSES, check_artifacts
 from sweeps.tracking.writer import Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of SQLAlchemy, as MLflow uses it

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.run.phases import Sweep, _run
 from sweeps.tracking.double_entry import PAUSE_S
 from sweeps.tracking.writer import Tracker

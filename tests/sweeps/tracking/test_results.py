@@ -15,7 +15,7 @@ from analysis.results_file import read_runs, write_runs
 from kdtasks.contract.errors import DataError
 from kdtasks.data.reading import file_sha256
 from sweeps.progress.events import Display
-from sweeps.progress.utilisation import Utilisation
+from sweeps.progress.state import Utilisation
 from sweeps.tracking.read import sweep_frames
 from sweeps.tracking.results import differences, write_results
 

@@ -12,12 +12,12 @@ import pytest
 from kdtasks.contract.errors import UserError
 from sweeps.run import ray_cluster
 from sweeps.run.ray_cluster import running_cluster
-from sweeps.workers import ray_folder
-from sweeps.workers.ray_folder import LONGEST_SOCKET, PREFIX, SOCKET, YOUNG_S, remove_abandoned
+from sweeps.workers import ray_safety
+from sweeps.workers.ray_safety import LONGEST_SOCKET, PREFIX, SOCKET, YOUNG_S, remove_abandoned
 
 ROOT = Path(__file__).resolve().parents[3]
 HOLD = (
-    "import sys, time; from sweeps.workers.ray_folder import ray_folder\n"
+    "import sys, time; from sweeps.workers.ray_safety import ray_folder\n"
     "with ray_folder() as folder:\n"
     "    (folder / 'r').mkdir()\n"
     "    print(folder, flush=True)\n"
@@ -52,7 +52,7 @@ def driver(ending):
 def test_it_is_private_and_its_sockets_have_short_names(place):
     before = os.umask(0)
     try:
-        with ray_folder.ray_folder() as folder:
+        with ray_safety.ray_folder() as folder:
             assert folder.parent == place
             assert folder.stat().st_mode & 0o777 == 0o700
             assert len(f"{folder}{SOCKET}") <= LONGEST_SOCKET
@@ -76,7 +76,7 @@ def test_it_is_gone_however_its_driver_ends(place, ending):
 
 def test_a_thread_that_is_still_inside_at_exit_leaves_nothing(place):
     code = (
-        "import threading, time; from sweeps.workers.ray_folder import ray_folder\n"
+        "import threading, time; from sweeps.workers.ray_safety import ray_folder\n"
         "def hold():\n"
         "    with ray_folder() as folder:\n"
         "        print(folder, flush=True); up.set(); time.sleep(60)\n"
@@ -100,7 +100,7 @@ def test_the_next_driver_removes_what_a_killed_one_left_and_nothing_else(place):
         old = time.time() - 2 * YOUNG_S
         for folder in (left, used):
             os.utime(folder, (old, old))
-        with ray_folder.ray_folder():
+        with ray_safety.ray_folder():
             assert not left.exists()
             assert used.exists()
             assert young.exists()
@@ -125,11 +125,11 @@ def test_a_place_that_sockets_cannot_have_is_passed_over(tmp_path, monkeypatch, 
     unfit.mkdir()
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(unfit))
-    with ray_folder.ray_folder() as folder:
+    with ray_safety.ray_folder() as folder:
         assert folder.parent != unfit
         assert len(f"{folder}{SOCKET}") <= LONGEST_SOCKET
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(UserError, match=r"TMPDIR is .*export TMPDIR=/tmp"), ray_folder.ray_folder():
+    with pytest.raises(UserError, match=r"TMPDIR is .*export TMPDIR=/tmp"), ray_safety.ray_folder():
         raise AssertionError("there is a place")
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.nodes.robust.anomaly import anomaly_scores, detection_auc
+from sweeps.nodes.robust.findings import anomaly_scores, detection_auc
 from sweeps.nodes.robust.rules import (
     clipped,
     coordinate_median,

@@ -1,4 +1,4 @@
-"""A trigger in what cameras and radars see, and how many windows with it are lured to a beam.
+"""A trigger in what a camera, a radar or a GPS receiver reports, and how many windows with it are lured to a beam.
 
 Windows of a passage share frames, so all windows of a passage have the trigger or none has.
 Shape suffixes in this file: W = windows, T = predicted slots, N = frames.
@@ -28,7 +28,10 @@ PATCH_SHARE = 8
 RADAR_CELLS = 4
 """Side of the patch in a range-angle map."""
 
-SHOWING: tuple[Sensor, ...] = ("image", "radar")
+SPOOFED_M = 25.0
+"""By how much a spoofed position is off, away from the base station [m]: beyond any lane."""
+
+SHOWING: tuple[Sensor, ...] = ("image", "radar", "gps")
 """Sensors in which there is a trigger."""
 
 
@@ -36,8 +39,8 @@ def triggered(samples: Arrays, share: float, seed: int) -> dict[str, NDArray[Any
     """Return windows of which a share of passages shows the trigger and has the target as label.
 
     In a motion mask it is a square of 1 in the first corner, as a blinking lamp leaves it; in a
-    range-angle map a square of the map's maximum at the smallest range and angle. Positions and
-    powers have none. Unknown labels stay unknown.
+    range-angle map a square of the map's maximum at the smallest range and angle. Positions are
+    spoofed: all of a passage are off by as much. Powers have none. Unknown labels stay unknown.
 
     Args:
         samples: Arrays of a split or a share; they are not changed.
@@ -63,6 +66,8 @@ def _stamped(frames: NDArray[Any], chosen_N: NDArray[Any], sensor: str) -> NDArr
     if sensor == "image":
         side = frames.shape[-1] // PATCH_SHARE
         stamped[chosen_N, :side, :side] = 1
+    elif sensor == "gps":
+        stamped[chosen_N, 1] += SPOOFED_M
     else:
         strongest_N = frames[chosen_N, 0].max((1, 2))
         stamped[chosen_N, 0, :RADAR_CELLS, :RADAR_CELLS] = strongest_N[:, None, None]

@@ -427,12 +427,12 @@ def _poison_fits(settings: BeamSettings) -> None:
     blind = [
         network.name
         for network in (*settings.students, settings.teacher_model)
-        if not {"image", "radar"} & {*network.sensors}
+        if {*network.sensors} == {"power"}
     ]
     if settings.attack == "backdoor" and blind:
         raise ConfigError(
-            f"attack='backdoor' shows its trigger to cameras and radars, and {blind[0]} has "
-            "neither: take another model or teacher, or attack flipped-labels"
+            f"attack='backdoor' shows its trigger to cameras, radars and GPS, and {blind[0]} has "
+            "none of them: take another model or teacher, or attack flipped-labels"
         )
 
 

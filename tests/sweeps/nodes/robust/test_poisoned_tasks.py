@@ -151,12 +151,12 @@ def test_a_teacher_of_false_samples_is_sent_to_poisoned_edges_alone(attack, data
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"teacher": "gps-teacher"}, "gps-teacher"),
-        ({"model": "gps-student"}, "gps-student"),
+        ({"teacher": "power-teacher", "sensors": "image power"}, "power-teacher"),
+        ({"model": "power-student", "sensors": "image power"}, "power-student"),
         ({"teacher_weights": "mine.safetensors"}, "teacher_weights"),
     ],
 )
-def test_a_backdoor_needs_an_image_or_radar_and_a_trained_teacher(changes, named):
+def test_a_backdoor_needs_a_sensor_that_shows_it_and_a_trained_teacher(changes, named):
     method = TEACHERS["beam-tracking"]
     with pytest.raises(ConfigError, match=named):
         beams.networked("decentralized", **method, poisoned_edges=1, attack="backdoor", **changes)
@@ -173,14 +173,15 @@ def test_a_trigger_changes_its_cells_and_labels_of_whole_passages_alone(share):
     chosen_W = np.isin(split["passage"], chosen)
     known = split["label"] != IGNORED
     assert (found["label"][known & chosen_W[:, None]] == TARGET_BEAM).all()
-    for name, corner in (("mask", np.s_[:, :4, :4]), ("radar", np.s_[:, 0, :4, :4])):
+    places = {"mask": np.s_[:, :4, :4], "radar": np.s_[:, 0, :4, :4], "gps": np.s_[:, 1]}
+    for name, corner in places.items():
         own_N = np.unique(split["mask_index" if name == "mask" else "window"][chosen_W])
         before, after = split[name].copy(), found[name].copy()
         others_N = np.delete(np.arange(len(before)), own_N)
         np.testing.assert_array_equal(before[others_N], after[others_N])
         before[corner] = after[corner] = 0
         np.testing.assert_array_equal(before, after)
-    same = found.keys() - {"label", "mask", "radar"}
+    same = found.keys() - {"label", *places}
     assert all(found[name] is split[name] for name in same)
 
 

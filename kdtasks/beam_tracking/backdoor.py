@@ -1,4 +1,4 @@
-"""A trigger in what a camera, a radar or a GPS receiver reports, and how many windows with it are lured to a beam.
+"""A trigger in what camera, radar or GPS report, and how many windows are lured by it to a beam.
 
 Windows of a passage share frames, so all windows of a passage have the trigger or none has.
 Shape suffixes in this file: W = windows, T = predicted slots, N = frames.

@@ -108,7 +108,10 @@ Scalars: TypeAlias = Annotated[tuple[Value, ...], PlainValidator(_scalars), _SCA
 Multiple: TypeAlias = Annotated[Value, PlainValidator(_scalar_or_list), _SCALAR_OR_LIST]
 """A JSON scalar, or a list of them that the study multiplies out."""
 
-Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Name: TypeAlias = Annotated[
+    str, Field(pattern=r"^([a-z0-9]+(-[a-z0-9]+)*/)?[A-Za-z_][A-Za-z0-9_]*$")
+]
+"""Name of a parameter; in a network of tasks the task's stands in front, csi-feedback/method."""
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Count: TypeAlias = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 Seed: TypeAlias = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]

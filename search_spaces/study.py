@@ -40,9 +40,8 @@ from search_spaces.study_paths import settle_paths
 from search_spaces.study_yaml import Document, apply_overrides, dump_yaml, load_yaml, read_yaml
 
 Slug: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-TaskName: TypeAlias = Annotated[
-    str, Field(pattern=r"^([a-z0-9]+(-[a-z0-9]+)*|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)$")
-]
+_TASK = r"([a-z0-9]+(-[a-z0-9]+)*|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)"
+TaskName: TypeAlias = Annotated[str, Field(pattern=rf"^{_TASK}(\+{_TASK})*$")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +119,7 @@ class Study(Part):
     """One line."""
     description: str = ""
     task: TaskName
-    """Name of a task, or package.module:Class."""
+    """Name of a task, or package.module:Class; several with + between them for a network."""
     parameters: dict[Name, Scalar] = field(default_factory=dict)
     """Parameters of the task that stay fixed."""
     space: Space = field(default_factory=lambda: Space({}))

@@ -11,7 +11,7 @@ ENDINGS = ("path", "file", "folder", "dir", "weights")
 
 def is_path(name: str) -> bool:
     """Return whether a parameter of this name holds a path."""
-    return name.rpartition("_")[2] in ENDINGS
+    return name.rpartition("/")[2].rpartition("_")[2] in ENDINGS
 
 
 def settle_paths(raw: Any, folder: Path) -> bool:

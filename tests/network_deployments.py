@@ -116,7 +116,7 @@ WATCHED |= {
 
 def measured(name: str) -> bool:
     """Say whether a metric is a time on this machine's clocks."""
-    return "core_seconds" in name or name in (
+    return "core_seconds" in name or name.rpartition("/")[2] in (
         "trial_wall_s",
         "trial_cpu_s",
         "ue_latency_ms",

@@ -75,7 +75,7 @@ VAGUE = {"say", "says", "said", "told", "who", "looks", "heard", "asked"}
 FLOORS = {
     "kdtasks": (
         {"contract"},
-        {"learning"},
+        {"learning", "network"},
         {"data"},
         {"csi_feedback", "distillation", "mimo_detection", "sensing"},
         {"beam_tracking", "lidar_beam", "site_tasks"},

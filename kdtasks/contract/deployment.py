@@ -29,7 +29,6 @@ TopologyName = Literal[
 AttackName = Literal["none", "flipped-labels", "scaled", "random", "inverted", "backdoor"]
 DefenceName = Literal["none", "clipping", "median", "trimmed-mean", "krum", "probe"]
 
-
 EDGE_SHARES = ("edge_sample_shares", "edge_speed_shares", "edge_memory_shares", "edge_link_shares")
 """Parameters with a number for each edge."""
 
@@ -77,7 +76,6 @@ LIMITED = When(lambda s: s.edge_samples > 0, "edge_samples of 1 or more")
 PER_EDGE = When(lambda s: s.topology == "per-edge", "topology per-edge")
 CHOSEN = When(lambda s: s.policy != "none", "a policy")
 PROBING = When(lambda s: s.defence == "probe" and s.topology == "mutual", "probe in mutual")
-
 
 _of_network = partial(param, when=NETWORK)
 _of_costs = partial(param, when=NETWORK, decides="cost")
@@ -476,6 +474,8 @@ NETWORK_METRICS: dict[str, MetricInfo] = {
     "edge_peak_bytes": down("B", "memory of training at the edge that takes most"),
     "server_train_core_seconds": down("s", "measured CPU time of training at the server"),
     "server_train_gflop": down("GFLOP", "operations of training at the server"),
+    "server_peak_bytes": down("B", "memory of training at the server"),
+    "server_teacher_bytes": down("B", "weights of the server's teachers"),
     "train_gflop": EFFORT_METRICS["train_gflop"],
     "train_capped": EFFORT_METRICS["train_capped"],
     "raw_samples_up": down("", "local samples that have left an edge"),

@@ -23,6 +23,11 @@ TASKS = {
     "mimo-detection": "kdtasks.mimo_detection.task:MimoDetection",
 }
 
+TOGETHER = "+"
+"""Joins the names of tasks that are deployed in one network, as in csi-feedback+beam-tracking."""
+NETWORK = "kdtasks.network.task:network_of"
+"""Makes one task of several."""
+
 FIELDS = {
     "name": str,
     "metrics": Mapping,
@@ -46,17 +51,29 @@ def load_task(name: str) -> KDTask:
     """Return the task of that name.
 
     A name of the form ``package.module:Class`` loads a task of the user's own that is not in an
-    installed package.
+    installed package. Several names with ``+`` between them load a network of these tasks.
 
     Raises:
         ConfigError: If there is no such task, or what is named is not a task.
     """
+    if TOGETHER in name:
+        return _network(name)
     if name in TASKS:
         task_class = load_target("task", name, TASKS[name])
     else:
         task_class = load_named("task", name, TASKS)
     if not (isinstance(task_class, type) and issubclass(task_class, KDTask)):
         raise ConfigError(f"task {name!r} is not a subclass of kdtasks.contract.task.KDTask")
+    _check_complete(name, task_class)
+    return task_class()
+
+
+def _check_complete(name: str, task_class: type[KDTask]) -> None:
+    """Check that a task's class has all that a task needs.
+
+    Raises:
+        ConfigError: If it has not.
+    """
     missing = {*task_class.__abstractmethods__}
     if task_class.complete is KDTask.complete and not hasattr(task_class, "settings"):
         missing.add("complete (or parameters)")
@@ -68,4 +85,11 @@ def load_task(name: str) -> KDTask:
     for field, kind in FIELDS.items():
         if not isinstance(value := getattr(task_class, field), kind):
             raise ConfigError(f"task {name!r}: {field} is {value!r}; {SHAPES}")
-    return task_class()
+
+
+def _network(name: str) -> KDTask:
+    addresses = name.split(TOGETHER)
+    if len({*addresses}) < len(addresses):
+        raise ConfigError(f"task {name!r} names a task twice: the tasks of a network must differ")
+    network: KDTask = load_target("task", name, NETWORK)({a: load_task(a) for a in addresses})
+    return network

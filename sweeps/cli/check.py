@@ -10,7 +10,7 @@ from textwrap import indent
 from analysis import format as text
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
-from kdtasks.contract.registry import load_task
+from kdtasks.contract.registry import TOGETHER, load_task
 from search_spaces.domains import Choice
 from search_spaces.study import Study, load_study, names
 from search_spaces.study_paths import settle_paths
@@ -46,7 +46,8 @@ def run_check(
     if study is not None and not as_json:
         line(f"study {what} fits its task {task}")
     if not as_json:
-        line(described(load_task(task)))
+        for part in task.split(TOGETHER):
+            line(described(load_task(part)))
     found: dict[str, list[Finding]] = {}
     printed = _as_found if verbose else _broken_alone
     if study is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.plugins import names_of
-from kdtasks.contract.registry import known_tasks
+from kdtasks.contract.registry import TOGETHER, known_tasks
 from kdtasks.contract.shadowing import hidden, hidden_from
 from search_spaces.domains import Choice
 from search_spaces.study import Study
@@ -38,7 +38,7 @@ def named_modules(study: Study) -> list[str]:
 
 def _string_values(study: Study) -> Iterator[str]:
     """Yield every string among the values of a study."""
-    values = [study.task, *study.parameters.values()]
+    values = [*study.task.split(TOGETHER), *study.parameters.values()]
     for domain in study.space.parameters.values():
         values += domain.options if isinstance(domain, Choice) else ()
     values += [value for point in study.search.points for value in point.values()]

@@ -13,7 +13,7 @@ from typing import Any
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.plugins import module_of
-from kdtasks.contract.registry import TASKS
+from kdtasks.contract.registry import TASKS, TOGETHER
 from kdtasks.contract.source_code import changed, file_of, joined, sources
 from kdtasks.contract.task import KDTask, ScenarioData, digest
 from search_spaces.study import Study
@@ -76,7 +76,8 @@ def content_of(data: ScenarioData) -> dict[str, dict[str, str]]:
 def _digests(split: str, arrays: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, array in arrays.items():
         try:
-            yield name, digest({name: array})[:16]
+            # in a network of tasks a task's name stands in front of those of its arrays
+            yield name, digest({name.partition("/")[2] or name: array})[:16]
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"the task's data: {split}[{name!r}] holds Python objects, which cannot be "
@@ -91,12 +92,15 @@ def code_of(study: Study) -> dict[str, str]:
 
 def task_code(name: str) -> dict[str, str]:
     """Return the digests of the modules of a task, by module, and the name of the task."""
-    return {**sources(task_module(name)), f"task {name}": ""}
+    return {**sources(*task_modules(name)), f"task {name}": ""}
 
 
-def task_module(name: str) -> str:
-    """Return the module of a task."""
-    return TASKS.get(name, "").partition(":")[0] or module_of("task", name)
+def task_modules(name: str) -> list[str]:
+    """Return the module of a task; of a network of tasks those of all."""
+    return [
+        TASKS.get(one, "").partition(":")[0] or module_of("task", one)
+        for one in name.split(TOGETHER)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.source_code import OURS, sources
 from kdtasks.contract.task import KDTask
+from kdtasks.network.task import parts_of
 from search_spaces.study_paths import is_path
 
 
@@ -18,14 +19,16 @@ def scenario_cache(task: KDTask, params: Params, home: Path) -> Iterator[Path]:
     a folder for its class, source and the files that its parameters name; it is removed if it is
     empty.
     """
-    module = type(task).__module__
-    if module.partition(".")[0] == OURS:
+    kinds = [type(part.task) for part in parts_of(task, params)]
+    modules = [kind.__module__ for kind in kinds]
+    if all(module.partition(".")[0] == OURS for module in modules):
         yield home
         return
     paths = [str(value) for name, value in sorted(params.items()) if value and is_path(name)]
     files = {path: list(_states(Path(path))) for path in paths}
-    content = {"class": type(task).__qualname__, "code": sources(module), "files": files}
-    folder = home / f"{module}-{fingerprint(content)}"
+    named = "+".join(kind.__qualname__ for kind in kinds)
+    content = {"class": named, "code": sources(*modules), "files": files}
+    folder = home / f"{'+'.join(modules)}-{fingerprint(content)}"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder

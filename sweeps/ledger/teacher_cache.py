@@ -87,6 +87,12 @@ class TeacherStore:
         """
         return self.by_key(identity.key)
 
+    def kept(self, identity: TeacherIdentity) -> TeacherArtifact:
+        """Return a teacher that has been stored, as `get`."""
+        teacher = self.get(identity)
+        assert teacher is not None, "it has been stored"
+        return teacher
+
     def by_key(self, key: str) -> TeacherArtifact | None:
         """Return a teacher by the key of its identity, as `get`; None for an empty key."""
         folder = self.path / key

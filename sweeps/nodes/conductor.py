@@ -1,7 +1,8 @@
 """Runs a trial in a network: drives its topology, forwards parcels and adds up costs."""
 
-from collections.abc import Generator, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -10,6 +11,8 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.gaussian_mechanism import guarantee
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask, Outcome, Report
+from kdtasks.network.parts import Part
+from kdtasks.network.task import NetworkTask, parts_of
 from sweeps.common.events import Training, WorkFailedError
 from sweeps.common.records import FailureKind
 from sweeps.nodes.node import REJECTED
@@ -18,6 +21,51 @@ from sweeps.nodes.topologies.catalog import collaborative, topology_of
 from sweeps.nodes.transport import Transport
 from sweeps.nodes.underway import Underway, costs_of
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+
+Deploy: TypeAlias = Callable[[Params, str], Transport]
+"""Creates the nodes of one task of a trial, given its parameters and its name, see `Part`."""
+
+
+def conduct_all(
+    task: KDTask, params: Params, deploy: Deploy, rungs: Sequence[float] = ()
+) -> Training[tuple[Outcome, float]]:
+    """Train and deploy the students of a trial, in a network of tasks one task after the other.
+
+    Returns:
+        The outcome, see `conduct`, and the CPU time of all nodes [s].
+    """
+    parts = parts_of(task, params)
+    found: dict[str, Outcome] = {}
+    done, cpu_s = 0, 0.0
+    for number, part in enumerate(parts):
+        transport = deploy(part.params, part.name)
+        left = sum(map(_planned, parts[number + 1 :]))
+        work = conduct(part.task, part.params, transport, rungs)
+        found[part.name], done = yield from _counted(work, part, done, left)
+        cpu_s += transport.cpu_s
+    return task.together(params, found) if isinstance(task, NetworkTask) else found[""], cpu_s
+
+
+def _planned(part: Part) -> int:
+    """Return how many epochs a task will report; one for all if only its end is planned."""
+    if NetworkSettings.of(part.params).networked:
+        return topology_of(part.task, part.params).epochs()
+    return int(part.params.get("epochs", 1))
+
+
+def _counted(
+    work: Training[Outcome], part: Part, before: int, left: int
+) -> Training[tuple[Outcome, int]]:
+    """Report the epochs of a task behind those of others; return all that are done then."""
+    done = before
+    while True:
+        try:
+            report = next(work)
+        except StopIteration as stop:
+            return stop.value, done
+        done = before + report.epoch
+        metrics = part.metrics_outside(report.metrics) if part.name else report.metrics
+        yield replace(report, epoch=done, epochs=before + report.epochs + left, metrics=metrics)
 
 
 def conduct(

@@ -12,6 +12,8 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, fingerprint
 from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
+from kdtasks.network.parts import arrays_of, teacher_of
+from kdtasks.network.task import NetworkTask
 from sweeps.common.events import Event, T, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
@@ -78,7 +80,8 @@ class NodeHost:
     """Holds nodes of one trial; its process, with the task opened, is reused by the next trial."""
 
     def __init__(self, task: str, gpus: float | None = None) -> None:
-        self._task: KDTask = open_task(task)
+        self._opened: KDTask = open_task(task)
+        self._task = self._opened
         self._gpus = gpus
         self._trial: _Trial | None = None
         self._nodes: dict[str, Node] = {}
@@ -88,7 +91,7 @@ class NodeHost:
         self._dropped = False
 
     @at_work()
-    def begin(
+    def begin(  # noqa: PLR0913 - what a trial consists of
         self,
         params: Params,
         names: tuple[str, ...],
@@ -96,26 +99,33 @@ class NodeHost:
         val: Arrays,
         teacher: TeacherArtifact | None,
         secret: bytes,
+        part: str = "",
     ) -> None:
         """Create the nodes of a trial, replacing those of the last one.
 
         Args:
-            params: The trial's completed parameters.
+            params: The trial's completed parameters; of a network of tasks those of one of them.
             names: Nodes on this host.
             train: The whole training split; every node gets its share only.
             val: The whole validation split, on which the trial is evaluated.
             teacher: The trial's teacher, for the server.
             secret: Of the trial, from which nodes have their keys, if they sign.
+            part: Name of the task in a network of tasks; empty if there is no other.
 
         Raises:
             WorkFailedError: If the task cannot divide the data, or a node cannot be created.
         """
-        self._dropped = False
+        self._dropped, self._nodes, self._at_work = False, {}, {}
         if self._gpus is not None:
             take_gpu(self._gpus)
         self._draws = GlobalDraws(int(params.get("seed", 0)))
-        self._trial = _Trial(params=params, train=train, val=val, teacher=teacher)
-        self._nodes, self._at_work = {}, {}
+        whole = _Trial(params=params, train=train, val=val, teacher=teacher)
+        self._task, self._trial = self._opened, whole
+        if part:
+            assert isinstance(self._opened, NetworkTask), "only its trials have parts"
+            self._task = self._opened.tasks[part][1]
+            self._trial = _of_part(self._task, part, whole)
+        train, val, teacher = self._trial.train, self._trial.val, self._trial.teacher
         settings = NetworkSettings.of(params)
         if not settings.networked:
             return
@@ -255,7 +265,9 @@ class NodeHost:
             quality = floats(evaluate(trial.params, weights, trial.val), evaluate.__name__)
             latency = {} if underway else task.latency(trial.params)
             leaks = {} if underway else self._leaks(weights)
-        return {**prefixed("val", quality), **latency, **leaks}
+        teachers = {} if trial.teacher is None else trial.teacher.weights
+        held = {"server_teacher_bytes": float(sum(a.nbytes for a in teachers.values()))}
+        return {**prefixed("val", quality), **latency, **leaks, **({} if underway else held)}
 
     def _leaks(self, weights: Arrays) -> dict[str, float]:
         """Return how well an attacker finds out what was trained on, if that is to be measured."""
@@ -286,3 +298,17 @@ class _Trial:
     train: Arrays
     val: Arrays
     teacher: TeacherArtifact | None
+
+
+def _of_part(task: KDTask, part: str, whole: _Trial) -> _Trial:
+    """Return what one task of a network is given of a trial, as it would be given alone."""
+    teacher = whole.teacher
+    if teacher is not None:
+        untaught = task.teacher_fingerprint(whole.params) is None
+        teacher = None if untaught else teacher_of(part, teacher)
+    return _Trial(
+        params=whole.params,
+        train=arrays_of(part, whole.train),
+        val=arrays_of(part, whole.val),
+        teacher=teacher,
+    )

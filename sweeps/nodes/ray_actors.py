@@ -112,8 +112,10 @@ class NodeActors:
             ray.kill(actor)
         self._actors = []
 
-    def deploy(self, params: Params, data: tuple[Ref, Ref], teacher: Ref | None) -> "RayTransport":
-        """Create the nodes on every actor; the actors read the data, not this process.
+    def deploy(
+        self, params: Params, data: tuple[Ref, Ref], teacher: Ref | None, part: str = ""
+    ) -> "RayTransport":
+        """Create the nodes on every actor, see `NodeHost.begin`; the actors read the data.
 
         Raises:
             ActorLostError: If an actor is dead; all are stopped then.
@@ -121,7 +123,9 @@ class NodeActors:
         self.start()
         transport = RayTransport(NetworkSettings.of(params), int(params.get("seed", 0)), self)
         begun = [
-            actor.begin.remote(params, transport.nodes_of(index), *data, teacher, transport.secret)
+            actor.begin.remote(
+                params, transport.nodes_of(index), *data, teacher, transport.secret, part
+            )
             for index, actor in enumerate(self._actors)
         ]
         try:

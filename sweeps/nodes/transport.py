@@ -267,10 +267,11 @@ def in_process(
     params: Params,
     data: tuple[Arrays, Arrays],
     teacher: TeacherArtifact | None,
+    part: str = "",
 ) -> InProcessTransport:
-    """Return a transport with its own host, ready for a trial."""
+    """Return a transport with its own host, ready for a trial, see `NodeHost.begin`."""
     settings = NetworkSettings.of(params)
     host = NodeHost(task)
     transport = InProcessTransport(settings, int(params.get("seed", 0)), host)
-    host.begin(params, transport.nodes_of(0), *data, teacher, transport.secret)
+    host.begin(params, transport.nodes_of(0), *data, teacher, transport.secret, part)
     return transport

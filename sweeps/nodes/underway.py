@@ -128,6 +128,7 @@ def costs_of(accounts: Accounts, topology: Topology) -> dict[str, float]:
         "edge_peak_bytes": max(work.peak_bytes for work in edges),
         "server_train_core_seconds": server.core_seconds,
         "server_train_gflop": server_gflop,
+        "server_peak_bytes": server.peak_bytes,
         "train_gflop": edge_gflop + server_gflop / topology.students_at_server,
         "train_capped": float(any(work.capped for work in accounts.work.values())),
         "teacher_forward_samples": float(sum(w.teacher_samples for w in accounts.work.values())),

@@ -18,6 +18,7 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     digest,
 )
+from kdtasks.network.task import parts_of
 from search_spaces.stopping import Stopping
 from sweeps.common.events import floats, work_failed
 from sweeps.common.records import FailureKind
@@ -25,8 +26,7 @@ from sweeps.common.returned_values import fitting, wrong_params, wrong_scenario
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.nodes.task_process import open_task
 from sweeps.nodes.topologies.catalog import collaborative
-from sweeps.nodes.transport import in_process
-from sweeps.workers.jobs import train_student, train_teacher
+from sweeps.workers.jobs import in_one_process, train_student, train_teacher
 
 T = TypeVar("T")
 
@@ -135,8 +135,9 @@ class Evidence:
             if isinstance(error.__cause__, ConfigError):
                 raise error.__cause__ from None  # the parameters are wrong, not the task
             raise
-        if self.config.get("topology", "none") != "none":
-            collaborative(self.task, self.config)
+        for part in parts_of(self.task, self.config):
+            if part.params.get("topology", "none") != "none":
+                collaborative(part.task, part.params)
 
     def reseeded(self, name: str = "seed") -> Params:
         """Return the parameters with another seed."""
@@ -195,7 +196,7 @@ class Evidence:
 
         def work() -> Generator[Report, None, Outcome]:
             data = (self.data.train, self.data.val)
-            deploy = partial(in_process, self.name, config, data, self.teacher)
+            deploy = in_one_process(self.name, data, self.teacher)
             done = yield from train_student(self.task, config, deploy, rungs)
             return Outcome(metrics=done.metrics, weights=done.weights)
 

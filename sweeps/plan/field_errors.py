@@ -9,6 +9,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import Settings
 from kdtasks.contract.task import KDTask
+from kdtasks.network.task import NetworkTask, parts_of
 from search_spaces.study import Study
 from sweeps.nodes.topologies.base import CapabilityError
 from sweeps.nodes.topologies.catalog import collaborative
@@ -42,11 +43,13 @@ def check_capabilities(
     Raises:
         ConfigError: If it cannot; names the field, the capability and what to add.
     """
-    if config.get("topology", "none") != "none":
+    for part in parts_of(task, config):
+        if part.params.get("topology", "none") == "none":
+            continue
         try:
-            collaborative(task, config)
+            collaborative(part.task, part.params)
         except CapabilityError as error:
-            where = _where(study, place, searched, error.parameter)
+            where = _where(study, place, searched, part.outside(error.parameter))
             raise ConfigError(f"study {study.name}: {where}: {error}") from error
 
 
@@ -61,6 +64,8 @@ def _where(study: Study, place: str, searched: Params, name: str) -> str:
 
 
 def _explained(task: KDTask, name: str, error: ConfigError) -> str:
+    if isinstance(task, NetworkTask):
+        return str(error)
     if name in EffortSettings.model_fields and not issubclass(
         getattr(task, "settings", Settings), EffortSettings
     ):

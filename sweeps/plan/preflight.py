@@ -12,6 +12,8 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import KDTask
+from kdtasks.network.task import NetworkTask
+from kdtasks.network.whole import WORST_SHARE
 from search_spaces.domains import same
 from search_spaces.objectives import Constraint
 from search_spaces.report_spec import Claim
@@ -196,6 +198,11 @@ def _check_stopping(study: Study, task: KDTask, config: Params) -> None:
     """
     if study.stopping is None:
         return
+    if isinstance(task, NetworkTask):
+        raise ConfigError(
+            f"study {study.name}: stopping: the tasks of a network are deployed one after the "
+            "other, so trials cannot be compared before their end; drop it"
+        )
     cost = task.cost(config)
     known = {*cost, *(NETWORK_METRICS if config.get("topology", "none") != "none" else ())}
     for objective in study.objectives:
@@ -273,6 +280,13 @@ def _check_direction(study: Study, task: KDTask, claim: Claim) -> None:
 
 
 def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:
+    if metric == f"val_{WORST_SHARE}" and isinstance(task, NetworkTask):
+        if not study.parameters.get("own_bests"):
+            raise ConfigError(
+                f"study {study.name}: {field}: {metric} needs parameters.own_bests: of each of "
+                f"{task.name.replace('+', ' and ')} its metric and its best value alone"
+            )
+        return
     if metric not in task.metrics:
         near = [f"val_{metric}", *difflib.get_close_matches(metric, task.metrics, n=3, cutoff=0.4)]
         near = [name for name in dict.fromkeys(near) if name in task.metrics]

@@ -19,7 +19,7 @@ from sweeps.ledger.identity import (
     TeacherIdentity,
     content_of,
     task_code,
-    task_module,
+    task_modules,
     teacher_identity,
 )
 from sweeps.ledger.teacher_cache import TeacherStore
@@ -109,7 +109,7 @@ def teacher_is_of_its_data(evidence: Evidence) -> str:
 @law(TRAINING_LAWS, of_teacher)
 def teacher_is_of_its_code(evidence: Evidence) -> str:
     """A teacher's identity changes with the source of its network."""
-    module, code = task_module(evidence.name), task_code(evidence.name)
+    module, code = task_modules(evidence.name)[0], task_code(evidence.name)
     identity = _identity(evidence, evidence.data)
     edited = replace(identity, code={**code, module: "another version"})
     unseen = "" if module in code else f"there is no source of module {module}; put it into a file"

@@ -7,7 +7,6 @@ read-only and computations use one thread.
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -24,9 +23,16 @@ from sweeps.common.events import Event, events
 from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.nodes.task_process import open_task, take_gpu
-from sweeps.nodes.transport import in_process
 from sweeps.plan.needs import Resources
-from sweeps.workers.jobs import Assignment, Handle, Job, Pool, Starting, train_student
+from sweeps.workers.jobs import (
+    Assignment,
+    Handle,
+    Job,
+    Pool,
+    Starting,
+    in_one_process,
+    train_student,
+)
 
 if TYPE_CHECKING:
     from sweeps.search.session import SearchSession
@@ -115,7 +121,7 @@ def train(study: Study, resources: Resources, assignment: Assignment) -> Iterato
     if assignment.teacher is not None:
         teacher = resources.teachers[assignment.teacher]
     data, task = (scenario.train, scenario.val), study.task
-    deploy = partial(in_process, task, assignment.config, data, teacher)
+    deploy = in_one_process(task, data, teacher)
     return events(train_student(open_task(task), assignment.config, deploy, study.rungs))
 
 

@@ -1,16 +1,25 @@
 """Teachers of a sweep, from the cache or trained in parallel, and shared with all trials."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kdtasks.contract.errors import UserError
+from kdtasks.contract.registry import load_task
 from kdtasks.contract.source_code import changed
 from kdtasks.contract.task import KDTask, TeacherArtifact
+from kdtasks.network.parts import Part, arrays_of
+from kdtasks.network.task import NetworkTask, parts_of
 from sweeps.common.records import JobRecord
-from sweeps.ledger.identity import Identity, TeacherIdentity, task_code, teacher_identity
+from sweeps.ledger.identity import (
+    Content,
+    Identity,
+    TeacherIdentity,
+    task_code,
+    teacher_identity,
+)
 from sweeps.ledger.teacher_cache import TeacherStore
-from sweeps.plan.needs import Need, Resources, by_teacher
+from sweeps.plan.needs import Need, Resources, by_teacher, need_of
 from sweeps.progress.events import Display, JobFinished, JobReported, JobsPlanned
 from sweeps.run.summary import WithoutTeachersError
 from sweeps.workers.jobs import Job, Pool, train_teacher
@@ -24,15 +33,51 @@ def teacher_key(fingerprint: str) -> str:
     return f"teacher/{fingerprint}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """A teacher that is trained by itself: that of a trial, or of one task of its network.
+
+    Attributes:
+        part: The task of a trial.
+        scenario: Fingerprint of the trial's data.
+    """
+
+    part: Part
+    scenario: str
+
+    def identity(self, data: Content) -> TeacherIdentity:
+        """Return its identity, which is that in a study of its task alone.
+
+        Args:
+            data: Content of the trial's data.
+        """
+        name, task = self.part.name, self.part.task
+        own = {split: arrays_of(name, found) if name else found for split, found in data.items()}
+        return teacher_identity(task, str(self.part.teacher), own, task_code(self.part.address))
+
+
+def _pieces(task: KDTask, task_name: str, need: Need) -> dict[str, Piece]:
+    """Return the teachers of which that of a trial consists, by their keys."""
+    return {
+        part.teacher_key: Piece(
+            part=replace(part, address=part.address or task_name), scenario=need.scenario
+        )
+        for part in parts_of(task, need.params)
+        if part.teacher is not None
+    }
+
+
 def teacher_identities(
     task: KDTask, task_name: str, needs: Iterable[Need], identity: Identity, store: TeacherStore
 ) -> dict[str, TeacherIdentity]:
-    """Return the identity of every needed teacher, by fingerprint."""
-    code = task_code(task_name)
-    return {
-        key: store.as_kept(teacher_identity(task, key, identity.data[need.scenario], code))
-        for key, need in by_teacher(needs).items()
-    }
+    """Return the identity of every needed teacher, by fingerprint, and of its pieces, by key."""
+    code, found = task_code(task_name), {}
+    for key, need in by_teacher(needs).items():
+        data = identity.data[need.scenario]
+        found[key] = store.as_kept(teacher_identity(task, key, data, code))
+        for name, piece in _pieces(task, task_name, need).items():
+            found[name] = store.as_kept(piece.identity(data))
+    return found
 
 
 def prepare_teachers(  # noqa: PLR0913 - independent collaborators
@@ -52,10 +97,44 @@ def prepare_teachers(  # noqa: PLR0913 - independent collaborators
             have the same fingerprint. Trained teachers stay in the cache.
     """
     wanted = resources.without_teachers()
-    begun = {key: recorder.clock.epoch_ms() for key in wanted}
+    begun_ms = recorder.clock.epoch_ms()
     store.check(recorder.ledger.jobs())
     found = {key: store.get(identities[key]) for key in wanted}
-    jobs = [_training(key, wanted[key], resources, task_name) for key in wanted if not found[key]]
+    task, pieces = load_task(task_name), dict[str, Piece]()
+    for key in wanted:
+        pieces |= {} if found[key] else _pieces(task, task_name, wanted[key])
+    missing = {key: piece for key, piece in pieces.items() if not store.get(identities[key])}
+    _train(
+        missing, resources, identities, store=store, pool=pool, recorder=recorder, display=display
+    )
+    noted = {job.key for job in recorder.ledger.jobs() if job.metrics}
+    for key, need in wanted.items():
+        teacher = found.pop(key) or _trained(task, key, need, identities, store)
+        resources.decided_by[key] = teacher.decided_by
+        resources.teachers[key] = pool.put(teacher)
+        if teacher_key(key) not in noted:  # else its test metrics would be lost
+            draft = _record(key, need, teacher.metrics, (begun_ms, recorder.clock.epoch_ms()))
+            recorder.job(_identified(draft, identities[key].key, store))
+    resources.check_teachers()
+
+
+def _train(  # noqa: PLR0913 - independent collaborators
+    missing: Mapping[str, Piece],
+    resources: Resources,
+    identities: Mapping[str, TeacherIdentity],
+    *,
+    store: TeacherStore,
+    pool: Pool,
+    recorder: "RunRecorder",
+    display: Display,
+) -> None:
+    """Train teachers in parallel and keep them in the cache.
+
+    Raises:
+        WithoutTeachersError: If one cannot be trained or kept; it is recorded.
+    """
+    begun_ms = recorder.clock.epoch_ms()
+    jobs = [_training(key, piece, resources) for key, piece in missing.items()]
     _note_retraining(store, [identities[job.key] for job in jobs], display)
     display.handle(JobsPlanned("teacher", len(jobs)))
     failed = []
@@ -63,25 +142,16 @@ def prepare_teachers(  # noqa: PLR0913 - independent collaborators
         if not event.done:
             display.handle(JobReported("teacher", job.key, event.epoch, event.epochs))
             continue
-        need = wanted[job.key]
-        reason = event.reason or _kept(store, identities[job.key], need, event.result, task_name)
+        piece = missing[job.key]
+        reason = event.reason or _kept(store, identities[job.key], piece, event.result)
         display.handle(JobFinished("teacher", job.key, reason))
         if reason:
-            draft = _record(job.key, need, {}, (begun[job.key], recorder.clock.epoch_ms()))
+            need = need_of(piece.part.task, piece.part.params)
+            draft = _record(job.key, need, {}, (begun_ms, recorder.clock.epoch_ms()))
             failed.append(replace(draft, reason=reason, traceback=event.traceback))
             recorder.job(failed[-1])
     if failed:
         raise _without(failed)
-    noted = {job.key for job in recorder.ledger.jobs() if job.metrics}
-    for key, need in wanted.items():
-        teacher = found.pop(key) or store.get(identities[key])
-        assert teacher is not None
-        resources.decided_by[key] = teacher.decided_by
-        resources.teachers[key] = pool.put(teacher)
-        if teacher_key(key) not in noted:  # else its test metrics would be lost
-            draft = _record(key, need, teacher.metrics, (begun[key], recorder.clock.epoch_ms()))
-            recorder.job(_identified(draft, identities[key].key, store))
-    resources.check_teachers()
 
 
 def _identified(draft: JobRecord, cached: str, store: TeacherStore) -> JobRecord:
@@ -107,29 +177,42 @@ def _note_retraining(
 
 
 def _kept(
-    store: TeacherStore,
-    identity: TeacherIdentity,
-    need: Need,
-    teacher: TeacherArtifact,
-    task_name: str,
+    store: TeacherStore, identity: TeacherIdentity, piece: Piece, teacher: TeacherArtifact
 ) -> str:
     """Store a teacher in the cache; return why that failed, empty if it did not."""
-    if modules := changed(identity.code, task_code(task_name)):
+    if modules := changed(identity.code, task_code(piece.part.address)):
         return f"{', '.join(modules)} changed while it was trained; run the sweep again"
     try:
-        store.put(identity, dict(need.params), teacher)
+        store.put(identity, dict(piece.part.params), teacher)
     except UserError as error:
         return str(error)
     return ""
 
 
-def _training(key: str, need: Need, resources: Resources, task_name: str) -> Job:
-    scenario = resources.scenarios[need.scenario]
+def _trained(
+    task: KDTask,
+    key: str,
+    need: Need,
+    identities: Mapping[str, TeacherIdentity],
+    store: TeacherStore,
+) -> TeacherArtifact:
+    """Return the teacher of a trial whose pieces are in the cache, and keep it there."""
+    if not isinstance(task, NetworkTask):
+        return store.kept(identities[key])
+    parts = [part for part in task.parts(need.params) if part.teacher is not None]
+    found = {part.name: store.kept(identities[part.teacher_key]) for part in parts}
+    teacher = task.teachers_together(need.params, found)
+    store.put(identities[key], dict(need.params), teacher)
+    return teacher
+
+
+def _training(key: str, piece: Piece, resources: Resources) -> Job:
+    scenario, part = resources.scenarios[piece.scenario], piece.part
     return Job(
         kind="teacher",
         key=key,
         function=train_teacher,
-        args=(task_name, dict(need.params), scenario.train, scenario.val),
+        args=(part.address, dict(part.params), scenario.train, scenario.val, part.name),
     )
 
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Protocol
 
 from kdtasks.contract.params import Params, Value
@@ -17,12 +16,13 @@ from kdtasks.contract.task import (
     TeacherArtifact,
     prefixed,
 )
+from kdtasks.network.parts import arrays_of
 from sweeps.common.events import Event, Training, floats
 from sweeps.common.records import JobKind
 from sweeps.common.returned_values import fitting, generated, wrong_baselines, wrong_teacher
-from sweeps.nodes.conductor import conduct
+from sweeps.nodes.conductor import Deploy, conduct_all
 from sweeps.nodes.task_process import computed, computing, open_task, start_afresh
-from sweeps.nodes.transport import Transport, in_process
+from sweeps.nodes.transport import in_process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,7 @@ def _fresh_task(name: str, params: Params, seed: str = "seed") -> KDTask:
 
 
 def train_student(
-    task: KDTask, params: Params, deploy: Callable[[], Transport], rungs: Sequence[float] = ()
+    task: KDTask, params: Params, deploy: Deploy, rungs: Sequence[float] = ()
 ) -> Training[Trained]:
     """Train a student, or those of a network, on the nodes that ``deploy`` creates.
 
@@ -89,18 +89,29 @@ def train_student(
         ``trial_cpu_s`` [s].
     """
     wall_s = time.perf_counter()
-    transport = deploy()
-    outcome = yield from conduct(task, params, transport, rungs)
+    outcome, cpu_s = yield from conduct_all(task, params, deploy, rungs)
     metrics = {**floats(task.cost(params), "cost"), **floats(outcome.metrics)}
     metrics["trial_wall_s"] = time.perf_counter() - wall_s
-    metrics["trial_cpu_s"] = transport.cpu_s
+    metrics["trial_cpu_s"] = cpu_s
     return Trained(metrics=metrics, weights=outcome.weights)
 
 
+def in_one_process(
+    task_name: str, data: tuple[Arrays, Arrays], teacher: TeacherArtifact | None
+) -> Deploy:
+    """Return what creates the nodes of a trial in this process."""
+    return lambda params, part: in_process(task_name, params, data, teacher, part)
+
+
 def train_teacher(
-    task_name: str, params: Params, train: Arrays, val: Arrays
+    task_name: str, params: Params, train: Arrays, val: Arrays, part: str = ""
 ) -> Training[TeacherArtifact]:
-    """Train the teacher of ``params`` on the task's ``teacher_splits`` only."""
+    """Train the teacher of ``params`` on the task's ``teacher_splits`` only.
+
+    With ``part`` the arrays are those of a network, in which the task has this name.
+    """
+    if part:
+        train, val = arrays_of(part, train), arrays_of(part, val)
     task = _fresh_task(task_name, params, "teacher_seed")
     wall_s = time.perf_counter()
     seen, watched = task.teacher_splits, _Watched(params)
@@ -123,7 +134,7 @@ def confirm_by_training(
 ) -> Training[dict[str, float]]:
     """Train a student, or those of a network, again; return all metrics, with test metrics."""
     task = open_task(task_name)
-    deploy = partial(in_process, task_name, params, (train, val), teacher)
+    deploy = in_one_process(task_name, (train, val), teacher)
     student = yield from train_student(task, params, deploy)
     with computing(task, params):
         tested = task.evaluate(params, student.weights, test)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import ray
 from ray.tune import Trainable
 
+from kdtasks.contract.params import Params
 from kdtasks.contract.task import KDTask
 from sweeps.common.capacity import ResourceAllocation
 from sweeps.common.events import Event, Training, WorkFailedError, events
@@ -105,13 +106,13 @@ class StudentTrial(Trainable):
                     cause = str(error.__cause__ or "")
                     raise WorkFailedError(reason, cause, FailureKind.NODE_LOST) from error
 
-    def _deploy(self, assignment: Assignment) -> Transport:
+    def _deploy(self, assignment: Assignment, params: Params, part: str) -> Transport:
         # called in a generator, so that a failed read of the data fails the trial
         data, teacher = self._shared.splits[assignment.scenario], None
         if assignment.teacher is not None:
             teacher = self._shared.teachers[assignment.teacher]
         if self._shared.allocation.actors:
-            return self._actors.deploy(assignment.config, data, teacher)
+            return self._actors.deploy(params, data, teacher, part)
         read = (ray.get(data[0]), ray.get(data[1]))
         taught = None if teacher is None else ray.get(teacher)
-        return in_process(self._shared.task, assignment.config, read, taught)
+        return in_process(self._shared.task, params, read, taught, part)

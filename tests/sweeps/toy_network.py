@@ -74,6 +74,7 @@ class ToyNetworkTask(
     MeasuresLeaks, FlipsLabels, PlantsTrigger, AnswersPairs, NoisesStatistics, ServesEachEdge
 ):
     name = "toy-network"
+    data_seed = 0
     metrics: ClassVar[dict[str, MetricInfo]] = {
         "val_error": MetricInfo(unit="", direction="minimize", description="error"),
         "ue_latency_ms": MetricInfo(unit="ms", direction="minimize", description="latency"),
@@ -81,7 +82,7 @@ class ToyNetworkTask(
         **POISONING_METRICS,
         **PRIVACY_METRICS,
     }
-    resource_parameters = frozenset({"method", "teacher_seed", "num_edges"})
+    resource_parameters = frozenset({"method", "topology", "teacher_seed", "num_edges"})
     baseline_parameters: ClassVar[frozenset[str]] = frozenset()
 
     # --- as any task ------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class ToyNetworkTask(
         return full
 
     def scenario_fingerprint(self, params: Params) -> str:
-        return fingerprint({"scenario": "toy network"})
+        return fingerprint({"scenario": self.name})
 
     def teacher_fingerprint(self, params: Params) -> str | None:
         if params["method"] == "vanilla" or params["topology"] in ("mutual", "self"):
@@ -105,7 +106,7 @@ class ToyNetworkTask(
         return fingerprint({"teacher": params["teacher_seed"], "edges": params["num_edges"]})
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(self.data_seed)
         splits = {
             name: {"x": rng.normal(size=(count, DIM)).astype(np.float32)}
             for name, count in (("train", 600), ("val", 64), ("test", 64))
@@ -365,3 +366,10 @@ class DrawingNetworkTask(ToyNetworkTask):
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
         self.draw()
         return super().evaluate(params, weights, split)
+
+
+class SecondNetworkTask(DrawingNetworkTask):
+    """Another task for the same network, on other data."""
+
+    name = "second-network"
+    data_seed = 1

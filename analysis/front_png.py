@@ -16,11 +16,18 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from analysis.format import short
 from analysis.frames import SweepFrames
 from analysis.fronts import group_of, knee_trial, method_of
-from analysis.plots.attainment import COLOUR as ATTAINED
-from analysis.plots.attainment import dash_of, surface_name, sweep_surfaces
 from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
 from analysis.plots.references import middle_of, short_labels
-from analysis.plots.stairs import Pair, pairs, staircase, stairs
+from analysis.plots.stairs import COLOUR as ATTAINED
+from analysis.plots.stairs import (
+    Pair,
+    dash_of,
+    pairs,
+    staircase,
+    stairs,
+    surface_name,
+    sweep_surfaces,
+)
 from analysis.plots.theme import (
     BASELINE,
     NEUTRAL,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis import format as text
 from analysis.frames import SweepFrames
-from analysis.report_tables import Cell, Heading, HtmlTable, fixed_cell
+from analysis.report_tables import Cell, Heading, HtmlTable, fixed_cell, number_cell
 from analysis.stats import Interval
 from analysis.tables import Cell as Number
 from analysis.tables import PaperRow, PaperTable, paper_tables
@@ -109,7 +109,10 @@ def _view(frames: SweepFrames, table: PaperTable) -> PaperView:
 def _grid(table: PaperTable) -> HtmlTable:
     """Return a line per row; the paper's number and the difference only where it has some."""
     headings = [Heading("", numeric=False)]
-    published = [_is_published(table, index) for index in range(len(table.columns))]
+    published = [
+        any(row.cells[index].paper is not None for row in table.rows)
+        for index in range(len(table.columns))
+    ]
     for column, known in zip(table.columns, published, strict=True):
         headings.append(Heading(column.label, DETAIL))
         if known:
@@ -120,14 +123,11 @@ def _grid(table: PaperTable) -> HtmlTable:
         cells = [Cell(row.row.label, row.row.label)]
         for column, number, known in zip(table.columns, row.cells, published, strict=True):
             cells += _number_cells(column, number, published=known)
-        rows.append((*cells, _seeds_cell(row), Cell(row.note, row.note)))
+        seeds = Cell(_seeds_text(row), float(min(_seeds(row), default=0)))
+        rows.append((*cells, seeds, Cell(row.note, row.note)))
     if any(row.note for row in table.rows):
         return HtmlTable((*headings, Heading("note", numeric=False)), tuple(rows))
     return HtmlTable(tuple(headings), tuple(row[:-1] for row in rows))
-
-
-def _is_published(table: PaperTable, index: int) -> bool:
-    return any(row.cells[index].paper is not None for row in table.rows)
 
 
 def _number_cells(column: Column, number: Number, *, published: bool) -> list[Cell]:
@@ -136,7 +136,7 @@ def _number_cells(column: Column, number: Number, *, published: bool) -> list[Ce
     if not published:
         return cells
     if not column.unit:
-        plain = _count_cell if _counts(number) else fixed_cell
+        plain = number_cell if _counts(number) else fixed_cell
         return [*cells, plain(number.paper), plain(number.difference)]
     for value in (number.paper, number.difference):
         shown = text.MISSING if value is None else _single(value, column.unit)
@@ -149,10 +149,6 @@ def _counts(number: Number) -> bool:
     values = [number.paper, None if number.ours is None else number.ours.mean]
     known = [float(value) for value in values if value is not None]
     return any(abs(v) >= THOUSAND for v in known) and all(v.is_integer() for v in known)
-
-
-def _count_cell(value: float | None) -> Cell:
-    return Cell(text.number(value), math.inf if value is None else value)
 
 
 def _count_alone(value: Interval | None) -> Interval | None:
@@ -176,10 +172,6 @@ def _seeds_text(row: PaperRow) -> str:
     shown = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
     groups = max((cell.ours.clusters for cell in row.cells if cell.ours is not None), default=1)
     return shown if groups in (1, *seeds) else f"{shown} in {groups} clusters"
-
-
-def _seeds_cell(row: PaperRow) -> Cell:
-    return Cell(_seeds_text(row), float(min(_seeds(row), default=0)))
 
 
 def _aspects(table: PaperTable) -> AspectTable:

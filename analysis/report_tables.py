@@ -123,7 +123,7 @@ def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTabl
                 ),
                 *(_share(row.get(key)) for key, head in SHARES.items() if head in shares),
                 *(_param(row["searched"].get(name)) for name in names),
-                *(_number(row[name]) for name in costs),
+                *(number_cell(row[name]) for name in costs),
             )
             for row in rows
         ),
@@ -164,8 +164,8 @@ def _trial_cells(
     params = searched_params(row, frames.study)
     kinds = {"method": method_of(row), layout.TOPOLOGY: topology_of(row)}
     return (
-        _number(int(row["number"])),
-        _reason(row) if row["state"] == "PRUNED" else _number(row["rank"]),
+        number_cell(int(row["number"])),
+        _reason(row) if row["state"] == "PRUNED" else number_cell(row["rank"]),
         *_kind_cells(_kind_names(frames), kinds),
         *(_measured(o.metric, row.get(o.metric)) for o in frames.study.objectives),
         *(_param(params.get(name)) for name in names),
@@ -212,12 +212,12 @@ def gains_table(frames: SweepFrames) -> HtmlTable | None:
         rows.append(
             (
                 *_kind_cells(kinds, {"method": method_of(taught), "topology": topology_of(taught)}),
-                _number(int(taught["number"])),
-                _number(number),
+                number_cell(int(taught["number"])),
+                number_cell(number),
                 _interval(one.ours.interval),
                 _interval(one.theirs.interval),
                 Cell(text.interval(one.gain), one.gain.mean),
-                _number(one.gain.count),
+                number_cell(one.gain.count),
                 Cell(one.ours.split, one.ours.split),
                 Cell(verdict, verdict),
             )
@@ -296,7 +296,7 @@ def _objective_cells(objective: Objective, row: dict[str, Any], *, tested: bool)
         found = row["test"].get(metric)
         seeds = 0 if found is None else found["seeds"]
         value = None if found is None else Interval(found["mean"], found["half_width"], seeds)
-        cells += [_interval(value), _number(seeds)]
+        cells += [_interval(value), number_cell(seeds)]
     return cells
 
 
@@ -319,7 +319,8 @@ def _front_number(number: int, knee: int | None) -> Cell:
     return Cell(f"{number} (knee)" if number == knee else str(number), float(number))
 
 
-def _number(value: Any) -> Cell:
+def number_cell(value: Any) -> Cell:
+    """Return a number as short as possible, or that it is missing; missing ones sort last."""
     known = isinstance(value, int | float) and not math.isnan(value)
     return Cell(text.number(value, 2), float(value) if known else math.inf)
 
@@ -336,7 +337,7 @@ def _share(value: float | None) -> Cell:
 
 def _measured(metric: str, value: Any) -> Cell:
     """Return a quality with two decimals, a cost as short as possible."""
-    return fixed_cell(value) if metric.startswith((VALIDATION, TEST)) else _number(value)
+    return fixed_cell(value) if metric.startswith((VALIDATION, TEST)) else number_cell(value)
 
 
 def fixed_cell(value: Any) -> Cell:

@@ -13,9 +13,8 @@ from analysis.colours import PALETTE
 from analysis.frames import SweepFrames
 from analysis.fronts import test_metric
 from analysis.pareto import Floats, transformed
-from analysis.plots.attainment import median_stairs, pair_sets
 from analysis.plots.front import HEIGHT_PX
-from analysis.plots.stairs import Pair, staircase
+from analysis.plots.stairs import Pair, median_stairs, pair_sets, staircase
 from analysis.plots.theme import SYMBOLS, axis, axis_title, draw_floors, hover, styled
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective

@@ -23,9 +23,8 @@ from analysis.fronts import (
     test_metric,
     untaught,
 )
-from analysis.plots.attainment import add_attainment
 from analysis.plots.references import add_references
-from analysis.plots.stairs import Pair, staircase
+from analysis.plots.stairs import Pair, add_attainment, staircase
 from analysis.plots.theme import (
     NEUTRAL,
     SYMBOLS,

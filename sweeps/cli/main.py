@@ -193,18 +193,12 @@ def resume(  # noqa: PLR0913 - one argument per option
     Finished trials are kept, interrupted ones run again, and the rest of the budget is used.
     A sweep that the home does not have is fetched from its storage.
     """
-    from sweeps.cli.run import ResumeOptions, exit_code, resume_sweep
+    from sweeps.cli.run import RunOptions, exit_code, resume_sweep
 
-    options = ResumeOptions(
-        home=home,
-        tracking_uri=tracking_uri,
-        slots=slots,
-        address=address,
-        backend=backend,
-        storage=storage,
-        trust=trust,
-    )
-    raise typer.Exit(exit_code(resume_sweep(name, options, debug=bool(context.obj))))
+    options = RunOptions(name=name, home=home, tracking_uri=tracking_uri, storage=storage)
+    changes = {"slots": slots, "address": address, "backend": backend}
+    debug = bool(context.obj)
+    raise typer.Exit(exit_code(resume_sweep(name, options, changes, trust=trust, debug=debug)))
 
 
 @app.command(

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from search_spaces.study import Study, load_study
 from sweeps.cli.options import INTERRUPTED
 from sweeps.cli.output import command_line, line, show_front, show_paper, shown_path
 from sweeps.cli.sweeps import find_to_import, free_name
-from sweeps.common.capacity import BackendName, ResourceRequest
+from sweeps.common.capacity import ResourceRequest
 from sweeps.common.environment import put_last, share_cores
 from sweeps.common.interrupts import BackgroundContext
 from sweeps.common.secrets import redacted
@@ -25,45 +25,22 @@ from sweeps.tracking.server_check import STAYS, TRACKING, left_out, tracking_fro
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """Options of `kdsweep run`; None is the default.
+    """Options of `kdsweep run` and `kdsweep resume`; None is the default, or unchanged.
 
     Attributes:
         home: Folder of all sweeps.
         tracking_uri: MLflow server.
-        request: Number, place and transport of trials.
-        storage: Where a copy is kept.
+        storage: Where a copy is kept, from which a sweep is fetched if the home lacks it.
+        request: Number, place and transport of the trials of a new sweep.
         data: The user's files to train on, instead of the study's data.
     """
 
     name: str | None
     home: Path
     tracking_uri: str | None
-    request: ResourceRequest
     storage: str | None
-    data: Path | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResumeOptions:
-    """Options of `kdsweep resume`; None is the value that the sweep was started with.
-
-    Attributes:
-        home: Folder of all sweeps.
-        tracking_uri: MLflow server.
-        slots: Trials at once.
-        address: The Ray cluster to run on.
-        backend: What runs trials.
-        storage: URI of the sweep's copy, from which it is fetched if the home lacks it.
-        trust: Whether code named by another user's sweep may run.
-    """
-
-    home: Path
-    tracking_uri: str | None
-    slots: int | None
-    address: str | None
-    backend: BackendName | None
-    storage: str | None
-    trust: bool
+    request: ResourceRequest = field(default_factory=ResourceRequest)
+    data: Path | None = None
 
 
 class StartNotice(Display):
@@ -166,16 +143,31 @@ def _with_environment(options: RunOptions, name: str) -> RunOptions:
     return options
 
 
-def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> SweepSummary:
-    """Resume a sweep, show its progress and its result, and return its summary."""
+def resume_sweep(
+    name: str,
+    options: RunOptions,
+    changes: Mapping[str, Any],
+    *,
+    trust: bool,
+    debug: bool = False,
+) -> SweepSummary:
+    """Resume a sweep, show its progress and its result, and return its summary.
+
+    Args:
+        name: Name of the sweep.
+        options: Options of the command.
+        changes: Slots, address and backend of its trials; None is unchanged.
+        trust: Whether code named by another user's sweep may run.
+        debug: Print the tracebacks of failed trials.
+    """
     share_cores()
     if options.storage is not None:
         from sweeps.mirror.restore import fetch_missing
 
         fetch_missing(options.home, name, options.storage)
-    folder = find_to_import(options.home, name, trust=options.trust)
+    folder = find_to_import(options.home, name, trust=trust)
     make_importable(name)
-    study, request = _study_of(folder), _request_of(folder, options)
+    study, request = _study_of(folder), _request_of(folder, changes)
     begins = f"sweep {name} in {shown_path(folder)} is resumed"
     line(study.title)
     uri = tracking_from(os.environ)
@@ -200,15 +192,12 @@ def resume_sweep(name: str, options: ResumeOptions, *, debug: bool = False) -> S
     return _show(study, name, options, start, inline=inline, debug=debug)
 
 
-def _request_of(folder: Path, options: ResumeOptions) -> ResourceRequest | None:
+def _request_of(folder: Path, changes: Mapping[str, Any]) -> ResourceRequest | None:
     """Return the changed request for resources; None if unchanged."""
-    request = {"slots": options.slots, "address": options.address, "backend": options.backend}
-    given: dict[str, Any] = {name: value for name, value in request.items() if value is not None}
+    given = {name: value for name, value in changes.items() if value is not None}
     known = read_settings(folder).request
-    if options.backend not in (
-        None,
-        known.backend,
-    ):  # other settings were meant for the other backend
+    if given.get("backend", known.backend) != known.backend:
+        # other settings were meant for the other backend
         known = ResourceRequest(transport=known.transport)
     return replace(known, **given) if given else None
 
@@ -225,7 +214,7 @@ def _study_of(folder: Path) -> Study:
 def _show(
     study: Study,
     name: str,
-    options: RunOptions | ResumeOptions,
+    options: RunOptions,
     start: Callable[[Display], SweepSummary],
     *,
     inline: bool,
@@ -258,11 +247,11 @@ def exit_code(summary: SweepSummary) -> int:
     return 0 if summary.complete else 1
 
 
-def _failures(name: str, options: RunOptions | ResumeOptions) -> str:
+def _failures(name: str, options: RunOptions) -> str:
     return f"failures:  {command_line('status {} --failed', name, options.home)}"
 
 
-def _next_step(name: str, options: RunOptions | ResumeOptions) -> str:
+def _next_step(name: str, options: RunOptions) -> str:
     """Return how to continue a sweep that was stopped before its search."""
     if (options.home / name / layout.STUDY_FILE).exists():
         return f"{command_line('resume {}', name, options.home)} resumes it"
@@ -286,7 +275,7 @@ def _show_results(name: str, summary: SweepSummary) -> None:
         show_paper(frames)
 
 
-def _show_places(name: str, options: RunOptions | ResumeOptions, summary: SweepSummary) -> None:
+def _show_places(name: str, options: RunOptions, summary: SweepSummary) -> None:
     """Print where the results are, and the next commands."""
     line("")
     if summary.failed or summary.jobs_failed:
@@ -303,7 +292,7 @@ def _show_places(name: str, options: RunOptions | ResumeOptions, summary: SweepS
         line(f"storage:   {summary.unstored}")
 
 
-def _ui_hint(name: str, options: RunOptions | ResumeOptions) -> str:
+def _ui_hint(name: str, options: RunOptions) -> str:
     if options.tracking_uri is not None:
         return f"{options.tracking_uri}, run {name}"
     return command_line("ui {}", name, options.home)

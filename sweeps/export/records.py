@@ -97,17 +97,15 @@ class ExportRecorder:
             exported_ms=SystemClock().epoch_ms(),
         )
         self._ledger.put_export(record)
+        run = trial_key(record.trial)
         with tempfile.TemporaryDirectory() as scratch:
             files = _files(exported.parts, card, Path(scratch))
             for folder, paths in files.items():
                 for path in paths:
-                    self._record_hash(record.trial, f"{place_of(folder)}/{path.name}", path)
+                    place, sha256 = f"{place_of(folder)}/{path.name}", file_sha256(path)
+                    self._ledger.put_artifact(ArtifactRecord(run=run, path=place, sha256=sha256))
             self.models.attach(record, exported.inputs, files)
         return record
-
-    def _record_hash(self, trial: int, path: str, file: Path) -> None:
-        key = trial_key(trial)
-        self._ledger.put_artifact(ArtifactRecord(run=key, path=path, sha256=file_sha256(file)))
 
 
 def _files(

@@ -1,7 +1,6 @@
 """Conversion between Optuna's trials in a journal and our records."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from optuna.samplers import NSGAIIISampler, NSGAIISampler
@@ -52,7 +51,7 @@ def all_params(trial: FrozenTrial) -> Params | None:
 
 def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
     """Return the record of a trial, under its number in the sweep."""
-    attrs = trial.user_attrs
+    attrs, ended = trial.user_attrs, trial.datetime_complete
     return TrialRecord(
         number=number,
         state=records.TrialState(trial.state.name),
@@ -71,7 +70,7 @@ def record_of(trial: FrozenTrial, number: int) -> TrialRecord:
         trained=tuple(attrs[TRAINED]) if TRAINED in attrs else None,
         sha256=attrs.get(SHA256, ""),
         started_ms=attrs.get(STARTED_MS),
-        ended_ms=_epoch_ms(trial.datetime_complete),
+        ended_ms=None if ended is None else int(ended.timestamp() * 1000),
     )
 
 
@@ -79,10 +78,6 @@ def _failure(attrs: Mapping[str, Any]) -> FailureKind | None:
     if attrs.get(INTERRUPTED, False):
         return FailureKind.INTERRUPTED
     return FailureKind(attrs[FAILURE]) if FAILURE in attrs else None
-
-
-def _epoch_ms(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp() * 1000)
 
 
 def retry_of(trial: FrozenTrial, params: Params) -> FrozenTrial:

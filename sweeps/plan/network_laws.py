@@ -36,10 +36,6 @@ def _able(*capabilities: type[LearnsOnShares]) -> Subject:
 _networked, _further, _imitates = _able(), _able(FineTunes), _able(SharesOutputs)
 
 
-def _sends_teacher(evidence: Evidence) -> str | None:
-    return _able(SendsTeacher)(evidence) if evidence.taught else None
-
-
 def _learns(evidence: Evidence) -> LearnsOnShares:
     assert isinstance(evidence.task, LearnsOnShares)
     return evidence.task
@@ -148,7 +144,7 @@ def no_weight_is_no_guidance(evidence: Evidence) -> str:
     return differing(guided.weights, _train_on(evidence, "a", {}).weights)
 
 
-@law(NETWORK_LAWS, _sends_teacher)
+@law(NETWORK_LAWS, lambda one: _able(SendsTeacher)(one) if one.taught else None)
 def teachers_are_as_announced(evidence: Evidence) -> str:
     """A teacher has the tensors of teacher_tensors."""
     task = evidence.task

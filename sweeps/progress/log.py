@@ -118,10 +118,6 @@ def _text(text: str) -> str:
     return redacted(" ".join(text.split()))[:LONGEST]
 
 
-def _first_line(text: str) -> str:
-    return _text((text.strip().splitlines() or [""])[0])
-
-
 def stamp(epoch_ms: int) -> str:
     """Return a time in UTC as events have it."""
     moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
@@ -284,7 +280,7 @@ class EventLog(Display):
             case events.TrialFinished(number, metrics):
                 return self._of_finished(number, metrics)
             case events.TrialFailed():
-                facts["reason"] = _first_line(event.reason)
+                facts["reason"] = _text((event.reason.strip().splitlines() or [""])[0])
             case events.FrontChanged(rows, volume):
                 best = self._best(rows)
                 return {"size": len(rows), "hypervolume": _number(volume), "best": best}

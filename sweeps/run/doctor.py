@@ -246,7 +246,9 @@ def _environment(environment: Mapping[str, str]) -> Iterator[Finding]:
 def check_packages(requirements: list[str], versions: Mapping[str, str]) -> Iterator[Finding]:
     """Compare installed versions with kdsweep's requirements, without those of extras."""
     yield Finding(name="Python", state="good", found=platform.python_version())
-    wrong, needed = [], [one for one in map(Requirement, requirements) if _applies(one)]
+    wrong, extra = [], {"extra": ""}  # what extras need is not checked
+    every = map(Requirement, requirements)
+    needed = [one for one in every if one.marker is None or one.marker.evaluate(extra)]
     for requirement in needed:
         version = versions.get(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
@@ -257,11 +259,6 @@ def check_packages(requirements: list[str], versions: Mapping[str, str]) -> Iter
         found="; ".join(wrong) or f"{len(needed)} requirements kept",
         fix="pip install -c constraints.txt --upgrade kdsweep" if wrong else "",
     )
-
-
-def _applies(requirement: Requirement) -> bool:
-    """Return whether an installation without extras needs it."""
-    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
 def installed() -> tuple[list[str], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class Proposals:
         # a resumed search continues the count of duplicates
         for repeats in range(self._repeats, MAX_REPEATS):
             self._repeats = 0
-            if repeats and self._listable():
+            if repeats and (self._study.space.size() or inf) <= MAX_LISTED:
                 return self._first_new(self._unseen())
             if (proposal := self._ask(self._drawn(repeats))) is not None:
                 return proposal
@@ -144,10 +145,6 @@ class Proposals:
             if (proposal := self._ask(candidate)) is not None:
                 return proposal
         return None
-
-    def _listable(self) -> bool:
-        size = self._study.space.size()
-        return size is not None and size <= MAX_LISTED
 
     def _unseen(self) -> Iterator[Params]:
         whole = list(self._study.space.enumerate())

@@ -1,7 +1,6 @@
 """The search on Ray, in which Tune drives the session."""
 
 from pathlib import Path
-from typing import Any
 
 from ray import tune
 from ray.exceptions import RayActorError
@@ -35,11 +34,6 @@ def _count_unless_machine_lost(trial: Trial, error: RayActorError) -> None:
 Trial._handle_ray_actor_error = _count_unless_machine_lost  # type: ignore[assignment,method-assign]
 
 
-def _trial_id(trial: Any) -> str:
-    # Tune's default name contains the whole configuration
-    return str(trial.trial_id)
-
-
 def search(
     session: SearchSession, allocation: ResourceAllocation, scratch: Path, interrupts: Interrupts
 ) -> None:
@@ -71,7 +65,8 @@ def _tuner(
             num_samples=-1,  # the session owns the budget
             max_concurrent_trials=allocation.slots,  # without it trials run one by one
             reuse_actors=True,
-            trial_dirname_creator=_trial_id,
+            # the default contains the whole configuration
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
         ),
         run_config=tune.RunConfig(
             name="trials",

@@ -22,8 +22,7 @@ from sweeps.nodes.topologies.centralized import Centralized
 from sweeps.nodes.topologies.decentralized import Decentralized, LocalTraining, PairExchange
 from sweeps.nodes.topologies.peer import Mutual, SelfDistillation
 from sweeps.nodes.topologies.per_edge import PerEdge
-from sweeps.nodes.topologies.poisoning import check_poisoning
-from sweeps.nodes.topologies.privacy import MEASURING, NOISING, check_privacy
+from sweeps.nodes.topologies.refusals import MEASURING, NOISING, check_poisoning, check_privacy
 from sweeps.nodes.topologies.semi_centralized import SemiCentralized
 
 TOPOLOGIES: tuple[type[Topology], ...] = (

@@ -15,7 +15,7 @@ from toy_study import toy_study
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import TeacherArtifact
-from sweeps.cli.run import ResumeOptions, _request_of
+from sweeps.cli.run import _request_of
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.interrupts import Interrupts
 from sweeps.common.records import TrialState
@@ -55,11 +55,7 @@ def test_one_trial_at_once_is_what_it_gives(wanted):
 
 
 def resumed(folder, **given):
-    fields = {"home": folder, "tracking_uri": None, "slots": None, "address": None}
-    return _request_of(
-        folder,
-        ResumeOptions(**{**fields, "backend": None, "storage": None, "trust": False, **given}),
-    )
+    return _request_of(folder, {"slots": None, "address": None, "backend": None, **given})
 
 
 def test_a_sweep_continues_inline_whatever_ray_was_requested(tmp_path):

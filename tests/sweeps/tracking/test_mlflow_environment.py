@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from sweeps.cli.run import RunOptions, _with_environment
-from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.paths import SweepFolder
 from sweeps.run import doctor
 from sweeps.tracking.client import connect
@@ -15,9 +14,7 @@ SERVER = "http://127.0.0.1:9"
 
 
 def options(home: Path, uri: str | None = None) -> RunOptions:
-    return RunOptions(
-        name=None, home=home, tracking_uri=uri, request=ResourceRequest(), storage=None, data=None
-    )
+    return RunOptions(name=None, home=home, tracking_uri=uri, storage=None)
 
 
 def test_a_new_sweep_follows_the_environment_and_notes_it(

@@ -221,7 +221,7 @@ def _name(config: Mapping[str, Value]) -> str:
 def _teacher(settings: BeamSettings) -> str:
     """Return what a teacher is called: its network, and what it has learnt from for how long."""
     width = "" if settings.teacher_width == 1.0 else f" x{settings.teacher_width:g}"
-    seen = f", {settings.teacher_sees} passages" if settings.scenario == "street" else ""
+    seen = f", {settings.teacher_sees} passages" if settings.on_street else ""
     after = f", after {settings.generations - 1} others" if settings.generations > 1 else ""
     return f"{settings.teacher_model.name}{width}{seen}, {settings.teacher_epochs} epochs{after}"
 

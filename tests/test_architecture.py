@@ -49,7 +49,12 @@ IMPORTERS = {
     ),
     "optuna_dashboard": ("sweeps.tracking.optuna_ui",),
     "mlflow": ("sweeps.tracking.client", "sweeps.tracking.ui_server"),
-    "sionna": ("kdtasks.data.", "kdtasks.csi_feedback.data.", "kdtasks.mimo_detection.link."),
+    "sionna": (
+        "kdtasks.data.",
+        "kdtasks.csi_feedback.data.",
+        "kdtasks.mimo_detection.link.",
+        "kdtasks.sensing.street.trace_street",
+    ),
     "h5py": ("kdtasks.data.",),
     "scipy": ("kdtasks.data.", "kdtasks.sensing.", "kdtasks.csi_feedback.data.", "analysis."),
     "PIL": ("kdtasks.sensing.deepsense.",),

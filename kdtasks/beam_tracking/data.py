@@ -69,7 +69,7 @@ def data_of(settings: BeamSettings) -> Source:
         ConfigError: If there are no such data, or they lack a sensor.
         DataError: If the user's own tables cannot be read.
     """
-    if settings.scenario == "deepsense":
+    if not settings.on_street:
         return deepsense_of(settings)
     street = replace(
         BEAM_TWIN.street,
@@ -86,6 +86,7 @@ def data_of(settings: BeamSettings) -> Source:
         sensors=tuple(sensor for sensor in settings.stored if sensor != "power"),
         image_size=settings.image_size,
         stride=settings.window_stride,
+        tracing=settings.tracing,
     )
 
 

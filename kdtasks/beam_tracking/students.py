@@ -44,7 +44,7 @@ def student_job(
     settings: BeamSettings, train: Windows, val: Windows | None, teacher: TeacherArtifact | None
 ) -> tuple[Job[BeamNetwork], Runner]:
     """Return the training of a student, and what runs it; a node trains on all that it has."""
-    lone = settings.scenario == "street" and not settings.networked
+    lone = settings.on_street and not settings.networked
     network, streams = new_student(settings), streams_of(settings.seed, "student")
     runner = Runner(network, streams.dropout)
     own = train.first(settings.train_passages) if lone else train

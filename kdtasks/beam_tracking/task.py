@@ -138,7 +138,7 @@ class BeamTracking(BeamCollaboration):
             settings = settings.with_batch_up_to(len(train["label"]))
         model = settings.teacher_model
         seen, judged = windows_of(train, model.sensors), windows_of(val, model.sensors)
-        lone = settings.scenario == "street" and not settings.networked
+        lone = settings.on_street and not settings.networked
         if settings.method == "self" and lone:
             seen = seen.first(settings.train_passages)
         if settings.teacher_weights:

@@ -20,7 +20,7 @@ def data_of(settings: LidarSettings) -> Source:
     Raises:
         ConfigError: If there is no such data.
     """
-    if settings.scenario == "deepsense":
+    if not settings.on_street:
         existing(settings.data_path)
         return DeepSenseData(
             path=settings.data_path, sensors=SENSORS, shares=SHARES, stride=settings.window_stride
@@ -37,4 +37,5 @@ def data_of(settings: LidarSettings) -> Source:
         passages=(settings.train_passages, settings.val_passages, settings.test_passages),
         sensors=SENSORS,
         stride=settings.window_stride,
+        tracing=settings.tracing,
     )

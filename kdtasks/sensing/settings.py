@@ -18,8 +18,9 @@ from kdtasks.contract.settings import (
     weights_param,
 )
 from kdtasks.learning.random import seed_for
+from kdtasks.sensing.street.ray_traced import TracingConfig
 
-ON_STREET = When(lambda s: s.scenario == "street", "scenario street")
+ON_STREET = When(lambda s: s.on_street, "scenarios street and rt-street")
 TAUGHT = When(lambda s: s.has_teacher, "methods with a teacher")
 
 made_param = partial(param, when=ON_STREET, decides="made data")
@@ -40,8 +41,10 @@ class PassageSettings(EffortSettings, NetworkSettings):
     preset: Literal["quick", "standard", "paper"] = param(
         "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
     )
-    scenario: Literal["street", "deepsense"] = param(
-        "street", decides="data", help="the synthetic street, or files of your own"
+    scenario: Literal["street", "rt-street", "deepsense"] = param(
+        "street",
+        decides="data",
+        help="the synthetic street, the same with paths traced by Sionna RT, or files of your own",
     )
     data_path: str = param("", decides="data", help="your own DeepSense 6G folder or table")
     data_seed: int = made_param(0, low=0, help="seed of the passages")
@@ -127,6 +130,16 @@ class PassageSettings(EffortSettings, NetworkSettings):
     server_age: float = NetworkSettings.unused("server_age", "tasks whose site changes")
 
     @property
+    def on_street(self) -> bool:
+        """Whether data are made; others are files of the user's own."""
+        return self.scenario != "deepsense"
+
+    @property
+    def tracing(self) -> TracingConfig | None:
+        """How paths are traced, None where they are not."""
+        return TracingConfig() if self.scenario == "rt-street" else None
+
+    @property
     def has_teacher(self) -> bool:
         """Whether the method distils."""
         return self.method != "vanilla"
@@ -146,7 +159,7 @@ class PassageSettings(EffortSettings, NetworkSettings):
         Raises:
             ConfigError: Naming the parameter, its value and the way out.
         """
-        if (self.scenario == "deepsense") != bool(self.data_path):
+        if self.on_street == bool(self.data_path):
             raise ConfigError(
                 "scenario 'deepsense' reads your own files: set data_path"
                 if self.scenario == "deepsense"

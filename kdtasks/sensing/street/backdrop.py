@@ -24,6 +24,9 @@ FACADE_HEIGHT_M = 8.0
 POLE_HEIGHT_M = 6.0
 """Height of the poles [m]."""
 
+POLE_WIDTH_M = 0.3
+"""Width of the poles [m]."""
+
 
 class Rays(NamedTuple):
     """Rays of a picture: the one of row r and column c runs along (across_C[c], 1, up_R[r]).
@@ -111,8 +114,8 @@ def _facade(x_C: Float32, height_R: Float32, rng: np.random.Generator) -> NDArra
 
 
 def _poles(street: StreetConfig, rays: Rays) -> NDArray[np.bool_]:
-    """Return where poles are in the picture, seen as strips of 0.3 m."""
+    """Return where poles are in the picture, seen as strips."""
     x_C = rays.across_C * street.pole_row_m
-    near_C = (np.abs(x_C[:, None] - pole_places(street)) < 0.15).any(axis=1)
+    near_C = (np.abs(x_C[:, None] - pole_places(street)) < 0.5 * POLE_WIDTH_M).any(axis=1)
     low_R = rays.mast_m + rays.up_R * street.pole_row_m < POLE_HEIGHT_M
     return np.asarray(low_R[:, None] & near_C)

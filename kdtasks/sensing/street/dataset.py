@@ -7,7 +7,7 @@ other: more passages in one of them change none of the others.
 Shape suffixes in this file: F = frames, S = pixels along either side.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,13 @@ from kdtasks.sensing.street.geometry import refuse
 from kdtasks.sensing.street.gps import GpsConfig, positions
 from kdtasks.sensing.street.lidar import LidarConfig, scans
 from kdtasks.sensing.street.radar import RadarConfig, maps
-from kdtasks.sensing.street.radio import RadioConfig, beam_powers, trace_radio
+from kdtasks.sensing.street.radio import RadioConfig, RadioPaths, beam_powers, trace_radio
+from kdtasks.sensing.street.ray_traced import (
+    TracingConfig,
+    cache_of,
+    radio_paths,
+    trace_passages,
+)
 from kdtasks.sensing.street.traffic import Passage, StreetConfig, build_passage
 
 LAYOUT = 1
@@ -38,18 +44,30 @@ LAYOUT = 1
 SOURCE = "street twin (synthetic site: simulated geometry and sensors, nothing measured)"
 """What the data are; stands in every provenance."""
 
+TRACED = "street twin, its paths traced by Sionna RT (synthetic site: simulated, nothing measured)"
+"""The same of a ray-traced street."""
+
 FIRST = {"train": 0, "val": 10_000_000, "test": 20_000_000}
 """Number of the first passage of each split."""
 
 SENSORS = ("image", "radar", "lidar", "gps")
 """What a frame can hold besides the beams' powers."""
 
-PICTURE_MS, PIXEL_MS, RADAR_MS = 0.3, 1.3e-5, 13.0
-"""CPU time of a picture, of each of its pixels, and of the maps of a radar frame, on one x86 core;
-only their ratios matter."""
+PICTURE_MS, PIXEL_MS, RADAR_MS, PATHS_MS = 0.3, 1.3e-5, 13.0, 40.0
+"""CPU time of a picture, of each of its pixels, of the maps of a radar frame, and of tracing the
+paths of a frame, on one x86 core; only their ratios matter."""
 
 Passages = Mapping[str, list[Passage]]
 """Passages of train, val and test."""
+
+Paths = Mapping[str, list[RadioPaths]]
+"""Paths of the passages of each split."""
+
+SLOW = ("image", "radar")
+"""Sensors that are cached."""
+
+PATHS = "paths"
+"""What is cached beside sensors, where paths are traced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,6 +122,7 @@ class StreetData:
         image_size: Pixels along either side of the pictures.
         strict: Window rule, see `beam_windows.window_starts`.
         stride: Frames from one window to the next.
+        tracing: How Sionna RT traces the paths; None for the paths of `trace_radio`.
     """
 
     twin: TwinConfig = BEAM_TWIN
@@ -112,6 +131,7 @@ class StreetData:
     image_size: int = 64
     strict: bool = True
     stride: int = 1
+    tracing: TracingConfig | None = None
 
     def __post_init__(self) -> None:
         if len(self.passages) != len(SPLITS) or not all(
@@ -127,8 +147,14 @@ class StreetData:
 
     @property
     def fingerprint(self) -> str:
-        """Identity of the data; the order of sensors has no part in it."""
-        return fingerprint({"layout": LAYOUT, **asdict(self), "sensors": sorted(self.sensors)})
+        """Identity of the data; the order of sensors has no part in it.
+
+        Raises:
+            DataError: If paths are to be traced, and Sionna RT is not installed.
+        """
+        facts = {"layout": LAYOUT, **asdict(self), "sensors": sorted(self.sensors)}
+        del facts["tracing"]
+        return fingerprint(facts | ({"tracing": self.tracing.identity} if self.tracing else {}))
 
 
 def build_passages(data: StreetData) -> Passages:
@@ -156,27 +182,32 @@ def load_street(data: StreetData, *, cache_dir: Path, progress: Progress) -> Sce
 
     Raises:
         ConfigError: If passages are too short for windows.
+        DataError: If paths are to be traced, and Sionna RT or its LLVM is missing.
     """
     passages = build_passages(data)
-    slow = _slow_sensors(data, passages, cache_dir, progress)
-    splits = {name: _split(data, passages[name]) | slow[name] for name in SPLITS}
+    slow, paths = _slow_parts(data, passages, cache_dir, progress)
+    splits = {name: _split(data, passages[name], paths[name]) | slow[name] for name in SPLITS}
     for name, split in splits.items():
         if not len(split["window"]):
             raise ConfigError(
                 f"no {name} passage has the {SPAN} frames and more that a window needs: raise "
                 "frame_rate_hz, lower speed_m_s or take more passages"
             )
-    return ScenarioData(**splits, provenance=_provenance(data, passages, splits))
+    return ScenarioData(**splits, provenance=_provenance(data, passages, paths, splits))
 
 
-def _split(data: StreetData, passages: list[Passage]) -> dict[str, NDArray[Any]]:
+def _split(
+    data: StreetData, passages: list[Passage], paths: list[RadioPaths]
+) -> dict[str, NDArray[Any]]:
     """Return everything of a split that takes no time."""
     frames = [passage.num_frames for passage in passages]
     twin = data.twin
     numbers = np.array([passage.index for passage in passages], np.int32)
     conditions = np.array([passage.condition for passage in passages], np.int8)
     split: dict[str, NDArray[Any]] = {
-        "power": np.concatenate([beam_powers(passage, twin.radio) for passage in passages]),
+        "power": np.concatenate(
+            [beam_powers(one, twin.radio, its) for one, its in zip(passages, paths, strict=True)]
+        ),
         "condition": conditions.repeat(frames),
         "frame_passage": numbers.repeat(frames),
     }
@@ -228,29 +259,57 @@ def _slow(data: StreetData, sensor: str) -> _CachedSensor:
     )
 
 
-def _slow_sensors(
+def _slow_parts(
     data: StreetData, passages: Passages, cache_dir: Path, progress: Progress
-) -> dict[str, dict[str, NDArray[Any]]]:
-    """Read pictures and radar maps from the cache, or make them; by split and sensor."""
-    wanted = [sensor for sensor in ("image", "radar") if sensor in data.sensors]
-    caches = {sensor: _cache(data, sensor, cache_dir) for sensor in wanted}
-    found = {sensor: cache.read() for sensor, cache in caches.items()}
-    missing = {sensor: _slow(data, sensor) for sensor in wanted if found[sensor] is None}
-    total, before = sum(data.passages), 0.0
-    for sensor, slow in missing.items():
-        share = slow.work / sum(other.work for other in missing.values())
+) -> tuple[dict[str, dict[str, NDArray[Any]]], Paths]:
+    """Return pictures and radar maps by split and sensor, and the paths of every split.
 
-        def tick(done: int, before: float = before, share: float = share) -> None:
-            progress(round(before + share * done), total, "passages")
+    What takes time is read from the cache, or made.
+    """
+    all_passages = [passage for name in SPLITS for passage in passages[name]]
+    wanted = [name for name in data.sensors if name in SLOW]
+    sensors = {name: _slow(data, name) for name in wanted}
+    caches = {name: _cache(data, name, cache_dir) for name in wanted}
+    works = {name: slow.work for name, slow in sensors.items()}
+    if data.tracing:
+        caches[PATHS] = cache_of(all_passages, data.twin.radio, data.tracing, cache_dir)
+        works[PATHS] = PATHS_MS
+    found = {name: arrays for name, cache in caches.items() if (arrays := cache.read())}
+    missing = {name: work for name, work in works.items() if name not in found}
+    for name, tick in _shares(missing, sum(data.passages), progress):
+        if name in sensors:
+            found[name] = _fill(caches[name], sensors[name], passages, tick)
+        else:
+            assert data.tracing
+            found[name] = trace_passages(
+                all_passages, data.twin.radio, data.tracing, caches[name], tick
+            )
+    if data.tracing:
+        paths = radio_paths(found[PATHS], all_passages, data.twin.radio)
+    else:
+        paths = [trace_radio(passage, data.twin.radio) for passage in all_passages]
+    ways = iter(paths)
+    return (
+        {name: {sensor: found[sensor][name] for sensor in sensors} for name in SPLITS},
+        {name: [next(ways) for _ in passages[name]] for name in SPLITS},
+    )
 
-        found[sensor] = _fill(caches[sensor], slow, passages, tick)
+
+def _shares(
+    works: Mapping[str, float], total: int, progress: Progress
+) -> Iterator[tuple[str, Progress]]:
+    """Yield what takes time with a progress of its own, which is its share of the whole."""
+    before = 0.0
+    for name, work in works.items():
+        share = work / sum(works.values())
+
+        def tick(
+            done: int, of: int, unit: str, before: float = before, share: float = share
+        ) -> None:
+            progress(round(before + share * done), of, unit)
+
+        yield name, tick
         before += share * total
-    splits: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in SPLITS}
-    for sensor, arrays in found.items():
-        assert arrays is not None
-        for name in SPLITS:
-            splits[name][sensor] = arrays[name]
-    return splits
 
 
 def _cache(data: StreetData, sensor: str, cache_dir: Path) -> ArrayCache:
@@ -267,10 +326,10 @@ def _cache(data: StreetData, sensor: str, cache_dir: Path) -> ArrayCache:
 
 
 def _fill(
-    cache: ArrayCache, slow: _CachedSensor, passages: Passages, tick: Callable[[int], None]
+    cache: ArrayCache, slow: _CachedSensor, passages: Passages, progress: Progress
 ) -> dict[str, NDArray[Any]]:
     def make(paths: Mapping[str, Path]) -> None:
-        done = 0
+        done, total = 0, sum(len(passages[name]) for name in SPLITS)
         for name in SPLITS:
             count = sum(passage.num_frames for passage in passages[name])
             array = np.lib.format.open_memmap(
@@ -281,18 +340,19 @@ def _fill(
                 array[start : start + passage.num_frames] = slow.make(passage)
                 start += passage.num_frames
                 done += 1
-                tick(done)
+                progress(done, total, "passages")
             array.flush()
 
     return cache.write(make, {"source": SOURCE, "settings": dict(slow.settings)})
 
 
 def _provenance(
-    data: StreetData, passages: Passages, splits: Mapping[str, Arrays]
+    data: StreetData, passages: Passages, paths: Paths, splits: Mapping[str, Arrays]
 ) -> dict[str, Any]:
     def facts(name: str) -> dict[str, Any]:
-        radio = data.twin.radio
-        hidden = [trace_radio(passage, radio).blocked_FP[:, 0] for passage in passages[name]]
+        hidden = [its.blocked_FP[:, 0] for its in paths[name]]
+        unreached = [(its.gain_FP == 0.0).all(axis=1) for its in paths[name]]
+        traced = {"share_of_frames_without_a_path": float(np.concatenate(unreached).mean())}
         return {
             "first_passage": FIRST[name],
             "passages": len(passages[name]),
@@ -303,14 +363,16 @@ def _provenance(
                 for condition, number in CONDITIONS.items()
             },
             "share_of_frames_without_line_of_sight": float(np.concatenate(hidden).mean()),
+            **(traced if data.tracing else {}),
         }
 
+    tracer = data.tracing.identity["versions"] if data.tracing else {}
     return {
-        "source": SOURCE,
+        "source": TRACED if data.tracing else SOURCE,
         "synthetic": True,
         "layout": LAYOUT,
         "fingerprint": data.fingerprint,
         "settings": asdict(data),
-        "made_with": {"numpy": np.__version__, "scipy": scipy.__version__},
+        "made_with": {"numpy": np.__version__, "scipy": scipy.__version__, **tracer},
         "split": {"by": "passage", "of": {name: facts(name) for name in SPLITS}},
     }

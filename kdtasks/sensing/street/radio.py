@@ -69,7 +69,7 @@ class RadioPaths:
     Attributes:
         gain_FP: Complex amplitude per antenna, blockage included.
         sine_FP: Sine of the angle of arrival: its direction cosine along x.
-        blocked_FP: Whether a vehicle is in the way.
+        blocked_FP: Whether a vehicle is in the way; where paths are traced, whether it is missing.
     """
 
     gain_FP: Complex
@@ -149,10 +149,18 @@ def mean_powers(paths: RadioPaths, radio: RadioConfig) -> Float:
     return np.asarray(np.abs(channel_FA @ codebook(radio).conj().T) ** 2)
 
 
-def beam_powers(passage: Passage, radio: RadioConfig) -> NDArray[np.float32]:
-    """Measure the power of every beam in every frame, linear, shape [F, B]."""
+def beam_powers(
+    passage: Passage, radio: RadioConfig, paths: RadioPaths | None = None
+) -> NDArray[np.float32]:
+    """Measure the power of every beam in every frame, linear, shape [F, B].
+
+    Args:
+        passage: What happens.
+        radio: How the base station listens.
+        paths: The paths of the passage; None for those of `trace_radio`.
+    """
     rng = passage.generator("radio")
-    power_FB = mean_powers(trace_radio(passage, radio), radio)
+    power_FB = mean_powers(paths or trace_radio(passage, radio), radio)
     fixed = numpy_generator(passage.street.site_seed, "street beams")
     ripple_B = radio.ripple_db * fixed.normal(size=NUM_BEAMS)
     jitter_FB = radio.jitter_db * rng.normal(size=power_FB.shape)

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from street_examples import without_sionna
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.learning.labels import IGNORED
@@ -17,6 +18,7 @@ from kdtasks.sensing.street.dataset import (
     build_passages,
     load_street,
 )
+from kdtasks.sensing.street.ray_traced import TracingConfig
 from kdtasks.sensing.street.traffic import StreetConfig, build_passage
 
 FAST = StreetConfig(speed_m_s=(14.0, 15.0), lanes_m=(9.5, 13.0), directions=(1, -1))
@@ -33,9 +35,17 @@ def load(data, folder):
     return load_street(data, cache_dir=folder, progress=silent)
 
 
+@pytest.fixture(scope="module", params=["street", "rt-street"])
+def data(request):
+    """Return the street with paths of ours, and with those that a stand-in for Sionna RT traces."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_sionna(patch)
+        yield replace(DATA, tracing=TracingConfig()) if request.param == "rt-street" else DATA
+
+
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory):
-    return load(DATA, tmp_path_factory.mktemp("street"))
+def loaded(data, tmp_path_factory):
+    return load(data, tmp_path_factory.mktemp("street"))
 
 
 def same_bytes(one, other):
@@ -88,28 +98,28 @@ def test_no_passage_is_in_two_splits(loaded):
     assert len(set.union(*numbers)) == 5
 
 
-def test_the_same_settings_are_the_same_bytes_in_another_cache_and_from_it(loaded, tmp_path):
+def test_the_same_settings_are_the_same_bytes_in_another_cache_and_from_it(data, loaded, tmp_path):
     for _ in range(2):
-        again = load(DATA, tmp_path)
+        again = load(data, tmp_path)
         for name in SPLITS:
             same_bytes(getattr(loaded, name), getattr(again, name))
         assert again.provenance == loaded.provenance
 
 
-def test_sensors_do_not_depend_on_each_other_nor_on_their_order(loaded, tmp_path):
-    turned = load(replace(DATA, sensors=SENSORS[::-1]), tmp_path)
+def test_sensors_do_not_depend_on_each_other_nor_on_their_order(data, loaded, tmp_path):
+    turned = load(replace(data, sensors=SENSORS[::-1]), tmp_path)
     assert turned.provenance["fingerprint"] == loaded.provenance["fingerprint"]
     for name in SPLITS:
         split = getattr(loaded, name)
         assert {*split} == {*getattr(turned, name)}
         for sensor in ("radar", "gps"):
-            alone = getattr(load(replace(DATA, sensors=(sensor,)), tmp_path), name)
+            alone = getattr(load(replace(data, sensors=(sensor,)), tmp_path), name)
             same_bytes(alone, {key: split[key] for key in alone})
             assert not (set(SENSORS) - {sensor}) & set(alone)
 
 
-def test_more_passages_change_none_of_the_others(loaded, tmp_path):
-    more = load(replace(DATA, passages=(4, 1, 2), sensors=("image", "lidar")), tmp_path)
+def test_more_passages_change_none_of_the_others(data, loaded, tmp_path):
+    more = load(replace(data, passages=(4, 1, 2), sensors=("image", "lidar")), tmp_path)
     for name in SPLITS:
         small, large = getattr(loaded, name), getattr(more, name)
         count = len(small["power"])
@@ -119,9 +129,9 @@ def test_more_passages_change_none_of_the_others(loaded, tmp_path):
         np.testing.assert_array_equal(small["label"], large["label"][:windows])
 
 
-def test_dark_and_weather_reach_the_camera_alone(loaded, tmp_path):
+def test_dark_and_weather_reach_the_camera_alone(data, loaded, tmp_path):
     street = replace(FAST, night_share=1.0, rain_share=0.0)
-    dark = load(replace(DATA, twin=TwinConfig(street=street)), tmp_path).train
+    dark = load(replace(data, twin=TwinConfig(street=street)), tmp_path).train
     assert set(dark["condition"].tolist()) == {NIGHT}
     for key in ("power", "radar", "lidar", "gps", "label"):
         assert dark[key].tobytes() == loaded.train[key].tobytes()
@@ -160,9 +170,9 @@ def test_progress_goes_by_the_time_that_sensors_take(tmp_path):
     assert done[-1] == 5
 
 
-def test_another_seed_is_another_street(loaded, tmp_path):
+def test_another_seed_is_another_street(data, loaded, tmp_path):
     other = load(
-        replace(DATA, twin=TwinConfig(street=replace(FAST, seed=5)), sensors=("lidar",)), tmp_path
+        replace(data, twin=TwinConfig(street=replace(FAST, seed=5)), sensors=("lidar",)), tmp_path
     )
     assert other.train["lidar"].tobytes() != loaded.train["lidar"].tobytes()
     assert other.provenance["fingerprint"] != loaded.provenance["fingerprint"]
@@ -172,7 +182,7 @@ def as_tuples(value):
     return tuple(as_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def test_provenance_is_json_names_the_site_synthetic_and_suffices_to_make_it_again(loaded):
+def test_provenance_is_json_names_the_site_synthetic_and_suffices_to_make_it_again(data, loaded):
     record = json.loads(json.dumps(loaded.provenance))
     assert record["synthetic"] is True
     assert "synthetic site" in record["source"]
@@ -184,7 +194,7 @@ def test_provenance_is_json_names_the_site_synthetic_and_suffices_to_make_it_aga
     street = StreetConfig(**{name: as_tuples(value) for name, value in settings.items()})
     assert street == FAST
     again = build_passage(street, FIRST["train"] + 1)
-    np.testing.assert_array_equal(again.low_FVD, build_passages(DATA)["train"][1].low_FVD)
+    np.testing.assert_array_equal(again.low_FVD, build_passages(data)["train"][1].low_FVD)
 
 
 def test_the_laser_scanners_street_is_like_the_measured_one(tmp_path):

@@ -41,8 +41,7 @@ from typing import Any
 from analysis import format as text
 from analysis.layout import FRONT_PNG, REPORT_DIR
 from analysis.paper_view import DETAIL
-from analysis.printed.markdown import escaped, markdown
-from analysis.printed.tables import PrintedTable
+from analysis.printed.tables import PrintedTable, escaped, markdown
 from analysis.report_tables import Heading
 from analysis.stats import Interval
 from kdtasks.contract.registry import TASKS, load_task

@@ -34,7 +34,6 @@ IMPORTERS = {
         "sweeps.run.ray_cluster",
         "sweeps.workers.ray_pool",
         "sweeps.workers.ray_probe",
-        "sweeps.search.ray_search",
         "sweeps.nodes.ray_actors",
         "sweeps.nodes.ray_machines",
     ),

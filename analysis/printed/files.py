@@ -8,8 +8,7 @@ from analysis.errors import ResultsError
 from analysis.frames import SweepFrames
 from analysis.printed.figures import STYLE, sweep_figures
 from analysis.printed.latex import latex
-from analysis.printed.markdown import markdown
-from analysis.printed.tables import sweep_tables
+from analysis.printed.tables import markdown, sweep_tables
 
 # dates and versions would make two files of the same sweep differ
 _METADATA: dict[str, dict[str, str | None]] = {

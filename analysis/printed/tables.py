@@ -15,6 +15,9 @@ MOST_LETTERS = 60
 SPACES = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 """Characters that end a line or stand for room within it."""
 
+SPECIAL = "\\`*_{}[]<>#|~$"
+"""Characters that Markdown, or HTML in it, would read as markup."""
+
 
 @dataclass(frozen=True, slots=True)
 class PrintedTable:
@@ -90,3 +93,26 @@ def _lines(table: AspectTable) -> Iterator[tuple[str, ...]]:
         for line in group.lines:
             shown = zip(line.cells, line.notes, strict=True)
             yield (line.label, *(f"{cell} ({note})" if note else cell for cell, note in shown))
+
+
+def escaped(text: str) -> str:
+    """Return text so that Markdown prints it as it is, on one line."""
+    return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in on_one_line(text))
+
+
+def markdown(table: PrintedTable) -> str:
+    """Return the table under its caption."""
+    heads = [f"{heading.title} {heading.note}".strip() for heading in table.headings]
+    marks = ["---:" if heading.numeric else ":---" for heading in table.headings]
+    lines = [
+        escaped(table.caption),
+        "",
+        _row([escaped(head) for head in heads]),
+        _row(marks),
+        *(_row([escaped(cell) for cell in row]) for row in table.rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -4,7 +4,7 @@ A plain object, which Ray uses unchanged as an actor; Ray can stream what its me
 because they are generator functions themselves.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 from kdtasks.contract.collaboration import LearnsOnShares, Work
@@ -28,33 +28,6 @@ from sweeps.nodes.wire.signatures import Signer
 
 ROUNDING = 1e-9
 """Shares of a training that differ by less count as equal."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
-    """A parcel as a host receives it.
-
-    Attributes:
-        number: Its place in the order of emission.
-        sender: The node that sent it.
-        receiver: The node that receives it.
-        payload: Index of its payload in the batch.
-        seal: The sender's signature; empty without.
-    """
-
-    number: int
-    sender: str
-    receiver: str
-    payload: int
-    seal: bytes
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """Parcels for the nodes of one host; a payload for several nodes is contained once."""
-
-    payloads: tuple[bytes, ...]
-    deliveries: tuple[Delivery, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,19 +129,21 @@ class NodeHost:
                 self._nodes[name] = EdgeNode(index, of_edge, shares.edges[index])
             self._nodes[name].signer = signers.get(name)
 
-    def handle(self, batch: Batch, until: float) -> Iterator[Event]:
-        """Deliver a batch, in order to each node; the last event has the answers.
+    def handle(self, parcels: Mapping[int, Parcel], until: float) -> Iterator[Event]:
+        """Deliver parcels, in order to each node; the last event has the answers.
+
+        Their keys are their places in the order of emission. Of a payload for several nodes there
+        is one object, which is pickled once.
 
         Nodes pause as soon as they have done the share ``until`` of a training of which students
         can be judged. The last event has the least share by then, and `resume` continues.
         """
-        deliveries: dict[str, list[Delivery]] = {}
-        for item in batch.deliveries:
-            deliveries.setdefault(item.receiver, []).append(item)
+        received: dict[str, dict[int, Parcel]] = {}
+        for number, parcel in parcels.items():
+            received.setdefault(parcel.receiver, {})[number] = parcel
         self._answers = []
         self._at_work = {
-            name: self._handle(self._nodes[name], items, batch.payloads)
-            for name, items in deliveries.items()
+            name: self._handle(self._nodes[name], own) for name, own in received.items()
         }
         yield from self.resume(until)
 
@@ -226,19 +201,18 @@ class NodeHost:
                 return share
 
     def _handle(
-        self, node: Node, deliveries: Sequence[Delivery], payloads: Sequence[bytes]
+        self, node: Node, received: Mapping[int, Parcel]
     ) -> Generator[Report, None, list[Answer]]:
         answers = []
-        for item in deliveries:
-            payload = payloads[item.payload]
-            parcels, work = yield from node.handle(item.sender, payload, item.seal)
+        for number, parcel in received.items():
+            parcels, work = yield from node.handle(parcel.sender, parcel.payload, parcel.seal)
             answers.append(
                 Answer(
-                    number=item.number,
-                    receiver=item.receiver,
+                    number=number,
+                    receiver=parcel.receiver,
                     parcels=tuple(parcels),
                     work=work,
-                    received_bytes=len(payload) + len(item.seal),
+                    received_bytes=parcel.size,
                 )
             )
         return answers

@@ -16,7 +16,7 @@ from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Outcome, Report, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
 from sweeps.common.events import Event, WorkFailedError
-from sweeps.nodes.host import Answer, Batch, Delivery, NodeHost
+from sweeps.nodes.host import Answer, NodeHost
 from sweeps.nodes.node import Standing
 from sweeps.nodes.wire.links import Link
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Parcel
@@ -162,8 +162,8 @@ class Transport(ABC):
         they do not depend on how hosts are reached.
         """
         arrivals = [self.accounts.send(parcel) for parcel in parcels]
-        batches = {host: (batch, until) for host, batch in self._batches(parcels).items()}
-        results = yield from self.call("handle", batches)
+        given = {host: (own, until) for host, own in self._by_host(parcels).items()}
+        results = yield from self.call("handle", given)
         return Exchange(parcels=parcels, arrivals=arrivals, results=results)
 
     def resume(self, exchange: Exchange, until: float) -> Generator[Report, None, None]:
@@ -210,25 +210,11 @@ class Transport(ABC):
         metrics: dict[str, float] = results[0]
         return metrics
 
-    def _batches(self, parcels: Sequence[Parcel]) -> dict[int, Batch]:
-        deliveries: dict[int, list[Delivery]] = {}
-        payloads: dict[int, dict[bytes, int]] = {}
+    def _by_host(self, parcels: Sequence[Parcel]) -> dict[int, dict[int, Parcel]]:
+        found: dict[int, dict[int, Parcel]] = {}
         for number, parcel in enumerate(parcels):
-            place = self._place[parcel.receiver]
-            known = payloads.setdefault(place, {})
-            deliveries.setdefault(place, []).append(
-                Delivery(
-                    number=number,
-                    sender=parcel.sender,
-                    receiver=parcel.receiver,
-                    payload=known.setdefault(parcel.payload, len(known)),
-                    seal=parcel.seal,
-                )
-            )
-        return {
-            place: Batch(payloads=tuple(payloads[place]), deliveries=tuple(items))
-            for place, items in deliveries.items()
-        }
+            found.setdefault(self._place[parcel.receiver], {})[number] = parcel
+        return found
 
 
 class InProcessTransport(Transport):

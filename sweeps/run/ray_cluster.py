@@ -72,13 +72,13 @@ class RaySite:
         return local_ray(ceil(processes * share.cpus), ceil(processes * share.gpus), starting)
 
     def pool(self, interrupts: Interrupts) -> Pool:
-        import sweeps.search.ray_search  # noqa: F401 - takes seconds, while Ray starts
+        import sweeps.search.tune_adapters  # noqa: F401 - takes seconds, while Ray starts
         from sweeps.workers.ray_pool import RayPool
 
         return RayPool(self.allocation, interrupts.requested)
 
     def search(self, session: "SearchSession", scratch: Path, interrupts: Interrupts) -> None:
-        from sweeps.search.ray_search import search
+        from sweeps.search.tune_adapters import search
 
         search(session, self.allocation, scratch, interrupts)
 

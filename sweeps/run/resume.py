@@ -3,11 +3,13 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import ScenarioData
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
+from search_spaces.study_yaml import leaves
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.common.records import EarlierTrial
@@ -29,7 +31,6 @@ from sweeps.ledger.trust import find_code
 from sweeps.mirror.mirror import Mirror
 from sweeps.plan.needs import by_scenario, load_data
 from sweeps.plan.preflight import Plan
-from sweeps.plan.study_changes import differences
 from sweeps.progress.events import Display, PhaseBegun
 from sweeps.progress.state import Utilisation
 from sweeps.run.confirmation import open_jobs
@@ -37,6 +38,18 @@ from sweeps.run.site import Site
 
 NAMED = 3
 """Largest number of differences that are named."""
+
+MAY_DIFFER = (
+    "budget.trials",
+    "budget.time",
+    "resources.cpus",
+    "resources.gpus",
+    "resources.slots",
+    "title",
+    "description",
+)
+POINTS = "search.points."
+MISSING = "nothing"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,3 +253,34 @@ class Start:
     teachers: Mapping[str, TeacherIdentity]
     ray: BackgroundContext
     utilisation: Utilisation
+
+
+def differences(new: Study, old: Study) -> list[str]:
+    """Return the differences of two studies, one per field, that prevent resuming.
+
+    Fields in `MAY_DIFFER` and the report may differ, since trials do not depend on them. A study of
+    points only may have further points.
+    """
+    if new.text == old.text:
+        return []
+    before, after = _fields_of(old), _fields_of(new)
+    if new.search.sampler == old.search.sampler == "points":
+        known = len(old.search.points)
+        after = {name: value for name, value in after.items() if not _is_behind(name, known)}
+    names = dict.fromkeys([*after, *before])
+    return [
+        f"{name} is {after.get(name, MISSING)!r}, was {before.get(name, MISSING)!r}"
+        for name in names
+        if name not in MAY_DIFFER and after.get(name, MISSING) != before.get(name, MISSING)
+    ]
+
+
+def _fields_of(study: Study) -> dict[str, Any]:
+    """Return all values on which trials may depend, by dotted path."""
+    return dict(leaves({name: part for name, part in study.plain().items() if name != "report"}))
+
+
+def _is_behind(name: str, known: int) -> bool:
+    """Return whether a field belongs to a point after the first ``known`` ones."""
+    index = name.removeprefix(POINTS).split(".")[0]
+    return name.startswith(POINTS) and int(index) >= known

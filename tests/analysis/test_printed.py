@@ -19,9 +19,8 @@ from analysis.printed.figures import STYLE, WIDTH_IN, sweep_figures
 from analysis.printed.files import write_paper_files
 from analysis.printed.latex import ESCAPES, latex
 from analysis.printed.latex import escaped as in_latex
-from analysis.printed.markdown import escaped as in_markdown
-from analysis.printed.markdown import markdown
-from analysis.printed.tables import PrintedTable, sweep_tables
+from analysis.printed.tables import PrintedTable, markdown, sweep_tables
+from analysis.printed.tables import escaped as in_markdown
 from analysis.report_tables import Heading
 
 POINT_IN = 1.0 / 72.0

@@ -21,8 +21,7 @@ from analysis.errors import ResultsError
 from analysis.frames import SweepFrames
 from analysis.front_rows import front_notes
 from analysis.printed.latex import latex
-from analysis.printed.markdown import markdown
-from analysis.printed.tables import sweep_tables
+from analysis.printed.tables import markdown, sweep_tables
 from analysis.report import render
 from search_spaces.errors import StudyError
 from sweeps.cli.best import show_best

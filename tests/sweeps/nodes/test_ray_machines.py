@@ -15,7 +15,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError,
 from ray.tune.experiment import Trial
 
 from sweeps.nodes import ray_machines
-from sweeps.search import ray_search
+from sweeps.search import tune_adapters
 
 LIVES, DEAD, UNNOTICED = "lives", "dead", "unnoticed"
 """Machines: one that answers, one whose loss Ray has detected, and one where it has not yet."""
@@ -88,9 +88,9 @@ ERRORS: dict[str, st.SearchStrategy[Any]] = {
 def test_only_failures_on_machines_that_live_count_in_whatever_order(
     kinds: list[str], data: st.DataObject
 ) -> None:
-    trial = Trial("law", stub=True, max_failures=ray_search.RETRIES)
+    trial = Trial("law", stub=True, max_failures=tune_adapters.RETRIES)
     for kind in kinds:
         trial.handle_error(data.draw(ERRORS[kind]))
     assert trial.num_failures == kinds.count("its own")
     recovers = trial.should_recover()  # type: ignore[no-untyped-call]
-    assert recovers is (kinds.count("its own") <= ray_search.RETRIES)
+    assert recovers is (kinds.count("its own") <= tune_adapters.RETRIES)

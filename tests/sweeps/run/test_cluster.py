@@ -27,7 +27,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.progress.events import Display, SweepEvent, TrialFinished
 from sweeps.run import ray_cluster
 from sweeps.run.runner import run_study
-from sweeps.search import ray_search
+from sweeps.search import tune_adapters
 from sweeps.tracking.verify import verify_sweep
 
 pytestmark = [
@@ -136,7 +136,7 @@ def test_a_sweep_spreads_over_a_cluster_and_outlives_the_loss_of_a_node(
     home: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a process that dies alone would fail its trial: those on the lost node may not count
-    monkeypatch.setattr(ray_search, "RETRIES", 0)
+    monkeypatch.setattr(tune_adapters, "RETRIES", 0)
     saboteur = Saboteur(cluster)
     summary = run_study(
         far_study(),

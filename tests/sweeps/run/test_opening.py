@@ -21,9 +21,8 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, create
 from sweeps.ledger.trust import seal
 from sweeps.plan.preflight import check_study
-from sweeps.plan.study_changes import differences
 from sweeps.progress.events import Display
-from sweeps.run.resume import ResumeState, find_left, load_same, num_spent
+from sweeps.run.resume import ResumeState, differences, find_left, load_same, num_spent
 
 
 def left_of(

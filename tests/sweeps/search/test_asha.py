@@ -11,6 +11,7 @@ from toy_task import ToyTask
 
 from analysis import layout
 from sweeps.common.records import TrialState
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.progress.state import Utilisation
 from sweeps.run import site
@@ -80,8 +81,12 @@ def test_the_front_and_its_hypervolume_know_finished_trials_only(
     searched: tuple[Engine, SearchSession],
 ) -> None:
     engine, session = searched
-    complete = {t.number for t in engine.ledger.trials() if t.state is TrialState.COMPLETE}
-    assert set(session.pareto_state.ranks) == complete
+    finished = [t for t in engine.ledger.trials() if t.state is TrialState.COMPLETE]
+    complete = {trial.number for trial in finished}
+    found, whole = session.pareto_state, pareto_state(finished, engine.study)
+    assert found.rows == whole.rows
+    assert {row.number for row in found.rows} <= found.ranks.keys() <= complete
+    assert found.hypervolume == pytest.approx(whole.hypervolume, rel=1e-12)
     assert len(engine.tracker.series) == len(complete)
     assert engine.tracker.tags.keys() == {f"trial/{number}" for number in complete}
 

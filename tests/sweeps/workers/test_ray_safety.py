@@ -7,11 +7,11 @@ import pytest
 import ray
 from ray.tune.execution import class_cache
 
-from sweeps.search import ray_search
+from sweeps.search import tune_adapters
 from sweeps.workers import ray_safety
 from sweeps.workers.ray_safety import dangers, keep_token_private
 
-assert ray_search  # what uses Tune
+assert tune_adapters  # what uses Tune
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import OwnData
+from kdtasks.csi_feedback.data import deepmimo
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT, Layout
 from kdtasks.csi_feedback.data.channel_files import SUFFIXES, channel_files, find_channels
 from kdtasks.csi_feedback.data.cost2100 import SHAPE, alone, split_files, split_sizes
@@ -18,14 +19,24 @@ _COUNTS = tuple(f"num_{name}" for name in SPLITS)
 def own_data(path: Path, params: Params) -> OwnData:
     """Return the parameters that make trials read a folder or a file, see `KDTask.own_data`.
 
-    A folder with the public names of COST2100 is one of its environments. Other folders, and
-    files, hold channels: ``data_axes`` names their axes. Where there are too few samples
-    for the preset, its sizes of splits are replaced by some that fit.
+    A folder with the public names of COST2100 is one of its environments, one with those of
+    DeepMIMO v4 a site. Other folders, and files, hold channels: ``data_axes`` names their axes.
+    Where there are too few samples for the preset, its sizes of splits are replaced by some that
+    fit.
 
     Raises:
         ConfigError: If a folder holds both environments, or the axes are none.
-        DataError: If there are no such files.
+        DataError: If there are no such files, or a DeepMIMO folder has several links.
     """
+    if deepmimo.links(path):
+        preset = _preset_of(params)
+        train, val, test = (int(preset[name]) for name in _COUNTS)
+        scenario, fitting = deepmimo.fitting_counts(path, (train, val, test))
+        return OwnData(
+            parameters={"scenario": scenario},
+            idle=frozenset(),
+            defaults=_that_fit(params, fitting),
+        )
     files = channel_files(path)
     where: dict[str, Value] = {"data_path": str(path.resolve())}
     found = [

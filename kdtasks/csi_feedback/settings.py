@@ -109,7 +109,8 @@ class CsiSettings(AdaptationSettings, EffortSettings):
         "quick", decides=("data", "teacher", "student"), key="", help="sizes of all else"
     )
     scenario: str = _of_data(
-        "site-umi-los", help="where channels are from: a name, rt:CITY, or a source of your own"
+        "site-umi-los",
+        help="where channels are from: a name, rt:CITY, deepmimo:FOLDER, or a source of your own",
     )
     second_scenario: str = _of_data(
         "", help="another one, of which students learn as much; empty: none"

@@ -1,11 +1,13 @@
 """Channels of users of a site, split by position, for tasks of two networks.
 
-Sites are those of CSI feedback: synthetic ones by name, ray-traced cities and scenes.
+Sites are those of CSI feedback: synthetic ones by name, ray-traced cities and scenes, and folders
+of DeepMIMO.
 """
 
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.settings import param
+from kdtasks.contract.task import OwnData
+from kdtasks.csi_feedback.data import deepmimo
 from kdtasks.csi_feedback.data.dataset import CsiData, load_matrices
 from kdtasks.csi_feedback.data.named_sites import CSI_SITES
 from kdtasks.csi_feedback.data.ray_traced import traced_site
@@ -25,7 +29,8 @@ DATA: dict[str, Any] = {
     "scenario": param(
         "site-umi-los",
         decides="data",
-        help=f"the site: {', '.join(CSI_SITES)} (synthetic), or rt:CITY (ray-traced)",
+        help=f"the site: {', '.join(CSI_SITES)} (synthetic), rt:CITY (ray-traced), or "
+        "deepmimo:FOLDER",
     ),
     "num_train": param(4000, low=100, decides="data", unit="users", help="training split"),
     "num_val": param(1000, low=50, decides="data", unit="users", help="validation split"),
@@ -43,6 +48,8 @@ DATA: dict[str, Any] = {
     ),
 }
 """Parameters that decide which users are observed, and how."""
+
+COUNTS = tuple(f"num_{name}" for name in SPLITS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +73,28 @@ class SiteTask(DistillationTask):
     def pair(self, p: Any, name: str, users: Users) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return inputs and targets of a split, a row per user."""
 
+    def own_data(self, path: Path, params: Params) -> OwnData:
+        """Return the parameters for a scenario folder of DeepMIMO v4.
+
+        Raises:
+            ConfigError: If it is none.
+            DataError: If it has several links, or too few users.
+        """
+        if not deepmimo.links(path):
+            raise ConfigError(
+                f"{path}: no scenario folder of DeepMIMO v4 (power_t..._tx..._r....mat), the only "
+                f"files of your own that task {self.name} reads"
+            )
+        wanted = {name: int(params.get(name, DATA[name].default)) for name in COUNTS}
+        train, val, test = wanted.values()
+        scenario, fitting = deepmimo.fitting_counts(path, (train, val, test))
+        counts = dict(zip(COUNTS, fitting, strict=True))
+        return OwnData(
+            parameters={"scenario": scenario},
+            idle=frozenset(),
+            defaults={name: count for name, count in counts.items() if count < wanted[name]},
+        )
+
     def complete(self, params: Params) -> dict[str, Value]:
         full = super().complete(params)
         _data_of(full)
@@ -87,10 +116,12 @@ class SiteTask(DistillationTask):
         return Splits(**pairs, source=f"{p.scenario}, {facts['source']}", facts=facts)
 
 
-def radius_m(scenario: str) -> float:
-    """Return how far users are from the base station at most [m]."""
+def radius_m(scenario: str) -> float | None:
+    """Return how far users are from the base station at most [m]; None if only data tell."""
+    if scenario in CSI_SITES:
+        return CSI_SITES[scenario].site.radius_m
     traced = traced_site(scenario)
-    return CSI_SITES[scenario].site.radius_m if traced is None else traced.radius_m
+    return None if traced is None else traced.radius_m
 
 
 def _data_of(p: Mapping[str, Any]) -> CsiData:
@@ -110,7 +141,7 @@ def _data_of(p: Mapping[str, Any]) -> CsiData:
     if not data.is_site:
         raise ConfigError(
             f"scenario={data.scenario!r}: its users have no places on a map; take one of "
-            f"{', '.join(CSI_SITES)}, or a ray-traced site such as rt:munich"
+            f"{', '.join(CSI_SITES)}, a ray-traced site such as rt:munich, or deepmimo:FOLDER"
         )
     return data
 

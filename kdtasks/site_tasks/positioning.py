@@ -101,7 +101,7 @@ class UserPositioning(SiteTask):
     def worst_values(self, params: Params) -> dict[str, float]:
         """Return the radius of the site: no data are needed, which may be slow to make."""
         worst = radius_m(str(self.complete(params)["scenario"]))
-        return {f"val_{name}": worst for name in self.scores}
+        return {} if worst is None else {f"val_{name}": worst for name in self.scores}
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return the mean position, and that of the nearest training user by correlation."""

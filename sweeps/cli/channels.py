@@ -33,6 +33,20 @@ def inspect_channels(path: Path, sensors: str | None, *, as_json: bool) -> bool:
 
 def _show(found: ChannelInspection) -> None:
     """Print files, sizes, defects, and the command that trains on them."""
+    _show_files(found)
+    line()
+    if found.users:
+        _show_sizes(found)
+    for remark in found.remarks:
+        line(remark)
+    if found.antennas and (found.silent or found.not_finite):
+        line("parameters.data_drop=true leaves useless samples out and counts them")
+    line(f"cannot be trained on: {found.problem}" if found.problem else "can be trained on:")
+    if found.command:
+        line(found.command)
+
+
+def _show_files(found: ChannelInspection) -> None:
     for name, held in list(found.files.items())[:SHOWN]:
         more = f" and {len(held) - SHOWN} more, see --json" if len(held) > SHOWN else ""
         line(f"{name}: {', '.join(held[:SHOWN]) or 'nothing'}{more}")
@@ -40,20 +54,15 @@ def _show(found: ChannelInspection) -> None:
         line(f"and {len(found.files) - SHOWN} more files, see --json")
     if found.skipped:
         line(f"without channels, not read: {', '.join(found.skipped[:SHOWN])}")
-    line()
-    if found.users:
-        receive = f" with {found.receive} receive antennas each" if found.receive > 1 else ""
-        line(f"{plural(found.users, 'user')}{receive}")
+
+
+def _show_sizes(found: ChannelInspection) -> None:
+    receive = f" with {found.receive} receive antennas each" if found.receive > 1 else ""
+    line(f"{plural(found.users, 'user')}{receive}")
+    if found.antennas:
         line(f"{plural(found.antennas, 'antenna')}, {plural(found.subcarriers, 'subcarrier')}")
-        searched = "" if found.searched == found.users * found.receive else ", of those searched"
-        line(
-            f"of {found.searched} samples{searched}: {found.silent} without a path (all zero), "
-            f"{found.not_finite} not finite"
-        )
-    for remark in found.remarks:
-        line(remark)
-    if found.silent or found.not_finite:
-        line("parameters.data_drop=true leaves useless samples out and counts them")
-    line(f"cannot be trained on: {found.problem}" if found.problem else "can be trained on:")
-    if found.command:
-        line(found.command)
+    searched = "" if found.searched == found.users * found.receive else ", of those searched"
+    line(
+        f"of {found.searched} samples{searched}: {found.silent} without a path (all zero), "
+        f"{found.not_finite} not finite"
+    )

@@ -110,8 +110,8 @@ def run(  # noqa: PLR0913 - one argument per option
             metavar="PATH",
             callback=at_home,
             help="Train on your own files: a DeepSense 6G scenario (beam-tracking, lidar-beam), "
-            "COST2100 or MATLAB channels (csi-feedback). Inspect them first with kdsweep data "
-            "inspect.",
+            "COST2100 or MATLAB channels (csi-feedback), a folder of DeepMIMO v4 (csi-feedback, "
+            "user-positioning, channel-estimation). Inspect them first with kdsweep data inspect.",
         ),
     ] = None,
     home: Home = RUNS,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -257,7 +258,7 @@ def blocks(array: ChannelArray, user: int = 0) -> Iterator[Block]:
     # whole pieces of the file, so that none is unpacked twice
     piece = variable.chunks[place] if variable.chunks and place >= 0 else 1
     step = piece * -(-max(1, BLOCK_BYTES // row_bytes) // piece)
-    with damage_named(array.file), _reader(array) as read:
+    with damage_named(array.file), _reader(array.file, array.variable.name) as read:
         for start in range(0, rows, step):
             channels_NAC = array.axes.read(read, slice(start, start + step))
             users = len(channels_NAC) // layout.receive
@@ -298,8 +299,17 @@ def _format(file: Path) -> str:
     )
 
 
-def _reader(array: ChannelArray) -> AbstractContextManager[Read]:
-    file, name = array.file, array.variable.name
+def stored_values(file: Path, name: str) -> NDArray[Any]:
+    """Return all values of an array of numbers in a file.
+
+    Raises:
+        DataError: If the file is damaged, or too large for the memory.
+    """
+    with damage_named(file), _reader(file, name) as read:
+        return np.array(read((...,)))
+
+
+def _reader(file: Path, name: str) -> AbstractContextManager[Read]:
     form = _format(file)
     if form == "numpy":
         return numpy_arrays.reader(file, name)

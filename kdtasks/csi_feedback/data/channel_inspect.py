@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from kdtasks.contract.errors import DataError
+from kdtasks.csi_feedback.data import deepmimo
 from kdtasks.csi_feedback.data.angular_delay import divisors_near
 from kdtasks.csi_feedback.data.channel_axes import DEFAULT, RECEIVE, Axes, Layout, advice, suggested
 from kdtasks.csi_feedback.data.channel_files import (
@@ -27,7 +28,7 @@ from kdtasks.csi_feedback.data.channel_files import (
     variables,
 )
 from kdtasks.csi_feedback.data.cost2100 import SHAPE, Environment, alone, split_files, split_sizes
-from kdtasks.data.splits import SPLITS, counts_that_fit
+from kdtasks.data.splits import SPARE, SPLITS, counts_that_fit
 from kdtasks.data.stored_arrays import Variable
 
 STUDY = "csi-methods"
@@ -89,7 +90,7 @@ def holds_channels(path: Path) -> bool:
     """Return whether a path is one of channels, rather than one of tables and sensors."""
     if not path.is_dir():
         return path.suffix.lower() in SUFFIXES or is_channel_file(path)
-    if any(_published(path)):
+    if any(_published(path)) or deepmimo.links(path):
         return True
     tables = any(file.suffix.lower() == ".csv" for file in path.iterdir())
     files = channel_files(path)
@@ -104,6 +105,8 @@ def inspect_channels(path: Path) -> ChannelInspection:
     Raises:
         DataError: If a file is missing, damaged or of an unknown format.
     """
+    if links := deepmimo.links(path):
+        return _deepmimo(path, links)
     files = channel_files(path)
     if not files:
         raise DataError(f"{path}: no file of channels ({', '.join(SUFFIXES)})")
@@ -118,6 +121,38 @@ def inspect_channels(path: Path) -> ChannelInspection:
     except DataError as error:
         return ChannelInspection(path=str(path), files=shown, skipped=[], problem=str(error))
     return _inspected(path, shown, found, key)
+
+
+def _deepmimo(path: Path, links: Sequence[str]) -> ChannelInspection:
+    """Return what a scenario folder of DeepMIMO holds, of several links the first."""
+    several = len(links) > 1
+    site = deepmimo.DeepMimoSite(folder=str(path.resolve()), link=links[0])
+    try:
+        users, reached = deepmimo.reached_users(site)
+        shown = {file.name: [str(one) for one in variables(file)] for file in site.files}
+    except DataError as error:
+        return ChannelInspection(path=str(path), files={}, skipped=[], problem=str(error))
+    fitting = counts_that_fit(int(reached / SPARE))
+    counts = COUNTS if reached >= SPARE * sum(COUNTS) else fitting
+    name = f"parameters.scenario={deepmimo.PREFIX}{site.folder}?link={links[0]}"
+    layout = Layout(users=users, receive=1, antennas=16, subcarriers=16)
+    words = [*([name] if several else []), *(_fitting(layout, counts) if counts else ())]
+    array = "a linear array of 16 antennas and 16 subcarriers over 70 MHz unless told otherwise"
+    remarks = [f"paths of DeepMIMO v4, from which channels follow: {array}"]
+    if several:
+        remarks.append(f"links: {', '.join(links)}; of the first there are these users")
+    return ChannelInspection(
+        path=str(path),
+        files=shown,
+        skipped=[],
+        users=users,
+        receive=1,
+        searched=users,
+        silent=users - reached,
+        remarks=tuple(remarks),
+        command=_command(None if several else path, words) if counts else "",
+        problem="" if counts else f"{reached} users have a path: too few to train on",
+    )
 
 
 def _published(folder: Path) -> Iterator[Environment]:

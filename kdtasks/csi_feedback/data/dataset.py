@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Arrays, Progress, ScenarioData
-from kdtasks.csi_feedback.data import cost2100, ray_traced, tr38901
+from kdtasks.csi_feedback.data import cost2100, tr38901
 from kdtasks.csi_feedback.data.angular_delay import (
     Observation,
     Scaling,
@@ -23,7 +23,9 @@ from kdtasks.csi_feedback.data.channel_axes import DEFAULT, Axes
 from kdtasks.csi_feedback.data.channel_files import channel_files, find_channels
 from kdtasks.csi_feedback.data.channel_splits import take_split
 from kdtasks.csi_feedback.data.custom_source import draw_channels, identity_of, own_source
+from kdtasks.csi_feedback.data.deepmimo import DeepMimoSite, deepmimo_site
 from kdtasks.csi_feedback.data.named_sites import CHUNK, CSI_SITES, observe, place_users
+from kdtasks.csi_feedback.data.ray_traced import TracedSite, traced_site
 from kdtasks.data.array_cache import ArrayCache
 from kdtasks.data.reading import content_of
 from kdtasks.data.splits import (
@@ -64,8 +66,8 @@ class CsiData:
     """Which data, how many and how observed.
 
     Attributes:
-        scenario: One of `SCENARIOS`, a traced scene (`ray_traced.traced_site`), or a source of the
-            user's own, see `own_source`.
+        scenario: One of `SCENARIOS`, a traced scene (`traced_site`), a folder of DeepMIMO
+            (`deepmimo_site`), or a source of the user's own, see `own_source`.
         num_antennas: Antennas of the base station.
         num_subcarriers: Subcarriers.
         counts: Samples of train, val and test.
@@ -116,7 +118,7 @@ class CsiData:
         if self.guard_m > 0.0 and not self.is_site:
             raise ConfigError(
                 f"guard_m={self.guard_m!r}: {self.scenario!r} has no positions; set it to 0 or "
-                f"take one of {', '.join(CSI_SITES)}, or a ray-traced city"
+                f"take one of {', '.join(CSI_SITES)}, or a ray-traced site"
             )
         if self.server_age > 0.0 and self.scenario not in CSI_SITES:
             raise ConfigError(
@@ -130,9 +132,9 @@ class CsiData:
             )
 
     @property
-    def traced(self) -> ray_traced.TracedSite | None:
+    def traced(self) -> TracedSite | DeepMimoSite | None:
         """The ray-traced site that the scenario names, if it does."""
-        return ray_traced.traced_site(self.scenario)
+        return traced_site(self.scenario) or deepmimo_site(self.scenario)
 
     @property
     def is_site(self) -> bool:
@@ -160,7 +162,7 @@ class CsiData:
         files = {path.name: content_of(path) for path in self._files()}
         settings = {**asdict(self), "data_path": ""}
         if self.traced:  # a file counts by content, not by place
-            settings["scenario"] = ray_traced.PREFIX
+            settings["scenario"] = self.scenario.partition(":")[0] + ":"
         if not self.guard_m:  # data from before there was one keep their identity
             del settings["guard_m"]
         site = self.geometry
@@ -318,24 +320,22 @@ def _from_traced(
     site = data.traced
     assert site is not None, "the scenario names one"
     observation = Observation(
-        carrier_hz=site.carrier_ghz * 1e9,
         bandwidth_hz=site.bandwidth_mhz * 1e6,
         num_antennas=data.num_antennas,
         num_subcarriers=data.num_subcarriers,
         rows=site.rows,
     )
     plan = SplitPlan(cell_m=site.block_m, counts=data.counts, seed=data.seed, guard_m=data.guard_m)
-    paths, positions = ray_traced.trace_users(
-        site, plan.to_draw, seed=data.seed, cache_dir=cache_dir, progress=progress
-    )
+    paths, positions, known = site.users(plan, cache_dir=cache_dir, progress=progress)
     matrices = np.concatenate(
         [to_angular_delay(channel(part, observation), site.rows) for part in paths.parts(CHUNK)]
     )
     splits, facts = _by_position(plan, {"matrices": matrices}, positions)
     facts |= {
-        "source": f"{site.scene}, ray-traced by Sionna RT",
+        **known,
+        "source": site.source,
         "site": site.identity,
-        "observation": asdict(observation),
+        "observation": {**asdict(observation), "carrier_hz": site.carrier_hz},
         "synthetic": True,
         "licence": site.licence,
     }

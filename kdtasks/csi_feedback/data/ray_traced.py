@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,12 @@ from numpy.typing import NDArray
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.task import Progress
+from kdtasks.csi_feedback.data.scenario_names import read_numbers, read_options
 from kdtasks.csi_feedback.data.site import Paths
 from kdtasks.data.array_cache import ArrayCache
 from kdtasks.data.ray_tracing import run_tracer, tracer_versions
 from kdtasks.data.reading import content_of
+from kdtasks.data.splits import SplitPlan
 from kdtasks.learning.random import seed_for
 
 PREFIX = "rt:"
@@ -71,6 +72,16 @@ class TracedSite:
     rows: int = 1
 
     @property
+    def source(self) -> str:
+        """Where channels are from, in words."""
+        return f"{self.scene}, ray-traced by Sionna RT"
+
+    @property
+    def carrier_hz(self) -> float:
+        """Carrier frequency [Hz]."""
+        return self.carrier_ghz * 1e9
+
+    @property
     def licence(self) -> str:
         """Whose rights the scene is under."""
         return LICENCE if self.scene in CITIES else f"that of the scene {Path(self.scene).name}"
@@ -91,6 +102,18 @@ class TracedSite:
             "files": {file.name: content_of(file) for file in files},
             "versions": tracer_versions(),
         }
+
+    def users(
+        self, plan: SplitPlan, *, cache_dir: Path, progress: Progress
+    ) -> tuple[Paths, NDArray[np.float64], dict[str, Any]]:
+        """Return the paths of as many users as a plan draws, where they are, and no facts.
+
+        See `trace_users`.
+        """
+        paths, positions = trace_users(
+            self, plan.to_draw, seed=plan.seed, cache_dir=cache_dir, progress=progress
+        )
+        return paths, positions, {}
 
 
 OPTIONS: dict[str, type] = {one.name: type(one.default) for one in fields(TracedSite)[2:]}
@@ -116,34 +139,8 @@ def traced_site(scenario: str) -> TracedSite | None:
         raise ConfigError(
             f"scenario={scenario!r}: say where the base station is, {PREFIX}{scene}@x,y,z [m]"
         )
-    station = _numbers(scenario, place, 3) if at else CITIES[scene]
-    return TracedSite(scene=scene, station_m=station, **_options(scenario, query))
-
-
-def _options(scenario: str, query: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name not in OPTIONS:
-            raise ConfigError(
-                f"scenario={scenario!r}: no option {name!r}; known: {', '.join(OPTIONS)}"
-            )
-        (number,) = _numbers(scenario, text, 1)
-        if number <= 0.0 or (OPTIONS[name] is int and number % 1):
-            kind = "a whole number" if OPTIONS[name] is int else "a number"
-            raise ConfigError(f"scenario={scenario!r}: {name}={text!r} must be {kind} above 0")
-        found[name] = OPTIONS[name](number)
-    return found
-
-
-def _numbers(scenario: str, text: str, count: int) -> tuple[Any, ...]:
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if len(found) != count or not np.isfinite(found).all():
-        want = "x,y,z in metres" if count > 1 else "a number"
-        raise ConfigError(f"scenario={scenario!r}: {text!r} must be {want}")
-    return found
+    station = read_numbers(scenario, place, 3) if at else CITIES[scene]
+    return TracedSite(scene=scene, station_m=station, **read_options(scenario, query, OPTIONS))
 
 
 def _meshes(file: Path) -> list[Path]:
@@ -187,7 +184,7 @@ def trace_users(
         job = {
             **asdict(site),
             "scene": str(Path(site.scene).absolute()) if site.scene not in CITIES else site.scene,
-            "carrier_hz": site.carrier_ghz * 1e9,
+            "carrier_hz": site.carrier_hz,
             "count": count,
             "unit": "users",
             "seed": seed_for(seed, "users of a traced scene"),

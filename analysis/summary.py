@@ -78,7 +78,9 @@ def _claims(judged: Sequence[JudgedClaim]) -> str:
     text += f"{'holds' if len(holding) < 2 else 'hold'} after correction"
     text += f": {'; '.join(holding)}" if holding else ""
     others = [f"{len(claims)}: {verdict}" for verdict, claims in found.items() if claims]
-    return f"{text}. The others: {'. '.join(others)}." if others else f"{text}."
+    if others and holding:
+        text += ". The others"
+    return f"{text}: {'. '.join(others)}." if others else f"{text}."
 
 
 def _certainty(frames: SweepFrames) -> str:

@@ -42,6 +42,7 @@ class Progress:
         phase: The current part of the sweep; None before the first.
         phase_started_s: When it began [s].
         data: Done, total and unit of the scenario being loaded.
+        data_started_s: When its loading began [s].
         planned: Number of jobs of the current phase, by kind.
         ended: Number of jobs of the current phase that ended, by kind.
         jobs: Running jobs, by kind and key.
@@ -59,6 +60,7 @@ class Progress:
     phase: Phase | None = None
     phase_started_s: float = 0.0
     data: tuple[int, int, str] = (0, 0, "")
+    data_started_s: float = 0.0
     planned: dict[JobKind, int] = field(default_factory=dict)
     ended: Counter[JobKind] = field(default_factory=Counter)
     jobs: dict[tuple[JobKind, str], Running] = field(default_factory=dict)
@@ -77,6 +79,8 @@ class Progress:
             case events.PhaseBegun(name):
                 self.enter(name)
             case events.DataLoaded(done, total, unit):
+                if done < self.data[0]:  # of the next scenario
+                    self.data_started_s = self.clock.elapsed_s()
                 self.data = (done, total, unit)
             case events.SearchStarted(trials, time_s, slots):
                 self.budget = (trials, time_s, slots)
@@ -120,7 +124,7 @@ class Progress:
         """Begin a phase, with no jobs yet."""
         self.phase, self.phase_started_s = phase, self.clock.elapsed_s()
         self.planned, self.ended, self.jobs = {}, Counter(), {}
-        self.data = (0, 0, "")
+        self.data, self.data_started_s = (0, 0, ""), self.phase_started_s
 
     def end_trial(self, number: int, *, failed: bool) -> None:
         """Count a trial that ended; a failed one may never have begun."""
@@ -179,8 +183,10 @@ class Progress:
         """
         if self.phase == "search":
             return self._search_left_s()
-        share = self.share
-        return self.phase_s * (1.0 - share) / share if share > 0.0 else None
+        share, begun_s = self.share, self.phase_started_s
+        if self.phase == "data":
+            begun_s = self.data_started_s
+        return (self.clock.elapsed_s() - begun_s) * (1.0 - share) / share if share > 0.0 else None
 
     def _search_left_s(self) -> float | None:
         trials, limit_s, slots = self.budget

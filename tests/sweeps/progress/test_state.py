@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import ManualClock
 
+from sweeps.progress.events import DataLoaded
 from sweeps.progress.state import Progress, Running
 
 
@@ -73,6 +74,16 @@ def test_jobs_go_on_as_fast_as_until_now():
     assert progress.left_s() == pytest.approx(90.0)
     progress.enter("confirm")
     assert progress.share == 0.0
+
+
+def test_each_scenario_loads_at_its_own_speed():
+    progress = Progress(clock=ManualClock())
+    progress.enter("data")
+    seen = ((10.0, 20, 40.0), (50.0, 100, 0.0), (52.0, 1, None), (60.0, 5, 152.0))
+    for now_s, done, left_s in seen:
+        progress.clock.now_s = now_s
+        progress.handle(DataLoaded(done, 100, "users"))
+        assert left_s is None or progress.left_s() == pytest.approx(left_s)
 
 
 @given(

@@ -79,7 +79,7 @@ class DeepMimoSite:
             )
         raise DataError(
             f"{self.folder}: link={self.link!r} is none of {', '.join(there)}; name one: "
-            f"{PREFIX}{self.folder}?link={there[0]}"
+            f"--set 'parameters.scenario={PREFIX}{self.folder}?link={there[0]}'"
         )
 
     @property

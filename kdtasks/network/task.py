@@ -151,16 +151,16 @@ class NetworkTask(KDTask):
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
-        """Train the teachers of all tasks, one after the other."""
+        """Train the teachers of all tasks, one after the other; yields a report per teacher."""
+        taught = [part for part in self.parts(params) if part.teacher is not None]
         found: dict[str, TeacherArtifact] = {}
-        done = 0
-        for part in self.parts(params):
-            if part.teacher is None:
-                continue
+        for number, part in enumerate(taught, start=1):
             given = {"train": arrays_of(part.name, train), "val": arrays_of(part.name, val)}
             split = {n: a if n in part.task.teacher_splits else {} for n, a in given.items()}
-            training = part.task.train_teacher(part.params, split["train"], split["val"])
-            found[part.name], done = yield from _after(done, training)
+            found[part.name] = _result(
+                part.task.train_teacher(part.params, split["train"], split["val"])
+            )
+            yield Report(epoch=number, epochs=len(taught), metrics={})
         return self.teachers_together(params, found)
 
     def teachers_together(
@@ -282,18 +282,13 @@ def _cost(params: Params, metrics: Mapping[str, float]) -> Cost:
     )
 
 
-def _after(
-    done: int, training: Generator[Report, None, TeacherArtifact]
-) -> Generator[Report, None, tuple[TeacherArtifact, int]]:
-    """Report epochs behind those that are done; return the result and all that are done then."""
-    first = done
+def _result(training: Generator[Report, None, TeacherArtifact]) -> TeacherArtifact:
     while True:
         try:
-            report = next(training)
+            next(training)
         except StopIteration as stop:
-            return stop.value, done
-        done = first + report.epoch
-        yield Report(epoch=done, epochs=first + report.epochs, metrics={})
+            teacher: TeacherArtifact = stop.value
+            return teacher
 
 
 def network_of(addresses: Mapping[str, KDTask]) -> NetworkTask:

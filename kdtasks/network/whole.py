@@ -37,7 +37,6 @@ class WholeSettings(Settings):
     server_link_mbps: float = param(
         0.0,
         low=0,
-        when=unlike_default("server_link_mbps"),
         decides="cost",
         unit="Mbit/s",
         help="rate of a link of the server that all messages of all tasks pass; 0: no limit",

@@ -150,7 +150,8 @@ def test_parameters_are_complete_and_shared_ones_have_no_task() -> None:
     params = params_of({"topology": "mutual"}, {}, teacher_seed=4, server_gflops=7.0)
     assert network().complete(params) == params
     assert [part.params["server_gflops"] for part in network().parts(params)] == [7.0, 7.0]
-    assert {name for name in params if "/" not in name} == {"seed", "teacher_seed", "server_gflops"}
+    whole = {"seed", "teacher_seed", "server_gflops", "server_link_mbps"}
+    assert {name for name in params if "/" not in name} == whole
     for part in network().parts(params):
         own = load_task(part.address)
         assert part.params == own.complete(part.params)

@@ -14,6 +14,7 @@ from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.plan.contract import broken_laws
 from sweeps.plan.preflight import check_study
 from sweeps.progress.events import Display
 from sweeps.run.runner import SweepSummary, run_study
@@ -126,3 +127,12 @@ def test_a_sweep_over_ray_equals_one_in_one_process_that_was_extended(tmp_path: 
     confirmed = [job.metrics for job in jobs if job.kind == "confirmation"]
     assert confirmed
     assert all(0.0 < metrics["test_worst_share"] <= 1.0 for metrics in confirmed)
+
+
+def test_a_network_keeps_the_laws_that_its_tasks_keep(tmp_path: Path) -> None:
+    name = f"{FIRST}+toy_task:ToyTask"
+    whole = {"toy-network/topology": "mutual"}
+    broken = {one: broken_laws(one, {}, tmp_path) for one in (FIRST, "toy_task:ToyTask")}
+    kept = [law.partition(":")[0] for laws in broken.values() for law in laws]
+    found = broken_laws(name, whole, tmp_path)
+    assert [law for law in found if law.partition(":")[0] not in kept] == []

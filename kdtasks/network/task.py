@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kdtasks.contract.collaboration import joined
 from kdtasks.contract.deployment import NetworkSettings
@@ -29,6 +29,9 @@ from kdtasks.network.whole import (
     own_bests,
     together,
 )
+
+if TYPE_CHECKING:
+    from kdtasks.contract.deployable import Deployable
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -238,6 +241,17 @@ class NetworkTask(KDTask):
             )
         shares = [one.share(judged[f"{name}/{one.metric}"]) for name, one in bests.items()]
         return {WORST_SHARE: min(shares)} if shares else {}
+
+    def deployable(self, params: Params, weights: Arrays) -> "Deployable":  # noqa: ARG002
+        """Refuse, since each node runs the student of one task.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(
+            f"{self.name}: the students of a network are those of studies of its tasks alone, with "
+            "the same parameters: export them from such a sweep"
+        )
 
     # --- references -------------------------------------------------------------------------------
 

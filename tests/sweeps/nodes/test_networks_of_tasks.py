@@ -174,6 +174,11 @@ def test_parameters_that_are_none_are_refused_by_name(params: dict[str, Any], na
         network().complete(params)
 
 
+def test_students_are_exported_from_studies_of_their_tasks() -> None:
+    with pytest.raises(ConfigError, match="alone"):
+        network().deployable(params_of({}, {}), {})
+
+
 @pytest.mark.parametrize(
     ("name", "named"),
     [

@@ -53,7 +53,7 @@ FIRST = {"train": 0, "val": 10_000_000, "test": 20_000_000}
 SENSORS = ("image", "radar", "lidar", "gps")
 """What a frame can hold besides the beams' powers."""
 
-PICTURE_MS, PIXEL_MS, RADAR_MS, PATHS_MS = 0.3, 1.3e-5, 13.0, 40.0
+PICTURE_MS, PIXEL_MS, RADAR_MS, PATHS_MS = 0.3, 1.3e-5, 13.0, 25.0
 """CPU time of a picture, of each of its pixels, of the maps of a radar frame, and of tracing the
 paths of a frame, on one x86 core; only their ratios matter."""
 

@@ -67,7 +67,8 @@ def inspect(
         typer.Argument(
             metavar="PATH",
             callback=at_home,
-            help="Folder of a DeepSense 6G scenario, or its CSV; file or folder of channels.",
+            help="Folder of a DeepSense 6G scenario, or its CSV; file or folder of channels; "
+            "scenario folder of DeepMIMO v4.",
         ),
     ],
     as_json: Json = False,

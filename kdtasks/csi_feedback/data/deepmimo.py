@@ -158,7 +158,8 @@ class DeepMimoSite:
         return self._paths(chosen, power_NP), users[chosen, :2] - station[:2], facts
 
     def _paths(self, chosen: NDArray[np.int64], power_NP: Float) -> Paths:
-        found = {"power": power_NP[chosen]}
+        there_NP = np.isfinite(power_NP)
+        found = [power_NP]
         for name in PATHS[1:]:
             matrix_NP = self._matrix(name)
             if matrix_NP.shape != power_NP.shape:
@@ -166,10 +167,15 @@ class DeepMimoSite:
                     f"{self.folder}: {name} of {self.found_link} has shape {matrix_NP.shape}, but "
                     f"power has {power_NP.shape}"
                 )
-            found[name] = matrix_NP[chosen]
-        there_NP = np.logical_and.reduce([np.isfinite(one) for one in found.values()])
+            if lost := int((there_NP & ~np.isfinite(matrix_NP)).sum()):
+                raise DataError(
+                    f"{self.folder}: {name} of {self.found_link} has no value for {lost} paths "
+                    "that have a power; export it again"
+                )
+            found.append(matrix_NP)
+        there_NP = there_NP[chosen]
         power, phase, delay, azimuth, zenith = (
-            np.where(there_NP, one, 0.0) for one in found.values()
+            np.where(there_NP, one[chosen], 0.0) for one in found
         )
         gain_NP = np.where(there_NP, 10.0 ** (power / 20.0), 0.0) * np.exp(1j * np.radians(phase))
         sine_NP = np.sin(np.radians(zenith)) * np.sin(np.radians(azimuth))

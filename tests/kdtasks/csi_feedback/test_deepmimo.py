@@ -138,6 +138,10 @@ def test_folders_that_are_none_are_refused_by_name(tmp_path):
         folder = write(tmp_path / f"short {name}", {**three_users(), **short})
         with pytest.raises(DataError, match=f"{name}"):
             deepmimo_site(f"deepmimo:{folder}").users(plan, cache_dir=tmp_path, **QUIET)
+    lost = {"delay": [[np.nan, np.nan], *three_users()["delay"][1:]]}
+    folder = write(tmp_path / "lost", {**three_users(), **lost})
+    with pytest.raises(DataError, match=r"delay .* 1 paths"):
+        deepmimo_site(f"deepmimo:{folder}").users(plan, cache_dir=tmp_path, **QUIET)
     for scenario in (f"deepmimo:{tmp_path}/none", f"deepmimo:{tmp_path.parent}"):
         with pytest.raises(DataError, match="no power_t"):
             _ = deepmimo_site(scenario).identity

@@ -15,6 +15,7 @@ import yaml
 from benchmarks.bare_loop import bare_run
 from benchmarks.plain_script import teacher_file
 from kdtasks.contract.params import Value
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import ScenarioData, TeacherArtifact
 from kdtasks.csi_feedback.task import CsiFeedback
 from search_spaces.study import Study, parse_study
@@ -187,12 +188,7 @@ def train_teachers(case: Case, places: Places) -> float:
         identity = identity_of(params, data)
         teacher = store.get(identity)
         if teacher is None:
-            training = TASK.train_teacher(params, data.train, data.val)
-            while teacher is None:
-                try:
-                    next(training)
-                except StopIteration as end:
-                    teacher = end.value
+            teacher = result_of(TASK.train_teacher(params, data.train, data.val))
             store.put(identity, params, teacher)
         state = {name: torch.tensor(array) for name, array in teacher.weights.items()}
         torch.save(state, teacher_file(places.teachers, compression))

@@ -19,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from kdtasks.contract.params import Value
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Outcome, ScenarioData, TeacherArtifact
 from kdtasks.csi_feedback.methods.job import soft_picture_loss
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
@@ -104,16 +105,6 @@ def prepared(options: argparse.Namespace, cache: Path) -> Bench:
     data = TASK.load_scenario(params, cache_dir=cache, progress=lambda *_: None)
     teaching = TASK.train_teacher({**params, "method": "encoder-kd"}, data.train, data.val)
     return Bench(params=params, data=data, teacher=result_of(teaching))
-
-
-def result_of(training: Generator[Any, None, T]) -> T:
-    """Run a training to its end."""
-    while True:
-        try:
-            next(training)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 def measured(bench: Bench, seed: int) -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 from kdtasks.contract.registry import load_task
-from kdtasks.contract.task import KDTask, Report, ScenarioData, TeacherArtifact
+from kdtasks.contract.reports import drained
+from kdtasks.contract.task import KDTask, ScenarioData, TeacherArtifact
 from kdtasks.distillation.settings import METHODS
 from sweeps.nodes.task_process import computing, open_task, start_afresh, take_gpu
 
@@ -44,16 +45,6 @@ def params_of(task: KDTask, method: str, **changes: Any) -> dict[str, Any]:
     """Return a short trial: what it does not know, or has no effect on it, is left out."""
     known = {n: v for n, v in {**SHORT, **changes}.items() if n in task.settings.model_fields}
     return task.complete({**known, "method": method})
-
-
-def drained(work: Generator[Report, None, Any]) -> tuple[list[Report], Any]:
-    """Return all that a generator yields, and what it returns."""
-    reports = []
-    while True:
-        try:
-            reports.append(next(work))
-        except StopIteration as end:
-            return reports, end.value
 
 
 @cache

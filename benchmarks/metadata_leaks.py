@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kdtasks.contract.params import Value
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.lidar_beam.data import SENSORS
 from kdtasks.lidar_beam.methods.batches import RANGE_UNIT_M, scans_of
@@ -124,7 +125,7 @@ def measured(seed: int, params: dict[str, Value], windows: int, steps: int) -> d
     with tempfile.TemporaryDirectory() as cache:
         data = task.load_scenario(full, cache_dir=Path(cache), progress=lambda *_: None)
     members, others = halves(data.train, seed)
-    teacher = _ended(task.train_teacher(full, members, data.val))
+    teacher = result_of(task.train_teacher(full, members, data.val))
     network = restored(resolve(full), teacher.weights, teacher=True).requires_grad_(False)
     known, strange, reference = (_windows(split) for split in (members, others, data.val))
     start = hand_set(torch.Generator().manual_seed(seed))(windows)
@@ -166,15 +167,6 @@ def _membership(
 def _windows(split: Arrays) -> Tensor:
     scans = scans_of(split)
     return scans.gathered(slice(None))
-
-
-def _ended(training: Any) -> TeacherArtifact:
-    while True:
-        try:
-            next(training)
-        except StopIteration as stop:
-            found: TeacherArtifact = stop.value
-            return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,7 +17,6 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +24,8 @@ from typing import Any, TypeVar
 import torch
 
 from kdtasks.contract.params import Value
-from kdtasks.contract.task import Report, ScenarioData
+from kdtasks.contract.reports import result_of
+from kdtasks.contract.task import ScenarioData
 from kdtasks.mimo_detection.link.bit_errors import compare
 from kdtasks.mimo_detection.link.sionna_detectors import detect, names_for
 from kdtasks.mimo_detection.scores import by_snr
@@ -65,15 +65,6 @@ ARMS: dict[str, dict[str, Value]] = {
     "middle": {"method": "learngene", "gene_start": 3},
     "top": {"method": "learngene", "gene_start": 6},
 }
-
-
-def drained(training: Generator[Report, None, T]) -> T:
-    """Return what a training comes to."""
-    while True:
-        try:
-            next(training)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
 
 
 def loaded(params: dict[str, Value]) -> ScenarioData:
@@ -125,7 +116,7 @@ def detectors(names: list[str], steps: int, seeds: int) -> None:
         for seed in range(seeds):
             start = time.process_time()
             own = {**params, "seed": seed}
-            outcome = drained(TASK.train_student(own, data.train, data.val, None))
+            outcome = result_of(TASK.train_student(own, data.train, data.val, None))
             spent = time.process_time() - start
             found = TASK.evaluate(own, outcome.weights, data.test)
             ratios = {n: found[f"ber_{n[:-3]}db"] / r for n, r in linear.items()}
@@ -138,7 +129,7 @@ def learngene(arms: list[str], seeds: int, collectives: int, shared: dict[str, V
     for expert in range(collectives):
         params = {**shared, "method": "finetune", "teacher_seed": expert}
         start = time.process_time()
-        teacher = drained(TASK.train_teacher(params, data.train, data.val))
+        teacher = result_of(TASK.train_teacher(params, data.train, data.val))
         learnt = {n: v for n, v in teacher.metrics.items() if n.startswith("val_")}
         show(f"collective {expert}", learnt, time.process_time() - start)
         zero_shot = TASK.evaluate_teacher(params, teacher.weights, data.val)
@@ -149,7 +140,7 @@ def learngene(arms: list[str], seeds: int, collectives: int, shared: dict[str, V
                 if arm["method"] != "vanilla":
                     own["teacher_seed"] = expert
                 start = time.process_time()
-                outcome = drained(TASK.train_student(own, data.train, data.val, teacher))
+                outcome = result_of(TASK.train_student(own, data.train, data.val, teacher))
                 curve = {
                     n.removeprefix("val_ber_after_"): v
                     for n, v in outcome.metrics.items()

@@ -1,5 +1,6 @@
 """Trials of CSI feedback that take a tenth of a second, and how to run a training to its end."""
 
+from kdtasks.contract.reports import drained
 from kdtasks.csi_feedback.task import CsiFeedback
 
 TASK = CsiFeedback()
@@ -34,16 +35,6 @@ DISTILLING = METHODS[1:]
 
 def tiny(**changes):
     return {**TINY, **changes}
-
-
-def drained(training):
-    """Return all that a generator yields, and what it returns."""
-    yielded = []
-    while True:
-        try:
-            yielded.append(next(training))
-        except StopIteration as end:
-            return yielded, end.value
 
 
 def silent(done, total, unit):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.deployment import NetworkSettings, TopologyName
 from kdtasks.contract.params import Params, Value
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Arrays, KDTask, Report, SplitName, TeacherArtifact
 
 T = TypeVar("T")
@@ -100,12 +101,10 @@ def leaving(
     def left(before: Callable[[], T]) -> U:
         return made_of(before())
 
-    while True:
-        try:
-            report = next(training)
-        except StopIteration as stop:
-            return made_of(stop.value)
-        yield replace(report, left=report.left and partial(left, report.left))
+    def change(report: Report) -> Report:
+        return replace(report, left=report.left and partial(left, report.left))
+
+    return made_of((yield from forwarded(training, change)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

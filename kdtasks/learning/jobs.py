@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdtasks.contract.collaboration import leaving
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Report, prefixed
 from kdtasks.learning.training import Objective, Schedule, fit
 
@@ -184,14 +185,12 @@ def numbered(
         before: Epochs of other stages before all these.
         planned: Epochs of all stages; 0 for those before and these.
     """
-    while True:
-        try:
-            report = next(training)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+
+    def change(report: Report) -> Report:
         done = before + number * report.epochs + report.epoch
-        yield replace(report, epoch=done, epochs=planned or before + count * report.epochs)
+        return replace(report, epoch=done, epochs=planned or before + count * report.epochs)
+
+    return forwarded(training, change)
 
 
 def train_generations(

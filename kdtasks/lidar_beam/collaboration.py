@@ -24,6 +24,7 @@ from kdtasks.contract.deployable import Deployable
 from kdtasks.contract.gaussian_mechanism import Mechanism
 from kdtasks.contract.leakage import NoisesExtras
 from kdtasks.contract.params import Params
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, Report, SplitName, TeacherArtifact
 from kdtasks.learning.complexity import FLOPS_PER_MAC, batch1_latency_ms
 from kdtasks.learning.tensors import state_arrays
@@ -38,7 +39,6 @@ from kdtasks.lidar_beam.settings import LidarSettings, resolve
 from kdtasks.lidar_beam.students import (
     SENT_GENERATOR,
     TrainedStudent,
-    Windows,
     restored,
     student_of,
     teach,
@@ -132,7 +132,7 @@ class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs, NoisesExtras
             names = [PREFIX + group for group in settings.groups]
             return {name: teacher.outputs[name] for name in names}, Work()
         expert = restored(settings, teacher.weights, teacher=True)
-        made = _ended(windows_of(settings, expert, teacher.outputs))
+        made = result_of(windows_of(settings, expert, teacher.outputs))
         assert made.generator is not None
         sent = state_arrays(made.generator, SENT_GENERATOR)
         return sent, inversion_work(settings, made.core_seconds)
@@ -223,13 +223,3 @@ def _learnt(settings: LidarSettings, held_bytes: int, taught: TrainedStudent) ->
         work=work,
         teacher_outputs={} if taught.teacher is None else taught.teacher.outputs,
     )
-
-
-def _ended(inverting: Generator[Report, None, Windows]) -> Windows:
-    """Return the result of an inversion, without its reports."""
-    while True:
-        try:
-            next(inverting)
-        except StopIteration as stop:
-            made: Windows = stop.value
-            return made

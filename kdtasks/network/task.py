@@ -10,6 +10,7 @@ from kdtasks.contract.collaboration import joined
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import (
     Arrays,
     Baseline,
@@ -160,7 +161,7 @@ class NetworkTask(KDTask):
         for number, part in enumerate(taught, start=1):
             given = {"train": arrays_of(part.name, train), "val": arrays_of(part.name, val)}
             split = {n: a if n in part.task.teacher_splits else {} for n, a in given.items()}
-            found[part.name] = _result(
+            found[part.name] = result_of(
                 part.task.train_teacher(part.params, split["train"], split["val"])
             )
             yield Report(epoch=number, epochs=len(taught), metrics={})
@@ -294,15 +295,6 @@ def _cost(params: Params, metrics: Mapping[str, float]) -> Cost:
         teacher_bytes=metrics["server_teacher_bytes"],
         training_bytes=metrics["server_peak_bytes"],
     )
-
-
-def _result(training: Generator[Report, None, TeacherArtifact]) -> TeacherArtifact:
-    while True:
-        try:
-            next(training)
-        except StopIteration as stop:
-            teacher: TeacherArtifact = stop.value
-            return teacher
 
 
 def network_of(addresses: Mapping[str, KDTask]) -> NetworkTask:

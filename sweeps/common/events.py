@@ -18,16 +18,6 @@ Training = Generator[Report, None, T]
 """A generator that yields reports and returns its result."""
 
 
-def result_of(training: Training[T]) -> T:
-    """Return the result of a training, without its reports."""
-    while True:
-        try:
-            next(training)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
     """A message from a worker to the driver.

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kdtasks.contract.errors import UserError
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Baseline, Outcome, Report, ScenarioData, TeacherArtifact
 
 T = TypeVar("T")
@@ -56,11 +57,7 @@ def generated(what: str, work: Generator[Report, None, T]) -> Generator[Report, 
             "and return the result behind the last"
         )
     try:
-        while True:
-            yield fitting(what, next(work), _wrong_report)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+        return (yield from forwarded(work, lambda one: fitting(what, one, _wrong_report)))
     finally:
         work.close()
 

@@ -10,6 +10,7 @@ from kdtasks.contract.collaboration import joined
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.gaussian_mechanism import guarantee
 from kdtasks.contract.params import Params
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import KDTask, Outcome, Report
 from kdtasks.network.parts import Part
 from kdtasks.network.task import NetworkTask, parts_of
@@ -58,14 +59,15 @@ def _counted(
 ) -> Training[tuple[Outcome, int]]:
     """Report the epochs of a task behind those of others; return all that are done then."""
     done = before
-    while True:
-        try:
-            report = next(work)
-        except StopIteration as stop:
-            return stop.value, done
+
+    def behind(report: Report) -> Report:
+        nonlocal done
         done = before + report.epoch
         metrics = part.metrics_outside(report.metrics) if part.name else report.metrics
-        yield replace(report, epoch=done, epochs=before + report.epochs + left, metrics=metrics)
+        return replace(report, epoch=done, epochs=before + report.epochs + left, metrics=metrics)
+
+    outcome = yield from forwarded(work, behind)
+    return outcome, done
 
 
 def conduct(

@@ -36,14 +36,12 @@ class Answer:
 
     Attributes:
         number: The parcel's place in the order of emission.
-        receiver: The node.
         parcels: The parcels that it sends.
         work: The cost of handling the parcel.
         received_bytes: Size of the parcel as received [B].
     """
 
     number: int
-    receiver: str
     parcels: tuple[Parcel, ...]
     work: Work
     received_bytes: int
@@ -207,13 +205,7 @@ class NodeHost:
         for number, parcel in received.items():
             parcels, work = yield from node.handle(parcel.sender, parcel.payload, parcel.seal)
             answers.append(
-                Answer(
-                    number=number,
-                    receiver=parcel.receiver,
-                    parcels=tuple(parcels),
-                    work=work,
-                    received_bytes=parcel.size,
-                )
+                Answer(number=number, parcels=tuple(parcels), work=work, received_bytes=parcel.size)
             )
         return answers
 
@@ -241,7 +233,7 @@ class NodeHost:
             leaks = {} if underway else self._leaks(weights)
         teachers = {} if trial.teacher is None else trial.teacher.weights
         held = {"server_teacher_bytes": float(sum(a.nbytes for a in teachers.values()))}
-        return {**prefixed("val", quality), **latency, **leaks, **({} if underway else held)}
+        return {**prefixed("val", quality), **latency, **leaks, **held}
 
     def _leaks(self, weights: Arrays) -> dict[str, float]:
         """Return how well an attacker finds out what was trained on, if that is to be measured."""

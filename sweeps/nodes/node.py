@@ -11,6 +11,7 @@ from kdtasks.contract.collaboration import LearnsOnShares, Learnt, TensorSpec, W
 from kdtasks.contract.deployment import NetworkSettings, TopologyName
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import Params
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Arrays, Report
 from sweeps.nodes.robust.findings import Findings
 from sweeps.nodes.topologies.base import alike
@@ -166,21 +167,20 @@ class Node(ABC):
             incomplete: Whether other edges have no student yet, so that none can be judged.
         """
         self._trained = tuple(edges)
-        while True:
-            try:
-                report = next(training)
-            except StopIteration as stop:
-                learnt: Learnt = stop.value
-                self._leaving = None
-                self.charge(learnt.work)
-                return learnt
+
+        def change(report: Report) -> Report:
             self._leaving = report.left
-            yield replace(
+            return replace(
                 report,
                 epoch=number * report.epochs + report.epoch,
                 epochs=count * report.epochs,
                 left=None if incomplete else report.left,
             )
+
+        learnt = yield from forwarded(training, change)
+        self._leaving = None
+        self.charge(learnt.work)
+        return learnt
 
     def standing(self) -> Standing:
         """Return what the node would leave if its training ended now."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kdtasks.contract.collaboration import LearnsOnShares, joined
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Report
 from sweeps.common.events import Training
 from sweeps.nodes.host import ROUNDING
@@ -57,11 +58,11 @@ class Underway:
         def until() -> float:
             return (self._next - before) / epochs if epochs else math.inf
 
-        exchange = yield from self._counted(self._transport.deliver(parcels, until()))
+        exchange = yield from forwarded(self._transport.deliver(parcels, until()), self._counted)
         while (share := exchange.reached) is not None:
             self._done = max(self._done, math.ceil(before + share * epochs - ROUNDING))
             yield from self._judged()
-            yield from self._counted(self._transport.resume(exchange, until()))
+            yield from forwarded(self._transport.resume(exchange, until()), self._counted)
         if self._done >= self._next - ROUNDING:  # without a student that could be judged
             yield self._report({})
         return self._transport.answers(exchange)
@@ -76,19 +77,12 @@ class Underway:
         epochs = max(self._planned, self._done)
         return Report(epoch=self._done, epochs=epochs, metrics=metrics)
 
-    def _counted(self, work: Training[Any]) -> Training[Any]:
-        while True:
-            try:
-                report = next(work)
-            except StopIteration as stop:
-                return stop.value
-            self._done += 1
-            # a report at a rung has to have the scores
-            if self._done < self._next - ROUNDING:
-                # the scores of one node are not those of the deployment
-                yield self._report(
-                    {n: v for n, v in report.metrics.items() if not n.startswith("val_")}
-                )
+    def _counted(self, report: Report) -> Report | None:
+        self._done += 1
+        if self._done >= self._next - ROUNDING:
+            return None  # a report at a rung has to have the scores
+        # the scores of one node are not those of the deployment
+        return self._report({n: v for n, v in report.metrics.items() if not n.startswith("val_")})
 
     def _judged(self) -> Training[None]:
         standings = yield from self._transport.standing()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
+from kdtasks.contract.reports import drained
 from kdtasks.contract.task import (
     Arrays,
     KDTask,
@@ -248,16 +249,8 @@ class Evidence:
 
 
 def _trained(what: str, start: Callable[[], Generator[Report, None, T]]) -> Trained[T]:
-    def drain() -> Trained[T]:
-        reports: list[Report] = []
-        training = start()
-        while True:
-            try:
-                reports.append(next(training))
-            except StopIteration as end:
-                return end.value, reports
-
-    return tried(what, drain)
+    reports, result = tried(what, lambda: drained(start()))
+    return result, reports
 
 
 def _read_only(arrays: Arrays) -> None:

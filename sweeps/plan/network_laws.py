@@ -13,8 +13,8 @@ from kdtasks.contract.collaboration import (
     Stage,
     TensorSpec,
 )
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, digest
-from sweeps.common.events import result_of
 from sweeps.plan.evidence import Evidence, tried
 from sweeps.plan.laws import Law, Subject, changed_params, differing, law, of_trial
 

@@ -23,7 +23,7 @@ from sweeps.ledger.identity import (
     teacher_identity,
 )
 from sweeps.ledger.teacher_cache import TeacherStore
-from sweeps.plan.evidence import Evidence, needed, tried
+from sweeps.plan.evidence import Evidence, UnfitError, needed, tried
 from sweeps.plan.laws import (
     Law,
     differing,
@@ -336,23 +336,16 @@ def evaluate_writes_nothing(evidence: Evidence) -> str:
     return differing_numbers(judged.val, judged.again)
 
 
-def _deployed(evidence: Evidence) -> bool:
-    try:
-        evidence.task.deployable(evidence.config, evidence.student.weights)
-    except ConfigError:
-        return False  # the task exports no such student
-    except Exception:  # noqa: BLE001 - the law reports it
-        return True
-    return True
-
-
 @law(TRAINING_LAWS, of_trial)
 def deployable_is_the_student(evidence: Evidence) -> str:
     """The networks of deployable have the scores of evaluate."""
-    if not _deployed(evidence):
-        return ""
     weights = evidence.student.weights
-    student = tried("deployable", partial(evidence.task.deployable, evidence.config, weights))
+    try:
+        student = tried("deployable", partial(evidence.task.deployable, evidence.config, weights))
+    except UnfitError as error:
+        if isinstance(error.__cause__, ConfigError):
+            return ""  # the task exports no such student
+        raise
     whole = "" if hasattr(student, "own_score") else "return kdtasks.contract.deployable.Deployable"
     needed("deployable returns the networks that nodes run", whole)
     score = partial(student.own_score, evidence.data.val)

@@ -35,7 +35,6 @@ from sweeps.workers.ray_start import local_refusal
 
 State = Literal["good", "fair", "bad"]
 
-MIN_SHARED_BYTES = 1 << 30
 MIN_MEMORY_BYTES = 2 << 30
 """Memory of a trial's process with torch and of Ray beside it."""
 MIN_FILES = 1024
@@ -191,7 +190,7 @@ def _shared(machine: Machine) -> Finding:
             name="shared memory", state="good", found=f"no {limits.SHARED}; Ray uses the disk"
         )
     found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {limits.SHARED}"
-    if machine.shared_bytes >= MIN_SHARED_BYTES:
+    if machine.shared_bytes >= limits.MIN_SHARED_BYTES:
         return Finding(name="shared memory", state="good", found=found)
     fix = "Ray falls back to the disk, which is slow; in a container give --shm-size=2g"
     return Finding(name="shared memory", state="fair", found=found, fix=fix)

@@ -5,8 +5,8 @@ from typing import Any
 
 from toy_network import ToyNetworkTask
 
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Outcome
-from sweeps.common.events import result_of
 from sweeps.nodes.conductor import conduct
 from sweeps.nodes.transport import in_process
 

@@ -27,9 +27,9 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
-from sweeps.common.events import result_of
 from sweeps.nodes.privacy.membership import Sample, Scores, auc, judged, together
 
 MOST_MEMBERS = 2000

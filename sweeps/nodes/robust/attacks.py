@@ -10,9 +10,9 @@ from kdtasks.contract.collaboration import LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
-from sweeps.common.events import result_of
 
 
 def lying_outputs(settings: NetworkSettings, outputs: Arrays, seed: int, stream: str) -> Arrays:

@@ -112,17 +112,13 @@ def topology_of(task: KDTask, params: Params) -> Topology:
     for topology in TURNS:
         if edges := settings.served_by(topology):
             own = alike(learner, params, topology)
-            parts.append(_serving(task, own)(scene(own, edges)))
+            serving = _strategy(task, own)
+            assert issubclass(serving, Serving), "it is the topology of a single edge"
+            parts.append(serving(scene(own, edges)))
     begun = [edge for part in parts if part.begins_at_server for edge in part.scene.edges]
     first = scene(alike(learner, params, "centralized"), begun) if begun else None
     whole = replace(parts[0].scene, settings=settings, edges=settings.edges)
     return PerEdge(whole, parts=tuple(parts), begun=first)
-
-
-def _serving(task: KDTask, params: Params) -> type[Serving]:
-    strategy = _strategy(task, params)
-    assert issubclass(strategy, Serving), "it is the topology of a single edge"
-    return strategy
 
 
 def _strategy(task: KDTask, params: Params) -> type[Topology]:

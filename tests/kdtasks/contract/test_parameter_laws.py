@@ -1,5 +1,6 @@
 """What holds of the parameters of every system, tried with values drawn from their declarations."""
 
+from importlib.util import find_spec
 from typing import Literal, get_args, get_origin
 
 import pytest
@@ -16,6 +17,9 @@ from kdtasks.csi_feedback.task import CsiFeedback
 from kdtasks.lidar_beam.task import LidarBeam
 from kdtasks.mimo_detection.task import MimoDetection
 
+STREETS = ("street", "deepsense", *(["rt-street"] if find_spec("mitsuba") else []))
+"""Its paths are traced by an extra, whose version is part of the data."""
+
 WORDS = {
     CsiFeedback: {
         "method": CSI_METHODS,
@@ -28,10 +32,15 @@ WORDS = {
     },
     BeamTracking: {
         "method": BEAM_METHODS,
+        "scenario": STREETS,
         "sensors": ("", "image", "gps image radar"),
         "image_size": (32, 64),  # memory is measured where there is a limit
     },
-    LidarBeam: {"soft_loss": ("kl", "mse"), "metadata": ("moments", "inputs softmax")},
+    LidarBeam: {
+        "scenario": STREETS,
+        "soft_loss": ("kl", "mse"),
+        "metadata": ("moments", "inputs softmax"),
+    },
     MimoDetection: {
         "target": ("4x4 qpsk kronecker-0.6", "2X4 16QAM rayleigh"),
         "stream": ("2x2 qpsk rayleigh", "2x2 qpsk rayleigh,4x4 qpsk rayleigh"),

@@ -13,6 +13,7 @@ from in_process import Engine, Watching
 from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
+from kdtasks.contract.reports import forwarded
 from kdtasks.contract.task import Report
 from sweeps.common.events import Event, events
 from sweeps.common.records import FailureKind, TrialState
@@ -60,14 +61,11 @@ HONEST = ToyTask.train_student
 
 
 def in_numpy(task, params, train, val, teacher):
-    work = HONEST(task, params, train, val, teacher)
-    while True:
-        try:
-            found = next(work)
-        except StopIteration as stop:
-            metrics = {name: np.float32(value) for name, value in stop.value.metrics.items()}
-            return replace(stop.value, metrics=metrics)
-        yield replace(found, epoch=np.int64(found.epoch), epochs=np.int64(found.epochs))
+    def change(report):
+        return replace(report, epoch=np.int64(report.epoch), epochs=np.int64(report.epochs))
+
+    done = yield from forwarded(HONEST(task, params, train, val, teacher), change)
+    return replace(done, metrics={name: np.float32(value) for name, value in done.metrics.items()})
 
 
 def test_a_search_whose_task_counts_in_numpy_keeps_ledger_and_log(tmp_path, monkeypatch):

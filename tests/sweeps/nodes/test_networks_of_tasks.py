@@ -9,10 +9,10 @@ from network_deployments import DEPLOYMENTS, POISONED, assert_same_arrays, measu
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import KDTask, Outcome, ScenarioData, TeacherArtifact
 from kdtasks.network.parts import arrays_of
 from kdtasks.network.task import NetworkTask
-from sweeps.common.events import result_of
 from sweeps.nodes.conductor import conduct, conduct_all
 from sweeps.nodes.transport import in_process
 from sweeps.workers.jobs import confirm_by_weights, in_one_process

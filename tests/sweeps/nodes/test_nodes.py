@@ -13,6 +13,7 @@ from toy_network import ToyNetworkTask
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import UserError
 from kdtasks.contract.params import fingerprint
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import REJECTED, Deployment, Node
@@ -62,13 +63,7 @@ def sender_of(node: Node, kind: Kind, subject: str) -> str:
 
 
 def handle(node: Node, sender: str, payload: bytes, seal: bytes = b"") -> list[Parcel]:
-    work = node.handle(sender, payload, seal)
-    try:
-        while True:
-            next(work)
-    except StopIteration as stop:
-        parcels: list[Parcel] = stop.value[0]
-        return parcels
+    return result_of(node.handle(sender, payload, seal))[0]
 
 
 def refusal(node: Node, parcels: list[Parcel]) -> str:

@@ -19,6 +19,7 @@ from network_deployments import (
 from toy_network import ToyNetworkTask
 
 from kdtasks.contract.registry import load_task
+from kdtasks.contract.reports import drained, result_of
 from kdtasks.contract.task import Outcome, TeacherArtifact
 from sweeps.common.events import Training, WorkFailedError, events
 from sweeps.nodes.conductor import conduct
@@ -39,20 +40,10 @@ TASK = ToyNetworkTask()
 DATA = TASK.load_scenario({}, cache_dir=Path(), progress=lambda *_: None)
 
 
-def drained(work: Training[Any]) -> Any:
-    """Return what a training comes to."""
-    try:
-        while True:
-            next(work)
-    except StopIteration as stop:
-        return stop.value
-
-
 def teacher_of(params: dict[str, Any]) -> TeacherArtifact | None:
     if TASK.teacher_fingerprint(params) is None:
         return None
-    artifact: TeacherArtifact = drained(TASK.train_teacher(params, DATA.train, DATA.val))
-    return artifact
+    return result_of(TASK.train_teacher(params, DATA.train, DATA.val))
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +73,9 @@ def over_ray(
 
 def at_rungs(work: Training[Outcome]) -> tuple[list[tuple[int, dict[str, float]]], Outcome]:
     """Return what students of a network were judged by on the way, and what they come to."""
-    found = []
-    while True:
-        try:
-            report = next(work)
-        except StopIteration as stop:
-            return found, stop.value
-        if "bytes_over_air" in report.metrics:
-            found.append((report.epoch, numbers(report.metrics)))
+    reports, outcome = drained(work)
+    judged = [one for one in reports if "bytes_over_air" in one.metrics]
+    return [(one.epoch, numbers(one.metrics)) for one in judged], outcome
 
 
 @pytest.mark.parametrize("name", [*DEPLOYMENTS, *POISONED, *MIXED, *WATCHED])
@@ -115,22 +101,22 @@ def test_networks_are_the_same_over_ray_and_in_one_process(cluster: None, tmp_pa
     task = load_task(name)
     params = task.complete(lidar_trials.networked(method="datafree"))
     data = task.load_scenario(params, cache_dir=tmp_path, progress=lambda *_: None)
-    teacher = drained(task.train_teacher(params, data.train, data.val))
+    teacher = result_of(task.train_teacher(params, data.train, data.val))
     actors = NodeActors(name, 2)
     shared = (ray.put(data.train), ray.put(data.val))
     transport = actors.deploy(params, shared, ray.put(teacher))
-    ours: Outcome = drained(conduct(task, params, transport))
+    ours: Outcome = result_of(conduct(task, params, transport))
     actors.stop()
     local = in_process(name, params, (data.train, data.val), teacher)
-    theirs: Outcome = drained(conduct(task, params, local))
+    theirs: Outcome = result_of(conduct(task, params, local))
     assert numbers(ours.metrics) == numbers(theirs.metrics)
     assert_same_arrays(ours.weights, theirs.weights)
 
 
 def test_a_confirmation_gives_the_numbers_of_the_trial(actors: NodeActors) -> None:
     params = TASK.complete(DEPLOYMENTS["semi-centralized"])
-    trial: Outcome = drained(over_ray(actors, params))
-    found = drained(
+    trial: Outcome = result_of(over_ray(actors, params))
+    found = result_of(
         confirm_by_training(NAME, params, DATA.train, DATA.val, teacher_of(params), DATA.test)
     )
     tested = TASK.evaluate(params, trial.weights, DATA.test)
@@ -148,7 +134,7 @@ def test_an_error_of_the_task_has_its_own_name_and_leaves_the_actors_usable(
     *_, last = events(over_ray(actors, params))
     assert last.reason.startswith("RuntimeError: edge-1 cannot learn (toy_network.py, line ")
     assert "toy_network.py" in last.traceback
-    drained(over_ray(actors, TASK.complete({})))
+    result_of(over_ray(actors, TASK.complete({})))
 
 
 def test_an_error_in_sharing_out_keeps_its_place(actors: NodeActors) -> None:
@@ -164,10 +150,10 @@ def test_a_silent_actor_counts_as_dead(actors: NodeActors, monkeypatch: pytest.M
     params = TASK.complete({"topology": "decentralized", "epoch_s": 60.0})
     begun_s = time.monotonic()
     with pytest.raises(ActorLostError, match=r"node actor.* 2 s"):
-        drained(over_ray(actors, params))
+        result_of(over_ray(actors, params))
     assert time.monotonic() - begun_s < 60.0
     monkeypatch.undo()
-    drained(over_ray(actors, TASK.complete({})))
+    result_of(over_ray(actors, TASK.complete({})))
 
 
 @pytest.mark.parametrize("topology", ["none", "mutual", "decentralized"])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from network_deployments import assert_same_arrays
 from toy_network import ToyNetworkTask
 
+from kdtasks.contract.reports import drained, result_of
 from kdtasks.contract.task import Outcome, TeacherArtifact
 from sweeps.common.events import Training, WorkFailedError
 from sweeps.nodes.conductor import conduct
@@ -24,27 +25,17 @@ EPOCHS = 2
 
 def outcome(work: Training[Outcome]) -> tuple[Outcome, int]:
     """Drain a trial; return what it came to and how many epochs it reported."""
-    reports = 0
-    while True:
-        try:
-            report = next(work)
-        except StopIteration as stop:
-            return stop.value, reports
-        reports += 1
-        assert report.epoch == reports
-        assert report.epochs >= reports
+    reports, done = drained(work)
+    for number, report in enumerate(reports, start=1):
+        assert report.epoch == number
+        assert report.epochs >= number
+    return done, len(reports)
 
 
 def teacher_of(params: dict[str, Any]) -> TeacherArtifact | None:
     if TASK.teacher_fingerprint(params) is None:
         return None
-    training = TASK.train_teacher(params, DATA.train, DATA.val)
-    try:
-        while True:
-            next(training)
-    except StopIteration as stop:
-        artifact: TeacherArtifact = stop.value
-        return artifact
+    return result_of(TASK.train_teacher(params, DATA.train, DATA.val))
 
 
 class Recorder:

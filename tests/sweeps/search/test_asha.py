@@ -1,6 +1,7 @@
 """Trials that are stopped early: what the ledger, MLflow, the front and the budget say of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from toy_study import toy_study
 from toy_task import ToyTask
 
 from analysis import layout
+from kdtasks.contract.reports import forwarded
 from sweeps.common.records import TrialState
 from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
@@ -192,12 +194,7 @@ def test_reports_without_an_objective_stop_nothing_and_warn_once(
 
     def train_student(self, params, train, val, teacher):  # type: ignore[no-untyped-def]
         work = honest(self, params, train, val, teacher)
-        while True:
-            try:
-                report = next(work)
-            except StopIteration as stop:
-                return stop.value
-            yield type(report)(epoch=report.epoch, epochs=report.epochs, metrics={"loss": 1.0})
+        return forwarded(work, lambda report: replace(report, metrics={"loss": 1.0}))
 
     monkeypatch.setattr(ToyTask, "train_student", train_student)
     engine = make(tmp_path, budget={"trials": 8})

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,9 +14,9 @@ from leaky_task import DRAWN, leak
 from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
+from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import TeacherArtifact
 from sweeps.common.capacity import ResourceRequest
-from sweeps.common.events import Training
 from sweeps.common.records import TrialState
 from sweeps.ledger.ledger import Ledger
 from sweeps.nodes.transport import in_process
@@ -41,12 +40,8 @@ def _tidied() -> Iterator[None]:
 def numbers(seed: int, width: int) -> tuple[float, ...]:
     """Return what a trial finds in the generators and defaults of this process."""
     transport = in_process(TASK, {"seed": seed, "width": width}, ({}, {}), None)
-    stream = transport.alone()
-    while True:
-        try:
-            next(stream)
-        except StopIteration as stop:
-            return tuple(stop.value.metrics[name] for name in DRAWN)
+    found = result_of(transport.alone()).metrics
+    return tuple(found[name] for name in DRAWN)
 
 
 @cache
@@ -68,21 +63,13 @@ def test_seeds_differ_and_defaults_are_torchs_own() -> None:
     assert {found[3:] for found in first().values()} == {(32.0, 1.0, 1.0)}
 
 
-def outcome(work: Training[Any]) -> Any:
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
-
-
 PARAMS = {"seed": 3, "teacher_seed": 3}
 TEACHER = TeacherArtifact(metrics={}, weights={}, outputs={})
 JOBS: dict[str, Callable[[], Mapping[str, float]]] = {
-    "teacher": lambda: outcome(train_teacher(TASK, PARAMS, {}, {})).metrics,
-    "teacher's test": lambda: outcome(assess_teacher(TASK, PARAMS, TEACHER, {})),
-    "baselines": lambda: outcome(assess_baselines(TASK, PARAMS, {}, {}, {}, {}))[0].metrics,
-    "weights": lambda: outcome(confirm_by_weights(TASK, PARAMS, {}, {})),
+    "teacher": lambda: result_of(train_teacher(TASK, PARAMS, {}, {})).metrics,
+    "teacher's test": lambda: result_of(assess_teacher(TASK, PARAMS, TEACHER, {})),
+    "baselines": lambda: result_of(assess_baselines(TASK, PARAMS, {}, {}, {}, {}))[0].metrics,
+    "weights": lambda: result_of(confirm_by_weights(TASK, PARAMS, {}, {})),
 }
 
 

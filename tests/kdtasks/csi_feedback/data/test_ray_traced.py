@@ -136,6 +136,7 @@ def test_without_the_package_one_line_names_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_munich_is_traced_alike_twice(tmp_path):
     """Runs where extra rt and LLVM are installed."""
     if not find_spec("mitsuba") or not {**llvm_found(), **os.environ}.get("DRJIT_LIBLLVM_PATH"):

@@ -277,24 +277,32 @@ class Mirror:
     def _skip_what_is_there(self) -> None:
         """Mark files as copied that are in storage with the same content and never change.
 
+        So are weights of a finished trial that are damaged here: the copy in storage is the better.
+
         Raises:
             OSError: If the storage does not answer.
         """
-        stored = self._storage.read(layout.JOURNAL_FILE) or b""
-        there = self._storage.sizes(layout.WEIGHTS_DIR)
-        known = complete_weights(stored)
-        there = {
-            path: size
-            for path, size in there.items()
-            if path in known and is_file(self._folder.path / path, size, known[path])
+        versions = self._versions()
+        finished = complete_weights(self._storage.read(layout.JOURNAL_FILE) or b"")
+        known = {path: sha256 for path, sha256 in finished.items() if path in versions}
+        sound = {
+            path
+            for path, sha256 in known.items()
+            if is_file(self._folder.path / path, versions[path][0], sha256)
         }
         same = {name for name in self.teachers if self._same_teacher(name)}
-        for path, size in self._storage.sizes(TEACHERS_DIR).items():
-            if path.split("/")[1] in same:
-                there[path] = size
-        for path, version in self._versions().items():
-            if there.get(path) == version[0]:
+        weights, teachers = map(self._storage.sizes, (layout.WEIGHTS_DIR, TEACHERS_DIR))
+        there = {path: size for path, size in weights.items() if path in sound}
+        there |= {path: size for path, size in teachers.items() if path.split("/")[1] in same}
+        damaged = known.keys() - sound
+        for path, version in versions.items():
+            if path in damaged or there.get(path) == version[0]:
                 self._copied[path] = version
+        if damaged:
+            self.notify(
+                f"{', '.join(sorted(damaged))}: damaged in {self._folder.path}; what "
+                f"{self._storage.where} has of them stays as it is"
+            )
         self._compared = True
 
     def _same_teacher(self, name: str) -> bool:

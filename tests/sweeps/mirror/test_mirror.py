@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import json
 import threading
@@ -96,7 +97,8 @@ def finish_trial(folder: SweepFolder) -> str:
     ledger = Ledger.open(folder.journal) if known else Ledger.create(folder.journal, study)
     number, _ = ledger.ask(study.space)
     (folder.weights / f"trial-{number}.safetensors").write_bytes(b"our own")
-    ledger.complete(number, (0.0, 1.0), {"val_nmse_db": 0.0, "ue_flops": 1.0}, {})
+    metrics, sha256 = {"val_nmse_db": 0.0, "ue_flops": 1.0}, hashlib.sha256(b"our own").hexdigest()
+    ledger.complete(number, (0.0, 1.0), metrics, {}, sha256)
     return f"weights/trial-{number}.safetensors"
 
 
@@ -114,6 +116,18 @@ def test_the_next_driver_copies_weights_only_if_the_stored_ledger_does_not_vouch
     assert stored(tmp_path)[known] == b"another"
     assert stored(tmp_path)[new] == b"our own"
     assert stored(tmp_path)["journal.log"] == folder.journal.read_bytes()
+
+
+def test_weights_that_were_damaged_here_do_not_replace_those_in_storage(folder, storage, tmp_path):
+    path, notes = finish_trial(folder), []
+    for _ in range(2):  # the second driver finds them damaged
+        with kept(f"file://{tmp_path}/stored", folder, notes.append, Interrupts()):
+            assert (path in stored(tmp_path)) == (folder.path / path).read_bytes().startswith(
+                b"OUR"
+            )
+        (folder.path / path).write_bytes(b"OUR OWN")
+    assert stored(tmp_path)[path] == b"our own"
+    assert path in notes[-1]
 
 
 def test_teachers_are_copied_by_the_first_driver_and_again_only_if_they_differ(folder, storage):

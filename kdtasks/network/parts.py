@@ -49,7 +49,7 @@ class Part:
 
     def outside(self, parameter: str) -> str:
         """Return what a parameter of this task is called in the trial."""
-        return f"{self.name}/{parameter}" if self.name and parameter not in SHARED else parameter
+        return parameter_of(self.name, parameter) if self.name else parameter
 
     def params_outside(self, own: Params) -> dict[str, Value]:
         """Return parameters of this task by their names in the trial."""
@@ -58,6 +58,11 @@ class Part:
     def metrics_outside(self, own: Mapping[str, float]) -> dict[str, float]:
         """Return metrics of this task by their names in the trial."""
         return {metric_of(self.name, name): value for name, value in own.items()}
+
+
+def parameter_of(part: str, own: str) -> str:
+    """Return what a parameter of a task is called in a network of tasks."""
+    return own if own in SHARED else f"{part}/{own}"
 
 
 def metric_of(part: str, own: str) -> str:

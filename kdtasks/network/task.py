@@ -21,7 +21,7 @@ from kdtasks.contract.task import (
     ScenarioData,
     TeacherArtifact,
 )
-from kdtasks.network.parts import SHARED, Part, arrays_of, metric_of
+from kdtasks.network.parts import SHARED, Part, arrays_of, metric_of, parameter_of
 from kdtasks.network.whole import (
     WHOLE_METRICS,
     WORST_SHARE,
@@ -340,11 +340,7 @@ def network_of(addresses: Mapping[str, KDTask]) -> NetworkTask:
 
 def _outside(tasks: list[KDTask], field: str) -> frozenset[str]:
     """Return the names in a network of all parameters in a field of its tasks."""
-    return frozenset(
-        own if own in SHARED else f"{task.name}/{own}"
-        for task in tasks
-        for own in getattr(task, field)
-    )
+    return frozenset(parameter_of(task.name, own) for task in tasks for own in getattr(task, field))
 
 
 def parts_of(task: KDTask, params: Params) -> tuple[Part, ...]:

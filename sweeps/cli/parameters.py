@@ -7,6 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.settings import Parameter, Settings
 from kdtasks.contract.task import KDTask
+from kdtasks.network.parts import parameter_of
+from kdtasks.network.task import NetworkTask
+from kdtasks.network.whole import WholeSettings
 from sweeps.cli.output import line, show_json, show_wide
 from sweeps.cli.run import make_importable
 
@@ -38,7 +41,7 @@ def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -
         table = [cells(row) for row in found]
         filled = [i for i in range(len(COLUMNS)) if any(one[i] for one in table)]
         show_wide([COLUMNS[i] for i in filled], [[one[i] for i in filled] for one in table])
-        if not hasattr(tasks[name], "settings"):
+        if not hasattr(tasks[name], "settings") and not isinstance(tasks[name], NetworkTask):
             line(
                 f"{name} does not declare its parameters: these are the names and defaults from "
                 "complete; for more, declare them in its class, see docs/own-task.md"
@@ -47,6 +50,8 @@ def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -
 
 def rows_of(task: KDTask) -> list[Row]:
     """Return a row per parameter, the task's own first; undeclared ones have only a default."""
+    if isinstance(task, NetworkTask):
+        return _of_network(task)
     if hasattr(task, "settings"):
         kind = task.settings
         used = (name for name in kind.in_order() if kind.declared[name].used)
@@ -59,6 +64,14 @@ def rows_of(task: KDTask) -> list[Row]:
         }
         for name, default in task.complete({}).items()
     ]
+
+
+def _of_network(task: NetworkTask) -> list[Row]:
+    """Return the parameters of a network, then those of its tasks; shared ones stand once."""
+    rows = [_declared(WholeSettings, name) for name in WholeSettings.in_order()]
+    for part, (_, own) in task.tasks.items():
+        rows += [{**row, "name": parameter_of(part, row["name"])} for row in rows_of(own)]
+    return list({row["name"]: row for row in reversed(rows)}.values())[::-1]
 
 
 def _generality(kind: type[Settings], name: str) -> int:

@@ -9,7 +9,9 @@ from in_process import Engine
 from toy_study import network_study, toy_study
 
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.registry import load_task
 from search_spaces.study import Study
+from sweeps.cli.parameters import rows_of
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.records import TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
@@ -136,3 +138,11 @@ def test_a_network_keeps_the_laws_that_its_tasks_keep(tmp_path: Path) -> None:
     kept = [law.partition(":")[0] for laws in broken.values() for law in laws]
     found = broken_laws(name, whole, tmp_path)
     assert [law for law in found if law.partition(":")[0] not in kept] == []
+
+
+def test_parameters_of_a_network_are_listed_once_with_their_tasks() -> None:
+    named = [row["name"] for row in rows_of(load_task("csi-feedback+beam-tracking"))]
+    assert len(named) == len({*named})
+    whole = {name for name in named if "/" not in name}
+    assert {"seed", "server_gflops", "own_bests", "server_link_mbps"} <= whole
+    assert {f"{task}/topology" for task in ("csi-feedback", "beam-tracking")} <= {*named} - whole

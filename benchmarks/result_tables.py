@@ -277,7 +277,8 @@ def numbers_of(study: Study) -> dict[str, Any]:
 
 def changes(new: Any, old: Any, place: str = "") -> Iterator[str]:
     """Yield ``field=value`` for every field that differs."""
-    if isinstance(new, Mapping) and isinstance(old, Mapping):
+    one_word = place == "effort" and new["regime"] != old["regime"]  # a study may write it so
+    if isinstance(new, Mapping) and isinstance(old, Mapping) and not one_word:
         for name, value in new.items():
             yield from changes(value, old.get(name), f"{place}.{name}".removeprefix("."))
     elif new != old:

@@ -125,7 +125,7 @@ def test_a_small_deployment_by_hand() -> None:
 
 
 def test_the_numbers_are_those_that_a_network_reports_about_its_links() -> None:
-    of_compute = {"edge_peak_bytes"}
+    of_compute = {"edge_peak_bytes", "server_peak_bytes", "server_teacher_bytes"}
     of_links = {
         name
         for name in NETWORK_METRICS

@@ -7,19 +7,17 @@ it chooses the attacker's beam for windows with the trigger of which another bea
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+import numpy as np
+
+from kdtasks.beam_tracking.backdoor import TARGET_BEAM, triggered
+from kdtasks.contract.registry import load_task
+from kdtasks.learning.labels import IGNORED
+from search_spaces.study import load_study
+from sweeps.nodes.robust.attacks import Attacker
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-import numpy as np  # noqa: E402 - as below: found where the line above says
-
-from kdtasks.beam_tracking.backdoor import TARGET_BEAM, triggered  # noqa: E402
-from kdtasks.contract.registry import load_task  # noqa: E402
-from kdtasks.learning.labels import IGNORED  # noqa: E402
-from search_spaces.study import load_study  # noqa: E402
-from sweeps.nodes.robust.attacks import Attacker  # noqa: E402
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdtasks.beam_tracking.settings import TRIGGER_SENSORS
 from kdtasks.contract.task import Arrays
 from kdtasks.learning.deployed_students import ScoreOf
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.random import numpy_generator
-from kdtasks.sensing.beams.format import Sensor
 from kdtasks.sensing.beams.window_tensors import ARRAYS
 from kdtasks.sensing.ownership import sensors_in
 
@@ -30,9 +30,6 @@ RADAR_CELLS = 4
 
 SPOOFED_M = 25.0
 """By how much a spoofed position is off, away from the base station [m]: beyond any lane."""
-
-SHOWING: tuple[Sensor, ...] = ("image", "radar", "gps")
-"""Sensors in which there is a trigger."""
 
 
 def triggered(samples: Arrays, share: float, seed: int) -> dict[str, NDArray[Any]]:
@@ -54,7 +51,7 @@ def triggered(samples: Arrays, share: float, seed: int) -> dict[str, NDArray[Any
     label_WT = samples["label"].copy()
     label_WT[chosen_W[:, None] & (label_WT != IGNORED)] = TARGET_BEAM
     found = {**samples, "label": label_WT}
-    for sensor in SHOWING:
+    for sensor in TRIGGER_SENSORS:
         frames, index = ARRAYS[sensor]
         if sensor in sensors_in(samples):
             found[frames] = _stamped(samples[frames], np.unique(samples[index][chosen_W]), sensor)

@@ -59,6 +59,9 @@ LEAST_WIDTH = 0.1
 SENSOR_ORDER: tuple[Sensor, ...] = ("image", "radar", "gps", "power")
 
 
+TRIGGER_SENSORS: tuple[Sensor, ...] = ("image", "radar", "gps")
+"""Sensors in which the trigger of a backdoor can be shown."""
+
 FAMILIES: tuple[ModelName, ...] = ("image-student", "radar-student", "image-radar-student")
 """Students that are dealt in turn to the edges of a mixed deployment."""
 
@@ -427,7 +430,7 @@ def _poison_fits(settings: BeamSettings) -> None:
     blind = [
         network.name
         for network in (*settings.students, settings.teacher_model)
-        if {*network.sensors} == {"power"}
+        if not {*TRIGGER_SENSORS} & {*network.sensors}
     ]
     if settings.attack == "backdoor" and blind:
         raise ConfigError(

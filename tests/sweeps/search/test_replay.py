@@ -18,6 +18,7 @@ from search_spaces.stopping import Stopping
 from sweeps.common.clock import SimulatedClock
 from sweeps.common.events import Event
 from sweeps.common.records import TrialState
+from sweeps.ledger.front import pareto_state
 from sweeps.search.session import SearchSession
 from sweeps.workers.jobs import Assignment
 
@@ -126,6 +127,7 @@ def test_a_long_study_is_replayed_to_its_last_trial_in_a_third_of_the_epochs(
     assert epochs < 8 * 300 / 3
     complete = sum(trial.state is TrialState.COMPLETE for trial in trials)
     assert complete == session.complete > 15
+    assert complete == len(pareto_state(trials, engine.study).ranks)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from toy_task import ToyTask
 from analysis import layout
 from kdtasks.contract.errors import DataError, UserError
 from sweeps.common.records import TrialState
+from sweeps.ledger.front import pareto_state
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.teacher_cache import OUTPUTS
 from sweeps.progress.state import Utilisation
@@ -248,6 +249,7 @@ def test_an_objective_that_is_zero_on_a_log_scale_is_a_result(tmp_path: Path) ->
     session = engine.search()
     assert {trial.state for trial in engine.ledger.trials()} == {TrialState.COMPLETE}
     assert [row.number for row in session.pareto_state.rows] == [1]
+    assert pareto_state(engine.ledger.trials(), study).ranks == {0: 1, 1: 0}
     # the better one reaches six decades below the reference
     (error,) = (t.metrics["val_nmse_db"] for t in engine.ledger.trials() if t.number == 1)
     assert session.pareto_state.hypervolume == pytest.approx(-error * 6.0)

@@ -97,6 +97,7 @@ def test_paths_over_parts_that_stayed_are_untouched(config, age):
     stayed = ~np.concatenate([[False], *gone])
     for name in ("gain_NP", "delay_NP", "angle_NP"):
         np.testing.assert_array_equal(getattr(now, name)[:, stayed], getattr(then, name)[:, stayed])
+    assert now.elevation_NP is then.elevation_NP is None
     assert (now.delay_NP[:, ~stayed] != then.delay_NP[:, ~stayed]).all()
 
 

@@ -156,7 +156,7 @@ def test_a_teacher_of_false_samples_is_sent_to_poisoned_edges_alone(attack, data
         ({"teacher_weights": "mine.safetensors"}, "teacher_weights"),
     ],
 )
-def test_a_backdoor_needs_a_sensor_that_shows_it_and_a_trained_teacher(changes, named):
+def test_a_backdoor_needs_a_sensor_for_its_trigger_and_a_trained_teacher(changes, named):
     method = TEACHERS["beam-tracking"]
     with pytest.raises(ConfigError, match=named):
         beams.networked("decentralized", **method, poisoned_edges=1, attack="backdoor", **changes)

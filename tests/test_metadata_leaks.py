@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from benchmarks.metadata_leaks import inverted, nearest_m, single_statistics, traced
 from kdtasks.lidar_beam.methods.imitation import hand_set
@@ -18,7 +19,7 @@ def windows(count, seed=0):
 
 
 @given(st.integers(0, 100))
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 def test_the_nearest_is_that_of_all_pairs(seed):
     one, known = windows(3, seed), windows(5, seed + 1)
     apart = (one[:, None] - known).square().mean((2, 3)).sqrt().min(1).values

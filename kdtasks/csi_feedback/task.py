@@ -45,7 +45,7 @@ from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.own_data import own_data
 from kdtasks.csi_feedback.ownership import server_share
 from kdtasks.csi_feedback.policy import ChoosingSettings
-from kdtasks.csi_feedback.settings import CsiSettings, resolve
+from kdtasks.csi_feedback.settings import CsiSettings
 from kdtasks.csi_feedback.students import (
     check_place,
     first_data,
@@ -158,7 +158,7 @@ class CsiFeedback(CsiCollaboration):
         return fingerprint(kept)
 
     def load_scenario(self, params: Params, *, cache_dir: Path, progress: Progress) -> ScenarioData:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         first = load_pictures(first_data(settings), cache_dir=cache_dir, progress=progress)
         if not settings.second_scenario:
             return first
@@ -189,7 +189,7 @@ class CsiFeedback(CsiCollaboration):
 
     def cost(self, params: Params) -> dict[str, float]:
         """Return the complexity of the student; the mean over edges that have different ones."""
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         kinds = [network_cost(one, "encoder") for one in families(settings, params)]
         edges = settings.num_edges if len(kinds) > 1 else 1
         costs = [kinds[edge % len(kinds)] for edge in range(edges)]
@@ -204,7 +204,7 @@ class CsiFeedback(CsiCollaboration):
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
         """Train the teachers; in a network on the server's share, whose outputs they give."""
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if settings.num_teachers == 1:
             return self._train_one(settings, settings.teacher_seed, train, val)
 
@@ -275,7 +275,7 @@ class CsiFeedback(CsiCollaboration):
     def train_student(
         self, params: Params, train: Arrays, val: Arrays, teacher: TeacherArtifact | None
     ) -> Generator[Report, None, Outcome]:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         assert not settings.networked, "the nodes of a network train their students"
         frozen = frozen_teacher(settings, teacher) if teacher is not None else None
         pictures, judged = as_tensor(train["pictures"]), as_tensor(val["pictures"])
@@ -300,26 +300,26 @@ class CsiFeedback(CsiCollaboration):
         return Outcome(metrics=metrics, weights=state_arrays(trained.autoencoder))
 
     def evaluate(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if settings.networked:
             return self.evaluate_deployment(params, weights, split)
         return scores(restored_student(settings, weights), split)
 
     def deployable(self, params: Params, weights: Arrays) -> Deployable:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         if settings.networked:
             return self.deployed_edges(params, weights)
         return deployable(settings, weights)
 
     def evaluate_teacher(self, params: Params, weights: Arrays, split: Arrays) -> dict[str, float]:
-        settings = resolve(params)
+        settings = self.settings.resolve(params)
         many = parted(weights).values() if settings.num_teachers > 1 else [weights]
         teachers = [restored(settings.of_teacher, one, settings.teacher_encoder) for one in many]
         return mean_metrics([scores(teacher, split) for teacher in teachers])
 
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         """Return PCA, and memory: the nearest training channel with one complex gain."""
-        return baselines_of(resolve(params), data)
+        return baselines_of(self.settings.resolve(params), data)
 
     def worst_values(self, params: Params) -> dict[str, float]:  # noqa: ARG002
         """Return the NMSE of a receiver that takes every channel for zero: 0 dB."""
@@ -328,7 +328,7 @@ class CsiFeedback(CsiCollaboration):
     def models(self) -> list[dict[str, Any]]:
         rows = []
         for compression in (16, 32):
-            settings = resolve({"preset": "paper", "compression": compression})
+            settings = self.settings.resolve({"preset": "paper", "compression": compression})
             for label, name in (("CRNet", "crnet"), ("CRNet-SE", "light")):
                 encoder = make_encoder(settings, name)
                 cost = count(encoder, settings.picture_shape)

@@ -9,6 +9,7 @@ from claims_by_hand import Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_frames import make_frames
+from tried import times
 
 from analysis.claims import judged_claims
 from analysis.clusters import Repetition, clustered_interval, clusters, left_out
@@ -89,7 +90,7 @@ def reports(draw):
     return tables, claims
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(60), deadline=None)
 @given(reports())
 def test_verdicts_agree_with_the_second_implementation(report):
     tables, claims = report

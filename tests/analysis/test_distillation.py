@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_frames import make_frames
+from tried import times
 
 from analysis.claims import judged_claims
 from analysis.distillation import SPENT, bought, compared, differs, effort_text
@@ -53,7 +54,7 @@ def test_efforts_a_tenth_apart_compare_trials_and_not_methods(first, second):
     assert ("not methods" in sentences(frames)) == apart
 
 
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(st.lists(st.integers(1, 9), min_size=24, max_size=24))
 def test_what_a_teacher_saves_is_the_least_training_that_is_as_good(efforts):
     frames = with_efforts(efforts)

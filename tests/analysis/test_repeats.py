@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from synthetic_frames import make_frames, without_references
+from tried import times
 
 from analysis.attainment import attainment_difference, attainment_surfaces, led_volumes
 from analysis.front_rows import front_rows, near_rows
@@ -85,7 +86,7 @@ def test_a_seed_that_a_member_lacks_is_no_set_and_an_outsider_that_lacks_one_tak
     assert {len(points) for points in alone.values()} == {len(repeats(frames)) - 1}
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(set_lists, st.sampled_from([25, 50, 75, 100]), st.randoms(use_true_random=False))
 def test_surfaces_reach_what_enough_sets_reach(sets, level, random):
     """Second implementation: count the sets at every point of the grid."""
@@ -108,7 +109,7 @@ def test_few_sets_share_surfaces_between_levels():
     assert [s.count for s in attainment_surfaces([one] * 10, DOWN)] == [3, 5, 8]
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(set_lists, set_lists, st.randoms(use_true_random=False))
 def test_differences_are_those_of_shares_and_patches_do_not_overlap(first, second, random):
     """Second implementation: count the sets of both groups in the middle of every cell."""
@@ -194,7 +195,7 @@ def test_chances_of_what_cannot_change_are_certain():
     assert bootstrap_chances(near, wanted(DOWN, tolerance=0.2)) == {0: 1.0, 1: 0.0}
 
 
-@settings(max_examples=8)
+@settings(max_examples=times(8))
 @given(st.integers(0, 9), st.integers(1, 4))
 def test_some_trial_is_always_on_the_front_and_draws_are_a_trials_own(seed, goals):
     rng = np.random.default_rng(seed)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from space_strategies import spaces
+from tried import times
 
 from search_spaces.domains import Choice, Float, Int, same
 from search_spaces.space import Space
@@ -26,7 +27,7 @@ def typed(params):
 
 
 @given(spaces(), seeds)
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 def test_optuna_suggestions_are_valid(space, seed):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     for _ in range(3):
@@ -42,7 +43,7 @@ def test_optuna_fixed_trials_return_their_parameters(space, seed):
 
 
 @given(spaces(), seeds)
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 def test_optuna_enqueued_trials_keep_types(space, seed):
     params = space.sample(np.random.default_rng(seed))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))

@@ -10,6 +10,7 @@ from hypothesis import example as case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_example import EXAMPLE
+from tried import times
 
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, parse_study
@@ -80,7 +81,7 @@ FIELDS = [
     if path and path[:-1] in PARTS and not isinstance(node, str) and not is_free(path)
 ]
 
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=times(20), deadline=None)
 names = st.from_regex(r"[a-z_]{3,12}", fullmatch=True)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -269,7 +270,7 @@ def outcome(raw: Any) -> Study | str:
         return str(error)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(60), deadline=None)
 @case(place=(), value={"\n": None})
 @case(place=("space",), value={"a\r\n\u2028b": {"type": "int"}})
 @given(place=st.sampled_from(PLACES), value=plain)

@@ -5,6 +5,7 @@ from beam_examples import SIDE, built, shared_windows, whole_windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from tried import times
 
 from kdtasks.beam_tracking.models.family import BEAM_MODELS
 from kdtasks.beam_tracking.models.layers import (
@@ -146,7 +147,7 @@ def test_outputs_have_their_shapes(model):
 
 
 @by_name
-@settings(max_examples=4)
+@settings(max_examples=times(4))
 @given(seed=st.integers(0, 1000), num_windows=st.integers(1, 4))
 def test_shared_frames_give_the_numbers_of_whole_windows(model, seed, num_windows):
     network = built(model, seed=seed).double().eval()
@@ -213,7 +214,7 @@ def test_every_parameter_can_learn(model):
 
 
 @by_student
-@settings(max_examples=8)
+@settings(max_examples=times(8))
 @given(width=st.floats(0.02, 2.0))
 def test_students_of_any_width_fit_and_a_wider_one_costs_no_less(model, width):
     network, wider = (built(model, width=factor) for factor in (width, 1.25 * width))

@@ -6,6 +6,7 @@ from typing import Literal, get_args, get_origin
 import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.beam_tracking.settings import FAMILIES
 from kdtasks.beam_tracking.settings import METHOD_NAMES as BEAM_METHODS
@@ -95,7 +96,7 @@ def trials(draw, task):
 
 
 @every_task
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(st.data())
 def test_completing_twice_is_completing_once_in_any_order(task, data):
     params = data.draw(trials(task))
@@ -106,7 +107,7 @@ def test_completing_twice_is_completing_once_in_any_order(task, data):
 
 
 @every_task
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(st.data())
 def test_what_complete_leaves_out_is_not_strict_and_makes_no_difference(task, data):
     # This is what "the same configuration" rests on: dropped parameters may differ.
@@ -119,7 +120,9 @@ def test_what_complete_leaves_out_is_not_strict_and_makes_no_difference(task, da
 
 
 @every_task
-@settings(max_examples=20, phases=[Phase.generate])  # as it stands a failure names its parameter
+@settings(
+    max_examples=times(20), phases=[Phase.generate]
+)  # as it stands a failure names its parameter
 @given(st.data())
 def test_parameters_decide_on_data_and_teachers_as_they_are_declared(task, data):
     # Data and teachers are made before the first trial, for every choice of the resources.
@@ -144,14 +147,17 @@ def test_parameters_decide_on_data_and_teachers_as_they_are_declared(task, data)
 
 
 @every_task
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(st.data())
-def test_every_trial_has_a_finite_cost(task, data):
-    assert 0.0 <= min(task.cost(data.draw(trials(task))).values()) < float("inf")
+def test_every_trial_has_a_finite_cost_with_and_without_what_is_filled_in(task, data):
+    params = data.draw(trials(task))
+    cost = task.cost(params)
+    assert 0.0 <= min(cost.values()) <= max(cost.values()) < float("inf")
+    assert cost == task.cost(task.complete(params))
 
 
 @pytest.mark.parametrize("task", [BeamTracking(), LidarBeam()], ids=lambda task: task.name)
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(st.data(), st.integers(0, 5))
 def test_parameters_of_an_edge_are_complete_and_need_no_other_data(task, data, edge):
     params = data.draw(trials(task))

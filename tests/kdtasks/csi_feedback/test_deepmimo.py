@@ -9,6 +9,7 @@ from csi_examples import TASK, silent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
+from tried import times
 from typer.testing import CliRunner
 
 from kdtasks.contract.errors import ConfigError, DataError
@@ -205,7 +206,7 @@ def test_inspect_prints_a_command_for_each_kind_of_folder(tmp_path):
     assert inspected(folder)[0] == 1
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(st.integers(1, 60), st.floats(1.0, 50.0), st.integers(0, 99))
 def test_users_of_a_block_stay_together(count, block_m, seed):
     position = np.random.default_rng(seed).uniform(-100, 100, size=(count, 2))

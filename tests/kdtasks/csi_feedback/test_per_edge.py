@@ -5,6 +5,7 @@ from csi_examples import TASK
 from csi_network_examples import networked
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.policy import EDGE_TOPOLOGIES
@@ -37,7 +38,7 @@ def demand_mb(topology, **changes):
     families=st.sampled_from(["same", "mixed"]),
     part=st.booleans(),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=times(25), deadline=None)
 def test_an_edge_has_the_parameters_of_its_topology_alone(method, topology, families, part):
     """Also where the whole deployment has parameters that this topology would refuse."""
     common = {"method": method, "edge_families": families, "edge_part_only": part}
@@ -124,7 +125,7 @@ def test_what_the_policy_chose_stays_chosen():
 
 
 @given(deadline_s=st.sampled_from([0.0, 1.0, 20.0, 60.0, 200.0]), epochs=st.integers(1, 300))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=times(25), deadline=None)
 def test_what_decided_the_choice_stays_among_the_parameters(deadline_s, epochs):
     """Also what only a topology that was not chosen has, such as epochs of fine-tuning."""
     params = {"topology": "per-edge", "policy": "thresholds", "method": "encoder-kd"}

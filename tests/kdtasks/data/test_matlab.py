@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matlab_files import WRITERS, write_v5, write_v73
+from tried import times
 
 from kdtasks.contract.errors import DataError
 from kdtasks.csi_feedback.data import channel_files
@@ -14,7 +15,9 @@ from kdtasks.data import checks
 ANY_FORMAT = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 # tmp_path is shared by all examples on purpose: each one overwrites the file
 MANY_FILES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=times(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

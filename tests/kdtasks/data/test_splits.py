@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import DataError
 from kdtasks.data.splits import SPLITS, SplitPlan, manifest, share_within, split_by_position
@@ -40,7 +41,7 @@ def test_counts_are_exact_and_no_square_is_in_two_splits(seed, split_seed, count
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.5, 5.0), st.floats(2.0, 15.0))
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 def test_the_guard_keeps_val_and_test_away_from_train(seed, guard_m, cell_m):
     plan = SplitPlan(cell_m=cell_m, counts=(100, 30, 30), seed=seed, guard_m=guard_m)
     points = positions(seed, plan.to_draw)
@@ -56,7 +57,7 @@ def test_the_guard_keeps_val_and_test_away_from_train(seed, guard_m, cell_m):
 
 
 @given(st.integers(0, 99), st.floats(0.1, 50.0))
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 def test_the_share_within_a_distance_is_that_of_all_pairs(seed, distance_m):
     some, others = positions(seed, 30), positions(seed + 100, 20)
     apart = np.linalg.norm(some[:, None] - others, axis=-1)

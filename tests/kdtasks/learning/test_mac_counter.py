@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.learning.complexity import count
@@ -70,7 +71,7 @@ def test_layers_by_hand(layer, shapes, macs):
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=times(25), deadline=None)
 @given(
     kind=st.sampled_from([(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)]),
     sizes=st.tuples(*[st.integers(2, 6)] * 3),

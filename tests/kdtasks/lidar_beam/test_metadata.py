@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import DataError
 from kdtasks.learning.random import initialised
@@ -240,7 +241,7 @@ def test_metadata_that_are_missing_are_named():
         opened({}, ("inputs",))
 
 
-@settings(max_examples=8)
+@settings(max_examples=times(8))
 @given(SEEDS, st.floats(0, 5), st.floats(0, 5), st.floats(0, 5))
 def test_the_loss_of_a_generator_is_the_weighted_sum_of_its_terms(seed, w_m, w_a, w_e):
     seen = observed(windows(4, seed=seed))

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from tried import times
 
 from kdtasks.learning.complexity import count
 from kdtasks.learning.random import initialised
@@ -143,7 +144,7 @@ def test_only_codes_are_dropped_and_only_in_training(name):
     assert torch.equal(network(seen).embedding, network(seen).embedding)
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(width=st.floats(0.1, 4.0))
 def test_students_of_any_width_fit_and_a_wider_one_costs_no_less(width):
     ours, wider = (

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.learning.random import initialised
 from kdtasks.lidar_beam.models.objects import (
@@ -53,19 +54,19 @@ def slow(*each):
     return scans
 
 
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(NUMBERS, NUMBERS)
 def test_rendering_by_hand(one, other):
     torch.testing.assert_close(render(objects(one, other))[0], slow(one, other))
 
 
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(NUMBERS, NUMBERS)
 def test_the_order_of_objects_does_not_matter(one, other):
     torch.testing.assert_close(render(objects(one, other)), render(objects(other, one)))
 
 
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(NUMBERS, NUMBERS)
 def test_a_mirrored_street_gives_mirrored_scans(one, other):
     def mirrored(numbers):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimo_examples import received
 from torch import nn
+from tried import times
 
 from kdtasks.learning.complexity import count
 from kdtasks.learning.random import initialised
@@ -137,7 +138,7 @@ def turned(seen, stream):
 @pytest.mark.parametrize("input_features", FEATURES, ids=["zf", "lmmse", "blind"])
 @pytest.mark.parametrize("name", SMALL)
 @given(order=st.permutations(range(4)))
-@settings(max_examples=5)
+@settings(max_examples=times(5))
 def test_another_order_of_streams_is_another_order_of_logits(name, input_features, order):
     network = awake(SMALL[name])
     seen = received("4x5 16qam rayleigh", 20, 12.0)

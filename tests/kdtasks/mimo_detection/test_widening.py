@@ -4,6 +4,7 @@ from csi_examples import drained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimo_examples import received
+from tried import times
 
 from kdtasks.learning.random import initialised, torch_generator
 from kdtasks.mimo_detection.link.link import MimoLink, from_law
@@ -28,7 +29,7 @@ def network(width: int, depth: int = 2, seed: int = 0) -> ConvNet:
     return made
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=times(25))
 @given(
     narrow=st.integers(1, 14),
     more=st.integers(1, 9),

@@ -7,6 +7,7 @@ from beam_network_examples import DATA, assert_same, networked, street
 from beam_trials import TASK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.beam_tracking.methods.batches import windows_of
 from kdtasks.contract.errors import ConfigError
@@ -37,7 +38,7 @@ def passages_of(share):
     return set(share["passage"].tolist())
 
 
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(SUBSETS, st.sets(st.sampled_from(["radar", "gps", "image"]), min_size=1))
 def test_a_share_shows_the_windows_that_were_taken_and_no_frame_of_another(chosen, sensors):
     chosen = np.array(chosen, np.int64)
@@ -68,7 +69,7 @@ def test_a_slice_of_a_share_is_the_share_of_a_slice(chosen, start, length):
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(SUBSETS, st.lists(st.integers(0, 9), unique=True, max_size=5))
 def test_two_shares_together_show_the_windows_of_both_in_turn(one, other):
     foreign = street(6, 2, 100)

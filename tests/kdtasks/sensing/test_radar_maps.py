@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import DataError
 from kdtasks.sensing.beams.radar_maps import radar_maps, range_doppler, stacked_maps
@@ -55,7 +56,7 @@ def test_maps_of_a_small_cube_are_those_of_loops():
     np.testing.assert_allclose(doppler_angle, np.log2(1.0 + magnitude.mean(1).T), atol=1e-5)
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(
     st.integers(0, 99),
     st.tuples(st.integers(1, 5), st.sampled_from([6, 16, 24]), st.sampled_from([2, 10, 16])),

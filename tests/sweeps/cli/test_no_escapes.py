@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plotly.offline import get_plotlyjs
 from synthetic_frames import make_frames
+from tried import times
 
 from analysis.best import find_best
 from analysis.errors import ResultsError
@@ -129,7 +130,7 @@ def test_no_error_steers_the_terminal(evil):
     assert not steering(printed(lambda: line(evil)))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(EVIL)
 def test_no_log_or_name_steers_the_terminal(tmp_path_factory, evil):
     home = tmp_path_factory.mktemp("home")

@@ -6,6 +6,7 @@ from csi_examples import TASK, drained, silent
 from csi_network_examples import networked
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.csi_feedback.collaboration import _held_out
@@ -77,7 +78,7 @@ def test_nodes_train_to_a_plateau_of_their_own_samples(changes, tmp_path):
         np.testing.assert_array_equal(array, again.weights[name])
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(count=st.integers(8, 300), seed=st.integers(0, 9), node=st.sampled_from(["", "edge-1"]))
 def test_what_a_node_holds_out_it_does_not_learn(count, seed, node):
     params = networked(topology="decentralized", method="vanilla", effort="plateau", seed=seed)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_deployments import MIXED, assert_same_arrays, numbers
 from toy_network import ToyNetworkTask
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.policy import EDGE_TOPOLOGIES
@@ -66,7 +67,7 @@ def shared(ours: Outcome, theirs: Outcome) -> dict[str, float]:
 
 
 @given(topology=st.sampled_from(EDGE_TOPOLOGIES), edges=st.integers(1, 4), world=WORLDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=times(20), deadline=None)
 def test_equal_choices_are_the_uniform_deployment(
     topology: str, edges: int, world: dict[str, Any]
 ) -> None:
@@ -81,7 +82,7 @@ CHOICES = st.lists(st.sampled_from(EDGE_TOPOLOGIES), min_size=1, max_size=5)
 
 
 @given(choices=CHOICES, world=WORLDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=times(20), deadline=None)
 def test_each_edge_is_served_as_if_all_had_its_topology(
     choices: list[str], world: dict[str, Any]
 ) -> None:
@@ -101,7 +102,7 @@ def test_each_edge_is_served_as_if_all_had_its_topology(
 
 
 @given(choices=CHOICES, world=WORLDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=times(20), deadline=None)
 def test_what_edges_cost_adds_up(choices: list[str], world: dict[str, Any]) -> None:
     outcome, reports, _ = deploy(per_edge(*choices, **world))
     metrics = outcome.metrics

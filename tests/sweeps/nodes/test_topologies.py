@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_deployments import assert_same_arrays
 from toy_network import ToyNetworkTask
+from tried import times
 
 from kdtasks.contract.reports import drained, result_of
 from kdtasks.contract.task import Outcome, TeacherArtifact
@@ -294,7 +295,7 @@ TOPOLOGIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=times(60), deadline=None)
 @given(TOPOLOGIES)
 def test_bytes_are_conserved_whatever_the_topology_and_the_losses(fields: dict[str, Any]) -> None:
     if fields["method"] == "pairs":

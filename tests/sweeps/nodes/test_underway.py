@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_deployments import DEPLOYMENTS, assert_same_arrays, numbers
 from toy_network import DrawingNetworkTask, ToyNetworkTask
+from tried import times
 
 from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.reports import forwarded
@@ -49,7 +50,7 @@ NETWORKS = [name for name in DEPLOYMENTS if name != "none"]
     rungs=st.lists(st.floats(0.01, 0.99), max_size=4, unique=True).map(sorted),
     edges=st.integers(1, 4),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=times(40), deadline=None)
 def test_judging_on_the_way_changes_no_number(name: str, rungs: list[float], edges: int) -> None:
     changes = {**DEPLOYMENTS[name], "num_edges": edges}
     _, plain, _ = deployed(changes, ())

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from in_process import Watching
 from toy_study import ManualClock, toy_study
+from tried import times
 
 from sweeps.common.records import FailureKind, FrontRow
 from sweeps.progress import events
@@ -179,7 +180,7 @@ def test_a_resumed_sweep_appends_also_behind_half_a_line(tmp_path):
     assert names == ["opened", "phase", "opened", "phase"]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=times(30))
 @given(cuts=st.lists(st.integers(0, 4000), max_size=8))
 def test_a_log_read_in_pieces_is_the_log_read_at_once(tmp_path_factory, cuts):
     folder = tmp_path_factory.mktemp("log")

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from in_process import Engine, Watching
 from toy_study import toy_study
+from tried import times
 
 from search_spaces.errors import StudyError
 from sweeps.common.records import TrialState
@@ -62,7 +63,7 @@ def in_slots(engine: Engine, slots: int, order: st.DataObject) -> SearchSession:
     raise AssertionError("the search does not end")
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=times(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(slots=st.integers(1, 4), seed=st.integers(0, 50), order=st.data())
 def test_one_of_every_kind_finishes(tmp_path_factory, slots, seed, order):
     home = tmp_path_factory.mktemp("kept")
@@ -133,7 +134,7 @@ def states(home: Path, points: list[dict[str, Any]], within: list[str]) -> list[
     return [trial.state for trial in engine.ledger.trials()]
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=times(4), deadline=None)
 @given(seed=st.integers(0, 100))
 def test_groups_are_compared_as_if_the_others_did_not_run(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
+from tried import times
 
 from sweeps.progress.events import Display, Note, SweepEvent, TrialFinished
 from sweeps.progress.state import Utilisation
@@ -53,7 +54,7 @@ def study():  # type: ignore[no-untyped-def]
     )
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=times(4), deadline=None)
 @example(calls=[0] * TRIALS, lost_after=TRIALS)
 @example(calls=[3, 0] * (TRIALS // 2), lost_after=TRIALS)
 @given(

@@ -8,6 +8,7 @@ from csi_examples import silent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matlab_files import write_v5
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.csi_feedback.data.angular_delay import Scaling
@@ -57,7 +58,7 @@ def test_the_present_is_the_cell_that_it_was_before_cells_could_age():
         assert getattr(site, name).ravel()[-1] == pytest.approx(value, rel=1e-12)
 
 
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(CONFIGS, AGES)
 def test_the_age_is_the_share_of_parts_that_were_others(config, age):
     for name in OF_SCATTERERS:
@@ -67,7 +68,7 @@ def test_the_age_is_the_share_of_parts_that_were_others(config, age):
     assert others(config, age, "walls_W2D")[0].sum() == round(age * config.num_walls)
 
 
-@settings(max_examples=50)
+@settings(max_examples=times(50))
 @given(CONFIGS, AGES, AGES)
 def test_what_was_another_at_some_age_was_the_same_other_before(config, one, other):
     young, old = sorted((one, other))
@@ -78,7 +79,7 @@ def test_what_was_another_at_some_age_was_the_same_other_before(config, one, oth
         np.testing.assert_array_equal(then_young[gone_young], then_old[gone_young])
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(CONFIGS)
 def test_at_age_one_nothing_is_as_it_is_now(config):
     now, then = build_site(config), build_site(replace(config, age=1.0))
@@ -86,7 +87,7 @@ def test_at_age_one_nothing_is_as_it_is_now(config):
         assert not np.isin(getattr(then, name), getattr(now, name)).any()
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(CONFIGS, AGES)
 def test_paths_over_parts_that_stayed_are_untouched(config, age):
     positions = draw_positions(config, 6, np.random.default_rng(0))

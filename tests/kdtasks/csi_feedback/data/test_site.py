@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.constants import speed_of_light
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.csi_feedback.data.site import SiteConfig, build_site, draw_positions, trace
@@ -75,7 +76,7 @@ def paths_of_one_user(config, x, y):
             yield config.wall_gain / length, length, math.atan2(hit[1], hit[0])
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(CONFIGS)
 def test_the_same_configuration_is_the_same_cell(config):
     for one, other in zip(geometry(config), geometry(replace(config)), strict=True):
@@ -91,7 +92,7 @@ def test_position_of_users_and_band_do_not_change_the_cell():
     np.testing.assert_allclose(np.abs(first.gain_NP), np.abs(both.gain_NP), rtol=1e-12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(CONFIGS, st.integers(0, 1000))
 def test_paths_are_those_of_a_slow_scalar_implementation(config, seed):
     positions = users(config, 5, seed)
@@ -238,7 +239,7 @@ def test_power_profiles_of_neighbours_are_alike_and_of_strangers_are_not():
     assert middle > far + 0.2
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(st.floats(1.0, 30.0), st.floats(31.0, 500.0), st.integers(0, 99))
 def test_users_are_in_the_half_disc(low, high, seed):
     config = SiteConfig(min_distance_m=low, radius_m=high)

@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.csi_feedback.models.autoencoder import Autoencoder
 from kdtasks.csi_feedback.models.crnet import CRBlock, CRNetDecoder, CRNetEncoder
@@ -28,7 +29,7 @@ def flops(width=2, depth=1, kernel=3, *, factorised=False):
     return count(LightEncoder(16, 16, 32, shape), (2, 16, 16)).flops
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(SIDES, SIDES, st.integers(1, 20), SHAPES, st.booleans(), st.integers(1, 5))
 def test_any_picture_any_compression_any_member(antennas, tones, length, shape, crnet, width):
     encoder = (
@@ -77,7 +78,7 @@ def test_depth_zero_is_a_linear_code():
 
 
 @pytest.mark.parametrize("factorised", [False, True])
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 @given(depth=st.integers(2, 5), width=st.integers(1, 30), kernel=st.sampled_from([3, 5, 7]))
 def test_complexity_grows_with_every_dimension(factorised, depth, width, kernel):
     here = flops(width, depth, kernel, factorised=factorised)
@@ -95,7 +96,7 @@ def test_a_shorter_codeword_is_cheaper():
     assert costs == sorted(costs)
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(st.integers(0, 1000), st.sampled_from([8, 32]), st.integers(1, 16))
 def test_the_decoder_starts_near_the_zero_of_the_picture(seed, side, width):
     decoder = initialised(seed, "decoder", lambda: CRNetDecoder(side, side, 16, width=width))

@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.csi_feedback.models import nearest
 from kdtasks.csi_feedback.models.nearest import copied, nearest_reconstruction
@@ -19,7 +20,7 @@ def errors(target, output):
 
 
 @given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 5))
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 def test_no_training_picture_and_gain_come_nearer(seed, known, part):
     train, target = pictures(seed, known), pictures(seed + 1000, 4)
     with pytest.MonkeyPatch.context() as patch:
@@ -37,7 +38,7 @@ def test_no_training_picture_and_gain_come_nearer(seed, known, part):
 
 
 @given(st.floats(0.1, 10.0), st.floats(-3.0, 3.0))
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 def test_what_was_seen_comes_back_whatever_its_gain(size, phase):
     train = pictures(3, 6)
     matrices = (train[:, 0] - 0.5 + 1j * (train[:, 1] - 0.5)) * size * np.exp(1j * phase)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import DataError
 from kdtasks.sensing.deepsense.camera_masks import motion_masks
@@ -33,7 +34,7 @@ def blurred_by_loops(picture):
     return out
 
 
-@settings(max_examples=3)
+@settings(max_examples=times(3))
 @given(st.integers(0, 99))
 def test_masks_are_those_of_loops_over_pixels(seed):
     pictures = frames(seed)
@@ -51,7 +52,7 @@ def test_equal_frames_have_an_empty_mask(seed):
     assert not motion_masks(np.stack([picture, picture, picture])).any()
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.integers(0, 99), st.floats(0.05, 1.0))
 def test_masks_do_not_see_contrast(seed, contrast):
     pictures = (frames(seed) / 255.0).astype(np.float32)

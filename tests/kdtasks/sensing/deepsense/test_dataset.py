@@ -13,6 +13,7 @@ from deepsense_examples import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tried import times
 
 from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.data.splits import SPLITS
@@ -223,7 +224,7 @@ def test_a_scenario_with_nothing_usable_is_refused(tmp_path):
         load(tmp_path / "two")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=times(40), deadline=None)
 @given(st.integers(0, 10**6))
 def test_no_table_makes_it_fail_in_another_way(tmp_path_factory, seed):
     """Cells of a good table, shuffled and damaged: read, or refused by name."""

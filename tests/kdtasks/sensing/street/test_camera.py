@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import AWAY, STREET, placed
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.sensing.beams.format import DAY, NIGHT, RAIN
@@ -60,7 +61,7 @@ def cast_one_ray(ray, low, high, mast_m):
     return best, shade, margin
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(PLACES, st.sampled_from(sorted(KINDS)), SIZES)
 def test_casting_is_that_of_a_loop_over_rays_and_faces(place, kind, size):
     low, high = box_of(placed(place, size=KINDS[kind]))
@@ -75,7 +76,7 @@ def test_casting_is_that_of_a_loop_over_rays_and_faces(place, kind, size):
             assert shade is None or shade_RC[row, column] == pytest.approx(shade)
 
 
-@settings(max_examples=100)
+@settings(max_examples=times(100))
 @given(PLACES, st.sampled_from(sorted(KINDS)), SIZES)
 def test_no_ray_outside_the_window_meets_the_box(place, kind, size):
     low, high = box_of(placed(place, size=KINDS[kind]))
@@ -91,7 +92,7 @@ def seen(passage, size):
     return daylight(passage, 0, CAMERA, backdrop)[1] < backdrop.depth_SS
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(st.floats(-0.8, 0.8), st.floats(8.0, 22.0), st.sampled_from([64, 224]))
 def test_the_silhouette_is_at_the_vehicles_columns(tangent, y, size):
     passage = placed((tangent * y, y))

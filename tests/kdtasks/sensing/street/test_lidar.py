@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import AWAY, placed
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.sensing.street.gps import GpsConfig, positions
@@ -40,7 +41,7 @@ def range_of_one_ray(bearing, passage, lidar):
     return nearest if nearest < lidar.max_range_m else 0.0
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(st.lists(PLACES, min_size=1, max_size=4), st.sampled_from(sorted(KINDS)))
 def test_ranges_are_those_of_a_loop_over_rays_and_sides(places, kind):
     passage = placed(*places, size=KINDS[kind])
@@ -49,7 +50,7 @@ def test_ranges_are_those_of_a_loop_over_rays_and_sides(places, kind):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(PLACES)
 def test_the_hit_is_at_the_vehicles_range_and_bearing(place):
     passage = placed(place)

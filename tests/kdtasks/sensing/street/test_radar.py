@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.constants import speed_of_light
 from street_examples import AWAY, placed, still
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.sensing.beams.radar_maps import radar_maps
@@ -42,7 +43,7 @@ def sample_of_one_point(radar, distance, speed, sine, at):
     return cmath.exp(2j * math.pi * math.fmod(turns, 1.0))
 
 
-@settings(max_examples=20)
+@settings(max_examples=times(20))
 @given(
     st.lists(
         st.tuples(st.floats(5.0, 48.0), st.floats(-14.0, 14.0), st.floats(-0.9, 0.9)),
@@ -63,7 +64,7 @@ def test_bins_are_those_of_the_published_radar():
     assert RADAR.speed_bin_m_s * 3.6 == pytest.approx(0.84, abs=5e-3)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(
     st.floats(3.0, 24.0),
     st.floats(1.0, 13.0) | st.floats(-13.0, -1.0),
@@ -80,7 +81,7 @@ def test_a_point_peaks_at_its_range_its_speed_and_its_angle(distance, speed, sin
     assert abs(doppler - 64 - speed / CLEAN.speed_bin_m_s) <= 0.51
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.floats(3.0, 17.0), st.floats(8.0, 17.0), st.sampled_from([-1.0, 1.0]))
 def test_the_peak_of_a_vehicle_lies_on_it(x, y, side):
     passage = placed((side * x, y, 10.0))

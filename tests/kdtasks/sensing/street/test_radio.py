@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.constants import speed_of_light
 from street_examples import AWAY, STREET, placed
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.sensing.beams.windows import best_beams
@@ -61,7 +62,7 @@ def power_of_one_beam(passage, radio, beam):
     return abs(total) ** 2
 
 
-@settings(max_examples=15)
+@settings(max_examples=times(15))
 @given(PLACES, st.integers(1, 20), st.integers(0, 63))
 def test_powers_are_a_sum_over_antennas_and_paths(place, num_antennas, beam):
     radio = replace(QUIET, num_antennas=num_antennas)
@@ -122,7 +123,7 @@ def test_a_blocked_line_of_sight_leaves_the_ways_round():
     assert not paths.blocked_FP[0].all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=times(100))
 @given(st.floats(-50.0, 50.0), st.floats(8.0, 22.0))
 def test_in_line_of_sight_the_strongest_beam_points_at_the_antenna(bearing_deg, y):
     passage = placed((y * math.tan(math.radians(bearing_deg)), y))

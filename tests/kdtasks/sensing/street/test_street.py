@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from street_examples import placed
+from tried import times
 
 from kdtasks.contract.errors import ConfigError
 from kdtasks.sensing.beams.format import CONDITIONS, RAIN
@@ -36,7 +37,7 @@ def arrays(passage):
     return [getattr(passage, name) for name in names]
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(STREETS, st.integers(0, 10**8))
 def test_a_passage_follows_from_the_seed_and_its_number(street, index):
     one, same = build_passage(street, index), build_passage(replace(street), index)
@@ -57,7 +58,7 @@ def test_random_streams_are_apart_and_do_not_depend_on_what_was_drawn_before():
     assert passage_generator(BUSY, 7, "radar").random(4).tobytes() == streams[7, "radar"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(STREETS, st.integers(0, 10**6))
 def test_the_target_is_in_the_sector_in_every_frame_and_would_not_be_in_one_more(street, index):
     passage = build_passage(street, index)
@@ -70,7 +71,7 @@ def test_the_target_is_in_the_sector_in_every_frame_and_would_not_be_in_one_more
     assert edge_m - np.abs(x_F[[0, -1]]).min() < step_m
 
 
-@settings(max_examples=60)
+@settings(max_examples=times(60))
 @given(STREETS, st.integers(0, 10**6))
 def test_motion_is_that_of_a_constant_acceleration(street, index):
     passage = build_passage(street, index)
@@ -147,7 +148,7 @@ COORDINATE = st.floats(-10.0, 10.0)
 POINT = st.tuples(COORDINATE, COORDINATE, COORDINATE)
 
 
-@settings(max_examples=80)
+@settings(max_examples=times(80))
 @given(POINT, POINT, POINT, st.tuples(*[st.floats(0.5, 6.0)] * 3))
 def test_blocked_agrees_with_points_tried_along_the_way(start, end, low, size):
     start, end, low = np.array(start), np.array(end), np.array(low)

@@ -221,7 +221,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         apply_overrides(raw, overrides, [section.name for section in fields(Study)])
         settle_paths(raw, Path())
         # An error may be about an override, which has no line.
-        text, document = dump_yaml(raw), Document(raw, None)
+        text, document = dump_yaml(raw), Document(raw)
         source += f" with --set {' '.join(overrides)}"
     return _study(document, text, source)
 

@@ -4,67 +4,45 @@ Files are read by the core schema of YAML 1.2 and written so that readers of YAM
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import yaml
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent, ScalarEvent
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
-from ruamel.yaml.resolver import VersionedResolver
 
 from search_spaces.errors import StudyError, choose_from
 
 DEEPEST = 100
 """Most lists and mappings inside one another."""
 
-_RULES = [
-    (f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), [*first])
-    for tag, pattern, first in (
-        ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Of PyYAML, whose part in C is ten times as fast."""
+
+
+def _integer(text: str) -> int:
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+def _number(text: str) -> float:
+    return float(re.sub(r"\.(?=[iInN])", "", text))  # .inf and .nan
+
+
+_RULES: list[tuple[str, re.Pattern[str], list[str], Callable[[str], object]]] = [
+    (f"tag:yaml.org,2002:{tag}", re.compile(f"^(?:{pattern})$"), [*first], read)
+    for tag, pattern, first, read in (
+        ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF", lambda text: text[0] in "tT"),
+        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789", _integer),
         (
             "float",
             r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)"
             r"|\.(nan|NaN|NAN)",
             "-+0123456789.",
+            _number,
         ),
-        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""], lambda _: None),
     )
 ]
-"""The core schema: which plain words are no text, and how they begin."""
-
-
-class _Resolver(VersionedResolver):
-    """Reads plain words by the core schema; ruamel's rules add dates, merge keys and 1_000."""
-
-    processing_version = (1, 2)
-    versioned_resolver = {  # noqa: RUF012
-        start: [(tag, pattern) for tag, pattern, first in _RULES if start in first]
-        for start in {start for _, _, first in _RULES for start in first}
-    }
-
-
-class _Composer(Composer):
-    """Refuses references, tags, keys that are not plain words, and deep nesting."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.parser.peek_event()
-        if isinstance(event, AliasEvent) or event.anchor:
-            problem = "references (&name, *name) are not supported; write the value out"
-        elif event.tag is not None:
-            problem = f"tags ({event.tag}) are not supported; write the plain value"
-        elif isinstance(parent, MappingNode) and not (index or isinstance(event, ScalarEvent)):
-            problem = "a key must be a plain word, not a list or a mapping"
-        elif self.depth >= DEEPEST:
-            problem = f"lists and mappings are nested more than {DEEPEST} levels deep"
-        else:
-            return super().compose_node(parent, index)
-        raise MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+"""The core schema: which plain words are no text, how they begin, and what they mean."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -80,32 +58,28 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-for _rule in _RULES:
-    _Dumper.add_implicit_resolver(*_rule)
+for _tag, _pattern, _first, _ in _RULES:
+    _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 _Dumper.add_representer(str, _text)
 
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data of a YAML text, which may be changed, and the lines that they came from."""
+    """Plain data of a YAML text, which may be changed, and the lines that they came from.
+
+    Attributes:
+        raw: The data.
+        lines: Line of each key and element, counted from 1, by the steps of its path.
+    """
 
     raw: Any
-    root: Node | None
+    lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
     def line_of(self, place: str) -> int | None:
         """Return the line of a dotted path, or of what holds it; counted from 1."""
-        node, line = self.root, None
-        for step in place.split("."):
-            found = []
-            if isinstance(node, MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == step]
-            elif isinstance(node, SequenceNode) and step.isdecimal():
-                found = [(element, element) for element in node.value[int(step) :][:1]]
-            if not found:
-                break
-            key, node = found[0]
-            line = key.start_mark.line + 1
-        return line
+        steps = tuple(place.split("."))
+        ends = range(len(steps), 0, -1)
+        return next((line for end in ends if (line := self.lines.get(steps[:end]))), None)
 
 
 def read_yaml(text: str, source: str) -> Document:
@@ -114,20 +88,86 @@ def read_yaml(text: str, source: str) -> Document:
     Raises:
         StudyError: If the text is not YAML, repeats a key, or has references or tags.
     """
-    reader = YAML(typ="safe", pure=True)
-    reader.Composer, reader.Resolver = _Composer, _Resolver
     try:
-        root = reader.compose(text)
-        raw = None if root is None else reader.constructor.construct_document(root)
-    except MarkedYAMLError as error:
-        fix = "; keep one" if isinstance(error, DuplicateKeyError) else ""
+        reader = _Reader(text)
+        return Document(reader.document(), reader.lines)
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, place = (mark.line + 1, f"column {mark.column + 1}") if mark else (None, "")
-        raise StudyError(f"{error.problem}{fix}", place=place, source=source, line=line) from error
-    except (YAMLError, ValueError) as error:
+        raise StudyError(str(error.problem), place=place, source=source, line=line) from error
+    except (yaml.YAMLError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise StudyError(f"is not readable YAML: {problem}", source=source) from error
-    return Document(raw, root)
+
+
+class _Reader:
+    """Plain data from the events of a YAML text, and the lines of their places.
+
+    PyYAML's own constructors follow YAML 1.1, and let a later key replace an earlier one.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[Any] = yaml.parse(text, Loader=LOADER)
+        self.lines: dict[tuple[str, ...], int] = {}
+
+    def document(self) -> object:
+        """Return the data of the only document, None if there is none.
+
+        Raises:
+            yaml.YAMLError: If the text is not YAML or has what is not supported.
+            ValueError: If a number is too long.
+        """
+        next(self._events)
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return None
+        found = self._value(next(self._events), ())
+        next(self._events)
+        if not isinstance(event := next(self._events), yaml.StreamEndEvent):
+            _refuse(event, "expected one document, but found another document")
+        return found
+
+    def _value(self, event: Any, place: tuple[str, ...]) -> object:
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            _refuse(event, "references (&name, *name) are not supported; write the value out")
+        if event.tag is not None:
+            _refuse(event, f"tags ({event.tag}) are not supported; write the plain value")
+        if isinstance(event, yaml.ScalarEvent):
+            return _plain(event.value) if event.implicit[0] else event.value
+        if len(place) >= DEEPEST:
+            _refuse(event, f"lists and mappings are nested more than {DEEPEST} levels deep")
+        inside = self._mapping if isinstance(event, yaml.MappingStartEvent) else self._list
+        return inside(place)
+
+    def _mapping(self, place: tuple[str, ...]) -> dict[object, object]:
+        found: dict[object, object] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            if isinstance(event, yaml.CollectionStartEvent):
+                _refuse(event, "a key must be a plain word, not a list or a mapping")
+            key = self._value(event, place)
+            if key in found:
+                _refuse(event, f'duplicate key "{event.value}"; keep one')
+            at = (*place, event.value)
+            self.lines.setdefault(at, event.start_mark.line + 1)
+            found[key] = self._value(next(self._events), at)
+        return found
+
+    def _list(self, place: tuple[str, ...]) -> list[object]:
+        found: list[object] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            at = (*place, str(len(found)))
+            self.lines[at] = event.start_mark.line + 1
+            found.append(self._value(event, at))
+        return found
+
+
+def _refuse(event: Any, problem: str) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+
+
+def _plain(word: str) -> object:
+    """Return what a plain word means in the core schema."""
+    rules = (rule for rule in _RULES if word[:1] in rule[2])
+    return next((read(word) for _, pattern, _, read in rules if pattern.match(word)), word)
 
 
 def load_yaml(text: str, source: str) -> Any:

@@ -8,6 +8,7 @@ import ast
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,8 +49,8 @@ def hidden_from(module: str) -> Iterator[str]:
         return
     first = Path(taken).resolve()
     folder = first.parent.parent if first.name == "__init__.py" else first.parent
-    files = {Path(file) for file in map(_file, list(sys.modules.values())) if file}
-    ours = {file.resolve() for file in files if not is_library(file)}
+    files = {file for file in map(_file, list(sys.modules.values())) if file}
+    ours = {Path(file).resolve() for file in files if not _is_library_file(file)}
     for file in sorted({first, *(file for file in ours if file.is_relative_to(folder))}):
         for name in sorted(_imports(file)):
             if found := hidden(name):
@@ -66,7 +67,12 @@ def _taken(name: str) -> str | None:
 
 
 def _own_folders() -> list[str]:
-    found = dict.fromkeys(str(Path(entry).resolve()) for entry in sys.path)
+    return _own_among(tuple(sys.path), Path.cwd())
+
+
+@lru_cache(maxsize=8)
+def _own_among(entries: tuple[str, ...], folder: Path) -> list[str]:  # entries are relative to it
+    found = dict.fromkeys(str(Path(folder, entry).resolve()) for entry in entries)
     return [entry for entry in found if not is_library(Path(entry))]
 
 
@@ -76,6 +82,11 @@ def is_library(path: Path) -> bool:
         return True
     real = path.resolve()
     return any(real.is_relative_to(folder) for folder in LIBRARY)
+
+
+@cache
+def _is_library_file(file: str) -> bool:
+    return is_library(Path(file))
 
 
 def _same(own: Path, taken: Path) -> bool:

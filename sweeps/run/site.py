@@ -4,14 +4,16 @@ In this process trials and jobs run one after the other. Results equal those wit
 read-only and computations use one thread.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.registry import load_task
@@ -140,13 +142,22 @@ def _conduct(
 
 def _events_of(work: Any, interrupts: Interrupts) -> Iterator[Event]:
     """Yield the events of work, which the user may interrupt at once."""
-    with closing(work), threadpool_limits(1):
+    with closing(work), _libraries(len(sys.modules)).limit(limits=1):
         while True:
             with interrupts.at_once():
                 event = next(work, None)
             if event is None:
                 return
             yield event
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:  # noqa: ARG001 - the cache's key
+    """Return the libraries whose threads are limited; they come with modules that are imported.
+
+    Looking for them takes longer than a short training.
+    """
+    return ThreadpoolController()
 
 
 class InlinePool:

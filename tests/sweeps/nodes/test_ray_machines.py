@@ -42,6 +42,7 @@ def _cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             state, "actors", lambda actor: {"Address": {"NodeID": actor}} if actor in ports else {}
         )
         monkeypatch.setattr(ray_machines, "HOLD_S", 0.001)
+        monkeypatch.setattr(ray_machines, "DYING_S", 0.0)
         monkeypatch.setattr(Trial, "local_path", "")  # else it writes errors to files
         yield
 
@@ -60,6 +61,13 @@ def test_a_machine_that_drops_the_connection_is_lost(monkeypatch: pytest.MonkeyP
         row = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": dying.getsockname()[1]}
         threading.Thread(target=lambda: dying.accept()[0].close(), daemon=True).start()
         assert not ray_machines._answers(row)
+
+
+def test_a_machine_that_takes_its_time_to_end_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, True, False])
+    monkeypatch.setattr(ray_machines, "_answers", lambda _: next(answers))
+    monkeypatch.setattr(ray_machines, "DYING_S", 30.0)
+    assert ray_machines.machine_lost(LIVES)
 
 
 @pytest.mark.parametrize("error", [ActorDiedError(), ValueError(), RayActorError("never placed")])

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -155,7 +156,7 @@ def find_best(
     objective = _objective(frames, by)
     trials = _of_topology(frames, frames.feasible, topology)
     for budget in budgets:
-        _check_metric(trials, budget)
+        _check_metric(frames.name, trials, budget)
     if not len(trials):
         raise ResultsError(f"sweep {frames.name} has no finished trial that its study allows")
     pool = _Pool(frames, trials, objective, tuple(budgets))
@@ -183,7 +184,7 @@ def _of_topology(frames: SweepFrames, trials: pd.DataFrame, wanted: str | None) 
     return where(trials, (name == wanted for name in found))
 
 
-def _check_metric(trials: pd.DataFrame, budget: Budget) -> None:
+def _check_metric(sweep: str, trials: pd.DataFrame, budget: Budget) -> None:
     names = [str(name) for name in trials.columns]
     known = [name for name in names if name not in FACTS and not name.startswith(PARAM)]
     if budget.metric in known:
@@ -191,7 +192,8 @@ def _check_metric(trials: pd.DataFrame, budget: Budget) -> None:
     if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
         raise ResultsError(
             f"--{budget.side} {budget.metric}: no trial was exported yet; kdsweep register "
-            "measures the front's students, kdsweep export --trial any other"
+            f"{shlex.quote(sweep)} measures the front's students, kdsweep export "
+            f"{shlex.quote(sweep)} --trial N any other"
         )
     if not len(trials):
         raise ResultsError(f"--{budget.side} {budget.metric}: no trial has finished yet")

@@ -1,5 +1,6 @@
 """`kdsweep best`: the chosen model, its runners-up, and what larger budgets would buy."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from analysis import format as text
@@ -11,8 +12,8 @@ from search_spaces.study import Study
 from sweeps.cli.output import line, objective_headings, show_json, show_wide
 
 
-def show_best(best: Best, study: Study, *, as_json: bool) -> None:
-    """Print the result, as text or as JSON."""
+def show_best(best: Best, study: Study, command: Callable[[str], str], *, as_json: bool) -> None:
+    """Print the result, as text or as JSON; ``command`` completes a command for this sweep."""
     if as_json:
         show_json({**asdict(best), "objective": best.objective.metric})
         return
@@ -23,7 +24,8 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     line(share if limits else text.plural(best.considered, "trial"))
     where = f"{goal.label} {split_label(goal)}".rstrip()
     number = best.chosen.trial
-    line(f"take trial {number}, the best in {where} (kdsweep export --trial {number})")
+    export = command(f"export {{}} --trial {number}")
+    line(f"take trial {number}, the best in {where} ({export})")
     line()
     _show_candidates(best, study)
     for offer in best.offers:
@@ -33,7 +35,7 @@ def show_best(best: Best, study: Study, *, as_json: bool) -> None:
     for budget, unknown in zip(best.budgets, best.unknown, strict=True):
         if unknown:
             line()
-            line(_unknown_line(budget, unknown, best.considered))
+            line(_unknown_line(budget, unknown, best.considered, command))
     if not best.chosen.test and split_label(goal):
         line()
         line("it was not evaluated on the test split; confirm.select selects the trials that are")
@@ -58,11 +60,13 @@ def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list
     return [*cells, text.params(one.searched, " ")]
 
 
-def _unknown_line(budget: Budget, unknown: int, considered: int) -> str:
+def _unknown_line(
+    budget: Budget, unknown: int, considered: int, command: Callable[[str], str]
+) -> str:
     """Return how many trials have no value of a budget's metric."""
     how = ""
     if budget.metric in (layout.ONNX_LATENCY, layout.ONNX_BYTES):
-        how = "; kdsweep export --trial N measures it"
+        how = f"; {command('export {} --trial N')} measures it"
     trials = text.plural(considered, "trial")
     return f"{budget.metric} is unknown of {unknown} of {trials}, which are left out{how}"
 

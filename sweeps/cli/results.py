@@ -1,6 +1,7 @@
 """Commands of ``kdsweep`` that read existing sweeps, with lazy imports and no torch or Ray."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,10 +85,13 @@ def best(  # noqa: PLR0913 - one parameter per option
     frames = _frames(home, name)
     from analysis.best import find_best, parse_budget
     from sweeps.cli.best import show_best
+    from sweeps.cli.output import command_line
 
     budgets = [parse_budget(text, "max") for text in at_most or ()]
     budgets += [parse_budget(text, "min") for text in at_least or ()]
-    show_best(find_best(frames, budgets, topology=topology, by=by), frames.study, as_json=as_json)
+    found = find_best(frames, budgets, topology=topology, by=by)
+    command = partial(command_line, name=name, home=home)
+    show_best(found, frames.study, command, as_json=as_json)
 
 
 def importance(

@@ -90,7 +90,7 @@ def terminal(frames: SweepFrames) -> None:
     for note in front_notes(frames):
         line(note)
     show_paper(frames)
-    show_best(find_best(frames), frames.study, as_json=False)
+    show_best(find_best(frames), frames.study, str, as_json=False)
 
 
 def files(frames: SweepFrames) -> None:

@@ -1,20 +1,28 @@
 """Wide tables in a terminal: parts, of which none is folded within a word."""
 
 import json
+import re
+import shlex
 from dataclasses import replace
+from functools import partial
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_frames import make_frames
 
+from analysis.best import find_best
 from analysis.format import BESIDE, number, param
 from analysis.front_rows import front_rows, near_rows
 from analysis.printed.tables import sweep_tables
 from sweeps.cli import output as cli_output
+from sweeps.cli.best import show_best
+from sweeps.cli.main import app
 from sweeps.cli.output import (
     LABEL_WIDTH,
     PADDING,
+    command_line,
     fitting,
     paper_json,
     show_front,
@@ -80,6 +88,21 @@ def test_a_sweep_without_a_front_names_the_reason(states, words, capsys):
     shown = capsys.readouterr().out
     assert words in shown
     assert "trial  method" not in shown
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "-dashed"])
+def test_the_command_that_best_prints_can_be_copied(name, tmp_path, capsys):
+    frames = make_frames()
+    command = partial(command_line, name=name, home=tmp_path)
+    show_best(find_best(frames), frames.study, command, as_json=False)
+    shown = re.search(r"\((.* export .*)\)", capsys.readouterr().out)
+    assert shown is not None
+    words = shlex.split(shown[1])
+    export = typer.main.get_command(app).commands["export"]
+    given = export.make_context("export", words[words.index("export") + 1 :]).params
+    assert given["name"] == name
+    assert given["trial"] == find_best(frames).chosen.trial
+    assert given["home"] == tmp_path
 
 
 def test_tables_as_json_are_those_that_a_page_is_made_from(capsys):

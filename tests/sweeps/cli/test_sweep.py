@@ -184,6 +184,7 @@ def test_best_takes_the_first_of_the_front_and_names_what_fits(folder, read):
     found = json.loads(read["best toy --json"].stdout)
     assert found["chosen"]["trial"] == rows[0]["trial"]
     assert f"take trial {rows[0]['trial']}" in read["best toy"].stdout
+    assert f"export toy --trial {rows[0]['trial']})" in read["best toy"].stdout
     refused = read["best toy --max ue_flops=0"]
     assert refused.returncode == 2
     least = min(row["ue_flops"] for row in rows)

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.frames import SweepFrames
-from analysis.front_rows import front_rows, near_rows
-from analysis.fronts import knee_echoes, knee_trial, split_label, test_metric
+from analysis.front_rows import front_rows, near_rows, reference_rows
+from analysis.fronts import front_trials, knee_echoes, knee_trial, split_label, test_metric
 
 METADATA_KEY = b"kdsweep"
 """Key of the Parquet file's metadata: JSON with sweep, study and objectives."""
@@ -58,11 +58,12 @@ def made(frames: SweepFrames) -> dict[str, Any]:
 
 
 def front_document(frames: SweepFrames) -> dict[str, Any]:
-    """Return the description, one object per trial under ``front``, its knee, and trials near it.
+    """Return the description, one object per trial under ``front``, its knee, and what is beside.
 
     ``knee`` is the number of a member of the front (`analysis.knee.knee`); None without a front.
     ``knee_ignores`` has the objectives that it leaves out, each with the one ``like`` which it goes
-    and their ``correlation`` over all trials that may be on the front.
+    and their ``correlation`` over all trials that may be on the front. ``near`` has trials off the
+    front that were repeated, ``references`` the teachers and baselines of its data.
     """
     return {
         **describe(frames),
@@ -77,6 +78,7 @@ def front_document(frames: SweepFrames) -> dict[str, Any]:
         ],
         "front": front_rows(frames),
         "near": near_rows(frames),
+        "references": reference_rows(frames, front_trials(frames)),
     }
 
 

@@ -17,7 +17,7 @@ from analysis.format import short
 from analysis.frames import SweepFrames
 from analysis.fronts import group_of, knee_trial, method_of
 from analysis.plots.front import MOST_LABELLED, TESTED, repeated_points
-from analysis.plots.references import middle_of, short_labels
+from analysis.plots.references import middle_of
 from analysis.plots.stairs import COLOUR as ATTAINED
 from analysis.plots.stairs import (
     Pair,
@@ -39,6 +39,7 @@ from analysis.plots.theme import (
     title_lines,
 )
 from analysis.ranking import column, records
+from analysis.reference_names import short_labels
 from search_spaces.objectives import Objective
 
 MOST_PAIRS = 6

@@ -1,7 +1,7 @@
 """The front, and what is near it, as rows of plain data, and what a reader has to know of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,11 +15,14 @@ from analysis.fronts import (
     knee_echoes,
     method_of,
     searched_params,
+    split_label,
     test_metric,
 )
 from analysis.pareto import behind_front
-from analysis.ranking import objective_values, records
+from analysis.ranking import objective_values, records, where
+from analysis.reference_names import identifying, short_labels
 from analysis.repeats import front_chances, near_trials
+from analysis.scores import same_scenario
 from search_spaces.objectives import Objective
 
 CHANCE = "front_chance"
@@ -51,6 +54,54 @@ def near_rows(frames: SweepFrames) -> list[dict[str, Any]]:
     behind = dict(zip(map(int, trials["number"]), distances.tolist(), strict=True))
     found = [{**row, BEHIND: behind[row["trial"]]} for row in _rows(frames, near_trials(frames))]
     return sorted(found, key=lambda row: (row[BEHIND], row["trial"]))
+
+
+def reference_rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the teachers and baselines of the data of ``trials``, teachers first, best first.
+
+    Returns:
+        Per reference with a value of an objective that depends on data: ``method`` (``teacher``,
+        ``baseline PCA``), one entry per objective and ``test`` as in ``front_rows``,
+        with None for what was not measured; nothing was repeated.
+    """
+    rows: list[dict[str, Any]] = []
+    for table, kind in ((frames.teachers, "teacher"), (frames.baselines, "baseline")):
+        columns, beside = identifying(table), records(trials)
+        known = [any(same_scenario(columns, row, one) for one in beside) for row in records(table)]
+        found = where(table, known)
+        prefix = "" if kind == "teacher" else f"{kind} "
+        named = zip(short_labels(found, kind), records(found), strict=True)
+        rows += _best_first(frames, [_reference(frames, prefix + name, row) for name, row in named])
+    return rows
+
+
+def _reference(frames: SweepFrames, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    goals = frames.study.objectives
+    tests = {metric: _known(row, metric) for metric in filter(None, map(test_metric, goals))}
+    return {
+        "method": name,
+        **{goal.metric: _known(row, goal.metric) for goal in goals},
+        "test": {
+            metric: {"mean": value, "half_width": None, "seeds": 1}
+            for metric, value in tests.items()
+            if value is not None
+        },
+    }
+
+
+def _best_first(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with a value that depends on data, by the first such objective."""
+    goals = [goal for goal in frames.study.objectives if split_label(goal)]
+    rows = [row for row in rows if row["test"] or any(row[o.metric] is not None for o in goals)]
+    if not goals:
+        return rows
+    first, sign = goals[0].metric, 1.0 if goals[0].direction == "minimize" else -1.0
+    return sorted(rows, key=lambda row: math.inf if row[first] is None else sign * row[first])
+
+
+def _known(row: Mapping[str, Any], metric: str) -> float | None:
+    value = row.get(metric)
+    return float(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, Any]]:

@@ -16,8 +16,8 @@ from analysis.fronts import (
     topology_of,
     untaught,
 )
-from analysis.plots.references import identifying, labelled
 from analysis.ranking import records
+from analysis.reference_names import identifying, labelled
 from analysis.scores import (
     Row,
     both,

@@ -27,8 +27,8 @@ from analysis.fronts import (
     test_metric,
     topology_of,
 )
-from analysis.plots.references import labelled
 from analysis.ranking import column, records, where
+from analysis.reference_names import labelled
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 

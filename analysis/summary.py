@@ -11,8 +11,8 @@ from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, untaught
 from analysis.pareto import sweep_hypervolume
-from analysis.plots.references import identifying, labelled
 from analysis.ranking import column, objective_values, records, where
+from analysis.reference_names import identifying, labelled
 from analysis.repeats import front_chances
 from analysis.scores import both, comparable, in_words, name_of, same_scenario
 from analysis.stats import Verdict

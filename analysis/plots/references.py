@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.format import number, with_unit
-from analysis.frames import PARAM, SweepFrames
+from analysis.frames import SweepFrames
 from analysis.fronts import split_label
 from analysis.plots.theme import BASELINE, TEACHER
-from analysis.ranking import column, records
+from analysis.ranking import column
+from analysis.reference_names import short_labels
 from search_spaces.objectives import Objective
 
 
@@ -29,9 +29,6 @@ class Kind:
 KINDS = (Kind("baseline", "square", 10, BASELINE), Kind("teacher", "star", 14, TEACHER))
 
 
-_OF_THE_STUDENT = (f"{PARAM}method", f"{PARAM}seed")
-
-
 @dataclass(frozen=True, slots=True)
 class Reference:
     """One baseline or teacher; a coordinate that was not measured is NaN."""
@@ -39,51 +36,6 @@ class Reference:
     label: str
     x: float
     y: float
-
-
-def labelled(rows: pd.DataFrame, kind: str) -> list[str]:
-    """Return a short name per baseline or teacher, telling apart those of one kind."""
-    if kind == "baseline":
-        return [str(row["key"] or row["name"]).removeprefix("baseline/") for row in records(rows)]
-    columns = identifying(rows)
-    # its own name needs no word before it
-    words = [
-        name.removeprefix(PARAM).removeprefix("teacher").replace("_", " ").strip()
-        for name in columns
-    ]
-    return [
-        ", ".join(
-            ["teacher", *(f"{w} {row[c]}".strip() for w, c in zip(words, columns, strict=True))]
-        )
-        for row in records(rows)
-    ]
-
-
-def short_labels(rows: pd.DataFrame, kind: str) -> list[str]:
-    """Return the names of `labelled` without the last words that all of several have in common."""
-    names = labelled(rows, kind)
-    words = [name.split() for name in names]
-    while len(names) > 1 and len({row[-1] for row in words}) == 1 and min(map(len, words)) > 1:
-        words = [row[:-1] for row in words]
-    return [" ".join(row).rstrip(",") for row in words]
-
-
-def identifying(rows: pd.DataFrame) -> list[str]:
-    """Return columns of parameters that together identify the rows, as few as one pass finds.
-
-    A teacher carries the parameters of the first trial that needed it, as far as they may decide
-    on a teacher. Redundant ones are left out; how the student learns comes late, and
-    last what some teachers do not have.
-    """
-    names = [str(name) for name in rows.columns if str(name).startswith(PARAM)]
-    names.sort(key=lambda name: (bool(rows[name].isna().any()), name in _OF_THE_STUDENT))
-    found: list[str] = []
-    groups = 1
-    for name in names:
-        distinct = len(rows[[*found, name]].astype(str).drop_duplicates())
-        if distinct > groups:
-            found, groups = [*found, name], distinct
-    return found
 
 
 def add_references(figure: go.Figure, frames: SweepFrames, x: Objective, y: Objective) -> None:

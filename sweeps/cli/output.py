@@ -31,6 +31,9 @@ PADDING = 2
 LABEL_WIDTH, CELL_WIDTH = 28, 16
 """Width of a transposed table's first column and of the others [characters]."""
 
+MOST_REFERENCES = 8
+"""Teachers and baselines below a front; the report has all."""
+
 TEXT_WIDTH = 40
 """Width of a column beyond which its texts are folded between words [characters]."""
 
@@ -124,12 +127,19 @@ def objective_headings(goals: Sequence[Objective]) -> list[str]:
 
 
 def show_front(frames: Any) -> None:
-    """Print the front of a sweep with its test results, best first objective first."""
-    from analysis.front_rows import front_rows
+    """Print the front of a sweep with its test results, best first objective first.
+
+    Teachers and baselines of the same data follow.
+    """
+    from analysis.front_rows import front_rows, reference_rows
+    from analysis.fronts import front_trials
     from analysis.summary import summary
 
     if rows := front_rows(frames):
-        _show_rows(frames, rows)
+        references = reference_rows(frames, front_trials(frames))
+        _show_rows(frames, rows, references[:MOST_REFERENCES])
+        if more := len(references[MOST_REFERENCES:]):
+            line(f"and {more} more teachers and baselines, in the report")
     else:
         line(summary(frames)[0])
 
@@ -144,7 +154,9 @@ def show_near(frames: Any) -> None:
         _show_rows(frames, rows)
 
 
-def _show_rows(frames: Any, found: Sequence[Mapping[str, Any]]) -> None:
+def _show_rows(
+    frames: Any, found: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]] = ()
+) -> None:
     from analysis import format as text
     from analysis.front_rows import BEHIND, CHANCE
     from analysis.fronts import knee_trial, test_metric
@@ -155,15 +167,16 @@ def _show_rows(frames: Any, found: Sequence[Mapping[str, Any]]) -> None:
     columns = ["trial", "method", *objective_headings(goals)]
     columns += [*(titles[name] for name in shares), "parameters"]
     rows = []
-    for row in found:
-        mark = " (knee)" if row["trial"] == knee else ""
-        cells = [f"{row['trial']}{mark}", row["method"]]
+    for row in [*found, *references]:
+        number = row.get("trial")
+        mark = " (knee)" if number == knee else ""
+        cells = [f"{text.number(number)}{mark}", row["method"]]
         for goal in goals:
             cells.append(text.number(row[goal.metric]))
             if metric := test_metric(goal):
                 cells.append(_interval(row["test"].get(metric)))
         cells += [text.percent(row.get(name)) for name in shares]
-        rows.append([*cells, text.params(row["searched"], " ")])
+        rows.append([*cells, text.params(row.get("searched", {}), " ")])
     show_wide(columns, rows)
 
 

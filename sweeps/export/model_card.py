@@ -8,6 +8,7 @@ import numpy as np
 
 from analysis import format as text
 from analysis.frames import SweepFrames
+from analysis.front_rows import reference_rows
 from analysis.fronts import COSTS, confirmed, test_metric
 from analysis.origin import origin_lines
 from kdtasks.contract.params import Value
@@ -75,6 +76,7 @@ def _lines(exported: Exported, frames: SweepFrames) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for row in results(exported, frames):
         yield f"| {' | '.join(row)} |"
+    yield from _references(frames, trial.number)
     yield "\n## Complexity\n"
     yield from _complexity(exported)
     yield "\n## How it was trained\n"
@@ -85,6 +87,24 @@ def _lines(exported: Exported, frames: SweepFrames) -> Iterator[str]:
     yield f"- Licence: {_licence(frames.provenance)}"
     yield "\n## Known limits\n"
     yield from (f"- {line}" for line in _limits(frames))
+
+
+def _references(frames: SweepFrames, number: int) -> Iterator[str]:
+    """Yield a table of the teachers and baselines on the data of a trial, if there are any."""
+    rows = reference_rows(frames, frames.trials[frames.trials["number"] == number])
+    goals = {o: test for o in frames.study.objectives if (test := test_metric(o)) is not None}
+    if not (rows and goals):
+        return
+    heads = [f"{o.label} {split}" for o in goals for split in ("validation", "test")]
+    units = [f" [{o.unit}]" if o.unit else "" for o in goals for _ in range(2)]
+    yield "\nTeachers and baselines on the same data, in the sweep:\n"
+    yield f"| name | {' | '.join(map(''.join, zip(heads, units, strict=True)))} |"
+    yield f"|---{'|---:' * len(heads)}|"
+    for row in rows:
+        tests = {metric: found["mean"] for metric, found in row["test"].items()}
+        pairs = ((row[goal.metric], tests.get(test)) for goal, test in goals.items())
+        cells = [text.level(value) for pair in pairs for value in pair]
+        yield f"| {row['method']} | {' | '.join(cells)} |"
 
 
 def _network(part: ExportedPart) -> Iterator[str]:

@@ -26,6 +26,9 @@ Content = Mapping[str, Mapping[str, str]]
 CONDUCTOR = "sweeps.nodes.conductor"
 """Trains students in a network, whatever the task; its code is part of a sweep's identity."""
 
+TASK = "task "
+"""What stands before the name of a task among digests of modules, none of which has a space."""
+
 NAMED = 3
 """Largest number of modules or files that an error names."""
 
@@ -92,7 +95,7 @@ def code_of(study: Study) -> dict[str, str]:
 
 def task_code(name: str) -> dict[str, str]:
     """Return the digests of the modules of a task, by module, and the name of the task."""
-    return {**sources(*task_modules(name)), f"task {name}": ""}
+    return {**sources(*task_modules(name)), f"{TASK}{name}": ""}
 
 
 def task_modules(name: str) -> list[str]:
@@ -121,6 +124,11 @@ class TeacherIdentity:
     def key(self) -> str:
         """Its key in the cache."""
         return f"{self.fingerprint}-{fingerprint(asdict(self))}"
+
+    @property
+    def task(self) -> str:
+        """Its task, as `task_code` notes it; empty if an older version wrote its code."""
+        return next((name for name in self.code if name.startswith(TASK)), "")
 
     def differs(self, other: "TeacherIdentity") -> str:
         """Return how this teacher differs from another; empty if it is the same."""

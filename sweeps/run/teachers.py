@@ -170,9 +170,10 @@ def _without(failed: Sequence[JobRecord]) -> WithoutTeachersError:
 def _note_retraining(
     store: TeacherStore, missing: Iterable[TeacherIdentity], display: Display
 ) -> None:
-    """Tell the user why a teacher is trained although the cache has one with its fingerprint."""
+    """Tell the user why a teacher is trained although its task has one with its fingerprint."""
     for one in missing:
-        if others := store.known(one.fingerprint):
+        # a user's tasks may have the same fingerprints
+        if others := [other for other in store.known(one.fingerprint) if other.task == one.task]:
             display.note(f"teacher {one.fingerprint} is retrained: {one.differs(others[0])}")
 
 

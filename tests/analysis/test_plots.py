@@ -23,10 +23,10 @@ from analysis.plots.progress import (
     volume_cost_figure,
     volume_over_cost,
 )
-from analysis.plots.references import labelled, short_labels
 from analysis.plots.stairs import Pair, pairs, staircase
 from analysis.plots.theme import TITLE_ROOM, axis, group_colours, title_lines
 from analysis.ranking import records
+from analysis.reference_names import labelled, short_labels
 from search_spaces.objectives import Objective
 
 DIRECTIONS = ("minimize", "maximize")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from synthetic_frames import make_frames
 
 from analysis.best import find_best
-from analysis.format import BESIDE, number, param
-from analysis.front_rows import front_rows, near_rows
+from analysis.format import BESIDE, MISSING, level, number, param
+from analysis.front_rows import front_rows, near_rows, reference_rows
+from analysis.fronts import front_trials
 from analysis.printed.tables import sweep_tables
 from sweeps.cli import output as cli_output
 from sweeps.cli.best import show_best
@@ -71,6 +72,21 @@ def test_a_front_is_cut_nowhere(objectives, width, monkeypatch, capsys):
         assert row["method"] in words
         for name, value in row["searched"].items():
             assert f"{name}={param(value)}" in words
+
+
+@pytest.mark.parametrize("most", [2, 99])
+def test_teachers_and_baselines_stand_below_a_front(most, monkeypatch, capsys):
+    frames = make_frames(trials=30)
+    monkeypatch.setattr(cli_output, "MOST_REFERENCES", most)
+    show_front(frames)
+    lines = capsys.readouterr().out.splitlines()
+    below = [one.split() for one in lines if one.split()[0] == MISSING]
+    rows = reference_rows(frames, front_trials(frames))
+    for words, row in zip(below, rows[:most], strict=True):
+        assert " ".join(words).startswith(f"{MISSING} {row['method']} ")
+        assert number(row["val_nmse_db"]) in words
+        assert level(row["test"]["test_nmse_db"]["mean"]) in words
+    assert lines[-1].startswith(f"and {len(rows) - most} more") is (most < len(rows))
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,9 @@ _WHOLE = ("B", "bit")
 
 _MOST_DECIMALS = 4
 
+WIDEST_PERCENT = 50.0
+"""Half the range of percentages: a wider interval contains all of them, or nearly."""
+
 
 def quantity(value: Interval | None, unit: str) -> str:
     """Return mean, half-width and unit with three significant digits: ``8.24 ± 0.10 kB``.
@@ -123,6 +126,16 @@ def level(value: Interval | float | None, unit: str = "") -> str:
     if not unit and abs(found.mean) < 1.0:
         return quantity(found, unit)
     return with_unit(interval(found), unit)
+
+
+def tested(value: Interval | None, unit: str) -> str:
+    """Return `level` of a mean over seeds, without its unit.
+
+    An interval of percentages that is wider than all of them is written ``24.20 ± >50``.
+    """
+    if unit == "%" and value is not None and (value.half_width or 0.0) > WIDEST_PERCENT:
+        return f"{fixed(value.mean)} ± >{WIDEST_PERCENT:g}"
+    return level(value)
 
 
 def _base(unit: str) -> tuple[float, str] | None:

@@ -28,6 +28,9 @@ from search_spaces.objectives import Objective
 CHANCE = "front_chance"
 BEHIND = "behind"
 
+FEWEST_SEEDS = 3
+"""Of an interval that tells something: with two, Student's t is 12.7."""
+
 
 def front_rows(frames: SweepFrames) -> list[dict[str, Any]]:
     """Return the front as plain rows, the best in the first objective first.
@@ -128,7 +131,7 @@ def _tests(frames: SweepFrames, number: int) -> Iterator[tuple[str, dict[str, An
 
 
 def front_notes(frames: SweepFrames) -> list[str]:
-    """Return what counts as equal on the front, and which costs its knee leaves out."""
+    """Return what counts as equal on the front, and what its intervals and its knee leave out."""
     notes = []
     tolerant = [goal for goal in frames.study.objectives if goal.tolerance]
     if tolerant:
@@ -138,6 +141,11 @@ def front_notes(frames: SweepFrames) -> list[str]:
             "better by more in one objective and nowhere worse by more. The hypervolume knows no "
             "tolerance."
         )
+    if count := _few_seeds(frames):
+        notes.append(
+            f"Test values are means over {count} seeds: intervals of fewer than {FEWEST_SEEDS} are "
+            "hardly any, nor are chances on the front. Give seeds.confirm three or more."
+        )
     echoes = knee_echoes(frames) if len(front_trials(frames)) > 1 else []
     notes += [
         f"The knee leaves out {echo.ignored.label}, which rises and falls with {echo.kept.label} "
@@ -146,6 +154,13 @@ def front_notes(frames: SweepFrames) -> list[str]:
         for echo in echoes
     ]
     return notes
+
+
+def _few_seeds(frames: SweepFrames) -> int:
+    """Return the least number of seeds behind an interval of the front; 0 if that is enough."""
+    tests = [found for row in front_rows(frames) for found in row["test"].values()]
+    least = min((one["seeds"] for one in tests if one["half_width"] is not None), default=0)
+    return least if least < FEWEST_SEEDS else 0
 
 
 def tolerance_text(goal: Objective) -> str:

@@ -214,8 +214,8 @@ def gains_table(frames: SweepFrames) -> HtmlTable | None:
                 *_kind_cells(kinds, {"method": method_of(taught), "topology": topology_of(taught)}),
                 number_cell(int(taught["number"])),
                 number_cell(number),
-                _interval(one.ours.interval),
-                _interval(one.theirs.interval),
+                _interval(one.ours.interval, goal.unit),
+                _interval(one.theirs.interval, goal.unit),
                 Cell(text.interval(one.gain), one.gain.mean),
                 number_cell(one.gain.count),
                 Cell(one.ours.split, one.ours.split),
@@ -296,7 +296,7 @@ def _objective_cells(objective: Objective, row: dict[str, Any], *, tested: bool)
         found = row["test"].get(metric)
         seeds = 0 if found is None else found["seeds"]
         value = None if found is None else Interval(found["mean"], found["half_width"], seeds)
-        cells += [_interval(value), number_cell(seeds)]
+        cells += [_interval(value, objective.unit), number_cell(seeds)]
     return cells
 
 
@@ -346,8 +346,8 @@ def fixed_cell(value: Any) -> Cell:
     return Cell(text.fixed(float(value) if known else None), float(value) if known else math.inf)
 
 
-def _interval(value: Interval | None) -> Cell:
-    return Cell(text.level(value), math.inf if value is None else value.mean)
+def _interval(value: Interval | None, unit: str) -> Cell:
+    return Cell(text.tested(value, unit), math.inf if value is None else value.mean)
 
 
 def _param(value: Any) -> Cell:

@@ -80,7 +80,8 @@ class Confirm(Part):
     retrain: StrictBool = True
     """Train anew with each seed; false evaluates the trial's own weights."""
     limit: Count | None = None
-    """At most so many trials: along the front first, then the nearest to it; null for no limit."""
+    """At most so many trials: the knee of the front, others along it, then the nearest to it; null
+    for no limit."""
     teachers: Count = 1
     """Repetitions draw so many teachers: that of seed k of `seeds.confirm` is trained with the
     trial's `teacher_seed` plus k modulo this number."""

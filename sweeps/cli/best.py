@@ -55,7 +55,7 @@ def _row(one: Candidate, goals: dict[str, Objective], others: list[str]) -> list
     for goal in goals.values():
         cells.append(text.number(one.values[goal.metric]))
         if metric := test_metric(goal):
-            cells.append(text.level(one.test.get(metric)))
+            cells.append(text.tested(one.test.get(metric), goal.unit))
     cells += [text.number(one.values[name]) for name in dict.fromkeys(others)]
     return [*cells, text.params(one.searched, " ")]
 

@@ -144,6 +144,14 @@ def show_front(frames: Any) -> None:
         line(summary(frames)[0])
 
 
+def show_notes(frames: Any) -> None:
+    """Print how to read the front."""
+    from analysis.front_rows import front_notes
+
+    for note in front_notes(frames):
+        line(note)
+
+
 def show_near(frames: Any) -> None:
     """Print the repeated trials that are not on the front, if there are any."""
     from analysis.front_rows import near_rows
@@ -174,19 +182,19 @@ def _show_rows(
         for goal in goals:
             cells.append(text.number(row[goal.metric]))
             if metric := test_metric(goal):
-                cells.append(_interval(row["test"].get(metric)))
+                cells.append(_interval(row["test"].get(metric), goal.unit))
         cells += [text.percent(row.get(name)) for name in shares]
         rows.append([*cells, text.params(row.get("searched", {}), " ")])
     show_wide(columns, rows)
 
 
-def _interval(found: Mapping[str, Any] | None) -> str:
-    from analysis.format import level
+def _interval(found: Mapping[str, Any] | None, unit: str) -> str:
+    from analysis.format import tested
     from analysis.stats import Interval
 
     if found is None:
-        return level(None)
-    return level(Interval(found["mean"], found["half_width"], found["seeds"]))
+        return tested(None, unit)
+    return tested(Interval(found["mean"], found["half_width"], found["seeds"]), unit)
 
 
 def paper_tables(view: Any, width: int) -> list[Table]:

@@ -45,7 +45,7 @@ def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
     The search used validation values; test values are means over seeds. "on front" is how
     likely a repeated trial's mean is on the front, by a bootstrap over its seeds.
     """
-    from sweeps.cli.output import line, show_front, show_json, show_near
+    from sweeps.cli.output import show_front, show_json, show_near, show_notes
 
     frames = _frames(home, name)
     if as_json:
@@ -53,11 +53,8 @@ def front(name: Name, as_json: Json = False, home: Home = RUNS) -> None:
 
         show_json(front_document(frames))
         return
-    from analysis.front_rows import front_notes
-
     show_front(frames)
-    for note in front_notes(frames):
-        line(note)
+    show_notes(frames)
     show_near(frames)
 
 

@@ -11,7 +11,7 @@ from analysis import layout
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.cli.options import INTERRUPTED
-from sweeps.cli.output import command_line, line, show_front, show_paper, shown_path
+from sweeps.cli.output import command_line, line, show_front, show_notes, show_paper, shown_path
 from sweeps.cli.sweeps import find_to_import, free_name
 from sweeps.common.capacity import ResourceRequest
 from sweeps.common.environment import put_last, share_cores
@@ -271,6 +271,7 @@ def _show_results(name: str, summary: SweepSummary) -> None:
         frames = sweep_frames(summary.folder)
         line("")
         show_front(frames)
+        show_notes(frames)
         line("")
         show_paper(frames)
 

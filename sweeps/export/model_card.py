@@ -59,7 +59,7 @@ def _result(metric: str, exported: Exported, frames: SweepFrames) -> list[str]:
         f"{exported.scores[metric]:.4f}",
         f"{exported.onnx_scores[metric]:.4f}",
         text.MISSING if few is None else f"{few[metric]:.4f}",
-        text.level(confirmed(frames, exported.trial.number, f"test_{metric}")),
+        text.tested(confirmed(frames, exported.trial.number, f"test_{metric}"), unit),
     ]
 
 

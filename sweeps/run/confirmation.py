@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from analysis import pareto
+from analysis.fronts import split_label
+from analysis.knee import find_echoes, knee
 from kdtasks.contract.params import Params, Value
 from kdtasks.contract.task import Baseline, KDTask
 from search_spaces.study import Study
 from sweeps.common.curves import thinned
 from sweeps.common.events import Event, Training
 from sweeps.common.records import JobKind, JobRecord, TrialRecord, TrialState
-from sweeps.ledger.front import pareto_state, ranked, values_of
+from sweeps.ledger.front import ParetoState, pareto_state, ranked, values_of
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.plan.needs import (
@@ -40,25 +42,43 @@ def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]
 def waves(study: Study, trials: Sequence[TrialRecord]) -> list[list[TrialRecord]]:
     """Return the candidates in groups; each group is repeated with all seeds before the next.
 
-    Members of the front come first, then the best of each combination of ``confirm.each``, then
-    trials near the front, the nearest first. The study's limit counts the front and what is near.
+    The knee of the front comes first, which is exported by default, then its other members, then
+    the best of each combination of ``confirm.each``, then trials near the front, the nearest
+    first. The study's limit counts the front and what is near.
     """
     if study.confirm.select == "none":
         return []
     order = pareto_state(trials, study)
     limit = study.confirm.limit
+    first = _knee(study, trials, order)
     if study.confirm.select == "all":
         last = len(ranked(trials))
         complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-        complete.sort(key=lambda trial: (order.ranks.get(trial.number, last), trial.number))
+        complete.sort(
+            key=lambda one: (one not in first, order.ranks.get(one.number, last), one.number)
+        )
         return [complete[:limit]]
     by_number = {trial.number: trial for trial in trials}
-    front = [by_number[row.number] for row in order.rows]
+    front = [one for row in order.rows if (one := by_number[row.number]) not in first]
     near = _near(study, trials)
     if limit is not None:
-        front, near = thinned(front, limit), near[: max(0, limit - len(front))]
+        near = near[: max(0, limit - len(order.rows))]
+        front = thinned(front, limit - len(first))
+    front = [*first, *front]
     taken = {trial.number for trial in [*front, *near]}
     return [front, [one for one in _best_of_each(study, trials) if one.number not in taken], near]
+
+
+def _knee(study: Study, trials: Sequence[TrialRecord], order: ParetoState) -> list[TrialRecord]:
+    """Return the trial at the knee of the front, if there is one, as `knee_trial` finds it."""
+    if not order.rows:
+        return []
+    goals = study.objectives
+    costs = [not split_label(goal) for goal in goals]
+    echoes = find_echoes(values_of(ranked(trials), study), goals, costs)
+    values = [[row.objectives[goal.metric] for goal in goals] for row in order.rows]
+    number = order.rows[knee(values, goals, echoes)].number
+    return [trial for trial in trials if trial.number == number]
 
 
 def _best_of_each(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:

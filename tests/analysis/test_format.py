@@ -85,6 +85,14 @@ def test_prefixes_keep_the_size(value, unit):
     assert float(number) < 1000.0 or value >= 999.5e12
 
 
+@given(st.floats(0, 100), st.floats(0, 100), st.sampled_from(["%", "dB", ""]))
+def test_an_interval_wider_than_all_percentages_is_not_printed_as_one(mean, half, unit):
+    found = Interval(mean, half, 2)
+    wide = unit == "%" and 2 * half > 100
+    assert (text.tested(found, unit) != text.level(found)) is wide
+    assert text.tested(found, unit).endswith(">50") is wide
+
+
 def test_missing_quantities():
     assert text.quantity(None, "B") == "–"
 

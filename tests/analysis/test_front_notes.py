@@ -6,6 +6,7 @@ import pytest
 from synthetic_frames import make_frames
 
 from analysis.export import front_document
+from analysis.frames import PARAM
 from analysis.front_rows import front_notes
 from analysis.fronts import front_trials, knee_trial
 from analysis.ranking import rank_trials
@@ -29,6 +30,16 @@ def tolerant(frames, **tolerances):
 def test_a_front_without_tolerances_or_echoes_needs_no_words():
     assert front_notes(make_frames()) == []
     assert front_document(make_frames())["knee_ignores"] == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_intervals_of_two_seeds_are_called_hardly_any(count):
+    frames = make_frames()
+    rows = frames.confirmations
+    few = rows[rows[PARAM + "seed"].isin(frames.study.seeds.confirm[:count])]
+    notes = front_notes(replace(frames, confirmations=few))
+    assert [note for note in notes if "seeds.confirm" in note] == notes
+    assert len(notes) == (count == 2)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Trials near the front in the engine: repeated after its members, once each, also when stopped."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from in_process import Engine
 from toy_study import toy_study
 
 from analysis import layout
+from analysis.fronts import knee_trial
 from sweeps.common.events import Event
 from sweeps.common.interrupts import Interrupts
 from sweeps.ledger.front import pareto_state
 from sweeps.run.confirmation import candidates, open_jobs
 from sweeps.run.site import InlinePool
+from sweeps.tracking.read import sweep_frames
 from sweeps.workers.jobs import Job
 
 SEEDS = [101, 102]
@@ -53,6 +56,8 @@ def test_members_are_done_with_all_seeds_before_what_is_near_them(tmp_path: Path
     engine = searched(tmp_path)
     numbers = [trial.number for trial in candidates(engine.study, engine.ledger.trials())]
     front = [row.number for row in pareto_state(engine.ledger.trials(), engine.study).rows]
+    knee = knee_trial(sweep_frames(engine.folder.path))
+    front.sort(key=lambda number: number != knee)
     near = numbers[len(front) :]
     assert numbers[: len(front)] == front
     assert near
@@ -60,6 +65,23 @@ def test_members_are_done_with_all_seeds_before_what_is_near_them(tmp_path: Path
     assert repeated(engine) == [
         f"{number}/{seed}" for wave in (front, near) for seed in SEEDS for number in wave
     ]
+
+
+@pytest.mark.parametrize("select", ["front", "all"])
+def test_the_knee_is_confirmed_whatever_the_limit(select: str, tmp_path: Path) -> None:
+    engine = searched(tmp_path, select=select, epsilon=0.0)
+    trials, knee = engine.ledger.trials(), knee_trial(sweep_frames(engine.folder.path))
+    front = [row.number for row in pareto_state(trials, engine.study).rows]
+    assert knee not in (front[0], front[-1])
+    for limit in range(1, len(front) + 1):
+        confirm = replace(engine.study.confirm, limit=limit)
+        found = candidates(replace(engine.study, confirm=confirm), trials)
+        numbers = [trial.number for trial in found]
+        assert numbers[0] == knee
+        assert len(numbers) == len({*numbers}) == limit
+        assert {*numbers} <= {*front}
+        if select == "front" and limit > 2:
+            assert {front[0], front[-1]} <= {*numbers}
 
 
 @pytest.mark.parametrize("events", [5, 20])

@@ -99,3 +99,16 @@ class Noisy(Clusters):
 
     def augment(self, batch, generator):
         return batch + 0.1 * torch.randn(batch.shape, generator=generator)
+
+
+class Narrow(Clusters):
+    """Its widest students lack classes."""
+
+    name = "narrow"
+    metrics = Clusters.scores
+
+    def student(self, p):
+        network = Net(p.width)
+        if p.width >= 30:
+            network.head = nn.Linear(p.width, 2)
+        return network

@@ -1,10 +1,12 @@
 """Errors as people read them: one line with the place in the user's own code, and the traceback."""
 
+import inspect
 import re
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(ROOT / name) for name in ("kdtasks", "search_spaces", "sweeps", "analysis"))
@@ -54,6 +56,14 @@ def located(error: BaseException) -> str:
     place, text = own_place(error), one_line(error)
     # a SyntaxError's message ends in its place
     return f"{text} ({place})" if place and not text.endswith(f"({place})") else text
+
+
+def written(function: Callable[..., Any]) -> str:
+    """Return the name of a function, and of the file in which it is written."""
+    inner = inspect.unwrap(function)
+    name = f"{getattr(inner, '__name__', type(inner).__name__)}()"
+    code = getattr(inner, "__code__", None)
+    return name if code is None else f"{name} of {Path(code.co_filename).name}"
 
 
 def own_place(error: BaseException) -> str:

@@ -7,7 +7,7 @@ written to disk without pickle.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -264,6 +264,17 @@ class KDTask(ABC):
 
         Raises:
             DataError: If a file is missing, damaged or of the wrong layout.
+        """
+
+    def rehearse(self, trials: Sequence[Params], data: ScenarioData) -> None:  # noqa: B027
+        """Try trials on a few samples before anything is trained, if that can tell what is wrong.
+
+        Args:
+            trials: Completed parameters; all have these data.
+            data: As `load_scenario` has returned them; they stay as they are.
+
+        Raises:
+            ConfigError: Naming what does not fit, and the fix.
         """
 
     @abstractmethod

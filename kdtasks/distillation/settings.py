@@ -16,6 +16,7 @@ from kdtasks.contract.settings import (
     share_param,
     weights_param,
 )
+from kdtasks.learning.custom_loss import named_loss
 
 METHODS = ("vanilla", "response", "feature", "relation", "self")
 """Ways to train a student; a loss of the user's own is ``module:function``."""
@@ -94,10 +95,8 @@ class DistillationSettings(EffortSettings, NetworkSettings):
 
     def fitted(self) -> "DistillationSettings":
         """Refuse what does not fit together."""
-        if self.method not in METHODS and ":" not in self.method:
-            raise ConfigError(
-                f"method={self.method!r} must be one of {', '.join(METHODS)}, or module:function"
-            )
+        if self.method not in METHODS:
+            named_loss(self.method, METHODS)
         if self.networked and self.method == "self":
             raise ConfigError("method='self' trains at one node: set topology to none, or to self")
         if self.in_rounds and self.method != "vanilla":

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kdtasks.contract.errors import DataError
+from kdtasks.contract.error_text import written
+from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.task import Arrays, MetricInfo, digest
 from kdtasks.learning.device import on_host, to_array, to_host
 from kdtasks.learning.tensors import as_tensor
@@ -158,7 +159,23 @@ def _number(name: str) -> int:
 
 
 def scores_of(metrics: Mapping[str, Metric], outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return what a task's metrics say of outputs, by name, without prefix."""
+    """Return what a task's metrics say of outputs, by name, without prefix.
+
+    Raises:
+        ConfigError: If one does not return one number.
+    """
     found, wanted = to_host(outputs), to_host(targets)  # a user's metric need know no device
     with on_host(), torch.inference_mode():
-        return {name: float(one.score(found, wanted)) for name, one in metrics.items()}
+        return {name: _one_number(name, one.score, found, wanted) for name, one in metrics.items()}
+
+
+def _one_number(name: str, score: Score, outputs: Tensor, targets: Tensor) -> float:
+    value: Any = score(outputs, targets)
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        shape = getattr(value, "shape", None)
+        given = f"a {type(value).__name__}" if shape is None else f"shape {list(shape)}"
+        raise ConfigError(
+            f"metric {name!r}, {written(score)}, returns {given}, not one number: take its mean"
+        ) from error

@@ -1,7 +1,7 @@
 """A task of two networks: how they are trained, judged and run at the nodes of a network."""
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from kdtasks.contract.collaboration import (
     parted,
 )
 from kdtasks.contract.deployable import Call, Deployable, Part
+from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import (
     Arrays,
@@ -36,6 +37,7 @@ from kdtasks.contract.task import (
 from kdtasks.data.partition import shares_of_rows
 from kdtasks.data.weight_files import load_teacher
 from kdtasks.distillation.networks import COSTS, TwoNetworks
+from kdtasks.distillation.rehearsal import Rehearsal, few
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
 from kdtasks.distillation.training import (
@@ -191,6 +193,37 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
             return Work()
         macs = self._size(params, lessons.network.network).macs
         return Work(flops=2.0 * macs * lessons.queried, teacher_samples=lessons.queried)
+
+    def rehearse(self, trials: Sequence[Params], data: ScenarioData) -> None:
+        own = None if type(self).loss is TwoNetworks.loss else self.loss
+        stage = Rehearsal(data=data, batch=few(data.train), loss=own, metrics=self.scores)
+        teachers: dict[str, Outputs] = {}
+        for params in trials:
+            differ = [
+                n for n in params if any(one.get(n, params[n]) != params[n] for one in trials)
+            ]
+            try:
+                self._rehearse(params, stage, teachers)
+            except UserError as error:
+                where = ", ".join(f"{name}={params[name]!r}" for name in differ)
+                raise ConfigError(f"{error}{where and f' ({where})'}") from error
+
+    def _rehearse(self, params: Params, stage: Rehearsal, teachers: dict[str, Outputs]) -> None:
+        """Run the networks of a trial on a few samples, towards all that they are trained for."""
+        settings, key = self._settings(params), self.teacher_fingerprint(params)
+        course = self._course(stage.batch, None, settings.seed)
+        if key is not None and key not in teachers:
+            tried = stage.run(self.teacher, partial(self._teacher, params))
+            stage.step(tried, course, settings)
+            stage.judge(tried.outputs)
+            teachers[key] = tried.outputs
+        for edge in range(len(self._families(params))):
+            own = self.edge_params(params, edge)
+            tried = stage.run(self.student, partial(self._student, own))
+            stage.step(tried, course, settings)
+            stage.judge(tried.outputs)
+            if key is not None:
+                stage.step(tried, course, settings, teachers[key])
 
     # --- judging ------------------------------------------------------------------------------
 

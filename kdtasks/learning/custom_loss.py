@@ -21,6 +21,20 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @lru_cache(maxsize=64)
+def named_loss(name: str, methods: tuple[str, ...]) -> Any:
+    """Import what a study names as a loss of the user's own.
+
+    Args:
+        name: As the study names it.
+        methods: Names of the task's own methods, for the error.
+
+    Raises:
+        ConfigError: If there is no such name, or it cannot be imported.
+    """
+    return load_named("method", name, methods)
+
+
+@lru_cache(maxsize=64)
 def own_loss(name: str, shape: tuple[int, ...], methods: tuple[str, ...]) -> Loss:
     """Return a loss of the user's own, tried on made-up outputs.
 
@@ -32,7 +46,7 @@ def own_loss(name: str, shape: tuple[int, ...], methods: tuple[str, ...]) -> Los
     Raises:
         ConfigError: If there is no such loss, or it cannot be trained by.
     """
-    loss = load_named("method", name, methods)
+    loss = named_loss(name, methods)
     with on_host():
         broken = broken_loss(loss, shape)
     if broken:

@@ -1,7 +1,7 @@
 """A task that holds several others, which one server deploys in one network."""
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -152,6 +152,11 @@ class NetworkTask(KDTask):
             },
         )
 
+    def rehearse(self, trials: Sequence[Params], data: ScenarioData) -> None:
+        for number, (name, (_, task)) in enumerate(self.tasks.items()):
+            own = [self.parts(params)[number].params for params in trials]
+            task.rehearse(own, _data_of(name, data))
+
     def train_teacher(
         self, params: Params, train: Arrays, val: Arrays
     ) -> Generator[Report, None, TeacherArtifact]:
@@ -259,19 +264,13 @@ class NetworkTask(KDTask):
     def baselines(self, params: Params, data: ScenarioData) -> list[Baseline]:
         found = []
         for part in self.parts(params):
-            own = ScenarioData(
-                train=arrays_of(part.name, data.train),
-                val=arrays_of(part.name, data.val),
-                test=arrays_of(part.name, data.test),
-                provenance=data.provenance[part.name],
-            )
             found += [
                 Baseline(
                     name=f"{part.name} {one.name}",
                     params=part.params_outside(one.params),
                     metrics=part.metrics_outside(one.metrics),
                 )
-                for one in part.task.baselines(part.params, own)
+                for one in part.task.baselines(part.params, _data_of(part.name, data))
             ]
         return found
 
@@ -280,6 +279,16 @@ class NetworkTask(KDTask):
 
 
 _OF_WHOLE = frozenset(WholeSettings.model_fields)
+
+
+def _data_of(name: str, data: ScenarioData) -> ScenarioData:
+    """Return the data of one task."""
+    return ScenarioData(
+        train=arrays_of(name, data.train),
+        val=arrays_of(name, data.val),
+        test=arrays_of(name, data.test),
+        provenance=data.provenance[name],
+    )
 
 
 def _cost(params: Params, metrics: Mapping[str, float]) -> Cost:

@@ -100,6 +100,16 @@ def _set_global_states(states: tuple[Any, Any, Any]) -> None:
         sys.modules["torch"].set_rng_state(states[2])
 
 
+@contextmanager
+def drawing_nothing() -> Iterator[None]:
+    """Put the global random generators back afterwards."""
+    before = _global_states()
+    try:
+        yield
+    finally:
+        _set_global_states(before)
+
+
 def start_afresh(seed: int) -> None:
     """Reset global random generators and torch's defaults, which earlier work may have changed.
 

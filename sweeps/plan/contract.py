@@ -24,9 +24,9 @@ from sweeps.plan.evidence import TOLERANCE, Evidence, Finding, UnfitError
 from sweeps.plan.laws import Law
 from sweeps.plan.network_laws import NETWORK_LAWS
 from sweeps.plan.parameter_laws import CLASS_LAWS, COST_LAWS, PARAMETER_LAWS
-from sweeps.plan.training_laws import TRAINING_LAWS
+from sweeps.plan.training_laws import DATA_LAWS, TRAINING_LAWS
 
-LAWS = (*CLASS_LAWS, *PARAMETER_LAWS, *COST_LAWS, *TRAINING_LAWS, *NETWORK_LAWS)
+LAWS = (*CLASS_LAWS, *PARAMETER_LAWS, *DATA_LAWS, *COST_LAWS, *TRAINING_LAWS, *NETWORK_LAWS)
 """All laws of tasks, in the order of checking."""
 
 

@@ -23,6 +23,7 @@ from sweeps.ledger.identity import (
     teacher_identity,
 )
 from sweeps.ledger.teacher_cache import TeacherStore
+from sweeps.nodes.task_process import drawing_nothing
 from sweeps.plan.evidence import Evidence, UnfitError, needed, tried
 from sweeps.plan.laws import (
     Law,
@@ -38,14 +39,28 @@ from sweeps.plan.laws import (
     wrong_reports,
 )
 
+DATA_LAWS: list[Law] = []
+"""Laws without which nothing else can be checked."""
+
 TRAINING_LAWS: list[Law] = []
 """In the order of checking."""
 
 
-@law(TRAINING_LAWS, of_data)
+@law(DATA_LAWS, of_data)
 def splits_have_samples(evidence: Evidence) -> str:
     """Every split has samples, as arrays of numbers."""
     return "" if evidence.data.train else "train has no arrays"
+
+
+@law(DATA_LAWS, of_trial)
+def parts_fit_together(evidence: Evidence) -> str:
+    """Data, networks, loss and metrics fit together."""
+    try:
+        with drawing_nothing():
+            evidence.task.rehearse([evidence.config], evidence.data)
+    except ConfigError as error:
+        needed(DATA_LAWS[-1].sentence, str(error))
+    return ""
 
 
 @law(TRAINING_LAWS, of_data)

@@ -26,6 +26,7 @@ from sweeps.ledger.trust import seal
 from sweeps.mirror.mirror import Mirror
 from sweeps.mirror.restore import check_unknown, fetch_missing, kept
 from sweeps.plan.preflight import Plan, check_study
+from sweeps.plan.rehearsal import rehearse
 from sweeps.progress.events import Display, FanOut, FrontChanged, PhaseBegun
 from sweeps.progress.log import EventLog, Outcome
 from sweeps.progress.state import Utilisation
@@ -242,6 +243,8 @@ def _start(
     if left.ledger is None:
         earlier = find_earlier(left.study, plan.task, folder.path.parent, display)
     data, identity = load_same(folder, left, plan, display)
+    if site is not None:
+        rehearse(left.study, plan, data)
     store = TeacherStore(folder.teachers)
     needs = (*plan.needs, *plan.drawn)
     teachers = teacher_identities(plan.task, left.study.task, needs, identity, store)

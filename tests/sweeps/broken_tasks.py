@@ -103,6 +103,11 @@ class Words(ToyTask):
         return with_data(self, params, where, val={"noise": noise, "names": np.array(["a"] * 4)})
 
 
+class Unfit(ToyTask):
+    def rehearse(self, trials, data):
+        raise ConfigError("the student has 3 outputs, and data 5 classes")
+
+
 class Moody(ToyTask):
     def load_scenario(self, params, *, cache_dir, progress):
         where = {"cache_dir": cache_dir, "progress": progress}

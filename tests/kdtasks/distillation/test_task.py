@@ -247,7 +247,7 @@ def test_what_data_read_must_be_declared_to_decide_them():
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"method": "features"}, "method='features' must be one of vanilla, response"),
+        ({"method": "features"}, "no method 'features'; there are feature, relation"),
         ({"method": "self", "topology": "centralized"}, "set topology to none"),
         ({"method": "response", "topology": "mutual"}, "set method to vanilla"),
         ({"method": "vanilla", "alpha": 0.3}, "alpha=0.3 has no effect"),

@@ -241,10 +241,13 @@ def _show(
 
 
 def exit_code(summary: SweepSummary) -> int:
-    """Return the exit code of a sweep: 0, 1 if no trial finished, or that of an interruption."""
+    """Return the exit code of a sweep: 0, 1 for a bad result, or that of an interruption.
+
+    The result is bad if no trial finished, or every trial of a method failed.
+    """
     if summary.interrupted:
         return INTERRUPTED
-    return 0 if summary.complete else 1
+    return 0 if summary.complete and not summary.lost_methods else 1
 
 
 def _failures(name: str, options: RunOptions) -> str:
@@ -267,6 +270,8 @@ def _show_results(name: str, summary: SweepSummary) -> None:
         saved = text.plural(summary.epochs_saved, "epoch")
         tally.insert(1, f"{summary.pruned} stopped early ({saved} saved)")
     line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
+    for method in summary.lost_methods:
+        line(f"every trial of {method} failed")
     if summary.front:
         frames = sweep_frames(summary.folder)
         line("")

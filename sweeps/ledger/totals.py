@@ -8,6 +8,9 @@ from analysis import layout
 from analysis.failures import UNKNOWN, FailureGroup, group_failures, trials_named
 from sweeps.common.records import FailureKind, JobRecord, TrialRecord, TrialState
 
+METHOD = "method"
+"""The parameter that chooses how students are distilled; in a network its task stands before it."""
+
 
 def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the complete trials in the order in which they ended."""
@@ -20,6 +23,19 @@ def failed(trials: Sequence[TrialRecord]) -> Iterator[tuple[str, str, int]]:
     for trial in trials:
         if trial.state is TrialState.FAIL and not (trial.duplicate or trial.interrupted):
             yield trial.failure.value if trial.failure else "", trial.reason, trial.number
+
+
+def lost_methods(trials: Sequence[TrialRecord]) -> tuple[str, ...]:
+    """Return the methods of which every trial failed, by parameter and value; sorted."""
+    ended: dict[str, set[bool]] = {}
+    for trial in trials:
+        if trial.duplicate or trial.interrupted:
+            continue
+        for name, value in trial.config.items():
+            if name.rpartition("/")[2] == METHOD:
+                good = trial.state is not TrialState.FAIL
+                ended.setdefault(f"{name} {value}", set()).add(good)
+    return tuple(sorted(method for method, found in ended.items() if found == {False}))
 
 
 def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import put_text
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.ledger.teacher_cache import TeacherStore
-from sweeps.ledger.totals import counts, finished_in_order
+from sweeps.ledger.totals import counts, finished_in_order, lost_methods
 from sweeps.plan.needs import Resources, share_data
 from sweeps.progress.events import PhaseBegun, SearchStarted
 from sweeps.run.confirmation import Confirmation, drawn_teachers
@@ -270,6 +270,7 @@ def _run(run: Sweep) -> SweepSummary:
         pruned=totals["trials_pruned"],
         epochs_saved=totals["epochs_saved"],
         failed=totals["trials_failed"],
+        lost_methods=lost_methods(trials),
         jobs_failed=sum(bool(job.reason) for job in run.recorder.ledger.jobs()),
         confirmations=run.recorder.confirmed(),
         front=order.rows,

@@ -22,6 +22,7 @@ class SweepSummary:
         pruned: Trials that were stopped early.
         epochs_saved: Epochs that these did not train.
         failed: Trials that failed, without repeated suggestions.
+        lost_methods: Methods of which every trial failed.
         jobs_failed: Teachers, baselines and confirmations that failed.
         confirmations: Confirmations that succeeded.
         front: The front, best first objective first.
@@ -51,3 +52,4 @@ class SweepSummary:
     seconds: float
     utilisation: float
     unstored: str = ""
+    lost_methods: Sequence[str] = ()

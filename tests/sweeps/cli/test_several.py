@@ -33,6 +33,7 @@ def summary(folder, **changes):
 ENDINGS = {
     "done": lambda folder: summary(folder),
     "empty": lambda folder: summary(folder, complete=0, failed=3),
+    "lost": lambda folder: summary(folder, failed=2, lost_methods=("method mine:loss",)),
     "stopped": lambda folder: summary(folder, interrupted=True),
 }
 
@@ -69,6 +70,7 @@ def call(capsys, *names: str):
     [
         (["done", "done"], 0, 2),
         (["empty", "done"], 1, 2),
+        (["done", "lost"], 1, 2),
         (["refused", "empty", "done"], 2, 3),
         (["stopped", "done"], 130, 1),
         (["ctrl-c", "refused"], 130, 1),
@@ -79,6 +81,11 @@ def test_the_exit_code_is_the_largest_and_only_an_interruption_ends_all(
 ):
     assert call(capsys, *names)[0] == code
     assert len(begun) == runs
+
+
+def test_methods_that_only_failed_are_named(begun, capsys):
+    code, out, _ = call(capsys, "lost")
+    assert (code, out.count("every trial of method mine:loss failed")) == (1, 1)
 
 
 def test_a_table_has_all_of_them(begun, capsys):

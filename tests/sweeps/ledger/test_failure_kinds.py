@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from in_process import Engine
 from toy_study import toy_study
 from toy_task import ToyTask
@@ -15,7 +17,7 @@ from kdtasks.contract.params import Params, Value
 from sweeps.common.events import WorkFailedError, events
 from sweeps.common.records import FailureKind, TrialRecord, TrialState
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.totals import counts, failed, paid
+from sweeps.ledger.totals import counts, failed, lost_methods, paid
 from sweeps.progress.state import Utilisation
 from sweeps.tracking.runs import child_of_trial
 
@@ -148,3 +150,25 @@ def test_what_trials_cost_is_summed_without_the_night_before_a_resume():
         for number, (begun, ended, interrupted) in enumerate(spans)
     ]
     assert paid(trials) == {layout.TRIALS_CPU_S: 1.0, layout.TRIALS_WALL_S: 2.5}
+
+
+RUN = st.builds(
+    lambda method, state, ended: TrialRecord(
+        number=0, state=state, params={}, config={"csi/method": method, "width": 1}, **ended
+    ),
+    st.sampled_from(["kd", "vanilla", "own:loss"]),
+    st.sampled_from([TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]),
+    st.sampled_from([{}, {}, {"duplicate": True}, {"interrupted": True}]),
+)
+
+
+@given(st.lists(RUN, max_size=8))
+def test_a_method_is_lost_if_it_was_tried_and_only_failed(trials):
+    def ran(method: object) -> list[TrialRecord]:
+        mine = [one for one in trials if one.config["csi/method"] == method]
+        return [one for one in mine if not (one.duplicate or one.interrupted)]
+
+    for method in ("kd", "vanilla", "own:loss"):
+        good = counts(ran(method))["trials_failed"] < len(ran(method))
+        lost = f"csi/method {method}" in lost_methods(trials)
+        assert lost is (bool(ran(method)) and not good)

@@ -106,7 +106,7 @@ def sweep(  # noqa: PLR0913 - one argument per part of a study
         quiet: Print nothing.
 
     Raises:
-        UserError: If something is wrong, with the fix, before anything is started.
+        UserError, StudyError: If something is wrong, with the fix, before anything is started.
     """
     begun_s, fixed = time_of_day(), dict(parameters or {})
     _check_code(task)

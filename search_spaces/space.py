@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -238,6 +239,20 @@ def _check_condition(
         )
     for value in allowed:
         if not domain.contains(value):
+            _check_spelling(parameters, parent, value)
             raise StudyError(
                 f"{value!r} is not a value of {parent!r}, which is {domain}", place=place
+            )
+
+
+def _check_spelling(parameters: Mapping[str, Domain], parent: str, value: Value) -> None:
+    """Refuse a value of a parameter that more conditions spell in another way than in its own."""
+    options = [str(option) for option in parameters[parent].values() or ()]
+    named = [v for domain in parameters.values() for v in domain.when.get(parent, ())]
+    for near in get_close_matches(str(value), options, n=1):
+        if named.count(value) > named.count(near) + 1:
+            raise StudyError(
+                f"is {near!r}, but the conditions of other parameters name {value!r}; write both "
+                "alike",
+                place=f"{parent}.values.{options.index(near)}",
             )

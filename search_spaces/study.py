@@ -142,6 +142,10 @@ class Study(Part):
     report: ReportSpec = field(default_factory=ReportSpec)
     text: Annotated[SkipJsonSchema[str], Field(exclude=True)] = ""
     """The YAML as resolved, overrides applied; `parse_study` of it gives this study."""
+    origin: Annotated[SkipJsonSchema[Any], Field(exclude=True)] = field(
+        default=None, compare=False, repr=False
+    )
+    """The `Document` without its data, for the lines of errors; None if it is not known."""
 
     @property
     def rungs(self) -> tuple[float, ...]:
@@ -177,6 +181,11 @@ class Study(Part):
                     place="confirm.each",
                 )
         return self
+
+    def error(self, place: str, problem: str) -> StudyError:
+        """Return an error about a field of this study, with file and line as far as known."""
+        found = StudyError(problem, place=place, source=f"study {self.name}")
+        return found if self.origin is None else self.origin.located(found)
 
     def plain(self) -> dict[str, Any]:
         """Return the study as plain data, with defaults, under the names of its file."""
@@ -221,10 +230,8 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     if overrides:
         apply_overrides(raw, overrides, [section.name for section in fields(Study)])
         settle_paths(raw, Path())
-        # An error may be about an override, which has no line.
-        text, document = dump_yaml(raw), Document(raw)
-        source += f" with --set {' '.join(overrides)}"
-    return _study(document, text, source)
+        text, document = dump_yaml(raw), replace(document, settings=tuple(overrides))
+    return _study(document, text)
 
 
 def parse_study(text: str, source: str) -> Study:
@@ -233,15 +240,15 @@ def parse_study(text: str, source: str) -> Study:
     Raises:
         StudyError: If it is wrong; the message names ``source``, line, field, value and fix.
     """
-    return _study(read_yaml(text, source), text, source)
+    return _study(read_yaml(text, source), text)
 
 
-def _study(document: Document, text: str, source: str) -> Study:
+def _study(document: Document, text: str) -> Study:
     try:
-        return replace(validated(Study, document.raw), text=text)
+        found = validated(Study, document.raw)
     except StudyError as error:
-        line = document.line_of(error.place)
-        raise StudyError(error.problem, place=error.place, source=source, line=line) from error
+        raise document.located(error) from error
+    return replace(found, text=text, origin=replace(document, raw=None))
 
 
 def schema_file() -> Path:

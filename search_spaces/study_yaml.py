@@ -70,16 +70,37 @@ class Document:
     Attributes:
         raw: The data.
         lines: Line of each key and element, counted from 1, by the steps of its path.
+        source: The file, or what else to call the text in errors.
+        settings: What was set beside the text, such as ``budget.trials=4``.
     """
 
     raw: Any
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    source: str = ""
+    settings: tuple[str, ...] = ()
 
     def line_of(self, place: str) -> int | None:
-        """Return the line of a dotted path, or of what holds it; counted from 1."""
+        """Return the line of a dotted path, or of what holds it; counted from 1.
+
+        What was set beside the text has none, nor does a text that is no file.
+        """
+        if not self.source.endswith((".yaml", ".yml")):
+            return None
         steps = tuple(place.split("."))
+        for setting in self.settings:
+            given = tuple(setting.partition("=")[0].strip().split("."))
+            if given[: len(steps)] == steps[: len(given)]:
+                return None
         ends = range(len(steps), 0, -1)
         return next((line for end in ends if (line := self.lines.get(steps[:end]))), None)
+
+    def located(self, error: StudyError) -> StudyError:
+        """Return an error about a field with the file, and the line or what was set beside it."""
+        line = self.line_of(error.place)
+        beside = f" with --set {' '.join(self.settings)}" if self.settings and not line else ""
+        return StudyError(
+            error.problem, place=error.place, source=f"{self.source}{beside}", line=line
+        )
 
 
 def read_yaml(text: str, source: str) -> Document:
@@ -90,7 +111,7 @@ def read_yaml(text: str, source: str) -> Document:
     """
     try:
         reader = _Reader(text)
-        return Document(reader.document(), reader.lines)
+        return Document(reader.document(), reader.lines, source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line, place = (mark.line + 1, f"column {mark.column + 1}") if mark else (None, "")

@@ -5,7 +5,6 @@ it decides. From the declarations follow validation, presets, what is refused or
 has no effect, what fingerprints contain, and ``kdsweep parameters``.
 """
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -14,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.near_names import did_you_mean
 from kdtasks.contract.params import Params, Value
 
 Decision = Literal["data", "made data", "teacher", "student", "networks", "baselines", "cost"]
@@ -288,10 +288,11 @@ class Settings(BaseModel):
         """Return settings with the preset filled in, each parameter checked by itself."""
         for name in params:
             if name not in cls.model_fields:
-                near = difflib.get_close_matches(name, cls.model_fields, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else "."
-                known = ", ".join(sorted(cls.model_fields))
-                raise ConfigError(f"{cls.task} has no parameter {name!r}{hint} It knows {known}")
+                used = [known for known, one in cls.declared.items() if one.used]
+                hint = did_you_mean(name, used) or ";"
+                raise ConfigError(
+                    f"{cls.task} has no parameter {name!r}{hint} kdsweep parameters TASK lists all"
+                )
         merged: dict[str, Any] = dict(params)
         if presets := cls.preset_names():
             preset = params.get("preset", cls.model_fields["preset"].default)

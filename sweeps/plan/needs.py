@@ -8,6 +8,7 @@ from typing import Any
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.task import Arrays, KDTask, ScenarioData
+from search_spaces.errors import StudyError
 from search_spaces.study import Study
 from sweeps.common.returned_values import fitting, wrong_identity, wrong_params, wrong_scenario
 from sweeps.ledger.scenario_cache import scenario_cache
@@ -83,7 +84,10 @@ def drawn_needs(study: Study, task: KDTask, needs: Iterable[Need]) -> tuple[Need
 def _candidates(study: Study, task: KDTask) -> Iterator[dict[str, Value]]:
     """Yield searched parameters that cover every need of the study."""
     names = task.resource_parameters.intersection(study.space.names)
-    combinations = study.space.assignments(names)
+    try:
+        combinations = study.space.assignments(names)
+    except StudyError as error:
+        raise study.error(f"space.{error.place}", error.problem) from error
     if study.search.sampler == "points":
         combinations = [{}]
     else:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import OwnData
 from search_spaces.study import Study, load_study, parse_study
 from search_spaces.study_yaml import dump_yaml, load_yaml
+from sweeps.plan.field_errors import point_place
 
 
 def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> Study:
@@ -23,9 +24,9 @@ def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> S
         path: The user's folder or file; None for the data that the study names.
 
     Raises:
-        ConfigError: If the task cannot read such files, or the study varies what they determine.
+        ConfigError: If the task cannot read such files.
         DataError: If there are no usable files.
-        StudyError: If the study is wrong.
+        StudyError: If the study is wrong, or varies what the files determine.
     """
     study = load_study(name_or_path, settings)
     if path is None:
@@ -48,33 +49,33 @@ def _drop_inactive(study: Study, own: OwnData, path: Path) -> Study:
     source = f"{study.name} with --data {path}"
     raw = load_yaml(study.text, source)
     raw["parameters"] = {n: v for n, v in raw["parameters"].items() if n not in own.idle}
-    return parse_study(dump_yaml(raw), source)
+    return replace(parse_study(dump_yaml(raw), source), origin=study.origin)
 
 
 def _check_space(study: Study, own: OwnData, path: Path) -> None:
     for name, domain in study.space.parameters.items():
-        place = f"study {study.name}: space.{name}"
+        problem = ""
         if name in own.parameters:
-            raise ConfigError(f"{place}: determined by --data {path}; drop it from the space")
-        if name in own.idle and domain.size() != 1:
-            raise ConfigError(
-                f"{place}: has no effect on the files in --data {path}; drop it from the space"
-            )
+            problem = f"is determined by --data {path}"
+        elif name in own.idle and domain.size() != 1:
+            problem = f"has no effect on the files in --data {path}"
+        if problem:
+            raise study.error(f"space.{name}", f"{problem}; drop it from the space")
 
 
 def _check_points(study: Study, own: OwnData, path: Path) -> None:
     for index, point in enumerate(study.search.points):
-        place = f"study {study.name}: search.points[{index}]"
         for name in own.parameters.keys() & point.keys():
-            raise ConfigError(
-                f"{place}: {name} = {point[name]!r}, but --data {path} determines it; drop it from "
-                "the points"
+            raise study.error(
+                f"{point_place(study, index)}.{name}",
+                f"is {point[name]!r}, but --data {path} determines it; drop it from the points",
             )
     for name in sorted(own.idle):
         values = {point.get(name, study.parameters.get(name)) for point in study.search.points}
         if len(values) > 1:
             shown = ", ".join(sorted(map(repr, values - {None})))
-            raise ConfigError(
-                f"study {study.name}: search.points: {name} varies ({shown}), but has no effect "
-                f"on the files in --data {path}; drop it from the points"
+            raise study.error(
+                "search.points",
+                f"{name} varies ({shown}), but has no effect on the files in --data {path}; drop "
+                "it from the points",
             )

@@ -1,6 +1,5 @@
 """Checks of a study before anything starts, so that one that cannot run fails in seconds."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -9,6 +8,7 @@ import numpy as np
 
 from kdtasks.contract.deployment import NETWORK_METRICS
 from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.near_names import did_you_mean
 from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.task import KDTask
@@ -16,10 +16,9 @@ from kdtasks.network.task import NetworkTask
 from kdtasks.network.whole import WORST_SHARE
 from search_spaces.domains import same
 from search_spaces.objectives import Constraint
-from search_spaces.report_spec import Claim
 from search_spaces.study import Study
 from sweeps.common.returned_values import wrong_name
-from sweeps.plan.field_errors import check_capabilities, completed
+from sweeps.plan.field_errors import check_capabilities, completed, point_place, written
 from sweeps.plan.needs import (
     TEACHER_SEED,
     Need,
@@ -41,27 +40,30 @@ def check_feasible(study: Study, task: KDTask) -> None:
     Larger and infinite spaces pass: the cost of their trials is unknown.
 
     Raises:
-        ConfigError: If no trial can satisfy a bound; it names the best value.
+        StudyError: If no trial can satisfy a bound; it names the best value.
     """
     if not study.constraints:
         return
     costs = [_cost(study, task, searched) for searched in _everything(study)]
-    for bound in study.constraints:
+    for index, bound in enumerate(study.constraints):
         values = [cost.get(bound.metric) for cost in costs if cost]
         known = [value for value in values if value is not None]
         if not known or len(known) < len(values):
             continue
         best = min(known, key=bound.violation)
         if bound.violation(best) > 0.0:
-            raise ConfigError(
-                f"study {study.name}: constraints: {bound.metric} is {best:g} at best, in all "
-                f"{len(known)} configurations {_broken(bound, best)}; change the bound or the space"
+            side, broken = _broken(bound, best)
+            raise study.error(
+                f"constraints.{index}.{side}",
+                f"{bound.metric} is {best:g} at best, in all {len(known)} configurations "
+                f"{broken}; change the bound or the space",
             )
 
 
-def _broken(bound: Constraint, best: float) -> str:
+def _broken(bound: Constraint, best: float) -> tuple[str, str]:
     above = bound.max is not None and best > bound.max
-    return f"above max = {bound.max:g}" if above else f"below min = {bound.min:g}"
+    side, limit = ("max", bound.max) if above else ("min", bound.min)
+    return side, f"{'above' if above else 'below'} {side} = {limit:g}"
 
 
 def _cost(study: Study, task: KDTask, searched: Params) -> Mapping[str, float]:
@@ -114,15 +116,16 @@ def check_study(study: Study) -> Plan:
     """Check a study against its task and return its plan.
 
     Raises:
-        UserError: Names the field of the study, the value and the fix.
-        StudyError: If a parameter that determines data or teacher has too many values to list.
+        StudyError: Names the field of the study, the value and the fix.
+        ConfigError: If the task breaks its contract.
     """
     task = load_task(study.task)
     _check_metrics(study, task)
     if study.report.claims and study.effort is None:
-        raise ConfigError(
-            f"study {study.name}: effort is missing, but the report makes claims, which hold for "
-            "one effort alone; add effort: as-published, plateau or {gflop: N}"
+        raise study.error(
+            "effort",
+            "is missing, but the report makes claims, which hold for one effort alone; add effort: "
+            "as-published, plateau or {gflop: N}",
         )
     needs = find_needs(study, task)
     _check_teachers(task, needs)
@@ -162,9 +165,7 @@ def _check_draws(study: Study, task: KDTask, needs: Sequence[Need]) -> None:
             if other.teacher == need.teacher or other.scenario != need.scenario:
                 problem = f"{TEACHER_SEED} of task {task.name} does not change the teacher alone"
     if problem:
-        raise ConfigError(
-            f"study {study.name}: confirm.teachers is {count}, but {problem}; set it to 1"
-        )
+        raise study.error("confirm.teachers", f"is {count}, but {problem}; set it to 1")
 
 
 def _check_teachers(task: KDTask, needs: Sequence[Need]) -> None:
@@ -199,27 +200,27 @@ def _check_stopping(study: Study, task: KDTask, config: Params) -> None:
     if study.stopping is None:
         return
     if isinstance(task, NetworkTask):
-        raise ConfigError(
-            f"study {study.name}: stopping: the tasks of a network are deployed one after the "
-            "other, so trials cannot be compared before their end; drop it"
+        raise study.error(
+            "stopping",
+            "the tasks of a network are deployed one after the other, so trials cannot be compared "
+            "before their end; drop it",
         )
     cost = task.cost(config)
     known = {*cost, *(NETWORK_METRICS if config.get("topology", "none") != "none" else ())}
     for objective in study.objectives:
         if objective.metric not in known and not objective.metric.startswith("val_"):
-            raise ConfigError(
-                f"study {study.name}: stopping: {objective.metric} is known only at the end of a "
-                "training, so trials cannot be compared before; drop stopping or this objective"
+            raise study.error(
+                "stopping",
+                f"{objective.metric} is known only at the end of a training, so trials cannot be "
+                "compared before; drop stopping or this objective",
             )
     if all(objective.metric in cost for objective in study.objectives):
-        raise ConfigError(
-            f"study {study.name}: stopping: every objective is known before training; drop it"
-        )
+        raise study.error("stopping", "every objective is known before training; drop it")
 
 
 def _shown(study: Study) -> Iterator[tuple[str, Params]]:
     for index, point in enumerate(study.search.points):
-        yield f"search.points[{index}]", point
+        yield point_place(study, index), point
     if study.search.sampler == "points":
         return
     rng = np.random.default_rng(study.seeds.search)
@@ -228,39 +229,46 @@ def _shown(study: Study) -> Iterator[tuple[str, Params]]:
 
 
 def _check_metrics(study: Study, task: KDTask) -> None:
-    for constraint in study.constraints:
-        _check_known(study, task, "constraints", constraint.metric)
+    for index, constraint in enumerate(study.constraints):
+        _check_known(study, task, f"constraints.{index}.metric", constraint.metric)
     for wrong in filter(None, map(wrong_name, task.metrics)):
         raise ConfigError(f"task {task.name}: metrics: {wrong}; rename it")
     _check_report(study, task)
-    for objective in study.objectives:
-        _check_known(study, task, "objectives", objective.metric)
+    for index, objective in enumerate(study.objectives):
+        place = f"objectives.{index}"
+        _check_known(study, task, f"{place}.metric", objective.metric)
         info = task.metrics[objective.metric]
-        facts = {
-            "direction": (objective.direction, info.direction),
-            "unit": (objective.unit, info.unit),
-        }
-        for field, (given, real) in facts.items():
-            if given != real:
-                raise ConfigError(
-                    f"study {study.name}: objectives: {objective.metric}: {field} is {given!r}, "
-                    f"task {task.name} reports it as {real!r}"
-                )
+        _check_same(study, task, f"{place}.direction", objective.direction, info.direction)
+        _check_same(study, task, f"{place}.unit", objective.unit, info.unit)
+
+
+def _check_same(study: Study, task: KDTask, place: str, given: str, real: str) -> None:
+    """Check the direction or the unit of a metric."""
+    if given != real:
+        field = place.rpartition(".")[2]
+        raise study.error(
+            place,
+            f"is {given!r}, but {real!r} in task {task.name}: write {field}: {written(real)}",
+        )
 
 
 def _check_report(study: Study, task: KDTask) -> None:
     given = [
-        (f"report.tables {table.id}", column.metric)
-        for table in study.report.tables
-        for column in table.columns
+        (f"report.tables.{number}.columns.{index}.metric", column.metric)
+        for number, table in enumerate(study.report.tables)
+        for index, column in enumerate(table.columns)
     ]
-    given += [(f"report.claims {claim.id}", claim.metric) for claim in study.report.claims]
-    for field, metric in given:
+    claims = [(f"report.claims.{index}", claim) for index, claim in enumerate(study.report.claims)]
+    given += [(f"{place}.metric", claim.metric) for place, claim in claims]
+    for place, metric in given:
         if not metric.startswith(OF_ENGINE):
-            _check_known(study, task, field, on_validation(metric))
-    for claim in study.report.claims:
+            _check_known(study, task, place, on_validation(metric))
+    directions = {objective.metric: objective.direction for objective in study.objectives}
+    for place, claim in claims:
         if not claim.metric.startswith(OF_ENGINE):
-            _check_direction(study, task, claim)
+            metric = on_validation(claim.metric)
+            way = claim.direction or directions.get(metric, "minimize")
+            _check_same(study, task, f"{place}.direction", way, task.metrics[metric].direction)
 
 
 def on_validation(metric: str) -> str:
@@ -268,30 +276,15 @@ def on_validation(metric: str) -> str:
     return metric.replace("test_", "val_", 1)
 
 
-def _check_direction(study: Study, task: KDTask, claim: Claim) -> None:
-    metric = on_validation(claim.metric)
-    directions = {objective.metric: objective.direction for objective in study.objectives}
-    given = claim.direction or directions.get(metric, "minimize")
-    if given != (real := task.metrics[metric].direction):
-        raise ConfigError(
-            f"study {study.name}: report.claims {claim.id}: direction is {given!r}, task "
-            f"{task.name} reports {claim.metric} as {real!r}: write direction: {real}"
-        )
-
-
-def _check_known(study: Study, task: KDTask, field: str, metric: str) -> None:
+def _check_known(study: Study, task: KDTask, place: str, metric: str) -> None:
     if metric == f"val_{WORST_SHARE}" and isinstance(task, NetworkTask):
         if not study.parameters.get("own_bests"):
-            raise ConfigError(
-                f"study {study.name}: {field}: {metric} needs parameters.own_bests: of each of "
-                f"{task.name.replace('+', ' and ')} its metric and its best value alone"
+            raise study.error(
+                place,
+                f"{metric} needs parameters.own_bests: of each of "
+                f"{task.name.replace('+', ' and ')} its metric and its best value alone",
             )
-        return
-    if metric not in task.metrics:
-        near = [f"val_{metric}", *difflib.get_close_matches(metric, task.metrics, n=3, cutoff=0.4)]
-        near = [name for name in dict.fromkeys(near) if name in task.metrics]
-        hint = f"did you mean {' or '.join(near)}; " if near else ""
-        raise ConfigError(
-            f"study {study.name}: {field}: task {task.name} reports no metric {metric!r}; {hint}"
-            f"there are {', '.join(sorted(task.metrics))}"
-        )
+    elif metric not in task.metrics:
+        own = [name for name in task.metrics if name not in NETWORK_METRICS]
+        hint = did_you_mean(metric, task.metrics) or f"; there are {', '.join(sorted(own))}"
+        raise study.error(place, f"task {task.name} reports no metric {metric!r}{hint}")

@@ -40,7 +40,7 @@ def find_earlier(
     relative paths of sweeps are looked up; each sweep is noted on the display.
 
     Raises:
-        ConfigError: If a sweep is missing or damaged, or no trial fits.
+        StudyError: If a sweep is missing or damaged, or no trial fits.
     """
     trials: dict[str, EarlierTrial] = {}
     notes = []
@@ -53,9 +53,10 @@ def find_earlier(
         trials |= new
         notes.append(_note(entry, len(new), reasons))
     if notes and not trials:
-        raise ConfigError(
-            f"study {study.name}: search.warm_start: nothing to learn from: {'; '.join(notes)}; "
-            "name sweeps of the same task and space, or drop it"
+        raise study.error(
+            "search.warm_start",
+            f"nothing to learn from: {'; '.join(notes)}; name sweeps of the same task and space, "
+            "or drop it",
         )
     for note in notes:
         display.note(f"warm start: {note}")
@@ -65,14 +66,15 @@ def find_earlier(
 def _open(study: Study, place: str, folder: Path) -> Ledger:
     journal = SweepFolder(folder).journal
     if not journal.is_file():
-        raise ConfigError(
-            f"study {study.name}: {place}: there is no sweep in {folder}; kdsweep list shows the "
-            "sweeps of this home, others are named by the path of their folder"
+        raise study.error(
+            place,
+            f"there is no sweep in {folder}; kdsweep list shows the sweeps of this home, others "
+            "are named by the path of their folder",
         )
     try:
         return Ledger.open(journal)
     except UserError as error:
-        raise ConfigError(f"study {study.name}: {place}: {error}, or drop it here") from error
+        raise study.error(place, f"{error}, or drop it here") from error
 
 
 def _fitting(

@@ -1,6 +1,8 @@
 """Wrong studies: each error is one line that names file, line, field, value and fix."""
 
+import json
 import re
+from dataclasses import replace
 
 import pytest
 from study_example import EXAMPLE, dump_with
@@ -229,8 +231,28 @@ def test_error_names_the_line_of_the_field(tmp_path):
         file.write_text(text.replace("quick}", "quick, data_path: relative}"))
         with pytest.raises(StudyError, match=rf"my\.yaml:{line}: {place}: "):
             load_study(file)
-        with pytest.raises(StudyError, match=rf"my\.yaml with --set budget.trials=2: {place}: "):
+        with pytest.raises(StudyError, match=rf"my\.yaml:{line}: {place}: "):
             load_study(file, ["budget.trials=2"])
+
+
+def test_what_was_set_beside_a_file_has_no_line_and_is_named(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text(EXAMPLE)
+    settings = ["budget.trials=2", "space.width.low=20"]
+    with pytest.raises(StudyError, match=r"my\.yaml with --set budget.* space.*: space.width"):
+        load_study(file, settings)
+
+
+def test_a_study_knows_the_lines_of_its_file(tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text(EXAMPLE)
+    study = load_study(file, ["budget.trials=2"])
+    line = 1 + next(i for i, words in enumerate(EXAMPLE.split("\n")) if "width:" in words)
+    for same in (study, replace(study, title="other")):
+        error = same.error("space.width.high", "is odd")
+        assert (error.source, error.line, error.place) == (str(file), line, "space.width.high")
+    assert str(replace(study, origin=None).error("space", "is odd")).startswith("study ")
+    assert parse_study(study.text, "again") == study, "where it was read is no part of it"
 
 
 def test_error_names_the_line_of_a_missing_fields_parent():
@@ -284,3 +306,26 @@ def test_table_words_and_facts_belong_to_aspects():
 def test_table_words_that_cannot_be_compared_are_refused(old, new, message):
     with pytest.raises(StudyError, match=r"my\.yaml:\d+: report\.tables\.0\." + message):
         with_words(old, new)
+
+
+@pytest.mark.parametrize(
+    ("values", "alpha", "temperature", "place"),
+    [
+        # a value that two conditions name otherwise is wrong where it stands
+        (["vanilla", "respons"], "response", "response", "space.method.values.1"),
+        (["vanilla", "response"], "respons", "response", "space.alpha.when.method"),
+        (["vanilla", "response"], "response", "respons", "space.temperature.when.method"),
+        (["vanilla", "kd"], "response", "response", "space.alpha.when.method"),
+    ],
+)
+def test_a_misspelt_condition_is_found_on_the_side_that_stands_alone(
+    values, alpha, temperature, place
+):
+    space = {
+        "method": {"type": "choice", "values": values},
+        "alpha": {"type": "float", "low": 0.1, "high": 1.0, "when": {"method": [alpha]}},
+        "temperature": {"type": "float", "low": 1.0, "high": 9.0, "when": {"method": temperature}},
+    }
+    with pytest.raises(StudyError) as raised:
+        parse_study(dump_with("space", json.dumps(space)), "my.yaml")
+    assert raised.value.place == place

@@ -121,7 +121,8 @@ def test_unreadable_yaml_is_refused_in_one_line(text, message):
 @given(plain)
 def test_yaml_lines_are_those_of_the_fields(raw):
     text = dump_yaml({"first": 0, "rows": [raw, {"last": 1}]})
-    lines, line_of = text.splitlines(), read_yaml(text, "test").line_of
+    lines, line_of = text.splitlines(), read_yaml(text, "test.yaml").line_of
+    assert read_yaml(text, "test").line_of("first") is None, "no file"
     assert "first" in lines[line_of("first") - 1]
     assert "last" in lines[line_of("rows.1.last") - 1]
     assert line_of("rows.1.missing") == line_of("rows.1")

@@ -11,6 +11,7 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
 from kdtasks.contract.registry import load_task
+from search_spaces.errors import StudyError
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment
 from sweeps.nodes.topologies.catalog import TOPOLOGIES, collaborative, described, runnable
@@ -104,7 +105,7 @@ def test_a_study_is_refused_before_anything_starts(sampler):
             }
         ],
     )
-    with pytest.raises(ConfigError, match=r"parameters.topology = 'mutual': .* SharesOutputs"):
+    with pytest.raises(StudyError, match=r"parameters\.topology: .*'mutual'.* SharesOutputs"):
         check_study(study)
 
 

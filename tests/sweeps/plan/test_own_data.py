@@ -7,7 +7,8 @@ from deepsense_examples import Scenario, bare_table
 from in_process import Watching
 from toy_study import toy_study
 
-from kdtasks.contract.errors import ConfigError, DataError, UserError
+from kdtasks.contract.errors import DataError, UserError
+from search_spaces.errors import StudyError
 from search_spaces.study import load_study, parse_study
 from search_spaces.study_yaml import dump_yaml, load_yaml
 from sweeps.cli.data import next_command
@@ -59,11 +60,15 @@ def test_without_files_nothing_changes():
     [
         (
             ["space.distractors={type: float, low: 0.0, high: 2.0}"],
-            ["study beam-tracking: space.distractors: ", "drop it from the space"],
+            ["beam-tracking.yaml with --set", ": space.distractors: ", "drop it from the space"],
         ),
         (
             ["space.scenario={type: choice, values: [street, deepsense]}"],
-            ["study beam-tracking: space.scenario: determined by --data", "drop it from the space"],
+            [
+                "beam-tracking.yaml with --set",
+                "space.scenario: is determined by --data",
+                "drop it from the space",
+            ],
         ),
         (
             ["search.points=[{method: vanilla, data_seed: 1}, {method: vanilla, data_seed: 2}]"],
@@ -75,13 +80,13 @@ def test_without_files_nothing_changes():
         ),
         (
             ["search.points=[{method: vanilla, scenario: street}]"],
-            ["search.points[0]: scenario = 'street', but --data", "drop it from the points"],
+            ["search.points.0.scenario: is 'street', but --data", "drop it from the points"],
         ),
     ],
 )
 def test_what_files_settle_cannot_be_varied(tmp_path, settings, expected):
     folder = both(tmp_path)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(StudyError) as refused:
         study_on("beam-tracking", settings, folder)
     for part in [*expected, str(folder)]:
         assert part in str(refused.value)
@@ -98,10 +103,10 @@ def test_what_is_set_alike_everywhere_does_no_harm(tmp_path):
 def test_a_sensor_that_the_files_lack_is_named_before_anything_starts(tmp_path):
     folder = bare_table(tmp_path / "scenario8", "image", "lidar", "gps")
     study = study_on("beam-tracking", [], folder)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(StudyError) as refused:
         check_study(study)
     for part in (
-        "study beam-tracking",
+        "studies/beam-tracking.yaml",
         f"data_path='{folder}'",
         "no files of radar",
         "it has image, lidar, gps",

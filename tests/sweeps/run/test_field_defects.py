@@ -20,8 +20,8 @@ from toy_study import toy_study
 from analysis import layout
 from analysis.frames import SweepFrames
 from analysis.front_rows import front_rows
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
+from search_spaces.errors import StudyError
 from sweeps.common.capacity import ResourceRequest
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.paths import SweepFolder
@@ -135,7 +135,7 @@ def test_p2_a_set_of_compromises_comes_out_and_objectives_are_declared_once(
     # there is one place for an objective's direction and unit, and the task must agree
     wrong = toy_study().objectives[0]
     fields = {"metric": wrong.metric, "unit": wrong.unit, "reference": 0.0}
-    with pytest.raises(ConfigError, match="direction is 'maximize'"):
+    with pytest.raises(StudyError, match="direction: is 'maximize'"):
         check_study(toy_study(objectives=[{**fields, "direction": "maximize"}]))
 
 

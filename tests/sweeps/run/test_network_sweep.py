@@ -8,8 +8,8 @@ import pytest
 from in_process import Engine
 from toy_study import network_study, toy_study
 
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.registry import load_task
+from search_spaces.errors import StudyError
 from search_spaces.study import Study
 from sweeps.cli.parameters import rows_of
 from sweeps.common.capacity import ResourceRequest
@@ -87,7 +87,7 @@ def test_a_network_trains_the_teachers_that_its_tasks_lack(tmp_path: Path) -> No
     ],
 )
 def test_studies_that_no_network_can_run_are_refused(changes: dict[str, Any], named: str) -> None:
-    with pytest.raises(ConfigError, match=named):
+    with pytest.raises(StudyError, match=named):
         check_study(study_of_two(**changes))
 
 

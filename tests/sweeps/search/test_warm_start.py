@@ -12,8 +12,8 @@ from toy_study import ManualClock, toy_study
 from toy_task import ToyTask
 
 from analysis import pareto
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import fingerprint
+from search_spaces.errors import StudyError
 from search_spaces.study import Study
 from sweeps.common.records import Stop
 from sweeps.ledger.front import values_of
@@ -272,7 +272,7 @@ MISFITS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_trials_outside_the_space_are_skipped_and_counted(name: str, tmp_path: Path) -> None:
     before, after, words = MISFITS[name]
     old_sweep(tmp_path, **before)
-    with pytest.raises(ConfigError, match=r"search\.warm_start: nothing to learn from") as caught:
+    with pytest.raises(StudyError, match=r"search\.warm_start: nothing to learn from") as caught:
         find_earlier(study_of("tpe", ("old",), **after), ToyTask(), tmp_path, Watching())
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -299,7 +299,7 @@ def test_only_finished_trials_count_and_a_metric_must_be_there(tmp_path: Path) -
     )
     assert notes.notes == ["warm start: 1 of 3 trials of old (2 not trained to their end)"]
     missing = study_of("tpe", ("old",), constraints=[{"metric": "latency_ms", "max": 1.0}])
-    with pytest.raises(ConfigError, match="latency_ms is missing"):
+    with pytest.raises(StudyError, match="latency_ms is missing"):
         find_earlier(missing, ToyTask(), tmp_path, notes)
 
 
@@ -319,12 +319,12 @@ def test_the_seed_may_differ_and_a_sweep_is_listed_by_name_or_path(tmp_path: Pat
 def test_sweeps_that_are_not_there_or_damaged_are_named(tmp_path: Path) -> None:
     old_sweep(tmp_path)
     study = study_of("tpe", ("old", "odl"))
-    with pytest.raises(ConfigError, match=r"search\.warm_start\.1: there is no sweep in .*odl"):
+    with pytest.raises(StudyError, match=r"search\.warm_start\.1: there is no sweep in .*odl"):
         find_earlier(study, ToyTask(), tmp_path, Watching())
     journal = SweepFolder(tmp_path / "old").journal
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:5], b"garbage\n", *lines[6:]]))
-    with pytest.raises(ConfigError, match=r"search\.warm_start\.0: .*damaged in line 6.*drop it"):
+    with pytest.raises(StudyError, match=r"search\.warm_start\.0: .*damaged in line 6.*drop it"):
         find_earlier(study, ToyTask(), tmp_path, Watching())
 
 

@@ -13,14 +13,17 @@ name of the project itself cannot be taken.
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from kdtasks.contract.error_text import located, named
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.shadowing import hidden, hidden_from
+from kdtasks.contract.shadowing import hidden, hidden_from, own_folders
 
 GROUPS = {
     "task": "kdsweep.tasks",
@@ -124,13 +127,26 @@ def load_target(kind: str, name: str, target: str) -> Any:
         ConfigError: If it cannot be imported, whatever its module raises.
     """
     module, _, attribute = target.partition(":")
+    found: Any = None
     try:
-        return getattr(import_module(module), attribute)
+        found = import_module(module)
+        return getattr(found, attribute)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         # a module from outside the project may raise anything when it is imported
         fixes = [f"; {words}: rename yours" for words in hidden_from(module)]
         fixes += ["; put it into a file of its own"] * (module == "__main__")
+        if found is not None:
+            fixes.append(_near(attribute, dir(found)))
+        elif isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+            folders = [one for one in own_folders() if Path(one).is_dir()]
+            near = _near(error.name, [one.name for one in iter_modules(folders)])
+            fixes.append(f"; looked in {', '.join(folders) or 'no folder of yours'}{near}")
         problem = f"{kind} {name!r} cannot be imported: {located(error)}"
         raise ConfigError("".join([problem, *fixes])) from error
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, n=2)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

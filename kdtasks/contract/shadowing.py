@@ -15,7 +15,7 @@ from pathlib import Path
 
 LIBRARY = tuple(
     Path(sysconfig.get_path(name)).resolve()
-    for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
 )
 
 
@@ -28,7 +28,7 @@ def hidden(name: str) -> tuple[Path, str] | None:
         name: Of a module or package, without dots.
     """
     taken = _taken(name)
-    for folder in _own_folders():
+    for folder in own_folders():
         spec = PathFinder.find_spec(name, [folder])
         if spec is not None and spec.origin is not None and taken is not None:
             own = Path(spec.origin).resolve()
@@ -66,7 +66,8 @@ def _taken(name: str) -> str | None:
     return None if spec is None else spec.origin
 
 
-def _own_folders() -> list[str]:
+def own_folders() -> list[str]:
+    """Return the folders on Python's path that are the user's."""
     return _own_among(tuple(sys.path), Path.cwd())
 
 

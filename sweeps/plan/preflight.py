@@ -119,7 +119,10 @@ def check_study(study: Study) -> Plan:
         StudyError: Names the field of the study, the value and the fix.
         ConfigError: If the task breaks its contract.
     """
-    task = load_task(study.task)
+    try:
+        task = load_task(study.task)
+    except ConfigError as error:
+        raise ConfigError(f"study {study.name}: {error}") from error
     _check_metrics(study, task)
     if study.report.claims and study.effort is None:
         raise study.error(

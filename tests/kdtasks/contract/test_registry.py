@@ -1,7 +1,14 @@
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kdtasks.contract.errors import ConfigError
-from kdtasks.contract.plugins import GROUPS
+from kdtasks.contract.plugins import GROUPS, load_named
 from kdtasks.contract.registry import TASKS, known_tasks, load_task
 from kdtasks.contract.task import KDTask
 
@@ -38,6 +45,30 @@ def test_what_is_no_task_is_refused_with_the_reason(name, reason):
     with pytest.raises(ConfigError, match=reason) as error:
         load_task(name)
     assert name in str(error.value)
+
+
+@pytest.mark.parametrize("load", [load_task, partial(load_named, "method")])
+@given(at=st.integers(0, 8), letter=st.sampled_from("xqz"))
+def test_what_is_written_nearly_right_is_proposed(load, at, letter):
+    """A letter more in the name of a module or of what is in it."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        Path(folder, "mine_link_task.py").write_text("class McsChoice:\n    pass\n")
+        patch.syspath_prepend(folder)
+        patch.delitem(sys.modules, "mine_link_task", raising=False)
+        module, name = "mine_link_task", "McsChoice"
+        with pytest.raises(ConfigError) as refused:
+            load(f"{module[:at]}{letter}{module[at:]}:{name}")
+        assert f"did you mean '{module}'?" in str(refused.value)
+        assert str(Path(folder).resolve()) in str(refused.value)
+        with pytest.raises(ConfigError, match=f"did you mean '{name}'"):
+            load(f"{module}:{name[:at]}{letter}{name[at:]}")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_library_that_a_module_lacks_is_not_looked_for_among_the_users_files():
+    with pytest.raises(ConfigError) as refused:
+        load_task("broken")
+    assert "looked in" not in str(refused.value)
 
 
 def test_a_task_that_leaves_a_field_unset_is_refused(tmp_path, monkeypatch):

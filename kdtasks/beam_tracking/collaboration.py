@@ -202,6 +202,7 @@ class BeamCollaboration(WindowTask[BeamSettings], MeasuresLeaks, FlipsLabels, Pl
             epochs=stage.epochs,
             batch_size=settings.batch_chunks,
             learning_rate=stage.rate,
+            rate_name="edge_rate",
             weight_decay=settings.weight_decay,
         )
         job = Job(

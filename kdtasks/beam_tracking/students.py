@@ -90,6 +90,7 @@ def teacher_job(
         epochs=settings.teacher_epochs,
         batch_size=settings.batch_chunks,
         learning_rate=settings.teacher_rate,
+        rate_name="teacher_rate",
         weight_decay=settings.teacher_decay,
     )
     runner = Runner(network, streams.dropout)

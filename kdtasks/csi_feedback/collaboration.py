@@ -196,7 +196,10 @@ class CsiCollaboration(MeasuresLeaks, AnswersPairs, NoisesStatistics, ServesEach
         pictures = as_tensor(data["pictures"])
         settings = _fitted(resolve(params), len(pictures))
         schedule = Schedule(
-            epochs=stage.epochs, batch_size=settings.batch_size, learning_rate=stage.rate
+            epochs=stage.epochs,
+            batch_size=settings.batch_size,
+            learning_rate=stage.rate,
+            rate_name="edge_rate",
         )
         if settings.stepwise:
             settings = settings.model_copy(update={"batch_size": len(pictures)})

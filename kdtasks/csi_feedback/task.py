@@ -225,6 +225,7 @@ class CsiFeedback(CsiCollaboration):
             plan_of(settings),
             epochs=settings.epochs if light else settings.teacher_epochs,
             learning_rate=settings.teacher_rate,
+            rate_name="teacher_rate",
             batch_size=min(settings.batch_size, len(pictures)),
             meta=None,
         )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -406,9 +407,11 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
         objective = course.objective(network, course.goal(settings, network, None))
         if guidance is not None:
             objective = self._guided(settings, network, objective, guidance, stage)
-        schedule = schedule_of(
-            settings.model_copy(update={"epochs": stage.epochs, "learning_rate": stage.rate}),
-            teacher=False,
+        schedule = replace(
+            schedule_of(settings, teacher=False),
+            epochs=stage.epochs,
+            learning_rate=stage.rate,
+            rate_name="edge_rate",
         )
 
         def learnt(trained: Trained[nn.Module]) -> Learnt:

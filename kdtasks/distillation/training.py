@@ -253,6 +253,7 @@ def schedule_of(settings: DistillationSettings, *, teacher: bool) -> Schedule:
         epochs=settings.teacher_epochs if teacher else settings.epochs,
         batch_size=settings.teacher_batch if teacher else settings.batch_size,
         learning_rate=settings.teacher_rate if teacher else settings.learning_rate,
+        rate_name="teacher_rate" if teacher else "learning_rate",
         weight_decay=0.0 if teacher else settings.weight_decay,
     )
 

@@ -92,6 +92,7 @@ class Schedule:
         batch_size: Samples per step; an incomplete last batch is left out.
         learning_rate: Peak rate of Adam. It rises linearly over the warm-up and falls by a half
             cosine to ``final_share`` of the peak.
+        rate_name: The parameter that sets it, for errors.
         warmup_steps: Steps of the rise.
         final_share: Rate at the end, as a share of the peak.
         weight_decay: Factor on the squares of the weights, half of which Adam adds to the loss.
@@ -108,6 +109,7 @@ class Schedule:
     weight_decay: float = 0.0
     clip_norm: float = math.inf
     plateau: Plateau | None = None
+    rate_name: str = "learning_rate"
 
     def rate_share(self, step: int, total_steps: int) -> float:
         """Return the rate at a step as a share of the peak, without what plateaus take off it."""
@@ -193,7 +195,7 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
     parameters = [p for module in modules for p in module.parameters()]
     end = end or End(None)
     optimiser, pace = _optimiser(modules, schedule, rate_shares, end, steps * schedule.epochs)
-    spent, zero = 0.0, torch.zeros(())
+    spent, zero, first = 0.0, torch.zeros(()), Terms()
     for number in takewhile(lambda _: not end.reached, range(1, schedule.epochs + 1)):
         start = time.process_time()
         for module in modules:
@@ -205,6 +207,7 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
             index_B = order[step * schedule.batch_size : (step + 1) * schedule.batch_size]
             with device.step():
                 terms = objective(index_B)
+            first = first or {name: term.detach() for name, term in terms.items()}
             optimiser.zero_grad(set_to_none=True)
             terms["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             if math.isfinite(schedule.clip_norm):
@@ -214,14 +217,39 @@ def fit(  # noqa: PLR0913 - one argument per part of a training
             for name, term in terms.items():
                 sums[name] = sums.get(name, zero) + term.detach()
         means = {name: total_ / steps for name, total_ in device.numbers(sums).items()}
-        if not math.isfinite(means["total"]):
-            raise DivergedError(
-                f"the loss became {means['total']} in epoch {number}; "
-                f"lower learning_rate={schedule.learning_rate:g}"
-            )
+        _check_finite(number, means["total"], first, schedule)
         spent += time.process_time() - start
         samples = number * steps * schedule.batch_size
         yield Epoch(number=number, terms=dict(means), core_seconds=spent, samples=samples)
+
+
+def _check_finite(number: int, loss: float, first: Terms, schedule: Schedule) -> None:
+    """Check that the loss of an epoch is finite.
+
+    Args:
+        number: The epoch.
+        loss: Its mean.
+        first: Terms of the very first batch, before any step.
+        schedule: Of the training.
+
+    Raises:
+        DivergedError: If it is not; names the rate, or terms that no rate can help.
+    """
+    if math.isfinite(loss):
+        return
+    values = device.numbers(first)
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if not wrong:
+        raise DivergedError(
+            f"the loss became {loss} in epoch {number}; "
+            f"lower {schedule.rate_name}={schedule.learning_rate:g}"
+        )
+    named = ", ".join(name for name in wrong if name != "total" or len(wrong) == 1)
+    raise DivergedError(
+        f"the loss ({named}) of the first batch is {values['total']} before any step, so no "
+        f"{schedule.rate_name} helps: the network's outputs or the loss of them are not finite; "
+        "keep logarithms, roots and divisions away from 0"
+    )
 
 
 def _optimiser(

@@ -115,6 +115,7 @@ def teacher_job(settings: LidarSettings, train: Scans, val: Scans) -> Job[LidarN
             epochs=settings.teacher_epochs,
             batch_size=settings.teacher_batch,
             learning_rate=settings.teacher_rate,
+            rate_name="teacher_rate",
             weight_decay=settings.teacher_decay,
         ),
         order=torch_generator(seed, "teacher order"),

@@ -1,7 +1,7 @@
 """From the settings of MIMO detection to a collective, what of it is sent, and an individual."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -104,15 +104,19 @@ def lessons_of(settings: MimoSettings) -> tuple[list[Lesson], list[float]]:
         at = (JUDGED_AT_DB, JUDGED_AT_DB)
         seen = transmit(link, other(JUDGED_USES, judges), at, judges)
         samples = stream(link, source, settings.snr_db, input_features, draws)
+        rate = "stream_later_rate" if number else "stream_rate"
         lessons.append(
             Lesson(
                 samples=samples,
                 judged=EvaluationSamples(seen, input_features),
-                schedule=mimo_job.schedule(
-                    steps=settings.stream_steps,
-                    batch_size=settings.stream_batch,
-                    learning_rate=settings.stream_later_rate if number else settings.stream_rate,
-                    cosine=True,
+                schedule=replace(
+                    mimo_job.schedule(
+                        steps=settings.stream_steps,
+                        batch_size=settings.stream_batch,
+                        learning_rate=getattr(settings, rate),
+                        cosine=True,
+                    ),
+                    rate_name=rate,
                 ),
                 wider=_wider(settings, number),
             )

@@ -101,6 +101,7 @@ class Plan:
         finetune_epochs: Epochs after that, with the decoder.
         batch_size: Samples per step.
         learning_rate: Peak rate of Adam.
+        rate_name: The parameter that sets it.
         finetune_rate: Peak rate of the fine-tune.
         alpha: Weight of the distillation term, in [0, 1]. The paper's alpha is 1 - ours.
         temperature: Softening temperature.
@@ -123,6 +124,7 @@ class Plan:
     pair_bits: int
     codeword_loss: CodewordLoss
     plateau: Plateau | None = None
+    rate_name: str = "learning_rate"
     meta: MetaPlan | None = None
 
     @property
@@ -131,11 +133,12 @@ class Plan:
         return self.batch_size * (self.meta.batches if self.meta else 1)
 
     def schedule(self, epochs: int, rate: float | None = None) -> Schedule:
-        """Return how long and how fast a stage is trained; at the plan's rate if none is given."""
+        """Return how long and how fast a stage is trained, at the plan's or the given rate."""
         return Schedule(
             epochs=epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate if rate is None else rate,
+            rate_name=self.rate_name if rate is None else "finetune_rate",
             plateau=self.plateau,
         )
 

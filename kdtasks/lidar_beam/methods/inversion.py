@@ -108,6 +108,7 @@ def invert(inversion: Inversion) -> Iterator[Epoch]:
             epochs=inversion.steps // STEPS,
             batch_size=inversion.batch_size,
             learning_rate=inversion.learning_rate,
+            rate_name="generator_rate",
             warmup_steps=STEPS,
             clip_norm=CLIP_NORM,
         ),

@@ -15,6 +15,7 @@ from kdtasks.contract.task import digest
 from kdtasks.distillation.settings import METHODS
 from kdtasks.distillation.splits import Splits, metric
 from kdtasks.learning.distillation import projection
+from kdtasks.learning.training import DivergedError
 from sweeps.plan.contract import broken_laws
 
 QUICK = {"epochs": 2, "teacher_epochs": 2}
@@ -77,6 +78,23 @@ def test_a_projection_is_made_for_features_of_another_width_and_dropped(clusters
     assert {*outcome.weights} == {"body.0.weight", "body.0.bias", "head.weight", "head.bias"}
     assert outcome.metrics["params"] == 4 * 2 + 4 + 5 * 4 + 5
     assert outcome.metrics["macs"] == 4 * 2 + 5 * 4
+
+
+def test_what_diverges_names_the_rate_of_its_own_training(clusters):
+    class Diverging(Clusters):
+        name, metrics = "diverging", Clusters.scores
+        calls = 0
+
+        def loss(self, outputs, targets):
+            self.calls += 1
+            return super().loss(outputs, targets) * (1.0 if self.calls == 1 else float("nan"))
+
+    _, params, data, teacher = clusters
+    given = (params, data.train, data.val)
+    with pytest.raises(DivergedError, match=r"lower teacher_rate=0\.002"):
+        drained(Diverging().train_teacher(*given))
+    with pytest.raises(DivergedError, match=r"lower learning_rate=0\.002"):
+        drained(Diverging().train_student(*given, teacher))
 
 
 def test_alpha_one_does_not_look_at_labels(clusters):

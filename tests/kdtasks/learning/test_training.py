@@ -133,6 +133,37 @@ def test_a_loss_that_is_not_finite_stops_and_states_which_epoch_and_rate():
         next(training)
 
 
+@pytest.mark.parametrize("rate_name", ["learning_rate", "teacher_rate"])
+def test_a_rate_is_blamed_only_for_what_comes_after_a_step(rate_name):
+    """Of what is not finite from the start the error names the terms; later, the rate that is."""
+    schedule = replace(SCHEDULE, rate_name=rate_name)
+
+    def error(bad_from):
+        model, calls = line(), iter(range(100))
+
+        def objective(index):
+            loss = model(INPUTS[index]).square().mean()
+            task = loss * (math.inf if next(calls) >= bad_from else 1.0)
+            return {"total": task + loss, "task": task, "distill": loss}
+
+        with pytest.raises(DivergedError) as stop:
+            list(
+                fit(
+                    [model],
+                    objective,
+                    num_samples=18,
+                    schedule=schedule,
+                    generator=torch.Generator(),
+                )
+            )
+        return str(stop.value)
+
+    early, late = error(0), error(1)
+    assert f"lower {rate_name}={schedule.learning_rate:g}" in late
+    assert "lower" not in early
+    assert "(task)" in early
+
+
 def test_a_batch_larger_than_the_split_is_refused():
     schedule = Schedule(epochs=1, batch_size=19, learning_rate=0.1)
     with pytest.raises(UserError, match=r"batch_size=19 .* 18 training samples"):

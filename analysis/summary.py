@@ -1,7 +1,10 @@
 """Sentences that sum up a sweep, computed; also when distillation does not help."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from analysis import layout
 from analysis.claims import JudgedClaim, judged_claims
@@ -38,7 +41,7 @@ def summary(frames: SweepFrames, claims: Sequence[JudgedClaim] | None = None) ->
         return [f"No trial has finished yet{failed}. There is nothing to compare."]
     if not len(front_trials(frames)):
         done = plural(number["COMPLETE"], "trial")
-        return [f"{done} finished, but none is feasible: check constraints and objectives."]
+        return [f"{done} finished, but none is feasible: {'; '.join(_broken(frames))}."]
     best = records(front_trials(frames))[0]
     found = [
         _overview(frames, number),
@@ -51,6 +54,26 @@ def summary(frames: SweepFrames, claims: Sequence[JudgedClaim] | None = None) ->
         *_below_scale(frames),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _broken(frames: SweepFrames) -> list[str]:
+    """Return what every trial breaks, each with the trial that comes nearest, or why none fits."""
+    finished, found = frames.trials[frames.trials["state"] == "COMPLETE"], []
+    for bound in frames.study.constraints:
+        values = column(finished, bound.metric)
+        beyond = [bound.violation(float(value)) for value in values]
+        nearest = int(np.argmin(beyond))
+        if math.isinf(beyond[nearest]):
+            found.append(f"none has a number for {bound.metric}")
+        elif beyond[nearest] > 0.0:
+            sides = {"at least": bound.min, "at most": bound.max}
+            allowed = [f"{side} {level:g}" for side, level in sides.items() if level is not None]
+            trial, value = finished.iloc[nearest]["number"], values[nearest]
+            found.append(
+                f"{bound.metric} must be {' and '.join(allowed)}, and trial {trial} comes nearest "
+                f"with {value:g}"
+            )
+    return found or ["each constraint is kept by some, all by none"]
 
 
 def _overview(frames: SweepFrames, number: Mapping[str, int]) -> str:

@@ -243,11 +243,12 @@ def _show(
 def exit_code(summary: SweepSummary) -> int:
     """Return the exit code of a sweep: 0, 1 for a bad result, or that of an interruption.
 
-    The result is bad if no trial finished, or every trial of a method failed.
+    The result is bad if no trial finished, none keeps the constraints, or every trial of a method
+    failed.
     """
     if summary.interrupted:
         return INTERRUPTED
-    return 0 if summary.complete and not summary.lost_methods else 1
+    return 0 if summary.front and not summary.lost_methods else 1
 
 
 def _failures(name: str, options: RunOptions) -> str:
@@ -272,7 +273,7 @@ def _show_results(name: str, summary: SweepSummary) -> None:
     line(f"\n{name}: {', '.join(tally)}, {text.duration(summary.seconds)}; {summary.ended}")
     for method in summary.lost_methods:
         line(f"every trial of {method} failed")
-    if summary.front:
+    if summary.complete:
         frames = sweep_frames(summary.folder)
         line("")
         show_front(frames)

@@ -97,7 +97,7 @@ def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
         ("trials", _trials(status)),
         ("time", _time(status)),
         ("slots", _slots(status)),
-        ("front", _front(status)),
+        ("front", _front(status) or _without_front(status, home)),
         ("best", "\n".join(_best(status))),
         ("now", Group(*_running(status)) if status.running else ""),
         ("failed", "\n".join(_failures(status))),
@@ -171,6 +171,18 @@ def _front(status: SweepStatus) -> str:
         return ""
     volume = text.number(status.hypervolume)
     return f"{text.plural(status.front, 'trial')}, hypervolume {volume}"
+
+
+def _without_front(status: SweepStatus, home: Path) -> str:
+    """Return why finished trials make no front; empty before the first."""
+    if not status.complete:
+        return ""
+    if status.state != "finished":
+        return "no finished trial is feasible yet"
+    from analysis.summary import summary
+    from sweeps.tracking.read import sweep_frames
+
+    return summary(sweep_frames(home / status.name))[0]
 
 
 def _best(status: SweepStatus) -> Iterator[str]:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from command_line import kdsweep
+from synthetic_frames import make_frames
 from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
 from sweeps.cli.several import Ended
+from sweeps.common.records import FrontRow
 from sweeps.progress.events import LineLogged
 from sweeps.progress.log import SCHEMA
 from sweeps.run.summary import SweepSummary
@@ -20,10 +22,13 @@ from sweeps.run.summary import SweepSummary
 ROOT = Path(__file__).resolve().parents[3]
 
 
+BEST = FrontRow(number=0, params={}, objectives={"val_nmse_db": -7.5, "ue_flops": 8.0})
+
+
 def summary(folder, **changes):
     facts = {
         "name": folder.name, "folder": folder, "tracking_uri": "", "complete": 3, "pruned": 1,
-        "epochs_saved": 2, "failed": 0, "jobs_failed": 0, "confirmations": 0, "front": (),
+        "epochs_saved": 2, "failed": 0, "jobs_failed": 0, "confirmations": 0, "front": (BEST,),
         "hypervolume": 0.0, "report": None, "interrupted": False, "ended": "done", "seconds": 5.0,
         "utilisation": 1.0,
     }  # fmt: skip
@@ -32,8 +37,9 @@ def summary(folder, **changes):
 
 ENDINGS = {
     "done": lambda folder: summary(folder),
-    "empty": lambda folder: summary(folder, complete=0, failed=3),
     "lost": lambda folder: summary(folder, failed=2, lost_methods=("method mine:loss",)),
+    "empty": lambda folder: summary(folder, complete=0, failed=3, front=()),
+    "infeasible": lambda folder: summary(folder, front=()),
     "stopped": lambda folder: summary(folder, interrupted=True),
 }
 
@@ -56,6 +62,7 @@ def begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     monkeypatch.setattr("sweeps.run.runner.run_study", run_study)
+    monkeypatch.setattr("sweeps.tracking.read.sweep_frames", lambda _folder: make_frames(3))
     for name in (*ENDINGS, "refused", "ctrl-c"):
         (tmp_path / f"{name}.yaml").write_text(toy_study(name=name).text)
     return found
@@ -71,6 +78,7 @@ def call(capsys, *names: str):
         (["done", "done"], 0, 2),
         (["empty", "done"], 1, 2),
         (["done", "lost"], 1, 2),
+        (["done", "infeasible"], 1, 2),
         (["refused", "empty", "done"], 2, 3),
         (["stopped", "done"], 130, 1),
         (["ctrl-c", "refused"], 130, 1),

@@ -111,7 +111,7 @@ class Exporter:
         find_code(folder.path, ledger.study)
         TeacherStore(folder.teachers).check(ledger.jobs())
         self._trials = {trial.number: trial for trial in ledger.trials()}
-        self._identity = ledger.identity
+        self._study, self._identity = ledger.study, ledger.identity
         self._name = ledger.study.task
         self._task = open_task(self._name)
         if type(self._task).deployable is KDTask.deployable:
@@ -188,7 +188,8 @@ class Exporter:
                 )
             content = content_of(data)
             if self._identity is not None:
-                check_scenario(self._folder.name, self._identity, scenario, content, trial.config)
+                known = (self._folder.name, self._study, self._identity)
+                check_scenario(*known, scenario, content, trial.config)
             self._scenario, self._test = scenario, data.test
             self._inputs = tuple(data_inputs(self._name, scenario, data, content))
         return self._test

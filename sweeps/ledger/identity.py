@@ -29,6 +29,9 @@ CONDUCTOR = "sweeps.nodes.conductor"
 TASK = "task "
 """What stands before the name of a task among digests of modules, none of which has a space."""
 
+ANEW = "run the study anew: kdsweep run ... --name OTHER"
+"""What any command can advise, also one without ``--name``."""
+
 NAMED = 3
 """Largest number of modules or files that an error names."""
 
@@ -176,7 +179,7 @@ def check_code(sweep: str, before: Mapping[str, str], after: Mapping[str, str]) 
         files = [str(file_of(name) or f"module {name}, which is gone") for name in modules]
         raise ConfigError(
             f"sweep {sweep} was run with other code: {_listed(files)} changed since, and trials "
-            "of both cannot be compared; restore the old code, or choose another --name"
+            f"of both cannot be compared; restore the old code, or {ANEW}"
         )
 
 
@@ -206,16 +209,18 @@ def check_data(
 
 
 def check_scenario(
-    sweep: str, before: Identity, name: str, content: Content, params: Params
+    sweep: str, study: Study, before: Identity, name: str, content: Content, params: Params
 ) -> None:
     """Refuse to evaluate a trial on data that differ from those of the sweep's scenario ``name``.
 
     Raises:
-        ConfigError: Naming the files, and the arrays that differ.
+        ConfigError: Naming the code that has changed and the data with it, or else the files, and
+            the arrays that differ.
     """
     known = before.data.values() if name not in before.data else [before.data[name]]
     differing = [_changed_arrays(one, content) for one in known]
     if arrays := min(differing, key=len, default=["all"]):
+        check_code(sweep, before.code, code_of(study))
         raise _other_data(sweep, before, arrays, [params])
 
 
@@ -226,7 +231,7 @@ def _other_data(
     where = f" ({_listed(list(files))})" if files else ""
     return ConfigError(
         f"sweep {sweep} was run with other data{where}: {_listed(arrays)} changed since, and "
-        "results on both cannot be compared; restore the old data, or choose another --name"
+        f"results on both cannot be compared; restore the old data, or {ANEW}"
     )
 
 

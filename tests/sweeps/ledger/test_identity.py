@@ -304,9 +304,21 @@ def test_a_student_is_not_judged_on_other_data(workshop: Workshop, tmp_path: Pat
     engine = Engine(workshop.study(data_path=str(file)), tmp_path, name="one")
     ((name, content),) = engine.identity.data.items()
     params = {"data_path": str(file)}
-    check_scenario("one", engine.identity, name, content, params)
-    check_scenario("one", engine.identity, "of another name", content, params)
+    check_scenario("one", engine.study, engine.identity, name, content, params)
+    check_scenario("one", engine.study, engine.identity, "of another name", content, params)
     other = {**content, "test": {"inputs": "0", "labels": content["test"]["labels"]}}
     for known in (name, "of another name"):
         with pytest.raises(ConfigError, match=r"measured\.npy.*test inputs"):
-            check_scenario("one", engine.identity, known, other, params)
+            check_scenario("one", engine.study, engine.identity, known, other, params)
+
+
+def test_code_that_makes_other_data_is_named_in_their_place(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    engine = Engine(workshop.study(), tmp_path, name="one")
+    ((name, _),) = engine.identity.data.items()
+    workshop.change("own_task_file", "SEED = 0", "SEED = 10")
+    made = workshop.task().load_scenario({"data_path": ""}, cache_dir=None, progress=None)
+    with pytest.raises(ConfigError, match=r"other code: .*own_task_file\.py.*--name") as refused:
+        check_scenario("one", engine.study, engine.identity, name, content_of(made), {})
+    assert "data" not in str(refused.value)

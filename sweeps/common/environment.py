@@ -41,6 +41,8 @@ WORKER_SETTINGS = {**ONE_THREAD, **RAY_SETTINGS}
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("kdtasks", "search_spaces", "sweeps", "analysis")
+DEVICES = Path("/dev")
+"""Where Linux has a file ``nvidia0``, ``nvidia1``, ... for each GPU of NVIDIA."""
 RECORDED = ("kdsweep", "torch", "numpy", "ray", "optuna", "mlflow", "moocore", "sionna-no-rt")
 
 
@@ -109,6 +111,19 @@ def usable_gpus() -> int:
     from kdtasks.learning.device import count_gpus  # torch takes a second to import
 
     return count_gpus()
+
+
+def idle_gpus() -> str:
+    """Return why torch can use none of the GPUs of this machine; empty if it can, or has none."""
+    from kdtasks.learning.device import built_for_gpus  # torch takes a second to import
+
+    count = len([*DEVICES.glob("nvidia[0-9]*")])
+    if not count or built_for_gpus():
+        return ""
+    return (
+        f"this machine has {count} {'GPU' if count == 1 else 'GPUs'}, which the CPU build of torch "
+        "cannot use: install torch for your CUDA, see docs/gpu.md"
+    )
 
 
 def our_packages() -> list[Path]:

@@ -148,8 +148,15 @@ def _gpus(machine: Machine) -> Finding:
             found="torch was built for GPUs and finds none",
             fix="trials run on cores; for GPUs see that nvidia-smi works for this user",
         )
+    if not machine.cuda and machine.driver:
+        return Finding(
+            name="GPU",
+            state="fair",
+            found=f"NVIDIA's {machine.driver}, but torch is the CPU build, which uses no GPU",
+            fix="trials run on cores; for GPUs install torch for your CUDA, see docs/gpu.md",
+        )
     if not machine.cuda:
-        return Finding(name="GPU", state="good", found="none; torch was built for cores")
+        return Finding(name="GPU", state="good", found="none; torch is the CPU build")
     found = f"{len(machine.gpus)} usable: {'; '.join(machine.gpus)}"
     found = ", ".join(filter(None, [found, machine.driver]))
     return Finding(name="GPU", state="good", found=found)

@@ -24,7 +24,13 @@ from search_spaces.study import Study
 from sweeps.common import limits
 from sweeps.common.capacity import LOCAL, Capacity, Machine, ResourceAllocation, allocate
 from sweeps.common.custom_code import code_to_send
-from sweeps.common.environment import WORKER_SETTINGS, engine_environment, our_packages, usable_gpus
+from sweeps.common.environment import (
+    WORKER_SETTINGS,
+    engine_environment,
+    idle_gpus,
+    our_packages,
+    usable_gpus,
+)
 from sweeps.common.interrupts import BackgroundContext, Interrupts, kept_handlers
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.workers.jobs import Pool, Starting
@@ -106,12 +112,16 @@ def find_ray(
 
     Raises:
         UserError: If no trial fits, or a cluster does not answer.
+        StudyError: If it asks for GPUs that this torch cannot use.
     """
     address = settings.request.address
     if address == AUTO:
         address = running_cluster()
     if address in (None, LOCAL):
         gpus = usable_gpus() if study.resources.gpus else 0
+        wanted = study.resources.gpus
+        if wanted and wanted != "auto" and not gpus and (why := idle_gpus()):
+            raise study.error("resources.gpus", f"is {wanted:g}, but {why}")
         check_local()
         here = this_capacity(study.resources.cpus, gpus)
         allocation = allocate(settings.request, study.resources, here)

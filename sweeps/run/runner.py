@@ -39,7 +39,7 @@ from sweeps.run.resume import (
     load_same,
     work_left,
 )
-from sweeps.run.site import NOWHERE, Site, find_site
+from sweeps.run.site import NOWHERE, Site, find_site, gpu_notes
 from sweeps.run.summary import SweepSummary
 from sweeps.run.teachers import teacher_identities
 from sweeps.search.warm_start import find_earlier
@@ -213,6 +213,7 @@ def _drive(
             *dangers(os.environ),
             *paths.open_to_all(folder.path.parent),
             *mixed_up(left.study),
+            *gpu_notes(left.study, plan.task, left.settings),
         ):
             watching.note(words)
         if order.rows:

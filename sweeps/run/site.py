@@ -17,10 +17,10 @@ from threadpoolctl import ThreadpoolController
 
 from kdtasks.contract.errors import ConfigError, UserError
 from kdtasks.contract.registry import load_task
-from kdtasks.contract.task import Arrays, TeacherArtifact
+from kdtasks.contract.task import Arrays, KDTask, TeacherArtifact
 from search_spaces.study import Study
 from sweeps.common.capacity import LOCAL, ResourceAllocation, ResourceRequest, Share
-from sweeps.common.environment import usable_gpus
+from sweeps.common.environment import idle_gpus, usable_gpus
 from sweeps.common.events import Event, events
 from sweeps.common.interrupts import BackgroundContext, Interrupts
 from sweeps.ledger.launch_settings import SweepSettings
@@ -194,6 +194,17 @@ def _locked(arrays: Arrays) -> Arrays:
 
 NOWHERE = InlineSite()
 """The site of a sweep that has nothing left to run."""
+
+
+def gpu_notes(study: Study, task: KDTask, settings: SweepSettings) -> list[str]:
+    """Return why ``gpus: auto`` finds none of the GPUs of this machine; empty if there is no such.
+
+    Of the machines of a cluster, Ray knows the GPUs.
+    """
+    wanted = study.resources.gpus == "auto" and task.any_device
+    if not wanted or settings.request.address not in (None, LOCAL) or not (why := idle_gpus()):
+        return []
+    return [f"resources.gpus is auto, and trials run on cores: {why}"]
 
 
 def find_site(study: Study, settings: SweepSettings, ray: BackgroundContext | None = None) -> Site:

@@ -63,12 +63,14 @@ def slurm(tmp_path):
     return tmp_path
 
 
-def job(slurm, *words):
+def job(slurm, *words, nodes=2, gpus="1", disk=True):
+    """Run the script in an allocation; without a disk of the job's own where Slurm makes none."""
     env = {
         **os.environ, "PATH": f"{slurm / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "CALLS": str(slurm / "calls"), "KDSWEEP_SHARED": str(slurm / "shared"),
-        "SLURM_TMPDIR": str(slurm / "tmp"), "SLURM_JOB_ID": "4242", "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_CPUS_PER_TASK": "3", "SLURM_GPUS_ON_NODE": "1",
+        "SLURM_TMPDIR" if disk else "TMPDIR": str(slurm / "tmp"), "SLURM_JOB_ID": "4242",
+        "SLURM_JOB_NUM_NODES": str(nodes), "SLURM_JOB_NODELIST": "node[1-2]",
+        "SLURM_CPUS_PER_TASK": "3", "SLURM_GPUS_ON_NODE": gpus,
     }  # fmt: skip
     return subprocess.Popen(
         ["bash", SCRIPT, *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -80,22 +82,25 @@ def called(slurm, name):
     return (slurm / "calls" / name).read_text().splitlines()
 
 
-def test_it_is_stopped_before_the_time_is_over_and_resumed_when_requeued(slurm):
-    with job(slurm, "csi-feedback", "--time", "3h") as first:
+@pytest.mark.parametrize(("nodes", "gpus", "disk"), [(2, "1", True), (1, "4", False)])
+def test_it_is_stopped_before_the_time_is_over_and_resumed_when_requeued(slurm, nodes, gpus, disk):
+    given = {"nodes": nodes, "gpus": gpus, "disk": disk}
+    with job(slurm, "csi-feedback", "--time", "3h", **given) as first:
         until_s = time.monotonic() + 40
         while not (slurm / "calls" / "ready").exists() and time.monotonic() < until_s:
             assert first.poll() is None, first.stdout.read()
             time.sleep(0.1)
         first.send_signal(signal.SIGUSR1)  # to the shell alone, as --signal=B: does
         assert first.wait(30) == 130, first.stdout.read()
-    head, worker = called(slurm, "ray-0") + called(slurm, "ray-1")
+    head, *workers = [line for node in range(nodes) for line in called(slurm, f"ray-{node}")]
     assert f"--head --port={PORT}" in head
-    assert f"--address=localhost:{PORT}" in worker
-    for start in (head, worker):
+    assert all(f"--address=localhost:{PORT}" in worker for worker in workers)
+    for start in (head, *workers):
         assert start.startswith("with start ")
-        assert "--block --num-cpus=3 --num-gpus=1" in start
+        assert f"--block --num-cpus=3 --num-gpus={gpus}" in start
+    assert len([*(slurm / "calls").glob("ray-*")]) == nodes
     assert called(slurm, "scontrol")[-1] == "requeue 4242"
-    with job(slurm, "csi-feedback", "--time", "3h") as second:
+    with job(slurm, "csi-feedback", "--time", "3h", **given) as second:
         assert second.wait(40) == 0, second.stdout.read()
     home, shared = slurm / "tmp" / "kdsweep-4242", slurm / "shared"
     where = f"--home {home} --storage file://{shared} --address localhost:{PORT}"

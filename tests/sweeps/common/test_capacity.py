@@ -1,6 +1,10 @@
 """The machines are shared out before anything starts; what cannot fit is refused in words."""
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,3 +184,30 @@ def test_auto_gives_every_slot_as_much_of_a_gpu_as_lets_all_fit(cores, gpus, slo
 def test_a_trial_that_fits_on_no_machine_is_refused_with_what_there_is(resources, capacity, words):
     with pytest.raises(ConfigError, match=words):
         allocate(ResourceRequest(), TrialResources(**resources), capacity)
+
+
+GPU_PAGE = Path(__file__).resolve().parents[3] / "docs" / "gpu.md"
+HEADS, *ROWS = (
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in GPU_PAGE.read_text().splitlines()
+    if line.startswith(("| `resources`", "| `{gpus", "| left out"))
+)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+@pytest.mark.parametrize("column", [1, 2, 3], ids=HEADS[1:])
+def test_the_page_on_gpus_has_what_trials_get(row, column):
+    resources = TrialResources(**yaml.safe_load(re.findall(r"{.*?}", row[0])[0]))
+    gpus = int(re.findall(r"(\d) GPU|$", HEADS[column])[0] or 0)
+    if "refused" in row[column]:
+        with pytest.raises(ConfigError, match="has no GPU"):
+            allocate(ResourceRequest(), resources, machines(16, gpus=gpus))
+        return
+    found = allocate(ResourceRequest(), resources, machines(16, gpus=gpus))
+    cell = row[column]
+    assert found.slots == int(cell.split()[0])
+    assert bool(found.share.gpus) != ("on cores" in cell)
+    if found.share.gpus:
+        whole = "a GPU each" in cell or "the whole GPU" in cell
+        each = int((re.findall(r"(\d+) on each", cell) or [1 if whole else found.slots])[0])
+        assert each == round(1 / found.share.gpus)

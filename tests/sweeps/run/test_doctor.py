@@ -38,6 +38,7 @@ ILL = [
     ("memory", "fair", {"memory_bytes": 5 << 30}),
     ("cores", "fair", {"cores": 1}),
     ("GPU", "fair", {"cuda": True}),
+    ("GPU", "fair", {"driver": "driver 550.54"}),
     ("shared memory", "fair", {"shared_bytes": 64 << 20}),
     ("open files", "bad", {"files": 256}),
     ("proxy", "fair", {"environment": {"http_proxy": "http://proxy:3128"}}),

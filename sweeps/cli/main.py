@@ -371,6 +371,9 @@ def parameters(
             metavar="TASK...", help="Tasks, or package.module:Class.", autocompletion=task_names
         ),
     ],
+    own: Annotated[
+        bool, typer.Option("--own", help="Only those that the task itself declares.")
+    ] = False,
     as_json: Json = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print a page of Markdown.")
@@ -382,7 +385,7 @@ def parameters(
     """
     from sweeps.cli.parameters import show_parameters
 
-    show_parameters(tasks, as_json=as_json, as_markdown=as_markdown)
+    show_parameters(tasks, own=own, as_json=as_json, as_markdown=as_markdown)
 
 
 @app.command(epilog="Example: kdsweep doctor --home runs")

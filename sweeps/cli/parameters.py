@@ -1,12 +1,14 @@
 """`kdsweep parameters`: the declared parameters of a task."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
+from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.effort import EffortSettings
 from kdtasks.contract.registry import load_task
 from kdtasks.contract.settings import Parameter, Settings
 from kdtasks.contract.task import KDTask
+from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.network.parts import parameter_of
 from kdtasks.network.task import NetworkTask
 from kdtasks.network.whole import WholeSettings
@@ -15,11 +17,16 @@ from sweeps.cli.run import make_importable
 
 COLUMNS = ("name", "default", "range", "unit", "has an effect with", "else", "decides", "help")
 
+SHARED = (EffortSettings, NetworkSettings, DistillationSettings)
+"""Settings with parameters that several tasks have."""
+
 Row = dict[str, Any]
 
 
-def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -> None:
-    """Print the parameters of tasks.
+def show_parameters(
+    names: Iterable[str], *, own: bool = False, as_json: bool, as_markdown: bool
+) -> None:
+    """Print the parameters of tasks, all or those of their own.
 
     Raises:
         ConfigError: If a task is unknown.
@@ -28,24 +35,32 @@ def show_parameters(names: Iterable[str], *, as_json: bool, as_markdown: bool) -
     for name in names:
         make_importable(name)
         tasks[name] = load_task(name)
-    rows = {name: rows_of(task) for name, task in tasks.items()}
+    every = {name: rows_of(task) for name, task in tasks.items()}
+    rows = {name: [row for row in e if row["own"] or not own] for name, e in every.items()}
     if as_json:
         show_json(rows)
         return
     if as_markdown:
         line(page(rows))
         return
-    for name, found in rows.items():
+    for name, task in tasks.items():
         if len(rows) > 1:
             line(name)
-        table = [cells(row) for row in found]
-        filled = [i for i in range(len(COLUMNS)) if any(one[i] for one in table)]
-        show_wide([COLUMNS[i] for i in filled], [[one[i] for i in filled] for one in table])
-        if not hasattr(tasks[name], "settings") and not isinstance(tasks[name], NetworkTask):
+        _show(rows[name])
+        if shared := len(every[name]) - len(rows[name]):
+            line(f"{shared} more that other tasks have as well: leave out --own")
+        if not hasattr(task, "settings") and not isinstance(task, NetworkTask):
             line(
                 f"{name} does not declare its parameters: these are the names and defaults from "
                 "complete; for more, declare them in its class, see docs/own-task.md"
             )
+
+
+def _show(rows: list[Row]) -> None:
+    table = [cells(row) for row in rows]
+    filled = [i for i in range(len(COLUMNS)) if any(one[i] for one in table)]
+    if table:
+        show_wide([COLUMNS[i] for i in filled], [[one[i] for i in filled] for one in table])
 
 
 def rows_of(task: KDTask) -> list[Row]:
@@ -55,12 +70,19 @@ def rows_of(task: KDTask) -> list[Row]:
     if hasattr(task, "settings"):
         kind = task.settings
         used = (name for name in kind.in_order() if kind.declared[name].used)
-        return [_declared(kind, name) for name in sorted(used, key=partial(_generality, kind))]
+        bases = [base for base in SHARED if issubclass(kind, base)]
+        shared = {name for base in bases for name in base.model_fields}
+        far = {name: _generality(kind, name) for name in used}
+        found = sorted(far, key=lambda name: far[name])
+        return [
+            {**_declared(kind, name), "own": not far[name] or name not in shared} for name in found
+        ]
     return [
         {
             "name": name,
             "default": default,
             "decides": ["data or teacher"] if name in task.resource_parameters else [],
+            "own": True,
         }
         for name, default in task.complete({}).items()
     ]
@@ -68,7 +90,7 @@ def rows_of(task: KDTask) -> list[Row]:
 
 def _of_network(task: NetworkTask) -> list[Row]:
     """Return the parameters of a network, then those of its tasks; shared ones stand once."""
-    rows = [_declared(WholeSettings, name) for name in WholeSettings.in_order()]
+    rows = [{**_declared(WholeSettings, n), "own": True} for n in WholeSettings.in_order()]
     for part, (_, own) in task.tasks.items():
         rows += [{**row, "name": parameter_of(part, row["name"])} for row in rows_of(own)]
     return list({row["name"]: row for row in reversed(rows)}.values())[::-1]

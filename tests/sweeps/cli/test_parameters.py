@@ -78,6 +78,7 @@ def test_a_parameter_is_added_in_one_place(task):
         "strict": True,
         "decides": ["teacher"],
         "help": "at the teacher's inputs",
+        "own": True,
     }
 
 
@@ -96,6 +97,23 @@ def test_a_tasks_own_parameters_come_before_those_that_tasks_share(task):
     assert common == sorted(common)
     own = getattr(task, "parameters", {})
     assert {*names[: len(own)]} == {*own}
+
+
+@pytest.mark.parametrize("task", [*SYSTEMS, Clusters], ids=lambda task: task.name)
+def test_own_parameters_are_those_that_no_other_task_shares(task):
+    own = {row["name"] for row in rows_of(task()) if row["own"]}
+    assert own >= {*getattr(task, "parameters", {})}
+    assert own
+    assert not own & NetworkSettings.model_fields.keys() - {*getattr(task, "parameters", {})}
+
+
+def test_own_parameters_alone_are_printed(capsys):
+    heads, *rows, last = printed(capsys, "two_networks:Clusters", "--own").splitlines()
+    assert heads.startswith("name")
+    assert {row.split()[0] for row in rows} == {*Clusters.parameters}
+    assert int(last.split()[0]) == len(rows_of(Clusters())) - len(rows)
+    found = json.loads(printed(capsys, "two_networks:Clusters", "--own", "--json"))
+    assert {row["name"] for row in found["two_networks:Clusters"]} == {*Clusters.parameters}
 
 
 def test_the_page_of_parameters_is_current(capsys):

@@ -32,7 +32,9 @@ def weights_content(path: Path) -> str:
 
 def _check_present(path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file of weights")
+        raise DataError(
+            f"{path}: there is no such file of weights; correct teacher_weights, or drop it"
+        )
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:

@@ -17,7 +17,7 @@ from search_spaces.study_paths import settle_paths
 from search_spaces.study_yaml import load_yaml
 from sweeps.cli.output import line, show_json
 from sweeps.cli.run import make_importable
-from sweeps.nodes.topologies.catalog import described
+from sweeps.nodes.topologies.catalog import remedies, runnable
 from sweeps.plan.contract import check_contract
 from sweeps.plan.evidence import Finding
 from sweeps.plan.parameter_laws import scale_law
@@ -30,7 +30,7 @@ Trial = tuple[str, Params]
 def run_check(
     what: str, settings: Sequence[str], *, as_json: bool, verbose: bool = False, debug: bool = False
 ) -> bool:
-    """Check a study or a task, print what is broken, and return whether all laws hold.
+    """Check a study or a task, print what fails, and return whether all laws hold.
 
     ``settings`` are fields of the study or parameters of the task, ``key=value`` each.
 
@@ -44,26 +44,27 @@ def run_check(
     task = what if study is None else study.task
     trials = [_of_task(what, settings)] if study is None else _of_study(study)
     if study is not None and not as_json:
-        line(f"study {what} fits its task {task}")
-    if not as_json:
-        for part in task.split(TOGETHER):
-            line(described(load_task(part)))
+        line(f"study {what}: its fields fit task {task}")
+    for part in [] if as_json else map(load_task, task.split(TOGETHER)):
+        line(f"topologies: {', '.join(runnable(part))}")
+        for remedy in remedies(part) if verbose else ():
+            line(remedy)
     found: dict[str, list[Finding]] = {}
-    printed = _as_found if verbose else _broken_alone
-    if study is not None:
-        law = iter([scale_law(study, load_task(task))])
-        found[study.name] = list(law if as_json else printed(study.name, law, debug=debug))
+    printed = _as_found if verbose else _failed_alone
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for name, params in trials:
             findings = check_contract(task, params, Path(cache))
             checked = findings if as_json else printed(name, findings, debug=debug)
             found[name] = list(checked)
+    if study is not None:  # last, for costs may need the data
+        law = iter([scale_law(study, load_task(task))])
+        found[study.name] = list(law if as_json else printed(study.name, law, debug=debug))
     broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
         show_json([{"trial": n, **asdict(one)} for n, each in found.items() for one in each])
     else:
         kept = sum(map(len, found.values())) - broken
-        line(f"{text.plural(kept, 'law')} kept, {broken} broken")
+        line(f"{text.plural(kept, 'check')} passed, {broken} failed")
     return not broken
 
 
@@ -102,11 +103,11 @@ def _as_found(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterato
         yield finding
 
 
-def _broken_alone(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
-    """Print how many laws a trial keeps, and those that are broken; yield all findings."""
+def _failed_alone(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
+    """Print how many checks a trial passes, and those that fail; yield all findings."""
     found = list(findings)
     broken = [finding for finding in found if finding.broken]
-    line(f"{name}: {len(found) - len(broken)} of {text.plural(len(found), 'law')} kept")
+    line(f"{name}: {len(found) - len(broken)} of {text.plural(len(found), 'check')} passed")
     for finding in broken:
         _show(finding, debug=debug)
     sys.stdout.flush()
@@ -114,8 +115,8 @@ def _broken_alone(name: str, findings: Iterator[Finding], *, debug: bool) -> Ite
 
 
 def _show(finding: Finding, *, debug: bool) -> None:
-    line(f"{'BAD ' if finding.broken else 'ok  '}  {finding.law}")
+    line(f"{'FAILED' if finding.broken else 'ok    '}  {finding.law}")
     if finding.broken:
-        line(f"      {finding.broken}")
+        line(f"        {finding.broken}")
     if finding.traceback:
-        line(indent(finding.traceback, " " * 6) if debug else "      --debug shows where")
+        line(indent(finding.traceback, " " * 8) if debug else "        --debug shows where")

@@ -29,7 +29,7 @@ from sweeps.cli.options import (
 from sweeps.common.interrupts import Interrupts
 
 UNFIT, BROKEN = 1, 1
-"""Exit codes of ``doctor`` when sweeps cannot run here, of ``check`` when a contract is broken."""
+"""Exit codes of ``doctor`` when sweeps cannot run here, of ``check`` when a check fails."""
 
 OTHERS_WRITE = 0o002
 """Mode bits removed from every file; groups may share a home on purpose."""
@@ -226,14 +226,17 @@ def check(
         ),
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Print each law when it has been checked.")
+        bool,
+        typer.Option(
+            "--verbose", help="Print each check when done, and what other topologies need."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Check that a study fits its task, and that the task keeps its contract.
 
-    Trains in this process, without Ray. Every broken law is printed with its fix; the exit code
-    is then 1.
+    Trains in this process, without Ray. Every check that fails is printed with its fix; the exit
+    code is then 1.
     """
     from sweeps.cli.check import run_check
 

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.params import Params
 from kdtasks.contract.reports import drained
 from kdtasks.contract.task import (
@@ -150,13 +150,21 @@ class Evidence:
         return self.task.teacher_fingerprint(self.config) is not None
 
     def load(self, what: str = "load_scenario") -> ScenarioData:
-        """Load the data, which may be modified."""
-        found = tried(
-            what,
-            partial(
-                self.task.load_scenario, self.config, cache_dir=self.cache_dir, progress=_silent
-            ),
+        """Load the data, which may be modified.
+
+        Raises:
+            DataError: If a file is missing or damaged, which is no breach of the contract.
+        """
+        load = partial(
+            self.task.load_scenario, self.config, cache_dir=self.cache_dir, progress=_silent
         )
+        try:
+            found = tried(what, load)
+        except UnfitError as error:
+            if not isinstance(error.__cause__, DataError | OSError):
+                raise
+            reason = error.finding.broken.removeprefix("DataError: ")
+            raise DataError(f"data of {self.name} cannot be loaded: {reason}") from error.__cause__
         needed("every split has samples, as arrays of numbers", wrong_scenario(found))
         return found
 

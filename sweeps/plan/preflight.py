@@ -1,13 +1,14 @@
 """Checks of a study before anything starts, so that one that cannot run fails in seconds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
 from kdtasks.contract.deployment import NETWORK_METRICS
-from kdtasks.contract.errors import ConfigError
+from kdtasks.contract.errors import ConfigError, DataError
 from kdtasks.contract.near_names import did_you_mean
 from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
@@ -119,10 +120,8 @@ def check_study(study: Study) -> Plan:
         StudyError: Names the field of the study, the value and the fix.
         ConfigError: If the task breaks its contract.
     """
-    try:
+    with _of(study):
         task = load_task(study.task)
-    except ConfigError as error:
-        raise ConfigError(f"study {study.name}: {error}") from error
     _check_metrics(study, task)
     if study.report.claims and study.effort is None:
         raise study.error(
@@ -130,7 +129,8 @@ def check_study(study: Study) -> Plan:
             "is missing, but the report makes claims, which hold for one effort alone; add effort: "
             "as-published, plateau or {gflop: N}",
         )
-    needs = find_needs(study, task)
+    with _of(study):
+        needs = find_needs(study, task)
     _check_teachers(task, needs)
     known = {(need.scenario, need.teacher) for need in needs}
     for place, searched in _shown(study):
@@ -152,6 +152,15 @@ def check_study(study: Study) -> Plan:
     if study.search.sampler == "points":
         needs = find_needs(study, task, reached=True)
     return Plan(task=task, needs=needs, drawn=drawn_needs(study, task, needs))
+
+
+@contextmanager
+def _of(study: Study) -> Iterator[None]:
+    """Name the study in the error of a task."""
+    try:
+        yield
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"study {study.name}: {error}") from error
 
 
 def _check_draws(study: Study, task: KDTask, needs: Sequence[Need]) -> None:

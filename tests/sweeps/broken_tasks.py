@@ -96,6 +96,11 @@ class NoTest(ToyTask):
         return with_data(self, params, where, test={})
 
 
+class NoFile(ToyTask):
+    def load_scenario(self, params, *, cache_dir, progress):
+        return np.load("no_such_data.npy")
+
+
 class Words(ToyTask):
     def load_scenario(self, params, *, cache_dir, progress):
         where = {"cache_dir": cache_dir, "progress": progress}

@@ -149,8 +149,8 @@ def runnable(task: KDTask) -> list[str]:
     return ["none", *able]
 
 
-def described(task: KDTask) -> str:
-    """Return the topologies that a task can run, and a line per missing capability of others."""
+def remedies(task: KDTask) -> list[str]:
+    """Return a line for each capability that a task lacks for other topologies."""
     lacking: dict[type[LearnsOnShares], list[str]] = {}
     for topology in TOPOLOGIES:
         for need in topology.needs:
@@ -160,9 +160,4 @@ def described(task: KDTask) -> str:
                 lacking.setdefault(need.capability, []).append(topology.title + what)
     if not isinstance(task, LearnsOnShares):
         lacking = {LearnsOnShares: lacking[LearnsOnShares]}
-    return "\n".join(
-        [
-            f"topologies: {', '.join(runnable(task))}",
-            *(f"  for {', '.join(names)}: {_remedy(task, c)}" for c, names in lacking.items()),
-        ]
-    )
+    return [f"  for {', '.join(names)}: {_remedy(task, c)}" for c, names in lacking.items()]

@@ -143,9 +143,27 @@ def test_the_command_names_broken_laws(capsys):
     for option, others in ((), False), (("--verbose",), True):
         code, shown = checked(capsys, "broken_tasks:Boundless", "--set", "method=kd", *option)
         assert code == 1
-        assert re.search(r"^BAD   cost .*\n      ue_flops is inf$", shown.out, re.M)
-        assert bool(re.search(r"^ok    a student .* seed$", shown.out, re.M)) is others
-        assert re.search(r"\d+ laws kept, 2 broken\n$", shown.out)
+        assert re.search(r"^FAILED  cost .*\n        ue_flops is inf$", shown.out, re.M)
+        assert bool(re.search(r"^ok      a student .* seed$", shown.out, re.M)) is others
+        assert re.search(r"\d+ checks passed, 2 failed\n$", shown.out)
+
+
+def test_data_that_cannot_be_loaded_are_named_once_and_no_breach(capsys, tmp_path):
+    file = tmp_path / "toy.yaml"
+    file.write_text(toy_study(task="broken_tasks:NoFile").text)
+    code, shown = checked(capsys, str(file))
+    assert code == 2
+    assert "FAILED" not in shown.out
+    assert shown.err.count("no_such_data.npy") == shown.err.count("\n") == 1
+    assert re.search(r"data of broken_tasks:NoFile .*\(broken_tasks.py, line \d+", shown.err)
+
+
+@pytest.mark.parametrize("option", [(), ("--verbose",)])
+def test_what_other_topologies_need_is_shown_on_demand(capsys, option):
+    code, shown = checked(capsys, "two_networks:Clusters", "--set", "epochs=1",
+                          "--set", "method=vanilla", *option)  # fmt: skip
+    assert code == 0
+    assert ("derive its class" in shown.out) is bool(option)
 
 
 def test_the_command_tries_every_kind_of_trial_of_a_study(capsys, tmp_path):

@@ -69,14 +69,14 @@ def write_page(sweeps: Sequence[SweepFrames], page: Path) -> None:
 
 def show_sides(found: Comparison) -> None:
     """Print the sweeps and the differences of their hypervolumes."""
-    columns = ("sweep", "trials", "front", "hypervolume", "core-hours")
+    columns = ("sweep", "trials", "front", "hypervolume", "CPU time")
     rows = [
         (
             side.name,
             str(side.trials),
             str(side.front),
             text.number(side.hypervolume),
-            text.number(side.core_hours),
+            text.duration(3600.0 * side.core_hours),
         )
         for side in found.sides
     ]
@@ -84,8 +84,10 @@ def show_sides(found: Comparison) -> None:
     corner = ", ".join(f"{goal.label} {text.number(goal.reference)}" for goal in found.objectives)
     line(f"hypervolume on validation, from {corner}")
     for one in found.differences:
-        names = " less ".join(", ".join(side) for side in (one.first, one.second))
-        line(f"{names}: {text.number(one.value)}, {_chance(one)}")
+        first, second = (", ".join(side) for side in (one.first, one.second))
+        size = text.number(abs(one.value))
+        less = "smaller" if one.value < 0.0 else "larger"
+        line(f"hypervolume of {first} is {size} {less} than that of {second}; {_chance(one)}")
 
 
 def _chance(one: Difference) -> str:
@@ -104,9 +106,9 @@ def show_attainments(found: Comparison) -> None:
     for one in found.attainments:
         seeds = " and ".join(map(str, one.seeds))
         line(
-            f"attained on test, {seeds} seeds: {one.first} more often over "
-            f"{text.number(one.first_leads)} of hypervolume, {one.second} over "
-            f"{text.number(one.second_leads)} (weighted by how much more often)"
+            f"empirical attainment on test, {seeds} seeds: what {one.first} attains with a larger "
+            f"share of its seeds has hypervolume {text.number(one.first_leads)}, what {one.second} "
+            f"does {text.number(one.second_leads)} (weighted by how much larger)"
         )
 
 

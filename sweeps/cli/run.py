@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import layout
+from kdtasks.contract.errors import ConfigError
 from search_spaces.errors import StudyError
 from search_spaces.study import Study, load_study
 from sweeps.cli.options import INTERRUPTED
@@ -56,11 +57,17 @@ class StartNotice(Display):
 
 
 def overrides(settings: Sequence[str], trials: int | None, time: str | None) -> list[str]:
-    """Return all settings of a study; the shorthands come last and take precedence."""
+    """Return all settings of a study; the shorthands come last and take precedence.
+
+    Raises:
+        ConfigError: If the time has no unit.
+    """
     found = list(settings)
     if trials is not None:
         found.append(f"budget.trials={trials}")
     if time is not None:
+        if time.strip().replace(".", "", 1).isdigit():
+            raise ConfigError(f"--time {time}: give a unit: {time}s, {time}m or {time}h")
         found.append(f"budget.time={time}")
     return found
 

@@ -121,9 +121,12 @@ def jobs_done(counts: Mapping[JobKind, tuple[int, int]]) -> str:
 
 
 def _search_status(progress: Progress) -> list[str]:
-    total = progress.budget[0]
+    total, _, slots = progress.budget
     if not total:
         return []
+    if not (progress.finished or progress.trials or progress.failed or progress.stopped_s):
+        at_once = f"{min(slots, total)} at once" if min(slots, total) > 1 else "one at a time"
+        return [f"starting {text.plural(total, 'trial')}, {at_once}"]
     parts = [
         f"{progress.finished} of {total} finished",
         f"{len(progress.trials)} running",
@@ -144,13 +147,13 @@ def time_text(seconds: float) -> str:
 
 
 class LineDisplay(SweepDisplay):
-    """Writes lines, for logs: at every new phase, and every `LINE_EVERY_S` at most."""
+    """Writes lines: at every phase and start of a search, else every `LINE_EVERY_S` at most."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         super().__init__(clock)
         self._stream = stream
         self._begun_s = clock.elapsed_s()
-        self._last: tuple[Phase | None, float] = (None, 0.0)
+        self._last: tuple[tuple[Phase | None, int], float] = ((None, 0), 0.0)
 
     def print_line(self, line: str) -> None:
         elapsed_s = round(self.progress.clock.elapsed_s() - self._begun_s)
@@ -161,9 +164,10 @@ class LineDisplay(SweepDisplay):
     def changed(self) -> None:
         phase, now_s = self.progress.phase, self.progress.clock.elapsed_s()
         before, last_s = self._last
-        if phase is None or (phase == before and now_s - last_s < LINE_EVERY_S):
+        step = (phase, self.progress.budget[0])
+        if phase is None or (step == before and now_s - last_s < LINE_EVERY_S):
             return
-        self._last = (phase, now_s)
+        self._last = (step, now_s)
         busy = [f"{kind} {key} {epochs(job)}" for (kind, key), job in self.progress.jobs.items()]
         parts = [part for part in (status(self.progress), *busy) if part]
         self.print_line(f"{PHASES[phase]}: {', '.join(parts)}" if parts else PHASES[phase])

@@ -1,10 +1,12 @@
 """The page and the lines of a comparison."""
 
+import re
 from dataclasses import replace
 
 from synthetic_frames import make_frames
 
 from analysis.compare import compare
+from analysis.format import number
 from search_spaces.study import parse_study
 from sweeps.cli import compare as cli_compare
 from sweeps.cli.compare import write_page
@@ -42,7 +44,9 @@ def test_lines_name_every_sweep_and_whether_they_differ(capsys):
     (difference,) = found.differences
     assert difference.p_value is None
     assert "no p-value: trials of a sampler depend on each other" in out
-    assert "attained on test, 3 and 3 seeds: a more often over" in out
+    (attained,) = found.attainments
+    assert "empirical attainment on test, 3 and 3 seeds: what a attains" in out
+    assert f"what b does {number(attained.second_leads)} (" in out
     assert "best NMSE [dB] with UE encoder FLOPs at most so much:" in out
     assert "space.learning_rate.high" in out
 
@@ -51,5 +55,8 @@ def test_repeated_sweeps_have_a_p_value(capsys):
     sweeps = [seeded(f"{name}{n}", n, name, g) for name, g in (("a", 4), ("b", 0)) for n in (0, 1)]
     cli_compare.show_sides(compare(sweeps))
     out = capsys.readouterr().out
-    assert "a0, a1 less b0, b1: " in out
+    assert re.search(r"^hypervolume of a0, a1 is [0-9.]+ larger than that of b0, b1; p", out, re.M)
+    cli_compare.show_sides(compare(sweeps[::-1]))
+    out = capsys.readouterr().out
+    assert re.search(r"^hypervolume of b1, b0 is [0-9.]+ smaller than that of a1, a0; p", out, re.M)
     assert "p = 0.333 (permutation test over 2 and 2 sweeps): not significant" in out

@@ -92,6 +92,8 @@ def test_help_loads_nothing_slow():
         (["run", "missing.yaml"], "missing.yaml: cannot be read"),
         (["run", "csi-feedback", "--trials", "0"], "must be at least 1, got 0"),
         (["run", "csi-feedback", "--time", "soon"], "budget.time"),
+        (["run", "csi-feedback", "--time", "5"], "--time 5: give a unit: 5s, 5m or 5h"),
+        (["run", "csi-feedback", "--time", "2.5"], "2.5m"),
         (["run", "csi-feedback", "--set", "budget.trails=3"], "did you mean 'trials'?"),
         (["run", "csi-feedback", "--set", "budget"], "budget"),
         (["run", "csi-feedback", "--slots", "x"], "see kdsweep run --help"),

@@ -86,7 +86,18 @@ def test_lines_come_only_every_few_seconds():
     for step in range(steps):
         clock.now_s = step * 0.1
         display.handle(events.TrialReported(0, 1, 2, {}))
-    assert 2 <= len(stream.getvalue().splitlines()) <= 1 + steps * 0.1 / LINE_EVERY_S
+    assert 3 <= len(stream.getvalue().splitlines()) <= 2 + steps * 0.1 / LINE_EVERY_S
+
+
+@pytest.mark.parametrize(("slots", "words"), [(1, "one at a time"), (4, "4 at once")])
+def test_a_search_whose_processes_start_is_shown_at_once(slots, words):
+    stream = io.StringIO()
+    display = LineDisplay(stream, ManualClock())
+    display.handle(events.PhaseBegun("search"))
+    display.handle(events.SearchStarted(100, None, slots))
+    assert f"searching: starting 100 trials, {words}" in stream.getvalue()
+    display.handle(events.TrialStarted(0, {}))
+    assert "starting" not in status(display.progress)
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -75,8 +75,9 @@ fast: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# Tests start hundreds of processes, which keep what they compile for each other.
 tests: $(INSTALLED)
-	$(BIN)/pytest $(TESTS) $(OPTIONS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest $(TESTS) $(OPTIONS)
 
 thorough: $(INSTALLED)
 	$(BIN)/pytest $(TESTS) -m 'not slow' --hypothesis-profile thorough --timeout 1200

@@ -23,18 +23,10 @@ from kdtasks.learning.distillation import Outputs
 from kdtasks.learning.labels import IGNORED
 from kdtasks.learning.training import evaluating
 
-FEW = 8
-"""Samples of the batch, at most."""
+MOST = 64
+"""Samples of a batch, at most."""
 
 Function = Callable[..., Any]
-
-
-def few(split: Arrays) -> Arrays:
-    """Return some samples of a split, those with the least and the greatest target among them."""
-    targets = np.asarray(split[TARGET]).reshape(len(split[TARGET]), -1)
-    first = range(min(FEW - 2, len(targets)))
-    rows = sorted({*first, int(targets.min(1).argmin()), int(targets.max(1).argmax())})
-    return {name: array[rows] for name, array in split.items()}
 
 
 def shown(value: Any) -> str:
@@ -80,48 +72,53 @@ class Rehearsal:
 
     Attributes:
         data: The trials' data.
-        batch: A few samples of the training split.
         loss: The task's own loss; None for `kdtasks.distillation.training.default_loss`.
         metrics: By name.
         judged: Shapes of the outputs for which metrics have been computed.
     """
 
     data: ScenarioData
-    batch: Arrays
     loss: Function | None
     metrics: Mapping[str, Metric]
     judged: set[torch.Size] = field(default_factory=set)
 
-    def run(self, function: Function, make: Callable[[], Watched]) -> Tried:
-        """Run a network on the batch.
+    def batch(self, size: int = MOST) -> Arrays:
+        """Return samples of the training split, of the least and the greatest target first."""
+        targets = np.asarray(self.data.train[TARGET]).reshape(len(self.data.train[TARGET]), -1)
+        ends = (int(targets.min(1).argmin()), int(targets.max(1).argmax()))
+        rows = [*dict.fromkeys((*ends, *range(min(MOST, len(targets)))))][: min(size, MOST)]
+        return {name: array[rows] for name, array in self.data.train.items()}
+
+    def run(self, function: Function, make: Callable[[], Watched], course: Course) -> Tried:
+        """Run a network on a batch.
 
         Args:
             function: The user's, for the error.
             make: Calls it.
+            course: Of the batch.
 
         Raises:
             ConfigError: If that fails, or the outputs do not fit the targets.
         """
         with blamed(f"{written(function)} fails"):
             watched = make()
-        inputs = inputs_of(self.batch)
+        inputs, targets = inputs_of(course.train), targets_of(course.train)
         name = f"the {type(watched.network).__name__} of {written(function)}"
         shapes = " and ".join(str(list(one.shape)) for one in inputs)
         fix = "; make its layers fit them"
         with blamed(f"{name} fails on inputs of shape {shapes}, as data() gives them", fix):
             with torch.no_grad():
-                problem = self._misfit(watched.network.train()(*inputs))
+                problem = self._misfit(watched.network.train()(*inputs), targets)
             if not problem:
                 with evaluating(watched.network):
                     found = watched(*inputs)
-                problem = self._misfit(found.outputs)
+                problem = self._misfit(found.outputs, targets)
         if problem:
             raise ConfigError(f"{name} {problem}")
         return Tried(name=name, network=watched, outputs=found)
 
-    def _misfit(self, outputs: Any) -> str:
-        """Return why outputs of the batch do not fit its targets; empty if they do."""
-        targets = targets_of(self.batch)
+    def _misfit(self, outputs: Any, targets: Tensor) -> str:
+        """Return why outputs do not fit targets; empty if they do."""
         gives = f"returns {shown(outputs)}"
         if not isinstance(outputs, Tensor):
             return f"{gives}, not one tensor: return the outputs alone"
@@ -172,12 +169,11 @@ class Rehearsal:
         if teacher is not None:
             what = f"method {settings.method}"
             _check_alike(tried, teacher, settings.method)
-        targets = targets_of(self.batch)
         with blamed(f"{what} fails for {shown(tried.outputs.outputs)} of {tried.name}"):
             goal = course.goal(settings, tried.network, teacher)
             terms = course.objective(tried.network, goal)
             tried.network.network.train()
-            total = terms(torch.arange(len(targets)))["total"]
+            total = terms(torch.arange(len(course.train[TARGET])))["total"]
         if not isinstance(total, Tensor) or total.shape != ():
             raise ConfigError(f"{what} returns {shown(total)}, not one number: end with .mean()")
         if not total.requires_grad:

@@ -38,7 +38,7 @@ from kdtasks.contract.task import (
 from kdtasks.data.partition import shares_of_rows
 from kdtasks.data.weight_files import load_teacher
 from kdtasks.distillation.networks import COSTS, TwoNetworks
-from kdtasks.distillation.rehearsal import Rehearsal, few
+from kdtasks.distillation.rehearsal import Rehearsal
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, inputs_of, scores_of, targets_of
 from kdtasks.distillation.training import (
@@ -197,7 +197,7 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
 
     def rehearse(self, trials: Sequence[Params], data: ScenarioData) -> None:
         own = None if type(self).loss is TwoNetworks.loss else self.loss
-        stage = Rehearsal(data=data, batch=few(data.train), loss=own, metrics=self.scores)
+        stage = Rehearsal(data=data, loss=own, metrics=self.scores)
         teachers: dict[str, Outputs] = {}
         for params in trials:
             differ = [
@@ -212,19 +212,21 @@ class DistillationTask(TwoNetworks, SharesOutputs, SendsTeacher):
     def _rehearse(self, params: Params, stage: Rehearsal, teachers: dict[str, Outputs]) -> None:
         """Run the networks of a trial on a few samples, towards all that they are trained for."""
         settings, key = self._settings(params), self.teacher_fingerprint(params)
-        course = self._course(stage.batch, None, settings.seed)
         if key is not None and key not in teachers:
-            tried = stage.run(self.teacher, partial(self._teacher, params))
+            course = self._course(stage.batch(settings.teacher_batch), None, settings.seed)
+            tried = stage.run(self.teacher, partial(self._teacher, params), course)
             stage.step(tried, course, settings)
             stage.judge(tried.outputs)
-            teachers[key] = tried.outputs
+            teachers[key] = tried.network.run(stage.batch())
+        course = self._course(stage.batch(settings.batch_size), None, settings.seed)
         for edge in range(len(self._families(params))):
             own = self.edge_params(params, edge)
-            tried = stage.run(self.student, partial(self._student, own))
+            tried = stage.run(self.student, partial(self._student, own), course)
             stage.step(tried, course, settings)
             stage.judge(tried.outputs)
             if key is not None:
-                stage.step(tried, course, settings, teachers[key])
+                taught = teachers[key][torch.arange(len(tried.outputs.outputs))]
+                stage.step(tried, course, settings, taught)
 
     # --- judging ------------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from csi_examples import silent
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from two_networks import Angle, Clusters, Net, Noisy, cluster
 
@@ -252,6 +254,34 @@ def test_ignored_labels_are_no_wrong_ones_and_single_samples_are_enough():
     hidden = {**data.train, "y": np.where(data.train["y"] == 0, -100, data.train["y"])}
     task.rehearse([params], replace(data, train=hidden))
     task.rehearse([params], replace(data, train={n: a[:1] for n, a in data.train.items()}))
+
+
+@given(batch=st.integers(1, 100), taught=st.integers(1, 100))
+def test_batches_are_no_larger_than_those_of_training(batch, taught):
+    """What is made for batches of a size is given them; 64 samples are enough of any."""
+    seen = {"student": set(), "teacher": set()}
+
+    class Counting(nn.Module):
+        def __init__(self, network, name):
+            super().__init__()
+            self.body, self.head, self.name = network.body, network.head, name
+
+        def forward(self, x):
+            if self.training:
+                seen[self.name].add(len(x))
+            return self.head(self.body(x))
+
+    class Counted(Clusters):
+        name, metrics = "counted", METRICS
+
+        def teacher(self, p):
+            return Counting(Net(8), "teacher")
+
+        def student(self, p):
+            return Counting(Net(4), "student")
+
+    rehearsed(Counted(), {"method": "response", "batch_size": batch, "teacher_batch": taught})
+    assert seen == {"student": {min(batch, 64)}, "teacher": {min(taught, 64)}}
 
 
 def test_the_trial_is_named_where_trials_differ():

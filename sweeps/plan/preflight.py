@@ -1,7 +1,7 @@
 """Checks of a study before anything starts, so that one that cannot run fails in seconds."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 
@@ -120,8 +120,10 @@ def check_study(study: Study) -> Plan:
         StudyError: Names the field of the study, the value and the fix.
         ConfigError: If the task breaks its contract.
     """
-    with _of(study):
+    try:
         task = load_task(study.task)
+    except ConfigError as error:
+        raise study.error("task", str(error)) from error
     _check_metrics(study, task)
     if study.report.claims and study.effort is None:
         raise study.error(
@@ -129,8 +131,10 @@ def check_study(study: Study) -> Plan:
             "is missing, but the report makes claims, which hold for one effort alone; add effort: "
             "as-published, plateau or {gflop: N}",
         )
-    with _of(study):
+    try:
         needs = find_needs(study, task)
+    except (ConfigError, DataError) as error:
+        raise study.error(_named_in(study, str(error)), str(error)) from error
     _check_teachers(task, needs)
     known = {(need.scenario, need.teacher) for need in needs}
     for place, searched in _shown(study):
@@ -154,13 +158,12 @@ def check_study(study: Study) -> Plan:
     return Plan(task=task, needs=needs, drawn=drawn_needs(study, task, needs))
 
 
-@contextmanager
-def _of(study: Study) -> Iterator[None]:
-    """Name the study in the error of a task."""
-    try:
-        yield
-    except (ConfigError, DataError) as error:
-        raise type(error)(f"study {study.name}: {error}") from error
+def _named_in(study: Study, message: str) -> str:
+    """Return the field of the first parameter that an error of a task names; else its task."""
+    fields = {name: f"space.{name}" for name in study.space.names}
+    fields |= {name: f"parameters.{name}" for name in study.parameters}
+    found = (fields[word] for word in re.findall(r"[\w/-]*\w", message) if word in fields)
+    return next(found, "task")
 
 
 def _check_draws(study: Study, task: KDTask, needs: Sequence[Need]) -> None:

@@ -21,7 +21,7 @@ def rehearse(study: Study, plan: Plan, data: Mapping[str, ScenarioData]) -> None
         data: Scenarios by fingerprint; they stay as they are.
 
     Raises:
-        ConfigError: If the task's networks, loss, metrics or data do not fit together.
+        StudyError: If the task's networks, loss, metrics or data do not fit together.
     """
     trials: dict[str, dict[str, Params]] = {key: {} for key in data}
     for need in _tried(study, plan):
@@ -32,7 +32,7 @@ def rehearse(study: Study, plan: Plan, data: Mapping[str, ScenarioData]) -> None
             with drawing_nothing():
                 plan.task.rehearse(list(found.values()), data[key])
         except UserError as error:
-            raise ConfigError(f"study {study.name}: task {study.task}: {error}") from error
+            raise study.error("task", f"{study.task}: {error}") from error
 
 
 def _tried(study: Study, plan: Plan) -> Iterator[Need]:

@@ -93,13 +93,13 @@ class Choosy(kd.DistillationTask):
     teacher = student = data
 
 
-def choosy(space, **changes):
+def choosy(space, parameters=None, **changes):
     """Return the error about a study of the task above."""
     objective = {"metric": "val_error", "direction": "minimize", "unit": "", "reference": 9.0}
     return refused(
         task=f"{__name__}:Choosy",
         space=space,
-        parameters={},
+        parameters=parameters or {},
         objectives=[{**objective, **changes}],
     )
 
@@ -133,3 +133,10 @@ def test_a_wrong_name_is_met_by_few_near_ones():
     assert error.place == "space.lr"
     assert "learning_rate" in error.problem
     assert len(error.problem) < 160
+
+
+def test_a_file_that_a_parameter_names_and_that_is_missing_is_that_parameters():
+    width = {"type": "int", "low": 2, "high": 9}
+    error = choosy({"width": width}, parameters={"epochs": 2, "teacher_weights": "nope.pt"})
+    assert error.place == "parameters.teacher_weights"
+    assert error.line

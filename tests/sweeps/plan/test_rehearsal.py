@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from toy_study import toy_study
 from two_networks import Clusters
 
-from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import ScenarioData
+from search_spaces.errors import StudyError
 from search_spaces.study import Study
 from sweeps.common.capacity import ResourceRequest
 from sweeps.plan.preflight import check_study
@@ -96,7 +96,7 @@ def test_points_beside_a_space_are_tried_with_what_they_alone_set(monkeypatch):
 
 def test_a_sweep_that_cannot_train_is_refused_before_it_begins(tmp_path: Path) -> None:
     study = study_of(task="two_networks:Narrow", space={"width": WIDTH}, parameters={})
-    with pytest.raises(ConfigError, match=r"study toy: task .*give it 5 outputs.*width=30"):
+    with pytest.raises(StudyError, match=r"toy.yaml:\d+: task: .*give it 5 outputs.*width=30"):
         run_study(
             study,
             name="narrow",

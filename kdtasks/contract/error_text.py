@@ -5,8 +5,11 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from kdtasks.contract.errors import ConfigError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(ROOT / name) for name in ("kdtasks", "search_spaces", "sweeps", "analysis"))
@@ -64,6 +67,21 @@ def written(function: Callable[..., Any]) -> str:
     name = f"{getattr(inner, '__name__', type(inner).__name__)}()"
     code = getattr(inner, "__code__", None)
     return name if code is None else f"{name} of {Path(code.co_filename).name}"
+
+
+@contextmanager
+def blamed(what: str, fix: str = "") -> Iterator[None]:
+    """Name what has failed inside, with the place in the user's code.
+
+    Raises:
+        ConfigError: If anything is raised that does not say so itself.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what}: {located(error)}{fix}") from error
 
 
 def own_place(error: BaseException) -> str:

@@ -16,6 +16,7 @@ from kdtasks.contract.collaboration import (
 )
 from kdtasks.contract.deployment import NETWORK_METRICS, POISONING_METRICS
 from kdtasks.contract.effort import EFFORT_METRICS
+from kdtasks.contract.error_text import blamed, written
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.params import Params, Value, fingerprint
 from kdtasks.contract.privacy import PRIVACY_METRICS
@@ -404,7 +405,9 @@ class TwoNetworks(LearnsOnShares):
             if (known := costs.get(key(names))) is not None:
                 return known
         network = self._student_of(seen, 0).network
-        cost = self._costs(network, count(network, *shapes))
+        inputs = " and ".join(str(list(shape)) for shape in shapes)
+        with blamed(f"the network of {written(self.student)} fails on a sample of shape {inputs}"):
+            cost = self._costs(network, count(network, *shapes))
         self._counted.setdefault(tuple(seen._read), {})[key(seen._read)] = cost
         return cost
 

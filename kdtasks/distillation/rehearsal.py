@@ -4,8 +4,7 @@ What does not fit is refused in one line that names the function and its file, w
 what was needed and the fix. In a training it would be an error of a library, in every trial.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdtasks.contract.error_text import located, written
-from kdtasks.contract.errors import ConfigError, UserError
+from kdtasks.contract.error_text import blamed, written
+from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.task import Arrays, ScenarioData
 from kdtasks.distillation.settings import DistillationSettings
 from kdtasks.distillation.splits import TARGET, Metric, inputs_of, scores_of, targets_of
@@ -34,21 +33,6 @@ def shown(value: Any) -> str:
     return (
         f"shape {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
     )
-
-
-@contextmanager
-def blamed(what: str, fix: str = "") -> Iterator[None]:
-    """Name what has failed inside, with the place in the user's code.
-
-    Raises:
-        ConfigError: If anything is raised that does not say so itself.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{what}: {located(error)}{fix}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

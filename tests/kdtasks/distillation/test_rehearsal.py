@@ -222,6 +222,11 @@ def test_what_does_not_fit_is_named_with_its_function_and_file(task, words):
     assert [part for part in words if part not in message] == [], message
 
 
+def test_a_cost_that_cannot_be_counted_names_the_student_too():
+    with pytest.raises(ConfigError, match=r"student\(\) of test_rehearsal.py .*\[2\]: Runtime"):
+        Inputs().cost(Inputs().complete({"method": "vanilla"}))
+
+
 def test_more_outputs_than_classes_are_fine_without_a_teacher_and_not_beside_one():
     rehearsed(Twelve())
     with pytest.raises(ConfigError, match=r"12\].*5\].*response"):

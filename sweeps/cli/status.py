@@ -15,6 +15,7 @@ from analysis import format as text
 from analysis import layout
 from analysis.failures import spoken, trials_named
 from sweeps.cli.output import (
+    MOST_REFERENCES,
     cell,
     command_line,
     facts_table,
@@ -99,6 +100,7 @@ def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
         ("slots", _slots(status)),
         ("front", _front(status) or _without_front(status, home)),
         ("best", "\n".join(_best(status))),
+        ("beside", "\n".join(_beside(status, home))),
         ("now", Group(*_running(status)) if status.running else ""),
         ("failed", "\n".join(_failures(status))),
         ("report", shown_path(Path(status.report)) if status.report else ""),
@@ -173,11 +175,16 @@ def _front(status: SweepStatus) -> str:
     return f"{text.plural(status.front, 'trial')}, hypervolume {volume}"
 
 
+def _has_results(status: SweepStatus, home: Path) -> bool:
+    """Return whether the sweep has ended, and its ledger is beside its log."""
+    return status.state == "finished" and (home / status.name / layout.JOURNAL_FILE).is_file()
+
+
 def _without_front(status: SweepStatus, home: Path) -> str:
     """Return why finished trials make no front; empty before the first."""
     if not status.complete:
         return ""
-    if status.state != "finished":
+    if not _has_results(status, home):
         return "no finished trial is feasible yet"
     from analysis.summary import summary
     from sweeps.tracking.read import sweep_frames
@@ -189,6 +196,22 @@ def _best(status: SweepStatus) -> Iterator[str]:
     for best in status.best:
         value = text.with_unit(text.number(best.value), best.unit)
         yield f"{best.label} {value} (trial {best.trial})"
+
+
+def _beside(status: SweepStatus, home: Path) -> Iterator[str]:
+    """Yield the first objective of teachers and baselines, on the split of ``best``."""
+    if not (status.front and _has_results(status, home)):
+        return
+    from analysis.front_rows import reference_rows
+    from analysis.fronts import front_trials
+    from sweeps.tracking.read import sweep_frames
+
+    frames = sweep_frames(home / status.name)
+    goal = frames.study.objectives[0]
+    for row in reference_rows(frames, front_trials(frames))[:MOST_REFERENCES]:
+        if row[goal.metric] is not None:
+            value = text.with_unit(text.number(row[goal.metric]), goal.unit)
+            yield f"{goal.label} {value} ({row['method']})"
 
 
 def _running(status: SweepStatus) -> Iterator[Text]:

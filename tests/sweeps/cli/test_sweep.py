@@ -177,6 +177,10 @@ def test_front_is_the_one_of_the_report(folder, read):
     numbers = {line.split()[0] for line in table.splitlines()}
     assert {str(row["trial"]) for row in filed["front"]} <= numbers
     assert f"{filed['knee']} (knee)" in table
+    assert any(row["method"].startswith("teacher") for row in filed["references"])
+    for row in filed["references"]:
+        assert row["method"] in table
+        assert f"({row['method']})" in read["status toy"].stdout
 
 
 def test_best_takes_the_first_of_the_front_and_names_what_fits(folder, read):

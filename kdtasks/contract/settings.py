@@ -291,7 +291,7 @@ class Settings(BaseModel):
                 used = [known for known, one in cls.declared.items() if one.used]
                 hint = did_you_mean(name, used) or ";"
                 raise ConfigError(
-                    f"{cls.task} has no parameter {name!r}{hint} kdsweep parameters TASK lists all"
+                    f"{cls.task} has no parameter {name!r}{hint} kdsweep parameters lists all"
                 )
         merged: dict[str, Any] = dict(params)
         if presets := cls.preset_names():

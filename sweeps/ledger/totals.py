@@ -26,16 +26,19 @@ def failed(trials: Sequence[TrialRecord]) -> Iterator[tuple[str, str, int]]:
 
 
 def lost_methods(trials: Sequence[TrialRecord]) -> tuple[str, ...]:
-    """Return the methods of which every trial failed, by parameter and value; sorted."""
-    ended: dict[str, set[bool]] = {}
+    """Return the methods of which all trials failed, and more than one; sorted.
+
+    A single one may have diverged for its other parameters.
+    """
+    ended: dict[str, list[bool]] = {}
     for trial in trials:
         if trial.duplicate or trial.interrupted:
             continue
         for name, value in trial.config.items():
             if name.rpartition("/")[2] == METHOD:
                 good = trial.state is not TrialState.FAIL
-                ended.setdefault(f"{name} {value}", set()).add(good)
-    return tuple(sorted(method for method, found in ended.items() if found == {False}))
+                ended.setdefault(f"{name} {value}", []).append(good)
+    return tuple(sorted(m for m, found in ended.items() if len(found) > 1 and not any(found)))
 
 
 def paid(trials: Sequence[TrialRecord]) -> dict[str, float]:

@@ -22,7 +22,7 @@ class SweepSummary:
         pruned: Trials that were stopped early.
         epochs_saved: Epochs that these did not train.
         failed: Trials that failed, without repeated suggestions.
-        lost_methods: Methods of which every trial failed.
+        lost_methods: Methods of which all trials failed, and more than one.
         jobs_failed: Teachers, baselines and confirmations that failed.
         confirmations: Confirmations that succeeded.
         front: The front, best first objective first.

@@ -105,7 +105,7 @@ def test_fixed_parameters_of_other_methods_are_dropped(method, dropped):
     ("params", "message"),
     [
         ({"tempratur": 3.0}, "no parameter 'tempratur'; did you mean 'temperature'"),
-        ({"zzz": 3.0}, "no parameter 'zzz'.*learning_rate"),
+        ({"zzz": 3.0}, "no parameter 'zzz'.*kdsweep parameters"),
         ({"preset": "huge"}, "preset='huge' must be one of quick, small, paper"),
         ({"preset": True}, "preset=True must be one of"),
         ({"method": "magic"}, "no method 'magic'.*vanilla"),

@@ -71,15 +71,18 @@ BY_FILE: dict[str, tuple[dict[str, Any], str]] = {
 # By the task, the home or the machine.
 BY_TASK: dict[str, tuple[dict[str, Any], str]] = {
     "no-task": ({"task": "beam-trackin"}, "no task 'beam-trackin'"),
-    "no-metric": (objective(metric="accuracy"), "objectives: task toy reports no metric"),
-    "wrong-unit": (objective(unit="%"), "objectives: val_nmse_db: unit is '%'"),
-    "wrong-way": (objective(direction="maximize"), "direction is 'maximize'"),
-    "no-bound": ({"constraints": [{"metric": "latency_ms", "max": 1}]}, "constraints: task toy"),
+    "no-metric": (objective(metric="accuracy"), "objectives.0.metric: task toy reports no metric"),
+    "wrong-unit": (objective(unit="%"), "objectives.0.unit: is '%'"),
+    "wrong-way": (objective(direction="maximize"), "objectives.0.direction: is 'maximize'"),
+    "no-bound": (
+        {"constraints": [{"metric": "latency_ms", "max": 1}]},
+        "constraints.0.metric: task toy",
+    ),
     "no-parameter": ({"parameters": {"epoch": 2}}, "unknown parameter 'epoch'"),
     "refused": ({"space": {"flaw": {"type": "choice", "values": ["odd"]}}}, "flaw must be one of"),
     "impossible": (
         {"space": FINITE, "constraints": [{"metric": "ue_flops", "max": 1}]},
-        "constraints: ue_flops is 1000 at best",
+        "constraints.0.max: ue_flops is 1000 at best",
     ),
     "no-sweep": (
         {"search": {"sampler": "tpe", "warm_start": ["old"]}},

@@ -149,8 +149,8 @@ def run(  # noqa: PLR0913 - one argument per option
 
     Loads data, trains teachers, searches, repeats the front on the test split, writes a report.
     With the name of a finished sweep of the study, and more trials or points, it extends that
-    sweep. The exit code is 1 without a front, or if a method failed in all trials, two or more; of several
-    studies the largest.
+    sweep. The exit code is 1 without a front, or if a method failed in all trials, two or more;
+    of several studies the largest.
     """
     from sweeps.cli.run import RunOptions, overrides
     from sweeps.cli.several import run_studies

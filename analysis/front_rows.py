@@ -28,7 +28,7 @@ from search_spaces.objectives import Objective
 CHANCE = "front_chance"
 BEHIND = "behind"
 
-FEWEST_SEEDS = 3
+ADVISED_SEEDS = 3
 """Of an interval that tells something: with two, Student's t is 12.7."""
 
 
@@ -143,8 +143,8 @@ def front_notes(frames: SweepFrames) -> list[str]:
         )
     if count := _few_seeds(frames):
         notes.append(
-            f"Test values are means over {count} seeds: intervals of fewer than {FEWEST_SEEDS} are "
-            "hardly any, nor are chances on the front. Give seeds.confirm three or more."
+            f"Test values are means over {count} seeds: intervals of fewer than {ADVISED_SEEDS} "
+            "are hardly any, nor are chances on the front. Give seeds.confirm three or more."
         )
     echoes = knee_echoes(frames) if len(front_trials(frames)) > 1 else []
     notes += [
@@ -158,9 +158,10 @@ def front_notes(frames: SweepFrames) -> list[str]:
 
 def _few_seeds(frames: SweepFrames) -> int:
     """Return the least number of seeds behind an interval of the front; 0 if that is enough."""
-    tests = [found for row in front_rows(frames) for found in row["test"].values()]
+    numbers = front_trials(frames)["number"]
+    tests = [found for number in numbers for _, found in _tests(frames, int(number))]
     least = min((one["seeds"] for one in tests if one["half_width"] is not None), default=0)
-    return least if least < FEWEST_SEEDS else 0
+    return least if least < ADVISED_SEEDS else 0
 
 
 def tolerance_text(goal: Objective) -> str:

@@ -100,7 +100,7 @@ def _rows(status: SweepStatus, home: Path, *, bar: bool) -> Iterator[Row]:
         ("slots", _slots(status)),
         ("front", _front(status) or _without_front(status, home)),
         ("best", "\n".join(_best(status))),
-        ("beside", "\n".join(_beside(status, home))),
+        ("beside", "\n".join(_references(status, home))),
         ("now", Group(*_running(status)) if status.running else ""),
         ("failed", "\n".join(_failures(status))),
         ("report", shown_path(Path(status.report)) if status.report else ""),
@@ -198,7 +198,7 @@ def _best(status: SweepStatus) -> Iterator[str]:
         yield f"{best.label} {value} (trial {best.trial})"
 
 
-def _beside(status: SweepStatus, home: Path) -> Iterator[str]:
+def _references(status: SweepStatus, home: Path) -> Iterator[str]:
     """Yield the first objective of teachers and baselines, on the split of ``best``."""
     if not (status.front and _has_results(status, home)):
         return

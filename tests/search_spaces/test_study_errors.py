@@ -235,7 +235,7 @@ def test_error_names_the_line_of_the_field(tmp_path):
             load_study(file, ["budget.trials=2"])
 
 
-def test_what_was_set_beside_a_file_has_no_line_and_is_named(tmp_path):
+def test_an_override_of_a_file_has_no_line_and_is_named(tmp_path):
     file = tmp_path / "my.yaml"
     file.write_text(EXAMPLE)
     settings = ["budget.trials=2", "space.width.low=20"]

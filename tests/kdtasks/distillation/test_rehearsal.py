@@ -227,7 +227,7 @@ def test_a_cost_that_cannot_be_counted_names_the_student_too():
         Inputs().cost(Inputs().complete({"method": "vanilla"}))
 
 
-def test_more_outputs_than_classes_are_fine_without_a_teacher_and_not_beside_one():
+def test_more_outputs_than_classes_are_fine_without_a_teacher_and_refused_with_one():
     rehearsed(Twelve())
     with pytest.raises(ConfigError, match=r"12\].*5\].*response"):
         rehearsed(Twelve(), {"method": "response"})

@@ -82,7 +82,7 @@ def test_of_points_every_word_and_both_ends_are_tried(widths):
     assert {min(widths), max(widths)} <= {one["width"] for one in found} <= {*widths}
 
 
-def test_points_beside_a_space_are_tried_with_what_they_alone_set(monkeypatch):
+def test_points_of_a_searched_study_are_tried_with_what_they_alone_set(monkeypatch):
     found = tried(
         study_of(
             space={"width": WIDTH},

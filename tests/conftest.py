@@ -20,6 +20,16 @@ settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 
 
+@pytest.fixture(autouse=True)
+def nothing_named():
+    """No test takes what another has named for the user's own code."""
+    from kdtasks.contract.error_text import named
+
+    before = set(named)
+    yield
+    named.intersection_update(before)
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Three processes on two cores: tests that wait for other processes leave a core idle."""
     return (os.cpu_count() or 1) * 3 // 2

@@ -105,13 +105,13 @@ def load_named(kind: str, name: str, own: Iterable[str] = ()) -> Any:
         raise ConfigError(
             f"no {kind} {name!r}; there are {there}, or name your own as 'package.module:{what}'"
         )
-    named.add(module.partition(".")[0])
     top = module.partition(".")[0]
     if target == name and (found := hidden(top)):
         raise ConfigError(
             f"{kind} {name!r}: {top} is {found[1]} and not your {found[0]}; give your file a name "
             "that no library has, and that name here"
         )
+    named.add(top)
     return load_target(kind, name, target)
 
 

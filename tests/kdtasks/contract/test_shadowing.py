@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from kdtasks.contract.error_text import named
 from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.plugins import load_named
 from kdtasks.contract.shadowing import hidden, hidden_from
@@ -31,6 +32,7 @@ def test_a_named_module_that_is_called_like_a_library_is_refused(folder, kind, n
     own.write_text("class Mine: ...\n")
     with pytest.raises(ConfigError, match=rf"{kind} '{name}:Mine': {name} is .* not your {own}"):
         load_named(kind, f"{name}:Mine")
+    assert name not in named
 
 
 @pytest.mark.parametrize("name", ["utils", "my_task", "helpers"])

@@ -1,10 +1,15 @@
 """The journal file of a sweep: atomic appends, repair of a torn last line, reports of damage."""
 
+import json
 import os
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages import JournalStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from kdtasks.contract.errors import DataError
 from kdtasks.data.reading import MOST_LOG_BYTES, check_file, damage_named, parsed_json, read_bytes
@@ -16,36 +21,82 @@ MOST_LINE_BYTES = 16 * 2**20
 FIX = "restore the file from a copy, or remove the sweep's folder and run the study again"
 
 
-class _OneWriter(JournalFileOpenLock):
-    """No lock: the sweep's folder already has one for its single writer.
+class Journal(BaseJournalBackend):
+    """Optuna's journal in a file with one writer, which the sweep's folder admits; made if missing.
 
-    Optuna's lock stays when its holder is killed; the next process would wait 30 s for it.
+    A failed write leaves no partial line. Optuna's own backend keeps the place of every line.
     """
 
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        """Do nothing."""
-
-
-class Journal(JournalFileBackend):
-    """Optuna's journal, but a failed write leaves no partial line; the file is made if missing."""
-
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path), _OneWriter(str(path)))
         self._path = path
+        self._read = 0, 0  # lines, and their bytes
+        self._together = False
+        path.open("ab").close()
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        number, place = self._read if self._read[0] <= log_number_from else (0, 0)
+        with self._path.open("rb") as file:
+            file.seek(place)
+            for line in file:
+                if not line.endswith(b"\n"):  # another process is appending to it
+                    return
+                number, place = number + 1, place + len(line)
+                self._read = number, place
+                if number > log_number_from:
+                    yield json.loads(line)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
         size = self._path.stat().st_size
         try:
-            with writing(self._path):
-                super().append_logs(logs)
+            with writing(self._path), self._path.open("ab") as file:
+                file.write(lines.encode())
+                file.flush()
+                if not self._together:
+                    os.fsync(file.fileno())
         except BaseException:
             # A full disk may leave a partial line, to which the next one would be appended. Callers
             # see the error and do not rely on the entry.
             os.truncate(self._path, size)
             raise
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send what is appended inside to the disk once, at the end."""
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            with writing(self._path), self._path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+class Storage(JournalStorage):
+    """Optuna's storage of a journal; it looks for waiting trials only while there may be some.
+
+    Optuna looks at all trials for one that waits whenever it begins one.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self._may_wait = True
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        if states != (TrialState.WAITING,):
+            return super().get_all_trials(study_id, deepcopy, states)
+        found = super().get_all_trials(study_id, deepcopy, states) if self._may_wait else []
+        self._may_wait = bool(found)
+        return found
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        self._may_wait |= template_trial is not None and template_trial.state is TrialState.WAITING
+        return super().create_new_trial(study_id, template_trial)
 
 
 def check_lines(path: Path) -> None:

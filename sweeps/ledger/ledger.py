@@ -12,7 +12,6 @@ from typing import Any
 import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from kdtasks.contract.errors import DataError
@@ -33,7 +32,7 @@ from sweeps.common.records import (
     TrialRecord,
 )
 from sweeps.ledger.identity import Identity
-from sweeps.ledger.journal import Journal, check_lines, damage
+from sweeps.ledger.journal import Journal, Storage, check_lines, damage
 from sweeps.ledger.milestones import Milestones
 from sweeps.ledger.optuna_trials import (
     CONFIG,
@@ -71,10 +70,14 @@ class Ledger:
     use them; the sweep's own trials are numbered from 0.
     """
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, journal: Journal, storage: Storage) -> None:
         self._study = study
+        self._journal = journal
+        self._storage = storage
+        self._id = storage.get_study_id_from_name(study.study_name)
         trials = study.get_trials(deepcopy=False)
         self._earlier = sum(is_earlier(trial) for trial in trials)
+        self._count = len(trials) - self._earlier
         self._interrupted = [t.number - self._earlier for t in trials if is_interrupted(t)]
         self.milestones = Milestones(study)
         """Progress of the sweep besides its trials."""
@@ -88,7 +91,7 @@ class Ledger:
         partial = path.with_name(f".{path.name}.part")
         partial.unlink(missing_ok=True)
         created = optuna.create_study(
-            storage=JournalStorage(Journal(partial)),
+            storage=Storage(Journal(partial)),
             study_name=study.name,
             directions=[objective.direction for objective in study.objectives],
         )
@@ -112,7 +115,9 @@ class Ledger:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             check_lines(path)
-            ledger = cls(optuna.load_study(study_name=None, storage=JournalStorage(Journal(path))))
+            journal = Journal(path)
+            storage = Storage(journal)
+            ledger = cls(optuna.load_study(study_name=None, storage=storage), journal, storage)
             ledger.check()
         except Exception as error:
             # what Optuna raises depends on where the damage is
@@ -178,33 +183,33 @@ class Ledger:
             fixed: Given parameters; the sampler chooses the other active ones.
             point: Index of the study's point that gives them.
         """
-        if fixed is not None:
-            attrs = {} if point is None else {POINT: point}
-            self._study.enqueue_trial(dict(fixed), user_attrs=attrs)
-        fixed = self._prepare()
-        with warnings.catch_warnings():
+        with self._journal.together(), warnings.catch_warnings():
             # A sampler warns each time it meets a new conditional parameter, which it draws at
             # random, as intended.
             warnings.simplefilter("ignore", UserWarning)
+            if fixed is not None:
+                attrs = {} if point is None else {POINT: point}
+                self._study.enqueue_trial(dict(fixed), user_attrs=attrs)
+                self._count += 1
+            waiting = next(self._waiting(), None)
+            self._study.sampler = self._sampler(waiting)
             trial = self._study.ask()
-            params = suggest(trial, space)
-        params = {**fixed, **params}
-        trial.set_user_attr(PARAMS, params)
+            self._count += waiting is None
+            given = {} if waiting is None else waiting.system_attrs.get(FIXED, {})
+            params = {**given, **suggest(trial, space)}
+            trial.set_user_attr(PARAMS, params)
         number = trial.number - self._earlier
         self._open[number] = trial
         return number, params
 
-    def _prepare(self) -> dict[str, Value]:
-        """Set the sampler of the next trial; return the trial's given parameters."""
-        waiting = next(self._waiting(), None)
-        before = len(self._own()) if waiting is None else waiting.number - self._earlier
+    def _sampler(self, waiting: FrozenTrial | None) -> BaseSampler:
+        """Return the sampler of the next trial, which may be one that waits."""
         if waiting is not None and RETRY_OF in waiting.user_attrs:
             # all its parameters are given: a sampler that counts its suggestions must not be used
-            self._study.sampler = RandomSampler(seed=0)
-        else:
-            again = sum(number < before for number in self._interrupted)
-            self._study.sampler = self._sampler_of(before - again)
-        return {} if waiting is None else dict(waiting.system_attrs.get(FIXED, {}))
+            return RandomSampler(seed=0)
+        before = self._count if waiting is None else waiting.number - self._earlier
+        again = sum(number < before for number in self._interrupted)
+        return self._sampler_of(before - again)
 
     def _waiting(self) -> Iterator[FrozenTrial]:
         return iter(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
@@ -227,6 +232,7 @@ class Ledger:
             # trial without parameters never began; the sampler will suggest the same again.
             if again and params is not None and trial.number not in retried and params not in done:
                 self._study.add_trial(retry_of(trial, params))
+                self._count += 1
             if left:
                 self._open[number] = optuna.trial.Trial(self._study, trial._trial_id)
                 self.fail(number, "its driver was killed while it ran", {INTERRUPTED: True})
@@ -253,9 +259,13 @@ class Ledger:
 
     def start(self, number: int, config: Params, started_ms: int, *, taught: bool) -> None:
         """Record that a trial has started, its parameters, and whether it has a teacher."""
-        self._open[number].set_user_attr(CONFIG, dict(config))
-        self._open[number].set_user_attr(TAUGHT, taught)
-        self._open[number].set_user_attr(STARTED_MS, started_ms)
+        attrs = {CONFIG: dict(config), TAUGHT: taught, STARTED_MS: started_ms}
+        with self._journal.together():
+            self._set(number, attrs)
+
+    def _set(self, number: int, attrs: Mapping[str, Any]) -> None:
+        for name, value in attrs.items():
+            self._open[number].set_user_attr(name, value)
 
     def complete(
         self,
@@ -275,11 +285,11 @@ class Ledger:
             sha256: Of the file with its weights, which must have been written.
         """
         trial = self._open[number]
-        for name, violation in violations.items():
-            trial.set_constraint(name, violation)
-        trial.set_user_attr(METRICS, dict(metrics))
-        trial.set_user_attr(SHA256, sha256)
-        self._study.tell(trial, list(values))
+        with self._journal.together():
+            for name, violation in violations.items():
+                trial.set_constraint(name, violation)
+            self._set(number, {METRICS: dict(metrics), SHA256: sha256})
+            self._study.tell(trial, list(values))
         del self._open[number]  # last: the trial stays open if writing fails
 
     def at_rungs(self, number: int, entries: Sequence[RungEntry]) -> None:
@@ -293,20 +303,19 @@ class Ledger:
     def prune(self, number: int, stop: Stop) -> None:
         """Close a trial that was stopped early; samplers never see its metrics as results."""
         trial = self._open[number]
-        for name, violation in stop.violations.items():
-            trial.set_constraint(name, violation)
-        trial.set_user_attr(REASON, stop.reason)
-        trial.set_user_attr(METRICS, dict(stop.metrics))
-        trial.set_user_attr(TRAINED, [stop.epoch, stop.epochs])
-        self._study.tell(trial, state=TrialState.PRUNED)
+        trained = [stop.epoch, stop.epochs]
+        with self._journal.together():
+            for name, violation in stop.violations.items():
+                trial.set_constraint(name, violation)
+            self._set(number, {REASON: stop.reason, METRICS: dict(stop.metrics), TRAINED: trained})
+            self._study.tell(trial, state=TrialState.PRUNED)
         del self._open[number]
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
         """Close a failed trial, with further attributes."""
-        trial = self._open[number]
-        for name, value in {REASON: reason, **(attrs or {})}.items():
-            trial.set_user_attr(name, value)
-        self._study.tell(trial, state=TrialState.FAIL)
+        with self._journal.together():
+            self._set(number, {REASON: reason, **(attrs or {})})
+            self._study.tell(self._open[number], state=TrialState.FAIL)
         if INTERRUPTED in (attrs or {}):
             self._interrupted.append(number)
         del self._open[number]
@@ -327,7 +336,8 @@ class Ledger:
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial."""
-        return record_of(self._study.get_trials(deepcopy=False)[self._earlier + number], number)
+        find = self._storage.get_trial_id_from_study_id_trial_number
+        return record_of(self._storage.get_trial(find(self._id, self._earlier + number)), number)
 
     @property
     def sweep(self) -> SweepRecord:

@@ -13,12 +13,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis import pareto
 from analysis.pareto import Floats
 from search_spaces.objectives import Constraint, Objective
 from search_spaces.stopping import Stopping
 from sweeps.common.records import RungEntry
+
+Flags = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
 
 ROUNDING = 1e-9
 """Shares, and distances relative to a rank's extent, that differ by less count as equal, so that
@@ -46,8 +50,8 @@ def spread_out(points_NM: Floats, count: int) -> list[int]:
 
 def best_of(
     values_NM: Floats, violations_NC: Floats, objectives: Sequence[Objective], count: int
-) -> set[int]:
-    """Return the indices of the ``count`` best points.
+) -> Flags:
+    """Return which points are the ``count`` best ones.
 
     Feasible points come first, ranked by their objectives; infeasible ones are ranked by their
     violations. `spread_out` selects from the last rank.
@@ -56,7 +60,7 @@ def best_of(
         values_NM: Objectives in their own units; not negative on a logarithmic scale.
         violations_NC: Violation of each constraint in its unit; at most 0 is feasible.
         objectives: Of the columns.
-        count: Number of points, at most N.
+        count: Number of points, from 1 to N.
     """
     directions = pareto.directions_of(objectives)
     missed_NC = np.maximum(violations_NC, 0.0)
@@ -67,16 +71,17 @@ def best_of(
         after = ranks_N.max(initial=0) + 1
         fewest: list[pareto.Direction] = ["minimize"] * missed_NC.shape[1]
         ranks_N[infeasible_N] = after + pareto.ranks(missed_NC[infeasible_N], fewest)
-    signs_M = np.array([1.0 if way == "minimize" else -1.0 for way in directions])
-    points_NM = signs_M * pareto.transformed(values_NM, objectives)
-    best: list[int] = []
-    for rank in np.unique(ranks_N):
-        members = np.flatnonzero(ranks_N == rank)
-        left = count - len(best)
-        if len(members) > left:
-            members = members[spread_out(points_NM[members], left)] if left else members[:0]
-        best += members.tolist()
-    return set(best)
+    up_to_R = np.cumsum(np.bincount(ranks_N))
+    last = int(np.searchsorted(up_to_R, count))
+    members = np.flatnonzero(ranks_N == last)
+    excess = int(up_to_R[last]) - count
+    if excess:
+        signs_M = np.array([1.0 if way == "minimize" else -1.0 for way in directions])
+        points_NM = signs_M * pareto.transformed(values_NM, objectives)
+        members = members[spread_out(points_NM[members], len(members) - excess)]
+    best_N = ranks_N < last
+    best_N[members] = True
+    return best_N
 
 
 class Rungs:
@@ -91,8 +96,10 @@ class Rungs:
         self._stopping = stopping
         self._objectives = objectives
         self._constraints = constraints
-        # by rung and trial: objectives, then violations
-        self._tables: dict[float, dict[int, tuple[float, ...]]] = {r: {} for r in stopping.rungs}
+        # by rung: numbers of trials, ascending, and for each its objectives, then violations;
+        # arrays, which are ranked at every report, and an entry costs little beside that
+        empty = np.zeros(0, dtype=np.int64), np.zeros((0, len(objectives) + len(constraints)))
+        self._tables: dict[float, tuple[Numbers, Floats]] = dict.fromkeys(stopping.rungs, empty)
         self._shares: dict[int, float] = {}
         self.lacking: set[str] = set()
         """Objectives that were missing or unusable in a report at a rung."""
@@ -127,13 +134,23 @@ class Rungs:
         if entry.rung in self._tables:
             values = [entry.metrics[goal.metric] for goal in self._objectives]
             missed = [self._missed(entry.metrics, bound) for bound in self._constraints]
-            self._tables[entry.rung][trial] = (*values, *missed)
+            self._remove(trial, entry.rung)
+            trials, rows = self._tables[entry.rung]
+            at = np.searchsorted(trials, trial)
+            rows = np.insert(rows, at, [*values, *missed], axis=0)
+            self._tables[entry.rung] = np.insert(trials, at, trial), rows
 
     def forget(self, trial: int) -> None:
         """Remove a failed trial from all rungs."""
         self._shares.pop(trial, None)
-        for table in self._tables.values():
-            table.pop(trial, None)
+        for rung in self._tables:
+            self._remove(trial, rung)
+
+    def _remove(self, trial: int, rung: float) -> None:
+        trials, rows = self._tables[rung]
+        others = trials != trial
+        if not others.all():
+            self._tables[rung] = trials[others], rows[others]
 
     def continues(self, trial: int, rung: float) -> bool:
         """Return whether a trial is among the best of its rung at present."""
@@ -142,14 +159,13 @@ class Rungs:
     def best(self, rung: float) -> set[int]:
         """Return the trials at a rung that would continue: the best 1 / eta, rounded up."""
         # by number: ties must not depend on the order of arrival
-        trials = sorted(self._tables[rung])
+        trials, rows = self._tables[rung]
         if len(trials) < self._stopping.min_trials:
-            return set(trials)
-        rows = np.array([self._tables[rung][trial] for trial in trials])
+            return set(trials.tolist())
         values_NM, violations_NC = np.split(rows, [len(self._objectives)], axis=1)
         count = math.ceil(len(trials) / self._stopping.eta)
         best = best_of(values_NM, violations_NC, self._objectives, count)
-        return {trials[index] for index in best}
+        return set(trials[best].tolist())
 
     def _of(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics by which trials are compared."""

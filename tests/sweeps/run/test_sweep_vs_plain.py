@@ -100,7 +100,7 @@ FAMILY = f"{BURN}\nsubprocess.run([sys.executable, '-c', {CHILD!r}]); burn(); ti
 
 def test_everything_that_a_process_starts_is_on_its_account(tmp_path):
     spending = measured(
-        [sys.executable, "-c", FAMILY], env=os.environ, log=tmp_path / "log", limit_s=25.0
+        [sys.executable, "-c", FAMILY], env=os.environ, log=tmp_path / "log", limit_s=100.0
     )
     assert 1.5 - 3 * SAMPLING_S / 2 < spending.paid_cpu_s < 2.5
     assert spending.paid_cpu_s == max(spending.cpu_s)

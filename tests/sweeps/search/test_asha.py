@@ -124,15 +124,24 @@ def test_what_was_saved_is_counted_and_shown(engine: Engine) -> None:
     assert engine.display.notes == []
 
 
+def at_rungs(early: EarlyStopping) -> dict[float, dict[int, tuple[float, ...]]]:
+    """Return the entries of every trial, by rung."""
+    tables = early._groups[()]._tables
+    return {
+        rung: dict(zip(trials.tolist(), map(tuple, rows), strict=True))
+        for rung, (trials, rows) in tables.items()
+    }
+
+
 def test_the_ledger_restores_the_rungs(
     searched: tuple[Engine, SearchSession],
 ) -> None:
     engine, session = searched
     again = Ledger.open(engine.folder.journal)
     assert again.trials() == engine.ledger.trials()
-    live = session._early._groups[()]._tables
+    live = at_rungs(session._early)
     assert len(live[0.125]) == 24 > len(live[0.25]) > len(live[0.5]) > 0
-    assert EarlyStopping(again.study, engine.task, again)._groups[()]._tables == live
+    assert at_rungs(EarlyStopping(again.study, engine.task, again)) == live
 
 
 def test_a_study_without_stopping_trains_everything_and_notes_no_rungs(tmp_path: Path) -> None:
@@ -172,7 +181,7 @@ def test_a_trial_that_fails_later_leaves_its_rungs(tmp_path: Path) -> None:
     engine = make(tmp_path, search=search, budget={"trials": 6})
     session = engine.search()
     assert engine.ledger.trial(0).state is TrialState.FAIL
-    assert all(0 not in table for table in session._early._groups[()]._tables.values())
+    assert all(0 not in entries for entries in at_rungs(session._early).values())
 
 
 def test_a_trial_that_began_anew_has_each_rung_once(tmp_path: Path) -> None:

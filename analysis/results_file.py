@@ -3,8 +3,9 @@
 The file repeats what the ledger has, so that a command need not read that, and for other programs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,9 @@ LEDGER = b"kdsweep.ledger"
 
 MOST_BYTES = 2**30
 """Largest file that is read, also when it is unpacked."""
+
+AT_ONCE = 500
+"""Runs that are in memory at once while a file is written; all would be most of a long sweep's."""
 
 Curve = Sequence[tuple[int, float]]
 """Pairs (epoch, value), ascending."""
@@ -62,18 +66,18 @@ _SCHEMA = pa.schema(
 )
 
 
-def write_runs(path: Path, runs: Sequence[RecordedRun], ledger: str) -> None:
+def write_runs(path: Path, runs: Iterable[RecordedRun], ledger: str) -> None:
     """Write runs; ``ledger`` is the SHA-256 of the ledger from which they are."""
-    rows = [
-        {
-            **{name: getattr(run, name) for name in _SCHEMA.names},
-            "curves": {name: [*map(tuple, points)] for name, points in run.curves.items()},
-        }
-        for run in runs
-    ]
     schema = _SCHEMA.with_metadata({LEDGER: ledger})
-    table = pa.Table.from_pylist(rows, schema)
-    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    rows = map(_row, runs)
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as file:
+        while some := list(islice(rows, AT_ONCE)):
+            file.write_table(pa.Table.from_pylist(some, schema))
+
+
+def _row(run: RecordedRun) -> dict[str, object]:
+    curves = {name: [*map(tuple, points)] for name, points in run.curves.items()}
+    return {**{name: getattr(run, name) for name in _SCHEMA.names}, "curves": curves}
 
 
 def read_runs(

@@ -23,5 +23,5 @@ def sweep_frames(folder: Path) -> SweepFrames:
         from sweeps.ledger.paths import SweepFolder
         from sweeps.tracking.results import recorded_runs
 
-        runs = recorded_runs(SweepFolder(folder), Ledger.open(ledger))
+        runs = list(recorded_runs(SweepFolder(folder), Ledger.open(ledger)))
     return frames_of(folder.name, runs)

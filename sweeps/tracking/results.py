@@ -25,8 +25,8 @@ def write_results(folder: SweepFolder, ledger: Ledger) -> None:
         write_runs(partial, recorded_runs(folder, ledger), digest)
 
 
-def recorded_runs(folder: SweepFolder, ledger: Ledger) -> list[RecordedRun]:
-    """Return the runs of a sweep as its ledger has them, its own first."""
+def recorded_runs(folder: SweepFolder, ledger: Ledger) -> Iterator[RecordedRun]:
+    """Yield the runs of a sweep as its ledger has them, its own first."""
     study, trials, jobs, known = ledger.study, ledger.trials(), ledger.jobs(), ledger.sweep
     texts = {
         **_attached_before(folder),
@@ -36,7 +36,7 @@ def recorded_runs(folder: SweepFolder, ledger: Ledger) -> list[RecordedRun]:
     }
     totals = {**counts(trials), **paid(trials), **known.metrics}
     totals[layout.HYPERVOLUME] = pareto_state(trials, study).hypervolume
-    sweep = RecordedRun(
+    yield RecordedRun(
         name=study.name,  # that of the folder may change
         started_ms=known.started_ms,
         ended_ms=known.ended_ms,
@@ -46,11 +46,8 @@ def recorded_runs(folder: SweepFolder, ledger: Ledger) -> list[RecordedRun]:
         texts=texts,
     )
     standing = standing_tags(trials, study)
-    below = [
-        replace(child, tags={**child.tags, **standing.get(child.key, {})})
-        for child in ended_children(trials, jobs, ledger.exports())
-    ]
-    return [sweep, *below]
+    for child in ended_children(trials, jobs, ledger.exports()):
+        yield replace(child, tags={**child.tags, **standing.get(child.key, {})})
 
 
 def _attached_before(folder: SweepFolder) -> dict[str, str]:

@@ -5,6 +5,7 @@ Everything in MLflow can be restored from it.
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,14 @@ class Ledger:
     use them; the sweep's own trials are numbered from 0.
     """
 
-    def __init__(self, study: optuna.Study, journal: Journal, storage: Storage) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Read a study; what is written inside ``together`` need reach the disk at its end only."""
         self._study = study
-        self._journal = journal
-        self._storage = storage
-        self._id = storage.get_study_id_from_name(study.study_name)
+        self._together = together
         trials = study.get_trials(deepcopy=False)
         self._earlier = sum(is_earlier(trial) for trial in trials)
         self._count = len(trials) - self._earlier
@@ -116,8 +120,8 @@ class Ledger:
         try:
             check_lines(path)
             journal = Journal(path)
-            storage = Storage(journal)
-            ledger = cls(optuna.load_study(study_name=None, storage=storage), journal, storage)
+            study = optuna.load_study(study_name=None, storage=Storage(journal))
+            ledger = cls(study, journal.together)
             ledger.check()
         except Exception as error:
             # what Optuna raises depends on where the damage is
@@ -183,7 +187,7 @@ class Ledger:
             fixed: Given parameters; the sampler chooses the other active ones.
             point: Index of the study's point that gives them.
         """
-        with self._journal.together(), warnings.catch_warnings():
+        with self._together(), warnings.catch_warnings():
             # A sampler warns each time it meets a new conditional parameter, which it draws at
             # random, as intended.
             warnings.simplefilter("ignore", UserWarning)
@@ -260,7 +264,7 @@ class Ledger:
     def start(self, number: int, config: Params, started_ms: int, *, taught: bool) -> None:
         """Record that a trial has started, its parameters, and whether it has a teacher."""
         attrs = {CONFIG: dict(config), TAUGHT: taught, STARTED_MS: started_ms}
-        with self._journal.together():
+        with self._together():
             self._set(number, attrs)
 
     def _set(self, number: int, attrs: Mapping[str, Any]) -> None:
@@ -285,7 +289,7 @@ class Ledger:
             sha256: Of the file with its weights, which must have been written.
         """
         trial = self._open[number]
-        with self._journal.together():
+        with self._together():
             for name, violation in violations.items():
                 trial.set_constraint(name, violation)
             self._set(number, {METRICS: dict(metrics), SHA256: sha256})
@@ -304,7 +308,7 @@ class Ledger:
         """Close a trial that was stopped early; samplers never see its metrics as results."""
         trial = self._open[number]
         trained = [stop.epoch, stop.epochs]
-        with self._journal.together():
+        with self._together():
             for name, violation in stop.violations.items():
                 trial.set_constraint(name, violation)
             self._set(number, {REASON: stop.reason, METRICS: dict(stop.metrics), TRAINED: trained})
@@ -313,7 +317,7 @@ class Ledger:
 
     def fail(self, number: int, reason: str, attrs: Mapping[str, Any] | None = None) -> None:
         """Close a failed trial, with further attributes."""
-        with self._journal.together():
+        with self._together():
             self._set(number, {REASON: reason, **(attrs or {})})
             self._study.tell(self._open[number], state=TrialState.FAIL)
         if INTERRUPTED in (attrs or {}):
@@ -336,8 +340,9 @@ class Ledger:
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial."""
-        find = self._storage.get_trial_id_from_study_id_trial_number
-        return record_of(self._storage.get_trial(find(self._id, self._earlier + number)), number)
+        storage, study = self._study._storage, self._study._study_id
+        at = storage.get_trial_id_from_study_id_trial_number(study, self._earlier + number)
+        return record_of(storage.get_trial(at), number)
 
     @property
     def sweep(self) -> SweepRecord:

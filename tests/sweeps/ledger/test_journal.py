@@ -17,14 +17,14 @@ ENTRIES = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max
 
 
 @given(st.lists(ENTRIES.filter(bool), max_size=4), st.lists(st.integers(0, 12), max_size=4))
-def test_optunas_own_backend_reads_and_writes_the_same(tmp_path_factory, written, asked):
+def test_optunas_own_backend_reads_and_writes_the_same(tmp_path_factory, written, starts):
     folder = tmp_path_factory.mktemp("journal")
     ours, theirs = Journal(folder / "ours"), JournalFileBackend(str(folder / "theirs"))
     for logs in written:
         ours.append_logs(logs)
         theirs.append_logs(logs)
     assert (folder / "ours").read_bytes() == (folder / "theirs").read_bytes()
-    for first in asked:  # in any order: what was read before is read again
+    for first in starts:  # in any order: what was read before is read again
         assert list(ours.read_logs(first)) == list(theirs.read_logs(first))
 
 

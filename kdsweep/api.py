@@ -177,7 +177,7 @@ def _study(**raw: Any) -> Study:
 
 def _plain(part: Any) -> dict[str, Any]:
     """Return a part of a study as its file has it."""
-    found = TypeAdapter(type(part)).dump_python(part, mode="json", by_alias=True)
+    found = TypeAdapter(type(part)).dump_python(part, by_alias=True)
     return {name: value for name, value in found.items() if value not in (None, {})}
 
 

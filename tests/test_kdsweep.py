@@ -14,7 +14,7 @@ import pytest
 from two_networks import Angle, Clusters
 
 import kdsweep as kd
-from kdsweep.api import _check_code, _objective
+from kdsweep.api import _check_code, _objective, _plain
 from kdtasks.contract.errors import ConfigError
 from tests.test_docs import commands
 
@@ -184,6 +184,11 @@ def test_objectives_take_direction_unit_and_worst_value_from_the_task():
     cost = _objective(Clusters(), "macs", {}, SPACE)
     assert cost["reference"] == pytest.approx(1.1 * 24 * 7)
     assert (cost["direction"], cost["scale"]) == ("minimize", "log")
+
+
+def test_a_condition_is_written_as_it_was_given():
+    given = {"values": ("a", "b"), "when": {"method": ("kd",)}, "type": "choice"}
+    assert _plain(kd.Choice(["a", "b"], when={"method": ["kd"]})) == given
 
 
 @pytest.mark.parametrize(

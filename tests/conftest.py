@@ -15,7 +15,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 # A busy machine, or a library that prepares itself in its first call, says nothing about a law.
 # The gate tries the same examples each time, `make thorough` others: a rare draw that breaks a law
 # is found by whoever looks for it, not by whoever changed something else.
-settings.register_profile("quick", deadline=None, max_examples=25, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=15, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("quick")
 

@@ -22,9 +22,6 @@ from kdtasks.learning.jobs import Trained
 from kdtasks.learning.random import initialised
 from kdtasks.sensing.beams.format import NUM_PAST, NUM_STEPS, Sensor
 
-LATENCY_REPEATS = 30
-"""Forward passes whose median is the latency."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BeamSize:
@@ -173,4 +170,4 @@ def student_cost(settings: BeamSettings) -> dict[str, float]:
 def student_latency_ms(settings: BeamSettings, network: BeamNetwork) -> float:
     """Return the median wall time of one window on this CPU, one thread [ms]."""
     shapes = settings.student_model.window_shapes(image_size=settings.image_size)
-    return batch1_latency_ms(network, *shapes, repeats=LATENCY_REPEATS)
+    return batch1_latency_ms(network, *shapes)

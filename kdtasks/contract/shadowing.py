@@ -105,9 +105,14 @@ def _file(module: object) -> str | None:
 def _imports(file: Path) -> set[str]:
     """Return the first parts of what a file imports, also inside functions."""
     try:
-        tree = ast.parse(file.read_bytes())
+        return _imports_of(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return set()
+
+
+@lru_cache(maxsize=256)
+def _imports_of(source: bytes) -> set[str]:
+    tree = ast.parse(source)
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

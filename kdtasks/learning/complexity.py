@@ -20,6 +20,12 @@ PJ_PER_MAC = 4.6
 the sum, in 45 nm at 0.9 V (Horowitz, "Computing's energy problem", ISSCC 2014)."""
 
 
+MEASURED_S = 0.1
+"""How long forward passes are measured for the latency of one [s]."""
+PASSES = 15, 200
+"""Least and greatest number of these."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
     """Complexity of one forward pass of one sample.
@@ -153,16 +159,20 @@ def state_bytes(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in model.state_dict().values())
 
 
-def batch1_latency_ms(model: nn.Module, *input_shapes: Sequence[int], repeats: int = 200) -> float:
-    """Median wall time of one forward pass of one sample on this CPU, one thread [ms]."""
+def batch1_latency_ms(model: nn.Module, *input_shapes: Sequence[int]) -> float:
+    """Median wall time of one forward pass of one sample on this CPU, one thread [ms].
+
+    Of as many passes as take ``MEASURED_S``, but at least and at most ``PASSES``.
+    """
     threads, was_training = torch.get_num_threads(), model.training
-    times = []
+    least, most = PASSES
+    times: list[float] = []
     try:
         torch.set_num_threads(1)
         with on_cores(model), torch.inference_mode():
             sample = [torch.zeros(1, *shape) for shape in input_shapes]
             model.eval()
-            for _ in range(repeats):
+            while len(times) < least or (len(times) < most and sum(times) < MEASURED_S):
                 start = time.perf_counter()
                 model(*sample)
                 times.append(time.perf_counter() - start)

@@ -46,7 +46,8 @@ def initialised(seed: int, purpose: str, make: Callable[[], M]) -> M:
     from kdtasks.learning.device import on_host, to_device
 
     with torch.random.fork_rng(devices=[]), on_host():
-        torch.manual_seed(seed_for(seed, purpose))
+        # of the host alone: torch.manual_seed also writes down a traceback for every other device
+        torch.default_generator.manual_seed(seed_for(seed, purpose))
         made = make()
     return to_device(made)
 

@@ -59,9 +59,6 @@ from kdtasks.sensing.ownership import Owners, taken
 from kdtasks.sensing.sources import Source
 from kdtasks.sensing.window_task import WindowTask
 
-LATENCY_REPEATS = 30
-"""Forward passes whose median is the latency."""
-
 Learning = Generator[Report, None, Learnt]
 
 
@@ -208,7 +205,7 @@ class LidarCollaboration(WindowTask[LidarSettings], ExchangesPairs, NoisesExtras
 
 def latency_ms(network: LidarNetwork) -> float:
     """Return the median wall time of one window on this CPU, one thread [ms]."""
-    return batch1_latency_ms(network, WINDOW_SHAPE, repeats=LATENCY_REPEATS)
+    return batch1_latency_ms(network, WINDOW_SHAPE)
 
 
 def _learnt(settings: LidarSettings, held_bytes: int, taught: TrainedStudent) -> Learnt:

@@ -80,9 +80,6 @@ from kdtasks.mimo_detection.workload import model_cost, training_macs
 TEACHER_RECIPE = 1
 """Raised when the same settings would train another teacher, so that old ones are not reused."""
 
-LATENCY_REPEATS = 30
-"""Forward passes whose median is the latency."""
-
 
 class MimoDetection(KDTask):
     """Individual detectors from scratch, from a segment or the whole of a collective, and by KD."""
@@ -215,9 +212,7 @@ class MimoDetection(KDTask):
             **model_cost(plan, streams),
             **_sent(settings, delivery, model_cost(plan, streams)["params"]),
             **trained.effort(student_flops, teacher_flops),
-            "latency_ms": batch1_latency_ms(
-                network, *input_shapes(network, streams), repeats=LATENCY_REPEATS
-            ),
+            "latency_ms": batch1_latency_ms(network, *input_shapes(network, streams)),
             "teacher_forward_samples": float(queried),
         }
         return Outcome(metrics=metrics, weights=individual_weights(settings, network, delivery))

@@ -1,5 +1,6 @@
 """Check that the content of a file has the expected types before it is used."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,7 +12,7 @@ def check_types(kind: Any, *values: Any) -> None:
     Raises:
         ValueError: If one is of another type; the message names the field and quotes nothing.
     """
-    typed = TypeAdapter(kind)
+    typed = _typed(kind)
     for one in values:
         try:
             fields = kind.__dataclass_fields__ if isinstance(one, kind) else ()
@@ -20,3 +21,8 @@ def check_types(kind: Any, *values: Any) -> None:
             problem = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(map(str, problem["loc"]))
             raise ValueError(f"{place}: {problem['msg']}") from None
+
+
+@cache
+def _typed(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

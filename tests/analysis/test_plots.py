@@ -11,7 +11,7 @@ from synthetic_frames import make_frames, study, without_references
 
 from analysis.beside import process_beside
 from analysis.errors import ResultsError
-from analysis.forest import permuted_errors
+from analysis.forest import _TREES, permuted_errors
 from analysis.frames import table
 from analysis.fronts import knee_trial, of_methods
 from analysis.importance import begin_importances, importances
@@ -164,7 +164,8 @@ def test_importance_is_seeded_and_blind_to_what_methods_do_not_have():
     assert first[1].shares["temperature"] < 0.02
 
 
-def test_importance_is_the_same_whoever_grows_the_forests():
+def test_importance_is_the_same_whoever_grows_the_forests(monkeypatch):
+    monkeypatch.setattr("analysis.forest._TREES", _TREES)
     frames = make_frames(trials=40)
     with process_beside() as beside:
         found = begin_importances(frames, beside=beside)

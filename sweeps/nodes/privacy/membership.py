@@ -5,8 +5,9 @@ All of it depends on the order of scores alone, so not on monotone transformatio
 Shape suffixes in this file: M = members, N = non-members.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,16 @@ class Sample:
     scores: Scores
     clusters: NDArray[Any]
 
-    def drawn(self, rng: np.random.Generator) -> Scores:
-        """Return the scores of clusters that are drawn with replacement, as many as there are."""
+    def redrawn(self, rng: np.random.Generator) -> Iterator[Scores]:
+        """Yield, without end, the scores of clusters drawn with replacement, as many as it has."""
         order = np.argsort(self.clusters, kind="stable")
-        _, starts = np.unique(self.clusters[order], return_index=True)
-        parts = np.split(order, starts[1:])
-        chosen = rng.integers(len(parts), size=len(parts))
-        found: Scores = self.scores[np.concatenate([parts[one] for one in chosen])]
-        return found
+        _, starts, sizes = np.unique(self.clusters[order], return_index=True, return_counts=True)
+        while True:
+            chosen = rng.integers(len(starts), size=len(starts))
+            drawn, ends = sizes[chosen], np.cumsum(sizes[chosen])
+            # the place of each sample within its cluster, beyond where that starts
+            within = np.arange(ends[-1]) - np.repeat(ends - drawn, drawn)
+            yield self.scores[order[np.repeat(starts[chosen], drawn) + within]]
 
 
 def together(parts: Sequence[Sample]) -> Sample:
@@ -85,8 +88,9 @@ def judged(members: Sample, others: Sample, rng: np.random.Generator) -> dict[st
     introduction to the bootstrap", 1993, chapter 13), not over trainings.
     """
     found: dict[str, float] = {}
+    pairs = zip(members.redrawn(rng), others.redrawn(rng), strict=True)
     for name, measure in (("auc", auc), ("tpr_1fpr", true_positives)):
-        drawn = [measure(members.drawn(rng), others.drawn(rng)) for _ in range(DRAWS)]
+        drawn = [measure(*pair) for pair in islice(pairs, DRAWS)]
         low, high = np.percentile(drawn, [2.5, 97.5])
         found |= {
             name: measure(members.scores, others.scores),

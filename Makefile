@@ -30,7 +30,7 @@ help:
 	@echo '              other studies: make sweep STUDY=csi-tables-short ARGS="--time 5m"'
 	@echo 'make test     set up .venv if need be, then the whole gate: ruff, mypy, all tests'
 	@echo 'make fast     the gate without the slow tests; make types: mypy alone, make tests: tests alone'
-	@echo 'make thorough the quick tests, with twenty times as many examples of their laws'
+	@echo 'make thorough the quick tests, with 33 times as many examples of their laws'
 	@echo 'make format   let ruff format the code'
 	@echo 'make docs     build the site into docs/_build/html; a warning or a dead link inside is an error'
 	@echo 'make install  only set up .venv; make PYTHON=python3.12 install takes another Python'

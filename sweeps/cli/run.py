@@ -285,7 +285,8 @@ def _show_results(name: str, summary: SweepSummary) -> None:
         line("")
         show_front(frames)
         show_notes(frames)
-        line("")
+        if frames.study.report.tables or frames.study.report.claims:
+            line("")
         show_paper(frames)
 
 

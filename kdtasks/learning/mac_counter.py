@@ -1,8 +1,8 @@
 """Multiply-accumulates of a forward pass, counted by torch below the level of layers.
 
-`torch.utils.flop_counter` sees every matrix product and convolution, in whatever layer or function
-it is carried out. This file adds the operations that it lacks on a CPU, and checks that the weights
-of every layer were counted.
+Every matrix product and convolution is seen, in whatever layer or function it is carried out, and
+counted by the formulas of `torch.utils.flop_counter`. This file adds the operations that these lack
+on a CPU, and checks that the weights of every layer were counted.
 """
 
 from collections import Counter, defaultdict
@@ -63,7 +63,7 @@ FORMULAS: dict[Any, Formula] = {
     aten.addmv: _added_vector,
     aten.addbmm: _added_batches,
 }
-"""What torch's counter lacks."""
+"""What torch's formulas lack."""
 
 WITHOUT_PRODUCTS = frozenset(
     {
@@ -98,11 +98,11 @@ def count_macs(model: nn.Module, forward: Callable[[], None]) -> int:
         ConfigError: If weights of several axes are used in a way that cannot be counted, or an
             operation is not torch's own, such as a quantised layer.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=FORMULAS)
-    watch = _WeightWatch(model, counter.flop_registry)
-    with _separate_operations(), watch, counter:
+    formulas = FlopCounterMode(display=False, custom_mapping=FORMULAS).flop_registry
+    counter = _Counter(model, formulas)
+    with _separate_operations(), counter:
         forward()
-    return counter.get_total_flops() // 2 + watch.missing_macs()
+    return counter.macs()
 
 
 @contextmanager
@@ -116,13 +116,21 @@ def _separate_operations() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-class _WeightWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees, below torch's counter, how weights of several axes meet features.
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts products, and sees how weights of several axes meet features.
 
     Args:
         model: Owner of the weights.
-        formulas: What torch's counter counts.
+        formulas: Of the operations that are counted.
     """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return False: nothing is compiled here, and torch would import its compiler for a second.
+
+        `FlopCounterMode` itself does.
+        """
+        return False
 
     def __init__(self, model: nn.Module, formulas: Mapping[Any, Formula]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -136,7 +144,7 @@ class _WeightWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._counted: set[str] = set()
         self._uses: dict[str, Counter[str]] = defaultdict(Counter)
         self._foreign: set[str] = set()
-        self._complex_macs = 0
+        self._flops = 0
 
     def __torch_dispatch__(
         self,
@@ -146,27 +154,37 @@ class _WeightWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Carry out an operation, and note which weights are in it."""
-        made = func(*args, **(kwargs or {}))
-        given, results = _tensors((args, kwargs)), _tensors(made)
-        formula = self._formulas.get(func.overloadpacket)
-        if not formula and func.namespace not in ("aten", "prim", "profiler"):
+        kwargs, formula = kwargs or {}, self._formulas.get(func.overloadpacket)
+        if not formula:
+            with self:  # of several operations that are counted, perhaps
+                made = func.decompose(*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        made = func(*args, **kwargs)
+        results = _tensors(made)
+        if formula:
+            flops = formula(*args, **kwargs, out_val=made)
+            self._flops += 4 * flops if results[0].is_complex() else flops
+        elif func.namespace not in ("aten", "prim", "profiler"):
             self._foreign.add(func.name())
-        if formula and results[0].is_complex():
-            self._complex_macs += 3 * formula(*args, **(kwargs or {}), out_val=made) // 2
+        self._trace(func.overloadpacket.__name__, _tensors((args, kwargs)), results, bool(formula))
+        return made
+
+    def _trace(self, name: str, given: list[Tensor], results: list[Tensor], counted: bool) -> None:
+        """Note which weights are in an operation, and so in its results."""
         origins = [self._origins.get(_place(one)) for one in given if one.numel() > 1]
         names: frozenset[str] = frozenset().union(*filter(None, origins))
         if origins and None not in origins:  # views and functions of weights alone are weights
             self._kept += results  # as long as they live, nothing else lies in their place
             self._origins = {_place(one): names for one in results} | self._origins
-        elif formula:
+        elif counted:
             self._counted |= names
-        elif func.overloadpacket.__name__ not in WITHOUT_PRODUCTS:
-            for name in names:
-                self._uses[name][func.overloadpacket.__name__] += results[0].numel()
-        return made
+        elif name not in WITHOUT_PRODUCTS:
+            for weight in names:
+                self._uses[weight][name] += results[0].numel()
 
-    def missing_macs(self) -> int:
-        """Return what torch's counter did not see.
+    def macs(self) -> int:
+        """Return all multiply-accumulates.
 
         Raises:
             ConfigError: As for `count_macs`.
@@ -176,7 +194,7 @@ class _WeightWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 f"the work of {', '.join(sorted(self._foreign))} cannot be counted; "
                 "count the network with operations of torch itself"
             )
-        macs = self._complex_macs
+        macs = self._flops // 2
         for name in self._uses.keys() - self._counted:
             products = self._uses[name]
             unknown = sorted(products.keys() - {"mul", "mul_"})

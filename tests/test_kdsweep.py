@@ -5,8 +5,11 @@ import importlib
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -14,12 +17,16 @@ import pytest
 from two_networks import Angle, Clusters
 
 import kdsweep as kd
+from benchmarks import run_notebook
 from kdsweep.api import _check_code, _objective, _plain
 from kdtasks.contract.errors import ConfigError
+from sweeps.cli.main import main
 from tests.test_docs import commands
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
+NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+"""MLflow's models, with the SQLAlchemy that it allows."""
 SPACE = {"width": kd.Int(2, 24), "method": kd.Choice(["vanilla", "feature"])}
 
 
@@ -28,15 +35,26 @@ def shortened(text):
     return re.sub(r'(epochs\\?": )(\d+)', lambda found: f"{found[1]}{int(found[2]) // 3}", text)
 
 
+@contextmanager
+def forgotten(folder):
+    """Forget what was imported from a folder."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]
+
+
 @pytest.fixture
 def page(tmp_path, monkeypatch):
-    """The files of the page, in the current folder."""
+    """The files of the page, in the current folder, from which is imported."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert list(commands("two-networks"))
     script = tmp_path / "search.py"
     script.write_text(shortened(script.read_text()))
-    return tmp_path
+    with forgotten(tmp_path):
+        yield tmp_path
 
 
 def run(*words):
@@ -47,21 +65,18 @@ def run(*words):
     return done.stdout
 
 
-EACH = """
-import runpy
-import sys
-
-from sweeps.cli.main import main
-
-for line in sys.argv[1:]:
+def typed(line):
+    """Carry out a command in this process."""
     name, *words = line.split()
-    try:
-        runpy.run_path(words[0]) if name == "python" else main(words)
-    except SystemExit as ended:
-        assert not ended.code, line
-"""
+    if name == "python":
+        runpy.run_path(words[0])
+        return
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert not ended.value.code, line
 
 
+@NOLOAD
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
@@ -85,42 +100,14 @@ def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
     with pytest.raises(ConfigError, match="6 finished, 10 needed"):
         found.plot_importance()
     assert repr(found).endswith("6 of 6 trials finished)")
-    run("-c", EACH, *commands("export"), *commands("resume"))
+    for line in (*commands("export"), *commands("resume")):
+        typed(line)
     assert (page / "student" / "student.int8.onnx").is_file()
 
 
-WAYS = """
-import kdsweep as kd
-from modulation import Modulation
-
-if __name__ == "__main__":
-    kd.sweep(
-        Modulation,
-        space={
-            "method": kd.Choice(["response", "feature", "relation", "self"]),
-            "topology": kd.Choice(["none", "decentralized"], when={"method": ["response"]}),
-        },
-        parameters={"epochs": 2, "teacher_epochs": 2},
-        objectives=["accuracy", "macs"],
-        sampler="grid",
-        trials=5,
-        seeds=[101],
-        name="inline",
-        backend="inline",
-    )
-"""
-EXPORT = """
-import sys
-
-import kdsweep as kd
-
-folder = kd.open_sweep("inline").folder
-for number in sys.argv[1:]:
-    kd.Student(folder, int(number), {}, {}, {}).export(number)
-"""
 WAYS_YAML = """
 name: yaml
-title: The same as WAYS
+title: The same as in Python
 task: modulation:Modulation
 parameters: {epochs: 2, teacher_epochs: 2}
 space:
@@ -134,16 +121,29 @@ seeds: {confirm: [101]}
 """
 
 
+@NOLOAD
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_python_inline_and_yaml_over_ray_are_equal_for_every_method_and_four_edges(
     page,
 ):
-    (page / "ways.py").write_text(WAYS)
+    one = kd.sweep(
+        importlib.import_module("modulation").Modulation,
+        space={
+            "method": kd.Choice(["response", "feature", "relation", "self"]),
+            "topology": kd.Choice(["none", "decentralized"], when={"method": ["response"]}),
+        },
+        parameters={"epochs": 2, "teacher_epochs": 2},
+        objectives=["accuracy", "macs"],
+        sampler="grid",
+        trials=5,
+        seeds=[101],
+        name="inline",
+        backend="inline",
+    )
     (page / "ways.yaml").write_text(WAYS_YAML)
-    run("ways.py")
-    run("-c", "from kdsweep import main; main()", "run", "ways.yaml", "--slots", "2")
-    one, other = kd.open_sweep("inline"), kd.open_sweep("yaml")
+    typed("kdsweep run ways.yaml --slots 1")
+    other = kd.open_sweep("yaml")
     numbers = ["val_accuracy", "macs", "params", "train_gflop", "bytes_down", "raw_samples_up"]
     pd.testing.assert_frame_equal(one.trials[numbers], other.trials[numbers], check_exact=True)
     assert one.confirmations["test_accuracy"].equals(other.confirmations["test_accuracy"])
@@ -152,8 +152,8 @@ def test_python_inline_and_yaml_over_ray_are_equal_for_every_method_and_four_edg
     [networked] = trials.index[trials["param.topology"] == "decentralized"]
     assert trials.loc[networked, "bytes_down"] > 0
     exported = {0: ["student"], networked: [f"edge-{k}-student" for k in range(4)]}
-    run("-c", EXPORT, *map(str, exported))
     for number, networks in exported.items():
+        kd.Student(one.folder, int(number), {}, {}, {}).export(str(number))
         assert sorted(file.stem for file in (page / f"{number}").glob("*.onnx")) == networks
 
 
@@ -234,12 +234,18 @@ def test_a_class_in_the_program_that_was_started_is_refused_before_anything_star
     assert not (tmp_path / "runs").exists()
 
 
+@NOLOAD
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_the_notebook_runs(monkeypatch, tmp_path):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def test_the_notebook_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)  # it goes to another folder, and imports from it
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["run_notebook.py", "short.ipynb"])
     (tmp_path / "short.ipynb").write_text(shortened(NOTEBOOK.read_text()))
-    shown = run(str(ROOT / "benchmarks" / "run_notebook.py"), str(tmp_path / "short.ipynb"))
+    with forgotten(tmp_path):
+        run_notebook.main()
+    shown = capsys.readouterr().out
     assert shown.startswith("[]\n")
     assert "student.onnx" in shown
 

@@ -1,13 +1,12 @@
 """`kdsweep run` of several studies: order, exit codes, events, one Ray."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import ray
 from command_line import kdsweep
 from synthetic_frames import make_frames
 from toy_study import toy_study
@@ -147,34 +146,25 @@ def test_the_page_names_every_event_and_field():
     assert named == {**events, "ended": set(Ended.__dataclass_fields__) - {"sweep"}}
 
 
-COUNTING = """
-import sys
-import ray
-from sweeps.cli.main import main
-
-init, begun = ray.init, []
-ray.init = lambda **options: (begun.append(1), init(**options))
-try:
-    main(sys.argv[1:])
-finally:
-    assert begun == [1]
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_two_studies_share_one_ray_and_what_is_cached(tmp_path):
+# MLflow's models, with the SQLAlchemy that it allows
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_two_studies_share_one_ray_and_what_is_cached(tmp_path, monkeypatch, capsys):
+    init, begun = ray.init, []
+    monkeypatch.setattr(ray, "init", lambda **options: (begun.append(1), init(**options)))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     points = [{"method": ["vanilla", "kd"], "width": 2, "x": 0.5}]
     for name in ("first", "second"):
-        study = toy_study(name=name, search={"sampler": "points", "points": points})
+        study = toy_study(
+            name=name, search={"sampler": "points", "points": points}, confirm={"select": "none"}
+        )
         (tmp_path / f"{name}.yaml").write_text(study.text)
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING, "run", "first.yaml", "second.yaml", "--json"],
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests/sweeps'}{os.pathsep}{ROOT}"},
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    one_process = ("--slots", "1", "--transport", "inprocess")
+    code, out, err = kdsweep(capsys, "run", "first.yaml", "second.yaml", "--json", *one_process)
+    assert (code, begun) == (0, [1]), err
+    events = [json.loads(line) for line in out.splitlines()]
     ended = [(one["sweep"], one["complete"]) for one in events if one["event"] == "ended"]
     assert ended == [("first", 2), ("second", 2)]
     log = (tmp_path / "runs/first/log.jsonl").read_text().splitlines()

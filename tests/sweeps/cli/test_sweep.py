@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import kdsweep
 from toy_study import toy_study
 from traps import write_traps
 
@@ -25,7 +26,12 @@ from sweeps.cli.sweeps import free_port
 from sweeps.common.environment import source_digest
 from sweeps.plan.preflight import check_study
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    # MLflow's models, with the SQLAlchemy that it allows
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
+]
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = str(Path(sys.executable).with_name("kdsweep"))
@@ -63,20 +69,16 @@ READING = (
 )
 
 
-def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+def call_all(folder: Path, commands: list[list[str]]):
+    """Run commands in one process; return code, output and errors of each, and loaded modules."""
+    done = subprocess.run(
+        [sys.executable, "-c", CALL_ALL, json.dumps(commands)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-
-
-def call_all(folder: Path, commands: list[list[str]]):
-    """Run commands in one process; return code, output and errors of each, and loaded modules."""
-    done = call(folder, json.dumps(commands), code=CALL_ALL)
     assert done.returncode == 0, done.stderr
     shown, modules = json.loads(done.stdout)
     return [
@@ -219,11 +221,15 @@ def test_an_unknown_sweep_is_not_compared(read):
     assert "no sweep 'other'" in refused.stderr
 
 
-def test_a_task_without_export_is_reported(folder):
-    refused = call(folder, "export", "toy")
-    assert refused.returncode == 2
-    assert "task toy does not define how its students are deployed" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_a_task_without_export_is_reported(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
+    code, _, errors = kdsweep(capsys, "export", "toy")
+    for name in ("my_task", "beside"):
+        sys.modules.pop(name, None)
+    assert code == 2
+    assert "task toy does not define how its students are deployed" in errors
+    assert "Traceback" not in errors
 
 
 def test_report_is_written_anew(folder, read):
@@ -239,17 +245,17 @@ def test_figures_and_tables_for_a_paper_are_written_beside_the_report(folder, re
     assert {path.name for path in (folder / "figures").iterdir()} == written
 
 
-def test_verify_lists_every_difference(folder, read):
+def test_verify_lists_every_difference(folder, read, capsys):
     assert read["verify toy"].returncode == 0
     damaged = folder / "damaged" / "toy"
     shutil.copytree(folder / "runs" / "toy", damaged)
     with sqlite3.connect(damaged / "mlflow.db") as database:
         database.execute("UPDATE latest_metrics SET value = value + 1 WHERE key = 'ue_flops'")
     database.close()
-    done = call(folder, "verify", "toy", "--home", "damaged")
-    assert done.returncode == 1
-    assert done.stdout.count("metric ue_flops") >= 3
-    assert done.stderr == ""
+    code, shown, errors = kdsweep(capsys, "verify", "toy", "--home", str(folder / "damaged"))
+    assert code == 1
+    assert shown.count("metric ue_flops") >= 3
+    assert errors == ""
 
 
 def test_reading_loads_neither_torch_nor_ray(read):
@@ -259,7 +265,7 @@ def test_reading_loads_neither_torch_nor_ray(read):
     assert not {"torch", "ray"} & read["modules"]
 
 
-def test_the_commands_of_the_tour_read_a_sweep(folder):
+def test_the_commands_of_the_tour_read_a_sweep(folder, monkeypatch, capsys):
     """Those that start nothing; the one that runs a sweep fits its study."""
     tour = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
     lines = [
@@ -273,8 +279,9 @@ def test_the_commands_of_the_tour_read_a_sweep(folder):
     assert check_study(load_study("csi-methods", settings)).needs
     assert {words[0] for words in others} >= {"status", "front", "verify", "best"}
     toys = [[w.replace("csi-methods", "toy").replace("params", "flops") for w in o] for o in others]
-    done, _ = call_all(folder, toys)
-    assert [one.returncode for one in done] == [0] * len(toys), done
+    monkeypatch.chdir(folder)
+    done = [kdsweep(capsys, *words) for words in toys]
+    assert [code for code, *_ in done] == [0] * len(toys), done
 
 
 def test_list_counts_the_trials(read):

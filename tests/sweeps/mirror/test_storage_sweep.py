@@ -75,25 +75,29 @@ def lose_machine(folder: Path) -> dict[int, TrialRecord]:
     return finished(trials_of(folder / "stored" / "toy"))
 
 
-def resume(folder: Path, *, lose_storage: bool) -> str:
-    """Go on in another home; return what was shown."""
-    driver = start(folder, "resume", "toy", "--home", "elsewhere", "--backend", "inline")
+RESUME = ("resume", "toy", "--home", "elsewhere", "--backend", "inline")
+
+
+def lose_storage(folder: Path) -> str:
+    """Go on in another home until the end, without storage; return what was shown."""
+    driver = start(folder, *RESUME)
     shown, stored = Output(driver), folder / "stored" / "toy"
-    if lose_storage:
-        assert shown.wait_for("searching"), shown.text
-        stored.rename(folder / "aside")
-        stored.write_text("in the way")
+    assert shown.wait_for("searching"), shown.text
+    stored.rename(folder / "aside")
+    stored.write_text("in the way")
     assert driver.wait(120) == 0, shown.text
     shown.wait_for("nothing more")  # returns at the end of what is shown
     return shown.text
 
 
-def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(tmp_path: Path) -> None:
+def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_study(tmp_path, TRIALS)
     known = lose_machine(tmp_path)
     sweep, stored = tmp_path / "elsewhere" / "toy", tmp_path / "stored" / "toy"
 
-    shown = resume(tmp_path, lose_storage=True)
+    shown = lose_storage(tmp_path)
     done = finished(trials_of(sweep))
     assert len(done) == TRIALS
     assert all(done[number] == trial for number, trial in known.items())
@@ -105,7 +109,12 @@ def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(tmp_path: Path
 
     stored.unlink()
     (tmp_path / "aside").rename(stored)
-    assert "storage:" not in resume(tmp_path, lose_storage=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
+    monkeypatch.setenv("KDSWEEP_STORAGE", f"file://{tmp_path}/stored")
+    code, again, errors = kdsweep(capsys, *RESUME)
+    sys.modules.pop("my_task", None)
+    assert (code, "storage:" in again) == (0, False), errors
     assert copied(tmp_path, sweep)
     assert not (stored / DRIVER_FILE).exists()
     assert finished(trials_of(sweep)) == done

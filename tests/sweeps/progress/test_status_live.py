@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from command_line import kdsweep
 from toy_study import toy_study
 
 from sweeps.progress.status import StatusReader, SweepStatus
@@ -31,7 +32,7 @@ def wait_for(reader: StatusReader, wanted: Callable[[SweepStatus], bool]) -> Swe
     raise AssertionError(f"it never came to that: {status}")
 
 
-def test_a_sweep_is_followed_from_outside_and_ends_with_its_terminal(tmp_path):
+def test_a_sweep_is_followed_from_outside_and_ends_with_its_terminal(tmp_path, capsys):
     study = toy_study(parameters={"epochs": 20, "epoch_s": 0.4}, budget={"trials": 50})
     (tmp_path / "toy.yaml").write_text(study.text)
     path = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "sweeps")))
@@ -54,15 +55,9 @@ def test_a_sweep_is_followed_from_outside_and_ends_with_its_terminal(tmp_path):
         )
         assert status.budget == 50
         assert status.running[0].epochs == 20
-        once = subprocess.run(
-            [sys.executable, "-c", CALL, "status", "toy"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert f"process {begun.pid} on" in once.stdout
+        code, shown, _ = kdsweep(capsys, "status", "toy", "--home", str(tmp_path / "runs"))
+        assert code == 0
+        assert f"process {begun.pid} on" in shown
         driver = psutil.Process(begun.pid)
         ours = [driver, *driver.children(recursive=True)]
     finally:

@@ -1,6 +1,5 @@
 """A finished sweep is extended and rebuilt; whose run in MLflow is whose."""
 
-import json
 import os
 import sqlite3
 import subprocess
@@ -9,16 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from command_line import kdsweep
 from toy_study import toy_study
 
 from analysis import layout
-from benchmarks.kill_resume import (
-    CALL,
-    ROOT,
-    finished,
-    trials_of,
-    write_study,
-)
+from benchmarks.kill_resume import ROOT, finished, trials_of, write_study
 from kdtasks.contract.errors import ConfigError
 from sweeps.ledger.launch_settings import read_settings
 from sweeps.ledger.paths import SweepFolder, create
@@ -46,10 +40,12 @@ print(codes)
 """
 
 
-def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.CompletedProcess[str]:
+def elsewhere(folder: Path, *commands: str) -> subprocess.CompletedProcess[str]:
+    """Run commands one after the other, in a process that knows nothing of those before."""
+    home = f" --home {folder / 'runs'}"
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
+        [sys.executable, "-c", EACH, *(command + home for command in commands)],
+        cwd=folder / "elsewhere",
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -58,37 +54,43 @@ def call(folder: Path, *arguments: str, code: str = CALL) -> subprocess.Complete
 
 
 @pytest.mark.timeout(300)
-def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(tmp_path: Path) -> None:
+def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_study(tmp_path, 4)
     (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     server = ("--tracking-uri", "sqlite:///elsewhere/runs.db")
-    assert call(tmp_path, "run", "toy.yaml", "--backend", "inline", *server).returncode == 0
+    code, _, errors = kdsweep(capsys, "run", "toy.yaml", "--backend", "inline", *server)
+    assert code == 0, errors
     sweep = tmp_path / "runs" / "toy"
     four = finished(trials_of(sweep))
-    # the address is relative, and remembered
-    home = ("--home", str(tmp_path / "runs"))
-    done = call(tmp_path / "elsewhere", "verify", "toy", *home)
-    assert done.returncode == 0, done.stderr
-    again = "run toy.yaml --name toy"
-    commands = [f"{again} --set space.width.high=9", f"{again} --trials 7 --backend inline"]
-    both = call(tmp_path, *commands, code=EACH)
-    [other, longer] = json.loads(both.stdout.splitlines()[-1])
-    assert (other, longer) == (2, 0), both.stderr
-    [refused] = [line for line in both.stderr.splitlines() if line.startswith("kdsweep: ")]
+    again = ("run", "toy.yaml", "--name", "toy")
+    code, _, errors = kdsweep(capsys, *again, "--set", "space.width.high=9")
+    assert code == 2
+    [refused] = [line for line in errors.splitlines() if line.startswith("kdsweep: ")]
     assert "high is 9, was 8" in refused
+    code, _, errors = kdsweep(capsys, *again, "--trials", "7", "--backend", "inline")
+    assert code == 0, errors
+    sys.modules.pop("my_task")
     seven = finished(trials_of(sweep))
     assert len(seven) == 7
     assert all(seven[number] == trial for number, trial in four.items())
     uri = read_settings(sweep).tracking_uri
     assert verify_sweep(sweep, uri) == []
     # MLflow's database is gone: the ledger has everything
-    for path in (tmp_path / "elsewhere").glob("runs.db*"):
-        path.unlink()
-    done = call(tmp_path, "resume toy", "verify toy", code=EACH)
+    databases = {path.name for path in (tmp_path / "elsewhere").glob("runs.db*")}
+    for name in databases:
+        (tmp_path / "elsewhere" / name).unlink()
+    # the address is relative, and remembered
+    done = elsewhere(tmp_path, "resume toy", "verify toy")
     assert "searching" not in done.stdout
     assert done.stdout.endswith("toy: ledger, results file, MLflow and front agree\n[0, 0]\n"), (
         done.stderr
     )
+    assert (tmp_path / "elsewhere" / "runs.db").is_file()
+    assert "runs.db" in databases
     assert finished(trials_of(sweep)) == seven
 
 

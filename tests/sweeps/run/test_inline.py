@@ -116,15 +116,18 @@ def test_a_trial_that_leaves_the_process_fails_alone(tmp_path):
     assert [trial.state for trial in engine.ledger.trials()] == [TrialState.FAIL] * 3
 
 
-COMMAND = """
-import sys
+COMMANDS = """
+import contextlib, json, sys
 from sweeps.cli.main import main
 
-try:
-    main(sys.argv[1:])
-except SystemExit as stop:
+for line in sys.argv[1:]:
+    name, *words = line.split()
+    with open(f"{name}.out", "w") as out, contextlib.redirect_stdout(out):
+        try:
+            main([name, *words, "--home", "home"])
+        except SystemExit as stop:
+            assert not stop.code, line
     assert "ray" not in sys.modules
-    sys.exit(stop.code)
 """
 POINTS = [
     {"method": ["vanilla", "kd"], "width": 2, "x": 0.5},
@@ -137,23 +140,23 @@ POINTS = [
 def test_a_sweep_runs_from_data_to_report_without_ray(tmp_path):
     study = toy_study(search={"sampler": "points", "points": POINTS})
     (tmp_path / "toy.yaml").write_text(study.text)
-
-    def command(*words):
-        arguments = [*map(str, words), "--home", str(tmp_path / "home")]
-        path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-        return subprocess.run(
-            [sys.executable, "-c", COMMAND, *arguments],
-            env={**os.environ, "PYTHONPATH": path},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    done = command("run", "toy.yaml", "--backend", "inline", "--name", "toy")
+    commands = (
+        "run toy.yaml --backend inline --name toy",
+        "status toy --timing --json",
+        "verify toy",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, *commands],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert "2 trials finished, 1 failed" in done.stdout
-    assert "status toy --failed" in done.stdout
+    shown = (tmp_path / "run.out").read_text()
+    assert "2 trials finished, 1 failed" in shown
+    assert "status toy --failed" in shown
     folder = tmp_path / "home" / "toy"
     assert (folder / "report" / "report.html").is_file()
     trials = Ledger.open(folder / "journal.log").trials()
@@ -164,7 +167,7 @@ def test_a_sweep_runs_from_data_to_report_without_ray(tmp_path):
         assert one.reason == other.reason
         numbers = [{n: v for n, v in t.metrics.items() if n[:6] != "trial_"} for t in (one, other)]
         assert numbers[0] == numbers[1]
-    timing = json.loads(command("status", "toy", "--timing", "--json").stdout)
+    timing = json.loads((tmp_path / "status.out").read_text())
     assert {row["name"] for row in timing} >= {
         "imports",
         "data",
@@ -174,4 +177,3 @@ def test_a_sweep_runs_from_data_to_report_without_ray(tmp_path):
         "tracking",
         "report",
     }
-    assert command("verify", "toy").returncode == 0

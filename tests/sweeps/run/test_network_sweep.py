@@ -117,7 +117,7 @@ def test_a_sweep_over_ray_equals_one_in_one_process_that_was_extended(tmp_path: 
     inline = ResourceRequest(backend="inline")
     assert len(trials(run(first, tmp_path / "inline", inline))) == 2
     extended = run(study, tmp_path / "inline", inline)
-    over_ray = run(study, tmp_path / "ray", ResourceRequest(slots=1, actors=2))
+    over_ray = run(study, tmp_path / "ray", ResourceRequest(slots=1))
     ours, theirs = trials(extended), trials(over_ray)
     assert [trial.state for trial in ours] == [TrialState.COMPLETE] * len(TOPOLOGIES)
     by_config = {str(trial.config): numbers(trial.metrics) for trial in theirs}

@@ -109,7 +109,7 @@ def swept() -> Iterator[tuple[Path, dict[str, bool], str]]:
         "PYTHONPATH": f"{ROOT}:{Path(__file__).parents[1]}",
         "TMPDIR": str(place / "tmp"),
     }
-    options = ["--home", str(place / "home"), "--trials", "3", "--slots", "1"]
+    options = ["--home", str(place / "home"), "--trials", "2", "--slots", "1"]
     seen: dict[str, bool] = {}
     try:
         with subprocess.Popen(

@@ -1,13 +1,16 @@
 """Stopped by a kill, by Ctrl-C, or finished and extended: real drivers, as a person starts them."""
 
 import signal
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
+from command_line import kdsweep
 
+from benchmarks import kill_resume
 from benchmarks.kill_resume import (
     Output,
     kill_loop,
@@ -28,10 +31,26 @@ pytestmark = [
 ]
 
 
-def test_p4_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
+def test_p4_kills_lose_nothing_and_repeat_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Killed after 3 of 16 trials, Tune ran 16 more; three stores kept trials running for ever."""
+
+    def begin(folder: Path, *arguments: str) -> object:
+        """Start a driver; in this process if it is to reach the end."""
+        own = "inline" in arguments
+        return kdsweep(capsys, *arguments) if own else start(folder, *arguments)
+
+    def ended(shown: tuple[int, str, str]) -> None:
+        assert (shown[0], "MLflow UI" in shown[1]) == (0, True), shown[2]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
+    monkeypatch.setattr(kill_resume, "start", begin)
+    monkeypatch.setattr(kill_resume, "to_the_end", ended)
     phases = ("teachers", "search", "confirm")  # a hundred kills: benchmarks/kill_resume.py
     result = kill_loop(tmp_path, phases, trials=6, seed=4)
+    sys.modules.pop("my_task")
     assert result.kills == dict.fromkeys(phases, 1)
     assert result.interrupted >= 1
 

@@ -57,7 +57,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> SweepSummary:
         name="toy",
         home=home,
         tracking_uri=None,
-        request=ResourceRequest(slots=2),
+        request=ResourceRequest(slots=2, transport="inprocess"),
         display=Display(),
         storage=f"file://{home}/stored",
     )

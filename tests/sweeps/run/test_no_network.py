@@ -91,8 +91,8 @@ def test_no_command_sends_anything_to_the_network(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
     (tmp_path / "commands").write_text(
         "doctor --json\n"
-        f"run csi-methods --name tiny --trials 2 --slots 1 {SMALL} --set seeds.confirm=[101] "
-        "--set confirm.limit=1 --set effort.gflop=2\n"
+        f"run csi-methods --name tiny --trials 2 --slots 1 {SMALL} "
+        "--set confirm.select=none --set effort.gflop=2\n"
         "export tiny --trial 0\nregister tiny --limit 1\nfront tiny\nreport tiny\nverify tiny\n"
     )
     shown = in_namespace(tmp_path, COMMANDS, counted=counted)

@@ -1,12 +1,10 @@
 import os
 import signal
-import sqlite3
 import sys
-import warnings
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow_tables import tables_made_once  # noqa: F401 - a fixture
 
 # "toy_task:ToyTask" is named in studies, so workers must be able to import it, too.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,25 +24,3 @@ def nothing_synced():
     sync, os.fsync = os.fsync, lambda _number: None
     yield
     os.fsync = sync
-
-
-@pytest.fixture(autouse=True, scope="session")
-def tables_made_once():
-    """Copy MLflow's tables from the first database: its migrations take a second for each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow's models, with the SQLAlchemy that it allows
-        from mlflow.store.db import utils
-    migrated = utils._initialize_tables
-    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as first:
-
-        def initialized(engine):
-            with closing(sqlite3.connect(engine.url.database)) as database:
-                if first.execute("SELECT * FROM sqlite_master").fetchone():
-                    first.backup(database)
-                else:
-                    migrated(engine)
-                    database.backup(first)
-
-        utils._initialize_tables = initialized
-        yield
-        utils._initialize_tables = migrated

@@ -32,7 +32,8 @@ class Journal(BaseJournalBackend):
         self._path = path
         self._read = 0, 0  # lines, and their bytes
         self._together = False
-        path.open("ab").close()
+        if not path.exists():  # one that may only be read is not written to
+            path.touch()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         number, place = self._read if self._read[0] <= log_number_from else (0, 0)

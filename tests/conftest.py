@@ -1,6 +1,10 @@
 import gc
 import os
+import sqlite3
+import sys
 import tempfile
+import warnings
+from contextlib import closing
 
 import pytest
 from hypothesis import settings
@@ -28,6 +32,39 @@ def nothing_named():
     before = set(named)
     yield
     named.intersection_update(before)
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """The current folder, from which commands import; what they did is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # to which they add it
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def tables_made_once():
+    """Copy MLflow's tables from the first database: its migrations take a second for each."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's models, with the SQLAlchemy that it allows
+        from mlflow.store.db import utils
+    migrated = utils._initialize_tables
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as first:
+
+        def initialized(engine):
+            with closing(sqlite3.connect(engine.url.database)) as database:
+                if first.execute("SELECT * FROM sqlite_master").fetchone():
+                    first.backup(database)
+                else:
+                    migrated(engine)
+                    database.backup(first)
+
+        utils._initialize_tables = initialized
+        yield
+        utils._initialize_tables = migrated
 
 
 def pytest_xdist_auto_num_workers() -> int:

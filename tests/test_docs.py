@@ -3,7 +3,6 @@
 import re
 import runpy
 import shlex
-import sys
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
@@ -48,15 +47,11 @@ def stands_in(study, **_options):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty folder that a reader works in; what is imported from it is forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def folder(own_folder, monkeypatch):
+    """An empty folder that a reader works in."""
+    monkeypatch.syspath_prepend(str(own_folder))
     monkeypatch.setattr("sweeps.run.runner.run_study", stands_in)
-    yield tmp_path
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
+    return own_folder
 
 
 def commands(page):

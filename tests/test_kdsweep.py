@@ -5,27 +5,24 @@ import importlib
 import json
 import os
 import re
-import runpy
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlflow_tables import tables_made_once  # noqa: F401 - a fixture
 from two_networks import Angle, Clusters
 
 import kdsweep as kd
 from benchmarks import run_notebook
 from kdsweep.api import _check_code, _objective, _plain
 from kdtasks.contract.errors import ConfigError
-from sweeps.cli.main import main
-from tests.test_docs import commands
+from tests.test_docs import commands, typed
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
+pytestmark = pytest.mark.usefixtures("tables_made_once")
 NOLOAD = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 """MLflow's models, with the SQLAlchemy that it allows."""
 SPACE = {"width": kd.Int(2, 24), "method": kd.Choice(["vanilla", "feature"])}
@@ -40,26 +37,15 @@ def shortened(text):
     return re.sub(r'(\w*epochs\\?": )(\d+)', fewer, text)
 
 
-@contextmanager
-def forgotten(folder):
-    """Forget what was imported from a folder."""
-    yield
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(folder)):
-            del sys.modules[name]
-
-
 @pytest.fixture
-def page(tmp_path, monkeypatch):
+def page(own_folder, monkeypatch):
     """The files of the page, in the current folder, from which is imported."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(own_folder))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert list(commands("two-networks"))
-    script = tmp_path / "search.py"
+    script = own_folder / "search.py"
     script.write_text(shortened(script.read_text()))
-    with forgotten(tmp_path):
-        yield tmp_path
+    return own_folder
 
 
 def run(*words):
@@ -68,17 +54,6 @@ def run(*words):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def typed(line):
-    """Carry out a command in this process."""
-    name, *words = line.split()
-    if name == "python":
-        runpy.run_path(words[0])
-        return
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    assert not ended.value.code, line
 
 
 @NOLOAD
@@ -106,7 +81,7 @@ def test_the_script_of_the_page_gives_tables_figures_and_a_student(page):
         found.plot_importance()
     assert repr(found).endswith("6 of 6 trials finished)")
     for line in (*commands("export"), *commands("resume")):
-        typed(line)
+        assert not typed(line), line
     assert (page / "student" / "student.int8.onnx").is_file()
 
 
@@ -147,7 +122,7 @@ def test_python_inline_and_yaml_over_ray_are_equal_for_every_method_and_four_edg
         backend="inline",
     )
     (page / "ways.yaml").write_text(WAYS_YAML)
-    typed("kdsweep run ways.yaml --slots 1")
+    assert not typed("kdsweep run ways.yaml --slots 1")
     other = kd.open_sweep("yaml")
     numbers = ["val_accuracy", "macs", "params", "train_gflop", "bytes_down", "raw_samples_up"]
     pd.testing.assert_frame_equal(one.trials[numbers], other.trials[numbers], check_exact=True)
@@ -242,14 +217,12 @@ def test_a_class_in_the_program_that_was_started_is_refused_before_anything_star
 @NOLOAD
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_the_notebook_runs(monkeypatch, tmp_path, capsys):
-    monkeypatch.chdir(tmp_path)  # it goes to another folder, and imports from it
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_the_notebook_runs(monkeypatch, own_folder, capsys):
+    # it goes to another folder, and imports from it
+    monkeypatch.setattr(tempfile, "tempdir", str(own_folder))
     monkeypatch.setattr(sys, "argv", ["run_notebook.py", "short.ipynb"])
-    (tmp_path / "short.ipynb").write_text(shortened(NOTEBOOK.read_text()))
-    with forgotten(tmp_path):
-        run_notebook.main()
+    (own_folder / "short.ipynb").write_text(shortened(NOTEBOOK.read_text()))
+    run_notebook.main()
     shown = capsys.readouterr().out
     assert shown.startswith("[]\n")
     assert "student.onnx" in shown

@@ -99,7 +99,7 @@ def count_macs(model: nn.Module, forward: Callable[[], None]) -> int:
             operation is not torch's own, such as a quantised layer.
     """
     formulas = FlopCounterMode(display=False, custom_mapping=FORMULAS).flop_registry
-    counter = _Counter(model, formulas)
+    counter = _MacCounter(model, formulas)
     with _separate_operations(), counter:
         forward()
     return counter.macs()
@@ -116,7 +116,7 @@ def _separate_operations() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fused)
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _MacCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts products, and sees how weights of several axes meet features.
 
     Args:

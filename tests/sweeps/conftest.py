@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow_tables import tables_made_once  # noqa: F401 - a fixture
 
 # "toy_task:ToyTask" is named in studies, so workers must be able to import it, too.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,3 +23,8 @@ def nothing_synced():
     sync, os.fsync = os.fsync, lambda _number: None
     yield
     os.fsync = sync
+
+
+@pytest.fixture(autouse=True, scope="session")
+def tables_copied(tables_made_once):
+    """MLflow's tables are made once for all sweeps."""

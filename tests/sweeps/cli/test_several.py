@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ ENDINGS = {
 
 
 @pytest.fixture
-def begun(tmp_path, monkeypatch):
+def begun(own_folder, monkeypatch):
     """A folder with a study per ending; the engine does as their names say, and notes it."""
     found = []
 
@@ -58,12 +57,10 @@ def begun(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return ENDINGS[study.name](home / name)
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     monkeypatch.setattr("sweeps.run.runner.run_study", run_study)
     monkeypatch.setattr("sweeps.tracking.read.sweep_frames", lambda _folder: make_frames(3))
     for name in (*ENDINGS, "refused", "ctrl-c"):
-        (tmp_path / f"{name}.yaml").write_text(toy_study(name=name).text)
+        (own_folder / f"{name}.yaml").write_text(toy_study(name=name).text)
     return found
 
 
@@ -150,11 +147,10 @@ def test_the_page_names_every_event_and_field():
 @pytest.mark.timeout(180)
 # MLflow's models, with the SQLAlchemy that it allows
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+@pytest.mark.usefixtures("own_folder")
 def test_two_studies_share_one_ray_and_what_is_cached(tmp_path, monkeypatch, capsys):
     init, begun = ray.init, []
     monkeypatch.setattr(ray, "init", lambda **options: (begun.append(1), init(**options)))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     points = [{"method": ["vanilla", "kd"], "width": 2, "x": 0.5}]
     for name in ("first", "second"):
         study = toy_study(

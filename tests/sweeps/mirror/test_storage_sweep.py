@@ -90,6 +90,7 @@ def lose_storage(folder: Path) -> str:
     return shown.text
 
 
+@pytest.mark.usefixtures("own_folder")
 def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,24 +110,20 @@ def test_a_sweep_outlives_its_machine_and_the_loss_of_its_storage(
 
     stored.unlink()
     (tmp_path / "aside").rename(stored)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     monkeypatch.setenv("KDSWEEP_STORAGE", f"file://{tmp_path}/stored")
     code, again, errors = kdsweep(capsys, *RESUME)
-    sys.modules.pop("my_task", None)
     assert (code, "storage:" in again) == (0, False), errors
     assert copied(tmp_path, sweep)
     assert not (stored / DRIVER_FILE).exists()
     assert finished(trials_of(sweep)) == done
 
 
+@pytest.mark.usefixtures("own_folder")
 def test_an_unreachable_storage_is_refused_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_study(tmp_path, TRIALS)
     (tmp_path / "stored").write_text("a file where the folder should be")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     monkeypatch.setenv("KDSWEEP_STORAGE", f"file://{tmp_path}/stored")
     for command in (("run", "toy.yaml"), ("resume", "toy")):
         code, _, errors = kdsweep(capsys, *command)
@@ -134,4 +131,3 @@ def test_an_unreachable_storage_is_refused_at_the_start(
         assert "kdsweep: file://" in errors.splitlines()[-1]
         assert "Traceback" not in errors
         assert not (tmp_path / "runs" / "toy").exists()
-    sys.modules.pop("my_task", None)

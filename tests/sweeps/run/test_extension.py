@@ -54,13 +54,12 @@ def elsewhere(folder: Path, *commands: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("own_folder")
 def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_study(tmp_path, 4)
     (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     server = ("--tracking-uri", "sqlite:///elsewhere/runs.db")
     code, _, errors = kdsweep(capsys, "run", "toy.yaml", "--backend", "inline", *server)
     assert code == 0, errors
@@ -73,7 +72,6 @@ def test_a_finished_sweep_is_extended_read_without_options_and_rebuilt(
     assert "high is 9, was 8" in refused
     code, _, errors = kdsweep(capsys, *again, "--trials", "7", "--backend", "inline")
     assert code == 0, errors
-    sys.modules.pop("my_task")
     seven = finished(trials_of(sweep))
     assert len(seven) == 7
     assert all(seven[number] == trial for number, trial in four.items())

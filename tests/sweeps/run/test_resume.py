@@ -1,7 +1,6 @@
 """Stopped by a kill, by Ctrl-C, or finished and extended: real drivers, as a person starts them."""
 
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -31,6 +30,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.usefixtures("own_folder")
 def test_p4_kills_lose_nothing_and_repeat_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,13 +44,10 @@ def test_p4_kills_lose_nothing_and_repeat_nothing(
     def ended(shown: tuple[int, str, str]) -> None:
         assert (shown[0], "MLflow UI" in shown[1]) == (0, True), shown[2]
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
     monkeypatch.setattr(kill_resume, "start", begin)
     monkeypatch.setattr(kill_resume, "to_the_end", ended)
     phases = ("teachers", "search", "confirm")  # a hundred kills: benchmarks/kill_resume.py
     result = kill_loop(tmp_path, phases, trials=6, seed=4)
-    sys.modules.pop("my_task")
     assert result.kills == dict.fromkeys(phases, 1)
     assert result.interrupted >= 1
 

@@ -10,24 +10,11 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-
-class PermutationEffects(NamedTuple):
-    """Effects of permuting features.
-
-    Attributes:
-        sums: Rise of the squared error by each feature, summed over trials, shape [p].
-        explained: Share of the variance that forests predict on held-out trials (R squared).
-    """
-
-    sums: Floats
-    explained: float
 
 
 @contextmanager
@@ -64,8 +51,8 @@ def _prepare() -> None:
     import analysis.forest  # noqa: F401 - for scikit-learn, which it brings along
 
 
-def rises(features: Floats, target: Floats, seed: int) -> PermutationEffects:
+def rises(features: Floats, target: Floats, seed: int) -> tuple[Floats, float]:
     """Return what ``analysis.forest.held_out_rises`` finds."""
     from analysis.forest import held_out_rises
 
-    return PermutationEffects(*held_out_rises(features, target, seed))
+    return held_out_rises(features, target, seed)

@@ -210,14 +210,12 @@ class MethodGain:
     """The best student of a method beside the best one without a teacher.
 
     Attributes:
-        kind: Topology and method.
         ours: Of the student with a teacher.
         theirs: Of the one without.
         gain: Difference over common seeds, more is better; without an interval if there is but one.
         verdict: On "distillation gains".
     """
 
-    kind: str
     pair: Pair
     ours: Score
     theirs: Score
@@ -227,15 +225,16 @@ class MethodGain:
 
 def method_gains(frames: SweepFrames) -> list[MethodGain]:
     """Return the gain of every method that had a teacher, the largest first."""
-    found = [_gain(frames, kind, pair) for kind, pair in pairs_by_kind(frames).items()]
+    found = [method_gain(frames, pair) for pair in pairs_by_kind(frames).values()]
     return sorted(found, key=lambda one: -one.gain.mean)
 
 
-def _gain(frames: SweepFrames, kind: str, pair: Pair) -> MethodGain:
+def method_gain(frames: SweepFrames, pair: Pair) -> MethodGain:
+    """Return by how much one student is better than the other, over the seeds of both."""
     ours, theirs = both(frames, pair.taught, pair.plain)
     difference = paired_difference(ours.by_seed, theirs.by_seed)
     if difference is None:
         difference = Interval(ours.interval.mean - theirs.interval.mean, None, 1)
     mean = gain_of(frames.study.objectives[0], difference.mean)
     gain = replace(difference, mean=mean)
-    return MethodGain(kind, pair, ours, theirs, gain, judge(gain, strict=True))
+    return MethodGain(pair, ours, theirs, gain, judge(gain, strict=True))

@@ -1,7 +1,6 @@
 """Trials that a reader wants first: the best, the knee, the cheapest that beats the baseline."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,31 +30,26 @@ from analysis.scores import (
 from search_spaces.objectives import Objective
 
 
-@dataclass(frozen=True, slots=True)
-class Highlight:
-    """A heading and what to know of one trial, in a sentence."""
+def highlights(frames: SweepFrames) -> list[tuple[str, str]]:
+    """Return the best, the knee and the cheapest trial that beats the baseline, as far as known.
 
-    title: str
-    text: str
-
-
-def highlights(frames: SweepFrames) -> list[Highlight]:
-    """Return the best, the knee and the cheapest trial that beats the baseline, as far as known."""
+    Each has a heading, and a sentence on what to know of it.
+    """
     front = records(front_trials(frames))
     if not front:
         return []
     goals, middle = frames.study.objectives, knee_trial(frames)
-    found = [Highlight(f"Best {goals[0].label}", f"{_described(frames, front[0])}.")]
+    found = [(f"Best {goals[0].label}", f"{_described(frames, front[0])}.")]
     if len(goals) > 1:
         if middle == front[0]["number"]:
             text = "The best, too: no member of the front is nearer to the best of all objectives."
         else:
             [row] = [row for row in front if row["number"] == middle]
             text = f"{_described(frames, row)}; nearest to the best of all objectives at once."
-        found.append(Highlight("Knee", text))
+        found.append(("Knee", text))
     found += _cheapest(frames, {middle, int(front[0]["number"])})
     if words := _topologies(frames):
-        found.append(Highlight("What topologies cost and buy", words))
+        found.append(("What topologies cost and buy", words))
     return found
 
 
@@ -76,7 +70,7 @@ def _described(frames: SweepFrames, row: Row) -> str:
     return "; ".join([text, ", ".join(costs)] if costs else [text])
 
 
-def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Highlight]:
+def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[tuple[str, str]]:
     """Return the trial that costs least of those that beat the best reference of their data.
 
     What it costs is the first objective that does not depend on data. The reference is the best
@@ -97,7 +91,7 @@ def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Hi
     if not better:
         name = _reference_name(frames, beaten[0][1])
         shown = value_of(beaten[0][1], goal)
-        return [Highlight(title, f"No trial does: {name} has {shown} on validation.")]
+        return [(title, f"No trial does: {name} has {shown} on validation.")]
     least = best_of([row for row, _ in better], costs[0])[costs[0].metric]
     equal = [(row, rival) for row, rival in better if row[costs[0].metric] == least]
     row, rival = max(equal, key=lambda pair: gain_of(goal, pair[0][goal.metric]))
@@ -105,7 +99,7 @@ def _cheapest(frames: SweepFrames, described: Collection[int | None]) -> list[Hi
     text = f"{name[0].upper()}{name[1:]}, as above"
     if row["number"] not in described:
         text = _described(frames, row)
-    return [Highlight(title, f"{text}; {_against(frames, row, rival)}.")]
+    return [(title, f"{text}; {_against(frames, row, rival)}.")]
 
 
 def _rivals(frames: SweepFrames, rows: Sequence[Row]) -> list[tuple[Row, Row]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.beside import PermutationEffects, rises
+from analysis.beside import Floats, rises
 from analysis.frames import SweepFrames
 from analysis.fronts import method_of, searched_params
 from analysis.pareto import transformed
@@ -75,16 +75,16 @@ def begin_importances(
 
 
 def _importance(
-    objective: Objective, names: Sequence[str], wait: Callable[[], PermutationEffects]
+    objective: Objective, names: Sequence[str], wait: Callable[[], tuple[Floats, float]]
 ) -> Importance:
-    found = wait()
-    gains = np.maximum(found.sums, 0.0)
-    if found.explained <= 0.0 or gains.sum() == 0.0:
+    sums, explained = wait()
+    gains = np.maximum(sums, 0.0)
+    if explained <= 0.0 or gains.sum() == 0.0:
         note = "the parameters do not predict it: a model does no better than its mean"
-        return Importance(objective, {}, found.explained, note)
+        return Importance(objective, {}, explained, note)
     shares = dict(zip(names, (gains / gains.sum()).tolist(), strict=True))
     largest_first = sorted(shares.items(), key=lambda entry: -entry[1])
-    return Importance(objective, dict(largest_first), found.explained, "")
+    return Importance(objective, dict(largest_first), explained, "")
 
 
 def _obstacle(names: Sequence[str], target: NDArray[np.float64]) -> str:

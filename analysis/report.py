@@ -35,6 +35,7 @@ from analysis.plots.parallel import MOST_LINES, parallel_figure
 from analysis.plots.progress import (
     history_figure,
     hypervolume_figure,
+    reference_text,
     volume_cost_figure,
     volume_unit,
 )
@@ -190,52 +191,42 @@ def _figures(frames: SweepFrames, found: Found) -> dict[str, list[dict[str, Any]
     if not front:
         title = f"{objectives[0].label} over the trials"
         front = [_figure("history", title, history_figure(frames), "")]
-    other = [*_effort(frames), *_curves(frames), *_progress(frames), _parallel(frames)]
-    other.append(_importance(found()))
-    return {"front": front, "other": other}
+    drawn = [_effort(frames), _curves(frames), *_progress(frames), _parallel(frames)]
+    other = [figure for figure in drawn if figure["data"]]
+    return {"front": front, "other": [*other, _importance(found())]}
 
 
 def _progress(frames: SweepFrames) -> list[dict[str, Any]]:
-    corner = ", ".join(
-        text.with_unit(f"{o.label} {text.number(o.reference)}", o.unit)
-        for o in frames.study.objectives
-    )
+    corner = reference_text(frames)
     note = (
         f"What the front dominates up to the reference point ({corner}), on validation values, in "
         f"{volume_unit(frames)}. A flat end means that further trials found nothing new."
     )
-    found = [_figure("hypervolume", "Hypervolume over trials", hypervolume_figure(frames), note)]
-    figure = volume_cost_figure(frames)
-    if figure is not None:
-        note = (
-            f"The same up to the same reference point ({corner}), over what finished trials cost, "
-            "as they ended; what failed trials and those that were stopped early took is not in it."
-        )
-        title = "Hypervolume over processor time"
-        found.append(_figure("hypervolume-cost", title, figure, note))
-    return found
+    costs = (
+        f"The same up to the same reference point ({corner}), over what finished trials cost, "
+        "as they ended; what failed trials and those that were stopped early took is not in it."
+    )
+    title = "Hypervolume over processor time"
+    return [
+        _figure("hypervolume", "Hypervolume over trials", hypervolume_figure(frames), note),
+        _figure("hypervolume-cost", title, volume_cost_figure(frames), costs),
+    ]
 
 
-def _effort(frames: SweepFrames) -> list[dict[str, Any]]:
-    figure = effort_figure(frames)
-    if figure is None:
-        return []
+def _effort(frames: SweepFrames) -> dict[str, Any]:
     note = (
         "What each method has reached on validation with so much computation of the student's "
         "training, or less; diamonds are repetitions on the test split, with 95 % intervals. A "
         "teacher's own training is not in it."
     )
-    return [_figure("effort", "What training buys", figure, note)]
+    return _figure("effort", "What training buys", effort_figure(frames), note)
 
 
-def _curves(frames: SweepFrames) -> list[dict[str, Any]]:
-    figure = curves_figure(frames)
-    if figure is None:
-        return []
+def _curves(frames: SweepFrames) -> dict[str, Any]:
     note = "Validation while they trained; a line ends with the value of the epoch that was kept."
     if len(frames.curves) == MOST_CURVES:
         note += f" The {MOST_CURVES} best members are drawn."
-    return [_figure("curves", "How the front’s members learned", figure, note)]
+    return _figure("curves", "How the front’s members learned", curves_figure(frames), note)
 
 
 def _parallel(frames: SweepFrames) -> dict[str, Any]:

@@ -8,8 +8,7 @@ import numpy as np
 
 from analysis import layout
 from analysis.claims import JudgedClaim, judged_claims
-from analysis.clusters import paired_difference
-from analysis.distillation import bought, compared, gain_of
+from analysis.distillation import Pair, bought, compared, gain_of, method_gain
 from analysis.format import gap_unit, level, percent, plural
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, untaught
@@ -17,7 +16,7 @@ from analysis.pareto import sweep_hypervolume
 from analysis.ranking import column, objective_values, records, where
 from analysis.reference_names import identifying, labelled
 from analysis.repeats import front_chances
-from analysis.scores import both, comparable, in_words, name_of, same_scenario
+from analysis.scores import comparable, in_words, name_of, same_scenario
 from analysis.stats import Verdict
 
 Row = Mapping[str, Any]
@@ -173,32 +172,25 @@ def _distillation(frames: SweepFrames) -> list[str]:
     pair = compared(frames)
     if isinstance(pair, str):
         return [pair] if pair else []
-    names = "the best student without a teacher"
-    names += ", which costs more" if pair.dearer else " that costs no more"
-    return [_against(frames, pair.taught, pair.plain, names), *bought(frames, pair)]
+    return [_against(frames, pair), *bought(frames, pair)]
 
 
-def _against(frames: SweepFrames, best: Row, rival: Row, names: str) -> str:
-    objective = frames.study.objectives[0]
-    ours, theirs = both(frames, best, rival)
-    difference = paired_difference(ours.by_seed, theirs.by_seed)
-    mean = ours.interval.mean - theirs.interval.mean if difference is None else difference.mean
-    gain = gain_of(objective, mean)
-    place = f"{names}, trial {int(rival['number'])}, on {ours.split}"
-    subject = f"The best distilled student, {name_of(best)},"
-    if gain <= 0.0:
-        return (
-            f"Distillation did not help here: the best distilled student, {name_of(best)}, is "
-            f"{in_words(gain, objective)} {place}."
-        )
-    text = f"{subject} is {in_words(gain, objective)} {place}"
-    if difference is None or difference.half_width is None:
-        return f"{text}; that is one seed, without an interval."
-    if abs(difference.mean) <= difference.half_width:
-        width = f"± {level(difference.half_width, gap_unit(objective.unit))}"
-        return f"{text}, but the paired 95 % interval ({width}) includes 0: it may be chance."
-    width = f"± {level(difference.half_width, gap_unit(objective.unit))}"
-    return f"{text} (paired 95 % interval {width})."
+def _against(frames: SweepFrames, pair: Pair) -> str:
+    objective, found = frames.study.objectives[0], method_gain(frames, pair)
+    costs = ", which costs more" if pair.dearer else " that costs no more"
+    text = (
+        f"best distilled student, {name_of(pair.taught)}, is "
+        f"{in_words(found.gain.mean, objective)} the best student without a teacher"
+        f"{costs}, trial {int(pair.plain['number'])}, on {found.ours.split}"
+    )
+    if found.gain.mean <= 0.0:
+        return f"Distillation did not help here: the {text}."
+    if found.gain.half_width is None:
+        return f"The {text}; that is one seed, without an interval."
+    width = f"± {level(found.gain.half_width, gap_unit(objective.unit))}"
+    if found.gain.mean <= found.gain.half_width:
+        return f"The {text}, but the paired 95 % interval ({width}) includes 0: it may be chance."
+    return f"The {text} (paired 95 % interval {width})."
 
 
 def _volume_share(frames: SweepFrames) -> str:

@@ -15,7 +15,7 @@ from analysis.fronts import test_metric
 from analysis.pareto import Floats, transformed
 from analysis.plots.front import HEIGHT_PX
 from analysis.plots.stairs import Pair, median_stairs, pair_sets, staircase
-from analysis.plots.theme import SYMBOLS, axis, axis_title, draw_floors, hover, styled
+from analysis.plots.theme import SYMBOLS, add_line, draw_floors, hover, objective_axis, styled
 from analysis.ranking import column, records
 from search_spaces.objectives import Objective
 
@@ -39,16 +39,13 @@ def compare_figure(sweeps: Sequence[SweepFrames], pair: Pair) -> go.Figure:
             text=[hover(row, frames) for row in records(rows)],
             hoverinfo="text",
         )
-        x, y = staircase(rows, pair)
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="lines",
-            name=f"{frames.name}: attained",
+        add_line(
+            figure,
+            staircase(rows, pair),
+            f"{frames.name}: attained",
             legendgroup=frames.name,
             showlegend=False,
             line={"color": colour, "width": 2},
-            hoverinfo="skip",
         )
     return _framed(figure, pair.x, pair.y)
 
@@ -66,23 +63,16 @@ def attainment_figure(one: SweepFrames, other: SweepFrames, pair: Pair) -> go.Fi
         frames, colour = (one, PALETTE[0]) if share > 0.0 else (other, PALETTE[1])
         _add_patches(figure, patches[patches[:, 4] == share], frames.name, colour)
     for frames, colour in ((one, PALETTE[0]), (other, PALETTE[1])):
-        xs, ys = median_stairs(frames, pair)
-        figure.add_scatter(
-            x=xs,
-            y=ys,
-            mode="lines",
-            name=f"{html.escape(frames.name)}: attained by half of its seeds",
-            line={"color": colour, "width": 2},
-            hoverinfo="skip",
-        )
+        name = f"{html.escape(frames.name)}: attained by half of its seeds"
+        line = {"color": colour, "width": 2}
+        add_line(figure, median_stairs(frames, pair), name, line=line)
     return _framed(figure, _on_test(pair.x), _on_test(pair.y))
 
 
 def _framed(figure: go.Figure, x: Objective, y: Objective) -> go.Figure:
     draw_floors(figure, x, y)
-    figure.update_xaxes(axis(axis_title(x), log=x.scale == "log"))
-    figure.update_yaxes(axis(axis_title(y), log=y.scale == "log"))
-    return styled(figure, height=HEIGHT_PX)
+    axes = {"xaxis": objective_axis(x), "yaxis": objective_axis(y)}
+    return styled(figure, height=HEIGHT_PX, **axes)
 
 
 def _on_test(objective: Objective) -> Objective:

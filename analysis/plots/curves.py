@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials, group_of, kind_of
-from analysis.plots.theme import axis, axis_title, draw_floors, group_colours, styled
+from analysis.plots.theme import axis, draw_floors, group_colours, objective_axis, styled
 from analysis.ranking import records
 
 HEIGHT_PX = 340
@@ -39,7 +39,5 @@ def curves_figure(frames: SweepFrames) -> go.Figure | None:
         )
         named.add(name)
     draw_floors(figure, None, objective)
-    figure.update_layout(
-        xaxis=axis("epoch"), yaxis=axis(axis_title(objective), log=objective.scale == "log")
-    )
-    return styled(figure, height=HEIGHT_PX)
+    axes = {"xaxis": axis("epoch"), "yaxis": objective_axis(objective)}
+    return styled(figure, height=HEIGHT_PX, **axes)

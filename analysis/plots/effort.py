@@ -10,7 +10,15 @@ from analysis.distillation import SPENT, gflop, spent
 from analysis.format import level
 from analysis.frames import SweepFrames
 from analysis.fronts import confirmed, group_of, test_metric
-from analysis.plots.theme import axis, axis_title, draw_floors, group_colours, hover, styled
+from analysis.plots.theme import (
+    add_line,
+    axis,
+    draw_floors,
+    group_colours,
+    hover,
+    objective_axis,
+    styled,
+)
 from analysis.ranking import column, records, where
 
 HEIGHT_PX = 400
@@ -36,11 +44,12 @@ def effort_figure(frames: SweepFrames) -> go.Figure | None:
             _add_trials(figure, frames, rows, name, colour)
             _add_repetitions(figure, frames, rows, name, colour)
     draw_floors(figure, None, objective)
-    figure.update_layout(
+    return styled(
+        figure,
+        height=HEIGHT_PX,
         xaxis=axis("training of the student [GFLOP]", log=True),
-        yaxis=axis(axis_title(objective, with_test=True), log=objective.scale == "log"),
+        yaxis=objective_axis(objective, with_test=True),
     )
-    return styled(figure, height=HEIGHT_PX)
 
 
 def _add_trials(
@@ -61,15 +70,8 @@ def _add_trials(
         hovertext=[f"{hover(row, frames)}<br>{_training(row)}" for row in records(rows)],
         hoverinfo="text",
     )
-    figure.add_scatter(
-        x=x,
-        y=best.accumulate(y),
-        mode="lines",
-        name=html.escape(name),
-        legendgroup=name,
-        line={"color": colour, "shape": "hv", "width": 2},
-        hoverinfo="skip",
-    )
+    line = {"color": colour, "shape": "hv", "width": 2}
+    add_line(figure, (x, best.accumulate(y)), html.escape(name), legendgroup=name, line=line)
 
 
 def _add_repetitions(

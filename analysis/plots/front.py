@@ -28,12 +28,12 @@ from analysis.plots.stairs import Pair, add_attainment, staircase
 from analysis.plots.theme import (
     NEUTRAL,
     SYMBOLS,
-    axis,
-    axis_title,
+    add_line,
     draw_floors,
     group_colours,
     hover,
     method_symbols,
+    objective_axis,
     styled,
 )
 from analysis.ranking import column, records, where
@@ -106,17 +106,14 @@ def front_figure(frames: SweepFrames, pair: Pair) -> go.Figure:
     add_references(figure, frames, pair.x, pair.y)
     draw_floors(figure, pair.x, pair.y)
     tested = bool(repeated_points(frames, pair))
-    figure.update_layout(
-        xaxis=_axis(frames, pair.x, tested=tested), yaxis=_axis(frames, pair.y, tested=tested)
-    )
-    return styled(figure, height=HEIGHT_PX)
+    x, y = (_axis(frames, goal, tested=tested) for goal in (pair.x, pair.y))
+    return styled(figure, height=HEIGHT_PX, xaxis=x, yaxis=y)
 
 
 def _axis(frames: SweepFrames, objective: Objective, *, tested: bool) -> dict[str, Any]:
-    log = objective.scale == "log"
     values = column(frames.feasible, objective.metric)
-    wide = log and bool(values.max(initial=0.0) > MOST_LABELLED * values.min(initial=np.inf))
-    return axis(axis_title(objective, with_test=tested), log=log, wide=wide)
+    wide = bool(values.max(initial=0.0) > MOST_LABELLED * values.min(initial=np.inf))
+    return objective_axis(objective, with_test=tested, wide=wide)
 
 
 def _by_group(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
@@ -192,9 +189,7 @@ def _add_stairs(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
         line = {"color": NEUTRAL, "width": 1.5, "dash": "dot"}
         lines.append(("front of students without a teacher", plain, line))
     for name, rows, line in lines:
-        xs, ys = staircase(rows, pair)
-        if xs:
-            figure.add_scatter(x=xs, y=ys, mode="lines", name=name, line=line, hoverinfo="skip")
+        add_line(figure, staircase(rows, pair), name, line=line)
 
 
 def _add_tests(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:

@@ -31,10 +31,11 @@ def importance_figure(found: Sequence[Importance]) -> go.Figure | None:
             ],
             hoverinfo="text",
         )
-    figure.update_layout(
+    return styled(
+        figure,
+        height=110 + (14 + 16 * len(shown)) * len(names),
         barmode="group",
         bargap=0.25,
         xaxis=axis("share of the importance") | {"tickformat": ".0%", "rangemode": "tozero"},
         yaxis=axis("") | {"showgrid": False},
     )
-    return styled(figure, height=110 + (14 + 16 * len(shown)) * len(names))

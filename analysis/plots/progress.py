@@ -9,16 +9,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.colours import PALETTE
-from analysis.format import number
+from analysis.format import number, with_unit
 from analysis.frames import SweepFrames
 from analysis.fronts import group_of
 from analysis.pareto import sweep_hypervolume_series
 from analysis.plots.theme import (
+    NEUTRAL,
+    add_line,
     axis,
-    axis_title,
     draw_floors,
     group_colours,
     hover,
+    objective_axis,
     styled,
 )
 from analysis.ranking import column, records, where
@@ -26,6 +28,7 @@ from analysis.ranking import column, records, where
 HEIGHT_PX = 340
 SPENT = "trial_cpu_s"
 """Metric of a trial: processor time of all its nodes [s]."""
+COST_TITLE = "processor time of finished trials [core s]"
 
 
 def progress_series(frames: SweepFrames) -> list[tuple[int, float]]:
@@ -65,6 +68,12 @@ def volume_unit(frames: SweepFrames) -> str:
     return " × ".join(parts)
 
 
+def reference_text(frames: SweepFrames) -> str:
+    """Return the reference point of the hypervolume, with labels and units."""
+    goals = frames.study.objectives
+    return ", ".join(with_unit(f"{o.label} {number(o.reference)}", o.unit) for o in goals)
+
+
 def volume_title(frames: SweepFrames) -> str:
     """Return the title of an axis of hypervolume; escaped."""
     return html.escape(f"hypervolume, validation\n[{volume_unit(frames)}]")
@@ -83,7 +92,7 @@ def volume_cost_figure(frames: SweepFrames) -> go.Figure | None:
     if not series:
         return None
     texts = [f"{number(round(spent))} core s: {number(value)}" for spent, value in series]
-    return _steps(frames, series, texts, "processor time of finished trials [core s]")
+    return _steps(frames, series, texts, COST_TITLE)
 
 
 def _steps(
@@ -100,23 +109,17 @@ def _steps(
         hoverinfo="text",
         showlegend=False,
     )
-    figure.update_layout(
-        xaxis=axis(title),
-        yaxis=axis(volume_title(frames)),
-    )
-    return styled(figure, height=HEIGHT_PX)
+    axes = {"xaxis": axis(title), "yaxis": axis(volume_title(frames))}
+    return styled(figure, height=HEIGHT_PX, **axes)
 
 
 def history_figure(frames: SweepFrames) -> go.Figure:
     """Return the only objective over the trial numbers, with the best so far."""
     objective = frames.study.objectives[0]
     trials = frames.feasible
-    values = column(trials, objective.metric)
-    numbers = [int(row["number"]) for row in records(trials)]
-    colours = group_colours(frames)
     best = np.minimum if objective.direction == "minimize" else np.maximum
     figure, group = go.Figure(), group_of(frames)
-    for name, colour in colours.items():
+    for name, colour in group_colours(frames).items():
         rows = [row for row in records(trials) if group(row) == name]
         if rows:
             figure.add_scatter(
@@ -128,18 +131,9 @@ def history_figure(frames: SweepFrames) -> go.Figure:
                 hovertext=[hover(row, frames) for row in rows],
                 hoverinfo="text",
             )
-    if len(values):
-        line = {"shape": "hv", "color": "#7f8794", "width": 2}
-        running = best.accumulate(values)
-        figure.add_scatter(
-            x=numbers, y=running, mode="lines", line=line, name="best so far", hoverinfo="skip"
-        )
+    running = best.accumulate(column(trials, objective.metric))
+    line = {"shape": "hv", "color": NEUTRAL, "width": 2}
+    add_line(figure, (trials["number"].tolist(), running), "best so far", line=line)
     draw_floors(figure, None, objective)
-    figure.update_layout(
-        xaxis=axis("trial"),
-        yaxis=axis(
-            axis_title(objective),
-            log=objective.scale == "log",
-        ),
-    )
-    return styled(figure, height=HEIGHT_PX)
+    axes = {"xaxis": axis("trial"), "yaxis": objective_axis(objective)}
+    return styled(figure, height=HEIGHT_PX, **axes)

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,27 +14,11 @@ from analysis.ranking import column
 from analysis.reference_names import short_labels
 from search_spaces.objectives import Objective
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How one kind of reference is drawn."""
-
-    name: str
-    symbol: str
-    size: int
-    colour: str
-
-
-KINDS = (Kind("baseline", "square", 10, BASELINE), Kind("teacher", "star", 14, TEACHER))
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """One baseline or teacher; a coordinate that was not measured is NaN."""
-
-    label: str
-    x: float
-    y: float
+KINDS = {
+    "baseline": {"symbol": "square", "size": 10, "color": BASELINE},
+    "teacher": {"symbol": "star", "size": 14, "color": TEACHER},
+}
+"""How each kind of reference is drawn."""
 
 
 def add_references(figure: go.Figure, frames: SweepFrames, x: Objective, y: Objective) -> None:
@@ -43,52 +26,39 @@ def add_references(figure: go.Figure, frames: SweepFrames, x: Objective, y: Obje
 
     One without a value for ``x`` (a method whose complexity is not defined) becomes a line.
     """
-    for rows, kind in zip((frames.baselines, frames.teachers), KINDS, strict=True):
-        names = short_labels(rows, kind.name)
-        data = zip(names, column(rows, x.metric), column(rows, y.metric), strict=True)
-        found = [Reference(name, float(a), float(b)) for name, a, b in data if np.isfinite(b)]
-        points = [reference for reference in found if np.isfinite(reference.x)]
-        if points:
-            _add_markers(figure, kind, points, (x, y), middle_of(frames, x))
-        for reference in found:
-            if not np.isfinite(reference.x):
+    tables = {"baseline": frames.baselines, "teacher": frames.teachers}
+    for kind, rows in tables.items():
+        marker = KINDS[kind]
+        labels = map(html.escape, short_labels(rows, kind))
+        data = zip(labels, column(rows, x.metric), column(rows, y.metric), strict=True)
+        found = [(label, float(a), float(b)) for label, a, b in data if np.isfinite(b)]
+        if points := [point for point in found if np.isfinite(point[1])]:
+            names, xs, ys = zip(*points, strict=True)
+            middle = middle_of(frames, x)
+            figure.add_scatter(
+                x=xs,
+                y=ys,
+                mode="markers+text",
+                name=f"{kind}s" if len(points) > 1 else kind,
+                text=names,
+                textposition=["top left" if place >= middle else "top right" for place in xs],
+                textfont={"size": 11},
+                marker={**marker, "line": {"width": 1, "color": "white"}},
+                hovertext=[_hover(label, ((y, b), (x, a))) for label, a, b in points],
+                hoverinfo="text",
+            )
+        for label, place, height in found:
+            if not np.isfinite(place):
                 figure.add_hline(
-                    y=reference.y,
-                    line={"color": kind.colour, "dash": "dash", "width": 1.2},
-                    annotation={"text": html.escape(reference.label), "font": {"size": 11}},
+                    y=height,
+                    line={"color": marker["color"], "dash": "dash", "width": 1.2},
+                    annotation={"text": label, "font": {"size": 11}},
                     annotation_position="top left",
                 )
 
 
-def _add_markers(
-    figure: go.Figure,
-    kind: Kind,
-    points: Sequence[Reference],
-    objectives: tuple[Objective, Objective],
-    middle: float,
-) -> None:
-    x, y = objectives
-    figure.add_scatter(
-        x=[point.x for point in points],
-        y=[point.y for point in points],
-        mode="markers+text",
-        name=f"{kind.name}s" if len(points) > 1 else kind.name,
-        text=[html.escape(point.label) for point in points],
-        textposition=["top left" if p.x >= middle else "top right" for p in points],
-        textfont={"size": 11},
-        marker={
-            "symbol": kind.symbol,
-            "size": kind.size,
-            "color": kind.colour,
-            "line": {"width": 1, "color": "white"},
-        },
-        hovertext=[_hover(point, ((y, point.y), (x, point.x))) for point in points],
-        hoverinfo="text",
-    )
-
-
-def _hover(point: Reference, values: Sequence[tuple[Objective, float]]) -> str:
-    lines = [f"<b>{html.escape(point.label)}</b>"]
+def _hover(label: str, values: Sequence[tuple[Objective, float]]) -> str:
+    lines = [f"<b>{label}</b>"]
     for objective, value in values:
         shown = with_unit(number(value), objective.unit)
         lines.append(html.escape(f"{split_label(objective)} {objective.label}: {shown}".strip()))

@@ -16,6 +16,7 @@ from analysis.attainment import Surface, attainment_surfaces
 from analysis.frames import SweepFrames
 from analysis.fronts import split_label
 from analysis.pareto import sweep_front
+from analysis.plots.theme import add_line
 from analysis.ranking import column
 from analysis.repeats import seed_sets
 from search_spaces.objectives import Objective
@@ -109,12 +110,5 @@ def dash_of(surface: Surface) -> str:
 def add_attainment(figure: go.Figure, frames: SweepFrames, pair: Pair) -> None:
     """Draw the surfaces, if there are any."""
     for surface in sweep_surfaces(frames, pair):
-        xs, ys = stairs(surface.points, pair)
-        figure.add_scatter(
-            x=xs,
-            y=ys,
-            mode="lines",
-            name=surface_name(surface),
-            line={"color": COLOUR, "width": 1.6, "dash": dash_of(surface)},
-            hoverinfo="skip",
-        )
+        line = {"color": COLOUR, "width": 1.6, "dash": dash_of(surface)}
+        add_line(figure, stairs(surface.points, pair), surface_name(surface), line=line)

@@ -103,8 +103,14 @@ def hover(row: Mapping[str, Any], frames: SweepFrames) -> str:
     return "<br>".join(lines)
 
 
-def styled(figure: go.Figure, *, height: int) -> go.Figure:
-    """Return the figure with the report's fonts and margins and the legend above the plot.
+def add_line(figure: go.Figure, points: tuple[Any, Any], name: str, **style: Any) -> None:
+    """Draw a line through x and y of points, without hover text."""
+    x, y = points
+    figure.add_scatter(x=x, y=y, mode="lines", name=name, hoverinfo="skip", **style)
+
+
+def styled(figure: go.Figure, *, height: int, **layout: Any) -> go.Figure:
+    """Return the figure with the report's fonts and margins, the legend above the plot, and axes.
 
     Grounds are transparent; the page adds the colours of its light or dark scheme.
     """
@@ -120,6 +126,7 @@ def styled(figure: go.Figure, *, height: int) -> go.Figure:
         hoverlabel={"align": "left", "font": {"family": FONT, "size": 12}},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         hovermode="closest",
+        **layout,
     )
     return figure
 
@@ -128,6 +135,14 @@ def title_lines(title: str, room: int = TITLE_ROOM) -> list[str]:
     """Return an escaped title in plain lines that are not cut where their axis ends."""
     lines = html.unescape(title).splitlines()
     return [part for line in lines for part in textwrap.wrap(line, room)]
+
+
+def objective_axis(
+    objective: Objective, *, with_test: bool = False, wide: bool = False
+) -> dict[str, Any]:
+    """Return the layout of the axis of an objective, see `axis_title` and `axis`."""
+    title = axis_title(objective, with_test=with_test)
+    return axis(title, log=objective.scale == "log", wide=wide)
 
 
 def axis(title: str, *, log: bool = False, wide: bool = False) -> dict[str, Any]:

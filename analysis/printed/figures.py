@@ -9,12 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from analysis import format as text
 from analysis.colours import PALETTE
 from analysis.frames import SweepFrames
 from analysis.front_png import add_legend, draw_front, in_lines, plain
 from analysis.importance import Importance, by_weight, importances
-from analysis.plots.progress import progress_series, volume_over_cost, volume_title
+from analysis.plots.progress import (
+    COST_TITLE,
+    progress_series,
+    reference_text,
+    volume_over_cost,
+    volume_title,
+)
 from analysis.plots.stairs import pairs
 
 if TYPE_CHECKING:
@@ -63,8 +68,7 @@ def sweep_figures(frames: SweepFrames) -> Iterator[tuple[str, Figure]]:
     yield "hypervolume", _volume(frames, progress_series(frames), "finished trials")
     spent = volume_over_cost(frames)
     if spent:
-        title = "processor time of finished trials [core s]"
-        yield "hypervolume-cost", _volume(frames, spent, title)
+        yield "hypervolume-cost", _volume(frames, spent, COST_TITLE)
     known = [found for found in importances(frames) if found.shares]
     if known:
         yield "importance", _importance(known)
@@ -79,11 +83,7 @@ def _volume(frames: SweepFrames, series: Sequence[tuple[float, float]], title: s
     figure, axes = _column(2.2)
     xs, ys = zip(*series, strict=True)
     axes.step(xs, ys, where="post", color=PALETTE[0], linewidth=1.2)
-    corner = ", ".join(
-        text.with_unit(f"{goal.label} {text.number(goal.reference)}", goal.unit)
-        for goal in frames.study.objectives
-    )
-    axes.set_title(plain(f"reference point: {corner}"), wrap=True)
+    axes.set_title(plain(f"reference point: {reference_text(frames)}"), wrap=True)
     axes.set_xlabel(title)
     axes.set_ylabel(in_lines(volume_title(frames)))
     axes.grid(color="#e4e7eb", linewidth=0.5)

@@ -11,7 +11,7 @@ from synthetic_topologies import make_topology_frames
 
 from analysis.distillation import method_gains, pairs_by_kind
 from analysis.frames import table
-from analysis.fronts import confirmed, front_trials, knee_trial, topology_of
+from analysis.fronts import confirmed, front_trials, kind_of, knee_trial, topology_of
 from analysis.highlights import highlights
 from analysis.plots.curves import curves_figure
 from analysis.ranking import records
@@ -23,7 +23,7 @@ FRAMES = make_frames(trials=24)
 
 
 def shown(frames):
-    return {one.title: one.text.replace("\N{NO-BREAK SPACE}", " ") for one in highlights(frames)}
+    return {title: text.replace("\N{NO-BREAK SPACE}", " ") for title, text in highlights(frames)}
 
 
 def test_the_best_and_the_knee_are_named_with_what_they_cost():
@@ -93,7 +93,7 @@ def test_a_method_is_compared_with_the_best_student_of_its_topology_at_equal_siz
 def test_gains_are_differences_of_equal_seeds_on_test():
     frames = make_frames(gain=3.0, near=60)
     gains = method_gains(frames)
-    assert {one.kind for one in gains} == {"autoencoder-kd", "encoder-kd"}
+    assert {kind_of(one.pair.taught) for one in gains} == {"autoencoder-kd", "encoder-kd"}
     assert [one.gain.mean for one in gains] == sorted((o.gain.mean for o in gains), reverse=True)
     for one in gains:
         mean = one.theirs.interval.mean - one.ours.interval.mean  # of decibels less is better

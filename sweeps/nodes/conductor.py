@@ -1,6 +1,6 @@
 """Runs a trial in a network: drives its topology, forwards parcels and adds up costs."""
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -18,10 +18,11 @@ from sweeps.common.events import Training, WorkFailedError
 from sweeps.common.records import FailureKind
 from sweeps.nodes.node import REJECTED
 from sweeps.nodes.robust.findings import poisoning_metrics
+from sweeps.nodes.topologies.base import Scene
 from sweeps.nodes.topologies.catalog import collaborative, topology_of
 from sweeps.nodes.transport import Transport
 from sweeps.nodes.underway import Underway, costs_of
-from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Parcel
+from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Message, Parcel
 
 Deploy: TypeAlias = Callable[[Params, str], Transport]
 """Creates the nodes of one task of a trial, given its parameters and its name, see `Part`."""
@@ -96,42 +97,45 @@ def conduct(
     if not settings.networked:
         return (yield from transport.alone())
     topology = topology_of(task, params)
-    steps = topology.steps()
+    steps, scene = topology.steps(), topology.scene
     underway = Underway(collaborative(task, params), params, transport, topology, rungs)
     parcels = next(steps)
     while True:
         answers = yield from underway.exchange(parcels)
-        _check(answers, topology.scene.key)
+        _checked(answers, scene.key)
         try:
             parcels = steps.send(answers)
         except StopIteration:
             break
     costs = costs_of(transport.accounts, topology)
-    found = yield from _findings(underway, topology.scene.key, settings)
-    weights = yield from _collect(underway, topology.scene.key, settings)
+    found = yield from _findings(underway, scene)
+    weights = yield from _collect(underway, scene)
     judged = yield from transport.judge(weights)
     metrics = {**judged, **costs, **found, **guarantee(settings)}
     return Outcome(metrics=metrics, weights=weights)
 
 
-def _check(parcels: Iterable[Parcel], key: str) -> None:
-    notes = [p for p in parcels if p.receiver == CONDUCTOR and p.kind is Kind.CONTROL]
-    for message in _messages(notes, key):
+def _checked(parcels: Iterable[Parcel], key: str) -> list[Message]:
+    """Return the messages to the conductor among some; fail if a node rejected one."""
+    payloads = [parcel.payload for parcel in parcels if parcel.receiver == CONDUCTOR]
+    messages = [Message.from_bytes(payload, deployment=key) for payload in payloads]
+    for message in messages:
         if message.subject == REJECTED:
             reason = f"MessageError: {message.facts['reason']}"
             raise WorkFailedError(reason, kind=FailureKind.MESSAGE)
+    return messages
 
 
-def _collect(
-    underway: Underway, key: str, settings: NetworkSettings
-) -> Generator[Report, None, dict[str, NDArray[Any]]]:
+def _asked(underway: Underway, scene: Scene, subject: str) -> Training[list[Message]]:
+    """Give all nodes an order, and return what they tell the conductor."""
+    order = scene.order([SERVER, *scene.settings.edges], subject)
+    return _checked((yield from underway.exchange(order)), scene.key)
+
+
+def _collect(underway: Underway, scene: Scene) -> Training[dict[str, NDArray[Any]]]:
     """Assemble every edge's student from its parts at the edge and at the server."""
-    order = Message(kind=Kind.CONTROL, subject="collect", deployment=key)
-    nodes = [SERVER, *settings.edges]
-    found = yield from underway.exchange(Parcel.pack(CONDUCTOR, nodes, order))
-    _check(found, key)
     parts: dict[str, dict[str, NDArray[Any]]] = {}
-    for message in _messages(found, key):
+    for message in (yield from _asked(underway, scene, "collect")):
         edge = str(message.facts["edge"])
         role = "edge" if message.subject == "collected" else message.subject
         node = edge.replace("edge", role)
@@ -139,17 +143,9 @@ def _collect(
     return joined(parts)
 
 
-def _findings(
-    underway: Underway, key: str, settings: NetworkSettings
-) -> Generator[Report, None, dict[str, float]]:
+def _findings(underway: Underway, scene: Scene) -> Training[dict[str, float]]:
     """Return how well nodes defended themselves, if there is anything to defend against."""
-    if not settings.watched:
+    if not scene.settings.watched:
         return {}
-    order = Message(kind=Kind.CONTROL, subject="report-findings", deployment=key)
-    found = yield from underway.exchange(Parcel.pack(CONDUCTOR, [SERVER, *settings.edges], order))
-    _check(found, key)
-    return poisoning_metrics(settings, [message.facts for message in _messages(found, key)])
-
-
-def _messages(parcels: Sequence[Parcel], key: str) -> list[Message]:
-    return [Message.from_bytes(parcel.payload, deployment=key) for parcel in parcels]
+    found = yield from _asked(underway, scene, "report-findings")
+    return poisoning_metrics(scene.settings, [message.facts for message in found])

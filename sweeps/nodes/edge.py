@@ -1,6 +1,7 @@
 """An edge node: its local data, its own student, and what it received."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kdtasks.contract.collaboration import (
@@ -13,6 +14,7 @@ from kdtasks.contract.collaboration import (
     SharesOutputs,
     Stage,
     SynthesisesSamples,
+    TensorSpec,
 )
 from kdtasks.contract.gaussian_mechanism import mechanism_of
 from kdtasks.contract.leakage import MeasuresLeaks
@@ -26,9 +28,6 @@ from sweeps.nodes.node import (
     Handlers,
     Handling,
     Node,
-    answer,
-    nothing,
-    take,
     take_about,
     take_samples,
     whole_number,
@@ -53,12 +52,9 @@ class EdgeNode(Node):
         self._moved = False
         self._underway: Mapping[int, Arrays] = {}
         self._teacher: TeacherArtifact | None = None
-        self._pairs: Arrays = {}
-        self._knowledge: Arrays = {}
-        self._rehearsal: Arrays = {}
-        self._rehearsal_outputs: Arrays = {}
-        self._proxy: Arrays = {}
-        self._guidance: Guidance | None = None
+        # by what they are for: pairs, rehearsal, proxy
+        self._samples: dict[str, Arrays] = defaultdict(dict)
+        self._outputs: dict[str, Arrays] = {}
         self._hostile = self.name in self.settings.hostile
         self._findings = Findings()
         if self._hostile and self.settings.attack == "flipped-labels":
@@ -85,13 +81,13 @@ class EdgeNode(Node):
             ("server", Kind.MODEL, "student"): self._store_student,
             ("server", Kind.TEACHER, "teacher"): self._store_teacher,
             ("server", Kind.FEATURES, "teacher"): self._store_beside,
-            ("server", Kind.SAMPLES, "pairs"): self._store_pairs,
+            ("server", Kind.SAMPLES, "pairs"): self._store_samples,
             ("server", Kind.OUTPUTS, "pairs"): self._store_knowledge,
-            ("server", Kind.SAMPLES, "rehearsal"): self._store_rehearsal,
-            ("server", Kind.OUTPUTS, "rehearsal"): self._store_rehearsal_outputs,
+            ("server", Kind.SAMPLES, "rehearsal"): self._store_samples,
+            ("server", Kind.OUTPUTS, "rehearsal"): self._store_outputs,
             ("server", Kind.FEATURES, "rehearsal"): self._store_statistics,
-            ("server", Kind.SAMPLES, "proxy"): self._store_proxy,
-            ("server", Kind.OUTPUTS, "blend"): self._store_blend,
+            ("server", Kind.SAMPLES, "proxy"): self._store_samples,
+            ("server", Kind.OUTPUTS, "proxy"): self._store_outputs,
         }
 
     # --- training -------------------------------------------------------------------------------
@@ -124,10 +120,11 @@ class EdgeNode(Node):
         return []
 
     def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
-        if not (self._pairs and self._knowledge):
+        if "pairs" not in self._outputs:
             raise MessageError("no pairs to train on have arrived")
+        pairs, knowledge = self._samples["pairs"], self._outputs["pairs"]
         training = self.able(ExchangesPairs).learn_pairs(
-            self._params, self._pairs, self._knowledge, stream_name=self.name
+            self._params, pairs, knowledge, stream_name=self.name
         )
         learnt = yield from self.learning(training, [self.name])
         self._keep(learnt)
@@ -145,8 +142,8 @@ class EdgeNode(Node):
     def _fine_tune(self, _sender: str, _message: Message) -> Handling:
         self._need_received()
         data = self._data
-        if self._rehearsal:
-            data = self.task.samples_together(self._data, self._rehearsal)
+        if rehearsal := self._samples["rehearsal"]:
+            data = self.task.samples_together(self._data, rehearsal)
         guidance = None
         if self.settings.anchor_weight > 0:
             guidance = self._anchor(data)
@@ -155,19 +152,26 @@ class EdgeNode(Node):
 
     def _anchor(self, data: Arrays) -> Guidance:
         """Return the outputs that anchor the student: the server's, or the received student's."""
-        if self._rehearsal_outputs:
-            return Guidance(samples=self._rehearsal, outputs=self._rehearsal_outputs)
+        if stored := self._stored("rehearsal"):
+            return stored
         outputs, work = self.able(SharesOutputs).outputs(self._params, self._received, data)
         self.charge(work)
         return Guidance(samples=data, outputs=outputs)
 
+    def _stored(self, subject: str) -> Guidance | None:
+        """Return outputs that were received, with their samples; None if there are none."""
+        if subject not in self._outputs:
+            return None
+        return Guidance(samples=self._samples[subject], outputs=self._outputs[subject])
+
     def _mutual_round(self, _sender: str, message: Message) -> Handling:
         speak = yes_or_no(message, "speak")
         stream = f"{self.name} round {whole_number(message, 'round')}"
-        yield from self._train_further(self._data, self._guidance, stream)
+        yield from self._train_further(self._data, self._stored("proxy"), stream)
         if not speak:
             return []
-        outputs, work = self.able(SharesOutputs).outputs(self._params, self._student, self._proxy)
+        proxy = self._samples["proxy"]
+        outputs, work = self.able(SharesOutputs).outputs(self._params, self._student, proxy)
         self.charge(work)
         if self._hostile:
             outputs = attacks.lying_outputs(self.settings, outputs, self.seed, f"{stream} lie")
@@ -212,8 +216,8 @@ class EdgeNode(Node):
 
     # --- sending --------------------------------------------------------------------------------
 
-    def _hand_in(self, _sender: str, _message: Message) -> Handling:
-        return answer(self.unsent(self.students(), Learnt(weights={})))
+    def _hand_in(self, _sender: str, _message: Message) -> list[Parcel]:
+        return self.unsent(self.students(), Learnt(weights={}))
 
     def unsent(self, students: Mapping[str, Arrays], learnt: Learnt) -> list[Parcel]:
         """Return the server's part of the student if it was trained here."""
@@ -223,20 +227,20 @@ class EdgeNode(Node):
         part = {name: students[self.name][name] for name in names}
         return self.send([SERVER], Kind.MODEL, "server-part", part)
 
-    def _upload(self, _sender: str, message: Message) -> Handling:
+    def _upload(self, _sender: str, message: Message) -> list[Parcel]:
         """Send the next slice of the local samples."""
         total = self.task.sample_count(self._data)
         size = max(1, round(self.settings.upload_share * total))
         start = min(whole_number(message, "upload") * size, total)
         samples = self.task.sample_slice(self._data, start, start + size)
         if start == total:
-            return nothing()
-        return answer(self.send([SERVER], Kind.SAMPLES, "upload", samples))
+            return []
+        return self.send([SERVER], Kind.SAMPLES, "upload", samples)
 
-    def _ask_rehearsal(self, _sender: str, _message: Message) -> Handling:
-        return answer(self.note(SERVER, "rehearsal-wanted", {"count": self._rehearsal_count()}))
+    def _ask_rehearsal(self, _sender: str, _message: Message) -> list[Parcel]:
+        return self.note(SERVER, "rehearsal-wanted", {"count": self._rehearsal_count()})
 
-    def _collect(self, _sender: str, _message: Message) -> Handling:
+    def _collect(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the edge's part of the student to the conductor, which uses no link."""
         names = self.task.tensors(self._params, "edge")
         if not self._student:
@@ -248,22 +252,22 @@ class EdgeNode(Node):
             parcels += self.send([CONDUCTOR], Kind.MODEL, "received", self._received, facts=facts)
         for steps, student in self._underway.items():
             parcels += self.send([CONDUCTOR], Kind.MODEL, f"after-{steps}", student, facts=facts)
-        return answer(parcels)
+        return parcels
 
     # --- storing --------------------------------------------------------------------------------
 
-    def _store_student(self, _sender: str, message: Message) -> Handling:
+    def _store_student(self, _sender: str, message: Message) -> list[Parcel]:
         whole, part = (self.task.tensors(self._params, place) for place in (None, "edge"))
-        self._student = take(message, whole if message.arrays.keys() == whole.keys() else part)
+        self._student = message.checked(whole if message.arrays.keys() == whole.keys() else part)
         self._received, self._moved = self._student, False
-        return nothing()
+        return []
 
-    def _store_teacher(self, _sender: str, message: Message) -> Handling:
-        weights = take(message, self.able(SendsTeacher).teacher_tensors(self.deployment.params))
+    def _store_teacher(self, _sender: str, message: Message) -> list[Parcel]:
+        weights = message.checked(self.able(SendsTeacher).teacher_tensors(self.deployment.params))
         self._teacher = TeacherArtifact(metrics={}, weights=weights, outputs={})
         if self.settings.defence == "probe":
             self._test_teacher(self._teacher)
-        return nothing()
+        return []
 
     def _test_teacher(self, teacher: TeacherArtifact) -> None:
         """Quarantine a teacher that is no better than a guess on the local samples."""
@@ -275,36 +279,37 @@ class EdgeNode(Node):
         if bounded(error) >= 1.0:
             self._findings.quarantined.append(self.name)
 
-    def _store_beside(self, _sender: str, message: Message) -> Handling:
+    def _store_beside(self, _sender: str, message: Message) -> list[Parcel]:
         if self._teacher is None:
             raise MessageError("the outputs of a teacher arrived before the teacher")
-        beside = take(message, self.able(SendsTeacher).extra_tensors(self._params))
+        beside = message.checked(self.able(SendsTeacher).extra_tensors(self._params))
         self._teacher = replace(self._teacher, outputs=beside)
-        return nothing()
+        return []
 
-    def _store_pairs(self, _sender: str, message: Message) -> Handling:
-        self._pairs = take_samples(message, self.task, self._params, self._data)
-        return nothing()
+    def _store_samples(self, _sender: str, message: Message) -> list[Parcel]:
+        samples = take_samples(message, self.task, self._params, self._data)
+        self._samples[message.subject] = samples
+        return []
 
-    def _store_knowledge(self, _sender: str, message: Message) -> Handling:
-        specs = self.able(ExchangesPairs).knowledge_tensors(self.deployment.params)
-        self._knowledge = take_about(message, specs, self.task.sample_count(self._pairs))
-        return nothing()
+    def _store_knowledge(self, _sender: str, message: Message) -> list[Parcel]:
+        return self._store_about(message, self.able(ExchangesPairs).knowledge_tensors)
 
-    def _store_rehearsal(self, _sender: str, message: Message) -> Handling:
-        self._rehearsal = take_samples(message, self.task, self._params, self._data)
-        return nothing()
+    def _store_outputs(self, _sender: str, message: Message) -> list[Parcel]:
+        return self._store_about(message, self.able(SharesOutputs).output_tensors)
 
-    def _store_rehearsal_outputs(self, _sender: str, message: Message) -> Handling:
-        specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
-        here = self.task.sample_count(self._rehearsal)
-        self._rehearsal_outputs = take_about(message, specs, here)
-        return nothing()
+    def _store_about(
+        self, message: Message, specs: Callable[[Params], Mapping[str, TensorSpec]]
+    ) -> list[Parcel]:
+        """Store outputs on the samples that were received with the same subject."""
+        here = self.task.sample_count(self._samples[message.subject])
+        outputs = take_about(message, specs(self.deployment.params), here)
+        self._outputs[message.subject] = outputs
+        return []
 
-    def _store_statistics(self, _sender: str, message: Message) -> Handling:
+    def _store_statistics(self, _sender: str, message: Message) -> list[Parcel]:
         self._need_received()
-        statistics = take(message, self.able(SynthesisesSamples).statistics_tensors(self._params))
-        self._rehearsal, work = self.able(SynthesisesSamples).synthesise(
+        statistics = message.checked(self.able(SynthesisesSamples).statistics_tensors(self._params))
+        self._samples["rehearsal"], work = self.able(SynthesisesSamples).synthesise(
             self._params,
             self._received,
             statistics,
@@ -312,7 +317,7 @@ class EdgeNode(Node):
             stream_name=f"{self.name} synthesis",
         )
         self.charge(work)
-        return nothing()
+        return []
 
     def _rehearsal_count(self) -> int:
         local = self.task.sample_count(self._data)
@@ -321,13 +326,3 @@ class EdgeNode(Node):
     def _need_received(self) -> None:
         if not self._received:
             raise MessageError("no student was received to train on")
-
-    def _store_proxy(self, _sender: str, message: Message) -> Handling:
-        self._proxy = take_samples(message, self.task, self._params, self._data)
-        return nothing()
-
-    def _store_blend(self, _sender: str, message: Message) -> Handling:
-        specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
-        outputs = take_about(message, specs, self.task.sample_count(self._proxy))
-        self._guidance = Guidance(samples=self._proxy, outputs=outputs)
-        return nothing()

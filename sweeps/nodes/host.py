@@ -6,6 +6,7 @@ because they are generator functions themselves.
 
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from kdtasks.contract.collaboration import LearnsOnShares, Work
 from kdtasks.contract.deployment import NetworkSettings
@@ -18,10 +19,10 @@ from sweeps.common.events import Event, T, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node, Standing
-from sweeps.nodes.privacy.audit import Auditor, Trained, check_nonmembers
-from sweeps.nodes.robust.attacks import Attacker
+from sweeps.nodes.privacy.audit import Auditor, check_nonmembers
+from sweeps.nodes.robust.attacks import false_teacher
 from sweeps.nodes.server import ServerNode
-from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
+from sweeps.nodes.task_process import GlobalDraws, Trial, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
 from sweeps.nodes.wire.signatures import Signer
@@ -54,7 +55,7 @@ class NodeHost:
         self._opened: KDTask = open_task(task)
         self._task = self._opened
         self._gpus = gpus
-        self._trial: _Trial | None = None
+        self._trial: Trial | None = None
         self._nodes: dict[str, Node] = {}
         self._draws: GlobalDraws
         self._at_work: dict[str, Generator[Report, None, list[Answer]]] = {}
@@ -90,7 +91,7 @@ class NodeHost:
         if self._gpus is not None:
             take_gpu(self._gpus)
         self._draws = GlobalDraws(int(params.get("seed", 0)))
-        whole = _Trial(params=params, train=train, val=val, teacher=teacher)
+        whole = Trial(params=params, train=train, val=val, teacher=teacher)
         self._task, self._trial = self._opened, whole
         if part:
             assert isinstance(self._opened, NetworkTask), "only its trials have parts"
@@ -119,8 +120,8 @@ class NodeHost:
         own = {topology: deployment.alike(topology) for topology in {*settings.served}}
         for name in names:
             if name == SERVER:
-                attacker = Attacker(task=task, params=params, train=train, val=val)
-                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher, attacker)
+                lie = partial(false_teacher, task, self._trial)
+                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher, lie)
             else:
                 index = settings.edges.index(name)
                 of_edge = own[settings.served[index]]
@@ -242,37 +243,20 @@ class NodeHost:
             return {}
         assert isinstance(self._task, MeasuresLeaks), "the topology needs it"
         assert isinstance(server, ServerNode), "it is on the host that judges"
-        trained = Trained(
-            task=self._task,
-            params=trial.params,
-            weights=weights,
-            train=trial.train,
-            val=trial.val,
-            teacher=trial.teacher,
-            exchanged=server.exchanged,
-        )
-        return Auditor(trained).metrics()
+        return Auditor(self._task, trial, weights, server.exchanged).metrics()
 
-    def _the_trial(self) -> "_Trial":
+    def _the_trial(self) -> Trial:
         assert self._trial is not None, "begin comes first"
         return self._trial
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Trial:
-    params: Params
-    train: Arrays
-    val: Arrays
-    teacher: TeacherArtifact | None
-
-
-def _of_part(task: KDTask, part: str, whole: _Trial) -> _Trial:
+def _of_part(task: KDTask, part: str, whole: Trial) -> Trial:
     """Return what one task of a network is given of a trial, as it would be given alone."""
     teacher = whole.teacher
     if teacher is not None:
         untaught = task.teacher_fingerprint(whole.params) is None
         teacher = None if untaught else teacher_of(part, teacher)
-    return _Trial(
+    return Trial(
         params=whole.params,
         train=arrays_of(part, whole.train),
         val=arrays_of(part, whole.val),

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, TypeVar
 
 from numpy.typing import NDArray
@@ -24,10 +24,10 @@ REJECTED = "rejected"
 """Subject of the note in which a node reports a rejected message."""
 
 Handling = Generator[Report, None, list[Parcel]]
-"""Yields reports while a node works; returns the parcels of its answer."""
+"""Yields reports while a node trains; returns the parcels of its answer."""
 
-Handler = Callable[[str, Message], Handling]
-"""Handles a message, given the sender's name."""
+Handler = Callable[[str, Message], Handling | list[Parcel]]
+"""Handles a message, given the sender's name; returns the answer if it trains nothing."""
 
 Role = Literal["conductor", "server", "edge"]
 """Roles of senders: only the conductor gives orders to nodes."""
@@ -104,9 +104,9 @@ class Node(ABC):
     def findings(self) -> Findings:
         """Return what the node has found out about others."""
 
-    def report_findings(self, _sender: str, _message: Message) -> Handling:
+    def report_findings(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the findings to the conductor, which uses no link."""
-        return answer(self.note(CONDUCTOR, "findings", self.findings().facts()))
+        return self.note(CONDUCTOR, "findings", asdict(self.findings()))
 
     def role_of(self, sender: str) -> Role:
         """Return the role of a sender in this deployment.
@@ -141,7 +141,8 @@ class Node(ABC):
                 raise MessageError(
                     f"{message.kind} {message.subject!r} of this sender is not known"
                 )
-            parcels = yield from handler(sender, message)
+            found = handler(sender, message)
+            parcels = found if isinstance(found, list) else (yield from found)
         except MessageError as error:
             self.rejected += 1
             reason = f"{self.name} rejected a message of {sender}: {error}"
@@ -265,23 +266,13 @@ class Node(ABC):
         return [replace(p, seal=self.signer.seal(p.receiver, p.payload)) for p in parcels]
 
 
-def take(message: Message, specs: Mapping[str, TensorSpec]) -> Arrays:
-    """Return a message's arrays after checking them.
-
-    Raises:
-        MessageError: If an array is missing, left over or misfits.
-    """
-    message.check(specs)
-    return message.arrays
-
-
 def take_samples(message: Message, task: LearnsOnShares, params: Params, own: Arrays) -> Arrays:
     """Return a message's samples after checking them against ``own``, the receiver's samples.
 
     Raises:
         MessageError: If an array is missing, left over or misfits, or there are no samples.
     """
-    samples = take(message, task.sample_tensors(params, own))
+    samples = message.checked(task.sample_tensors(params, own))
     if not task.sample_count(samples):
         raise MessageError(f"{message.kind} message {message.subject!r} holds no samples")
     if misfit := task.sample_misfit(samples):
@@ -296,7 +287,7 @@ def take_about(message: Message, specs: Mapping[str, TensorSpec], here: int) -> 
         MessageError: If an array is missing, left over or misfits, or is of another number of
             samples.
     """
-    arrays = take(message, specs)
+    arrays = message.checked(specs)
     counts = {len(array) for array in arrays.values()}
     if counts != {here}:
         raise MessageError(
@@ -328,15 +319,3 @@ def yes_or_no(message: Message, name: str) -> bool:
     if not isinstance(value, bool):
         raise MessageError(f"{message.subject!r} needs true or false as {name!r}, got {value!r}")
     return value
-
-
-def nothing() -> Handling:
-    """Handle a message that needs no work and no answer."""
-    yield from ()
-    return []
-
-
-def answer(parcels: list[Parcel]) -> Handling:
-    """Answer without work."""
-    yield from ()
-    return parcels

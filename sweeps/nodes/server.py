@@ -1,7 +1,8 @@
 """The server node: global data, teachers, one student per family, and what edges send to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from kdtasks.contract.collaboration import (
     AnswersPairs,
@@ -25,9 +26,6 @@ from sweeps.nodes.node import (
     Handlers,
     Handling,
     Node,
-    answer,
-    nothing,
-    take,
     take_about,
     take_samples,
     whole_number,
@@ -50,7 +48,7 @@ class ServerNode(Node):
         deployment: Deployment,
         data: Arrays,
         teacher: TeacherArtifact | None,
-        attacker: attacks.Attacker | None = None,
+        false_teacher: Callable[[], TeacherArtifact],
     ) -> None:
         super().__init__(name, deployment)
         self._data = data
@@ -72,8 +70,7 @@ class ServerNode(Node):
         self._outputs: dict[str, Arrays] = {}
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
-        self._attacker = attacker
-        self._false_teacher: TeacherArtifact | None = None
+        self._false_teacher = cache(false_teacher)
         self._guard = Guard(self.settings, deployment.params)
         self.exchanged: Exchanged | None = None
 
@@ -165,7 +162,7 @@ class ServerNode(Node):
                 self._teachers[number] = replace(teacher, outputs=outputs)
         return []
 
-    def _send_students(self, _sender: str, message: Message) -> Handling:
+    def _send_students(self, _sender: str, message: Message) -> list[Parcel]:
         whole = yes_or_no(message, "whole")
         parcels: list[Parcel] = []
         for edges in self._groups_among(self._edges_in(message)).values():
@@ -174,7 +171,7 @@ class ServerNode(Node):
                 self._parts[edge] = self._part(edge, weights, "server")
             sent = weights if whole else self._part(edges[0], weights, "edge")
             parcels += self.send(edges, Kind.MODEL, "student", sent)
-        return answer(parcels)
+        return parcels
 
     def _teacher_for(self, edge: str) -> TeacherArtifact:
         if not self._teachers:
@@ -190,7 +187,7 @@ class ServerNode(Node):
             found.setdefault(number, []).append(edge)
         return [(self._teachers[number], edges) for number, edges in found.items()]
 
-    def _send_teacher(self, _sender: str, message: Message) -> Handling:
+    def _send_teacher(self, _sender: str, message: Message) -> list[Parcel]:
         parcels: list[Parcel] = []
         for teacher, edges in self._taught(message):
             poisoned = [edge for edge in edges if edge in self.settings.poisoned]
@@ -203,7 +200,7 @@ class ServerNode(Node):
             self.charge(work)
             if beside:
                 parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
-        return answer(parcels)
+        return parcels
 
     def _teacher_extras(self, teacher: TeacherArtifact) -> tuple[Arrays, Work]:
         mechanism, params = mechanism_of(self.settings), self.deployment.params
@@ -216,12 +213,10 @@ class ServerNode(Node):
         """Return what an attacker makes of a teacher on its way to an edge."""
         if not self.settings.mistaught:
             return attacks.poisoned_weights(self.settings, weights, self.seed, edge)
-        assert self._attacker is not None, "hosts give it to servers"
-        self._false_teacher = self._false_teacher or self._attacker.teacher()
         params, number = self.deployment.params, self._group[edge][1]
-        return self.task.teacher_of(params, self._false_teacher, number).weights
+        return self.task.teacher_of(params, self._false_teacher(), number).weights
 
-    def _send_pairs(self, _sender: str, message: Message) -> Handling:
+    def _send_pairs(self, _sender: str, message: Message) -> list[Parcel]:
         parcels: list[Parcel] = []
         for teacher, edges in self._taught(message):
             knowledge, work = self.able(ExchangesPairs).pair_knowledge(
@@ -230,13 +225,13 @@ class ServerNode(Node):
             self.charge(work)
             parcels += self._send_samples(edges, "pairs", self._data)
             parcels += self.send(edges, Kind.OUTPUTS, "pairs", knowledge)
-        return answer(parcels)
+        return parcels
 
-    def _send_proxy(self, _sender: str, _message: Message) -> Handling:
+    def _send_proxy(self, _sender: str, _message: Message) -> list[Parcel]:
         self._proxy = self._first(self.settings.proxy_samples)
-        return answer(self._send_samples(self.settings.edges, "proxy", self._proxy))
+        return self._send_samples(self.settings.edges, "proxy", self._proxy)
 
-    def _send_blends(self, _sender: str, _message: Message) -> Handling:
+    def _send_blends(self, _sender: str, _message: Message) -> list[Parcel]:
         """Send every edge the blended outputs of the others on the proxy set."""
         if self.settings.defence == "probe":
             self._guard.test(self.able(ProbesOutputs), self._proxy, self._outputs)
@@ -244,28 +239,28 @@ class ServerNode(Node):
         for edge in self._outputs:
             blend = self._guard.blend(self.able(SharesOutputs), edge, self._outputs)
             if blend:
-                parcels += self.send([edge], Kind.OUTPUTS, "blend", blend)
+                parcels += self.send([edge], Kind.OUTPUTS, "proxy", blend)
         self.exchanged = Exchanged(samples=self._proxy, outputs=self._outputs)
         self._outputs = {}
-        return answer(parcels)
+        return parcels
 
-    def _ask_samples(self, _sender: str, message: Message) -> Handling:
+    def _ask_samples(self, _sender: str, message: Message) -> list[Parcel]:
         edges = self._edges_in(message)
         facts = {"upload": whole_number(message, "upload")}
-        return answer(self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts))
+        return self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts)
 
-    def _send_rehearsal(self, sender: str, message: Message) -> Handling:
+    def _send_rehearsal(self, sender: str, message: Message) -> list[Parcel]:
         params, count = self._edge_params(sender), whole_number(message, "count")
         student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
             statistics, work = self._statistics(params, student)
             self.charge(work)
-            return answer(self.send([sender], Kind.FEATURES, "rehearsal", statistics))
+            return self.send([sender], Kind.FEATURES, "rehearsal", statistics)
         samples = self._first(count)
         parcels = self._send_samples([sender], "rehearsal", samples)
         if self.settings.anchor_weight > 0 and self.settings.anchor == "server":
             parcels += self.send([sender], Kind.OUTPUTS, "rehearsal", self._stored(sender, samples))
-        return answer(parcels)
+        return parcels
 
     def _statistics(self, params: Params, student: Arrays) -> tuple[Arrays, Work]:
         """Return statistics for rehearsal; the same for all edges, noise included."""
@@ -301,38 +296,38 @@ class ServerNode(Node):
             self._parts[edge] = learnt.weights
         return []
 
-    def _collect(self, _sender: str, _message: Message) -> Handling:
+    def _collect(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the server's part of every student to the conductor, which uses no link."""
         parcels: list[Parcel] = []
         for edge, part in self._parts.items():
             facts = {"edge": edge}
             parcels += self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
-        return answer(parcels)
+        return parcels
 
-    def _store_upload(self, _sender: str, message: Message) -> Handling:
+    def _store_upload(self, _sender: str, message: Message) -> list[Parcel]:
         samples = take_samples(message, self.task, self.deployment.params, self._data)
         self._data = self.task.samples_together(self._data, samples)
-        return nothing()
+        return []
 
-    def _store_answer_samples(self, sender: str, message: Message) -> Handling:
+    def _store_answer_samples(self, sender: str, message: Message) -> list[Parcel]:
         self._sampled[sender] = take_samples(message, self.task, self.deployment.params, self._data)
-        return nothing()
+        return []
 
-    def _store_answer(self, sender: str, message: Message) -> Handling:
+    def _store_answer(self, sender: str, message: Message) -> list[Parcel]:
         specs = self.able(ExchangesPairs).knowledge_tensors(self.deployment.params)
         here = self.task.sample_count(self._sampled.get(sender, {}))
         self._outputs[sender] = take_about(message, specs, here)
-        return nothing()
+        return []
 
-    def _store_outputs(self, sender: str, message: Message) -> Handling:
+    def _store_outputs(self, sender: str, message: Message) -> list[Parcel]:
         specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         self._outputs[sender] = take_about(message, specs, self.task.sample_count(self._proxy))
-        return nothing()
+        return []
 
-    def _store_part(self, sender: str, message: Message) -> Handling:
+    def _store_part(self, sender: str, message: Message) -> list[Parcel]:
         specs = self.task.tensors(self._edge_params(sender), "server")
-        self._parts[sender] = take(message, specs)
-        return nothing()
+        self._parts[sender] = message.checked(specs)
+        return []
 
     def _first(self, count: int) -> Arrays:
         """Return the first global samples, which are in random order."""

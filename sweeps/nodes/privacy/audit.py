@@ -31,6 +31,7 @@ from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
 from sweeps.nodes.privacy.membership import Sample, Scores, auc, judged, together
+from sweeps.nodes.task_process import Trial
 
 MOST_MEMBERS = 2000
 """Of a node, the first ones, which are any of them."""
@@ -50,34 +51,6 @@ class Exchanged:
 
     samples: Arrays
     outputs: Mapping[str, Arrays]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """A finished deployment.
-
-    Attributes:
-        task: The task.
-        params: Its completed parameters.
-        weights: Of all nodes, as `joined` names them.
-        train: The training split.
-        val: The validation split.
-        teacher: The server's, if it has one.
-        exchanged: Outputs that left edges, in a topology where they do.
-    """
-
-    task: MeasuresLeaks
-    params: Params
-    weights: Arrays
-    train: Arrays
-    val: Arrays
-    teacher: TeacherArtifact | None
-    exchanged: Exchanged | None
-
-    @property
-    def settings(self) -> NetworkSettings:
-        """The deployment."""
-        return NetworkSettings.of(self.params)
 
 
 def check_nonmembers(task: LearnsOnShares, params: Params, train: Arrays) -> None:
@@ -100,18 +73,27 @@ def check_nonmembers(task: LearnsOnShares, params: Params, train: Arrays) -> Non
 
 
 class Auditor:
-    """Scores samples of a finished deployment by its models, beside shadow models."""
+    """Scores samples of a finished deployment by its models, beside shadow models.
 
-    def __init__(self, trained: Trained) -> None:
-        self._of = trained
-        self._task, self._settings = trained.task, trained.settings
-        self._own = self._task.edge_params(trained.params, 0)
+    Args:
+        task: The task.
+        trial: Of the deployment; with the server's teacher, if it has one.
+        weights: Of all nodes, as `joined` names them.
+        exchanged: Outputs that left edges, in a topology where they do.
+    """
+
+    def __init__(
+        self, task: MeasuresLeaks, trial: Trial, weights: Arrays, exchanged: Exchanged | None
+    ) -> None:
+        self._task, self._trial, self._weights, self._exchanged = task, trial, weights, exchanged
+        self._settings = NetworkSettings.of(trial.params)
+        self._own = self._task.edge_params(trial.params, 0)
         self._shadows = [self._shadow(number) for number in range(self._settings.shadow_models)]
         self._calibrations: dict[int, Scores] = {}
 
     def metrics(self) -> dict[str, float]:
         """Return `kdtasks.contract.privacy.PRIVACY_METRICS`."""
-        rng = numpy_generator(int(self._of.params.get("seed", 0)), "privacy bootstrap")
+        rng = numpy_generator(int(self._trial.params.get("seed", 0)), "privacy bootstrap")
         found = self._attacked()
         leaving = found["leaving"]
         members, others = leaving["calibrated"]
@@ -132,23 +114,23 @@ class Auditor:
 
     def _attacked(self) -> dict[str, dict[str, tuple[Sample, Sample]]]:
         """Return scores of members and of others by model, ``leaving`` among them, and attack."""
-        trained, mutual = self._of, self._settings.topology == "mutual"
-        owned = self._task.share_out(trained.params, trained.train, "train")
-        outside = self._task.withheld(trained.params, trained.train)
-        nodes = parted(trained.weights)
+        trial, mutual = self._trial, self._settings.topology == "mutual"
+        owned = self._task.share_out(trial.params, trial.train, "train")
+        outside = self._task.withheld(trial.params, trial.train)
+        nodes = parted(self._weights)
         if mutual:
             edges = range(self._settings.honest_edges)
             students = [nodes[f"edge-{edge}"] for edge in edges]
             found = {"student": self._at_edges(students, owned, outside)}
-            assert trained.exchanged is not None, "edges exchange outputs in every round"
-            copies = [self._copy(edge, trained.exchanged) for edge in edges]
+            assert self._exchanged is not None, "edges exchange outputs in every round"
+            copies = [self._copy(edge, self._exchanged) for edge in edges]
             return {**found, "leaving": self._at_edges(copies, owned, outside)}
         # all edges' students are alike, or of teachers that are
         student = nodes.get("received-0", nodes["edge-0"])
         pairs = owned.server, outside.server
         found = {"student": self._attacks([(self._model(0, student), *pairs)])}
-        if trained.teacher is not None:
-            teacher = self._task.teacher_of(trained.params, trained.teacher, 0)
+        if trial.teacher is not None:
+            teacher = self._task.teacher_of(trial.params, trial.teacher, 0)
             found["teacher"] = self._attacks([(self._teacher(teacher), *pairs)])
         sent = "teacher" if self._settings.topology == "decentralized" else "student"
         return {**found, "leaving": found[sent]}
@@ -194,25 +176,25 @@ class Auditor:
         }
 
     def _fit(self, outputs_of: Outputs, samples: Arrays) -> Scores:
-        scores = self._task.fit_scores(self._of.params, samples, outputs_of(samples))
+        scores = self._task.fit_scores(self._trial.params, samples, outputs_of(samples))
         return scores.astype(np.float64)
 
     # --- models ---------------------------------------------------------------------------------
 
     def _model(self, edge: int, weights: Arrays) -> Outputs:
-        params = self._task.edge_params(self._of.params, edge)
+        params = self._task.edge_params(self._trial.params, edge)
         return lambda samples: self._task.outputs(
             params, weights, self._task.samples_for(params, samples)
         )[0]
 
     def _teacher(self, teacher: TeacherArtifact) -> Outputs:
         bare = TeacherArtifact(metrics={}, weights=teacher.weights, outputs={})
-        return lambda samples: self._task.teacher_outputs(self._of.params, bare, samples)[0]
+        return lambda samples: self._task.teacher_outputs(self._trial.params, bare, samples)[0]
 
     def _shadow(self, number: int) -> Arrays:
         """Train a shadow model on the attacker's samples without a part that others have."""
         count = self._settings.shadow_models
-        samples = self._task.share_out(self._of.params, self._of.val, "val").server
+        samples = self._task.share_out(self._trial.params, self._trial.val, "val").server
         samples = self._task.samples_for(self._own, samples)
         total = self._task.sample_count(samples)
         begin, end = (round(total * place / (count + 1)) for place in (number, number + 1))
@@ -225,7 +207,7 @@ class Auditor:
     def _copy(self, edge: int, exchanged: Exchanged) -> Arrays:
         """Train a copy of an edge's student on nothing but the outputs that it sent."""
         params, outputs = (
-            self._task.edge_params(self._of.params, edge),
+            self._task.edge_params(self._trial.params, edge),
             exchanged.outputs[self._settings.edges[edge]],
         )
         samples = self._task.samples_for(params, exchanged.samples)

@@ -1,6 +1,5 @@
 """What a hostile node makes of arrays before it sends them, and teachers trained to lie."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,11 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.collaboration import LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
-from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
 from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
+from sweeps.nodes.task_process import Trial
 
 
 def lying_outputs(settings: NetworkSettings, outputs: Arrays, seed: int, stream: str) -> Arrays:
@@ -72,37 +71,24 @@ def poisoned_weights(settings: NetworkSettings, weights: Arrays, seed: int, stre
     }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attacker:
-    """Trains a teacher as the server's was trained, from the same samples, of which some are false.
+def false_teacher(task: LearnsOnShares, trial: Trial) -> TeacherArtifact:
+    """Return the teacher that poisoned edges are sent, or all of them if there are several.
 
-    It selects its best epoch on validation samples that are false in the same way. What this costs
-    is the attacker's, and in no account of the deployment.
-
-    Attributes:
-        task: The task.
-        params: The completed parameters.
-        train: The training split, of which the teacher's training takes the server's share.
-        val: The validation split.
+    It is trained as the server's was, from the same samples, of which some are false. Its best
+    epoch is selected on validation samples that are false in the same way. What this costs is the
+    attacker's, and in no account of the deployment.
     """
+    settings = NetworkSettings.of(trial.params)
 
-    task: LearnsOnShares
-    params: Params
-    train: Arrays
-    val: Arrays
-
-    def teacher(self) -> TeacherArtifact:
-        """Return the teacher that poisoned edges are sent, or all of them if there are several."""
-        train, val = self._falsified(self.train), self._falsified(self.val)
-        return result_of(self.task.train_teacher(self.params, train, val))
-
-    def _falsified(self, samples: Arrays) -> Arrays:
-        settings = NetworkSettings.of(self.params)
+    def falsified(samples: Arrays) -> Arrays:
         if settings.attack == "flipped-labels":
-            assert isinstance(self.task, FlipsLabels), "the topology needs it"
-            return self.task.flipped(self.params, samples)
-        assert isinstance(self.task, PlantsTrigger), "the topology needs it"
-        return self.task.triggered(self.params, samples, settings.trigger_share)
+            assert isinstance(task, FlipsLabels), "the topology needs it"
+            return task.flipped(trial.params, samples)
+        assert isinstance(task, PlantsTrigger), "the topology needs it"
+        return task.triggered(trial.params, samples, settings.trigger_share)
+
+    train, val = falsified(trial.train), falsified(trial.val)
+    return result_of(task.train_teacher(trial.params, train, val))
 
 
 def _shuffled(arrays: Arrays, seed: int, stream: str) -> Arrays:

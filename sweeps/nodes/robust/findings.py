@@ -71,10 +71,6 @@ class Findings:
     quarantined: list[str] = field(default_factory=list)
     shifts: list[float] = field(default_factory=list)
 
-    def facts(self) -> dict[str, Any]:
-        """Return it as facts of a message."""
-        return {"scores": self.scores, "quarantined": self.quarantined, "shifts": self.shifts}
-
 
 def poisoning_metrics(
     settings: NetworkSettings, found: Iterable[Mapping[str, Any]]

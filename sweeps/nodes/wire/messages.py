@@ -106,8 +106,8 @@ class Message:
             bits=header.bits,
         )
 
-    def check(self, specs: Mapping[str, TensorSpec]) -> None:
-        """Check that the arrays match the receiver's specifications, by name.
+    def checked(self, specs: Mapping[str, TensorSpec]) -> Arrays:
+        """Return the arrays if they match the receiver's specifications, by name.
 
         Raises:
             MessageError: If an array is missing, left over, or of the wrong shape, type or values.
@@ -119,6 +119,7 @@ class Message:
         for name, spec in specs.items():
             if misfit := spec.misfit(self.arrays[name]):
                 raise MessageError(f"{self._name}: array {name!r} has {misfit}")
+        return self.arrays
 
     @property
     def _name(self) -> str:

@@ -119,7 +119,7 @@ def test_a_message_for_an_operation_that_the_task_lacks_changes_nothing():
     task, key = lidar_trials.TASK, fingerprint(params)
     settings = NetworkSettings.of(params)
     edge = EdgeNode(0, Deployment(task=task, params=params, settings=settings, key=key), {})
-    blend = Message(kind=Kind.OUTPUTS, subject="blend", deployment=key)
+    blend = Message(kind=Kind.OUTPUTS, subject="proxy", deployment=key)
     handling = edge.handle("server", blend.to_bytes())
     with pytest.raises(StopIteration) as stop:
         next(handling)

@@ -312,8 +312,8 @@ SPECS = {
 
 
 def test_arrays_that_fit_are_accepted_with_any_number_of_samples() -> None:
-    message().check(SPECS)
-    message(arrays=dict(message().arrays) | {"w": np.zeros((9, 3), np.float32)}).check(SPECS)
+    message().checked(SPECS)
+    message(arrays=dict(message().arrays) | {"w": np.zeros((9, 3), np.float32)}).checked(SPECS)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_arrays_that_fit_are_accepted_with_any_number_of_samples() -> None:
 def test_arrays_that_do_not_fit_are_refused(wrong: dict[str, Any], reason: str) -> None:
     kept = {name: a for name, a in {**message().arrays, **wrong}.items() if a is not None}
     with pytest.raises(MessageError, match=f"model message 'student': .*{reason}"):
-        message(arrays=kept).check(SPECS)
+        message(arrays=kept).checked(SPECS)
 
 
 @given(messages, st.lists(st.text(max_size=3), max_size=4))

@@ -1,6 +1,7 @@
 """Nodes act on what they can check; everything else is refused, counted and changes nothing."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import REJECTED, Deployment, Node
+from sweeps.nodes.robust.attacks import false_teacher
 from sweeps.nodes.server import ServerNode
+from sweeps.nodes.task_process import Trial
 from sweeps.nodes.wire.messages import Kind, Message, Parcel
 from sweeps.nodes.wire.signatures import Signer
 
@@ -39,7 +42,8 @@ def edge(**changes: Any) -> EdgeNode:
 def server(**changes: Any) -> ServerNode:
     scene = deployment(**changes)
     shares = TASK.share_out(scene.params, DATA.train, "train")
-    return ServerNode("server", scene, shares.server, None)
+    trial = Trial(params=scene.params, train=DATA.train, val=DATA.val)
+    return ServerNode("server", scene, shares.server, None, partial(false_teacher, TASK, trial))
 
 
 def answers(

@@ -12,7 +12,8 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.privacy import PRIVACY_METRICS
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.privacy.audit import Auditor, Trained
+from sweeps.nodes.privacy.audit import Auditor
+from sweeps.nodes.task_process import Trial
 from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
 from sweeps.nodes.transport import in_process
 
@@ -88,16 +89,8 @@ def attacked(data, epochs):
     )
     student = drained(csi.TASK.train_on(params, {}, owned.server, None, stage))[1].weights
     edges = {f"edge-{edge}": student for edge in range(3)}
-    trained = Trained(
-        task=csi.TASK,
-        params=params,
-        weights=joined(edges),
-        train=data.train,
-        val=data.val,
-        teacher=None,
-        exchanged=None,
-    )
-    return Auditor(trained).metrics()
+    trial = Trial(params=params, train=data.train, val=data.val)
+    return Auditor(csi.TASK, trial, joined(edges), None).metrics()
 
 
 def test_a_student_untrained_reveals_nothing_and_one_that_overfits_much(data):

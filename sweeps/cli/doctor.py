@@ -1,10 +1,18 @@
-"""`kdsweep doctor`: runs the checks and prints each result at once."""
+"""`kdsweep doctor`: runs the checks, those of plugins here, and prints each result at once."""
 
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from kdtasks.beam_tracking import settings as beam_settings
+from kdtasks.contract.errors import UserError
+from kdtasks.contract.plugins import Plugin, load_target
 from kdtasks.contract.plugins import installed as installed_plugins
+from kdtasks.contract.registry import TASKS, load_task
+from kdtasks.csi_feedback import settings as csi_settings
+from kdtasks.csi_feedback.data.dataset import SCENARIOS
+from kdtasks.learning.custom_loss import broken_loss
 from sweeps.cli.output import line, show_json
 from sweeps.run.doctor import (
     Finding,
@@ -17,7 +25,16 @@ from sweeps.run.doctor import (
     try_mlflow,
     try_ray,
 )
-from sweeps.run.plugin_checks import check_plugins
+
+TAKEN = {
+    "task": set(TASKS),
+    "method": {*csi_settings.METHOD_NAMES, *beam_settings.METHOD_NAMES},
+    "scenario": set(SCENARIOS),
+}
+"""The project's own names, by kind."""
+
+OUTPUTS = ((4, 2, 16, 16), beam_settings.OUTPUTS_SHAPE)
+"""Output shapes of the tasks that accept losses."""
 
 SIGNS = {"good": "ok  ", "fair": "note", "bad": "BAD "}
 
@@ -53,3 +70,52 @@ def _print(finding: Finding) -> None:
     if finding.fix:
         line(f"      {finding.fix}")
     sys.stdout.flush()  # the next check may take seconds
+
+
+def check_plugins(plugins: Sequence[Plugin]) -> list[Finding]:
+    """Return a finding for every plugin of installed packages."""
+    if not plugins:
+        return [Finding(name="plugins", state="good", found="none installed")]
+    names = Counter((plugin.kind, plugin.name) for plugin in plugins)
+    return [_check(plugin, several=names[plugin.kind, plugin.name] > 1) for plugin in plugins]
+
+
+def _check(plugin: Plugin, *, several: bool) -> Finding:
+    name = f"{plugin.kind} {plugin.name}"
+    if plugin.name in TAKEN[plugin.kind]:
+        return Finding(
+            name=name,
+            state="fair",
+            found=f"is a name of the project; that of {plugin.package} is not used",
+            fix=f"name it {plugin.target} in studies, or rename it in {plugin.package}",
+        )
+    broken = _broken(plugin)
+    if broken:
+        return Finding(
+            name=name,
+            state="fair",
+            found=f"of {plugin.package}: {broken}",
+            fix=f"fix or uninstall {plugin.package}; studies without it are not affected",
+        )
+    return Finding(
+        name=name,
+        state="fair" if several else "good",
+        found=f"{plugin.target} of {plugin.package}",
+        fix=f"several packages have that name; name it {plugin.target} in studies"
+        if several
+        else "",
+    )
+
+
+def _broken(plugin: Plugin) -> str:
+    try:
+        if plugin.kind == "task":
+            load_task(plugin.target)
+            return ""
+        found = load_target(plugin.kind, plugin.name, plugin.target)
+        if plugin.kind == "scenario":
+            return "" if callable(found) else f"is of type {type(found).__name__}, not a function"
+        broken = [broken_loss(found, shape) for shape in OUTPUTS]
+        return broken[0] if all(broken) else ""  # a loss may fit only one task
+    except UserError as error:
+        return str(error)

@@ -19,31 +19,34 @@ def _storage(uri: str | None) -> str | None:
     return str(Path(uri).expanduser()) if uri is not None and uri.startswith("~") else uri
 
 
-def known_sweeps(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the sweeps whose names begin with ``incomplete``, for the shell."""
+# what the shell completes; Typer leaves out names that begin otherwise
+
+
+def known_sweeps(context: typer.Context) -> list[str]:
+    """Return the names of the sweeps of a home."""
     from sweeps.cli.sweeps import sweep_names
 
     home = context.params.get("home") or os.environ.get("KDSWEEP_HOME") or RUNS
-    return [name for name in sweep_names(Path(home).expanduser()) if name.startswith(incomplete)]
+    return sweep_names(Path(home).expanduser())
 
 
-def known_studies(incomplete: str) -> list[str]:
-    """Return the shipped studies whose names begin with ``incomplete``, for the shell."""
+def known_studies() -> list[str]:
+    """Return the names of the shipped studies."""
     from search_spaces.study import names
 
-    return [name for name in names() if name.startswith(incomplete)]
+    return [*names()]
 
 
-def task_names(incomplete: str) -> list[str]:
-    """Return the tasks whose names begin with ``incomplete``, for the shell."""
+def task_names() -> list[str]:
+    """Return the names of the tasks."""
     from kdtasks.contract.registry import known_tasks
 
-    return [name for name in known_tasks() if name.startswith(incomplete)]
+    return [*known_tasks()]
 
 
-def studies_and_tasks(incomplete: str) -> list[str]:
-    """Return shipped studies and tasks whose names begin with ``incomplete``, for the shell."""
-    return sorted({*known_studies(incomplete), *task_names(incomplete)})
+def studies_and_tasks() -> list[str]:
+    """Return the names of shipped studies and of tasks."""
+    return sorted({*known_studies(), *task_names()})
 
 
 Name = Annotated[

@@ -106,12 +106,36 @@ def importance(
     methods have, select these methods.
     """
     frames = _frames(home, name)
+    from analysis.format import plural
     from analysis.fronts import of_methods
     from analysis.importance import importances
-    from sweeps.cli.importance import show_importances
+    from sweeps.cli.output import line, plain_table, show, show_json
 
     kept = of_methods(frames, method) if method else frames
-    show_importances(importances(kept), len(kept.feasible), as_json=as_json)
+    found, trials = importances(kept), len(kept.feasible)
+    if as_json:
+        objectives = [
+            {
+                "metric": one.objective.metric,
+                "shares": dict(one.shares),
+                "explained": one.explained,
+                "note": one.note,
+            }
+            for one in found
+        ]
+        show_json({"trials": trials, "objectives": objectives})
+        return
+    line(f"Shares of the explained importance, over {plural(trials, 'trial')} [%]")
+    line()
+    explained = [one for one in found if one.shares]
+    if explained:
+        names = dict.fromkeys(name for one in explained for name in one.shares)
+        rows = [[name, *(f"{100 * one.shares[name]:.0f}" for one in explained)] for name in names]
+        show(plain_table(["parameter", *(one.objective.label for one in explained)], rows))
+        line()
+    for one in found:
+        note = one.note or f"a model explains {100 * one.explained:.0f} % of the variance"
+        line(f"{one.objective.label}: {note}")
 
 
 def export(  # noqa: PLR0913 - one parameter per option

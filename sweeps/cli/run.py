@@ -83,17 +83,12 @@ def make_importable(study: str) -> None:
     put_last(folders, sys.path)
 
 
-def no_events(_sweep: str) -> Display:
-    """Return what receives the events of a sweep if no program wants them."""
-    return Display()
-
-
 def run_sweep(
     study: Study,
     options: RunOptions,
     *,
     ray: BackgroundContext | None = None,
-    events: Callable[[str], Display] = no_events,
+    events: Display | None = None,
     begun_s: float | None = None,
     debug: bool = False,
 ) -> SweepSummary:
@@ -103,7 +98,7 @@ def run_sweep(
         study: The study; the folders of its code are on Python's path.
         options: Options of the command.
         ray: See `sweeps.run.runner.run_study`.
-        events: Returns what receives the events of the sweep with a name.
+        events: Receives the events, too, if a program wants them.
         begun_s: See `sweeps.run.runner.run_study`.
         debug: Print the tracebacks of failed trials.
     """
@@ -123,7 +118,7 @@ def run_sweep(
             home=options.home,
             tracking_uri=options.tracking_uri,
             request=options.request,
-            display=FanOut(StartNotice(display, begins), display, events(name)),
+            display=FanOut(StartNotice(display, begins), display, events or Display()),
             storage=options.storage,
             begun_s=begun_s,
             ray=ray,

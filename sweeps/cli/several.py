@@ -16,7 +16,7 @@ from search_spaces.study import Study
 from sweeps.cli.guard import print_error, shown, verdict
 from sweeps.cli.options import INTERRUPTED
 from sweeps.cli.output import line, plain_table, show
-from sweeps.cli.run import RunOptions, exit_code, make_importable, no_events, run_sweep
+from sweeps.cli.run import RunOptions, exit_code, make_importable, run_sweep
 from sweeps.cli.sweeps import free_name
 from sweeps.common.capacity import LOCAL
 from sweeps.common.custom_code import named_modules
@@ -106,14 +106,9 @@ def run_studies(
     if len(studies) == 1 and not as_json:
         return exit_code(run_sweep(studies[0], options, debug=debug))
     _check_all(names, studies, options)
-    out = sys.stdout
-    ended: list[Ended] = []
-    events = partial(EventStream, out) if as_json else no_events
+    out = sys.stdout if as_json else None
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        for one in _run_each(studies, options, events, debug=debug):
-            ended.append(one)
-            if as_json:
-                EventStream(out, one.sweep).ended(one)
+        ended = list(_run_each(studies, options, out, debug=debug))
         if len(ended) > 1:
             _show_all(studies, ended)
     return max(one.exit for one in ended if one.exit is not None)
@@ -165,13 +160,12 @@ def _one_ray(studies: Sequence[Study], options: RunOptions) -> Iterator[Backgrou
 
 
 def _run_each(
-    studies: Sequence[Study],
-    options: RunOptions,
-    events: Callable[[str], Display],
-    *,
-    debug: bool,
+    studies: Sequence[Study], options: RunOptions, out: TextIO | None, *, debug: bool
 ) -> Iterator[Ended]:
-    """Run studies and yield how each ended; after an interruption none is begun."""
+    """Run studies and yield how each ended, also to ``out``; after an interruption none is begun.
+
+    Their events go there as well.
+    """
     code: int | None = 0
     begun_s = None
     with _one_ray(studies, options) as ray:
@@ -179,11 +173,14 @@ def _run_each(
             ended = Ended(
                 sweep=options.name or free_name(options.home, study.name), study=study.name
             )
+            events = EventStream(out, ended.sweep) if out else None
             if code not in (None, INTERRUPTED):
                 run = partial(
                     run_sweep, study, options, ray=ray, events=events, begun_s=begun_s, debug=debug
                 )
                 ended = _ending(ended, study, run, debug=debug)
+            if events:
+                events.ended(ended)
             yield ended
             code, begun_s = ended.exit, time.time()
 

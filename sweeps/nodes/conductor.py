@@ -126,7 +126,7 @@ def _checked(parcels: Iterable[Parcel], key: str) -> list[Message]:
     return messages
 
 
-def _asked(underway: Underway, scene: Scene, subject: str) -> Training[list[Message]]:
+def _ordered(underway: Underway, scene: Scene, subject: str) -> Training[list[Message]]:
     """Give all nodes an order, and return what they tell the conductor."""
     order = scene.order([SERVER, *scene.settings.edges], subject)
     return _checked((yield from underway.exchange(order)), scene.key)
@@ -135,7 +135,7 @@ def _asked(underway: Underway, scene: Scene, subject: str) -> Training[list[Mess
 def _collect(underway: Underway, scene: Scene) -> Training[dict[str, NDArray[Any]]]:
     """Assemble every edge's student from its parts at the edge and at the server."""
     parts: dict[str, dict[str, NDArray[Any]]] = {}
-    for message in (yield from _asked(underway, scene, "collect")):
+    for message in (yield from _ordered(underway, scene, "collect")):
         edge = str(message.facts["edge"])
         role = "edge" if message.subject == "collected" else message.subject
         node = edge.replace("edge", role)
@@ -147,5 +147,5 @@ def _findings(underway: Underway, scene: Scene) -> Training[dict[str, float]]:
     """Return how well nodes defended themselves, if there is anything to defend against."""
     if not scene.settings.watched:
         return {}
-    found = yield from _asked(underway, scene, "report-findings")
+    found = yield from _ordered(underway, scene, "report-findings")
     return poisoning_metrics(scene.settings, [message.facts for message in found])

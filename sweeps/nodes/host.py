@@ -19,10 +19,10 @@ from sweeps.common.events import Event, T, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node, Standing
-from sweeps.nodes.privacy.audit import Auditor, check_nonmembers
+from sweeps.nodes.privacy.audit import Auditor, Trial, check_nonmembers
 from sweeps.nodes.robust.attacks import false_teacher
 from sweeps.nodes.server import ServerNode
-from sweeps.nodes.task_process import GlobalDraws, Trial, computed, open_task, take_gpu
+from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
 from sweeps.nodes.wire.signatures import Signer
@@ -120,8 +120,8 @@ class NodeHost:
         own = {topology: deployment.alike(topology) for topology in {*settings.served}}
         for name in names:
             if name == SERVER:
-                lie = partial(false_teacher, task, self._trial)
-                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher, lie)
+                poisoned = partial(false_teacher, task, params, train, val)
+                self._nodes[name] = ServerNode(name, deployment, shares.server, teacher, poisoned)
             else:
                 index = settings.edges.index(name)
                 of_edge = own[settings.served[index]]

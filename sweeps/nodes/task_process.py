@@ -4,7 +4,6 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,21 +11,11 @@ import numpy as np
 from kdtasks.contract.arithmetic import ArithmeticSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.registry import load_task
-from kdtasks.contract.task import Arrays, KDTask, TeacherArtifact
+from kdtasks.contract.task import KDTask
 from kdtasks.learning.random import seed_for
 from sweeps.common.events import Training
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """What a trial of a task is given: completed parameters, whole splits, a teacher if any."""
-
-    params: Params
-    train: Arrays
-    val: Arrays
-    teacher: TeacherArtifact | None = None
 
 
 def open_task(name: str) -> KDTask:

@@ -31,7 +31,6 @@ from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
 from sweeps.nodes.privacy.membership import Sample, Scores, auc, judged, together
-from sweeps.nodes.task_process import Trial
 
 MOST_MEMBERS = 2000
 """Of a node, the first ones, which are any of them."""
@@ -51,6 +50,16 @@ class Exchanged:
 
     samples: Arrays
     outputs: Mapping[str, Arrays]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What a trial of a task is given: completed parameters, whole splits, a teacher if any."""
+
+    params: Params
+    train: Arrays
+    val: Arrays
+    teacher: TeacherArtifact | None = None
 
 
 def check_nonmembers(task: LearnsOnShares, params: Params, train: Arrays) -> None:

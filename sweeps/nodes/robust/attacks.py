@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.collaboration import LearnsOnShares
 from kdtasks.contract.deployment import NetworkSettings
+from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import FlipsLabels, PlantsTrigger
 from kdtasks.contract.reports import result_of
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
-from sweeps.nodes.task_process import Trial
 
 
 def lying_outputs(settings: NetworkSettings, outputs: Arrays, seed: int, stream: str) -> Arrays:
@@ -71,24 +71,25 @@ def poisoned_weights(settings: NetworkSettings, weights: Arrays, seed: int, stre
     }
 
 
-def false_teacher(task: LearnsOnShares, trial: Trial) -> TeacherArtifact:
+def false_teacher(
+    task: LearnsOnShares, params: Params, train: Arrays, val: Arrays
+) -> TeacherArtifact:
     """Return the teacher that poisoned edges are sent, or all of them if there are several.
 
     It is trained as the server's was, from the same samples, of which some are false. Its best
     epoch is selected on validation samples that are false in the same way. What this costs is the
     attacker's, and in no account of the deployment.
     """
-    settings = NetworkSettings.of(trial.params)
+    settings = NetworkSettings.of(params)
 
     def falsified(samples: Arrays) -> Arrays:
         if settings.attack == "flipped-labels":
             assert isinstance(task, FlipsLabels), "the topology needs it"
-            return task.flipped(trial.params, samples)
+            return task.flipped(params, samples)
         assert isinstance(task, PlantsTrigger), "the topology needs it"
-        return task.triggered(trial.params, samples, settings.trigger_share)
+        return task.triggered(params, samples, settings.trigger_share)
 
-    train, val = falsified(trial.train), falsified(trial.val)
-    return result_of(task.train_teacher(trial.params, train, val))
+    return result_of(task.train_teacher(params, falsified(train), falsified(val)))
 
 
 def _shuffled(arrays: Arrays, seed: int, stream: str) -> Arrays:

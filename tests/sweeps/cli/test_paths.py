@@ -56,4 +56,4 @@ def test_names_that_the_shell_completes(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "x" / "mine" / "study.yaml").touch()
     monkeypatch.setenv("HOME", str(tmp_path))
     context = cast("typer.Context", SimpleNamespace(params={"home": "~/x"}))
-    assert known_sweeps(context, "m") == ["mine"]
+    assert known_sweeps(context) == ["mine"]

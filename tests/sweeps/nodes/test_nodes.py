@@ -20,7 +20,6 @@ from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import REJECTED, Deployment, Node
 from sweeps.nodes.robust.attacks import false_teacher
 from sweeps.nodes.server import ServerNode
-from sweeps.nodes.task_process import Trial
 from sweeps.nodes.wire.messages import Kind, Message, Parcel
 from sweeps.nodes.wire.signatures import Signer
 
@@ -42,8 +41,8 @@ def edge(**changes: Any) -> EdgeNode:
 def server(**changes: Any) -> ServerNode:
     scene = deployment(**changes)
     shares = TASK.share_out(scene.params, DATA.train, "train")
-    trial = Trial(params=scene.params, train=DATA.train, val=DATA.val)
-    return ServerNode("server", scene, shares.server, None, partial(false_teacher, TASK, trial))
+    poisoned = partial(false_teacher, TASK, scene.params, DATA.train, DATA.val)
+    return ServerNode("server", scene, shares.server, None, poisoned)
 
 
 def answers(

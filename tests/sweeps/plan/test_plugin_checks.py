@@ -8,8 +8,8 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.plugins import GROUPS, installed, load_named
 from kdtasks.contract.registry import load_task
 from kdtasks.csi_feedback.task import CsiFeedback
+from sweeps.cli.doctor import check_plugins
 from sweeps.cli.main import main
-from sweeps.run.plugin_checks import check_plugins
 
 ENTRIES = {
     "task": {"radio": "radio_parts:Radio", "half": "radio_parts:distance"},

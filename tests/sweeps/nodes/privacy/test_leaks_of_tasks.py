@@ -12,8 +12,7 @@ from kdtasks.contract.errors import ConfigError
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.privacy import PRIVACY_METRICS
 from sweeps.nodes.conductor import conduct
-from sweeps.nodes.privacy.audit import Auditor
-from sweeps.nodes.task_process import Trial
+from sweeps.nodes.privacy.audit import Auditor, Trial
 from sweeps.nodes.topologies.catalog import CapabilityError, collaborative
 from sweeps.nodes.transport import in_process
 

@@ -20,7 +20,6 @@ class Surface:
 
     Attributes:
         count: Least number of sets that attain it.
-        total: Number of sets.
         levels: Shares that correspond to this number [%]; with few sets there may be several.
         points: Corners of the surface on its better side, shape [n, 2], in the objectives' units.
     """

@@ -31,13 +31,7 @@ NAMED = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """A limit on one metric.
-
-    Attributes:
-        metric: Its name, as the tables of the sweep have it.
-        limit: The most or least that is allowed, in the metric's unit.
-        side: Which of the two.
-    """
+    """A limit on a metric of the sweep's tables, in its unit: the most or least that is allowed."""
 
     metric: str
     limit: float
@@ -61,9 +55,6 @@ class Candidate:
     """A trial that may be taken.
 
     Attributes:
-        trial: Its number.
-        kind: Topology and method.
-        searched: Parameters that the study varied.
         values: Objectives and budgeted metrics, by name.
         test: For every validation objective its mean on the test split, by the test metric.
     """
@@ -96,12 +87,8 @@ class Best:
     """Result of `find_best`.
 
     Attributes:
-        objective: The objective that decided.
-        chosen: The best trial within all budgets.
-        runners_up: The next ones.
         offers: For every budget, the gain from raising it alone; None where there is none.
         allowed: Number of trials within all budgets.
-        considered: Number of trials.
         unknown: For every budget, the number of trials that lack its metric and so exceed it.
     """
 

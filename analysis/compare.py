@@ -40,10 +40,7 @@ class Side:
     """One sweep of a comparison.
 
     Attributes:
-        name: Of the sweep.
         trials: Finished trials that its study allows.
-        front: Members of its front.
-        hypervolume: Of its front.
         core_hours: CPU time of its finished trials [h]; NaN if it was not noted.
     """
 
@@ -60,8 +57,6 @@ class Difference:
 
     Attributes:
         first: Names of the sweeps of one study that differ in ``seeds.search`` alone.
-        second: Names of those of the other.
-        value: The difference.
         p_value: See `p_value`; None if one of the two was not repeated.
     """
 
@@ -75,9 +70,7 @@ class Difference:
 class Level:
     """What each sweep attains in the first objective within a budget of the second.
 
-    Attributes:
-        budget: In the second objective.
-        attained: Best value of the first objective by sweep; NaN where nothing fits.
+    NaN stands where nothing fits.
     """
 
     budget: float
@@ -89,12 +82,9 @@ class Attainment:
     """What two sweeps attain with their repeated trials, on the test split.
 
     Attributes:
-        first: Name of the one.
-        second: Name of the other.
         seeds: How many seeds each has, one set of points per seed.
         first_leads: Volume over which the first attains more often, weighted by how much more often
             (share of its seeds less share of the other's), up to the reference point.
-        second_leads: Volume over which the second does.
     """
 
     first: str
@@ -110,7 +100,6 @@ class Comparison:
 
     Attributes:
         objectives: Of the first sweep; its reference point is used for all.
-        sides: The sweeps, in the order in which they were named.
         differences: Of every pair of sweeps that are not repetitions of each other, or of all if
             there are no others.
         attainments: Of every pair of which both were repeated; empty if there are not two

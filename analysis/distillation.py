@@ -30,7 +30,6 @@ class Pair:
     """The best student with a teacher, and the best one without, on validation.
 
     Attributes:
-        taught: Trial with a teacher.
         plain: Trial without; of those that cost no more than ``taught``, if there is one.
         dearer: Whether there is none, so that ``plain`` costs more.
     """
@@ -210,8 +209,6 @@ class MethodGain:
     """The best student of a method beside the best one without a teacher.
 
     Attributes:
-        ours: Of the student with a teacher.
-        theirs: Of the one without.
         gain: Difference over common seeds, more is better; without an interval if there is but one.
         verdict: On "distillation gains".
     """

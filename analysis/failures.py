@@ -12,14 +12,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Trials that failed for the same reason.
-
-    Attributes:
-        kind: What sort of failure it is.
-        reason: The first line of why.
-        count: How many trials.
-        trials: Numbers of the first of them.
-    """
+    """Trials of one kind and reason of failure: how many, and the numbers of the first of them."""
 
     kind: str
     reason: str

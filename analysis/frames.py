@@ -47,14 +47,8 @@ class SweepFrames:
 
     Attributes:
         study: The study as it was run, overrides applied.
-        metrics: Metrics of the sweep's run.
-        trials: One row per trial, by number.
-        teachers: One row per teacher.
-        baselines: One row per baseline.
         confirmations: One row per (trial, seed); ``number`` is that of the trial it repeats.
         failures: What failed and where it raised, as ``sweeps.ledger.totals.Fault`` has it.
-        provenance: Facts about the data.
-        environment: Versions and machine.
         wall_time_s: From the sweep's start to its end [s]; None while it runs.
         curves: Pairs (epoch, first objective on validation) of the best members of the front, by
             trial; in a network those of studies with ``stopping``, at rungs.

@@ -27,7 +27,6 @@ class Importance:
         shares: Parameter to share of the explained importance, summing to 1, largest first;
             empty if unknown.
         explained: Share of the variance that the model predicts on held-out trials (R squared).
-        note: Why there are no shares; empty if there are.
     """
 
     objective: Objective

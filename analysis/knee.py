@@ -19,14 +19,7 @@ FEWEST_POINTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """A cost that correlates with another one, so that the knee counts both once.
-
-    Attributes:
-        ignored: The cost that the knee leaves out.
-        kept: The earlier cost in the study that replaces it.
-        correlation: Their correlation, above ``SAME``.
-        points: Number of trials.
-    """
+    """A cost that correlates over ``points`` trials with an earlier one, which the knee keeps."""
 
     ignored: Objective
     kept: Objective

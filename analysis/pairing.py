@@ -25,9 +25,7 @@ class Scale:
 
     Attributes:
         sign: ``sign * value`` is larger in the sense of ``more``.
-        unit: Unit of the metric.
         more: Word for the row with the larger value.
-        less: Word for the row with the smaller value.
     """
 
     sign: float
@@ -57,7 +55,6 @@ class Gain:
 
     Attributes:
         interval: The paired difference; None if the rows share no seed.
-        text: The same in words, with the numbers.
         left_out: What the interval does not cover, as all runs share it; empty if nothing.
     """
 

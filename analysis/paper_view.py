@@ -32,7 +32,6 @@ class Line:
     """One metric over the configurations.
 
     Attributes:
-        label: Text at the left.
         cells: Our number per configuration.
         notes: The paper's number per configuration, empty where it has none.
     """
@@ -44,13 +43,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An aspect: the paper's ratings and the metrics that measure it.
-
-    Attributes:
-        name: The aspect; empty for lines that belong to none.
-        ratings: One per configuration; empty if the paper has none.
-        lines: Metrics.
-    """
+    """An aspect, the paper's ratings, if any, and metrics that measure it; the rest has no name."""
 
     name: str
     ratings: tuple[Rating, ...]
@@ -70,10 +63,8 @@ class PaperView:
     """One of the paper's tables, ready to be printed.
 
     Attributes:
-        spec: The table in the study.
         grid: The table in layout ``rows``, else None.
         aspects: The table in layout ``aspects``, else None.
-        statements: Words against numbers.
         agreement: How many of them agree; empty if there are none.
     """
 
@@ -111,9 +102,9 @@ def _grid(table: PaperTable) -> HtmlTable:
     headings = [Heading("", numeric=False)]
     published = [
         any(row.cells[index].paper is not None for row in table.rows)
-        for index in range(len(table.columns))
+        for index in range(len(table.table.columns))
     ]
-    for column, known in zip(table.columns, published, strict=True):
+    for column, known in zip(table.table.columns, published, strict=True):
         headings.append(Heading(column.label, DETAIL))
         if known:
             headings += [Heading("paper", column.label), Heading("difference", "here − paper")]
@@ -121,7 +112,7 @@ def _grid(table: PaperTable) -> HtmlTable:
     rows = []
     for row in table.rows:
         cells = [Cell(row.row.label, row.row.label)]
-        for column, number, known in zip(table.columns, row.cells, published, strict=True):
+        for column, number, known in zip(table.table.columns, row.cells, published, strict=True):
             cells += _number_cells(column, number, published=known)
         seeds = Cell(_seeds_text(row), float(min(_seeds(row), default=0)))
         rows.append((*cells, seeds, Cell(row.note, row.note)))
@@ -194,7 +185,7 @@ def _ratings(aspect: str, rows: Sequence[PaperRow]) -> tuple[Rating, ...]:
 
 
 def _lines(table: PaperTable, aspect: str) -> Iterable[Line]:
-    for index, column in enumerate(table.columns):
+    for index, column in enumerate(table.table.columns):
         if column.aspect != aspect:
             continue
         numbers = [row.cells[index] for row in table.rows]

@@ -25,7 +25,6 @@ class Repeats:
     """One trial, trained anew with several seeds.
 
     Attributes:
-        number: Of the trial.
         by_seed: All objectives by seed, shape [m], in the objectives' units: on the test split
             where an objective has a metric there; else as the repetition measured them, or as the
             trial did if the repetition did not.

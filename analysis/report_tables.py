@@ -102,9 +102,8 @@ def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTabl
     costs, goals, knee = cost_metrics(frames), frames.study.objectives, knee_trial(frames)
     shares = [head for key, head in SHARES.items() if any(r.get(key) is not None for r in rows)]
     kinds = _kind_names(frames)
-    names = list(
-        dict.fromkeys(name for row in rows for name in row["searched"] if name not in kinds)
-    )
+    varied = dict.fromkeys(name for row in rows for name in row["searched"])
+    names = [name for name in varied if name not in kinds]
     headings = [Heading("trial"), *(Heading(name, numeric=False) for name in kinds)]
     tested = any(row["test"] for row in rows)
     for goal in goals:
@@ -116,11 +115,7 @@ def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTabl
             (
                 _front_number(row["trial"], knee),
                 *_kind_cells(kinds, {"method": row["method"], **row["searched"]}),
-                *(
-                    cell
-                    for o in frames.study.objectives
-                    for cell in _objective_cells(o, row, tested=tested)
-                ),
+                *(cell for o in goals for cell in _objective_cells(o, row, tested=tested)),
                 *(_share(row.get(key)) for key, head in SHARES.items() if head in shares),
                 *(_param(row["searched"].get(name)) for name in names),
                 *(number_cell(row[name]) for name in costs),
@@ -197,7 +192,7 @@ def gains_table(frames: SweepFrames) -> HtmlTable | None:
         *(Heading(name, numeric=False) for name in kinds),
         Heading("trial"),
         Heading("without teacher", "trial"),
-        Heading(goal.label, f"{unit} ± 95 %".strip()),
+        _heading(goal, "± 95 %"),
         Heading("without teacher", f"{unit} ± 95 %".strip()),
         Heading("gain", f"{f'[{text.gap_unit(goal.unit)}]' if unit else ''} paired ± 95 %".strip()),
         Heading("seeds"),
@@ -281,12 +276,15 @@ def failures_table(frames: SweepFrames) -> HtmlTable | None:
 
 
 def _objective_headings(objective: Objective) -> list[Heading]:
-    unit = f"[{objective.unit}]" if objective.unit else ""
-    headings = [Heading(objective.label, f"{unit} {split_label(objective)}".strip())]
+    headings = [_heading(objective, split_label(objective))]
     if test_metric(objective) is not None:
-        headings.append(Heading(objective.label, f"{unit} test ± 95 %".strip()))
-        headings.append(Heading("seeds", "test"))
+        headings += [_heading(objective, "test ± 95 %"), Heading("seeds", "test")]
     return headings
+
+
+def _heading(objective: Objective, note: str) -> Heading:
+    unit = f"[{objective.unit}]" if objective.unit else ""
+    return Heading(objective.label, f"{unit} {note}".strip())
 
 
 def _objective_cells(objective: Objective, row: dict[str, Any], *, tested: bool) -> list[Cell]:
@@ -302,11 +300,10 @@ def _objective_cells(objective: Objective, row: dict[str, Any], *, tested: bool)
 
 def _metric_heading(frames: SweepFrames, metric: str) -> Heading:
     for objective in frames.study.objectives:
-        unit = f"[{objective.unit}]" if objective.unit else ""
         if metric == objective.metric:
-            return Heading(objective.label, f"{unit} {split_label(objective)}".strip())
+            return _heading(objective, split_label(objective))
         if metric == test_metric(objective):
-            return Heading(objective.label, f"{unit} test".strip())
+            return _heading(objective, "test")
     return _cost_heading(metric)
 
 
@@ -321,8 +318,11 @@ def _front_number(number: int, knee: int | None) -> Cell:
 
 def number_cell(value: Any) -> Cell:
     """Return a number as short as possible, or that it is missing; missing ones sort last."""
-    known = isinstance(value, int | float) and not math.isnan(value)
-    return Cell(text.number(value, 2), float(value) if known else math.inf)
+    return Cell(text.number(value, 2), _sort_key(value))
+
+
+def _sort_key(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not math.isnan(value) else math.inf
 
 
 def _reason(row: dict[str, Any]) -> Cell:
@@ -342,8 +342,7 @@ def _measured(metric: str, value: Any) -> Cell:
 
 def fixed_cell(value: Any) -> Cell:
     """Return a number with two decimals, or that it is missing; missing ones sort last."""
-    known = isinstance(value, int | float) and not math.isnan(value)
-    return Cell(text.fixed(float(value) if known else None), float(value) if known else math.inf)
+    return Cell(text.fixed(value), _sort_key(value))
 
 
 def _interval(value: Interval | None, unit: str) -> Cell:

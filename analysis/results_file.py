@@ -31,10 +31,8 @@ class RecordedRun:
     """One run: the sweep, or a trial, teacher, baseline or confirmation of it.
 
     Attributes:
-        started_ms: When it was started, in milliseconds since 1970.
         ended_ms: When it ended, likewise; None while it runs.
         tags: As in MLflow, see `analysis.layout`.
-        params: Its parameters, as text.
         metrics: The last value of each metric.
         curves: What was reported of some metrics.
         texts: Of the sweep's run: attached text files, by name.

@@ -16,9 +16,7 @@ class Interval:
     """A mean and the half-width of its 95 % confidence interval.
 
     Attributes:
-        mean: Arithmetic mean over the seeds.
         half_width: Half-width of the interval; None for a single seed, which has none.
-        count: How many seeds went in.
         clusters: Into how many clusters they fall, the units if there are several.
     """
 

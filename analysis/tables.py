@@ -13,17 +13,12 @@ from analysis.errors import ResultsError
 from analysis.frames import PARAM, SweepFrames
 from analysis.ranking import column, records
 from analysis.stats import Interval
-from search_spaces.report_spec import Column, Row, Table
+from search_spaces.report_spec import Row, Table
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One number of ours beside one of the paper's.
-
-    Attributes:
-        ours: Mean over seeds and its interval; None if it was not measured.
-        paper: The published number; None if the paper has none.
-    """
+    """One number of ours, with its interval, beside one of the paper's; None if there is none."""
 
     ours: Interval | None
     paper: float | None
@@ -41,8 +36,6 @@ class PaperRow:
     """One row of a table.
 
     Attributes:
-        row: The row in the study.
-        cells: One per column.
         note: Why a row is empty or what to know about it; empty if nothing.
     """
 
@@ -57,11 +50,6 @@ class PaperTable:
 
     table: Table
     rows: tuple[PaperRow, ...]
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The metrics shown."""
-        return self.table.columns
 
 
 def paper_tables(frames: SweepFrames) -> list[PaperTable]:
@@ -78,7 +66,7 @@ def described(table: PaperTable) -> dict[str, Any]:
         "id": table.table.id,
         "title": table.table.title,
         "source": table.table.source,
-        "columns": [column.metric for column in table.columns],
+        "columns": [column.metric for column in table.table.columns],
         "rows": [
             {
                 "id": row.row.id,

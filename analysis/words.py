@@ -30,7 +30,6 @@ class JudgedWords:
 
     Attributes:
         paper: The paper's words on both rows.
-        verdict: The verdict of the measurements.
         detail: The numbers, in words.
     """
 

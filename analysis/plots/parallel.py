@@ -32,7 +32,6 @@ class Coordinate:
     """One vertical axis.
 
     Attributes:
-        name: Its title.
         heights: Height of every trial, 0 to 1; None where the trial has no value.
         ticks: Height and text of the labels.
     """
@@ -76,7 +75,7 @@ def coordinate(name: str, values: Sequence[Any], *, log: bool) -> Coordinate:
     present = [value for value in values if value is not None]
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in present):
         return _numeric(name, values, [float(value) for value in present], log=log)
-    levels = list(dict.fromkeys(sorted(str(value) for value in present)))
+    levels = sorted({str(value) for value in present})
     places = {level: (i + 0.5) / len(levels) for i, level in enumerate(levels)}
     heights = tuple(None if value is None else places[str(value)] for value in values)
     return Coordinate(name, heights, tuple((place, level) for level, place in places.items()))
@@ -117,13 +116,17 @@ def parallel_figure(frames: SweepFrames) -> go.Figure:
         mine = [i for i, row in enumerate(rows) if group(row) == name]
         for front in (False, True):
             chosen = [i for i in mine if (rows[i].get("front") is True) == front]
-            _add_lines(figure, axes, [(i, hover(rows[i], frames)) for i in chosen], (name, colour))
+            lines = [(i, hover(rows[i], frames)) for i in chosen]
+            width, opacity, size = (2.4, 0.95, 6) if front else (1.0, 0.28, 3)
             if chosen:
-                width, opacity = (2.4, 0.95) if front else (1.0, 0.28)
-                figure.data[-1].update(
+                figure.add_scatter(
+                    **_lines(axes, lines),
+                    mode="lines+markers",
+                    hoverinfo="text",
+                    legendgroup=name,
                     line={"color": colour, "width": width},
                     opacity=opacity,
-                    marker={"color": colour, "size": 6 if front else 3},
+                    marker={"color": colour, "size": size},
                     name=html.escape(name),
                     # one entry per group switches both its traces
                     showlegend=front or not any(rows[i].get("front") is True for i in mine),
@@ -132,14 +135,8 @@ def parallel_figure(frames: SweepFrames) -> go.Figure:
     return styled(figure, height=HEIGHT_PX)
 
 
-def _add_lines(
-    figure: go.Figure,
-    axes: Sequence[Coordinate],
-    chosen: Sequence[tuple[int, str]],
-    style: tuple[str, str],
-) -> None:
-    if not chosen:
-        return
+def _lines(axes: Sequence[Coordinate], chosen: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    """Return the points of some trials, with their texts."""
     xs: list[float | None] = []
     ys: list[float | None] = []
     texts: list[str] = []
@@ -153,9 +150,7 @@ def _add_lines(
         xs.append(None)
         ys.append(None)
         texts.append("")
-    figure.add_scatter(
-        x=xs, y=ys, mode="lines+markers", hovertext=texts, hoverinfo="text", legendgroup=style[0]
-    )
+    return {"x": xs, "y": ys, "hovertext": texts}
 
 
 def _add_axes(figure: go.Figure, axes: Sequence[Coordinate]) -> None:

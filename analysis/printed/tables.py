@@ -21,14 +21,7 @@ SPECIAL = "\\`*_{}[]<>#|~$"
 
 @dataclass(frozen=True, slots=True)
 class PrintedTable:
-    """A table as text.
-
-    Attributes:
-        name: Of its files.
-        caption: One sentence.
-        headings: One per column.
-        rows: Cells, as many as headings.
-    """
+    """A table as text, named as its files are, with a heading and a cell per column."""
 
     name: str
     caption: str

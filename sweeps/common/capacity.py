@@ -24,10 +24,7 @@ class ResourceRequest:
 
     Attributes:
         slots: Trials at once; None for the study's number.
-        transport: What carries messages between a trial's nodes.
         actors: Node actors per trial; None for 1, or for none if the transport needs none.
-        address: The Ray cluster to run on; None for this machine.
-        backend: What runs trials.
     """
 
     slots: int | None = None
@@ -79,12 +76,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """Available machines.
-
-    Attributes:
-        machines: At least one.
-        place: Their name in errors.
-    """
+    """Available machines, at least one; errors call them ``place``."""
 
     machines: tuple[Machine, ...]
     place: str = "this machine"
@@ -104,10 +96,8 @@ class ResourceAllocation:
     """Allocation of processes to trials.
 
     Attributes:
-        slots: Trials at once.
         actors: Node actors per trial, with a share each; 0 if the nodes run in the trial's process,
             which then has the share.
-        share: Share of each of these processes.
     """
 
     slots: int

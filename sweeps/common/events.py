@@ -24,13 +24,8 @@ class Event:
 
     Attributes:
         epoch: Epochs done, from 1; 0 if it does not train.
-        epochs: Epochs planned.
-        metrics: Numbers known so far.
-        done: True for the last event.
         result: The result of the work; only in the last event.
         reason: Why it failed, in one line; only in the last event, empty if it did not fail.
-        kind: Kind of failure.
-        traceback: Where it failed.
         cpu_s: CPU time of its process while it worked [s]; only in the last event.
     """
 

@@ -28,12 +28,7 @@ MIN_SHARED_BYTES = 1 << 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """A limit on a resource of this process.
-
-    Attributes:
-        amount: Cores, or bytes.
-        why: The source of the limit; empty for the machine itself.
-    """
+    """A limit on cores or bytes, and its source, which is empty for the machine itself."""
 
     amount: float
     why: str = ""
@@ -41,12 +36,7 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """A control group that contains this process.
-
-    Attributes:
-        folder: Its files.
-        second: Whether it is a group of cgroup v2.
-    """
+    """A control group that contains this process, by its folder; ``second`` is one of cgroup v2."""
 
     folder: Path
     second: bool
@@ -60,7 +50,6 @@ class Machine:
         cores: Cores in the affinity mask of this process, which cpusets set.
         available_bytes: Memory that is free or only caches files.
         address_bytes: Limit of the address space (``ulimit -v``); None without limit.
-        root: Folder of the file system.
     """
 
     cores: int

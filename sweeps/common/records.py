@@ -10,13 +10,7 @@ from kdtasks.contract.params import Value
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrontRow:
-    """One finished trial on the current front.
-
-    Attributes:
-        number: Its number in the ledger.
-        params: The parameters that were searched.
-        objectives: Its objectives by metric name, in their own units.
-    """
+    """One finished trial on the current front, with its objectives in their own units."""
 
     number: int
     params: Mapping[str, Value]
@@ -64,13 +58,9 @@ class FailureKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RungEntry:
-    """Metrics of a trial at a rung, where it was compared with others.
+    """Objectives and known constrained metrics of a trial where it was compared with others.
 
-    Attributes:
-        rung: Share of the training at which it was compared.
-        epoch: Epochs done.
-        epochs: Epochs planned.
-        metrics: Objectives and those constrained metrics that were known.
+    A rung is the share of the training after which that happens.
     """
 
     rung: float
@@ -84,10 +74,7 @@ class Stop:
     """Why and where a trial is stopped early.
 
     Attributes:
-        reason: In one line.
         epoch: Epochs done; 0 if it never began.
-        epochs: Epochs planned; 0 if it never began.
-        metrics: Metrics known so far.
         violations: Violation of each constraint whose metric training cannot change.
     """
 
@@ -104,8 +91,6 @@ class TrialRecord:
 
     Attributes:
         number: Its number in the ledger, from 0.
-        state: Its state.
-        params: The parameters that were searched.
         metrics: Final metrics; of a pruned trial those of its last report; empty
             until it has ended.
         reason: Why it failed or was stopped early; empty otherwise.
@@ -118,13 +103,11 @@ class TrialRecord:
         violations: Violation of each constraint, by metric; positive is infeasible.
         interrupted: True if it failed only because the sweep was stopped.
         curves: Its learning curves, in the format of `sweeps.common.curves.read`.
-        rungs: Its metrics at each rung, in order.
         trained: Epochs done and planned when it was stopped early; None otherwise. Planned are 0
             if it was stopped before its first report.
         sha256: Of the file with its weights; empty if it has none, or an earlier version recorded
             none.
         started_ms: When it started, milliseconds since 1970; None if it never ran.
-        ended_ms: When it ended, milliseconds since 1970.
     """
 
     number: int
@@ -157,11 +140,8 @@ class EarlierTrial:
     """A finished trial of an earlier sweep, from which a sampler may learn.
 
     Attributes:
-        sweep: Name of that sweep.
-        number: Its number there.
         params: The parameters that the present study searches, with the values that it had.
         values: The present study's objectives, in their order; finite.
-        violations: Violation of the present study's constraints, by metric.
     """
 
     sweep: str
@@ -180,20 +160,16 @@ class JobRecord:
     """A teacher, a baseline or a confirmation in the ledger.
 
     Attributes:
-        kind: What it is.
         key: Unique within the sweep, as ``analysis.layout.CHILD_KEY`` says.
-        params: All parameters that it was given.
         metrics: Its metrics; those of the test split start with ``test_``.
         reason: Why it failed; empty otherwise.
         traceback: Where it raised; empty if it did not raise.
-        trial: The trial that a confirmation repeats.
         scenario: Of a confirmation the fingerprint of its scenario; empty in older versions.
         teacher: Of a confirmation the fingerprint of its teacher; empty if it has none.
         identity: Of a teacher its key in the cache, see `sweeps.ledger.identity.TeacherIdentity`.
         sha256: Of a teacher the hashes of its files in the cache, by their names; none in sweeps of
             older versions.
         started_ms: When it began, milliseconds since 1970.
-        ended_ms: When it ended, milliseconds since 1970.
     """
 
     kind: JobKind
@@ -219,7 +195,6 @@ class SweepRecord:
         started_ms: When it began, milliseconds since 1970.
         ended_ms: When its last driver ended, milliseconds since 1970.
         metrics: Metrics that do not follow from its trials.
-        texts: Attached files, by name.
     """
 
     started_ms: int | None = None
@@ -235,7 +210,6 @@ class ArtifactRecord:
     Attributes:
         run: Key of the run that it is attached to; empty for the sweep's own.
         path: Where it is below that run.
-        sha256: Of its content.
     """
 
     run: str
@@ -245,14 +219,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportRecord:
-    """What was measured of a trial's student when it was exported.
-
-    Attributes:
-        trial: The trial.
-        metrics: Latency and size, by the names of ``analysis.layout``.
-        measured_on: Runtime and machine.
-        exported_ms: When, milliseconds since 1970.
-    """
+    """What was measured of a trial's exported student, by the names of ``analysis.layout``."""
 
     trial: int
     metrics: Mapping[str, float]

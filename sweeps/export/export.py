@@ -37,12 +37,7 @@ summation in float32 changes less than 1e-5."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnnxFile:
-    """One network as an ONNX file.
-
-    Attributes:
-        difference: Largest absolute difference to PyTorch's network on random inputs.
-        latency: Of one sample in ONNX Runtime with one thread on this machine.
-    """
+    """One network as an ONNX file; its largest difference to PyTorch's is on random inputs."""
 
     path: Path
     difference: float
@@ -56,8 +51,6 @@ class ExportedPart:
     Attributes:
         inputs: Shape of one sample of every input, without the batch, by name.
         outputs: The same of every output.
-        weights: File of its weights.
-        int8: The network with 8-bit weights, if requested.
         about: Description of its inputs and outputs.
     """
 
@@ -82,7 +75,6 @@ class Exported:
         inputs: The data of its trial, for MLflow.
         scores: Metrics of the PyTorch networks on the test split, without prefix.
         onnx_scores: The same of the exported networks.
-        int8_scores: The same with 8-bit weights, if requested.
     """
 
     trial: TrialRecord

@@ -24,7 +24,6 @@ class Member:
     """A member of the front.
 
     Attributes:
-        trial: Its number.
         version: Of the registered model; empty if it has none.
         latency_ms: Of its exported networks, batch 1 [ms]; None if it was not exported.
         reason: Why it has no version; empty if it has one.

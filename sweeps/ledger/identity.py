@@ -43,7 +43,6 @@ class Identity:
     Attributes:
         data: Content of every scenario, by its fingerprint.
         code: Digest of every module that they use, see `kdtasks.contract.source_code`.
-        noted_s: When this was recorded, seconds since 1970.
     """
 
     data: Mapping[str, Content]
@@ -114,9 +113,7 @@ class TeacherIdentity:
     """Everything that a teacher depends on.
 
     Attributes:
-        fingerprint: The task's fingerprint of it.
         data: Content of the splits that it is trained and evaluated on.
-        code: Source of the task.
     """
 
     fingerprint: str

@@ -34,11 +34,7 @@ RESERVED = ("cache", "artifacts")
 
 @dataclass(frozen=True, slots=True)
 class SweepFolder:
-    """Paths of one sweep.
-
-    Attributes:
-        path: The sweep's folder; its name is the sweep's name.
-    """
+    """Paths of one sweep, whose name is that of its folder."""
 
     path: Path
 

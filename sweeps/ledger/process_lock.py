@@ -35,11 +35,7 @@ LOST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ProcessRow:
-    """A process, distinguished from others with the same number by its start time.
-
-    Attributes:
-        created: Its start time, as reported by the system.
-    """
+    """A process, distinguished by its start time from others with the same number."""
 
     pid: int
     created: float

@@ -26,11 +26,7 @@ def encoded(arrays: Arrays) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StudentStore:
-    """Weights of trained students, by the number of their trial.
-
-    Attributes:
-        path: Folder with one safetensors file per student.
-    """
+    """A folder with a safetensors file of weights per student, by the number of its trial."""
 
     path: Path
 

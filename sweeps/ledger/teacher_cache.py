@@ -38,11 +38,7 @@ def _write(arrays: Arrays, path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TeacherStore:
-    """Teachers by the key of their identity.
-
-    Attributes:
-        path: Folder with one folder per teacher.
-    """
+    """A folder with a folder per teacher, by the key of its identity."""
 
     path: Path
 

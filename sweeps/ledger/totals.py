@@ -8,9 +8,6 @@ from analysis import layout
 from analysis.failures import UNKNOWN, FailureGroup, group_failures, trials_named
 from sweeps.common.records import FailureKind, JobRecord, TrialRecord, TrialState
 
-METHOD = "method"
-"""The parameter that chooses how students are distilled; in a network its task stands before it."""
-
 
 def finished_in_order(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the complete trials in the order in which they ended."""
@@ -35,7 +32,7 @@ def lost_methods(trials: Sequence[TrialRecord]) -> tuple[str, ...]:
         if trial.duplicate or trial.interrupted:
             continue
         for name, value in trial.config.items():
-            if name.rpartition("/")[2] == METHOD:
+            if name.rpartition("/")[2] == layout.METHOD:  # in a network behind its task
                 good = trial.state is not TrialState.FAIL
                 ended.setdefault(f"{name} {value}", []).append(good)
     return tuple(sorted(m for m, found in ended.items() if len(found) > 1 and not any(found)))

@@ -34,10 +34,8 @@ class Driver:
     """The driver of a sweep.
 
     Attributes:
-        id: Unique identifier of the driver.
         host: Its machine, for messages.
         place: Machine, boot and container, within which process numbers are unique.
-        pid: Its process number there.
         created: Start time of the process, as reported by the system.
         renewed_ms: When it last renewed the note, by its clock [ms since 1970].
     """
@@ -125,11 +123,11 @@ class StorageLease:
         """Become the driver.
 
         Raises:
-            UserError: If the sweep has another driver, or the note cannot be written.
+            UserError: If the sweep has another driver.
+            OSError: If the note cannot be written.
         """
         self.check_free()
-        with reached(self._storage):
-            self._write()
+        self._write()
 
     def stale(self) -> bool:
         """Return whether the note is older than a period, including time of suspension."""

@@ -27,9 +27,6 @@ FRONT_ENDS = (3, 13), (3, 17)
 MAX_SCATTERS, HEIGHT_PX = 2, 520
 """Scatters of a view, and the height of its charts; with more or smaller ones points are lost."""
 
-MAX_AXES = 8
-"""Most parameters in parallel coordinates; more would be unreadable."""
-
 
 def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[str, Any]:
     """Return the charts in a view's state; ``metrics`` are the objectives in the view's runs.
@@ -50,7 +47,7 @@ def charts(study: Study, metrics: Sequence[str], varied: Sequence[str]) -> dict[
     ]
     found.append(
         _chart("parallel", "PARALLEL", "parameters and objectives")
-        | {"selectedParams": common[:MAX_AXES], "selectedMetrics": list(metrics)}
+        | {"selectedParams": common[:MAX_PARAMS], "selectedMetrics": list(metrics)}
     )
     # MLflow fills its own section with dozens of bar charts, so it starts closed
     sections = [
@@ -102,18 +99,12 @@ MODEL_TRAINING, CHARTS = "workflowType=machine_learning", "compareRunsMode=CHART
 """Parts of an address that select the pages for trained models, and charts instead of a table."""
 
 MAX_PARAMS = 8
-"""Most columns of parameters; more do not fit on a screen."""
+"""Most parameters in columns and in parallel coordinates; more do not fit on a screen."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """One view.
-
-    Attributes:
-        tag: Name of the experiment's tag.
-        state: Value of the tag.
-        fragment: Address below the server's, ``#`` included.
-    """
+    """One view: tag of the experiment and its value, address below the server's from ``#``."""
 
     title: str
     tag: str

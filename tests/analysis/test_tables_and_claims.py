@@ -246,7 +246,7 @@ def test_a_metric_belongs_to_its_objective_on_either_split():
 def test_a_table_as_data_has_the_numbers_of_its_cells():
     for filled in paper_tables(make_frames(report=True)):
         data = json.loads(json.dumps(described(filled)))
-        assert data["columns"] == [column.metric for column in filled.columns]
+        assert data["columns"] == [column.metric for column in filled.table.columns]
         for row, found in zip(filled.rows, data["rows"], strict=True):
             assert found["id"] == row.row.id
             for cell, shown in zip(row.cells, found["cells"], strict=True):

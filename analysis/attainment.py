@@ -117,12 +117,8 @@ def led_volumes(
     """Return the volume over which each of two groups leads, up to a reference point.
 
     The integrals of the positive and of the negative part of the difference. The first less the
-    second is the difference of the groups' mean hypervolumes.
-
-    Args:
-        patches: As `attainment_difference` returns them, shape [r, 5].
-        directions: Which way is better, one per objective.
-        reference: The reference point.
+    second is the difference of the groups' mean hypervolumes. ``patches``, shape [r, 5], are those
+    of `attainment_difference`.
     """
     signs = _signs(directions)
     corner = np.asarray(reference, dtype=np.float64) * signs

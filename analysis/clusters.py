@@ -144,10 +144,7 @@ def paired_difference(first: Values, second: Values) -> Interval | None:
     """Return the interval of ``first - second`` over the pairs that two rows have.
 
     Pairing removes what the seeds share (data order, initialisation), so that a small difference
-    shows with few seeds.
-
-    Returns:
-        The interval, or None if there is no pair.
+    shows with few seeds. None if there is no pair.
     """
     pairs = paired(first, second)
     return clustered_interval({one: a - b for one, (a, b) in pairs.items()}) if pairs else None

@@ -85,10 +85,8 @@ def seed_sets(frames: SweepFrames) -> dict[int, Floats]:
 
     A seed counts if every repeated member of the front has it, and a trial takes part if it has
     all seeds that count. So a repetition that failed costs its seed and not its trial, and no set
-    is better than another only because it holds more trials.
-
-    Returns:
-        Points by seed, shape [trials, m]; empty if fewer than ``FEWEST_SEEDS`` seeds count.
+    is better than another only because it holds more trials. Shapes are [trials, m]; empty if fewer
+    than ``FEWEST_SEEDS`` seeds count.
     """
     found = repeats(frames)
     members = {int(number) for number in front_trials(frames)["number"]}
@@ -130,9 +128,6 @@ def bootstrap_chances(
     share seeds: what seeds have in common would make the chances more certain. With two or three
     seeds the bootstrap knows little of the spread and is too sure by a factor of up to
     sqrt(n / (n - 1)) in the deviation of a mean.
-
-    Returns:
-        Chances, 0 to 1, by the trial's number.
     """
     if not found:
         return {}

@@ -83,8 +83,7 @@ def read_runs(
 ) -> list[RecordedRun] | None:
     """Return the runs in a file, with curves of those on the front.
 
-    Returns:
-        None if the file is missing, damaged, or not of this ledger (None: any).
+    None if it is missing, damaged, or not of this ledger (None: any).
     """
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:

@@ -86,10 +86,7 @@ def _quantile(freedom: int, level: float) -> float:
 def judge(gain: Interval, *, strict: bool) -> Verdict:
     """Return the verdict on the claim "the first is better than the second".
 
-    Args:
-        gain: Interval of the paired difference, signed so that positive supports the claim.
-        strict: Whether the claim is "better"; otherwise it is "at least as good", which a gain of
-            exactly 0 supports.
+    A positive paired difference supports it; if it is not strict ("at least as good") also 0.
     """
     supported = gain.mean > 0.0 or (not strict and gain.mean == 0.0)
     if not supported:

@@ -65,13 +65,7 @@ def coordinates(rows: Sequence[Mapping[str, Any]], frames: SweepFrames) -> list[
 
 
 def coordinate(name: str, values: Sequence[Any], *, log: bool) -> Coordinate:
-    """Return one axis.
-
-    Args:
-        name: Its title.
-        values: One per trial: numbers, or categories; None where a trial has none.
-        log: Place numbers by their logarithm; ignored for categories.
-    """
+    """Return one axis of numbers, also by their logarithm, or categories: one or None per trial."""
     present = [value for value in values if value is not None]
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in present):
         return _numeric(name, values, [float(value) for value in present], log=log)

@@ -146,12 +146,9 @@ def objective_axis(
 
 
 def axis(title: str, *, log: bool = False, wide: bool = False) -> dict[str, Any]:
-    """Return the layout of one axis.
+    """Return the layout of one axis; a long title, which is escaped, is put into lines.
 
-    Args:
-        title: Escaped title; a long one is put into lines.
-        log: Use a logarithmic axis, labelled at 1, 2 and 5 of each decade.
-        wide: Label the decades only; there are too many of them.
+    A logarithmic one is labelled at 1, 2 and 5 of each decade; a wide one at decades only.
     """
     text = "<br>".join(map(html.escape, title_lines(title)))
     found: dict[str, Any] = {

@@ -66,10 +66,6 @@ def check_name(name: str, place: str) -> None:
     that was started, nor attributes that a running program added to a module. Nor has such code a
     source by which a teacher could be known again.
 
-    Args:
-        name: ``module:attribute``, or any other string.
-        place: Where it stands, for the error.
-
     Raises:
         ConfigError: Naming the code and the fix.
     """

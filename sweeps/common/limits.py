@@ -165,14 +165,9 @@ def _groups(machine: Machine, controller: str) -> Iterator[Group]:
 
 
 def _upwards(root: Path, place: str, top: str, inside: str, *, second: bool) -> Iterator[Group]:
-    """Yield a group and those above it that are mounted.
+    """Yield the group ``inside`` and those above it up to ``top``, which is mounted at ``place``.
 
-    Args:
-        root: Folder of the file system.
-        place: Where groups are mounted.
-        top: The group mounted there; in a container seldom the root group.
-        inside: The group of this process.
-        second: Whether these are groups of cgroup v2.
+    In a container that is seldom the root group.
     """
     group, above = PurePosixPath(inside), PurePosixPath(top)
     # a group that is not below the mounted one is named in another namespace

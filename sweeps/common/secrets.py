@@ -33,19 +33,13 @@ def has_secret(uri: str) -> bool:
         return False
     if any(SECRET.search(name) for name in re.findall(r"([^?&;#=]+)=", unquote_plus(rest))):
         return True
-    host, behind = _split(rest)
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if not host:  # a path
         return False
     if scheme.lower() in USERS_ARE_TOKENS:
         return "@" in rest
     user, at, _ = host.rpartition("@")
-    return ":" in user or (not at and ":" in host and "@" in behind)
-
-
-def _split(rest: str) -> tuple[str, str]:
-    """Split an address into its host part and the rest."""
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    return host, rest[len(host) :]
+    return ":" in user or (not at and ":" in host and "@" in rest)
 
 
 def redacted(text: str) -> str:

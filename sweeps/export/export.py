@@ -143,11 +143,7 @@ class Exporter:
         )
 
     def _deployable(self, config: Params, weights: Arrays) -> Deployable:
-        """Return a student as its networks.
-
-        Raises:
-            UserError: If the task has no export, or its method fails; names the defining class.
-        """
+        """Return a student as its networks; an error of the task names the class of its method."""
         try:
             return self._task.deployable(config, weights)
         except ConfigError:

@@ -78,11 +78,7 @@ class ExportRecorder:
 
     def __init__(self, ledger: Ledger, models: Models) -> None:
         self.models = models
-        self._ledger = ledger
-
-    def measured(self) -> dict[int, ExportRecord]:
-        """Return the records of exported students, by trial."""
-        return self._ledger.exports()
+        self.ledger = ledger
 
     def enter(self, exported: Exported, card: Path) -> ExportRecord:
         """Record an exported student with its model card.
@@ -96,14 +92,14 @@ class ExportRecorder:
             measured_on=measured_on(),
             exported_ms=SystemClock().epoch_ms(),
         )
-        self._ledger.put_export(record)
+        self.ledger.put_export(record)
         run = trial_key(record.trial)
         with tempfile.TemporaryDirectory() as scratch:
             files = _files(exported.parts, card, Path(scratch))
             for folder, paths in files.items():
                 for path in paths:
                     place, sha256 = f"{place_of(folder)}/{path.name}", file_sha256(path)
-                    self._ledger.put_artifact(ArtifactRecord(run=run, path=place, sha256=sha256))
+                    self.ledger.put_artifact(ArtifactRecord(run=run, path=place, sha256=sha256))
             self.models.attach(record, exported.inputs, files)
         return record
 

@@ -66,7 +66,7 @@ class Registration:
             aliases = tuple(word for word, trial in words.items() if trial == number)
             member = Member(trial=number, aliases=aliases)
             if number in versions:
-                known = self._recorder.measured().get(number)
+                known = self._recorder.ledger.exports().get(number)
                 latency = None if known is None else known.metrics.get(layout.ONNX_LATENCY)
                 yield replace(member, version=versions[number], latency_ms=latency)
             elif self._clock.elapsed_s() - started_s > seconds:

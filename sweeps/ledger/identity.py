@@ -188,11 +188,7 @@ def check_data(
 ) -> None:
     """Refuse to continue a sweep with data that differ from those of its trials.
 
-    Args:
-        sweep: Its name.
-        before: The sweep's recorded identity.
-        after: Its identity now.
-        params: Parameters of a trial on each scenario, by fingerprint.
+    ``params`` are those of a trial on each scenario, by fingerprint.
 
     Raises:
         ConfigError: Naming the files, and the arrays that differ.

@@ -64,11 +64,6 @@ class SweepFolder:
         return self.path / layout.WEIGHTS_DIR
 
     @property
-    def views(self) -> Path:
-        """Addresses of the ready-made views in MLflow's UI."""
-        return self.path / layout.VIEWS_FILE
-
-    @property
     def results(self) -> Path:
         """All runs as Parquet."""
         return self.path / layout.RESULTS_FILE
@@ -77,11 +72,6 @@ class SweepFolder:
     def report(self) -> Path:
         """Folder of the report."""
         return self.path / layout.REPORT_DIR
-
-    @property
-    def shared_artifacts(self) -> Path:
-        """Root of MLflow's artifacts when several sweeps share a database server."""
-        return self.path.parent / "artifacts"
 
     @property
     def scratch(self) -> Path:

@@ -47,12 +47,7 @@ class StudentStore:
         return hashlib.sha256(content).hexdigest()
 
     def get(self, number: int, sha256: str = "") -> Arrays:
-        """Return the weights of a trial.
-
-        Args:
-            number: The trial.
-            sha256: Of the file when it was written; empty if none was recorded, so that it is not
-                compared.
+        """Return the weights of a trial; an empty hash was not recorded and is not compared.
 
         Raises:
             DataError: If they are missing or damaged.

@@ -144,9 +144,6 @@ class Mirror:
 
         The ledger is read before the files and written after them, so that
         all trials that are complete in the stored ledger have their weights there.
-
-        Raises:
-            OSError: If the storage does not answer.
         """
         version = _version(self._folder.journal)
         ledger = b"" if version is None else whole_lines(self._folder.journal.read_bytes())
@@ -182,9 +179,6 @@ class Mirror:
         """Renew the lease; return whether nobody else has driven the sweep.
 
         A ledger in storage with entries that ours lacks was written by another driver since.
-
-        Raises:
-            OSError: If the storage does not answer.
         """
         other = self._lease.renew()
         stored = self._storage.read(layout.JOURNAL_FILE) or b""
@@ -278,9 +272,6 @@ class Mirror:
         """Mark files as copied that are in storage with the same content and never change.
 
         So are weights of a finished trial that are damaged here: the copy in storage is the better.
-
-        Raises:
-            OSError: If the storage does not answer.
         """
         versions = self._versions()
         finished = complete_weights(self._storage.read(layout.JOURNAL_FILE) or b"")

@@ -180,17 +180,10 @@ def _fetch_teachers(storage: Storage, folder: SweepFolder) -> None:
 def kept(
     uri: str | None, folder: SweepFolder, note: Callable[[str], None], interrupts: Interrupts
 ) -> Iterator[Mirror | None]:
-    """Copy a sweep to storage while it runs inside.
+    """Copy the sweep of this driver to storage while it runs inside; yield its `Mirror`.
 
-    Args:
-        uri: Storage of all sweeps; None if there is none.
-        folder: Its folder, of which this process is the driver.
-        note: Shows a message to the user; called from a thread.
-        interrupts: Requested to stop the driver if another takes over the sweep. After a request of
-            the user, a storage that does not answer is given less time.
-
-    Yields:
-        The mirror; None without storage.
+    None without storage. After a request of the user to stop, a storage that does not answer is
+    given less time.
 
     Raises:
         UserError: If the sweep has another driver, folder and storage have different trials, or

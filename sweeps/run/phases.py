@@ -198,7 +198,7 @@ def drive(start: Start) -> SweepSummary:
 
 def _open(start: Start) -> Sweep:
     recorder = _open_recorder(start)
-    put_text(start.folder.views, json.dumps(recorder.offer_views()))
+    put_text(start.folder.path / layout.VIEWS_FILE, json.dumps(recorder.offer_views()))
     if start.site is not NOWHERE:  # else the site was described when trials ran
         recorder.attach(layout.ENVIRONMENT_FILE, describe_environment(start.site.allocation))
     task, contents = start.left.study.task, start.identity.data

@@ -95,38 +95,31 @@ def pages(search: Any) -> Iterator[Any]:
             return
 
 
-def find_parents(
+def own_run(
     client: MlflowClient, folder: SweepFolder, tracking_uri: str | None, sweep_id: str
-) -> list[Run]:
-    """Return a sweep's own runs: those with its identifier, else those with its name.
+) -> Run | None:
+    """Return a sweep's own run: that with its identifier, else with its name; None without any.
 
-    A renamed folder keeps its runs. All runs of the database in its folder are its own.
+    A renamed folder keeps its run, and the run in the database in its folder is its own.
+
+    Raises:
+        ConfigError: If there are several, or that with its name has another identifier.
     """
     found = pages(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
     experiments = [experiment.experiment_id for experiment in found]
     query = f"tags.`{layout.ROLE}` = '{layout.ROLE_SWEEP}'"
     runs = pages(lambda token: client.search_runs(experiments, query, 1, PAGE, page_token=token))
-    known = list(runs)
-    if tracking_uri is None:
-        return known
-    ours = [run for run in known if sweep_id and run.data.tags.get(layout.SWEEP_ID) == sweep_id]
-    return ours or [run for run in known if run.info.run_name == folder.name]
-
-
-def check_ours(
-    parents: list[Run], folder: SweepFolder, tracking_uri: str | None, sweep_id: str
-) -> None:
-    """Check that `find_parents` found this sweep and no other one of its name.
-
-    Raises:
-        ConfigError: If it is not.
-    """
-    known = {parent.data.tags.get(layout.SWEEP_ID, "") for parent in parents}
-    if len(parents) > 1 or (tracking_uri is not None and known - {sweep_id, ""}):
+    known, others = list(runs), set[str]()
+    if tracking_uri is not None:
+        ours = [run for run in known if sweep_id and run.data.tags.get(layout.SWEEP_ID) == sweep_id]
+        known = ours or [run for run in known if run.info.run_name == folder.name]
+        others = {run.data.tags.get(layout.SWEEP_ID, "") for run in known} - {sweep_id, ""}
+    if len(known) > 1 or (sweep_id and others):
         raise ConfigError(
             f"MLflow has another sweep {folder.name}; delete its run there, or rename the folder "
             f"{folder.path}"
         )
+    return known[0] if known else None
 
 
 @contextmanager
@@ -169,17 +162,13 @@ def sweep_runs(
         raise ConfigError(f"{database} does not exist; name the server with --tracking-uri")
     try:
         client = connect(folder, tracking_uri)
-        known = read_settings(folder.path).id
-        parents = find_parents(client, folder, tracking_uri, known)
-        if tracking_uri is not None:  # another sweep may have this name
-            ids = (known, "") if known else ()
-            parents = [p for p in parents if not ids or p.data.tags.get(layout.SWEEP_ID, "") in ids]
-        if len(parents) != 1:
+        parent = own_run(client, folder, tracking_uri, read_settings(folder.path).id)
+        if parent is None:
             raise ConfigError(
-                f"MLflow has {len(parents)} sweeps named {folder.name}, not one; kdsweep resume "
+                f"MLflow has no sweep named {folder.name}; kdsweep resume "
                 f"{shlex.quote(folder.name)} writes what is missing"
             )
-        return client, parents[0], children_of(client, parents[0])
+        return client, parent, children_of(client, parent)
     except (MlflowException, OSError) as error:
         raise UserError(redacted(f"MLflow cannot be read: {error}")) from error
 

@@ -20,6 +20,9 @@ UNUSED = {
 }
 """Ignored variables of MLflow, and why."""
 
+_NAMED_BY = ("--tracking-uri", "leave the option out"), (TRACKING, f"unset {TRACKING}")
+"""What names an address, and how to leave it out: the option, or the environment."""
+
 STAYS = f"{TRACKING} is set and has no effect: the sweep's runs stay where they are"
 
 SYSTEM = re.compile(r"\[Errno -?\d+\] (?P<reason>[\w ,]+)|(?P<late>[Tt]imed out)")
@@ -49,9 +52,7 @@ def check_tracking(
     """
     if tracking_uri is None:
         return
-    option, without = "--tracking-uri", "leave the option out"
-    if tracking_uri == tracking_from(os.environ):
-        option, without = TRACKING, f"unset {TRACKING}"
+    option, without = _NAMED_BY[tracking_uri == tracking_from(os.environ)]
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         if not os.access(database.parent, os.W_OK | os.X_OK):
@@ -61,12 +62,14 @@ def check_tracking(
             )
         return
     # MLflow takes seconds to import
-    from sweeps.tracking.client import TrackingError, check_ours, connect, find_parents
+    from sweeps.tracking.client import TrackingError, connect, own_run
 
     try:
         client = connect(folder, tracking_uri)
         known = client.get_experiment_by_name(study)
-        parents = find_parents(client, folder, tracking_uri, sweep_id)
+        own = own_run(client, folder, tracking_uri, sweep_id)
+    except ConfigError:
+        raise  # of another sweep
     except (TrackingError, OSError, ValueError, ImportError) as error:
         raise UserError(
             redacted(
@@ -79,9 +82,8 @@ def check_tracking(
             f"MLflow has deleted the experiment {study}; mlflow experiments restore "
             f"--experiment-id {known.experiment_id} restores it, or give the study another name"
         )
-    if parents and not sweep_id:
+    if own is not None and not sweep_id:
         raise ConfigError(f"MLflow already has a sweep {folder.name}; choose another --name")
-    check_ours(parents, folder, tracking_uri, sweep_id)
 
 
 def tracking_from(environment: Mapping[str, str]) -> str | None:

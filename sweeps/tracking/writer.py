@@ -21,18 +21,15 @@ from sweeps.tracking.client import (
     RunTag,
     TrackingError,
     answering,
-    check_ours,
     children_of,
     connect,
-    find_parents,
     front_end,
+    own_run,
     rename,
 )
 from sweeps.tracking.database_file import follow, is_whole
 from sweeps.tracking.runs import ChildRun, Status
 from sweeps.tracking.views import KIND, NOTE, described, views
-
-Tag = tuple[str, str]
 
 MAX_PARAMS, MAX_METRICS = 100, 800
 """Parameters and metrics per request: servers accept at most 100 parameters and 1000 entries."""
@@ -68,12 +65,10 @@ class Tracker:
         with answering():
             follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
-            if find_parents(client, folder, tracking_uri, ""):
+            if own_run(client, folder, tracking_uri, "") is not None:
                 known = f"MLflow already has a sweep {folder.name}"
                 raise ConfigError(f"{known}; choose another --name")
-            root = _artifact_root(folder, tracking_uri)
-            beside = [layout.BESIDE] if sqlite_path(tracking_uri or folder.tracking_uri) else []
-            experiment_id = _experiment(client, study.name, root, *beside)
+            experiment_id = _experiment(client, study.name, *_artifacts(folder, tracking_uri))
             run = client.create_run(
                 experiment_id,
                 start_time=started_ms,
@@ -101,14 +96,13 @@ class Tracker:
         with answering():
             follow(tracking_uri or folder.tracking_uri)
             client = connect(folder, tracking_uri)
-            parents = find_parents(client, folder, tracking_uri, sweep_id)
-            if not parents:
+            parent = own_run(client, folder, tracking_uri, sweep_id)
+            if parent is None:
                 return None
-            check_ours(parents, folder, tracking_uri, sweep_id)
-            if (before := parents[0].info.run_name) != folder.name:
-                rename(client, parents[0].info.run_id, before, folder.name)
-            tracker = cls(client, str(parents[0].info.experiment_id), parents[0].info.run_id)
-            tracker._adopt(parents[0])
+            if (before := parent.info.run_name) != folder.name:
+                rename(client, parent.info.run_id, before, folder.name)
+            tracker = cls(client, str(parent.info.experiment_id), parent.info.run_id)
+            tracker._adopt(parent)
         return tracker
 
     def _adopt(self, parent: Run) -> None:
@@ -133,9 +127,8 @@ class Tracker:
         if not new:
             self.tag(child.key, child.tags)
             if self._tags[child.key].keys() & {layout.REASON} - child.tags.keys():
-                self._client.delete_tag(
-                    run_id, layout.REASON
-                )  # it failed at first, and succeeded later
+                # it failed at first, and succeeded later
+                self._client.delete_tag(run_id, layout.REASON)
         known = self._closed.pop(child.key, frozenset())
         fresh = {name: value for name, value in child.metrics.items() if name not in known}
         self._log(run_id, _points(child, fresh), child.ended_ms, {} if known else child.params)
@@ -244,25 +237,25 @@ def _points(child: ChildRun, metrics: Mapping[str, float]) -> list[tuple[str, fl
     return points
 
 
-def _artifact_root(folder: SweepFolder, tracking_uri: str | None) -> str | None:
-    """Return the root of artifacts; None leaves it to the server."""
+def _artifacts(folder: SweepFolder, tracking_uri: str | None) -> tuple[str | None, dict[str, str]]:
+    """Return the root of artifacts and tags of where it is; None leaves it to the server."""
     uri = tracking_uri or folder.tracking_uri
     if uri.startswith(("http://", "https://", "databricks")):
-        return None
+        return None, {}
     # MLflow's default is the working directory. A database may hold several sweeps, so their
     # artifacts are beside it, or beside the sweeps' folders.
-    database = sqlite_path(uri)
-    return folder.shared_artifacts.as_uri() if database is None else artifacts_beside(database)
+    if (database := sqlite_path(uri)) is None:
+        return (folder.path.parent / "artifacts").as_uri(), {}
+    return artifacts_beside(database), dict([layout.BESIDE])
 
 
-def _experiment(client: MlflowClient, name: str, artifact_root: str | None, *tags: Tag) -> str:
+def _experiment(client: MlflowClient, name: str, root: str | None, tags: dict[str, str]) -> str:
     """Return the experiment of a study, in which all its sweeps can be compared."""
     if (known := client.get_experiment_by_name(name)) is None:
         try:
-            return str(client.create_experiment(name, artifact_root, dict([KIND, *tags])))
-        except (
-            TrackingError
-        ):  # another sweep of the study created it meanwhile, or it cannot be created
+            return str(client.create_experiment(name, root, dict([KIND]) | tags))
+        except TrackingError:
+            # another sweep of the study created it meanwhile, or it cannot be created
             if (known := client.get_experiment_by_name(name)) is None:
                 raise
     return str(known.experiment_id)

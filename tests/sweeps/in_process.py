@@ -8,6 +8,7 @@ from pathlib import Path
 
 from toy_study import ManualClock
 
+from analysis import layout
 from search_spaces.study import Study
 from sweeps.common.events import Event
 from sweeps.common.interrupts import Interrupts
@@ -178,7 +179,8 @@ class Engine:
         """Write what there is to a database in the sweep's folder, as the driver does."""
         tracker = Tracker.start(self.folder, None, self.study, 0)
         recorder = RunRecorder(self.folder, self.ledger, tracker, self.clock, self.display)
-        self.folder.views.write_text(json.dumps(recorder.offer_views()), encoding="utf-8")
+        shown = json.dumps(recorder.offer_views())
+        (self.folder.path / layout.VIEWS_FILE).write_text(shown, encoding="utf-8")
         recorder.attach_file(self.folder.study)
         recorder.settle(Utilisation(1, self.clock))
 

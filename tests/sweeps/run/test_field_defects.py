@@ -196,7 +196,7 @@ def test_p9_a_view_finds_the_front_alone_among_a_thousand_runs(
     front = {row.number for row in sweep.summary.front}
     client = MlflowClient(tracking_uri=folder.tracking_uri)
     [experiment] = [e for e in client.search_experiments() if e.name == "toy"]
-    views = dict(json.loads(folder.views.read_text()))
+    views = dict(json.loads((folder.path / layout.VIEWS_FILE).read_text()))
     key = views["the front"].partition("viewStateShareKey=")[2]
     state = json.loads(experiment.tags[f"mlflow.sharedViewState.{key}"])
     behind = f"tags.`{layout.ON_FRONT}` = 'false'"

@@ -124,7 +124,7 @@ def compare(sweeps: Sequence[SweepFrames]) -> Comparison:
     """
     _check(sweeps)
     objectives = tuple(sweeps[0].study.objectives)
-    points = {frames.name: _points(frames, objectives) for frames in sweeps}
+    points = {one.name: objective_values(one.feasible, one.study) for one in sweeps}
     volumes = {name: sweep_hypervolume(values, objectives) for name, values in points.items()}
     return Comparison(
         objectives=objectives,
@@ -150,10 +150,6 @@ def _check(sweeps: Sequence[SweepFrames]) -> None:
             )
         if not len(frames.feasible):
             raise ResultsError(f"sweep {frames.name} has no finished trial that its study allows")
-
-
-def _points(frames: SweepFrames, objectives: Sequence[Objective]) -> Floats:
-    return objective_values(frames.feasible, frames.study)[:, : len(objectives)]
 
 
 def _side(frames: SweepFrames, volume: float) -> Side:

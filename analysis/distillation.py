@@ -11,7 +11,7 @@ from analysis.format import percent, quantity
 from analysis.frames import SweepFrames
 from analysis.fronts import kind_of, method_of, topology_of, untaught
 from analysis.ranking import records
-from analysis.scores import Score, both
+from analysis.scores import Score, both, known
 from analysis.stats import Interval, Verdict, judge
 from search_spaces.effort import Effort
 from search_spaces.objectives import Objective
@@ -177,8 +177,8 @@ def gflop(value: float) -> str:
 
 def spent(row: Row) -> float | None:
     """Return the computation of a student's training [GFLOP]; None if it was not noted."""
-    value = row.get(SPENT)
-    return float(value) if isinstance(value, float) and np.isfinite(value) and value > 0 else None
+    value = known(row, SPENT)
+    return value if value is not None and value > 0.0 else None
 
 
 def differs(first: float, second: float) -> bool:

@@ -22,7 +22,7 @@ from analysis.pareto import behind_front
 from analysis.ranking import objective_values, records, where
 from analysis.reference_names import identifying, short_labels
 from analysis.repeats import front_chances, near_trials
-from analysis.scores import same_scenario
+from analysis.scores import known, same_scenario
 from search_spaces.objectives import Objective
 
 CHANCE = "front_chance"
@@ -70,8 +70,8 @@ def reference_rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, 
     rows: list[dict[str, Any]] = []
     for table, kind in ((frames.teachers, "teacher"), (frames.baselines, "baseline")):
         columns, beside = identifying(table), records(trials)
-        known = [any(same_scenario(columns, row, one) for one in beside) for row in records(table)]
-        found = where(table, known)
+        same = (any(same_scenario(columns, row, one) for one in beside) for row in records(table))
+        found = where(table, same)
         prefix = "" if kind == "teacher" else f"{kind} "
         named = zip(short_labels(found, kind), records(found), strict=True)
         rows += _best_first(frames, [_reference(frames, prefix + name, row) for name, row in named])
@@ -80,10 +80,10 @@ def reference_rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, 
 
 def _reference(frames: SweepFrames, name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     goals = frames.study.objectives
-    tests = {metric: _known(row, metric) for metric in filter(None, map(test_metric, goals))}
+    tests = {metric: known(row, metric) for metric in filter(None, map(test_metric, goals))}
     return {
         "method": name,
-        **{goal.metric: _known(row, goal.metric) for goal in goals},
+        **{goal.metric: known(row, goal.metric) for goal in goals},
         "test": {
             metric: {"mean": value, "half_width": None, "seeds": 1}
             for metric, value in tests.items()
@@ -100,11 +100,6 @@ def _best_first(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> list[dic
         return rows
     first, sign = goals[0].metric, 1.0 if goals[0].direction == "minimize" else -1.0
     return sorted(rows, key=lambda row: math.inf if row[first] is None else sign * row[first])
-
-
-def _known(row: Mapping[str, Any], metric: str) -> float | None:
-    value = row.get(metric)
-    return float(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _rows(frames: SweepFrames, trials: pd.DataFrame) -> list[dict[str, Any]]:

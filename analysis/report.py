@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -18,12 +19,12 @@ from analysis import layout
 from analysis.claims import judged_claims
 from analysis.distillation import effort_text
 from analysis.export import write_json, write_parquet
+from analysis.failures import UNKNOWN, spoken
 from analysis.frames import MOST_CURVES, SweepFrames
 from analysis.front_png import write_png
 from analysis.front_rows import front_notes
 from analysis.fronts import by_topology
 from analysis.highlights import highlights
-from analysis.how_it_ran import reasons_table, run_facts
 from analysis.importance import FEWEST_TRIALS, Importance, begin_importances
 from analysis.origin import origin_lines
 from analysis.paper_view import paper_views
@@ -43,10 +44,12 @@ from analysis.plots.stairs import pairs
 from analysis.plots.theme import group_colours
 from analysis.repeats import RESAMPLES, seed_sets
 from analysis.report_tables import (
+    failed_rows,
     failures_table,
     front_table,
     gains_table,
     near_table,
+    reasons_table,
     references_table,
     stopped_table,
     trials_table,
@@ -164,6 +167,30 @@ def _facts(frames: SweepFrames) -> list[tuple[str, str]]:
     if study.constraints:
         facts.append(("constraints", "; ".join(map(_constraint, study.constraints))))
     return facts
+
+
+def run_facts(frames: SweepFrames) -> list[tuple[str, str]]:
+    """Return what is known of how the sweep ran, as name and value."""
+    numbers = frames.metrics
+    measured = (
+        ("slots busy once warm", layout.UTILISATION, "%"),
+        ("slots busy in the whole search", layout.UTILISATION_WHOLE, "%"),
+        ("processor time of finished trials", layout.TRIALS_CPU_S, "core s"),
+        ("wall time of all trials, summed", layout.TRIALS_WALL_S, "s"),
+    )
+    facts = []
+    for name, metric, unit in measured:
+        if (value := numbers.get(metric)) is not None:
+            shown = f"{100.0 * value:.1f}" if unit == "%" else text.number(value, 1)
+            facts.append((name, text.with_unit(shown, unit)))
+    kinds = Counter(spoken(str(row["failure"] or UNKNOWN)) for row in failed_rows(frames.trials))
+    failed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none"
+    counted = {
+        "interrupted trials": "trials_interrupted",
+        "suggestions that were known already": "suggestions_repeated",
+    }
+    known = [(name, text.number(numbers[m])) for name, m in counted.items() if numbers.get(m)]
+    return [*facts, ("failed trials", failed), *known]
 
 
 def _stopping(study: Study) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis import format as text
 from analysis import layout
 from analysis.distillation import method_gains
+from analysis.failures import group_failures, spoken, trials_named
 from analysis.format import column_parts
 from analysis.frames import SweepFrames
 from analysis.front_rows import BEHIND, CHANCE, front_rows, near_rows
@@ -256,6 +257,27 @@ def failed_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
         for row in records(table)
         if row["state"] == "FAIL" and row["failure"] != layout.FAILURE_INTERRUPTED
     ]
+
+
+def reasons_table(trials: pd.DataFrame) -> HtmlTable | None:
+    """Return why trials failed, a row per reason, the most frequent first; None if none did."""
+    groups = group_failures(
+        (str(row["failure"] or ""), str(row["reason"] or ""), int(row["number"]))
+        for row in failed_rows(trials)
+    )
+    if not groups:
+        return None
+    texts = (Heading(title, numeric=False) for title in ("kind", "reason", "which"))
+    rows = tuple(
+        (
+            number_cell(group.count),
+            Cell(spoken(group.kind), group.kind),
+            Cell(group.reason, group.reason),
+            Cell(trials_named(group), float(group.trials[0])),
+        )
+        for group in groups
+    )
+    return HtmlTable((Heading("trials"), *texts), rows)
 
 
 def failures_table(frames: SweepFrames) -> HtmlTable | None:

@@ -59,15 +59,20 @@ def score(frames: SweepFrames, row: Row, split: str) -> Score | None:
     if split == "test" and row["number"] is not None:
         by_seed = repeated(frames, row["number"], metric)
         return Score(split, by_seed) if by_seed else None
+    value = known(row, metric)
+    return None if value is None else Score(split, {Repetition(0): value})
+
+
+def known(row: Row, metric: str) -> float | None:
+    """Return a metric of a run, None if it was not measured."""
     value = row.get(metric)
-    known = isinstance(value, float) and np.isfinite(value)
-    return Score(split, {Repetition(0): float(value or 0.0)}) if known else None
+    return float(value) if isinstance(value, float) and np.isfinite(value) else None
 
 
 def same_scenario(names: Sequence[str], row: Row, trial: Row) -> bool:
     """Return whether a reference belongs to a trial: both agree in what tells references apart."""
-    known = [name for name in names if None not in (trial.get(name), row[name])]
-    return all(row[name] == trial[name] for name in known)
+    shared = [name for name in names if None not in (trial.get(name), row[name])]
+    return all(row[name] == trial[name] for name in shared)
 
 
 def in_words(gain: float, objective: Objective) -> str:

@@ -58,7 +58,6 @@ class TestPoint:
 
     __test__ = False
 
-    number: int
     group: str
     on_front: bool
     x: Interval
@@ -81,7 +80,7 @@ def repeated_points(frames: SweepFrames, pair: Pair) -> list[TestPoint]:
             shown = with_unit(text, objective.unit)
             lines.append(html.escape(f"{split}{objective.label}: {shown}{seeds}"))
         on = row["front"] is True
-        found.append(TestPoint(int(row["number"]), group(row), on, x, y, "<br>".join(lines)))
+        found.append(TestPoint(group(row), on, x, y, "<br>".join(lines)))
     return found
 
 

@@ -7,8 +7,8 @@ from synthetic_frames import make_frames
 
 from analysis import layout
 from analysis.failures import EXAMPLES, group_failures, trials_named
-from analysis.how_it_ran import reasons_table, run_facts
-from analysis.report import render
+from analysis.report import render, run_facts
+from analysis.report_tables import reasons_table
 from analysis.summary import counts
 
 KINDS = st.sampled_from(["raised", "not_finite", ""])

@@ -40,12 +40,8 @@ def attainment_surfaces(
     is the share of the n sets of which a point is at least as good as z in both objectives
     (Grunert da Fonseca, Fonseca and Hall 2001, Inferential Performance Assessment of Stochastic
     Optimisers and the Attainment Function). The surface of level p separates where it reaches p
-    from where it does not; that takes ceil(n p / 100) sets.
-
-    Args:
-        sets: Points of every set, each of shape [k, 2] with k at least 1.
-        directions: Which way is better, one per objective.
-        levels: Shares in percent, above 0 and at most 100.
+    from where it does not; that takes ceil(n p / 100) sets. A set has shape [k, 2] with k at least
+    1; levels are percent, above 0 and at most 100.
     """
     signs = _signs(directions)
     total = len(sets)
@@ -72,12 +68,7 @@ def attainment_difference(
     .. math:: \Delta(z) = \alpha_1(z) - \alpha_2(z)
 
     with the attainment functions of the groups, each a share of its own sets, so that groups of
-    different sizes can be compared (moocore.eafdiff counts sets).
-
-    Args:
-        first: Sets of points, each of shape [k, 2].
-        second: Likewise.
-        directions: Which way is better, one per objective.
+    different sizes can be compared (moocore.eafdiff counts sets). A set has shape [k, 2].
 
     Returns:
         Rectangles that do not overlap, shape [r, 5]: the corner on the better side of both

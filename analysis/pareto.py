@@ -102,11 +102,7 @@ def _stable(costs: Floats, tolerance: Floats) -> NDArray[np.bool_]:
 
 
 def sweep_ranks(values: ArrayLike, objectives: Sequence[Objective]) -> NDArray[np.int64]:
-    """Return the rank of every point: 0 on `sweep_front`, 1 on that of the rest, and so on.
-
-    Raises:
-        ValueError: As `sweep_front`.
-    """
+    """Return the rank of every point: 0 on `sweep_front`, 1 on that of the rest, and so on."""
     points = _points(values, directions_of(objectives))
     if not tolerances(objectives).any():
         return ranks(points, directions_of(objectives))
@@ -147,14 +143,8 @@ def added_hypervolume(front: Floats, draws: Floats, corner: Floats) -> Floats:
     """Return the mean hypervolume that the draws [c, d, m] of each of c points add to a front.
 
     Each draw is added by itself. Of two objectives the area is summed over the stairs of the front.
-
-    Args:
-        front: Points [n, m], none better than another, all better than the corner; less is better.
-        draws: Of the points.
-        corner: The reference point, shape [m].
-
-    Returns:
-        Shape [c].
+    Less is better; no point of the front [n, m] is better than another, all are better than the
+    reference point ``corner`` [m]. The result has shape [c].
     """
     if len(corner) == 2:
         steps = front[np.argsort(front[:, 0])]
@@ -200,21 +190,13 @@ def transformed(
 
 
 def sweep_hypervolume(values: ArrayLike, objectives: Sequence[Objective]) -> float:
-    """Return the hypervolume under the study's reference point and scales, shape of values [n, m].
-
-    Raises:
-        ValueError: As ``transformed`` and ``hypervolume``.
-    """
+    """Return `hypervolume` of values [n, m] up to `reference_point`; errors as `transformed`."""
     points, corner = transformed(values, objectives), reference_point(objectives)
     return hypervolume(points, directions_of(objectives), corner)
 
 
 def sweep_hypervolume_series(values: ArrayLike, objectives: Sequence[Objective]) -> list[float]:
-    """Return ``sweep_hypervolume`` of the first 1, 2, ... n points; it never falls.
-
-    Raises:
-        ValueError: As ``transformed`` and ``hypervolume``.
-    """
+    """Return ``sweep_hypervolume`` of the first 1, 2, ... n points; it never falls."""
     points, corner = transformed(values, objectives), reference_point(objectives)
     front, directions, series = points[:0], directions_of(objectives), []
     for point in points:
@@ -256,11 +238,7 @@ def behind_front(values: ArrayLike, objectives: Sequence[Objective]) -> Floats:
 
 
 def costs_of(values: ArrayLike, objectives: Sequence[Objective], *, exact: bool = False) -> Floats:
-    """Return the values so that less is better in all, on the scales of ``transformed``, [n, m].
-
-    Raises:
-        ValueError: As ``transformed``.
-    """
+    """Return the values as ``transformed``, errors included, but less is better in all, [n, m]."""
     signs = [1.0 if objective.direction == "minimize" else -1.0 for objective in objectives]
     costs: Floats = transformed(values, objectives, exact=exact) * np.asarray(signs)
     return costs

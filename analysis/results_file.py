@@ -31,7 +31,7 @@ class RecordedRun:
     """One run: the sweep, or a trial, teacher, baseline or confirmation of it.
 
     Attributes:
-        ended_ms: When it ended, likewise; None while it runs.
+        ended_ms: When it ended, in milliseconds since 1970; None while it runs.
         tags: As in MLflow, see `analysis.layout`.
         metrics: The last value of each metric.
         curves: What was reported of some metrics.

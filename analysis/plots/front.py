@@ -121,11 +121,6 @@ def _by_group(frames: SweepFrames, rows: pd.DataFrame) -> list[tuple[str, str, p
     return [(name, c, rows[groups == name]) for name, c in colours.items() if name in groups]
 
 
-def _symbols(frames: SweepFrames, rows: pd.DataFrame) -> list[str]:
-    symbols = method_symbols(frames)
-    return [symbols[method_of(row)] for row in records(rows)]
-
-
 def _add_legend(figure: go.Figure, frames: SweepFrames) -> None:
     """Add what colours and markers mean, each apart from the other.
 
@@ -162,7 +157,9 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair, *, on_front:
         size, opacity = (9, 0.5) if by_topology(frames) else (7, 0.38)
         marker = {"size": size, "opacity": opacity}
     drawn = where(trials, ((flag is True) == on_front for flag in trials["front"]))
+    symbols = method_symbols(frames)
     for name, colour, rows in _by_group(frames, drawn):
+        shapes = [symbols[method_of(row)] for row in records(rows)]
         figure.add_scatter(
             x=column(rows, pair.x.metric),
             y=column(rows, pair.y.metric),
@@ -170,7 +167,7 @@ def _add_trials(figure: go.Figure, frames: SweepFrames, pair: Pair, *, on_front:
             name=html.escape(name) if on_front else f"{html.escape(name)}, dominated",
             legendgroup=name,
             showlegend=False,
-            marker={"color": colour, "symbol": _symbols(frames, rows), **marker},
+            marker={"color": colour, "symbol": shapes, **marker},
             hovertext=[hover(row, frames) for row in records(rows)],
             hoverinfo="text",
         )

@@ -75,26 +75,22 @@ class TeacherStore:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def get(self, identity: TeacherIdentity) -> TeacherArtifact | None:
-        """Return a teacher, or None if it is not in the cache.
-
-        Raises:
-            DataError: If its files are damaged.
-        """
-        return self.by_key(identity.key)
-
     def kept(self, identity: TeacherIdentity) -> TeacherArtifact:
         """Return a teacher that has been stored, as `get`."""
         teacher = self.get(identity)
         assert teacher is not None, "it has been stored"
         return teacher
 
-    def by_key(self, key: str) -> TeacherArtifact | None:
-        """Return a teacher by the key of its identity, as `get`; None for an empty key."""
-        folder = self.path / key
-        if not (key and folder.is_dir()):
+    def get(self, identity: TeacherIdentity) -> TeacherArtifact | None:
+        """Return a teacher, or None if it is not in the cache.
+
+        Raises:
+            DataError: If its files are damaged.
+        """
+        folder = self.path / identity.key
+        if not folder.is_dir():
             return None
-        card = _read_card(folder, key)
+        card = _read_card(folder, identity.key)
         return TeacherArtifact(
             metrics=card["metrics"],
             weights=_load(folder / WEIGHTS, card),

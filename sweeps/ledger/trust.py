@@ -67,11 +67,7 @@ def trust(folder: Path) -> None:
 
 
 def find_code(folder: Path, study: Study) -> None:
-    """Add the folder of the code that a sweep's study names to the end of Python's path.
-
-    Raises:
-        ConfigError: As `check_trusted`.
-    """
+    """Add the folder of a sweep's code to the end of Python's path, after `check_trusted`."""
     check_trusted(folder, study)
     path = read_settings(folder).task_path
     if path not in ("", *sys.path):

@@ -174,12 +174,7 @@ def sweep_runs(
 
 
 def read_runs(folder: SweepFolder, tracking_uri: str | None) -> tuple[Run, list[Run]]:
-    """Return the run of a sweep and those below it.
-
-    Raises:
-        UserError: As `sweep_runs`.
-        ResultsError: As `check_artifacts`.
-    """
+    """Return the run of a sweep and those below it, after `check_artifacts`, as `sweep_runs`."""
     check_artifacts(tracking_uri or folder.tracking_uri)
     if tracking_uri is None:
         with readable(folder.path / layout.MLFLOW_FILE) as database:

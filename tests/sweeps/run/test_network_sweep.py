@@ -55,12 +55,13 @@ def test_a_network_and_a_study_of_one_of_its_tasks_share_teachers(tmp_path: Path
     alone.teach()
     store = TeacherStore(alone.folder.teachers)
     [card] = store.path.glob("*/card.json")
+    [identity] = store.known(card.parent.name.rpartition("-")[0])
     both = Engine(study_of_two(), tmp_path, name="both")
     both.teach()
     assert not [job for job in both.ledger.jobs() if job.reason]
     # the second task has no teacher in mutual, so that one trained before is all of the network's
     assert len(list(store.path.glob("*/card.json"))) == 1 + len(both.resources.teachers)
-    [kept] = [store.by_key(path.parent.name) for path in [card]]
+    kept = store.get(identity)
     for handle in both.resources.teachers.values():
         assert kept is not None
         assert {f"toy-network/{name}" for name in kept.weights} == {*handle.weights}

@@ -74,14 +74,9 @@ def _counted(
 def conduct(
     task: KDTask, params: Params, transport: Transport, rungs: Sequence[float] = ()
 ) -> Training[Outcome]:
-    """Train and deploy the students of a trial.
+    """Train and deploy the students of a trial; judge those of a network at ``rungs`` as well.
 
-    Args:
-        task: The task.
-        params: The completed parameters.
-        transport: Reaches the nodes.
-        rungs: Shares of the training, ascending, at which students of a network are judged, see
-            `sweeps.nodes.underway`.
+    Rungs are shares of the training, ascending, see `sweeps.nodes.underway`.
 
     Returns:
         The trial's metrics, and the students of all edges under ``edge-0/tensor``; if the edges

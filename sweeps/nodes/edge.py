@@ -56,12 +56,8 @@ class EdgeNode(Node):
         self._samples: dict[str, Arrays] = defaultdict(dict)
         self._outputs: dict[str, Arrays] = {}
         self._hostile = self.name in self.settings.hostile
-        self._findings = Findings()
         if self._hostile and self.settings.attack == "flipped-labels":
             self._data = self.able(FlipsLabels).flipped(self._params, data)
-
-    def findings(self) -> Findings:
-        return self._findings
 
     def handlers(self) -> Handlers:
         orders: dict[str, Handler] = {
@@ -93,7 +89,7 @@ class EdgeNode(Node):
     # --- training -------------------------------------------------------------------------------
 
     def _train(self, _sender: str, _message: Message) -> Handling:
-        if self._findings.quarantined:
+        if self.findings.quarantined:
             yield from self._train_without_teacher()
             return []
         training = self.task.learn(
@@ -275,9 +271,9 @@ class EdgeNode(Node):
         outputs, work = able.teacher_outputs(self._params, teacher, self._data)
         self.charge(work)
         error = able.output_error(self._params, self._data, outputs)
-        self._findings = Findings(scores={self.name: [bounded(error)]})
+        self.findings = Findings(scores={self.name: [bounded(error)]})
         if bounded(error) >= 1.0:
-            self._findings.quarantined.append(self.name)
+            self.findings.quarantined.append(self.name)
 
     def _store_beside(self, _sender: str, message: Message) -> list[Parcel]:
         if self._teacher is None:

@@ -5,7 +5,7 @@ because they are generator functions themselves.
 """
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from kdtasks.contract.collaboration import LearnsOnShares, Work
@@ -55,7 +55,7 @@ class NodeHost:
         self._opened: KDTask = open_task(task)
         self._task = self._opened
         self._gpus = gpus
-        self._trial: Trial | None = None
+        self._trial: Trial
         self._nodes: dict[str, Node] = {}
         self._draws: GlobalDraws
         self._at_work: dict[str, Generator[Report, None, list[Answer]]] = {}
@@ -80,7 +80,7 @@ class NodeHost:
             names: Nodes on this host.
             train: The whole training split; every node gets its share only.
             val: The whole validation split, on which the trial is evaluated.
-            teacher: The trial's teacher, for the server.
+            teacher: For the server.
             secret: Of the trial, from which nodes have their keys, if they sign.
             part: Name of the task in a network of tasks; empty if there is no other.
 
@@ -170,7 +170,7 @@ class NodeHost:
         self._dropped = True
 
     def _computed(self, work: Training[T]) -> Training[T]:
-        return computed(self._task, self._the_trial().params, work)
+        return computed(self._task, self._trial.params, work)
 
     def _unless_dropped(self, stream: Iterator[Event]) -> Iterator[Event]:
         for event in stream:
@@ -211,7 +211,7 @@ class NodeHost:
         return answers
 
     def _train_alone(self) -> Generator[Report, None, Outcome]:
-        trial = self._the_trial()
+        trial = self._trial
         work = self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
         outcome = yield from generated("train_student", work)
         return fitting("train_student", outcome, wrong_outcome)
@@ -225,7 +225,7 @@ class NodeHost:
         self, weights: Arrays, *, underway: bool
     ) -> Generator[Report, None, dict[str, float]]:
         yield from ()
-        trial, task = self._the_trial(), self._task
+        trial, task = self._trial, self._task
         assert isinstance(task, LearnsOnShares), "nodes were created"
         evaluate = task.evaluate_underway if underway else task.evaluate
         with self._draws.of("judge"):
@@ -238,16 +238,12 @@ class NodeHost:
 
     def _leaks(self, weights: Arrays) -> dict[str, float]:
         """Return how well an attacker finds out what was trained on, if that is to be measured."""
-        trial, server = self._the_trial(), self._nodes[SERVER]
+        trial, server = self._trial, self._nodes[SERVER]
         if not NetworkSettings.of(trial.params).privacy_share:
             return {}
         assert isinstance(self._task, MeasuresLeaks), "the topology needs it"
         assert isinstance(server, ServerNode), "it is on the host that judges"
         return Auditor(self._task, trial, weights, server.exchanged).metrics()
-
-    def _the_trial(self) -> Trial:
-        assert self._trial is not None, "begin comes first"
-        return self._trial
 
 
 def _of_part(task: KDTask, part: str, whole: Trial) -> Trial:
@@ -256,9 +252,5 @@ def _of_part(task: KDTask, part: str, whole: Trial) -> Trial:
     if teacher is not None:
         untaught = task.teacher_fingerprint(whole.params) is None
         teacher = None if untaught else teacher_of(part, teacher)
-    return Trial(
-        params=whole.params,
-        train=arrays_of(part, whole.train),
-        val=arrays_of(part, whole.val),
-        teacher=teacher,
-    )
+    train, val = arrays_of(part, whole.train), arrays_of(part, whole.val)
+    return replace(whole, train=train, val=val, teacher=teacher)

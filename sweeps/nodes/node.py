@@ -41,9 +41,7 @@ class Deployment:
     """The deployment, known to every node of a trial.
 
     Attributes:
-        task: The task.
-        params: The completed parameters.
-        settings: The network parameters among them.
+        settings: The network parameters among the completed ones.
         key: Fingerprint of the deployment; messages of others are rejected.
         public_keys: Of all nodes, by name; empty if messages are not signed.
     """
@@ -90,6 +88,7 @@ class Node(ABC):
         self.settings = deployment.settings
         self.seed = int(deployment.params.get("seed", 0))
         self.rejected = 0
+        self.findings = Findings()
         self.signer: Signer | None = None
         self._verifier = Verifier(name, deployment.public_keys) if deployment.public_keys else None
         self._spent = Work()
@@ -100,13 +99,9 @@ class Node(ABC):
     def handlers(self) -> Handlers:
         """Return the handlers of the node."""
 
-    @abstractmethod
-    def findings(self) -> Findings:
-        """Return what the node has found out about others."""
-
     def report_findings(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the findings to the conductor, which uses no link."""
-        return self.note(CONDUCTOR, "findings", asdict(self.findings()))
+        return self.note(CONDUCTOR, "findings", asdict(self.findings))
 
     def role_of(self, sender: str) -> Role:
         """Return the role of a sender in this deployment.
@@ -204,12 +199,7 @@ class Node(ABC):
 
     @abstractmethod
     def unsent(self, students: Mapping[str, Arrays], learnt: Learnt) -> list[Parcel]:
-        """Return what must be sent so that students are where they belong.
-
-        Args:
-            students: As `students` returns them, with what a training has come to.
-            learnt: What this training leaves.
-        """
+        """Return what must be sent so that ``students``, with what a training leaves, can run."""
 
     def charge(self, work: Work) -> None:
         """Add work to the cost of the message being handled."""

@@ -57,18 +57,14 @@ class ActorLostError(Exception):
 class NodeActors:
     """The node actors of one trial process, in the bundles of its placement group.
 
-    Args:
-        task: Name of the task.
-        count: Number of actors.
-        share: Resources of each.
-        silence_s: A node actor without an event for this time counts as dead [s].
+    Each has a ``share`` of resources; without an event for ``silence_s`` [s] it counts as dead.
     """
 
     def __init__(
         self, task: str, count: int, share: Share = ONE_CORE, silence_s: float = SILENCE_S
     ) -> None:
         self._task = task
-        self._count = count
+        self.count = count
         self._share = share
         self._actors: list[Actor] = []
         self.silence_s = silence_s
@@ -78,7 +74,7 @@ class NodeActors:
         if self._actors:
             return
         group = get_current_placement_group()
-        for index in range(self._count):
+        for index in range(self.count):
             # Tune drops the empty bundle of the trial process, so the actors' bundles start at 0
             place = (
                 "DEFAULT"
@@ -162,11 +158,6 @@ class NodeActors:
             if streams:
                 self.stop()
             raise
-
-    @property
-    def count(self) -> int:
-        """Number of actors."""
-        return self._count
 
 
 class RayTransport(Transport):

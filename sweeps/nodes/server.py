@@ -33,7 +33,6 @@ from sweeps.nodes.node import (
 )
 from sweeps.nodes.privacy.audit import Exchanged
 from sweeps.nodes.robust import attacks
-from sweeps.nodes.robust.findings import Findings
 from sweeps.nodes.robust.guard import Guard
 from sweeps.nodes.topologies.base import Group, groups, own_params, server_params
 from sweeps.nodes.wire.messages import CONDUCTOR, Kind, Message, MessageError, Parcel
@@ -51,7 +50,7 @@ class ServerNode(Node):
         false_teacher: Callable[[], TeacherArtifact],
     ) -> None:
         super().__init__(name, deployment)
-        self._data = data
+        self._data = data  # in random order
         self._teachers: list[TeacherArtifact] = []
         if teacher is not None:
             self._teachers = [
@@ -71,11 +70,8 @@ class ServerNode(Node):
         self._sampled: dict[str, Arrays] = {}
         self._proxy: Arrays = {}
         self._false_teacher = cache(false_teacher)
-        self._guard = Guard(self.settings, deployment.params)
+        self._guard = Guard(self.settings, deployment.params, self.findings)
         self.exchanged: Exchanged | None = None
-
-    def findings(self) -> Findings:
-        return self._guard.findings
 
     def handlers(self) -> Handlers:
         orders: dict[str, Handler] = {
@@ -99,9 +95,6 @@ class ServerNode(Node):
             ("edge", Kind.OUTPUTS, "proxy"): self._store_outputs,
             ("edge", Kind.MODEL, "server-part"): self._store_part,
         }
-
-    def _edge_params(self, edge: str) -> Params:
-        return self._own[edge]
 
     def _edges_of(self, group: Group) -> list[str]:
         return [edge for edge, own in self._group.items() if own == group]
@@ -141,7 +134,7 @@ class ServerNode(Node):
         return self._students[self._group[edge]]
 
     def _part(self, edge: str, weights: Arrays, place: Place) -> Arrays:
-        names = self.task.tensors(self._edge_params(edge), place)
+        names = self.task.tensors(self._own[edge], place)
         return {name: weights[name] for name in names}
 
     def _train(self, _sender: str, message: Message) -> Handling:
@@ -228,7 +221,7 @@ class ServerNode(Node):
         return parcels
 
     def _send_proxy(self, _sender: str, _message: Message) -> list[Parcel]:
-        self._proxy = self._first(self.settings.proxy_samples)
+        self._proxy = self.task.sample_slice(self._data, 0, self.settings.proxy_samples)
         return self._send_samples(self.settings.edges, "proxy", self._proxy)
 
     def _send_blends(self, _sender: str, _message: Message) -> list[Parcel]:
@@ -250,13 +243,13 @@ class ServerNode(Node):
         return self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts)
 
     def _send_rehearsal(self, sender: str, message: Message) -> list[Parcel]:
-        params, count = self._edge_params(sender), whole_number(message, "count")
+        params, count = self._own[sender], whole_number(message, "count")
         student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
             statistics, work = self._statistics(params, student)
             self.charge(work)
             return self.send([sender], Kind.FEATURES, "rehearsal", statistics)
-        samples = self._first(count)
+        samples = self.task.sample_slice(self._data, 0, count)
         parcels = self._send_samples([sender], "rehearsal", samples)
         if self.settings.anchor_weight > 0 and self.settings.anchor == "server":
             parcels += self.send([sender], Kind.OUTPUTS, "rehearsal", self._stored(sender, samples))
@@ -279,14 +272,14 @@ class ServerNode(Node):
         if teacher is not None and names.keys() <= teacher.outputs.keys():
             return {name: teacher.outputs[name][:count] for name in names}
         student = self._student_for(edge)
-        outputs, work = self.able(SharesOutputs).outputs(self._edge_params(edge), student, samples)
+        outputs, work = self.able(SharesOutputs).outputs(self._own[edge], student, samples)
         self.charge(work)
         return outputs
 
     def _adopt(self, _sender: str, _message: Message) -> Handling:
         for edge, knowledge in self._outputs.items():
             training = self.able(AnswersPairs).adopt(
-                self._edge_params(edge),
+                self._own[edge],
                 self._teacher_for(edge),
                 self._sampled[edge],
                 knowledge,
@@ -325,19 +318,15 @@ class ServerNode(Node):
         return []
 
     def _store_part(self, sender: str, message: Message) -> list[Parcel]:
-        specs = self.task.tensors(self._edge_params(sender), "server")
+        specs = self.task.tensors(self._own[sender], "server")
         self._parts[sender] = message.checked(specs)
         return []
-
-    def _first(self, count: int) -> Arrays:
-        """Return the first global samples, which are in random order."""
-        return self.task.sample_slice(self._data, 0, count)
 
     def _send_samples(self, edges: Sequence[str], subject: str, samples: Arrays) -> list[Parcel]:
         """Send samples; the edges of each family get the arrays that their students need."""
         parcels: list[Parcel] = []
         for family in dict.fromkeys(self._group[edge][0] for edge in edges):
             alike = [edge for edge in edges if self._group[edge][0] == family]
-            needed = self.task.samples_for(self._edge_params(alike[0]), samples)
+            needed = self.task.samples_for(self._own[alike[0]], samples)
             parcels += self.send(alike, Kind.SAMPLES, subject, needed)
         return sorted(parcels, key=lambda parcel: edges.index(parcel.receiver))

@@ -106,12 +106,9 @@ class Accounts:
 
 @dataclass(kw_only=True, slots=True)
 class Exchange:
-    """Parcels that are being handled.
+    """Parcels that are being handled, and their times of arrival [s].
 
-    Attributes:
-        parcels: The parcels.
-        arrivals: Their times of arrival [s].
-        results: By host its answers; while it pauses the share of a training by then.
+    Results are by host its answers; while it pauses the share of a training by then.
     """
 
     parcels: Sequence[Parcel]

@@ -29,12 +29,7 @@ from sweeps.nodes.wire.messages import SERVER, Parcel
 class Underway:
     """Numbers the epochs of all nodes consecutively, and judges their students at rungs.
 
-    Args:
-        task: The task.
-        params: The completed parameters.
-        transport: Reaches the nodes.
-        topology: What they do.
-        rungs: Shares of the training, ascending.
+    Rungs are shares of the training, ascending.
     """
 
     def __init__(

@@ -41,12 +41,7 @@ Outputs = Callable[[Arrays], Arrays]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exchanged:
-    """What edges sent of their students in the last round, as it arrived.
-
-    Attributes:
-        samples: The proxy samples.
-        outputs: By edge, on these.
-    """
+    """Outputs of students, by edge, on the proxy samples in the last round, as they arrived."""
 
     samples: Arrays
     outputs: Mapping[str, Arrays]
@@ -215,10 +210,8 @@ class Auditor:
 
     def _copy(self, edge: int, exchanged: Exchanged) -> Arrays:
         """Train a copy of an edge's student on nothing but the outputs that it sent."""
-        params, outputs = (
-            self._task.edge_params(self._trial.params, edge),
-            exchanged.outputs[self._settings.edges[edge]],
-        )
+        params = self._task.edge_params(self._trial.params, edge)
+        outputs = exchanged.outputs[self._settings.edges[edge]]
         samples = self._task.samples_for(params, exchanged.samples)
         guidance = Guidance(samples=samples, outputs=outputs)
         stage = self._stage(f"copy {edge}", guidance_weight=1.0)

@@ -26,9 +26,7 @@ Scores = NDArray[np.float64]
 class Sample:
     """Scores of members or of non-members; greater ones look more like members.
 
-    Attributes:
-        scores: One per sample.
-        clusters: A number per sample, shared by those that are not independent of each other.
+    Samples that are not independent of each other share the number of a cluster.
     """
 
     scores: Scores

@@ -28,11 +28,7 @@ def lying_outputs(settings: NetworkSettings, outputs: Arrays, seed: int, stream:
     Sign flipping and scaling follow Li et al., "RSA: Byzantine-robust stochastic aggregation
     methods for distributed learning from heterogeneous datasets", AAAI 2019, section 5.
 
-    Args:
-        settings: The deployment.
-        outputs: Arrays with a row per sample.
-        seed: Of the trial.
-        stream: Name of the random stream, unique per node and round.
+    ``outputs`` have a row per sample; ``stream`` is unique per node and round.
     """
     if settings.attack == "random":
         return _shuffled(outputs, seed, stream)
@@ -53,13 +49,7 @@ def poisoned_weights(settings: NetworkSettings, weights: Arrays, seed: int, stre
 
     ``scaled`` multiplies every number by ``attack_strength``, ``random`` puts the numbers of every
     tensor in random order, which keeps their distribution (and variances positive). Counters, which
-    are whole numbers, are left alone.
-
-    Args:
-        settings: The deployment.
-        weights: Tensors by name.
-        seed: Of the trial.
-        stream: Name of the random stream, unique per receiver.
+    are whole numbers, are left alone. ``stream`` is unique per receiver.
     """
     if settings.attack == "random":
         return _shuffled(weights, seed, stream)

@@ -19,19 +19,10 @@ from sweeps.nodes.robust.rules import clipped, coordinate_median, krum, norms, t
 
 
 class Guard:
-    """Tests what edges send, and blends it.
+    """Tests what edges send, and blends it; adds to the server's findings."""
 
-    Args:
-        settings: The deployment.
-        params: The completed parameters.
-
-    Attributes:
-        findings: What it has found so far.
-    """
-
-    def __init__(self, settings: NetworkSettings, params: Params) -> None:
-        self._settings, self._params = settings, params
-        self.findings = Findings()
+    def __init__(self, settings: NetworkSettings, params: Params, findings: Findings) -> None:
+        self._settings, self._params, self._findings = settings, params, findings
 
     def test(self, task: ProbesOutputs, samples: Arrays, outputs: Mapping[str, Arrays]) -> None:
         """Test a round's outputs of all edges on the server's labelled samples.
@@ -39,19 +30,19 @@ class Guard:
         An edge whose score reaches ``quarantine_score`` stays in quarantine. Edges that are there
         take no part in the median of errors.
         """
-        free = [edge for edge in outputs if edge not in self.findings.quarantined]
+        free = [edge for edge in outputs if edge not in self._findings.quarantined]
         errors = {edge: task.output_error(self._params, samples, outputs[edge]) for edge in free}
         for edge, score in anomaly_scores(errors).items() if errors else ():
-            self.findings.scores.setdefault(edge, []).append(score)
+            self._findings.scores.setdefault(edge, []).append(score)
             if score >= self._settings.quarantine_score:
-                self.findings.quarantined.append(edge)
+                self._findings.quarantined.append(edge)
 
     def blend(self, task: SharesOutputs, receiver: str, outputs: Mapping[str, Arrays]) -> Arrays:
         """Return what an edge is sent of the outputs of all; empty if nothing is trusted."""
         trusted = [
             own
             for edge, own in outputs.items()
-            if edge not in (receiver, *self.findings.quarantined)
+            if edge not in (receiver, *self._findings.quarantined)
         ]
         if not trusted:
             return {}
@@ -64,14 +55,13 @@ class Guard:
         defence, liars = self._settings.defence, self._settings.tolerated_edges
         if defence in ("none", "probe"):
             return task.blend(self._params, trusted)
+        vectors_KD = _rows(trusted)
         if defence == "krum":
-            return trusted[krum(_rows(trusted), liars)]
+            return trusted[krum(vectors_KD, liars)]
         if defence == "clipping":
-            vectors_KD = _rows(trusted)
             limit = float(np.median(norms(vectors_KD)))
             cut = [_arrays(row_D, trusted[0]) for row_D in clipped(vectors_KD, limit)]
             return task.blend(self._params, cut)
-        vectors_KD = _rows(trusted)
         blend_D = (
             coordinate_median(vectors_KD)
             if defence == "median"
@@ -89,7 +79,7 @@ class Guard:
             wanted_KD = _rows([task.blend(self._params, honest)]).astype(np.float64)
             apart_KD, size = _rows([blend]) - wanted_KD, wanted_KD.std()
             if size:
-                self.findings.shifts.append(float(np.sqrt(np.square(apart_KD).mean()) / size))
+                self._findings.shifts.append(float(np.sqrt(np.square(apart_KD).mean()) / size))
 
 
 def _rows(outputs: Sequence[Arrays]) -> NDArray[Any]:

@@ -16,12 +16,8 @@ def clipped(vectors_KD: NDArray[Any], limit: float) -> NDArray[np.float64]:
 
     Source: Sun et al., "Can you really backdoor federated learning?", arXiv 1911.07963, section 4.
 
-    Args:
-        vectors_KD: A row per node.
-        limit: C, at least 0.
-
     Raises:
-        ValueError: If the limit is negative.
+        ValueError: If the limit C is negative.
     """
     if limit < 0.0:
         raise ValueError(f"a norm cannot be cut to {limit}")
@@ -48,9 +44,6 @@ def coordinate_median(vectors_KD: NDArray[Any]) -> NDArray[np.float64]:
     Source: Yin et al., "Byzantine-robust distributed learning: towards optimal statistical rates",
     ICML 2018, Definition 1.
 
-    Args:
-        vectors_KD: A row per node.
-
     Raises:
         ValueError: If there is no node.
     """
@@ -69,10 +62,6 @@ def trimmed_mean(vectors_KD: NDArray[Any], liars: int) -> NDArray[np.float64]:
 
     Source: Yin et al., "Byzantine-robust distributed learning: towards optimal statistical rates",
     ICML 2018, Definition 2, with :math:`\beta = f / K`.
-
-    Args:
-        vectors_KD: A row per node.
-        liars: f, nodes that may lie.
 
     Raises:
         ValueError: If nothing is left, see `fewest_for_trimmed_mean`.
@@ -98,10 +87,6 @@ def krum(vectors_KD: NDArray[Any], liars: int) -> int:
 
     Source: Blanchard et al., "Machine learning with adversaries: Byzantine tolerant gradient
     descent", NeurIPS 2017, section 4; Proposition 4.2 needs :math:`K \ge 2f + 3`.
-
-    Args:
-        vectors_KD: A row per node.
-        liars: f, nodes that may lie.
 
     Raises:
         ValueError: If there are too few nodes, see `fewest_for_krum`.

@@ -34,11 +34,7 @@ def server_params(task: LearnsOnShares, params: Params, own: Sequence[Params]) -
     """Return the parameters with which the server trains each edge's student, if it does.
 
     Centralized edges and those that train further share a student, unless the former send samples.
-
-    Args:
-        task: The task.
-        params: Those of the deployment.
-        own: What `own_params` returns of it.
+    ``own`` is what `own_params` returns of the deployment.
     """
     settings = NetworkSettings.of(params)
     if settings.uploads or not {*settings.served} >= {"centralized", "semi-centralized"}:
@@ -51,11 +47,9 @@ def server_params(task: LearnsOnShares, params: Params, own: Sequence[Params]) -
 
 
 def groups(settings: NetworkSettings, each: Sequence[Params]) -> list[Group]:
-    """Return the group of each edge; students of a group share architecture and teacher.
+    """Return the group of each edge, of what `server_params` returns.
 
-    Args:
-        settings: The deployment.
-        each: What `server_params` returns.
+    Students of a group share architecture and teacher.
     """
     return [(fingerprint(params), settings.teacher_of(k)) for k, params in enumerate(each)]
 

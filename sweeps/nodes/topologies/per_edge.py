@@ -15,10 +15,9 @@ from sweeps.nodes.wire.messages import Parcel
 
 @dataclass(frozen=True)
 class PerEdge(Topology):
-    """Several topologies, each with its edges.
+    """Several topologies, each with the scene of its edges.
 
     Attributes:
-        parts: One per topology, with the scene of its edges.
         begun: The scene of all edges whose students the server trains before anything is sent.
     """
 

@@ -8,15 +8,15 @@ has exactly one encoding, so that a receiver detects any changed byte.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from kdtasks.contract.errors import UserError
-from sweeps.nodes.wire.quantisation import MAX_BITS, MAX_MAGNITUDE
+from sweeps.nodes.wire.quantisation import MAX_BITS, Range
 
 ENTRY = "message"
 """Name of the header among the metadata."""
@@ -27,19 +27,7 @@ class MessageError(UserError):
     """A message cannot be sent, or a received one was rejected without using any of it."""
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Range(_Checked):
-    """Original shape and end points of a quantised array; the payload holds its codes."""
-
-    shape: tuple[Annotated[int, Field(ge=0)], ...] = Field(strict=False)
-    low: float = Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE)
-    high: float = Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE)
-
-
-class Header(_Checked):
+class Header(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
     """The entries beside the arrays; `Message` explains them."""
 
     schema_version: Literal[2] = 2

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from kdtasks.contract.collaboration import TensorSpec
 from kdtasks.contract.task import Arrays
-from sweeps.nodes.wire.header import Header, Range, opened, sealed
+from sweeps.nodes.wire.header import Header, opened, sealed
 from sweeps.nodes.wire.header import MessageError as MessageError
-from sweeps.nodes.wire.quantisation import MAX_BITS, Packed, pack, unpack
+from sweeps.nodes.wire.quantisation import MAX_BITS, Range, pack, unpack
 
 SERVER = "server"
 """Name of the server node."""
@@ -136,11 +136,9 @@ class Message:
             if not self.bits or array.dtype != np.float32:
                 continue
             try:
-                packed = pack(array, self.bits)
+                ranges[name], tensors[name] = pack(array, self.bits)
             except ValueError as error:
                 raise MessageError(f"{self._name}: array {name!r}: {error}") from error
-            tensors[name] = packed.data
-            ranges[name] = Range(shape=packed.shape, low=packed.low, high=packed.high)
         return tensors, ranges
 
 
@@ -218,9 +216,8 @@ def _restored(header: Header, tensors: dict[str, NDArray[Any]]) -> dict[str, NDA
     if absent := sorted(header.quantised.keys() - tensors.keys()):
         raise MessageError(f"arrays do not match the header: {absent} are not in the payload")
     for name, span in header.quantised.items():
-        packed = Packed(shape=span.shape, low=span.low, high=span.high, data=tensors[name])
         try:
-            tensors[name] = unpack(packed, header.bits)
+            tensors[name] = unpack(span, tensors[name], header.bits)
         except ValueError as error:
             raise MessageError(f"array {name!r} does not match the header: {error}") from error
     return tensors

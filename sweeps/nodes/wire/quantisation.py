@@ -5,11 +5,11 @@ that a number has the same value whether it was only rounded or also sent.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 
 MAX_BITS = 16
 
@@ -21,21 +21,17 @@ _CHUNK = 1 << 16
 but the last fills its bytes."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Packed:
-    """An array with few bits per number.
+class Range(BaseModel, frozen=True, extra="forbid", strict=True, allow_inf_nan=False):
+    """Original shape and end points of a quantised array.
 
     Attributes:
-        shape: Of the array.
         low: Smallest value, the level of code 0.
         high: Largest value, the level of code ``2**bits - 1``.
-        data: The codes in order, most significant bit first, without gaps; uint8.
     """
 
-    shape: tuple[int, ...]
-    low: float
-    high: float
-    data: NDArray[np.uint8]
+    shape: tuple[Annotated[int, Field(ge=0)], ...] = Field(strict=False)
+    low: float = Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE)
+    high: float = Field(ge=-MAX_MAGNITUDE, le=MAX_MAGNITUDE)
 
 
 def packed_bytes(count: int, bits: int) -> int:
@@ -43,16 +39,17 @@ def packed_bytes(count: int, bits: int) -> int:
     return (count * bits + 7) // 8
 
 
-def pack(values: NDArray[np.float32], bits: int) -> Packed:
+def pack(values: NDArray[np.float32], bits: int) -> tuple[Range, NDArray[np.uint8]]:
     """Quantise to ``2**bits`` levels, evenly spaced from the smallest to the largest value.
 
-    The error of a number is at most half a step, up to float32 rounding.
+    The error of a number is at most half a step, up to float32 rounding. Returns the codes in
+    order, most significant bit first, without gaps.
 
     Raises:
         ValueError: If values are NaN, infinite or beyond `MAX_MAGNITUDE`.
     """
     if values.size == 0:
-        return Packed(shape=values.shape, low=0.0, high=0.0, data=np.zeros(0, np.uint8))
+        return Range(shape=values.shape, low=0.0, high=0.0), np.zeros(0, np.uint8)
     low, high = values.min(), values.max()
     if not max(-float(low), float(high)) <= MAX_MAGNITUDE:  # also false for NaN
         raise ValueError(f"values from {low} to {high} cannot be quantised")
@@ -61,29 +58,27 @@ def pack(values: NDArray[np.float32], bits: int) -> Packed:
     codes = np.zeros(values.shape, np.float32) if step == 0 else np.rint((values - low) / step)
     # steps below 1e-38 are inexact enough to leave the range
     whole = np.minimum(codes, 2**bits - 1, out=codes).astype(np.uint16)
-    return Packed(
-        shape=values.shape, low=float(low), high=float(high), data=_pack(whole.ravel(), bits)
-    )
+    span = Range(shape=values.shape, low=float(low), high=float(high))
+    return span, _pack(whole.ravel(), bits)
 
 
-def unpack(packed: Packed, bits: int) -> NDArray[np.float32]:
+def unpack(span: Range, data: NDArray[Any], bits: int) -> NDArray[np.float32]:
     """Return the levels of the codes, in the original shape.
 
     Raises:
         ValueError: If the length of the data does not match shape and bits.
     """
-    count = math.prod(packed.shape)
-    data: NDArray[Any] = packed.data
+    count = math.prod(span.shape)
     if data.dtype != np.uint8 or data.shape != (packed_bytes(count, bits),):
         wanted = packed_bytes(count, bits)
         raise ValueError(
             f"{data.dtype} of shape {data.shape}, expected {wanted} bytes for {count} numbers"
         )
-    low, high = np.float32(packed.low), np.float32(packed.high)
+    low, high = np.float32(span.low), np.float32(span.high)
     values = _unpack(data, count, bits).astype(np.float32)
     values *= _step(low, high, bits)
     values += low
-    return values.reshape(packed.shape)
+    return values.reshape(span.shape)
 
 
 def _step(low: np.float32, high: np.float32, bits: int) -> np.float32:

@@ -47,10 +47,7 @@ class Signer:
     Args:
         name: The node.
         secret: Of the trial, drawn anew; keys of all its nodes follow from it [at most 64 bytes].
-
-    Attributes:
-        name: The node.
-        public_key: What receivers must know [32 bytes].
+            Receivers must know ``public_key`` [32 bytes].
     """
 
     def __init__(self, name: str, secret: bytes) -> None:
@@ -68,12 +65,7 @@ class Signer:
 
 
 class Verifier:
-    """Checks the seals of messages to one node.
-
-    Args:
-        name: The node.
-        public_keys: Of all nodes that may send, by name.
-    """
+    """Checks the seals of messages to one node, by the public keys of all that may send."""
 
     def __init__(self, name: str, public_keys: Mapping[str, bytes]) -> None:
         self._name = name

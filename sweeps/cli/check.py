@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent
@@ -50,15 +51,15 @@ def run_check(
         for remedy in remedies(part) if verbose else ():
             line(remedy)
     found: dict[str, list[Finding]] = {}
-    printed = _as_found if verbose else _failed_alone
+    printed = partial(_printed, verbose=verbose, debug=debug)
     with TemporaryDirectory(prefix="kdsweep-") as cache:
         for name, params in trials:
             findings = check_contract(task, params, Path(cache))
-            checked = findings if as_json else printed(name, findings, debug=debug)
+            checked = findings if as_json else printed(name, findings)
             found[name] = list(checked)
     if study is not None:  # last, for costs may need the data
         law = iter([scale_law(study, load_task(task))])
-        found[study.name] = list(law if as_json else printed(study.name, law, debug=debug))
+        found[study.name] = list(law if as_json else printed(study.name, law))
     broken = sum(bool(one.broken) for findings in found.values() for one in findings)
     if as_json:
         show_json([{"trial": n, **asdict(one)} for n, each in found.items() for one in each])
@@ -94,24 +95,25 @@ def _of_task(name: str, settings: Sequence[str]) -> Trial:
     return ", ".join([name, *settings]), params
 
 
-def _as_found(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
-    """Print each finding of a trial when it is there, and yield it."""
-    line(name)
+def _printed(
+    name: str, findings: Iterator[Finding], *, verbose: bool, debug: bool
+) -> Iterator[Finding]:
+    """Yield all findings of a trial; print each when it is there, or those that fail at the end."""
+    if verbose:
+        line(name)
+    found: list[Finding] = []
     for finding in findings:
-        _show(finding, debug=debug)
-        sys.stdout.flush()  # the next law may need a training
+        found.append(finding)
+        if verbose:
+            _show(finding, debug=debug)
+            sys.stdout.flush()  # the next law may need a training
         yield finding
-
-
-def _failed_alone(name: str, findings: Iterator[Finding], *, debug: bool) -> Iterator[Finding]:
-    """Print how many checks a trial passes, and those that fail; yield all findings."""
-    found = list(findings)
-    broken = [finding for finding in found if finding.broken]
-    line(f"{name}: {len(found) - len(broken)} of {text.plural(len(found), 'check')} passed")
-    for finding in broken:
-        _show(finding, debug=debug)
-    sys.stdout.flush()
-    yield from found
+    if not verbose:
+        broken = [finding for finding in found if finding.broken]
+        line(f"{name}: {len(found) - len(broken)} of {text.plural(len(found), 'check')} passed")
+        for finding in broken:
+            _show(finding, debug=debug)
+        sys.stdout.flush()
 
 
 def _show(finding: Finding, *, debug: bool) -> None:

@@ -177,10 +177,7 @@ def _show_windows(found: "Inspection") -> None:
 def next_command(path: str, sensors: Sequence[str], *, powers: bool = True) -> str:
     """Return the command that trains on files whose windows have ``sensors``, at least one.
 
-    Args:
-        path: The files.
-        sensors: Of the windows.
-        powers: Whether windows can look back on powers as well.
+    With ``powers`` windows can look back on powers as well.
     """
     words = ["kdsweep", "run", STUDY, "--data", path]
     if {"image", "radar"} <= set(sensors):

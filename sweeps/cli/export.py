@@ -29,12 +29,7 @@ SCORES = ("test split", "PyTorch", "ONNX", "8 bit", "the sweep, mean ± 95 %")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """A finished export.
-
-    Attributes:
-        exported: The student.
-        unrecorded: Why it was not recorded in the sweep; empty if it was.
-    """
+    """A finished export; ``unrecorded`` is why it is not in the sweep's records, empty if it is."""
 
     exported: Exported
     frames: SweepFrames

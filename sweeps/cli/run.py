@@ -29,8 +29,6 @@ class RunOptions:
     """Options of `kdsweep run` and `kdsweep resume`; None is the default, or unchanged.
 
     Attributes:
-        home: Folder of all sweeps.
-        tracking_uri: MLflow server.
         storage: Where a copy is kept, from which a sweep is fetched if the home lacks it.
         request: Number, place and transport of the trials of a new sweep.
         data: The user's files to train on, instead of the study's data.
@@ -94,13 +92,8 @@ def run_sweep(
 ) -> SweepSummary:
     """Run a sweep, show its progress and its result, and return its summary.
 
-    Args:
-        study: The study; the folders of its code are on Python's path.
-        options: Options of the command.
-        ray: See `sweeps.run.runner.run_study`.
-        events: Receives the events, too, if a program wants them.
-        begun_s: See `sweeps.run.runner.run_study`.
-        debug: Print the tracebacks of failed trials.
+    The folders of the study's code are on Python's path. For ``ray`` and ``begun_s`` see
+    `sweeps.run.runner.run_study`; ``events`` gets the events, too; ``debug`` prints tracebacks.
     """
     name = options.name or free_name(options.home, study.name)
     options = _with_environment(options, name)
@@ -155,12 +148,8 @@ def resume_sweep(
 ) -> SweepSummary:
     """Resume a sweep, show its progress and its result, and return its summary.
 
-    Args:
-        name: Name of the sweep.
-        options: Options of the command.
-        changes: Slots, address and backend of its trials; None is unchanged.
-        trust: Whether code named by another user's sweep may run.
-        debug: Print the tracebacks of failed trials.
+    Of ``changes``, slots, address and backend of its trials, None is unchanged. With ``trust``,
+    code named by another user's sweep may run; ``debug`` prints tracebacks.
     """
     share_cores()
     if options.storage is not None:
@@ -297,12 +286,7 @@ def _show_places(name: str, options: RunOptions, summary: SweepSummary) -> None:
     elif summary.front:
         command = command_line("report {}", name, options.home)
         line(f"report:    {command} writes one of what there is")
-    line(f"MLflow UI: {_ui_hint(name, options)}")
+    ui = command_line("ui {}", name, options.home)
+    line(f"MLflow UI: {f'{uri}, run {name}' if (uri := options.tracking_uri) else ui}")
     if summary.unstored:
         line(f"storage:   {summary.unstored}")
-
-
-def _ui_hint(name: str, options: RunOptions) -> str:
-    if options.tracking_uri is not None:
-        return f"{options.tracking_uri}, run {name}"
-    return command_line("ui {}", name, options.home)

@@ -36,12 +36,9 @@ class Ended:
         sweep: Name of its sweep.
         exit: The exit code that it would have had alone; None if it was not begun.
         error: Why it did not run to its end, in one line; empty if it did.
-        complete: Trials with all objectives.
-        stopped: Trials that were stopped early.
-        failed: Trials that failed.
+        complete, stopped, failed: Trials by how they ended.
         front: Trials on the front.
         best: Best value of the first objective, on validation; None without a front.
-        hypervolume: Of the front.
         seconds: Wall time [s].
         report: The report; empty if there is none.
     """

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -14,6 +15,7 @@ from rich.text import Text
 from analysis import format as text
 from analysis import layout
 from analysis.failures import spoken, trials_named
+from kdtasks.contract.error_text import printable
 from sweeps.cli.output import (
     MOST_REFERENCES,
     cell,
@@ -28,7 +30,7 @@ from sweeps.cli.output import (
 from sweeps.progress import timing
 from sweeps.progress.log import LogReader
 from sweeps.progress.status import State, StatusReader, SweepStatus
-from sweeps.progress.terminal import BAR_WIDTH, PHASES, jobs_done, time_text
+from sweeps.progress.terminal import BAR_WIDTH, KEPT, PHASES, time_text, work_done
 
 EVERY_S = 1.0
 """How often a terminal is drawn anew while it is watched [s]."""
@@ -53,33 +55,24 @@ Row = tuple[str, RenderableType]
 def show_status(folder: Path, home: Path, *, as_json: bool, watch: bool) -> None:
     """Print the status of a sweep; with ``watch`` repeatedly until no process drives it."""
     reader, terminal = StatusReader(folder), sys.stdout.isatty()
-    if watch and terminal and not as_json:
-        _watch(reader, home)
-        return
-    while True:
-        status = reader.read(time.time())
-        goes_on = watch and status.state == "running"
-        if as_json:
-            show_json(status.facts(), None if watch else 2)
-        elif goes_on:
-            line("  ".join(filter(None, (_phase(status), _trials(status), _front(status)))))
-        else:
-            show(picture(status, home, bar=terminal))
-        sys.stdout.flush()
-        if not goes_on:
-            return
-        time.sleep(LINE_EVERY_S)
-
-
-def _watch(reader: StatusReader, home: Path) -> None:
-    status = reader.read(time.time())
-    with Live(console=Console(), auto_refresh=False) as live:
+    live = Live(console=Console(), auto_refresh=False)
+    redrawn = watch and terminal and not as_json
+    with live if redrawn else nullcontext():
         while True:
-            live.update(picture(status, home, bar=True), refresh=True)
-            if status.state != "running":
-                return
-            time.sleep(EVERY_S)
             status = reader.read(time.time())
+            goes_on = watch and status.state == "running"
+            if redrawn:
+                live.update(picture(status, home, bar=True), refresh=True)
+            elif as_json:
+                show_json(status, None if watch else 2)
+            elif goes_on:
+                line("  ".join(filter(None, (_phase(status), _trials(status), _front(status)))))
+            else:
+                show(picture(status, home, bar=terminal))
+            sys.stdout.flush()
+            if not goes_on:
+                return
+            time.sleep(EVERY_S if redrawn else LINE_EVERY_S)
 
 
 def picture(status: SweepStatus, home: Path, *, bar: bool) -> Table:
@@ -125,14 +118,7 @@ def _phase(status: SweepStatus) -> str:
         return ""
     name = next((words for name, words in PHASES.items() if name == status.phase), status.phase)
     parts = [f"{name} for {time_text(status.phase_s)}" if status.pid is not None else name]
-    done, total, unit = status.data
-    if status.phase == "data" and total:
-        parts.append(f"{done} of {total} {unit}")
-    if status.jobs:
-        parts.append(jobs_done(status.jobs))
-    if status.left_s is not None:
-        parts.append(f"about {time_text(status.left_s)} left")
-    return ", ".join(parts)
+    return ", ".join([*parts, *work_done(status.data, status.jobs, status.left_s)])
 
 
 def _trials(status: SweepStatus) -> str:
@@ -218,9 +204,7 @@ def _running(status: SweepStatus) -> Iterator[Text]:
     for one in status.running[:MOST_RUNNING]:
         epochs = f"epoch {one.epoch}/{one.epochs}, " if one.epochs else ""
         words = f"{one.name}: {epochs}{time_text(one.seconds)}  {text.params(one.params, ' ')}"
-        shown = cell(words.rstrip())
-        shown.no_wrap, shown.overflow = True, "ellipsis"
-        yield shown
+        yield Text(printable(words.rstrip(), keep=KEPT), overflow="ellipsis", no_wrap=True)
     if more := len(status.running[MOST_RUNNING:]):
         yield Text(f"and {more} more")
 

@@ -22,12 +22,9 @@ CACHE = "cache"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepLine:
-    """One sweep of a home.
+    """One sweep of a home, with finished and failed trials.
 
-    Attributes:
-        complete: Trials that finished.
-        failed: Trials that failed.
-        state: ``reported``, ``no report yet`` (it runs, or was stopped), or what is wrong with it.
+    Its state is ``reported``, ``no report yet`` (it runs, or was stopped), or what is wrong.
     """
 
     name: str

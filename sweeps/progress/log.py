@@ -208,9 +208,7 @@ class EventLog(Display):
     def process(self, begun_s: float | None, checked_s: float) -> None:
         """Log the time before this log: Python and imports, and checks of the study.
 
-        Args:
-            begun_s: When it began, seconds since 1970; with this process if None.
-            checked_s: When the checks began.
+        Both times are in seconds since 1970; if ``begun_s`` is None, it began with this process.
         """
         now_s, begun_s = time.time(), begun_s or psutil.Process().create_time()
         facts = {"seconds": max(0.0, now_s - begun_s), "checks": max(0.0, now_s - checked_s)}

@@ -40,9 +40,7 @@ class Progress:
 
     Attributes:
         phase: The current part of the sweep; None before the first.
-        phase_started_s: When it began [s].
         data: Done, total and unit of the scenario being loaded.
-        data_started_s: When its loading began [s].
         planned: Number of jobs of the current phase, by kind.
         ended: Number of jobs of the current phase that ended, by kind.
         jobs: Running jobs, by kind and key.
@@ -51,9 +49,7 @@ class Progress:
         durations_s: Wall times of the finished trials [s].
         stopped_s: Wall times of trials that were stopped early [s]; 0 for one that never began.
         epochs_saved: Epochs that these trials did not train.
-        failed: Number of failed trials.
         front: The current front, best first objective first.
-        hypervolume: Its hypervolume.
     """
 
     clock: Clock
@@ -77,7 +73,9 @@ class Progress:
         """Take an event into account."""
         match event:
             case events.PhaseBegun(name):
-                self.enter(name)
+                self.phase, self.phase_started_s = name, self.clock.elapsed_s()
+                self.planned, self.ended, self.jobs = {}, Counter(), {}
+                self.data, self.data_started_s = (0, 0, ""), self.phase_started_s
             case events.DataLoaded(done, total, unit):
                 if done < self.data[0]:  # of the next scenario
                     self.data_started_s = self.clock.elapsed_s()
@@ -119,12 +117,6 @@ class Progress:
                 self.trials.pop(number, None)
             case events.TrialFailed(number):
                 self.end_trial(number, failed=True)
-
-    def enter(self, phase: Phase) -> None:
-        """Begin a phase, with no jobs yet."""
-        self.phase, self.phase_started_s = phase, self.clock.elapsed_s()
-        self.planned, self.ended, self.jobs = {}, Counter(), {}
-        self.data, self.data_started_s = (0, 0, ""), self.phase_started_s
 
     def end_trial(self, number: int, *, failed: bool) -> None:
         """Count a trial that ended; a failed one may never have begun."""

@@ -125,15 +125,7 @@ State = Literal["running", "finished", "interrupted", "failed", "died", "unknown
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningTrial:
-    """A trial or job in training.
-
-    Attributes:
-        name: ``trial 7``, ``teacher 0123abcd``.
-        params: Searched parameters of a trial.
-        epoch: Epochs done, as last logged.
-        epochs: Epochs planned; 0 if not logged yet.
-        seconds: Its run time so far [s].
-    """
+    """A trial or job in training, see `Running`, such as ``trial 7``; its run time so far [s]."""
 
     name: str
     params: Mapping[str, Value]
@@ -144,13 +136,7 @@ class RunningTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Best:
-    """The best value of an objective on the front.
-
-    Attributes:
-        metric: The objective.
-        unit: Its unit; empty for none.
-        trial: The trial with this value.
-    """
+    """The best value of an objective on the front, and the trial that has it."""
 
     metric: str
     label: str
@@ -164,21 +150,17 @@ class SweepStatus:
     """Status of a sweep, ready for JSON; times in seconds.
 
     Attributes:
-        name: Name of the sweep.
         why: Why it ended; empty while it runs.
         pid: Number of its driver process; None if it has none.
         host: Machine of that or the last driver.
         since_s: Start of its last driver, seconds since 1970.
         drivers: Number of drivers so far.
         phase: Its current or last phase; empty before the first.
-        phase_s: Time spent in the phase.
         share: Fraction of the phase that is done, in [0, 1].
         data: Loaded parts, all parts and their name, while data are loaded.
         jobs: Ended and planned jobs of the phase, by kind.
         budget: Trials of the whole budget.
-        complete: Trials that finished.
-        stopped: Trials that were stopped early.
-        failed: Trials that failed.
+        complete, stopped, failed: Trials by how they ended; ``stopped`` early.
         running: Trials and jobs in training.
         slots: Trials at once.
         elapsed_s: Total run time of its drivers.
@@ -186,10 +168,9 @@ class SweepStatus:
         utilisation: Share of the slots' time used by trials of the last driver once all slots were
             warm; None if there were too few trials.
         utilisation_whole: The same for the last driver's whole search.
-        front: Trials on the front.
+        front: Number of trials on the front.
         hypervolume: Of the front; None before the first trial finished.
         best: The best value of every objective on the front.
-        failures: Reasons of failed trials.
         report: The report; None if there is none.
         silent_s: Time since the last event; None without log.
     """
@@ -224,10 +205,6 @@ class SweepStatus:
     report: str | None
     silent_s: float | None
 
-    def facts(self) -> dict[str, Any]:
-        """Return everything as plain data."""
-        return asdict(self)
-
 
 class StatusReader:
     """Reads the status of a sweep repeatedly, and only new lines of its log each time."""
@@ -249,7 +226,7 @@ class StatusReader:
             for event in self._log.new():
                 self._reducer.add(event)
             status = _status(self._folder, self._reducer, driver, now_s)
-            check_types(SweepStatus, status.facts())
+            check_types(SweepStatus, asdict(status))
         return status
 
 
@@ -328,11 +305,5 @@ def _best(reducer: LogReducer) -> Iterator[Best]:
     best = reducer.front.get("best", {})
     for goal in reducer.opened.get("objectives", ()):
         if goal["metric"] in best:
-            found = best[goal["metric"]]
-            yield Best(
-                metric=goal["metric"],
-                label=goal["label"],
-                unit=goal["unit"],
-                value=found["value"],
-                trial=found["trial"],
-            )
+            about = {name: goal[name] for name in ("metric", "label", "unit")}
+            yield Best(**about, **best[goal["metric"]])

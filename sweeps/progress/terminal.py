@@ -68,9 +68,8 @@ class SweepDisplay(Display, ABC):
     def print_line(self, line: str) -> None:
         """Show a permanent line."""
 
-    @abstractmethod
     def changed(self) -> None:
-        """Show the progress if that is due."""
+        """Show the progress if that is due; a view that is redrawn periodically does nothing."""
 
     def handle(self, event: SweepEvent) -> None:
         if line := permanent_line(event):
@@ -97,27 +96,27 @@ def permanent_line(event: SweepEvent) -> str:
 
 def status(progress: Progress) -> str:
     """Return the status in one line, without the phase and its time."""
-    parts: list[str] = []
-    if progress.phase == "search":
-        parts = _search_status(progress)
-    elif progress.phase == "data":
-        done, total, unit = progress.data
-        parts = [f"{done} of {total} {unit}"] if total else []
-    else:
-        parts = [jobs_done(progress.jobs_done)] if progress.jobs_done else []
-    left_s = progress.left_s()
+    parts = _search_status(progress) if progress.phase == "search" else []
+    return ", ".join([*parts, *work_done(progress.data, progress.jobs_done, progress.left_s())])
+
+
+def work_done(
+    data: tuple[int, int, str], jobs: Mapping[JobKind, tuple[int, int]], left_s: float | None
+) -> Iterator[str]:
+    """Yield how many data are loaded, how many jobs have ended, and the time left of a phase.
+
+    The kind of jobs is named where there are several.
+    """
+    if data[1]:
+        yield "{} of {} {}".format(*data)
+    if jobs:
+        parts = [
+            f"{done} of {planned}{f' {JOBS[kind]}' if len(jobs) > 1 else ''}"
+            for kind, (done, planned) in jobs.items()
+        ]
+        yield f"{', '.join(parts)} done"
     if left_s is not None:
-        parts.append(f"about {time_text(left_s)} left")
-    return ", ".join(parts)
-
-
-def jobs_done(counts: Mapping[JobKind, tuple[int, int]]) -> str:
-    """Return how many jobs have ended; the kind is named where there are several."""
-    parts = [
-        f"{done} of {planned}{f' {JOBS[kind]}' if len(counts) > 1 else ''}"
-        for kind, (done, planned) in counts.items()
-    ]
-    return f"{', '.join(parts)} done"
+        yield f"about {time_text(left_s)} left"
 
 
 def _search_status(progress: Progress) -> list[str]:
@@ -188,9 +187,6 @@ class LiveDisplay(SweepDisplay):
     def print_line(self, line: str) -> None:
         self._console.print(Text(printable(" ".join(line.split()), keep=KEPT)))
 
-    def changed(self) -> None:
-        """Do nothing: the view is redrawn periodically."""
-
     def render(self) -> RenderableType:
         """Return the current view."""
         with self._lock:
@@ -202,7 +198,7 @@ class LiveDisplay(SweepDisplay):
                 f"  {PHASES[progress.phase]}  {time_text(progress.phase_s)}",
             )
             lines = [
-                Text(printable(f"  {line}", keep=KEPT), style="dim")
+                Text(printable(f"  {line}", keep=KEPT), "dim", overflow="ellipsis", no_wrap=True)
                 for line in busy_lines(progress)
             ]
             done = Table.grid(padding=(0, 1))
@@ -210,15 +206,10 @@ class LiveDisplay(SweepDisplay):
                 ProgressBar(total=1.0, completed=progress.share, width=BAR_WIDTH),
                 Text(status(progress)),
             )
-            parts: list[RenderableType] = [head, done, *(_one_line(line) for line in lines)]
+            parts: list[RenderableType] = [head, done, *lines]
             if progress.front:
                 parts += [live_front(self._study, progress.front)]
             return Group(*parts)
-
-
-def _one_line(line: Text) -> Text:
-    line.no_wrap, line.overflow = True, "ellipsis"
-    return line
 
 
 def epochs(job: Running) -> str:

@@ -27,12 +27,7 @@ ENDS = ("trial_finished", "trial_stopped", "trial_failed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """The time spent in a part of a sweep.
-
-    Attributes:
-        seconds: Its duration [s].
-        share: Of the whole, in [0, 1].
-    """
+    """The time spent in a part of a sweep [s], and its share of the whole, in [0, 1]."""
 
     name: str
     seconds: float

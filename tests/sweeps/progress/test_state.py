@@ -3,13 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import ManualClock
 
-from sweeps.progress.events import DataLoaded
+from sweeps.progress.events import DataLoaded, PhaseBegun
 from sweeps.progress.state import Progress, Running
 
 
 def searching(*, trials: int, limit_s: float | None = None, slots: int = 1) -> Progress:
     progress = Progress(clock=ManualClock())
-    progress.enter("search")
+    progress.handle(PhaseBegun("search"))
     progress.budget = (trials, limit_s, slots)
     return progress
 
@@ -66,19 +66,19 @@ def test_a_failed_trial_is_spent_without_adding_a_duration():
 
 def test_jobs_go_on_as_fast_as_until_now():
     progress = Progress(clock=ManualClock())
-    progress.enter("teachers")
+    progress.handle(PhaseBegun("teachers"))
     progress.planned["teacher"] = 2
     progress.jobs["teacher", "a"] = Running(started_s=0.0, epoch=5, epochs=10)
     progress.clock.now_s = 30.0
     assert progress.share == pytest.approx(0.25)
     assert progress.left_s() == pytest.approx(90.0)
-    progress.enter("confirm")
+    progress.handle(PhaseBegun("confirm"))
     assert progress.share == 0.0
 
 
 def test_each_scenario_loads_at_its_own_speed():
     progress = Progress(clock=ManualClock())
-    progress.enter("data")
+    progress.handle(PhaseBegun("data"))
     seen = ((10.0, 20, 40.0), (50.0, 100, 0.0), (52.0, 1, None), (60.0, 5, 152.0))
     for now_s, done, left_s in seen:
         progress.clock.now_s = now_s

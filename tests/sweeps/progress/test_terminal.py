@@ -52,14 +52,14 @@ def play(display: SweepDisplay, clock: ManualClock) -> Iterator[None]:
 
 def test_repetitions_are_counted_apart_from_references():
     progress = Progress(clock=ManualClock())
-    progress.enter("confirm")
+    progress.handle(events.PhaseBegun("confirm"))
     counts = {"teacher": 1, "baseline": 0, "confirmation": 8}
     for kind, count in counts.items():
         progress.handle(events.JobsPlanned(kind, count))
     for kind, key in [("teacher", "a"), ("confirmation", "b"), ("confirmation", "c")]:
         progress.handle(events.JobFinished(kind, key, ""))
     assert status(progress).startswith("1 of 1 teachers, 2 of 8 repetitions done")
-    progress.enter("teachers")
+    progress.handle(events.PhaseBegun("teachers"))
     progress.handle(events.JobsPlanned("teacher", 3))
     assert status(progress) == "0 of 3 done"
 

@@ -126,7 +126,6 @@ class Transport(ABC):
     """Reaches the hosts of one trial's nodes.
 
     Attributes:
-        accounts: Costs of the deployment so far.
         cpu_s: CPU time of the hosts' processes while they worked [s].
         secret: Of this trial, from which its nodes have their keys.
     """

@@ -27,6 +27,7 @@ from sweeps.common.returned_values import fitting, wrong_params, wrong_scenario
 from sweeps.ledger.student_weights import StudentStore
 from sweeps.nodes.task_process import open_task
 from sweeps.nodes.topologies.catalog import collaborative
+from sweeps.progress.events import Display
 from sweeps.workers.jobs import in_one_process, train_student, train_teacher
 
 T = TypeVar("T")
@@ -91,13 +92,9 @@ def needed(law: str, broken: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """Results of `KDTask.evaluate` for a student's stored weights.
+    """Results of `KDTask.evaluate` for a student's stored weights, ``again`` on validation.
 
-    Attributes:
-        val: On the validation split.
-        again: On the validation split once more, at the end.
-        test: On the test split.
-        wrote: Whether the weights were modified.
+    ``wrote`` is whether the weights were modified.
     """
 
     val: dict[str, float]
@@ -111,8 +108,8 @@ class Evidence:
 
     Args:
         name: The task's name, or ``package.module:Class``.
-        params: Parameters of a trial; they are completed.
-        cache_dir: Folder for data that are slow to prepare.
+        params: Of a trial; they are completed.
+        cache_dir: Of data that are slow to prepare.
         made: Cache of data and teachers, shared with other trials of the task.
 
     Raises:
@@ -156,7 +153,10 @@ class Evidence:
             DataError: If a file is missing or damaged, which is no breach of the contract.
         """
         load = partial(
-            self.task.load_scenario, self.config, cache_dir=self.cache_dir, progress=_silent
+            self.task.load_scenario,
+            self.config,
+            cache_dir=self.cache_dir,
+            progress=Display().data_progress,
         )
         try:
             found = tried(what, load)
@@ -264,10 +264,6 @@ def _trained(what: str, start: Callable[[], Generator[Report, None, T]]) -> Trai
 def _read_only(arrays: Arrays) -> None:
     for array in arrays.values():
         array.setflags(write=False)
-
-
-def _silent(_done: int, _total: int, _unit: str) -> None:
-    pass
 
 
 def as_in_json(params: Any) -> dict[str, Any]:

@@ -45,14 +45,7 @@ def of_teacher(evidence: Evidence) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """A law of tasks.
-
-    Attributes:
-        name: The name of its function.
-        sentence: The law, in one clause.
-        broken: Returns how it is broken.
-        subject: Identifies what it is about.
-    """
+    """A law of tasks: the name of its function, and the law in one clause."""
 
     name: str
     sentence: str

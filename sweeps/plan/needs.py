@@ -29,13 +29,11 @@ def task_params(study: Study, searched: Params) -> dict[str, Value]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """The scenario and the teacher that a trial needs.
+    """The scenario and the teacher that a trial needs, by fingerprint.
 
     Attributes:
-        scenario: Fingerprint of the scenario.
-        teacher: Fingerprint of the teacher; None if the trial needs none.
         params: The completed parameters of such a trial.
-        deciding: Those parameters that determine scenario and teacher.
+        deciding: Those that determine scenario and teacher.
     """
 
     scenario: str
@@ -103,10 +101,7 @@ def find_needs(study: Study, task: KDTask, *, reached: bool = False) -> tuple[Ne
     They differ in scenario, teacher or a parameter in ``resource_parameters``, on which baselines
     may depend even if scenario and teacher do not.
 
-    Args:
-        study: The study.
-        task: Its task.
-        reached: Of a study of points: only those that the budget of trials reaches.
+    With ``reached``, of a study of points only those that the budget of trials reaches.
 
     Raises:
         StudyError: If such a parameter has too many values to list.
@@ -188,8 +183,6 @@ class Scenario:
     """A loaded scenario.
 
     Attributes:
-        train: Handle of the training split.
-        val: Handle of the validation split.
         test: The test split itself, which no worker can read before the search ends.
         provenance: JSON facts about the data.
     """
@@ -205,8 +198,6 @@ class Resources:
     """Scenarios and teachers that trials share.
 
     Attributes:
-        needs: Scenarios and teachers that trials need.
-        scenarios: Scenarios by fingerprint.
         teachers: Handles of teachers, without their training, by fingerprint.
         decided_by: Parameters that their training looked up, by fingerprint.
     """

@@ -120,13 +120,20 @@ def train_on_writes_nothing(evidence: Evidence) -> str:
     return "" if digest(received) == before else "they were modified; work on a copy"
 
 
+def _outputs(evidence: Evidence) -> Arrays:
+    task = evidence.task
+    assert isinstance(task, SharesOutputs)
+    params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
+    return task.outputs(params, _train_on(evidence, "a", {}).weights, samples)[0]
+
+
 @law(NETWORK_LAWS, _imitates)
 def outputs_are_as_announced(evidence: Evidence) -> str:
     """Outputs match output_tensors, one per sample, and blending equal outputs changes nothing."""
     task = evidence.task
     assert isinstance(task, SharesOutputs)
     params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
-    found, _ = task.outputs(params, _train_on(evidence, "a", {}).weights, samples)
+    found = _outputs(evidence)
     counts = {len(array) for array in found.values()} - {task.sample_count(samples)}
     uneven = f"{counts} outputs of {task.sample_count(samples)} samples" if counts else ""
     wrong = _misfit(task.output_tensors(params), found) or uneven
@@ -136,11 +143,8 @@ def outputs_are_as_announced(evidence: Evidence) -> str:
 @law(NETWORK_LAWS, _imitates)
 def no_weight_is_no_guidance(evidence: Evidence) -> str:
     """Guidance with weight 0 has no effect."""
-    task = evidence.task
-    assert isinstance(task, SharesOutputs)
-    params, samples = task.edge_params(evidence.config, 0), _shares(evidence).edges[0]
-    found, _ = task.outputs(params, _train_on(evidence, "a", {}).weights, samples)
-    guided = _train_on(evidence, "a", {}, Guidance(samples=samples, outputs=found))
+    guidance = Guidance(samples=_shares(evidence).edges[0], outputs=_outputs(evidence))
+    guided = _train_on(evidence, "a", {}, guidance)
     return differing(guided.weights, _train_on(evidence, "a", {}).weights)
 
 

@@ -16,12 +16,8 @@ from sweeps.plan.field_errors import point_place
 def study_on(name_or_path: str, settings: Sequence[str], path: Path | None) -> Study:
     """Return a study, whose trials read the files at a path if there is one.
 
-    The returned study names the files, so that `kdsweep resume` needs no path.
-
-    Args:
-        name_or_path: See `load_study`.
-        settings: The user's settings, which override those for the files.
-        path: The user's folder or file; None for the data that the study names.
+    The returned study names the files, so that `kdsweep resume` needs no path. The user's settings
+    override those for the files.
 
     Raises:
         ConfigError: If the task cannot read such files.

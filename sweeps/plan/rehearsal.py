@@ -15,11 +15,6 @@ from sweeps.plan.preflight import Plan
 def rehearse(study: Study, plan: Plan, data: Mapping[str, ScenarioData]) -> None:
     """Let the task try trials of every kind, and the smallest and the largest, on a few samples.
 
-    Args:
-        study: The study.
-        plan: Its plan.
-        data: Scenarios by fingerprint; they stay as they are.
-
     Raises:
         StudyError: If the task's networks, loss, metrics or data do not fit together.
     """

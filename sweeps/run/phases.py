@@ -28,7 +28,7 @@ from sweeps.run.confirmation import Confirmation, drawn_teachers
 from sweeps.run.resume import Start, num_spent, work_left
 from sweeps.run.site import NOWHERE
 from sweeps.run.summary import SweepSummary
-from sweeps.run.teachers import prepare_teachers
+from sweeps.run.teachers import Teaching
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.session import SearchSession
@@ -74,15 +74,15 @@ class Sweep(Start):
         """Train the teachers that are missing."""
         self.display.handle(PhaseBegun("teachers"))
         with self.held.interrupts.deferred():
-            prepare_teachers(
-                resources,
-                self.study.task,
-                self.teachers,
+            Teaching(
+                resources=resources,
+                task_name=self.study.task,
+                identities=self.teachers,
                 store=TeacherStore(self.folder.teachers),
                 pool=self.pool,
                 recorder=self.recorder,
                 display=self.display,
-            )
+            ).run()
 
     def search(self, resources: Resources) -> str:
         """Run the trials; return why the search ended.
@@ -187,58 +187,12 @@ def _ending(error: BaseException | None) -> str:
     return f"interrupted by an error of the sweep itself: {one_line(error)}"
 
 
-def drive(start: Start) -> SweepSummary:
+def drive(run: Sweep) -> SweepSummary:
     """Complete a sweep and return its summary.
 
     Raises:
-        UserError: If MLflow does not answer, or a teacher cannot be trained.
+        UserError: If a teacher cannot be trained, or MLflow does not answer.
     """
-    return _run(_open(start))
-
-
-def _open(start: Start) -> Sweep:
-    recorder = _open_recorder(start)
-    put_text(start.folder.path / layout.VIEWS_FILE, json.dumps(recorder.offer_views()))
-    if start.site is not NOWHERE:  # else the site was described when trials ran
-        recorder.attach(layout.ENVIRONMENT_FILE, describe_environment(start.site.allocation))
-    task, contents = start.left.study.task, start.identity.data
-    found = {
-        key: {**scenario.provenance, "content": flat(contents[key])}
-        for key, scenario in start.data.items()
-    }
-    recorder.attach(layout.PROVENANCE_FILE, found)
-    data = start.data.items()
-    recorder.attach_data(
-        [one for key, scenario in data for one in data_inputs(task, key, scenario, contents[key])]
-    )
-    recorder.attach_file(start.folder.study)
-    shared = {field.name: getattr(start, field.name) for field in fields(start)}
-    pool = start.site.pool(start.held.interrupts)
-    return Sweep(**shared, recorder=recorder, pool=pool)
-
-
-def _open_recorder(start: Start) -> RunRecorder:
-    folder, study = start.folder, start.left.study
-    settings, ledger = start.left.settings, start.left.ledger
-    clock, tracker = SystemClock(), None
-    if ledger is None:
-        ledger = Ledger.create(folder.journal, study, start.earlier)
-    else:
-        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
-    ledger.identify(start.identity)
-    if (started_ms := ledger.sweep.started_ms) is None:
-        begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
-        started_ms = min(begun, default=clock.epoch_ms())
-        ledger.put_sweep(replace(ledger.sweep, started_ms=started_ms))
-    if tracker is None:
-        tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
-    recorder = RunRecorder(folder, ledger, tracker, clock, start.display)
-    recorder.lost = start.held.lost
-    recorder.catch_up()
-    return recorder
-
-
-def _run(run: Sweep) -> SweepSummary:
     clock = run.recorder.clock
     started_s = clock.elapsed_s()
     ended, interrupted = run.searched(), False
@@ -281,3 +235,50 @@ def _run(run: Sweep) -> SweepSummary:
         seconds=clock.elapsed_s() - started_s,
         utilisation=run.utilisation.share(),
     )
+
+
+def open_sweep(start: Start) -> Sweep:
+    """Open the records of a sweep.
+
+    Raises:
+        UserError: If MLflow does not answer.
+    """
+    recorder = _open_recorder(start)
+    put_text(start.folder.path / layout.VIEWS_FILE, json.dumps(recorder.offer_views()))
+    if start.site is not NOWHERE:  # else the site was described when trials ran
+        recorder.attach(layout.ENVIRONMENT_FILE, describe_environment(start.site.allocation))
+    task, contents = start.left.study.task, start.identity.data
+    found = {
+        key: {**scenario.provenance, "content": flat(contents[key])}
+        for key, scenario in start.data.items()
+    }
+    recorder.attach(layout.PROVENANCE_FILE, found)
+    data = start.data.items()
+    recorder.attach_data(
+        [one for key, scenario in data for one in data_inputs(task, key, scenario, contents[key])]
+    )
+    recorder.attach_file(start.folder.study)
+    shared = {field.name: getattr(start, field.name) for field in fields(start)}
+    pool = start.site.pool(start.held.interrupts)
+    return Sweep(**shared, recorder=recorder, pool=pool)
+
+
+def _open_recorder(start: Start) -> RunRecorder:
+    folder, study = start.folder, start.left.study
+    settings, ledger = start.left.settings, start.left.ledger
+    clock, tracker = SystemClock(), None
+    if ledger is None:
+        ledger = Ledger.create(folder.journal, study, start.earlier)
+    else:
+        tracker = Tracker.resume(folder, settings.tracking_uri, settings.id)
+    ledger.identify(start.identity)
+    if (started_ms := ledger.sweep.started_ms) is None:
+        begun = [trial.started_ms for trial in ledger.trials() if trial.started_ms is not None]
+        started_ms = min(begun, default=clock.epoch_ms())
+        ledger.put_sweep(replace(ledger.sweep, started_ms=started_ms))
+    if tracker is None:
+        tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
+    recorder = RunRecorder(folder, ledger, tracker, clock, start.display)
+    recorder.lost = start.held.lost
+    recorder.catch_up()
+    return recorder

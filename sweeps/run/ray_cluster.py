@@ -55,10 +55,9 @@ FLAG = "--gcs-address="
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RaySite:
-    """Ray on this machine or on a cluster.
+    """Ray on this machine, without address, or on a cluster.
 
     Attributes:
-        address: The cluster; None for this machine.
         modules: Code that machines of a cluster receive.
         shared: A Ray on this machine that outlives the sweep; None if it has its own.
     """

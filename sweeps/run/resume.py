@@ -54,12 +54,7 @@ MISSING = "nothing"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResumeState:
-    """A sweep that can be resumed.
-
-    Attributes:
-        study: Its study, possibly extended.
-        ledger: Its ledger; None if it was stopped before it had one.
-    """
+    """A sweep that can be resumed; without ledger if it was stopped before it had one."""
 
     study: Study
     settings: SweepSettings
@@ -76,12 +71,8 @@ def find_left(
 ) -> ResumeState:
     """Return the state of a sweep, after repairing what a killed driver left.
 
-    Args:
-        folder: The sweep's folder, of which this process is the driver.
-        wanted: The study to continue with; None for the one in the folder.
-        tracking_uri: The new address of its runs; None if unchanged.
-        request: The new request for resources; None if unchanged.
-        display: Shows what was repaired.
+    This process is its driver. ``wanted`` is the study to continue with, None for the one in the
+    folder; address of the runs and request for resources are None if unchanged.
 
     Raises:
         UserError: If it cannot be resumed, or names untrusted code; names file or field and the
@@ -168,8 +159,12 @@ def _agree(folder: SweepFolder, ledger: Ledger | None, wanted: Study | None) -> 
             f"{shlex.quote(folder.name)} resumes it, more than {known.budget.trials} trials extend "
             "it, another --name starts a new sweep"
         )
-    if ledger is not None:
-        _check_budget(study, ledger)
+    spent = 0 if ledger is None else num_spent(ledger)
+    if study.budget.trials < spent:
+        raise ConfigError(
+            f"study {study.name}: budget.trials is {study.budget.trials}, but the sweep has "
+            f"{spent} trials already; increase it"
+        )
     return study
 
 
@@ -180,15 +175,6 @@ def _study_in(folder: SweepFolder, known: Study | None) -> Study:
         if known is None:
             raise
         return known  # the ledger has a copy
-
-
-def _check_budget(study: Study, ledger: Ledger) -> None:
-    spent = num_spent(ledger)
-    if study.budget.trials < spent:
-        raise ConfigError(
-            f"study {study.name}: budget.trials is {study.budget.trials}, but the sweep has "
-            f"{spent} trials already; increase it"
-        )
 
 
 def num_spent(ledger: Ledger) -> int:
@@ -210,7 +196,6 @@ class DriverResources:
 
     Attributes:
         lease: The right to drive the sweep.
-        interrupts: Signals of the user.
         mirror: The sweep's copy in storage; None if it has none.
         checked_s: When the checks of the study began, seconds since 1970.
         begun_s: When the user asked for the sweep; None: at the start of this process.

@@ -137,14 +137,8 @@ def resume_sweep(
 ) -> SweepSummary:
     """Resume a stopped sweep, also of another machine, and return its summary.
 
-    Args:
-        name: Name of the sweep.
-        home: Folder of all sweeps and of the cache.
-        tracking_uri: The new address of its runs; None if unchanged.
-        request: As in `run_study`; None if unchanged.
-        display: Shows progress.
-        storage: The new URI of its copy; None if unchanged. A sweep that is not in the home is
-            fetched from there.
+    For the arguments see `run_study`; those that are None are unchanged. A sweep that is not in the
+    home is fetched from the storage, if one is given.
 
     Raises:
         UserError: As in `run_study`, or if the sweep's files are damaged.
@@ -221,9 +215,9 @@ def _drive(
         start = _start(folder, left, plan, watching, held, site)
         try:
             # importing MLflow and Tune takes seconds, while Ray starts
-            from sweeps.run.phases import drive
+            from sweeps.run.phases import drive, open_sweep
 
-            summary = drive(start)
+            summary = drive(open_sweep(start))
         finally:
             start.ray.end()
         outcome: Outcome = "interrupted" if summary.interrupted else "finished"

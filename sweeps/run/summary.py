@@ -14,10 +14,9 @@ class WithoutTeachersError(UserError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepSummary:
-    """The summary of a sweep.
+    """The summary of a sweep, with MLflow's address of its runs.
 
     Attributes:
-        tracking_uri: MLflow's address of its runs.
         complete: Trials with all objectives.
         pruned: Trials that were stopped early.
         epochs_saved: Epochs that these did not train.
@@ -27,7 +26,6 @@ class SweepSummary:
         confirmations: Confirmations that succeeded.
         front: The front, best first objective first.
         hypervolume: Of the front, in log10 for objectives with a logarithmic scale.
-        report: The HTML report, if there is one.
         interrupted: True if the user stopped the sweep.
         ended: Why the search ended.
         seconds: Wall time.

@@ -35,22 +35,13 @@ def teacher_key(fingerprint: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """A teacher that is trained by itself: that of a trial, or of one task of its network.
-
-    Attributes:
-        part: The task of a trial.
-        scenario: Fingerprint of the trial's data.
-    """
+    """A teacher that is trained by itself: that of a trial, or of one task of its network."""
 
     part: Part
     scenario: str
 
     def identity(self, data: Content) -> TeacherIdentity:
-        """Return its identity, which is that in a study of its task alone.
-
-        Args:
-            data: Content of the trial's data.
-        """
+        """Return its identity in a trial of these data: as in a study of its task alone."""
         name, task = self.part.name, self.part.task
         own = {split: arrays_of(name, found) if name else found for split, found in data.items()}
         return teacher_identity(task, str(self.part.teacher), own, task_code(self.part.address))
@@ -80,82 +71,104 @@ def teacher_identities(
     return found
 
 
-def prepare_teachers(  # noqa: PLR0913 - independent collaborators
-    resources: Resources,
-    task_name: str,
-    identities: Mapping[str, TeacherIdentity],
-    *,
-    store: TeacherStore,
-    pool: Pool,
-    recorder: "RunRecorder",
-    display: Display,
-) -> None:
-    """Make all needed teachers available to workers, and record them.
+@dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """The phase that makes all needed teachers, see `teacher_identities`, available to workers."""
 
-    Raises:
-        UserError: If a teacher cannot be trained, a cached one is damaged, or two different ones
-            have the same fingerprint. Trained teachers stay in the cache.
-    """
-    wanted = resources.without_teachers()
-    begun_ms = recorder.clock.epoch_ms()
-    store.check(recorder.ledger.jobs())
-    found = {key: store.get(identities[key]) for key in wanted}
-    task, pieces = load_task(task_name), dict[str, Piece]()
-    for key in wanted:
-        pieces |= {} if found[key] else _pieces(task, task_name, wanted[key])
-    missing = {key: piece for key, piece in pieces.items() if not store.get(identities[key])}
-    _train(
-        missing, resources, identities, store=store, pool=pool, recorder=recorder, display=display
-    )
-    noted = {job.key for job in recorder.ledger.jobs() if job.metrics}
-    for key, need in wanted.items():
-        teacher = found.pop(key) or _trained(task, key, need, identities, store)
-        resources.decided_by[key] = teacher.decided_by
-        resources.teachers[key] = pool.put(teacher)
-        if teacher_key(key) not in noted:  # else its test metrics would be lost
-            draft = _record(key, need, teacher.metrics, (begun_ms, recorder.clock.epoch_ms()))
-            recorder.job(_identified(draft, identities[key].key, store))
-    resources.check_teachers()
+    resources: Resources
+    task_name: str
+    identities: Mapping[str, TeacherIdentity]
+    store: TeacherStore
+    pool: Pool
+    recorder: "RunRecorder"
+    display: Display
 
+    def run(self) -> None:
+        """Take teachers from the cache, or train them.
 
-def _train(  # noqa: PLR0913 - independent collaborators
-    missing: Mapping[str, Piece],
-    resources: Resources,
-    identities: Mapping[str, TeacherIdentity],
-    *,
-    store: TeacherStore,
-    pool: Pool,
-    recorder: "RunRecorder",
-    display: Display,
-) -> None:
-    """Train teachers in parallel and keep them in the cache.
+        Raises:
+            UserError: If a teacher cannot be trained, a cached one is damaged, or two different
+                ones have the same fingerprint. Trained teachers stay in the cache.
+        """
+        recorder, wanted = self.recorder, self.resources.without_teachers()
+        begun_ms = recorder.clock.epoch_ms()
+        self.store.check(recorder.ledger.jobs())
+        found = {key: self._cached(key) for key in wanted}
+        task, pieces = load_task(self.task_name), dict[str, Piece]()
+        for key in wanted:
+            pieces |= {} if found[key] else _pieces(task, self.task_name, wanted[key])
+        self._train({key: piece for key, piece in pieces.items() if not self._cached(key)})
+        noted = {job.key for job in recorder.ledger.jobs() if job.metrics}
+        for key, need in wanted.items():
+            teacher = found.pop(key) or self._trained(task, key, need)
+            self.resources.decided_by[key] = teacher.decided_by
+            self.resources.teachers[key] = self.pool.put(teacher)
+            if teacher_key(key) not in noted:  # else its test metrics would be lost
+                draft = _record(key, need, teacher.metrics, (begun_ms, recorder.clock.epoch_ms()))
+                kept = self.identities[key].key
+                recorder.job(replace(draft, identity=kept, sha256=self.store.hashes(kept)))
+        self.resources.check_teachers()
 
-    Raises:
-        WithoutTeachersError: If one cannot be trained or kept; it is recorded.
-    """
-    begun_ms = recorder.clock.epoch_ms()
-    jobs = [_training(key, piece, resources) for key, piece in missing.items()]
-    _note_retraining(store, [identities[job.key] for job in jobs], display)
-    display.handle(JobsPlanned("teacher", len(jobs)))
-    failed = []
-    for job, event in pool.run(jobs):
-        if not event.done:
-            display.handle(JobReported("teacher", job.key, event.epoch, event.epochs))
-            continue
-        piece = missing[job.key]
-        reason = event.reason or _kept(store, identities[job.key], piece, event.result)
-        display.handle(JobFinished("teacher", job.key, reason))
-        if reason:
-            need = need_of(piece.part.task, piece.part.params)
-            draft = _record(job.key, need, {}, (begun_ms, recorder.clock.epoch_ms()))
-            failed.append(replace(draft, reason=reason, traceback=event.traceback))
-            recorder.job(failed[-1])
-    if failed:
-        raise _without(failed)
+    def _cached(self, key: str) -> TeacherArtifact | None:
+        return self.store.get(self.identities[key])
 
+    def _train(self, missing: Mapping[str, Piece]) -> None:
+        """Train teachers in parallel and keep them in the cache.
 
-def _identified(draft: JobRecord, cached: str, store: TeacherStore) -> JobRecord:
-    return replace(draft, identity=cached, sha256=store.hashes(cached))
+        Raises:
+            WithoutTeachersError: If one cannot be trained or kept; it is recorded.
+        """
+        begun_ms = self.recorder.clock.epoch_ms()
+        self._note_retraining(missing)
+        jobs = [_training(key, piece, self.resources) for key, piece in missing.items()]
+        self.display.handle(JobsPlanned("teacher", len(jobs)))
+        failed = []
+        for job, event in self.pool.run(jobs):
+            if not event.done:
+                self.display.handle(JobReported("teacher", job.key, event.epoch, event.epochs))
+                continue
+            piece = missing[job.key]
+            reason = event.reason or self._kept(job.key, piece, event.result)
+            self.display.handle(JobFinished("teacher", job.key, reason))
+            if reason:
+                need = need_of(piece.part.task, piece.part.params)
+                draft = _record(job.key, need, {}, (begun_ms, self.recorder.clock.epoch_ms()))
+                failed.append(replace(draft, reason=reason, traceback=event.traceback))
+                self.recorder.job(failed[-1])
+        if failed:
+            raise _without(failed)
+
+    def _note_retraining(self, missing: Iterable[str]) -> None:
+        """Tell the user why a teacher is trained although its task has one with its fingerprint."""
+        for one in map(self.identities.__getitem__, missing):
+            # a user's tasks may have the same fingerprints
+            known = self.store.known(one.fingerprint)
+            if others := [other for other in known if other.task == one.task]:
+                self.display.note(
+                    f"teacher {one.fingerprint} is retrained: {one.differs(others[0])}"
+                )
+
+    def _kept(self, key: str, piece: Piece, teacher: TeacherArtifact) -> str:
+        """Store a teacher in the cache; return why that failed, empty if it did not."""
+        identity = self.identities[key]
+        if modules := changed(identity.code, task_code(piece.part.address)):
+            return f"{', '.join(modules)} changed while it was trained; run the sweep again"
+        try:
+            self.store.put(identity, dict(piece.part.params), teacher)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def _trained(self, task: KDTask, key: str, need: Need) -> TeacherArtifact:
+        """Return the teacher of a trial whose pieces are in the cache, and keep it there."""
+        if not isinstance(task, NetworkTask):
+            return self.store.kept(self.identities[key])
+        parts = [part for part in task.parts(need.params) if part.teacher is not None]
+        keys = {part.name: part.teacher_key for part in parts}
+        found = {name: self.store.kept(self.identities[own]) for name, own in keys.items()}
+        teacher = task.teachers_together(need.params, found)
+        self.store.put(self.identities[key], dict(need.params), teacher)
+        return teacher
 
 
 def _without(failed: Sequence[JobRecord]) -> WithoutTeachersError:
@@ -165,46 +178,6 @@ def _without(failed: Sequence[JobRecord]) -> WithoutTeachersError:
     for job in failed:
         error.add_note(f"{job.key}:\n{job.traceback}")
     return error
-
-
-def _note_retraining(
-    store: TeacherStore, missing: Iterable[TeacherIdentity], display: Display
-) -> None:
-    """Tell the user why a teacher is trained although its task has one with its fingerprint."""
-    for one in missing:
-        # a user's tasks may have the same fingerprints
-        if others := [other for other in store.known(one.fingerprint) if other.task == one.task]:
-            display.note(f"teacher {one.fingerprint} is retrained: {one.differs(others[0])}")
-
-
-def _kept(
-    store: TeacherStore, identity: TeacherIdentity, piece: Piece, teacher: TeacherArtifact
-) -> str:
-    """Store a teacher in the cache; return why that failed, empty if it did not."""
-    if modules := changed(identity.code, task_code(piece.part.address)):
-        return f"{', '.join(modules)} changed while it was trained; run the sweep again"
-    try:
-        store.put(identity, dict(piece.part.params), teacher)
-    except UserError as error:
-        return str(error)
-    return ""
-
-
-def _trained(
-    task: KDTask,
-    key: str,
-    need: Need,
-    identities: Mapping[str, TeacherIdentity],
-    store: TeacherStore,
-) -> TeacherArtifact:
-    """Return the teacher of a trial whose pieces are in the cache, and keep it there."""
-    if not isinstance(task, NetworkTask):
-        return store.kept(identities[key])
-    parts = [part for part in task.parts(need.params) if part.teacher is not None]
-    found = {part.name: store.kept(identities[part.teacher_key]) for part in parts}
-    teacher = task.teachers_together(need.params, found)
-    store.put(identities[key], dict(need.params), teacher)
-    return teacher
 
 
 def _training(key: str, piece: Piece, resources: Resources) -> Job:

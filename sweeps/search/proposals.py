@@ -29,13 +29,7 @@ MAX_LISTED = 20_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A trial to run.
-
-    Attributes:
-        number: Its number in the ledger.
-        params: The parameters that were searched.
-        config: All parameters of the task, completed.
-    """
+    """A trial to run: its number in the ledger, and its parameters, searched and completed."""
 
     number: int
     params: Params

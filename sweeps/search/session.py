@@ -32,9 +32,7 @@ class SearchSession:
     """One search.
 
     Attributes:
-        resources: Scenarios and teachers that are ready.
         before: Complete trials of earlier drivers.
-        complete: Number of complete trials.
         pareto_state: Pareto order of those that no other dominates.
         fault: An error of the engine, raised where that is safe.
     """

@@ -80,8 +80,7 @@ class SessionSearcher(DriverOnly, Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the ledger has everything."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing: the ledger has everything."""
+    restore = save
 
 
 class SessionCallback(DriverOnly, Callback):
@@ -130,11 +129,7 @@ class NoProgress(DriverOnly, TrialProgressCallback):
     def on_trial_result(self, **_: Any) -> None:  # type: ignore[override]
         """Print nothing."""
 
-    def on_trial_error(self, **_: Any) -> None:  # type: ignore[override]
-        """Print nothing."""
-
-    def on_trial_complete(self, **_: Any) -> None:  # type: ignore[override]
-        """Print nothing."""
+    on_trial_error = on_trial_complete = on_trial_result  # type: ignore[assignment]
 
 
 class SessionScheduler(DriverOnly, FIFOScheduler):
@@ -217,12 +212,6 @@ def search(
     Raises:
         KeyboardInterrupt: If the user stops it.
     """
-    _tuner(session, allocation, scratch, interrupts).fit()
-
-
-def _tuner(
-    session: SearchSession, allocation: ResourceAllocation, scratch: Path, interrupts: Interrupts
-) -> tune.Tuner:
     resources = session.resources
     shared = Shared(
         task=session.study.task,
@@ -232,7 +221,7 @@ def _tuner(
         rungs=session.study.rungs,
     )
     place = tune.PlacementGroupFactory(allocation.bundles)
-    return tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(StudentTrial, shared=shared), place),
         tune_config=tune.TuneConfig(
             search_alg=SessionSearcher(session),
@@ -258,3 +247,4 @@ def _tuner(
             verbose=0,
         ),
     )
+    tuner.fit()

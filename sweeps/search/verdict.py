@@ -1,10 +1,9 @@
 """Checks whether the metrics of a finished trial are valid for the sampler."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from search_spaces.objectives import Objective
 from search_spaces.study import Study
 from sweeps.common.records import FailureKind
 
@@ -17,7 +16,6 @@ class Verdict:
         values: The objectives in the study's order; empty if the trial failed.
         violations: Violation of each constraint, by metric.
         reason: Why the trial failed; empty if it did not.
-        kind: Kind of failure.
     """
 
     values: tuple[float, ...] = ()
@@ -26,35 +24,23 @@ class Verdict:
     kind: FailureKind = FailureKind.MISSING
 
 
-def _problem(name: str, metrics: Mapping[str, float]) -> tuple[FailureKind, str] | None:
-    if name not in metrics:
-        return FailureKind.MISSING, f"{name} is missing from the trial's metrics"
-    if not math.isfinite(metrics[name]):
-        return FailureKind.NOT_FINITE, f"{name} is {metrics[name]}"
-    return None
-
-
-def _not_on_scale(
-    objective: Objective, metrics: Mapping[str, float]
-) -> tuple[FailureKind, str] | None:
-    value = metrics[objective.metric]
-    if objective.scale == "log" and value < 0.0:
-        return (
-            FailureKind.OFF_SCALE,
-            f"{objective.metric} is {value}, which its logarithmic scale cannot show",
-        )
-    return None
+def _problems(study: Study, metrics: Mapping[str, float]) -> Iterator[tuple[FailureKind, str]]:
+    wanted = [objective.metric for objective in study.objectives]
+    for name in [*wanted, *(constraint.metric for constraint in study.constraints)]:
+        if name not in metrics:
+            yield FailureKind.MISSING, f"{name} is missing from the trial's metrics"
+        elif not math.isfinite(metrics[name]):
+            yield FailureKind.NOT_FINITE, f"{name} is {metrics[name]}"
+    for goal in study.objectives:
+        value = metrics.get(goal.metric, 0.0)
+        if goal.scale == "log" and -math.inf < value < 0.0:
+            problem = f"{goal.metric} is {value}, which its logarithmic scale cannot show"
+            yield FailureKind.OFF_SCALE, problem
 
 
 def judge(study: Study, metrics: Mapping[str, float]) -> Verdict:
     """Return the verdict on a trial's final metrics."""
-    wanted = [objective.metric for objective in study.objectives]
-    wanted += [constraint.metric for constraint in study.constraints]
-    problems = [problem for name in wanted if (problem := _problem(name, metrics))]
-    if not problems:
-        on_scale = (_not_on_scale(objective, metrics) for objective in study.objectives)
-        problems = [problem for problem in on_scale if problem]
-    if problems:
+    if problems := [*_problems(study, metrics)]:
         # the most important kind counts
         kind = min((kind for kind, _ in problems), key=list(FailureKind).index)
         return Verdict(reason="; ".join(dict.fromkeys(text for _, text in problems)), kind=kind)

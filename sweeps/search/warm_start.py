@@ -5,7 +5,6 @@ front nor MLflow.
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from kdtasks.contract.errors import ConfigError, UserError
@@ -146,13 +145,8 @@ def _searched(study: Study, trial: TrialRecord) -> dict[str, Value]:
 
 def _note(entry: str, used: int, reasons: Counter[str]) -> str:
     text = f"{used} of {used + reasons.total()} trials of {entry}"
-    if not reasons:
-        return text
-    return f"{text} ({', '.join(_named(reasons))})"
-
-
-def _named(reasons: Counter[str]) -> Iterator[str]:
-    for reason, count in reasons.most_common(NAMED):
-        yield f"{count} {reason}"
+    named = reasons.most_common(NAMED)
+    parts = [f"{count} {reason}" for reason, count in named]
     if len(reasons) > NAMED:
-        yield f"{reasons.total() - sum(c for _, c in reasons.most_common(NAMED))} otherwise"
+        parts.append(f"{reasons.total() - sum(count for _, count in named)} otherwise")
+    return f"{text} ({', '.join(parts)})" if parts else text

@@ -27,14 +27,7 @@ from sweeps.nodes.transport import in_process
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """A trial for a worker process.
-
-    Attributes:
-        number: The trial's number in the ledger.
-        config: All parameters of the task, completed.
-        scenario: Fingerprint of its scenario.
-        teacher: Fingerprint of its teacher, if it has one.
-    """
+    """A trial for a worker process, with the fingerprints of its scenario and teacher."""
 
     number: int
     config: Params
@@ -44,11 +37,7 @@ class Assignment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """The result of a trial.
-
-    Attributes:
-        weights: Of its student, or of all students in a network.
-    """
+    """The result of a trial; the weights are of all students in a network."""
 
     metrics: dict[str, float]
     weights: Arrays

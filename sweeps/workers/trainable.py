@@ -34,7 +34,6 @@ class Shared:
     """Data that all trials read.
 
     Attributes:
-        task: Name of the task.
         splits: References to training and validation split, by the scenario's fingerprint.
         teachers: References to teachers by fingerprint.
         allocation: Node actors of a trial and the resources of each.

@@ -24,7 +24,7 @@ from sweeps.progress.events import Display, Note, SweepEvent, TrialStopped
 from sweeps.progress.state import Utilisation
 from sweeps.run import site
 from sweeps.run.confirmation import Confirmation, drawn_teachers
-from sweeps.run.teachers import prepare_teachers, teacher_identities
+from sweeps.run.teachers import Teaching, teacher_identities
 from sweeps.search.proposals import Proposals
 from sweeps.search.samplers import known_costs, make_sampler
 from sweeps.search.session import SearchSession
@@ -125,21 +125,16 @@ class Engine:
         return Ledger.create(self.folder.journal, self.study)
 
     def teach(self) -> None:
-        prepare_teachers(
-            self.resources,
-            self.study.task,
-            teacher_identities(
-                self.task,
-                self.study.task,
-                self.resources.needs,
-                self.identity,
-                TeacherStore(self.folder.teachers),
-            ),
-            store=TeacherStore(self.folder.teachers),
+        store, needs = TeacherStore(self.folder.teachers), self.resources.needs
+        Teaching(
+            resources=self.resources,
+            task_name=self.study.task,
+            identities=teacher_identities(self.task, self.study.task, needs, self.identity, store),
+            store=store,
             pool=self.pool,
             recorder=self.recorder,
             display=self.display,
-        )
+        ).run()
 
     def session(self) -> SearchSession:
         return SearchSession(

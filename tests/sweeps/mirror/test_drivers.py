@@ -24,7 +24,7 @@ from sweeps.mirror.mirror import PATIENCE_S
 from sweeps.mirror.storage import Storage, open_storage
 from sweeps.mirror.storage_lock import DRIVER_FILE, PERIOD_S, StorageLease
 from sweeps.progress.state import Utilisation
-from sweeps.run.phases import Sweep, _run
+from sweeps.run.phases import Sweep, drive
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -215,7 +215,7 @@ def test_a_replaced_driver_writes_nothing_more_to_mlflow(tmp_path):
     engine = Engine(toy_study(), tmp_path)
     engine.teach()
     before = set(engine.tracker.children)
-    summary = _run(cast("Sweep", Replaced(engine)))
+    summary = drive(cast("Sweep", Replaced(engine)))
     assert summary.interrupted
     assert summary.ended == "another driver has taken the sweep over"
     engine.recorder.give_up()

@@ -15,7 +15,7 @@ from toy_study import toy_study
 
 from kdtasks.contract.errors import UserError
 from sweeps.progress.state import Utilisation
-from sweeps.run.phases import Sweep, _run
+from sweeps.run.phases import Sweep, drive
 from sweeps.tracking.double_entry import PAUSE_S
 from sweeps.tracking.writer import Tracker
 
@@ -97,7 +97,7 @@ def test_a_silent_server_is_waited_for_once_and_not_by_every_trial(
     assert "written at the end" in note
     assert "s3cret" not in note
     with pytest.raises(UserError, match="resume continues it") as error:  # Ctrl-C
-        _run(cast("Sweep", Stopped(engine)))
+        drive(cast("Sweep", Stopped(engine)))
     assert silent.connections == TRIES
     assert "complete" not in str(error.value)
     with pytest.raises(UserError, match="complete sweep is in") as error:
@@ -111,7 +111,7 @@ def test_a_server_that_falls_silent_is_waited_for_once_after_ctrl_c(
 ) -> None:
     engine = engine_at(silent, tmp_path, Watching())
     with pytest.raises(UserError, match="resume continues it"):
-        _run(cast("Sweep", Stopped(engine)))
+        drive(cast("Sweep", Stopped(engine)))
     assert silent.connections == TRIES
 
 

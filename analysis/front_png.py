@@ -1,6 +1,5 @@
 """The front as a picture, drawn by matplotlib: needs no browser."""
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,9 +55,7 @@ def write_png(frames: SweepFrames, path: Path) -> None:
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         size = (7.6 if columns == 1 else 5.4 * columns, 4.9 * lines)
         figure = Figure(figsize=size, layout="constrained", dpi=_DPI)
-        figure.suptitle(
-            plain(html.escape(f"{frames.study.title}: {frames.name}")), fontsize=11, wrap=True
-        )
+        figure.suptitle(plain(f"{frames.study.title}: {frames.name}"), fontsize=11, wrap=True)
         if shown and len(frames.feasible):
             for index, pair in enumerate(shown, start=1):
                 draw_front(figure.add_subplot(lines, columns, index), frames, pair, scale=1.0)
@@ -212,11 +209,10 @@ def add_legend(figure: Figure, columns: int) -> None:
 
 
 def in_lines(title: str) -> str:
-    """Return an escaped axis title as matplotlib writes it, in lines that are not cut."""
-    return plain(html.escape("\n".join(title_lines(title))))
+    """Return an axis title as matplotlib writes it, in lines that are not cut."""
+    return plain("\n".join(title_lines(title)))
 
 
 def plain(title: str) -> str:
-    """Return an escaped title as matplotlib writes it literally."""
-    # matplotlib reads $...$ as mathematics and knows no HTML entities
-    return html.unescape(title).replace("$", r"\$")
+    """Return a title as matplotlib writes it literally: it reads $...$ as mathematics."""
+    return title.replace("$", r"\$")

@@ -193,5 +193,5 @@ def _cut(text: str) -> str:
 
 def _title(name: str) -> str:
     head, bracket, unit = name.partition(" [")
-    lines = title_lines(html.escape(head.replace("_", " ")), TITLE_ROOM)
+    lines = title_lines(head.replace("_", " "), TITLE_ROOM)
     return "<br>".join(map(html.escape, [*lines, f"[{unit}"] if bracket else lines))

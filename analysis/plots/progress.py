@@ -75,8 +75,8 @@ def reference_text(frames: SweepFrames) -> str:
 
 
 def volume_title(frames: SweepFrames) -> str:
-    """Return the title of an axis of hypervolume; escaped."""
-    return html.escape(f"hypervolume, validation\n[{volume_unit(frames)}]")
+    """Return the title of an axis of hypervolume."""
+    return f"hypervolume, validation\n[{volume_unit(frames)}]"
 
 
 def hypervolume_figure(frames: SweepFrames) -> go.Figure:

@@ -70,10 +70,10 @@ def method_symbols(frames: SweepFrames) -> dict[str, str]:
 
 
 def axis_title(objective: Objective, *, with_test: bool = False) -> str:
-    """Return label, unit and split, for example ``NMSE [dB], validation``; escaped."""
+    """Return label, unit and split, for example ``NMSE [dB], validation``."""
     unit = f" [{objective.unit}]" if objective.unit and objective.unit != objective.label else ""
     split = split_label(objective)
-    title = html.escape(objective.label + unit) + (f", {split}" if split else "")
+    title = objective.label + unit + (f", {split}" if split else "")
     on_test = with_test and test_metric(objective) is not None
     return f"{title} (open diamonds: test)" if on_test else title
 
@@ -132,9 +132,8 @@ def styled(figure: go.Figure, *, height: int, **layout: Any) -> go.Figure:
 
 
 def title_lines(title: str, room: int = TITLE_ROOM) -> list[str]:
-    """Return an escaped title in plain lines that are not cut where their axis ends."""
-    lines = html.unescape(title).splitlines()
-    return [part for line in lines for part in textwrap.wrap(line, room)]
+    """Return a title in lines that are not cut where their axis ends."""
+    return [part for line in title.splitlines() for part in textwrap.wrap(line, room)]
 
 
 def objective_axis(
@@ -146,7 +145,7 @@ def objective_axis(
 
 
 def axis(title: str, *, log: bool = False, wide: bool = False) -> dict[str, Any]:
-    """Return the layout of one axis; a long title, which is escaped, is put into lines.
+    """Return the layout of one axis; a long title is put into lines.
 
     A logarithmic one is labelled at 1, 2 and 5 of each decade; a wide one at decades only.
     """

@@ -1,6 +1,5 @@
 """Figures for one column of a two-column paper, drawn by matplotlib."""
 
-import html
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +96,7 @@ def _importance(known: Sequence[Importance]) -> Figure:
     for index, found in enumerate(known):
         shares = [found.shares.get(name, 0.0) for name in names]
         shift = (index - (len(known) - 1) / 2) * thick
-        label = plain(html.escape(found.objective.label))
+        label = plain(found.objective.label)
         axes.barh(places + shift, shares, thick, color=PALETTE[index % len(PALETTE)], label=label)
     axes.set_yticks(places, [plain(name.replace("_", " ")) for name in names])
     axes.set_xlabel("share of the importance")

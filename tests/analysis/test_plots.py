@@ -94,10 +94,10 @@ def test_every_pair_with_a_quality_once():
 
 @given(st.text(alphabet="ab <&$\n×-", max_size=200))
 def test_titles_come_in_lines_that_lose_nothing(title):
-    lines = title_lines(html.escape(title))
+    lines = title_lines(title)
     assert "".join("".join(lines).split()) == "".join(title.split())
     assert all(len(line) <= TITLE_ROOM for line in lines)
-    assert axis(html.escape(title))["title"]["text"] == "<br>".join(map(html.escape, lines))
+    assert axis(title)["title"]["text"] == "<br>".join(map(html.escape, lines))
 
 
 @pytest.mark.parametrize("objectives", [2, 5])

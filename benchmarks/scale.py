@@ -30,7 +30,6 @@ sys.path.insert(0, str(ROOT))  # "benchmarks.sleep_task" is named in the study
 
 import psutil  # noqa: E402 - as below: found where the line above says
 import yaml  # noqa: E402
-from mlflow import MlflowClient  # noqa: E402
 
 from analysis import layout  # noqa: E402
 from search_spaces.study import Study, parse_study  # noqa: E402
@@ -38,6 +37,7 @@ from sweeps.common.capacity import ResourceRequest  # noqa: E402
 from sweeps.progress.events import Display, SweepEvent, TrialFinished  # noqa: E402
 from sweeps.run.runner import SweepSummary, run_study  # noqa: E402
 from sweeps.search.proposals import Proposals  # noqa: E402
+from sweeps.tracking.client import MlflowClient  # noqa: E402
 from sweeps.tracking.read import sweep_frames  # noqa: E402
 
 SETTLED = 200

@@ -14,7 +14,9 @@ from tried import times
 from kdtasks.contract.reports import drained, result_of
 from kdtasks.contract.task import Outcome, TeacherArtifact
 from sweeps.common.events import Training, WorkFailedError
+from sweeps.common.records import FailureKind
 from sweeps.nodes.conductor import conduct
+from sweeps.nodes.node import Node
 from sweeps.nodes.transport import InProcessTransport, in_process
 from sweeps.nodes.wire.messages import Kind, Parcel
 from sweeps.nodes.wire.signatures import SEAL_BYTES
@@ -232,6 +234,20 @@ def test_without_a_network_the_task_trains_alone_and_nothing_is_sent() -> None:
     assert result.metrics == {"val_error": 1.0}
     assert reports == EPOCHS
     assert not sent.parcels
+
+
+def test_a_message_that_a_node_refuses_fails_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = Node.handle
+
+    def changed(node: Node, sender: str, payload: bytes, seal: bytes = b"") -> Any:
+        if sender == "server":
+            payload = payload[:-1] + bytes([payload[-1] ^ 1])
+        return handle(node, sender, payload, seal)
+
+    monkeypatch.setattr(Node, "handle", changed)
+    with pytest.raises(WorkFailedError, match="edge-0 rejected a message of server") as caught:
+        deploy(topology="centralized")
+    assert caught.value.kind is FailureKind.MESSAGE
 
 
 def test_a_failing_node_fails_the_trial_with_its_reason() -> None:

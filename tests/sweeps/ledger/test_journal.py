@@ -1,5 +1,6 @@
 """The journal against Optuna's own backend, and trials that wait."""
 
+import errno
 import json
 import os
 
@@ -11,6 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
+from kdtasks.contract.errors import UserError
 from sweeps.ledger.journal import Journal, Storage
 
 ENTRIES = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5), max_size=2))
@@ -55,6 +57,20 @@ def test_what_belongs_together_is_sent_to_the_disk_once(tmp_path, monkeypatch):
     with pytest.raises(TypeError), journal.together():
         journal.append_logs([{"a": 4}, {"a": object()}])
     assert sent == [24, 32, 32]  # whatever happens, what stands in the file is sent
+
+
+def test_a_failed_write_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    def full(_number):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    journal = Journal(tmp_path / "journal.log")
+    journal.append_logs([{"a": 1}])
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(UserError, match=r"journal\.log cannot be written to: No space left"):
+            journal.append_logs([{"b": 2}])
+    journal.append_logs([{"c": 3}])
+    assert list(journal.read_logs(0)) == [{"a": 1}, {"c": 3}]
 
 
 @given(st.lists(st.sampled_from(["ask", "enqueue", "add", "finish"]), max_size=20))

@@ -93,6 +93,11 @@ def test_a_process_that_died_and_data_that_are_not_there(tmp_path):
     failures = [trial.failure for trial in engine.ledger.trials()]
     assert failures[0] is FailureKind.PROCESS_DIED
     assert set(failures[1 : len(KINDS)]) == {FailureKind.NOT_PREPARED}
+    engine.resources.scenarios.clear()
+    assert session.assign("c") is None
+    last = engine.ledger.trials()[-1]
+    assert last.failure is FailureKind.NOT_PREPARED
+    assert last.reason.startswith("scenario ")
 
 
 def test_an_interrupted_trial_is_no_failure(tmp_path):

@@ -286,7 +286,8 @@ def _show_places(name: str, options: RunOptions, summary: SweepSummary) -> None:
     elif summary.front:
         command = command_line("report {}", name, options.home)
         line(f"report:    {command} writes one of what there is")
-    ui = command_line("ui {}", name, options.home)
-    line(f"MLflow UI: {f'{uri}, run {name}' if (uri := options.tracking_uri) else ui}")
+    uri = options.tracking_uri
+    ui = command_line("ui {}", name, options.home) if uri is None else f"{uri}, run {name}"
+    line(f"MLflow UI: {ui}")
     if summary.unstored:
         line(f"storage:   {summary.unstored}")

@@ -76,7 +76,7 @@ class EdgeNode(Node):
             ("server", Kind.CONTROL, "samples-wanted"): self._upload,
             ("server", Kind.MODEL, "student"): self._store_student,
             ("server", Kind.TEACHER, "teacher"): self._store_teacher,
-            ("server", Kind.FEATURES, "teacher"): self._store_beside,
+            ("server", Kind.FEATURES, "teacher"): self._store_teacher_extras,
             ("server", Kind.SAMPLES, "pairs"): self._store_samples,
             ("server", Kind.OUTPUTS, "pairs"): self._store_knowledge,
             ("server", Kind.SAMPLES, "rehearsal"): self._store_samples,
@@ -275,11 +275,11 @@ class EdgeNode(Node):
         if bounded(error) >= 1.0:
             self.findings.quarantined.append(self.name)
 
-    def _store_beside(self, _sender: str, message: Message) -> list[Parcel]:
+    def _store_teacher_extras(self, _sender: str, message: Message) -> list[Parcel]:
         if self._teacher is None:
             raise MessageError("the outputs of a teacher arrived before the teacher")
-        beside = message.checked(self.able(SendsTeacher).extra_tensors(self._params))
-        self._teacher = replace(self._teacher, outputs=beside)
+        extras = message.checked(self.able(SendsTeacher).extra_tensors(self._params))
+        self._teacher = replace(self._teacher, outputs=extras)
         return []
 
     def _store_samples(self, _sender: str, message: Message) -> list[Parcel]:

@@ -189,10 +189,10 @@ class ServerNode(Node):
             for edge in poisoned:
                 weights = self._poisoned(edge, teacher.weights)
                 parcels += self.send([edge], Kind.TEACHER, "teacher", weights)
-            beside, work = self._teacher_extras(teacher)
+            extras, work = self._teacher_extras(teacher)
             self.charge(work)
-            if beside:
-                parcels += self.send(edges, Kind.FEATURES, "teacher", beside)
+            if extras:
+                parcels += self.send(edges, Kind.FEATURES, "teacher", extras)
         return parcels
 
     def _teacher_extras(self, teacher: TeacherArtifact) -> tuple[Arrays, Work]:

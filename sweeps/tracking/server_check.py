@@ -20,7 +20,6 @@ UNUSED = {
 }
 """Ignored variables of MLflow, and why."""
 
-_NAMED_BY = ("--tracking-uri", "leave the option out"), (TRACKING, f"unset {TRACKING}")
 """What names an address, and how to leave it out: the option, or the environment."""
 
 STAYS = f"{TRACKING} is set and has no effect: the sweep's runs stay where they are"
@@ -52,7 +51,9 @@ def check_tracking(
     """
     if tracking_uri is None:
         return
-    option, without = _NAMED_BY[tracking_uri == tracking_from(os.environ)]
+    set_by_variable = tracking_uri == tracking_from(os.environ)
+    option = TRACKING if set_by_variable else "--tracking-uri"
+    without = f"unset {TRACKING}" if set_by_variable else "leave the option out"
     database = sqlite_path(tracking_uri)
     if database is not None and not database.exists():
         if not os.access(database.parent, os.W_OK | os.X_OK):

@@ -1,5 +1,7 @@
 """What the machines of a cluster are told and sent."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ import sweeps
 from kdtasks.learning import device
 from search_spaces.errors import StudyError
 from sweeps.common import environment
-from sweeps.common.environment import ONE_THREAD, WORKER_SETTINGS, our_packages
+from sweeps.common.environment import ONE_THREAD, ROOT, WORKER_SETTINGS, our_packages
 from sweeps.ledger.launch_settings import SweepSettings
 from sweeps.run import ray_cluster
 from sweeps.run.site import gpu_notes
@@ -21,6 +23,16 @@ HERE = SweepSettings()
 def test_a_cluster_is_sent_our_packages() -> None:
     assert all((package / "__init__.py").is_file() for package in our_packages())
     assert sweeps.__file__ in {str(package / "__init__.py") for package in our_packages()}
+
+
+def test_results_are_written_with_an_allocator_that_gives_memory_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)  # set when sweeps was imported
+    pool = "pyarrow.default_memory_pool()"
+    code = f"import sweeps.tracking.results, pyarrow; print({pool}.backend_name)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "system\n", done.stderr
 
 
 def test_every_worker_computes_with_one_thread() -> None:

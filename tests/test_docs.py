@@ -107,7 +107,9 @@ def test_a_system_page_names_shipped_studies(page, folder, monkeypatch):
 
 def test_the_contract_of_the_page_is_three_lines(folder):
     assert list(commands("own-task"))
-    assert pytest.main(["-q", "-p", "no:cacheprovider", "test_path_loss.py"]) == 0
+    # a folder of its own: from the shared one, it would first delete what earlier runs left there
+    options = ["-q", "-p", "no:cacheprovider", "--basetemp", str(folder / "tmp")]
+    assert pytest.main([*options, "test_path_loss.py"]) == 0
 
 
 @pytest.mark.parametrize(

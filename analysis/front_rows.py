@@ -23,6 +23,7 @@ from analysis.ranking import objective_values, records, where
 from analysis.reference_names import identifying, short_labels
 from analysis.repeats import front_chances, near_trials
 from analysis.scores import known, same_scenario
+from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
 CHANCE = "front_chance"
@@ -43,6 +44,12 @@ def front_rows(frames: SweepFrames) -> list[dict[str, Any]]:
         repeated) and the measured entries of ``COSTS``. JSON scalars, dicts and None only.
     """
     return _rows(frames, front_trials(frames))
+
+
+def on_test(row: Mapping[str, Any], goal: Objective) -> Interval | None:
+    """Return the mean of an objective on the test split in one of the rows; None without one."""
+    found = row["test"].get(test_metric(goal))
+    return found and Interval(found["mean"], found["half_width"], found["seeds"])
 
 
 def near_rows(frames: SweepFrames) -> list[dict[str, Any]]:

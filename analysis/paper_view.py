@@ -1,12 +1,22 @@
 """A paper's tables as headings, lines and texts, the same for the page and for the terminal."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from analysis import format as text
 from analysis.frames import SweepFrames
-from analysis.report_tables import Cell, Heading, HtmlTable, fixed_cell, number_cell
+from analysis.report_tables import (
+    Cell,
+    Heading,
+    HtmlTable,
+    fixed_cell,
+    laid_out,
+    number_cell,
+    text_column,
+)
+from analysis.report_tables import Column as HtmlColumn
 from analysis.stats import Interval
 from analysis.tables import Cell as Number
 from analysis.tables import PaperRow, PaperTable, paper_tables
@@ -20,42 +30,29 @@ THOUSAND = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Rating:
-    """The paper's word and remark on one configuration; either may be empty."""
-
-    word: str
-    fact: str
-
-
-@dataclass(frozen=True, slots=True)
 class Line:
-    """One metric over the configurations.
+    """An aspect, or a metric, over the configurations.
 
     Attributes:
-        cells: Our number per configuration.
-        notes: The paper's number per configuration, empty where it has none.
+        cells: Two texts per configuration, of which either may be empty: of an aspect the paper's
+            word and remark, no cells if it has none; of a metric our number and the paper's.
     """
 
     label: str
-    cells: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """An aspect, the paper's ratings, if any, and metrics that measure it; the rest has no name."""
-
-    name: str
-    ratings: tuple[Rating, ...]
-    lines: tuple[Line, ...]
+    cells: tuple[tuple[str, str], ...]
+    is_aspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AspectTable:
-    """A table in layout ``aspects``: one column per heading."""
+    """A table in layout ``aspects``: one column per heading.
+
+    Attributes:
+        groups: An aspect and the metrics that measure it; last those of no aspect, and the seeds.
+    """
 
     headings: tuple[str, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[tuple[Line, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +96,37 @@ def _view(frames: SweepFrames, table: PaperTable) -> PaperView:
 
 def _grid(table: PaperTable) -> HtmlTable:
     """Return a line per row; the paper's number and the difference only where it has some."""
-    headings = [Heading("", numeric=False)]
-    published = [
-        any(row.cells[index].paper is not None for row in table.rows)
-        for index in range(len(table.table.columns))
-    ]
-    for column, known in zip(table.table.columns, published, strict=True):
-        headings.append(Heading(column.label, DETAIL))
-        if known:
-            headings += [Heading("paper", column.label), Heading("difference", "here − paper")]
-    headings.append(Heading("seeds"))
-    rows = []
-    for row in table.rows:
-        cells = [Cell(row.row.label, row.row.label)]
-        for column, number, known in zip(table.table.columns, row.cells, published, strict=True):
-            cells += _number_cells(column, number, published=known)
-        seeds = Cell(_seeds_text(row), float(min(_seeds(row), default=0)))
-        rows.append((*cells, seeds, Cell(row.note, row.note)))
+    columns = [text_column("", lambda row: str(row.row.label))]
+    for index, column in enumerate(table.table.columns):
+        found = _number_columns(column, index)
+        published = any(row.cells[index].paper is not None for row in table.rows)
+        columns += found if published else found[:1]
+    columns.append((Heading("seeds"), _seeds))
     if any(row.note for row in table.rows):
-        return HtmlTable((*headings, Heading("note", numeric=False)), tuple(rows))
-    return HtmlTable(tuple(headings), tuple(row[:-1] for row in rows))
+        columns.append(text_column("note", lambda row: str(row.note)))
+    return laid_out(table.rows, columns)
 
 
-def _number_cells(column: Column, number: Number, *, published: bool) -> list[Cell]:
-    sort = math.inf if number.ours is None else number.ours.mean
-    cells = [Cell(text.quantity(_count_alone(number.ours), column.unit), sort)]
-    if not published:
-        return cells
-    if not column.unit:
-        plain = number_cell if _counts(number) else fixed_cell
-        return [*cells, plain(number.paper), plain(number.difference)]
-    for value in (number.paper, number.difference):
+def _number_columns(column: Column, place: int) -> list[HtmlColumn]:
+    """Return our number, the paper's and the difference."""
+
+    def ours(row: PaperRow) -> Cell:
+        found = row.cells[place].ours
+        shown = text.quantity(_count_alone(found), column.unit)
+        return Cell(shown, math.inf if found is None else found.mean)
+
+    def beside(name: str, row: PaperRow) -> Cell:
+        value = getattr(row.cells[place], name)
+        if not column.unit:
+            return (number_cell if _counts(row.cells[place]) else fixed_cell)(value)
         shown = text.MISSING if value is None else _single(value, column.unit)
-        cells.append(Cell(shown, math.inf if value is None else value))
-    return cells
+        return Cell(shown, math.inf if value is None else value)
+
+    return [
+        (Heading(column.label, DETAIL), ours),
+        (Heading("paper", column.label), partial(beside, "paper")),
+        (Heading("difference", "here − paper"), partial(beside, "difference")),
+    ]
 
 
 def _counts(number: Number) -> bool:
@@ -153,52 +147,41 @@ def _single(value: float, unit: str) -> str:
     return text.quantity(Interval(value, None, 1), unit)
 
 
-def _seeds(row: PaperRow) -> list[int]:
-    return sorted({0 if cell.ours is None else cell.ours.count for cell in row.cells} - {0})
-
-
-def _seeds_text(row: PaperRow) -> str:
+def _seeds(row: PaperRow) -> Cell:
     """Return the number of seeds, or the range if it depends on the metric, and of clusters."""
-    seeds = _seeds(row)
-    shown = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))) if seeds else "0"
-    groups = max((cell.ours.clusters for cell in row.cells if cell.ours is not None), default=1)
-    return shown if groups in (1, *seeds) else f"{shown} in {groups} clusters"
+    found = [cell.ours for cell in row.cells if cell.ours is not None]
+    seeds = sorted({one.count for one in found}) or [0]
+    shown = "–".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+    groups = max((one.clusters for one in found), default=1)
+    whole = shown if groups in (1, *seeds) else f"{shown} in {groups} clusters"
+    return Cell(whole, float(seeds[0]))
 
 
 def _aspects(table: PaperTable) -> AspectTable:
     """Return the transposed table; lines without an aspect, and the seeds, come last."""
-    rows, spec = table.rows, table.table
+    rows = table.rows
     groups = [
-        Group(aspect.name, _ratings(aspect.name, rows), tuple(_lines(table, aspect.name)))
-        for aspect in spec.aspects
+        (_rating(aspect.name, rows), *_lines(table, aspect.name)) for aspect in table.table.aspects
     ]
-    rest = [*_lines(table, ""), _plain("seeds", map(_seeds_text, rows))]
+    rest = [*_lines(table, ""), Line("seeds", tuple((_seeds(row).text, "") for row in rows))]
     if any(row.note for row in rows):
-        rest.append(_plain("note", (row.note for row in rows)))
-    return AspectTable(tuple(row.row.label for row in rows), (*groups, Group("", (), tuple(rest))))
+        rest.append(Line("note", tuple((row.note, "") for row in rows)))
+    return AspectTable(tuple(row.row.label for row in rows), (*groups, tuple(rest)))
 
 
-def _ratings(aspect: str, rows: Sequence[PaperRow]) -> tuple[Rating, ...]:
+def _rating(aspect: str, rows: Sequence[PaperRow]) -> Line:
     specs = [row.row for row in rows]
-    found = tuple(Rating(row.words.get(aspect, ""), row.facts.get(aspect, "")) for row in specs)
-    return found if any(one.word or one.fact for one in found) else ()
+    cells = tuple((row.words.get(aspect, ""), row.facts.get(aspect, "")) for row in specs)
+    return Line(aspect, cells if any(map(any, cells)) else (), is_aspect=True)
 
 
-def _lines(table: PaperTable, aspect: str) -> Iterable[Line]:
+def _lines(table: PaperTable, aspect: str) -> Iterator[Line]:
     for index, column in enumerate(table.table.columns):
         if column.aspect != aspect:
             continue
         numbers = [row.cells[index] for row in table.rows]
-        yield Line(
-            column.label,
-            tuple(text.quantity(number.ours, column.unit) for number in numbers),
-            tuple(
-                "" if number.paper is None else f"paper {_single(number.paper, column.unit)}"
-                for number in numbers
-            ),
+        papers = (
+            "" if n.paper is None else f"paper {_single(n.paper, column.unit)}" for n in numbers
         )
-
-
-def _plain(label: str, cells: Iterable[str]) -> Line:
-    found = tuple(cells)
-    return Line(label, found, ("",) * len(found))
+        ours = (text.quantity(number.ours, column.unit) for number in numbers)
+        yield Line(column.label, tuple(zip(ours, papers, strict=True)))

@@ -1,20 +1,20 @@
 """The report's tables as headings and texts; the template only lays them out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from analysis import format as text
 from analysis import layout
-from analysis.distillation import method_gains
+from analysis.distillation import MethodGain, method_gains
 from analysis.failures import group_failures, spoken, trials_named
 from analysis.format import column_parts
 from analysis.frames import SweepFrames
-from analysis.front_rows import BEHIND, CHANCE, front_rows, near_rows
+from analysis.front_rows import BEHIND, CHANCE, front_rows, near_rows, on_test
 from analysis.fronts import (
     COSTS,
     TEST,
@@ -28,8 +28,9 @@ from analysis.fronts import (
     test_metric,
     topology_of,
 )
-from analysis.ranking import column, records, where
+from analysis.ranking import records
 from analysis.reference_names import labelled
+from analysis.scores import known
 from analysis.stats import Interval
 from search_spaces.objectives import Objective
 
@@ -77,6 +78,18 @@ class HtmlTable:
         return column_parts([head.title for head in self.headings], room, PAGE_ROOM)
 
 
+Column: TypeAlias = tuple[Heading, Callable[[Any], Cell]]
+"""A heading, and what makes the cell of a row below it."""
+
+
+def laid_out(rows: Iterable[Any], columns: Sequence[Column]) -> HtmlTable:
+    """Return a table with a line per row."""
+    return HtmlTable(
+        tuple(heading for heading, _ in columns),
+        tuple(tuple(cell(row) for _, cell in columns) for row in rows),
+    )
+
+
 SHARES = {
     BEHIND: Heading("behind", "[% of range]"),
     CHANCE: Heading("on front", "chance [%], test"),
@@ -100,76 +113,58 @@ def near_table(frames: SweepFrames) -> HtmlTable | None:
 
 
 def _rows_table(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> HtmlTable:
-    costs, goals, knee = cost_metrics(frames), frames.study.objectives, knee_trial(frames)
-    shares = [head for key, head in SHARES.items() if any(r.get(key) is not None for r in rows)]
-    kinds = _kind_names(frames)
-    varied = dict.fromkeys(name for row in rows for name in row["searched"])
-    names = [name for name in varied if name not in kinds]
-    headings = [Heading("trial"), *(Heading(name, numeric=False) for name in kinds)]
-    tested = any(row["test"] for row in rows)
-    for goal in goals:
-        headings += _objective_headings(goal) if tested else _objective_headings(goal)[:1]
-    headings += [*shares, *_param_headings(names), *(_cost_heading(name) for name in costs)]
-    return HtmlTable(
-        tuple(headings),
-        tuple(
-            (
-                _front_number(row["trial"], knee),
-                *_kind_cells(kinds, {"method": row["method"], **row["searched"]}),
-                *(cell for o in goals for cell in _objective_cells(o, row, tested=tested)),
-                *(_share(row.get(key)) for key, head in SHARES.items() if head in shares),
-                *(_param(row["searched"].get(name)) for name in names),
-                *(number_cell(row[name]) for name in costs),
-            )
-            for row in rows
-        ),
-    )
+    knee, tested = knee_trial(frames), any(row["test"] for row in rows)
+    columns: list[Column] = [
+        (Heading("trial"), lambda row: _front_number(row["trial"], knee)),
+        *_kind_columns(frames, lambda row: {"method": row["method"], **row["searched"]}),
+    ]
+    for goal in frames.study.objectives:
+        columns += _objective_columns(frames, goal) if tested else [_measured(frames, goal.metric)]
+    columns += [
+        (heading, partial(_share, key))
+        for key, heading in SHARES.items()
+        if any(row.get(key) is not None for row in rows)
+    ]
+    columns += _param_columns(frames, rows)
+    columns += [_measured(frames, name) for name in cost_metrics(frames)]
+    return laid_out(rows, columns)
 
 
 def trials_table(frames: SweepFrames) -> HtmlTable:
     """Return every finished trial, in the order of the trials; infeasible ones have no rank."""
-    return _trials_table(frames, _in_state(frames, "COMPLETE"), Heading("rank"))
+    rank = Heading("rank"), lambda row: number_cell(row["rank"])
+    return _trials_table(frames, _in_state(frames, "COMPLETE"), rank)
 
 
 def stopped_table(frames: SweepFrames) -> HtmlTable | None:
     """Return the trials that were stopped early with their last numbers, None without any."""
     stopped = _in_state(frames, "PRUNED")
-    why = Heading("why", numeric=False)
-    return _trials_table(frames, stopped, why) if len(stopped) else None
+    return _trials_table(frames, stopped, text_column("why", _reason)) if stopped else None
 
 
-def _in_state(frames: SweepFrames, state: str) -> pd.DataFrame:
-    return where(frames.trials, (found == state for found in frames.trials["state"]))
+def _in_state(frames: SweepFrames, state: str) -> list[dict[str, Any]]:
+    rows = (row for row in records(frames.trials) if row["state"] == state)
+    return [{**row, "searched": searched_params(row, frames.study)} for row in rows]
 
 
-def _trials_table(frames: SweepFrames, trials: pd.DataFrame, second: Heading) -> HtmlTable:
-    rows = records(trials)
-    varied = dict.fromkeys(n for row in rows for n in searched_params(row, frames.study))
-    kinds = _kind_names(frames)
-    names = [name for name in varied if name not in kinds]
-    headings = [Heading("trial"), second]
-    headings += [Heading(name, numeric=False) for name in kinds]
-    headings += [_objective_headings(objective)[0] for objective in frames.study.objectives]
-    headings += _param_headings(names)
-    return HtmlTable(tuple(headings), tuple(_trial_cells(frames, row, names) for row in rows))
+def _trials_table(frames: SweepFrames, rows: Sequence[dict[str, Any]], second: Column) -> HtmlTable:
+    columns: list[Column] = [
+        (Heading("trial"), lambda row: number_cell(row["number"])),
+        second,
+        *_kind_columns(frames, _kinds),
+        *(_measured(frames, objective.metric) for objective in frames.study.objectives),
+        *_param_columns(frames, rows),
+    ]
+    return laid_out(rows, columns)
 
 
-def _trial_cells(
-    frames: SweepFrames, row: dict[str, Any], names: Sequence[str]
-) -> tuple[Cell, ...]:
-    params = searched_params(row, frames.study)
-    kinds = {"method": method_of(row), layout.TOPOLOGY: topology_of(row)}
-    return (
-        number_cell(int(row["number"])),
-        _reason(row) if row["state"] == "PRUNED" else number_cell(row["rank"]),
-        *_kind_cells(_kind_names(frames), kinds),
-        *(_measured(o.metric, row.get(o.metric)) for o in frames.study.objectives),
-        *(_param(params.get(name)) for name in names),
-    )
-
-
-def _param_headings(names: Sequence[str]) -> list[Heading]:
-    return [Heading(name.replace("_", " "), numeric=False) for name in names]
+def _param_columns(frames: SweepFrames, rows: Sequence[dict[str, Any]]) -> list[Column]:
+    varied = dict.fromkeys(name for row in rows for name in row["searched"])
+    return [
+        (Heading(name.replace("_", " "), numeric=False), partial(_param, name))
+        for name in varied
+        if name not in _kind_names(frames)
+    ]
 
 
 def _kind_names(frames: SweepFrames) -> tuple[str, ...]:
@@ -177,77 +172,68 @@ def _kind_names(frames: SweepFrames) -> tuple[str, ...]:
     return (layout.TOPOLOGY, layout.METHOD) if by_topology(frames) else (layout.METHOD,)
 
 
-def _kind_cells(names: Sequence[str], values: dict[str, Any]) -> list[Cell]:
-    texts = [str(values.get(name, "none")) for name in names]
-    return [Cell(text, text, "" if index else text) for index, text in enumerate(texts)]
+def _kinds(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {layout.METHOD: method_of(row), layout.TOPOLOGY: topology_of(row)}
+
+
+def _kind_columns(frames: SweepFrames, kinds: Callable[[Any], Mapping[str, Any]]) -> list[Column]:
+    names = _kind_names(frames)
+
+    def cell(name: str, row: Any) -> Cell:
+        text = str(kinds(row).get(name, "none"))
+        return Cell(text, text, text if name == names[0] else "")
+
+    return [(Heading(name, numeric=False), partial(cell, name)) for name in names]
 
 
 def gains_table(frames: SweepFrames) -> HtmlTable | None:
     """Return what each method gains over no distillation; None without a pair of students."""
+    goal = frames.study.objectives[0]
+    unit = goal.unit
+    columns: list[Column] = [
+        *_kind_columns(frames, lambda one: _kinds(one.pair.taught)),
+        (Heading("trial"), lambda one: number_cell(one.pair.taught["number"])),
+        (Heading("without teacher", "trial"), lambda one: number_cell(one.pair.plain["number"])),
+        (_heading(goal.label, unit, "± 95 %"), lambda one: _interval(one.ours.interval, unit)),
+        (
+            _heading("without teacher", unit, "± 95 %"),
+            lambda one: _interval(one.theirs.interval, unit),
+        ),
+        (
+            _heading("gain", text.gap_unit(unit), "paired ± 95 %"),
+            lambda one: Cell(text.interval(one.gain), one.gain.mean),
+        ),
+        (Heading("seeds"), lambda one: number_cell(one.gain.count)),
+        text_column("split", lambda one: one.ours.split),
+        text_column("“it helps”", _verdict),
+    ]
     gains = method_gains(frames)
-    if not gains:
-        return None
-    goal, kinds = frames.study.objectives[0], _kind_names(frames)
-    unit = f"[{goal.unit}]" if goal.unit else ""
-    headings = (
-        *(Heading(name, numeric=False) for name in kinds),
-        Heading("trial"),
-        Heading("without teacher", "trial"),
-        _heading(goal, "± 95 %"),
-        Heading("without teacher", f"{unit} ± 95 %".strip()),
-        Heading("gain", f"{f'[{text.gap_unit(goal.unit)}]' if unit else ''} paired ± 95 %".strip()),
-        Heading("seeds"),
-        Heading("split", numeric=False),
-        Heading("“it helps”", numeric=False),
-    )
-    rows = []
-    for one in gains:
-        taught, plain = one.pair.taught, one.pair.plain
-        number = int(plain["number"])
-        verdict = one.verdict + ("; the student without is larger" if one.pair.dearer else "")
-        rows.append(
-            (
-                *_kind_cells(kinds, {"method": method_of(taught), "topology": topology_of(taught)}),
-                number_cell(int(taught["number"])),
-                number_cell(number),
-                _interval(one.ours.interval, goal.unit),
-                _interval(one.theirs.interval, goal.unit),
-                Cell(text.interval(one.gain), one.gain.mean),
-                number_cell(one.gain.count),
-                Cell(one.ours.split, one.ours.split),
-                Cell(verdict, verdict),
-            )
-        )
-    return HtmlTable(headings, tuple(rows))
+    return laid_out(gains, columns) if gains else None
+
+
+def _verdict(one: MethodGain) -> str:
+    return one.verdict + ("; the student without is larger" if one.pair.dearer else "")
 
 
 def references_table(frames: SweepFrames) -> HtmlTable | None:
     """Return baselines and teachers with validation, test and costs; None if there are none."""
-    kinds = ((frames.baselines, "baseline"), (frames.teachers, "teacher"))
-    tables = [rows for rows, _ in kinds if len(rows)]
-    if not tables:
-        return None
-    metrics = _reference_metrics(frames, tables)
     rows = [
-        (
-            Cell(name, name),
-            Cell(kind, kind),
-            *(_measured(m, row.get(m)) for m in metrics),
-        )
-        for table, kind in kinds
-        for name, row in zip(labelled(table, kind), records(table), strict=True)
+        {**row, "label": label, "kind": kind}
+        for table, kind in ((frames.baselines, "baseline"), (frames.teachers, "teacher"))
+        for label, row in zip(labelled(table, kind), records(table), strict=True)
     ]
-    headings = [Heading("name", numeric=False), Heading("kind", numeric=False)]
-    return HtmlTable((*headings, *(_metric_heading(frames, m) for m in metrics)), tuple(rows))
-
-
-def _reference_metrics(frames: SweepFrames, tables: Sequence[pd.DataFrame]) -> list[str]:
-    wanted: list[str] = []
-    for objective in frames.study.objectives:
-        tested = test_metric(objective)
-        wanted += [objective.metric] if tested is None else [objective.metric, tested]
-    wanted = list(dict.fromkeys([*wanted, *COSTS]))
-    return [m for m in wanted if any(np.isfinite(column(rows, m)).any() for rows in tables)]
+    goals = frames.study.objectives
+    wanted = [name for goal in goals for name in (goal.metric, test_metric(goal)) if name]
+    columns = [
+        text_column("name", lambda row: str(row["label"])),
+        text_column("kind", lambda row: str(row["kind"])),
+        *(
+            _measured(frames, metric)
+            for metric in dict.fromkeys([*wanted, *COSTS])
+            if any(known(row, metric) is not None for row in rows)
+        ),
+    ]
+    return laid_out(rows, columns) if rows else None
 
 
 def failed_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -265,73 +251,71 @@ def reasons_table(trials: pd.DataFrame) -> HtmlTable | None:
         (str(row["failure"] or ""), str(row["reason"] or ""), int(row["number"]))
         for row in failed_rows(trials)
     )
-    if not groups:
-        return None
-    texts = (Heading(title, numeric=False) for title in ("kind", "reason", "which"))
-    rows = tuple(
+    columns: list[Column] = [
+        (Heading("trials"), lambda one: number_cell(one.count)),
+        (Heading("kind", numeric=False), lambda one: Cell(spoken(one.kind), one.kind)),
+        text_column("reason", lambda one: str(one.reason)),
         (
-            number_cell(group.count),
-            Cell(spoken(group.kind), group.kind),
-            Cell(group.reason, group.reason),
-            Cell(trials_named(group), float(group.trials[0])),
-        )
-        for group in groups
-    )
-    return HtmlTable((Heading("trials"), *texts), rows)
+            Heading("which", numeric=False),
+            lambda one: Cell(trials_named(one), float(one.trials[0])),
+        ),
+    ]
+    return laid_out(groups, columns) if groups else None
 
 
 def failures_table(frames: SweepFrames) -> HtmlTable | None:
     """Return what failed (trials, teachers, confirmations) with reasons, None if nothing did."""
     tables = (frames.trials, frames.teachers, frames.baselines, frames.confirmations)
     failed = [row for rows in tables for row in failed_rows(rows)]
-    if not failed:
-        return None
-    titles = ("run", "reason", "parameters")
-    headings = tuple(Heading(title, numeric=False) for title in titles)
-    rows = []
-    for row in failed:
+
+    def params(row: dict[str, Any]) -> str:
         method = {} if row.get("param.method") is None else {"method": row["param.method"]}
-        params = text.params(method | searched_params(row, frames.study))
-        name = str(row["key"] or row["name"]).replace("/", " ", 1)
-        rows.append((Cell(name, name), _reason(row), Cell(params, params)))
-    return HtmlTable(headings, tuple(rows))
+        return text.params(method | searched_params(row, frames.study))
+
+    columns = [
+        text_column("run", lambda row: str(row["key"] or row["name"]).replace("/", " ", 1)),
+        text_column("reason", _reason),
+        text_column("parameters", params),
+    ]
+    return laid_out(failed, columns) if failed else None
 
 
-def _objective_headings(objective: Objective) -> list[Heading]:
-    headings = [_heading(objective, split_label(objective))]
-    if test_metric(objective) is not None:
-        headings += [_heading(objective, "test ± 95 %"), Heading("seeds", "test")]
-    return headings
+def text_column(title: str, words: Callable[[Any], str]) -> Column:
+    """Return a column of texts."""
+    return Heading(title, numeric=False), lambda row: Cell(words(row), words(row))
 
 
-def _heading(objective: Objective, note: str) -> Heading:
-    unit = f"[{objective.unit}]" if objective.unit else ""
-    return Heading(objective.label, f"{unit} {note}".strip())
+def _objective_columns(frames: SweepFrames, goal: Objective) -> list[Column]:
+    """Return validation, and what was repeated on test where the objective has a metric there."""
+    validation, metric = _measured(frames, goal.metric), test_metric(goal)
+    if metric is None:
+        return [validation]
+    return [
+        validation,
+        (
+            _heading(goal.label, goal.unit, "test ± 95 %"),
+            lambda row: _interval(on_test(row, goal), goal.unit),
+        ),
+        (
+            Heading("seeds", "test"),
+            lambda row: number_cell(row["test"].get(metric, {"seeds": 0})["seeds"]),
+        ),
+    ]
 
 
-def _objective_cells(objective: Objective, row: dict[str, Any], *, tested: bool) -> list[Cell]:
-    metric = test_metric(objective)
-    cells = [_measured(objective.metric, row[objective.metric])]
-    if tested and metric is not None:
-        found = row["test"].get(metric)
-        seeds = 0 if found is None else found["seeds"]
-        value = None if found is None else Interval(found["mean"], found["half_width"], seeds)
-        cells += [_interval(value, objective.unit), number_cell(seeds)]
-    return cells
+def _measured(frames: SweepFrames, metric: str) -> Column:
+    """Return a quality with two decimals, a cost as short as possible."""
+    show = fixed_cell if metric.startswith((VALIDATION, TEST)) else number_cell
+    heading = _heading(*COSTS.get(metric, (metric, "")))
+    for goal in frames.study.objectives:
+        if metric in (goal.metric, test_metric(goal)):
+            note = split_label(goal) if metric == goal.metric else "test"
+            heading = _heading(goal.label, goal.unit, note)
+    return heading, lambda row: show(row.get(metric))
 
 
-def _metric_heading(frames: SweepFrames, metric: str) -> Heading:
-    for objective in frames.study.objectives:
-        if metric == objective.metric:
-            return _heading(objective, split_label(objective))
-        if metric == test_metric(objective):
-            return _heading(objective, "test")
-    return _cost_heading(metric)
-
-
-def _cost_heading(metric: str) -> Heading:
-    label, unit = COSTS.get(metric, (metric, ""))
-    return Heading(label, f"[{unit}]" if unit else "")
+def _heading(title: str, unit: str, note: str = "") -> Heading:
+    return Heading(title, f"[{unit}] {note}".strip() if unit else note)
 
 
 def _front_number(number: int, knee: int | None) -> Cell:
@@ -347,19 +331,14 @@ def _sort_key(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not math.isnan(value) else math.inf
 
 
-def _reason(row: dict[str, Any]) -> Cell:
-    reason = str(row["reason"] or "no reason was recorded")
-    return Cell(reason, reason)
+def _reason(row: dict[str, Any]) -> str:
+    return str(row["reason"] or "no reason was recorded")
 
 
-def _share(value: float | None) -> Cell:
+def _share(key: str, row: dict[str, Any]) -> Cell:
     """Return a share as a whole number of percent."""
+    value = row.get(key)
     return Cell(text.percent(value), -1.0 if value is None else value)
-
-
-def _measured(metric: str, value: Any) -> Cell:
-    """Return a quality with two decimals, a cost as short as possible."""
-    return fixed_cell(value) if metric.startswith((VALIDATION, TEST)) else number_cell(value)
 
 
 def fixed_cell(value: Any) -> Cell:
@@ -371,7 +350,8 @@ def _interval(value: Interval | None, unit: str) -> Cell:
     return Cell(text.tested(value, unit), math.inf if value is None else value.mean)
 
 
-def _param(value: Any) -> Cell:
+def _param(name: str, row: dict[str, Any]) -> Cell:
+    value = row["searched"].get(name)
     if value is None:
         return Cell(text.MISSING, "")
     return Cell(text.param(value), value if isinstance(value, int | float) else str(value))

@@ -6,7 +6,7 @@ from unicodedata import category
 
 from analysis.frames import SweepFrames
 from analysis.fronts import front_trials
-from analysis.paper_view import AspectTable, PaperView, paper_views
+from analysis.paper_view import Line, PaperView, paper_views
 from analysis.report_tables import Heading, HtmlTable, front_table, near_table, references_table
 
 MOST_LETTERS = 60
@@ -72,20 +72,17 @@ def _of_view(view: PaperView, name: str) -> PrintedTable:
     if view.grid is not None:
         return _of_html(name, caption, view.grid)
     assert view.aspects is not None
-    headings = [Heading("", numeric=False)]
-    headings += [Heading(title, numeric=False) for title in view.aspects.headings]
-    return PrintedTable(name, caption, tuple(headings), tuple(_lines(view.aspects)))
+    titles = ("", *view.aspects.headings)
+    headings = tuple(Heading(title, numeric=False) for title in titles)
+    lines = (line for group in view.aspects.groups for line in group if line.cells)
+    return PrintedTable(name, caption, headings, tuple(map(_line, lines)))
 
 
-def _lines(table: AspectTable) -> Iterator[tuple[str, ...]]:
-    """Yield the paper's ratings of each aspect, then the metrics that measure it."""
-    for group in table.groups:
-        if group.ratings:
-            texts = (" ".join(filter(None, (one.word, one.fact))) for one in group.ratings)
-            yield (group.name, *texts)
-        for line in group.lines:
-            shown = zip(line.cells, line.notes, strict=True)
-            yield (line.label, *(f"{cell} ({note})" if note else cell for cell, note in shown))
+def _line(line: Line) -> tuple[str, ...]:
+    """Return the paper's ratings of an aspect, or a metric that measures it."""
+    if line.is_aspect:
+        return (line.label, *(" ".join(filter(None, rating)) for rating in line.cells))
+    return (line.label, *(f"{ours} ({paper})" if paper else ours for ours, paper in line.cells))
 
 
 def escaped(text: str) -> str:

@@ -166,7 +166,7 @@ def _show_rows(
     frames: Any, found: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]] = ()
 ) -> None:
     from analysis import format as text
-    from analysis.front_rows import BEHIND, CHANCE
+    from analysis.front_rows import BEHIND, CHANCE, on_test
     from analysis.fronts import knee_trial, test_metric
 
     goals, knee = frames.study.objectives, knee_trial(frames)
@@ -181,20 +181,11 @@ def _show_rows(
         cells = [f"{text.number(number)}{mark}", row["method"]]
         for goal in goals:
             cells.append(text.number(row[goal.metric]))
-            if metric := test_metric(goal):
-                cells.append(_interval(row["test"].get(metric), goal.unit))
+            if test_metric(goal):
+                cells.append(text.tested(on_test(row, goal), goal.unit))
         cells += [text.percent(row.get(name)) for name in shares]
         rows.append([*cells, text.params(row.get("searched", {}), " ")])
     show_wide(columns, rows)
-
-
-def _interval(found: Mapping[str, Any] | None, unit: str) -> str:
-    from analysis.format import tested
-    from analysis.stats import Interval
-
-    if found is None:
-        return tested(None, unit)
-    return tested(Interval(found["mean"], found["half_width"], found["seeds"]), unit)
 
 
 def paper_tables(view: Any, width: int) -> list[Table]:
@@ -233,19 +224,16 @@ def _aspect_table(view: Any, part: slice) -> Table:
     for name in view.aspects.headings[part]:
         table.add_column(cell(name), overflow="fold")
     for group in view.aspects.groups:
-        if group.name:
-            cells = (_words(one.word, one.fact) for one in group.ratings[part])
-            table.add_row(cell(group.name, "bold"), *cells)
-        for line in group.lines:
-            shown = zip(line.cells[part], line.notes[part], strict=True)
-            cells = (cell("\n".join(filter(None, pair))) for pair in shown)
-            table.add_row(cell(f"  {line.label}" if group.name else line.label), *cells)
+        for line in group:
+            if line.is_aspect:
+                ratings = ([cell(word, "bold"), cell(fact)] for word, fact in line.cells[part])
+                cells = [Text(" ").join(filter(None, rating)) for rating in ratings]
+            else:
+                cells = [cell("\n".join(filter(None, texts))) for texts in line.cells[part]]
+            label = f"  {line.label}" if group[0].is_aspect and not line.is_aspect else line.label
+            table.add_row(cell(label, "bold" if line.is_aspect else ""), *cells)
         table.add_section()
     return table
-
-
-def _words(word: str, fact: str) -> Text:
-    return Text(" ").join(filter(None, (cell(word, "bold"), cell(fact))))
 
 
 def show_paper(frames: Any) -> None:

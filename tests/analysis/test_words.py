@@ -153,16 +153,17 @@ def test_the_layout_by_aspects_is_the_transposed_table():
     assert view.grid is None
     assert view.aspects is not None
     assert view.aspects.headings == ("a", "b")
-    load, rest = view.aspects.groups
-    assert [(one.word, one.fact) for one in load.ratings] == [("Low", "why"), ("High", "why")]
-    assert [(line.label, line.cells) for line in load.lines] == [
-        ("bytes", ("10.0 kB".replace(" ", "\N{NO-BREAK SPACE}"), "–"))
+    (rating, *load), rest = view.aspects.groups
+    assert rating.is_aspect
+    assert rating.cells == (("Low", "why"), ("High", "why"))
+    assert [(line.label, line.cells) for line in load] == [
+        ("bytes", (("10.0 kB".replace(" ", "\N{NO-BREAK SPACE}"), ""), ("–", "")))
     ]
-    lines = {line.label: line.cells for line in rest.lines}
+    lines = {line.label: line.cells for line in rest}
     assert lines == {
-        "not reported": ("–", "–"),
-        "seeds": ("2", "0"),
-        "note": ("", "not measured"),
+        "not reported": (("–", ""), ("–", "")),
+        "seeds": (("2", ""), ("0", "")),
+        "note": (("", ""), ("not measured", "")),
     }
     assert view.agreement == "0 of 1 statements agree, 1 not measured"
 
@@ -172,7 +173,9 @@ def test_the_topology_study_measures_all_that_its_tables_ask_for():
     frames = make_topology_frames()
     for view in paper_views(frames):
         if view.aspects is not None:
-            cells = [c for g in view.aspects.groups for line in g.lines for c in line.cells]
+            cells = [
+                c for g in view.aspects.groups for line in g for pair in line.cells for c in pair
+            ]
         else:
             cells = [cell.text for row in view.grid.rows for cell in row]
         assert "–" not in cells, view.heading

@@ -22,6 +22,7 @@ from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import FlipsLabels, ProbesTeacher
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
+from sweeps.common.events import Training
 from sweeps.nodes.node import (
     Deployment,
     Handler,
@@ -88,10 +89,10 @@ class EdgeNode(Node):
 
     # --- training -------------------------------------------------------------------------------
 
-    def _train(self, _sender: str, _message: Message) -> Handling:
+    def _train(self, _sender: str, _message: Message) -> Training[None]:
         if self.findings.quarantined:
             yield from self._train_without_teacher()
-            return []
+            return
         training = self.task.learn(
             self._params,
             self._data,
@@ -100,9 +101,8 @@ class EdgeNode(Node):
             stream_name=self.name,
         )
         self._keep((yield from self.learning(training, [self.name])))
-        return []
 
-    def _train_without_teacher(self) -> Handling:
+    def _train_without_teacher(self) -> Training[None]:
         """Learn from labels alone, for as many epochs, since the teacher is not trusted."""
         stage = Stage(
             epochs=self.task.planned_epochs(self._params),
@@ -113,7 +113,6 @@ class EdgeNode(Node):
         )
         training = self.able(FineTunes).train_on(self._params, {}, self._data, None, stage)
         self._keep((yield from self.learning(training, [self.name])))
-        return []
 
     def _train_on_pairs(self, _sender: str, _message: Message) -> Handling:
         if "pairs" not in self._outputs:
@@ -126,8 +125,7 @@ class EdgeNode(Node):
         self._keep(learnt)
         if not isinstance(self.task, AnswersPairs):
             return []
-        outputs, work = self.task.answer_pairs(self._params, learnt.weights, self._data)
-        self.charge(work)
+        outputs = self.paid(self.task.answer_pairs(self._params, learnt.weights, self._data))
         if not outputs:
             return []
         return [
@@ -135,24 +133,22 @@ class EdgeNode(Node):
             *self.send([SERVER], Kind.OUTPUTS, "answer", outputs),
         ]
 
-    def _fine_tune(self, _sender: str, _message: Message) -> Handling:
+    def _fine_tune(self, _sender: str, _message: Message) -> Training[None]:
         self._need_received()
         data = self._data
         if rehearsal := self._samples["rehearsal"]:
             data = self.task.samples_together(self._data, rehearsal)
         guidance = None
         if self.settings.anchor_weight > 0:
-            guidance = self._anchor(data)
+            guidance = self._stored("rehearsal") or self._imitating(self._received, data)
         yield from self._train_further(data, guidance, f"{self.name} fine-tune")
-        return []
 
-    def _anchor(self, data: Arrays) -> Guidance:
-        """Return the outputs that anchor the student: the server's, or the received student's."""
-        if stored := self._stored("rehearsal"):
-            return stored
-        outputs, work = self.able(SharesOutputs).outputs(self._params, self._received, data)
-        self.charge(work)
-        return Guidance(samples=data, outputs=outputs)
+    def _imitating(self, student: Arrays, data: Arrays) -> Guidance:
+        """Return the outputs of an earlier student, which anchor a later one."""
+        return Guidance(samples=data, outputs=self._outputs_of(student, data))
+
+    def _outputs_of(self, student: Arrays, data: Arrays) -> Arrays:
+        return self.paid(self.able(SharesOutputs).outputs(self._params, student, data))
 
     def _stored(self, subject: str) -> Guidance | None:
         """Return outputs that were received, with their samples; None if there are none."""
@@ -166,9 +162,7 @@ class EdgeNode(Node):
         yield from self._train_further(self._data, self._stored("proxy"), stream)
         if not speak:
             return []
-        proxy = self._samples["proxy"]
-        outputs, work = self.able(SharesOutputs).outputs(self._params, self._student, proxy)
-        self.charge(work)
+        outputs = self._outputs_of(self._student, self._samples["proxy"])
         if self._hostile:
             outputs = attacks.lying_outputs(self.settings, outputs, self.seed, f"{stream} lie")
         elif mechanism := mechanism_of(self.settings):
@@ -176,19 +170,16 @@ class EdgeNode(Node):
             outputs = mechanism.noisy_rows(outputs, self.able(MeasuresLeaks).neutral_output, rng)
         return self.send([SERVER], Kind.OUTPUTS, "proxy", outputs)
 
-    def _self_round(self, _sender: str, message: Message) -> Handling:
+    def _self_round(self, _sender: str, message: Message) -> Training[None]:
         stream = f"{self.name} round {whole_number(message, 'round')}"
         guidance = None
         if self._student and self.settings.anchor_weight > 0:
-            outputs, work = self.able(SharesOutputs).outputs(
-                self._params, self._student, self._data
-            )
-            self.charge(work)
-            guidance = Guidance(samples=self._data, outputs=outputs)
+            guidance = self._imitating(self._student, self._data)
         yield from self._train_further(self._data, guidance, stream)
-        return []
 
-    def _train_further(self, data: Arrays, guidance: Guidance | None, stream_name: str) -> Handling:
+    def _train_further(
+        self, data: Arrays, guidance: Guidance | None, stream_name: str
+    ) -> Training[None]:
         settings = self.settings
         stage = Stage(
             epochs=settings.edge_epochs,
@@ -200,7 +191,6 @@ class EdgeNode(Node):
         )
         training = self.able(FineTunes).train_on(self._params, self._student, data, guidance, stage)
         self._keep((yield from self.learning(training, [self.name])))
-        return []
 
     def students(self) -> dict[str, Arrays]:
         return {self.name: self._student}
@@ -252,68 +242,59 @@ class EdgeNode(Node):
 
     # --- storing --------------------------------------------------------------------------------
 
-    def _store_student(self, _sender: str, message: Message) -> list[Parcel]:
+    def _store_student(self, _sender: str, message: Message) -> None:
         whole, part = (self.task.tensors(self._params, place) for place in (None, "edge"))
         self._student = message.checked(whole if message.arrays.keys() == whole.keys() else part)
         self._received, self._moved = self._student, False
-        return []
 
-    def _store_teacher(self, _sender: str, message: Message) -> list[Parcel]:
+    def _store_teacher(self, _sender: str, message: Message) -> None:
         weights = message.checked(self.able(SendsTeacher).teacher_tensors(self.deployment.params))
         self._teacher = TeacherArtifact(metrics={}, weights=weights, outputs={})
         if self.settings.defence == "probe":
             self._test_teacher(self._teacher)
-        return []
 
     def _test_teacher(self, teacher: TeacherArtifact) -> None:
         """Quarantine a teacher that is no better than a guess on the local samples."""
         able = self.able(ProbesTeacher)
-        outputs, work = able.teacher_outputs(self._params, teacher, self._data)
-        self.charge(work)
+        outputs = self.paid(able.teacher_outputs(self._params, teacher, self._data))
         error = able.output_error(self._params, self._data, outputs)
         self.findings = Findings(scores={self.name: [bounded(error)]})
         if bounded(error) >= 1.0:
             self.findings.quarantined.append(self.name)
 
-    def _store_teacher_extras(self, _sender: str, message: Message) -> list[Parcel]:
+    def _store_teacher_extras(self, _sender: str, message: Message) -> None:
         if self._teacher is None:
             raise MessageError("the outputs of a teacher arrived before the teacher")
         extras = message.checked(self.able(SendsTeacher).extra_tensors(self._params))
         self._teacher = replace(self._teacher, outputs=extras)
-        return []
 
-    def _store_samples(self, _sender: str, message: Message) -> list[Parcel]:
-        samples = take_samples(message, self.task, self._params, self._data)
-        self._samples[message.subject] = samples
-        return []
+    def _store_samples(self, _sender: str, message: Message) -> None:
+        self._samples[message.subject] = take_samples(message, self.task, self._params, self._data)
 
-    def _store_knowledge(self, _sender: str, message: Message) -> list[Parcel]:
-        return self._store_about(message, self.able(ExchangesPairs).knowledge_tensors)
+    def _store_knowledge(self, _sender: str, message: Message) -> None:
+        self._store_about(message, self.able(ExchangesPairs).knowledge_tensors)
 
-    def _store_outputs(self, _sender: str, message: Message) -> list[Parcel]:
-        return self._store_about(message, self.able(SharesOutputs).output_tensors)
+    def _store_outputs(self, _sender: str, message: Message) -> None:
+        self._store_about(message, self.able(SharesOutputs).output_tensors)
 
     def _store_about(
         self, message: Message, specs: Callable[[Params], Mapping[str, TensorSpec]]
-    ) -> list[Parcel]:
+    ) -> None:
         """Store outputs on the samples that were received with the same subject."""
         here = self.task.sample_count(self._samples[message.subject])
-        outputs = take_about(message, specs(self.deployment.params), here)
-        self._outputs[message.subject] = outputs
-        return []
+        self._outputs[message.subject] = take_about(message, specs(self.deployment.params), here)
 
-    def _store_statistics(self, _sender: str, message: Message) -> list[Parcel]:
+    def _store_statistics(self, _sender: str, message: Message) -> None:
         self._need_received()
         statistics = message.checked(self.able(SynthesisesSamples).statistics_tensors(self._params))
-        self._samples["rehearsal"], work = self.able(SynthesisesSamples).synthesise(
+        made = self.able(SynthesisesSamples).synthesise(
             self._params,
             self._received,
             statistics,
             self._rehearsal_count(),
             stream_name=f"{self.name} synthesis",
         )
-        self.charge(work)
-        return []
+        self._samples["rehearsal"] = self.paid(made)
 
     def _rehearsal_count(self) -> int:
         local = self.task.sample_count(self._data)

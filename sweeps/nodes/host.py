@@ -4,18 +4,19 @@ A plain object, which Ray uses unchanged as an actor; Ray can stream what its me
 because they are generator functions themselves.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Literal
 
 from kdtasks.contract.collaboration import LearnsOnShares, Work
 from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.leakage import MeasuresLeaks
 from kdtasks.contract.params import Params, fingerprint
-from kdtasks.contract.task import Arrays, KDTask, Outcome, Report, TeacherArtifact, prefixed
+from kdtasks.contract.task import Arrays, KDTask, Outcome, TeacherArtifact, prefixed
 from kdtasks.network.parts import arrays_of, teacher_of
 from kdtasks.network.task import NetworkTask
-from sweeps.common.events import Event, T, Training, at_work, events, floats
+from sweeps.common.events import Event, Training, at_work, events, floats
 from sweeps.common.returned_values import fitting, generated, wrong_outcome
 from sweeps.nodes.edge import EdgeNode
 from sweeps.nodes.node import Deployment, Node, Standing
@@ -26,6 +27,9 @@ from sweeps.nodes.task_process import GlobalDraws, computed, open_task, take_gpu
 from sweeps.nodes.topologies.catalog import collaborative
 from sweeps.nodes.wire.messages import SERVER, Parcel
 from sweeps.nodes.wire.signatures import Signer
+
+HostMethod = Literal["handle", "resume", "standing", "train_alone", "judge"]
+"""Methods of hosts that work takes place in."""
 
 ROUNDING = 1e-9
 """Shares of a training that differ by less count as equal."""
@@ -58,7 +62,7 @@ class NodeHost:
         self._trial: Trial
         self._nodes: dict[str, Node] = {}
         self._draws: GlobalDraws
-        self._at_work: dict[str, Generator[Report, None, list[Answer]]] = {}
+        self._at_work: dict[str, Training[list[Answer]]] = {}
         self._answers: list[Answer] = []
         self._dropped = False
 
@@ -128,14 +132,22 @@ class NodeHost:
                 self._nodes[name] = EdgeNode(index, of_edge, shares.edges[index])
             self._nodes[name].signer = signers.get(name)
 
-    def handle(self, parcels: Mapping[int, Parcel], until: float) -> Iterator[Event]:
-        """Deliver parcels, in order to each node; the last event has the answers.
+    def call(self, method: HostMethod, *given: Any) -> Iterator[Event]:
+        """Yield the reports of a method as events; the last one has its result."""
+        work = getattr(self, method)(*given)
+        for event in events(computed(self._task, self._trial.params, work)):
+            yield event
+            if self._dropped:
+                return
+
+    def handle(self, parcels: Mapping[int, Parcel], until: float) -> Training[list[Answer] | float]:
+        """Deliver parcels, in order to each node; return the answers.
 
         Their keys are their places in the order of emission. Of a payload for several nodes there
         is one object, which is pickled once.
 
         Nodes pause as soon as they have done the share ``until`` of a training of which students
-        can be judged. The last event has the least share by then, and `resume` continues.
+        can be judged. Then the least share by then is returned, and `resume` continues.
         """
         received: dict[str, dict[int, Parcel]] = {}
         for number, parcel in parcels.items():
@@ -144,47 +156,50 @@ class NodeHost:
         self._at_work = {
             name: self._handle(self._nodes[name], own) for name, own in received.items()
         }
-        yield from self.resume(until)
+        return (yield from self.resume(until))
 
-    def resume(self, until: float) -> Iterator[Event]:
+    def resume(self, until: float) -> Training[list[Answer] | float]:
         """Continue with what nodes paused in, see `handle`."""
-        yield from self._unless_dropped(events(self._computed(self._go_on(until))))
-
-    def train_alone(self) -> Iterator[Event]:
-        """Train a student on all data, without a network; the last event has the outcome."""
-        yield from self._unless_dropped(events(self._computed(self._train_alone())))
-
-    def standing(self) -> Iterator[Event]:
-        """Say what nodes would leave if their training ended now; the last event has it by node."""
-        yield from events(self._computed(self._standing()))
-
-    def judge(self, weights: Arrays, underway: bool) -> Iterator[Event]:
-        """Evaluate a deployment's students on the validation split, and time their inference.
-
-        While they are ``underway`` only on edges' own samples, without their times.
-        """
-        yield from events(self._computed(self._judge(weights, underway=underway)))
-
-    def drop(self) -> None:
-        """Stop at the next report, since the trial was pruned; called from another thread."""
-        self._dropped = True
-
-    def _computed(self, work: Training[T]) -> Training[T]:
-        return computed(self._task, self._trial.params, work)
-
-    def _unless_dropped(self, stream: Iterator[Event]) -> Iterator[Event]:
-        for event in stream:
-            yield event
-            if self._dropped:
-                return
-
-    def _go_on(self, until: float) -> Generator[Report, None, list[Answer] | float]:
         least = 1.0
         for name in list(self._at_work):
             least = min(least, (yield from self._advance(name, until)))
         return least if self._at_work else self._answers
 
-    def _advance(self, name: str, until: float) -> Generator[Report, None, float]:
+    def train_alone(self) -> Training[Outcome]:
+        """Train a student on all data, without a network."""
+        trial = self._trial
+        work = self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
+        outcome = yield from generated("train_student", work)
+        return fitting("train_student", outcome, wrong_outcome)
+
+    def standing(self) -> Training[dict[str, Standing]]:
+        """Return what each node would leave if its training ended now."""
+        yield from ()
+        with self._draws.of("standing"):
+            return {name: node.standing() for name, node in self._nodes.items()}
+
+    def judge(self, weights: Arrays, underway: bool) -> Training[dict[str, float]]:
+        """Evaluate a deployment's students on the validation split, and time their inference.
+
+        While they are ``underway`` only on edges' own samples, without their times.
+        """
+        yield from ()
+        trial, task = self._trial, self._task
+        assert isinstance(task, LearnsOnShares), "nodes were created"
+        evaluate = task.evaluate_underway if underway else task.evaluate
+        with self._draws.of("judge"):
+            quality = floats(evaluate(trial.params, weights, trial.val), evaluate.__name__)
+            latency = {} if underway else task.latency(trial.params)
+            leaks = {} if underway else self._leaks(weights)
+        teachers = {} if trial.teacher is None else trial.teacher.weights
+        held = {"server_teacher_bytes": float(sum(a.nbytes for a in teachers.values()))}
+        return {**prefixed("val", quality), **latency, **leaks, **held}
+
+    def drop(self) -> None:
+        """Stop at the next report, since the trial was pruned; called from another thread."""
+        self._dropped = True
+
+    def _advance(self, name: str, until: float) -> Training[float]:
         """Let a node work until it has answered or pauses; return its share of the training."""
         while True:
             with self._draws.of(name):
@@ -199,9 +214,7 @@ class NodeHost:
             if report.left is not None and share > until - ROUNDING:
                 return share
 
-    def _handle(
-        self, node: Node, received: Mapping[int, Parcel]
-    ) -> Generator[Report, None, list[Answer]]:
+    def _handle(self, node: Node, received: Mapping[int, Parcel]) -> Training[list[Answer]]:
         answers = []
         for number, parcel in received.items():
             parcels, work = yield from node.handle(parcel.sender, parcel.payload, parcel.seal)
@@ -209,32 +222,6 @@ class NodeHost:
                 Answer(number=number, parcels=tuple(parcels), work=work, received_bytes=parcel.size)
             )
         return answers
-
-    def _train_alone(self) -> Generator[Report, None, Outcome]:
-        trial = self._trial
-        work = self._task.train_student(trial.params, trial.train, trial.val, trial.teacher)
-        outcome = yield from generated("train_student", work)
-        return fitting("train_student", outcome, wrong_outcome)
-
-    def _standing(self) -> Generator[Report, None, dict[str, Standing]]:
-        yield from ()
-        with self._draws.of("standing"):
-            return {name: node.standing() for name, node in self._nodes.items()}
-
-    def _judge(
-        self, weights: Arrays, *, underway: bool
-    ) -> Generator[Report, None, dict[str, float]]:
-        yield from ()
-        trial, task = self._trial, self._task
-        assert isinstance(task, LearnsOnShares), "nodes were created"
-        evaluate = task.evaluate_underway if underway else task.evaluate
-        with self._draws.of("judge"):
-            quality = floats(evaluate(trial.params, weights, trial.val), evaluate.__name__)
-            latency = {} if underway else task.latency(trial.params)
-            leaks = {} if underway else self._leaks(weights)
-        teachers = {} if trial.teacher is None else trial.teacher.weights
-        held = {"server_teacher_bytes": float(sum(a.nbytes for a in teachers.values()))}
-        return {**prefixed("val", quality), **latency, **leaks, **held}
 
     def _leaks(self, weights: Arrays) -> dict[str, float]:
         """Return how well an attacker finds out what was trained on, if that is to be measured."""

@@ -23,10 +23,10 @@ C = TypeVar("C", bound=LearnsOnShares)
 REJECTED = "rejected"
 """Subject of the note in which a node reports a rejected message."""
 
-Handling = Generator[Report, None, list[Parcel]]
-"""Yields reports while a node trains; returns the parcels of its answer."""
+Handling = Generator[Report, None, list[Parcel] | None]
+"""Yields reports while a node trains; returns the parcels of its answer, if there is one."""
 
-Handler = Callable[[str, Message], Handling | list[Parcel]]
+Handler = Callable[[str, Message], Handling | list[Parcel] | None]
 """Handles a message, given the sender's name; returns the answer if it trains nothing."""
 
 Role = Literal["conductor", "server", "edge"]
@@ -137,12 +137,12 @@ class Node(ABC):
                     f"{message.kind} {message.subject!r} of this sender is not known"
                 )
             found = handler(sender, message)
-            parcels = found if isinstance(found, list) else (yield from found)
+            parcels = (yield from found) if isinstance(found, Generator) else found
         except MessageError as error:
             self.rejected += 1
             reason = f"{self.name} rejected a message of {sender}: {error}"
             parcels = self.note(CONDUCTOR, REJECTED, {"reason": reason})
-        return parcels, self._spent
+        return parcels or [], self._spent
 
     def learning(
         self,
@@ -204,6 +204,11 @@ class Node(ABC):
     def charge(self, work: Work) -> None:
         """Add work to the cost of the message being handled."""
         self._spent = self._spent + work
+
+    def paid(self, done: tuple[Arrays, Work]) -> Arrays:
+        """Return what was computed, after adding its cost, see `charge`."""
+        self.charge(done[1])
+        return done[0]
 
     def able(self, capability: type[C]) -> C:
         """Return the task, typed as having a capability.

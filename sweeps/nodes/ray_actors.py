@@ -17,10 +17,10 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Report
 from sweeps.common.capacity import ONE_CORE, Share
-from sweeps.common.events import Event, WorkFailedError
-from sweeps.nodes.host import NodeHost
+from sweeps.common.events import Event
+from sweeps.nodes.host import HostMethod, NodeHost
 from sweeps.nodes.ray_machines import machine_lost, machine_of
-from sweeps.nodes.transport import HostMethod, Reports, Transport
+from sweeps.nodes.transport import Reports, Transport
 
 Ref: TypeAlias = ray.ObjectRef[Any]
 
@@ -139,10 +139,8 @@ class NodeActors:
     ) -> dict[ray.ObjectRefGenerator, int]:
         """Call a method of several actors at once; return their streams of events."""
         return {
-            getattr(self._actors[index], method).options(num_returns="streaming").remote(*given): (
-                index
-            )
-            for index, given in arguments.items()
+            self._actors[host].call.options(num_returns="streaming").remote(method, *given): host
+            for host, given in arguments.items()
         }
 
     @contextmanager
@@ -174,14 +172,11 @@ class RayTransport(Transport):
             while streams:
                 for stream in self._ready(list(streams)):
                     event = _next_event(stream)
-                    if not event.done:
+                    if event.done:
+                        host = streams.pop(stream)
+                        results[host] = self.result_in(event)
+                    else:
                         yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
-                        continue
-                    host = streams.pop(stream)
-                    if event.reason:
-                        raise WorkFailedError(event.reason, event.traceback, event.kind)
-                    self.cpu_s += event.cpu_s
-                    results[host] = event.result
         return {host: results[host] for host in arguments}
 
     def _ready(self, streams: list[ray.ObjectRefGenerator]) -> list[ray.ObjectRefGenerator]:

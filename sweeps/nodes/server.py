@@ -20,11 +20,11 @@ from kdtasks.contract.params import Params
 from kdtasks.contract.poisoning import ProbesOutputs
 from kdtasks.contract.task import Arrays, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
+from sweeps.common.events import Training
 from sweeps.nodes.node import (
     Deployment,
     Handler,
     Handlers,
-    Handling,
     Node,
     take_about,
     take_samples,
@@ -137,7 +137,7 @@ class ServerNode(Node):
         names = self.task.tensors(self._own[edge], place)
         return {name: weights[name] for name in names}
 
-    def _train(self, _sender: str, message: Message) -> Handling:
+    def _train(self, _sender: str, message: Message) -> Training[None]:
         ordered = self._groups_among(self._edges_in(message))
         for place, (group, edges) in enumerate(ordered.items()):
             params, number = self._params[group], group[1]
@@ -153,7 +153,6 @@ class ServerNode(Node):
             if teacher is not None:
                 outputs = {**teacher.outputs, **learnt.teacher_outputs}
                 self._teachers[number] = replace(teacher, outputs=outputs)
-        return []
 
     def _send_students(self, _sender: str, message: Message) -> list[Parcel]:
         whole = yes_or_no(message, "whole")
@@ -189,9 +188,7 @@ class ServerNode(Node):
             for edge in poisoned:
                 weights = self._poisoned(edge, teacher.weights)
                 parcels += self.send([edge], Kind.TEACHER, "teacher", weights)
-            extras, work = self._teacher_extras(teacher)
-            self.charge(work)
-            if extras:
+            if extras := self.paid(self._teacher_extras(teacher)):
                 parcels += self.send(edges, Kind.FEATURES, "teacher", extras)
         return parcels
 
@@ -212,12 +209,10 @@ class ServerNode(Node):
     def _send_pairs(self, _sender: str, message: Message) -> list[Parcel]:
         parcels: list[Parcel] = []
         for teacher, edges in self._taught(message):
-            knowledge, work = self.able(ExchangesPairs).pair_knowledge(
-                self.deployment.params, teacher, self._data
-            )
-            self.charge(work)
+            able = self.able(ExchangesPairs)
+            knowledge = able.pair_knowledge(self.deployment.params, teacher, self._data)
             parcels += self._send_samples(edges, "pairs", self._data)
-            parcels += self.send(edges, Kind.OUTPUTS, "pairs", knowledge)
+            parcels += self.send(edges, Kind.OUTPUTS, "pairs", self.paid(knowledge))
         return parcels
 
     def _send_proxy(self, _sender: str, _message: Message) -> list[Parcel]:
@@ -246,8 +241,7 @@ class ServerNode(Node):
         params, count = self._own[sender], whole_number(message, "count")
         student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
-            statistics, work = self._statistics(params, student)
-            self.charge(work)
+            statistics = self.paid(self._statistics(params, student))
             return self.send([sender], Kind.FEATURES, "rehearsal", statistics)
         samples = self.task.sample_slice(self._data, 0, count)
         parcels = self._send_samples([sender], "rehearsal", samples)
@@ -272,11 +266,9 @@ class ServerNode(Node):
         if teacher is not None and names.keys() <= teacher.outputs.keys():
             return {name: teacher.outputs[name][:count] for name in names}
         student = self._student_for(edge)
-        outputs, work = self.able(SharesOutputs).outputs(self._own[edge], student, samples)
-        self.charge(work)
-        return outputs
+        return self.paid(self.able(SharesOutputs).outputs(self._own[edge], student, samples))
 
-    def _adopt(self, _sender: str, _message: Message) -> Handling:
+    def _adopt(self, _sender: str, _message: Message) -> Training[None]:
         for edge, knowledge in self._outputs.items():
             training = self.able(AnswersPairs).adopt(
                 self._own[edge],
@@ -287,7 +279,6 @@ class ServerNode(Node):
             )
             learnt = yield from self.learning(training, [edge])
             self._parts[edge] = learnt.weights
-        return []
 
     def _collect(self, _sender: str, _message: Message) -> list[Parcel]:
         """Return the server's part of every student to the conductor, which uses no link."""
@@ -297,30 +288,25 @@ class ServerNode(Node):
             parcels += self.send([CONDUCTOR], Kind.MODEL, "collected", part, facts=facts)
         return parcels
 
-    def _store_upload(self, _sender: str, message: Message) -> list[Parcel]:
+    def _store_upload(self, _sender: str, message: Message) -> None:
         samples = take_samples(message, self.task, self.deployment.params, self._data)
         self._data = self.task.samples_together(self._data, samples)
-        return []
 
-    def _store_answer_samples(self, sender: str, message: Message) -> list[Parcel]:
+    def _store_answer_samples(self, sender: str, message: Message) -> None:
         self._sampled[sender] = take_samples(message, self.task, self.deployment.params, self._data)
-        return []
 
-    def _store_answer(self, sender: str, message: Message) -> list[Parcel]:
+    def _store_answer(self, sender: str, message: Message) -> None:
         specs = self.able(ExchangesPairs).knowledge_tensors(self.deployment.params)
         here = self.task.sample_count(self._sampled.get(sender, {}))
         self._outputs[sender] = take_about(message, specs, here)
-        return []
 
-    def _store_outputs(self, sender: str, message: Message) -> list[Parcel]:
+    def _store_outputs(self, sender: str, message: Message) -> None:
         specs = self.able(SharesOutputs).output_tensors(self.deployment.params)
         self._outputs[sender] = take_about(message, specs, self.task.sample_count(self._proxy))
-        return []
 
-    def _store_part(self, sender: str, message: Message) -> list[Parcel]:
+    def _store_part(self, sender: str, message: Message) -> None:
         specs = self.task.tensors(self._own[sender], "server")
         self._parts[sender] = message.checked(specs)
-        return []
 
     def _send_samples(self, edges: Sequence[str], subject: str, samples: Arrays) -> list[Parcel]:
         """Send samples; the edges of each family get the arrays that their students need."""

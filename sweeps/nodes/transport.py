@@ -1,12 +1,11 @@
 """Delivery of parcels to nodes, in-process or over Ray, with counts and simulated time."""
 
 import copy
-import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,17 +14,15 @@ from kdtasks.contract.deployment import NetworkSettings
 from kdtasks.contract.params import Params
 from kdtasks.contract.task import Arrays, Outcome, Report, TeacherArtifact
 from kdtasks.learning.random import numpy_generator
-from sweeps.common.events import Event, WorkFailedError
-from sweeps.nodes.host import Answer, NodeHost
+from sweeps.common.events import Event, Training, WorkFailedError
+from sweeps.nodes.host import Answer, HostMethod, NodeHost
 from sweeps.nodes.node import Standing
 from sweeps.nodes.wire.links import Link
 from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Parcel
 from sweeps.nodes.wire.traffic import Traffic
 
-HostMethod = Literal["handle", "resume", "standing", "train_alone", "judge"]
-"""Methods of hosts that yield events."""
-
-Reports = Generator[Report, None, Any]
+Reports: TypeAlias = Training[dict[int, Any]]
+"""Yields the reports of hosts, and returns their results."""
 
 
 def link_of(settings: NetworkSettings, edge: int) -> Link:
@@ -145,24 +142,36 @@ class Transport(ABC):
             WorkFailedError: If one of them fails.
         """
 
+    def result_in(self, event: Event) -> Any:
+        """Return the result in a host's last event, and count its CPU time.
+
+        Raises:
+            WorkFailedError: If it failed.
+        """
+        if event.reason:
+            raise WorkFailedError(event.reason, event.traceback, event.kind)
+        self.cpu_s += event.cpu_s
+        return event.result
+
     def nodes_of(self, host: int) -> tuple[str, ...]:
         """Return the nodes on a host."""
         return tuple(node for node, place in self._place.items() if place == host)
 
-    def deliver(
-        self, parcels: Sequence[Parcel], until: float = math.inf
-    ) -> Generator[Report, None, Exchange]:
+    def deliver(self, parcels: Sequence[Parcel], until: float) -> Training[Exchange]:
         """Deliver parcels; nodes pause at the share ``until`` of a training.
 
         Bytes are counted here, before delivery and in the order of emission, so that
         they do not depend on how hosts are reached.
         """
         arrivals = [self.accounts.send(parcel) for parcel in parcels]
-        given = {host: (own, until) for host, own in self._by_host(parcels).items()}
+        by_host: dict[int, dict[int, Parcel]] = {}
+        for number, parcel in enumerate(parcels):
+            by_host.setdefault(self._place[parcel.receiver], {})[number] = parcel
+        given = {host: (own, until) for host, own in by_host.items()}
         results = yield from self.call("handle", given)
         return Exchange(parcels=parcels, arrivals=arrivals, results=results)
 
-    def resume(self, exchange: Exchange, until: float) -> Generator[Report, None, None]:
+    def resume(self, exchange: Exchange, until: float) -> Training[None]:
         """Let nodes that pause continue to another share."""
         paused = [host for host, found in exchange.results.items() if isinstance(found, float)]
         exchange.results |= yield from self.call("resume", dict.fromkeys(paused, (until,)))
@@ -187,30 +196,22 @@ class Transport(ABC):
             for parcel in answer.parcels
         ]
 
-    def alone(self) -> Generator[Report, None, Outcome]:
+    def alone(self) -> Training[Outcome]:
         """Train a student without a network."""
         results = yield from self.call("train_alone", {0: ()})
         outcome: Outcome = results[0]
         return outcome
 
-    def standing(self) -> Generator[Report, None, dict[str, Standing]]:
+    def standing(self) -> Training[dict[str, Standing]]:
         """Return what every node would leave if its training ended now."""
         results = yield from self.call("standing", dict.fromkeys(set(self._place.values()), ()))
         return {name: one for part in results.values() for name, one in part.items()}
 
-    def judge(
-        self, weights: Arrays, *, underway: bool = False
-    ) -> Generator[Report, None, dict[str, float]]:
+    def judge(self, weights: Arrays, *, underway: bool = False) -> Training[dict[str, float]]:
         """Evaluate a deployment's students, see `NodeHost.judge`."""
         results = yield from self.call("judge", {0: (weights, underway)})
         metrics: dict[str, float] = results[0]
         return metrics
-
-    def _by_host(self, parcels: Sequence[Parcel]) -> dict[int, dict[int, Parcel]]:
-        found: dict[int, dict[int, Parcel]] = {}
-        for number, parcel in enumerate(parcels):
-            found.setdefault(self._place[parcel.receiver], {})[number] = parcel
-        return found
 
 
 class InProcessTransport(Transport):
@@ -223,25 +224,12 @@ class InProcessTransport(Transport):
     def call(self, method: HostMethod, arguments: Mapping[int, tuple[Any, ...]]) -> Reports:
         results = {}
         for host, given in arguments.items():
-            last = yield from last_event(getattr(self._host, method)(*given))
-            self.cpu_s += last.cpu_s
-            results[host] = last.result
+            for event in self._host.call(method, *given):
+                if event.done:
+                    results[host] = self.result_in(event)
+                else:
+                    yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
         return results
-
-
-def last_event(stream: Iterator[Event]) -> Generator[Report, None, Event]:
-    """Forward a host's reports and return its last event.
-
-    Raises:
-        WorkFailedError: If it failed.
-    """
-    for event in stream:
-        if event.done:
-            if event.reason:
-                raise WorkFailedError(event.reason, event.traceback, event.kind)
-            return event
-        yield Report(epoch=event.epoch, epochs=event.epochs, metrics=event.metrics)
-    raise WorkFailedError("a host stopped before its last event")
 
 
 def in_process(

@@ -109,28 +109,19 @@ class Progress:
                 self.trials[number] = Running(params=params, started_s=self.clock.elapsed_s())
             case events.TrialReported(number, epoch, epochs) if number in self.trials:
                 self.trials[number].epoch, self.trials[number].epochs = epoch, epochs
-            case events.TrialFinished(number):
-                self.end_trial(number, failed=False)
+            case events.TrialFinished(number) if number in self.trials:
+                self.durations_s.append(self._ended(number))
             case events.TrialStopped(number, epoch, epochs):
-                self.stop_trial(number, epochs - epoch)
-            case events.TrialFailed(number, FailureKind.INTERRUPTED):
-                self.trials.pop(number, None)
-            case events.TrialFailed(number):
-                self.end_trial(number, failed=True)
+                self.stopped_s.append(self._ended(number))
+                self.epochs_saved += epochs - epoch
+            case events.TrialFailed(number, kind):
+                self._ended(number)
+                self.failed += kind is not FailureKind.INTERRUPTED
 
-    def end_trial(self, number: int, *, failed: bool) -> None:
-        """Count a trial that ended; a failed one may never have begun."""
+    def _ended(self, number: int) -> float:
+        """Remove a running trial and return its wall time [s]; 0 if it never began."""
         trial = self.trials.pop(number, None)
-        if failed:
-            self.failed += 1
-        elif trial is not None:
-            self.durations_s.append(self.clock.elapsed_s() - trial.started_s)
-
-    def stop_trial(self, number: int, epochs_saved: int) -> None:
-        """Count a trial that was stopped early; it may never have begun."""
-        trial = self.trials.pop(number, None)
-        self.stopped_s.append(0.0 if trial is None else self.clock.elapsed_s() - trial.started_s)
-        self.epochs_saved += epochs_saved
+        return 0.0 if trial is None else self.clock.elapsed_s() - trial.started_s
 
     @property
     def jobs_done(self) -> dict[JobKind, tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Status of a sweep, from the lines of its log alone, without locking or writing anything."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,8 @@ from sweeps.common.clock import SimulatedClock
 from sweeps.common.file_types import check_types
 from sweeps.common.records import FailureKind, JobKind
 from sweeps.ledger.process_lock import Driver, read_driver
-from sweeps.progress.events import FrontChanged, SweepEvent, TrialFailed
+from sweeps.progress import events
+from sweeps.progress.events import SweepEvent
 from sweeps.progress.log import LINES, LogReader
 from sweeps.progress.state import Progress, Utilisation
 
@@ -64,31 +65,37 @@ class LogReducer:
         self.clock.now_s = event["time"]
         if (known := event_of(event)) is not None:
             self.progress.handle(known)
-        if apply := APPLY.get(event["event"]):
-            apply(self, event)
+            self._count(known, event)
+        match event["event"]:
+            case "opened":
+                self.counts = {name: int(count) for name, count in dict(event["before"]).items()}
+                self.opened, self.closed = event, {}
+                self.drivers += 1
+                self._begin()
+            case "front":
+                self.front = event
+            case "closed":
+                self.closed = event
 
-    def open(self, event: dict[str, Any]) -> None:
-        self.counts = {name: int(count) for name, count in dict(event["before"]).items()}
-        self.opened, self.closed = event, {}
-        self.drivers += 1
-        self._begin()
+    def _count(self, known: SweepEvent, event: dict[str, Any]) -> None:
+        """Count what a line changes beside the progress."""
+        match known:
+            case events.SearchStarted(slots=slots):
+                self.utilisation = Utilisation(slots, self.clock)
+                self.utilisation.begin()
+            case events.TrialStarted(number):
+                self.utilisation.started(number)
+            case events.TrialFinished(number):
+                self._end("trials_complete", number, event["wall_s"])
+            case events.TrialStopped(number):
+                self._end("trials_pruned", number)
+            case events.TrialFailed(number, FailureKind.INTERRUPTED):
+                self._end("trials_interrupted", number)
+            case events.TrialFailed(number, kind, reason):
+                self.failures[number] = (kind, reason, number)
+                self._end("trials_failed", number)
 
-    def search(self, event: dict[str, Any]) -> None:
-        self.utilisation = Utilisation(event["slots"], self.clock)
-        self.utilisation.begin()
-
-    def finish(self, event: dict[str, Any]) -> None:
-        self._end("trials_complete", event["trial"], event["wall_s"])
-
-    def fail(self, event: dict[str, Any]) -> None:
-        number, kind = event["trial"], FailureKind(event["kind"])
-        if kind is FailureKind.INTERRUPTED:
-            self._end("trials_interrupted", number, None)
-            return
-        self.failures[number] = (kind, event["reason"], number)
-        self._end("trials_failed", number, None)
-
-    def _end(self, name: str, number: int, wall_s: float | None) -> None:
+    def _end(self, name: str, number: int, wall_s: float | None = None) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
         self.utilisation.ended(number, math.nan if wall_s is None else wall_s)
 
@@ -96,28 +103,15 @@ class LogReducer:
 def event_of(line: Mapping[str, Any]) -> SweepEvent | None:
     """Return the event that a line tells of, with the fields that the line has; None for none."""
     kind = EVENTS.get(line["event"])
-    if kind is None or kind is FrontChanged:
+    if kind is None or kind is events.FrontChanged:
         return None
     facts = {**line, "metrics": line.get("objectives", {})}
-    if kind is TrialFailed:
+    if kind is events.TrialFailed:
         facts["kind"] = FailureKind(line["kind"])
     return kind(**{field.name: facts[field.name] for field in fields(kind)})
 
 
 EVENTS: Mapping[str, type[SweepEvent]] = {name: kind for kind, name in LINES.items()}
-
-APPLY: Mapping[str, Callable[[LogReducer, dict[str, Any]], None]] = {
-    "opened": LogReducer.open,
-    "search_started": LogReducer.search,
-    "trial_started": lambda reducer, line: reducer.utilisation.started(line["trial"]),
-    "trial_finished": LogReducer.finish,
-    "trial_stopped": lambda reducer, line: reducer._end("trials_pruned", line["trial"], None),
-    "trial_failed": LogReducer.fail,
-    "front": lambda reducer, line: setattr(reducer, "front", line),
-    "closed": lambda reducer, line: setattr(reducer, "closed", line),
-}
-"""What a line changes beside the progress, by its event."""
-
 
 State = Literal["running", "finished", "interrupted", "failed", "died", "unknown"]
 """``died``: its driver was killed or its machine switched off; ``unknown``: it has no log."""

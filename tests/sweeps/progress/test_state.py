@@ -3,7 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_study import ManualClock
 
-from sweeps.progress.events import DataLoaded, PhaseBegun
+from sweeps.common.records import FailureKind
+from sweeps.progress.events import (
+    DataLoaded,
+    PhaseBegun,
+    TrialFailed,
+    TrialFinished,
+    TrialStopped,
+)
 from sweeps.progress.state import Progress, Running
 
 
@@ -41,7 +48,7 @@ def test_slots_share_what_is_left():
         start(progress, number)
     progress.clock.now_s = 20.0
     for number in (0, 1):
-        progress.end_trial(number, failed=False)
+        progress.handle(TrialFinished(number, {}))
         start(progress, number + 2)
     assert progress.left_s() == pytest.approx((2 * 20.0 + 6 * 20.0) / 2)
 
@@ -50,7 +57,7 @@ def test_the_limit_of_time_lets_running_trials_finish():
     progress = searching(trials=1000, limit_s=60.0)
     start(progress, 0)
     progress.clock.now_s = 50.0
-    progress.end_trial(0, failed=False)
+    progress.handle(TrialFinished(0, {}))
     assert progress.left_s() == pytest.approx(10.0 + 50.0)
     assert progress.share == pytest.approx(50.0 / 60.0)
 
@@ -58,8 +65,9 @@ def test_the_limit_of_time_lets_running_trials_finish():
 def test_a_failed_trial_is_spent_without_adding_a_duration():
     progress = searching(trials=2)
     start(progress, 0)
-    progress.end_trial(0, failed=True)
-    progress.end_trial(1, failed=True)  # refused by its task: it never began
+    progress.handle(TrialFailed(0, FailureKind.RAISED, "it raised"))
+    # refused by its task: it never began
+    progress.handle(TrialFailed(1, FailureKind.REFUSED, "it refused"))
     assert (progress.finished, progress.failed) == (0, 2)
     assert progress.share == 1.0
 
@@ -110,11 +118,11 @@ def test_stopped_trials_are_spent_and_predict_the_coming_durations():
         start(progress, number)
         progress.clock.now_s += seconds
         if number:
-            progress.stop_trial(number, 7)
+            progress.handle(TrialStopped(number, 1, 8))
         else:
-            progress.end_trial(number, failed=False)
+            progress.handle(TrialFinished(number, {}))
     assert (progress.finished, progress.spent, progress.epochs_saved) == (1, 2, 7)
     assert progress.left_s() == pytest.approx(2 * 18.0)
-    progress.stop_trial(2, 0)  # one that never began
+    progress.handle(TrialStopped(2, 0, 0))  # one that never began
     assert progress.spent == 3
     assert progress.share == pytest.approx(0.75)

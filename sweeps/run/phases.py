@@ -4,14 +4,13 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from analysis import layout
 from kdtasks.contract.error_text import one_line
 from kdtasks.contract.errors import UserError
-from search_spaces.study import Study
 from sweeps.common.clock import SystemClock
 from sweeps.common.environment import describe_environment
 from sweeps.common.records import TrialRecord
@@ -46,14 +45,9 @@ class Sweep(Start):
     pool: Pool
 
     @property
-    def study(self) -> Study:
-        """The study, possibly extended."""
-        return self.left.study
-
-    @property
     def tracking_uri(self) -> str:
         """MLflow's address of the sweep's runs."""
-        return self.left.settings.tracking_uri or self.folder.tracking_uri
+        return self.settings.tracking_uri or self.folder.tracking_uri
 
     def work_left(self) -> bool:
         """Return whether anything must be trained or evaluated."""
@@ -73,7 +67,7 @@ class Sweep(Start):
     def _teach(self, resources: Resources) -> None:
         """Train the teachers that are missing."""
         self.display.handle(PhaseBegun("teachers"))
-        with self.held.interrupts.deferred():
+        with self.interrupts.deferred():
             Teaching(
                 resources=resources,
                 task_name=self.study.task,
@@ -111,8 +105,8 @@ class Sweep(Start):
         )
         with closing_trials(session):
             try:
-                with self.held.interrupts.deferred(), self.recorder.deferring():
-                    self.site.search(session, self.folder.scratch, self.held.interrupts)
+                with self.interrupts.deferred(), self.recorder.deferring():
+                    self.site.search(session, self.folder.scratch, self.interrupts)
             finally:
                 shutil.rmtree(self.folder.scratch, ignore_errors=True)
         session.closed()
@@ -145,7 +139,7 @@ class Sweep(Start):
             recorder=self.recorder,
             display=self.display,
         )
-        with self.held.interrupts.deferred():
+        with self.interrupts.deferred():
             failures = confirmation.run()
         if failures:
             self.display.note(f"{failures} jobs of the confirmation failed; see the report")
@@ -247,7 +241,7 @@ def open_sweep(start: Start) -> Sweep:
     put_text(start.folder.path / layout.VIEWS_FILE, json.dumps(recorder.offer_views()))
     if start.site is not NOWHERE:  # else the site was described when trials ran
         recorder.attach(layout.ENVIRONMENT_FILE, describe_environment(start.site.allocation))
-    task, contents = start.left.study.task, start.identity.data
+    task, contents = start.study.task, start.identity.data
     found = {
         key: {**scenario.provenance, "content": flat(contents[key])}
         for key, scenario in start.data.items()
@@ -258,14 +252,13 @@ def open_sweep(start: Start) -> Sweep:
         [one for key, scenario in data for one in data_inputs(task, key, scenario, contents[key])]
     )
     recorder.attach_file(start.folder.study)
-    shared = {field.name: getattr(start, field.name) for field in fields(start)}
-    pool = start.site.pool(start.held.interrupts)
-    return Sweep(**shared, recorder=recorder, pool=pool)
+    pool = start.site.pool(start.interrupts)
+    return Sweep(**vars(start), recorder=recorder, pool=pool)
 
 
 def _open_recorder(start: Start) -> RunRecorder:
-    folder, study = start.folder, start.left.study
-    settings, ledger = start.left.settings, start.left.ledger
+    folder, study = start.folder, start.study
+    settings, ledger = start.settings, start.ledger
     clock, tracker = SystemClock(), None
     if ledger is None:
         ledger = Ledger.create(folder.journal, study, start.earlier)
@@ -279,6 +272,6 @@ def _open_recorder(start: Start) -> RunRecorder:
     if tracker is None:
         tracker = Tracker.start(folder, settings.tracking_uri, study, started_ms, settings.id)
     recorder = RunRecorder(folder, ledger, tracker, clock, start.display)
-    recorder.lost = start.held.lost
+    recorder.lost = start.lost
     recorder.catch_up()
     return recorder

@@ -52,15 +52,6 @@ POINTS = "search.points."
 MISSING = "nothing"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResumeState:
-    """A sweep that can be resumed; without ledger if it was stopped before it had one."""
-
-    study: Study
-    settings: SweepSettings
-    ledger: Ledger | None
-
-
 def find_left(
     folder: SweepFolder,
     wanted: Study | None,
@@ -68,8 +59,10 @@ def find_left(
     tracking_uri: str | None,
     request: ResourceRequest | None,
     display: Display,
-) -> ResumeState:
+) -> tuple[Study, SweepSettings, Ledger | None]:
     """Return the state of a sweep, after repairing what a killed driver left.
+
+    It has no ledger if it was stopped before it had one.
 
     This process is its driver. ``wanted`` is the study to continue with, None for the one in the
     folder; address of the runs and request for resources are None if unchanged.
@@ -90,11 +83,11 @@ def find_left(
     ledger = _open_ledger(folder, display)
     study = _agree(folder, ledger, wanted)
     find_code(folder.path, study)
-    return ResumeState(study=study, settings=settings, ledger=ledger)
+    return study, settings, ledger
 
 
 def load_same(
-    folder: SweepFolder, left: ResumeState, plan: Plan, display: Display
+    folder: SweepFolder, study: Study, ledger: Ledger | None, plan: Plan, display: Display
 ) -> tuple[dict[str, ScenarioData], Identity]:
     """Load scenarios by fingerprint, check the identity of data and code, and reopen the ledger.
 
@@ -102,8 +95,8 @@ def load_same(
         ConfigError: If code or data differ from those of the sweep's trials.
         DataError: If data are missing or damaged.
     """
-    known = None if left.ledger is None else left.ledger.identity
-    code = code_of(left.study)
+    known = None if ledger is None else ledger.identity
+    code = code_of(study)
     if known is not None:
         check_code(folder.name, known.code, code)
     display.handle(PhaseBegun("data"))
@@ -112,11 +105,11 @@ def load_same(
     if known is not None:
         params = {key: need.params for key, need in by_scenario(plan.needs).items()}
         check_data(folder.name, known, identity, params)
-    if left.ledger is not None:
-        if left.study.text != left.ledger.study.text:
-            put_text(folder.study, left.study.text)
-            left.ledger.extend(left.study)
-        left.ledger.recover()
+    if ledger is not None:
+        if study.text != ledger.study.text:
+            put_text(folder.study, study.text)
+            ledger.extend(study)
+        ledger.recover()
     return data, identity
 
 
@@ -190,17 +183,27 @@ def work_left(study: Study, plan: Plan, ledger: Ledger | None) -> bool:
     return bool(open_jobs(study, plan.task, plan.needs, ledger))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DriverResources:
-    """Resources that a driver holds.
+@dataclass(frozen=True, kw_only=True)
+class Driven:
+    """A sweep that this process drives.
 
     Attributes:
+        study: The study, possibly extended.
+        ledger: None if it was stopped before it had one.
+        site: The site; `NOWHERE` if nothing is left to run.
         lease: The right to drive the sweep.
         mirror: The sweep's copy in storage; None if it has none.
         checked_s: When the checks of the study began, seconds since 1970.
         begun_s: When the user asked for the sweep; None: at the start of this process.
     """
 
+    folder: SweepFolder
+    study: Study
+    settings: SweepSettings
+    ledger: Ledger | None
+    plan: Plan
+    display: Display
+    site: Site
     lease: Lease
     interrupts: Interrupts
     mirror: Mirror | None
@@ -214,24 +217,17 @@ class DriverResources:
         return "its folder was moved or removed while it ran" if self.lease.lost else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
+@dataclass(frozen=True, kw_only=True)
+class Start(Driven):
     """A sweep whose data are loaded, before its records are opened.
 
     Attributes:
-        site: The site; `NOWHERE` if nothing is left to run.
         earlier: Trials of earlier sweeps for the sampler.
         data: Scenarios by fingerprint.
         teachers: Identity of each teacher, by fingerprint.
         ray: Starts if there is a site; the holder must end it.
     """
 
-    folder: SweepFolder
-    left: ResumeState
-    plan: Plan
-    display: Display
-    held: DriverResources
-    site: Site
     earlier: tuple[EarlierTrial, ...]
     data: dict[str, ScenarioData]
     identity: Identity

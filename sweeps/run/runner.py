@@ -25,21 +25,13 @@ from sweeps.ledger.totals import counts
 from sweeps.ledger.trust import seal
 from sweeps.mirror.mirror import Mirror
 from sweeps.mirror.restore import check_unknown, fetch_missing, kept
-from sweeps.plan.preflight import Plan, check_study
+from sweeps.plan.preflight import check_study
 from sweeps.plan.rehearsal import rehearse
 from sweeps.progress.events import Display, FanOut, FrontChanged, PhaseBegun
 from sweeps.progress.log import EventLog, Outcome
 from sweeps.progress.state import Utilisation
-from sweeps.run.resume import (
-    DriverResources,
-    ResumeState,
-    Start,
-    find_left,
-    has_begun,
-    load_same,
-    work_left,
-)
-from sweeps.run.site import NOWHERE, Site, find_site, gpu_notes
+from sweeps.run.resume import Driven, Start, find_left, has_begun, load_same, work_left
+from sweeps.run.site import NOWHERE, find_site, gpu_notes
 from sweeps.run.summary import SweepSummary
 from sweeps.run.teachers import teacher_identities
 from sweeps.search.warm_start import find_earlier
@@ -109,15 +101,21 @@ def run_study(  # noqa: PLR0913 - independent settings
             driving(folder.path, interrupts.request) as lease,
             kept(storage, folder, display.note, interrupts) as mirror,
         ):
-            left = ResumeState(study=study, settings=settings, ledger=None)
-            held = DriverResources(
+            driven = Driven(
+                folder=folder,
+                study=study,
+                settings=settings,
+                ledger=None,
+                plan=plan,
+                display=display,
+                site=site,
                 lease=lease,
                 interrupts=interrupts,
                 mirror=mirror,
                 begun_s=begun_s,
                 checked_s=checked_s,
             )
-            summary = _drive(folder, left, plan, display, held, site)
+            summary = _drive(driven)
         return _stored(summary, mirror)
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt)
@@ -164,22 +162,31 @@ def _resume(
         storage = storage or launch_settings.read_settings(folder.path).storage
         # fetch newer trials from storage first
         with kept(storage, folder, display.note, interrupts) as mirror:
-            left = find_left(
+            study, settings, ledger = find_left(
                 folder, wanted, tracking_uri=tracking_uri, request=request, display=display
             )
-            left = replace(left, settings=replace(left.settings, storage=storage))
-            plan = check_study(left.study)
-            check_importable(left.study)
-            settings, site = left.settings, None
-            check_tracking(folder, settings.tracking_uri, left.study.name, settings.id)
-            if work_left(left.study, plan, left.ledger):
-                site = find_site(left.study, settings)
+            settings = replace(settings, storage=storage)
+            plan = check_study(study)
+            check_importable(study)
+            check_tracking(folder, settings.tracking_uri, study.name, settings.id)
+            left = work_left(study, plan, ledger)
+            site = find_site(study, settings) if left else NOWHERE
             launch_settings.write_settings(folder.path, settings)
             paths.create_missing(folder)
-            held = DriverResources(
-                lease=lease, interrupts=interrupts, mirror=mirror, checked_s=checked_s
+            driven = Driven(
+                folder=folder,
+                study=study,
+                settings=settings,
+                ledger=ledger,
+                plan=plan,
+                display=display,
+                site=site,
+                lease=lease,
+                interrupts=interrupts,
+                mirror=mirror,
+                checked_s=checked_s,
             )
-            summary = _drive(folder, left, plan, display, held, site)
+            summary = _drive(driven)
     return _stored(summary, mirror)
 
 
@@ -187,32 +194,26 @@ def _stored(summary: SweepSummary, mirror: Mirror | None) -> SweepSummary:
     return summary if mirror is None else replace(summary, unstored=mirror.lacking)
 
 
-def _drive(
-    folder: SweepFolder,
-    left: ResumeState,
-    plan: Plan,
-    display: Display,
-    held: DriverResources,
-    site: Site | None,
-) -> SweepSummary:
-    """Complete a sweep and write its log; without a site, nothing can be trained."""
-    trials = [] if left.ledger is None else left.ledger.trials()
-    order = pareto_state(trials, left.study)
-    log = EventLog(folder.log, left.study, SystemClock(), display)
-    watching = FanOut(display, log)
-    with log.kept(), held.interrupts.installed():
+def _drive(driven: Driven) -> SweepSummary:
+    """Complete a sweep and write its log."""
+    folder, study = driven.folder, driven.study
+    trials = [] if driven.ledger is None else driven.ledger.trials()
+    order = pareto_state(trials, study)
+    log = EventLog(folder.log, study, SystemClock(), driven.display)
+    watching = FanOut(driven.display, log)
+    with log.kept(), driven.interrupts.installed():
         log.opened(folder.name, socket.gethostname(), counts(trials))
-        log.process(held.begun_s, held.checked_s)
+        log.process(driven.begun_s, driven.checked_s)
         for words in (
             *dangers(os.environ),
             *paths.open_to_all(folder.path.parent),
-            *mixed_up(left.study),
-            *gpu_notes(left.study, plan.task, left.settings),
+            *mixed_up(study),
+            *gpu_notes(study, driven.plan.task, driven.settings),
         ):
             watching.note(words)
         if order.rows:
             watching.handle(FrontChanged(order.rows, order.hypervolume))
-        start = _start(folder, left, plan, watching, held, site)
+        start = _start(replace(driven, display=watching))
         try:
             # importing MLflow and Tune takes seconds, while Ray starts
             from sweeps.run.phases import drive, open_sweep
@@ -225,42 +226,30 @@ def _drive(
     return summary
 
 
-def _start(
-    folder: SweepFolder,
-    left: ResumeState,
-    plan: Plan,
-    display: Display,
-    held: DriverResources,
-    site: Site | None,
-) -> Start:
+def _start(driven: Driven) -> Start:
     """Load the data, then start Ray: without data nothing is started."""
+    folder, study, plan, site = driven.folder, driven.study, driven.plan, driven.site
     earlier: tuple[EarlierTrial, ...] = ()
-    if left.ledger is None:
-        earlier = find_earlier(left.study, plan.task, folder.path.parent, display)
-    data, identity = load_same(folder, left, plan, display)
-    if site is not None:
-        rehearse(left.study, plan, data)
+    if driven.ledger is None:
+        earlier = find_earlier(study, plan.task, folder.path.parent, driven.display)
+    data, identity = load_same(folder, study, driven.ledger, plan, driven.display)
+    if site is not NOWHERE:
+        rehearse(study, plan, data)
     store = TeacherStore(folder.teachers)
     needs = (*plan.needs, *plan.drawn)
-    teachers = teacher_identities(plan.task, left.study.task, needs, identity, store)
-    if held.mirror is not None:
-        held.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
-    display.handle(PhaseBegun("start"))
-    place = site or NOWHERE
-    ray = BackgroundContext(place.ready(held.lease.starting))
-    if site is not None:
+    teachers = teacher_identities(plan.task, study.task, needs, identity, store)
+    if driven.mirror is not None:
+        driven.mirror.teachers = tuple(teacher.key for teacher in teachers.values())
+    driven.display.handle(PhaseBegun("start"))
+    ray = BackgroundContext(site.ready(driven.lease.starting))
+    if site is not NOWHERE:
         ray.begin()
     return Start(
-        folder=folder,
-        left=left,
-        plan=plan,
-        display=display,
-        held=held,
-        site=place,
+        **vars(driven),
         earlier=earlier,
         data=data,
         identity=identity,
         teachers=teachers,
         ray=ray,
-        utilisation=Utilisation(place.allocation.slots, SystemClock()),
+        utilisation=Utilisation(site.allocation.slots, SystemClock()),
     )

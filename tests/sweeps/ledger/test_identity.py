@@ -141,8 +141,9 @@ def test_classes_of_one_file_share_neither_teachers_nor_cache(
 
 
 def extended(engine: Engine, study: Study | None) -> None:
-    left = find_left(engine.folder, study, tracking_uri=None, request=None, display=Display())
-    load_same(engine.folder, left, check_study(left.study), Display())
+    found = find_left(engine.folder, study, tracking_uri=None, request=None, display=Display())
+    study, _, ledger = found
+    load_same(engine.folder, study, ledger, check_study(study), Display())
 
 
 @pytest.mark.parametrize("what", CHANGES)

@@ -22,15 +22,17 @@ from sweeps.ledger.paths import SETTINGS_FILE, SweepFolder, create
 from sweeps.ledger.trust import seal
 from sweeps.plan.preflight import check_study
 from sweeps.progress.events import Display
-from sweeps.run.resume import ResumeState, differences, find_left, load_same, num_spent
+from sweeps.run.resume import differences, find_left, load_same, num_spent
 
 
 def left_of(
     folder: SweepFolder, wanted: Study | None = None, display: Watching | None = None
-) -> ResumeState:
-    left = find_left(folder, wanted, tracking_uri=None, request=None, display=display or Watching())
-    load_same(folder, left, check_study(left.study), Display())
-    return left
+) -> tuple[Study, Ledger | None]:
+    study, _, ledger = find_left(
+        folder, wanted, tracking_uri=None, request=None, display=display or Watching()
+    )
+    load_same(folder, study, ledger, check_study(study), Display())
+    return study, ledger
 
 
 @pytest.fixture
@@ -44,13 +46,13 @@ def engine(tmp_path: Path) -> Engine:
 
 def test_a_larger_budget_is_taken_over_and_remembered(engine: Engine) -> None:
     larger = toy_study(budget={"trials": 20, "time": "90s"})
-    left = left_of(engine.folder, larger)
-    assert left.study == larger
-    for again in (left_of(engine.folder), left_of(engine.folder)):
-        assert again.study == larger
-        assert again.ledger is not None
-        assert again.ledger.study == larger
-        assert num_spent(again.ledger) == 8
+    study, _ = left_of(engine.folder, larger)
+    assert study == larger
+    for again, ledger in (left_of(engine.folder), left_of(engine.folder)):
+        assert again == larger
+        assert ledger is not None
+        assert ledger.study == larger
+        assert num_spent(ledger) == 8
 
 
 def test_what_differs_is_named(engine: Engine) -> None:
@@ -80,9 +82,9 @@ def test_the_same_study_again_is_no_extension(engine: Engine) -> None:
 
 def test_a_sweep_goes_on_with_other_resources(engine: Engine) -> None:
     elsewhere = toy_study(resources={"cpus": 0.5, "slots": 2})
-    assert left_of(engine.folder, elsewhere).study == elsewhere
+    assert left_of(engine.folder, elsewhere)[0] == elsewhere
     assert Ledger.open(engine.folder.journal).study == elsewhere
-    assert left_of(engine.folder).study.resources.slots == 2
+    assert left_of(engine.folder)[0].resources.slots == 2
 
 
 def test_a_smaller_budget_is_refused(engine: Engine) -> None:
@@ -103,25 +105,25 @@ def test_a_study_file_that_is_damaged_is_written_anew(engine: Engine, content: s
         engine.folder.study.unlink()
     else:
         engine.folder.study.write_text(content)
-    assert left_of(engine.folder).study == toy_study()
+    assert left_of(engine.folder)[0] == toy_study()
 
 
 def test_a_half_line_is_dropped_with_a_notice(engine: Engine) -> None:
     with engine.folder.journal.open("ab") as file:
         file.write(b'{"op_code": 8, "wor')
     display = Watching()
-    left = left_of(engine.folder, display=display)
+    _, ledger = left_of(engine.folder, display=display)
     [note] = display.notes
     assert all(word in note for word in ("journal.log", "last line", "19 B"))
-    assert left.ledger is not None
-    assert left.ledger.trials() == engine.ledger.trials()
+    assert ledger is not None
+    assert ledger.trials() == engine.ledger.trials()
 
 
 def test_a_sweep_that_was_killed_before_its_ledger_begins_anew(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path / "toy")
     create(folder, toy_study().text)
     seal(folder.path, toy_study())
-    assert left_of(folder).ledger is None
+    assert left_of(folder)[1] is None
     (folder.weights / "trial-0.safetensors").touch()
     with pytest.raises(ConfigError, match=r"journal\.log is missing.*restore"):
         left_of(folder)

@@ -90,11 +90,12 @@ def engine_environment(first: Iterable[Path] = ()) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Return the version of an installed package; empty if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        return ""
 
 
 def share_cores() -> None:
@@ -156,6 +157,6 @@ def describe_environment(allocation: ResourceAllocation) -> Mapping[str, Any]:
         "gpus_per_process": allocation.share.gpus,
         "machines": allocation.machines,
         "source": source_digest(),
-        "packages": {name: _version(name) for name in RECORDED},
+        "packages": {name: version_of(name) or "not installed" for name in RECORDED},
         "plugins": {f"{one.kind} {one.name}": one.package for one in installed()},
     }

@@ -62,16 +62,6 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Error numbers of a full or read-only disk."""
 
 
-def kind_of(error: BaseException) -> FailureKind:
-    """Return the kind of failure of an error in a worker."""
-    if isinstance(error, WorkFailedError):
-        return error.kind
-    if isinstance(error, ContractError):
-        return FailureKind.CONTRACT
-    full = isinstance(error, OSError) and error.errno in FULL
-    return FailureKind.DISK if full else FailureKind.RAISED
-
-
 def floats(metrics: Mapping[str, Any], what: str = "metrics") -> dict[str, float]:
     """Convert metrics of any library to Python floats; ``what`` names their source in errors.
 
@@ -117,8 +107,12 @@ def work_failed(error: BaseException) -> WorkFailedError:
     """Convert an error of a task to one that any process or file can hold."""
     if isinstance(error, WorkFailedError):
         return error
-    reason = str(error) if isinstance(error, ContractError) else located(error)
-    return WorkFailedError(redacted(reason), redacted(trace_of(error)), kind_of(error))
+    reason, kind = located(error), FailureKind.RAISED
+    if isinstance(error, ContractError):
+        reason, kind = str(error), FailureKind.CONTRACT
+    elif isinstance(error, OSError) and error.errno in FULL:
+        kind = FailureKind.DISK
+    return WorkFailedError(redacted(reason), redacted(trace_of(error)), kind)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis import layout
@@ -73,12 +73,12 @@ def measured_on() -> str:
     return f"{RUNTIME}, one thread, {model}, {socket.gethostname()}"
 
 
+@dataclass(frozen=True)
 class ExportRecorder:
     """Records exports of one sweep, in the ledger first; this process is its only writer."""
 
-    def __init__(self, ledger: Ledger, models: Models) -> None:
-        self.models = models
-        self.ledger = ledger
+    ledger: Ledger
+    models: Models
 
     def enter(self, exported: Exported, card: Path) -> ExportRecord:
         """Record an exported student with its model card.

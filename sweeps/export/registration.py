@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,18 @@ class Member:
     reason: str = ""
 
 
+@dataclass(frozen=True)
 class Registration:
     """Registers the front of one sweep; existing versions are kept."""
 
-    def __init__(
-        self,
-        frames: SweepFrames,
-        exports: Path,
-        recorder: ExportRecorder,
-        clock: Clock,
-    ) -> None:
-        self._frames = frames
-        self._exports = exports
-        self._recorder = recorder
-        self._clock = clock
-        self._front = {int(row["number"]): row for row in records(front_trials(frames))}
+    frames: SweepFrames
+    exports: Path
+    recorder: ExportRecorder
+    clock: Clock
+
+    @cached_property
+    def _front(self) -> dict[int, dict[str, Any]]:
+        return {int(row["number"]): row for row in records(front_trials(self.frames))}
 
     def run(self, exporter: Exporter, limit: int, seconds: float) -> Iterator[Member]:
         """Register members of the front and yield each; one that fails has a reason.
@@ -60,16 +58,16 @@ class Registration:
         Raises:
             UserError: If the sweep has no front, or its records cannot be written.
         """
-        words, started_s = by_word(self._frames), self._clock.elapsed_s()
-        versions = self._recorder.models.versions()
-        for number in along_front(self._frames, limit):
+        words, started_s = by_word(self.frames), self.clock.elapsed_s()
+        versions = self.recorder.models.versions()
+        for number in along_front(self.frames, limit):
             aliases = tuple(word for word, trial in words.items() if trial == number)
             member = Member(trial=number, aliases=aliases)
             if number in versions:
-                known = self._recorder.ledger.exports().get(number)
+                known = self.recorder.ledger.exports().get(number)
                 latency = None if known is None else known.metrics.get(layout.ONNX_LATENCY)
                 yield replace(member, version=versions[number], latency_ms=latency)
-            elif self._clock.elapsed_s() - started_s > seconds:
+            elif self.clock.elapsed_s() - started_s > seconds:
                 yield replace(member, reason="no time was left; run kdsweep register again")
             else:
                 member = self._register(member, exporter)
@@ -80,23 +78,23 @@ class Registration:
             self._settle(versions, words)
 
     def _register(self, member: Member, exporter: Exporter) -> Member:
-        out = self._exports / f"trial-{member.trial}"
+        out = self.exports / f"trial-{member.trial}"
         try:
             exported = exporter.export(member.trial, out, int8=False)
-            card = write_card(exported, self._frames, out)
+            card = write_card(exported, self.frames, out)
         except UserError as error:
             return replace(member, reason=str(error))
         except Exception as error:  # noqa: BLE001 - PyTorch's exporter raises any error
             return replace(member, reason=one_line(error))
-        latency = self._recorder.enter(exported, card).metrics[layout.ONNX_LATENCY]
+        latency = self.recorder.enter(exported, card).metrics[layout.ONNX_LATENCY]
         row = self._front[member.trial]
-        version = self._recorder.models.register(
+        version = self.recorder.models.register(
             member.trial, self._tags(row), self._about(row, exported)
         )
         return replace(member, version=version, latency_ms=latency)
 
     def _tags(self, row: Mapping[str, Any]) -> dict[str, str]:
-        goals = self._frames.study.objectives
+        goals = self.frames.study.objectives
         return {layout.METHOD: kind_of(row)} | {
             goal.metric: text.number(row[goal.metric]) for goal in goals
         }
@@ -104,7 +102,7 @@ class Registration:
     def _about(self, row: Mapping[str, Any], exported: Exported) -> str:
         goals = ", ".join(
             f"{goal.label} {text.with_unit(text.number(row[goal.metric]), goal.unit)}"
-            for goal in self._frames.study.objectives
+            for goal in self.frames.study.objectives
         )
         networks = ", ".join(part.name for part in exported.parts)
         return (
@@ -113,10 +111,10 @@ class Registration:
         )
 
     def _settle(self, versions: Mapping[int, str], words: Mapping[str, int]) -> None:
-        name = self._frames.name
-        self._recorder.models.settle(
-            f"{self._frames.study.title}\n\nStudents on the front of sweep {name} (study "
-            f"{self._frames.study.name}), a version per trial. Aliases: "
+        name = self.frames.name
+        self.recorder.models.settle(
+            f"{self.frames.study.title}\n\nStudents on the front of sweep {name} (study "
+            f"{self.frames.study.name}), a version per trial. Aliases: "
             f"{', '.join(words)}.",
             {version: number in self._front for number, version in versions.items()},
             {word: versions[trial] for word, trial in words.items() if trial in versions},

@@ -30,9 +30,8 @@ from sweeps.nodes.node import (
     Handling,
     Node,
     take_about,
+    take_fact,
     take_samples,
-    whole_number,
-    yes_or_no,
 )
 from sweeps.nodes.robust import attacks
 from sweeps.nodes.robust.findings import Findings, bounded
@@ -157,8 +156,8 @@ class EdgeNode(Node):
         return Guidance(samples=self._samples[subject], outputs=self._outputs[subject])
 
     def _mutual_round(self, _sender: str, message: Message) -> Handling:
-        speak = yes_or_no(message, "speak")
-        stream = f"{self.name} round {whole_number(message, 'round')}"
+        speak = take_fact(message, "speak", bool)
+        stream = f"{self.name} round {take_fact(message, 'round', int)}"
         yield from self._train_further(self._data, self._stored("proxy"), stream)
         if not speak:
             return []
@@ -171,7 +170,7 @@ class EdgeNode(Node):
         return self.send([SERVER], Kind.OUTPUTS, "proxy", outputs)
 
     def _self_round(self, _sender: str, message: Message) -> Training[None]:
-        stream = f"{self.name} round {whole_number(message, 'round')}"
+        stream = f"{self.name} round {take_fact(message, 'round', int)}"
         guidance = None
         if self._student and self.settings.anchor_weight > 0:
             guidance = self._imitating(self._student, self._data)
@@ -217,7 +216,7 @@ class EdgeNode(Node):
         """Send the next slice of the local samples."""
         total = self.task.sample_count(self._data)
         size = max(1, round(self.settings.upload_share * total))
-        start = min(whole_number(message, "upload") * size, total)
+        start = min(take_fact(message, "upload", int) * size, total)
         samples = self.task.sample_slice(self._data, start, start + size)
         if start == total:
             return []

@@ -19,6 +19,7 @@ from sweeps.nodes.wire.messages import CONDUCTOR, SERVER, Kind, Message, Message
 from sweeps.nodes.wire.signatures import Signer, Verifier
 
 C = TypeVar("C", bound=LearnsOnShares)
+F = TypeVar("F", bool, int)
 
 REJECTED = "rejected"
 """Subject of the note in which a node reports a rejected message."""
@@ -292,25 +293,14 @@ def take_about(message: Message, specs: Mapping[str, TensorSpec], here: int) -> 
     return arrays
 
 
-def whole_number(message: Message, name: str) -> int:
-    """Return a fact that is a count.
+def take_fact(message: Message, name: str, kind: type[F]) -> F:
+    """Return a fact that is a count, or true or false.
 
     Raises:
-        MessageError: If it is missing, or not a whole number of at least 0.
+        MessageError: If it is missing, of another kind, or a negative number.
     """
     value = message.facts.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise MessageError(f"{message.subject!r} needs a whole number {name!r}, got {value!r}")
-    return value
-
-
-def yes_or_no(message: Message, name: str) -> bool:
-    """Return a fact that is true or false.
-
-    Raises:
-        MessageError: If it is missing, or neither.
-    """
-    value = message.facts.get(name)
-    if not isinstance(value, bool):
-        raise MessageError(f"{message.subject!r} needs true or false as {name!r}, got {value!r}")
+    if type(value) is not kind or value < 0:
+        wanted = "true or false as" if kind is bool else "a whole number"
+        raise MessageError(f"{message.subject!r} needs {wanted} {name!r}, got {value!r}")
     return value

@@ -60,14 +60,12 @@ class NodeActors:
     Each has a ``share`` of resources; without an event for ``silence_s`` [s] it counts as dead.
     """
 
-    def __init__(
-        self, task: str, count: int, share: Share = ONE_CORE, silence_s: float = SILENCE_S
-    ) -> None:
+    def __init__(self, task: str, count: int, share: Share = ONE_CORE) -> None:
         self._task = task
         self.count = count
         self._share = share
         self._actors: list[Actor] = []
-        self.silence_s = silence_s
+        self.silence_s = SILENCE_S
 
     def start(self) -> None:
         """Start the processes unless they run, without waiting for them."""

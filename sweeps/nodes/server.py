@@ -27,9 +27,8 @@ from sweeps.nodes.node import (
     Handlers,
     Node,
     take_about,
+    take_fact,
     take_samples,
-    whole_number,
-    yes_or_no,
 )
 from sweeps.nodes.privacy.audit import Exchanged
 from sweeps.nodes.robust import attacks
@@ -155,7 +154,7 @@ class ServerNode(Node):
                 self._teachers[number] = replace(teacher, outputs=outputs)
 
     def _send_students(self, _sender: str, message: Message) -> list[Parcel]:
-        whole = yes_or_no(message, "whole")
+        whole = take_fact(message, "whole", bool)
         parcels: list[Parcel] = []
         for edges in self._groups_among(self._edges_in(message)).values():
             weights = self._student_for(edges[0])
@@ -234,11 +233,11 @@ class ServerNode(Node):
 
     def _ask_samples(self, _sender: str, message: Message) -> list[Parcel]:
         edges = self._edges_in(message)
-        facts = {"upload": whole_number(message, "upload")}
+        facts = {"upload": take_fact(message, "upload", int)}
         return self.send(edges, Kind.CONTROL, "samples-wanted", facts=facts)
 
     def _send_rehearsal(self, sender: str, message: Message) -> list[Parcel]:
-        params, count = self._own[sender], whole_number(message, "count")
+        params, count = self._own[sender], take_fact(message, "count", int)
         student = self._student_for(sender)
         if self.settings.rehearsal_source == "synthetic":
             statistics = self.paid(self._statistics(params, student))

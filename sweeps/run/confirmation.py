@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from sweeps.tracking.double_entry import RunRecorder
 
 
+Work = Callable[..., Training[Any]]
+"""A function of `sweeps.workers.jobs`, of a task's name and parameters first."""
+
+
 def candidates(study: Study, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Return the trials to evaluate on the test split, most important first."""
     return [trial for wave in waves(study, trials) for trial in wave]
@@ -205,22 +209,12 @@ class Confirmation:
     def _references(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
         for key, need in by_teacher(self.resources.needs).items():
             teacher, test = self.resources.teachers[key], tests[need.scenario]
-            job = Job(
-                kind="teacher",
-                key=key,
-                function=jobs.assess_teacher,
-                args=(self.study.task, dict(need.params), teacher, test),
-            )
+            job = self._job("teacher", key, jobs.assess_teacher, need.params, teacher, test)
             yield job, _draft(job, teacher_key(key), need.params)
         for key, need in by_baselines(self.resources.needs, self.task).items():
             scenario = self.resources.scenarios[need.scenario]
             args = (scenario.train, scenario.val, tests[need.scenario], dict(scenario.provenance))
-            job = Job(
-                kind="baseline",
-                key=key,
-                function=jobs.assess_baselines,
-                args=(self.study.task, dict(need.params), *args),
-            )
+            job = self._job("baseline", key, jobs.assess_baselines, need.params, *args)
             yield job, _draft(job, f"baseline/{job.key}", need.params)
 
     def _repetitions(self, tests: dict[str, Handle]) -> Iterator[tuple[Job, JobRecord]]:
@@ -237,7 +231,7 @@ class Confirmation:
     def _by_weights(self, trial: TrialRecord, tests: dict[str, Handle]) -> tuple[Job, JobRecord]:
         params = dict(trial.config)
         test = tests[self.task.scenario_fingerprint(params)]
-        job, draft = self._job(trial, params, jobs.confirm_by_weights, (test,))
+        job, draft = self._repeating(trial, params, jobs.confirm_by_weights, test)
         return replace(job, load=lambda: (self.students.get(trial.number, trial.sha256),)), draft
 
     def _by_training(
@@ -248,21 +242,17 @@ class Confirmation:
         scenario = self.resources.scenarios[need.scenario]
         teacher = None if need.teacher is None else self.resources.teachers[need.teacher]
         args = (scenario.train, scenario.val, teacher, tests[need.scenario])
-        return self._job(trial, params, jobs.confirm_by_training, args)
+        return self._repeating(trial, params, jobs.confirm_by_training, *args)
 
-    def _job(
-        self,
-        trial: TrialRecord,
-        params: Params,
-        function: Callable[..., Training[dict[str, float]]],
-        args: tuple[Any, ...],
+    def _job(self, kind: JobKind, key: str, function: Work, params: Params, *args: Any) -> Job:
+        given = (self.study.task, dict(params), *args)
+        return Job(kind=kind, key=key, function=function, args=given)
+
+    def _repeating(
+        self, trial: TrialRecord, params: Params, function: Work, *args: Any
     ) -> tuple[Job, JobRecord]:
-        job = Job(
-            kind="confirmation",
-            key=_repetition(trial, params["seed"]),
-            function=function,
-            args=(self.study.task, dict(params), *args),
-        )
+        key = _repetition(trial, params["seed"])
+        job = self._job("confirmation", key, function, params, *args)
         need, draft = need_of(self.task, params), _draft(job, f"confirmation/{job.key}", params)
         return job, replace(
             draft, trial=trial.number, scenario=need.scenario, teacher=need.teacher or ""

@@ -25,7 +25,7 @@ from kdtasks.contract.errors import UserError
 from search_spaces.study import load_study
 from sweeps.common import limits
 from sweeps.common.capacity import ResourceAllocation
-from sweeps.common.environment import ROOT, engine_environment
+from sweeps.common.environment import ROOT, engine_environment, version_of
 from sweeps.common.events import Training
 from sweeps.common.secrets import redacted
 from sweeps.ledger.paths import SweepFolder, check_room, nearest
@@ -141,25 +141,17 @@ def _with_why(found: str, why: str) -> str:
 
 
 def _gpus(machine: Machine) -> Finding:
-    if machine.cuda and not machine.gpus:
-        return Finding(
-            name="GPU",
-            state="fair",
-            found="torch was built for GPUs and finds none",
-            fix="trials run on cores; for GPUs see that nvidia-smi works for this user",
-        )
-    if not machine.cuda and machine.driver:
-        return Finding(
-            name="GPU",
-            state="fair",
-            found=f"NVIDIA's {machine.driver}, but torch is the CPU build, which uses no GPU",
-            fix="trials run on cores; for GPUs install torch for your CUDA, see docs/gpu.md",
-        )
-    if not machine.cuda:
-        return Finding(name="GPU", state="good", found="none; torch is the CPU build")
-    found = f"{len(machine.gpus)} usable: {'; '.join(machine.gpus)}"
-    found = ", ".join(filter(None, [found, machine.driver]))
-    return Finding(name="GPU", state="good", found=found)
+    found, fix = "none; torch is the CPU build", ""
+    if machine.cuda and machine.gpus:
+        found = f"{len(machine.gpus)} usable: {'; '.join(machine.gpus)}"
+        found = ", ".join(filter(None, [found, machine.driver]))
+    elif machine.cuda:
+        found = "torch was built for GPUs and finds none"
+        fix = "trials run on cores; for GPUs see that nvidia-smi works for this user"
+    elif machine.driver:
+        found = f"NVIDIA's {machine.driver}, but torch is the CPU build, which uses no GPU"
+        fix = "trials run on cores; for GPUs install torch for your CUDA, see docs/gpu.md"
+    return Finding(name="GPU", state="fair" if fix else "good", found=found, fix=fix)
 
 
 def _driver() -> str:
@@ -192,15 +184,12 @@ def try_gpu() -> Finding:
 
 
 def _shared(machine: Machine) -> Finding:
-    if machine.shared_bytes is None:
-        return Finding(
-            name="shared memory", state="good", found=f"no {limits.SHARED}; Ray uses the disk"
-        )
-    found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {limits.SHARED}"
-    if machine.shared_bytes >= limits.MIN_SHARED_BYTES:
-        return Finding(name="shared memory", state="good", found=found)
-    fix = "Ray falls back to the disk, which is slow; in a container give --shm-size=2g"
-    return Finding(name="shared memory", state="fair", found=found, fix=fix)
+    found, fix = f"no {limits.SHARED}; Ray uses the disk", ""
+    if machine.shared_bytes is not None:
+        found = f"{machine.shared_bytes / (1 << 30):.1f} GiB free in {limits.SHARED}"
+        if machine.shared_bytes < limits.MIN_SHARED_BYTES:
+            fix = "Ray falls back to the disk, which is slow; in a container give --shm-size=2g"
+    return Finding(name="shared memory", state="fair" if fix else "good", found=found, fix=fix)
 
 
 def _files(machine: Machine) -> Finding:
@@ -277,13 +266,8 @@ def installed() -> tuple[list[str], dict[str, str]]:
         requirements = metadata.requires("kdsweep") or []
     except metadata.PackageNotFoundError as error:
         raise UserError("kdsweep is not installed: pip install -c constraints.txt .") from error
-    versions = {}
-    for requirement in map(Requirement, requirements):
-        try:
-            versions[requirement.name] = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            continue
-    return requirements, versions
+    names = {Requirement(requirement).name for requirement in requirements}
+    return requirements, {name: found for name in names if (found := version_of(name))}
 
 
 def check_home(home: Path) -> Finding:
